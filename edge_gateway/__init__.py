@@ -1,0 +1,1 @@
+"""The edge gateway: MQTT readings in, exact windows and alerts out, nothing acknowledged is lost."""

@@ -1,0 +1,1 @@
+"""What both programs need of files that people edit."""

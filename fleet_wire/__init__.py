@@ -1,0 +1,1 @@
+"""The contract between devices, broker and gateway: topics, messages, one thin MQTT 5 session."""
