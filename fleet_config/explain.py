@@ -1,0 +1,225 @@
+"""pydantic's errors in the words of a person who edits a file."""
+
+from __future__ import annotations
+
+import re
+import types
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+import pydantic
+
+from fleet_config.problems import quoted, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import ErrorDetails
+
+    from fleet_config.document import Path
+
+_MOST_LISTED = 24
+
+# What is wanted, by the kind of error that says that something else was given.
+_WANTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping of keys and values",
+    "mapping_type": "a mapping of keys and values",
+    "model_type": "a mapping of keys and values",
+    "model_attributes_type": "a mapping of keys and values",
+    "dataclass_type": "a mapping of keys and values",
+    "none_required": "left empty",
+}
+_LIMITS: Final = {
+    "greater_than": ("gt", "must be above {}"),
+    "greater_than_equal": ("ge", "must be at least {}"),
+    "less_than": ("lt", "must be below {}"),
+    "less_than_equal": ("le", "must be at most {}"),
+    "multiple_of": ("multiple_of", "must be a multiple of {}"),
+    "string_too_short": ("min_length", "must have at least {} characters"),
+    "string_too_long": ("max_length", "must have at most {} characters"),
+    "too_short": ("min_length", "must have at least {} entries"),
+    "too_long": ("max_length", "must have at most {} entries"),
+}
+_BOOLEAN_WORDS: Final = {
+    **dict.fromkeys(("on", "yes", "y"), "true"),
+    **dict.fromkeys(("off", "no", "n"), "false"),
+}
+
+
+def explain(model: Any, details: ErrorDetails, path: Path) -> str:
+    """One error as `what is wrong; what is allowed; did you mean …`, named after the key it belongs to."""
+    kind = details["type"]
+    if kind == "missing":
+        return f"{_subject(path)}the key '{details['loc'][-1]}' is missing"
+    if kind == "extra_forbidden":
+        return _unknown_key(model, details)
+    return _subject(path) + _of_value(details)
+
+
+def alternatives(every: list[ErrorDetails], path: Path) -> str:
+    """One text for a value that is of no kind that a union allows."""
+    wanted = list(dict.fromkeys(_wanted(each) for each in every))
+    choice = wanted[0] if len(wanted) == 1 else ", ".join(wanted[:-1]) + " or " + wanted[-1]
+    return f"{_subject(path)}must be {choice}, not {describe(every[0]['input'])}"
+
+
+def is_wrong_kind(details: ErrorDetails) -> bool:
+    """Whether the error says that the value is of another kind than wanted, not just a bad one of its kind."""
+    return details["type"] in _WANTED or details["type"] in ("literal_error", "enum")
+
+
+def describe(value: Any) -> str:
+    """A value as an error names it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f"the text {quoted(value)}"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind of error
+    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
+    if kind in _WANTED:
+        return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
+    if kind in _LIMITS:
+        name, text = _LIMITS[kind]
+        return text.format(context[name]) + f", not {_measured(kind, value, context)}"
+    if kind in ("literal_error", "enum"):
+        return _not_one_of(value, _listed(context["expected"]))
+    if kind == "union_tag_invalid":
+        return _not_one_of(context["tag"], _listed(context["expected_tags"]))
+    if kind == "union_tag_not_found":
+        return f"the key {context['discriminator']} is missing"
+    if kind == "string_pattern_mismatch":
+        return f"{quoted(value)} is not allowed; it must fit {context['pattern']}"
+    if kind in ("value_error", "assertion_error"):
+        return str(context["error"])
+    return details["msg"][:1].lower() + details["msg"][1:]
+
+
+def _subject(path: Path) -> str:
+    names = [part for part in path if isinstance(part, str)]
+    return f"{names[-1]}: " if names else ""
+
+
+def _wanted(details: ErrorDetails) -> str:
+    if details["type"] in ("literal_error", "enum"):
+        return " or ".join(quoted(each) for each in _listed(details["ctx"]["expected"]))
+    return _WANTED.get(details["type"], "something else")
+
+
+def _hint(kind: str, value: Any) -> str:
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        written = describe(value).removeprefix("the number ")
+        return f"; write '{written}' in quotes for text"
+    if kind.startswith("bool") and isinstance(value, str) and value.lower() in _BOOLEAN_WORDS:
+        return f"; write {_BOOLEAN_WORDS[value.lower()]}"
+    return ""
+
+
+def _measured(kind: str, value: Any, context: Any) -> str:
+    if kind in ("too_short", "too_long"):
+        return str(context.get("actual_length", len(value)))
+    if kind.startswith("string"):
+        return str(len(value))
+    return str(value)
+
+
+def _not_one_of(value: Any, allowed: list[str]) -> str:
+    given = quoted(value) if isinstance(value, str) else describe(value)
+    return f"{given} is not allowed; one of {_in_words(allowed)}{suggest(value, allowed)}"
+
+
+def _listed(expected: str) -> list[str]:
+    """The choices in pydantic's `'a', 'b' or 'c'`."""
+    return re.findall(r"'([^']*)'", expected) or [expected]
+
+
+def _in_words(names: list[str]) -> str:
+    shown = names[:_MOST_LISTED]
+    return ", ".join(shown) + (", …" if len(names) > len(shown) else "")
+
+
+def _unknown_key(model: Any, details: ErrorDetails) -> str:
+    *around, key = details["loc"]
+    allowed = sorted({name for each in _models_at(model, around) for name in _keys(each)})
+    listed = f"; allowed here: {_in_words(allowed)}" if allowed else ""
+    return f"unknown key {quoted(key)}{listed}{suggest(key, allowed)}"
+
+
+def _keys(model: type[pydantic.BaseModel]) -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        yield info.alias or name
+
+
+def _models_at(model: Any, location: list[int | str]) -> list[type[pydantic.BaseModel]]:
+    """The models that may stand at a location of the validator: it names keys, indexes and union members."""
+    here = list(_members(model))
+    for part in location:
+        inner = [each for annotation in here for each in _inside(annotation, part)]
+        here = inner or [each for each in here if _is_model(each)]
+    return [each for each in here if _is_model(each)]
+
+
+def _inside(annotation: Any, part: int | str) -> Iterator[Any]:
+    """What stands under `part`; a union member's name leads to that member itself."""
+    if _is_model(annotation):
+        yield from _inside_model(annotation, part)
+        return
+    arguments = [each for each in get_args(annotation) if each is not Ellipsis]
+    if not arguments or get_origin(annotation) is Literal:
+        return
+    if isinstance(part, int) or len(arguments) > 1:
+        yield from _members(arguments[-1])
+
+
+def _inside_model(model: type[pydantic.BaseModel], part: int | str) -> Iterator[Any]:
+    field = next((info for name, info in model.model_fields.items() if part in (info.alias, name)), None)
+    if field is not None:
+        yield from _members(field.annotation)
+    elif part == model.__name__ or any(
+        part in _constants(info.annotation) for info in model.model_fields.values()
+    ):
+        yield model
+
+
+def _constants(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """An annotation without `Annotated`, aliases and unions."""
+    origin = get_origin(annotation)
+    if hasattr(annotation, "__value__"):
+        yield from _members(annotation.__value__)
+    elif origin is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for each in get_args(annotation):
+            yield from _members(each)
+    else:
+        yield annotation
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)

@@ -1,0 +1,96 @@
+"""Which devices are meant: `{site: [berlin, lyon], type: freezer, line: "L*"}`.
+
+Keys are `site`, `device`, `type` and any birth tag; a value is a glob (`*`, `?`, `[abc]`), a list is
+"one of", and all keys must hold. A tag that a device does not have counts as `unknown`. No keys: every device.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence  # noqa: TC003 - pydantic reads the annotations of Match
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetPydanticSchema
+from pydantic_core import CoreSchema, core_schema
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A selection of devices. `globs` holds (key, patterns) in the order of the file."""
+
+    globs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, str | Sequence[str]]) -> Match:
+        """From `{key: glob or list of globs}`."""
+        return cls(tuple((key, _as_tuple(globs)) for key, globs in mapping.items()))
+
+    def matches(self, site: str, device: str, type: str, tags: Mapping[str, str]) -> bool:  # noqa: A002 - the key's own name
+        """Whether the device with these birth data is meant."""
+        for key, accepted in self._accepted:
+            if key == "site":
+                value = site
+            elif key == "device":
+                value = device
+            elif key == "type":
+                value = type
+            else:
+                value = tags.get(key, UNKNOWN)
+            if not accepted(value):
+                return False
+        return True
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """The same as plain data, readable by `of`."""
+        return {key: list(globs) for key, globs in self.globs}
+
+    def __bool__(self) -> bool:
+        """Whether it selects at all; an empty match means every device."""
+        return bool(self.globs)
+
+    @cached_property
+    def _accepted(self) -> tuple[tuple[str, Any], ...]:
+        return tuple((key, _acceptor(globs)) for key, globs in self.globs)
+
+
+def _as_tuple(globs: str | Sequence[str]) -> tuple[str, ...]:
+    return (globs,) if isinstance(globs, str) else tuple(globs)
+
+
+def _acceptor(globs: tuple[str, ...]) -> Any:
+    """A predicate over text: a set look-up where no glob has a wildcard, else one regular expression."""
+    if not any(character in glob for glob in globs for character in "*?["):
+        return frozenset(globs).__contains__
+    return re.compile("|".join(map(fnmatch.translate, globs))).match
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, (str, list, tuple)):
+        raise ValueError(f"must be text or a list of texts, not {value!r}; put it in quotes")  # noqa: TRY004 - for pydantic
+    return [value] if isinstance(value, str) else value
+
+
+Globs = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_listed)
+]
+TagName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+
+
+def _match_schema(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return core_schema.no_info_wrap_validator_function(
+        _match_of,
+        handler.generate_schema(dict[TagName, Globs]),
+        serialization=core_schema.plain_serializer_function_ser_schema(Match.as_dict),
+    )
+
+
+def _match_of(value: Any, mapping_of: core_schema.ValidatorFunctionWrapHandler) -> Match:
+    return value if isinstance(value, Match) else Match.of(mapping_of(value))
+
+
+MatchSpec = Annotated[Match, GetPydanticSchema(_match_schema)]

@@ -1,0 +1,143 @@
+"""A document against a pydantic model: every fault at once, at its place, in plain English."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import pydantic
+
+from fleet_config.explain import alternatives, explain, is_wrong_kind
+from fleet_config.problems import Problem, ProblemsFound
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema, ErrorDetails
+
+    from fleet_config.document import Document, Path
+
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+def _make_scalars_strict(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if schema.get("type") in ("int", "float", "str", "bool"):
+            schema.setdefault("strict", True)
+        for name, inner in schema.items():
+            if name not in ("metadata", "default"):
+                _make_scalars_strict(inner)
+    elif isinstance(schema, (list, tuple)):
+        for inner in schema:
+            _make_scalars_strict(inner)
+
+
+class Strict(pydantic.BaseModel):
+    """A frozen model that refuses unknown keys and silent conversions (`"5"` is no number, `yes` no boolean).
+
+    Collections are converted as their annotation says, so that a list of the file fills a tuple or a set.
+    """
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: pydantic.GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        schema = handler(source)
+        _make_scalars_strict(schema)
+        return schema
+
+
+def validate(model: type[M], document: Document, *, at: Path = ()) -> M:
+    """The part of the document at `at` as a `model`; ProblemsFound with every fault at line:column."""
+    data = document.get(at)
+    try:
+        return model.model_validate(data)
+    except pydantic.ValidationError as error:
+        details = error.errors(include_url=False)
+    raise ProblemsFound(_problems(model, document, at, data, details))
+
+
+class _Found(NamedTuple):
+    """One error of the validator: the path of its value, and the union members it was met under."""
+
+    path: Path
+    members: tuple[tuple[Path, str], ...]
+    details: ErrorDetails
+
+
+def _problems(
+    model: type[M], document: Document, at: Path, data: Any, details: list[ErrorDetails]
+) -> list[Problem]:
+    found = _settle_unions([_locate(data, each) for each in details])
+    return [_problem(model, document, at, each) for each in found]
+
+
+def _problem(model: type[M], document: Document, at: Path, found: _Found | list[_Found]) -> Problem:
+    if isinstance(found, list):
+        path = at + found[0].path
+        return document.problem(path, alternatives([each.details for each in found], path))
+    kind = found.details["type"]
+    text = explain(model, found.details, at + found.path)
+    path = found.path
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return document.problem((*at, *path, _discriminator(found.details)), text)
+    return document.problem(at + path, text, key=kind in ("extra_forbidden", "missing") or _is_key(found))
+
+
+def _discriminator(details: ErrorDetails) -> str:
+    return str(details.get("ctx", {}).get("discriminator", "")).strip("'")
+
+
+def _is_key(found: _Found) -> bool:
+    return found.details["loc"][-1:] == ("[key]",)
+
+
+def _locate(data: Any, details: ErrorDetails) -> _Found:
+    """Follow the data along the error's location; what the data do not have is the name of a union member."""
+    path: list[str | int] = []
+    members: list[tuple[Path, str]] = []
+    value: Any = data
+    for part in details["loc"]:
+        if (isinstance(value, dict) and isinstance(part, str) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            value = value[part]
+            path.append(part)
+        elif isinstance(part, str) and part != "[key]":
+            members.append((tuple(path), part))
+    if details["type"] == "missing" and members:
+        members.pop()  # the last part is the missing key itself
+    return _Found(tuple(path), tuple(members), details)
+
+
+def _settle_unions(found: list[_Found]) -> list[_Found | list[_Found]]:
+    """Of a value that fits no member of a union, keep the errors of the member that was most likely meant."""
+    groups: dict[Path, list[_Found]] = {}
+    settled: list[_Found | list[_Found]] = []
+    for each in found:
+        if each.members:
+            groups.setdefault(each.members[0][0], []).append(each)
+        else:
+            settled.append(each)
+    for path, group in groups.items():
+        settled.extend(_settle_one(path, group))
+    return settled
+
+
+def _settle_one(path: Path, group: list[_Found]) -> list[_Found | list[_Found]]:
+    by_member: dict[str, list[_Found]] = {}
+    for each in group:
+        by_member.setdefault(each.members[0][1], []).append(each)
+    if len(by_member) == 1:
+        return list(_settle_unions([each._replace(members=each.members[1:]) for each in group]))
+    close = [errors for errors in by_member.values() if not _is_far(path, errors)]
+    if not close:
+        return [[errors[0] for errors in by_member.values()]]
+    nearest = min(close, key=len)
+    return list(_settle_unions([each._replace(members=each.members[1:]) for each in nearest]))
+
+
+def _is_far(path: Path, errors: list[_Found]) -> bool:
+    """Whether a member was not meant: the value is not even of its kind."""
+    return any(each.path == path and is_wrong_kind(each.details) for each in errors)
