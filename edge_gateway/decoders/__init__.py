@@ -1,0 +1,1 @@
+"""Payloads into columns, one file a wire format."""

@@ -1,0 +1,297 @@
+"""Who is in the fleet: numbers for devices, metrics and series, and what births tell of them.
+
+The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0
+and are never given twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.series import KIND_STATE, NO_ROOM, SeriesTable
+from edge_gateway.fleet.strings import StringTable
+from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
+from edge_gateway.frame import BoolColumn, IntColumn
+from fleet_wire.control import Birth, MetricInfo
+from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic
+
+
+class Refusal(StrEnum):
+    """Why a device or a message is not taken in."""
+
+    TOPIC = "bad_topic"
+    WRONG_SITE = "wrong_site"
+    DEVICES = "too_many_devices"
+    SERIES = "too_many_series"
+    STRINGS = "too_many_strings"
+    METRIC_NAME = "bad_metric_name"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryLimits:
+    """Caps on what devices can make the gateway remember."""
+
+    devices: int = 20_000
+    series: int = 200_000
+    strings: int = 50_000
+
+
+class Registry:
+    """Devices, series and strings of one gateway.
+
+    `site` in a topic is checked against the device's provisioned or first-seen site.
+    """
+
+    def __init__(self, limits: RegistryLimits | None = None) -> None:
+        self.limits = limits or RegistryLimits()
+        self.device_of_topic: dict[str, int] = {}
+        """Telemetry topic of a device that may send on it: its number."""
+        self.device_name: list[str] = []
+        self.device_site: list[str] = []
+        self.strings = StringTable(self.limits.strings)
+        self.table = SeriesTable(self.limits.series)
+        """Series and layouts, for decoders."""
+        self.refused: dict[str, int] = {}
+        """How often each `Refusal` was given."""
+        self.version = 0
+        """Grows whenever a device appears or its tags or type change."""
+        self.retired = 0
+        self._number: dict[str, int] = {}
+        self._births: dict[int, Birth] = {}
+        self._versions = TagVersions()
+        self._changed_at = np.empty(0, np.int64)
+        self._online = np.empty(0, np.int8)
+        self._last_seen = np.empty(0, np.int64)
+
+    # --- devices
+
+    @property
+    def devices(self) -> int:
+        """Numbers given to devices, the retired ones included."""
+        return len(self.device_name)
+
+    def device_of(self, topic: str) -> int | Refusal:
+        """Return the device of a telemetry topic, registering it when it is new."""
+        known = self.device_of_topic.get(topic)
+        if known is not None:
+            return known
+        parsed = parse_device_topic(topic)
+        if parsed is None or parsed.kind != TELEMETRY:
+            return self.refuse(Refusal.TOPIC)
+        return self.device(parsed.site, parsed.device)
+
+    def device(self, site: str, device: str) -> int | Refusal:
+        """Return the number of a device, registering it when it is new; or why it is not taken in."""
+        known = self._number.get(device)
+        if known is not None:
+            return known if self.device_site[known] == site else self.refuse(Refusal.WRONG_SITE)
+        if not (is_level(site) and is_level(device)):
+            return self.refuse(Refusal.TOPIC)
+        if len(self._number) >= self.limits.devices:
+            return self.refuse(Refusal.DEVICES)
+        return self._register(site, device)
+
+    def _register(self, site: str, device: str) -> int:
+        number = len(self.device_name)
+        self.device_name.append(device)
+        self.device_site.append(site)
+        self._number[device] = number
+        self.device_of_topic[device_topic(site, device, TELEMETRY)] = number
+        self._changed_at = with_room(self._changed_at, number + 1, 0)
+        self._online = with_room(self._online, number + 1, 0)
+        self._last_seen = with_room(self._last_seen, number + 1, 0)
+        self._versions.add(Identity(site, device, UNKNOWN_TYPE, {}))
+        self._mark_changed(number)
+        return number
+
+    def refuse(self, refusal: Refusal) -> Refusal:
+        """Count a refusal and hand it back."""
+        self.refused[refusal.value] = self.refused.get(refusal.value, 0) + 1
+        return refusal
+
+    def _mark_changed(self, device: int) -> None:
+        self.version += 1
+        self._changed_at[device] = self.version
+
+    def find(self, device: str) -> int | None:
+        """Return the number of a registered device by its name."""
+        return self._number.get(device)
+
+    def changed_devices(self, since: int) -> IntColumn:
+        """Return the devices that appeared or changed tags or type after `version` was `since`, ascending."""
+        return np.flatnonzero(self._changed_at[: self.devices] > since)
+
+    def seen(self, devices: IntColumn, arrival: int) -> None:
+        """Note that something of these devices arrived."""
+        self._last_seen[devices] = arrival
+
+    def last_seen(self, device: int) -> int:
+        """Return the wall time in ms of the last arrival; 0 when nothing came yet."""
+        return int(self._last_seen[device])
+
+    def online(self, device: int) -> bool | None:
+        """Return what the last birth or will said; None before either."""
+        said = int(self._online[device])
+        return None if said == 0 else said > 0
+
+    def is_live(self, device: int) -> bool:
+        """Whether the number still stands for a device; False once it is retired."""
+        return self._number.get(self.device_name[device]) == device
+
+    def silent_since(self, before: int) -> list[int]:
+        """Return the live devices of which nothing arrived since `before` (wall ms), ascending."""
+        silent = np.flatnonzero(self._last_seen[: self.devices] < before)
+        return [device for device in silent.tolist() if self.is_live(device)]
+
+    def retire(self, device: int) -> None:
+        """Free the names of a silent device: it no longer counts against the caps of devices and series.
+
+        Its number is not given again; should it come back, it is a new device.
+        """
+        name, site = self.device_name[device], self.device_site[device]
+        del self._number[name]
+        del self.device_of_topic[device_topic(site, name, TELEMETRY)]
+        self.table.retire(device)
+        self._births.pop(device, None)
+        self._online[device] = 0
+        self.retired += 1
+        self._mark_changed(device)
+
+    # --- births and tags
+
+    def birth(self, device: int, birth: Birth, from_start: int) -> bool:
+        """Take in what a birth says; return whether type or tags changed.
+
+        The change labels windows that start at `from_start` (ms) or later.
+        """
+        self._online[device] = 1
+        self._births[device] = birth
+        told = Identity(self.device_site[device], self.device_name[device], birth.type, dict(birth.tags))
+        if told == self._versions.newest(device):
+            return False
+        self._versions.change(device, told, from_start)
+        self._mark_changed(device)
+        return True
+
+    def will(self, device: int) -> None:
+        """Take in that the device went away."""
+        self._online[device] = -1
+
+    def type(self, device: int) -> str:
+        return self._versions.newest(device).type
+
+    def tags(self, device: int) -> Mapping[str, str]:
+        """Return the tags of the last birth, without site, device and type."""
+        return self._versions.newest(device).tags
+
+    def tag_version(self, device: int, window_start: int) -> int:
+        return self._versions.version(device, window_start)
+
+    def tag_versions(self, device: IntColumn, window_start: IntColumn) -> IntColumn:
+        """Return `tag_version` of columns of devices and window starts."""
+        return self._versions.versions(device, window_start)
+
+    def tags_of(self, version: int) -> Identity:
+        """Return (site, device, type, tags) of a version. KeyError: no device keeps that version any more."""
+        return self._versions.identity(version)
+
+    def units(self, device: int) -> Mapping[str, MetricInfo]:
+        """Return what the birth says of the device's metrics, by name; empty without a birth."""
+        birth = self._births.get(device)
+        return {} if birth is None else birth.metrics
+
+    def position(self, device: int) -> tuple[float, float] | None:
+        """Return (latitude, longitude) in degrees, where the birth gives both."""
+        birth = self._births.get(device)
+        if birth is None or birth.lat is None or birth.lon is None:
+            return None
+        return birth.lat, birth.lon
+
+    # --- metrics and series
+
+    @property
+    def metric_names(self) -> list[str]:
+        return self.table.metric_names
+
+    def metric(self, name: str) -> int:
+        """Return the number of a metric, giving it one when it is new. ValueError: no metric name."""
+        return self.table.metric(name)
+
+    def series(self, device: int, metric: int) -> int:
+        """Return the number of a series, giving it one when it is new.
+
+        The cap on series stands where messages come in (`series_of_layout`), not here: what rules derive is
+        bounded by the rule files.
+        """
+        return self.table.series(device, metric)
+
+    @property
+    def series_device(self) -> IntColumn:
+        """Device of each series."""
+        return self.table.device
+
+    @property
+    def series_metric(self) -> IntColumn:
+        """Metric of each series."""
+        return self.table.metric_of
+
+    @property
+    def series_kind(self) -> NDArray[np.int8]:
+        """What each series holds: KIND_OPEN before its first good value, KIND_NUMBER or KIND_STATE."""
+        return self.table.kind
+
+    @property
+    def series_is_state(self) -> BoolColumn:
+        """Whether each series holds texts."""
+        return np.equal(self.table.kind, KIND_STATE)
+
+    def series_of_layout(self, device: int, layout: int) -> IntColumn | Refusal:
+        """Return the series of a message's metrics in their order; a refusal where the cap forbids them."""
+        start = int(self.table.starts(np.array([device]), np.array([layout]))[0])
+        if start == NO_ROOM:
+            return self.refuse(Refusal.SERIES)
+        return self.table.slots[start : start + int(self.table.lengths[layout])]
+
+    # --- state
+
+    def snapshot(self) -> dict[str, Any]:
+        count = self.devices
+        return {
+            "name": list(self.device_name),
+            "site": list(self.device_site),
+            "live": [self.is_live(device) for device in range(count)],
+            "version": self.version,
+            "retired": self.retired,
+            "refused": dict(self.refused),
+            "births": {str(device): msgspec.msgpack.encode(birth) for device, birth in self._births.items()},
+            "changed_at": self._changed_at[:count].copy(),
+            "online": self._online[:count].copy(),
+            "last_seen": self._last_seen[:count].copy(),
+            "strings": self.strings.snapshot(),
+            "series": self.table.snapshot(),
+            "tags": self._versions.snapshot(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.device_name, self.device_site = list(state["name"]), list(state["site"])
+        live = [device for device, lives in enumerate(state["live"]) if lives]
+        self._number = {self.device_name[device]: device for device in live}
+        self.device_of_topic = {
+            device_topic(self.device_site[device], self.device_name[device], TELEMETRY): device
+            for device in live
+        }
+        self.version, self.retired = state["version"], state["retired"]
+        self.refused = dict(state["refused"])
+        decode = msgspec.msgpack.Decoder(Birth).decode
+        self._births = {int(device): decode(birth) for device, birth in state["births"].items()}
+        self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
+        self._last_seen = state["last_seen"].copy()
+        self.strings.restore(state["strings"])
+        self.table.restore(state["series"])
+        self._versions.restore(state["tags"])

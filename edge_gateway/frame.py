@@ -1,0 +1,70 @@
+"""One batch of readings as columns.
+
+Rows are samples in arrival order: a message's own, then each of its further samples. Values and states
+point at their row; a row without any good value still stands, because its time moves the clocks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntColumn = NDArray[np.int64]
+FloatColumn = NDArray[np.float64]
+BoolColumn = NDArray[np.bool_]
+QualityColumn = NDArray[np.uint16]
+
+PERFECT = 1000
+"""Quality of a value nobody doubts, in thousandths."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """What the fold accepts of one batch.
+
+    Shapes: `device … backlog` have one entry a row; `row, series, value, quality` one a number;
+    `state_row, state_series, state_code` one a string or bool.
+    """
+
+    arrival: int
+    """Wall time of the batch, in ms."""
+    device: IntColumn
+    boot: IntColumn
+    seq: IntColumn
+    ts: IntColumn
+    """Device time after stamping, in ms."""
+    backlog: BoolColumn
+    """Too old at arrival to cause a command or a notice."""
+    row: IntColumn
+    series: IntColumn
+    value: FloatColumn
+    quality: QualityColumn
+    """In thousandths; 1000 is perfect."""
+    state_row: IntColumn
+    state_series: IntColumn
+    state_code: IntColumn
+    """Code of the text in the registry's string table; bools are the texts "true" and "false"."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.device)
+
+
+def empty_frame(arrival: int) -> Frame:
+    """Return a frame without a row, as a batch of nothing but duplicates gives."""
+    none = np.empty(0, np.int64)
+    return Frame(
+        arrival=arrival,
+        device=none,
+        boot=none,
+        seq=none,
+        ts=none,
+        backlog=np.empty(0, np.bool_),
+        row=none,
+        series=none,
+        value=np.empty(0, np.float64),
+        quality=np.empty(0, np.uint16),
+        state_row=none,
+        state_series=none,
+        state_code=none,
+    )
