@@ -1,0 +1,1 @@
+"""What survives: the journal, checkpoints, and the store behind them."""

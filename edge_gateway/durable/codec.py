@@ -1,0 +1,147 @@
+"""Object trees as bytes: journal records and checkpoints share this one encoding.
+
+A tree is made of dict, list or tuple, str, bytes, int of any size, float, bool, None and numpy arrays of
+numeric or structured types; tuples come back as lists, arrays come back writable. MessagePack with three
+extension types: an array as it lies in memory, an array with its bytes shuffled (all first bytes of the
+elements, then all second bytes, …), which compresses better, and an integer beyond 64 bits.
+"""
+
+import threading
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import zstandard
+
+_ARRAY: Final = 1
+_SHUFFLED: Final = 2
+_LARGE_INT: Final = 3
+_LEVEL: Final = 1
+_LARGEST: Final = 1 << 30
+_NO_CODEC_INT: Final = 1 << 64
+
+_plain = msgspec.msgpack.Encoder()
+_local = threading.local()
+
+
+class UndecodableBytes(ValueError):
+    """Bytes that this codec did not make, or that were changed since."""
+
+
+def pack(tree: Any, *, shuffle: bool = False) -> bytes:
+    """Encode a tree; TypeError for what a tree cannot hold."""
+    encoder = _shuffling if shuffle else _straight
+    try:
+        return encoder.encode(tree)
+    except OverflowError:
+        return encoder.encode(_with_large_ints(tree))
+
+
+def unpack(data: bytes) -> Any:
+    """Decode what `pack` made; UndecodableBytes otherwise."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+        raise UndecodableBytes(str(error)) from error
+
+
+def compress(data: bytes) -> bytes:
+    """Zstd level 1, with the plain size in its header. Releases the GIL."""
+    compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
+    if compressor is None:
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return compressor.compress(data)
+
+
+def decompress(data: bytes) -> bytes:
+    """The inverse of `compress`, at most 1 GiB; UndecodableBytes otherwise."""
+    try:
+        size = zstandard.frame_content_size(data)
+        if not 0 <= size <= _LARGEST:
+            raise UndecodableBytes(f"compressed data claims {size} bytes")
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST)
+    except zstandard.ZstdError as error:
+        raise UndecodableBytes(str(error)) from error
+
+
+def encode(tree: Any, *, shuffle: bool = False) -> bytes:
+    """A tree as compressed bytes."""
+    return compress(pack(tree, shuffle=shuffle))
+
+
+def decode(data: bytes) -> Any:
+    """The tree that `encode` took; UndecodableBytes otherwise."""
+    return unpack(decompress(data))
+
+
+def _shuffled(array: np.ndarray[Any, Any]) -> bytes:
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return np.ascontiguousarray(flat.reshape(array.size, array.itemsize).T).tobytes()
+
+
+def _unshuffled(raw: bytes, dtype: np.dtype[Any]) -> bytes:
+    columns = np.frombuffer(raw, np.uint8).reshape(dtype.itemsize, -1)
+    return np.ascontiguousarray(columns.T).tobytes()
+
+
+def _describe(dtype: np.dtype[Any]) -> Any:
+    if dtype.hasobject:
+        raise TypeError("an array of Python objects cannot be encoded")
+    return np.lib.format.dtype_to_descr(dtype)
+
+
+def _dtype_of(description: Any) -> np.dtype[Any]:
+    if isinstance(description, str):
+        return np.dtype(description)
+    return np.lib.format.descr_to_dtype([_field_of(field) for field in description])
+
+
+def _field_of(field: list[Any]) -> tuple[Any, ...]:
+    name, kind, *shape = field
+    described = kind if isinstance(kind, str) else [_field_of(inner) for inner in kind]
+    return (tuple(name) if isinstance(name, list) else name, described, *(tuple(extent) for extent in shape))
+
+
+def _array_ext(array: np.ndarray[Any, Any], *, shuffle: bool) -> msgspec.msgpack.Ext:
+    worth = shuffle and array.itemsize > 1 and array.size > 1
+    raw = _shuffled(array) if worth else array.tobytes()
+    body = _plain.encode([_describe(array.dtype), list(array.shape), raw])
+    return msgspec.msgpack.Ext(_SHUFFLED if worth else _ARRAY, body)
+
+
+def _array_of(body: memoryview, *, shuffled: bool) -> np.ndarray[Any, Any]:
+    description, shape, raw = msgspec.msgpack.decode(body)
+    dtype = _dtype_of(description)
+    return np.frombuffer(_unshuffled(raw, dtype) if shuffled else raw, dtype).reshape(shape).copy()
+
+
+def _encode_other(value: Any, *, shuffle: bool) -> Any:
+    if isinstance(value, np.ndarray):
+        return _array_ext(value, shuffle=shuffle)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a tree cannot hold a {type(value).__name__}")
+
+
+def _decode_other(code: int, body: memoryview) -> Any:
+    if code in (_ARRAY, _SHUFFLED):
+        return _array_of(body, shuffled=code == _SHUFFLED)
+    if code == _LARGE_INT:
+        return int.from_bytes(body, "big", signed=True)
+    raise ValueError(f"unknown extension type {code}")
+
+
+def _with_large_ints(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _with_large_ints(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_with_large_ints(value) for value in tree]
+    if isinstance(tree, int) and not -(_NO_CODEC_INT >> 1) <= tree < _NO_CODEC_INT:
+        raw = tree.to_bytes(tree.bit_length() // 8 + 1, "big", signed=True)
+        return msgspec.msgpack.Ext(_LARGE_INT, raw)
+    return tree
+
+
+_straight = msgspec.msgpack.Encoder(enc_hook=lambda value: _encode_other(value, shuffle=False))
+_shuffling = msgspec.msgpack.Encoder(enc_hook=lambda value: _encode_other(value, shuffle=True))
+_decoder = msgspec.msgpack.Decoder(ext_hook=_decode_other)

@@ -1,0 +1,90 @@
+"""The file operations that durability rests on, in one place.
+
+Everything that must survive a power cut goes through a `Files`, so that a proof can record the trace of
+writes and syncs, cut it anywhere, or let any single step fail.
+"""
+
+import os
+from pathlib import Path
+
+
+class Files:
+    """The real file system. Errors are the operating system's own (`OSError`)."""
+
+    def create(self, path: Path) -> int:
+        """Make a new file for writing and return its handle; `FileExistsError` when it is there."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+
+    def reopen(self, path: Path) -> int:
+        """Open an existing file for writing, its content kept."""
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+
+    def write(self, handle: int, data: bytes) -> None:
+        """Write all of `data` at the handle's position; after an error a part of it may be written."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+
+    def datasync(self, handle: int) -> None:
+        """Make the content durable, and of the metadata only what reading it back needs."""
+        os.fdatasync(handle)
+
+    def sync(self, handle: int) -> None:
+        os.fsync(handle)
+
+    def truncate(self, handle: int, size: int) -> None:
+        os.ftruncate(handle, size)
+
+    def close(self, handle: int) -> None:
+        os.close(handle)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Atomic; replaces `target`. Durable only after `sync_directory`."""
+        source.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        """Durable only after `sync_directory`; a file that is gone already is no error."""
+        path.unlink(missing_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make creations, renames and removals in this directory durable."""
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def names(self, directory: Path) -> list[str]:
+        """File names in a directory, sorted."""
+        return sorted(entry.name for entry in directory.iterdir())
+
+    def make_directory(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+
+    def free_bytes(self, path: Path) -> int:
+        """Bytes an ordinary user may still write on the file system of `path`."""
+        facts = os.statvfs(path)
+        return facts.f_bavail * facts.f_frsize
+
+
+FILES = Files()
+
+
+def write_whole(files: Files, path: Path, data: bytes) -> None:
+    """Put `data` at `path` atomically and durably: temporary file, sync, rename, sync of the directory."""
+    temporary = path.with_name(path.name + ".tmp")
+    files.unlink(temporary)
+    handle = files.create(temporary)
+    try:
+        files.write(handle, data)
+        files.sync(handle)
+    except OSError:
+        files.close(handle)
+        files.unlink(temporary)
+        raise
+    files.close(handle)
+    files.rename(temporary, path)
+    files.sync_directory(path.parent)

@@ -1,0 +1,1 @@
+"""Where closed windows and alerts go: InfluxDB and the local history."""

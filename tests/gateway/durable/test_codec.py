@@ -1,0 +1,84 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edge_gateway.durable import codec
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**200), 2**200)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(), inner, max_size=4),
+    max_leaves=12,
+).filter(lambda tree: not has_large_key(tree))
+
+
+def has_large_key(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return any(isinstance(k, int) and not -(2**63) <= k < 2**63 for k in tree) or any(
+            has_large_key(value) for value in tree.values()
+        )
+    return isinstance(tree, list) and any(has_large_key(value) for value in tree)
+
+
+@given(tree=trees, shuffle=st.booleans())
+def test_trees_come_back_equal(tree: Any, shuffle: bool) -> None:
+    assert codec.decode(codec.encode(tree, shuffle=shuffle)) == tree
+
+
+dtypes = st.sampled_from(["i8", "f8", "u2", "?", "<u4", "S3", "f4"]) | hnp.array_dtypes(
+    st.sampled_from([np.dtype("i8"), np.dtype("f8"), np.dtype("u1")]), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=150)
+@given(
+    array=dtypes.flatmap(lambda kind: hnp.arrays(np.dtype(kind), hnp.array_shapes(min_dims=0, min_side=0))),
+    shuffle=st.booleans(),
+)
+def test_arrays_come_back_bit_for_bit(array: np.ndarray[Any, Any], shuffle: bool) -> None:
+    back = codec.decode(codec.encode({"a": [array]}, shuffle=shuffle))["a"][0]
+    assert back.dtype == array.dtype
+    assert back.shape == array.shape
+    assert back.tobytes() == array.tobytes()
+    assert back.flags.writeable
+
+
+def test_views_scalars_and_tuples_are_taken_by_value() -> None:
+    array = np.arange(20).reshape(4, 5)[::2, 1::2]
+    back = codec.unpack(codec.pack({"view": array, "n": np.int64(7), "x": np.float64(0.5), "t": (1, "a")}))
+    assert back["view"].tolist() == array.tolist()
+    assert back["n"] == 7
+    assert back["x"] == 0.5
+    assert back["t"] == [1, "a"]
+
+
+@pytest.mark.parametrize("value", [object(), np.array([object()]), {"a": print}])
+def test_what_a_tree_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError):
+        codec.pack(value)
+
+
+@given(data=st.binary(max_size=60))
+def test_foreign_bytes_raise_one_error(data: bytes) -> None:
+    for read in (codec.unpack, codec.decode):
+        try:
+            read(data)
+        except codec.UndecodableBytes:
+            continue
+
+
+def test_shuffling_shrinks_what_a_checkpoint_holds() -> None:
+    state = {"at": np.arange(5000, dtype=np.int64) * 1000 + 1_700_000_000_000}
+    assert len(codec.encode(state, shuffle=True)) < len(codec.encode(state)) / 2
