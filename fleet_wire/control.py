@@ -1,0 +1,267 @@
+"""Births, commands, acks, alerts, receipts, and what operators ask: everything on the wire but readings.
+
+Each message is a frozen record with `encode_…` and `decode_…` beside it. A decoder raises MalformedMessage
+and nothing else. Fields that hold their default are left out on the wire, and unknown keys are passed over,
+so that a later version of a message may say more.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fleet_wire.payload import (
+    MAX_REPORT,
+    Counter,
+    Identity,
+    Line,
+    MalformedMessage,
+    Name,
+    Scalar,
+    Text,
+    Time,
+    Word,
+)
+from fleet_wire.payload import decode as _decode
+from fleet_wire.payload import encode as _encode
+
+__all__ = [
+    "MAX_MISSING",
+    "Ack",
+    "Alert",
+    "Birth",
+    "Command",
+    "Death",
+    "MalformedMessage",
+    "MetricInfo",
+    "OperatorReply",
+    "OperatorRequest",
+    "Receipt",
+    "decode_ack",
+    "decode_alert",
+    "decode_command",
+    "decode_gateway_status",
+    "decode_operator_reply",
+    "decode_operator_request",
+    "decode_receipt",
+    "decode_status",
+    "encode_ack",
+    "encode_alert",
+    "encode_birth",
+    "encode_command",
+    "encode_death",
+    "encode_gateway_status",
+    "encode_operator_reply",
+    "encode_operator_request",
+    "encode_receipt",
+]
+
+MAX_MISSING = 64
+"""Ranges one receipt may name; what lies beyond is named by the next receipt."""
+
+Level = Literal["critical", "warning", "info"]
+AlertState = Literal["inactive", "pending", "firing", "resolved"]
+Outcome = Literal["done", "rejected", "failed"]
+Tags = Annotated[dict[Name, Annotated[str, Meta(max_length=128)]], Meta(max_length=32)]
+Arguments = Annotated[dict[Name, Scalar], Meta(max_length=64)]
+Labels = Annotated[dict[Word, Line], Meta(max_length=32)]
+Annotations = Annotated[dict[Word, Text], Meta(max_length=16)]
+Range = tuple[Counter, Counter]
+
+
+class MetricInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a birth tells of one metric. `min` and `max` are what the sensor can measure."""
+
+    unit: Annotated[str, Meta(max_length=32)] | None = None
+    label: Annotated[str, Meta(max_length=128)] | None = None
+    min: float | None = None
+    max: float | None = None
+    warning: float | None = None
+    critical: float | None = None
+
+
+class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="state", tag="online"):
+    """A device is here.
+
+    `next` is the seq of its next new message, so that a lost tail shows; `floor` the lowest it still holds.
+    """
+
+    type: Annotated[str, Meta(min_length=1, max_length=64)]
+    boot: Counter
+    floor: Counter = 0
+    next: Counter = 0
+    ts: Time | None = None
+    tags: Tags = {}
+    metrics: Annotated[dict[Name, MetricInfo], Meta(max_length=256)] = {}
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="state", tag="offline"):
+    """A device is gone: the broker publishes it as the device's will, or the device when it leaves."""
+
+    ts: Time | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One transition of an alert. (boot, seq) name the reading that caused it, where one did."""
+
+    id: Identity
+    group: Identity
+    rule: Identity
+    level: Level
+    state: AlertState
+    subject: Word
+    at: Time
+    metric: Word | None = None
+    value: Scalar = None
+    limit: Scalar = None
+    boot: Counter | None = None
+    seq: Counter | None = None
+    labels: Labels = {}
+    annotations: Annotations = {}
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a gateway asks of a device: a command, or with kind "alert" a notice of an alert.
+
+    `id` is the MQTT correlation data too. A command carries `n`, which grows per device; a notice has none
+    and is not acked.
+    """
+
+    id: Identity
+    kind: Literal["alert", "command"]
+    name: Word
+    n: Counter | None = None
+    args: Arguments = {}
+    alert: Alert | None = None
+    ts: Time | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "command" and self.n is None:
+            raise ValueError("a command needs n")
+        if self.kind == "alert" and self.n is not None:
+            raise ValueError("a notice carries no n")
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The outcome of a command, from the device."""
+
+    id: Identity
+    outcome: Outcome
+    detail: Line = ""
+    ts: Time | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything of `boot` up to and with `upto` is stored, or lies in a range of `missing`, both ends in."""
+
+    boot: Counter
+    upto: Counter
+    missing: Annotated[list[Range], Meta(max_length=MAX_MISSING)] = []
+
+
+class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an authorised operator asks of a gateway, such as reload, report, silence, self-test."""
+
+    id: Identity
+    do: Word
+    args: Annotated[dict[Word, Any], Meta(max_length=64)] = {}
+
+
+class OperatorReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The gateway's answer to the request with this id."""
+
+    id: Identity
+    ok: bool
+    detail: Any = None
+
+
+Status = Birth | Death
+_STATUS: msgspec.msgpack.Decoder[Status] = msgspec.msgpack.Decoder(Status)
+_COMMAND = msgspec.msgpack.Decoder(Command)
+_ACK = msgspec.msgpack.Decoder(Ack)
+_ALERT = msgspec.msgpack.Decoder(Alert)
+_RECEIPT = msgspec.msgpack.Decoder(Receipt)
+_REQUEST = msgspec.msgpack.Decoder(OperatorRequest)
+_REPLY = msgspec.msgpack.Decoder(OperatorReply)
+_ANY_MAP = msgspec.msgpack.Decoder(dict[str, Any])
+
+
+def _encoded(message: msgspec.Struct) -> bytes:
+    return _encode(msgspec.to_builtins(message))
+
+
+def encode_birth(birth: Birth) -> bytes:
+    return _encoded(birth)
+
+
+def encode_death(death: Death = Death()) -> bytes:  # noqa: B008 - frozen
+    return _encoded(death)
+
+
+def decode_status(payload: bytes) -> Status:
+    return _decode(_STATUS, payload)
+
+
+def encode_command(command: Command) -> bytes:
+    return _encoded(command)
+
+
+def decode_command(payload: bytes) -> Command:
+    return _decode(_COMMAND, payload)
+
+
+def encode_ack(ack: Ack) -> bytes:
+    return _encoded(ack)
+
+
+def decode_ack(payload: bytes) -> Ack:
+    return _decode(_ACK, payload)
+
+
+def encode_alert(alert: Alert) -> bytes:
+    return _encoded(alert)
+
+
+def decode_alert(payload: bytes) -> Alert:
+    return _decode(_ALERT, payload)
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    return _encoded(receipt)
+
+
+def decode_receipt(payload: bytes) -> Receipt:
+    receipt = _decode(_RECEIPT, payload)
+    if any(first > last for first, last in receipt.missing):
+        raise MalformedMessage("a missing range ends before it begins")
+    return receipt
+
+
+def encode_operator_request(request: OperatorRequest) -> bytes:
+    return _encoded(request)
+
+
+def decode_operator_request(payload: bytes) -> OperatorRequest:
+    return _decode(_REQUEST, payload)
+
+
+def encode_operator_reply(reply: OperatorReply) -> bytes:
+    return _encode(msgspec.to_builtins(reply), most=MAX_REPORT)
+
+
+def decode_operator_reply(payload: bytes) -> OperatorReply:
+    return _decode(_REPLY, payload, most=MAX_REPORT)
+
+
+def encode_gateway_status(status: dict[str, Any]) -> bytes:
+    """Encode a gateway's status; its shape is a JSON Schema of its own, not this module's matter."""
+    return _encode({"v": 1, **status}, most=MAX_REPORT)
+
+
+def decode_gateway_status(payload: bytes) -> dict[str, Any]:
+    status = _decode(_ANY_MAP, payload, most=MAX_REPORT)
+    if status.get("v") != 1:
+        raise MalformedMessage("no gateway status of version 1")
+    return status

@@ -1,0 +1,134 @@
+"""Every topic of the contract: builders and parsers side by side, each pair an inverse of the other."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+TELEMETRY, STATUS, COMMAND, ACK, RECEIPT = "telemetry", "status", "command", "ack", "receipt"
+DEVICE_KINDS = (TELEMETRY, STATUS, COMMAND, ACK, RECEIPT)
+REPLY = "reply"
+GATEWAY_KINDS = (STATUS, COMMAND, REPLY)
+
+GATEWAY_SUBJECT = "_gateway"
+"""The subject of an alert about the gateway itself."""
+NO_SITE = "_"
+"""The site level of an alert that belongs to no site."""
+ANY = "+"
+
+_LEVEL = r"[A-Za-z0-9_-]{1,64}"
+_is_level = re.compile(_LEVEL).fullmatch
+_device = re.compile(rf"fleet/v1/({_LEVEL})/({_LEVEL})/({'|'.join(DEVICE_KINDS)})").fullmatch
+_gateway = re.compile(rf"edge/v1/({_LEVEL})/({'|'.join(GATEWAY_KINDS)})").fullmatch
+_alert = re.compile(rf"edge/v1/({_LEVEL})/alerts/({_LEVEL})/({_LEVEL})/({_LEVEL})").fullmatch
+
+
+class DeviceTopic(NamedTuple):
+    site: str
+    device: str
+    kind: str
+
+
+class GatewayTopic(NamedTuple):
+    gateway: str
+    kind: str
+
+
+class AlertTopic(NamedTuple):
+    gateway: str
+    site: str
+    subject: str
+    rule: str
+
+
+def is_level(text: str) -> bool:
+    """Say whether the text may stand as one level of a topic: 1 to 64 of A-Z a-z 0-9 _ and -."""
+    return _is_level(text) is not None
+
+
+def _level(what: str, text: str) -> str:
+    if not is_level(text):
+        raise ValueError(f"{what} {text[:80]!r} is no topic level: 1 to 64 of A-Z a-z 0-9 _ - are allowed")
+    return text
+
+
+def _one_of(kind: str, kinds: tuple[str, ...]) -> str:
+    if kind not in kinds:
+        raise ValueError(f"{kind!r} is no kind of topic here: one of {', '.join(kinds)}")
+    return kind
+
+
+def device_topic(site: str, device: str, kind: str) -> str:
+    """Build `fleet/v1/<site>/<device>/<kind>`; a bad level or kind is a ValueError."""
+    return f"fleet/v1/{_level('site', site)}/{_level('device', device)}/{_one_of(kind, DEVICE_KINDS)}"
+
+
+def parse_device_topic(topic: str) -> DeviceTopic | None:
+    """Read a device's topic; None when it is none of the contract."""
+    match = _device(topic)
+    return DeviceTopic(*match.groups()) if match else None
+
+
+def device_filters(sites: Sequence[str]) -> list[str]:
+    """List what a gateway of these sites subscribes to: every status first, then telemetry, then acks.
+
+    The order matters: a birth tells what a device's telemetry means. `+` stands for every site.
+    """
+    if not sites:
+        raise ValueError("no site to subscribe to: name the sites, or '+' for all of them")
+    levels = [ANY] if ANY in sites else [_level("site", site) for site in dict.fromkeys(sites)]
+    return [f"fleet/v1/{level}/+/{kind}" for kind in (STATUS, TELEMETRY, ACK) for level in levels]
+
+
+def own_filters(site: str, device: str) -> list[str]:
+    """List what a device subscribes to: its commands and its receipts."""
+    return [device_topic(site, device, kind) for kind in (COMMAND, RECEIPT)]
+
+
+def gateway_topic(gateway: str, kind: str) -> str:
+    """Build `edge/v1/<gateway>/<kind>`; a bad level or kind is a ValueError."""
+    return f"edge/v1/{_level('gateway', gateway)}/{_one_of(kind, GATEWAY_KINDS)}"
+
+
+def gateway_status_topic(gateway: str) -> str:
+    return gateway_topic(gateway, STATUS)
+
+
+def operator_command_topic(gateway: str) -> str:
+    return gateway_topic(gateway, COMMAND)
+
+
+def operator_reply_topic(gateway: str) -> str:
+    return gateway_topic(gateway, REPLY)
+
+
+def parse_gateway_topic(topic: str) -> GatewayTopic | None:
+    """Read a gateway's status, command or reply topic; None when it is none of these."""
+    match = _gateway(topic)
+    return GatewayTopic(*match.groups()) if match else None
+
+
+def alert_topic(gateway: str, site: str, subject: str, rule: str) -> str:
+    """Build the topic of an alert.
+
+    The subject is a device, `GATEWAY_SUBJECT`, or what `group_subject` gives; the site may be `NO_SITE`.
+    """
+    levels = (_level("gateway", gateway), "alerts", _level("site", site), _level("subject", subject))
+    return f"edge/v1/{'/'.join(levels)}/{_level('rule', rule)}"
+
+
+def parse_alert_topic(topic: str) -> AlertTopic | None:
+    """Read an alert's topic; None when it is none."""
+    match = _alert(topic)
+    return AlertTopic(*match.groups()) if match else None
+
+
+def group_subject(values: Mapping[str, str]) -> str:
+    """Name a group of devices by the values they share: `_group-` and 8 hex digits.
+
+    The digits are the first of the SHA-256 of the JSON text of the sorted (name, value) pairs, so that
+    the order in which a rule names its groups does not matter.
+    """
+    text = json.dumps(sorted(values.items()), separators=(",", ":"))
+    return f"_group-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
