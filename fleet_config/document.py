@@ -13,9 +13,14 @@ Position = tuple[int, int]
 
 @dataclass(slots=True)
 class Place:
-    """Where a value begins, and the places of what it holds."""
+    """Where a value begins, and the places of what it holds.
+
+    `plain` tells an unquoted scalar; `origin` names the source of a value that did not come from the file itself.
+    """
 
     at: Position
+    plain: bool = False
+    origin: str | None = None
     keys: dict[str, Position] = field(default_factory=dict)
     children: dict[str | int, Place] = field(default_factory=dict)
 
@@ -50,7 +55,7 @@ class Document:
     def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
         """A problem of the value at `path`, or of its key."""
         line, column = self.where_key(path) if key else self.where(path)
-        return Problem(self.name, line, column, message)
+        return Problem(self._follow(path).origin or self.name, line, column, message)
 
     def _follow(self, path: Path) -> Place:
         place = self.root

@@ -76,7 +76,7 @@ def alternatives(every: list[ErrorDetails], path: Path) -> str:
 
 
 def is_wrong_kind(details: ErrorDetails) -> bool:
-    """Whether the error says that the value is of another kind than wanted, not just a bad one of its kind."""
+    """Whether the error says that the value is of another kind than wanted, not a bad one of its kind."""
     return details["type"] in _WANTED or details["type"] in ("literal_error", "enum")
 
 

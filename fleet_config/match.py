@@ -1,7 +1,7 @@
 """Which devices are meant: `{site: [berlin, lyon], type: freezer, line: "L*"}`.
 
 Keys are `site`, `device`, `type` and any birth tag; a value is a glob (`*`, `?`, `[abc]`), a list is
-"one of", and all keys must hold. A tag that a device does not have counts as `unknown`. No keys: every device.
+"one of", and all keys must hold. A tag that a device lacks counts as `unknown`. No keys: all devices.
 """
 
 from __future__ import annotations

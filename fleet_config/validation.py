@@ -99,9 +99,7 @@ def _locate(data: Any, details: ErrorDetails) -> _Found:
     members: list[tuple[Path, str]] = []
     value: Any = data
     for part in details["loc"]:
-        if (isinstance(value, dict) and isinstance(part, str) and part in value) or (
-            isinstance(value, list) and isinstance(part, int) and part < len(value)
-        ):
+        if _holds(value, part):
             value = value[part]
             path.append(part)
         elif isinstance(part, str) and part != "[key]":
@@ -109,6 +107,12 @@ def _locate(data: Any, details: ErrorDetails) -> _Found:
     if details["type"] == "missing" and members:
         members.pop()  # the last part is the missing key itself
     return _Found(tuple(path), tuple(members), details)
+
+
+def _holds(value: Any, part: int | str) -> bool:
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
 def _settle_unions(found: list[_Found]) -> list[_Found | list[_Found]]:

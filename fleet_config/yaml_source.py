@@ -145,7 +145,7 @@ class _Composer:
         if self._at_key():
             self._key(event.value, at, plain=event.implicit[0])
         else:
-            self._value(self._read(event, at), Place(at))
+            self._value(self._read(event, at), Place(at, plain=event.implicit[0]))
 
     def _read(self, event: Any, at: Position) -> Any:
         if not event.implicit[0]:
