@@ -1,0 +1,98 @@
+"""Fixtures that many tests need: the real servers.
+
+A test that asks for `broker`, `broker_factory` or `influx` gets a real process on a free port. Where the
+server is not to be had it is skipped, which the last lines say aloud; with `--full` and in CI it fails.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from edge_gateway.errors import CannotReach
+from tests.servers.broker import Broker
+from tests.servers.influx import Influx, ServerMissing, running_influx
+
+BrokerFactory = Callable[..., Broker]
+_MISSING = "missing here: "
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="a server that is missing fails its tests, as in CI")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple))
+    for reason, count in sorted(reasons.items()):
+        if _MISSING in reason:
+            text = reason.partition(_MISSING)[2]
+            terminalreporter.write_line(f"{count} TESTS DID NOT RUN: {text}", red=True, bold=True)
+
+
+def _unavailable(config: pytest.Config, reason: str) -> NoReturn:
+    if config.getoption("--full") or os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(_MISSING + reason)
+
+
+@pytest.fixture(scope="session")
+def _session_broker(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Broker]:
+    try:
+        broker = Broker(tmp_path_factory.mktemp("broker"))
+    except CannotReach as error:
+        _unavailable(request.config, str(error))
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def broker(_session_broker: Broker) -> Broker:
+    """The broker that all tests share, running: use sites and client ids of your own."""
+    _session_broker.resume()
+    if not _session_broker.running:
+        _session_broker.start()
+    return _session_broker
+
+
+@pytest.fixture
+def broker_factory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BrokerFactory]:
+    """Start brokers of the test's own: `broker_factory("max_keepalive 10")` adds lines of configuration."""
+    brokers: list[Broker] = []
+
+    def start(*lines: str, anonymous: bool = True) -> Broker:
+        try:
+            broker = Broker(tmp_path / f"broker-{len(brokers)}", *lines, anonymous=anonymous)
+        except CannotReach as error:
+            _unavailable(request.config, str(error))
+        brokers.append(broker)
+        broker.start()
+        return broker
+
+    yield start
+    for broker in brokers:
+        broker.kill()
+
+
+@pytest.fixture(scope="session")
+def _session_influx(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Influx]:
+    try:
+        with running_influx(tmp_path_factory.mktemp("influx")) as influx:
+            yield influx
+    except ServerMissing as error:
+        _unavailable(request.config, str(error))
+
+
+@pytest.fixture
+def influx(_session_influx: Influx) -> Influx:
+    """The InfluxDB 2 that all tests share, running: use a fresh_bucket()."""
+    _session_influx.heal()
+    return _session_influx
