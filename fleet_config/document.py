@@ -15,7 +15,7 @@ Position = tuple[int, int]
 class Place:
     """Where a value begins, and the places of what it holds.
 
-    `plain` tells an unquoted scalar; `origin` names the source of a value that did not come from the file itself.
+    `plain` tells an unquoted scalar; `origin` names the source of a value that is not from the file itself.
     """
 
     at: Position

@@ -1,7 +1,7 @@
 """Elementary functions that give the same bits at every place of an array and on every machine.
 
-numpy's own `sin`, `exp` and `log` choose another instruction path by processor and by position, so the last bit of
-a device's value could depend on its neighbours. These are made of additions, multiplications and table look-ups.
+numpy's own `sin`, `exp` and `log` choose another instruction path by processor and by position, so the last bit
+of a device's value could depend on its neighbours. These are additions, multiplications and table look-ups.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOG_2 = math.log(2.0)
 
 
 def sine(turns: F8) -> F8:
-    """sin(2π × turns), within 3e-7."""
+    """sin(2π * turns), within 3e-7."""
     scaled = (turns - np.floor(turns)) * _CELLS
     cell = np.minimum(scaled.astype(np.int64), _CELLS - 1)
     value: F8 = _SINES[cell] + (scaled - cell) * _SLOPES[cell]

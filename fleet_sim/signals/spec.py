@@ -17,7 +17,9 @@ def _as_pair(value: object) -> object:
 Spread = Annotated[
     tuple[float, float],
     BeforeValidator(_as_pair),
-    Field(json_schema_extra={"description": "a number, or [low, high]: each device draws its own between them"}),
+    Field(
+        json_schema_extra={"description": "a number, or [low, high]: each device draws its own between them"}
+    ),
 ]
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 _Positive = Annotated[float, Field(gt=0)]
@@ -63,7 +65,7 @@ class Constant(Metric):
 
 
 class Sine(Metric):
-    """mean + amplitude × sin."""
+    """mean + amplitude * sin."""
 
     model: Literal["sine"]
     mean: Spread = (0.0, 0.0)
@@ -142,7 +144,7 @@ class States(Metric):
     model: Literal["states"]
     stay: dict[str, Duration] = Field(min_length=1)
     """how long the device stays in each state on average"""
-    then: dict[str, dict[str, float]] = {}
+    then: dict[str, dict[str, float]] = Field(default_factory=dict)
     """weights of what follows a state; all others alike unless given"""
     initial: str | None = None
 
@@ -188,7 +190,7 @@ class Tank(Metric):
 
 
 class Pump(Metric):
-    """A centrifugal pump on its curve: head = speed² × shutoff - curve × flow², against a static head."""
+    """A centrifugal pump on its curve: head = speed² * shutoff - curve * flow², against a static head."""
 
     model: Literal["pump"]
     of: Literal["flow", "head", "power"] = "flow"
@@ -238,7 +240,7 @@ class DissolvedOxygen(Metric):
 
 
 class Linear(Metric):
-    """factor × another metric + offset."""
+    """factor * another metric + offset."""
 
     model: Literal["linear"]
     of: MetricName
@@ -282,3 +284,21 @@ def sources(spec: Metric) -> tuple[str, ...]:
             return tuple(spec.running)
         case _:
             return ()
+
+
+_SETTINGS = {
+    Constant: ("value",),
+    Sine: ("mean", "amplitude"),
+    Cycle: ("mean",),
+    OrnsteinUhlenbeck: ("mean",),
+    Autoregressive: ("mean",),
+    States: ("state",),
+    Thermal: ("setpoint",),
+    Tank: ("inflow", "outflow"),
+    Pump: ("speed",),
+}
+
+
+def settings_of(spec: Metric) -> tuple[str, ...]:
+    """What a command can move, such as the `setpoint` of a thermal metric."""
+    return _SETTINGS.get(type(spec), ())
