@@ -1,34 +1,103 @@
-# What ./test, ./bench, ./demo, ./prove and the builds under setup/ have in common. Sourced, never run.
-# POSIX sh; $here is the checkout, set by who sources this.
+# What ./test, ./bench, ./demo, ./prove and the scripts of setup/ have in common. Sourced by POSIX sh, never run;
+# $here is the checkout, set by who sources this.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/edge-fleet
 
 say() { printf '%s\n' "$*" >&2; }
-fail() { say "$0: $*"; exit 3; }
+fail() { say "$(basename "$0"): $*"; exit 3; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # As root or in CI packages are installed at once, else only after a yes on the terminal.
+agreed() {
+    [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ] && return 0
+    [ -t 0 ] || return 1
+    printf '%s? [y/N] ' "$*" >&2
+    read -r answer
+    case $answer in [yY]*) ;; *) return 1 ;; esac
+}
+
+# install_packages NAME…: by the system's package manager, under Debian's names; false where that cannot be.
 install_packages() {
-    have apt-get || return 1
     sudo=
-    if [ "$(id -u)" -ne 0 ]; then
-        have sudo || return 1
-        sudo=sudo
-        if [ -z "${CI:-}" ]; then
-            [ -t 0 ] || return 1
-            printf 'Install %s with sudo apt-get? [y/N] ' "$*" >&2
-            read -r answer
-            case $answer in [yY]*) ;; *) return 1 ;; esac
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    if have apt-get; then
+        installer="$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends"
+        renewer="$sudo apt-get update -q"
+    elif have dnf; then
+        installer="$sudo dnf install -y -q" renewer=true
+    elif have brew; then
+        installer="brew install" renewer=true
+    else
+        return 1
+    fi
+    agreed "$installer $*" || return 1
+    say "installing $*"
+    log=$(mktemp)
+    # The package lists are used as they are; only where that fails are they renewed, for a second try.
+    # shellcheck disable=SC2086 # the commands are words
+    if $installer "$@" >"$log" 2>&1 || { $renewer >"$log" 2>&1 && $installer "$@" >>"$log" 2>&1; }; then
+        rm -f "$log"
+    else
+        tail -n 5 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+}
+
+find_python() {
+    for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+find_uv() {
+    command -v uv || { [ -x "$here/.venv/bin/uv" ] && echo "$here/.venv/bin/uv"; }
+}
+
+# environment LOCK: $here/.venv holds what the lock says, hashes checked; $python is its Python.
+environment() {
+    python=$here/.venv/bin/python
+    stamp=$here/.venv/$1.installed
+    [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(cksum <"$here/$1")" ] && return
+    say "environment: .venv from $1"
+    uv=$(find_uv) || uv=
+    if [ ! -x "$python" ]; then
+        system_python=$(find_python) ||
+            fail "needs Python 3.11 or newer, and none of python3, python3.11 … python3.14 is (set PYTHON to name one)"
+        if [ -n "$uv" ]; then
+            "$uv" venv --quiet --clear --python "$system_python" "$here/.venv"
+        else
+            "$system_python" -m venv --clear "$here/.venv" >/dev/null ||
+                { install_packages python3-venv && "$system_python" -m venv --clear "$here/.venv"; } ||
+                fail "$system_python cannot make a virtual environment: apt install python3-venv, or install uv"
         fi
     fi
-    say "installing $*"
-    for attempt in 1 2; do
-        # The first try uses the package lists as they are; old or missing lists are renewed for the second.
-        if DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "$@" >"${TMPDIR:-/tmp}/edge-fleet-apt.log" 2>&1; then
-            return 0
-        fi
-        [ "$attempt" -eq 1 ] && $sudo apt-get update -q >/dev/null 2>&1
-    done
-    tail -n 5 "${TMPDIR:-/tmp}/edge-fleet-apt.log" >&2
-    return 1
+    if [ -n "$uv" ]; then
+        "$uv" pip install --quiet --python "$python" --require-hashes -r "$here/$1"
+    else
+        "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$here/$1"
+    fi || fail "the packages of $1 could not be installed"
+    cksum <"$here/$1" >"$stamp"
+}
+
+# mosquitto is on the PATH afterwards, or false: installed, or run by Docker.
+mosquitto_ready() {
+    PATH=$PATH:/usr/sbin:/usr/local/sbin
+    export PATH
+    have mosquitto || install_packages mosquitto && have mosquitto && return
+    docker_answers && PATH=$PATH:$here/setup/docker
+}
+
+docker_answers() { have docker && docker info >/dev/null 2>&1; }
+
+# An InfluxDB 2 for the tests is to be had: given, installed, in Docker, or built now.
+influxdb_ready() {
+    [ -n "${INFLUX_URL:-}" ] && return
+    have influxd && influxd version 2>/dev/null | grep -q 'InfluxDB v2' && return
+    docker_answers && return
+    "$here/setup/influxd/build" >/dev/null
 }

@@ -13,7 +13,6 @@ from tests.servers.process import ServerFailed
 FLUX = 'from(bucket: "{}") |> range(start: 0) |> filter(fn: (r) => r._field == "mean")'
 
 
-@pytest.mark.influx
 def test_influx_keeps_points_across_a_kill(influx: Influx) -> None:
     bucket = influx.fresh_bucket()
     influx.write(
@@ -24,21 +23,18 @@ def test_influx_keeps_points_across_a_kill(influx: Influx) -> None:
     assert sorted(row["_value"] for row in rows) == ["2.5", "3.5"]
 
 
-@pytest.mark.influx
 def test_influx_refuses_what_is_older_than_the_retention(influx: Influx) -> None:
     bucket = influx.fresh_bucket(retention_s=3600)
     with pytest.raises(AssertionError, match="422"):
         influx.write(bucket, "sensor,device=a mean=1 1600000000000")
 
 
-@pytest.mark.influx
 def test_influx_buckets_are_apart(influx: Influx) -> None:
     written, empty = influx.fresh_bucket(), influx.fresh_bucket()
     influx.write(written, "sensor,device=a mean=1 1700000000000")
     assert influx.query(FLUX.format(empty)) == []
 
 
-@pytest.mark.broker
 async def test_a_kill_takes_the_queue_back_to_the_last_save(broker_factory: BrokerFactory) -> None:
     broker = broker_factory()
     await _subscribe(broker)
@@ -54,7 +50,6 @@ async def test_a_kill_takes_the_queue_back_to_the_last_save(broker_factory: Brok
     assert await _queued(broker, 2) == [b"kept", b"later"]
 
 
-@pytest.mark.broker
 def test_a_paused_broker_answers_nothing_until_it_is_resumed(broker: Broker) -> None:
     connect = b"\x10\x0f\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x02ab"
     with broker.paused(), socket.create_connection((broker.host, broker.port), timeout=0.2) as connection:
@@ -66,7 +61,6 @@ def test_a_paused_broker_answers_nothing_until_it_is_resumed(broker: Broker) -> 
         assert connection.recv(100)[0] == 0x20  # CONNACK
 
 
-@pytest.mark.broker
 def test_a_broker_that_cannot_start_says_why(broker_factory: BrokerFactory) -> None:
     with pytest.raises(ServerFailed, match="no_such_option"):
         broker_factory("no_such_option 1")

@@ -15,6 +15,8 @@ from edge_gateway.embedded import EmbeddedBroker, embedded_configuration, find_m
 from edge_gateway.errors import CannotReach
 from tests.servers.process import accepts, wait_until
 
+pytestmark = pytest.mark.broker
+
 TOPIC = "fleet/v1/berlin/frz-00042/status"
 
 
