@@ -249,7 +249,8 @@ class Registry:
     @property
     def series_is_state(self) -> BoolColumn:
         """Whether each series holds texts."""
-        return np.equal(self.table.kind, KIND_STATE)
+        is_state: BoolColumn = self.table.kind == KIND_STATE
+        return is_state
 
     def series_of_layout(self, device: int, layout: int) -> IntColumn | Refusal:
         """Return the series of a message's metrics in their order; a refusal where the cap forbids them."""

@@ -1,0 +1,326 @@
+"""fleet/v1 telemetry (msgpack) into columns.
+
+    payloads ──▶ Telemetry structs ──▶ message columns
+                        │
+                        └─▶ samples ──▶ layouts ──▶ series of whole samples
+                                 └────▶ values ───▶ numbers │ states │ bad values
+
+A batch of plain numbers takes no Python per value. What is unusual is looked for by whole columns and mended
+where it stands, so one odd message does not slow down the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from edge_gateway.decoders.decoded import (
+    NO_FLOOR,
+    Decoded,
+    Messages,
+    Numbers,
+    Rejected,
+    Samples,
+    States,
+    no_states,
+)
+from edge_gateway.fleet.mark import NO_TIME
+from edge_gateway.fleet.reasons import NO_METRIC, BadReason, BadValues, joined, no_bad_values
+from edge_gateway.fleet.registry import Refusal, Registry
+from edge_gateway.fleet.series import BAD_LAYOUT, NO_ROOM
+from edge_gateway.fleet.strings import FALSE, TRUE
+from edge_gateway.frame import PERFECT, BoolColumn, FloatColumn, IntColumn, QualityColumn
+from fleet_wire.payload import MAX_TIME, Counter
+from fleet_wire.telemetry import (
+    MAX_PAYLOAD,
+    TELEMETRY_DECODER,
+    MalformedMessage,
+    Telemetry,
+    decode_telemetry,
+    is_metric_name,
+)
+
+MAX_TEXT = 64
+"""Characters of a text that is a value."""
+LEAST_QUALITY = 0.5
+"""Below this a device does not trust its own value, and neither does the gateway."""
+
+_NUMBERS = frozenset({float, int})
+
+
+_Values = dict[str, Any]
+_Qualities = dict[str, float] | None
+_Further = list[tuple[int, _Values]] | None
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    """The least of a message: enough to know it again when it comes once more."""
+
+    boot: Counter
+    seq: Counter
+    v: Literal[1] = 1
+
+
+_ENVELOPE_DECODER = msgspec.msgpack.Decoder(_Envelope)
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Deliveries that have a (device, boot, seq)."""
+
+    index: list[int]
+    device: list[int]
+    message: list[Telemetry]
+    refused: dict[int, str]
+    rejected: list[Rejected]
+
+
+def decode(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes]) -> Decoded:
+    """Return a batch of deliveries in columns; devices, series and texts that are new get their numbers.
+
+    `topics` and `payloads` are of equal length, in arrival order. Nothing a payload holds raises.
+    """
+    registry.table.trim()
+    taken = _take_plain(registry, topics, payloads) or _take_each(registry, topics, payloads)
+    messages, maps, qualities, further = _headers(taken)
+    samples, maps = _samples(messages, maps, further, taken.refused)
+    layout, bad_names = _layouts(registry, maps)
+    row, series = _series(registry, taken, samples, layout, maps)
+    quality = _quality(samples, maps, qualities)
+    numbers, states, bad_values = _values(registry, taken, samples, maps, _Places(row, series, quality))
+    bad = joined([bad_names, bad_values])
+    return Decoded(messages, samples, numbers, states, bad, taken.refused, taken.rejected)
+
+
+class _Places(NamedTuple):
+    """Where each value of a batch belongs, before it is known what the value is."""
+
+    row: IntColumn
+    series: IntColumn
+    quality: QualityColumn
+
+    def numbers(self, at: IntColumn | BoolColumn, value: FloatColumn) -> Numbers:
+        return Numbers(self.row[at], self.series[at], value, self.quality[at])
+
+    def states(self, at: list[int], code: list[int]) -> States:
+        return States(self.row[at], self.series[at], np.array(code, np.int64), self.quality[at])
+
+
+# --- deliveries into messages
+
+
+def _take_plain(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes]) -> _Taken | None:
+    """Take a batch of well-formed messages of known devices; None when it is anything else."""
+    device = [number for number in map(registry.device_of_topic.get, topics) if number is not None]
+    if len(device) != len(payloads) or max(map(len, payloads), default=0) > MAX_PAYLOAD:
+        return None
+    try:
+        message = list(map(TELEMETRY_DECODER.decode, payloads))
+    except (ValueError, RecursionError):  # what msgspec raises for a payload that is no message
+        return None
+    return _Taken(list(range(len(message))), device, message, {}, [])
+
+
+def _take_each(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes]) -> _Taken:
+    taken = _Taken([], [], [], {}, [])
+    for index, (topic, payload) in enumerate(zip(topics, payloads, strict=True)):
+        message, fault = _read(payload)
+        known = registry.device_of_topic.get(topic, -1)
+        device = known if message is None or fault else registry.device_of(topic)
+        if isinstance(device, Refusal):
+            taken.rejected.append(Rejected(index, -1, device.value))
+        elif message is None or device < 0:
+            taken.rejected.append(Rejected(index, device, fault))
+        else:
+            if fault:
+                taken.refused[len(taken.message)] = fault
+            taken.index.append(index)
+            taken.device.append(device)
+            taken.message.append(message)
+    return taken
+
+
+def _read(payload: bytes) -> tuple[Telemetry | None, str]:
+    """Return the message and what is wrong with it; of a faulty one only its envelope, or nothing."""
+    try:
+        return decode_telemetry(payload), ""
+    except MalformedMessage as problem:
+        fault = str(problem)
+    if len(payload) > MAX_PAYLOAD:
+        return None, fault
+    try:
+        envelope = _ENVELOPE_DECODER.decode(payload)
+    except (ValueError, RecursionError):
+        return None, fault
+    return Telemetry(envelope.boot, envelope.seq, {}), fault
+
+
+# --- messages into samples
+
+
+def _headers(taken: _Taken) -> tuple[Messages, list[_Values], list[_Qualities], list[_Further]]:
+    """Return the message columns, and the maps of the messages as they are."""
+    if not taken.message:
+        return Messages(*(np.empty(0, np.int64) for _ in range(6))), [], [], []
+    columns = zip(*map(msgspec.structs.astuple, taken.message), strict=True)
+    boot, seq, maps, _, ts, floor, qualities, further = map(list, columns)
+    messages = Messages(
+        index=np.array(taken.index, np.int64),
+        device=np.array(taken.device, np.int64),
+        boot=np.array(boot, np.int64),
+        seq=np.array(seq, np.int64),
+        ts=_filled(ts, NO_TIME),
+        floor=_filled(floor, NO_FLOOR),
+    )
+    return messages, maps, qualities, further
+
+
+def _filled(column: list[Any], absent: int) -> IntColumn:
+    if None not in column:
+        return np.array(column, np.int64)
+    if column.count(None) == len(column):
+        return np.full(len(column), absent, np.int64)
+    return np.array([absent if entry is None else entry for entry in column], np.int64)
+
+
+def _samples(
+    messages: Messages, maps: list[_Values], further: list[_Further], refused: dict[int, str]
+) -> tuple[Samples, list[_Values]]:
+    """Return the samples and their maps: a message's own, then each of its further ones."""
+    if further.count(None) == len(further):
+        return Samples(np.arange(len(maps)), messages.ts), maps
+    all_maps: list[_Values] = []
+    counts, steps = [], []
+    for own, more in zip(maps, further, strict=True):
+        all_maps.append(own)
+        all_maps += [values for _, values in more or ()]
+        steps += [0, *(step for step, _ in more or ())]
+        counts.append(1 + len(more or ()))
+    message = np.repeat(np.arange(len(maps)), counts)
+    base = messages.ts[message]
+    ts = np.where(base == NO_TIME, NO_TIME, base + np.array(steps, np.int64))
+    for number in np.unique(message[ts > MAX_TIME]).tolist():
+        refused.setdefault(number, "a sample's time is past 2100")
+    return Samples(message, ts), all_maps
+
+
+# --- samples into values
+
+
+def _layouts(registry: Registry, maps: list[_Values]) -> tuple[IntColumn, BadValues]:
+    """Return the layout of each sample. Values with names that are none are taken out of `maps`, and told."""
+    known = list(map(registry.table.layouts.get, map(tuple, maps)))
+    bad: list[int] = []
+    if None in known:
+        for row in [row for row, layout in enumerate(known) if layout is None]:
+            layout = registry.table.layout(tuple(maps[row]))
+            if layout == BAD_LAYOUT:
+                good = {name: value for name, value in maps[row].items() if is_metric_name(name)}
+                bad += [row] * (len(maps[row]) - len(good))
+                maps[row], layout = good, registry.table.layout(tuple(good))
+            known[row] = layout
+    return np.array(known, np.int64), _bad(bad, [NO_METRIC] * len(bad), [BadReason.NAME] * len(bad))
+
+
+def _bad(row: Any, metric: Any, reason: Any) -> BadValues:
+    return BadValues(np.array(row, np.int64), np.array(metric, np.int64), np.array(reason, np.int64))
+
+
+def _series(
+    registry: Registry, taken: _Taken, samples: Samples, layout: IntColumn, maps: list[_Values]
+) -> tuple[IntColumn, IntColumn]:
+    """Return row and series of every value. Messages the cap on series refuses lose their values."""
+    table = registry.table
+    device = np.array(taken.device, np.int64)
+    start = table.starts(device[samples.message], layout)
+    if (start == NO_ROOM).any():
+        empty = table.layout(())
+        for without in np.flatnonzero(start == NO_ROOM).tolist():
+            _refuse(registry, taken, int(samples.message[without]), Refusal.SERIES)
+            maps[without], layout[without], start[without] = {}, empty, 0
+    length = table.lengths[layout]
+    row = np.repeat(np.arange(len(layout)), length)
+    ends = np.cumsum(length)
+    slot = np.repeat(start - ends + length, length)
+    slot += np.arange(len(slot))
+    return row, table.slots[slot]
+
+
+def _refuse(registry: Registry, taken: _Taken, message: int, refusal: Refusal) -> None:
+    if message not in taken.refused:
+        taken.refused[message] = registry.refuse(refusal).value
+
+
+def _quality(samples: Samples, maps: list[_Values], qualities: list[_Qualities]) -> QualityColumn:
+    """Return the quality of every value; what a message says of a metric holds for all its samples."""
+    if qualities.count(None) == len(qualities):
+        return np.full(sum(map(len, maps)), PERFECT, np.uint16)
+    found: list[int] = []
+    for message, values in zip(samples.message.tolist(), maps, strict=True):
+        said = qualities[message] or {}
+        found += [_thousandths(said.get(name, 1.0)) for name in values]
+    return np.array(found, np.uint16)
+
+
+def _thousandths(quality: float) -> int:
+    return round(quality * PERFECT) if LEAST_QUALITY <= quality <= 1 else 0
+
+
+def _values(
+    registry: Registry, taken: _Taken, samples: Samples, maps: list[_Values], places: _Places
+) -> tuple[Numbers, States, BadValues]:
+    raw = list(chain.from_iterable(map(dict.values, maps)))
+    if set(map(type, raw)) <= _NUMBERS:
+        value = np.array(raw, np.float64) + 0.0  # -0.0 would make first, last, min and max depend on order
+        finite = np.isfinite(value)
+        if finite.all():
+            return Numbers(*places[:2], value, places.quality), no_states(), no_bad_values()
+    return _sort_out(registry, taken, samples, raw, places)
+
+
+def _sort_out(
+    registry: Registry, taken: _Taken, samples: Samples, raw: list[Any], places: _Places
+) -> tuple[Numbers, States, BadValues]:
+    """Tell numbers from states from bad values, in place of `raw` where a value is no number."""
+    state_at: list[int] = []
+    codes: list[int] = []
+    bad_at: list[int] = []
+    reasons: list[BadReason] = []
+    gone: list[int] = []
+    for at in [at for at, kind in enumerate(map(type, raw)) if kind not in _NUMBERS]:
+        code = _code(registry, raw[at])
+        raw[at] = 0.0
+        if isinstance(code, BadReason):
+            bad_at.append(at)
+            reasons.append(code)
+        elif code < 0:
+            _refuse(registry, taken, int(samples.message[places.row[at]]), Refusal.STRINGS)
+            gone.append(at)
+        else:
+            state_at.append(at)
+            codes.append(code)
+    value = np.array(raw, np.float64) + 0.0
+    is_number = np.ones(len(raw), np.bool_)
+    is_number[state_at + bad_at + gone] = False
+    wild = np.flatnonzero(~np.isfinite(value)).tolist()
+    is_number[wild] = False
+    bad_at, reasons = bad_at + wild, reasons + [BadReason.NOT_FINITE] * len(wild)
+    metric = registry.series_metric[places.series[bad_at]]
+    bad = _bad(places.row[bad_at], metric, reasons)
+    return places.numbers(is_number, value[is_number]), places.states(state_at, codes), bad
+
+
+def _code(registry: Registry, value: object) -> int | BadReason:
+    """Return the code of a text or bool, -1 when the table of texts is full, or why the value is bad."""
+    match value:
+        case bool():
+            return TRUE if value else FALSE
+        case str():
+            return registry.strings.code(value) if len(value) <= MAX_TEXT else BadReason.TOO_LONG
+        case None:
+            return BadReason.MISSING
+        case _:
+            return BadReason.TYPE

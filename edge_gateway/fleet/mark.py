@@ -1,0 +1,86 @@
+"""What arrived of one boot of one device: a mark, and the holes below it."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+NEW, DUPLICATE, CONFLICT = 0, 1, 2
+
+NO_TIME = -(2**63)
+"""Time of a message that carries none."""
+HOLES_KEPT = 64
+LARGEST = 2**63 - 1
+
+
+@dataclass(slots=True)
+class Mark:
+    """Everything up to `top` arrived or lies in a hole. Holes are [from, to], both in, ascending, apart.
+
+    `newest` is the newest device time taken in, `top_time` that of the highest seq.
+    """
+
+    boot: int
+    top: int = -1
+    newest: int = NO_TIME
+    top_time: int = NO_TIME
+    holes: list[list[int]] = field(default_factory=list)
+
+    def accept(self, seq: int, time: int) -> int:
+        """Take in one message; return NEW, DUPLICATE or CONFLICT.
+
+        A message that was taken in before cannot be newer than the newest taken in: one that is comes from a
+        device that started its sequence again under the same boot.
+        """
+        if seq > self.top:
+            self._raise_to(seq)
+            self.top_time = time if time != NO_TIME else self.top_time
+        elif not self._fill(seq):
+            return CONFLICT if time > self.newest else DUPLICATE
+        self.newest = max(self.newest, time)
+        return NEW
+
+    def steps_back(self, seq: int, time: int) -> bool:
+        """Whether a message would be the highest so far, yet older than the highest before it."""
+        return seq > self.top and NO_TIME < time < self.top_time
+
+    def _raise_to(self, seq: int) -> None:
+        if seq > self.top + 1:
+            self.holes.append([self.top + 1, seq - 1])
+        self.top = seq
+
+    def _fill(self, seq: int) -> bool:
+        at = bisect_right(self.holes, seq, key=_first) - 1
+        if at < 0 or self.holes[at][1] < seq:
+            return False
+        first, last = self.holes[at]
+        rest = [[first, seq - 1], [seq + 1, last]]
+        self.holes[at : at + 1] = [hole for hole in rest if hole[0] <= hole[1]]
+        return True
+
+    def expect(self, following: int) -> None:
+        """Take in that the next new message will be `following`: what is missing below it is a hole."""
+        if following - 1 > self.top:
+            self.holes.append([self.top + 1, following - 1])
+            self.top = following - 1
+
+    def close_below(self, floor: int) -> int:
+        """Close what the device no longer holds; return how many messages will never come."""
+        lost = max(0, floor - 1 - self.top)
+        self.top = max(self.top, floor - 1)
+        while self.holes and self.holes[0][0] < floor:
+            first, last = self.holes[0]
+            lost += min(last, floor - 1) - first + 1
+            if last >= floor:
+                self.holes[0][0] = floor
+                break
+            self.holes.pop(0)
+        return lost
+
+    def give_up(self) -> int:
+        """Close the lowest holes beyond those kept; return how many messages that gives up."""
+        surplus = self.holes[: max(0, len(self.holes) - HOLES_KEPT)]
+        del self.holes[: len(surplus)]
+        return sum(last - first + 1 for first, last in surplus)
+
+
+def _first(hole: list[int]) -> int:
+    return hole[0]

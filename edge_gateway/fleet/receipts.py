@@ -1,0 +1,174 @@
+"""When a device is told what is stored, and what is missing.
+
+The decision is taken over columns of all devices at once; only devices that are due cost Python.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.mark import NEW
+from edge_gateway.fleet.sequence import NO_BOOT, Sequences, Verdicts
+from edge_gateway.frame import BoolColumn, IntColumn
+
+MESSAGES = 64
+"""New messages of a device after which it is told."""
+LONGEST = 600_000
+"""Milliseconds after which it is told of fewer."""
+SHORTEST = 5_000
+"""Milliseconds between two receipts of a device."""
+_NEVER = -(2**62)
+_FILLS = {
+    "boot": NO_BOOT,
+    "fresh": 0,
+    "opened": 0,
+    "sent_at": _NEVER,
+    "patience": SHORTEST,
+    "born": 0,
+    "turn": 0,
+}
+
+
+class Due(NamedTuple):
+    """A receipt: everything of `boot` up to `upto` is stored or lies in `missing` (both ends in)."""
+
+    device: int
+    boot: int
+    upto: int
+    missing: list[tuple[int, int]]
+
+
+class Receipts:
+    """Who was told what, and when. Times are milliseconds of a clock that never steps, given by the caller.
+
+    A device with holes is told again after 5 s, 10 s, 20 s … up to 10 min, since a receipt (QoS 0) may be
+    lost and a device may not know receipts at all. Older boots with news take turns with the current one.
+    """
+
+    def __init__(self, sequences: Sequences) -> None:
+        self._sequences = sequences
+        self._size = 0
+        self._now = 0
+        self._boot = np.empty(0, np.int64)
+        self._fresh = np.empty(0, np.int64)
+        self._opened = np.empty(0, np.int64)
+        self._sent_at = np.empty(0, np.int64)
+        self._patience = np.empty(0, np.int64)
+        self._born = np.empty(0, np.int64)
+        self._turn = np.empty(0, np.int64)
+        self._owed: dict[int, list[int]] = {}
+
+    def _make_room(self, devices: int) -> None:
+        if devices <= self._size:
+            return
+        self._size = devices
+        for name, fill in _FILLS.items():
+            setattr(self, f"_{name}", with_room(getattr(self, f"_{name}"), devices, fill))
+
+    def note(self, device: IntColumn, boot: IntColumn, verdicts: Verdicts) -> None:
+        """Take in which messages of a batch were new. Call it after `Sequences.accept` of the same batch."""
+        new = verdicts.verdict == NEW
+        device, boot = device[new], boot[new]
+        if not len(device):
+            return
+        self._make_room(int(device.max()) + 1)
+        current = self._sequences.boot[device]
+        followed, same = self._boot[device] == current, boot == current
+        if not followed.all():
+            for one in np.unique(device[~followed]).tolist():
+                self._follow(one)
+        for row in np.flatnonzero(~same).tolist():
+            self._owe(int(device[row]), int(boot[row]))
+        np.add.at(self._fresh, device[same], np.int64(1))
+
+    def _follow(self, device: int) -> None:
+        """Turn to a device's current boot; what was not told of the boot before is owed."""
+        if self._sent_at[device] == _NEVER:
+            self._sent_at[device] = self._now - SHORTEST
+        if self._boot[device] != NO_BOOT and self._fresh[device]:
+            self._owe(device, int(self._boot[device]))
+        self._boot[device] = self._sequences.boot[device]
+        self._fresh[device] = 0
+
+    def _owe(self, device: int, boot: int) -> None:
+        owed = self._owed.setdefault(device, [])
+        if boot not in owed:
+            owed.append(boot)
+
+    def birth(self, device: int) -> None:
+        """Take in that a device was born: it is told at once. Call it after `Sequences.birth`."""
+        self._make_room(device + 1)
+        if self._boot[device] != self._sequences.boot[device]:
+            self._follow(device)
+        for boot, _, _ in self._sequences.gaps(device):
+            if boot != self._boot[device]:
+                self._owe(device, boot)
+        self._born[device] = 1
+
+    def due(self, now: int, most: int = 1_000) -> list[Due]:
+        """Return the receipts to send at `now` (ms), the longest waiting first, at most `most`.
+
+        They count as sent. Send them only when the messages they speak of are on disk.
+        """
+        self._now = now
+        waited = now - self._sent_at[: self._size]
+        due = self._is_urgent()
+        due |= (self._fresh[: self._size] > 0) & (waited >= LONGEST)
+        due |= self._sequences.holed[: self._size] & (waited >= self._patience[: self._size])
+        due[list(self._owed)] = True
+        due &= waited >= SHORTEST
+        devices = np.flatnonzero(due)
+        devices = devices[np.argsort(self._sent_at[devices], kind="stable")][:most]
+        found = [self._tell(device) for device in devices.tolist()]
+        return [receipt for receipt in found if receipt is not None]
+
+    def _is_urgent(self) -> BoolColumn:
+        size = self._size
+        urgent: BoolColumn = self._opened[:size] != self._sequences.opened[:size]
+        urgent |= self._fresh[:size] >= MESSAGES
+        urgent |= self._born[:size] > 0
+        return urgent
+
+    def _tell(self, device: int) -> Due | None:
+        news = self._fresh[device] or self._born[device] or self._sequences.holed[device]
+        owed = self._owed.get(device)
+        if owed and not (news and self._turn[device]):
+            boot = owed.pop(0)
+            self._turn[device] = 1
+            if not owed:
+                del self._owed[device]
+        else:
+            boot = int(self._boot[device])
+            self._told(device)
+        stored = self._sequences.stored(device, boot)
+        if stored is None or stored[0] < 0:
+            return None
+        self._sent_at[device] = self._now
+        return Due(device, boot, *stored)
+
+    def _told(self, device: int) -> None:
+        """Note that a device's current boot is told of."""
+        opened = self._sequences.opened[device]
+        again = self._opened[device] == opened and self._sequences.holed[device]
+        self._patience[device] = min(2 * int(self._patience[device]), LONGEST) if again else SHORTEST
+        self._opened[device] = opened
+        self._fresh[device] = self._born[device] = self._turn[device] = 0
+
+    def forget(self, device: int) -> None:
+        """Drop what is owed to a retired device. Call it before `Sequences.forget`."""
+        if device < self._size:
+            self._owed.pop(device, None)
+            self._boot[device], self._opened[device] = NO_BOOT, self._sequences.opened[device]
+            self._fresh[device] = self._born[device] = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        columns = {name: getattr(self, f"_{name}")[: self._size].copy() for name in _FILLS}
+        owed = [[device, *boots] for device, boots in self._owed.items()]
+        return {**columns, "now": self._now, "owed": owed}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in _FILLS:
+            setattr(self, f"_{name}", state[name].copy())
+        self._size, self._now = len(self._boot), state["now"]
+        self._owed = {device: list(boots) for device, *boots in state["owed"]}

@@ -1,0 +1,318 @@
+"""Which messages are new, by (device, boot, seq), and which are missing.
+
+A device's current boot, the one that turned up last, lives in columns, and messages that continue it in order
+are judged for the whole batch at once. Devices with anything else in a batch go one by one: holes, other
+boots, repeats within the batch, clocks that step back.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.mark import DUPLICATE, LARGEST, NEW, NO_TIME, Mark
+from edge_gateway.frame import BoolColumn, IntColumn
+
+BOOTS_KEPT = 8
+NO_BOOT = -1
+_ARRIVAL_BITS = 32
+_ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
+_COLUMNS = ("boot", "top", "newest", "top_time", "opened", "lost", "given_up", "steps")
+
+
+class Verdicts(NamedTuple):
+    """NEW, DUPLICATE or CONFLICT for each message; and the devices whose clock stepped back, ascending."""
+
+    verdict: NDArray[np.int8]
+    stepped: IntColumn
+
+
+class _Rows(NamedTuple):
+    """Messages sorted by device, in arrival order within a device."""
+
+    device: IntColumn
+    boot: IntColumn
+    seq: IntColumn
+    time: IntColumn
+
+    def pick(self, at: IntColumn | BoolColumn) -> "_Rows":
+        return _Rows(self.device[at], self.boot[at], self.seq[at], self.time[at])
+
+
+class Sequences:
+    """Marks of every device: at most BOOTS_KEPT boots each, with at most HOLES_KEPT holes each.
+
+    A ninth boot pushes out the one that was quiet the longest; a hole too many closes the lowest.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self.boot = np.empty(0, np.int64)
+        """Current boot of each device; NO_BOOT before the first."""
+        self.top = np.empty(0, np.int64)
+        self.newest = np.empty(0, np.int64)
+        self.top_time = np.empty(0, np.int64)
+        self.opened = np.empty(0, np.int64)
+        """Holes ever opened, by device, over all its boots."""
+        self.lost = np.empty(0, np.int64)
+        """Messages no device holds any more, by device: lost before they reached the gateway."""
+        self.given_up = np.empty(0, np.int64)
+        """Messages the gateway no longer waits for because holes or boots are capped, by device."""
+        self.steps = np.empty(0, np.int64)
+        """Clock steps, by device."""
+        self._odd = np.empty(0, np.bool_)
+        self._holes: dict[int, list[list[int]]] = {}
+        self.holed = np.empty(0, np.bool_)
+        """Whether the current boot has holes, by device."""
+        self._older: dict[int, dict[int, Mark]] = {}
+        self.boots_forgotten = 0
+        self.one_by_one = 0
+        """Messages that were not judged in columns."""
+
+    def make_room(self, devices: int) -> None:
+        """Hold columns for device numbers below `devices`."""
+        if devices <= self._size:
+            return
+        self._size = devices
+        self.boot = with_room(self.boot, devices, NO_BOOT)
+        self.top = with_room(self.top, devices, -1)
+        self.newest = with_room(self.newest, devices, NO_TIME)
+        self.top_time = with_room(self.top_time, devices, NO_TIME)
+        for name in ("opened", "lost", "given_up", "steps"):
+            setattr(self, name, with_room(getattr(self, name), devices, 0))
+        self._odd = with_room(self._odd, devices, fill=False)
+        self.holed = with_room(self.holed, devices, fill=False)
+
+    # --- messages
+
+    def accept(self, device: IntColumn, boot: IntColumn, seq: IntColumn, time: IntColumn) -> Verdicts:
+        """Judge and take in one batch of messages, in arrival order.
+
+        `time` is the device time in ms, NO_TIME where it is absent or not believed.
+        """
+        count = len(device)
+        if not count:
+            return Verdicts(np.empty(0, np.int8), np.empty(0, np.int64))
+        self.make_room(int(device.max()) + 1)
+        order = np.sort((device << _ARRIVAL_BITS) | np.arange(count)) & _ARRIVAL_MASK
+        rows = _Rows(device, boot, seq, time).pick(order)
+        plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device]
+        repeat = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
+        verdict = np.where(repeat, np.int8(DUPLICATE), np.int8(NEW))
+        fresh = np.flatnonzero(~repeat)
+        ahead = rows.pick(fresh)
+        odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
+        stepped: list[int] = []
+        if len(odd):
+            self._odd[odd] = True
+            slow = self._odd[rows.device]
+            verdict[slow] = self._one_by_one(rows.pick(slow), stepped)
+            ahead = ahead.pick(~self._odd[ahead.device])
+            self._odd[odd] = False
+        self._advance(ahead)
+        judged = np.empty(count, np.int8)
+        judged[order] = verdict
+        return Verdicts(judged, np.array(stepped, np.int64))
+
+    def _in_order(self, rows: _Rows) -> BoolColumn:
+        """Whether each row is the next seq after the row before it of its device, and not older."""
+        starts = np.ones(len(rows.device), np.bool_)
+        np.not_equal(rows.device[1:], rows.device[:-1], out=starts[1:])
+        seq_before, time_before = np.empty_like(rows.seq), np.empty_like(rows.time)
+        seq_before[1:], time_before[1:] = rows.seq[:-1], rows.time[:-1]
+        first = rows.device[starts]
+        seq_before[starts], time_before[starts] = self.top[first], self.top_time[first]
+        in_order: BoolColumn = (rows.seq - 1 == seq_before) & (rows.time >= time_before)
+        return in_order
+
+    def _advance(self, rows: _Rows) -> None:
+        """Move the marks of devices whose rows all came in order."""
+        if not len(rows.device):
+            return
+        ends = np.ones(len(rows.device), np.bool_)
+        np.not_equal(rows.device[1:], rows.device[:-1], out=ends[:-1])
+        device, time = rows.device[ends], rows.time[ends]
+        self.top[device] = rows.seq[ends]
+        self.top_time[device] = time
+        self.newest[device] = np.maximum(self.newest[device], time)
+
+    def _one_by_one(self, rows: _Rows, stepped: list[int]) -> list[int]:
+        verdicts = []
+        holder, mark = -1, None
+        for device, boot, seq, time in zip(*(column.tolist() for column in rows), strict=True):
+            if mark is None or holder != device or mark.boot != boot:
+                self._put(holder, mark)
+                holder, mark = device, self._take(device, boot)
+            if mark.steps_back(seq, time):
+                self.steps[device] += 1
+                if device not in stepped[-1:]:
+                    stepped.append(device)
+            self.opened[device] += seq > mark.top + 1
+            verdicts.append(mark.accept(seq, time))
+            self._count(self.given_up, device, mark.give_up())
+        self._put(holder, mark)
+        self.one_by_one += len(verdicts)
+        return verdicts
+
+    def _count(self, column: IntColumn, device: int, messages: int) -> None:
+        """Add to a counter that a lying device could drive past 2^63."""
+        if messages:
+            column[device] = min(int(column[device]) + messages, LARGEST)
+
+    # --- marks
+
+    def _take(self, device: int, boot: int) -> Mark:
+        """Return the mark of a boot to work on; a boot never seen becomes the current one."""
+        if int(self.boot[device]) == boot:
+            return self._current(device)
+        older = self._older.get(device, {})
+        if boot in older:
+            return older[boot]
+        self._retire_current(device)
+        return Mark(boot)
+
+    def _current(self, device: int) -> Mark:
+        return Mark(
+            int(self.boot[device]),
+            int(self.top[device]),
+            int(self.newest[device]),
+            int(self.top_time[device]),
+            self._holes.get(device, []),
+        )
+
+    def _retire_current(self, device: int) -> None:
+        """Make room for a new current boot; the mark to come is put in its place by `_put`."""
+        mark = self._current(device)
+        self._holes.pop(device, None)
+        if mark.boot == NO_BOOT:
+            return
+        older = self._older.setdefault(device, {})
+        older[mark.boot] = mark
+        self.boot[device] = NO_BOOT
+        if len(older) >= BOOTS_KEPT:
+            quiet = older.pop(next(iter(older)))
+            self._count(self.given_up, device, sum(last - first + 1 for first, last in quiet.holes))
+            self.boots_forgotten += 1
+
+    def _put(self, device: int, mark: Mark | None) -> None:
+        if mark is None:
+            return
+        older = self._older.get(device, {})
+        if mark.boot in older:
+            older[mark.boot] = older.pop(mark.boot)
+            return
+        self.boot[device], self.top[device] = mark.boot, mark.top
+        self.newest[device], self.top_time[device] = mark.newest, mark.top_time
+        self.holed[device] = bool(mark.holes)
+        if mark.holes:
+            self._holes[device] = mark.holes
+        else:
+            self._holes.pop(device, None)
+
+    # --- what devices say of themselves
+
+    def floors(self, device: IntColumn, boot: IntColumn, floor: IntColumn) -> None:
+        """Close what devices no longer hold. Apply after `accept` of the same batch.
+
+        A floor of a boot that is not kept says nothing.
+        """
+        current = boot == self.boot[device]
+        idle = current & ~self.holed[device] & (floor <= self.top[device] + 1)
+        for row in np.flatnonzero(~idle).tolist():
+            self._floor(int(device[row]), int(boot[row]), int(floor[row]))
+
+    def _floor(self, device: int, boot: int, floor: int) -> None:
+        if boot == int(self.boot[device]) or boot in self._older.get(device, {}):
+            mark = self._take(device, boot)
+            self._count(self.lost, device, mark.close_below(floor))
+            self._put(device, mark)
+
+    def birth(self, device: int, boot: int, floor: int, following: int, time: int = NO_TIME) -> bool:
+        """Take in a birth: seqs below `floor` will never come, `following` is the next new one.
+
+        What is missing between them is a hole from now on. Returns whether a boot never seen before begins
+        with an older clock than the boot before it had.
+        """
+        self.make_room(device + 1)
+        known = boot == int(self.boot[device]) or boot in self._older.get(device, {})
+        stepped = not known and NO_TIME < time < int(self.top_time[device])
+        mark = self._take(device, boot)
+        self.opened[device] += following - 1 > max(mark.top, floor - 1)
+        mark.expect(following)
+        self._count(self.lost, device, mark.close_below(min(floor, following)))
+        self._count(self.given_up, device, mark.give_up())
+        self._put(device, mark)
+        self.steps[device] += stepped
+        return stepped
+
+    # --- what is known
+
+    def boots(self, device: int) -> list[int]:
+        """Return the boots kept of a device, the current one last."""
+        if device >= self._size or int(self.boot[device]) == NO_BOOT:
+            return []
+        return [*self._older.get(device, {}), int(self.boot[device])]
+
+    def stored(self, device: int, boot: int) -> tuple[int, list[tuple[int, int]]] | None:
+        """Return (highest seq, ranges missing below it, both ends in) of a boot; None when it is not kept."""
+        if boot not in self.boots(device):
+            return None
+        current = boot == int(self.boot[device])
+        mark = self._current(device) if current else self._older[device][boot]
+        return mark.top, [(first, last) for first, last in mark.holes]
+
+    def gaps(self, device: int) -> list[tuple[int, int, int]]:
+        """Return what is missing of a device as (boot, from, to), both ends in."""
+        found = []
+        for boot in self.boots(device):
+            _, missing = self.stored(device, boot) or (0, [])
+            found += [(boot, first, last) for first, last in missing]
+        return found
+
+    def forget(self, device: int) -> None:
+        """Drop everything of a retired device but its counters."""
+        self._holes.pop(device, None)
+        self._older.pop(device, None)
+        self.boot[device], self.top[device], self.holed[device] = NO_BOOT, -1, False
+        self.newest[device] = self.top_time[device] = NO_TIME
+
+    # --- state
+
+    def snapshot(self) -> dict[str, Any]:
+        older = [(device, mark) for device, marks in self._older.items() for mark in marks.values()]
+        return {
+            **{name: getattr(self, name)[: self._size].copy() for name in _COLUMNS},
+            "holes": _table(
+                [(device, *hole) for device, holes in sorted(self._holes.items()) for hole in holes], 3
+            ),
+            "older": _table(
+                [(device, mark.boot, mark.top, mark.newest, mark.top_time) for device, mark in older], 5
+            ),
+            "older_holes": _table(
+                [(number, *hole) for number, (_, mark) in enumerate(older) for hole in mark.holes], 3
+            ),
+            "boots_forgotten": self.boots_forgotten,
+            "one_by_one": self.one_by_one,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in _COLUMNS:
+            setattr(self, name, state[name].copy())
+        self._size = len(self.boot)
+        self.holed, self._odd = np.zeros(self._size, np.bool_), np.zeros(self._size, np.bool_)
+        self._holes, self._older = {}, {}
+        for device, first, last in state["holes"].tolist():
+            self._holes.setdefault(device, []).append([first, last])
+            self.holed[device] = True
+        marks = []
+        for device, boot, top, newest, top_time in state["older"].tolist():
+            marks.append(Mark(boot, top, newest, top_time))
+            self._older.setdefault(device, {})[boot] = marks[-1]
+        for number, first, last in state["older_holes"].tolist():
+            marks[number].holes.append([first, last])
+        self.boots_forgotten, self.one_by_one = state["boots_forgotten"], state["one_by_one"]
+
+
+def _table(rows: list[tuple[int, ...]], width: int) -> NDArray[np.int64]:
+    return np.array(rows, np.int64).reshape(-1, width)

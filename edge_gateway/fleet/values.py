@@ -1,0 +1,158 @@
+"""What a value must look like to count: its kind, its quality, and what gateway.yaml says of its metric."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edge_gateway.decoders.decoded import Numbers, States
+from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.reasons import BadReason, BadValues, joined
+from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE
+from edge_gateway.frame import BoolColumn, FloatColumn, IntColumn
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPolicy:
+    """What gateway.yaml says of one metric.
+
+    `range` is [lowest, highest], both in; `missing` are values that stand for "no value"; `rate` is
+    (readings, ms): more than that, by device time, is refused.
+    """
+
+    range: tuple[float, float] | None = None
+    missing: tuple[float, ...] = ()
+    rate: tuple[float, int] | None = None
+
+
+class Checked(NamedTuple):
+    """What counts, and what does not."""
+
+    numbers: Numbers
+    states: States
+    bad: BadValues
+
+
+class ValuePolicy:
+    """The limits of all metrics in columns, and a token bucket for each series whose metric has a rate."""
+
+    def __init__(self, registry: Registry, metrics: Mapping[str, MetricPolicy]) -> None:
+        self._registry = registry
+        self._policies = dict(metrics)
+        self._buckets = Buckets()
+        self._loaded = 0
+        self._low = np.empty(0, np.float64)
+        self._high = np.empty(0, np.float64)
+        self._missing = np.empty((0, max((len(one.missing) for one in metrics.values()), default=0)))
+        self._limited = np.empty(0, np.bool_)
+
+    def _load(self) -> None:
+        """Follow the metrics the registry learnt since the last batch."""
+        names = self._registry.metric_names
+        if self._loaded == len(names):
+            return
+        added = [self._policies.get(name, MetricPolicy()) for name in names[self._loaded :]]
+        ranges = [one.range or (-np.inf, np.inf) for one in added]
+        missing = np.full((len(added), self._missing.shape[1]), np.nan)
+        for row, one in enumerate(added):
+            missing[row, : len(one.missing)] = one.missing
+        self._low = np.append(self._low, [low for low, _ in ranges])
+        self._high = np.append(self._high, [high for _, high in ranges])
+        self._missing = np.concatenate([self._missing, missing])
+        self._limited = np.append(self._limited, [one.rate is not None for one in added])
+        self._loaded = len(names)
+
+    def check(self, numbers: Numbers, states: States, ts: IntColumn) -> Checked:
+        """Sort out the values that do not count. `ts` is the time of each sample in ms.
+
+        The first good value of a series fixes whether it holds numbers or texts.
+        """
+        self._load()
+        parts: list[BadValues] = []
+        numbers, states = self._trusted(numbers, states, parts)
+        numbers, states = self._of_their_kind(numbers, states, parts)
+        if self._policies and len(numbers.row):
+            numbers = self._within_limits(numbers, parts)
+            numbers = self._within_rate(numbers, ts, parts)
+        return Checked(numbers, states, joined(parts))
+
+    def _trusted(self, numbers: Numbers, states: States, parts: list[BadValues]) -> tuple[Numbers, States]:
+        """Leave out what the device itself does not trust."""
+        numbers = self._only(numbers, numbers.quality > 0, BadReason.QUALITY, parts)
+        if not len(states.row):
+            return numbers, states
+        return numbers, self._only_states(states, states.quality > 0, BadReason.QUALITY, parts)
+
+    def _of_their_kind(
+        self, numbers: Numbers, states: States, parts: list[BadValues]
+    ) -> tuple[Numbers, States]:
+        """Leave out texts in series of numbers, and numbers in series of texts."""
+        kind = self._registry.series_kind
+        found = kind[numbers.series]
+        if not len(states.row) and not found.any():  # KIND_NUMBER is 0: all are numbers in series of numbers
+            return numbers, states
+        self._fix_kinds(numbers, states)
+        numbers = self._only(numbers, kind[numbers.series] == KIND_NUMBER, BadReason.TYPE, parts)
+        return numbers, self._only_states(states, kind[states.series] == KIND_STATE, BadReason.TYPE, parts)
+
+    def _fix_kinds(self, numbers: Numbers, states: States) -> None:
+        """Fix the kind of open series by their first value; a sample has no two values of a series."""
+        kind = self._registry.series_kind
+        firsts: dict[int, tuple[int, int]] = {}
+        for column, kind_of_it in ((numbers, KIND_NUMBER), (states, KIND_STATE)):
+            for at in np.flatnonzero(kind[column.series] == KIND_OPEN).tolist():
+                seen = (int(column.row[at]), kind_of_it)
+                series = int(column.series[at])
+                firsts[series] = min(firsts.get(series, seen), seen)
+        for series, (_, first_kind) in firsts.items():
+            kind[series] = first_kind
+
+    def _within_limits(self, numbers: Numbers, parts: list[BadValues]) -> Numbers:
+        metric = self._registry.series_metric[numbers.series]
+        if self._missing.shape[1]:
+            absent = (self._missing[metric] == numbers.value[:, None]).any(axis=1)
+            numbers = self._only(numbers, ~absent, BadReason.MISSING, parts)
+            metric = self._registry.series_metric[numbers.series]
+        inside = (numbers.value >= self._low[metric]) & (numbers.value <= self._high[metric])
+        return self._only(numbers, inside, BadReason.RANGE, parts)
+
+    def _within_rate(self, numbers: Numbers, ts: IntColumn, parts: list[BadValues]) -> Numbers:
+        metric = self._registry.series_metric[numbers.series]
+        limited = np.flatnonzero(self._limited[metric])
+        if not len(limited):
+            return numbers
+        names = self._registry.metric_names
+        rates = [self._policies[names[number]].rate or (1.0, 1) for number in metric[limited].tolist()]
+        keep = np.ones(len(numbers.row), np.bool_)
+        keep[limited] = self._buckets.take(numbers.series[limited], ts[numbers.row[limited]], rates)
+        return self._only(numbers, keep, BadReason.RATE, parts)
+
+    def _only(self, numbers: Numbers, keep: BoolColumn, reason: BadReason, parts: list[BadValues]) -> Numbers:
+        if keep.all():
+            return numbers
+        parts.append(self._bad(numbers, ~keep, reason))
+        return Numbers(numbers.row[keep], numbers.series[keep], numbers.value[keep], numbers.quality[keep])
+
+    def _only_states(
+        self, states: States, keep: BoolColumn, reason: BadReason, parts: list[BadValues]
+    ) -> States:
+        if keep.all():
+            return states
+        parts.append(self._bad(states, ~keep, reason))
+        return States(states.row[keep], states.series[keep], states.code[keep], states.quality[keep])
+
+    def _bad(self, values: Numbers | States, at: BoolColumn, reason: BadReason) -> BadValues:
+        row = values.row[at]
+        metric = self._registry.series_metric[values.series[at]]
+        return BadValues(row, metric, np.full(len(row), reason, np.int64))
+
+    def snapshot(self) -> dict[str, Any]:
+        return self._buckets.snapshot()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._buckets.restore(state)
+        self._loaded = 0
+        self._low, self._high = np.empty(0), np.empty(0)
+        self._missing, self._limited = self._missing[:0], np.empty(0, np.bool_)
