@@ -1,0 +1,1 @@
+"""Rules: files people edit, checked at load, evaluated over columns."""

@@ -1,0 +1,63 @@
+"""The fixed table of functions, named as Prometheus names them, and what is known but not built."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Signature(NamedTuple):
+    """`ranged`: the arguments are a metric and a duration; else `least` to `most` numbers."""
+
+    ranged: bool
+    least: int
+    most: int
+    shape: str
+
+
+def _ranged(name: str) -> Signature:
+    return Signature(ranged=True, least=2, most=2, shape=f"{name}(metric, 5m)")
+
+
+FUNCTIONS: Final[dict[str, Signature]] = {
+    **{
+        name: _ranged(name)
+        for name in (
+            "avg_over_time",
+            "min_over_time",
+            "max_over_time",
+            "sum_over_time",
+            "count_over_time",
+            "last_over_time",
+            "delta",
+            "rate",
+            "deriv",
+        )
+    },
+    "abs": Signature(ranged=False, least=1, most=1, shape="abs(x)"),
+    "min": Signature(ranged=False, least=2, most=8, shape="min(x, y)"),
+    "max": Signature(ranged=False, least=2, most=8, shape="max(x, y)"),
+    "clamp": Signature(ranged=False, least=3, most=3, shape="clamp(x, low, high)"),
+}
+
+UNSUPPORTED: Final = frozenset(
+    (
+        "stddev_over_time",
+        "quantile_over_time",
+        "changes",
+        "predict_linear",
+        "zscore",
+        "ewma",
+        "ewma_dev",
+        "no_data",
+        "avg",
+        "sum",
+        "count",
+        "share",
+    )
+)
+"""Functions of the language that this version does not have; refused by name."""
+
+KEYWORDS: Final = frozenset(("and", "or", "not", "in", "true", "false", "tag"))
+
+RESERVED: Final = KEYWORDS | FUNCTIONS.keys() | UNSUPPORTED
+"""What no metric can be called."""

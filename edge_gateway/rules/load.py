@@ -1,0 +1,107 @@
+"""Rule files from disk: every fault of every file at once, each at its line and column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge_gateway.rules.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
+from edge_gateway.rules.resolve import Place, Source, alert_rule, check_expression, record_rule
+from edge_gateway.rules.ruleset import Rule, RuleSet, cycle_of
+from fleet_config.problems import Problem, ProblemsFound
+from fleet_config.yaml_source import load_yaml, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["RuleSet", "load_rules", "rule_files"]
+
+
+def rule_files(path: Path) -> list[Path]:
+    """The rule files of a directory, or the file itself: `*.yaml` but no dotfile and no `*.test.yaml`."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.yaml"))
+    return [file for file in files if not file.name.startswith(".") and not file.name.endswith(".test.yaml")]
+
+
+def load_rules(path: Path | Sequence[Path]) -> RuleSet:
+    """Read a directory, a file, or several; ProblemsFound with everything that is wrong in any of them."""
+    paths = path if isinstance(path, (list, tuple)) else [path]
+    loading = _Loading()
+    for each in paths:
+        for file in rule_files(each):
+            loading.read(file)
+    return loading.finish()
+
+
+class _Loading:
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+        self._rules: list[Rule] = []
+        self._records: dict[str, Place] = {}
+        self._first: dict[tuple[str, str], Place] = {}
+
+    def read(self, file: Path) -> None:
+        try:
+            document = load_yaml(file)
+        except ProblemsFound as found:
+            self._problems += found.problems
+            return
+        source = Source(document, file, self._problems)
+        try:
+            spec = validate(RuleFile, document)
+        except ProblemsFound as found:
+            self._problems += found.problems
+            self._salvage(source)
+            return
+        for index, group in enumerate(spec.groups):
+            place = source.at("groups", index)
+            self._claim("group", group.name, place.at("name"))
+            for number, rule in enumerate(group.rules):
+                self._rule(group, rule, place.at("rules", number))
+
+    def _salvage(self, source: Source) -> None:
+        """Check the rules of a file that is wrong somewhere, so that one look shows all there is to mend."""
+        data = source.document.data
+        groups = data.get("groups") if isinstance(data, dict) else None
+        for index, group in enumerate(groups if isinstance(groups, list) else []):
+            rules = group.get("rules") if isinstance(group, dict) else None
+            for number in range(len(rules) if isinstance(rules, list) else 0):
+                self._salvage_rule(source.at("groups", index, "rules", number))
+
+    def _salvage_rule(self, place: Place) -> None:
+        document = place.source.document
+        raw = document.get(place.path)
+        model = RecordSpec if isinstance(raw, dict) and "record" in raw else AlertSpec
+        try:
+            spec = validate(model, document, at=place.path)
+        except ProblemsFound:
+            if isinstance(raw, dict) and isinstance(raw.get("expr"), str):
+                check_expression(raw["expr"], place.at("expr"))
+            return
+        self._rule(GroupSpec.model_construct(name="", match=None, rules=()), spec, place)
+
+    def _rule(self, group: Any, spec: Any, place: Place) -> None:
+        if isinstance(spec, AlertSpec):
+            self._claim("alert", spec.alert, place.at("alert"))
+            rule = alert_rule(group, spec, place)
+        else:
+            self._claim("record", spec.record, place.at("record"))
+            self._records[spec.record] = place.at("expr")
+            rule = record_rule(group, spec, place)
+        if rule is not None:
+            self._rules.append(rule)
+
+    def _claim(self, kind: str, name: str, place: Place) -> None:
+        first = self._first.setdefault((kind, name), place)
+        if first is not place:
+            place.fault(f"duplicate {kind} name '{name}'; it stands at {first} already")
+
+    def finish(self) -> RuleSet:
+        ring = cycle_of(tuple(rule for rule in self._rules if rule.record))
+        for name in ring:
+            self._records[name].fault(f"these records need each other: {', '.join(ring)}")
+        if self._problems:
+            raise ProblemsFound(self._problems)
+        return RuleSet(tuple(self._rules))
