@@ -56,7 +56,7 @@ class Stream:
 
     def __init__(self, keys: U8, name: str) -> None:
         """`keys` as device_keys gives them, `name` the purpose."""
-        self._keys = _mixed(keys ^ np.uint64(stream_number(name)))
+        self._keys = mixed_keys(keys, name)
 
     def uniform(self, rows: I8, ticks: I8) -> F8:
         """f8[k] in [0, 1): one draw for each (device row, tick)."""
@@ -73,12 +73,17 @@ class Stream:
 
 def uniform_of(keys: U8, name: str, ticks: I8) -> F8:
     """f8[k] in [0, 1) for keys and ticks that stand side by side."""
-    return unit(counted(_mixed(keys ^ np.uint64(stream_number(name))), ticks))
+    return unit(counted(mixed_keys(keys, name), ticks))
+
+
+def mixed_keys(keys: U8, name: str) -> U8:
+    """Device keys for one purpose, to be counted by ticks."""
+    return _mixed(keys ^ np.uint64(stream_number(name)))
 
 
 def counted(keys: U8, ticks: I8) -> U8:
     """The hash of (mixed key, tick)."""
-    return _mixed(keys + ticks.view(np.uint64) * _GOLDEN)
+    return _mixed(keys + ticks.astype(np.int64, copy=False).view(np.uint64) * _GOLDEN)
 
 
 def unit(bits: U8) -> F8:

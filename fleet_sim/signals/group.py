@@ -1,0 +1,156 @@
+"""The signals of one group of devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fleet_sim.noise import device_keys
+from fleet_sim.signals.channel import Channel
+from fleet_sim.signals.derived import Pump as PumpSignal
+from fleet_sim.signals.moment import Devices, Moment
+from fleet_sim.signals.spec import Pump, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fleet_sim.faults import PlannedFault
+    from fleet_sim.grammar import Group
+    from fleet_sim.noise import I8
+    from fleet_sim.plan import DevicePlan
+    from fleet_sim.signals.excursion import Episode
+    from fleet_sim.signals.moment import BOOL
+    from fleet_sim.signals.spec import Metric
+
+
+class Sample:
+    """What k devices measured: a column a metric, in the order of the scenario."""
+
+    __slots__ = ("absent", "columns", "quality")
+
+    def __init__(self, columns: dict[str, list[Any]]) -> None:
+        self.columns = columns
+        self.absent: dict[str, BOOL] = {}
+        self.quality: dict[str, list[float]] = {}
+
+    def messages(self) -> list[dict[str, Any]]:
+        """One `m` a message: metric -> value."""
+        names = tuple(self.columns)
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+        for name, absent in self.absent.items():
+            for each in np.flatnonzero(absent).tolist():
+                del rows[each][name]
+        return rows
+
+    def qualities(self) -> list[dict[str, float] | None]:
+        """One `q` a message: metric -> quality, of the metrics that are in the message."""
+        count = len(next(iter(self.columns.values())))
+        if not self.quality:
+            return [None] * count
+        names = tuple(self.quality)
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*self.quality.values(), strict=True)]
+        for name in self.absent.keys() & self.quality.keys():
+            for each in np.flatnonzero(self.absent[name]).tolist():
+                del rows[each][name]
+        return [row or None for row in rows]
+
+
+class GroupSignals:
+    """What the devices of one group measure; see the package for what is promised."""
+
+    def __init__(
+        self,
+        group: Group,
+        plans: Sequence[DevicePlan],
+        *,
+        seed: int,
+        start_ms: int,
+        faults: Iterable[PlannedFault] = (),
+    ) -> None:
+        self._row_of = {plan.id: row for row, plan in enumerate(plans)}
+        devices = Devices(
+            device_keys(seed, self._row_of), device_keys(seed, [f"site/{plan.site}" for plan in plans]), start_ms
+        )
+        self._start_ms = start_ms
+        self._last_ms = np.full(len(plans), -1, dtype=np.int64)
+        self._channels = {name: Channel(name, metric, devices) for name, metric in group.metrics.items()}
+        self._order = [self._channels[name] for name in _ordered(group.metrics)]
+        self._connect_pumps(group.metrics)
+        for fault in faults:
+            self.add_fault(fault)
+
+    def sample(self, rows: I8, ticks: I8, at_ms: I8) -> Sample:
+        """What the devices in `rows` (each at most once) measure at their ticks and times."""
+        now = self._moment(rows, ticks, at_ms)
+        before = self._last_ms[rows]
+        self._last_ms[rows] = at_ms
+        readings = {channel.name: channel.sample(now) for channel in self._order}
+        sample = Sample(
+            {name: channel.as_list(readings[name].value) for name, channel in self._channels.items()}
+        )
+        for name, channel in self._channels.items():
+            absent = readings[name].absent
+            if channel.every is not None:
+                skipped = (at_ms // channel.every == before // channel.every) & (before >= 0)
+                absent = skipped if absent is None else absent | skipped
+            if absent is not None and absent.any():
+                sample.absent[name] = absent
+            quality = channel.quality(now)
+            if quality is not None:
+                sample.quality[name] = quality
+        return sample
+
+    def apply_command(
+        self, row: int, setting: str, value: float | str, *, at_ms: int | None = None
+    ) -> tuple[int, ...]:
+        """Move a setting such as `temperature.setpoint` of one device.
+
+        Gives the numbers of the faults that this repaired. ValueError says why the device rejects it. `at_ms` is
+        the time of the command; the device's last sample unless given.
+        """
+        metric, _, name = setting.partition(".")
+        channel = self._channels.get(metric)
+        if channel is None:
+            raise ValueError(f"the device has no metric '{metric}'")
+        return channel.set(row, name, value, int(self._last_ms[row]) if at_ms is None else at_ms)
+
+    def add_fault(self, fault: PlannedFault) -> None:
+        """Let a sensor fault happen; faults of other groups' metrics, of devices and links are ignored."""
+        if fault.where == "sensor" and fault.metric in self._channels:
+            self._channels[fault.metric].add_fault(fault, self._row_of)
+
+    def episodes(self, from_ms: int, until_ms: int) -> list[Episode]:
+        """Excursions that devices make by themselves between two times (ms since 1970), for the ledger."""
+        return [each for channel in self._order for each in channel.episodes(from_ms, until_ms)]
+
+    def _moment(self, rows: I8, ticks: I8, at_ms: I8) -> Moment:
+        last = self._last_ms[rows]
+        first = last < 0
+        passed = np.maximum(at_ms - last, 0) / 1000
+        if not first.any():
+            return Moment(rows, ticks, at_ms, (at_ms - self._start_ms) / 1000, passed, None)
+        passed = np.where(first, 0.0, passed)
+        return Moment(rows, ticks, at_ms, (at_ms - self._start_ms) / 1000, passed, first)
+
+    def _connect_pumps(self, metrics: Mapping[str, Metric]) -> None:
+        for name, metric in metrics.items():
+            signal = self._channels[name].signal
+            if isinstance(metric, Pump) and isinstance(signal, PumpSignal):
+                for switch, word in metric.running.items():
+                    signal.on_code = float(self._channels[switch].words.index(word))
+
+
+def _ordered(metrics: Mapping[str, Metric]) -> list[str]:
+    """The metrics, each after those it is computed from."""
+    ordered: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        for source in sources(metrics[name]):
+            if source not in ordered:
+                visit(source)
+        ordered.setdefault(name)
+
+    for name in metrics:
+        visit(name)
+    return list(ordered)
