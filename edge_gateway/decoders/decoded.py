@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_gateway.fleet.reasons import BadValues
-from edge_gateway.frame import FloatColumn, IntColumn, QualityColumn
+from edge_gateway.frame import BoolColumn, FloatColumn, IntColumn, QualityColumn
 
 NO_FLOOR = -1
 
@@ -86,3 +86,32 @@ class Decoded:
 def no_states() -> States:
     none = np.empty(0, np.int64)
     return States(none, none, none, np.empty(0, np.uint16))
+
+
+def only(decoded: Decoded, keep: BoolColumn) -> Decoded:
+    """Return the messages of `keep` with all that is theirs, numbered anew; rejected deliveries stay."""
+    if keep.all():
+        return decoded
+    samples, old = decoded.samples, decoded.messages
+    sample_kept = keep[samples.message]
+    message_at, sample_at = np.cumsum(keep) - 1, np.cumsum(sample_kept) - 1
+    number, state, bad = (sample_kept[part.row] for part in (decoded.numbers, decoded.states, decoded.bad))
+    numbers, states = decoded.numbers, decoded.states
+    return Decoded(
+        messages=Messages(
+            old.index[keep], old.device[keep], old.boot[keep], old.seq[keep], old.ts[keep], old.floor[keep]
+        ),
+        samples=Samples(message_at[samples.message[sample_kept]], samples.ts[sample_kept]),
+        numbers=Numbers(
+            sample_at[numbers.row[number]],
+            numbers.series[number],
+            numbers.value[number],
+            numbers.quality[number],
+        ),
+        states=States(
+            sample_at[states.row[state]], states.series[state], states.code[state], states.quality[state]
+        ),
+        bad=BadValues(sample_at[decoded.bad.row[bad]], decoded.bad.metric[bad], decoded.bad.reason[bad]),
+        refused={int(message_at[message]): why for message, why in decoded.refused.items() if keep[message]},
+        rejected=decoded.rejected,
+    )

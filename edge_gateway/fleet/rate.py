@@ -15,8 +15,8 @@ class Buckets:
     """How much each series may still send.
 
     A device that was offline sends its newest reading first and then what it kept, so readings older than the
-    newest draw from a second bucket; either refills by the time between two readings, whichever way time
-    runs. So a buffer sent late is limited like the same readings sent on time.
+    newest draw from a second bucket; either refills by the time between readings, whichever way time runs.
+    So a buffer sent late is limited like the same readings sent on time.
     """
 
     def __init__(self) -> None:
@@ -34,18 +34,18 @@ class Buckets:
     def take(self, series: IntColumn, ts: IntColumn, rates: Sequence[tuple[float, int]]) -> BoolColumn:
         """Return which readings are within their rate, taken in arrival order.
 
-        `rates` gives (readings, ms) for each. A bucket holds as many tokens as the rate has readings, at least
-        one, and begins full.
+        `rates` gives (readings, ms) for each. A bucket holds as many tokens as the rate has readings, at
+        least one, and begins full.
         """
         self._make_room(int(series.max(initial=-1)) + 1)
         columns = zip(series.tolist(), ts.tolist(), rates, strict=True)
         return np.array([self._take(number, time, *rate) for number, time, rate in columns], np.bool_)
 
     def _take(self, series: int, time: int, count: float, per_ms: int) -> bool:
-        late = int(time < self._at[0, series])
-        last, most = int(self._at[late, series]), max(count, 1.0)
-        refill = most if last == _NEVER else abs(time - last) * count / per_ms
-        tokens = min(float(self._tokens[late, series]) + refill, most)
+        newest, late_at, most = int(self._at[0, series]), int(self._at[1, series]), max(count, 1.0)
+        late = int(time < newest)
+        apart = min(newest - time, abs(time - late_at)) if late else time - newest
+        tokens = min(float(self._tokens[late, series]) + apart * count / per_ms, most)
         granted = tokens >= 1.0
         self._tokens[late, series] = tokens - granted
         self._at[late, series] = time

@@ -270,6 +270,18 @@ class Sequences:
             found += [(boot, first, last) for first, last in missing]
         return found
 
+    def counters(self, device: int) -> dict[str, int]:
+        """Return what went missing for good of a device, and its clock steps."""
+        known = device < self._size
+        names = {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
+        return {name: int(column[device]) if known else 0 for name, column in names.items()}
+
+    def totals(self) -> dict[str, int]:
+        """Return the same for the fleet."""
+        names = {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
+        sums = {name: sum(column[: self._size].tolist()) for name, column in names.items()}
+        return {**sums, "boots_forgotten": self.boots_forgotten}
+
     def forget(self, device: int) -> None:
         """Drop everything of a retired device but its counters."""
         self._holes.pop(device, None)

@@ -30,6 +30,19 @@ def needs_stamp(ts: IntColumn, limits: TimeLimits) -> BoolColumn:
     return early
 
 
+def believed(stamped: Stamped, message: IntColumn) -> IntColumn:
+    """Return the newest own time of each message, NO_TIME where none of its samples has one.
+
+    `message` is the message of each time, ascending, every message at least once.
+    """
+    own = np.where(stamped.stamped, NO_TIME, stamped.ts) if stamped.stamped.any() else stamped.ts
+    if not len(message) or message[-1] + 1 == len(message):
+        return own
+    starts = np.flatnonzero(np.diff(message, prepend=-1))
+    newest: IntColumn = np.maximum.reduceat(own, starts)
+    return newest
+
+
 def stamp(ts: IntColumn, arrival: int, limits: TimeLimits, *, trusted: bool) -> Stamped:
     """Replace times that cannot be believed by `arrival` (wall ms).
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_gateway.decoders.decoded import Numbers, States
-from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.rate import Buckets
 from edge_gateway.fleet.reasons import BadReason, BadValues, joined
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE
-from edge_gateway.frame import BoolColumn, FloatColumn, IntColumn
+from edge_gateway.frame import BoolColumn, IntColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +149,10 @@ class ValuePolicy:
         return BadValues(row, metric, np.full(len(row), reason, np.int64))
 
     def snapshot(self) -> dict[str, Any]:
-        return self._buckets.snapshot()
+        return {"buckets": self._buckets.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._buckets.restore(state)
+        self._buckets.restore(state["buckets"])
         self._loaded = 0
         self._low, self._high = np.empty(0), np.empty(0)
         self._missing, self._limited = self._missing[:0], np.empty(0, np.bool_)

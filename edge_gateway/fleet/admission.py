@@ -1,0 +1,252 @@
+"""The front half of the fold for telemetry and births: deliveries in, a Frame out.
+
+    topics, payloads ─▶ decode ─▶ hold ─▶ dedup ─▶ stamp ─▶ check values ─▶ Frame
+                          │        │        │         │          │
+                          │        │        │         │          └─ bad, refused (counted)
+                          │        │        │         └─ stamped (counted)
+                          │        │        └─ duplicates (counted), conflicts (quarantined)
+                          │        └─ held until the clock is trusted
+                          └─ quarantined
+
+Everything here is a function of what came before and of the arguments: no clock, no socket, no file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.decoders import native
+from edge_gateway.decoders.decoded import NO_FLOOR, Decoded, Messages, only
+from edge_gateway.fleet.accounting import Accounting, bad_text
+from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
+from edge_gateway.fleet.reasons import BadValues, joined
+from edge_gateway.fleet.receipts import Due, Receipts
+from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.sequence import Sequences
+from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
+from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
+from edge_gateway.frame import BoolColumn, Frame, IntColumn
+from edge_gateway.inputs import Batch
+from fleet_wire.control import Birth
+
+SEQUENCE_CONFLICT = "sequence_conflict"
+REFUSED = 3
+"""Fate of a message that is new by its sequence and not taken in; the other fates are its verdict."""
+
+
+class Quarantined(NamedTuple):
+    """A delivery for the quarantine: its position in the batch, and why."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What became of one batch."""
+
+    frame: Frame
+    quarantined: list[Quarantined]
+    """In arrival order."""
+    held: list[int]
+    """Positions of deliveries that wait for a trusted clock. Nothing is noted of them: admit them again."""
+    stepped: IntColumn
+    """Devices whose clock stepped back, ascending: their cursors and watermarks start anew."""
+    stamped: BoolColumn
+    """Which rows of the frame carry their arrival as time."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionPolicy:
+    """What gateway.yaml says of values and times. Older than `max_reading_age` (ms) is backlog."""
+
+    metrics: Mapping[str, MetricPolicy] = field(default_factory=dict)
+    time: TimeLimits = field(default_factory=TimeLimits)
+    max_reading_age: int = 300_000
+
+
+class Admission:
+    """Owns what is known of messages: sequences, receipts, value limits, accounting."""
+
+    def __init__(self, registry: Registry, policy: AdmissionPolicy) -> None:
+        self.registry = registry
+        self.policy = policy
+        self.sequences = Sequences()
+        self.receipts = Receipts(self.sequences)
+        self.values = ValuePolicy(registry, policy.metrics)
+        self.accounting = Accounting()
+
+    # --- telemetry
+
+    def admit(self, batch: Batch, positions: Sequence[int] | None = None) -> Admitted:
+        """Take in the telemetry of a batch, which stands at `positions` (everywhere when None), ascending."""
+        at = range(len(batch.topics)) if positions is None else positions
+        topics = [batch.topics[position] for position in at]
+        payloads = [batch.payloads[position] for position in at]
+        decoded = native.decode(self.registry, topics, payloads)
+        _renumber(decoded, at)
+        held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
+        messages = decoded.messages
+        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
+        verdicts = self.sequences.accept(
+            messages.device, messages.boot, messages.seq, believed(times, decoded.samples.message)
+        )
+        self.receipts.note(messages.device, messages.boot, verdicts)
+        self._apply_floors(messages, verdicts.verdict)
+        self.registry.seen(messages.device, batch.moment.wall)
+        fate = verdicts.verdict.copy()
+        fate[[message for message in decoded.refused if fate[message] == NEW]] = REFUSED
+        self._count_messages(decoded, fate, batch.qos0)
+        frame, stamped = self._frame(decoded, fate == NEW, times, batch.moment.wall)
+        return Admitted(frame, _quarantined(decoded, fate), held, verdicts.stepped, stamped)
+
+    def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
+        """Set aside messages that need a stamp, which an untrusted clock cannot give."""
+        wait = np.zeros(len(decoded.messages.index), np.bool_)
+        wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
+        wait[list(decoded.refused)] = False
+        return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
+
+    def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
+        """Close what devices no longer hold.
+
+        A message is held while it is sent, so that no floor is above its own seq.
+        """
+        said = (messages.floor != NO_FLOOR) & (verdict != CONFLICT)
+        if said.any():
+            floor = np.minimum(messages.floor[said], messages.seq[said])
+            self.sequences.floors(messages.device[said], messages.boot[said], floor)
+
+    def _count_messages(self, decoded: Decoded, fate: NDArray[np.int8], qos0: Sequence[int]) -> None:
+        device, count = decoded.messages.device, self.accounting.count
+        rejected = np.array([one.device for one in decoded.rejected], np.int64)
+        for of in (device, rejected):
+            count("received", of)
+        count("quarantined", rejected)
+        if not fate.any():  # NEW is 0: every message is new
+            count("new", device)
+        else:
+            count("new", device[fate == NEW])
+            count("duplicate", device[fate == DUPLICATE])
+            count("quarantined", device[fate >= CONFLICT])
+            count("conflicts", device[fate == CONFLICT])
+        if len(qos0):
+            count("qos0", device[np.isin(decoded.messages.index, qos0)])
+            count("qos0", rejected[np.isin([one.index for one in decoded.rejected], qos0)])
+
+    # --- values
+
+    def _frame(
+        self, decoded: Decoded, new: BoolColumn, times: Stamped, arrival: int
+    ) -> tuple[Frame, BoolColumn]:
+        """Return what counts of the new messages, and which of its rows are stamped."""
+        if not new.all():
+            kept = new[decoded.samples.message]
+            times = Stamped(times.ts[kept], times.stamped[kept])
+            decoded = only(decoded, new)
+        messages, message = decoded.messages, decoded.samples.message
+        checked = self.values.check(decoded.numbers, decoded.states, times.ts)
+        frame = Frame(
+            arrival=arrival,
+            device=messages.device[message],
+            boot=messages.boot[message],
+            seq=messages.seq[message],
+            ts=times.ts,
+            backlog=times.ts < arrival - self.policy.max_reading_age,
+            row=checked.numbers.row,
+            series=checked.numbers.series,
+            value=checked.numbers.value,
+            quality=checked.numbers.quality,
+            state_row=checked.states.row,
+            state_series=checked.states.series,
+            state_code=checked.states.code,
+        )
+        self._count_values(frame, joined([decoded.bad, checked.bad]))
+        self.accounting.count("stamped", frame.device[times.stamped])
+        return frame, times.stamped
+
+    def _count_values(self, frame: Frame, bad: BadValues) -> None:
+        count, rows = self.accounting.count, len(frame.device)
+        good = np.bincount(frame.row, minlength=rows)
+        if len(frame.state_row):
+            good += np.bincount(frame.state_row, minlength=rows)
+        count("values", frame.device, good)
+        count("accepted", frame.device, good)
+        if len(bad.row):
+            device = frame.device[bad.row]
+            count("values", device)
+            self.accounting.bad_values(device, bad)
+
+    # --- births, receipts, and what is known of a device
+
+    def birth(self, device: int, birth: Birth) -> bool:
+        """Take in a birth's boot, floor and next seq.
+
+        Returns whether a new boot begins with an older clock than the one before had: a clock step.
+        """
+        time = NO_TIME if birth.ts is None else birth.ts
+        stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
+        self.receipts.birth(device)
+        return stepped
+
+    def receipts_due(self, now: int) -> list[Due]:
+        """Return the receipts to send at `now` (ms of a clock that never steps); they count as sent."""
+        return self.receipts.due(now)
+
+    def retire(self, device: int) -> None:
+        """Forget a device that fell silent for good; its counters stay."""
+        self.receipts.forget(device)
+        self.sequences.forget(device)
+        self.registry.retire(device)
+
+    def describe(self, device: int) -> dict[str, Any]:
+        """Return what is known of a device, as plain data: times in ms, gaps as (boot, from, to)."""
+        registry, sequences = self.registry, self.sequences
+        boots = sequences.boots(device)
+        top, _ = (sequences.stored(device, boots[-1]) if boots else None) or (None, [])
+        return {
+            "device": registry.device_name[device],
+            "site": registry.device_site[device],
+            "type": registry.type(device),
+            "tags": dict(registry.tags(device)),
+            "position": registry.position(device),
+            "online": registry.online(device),
+            "last_seen": registry.last_seen(device) or None,
+            "boot": boots[-1] if boots else None,
+            "top_seq": top,
+            "gaps": sequences.gaps(device),
+            "counters": {**self.accounting.of(device), **sequences.counters(device)},
+            "bad": {
+                bad_text(metric, reason, registry.metric_names): count
+                for _, metric, reason, count in self.accounting.bad(device)
+            },
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        return {part: getattr(self, part).snapshot() for part in _PARTS}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for part in _PARTS:
+            getattr(self, part).restore(state[part])
+
+
+_PARTS = ("sequences", "receipts", "values", "accounting")
+
+
+def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
+    """Turn positions among the telemetry into positions in the whole batch."""
+    decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
+    for one in decoded.rejected:
+        one.index = at[one.index]
+
+
+def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[Quarantined]:
+    found = [Quarantined(one.index, one.reason) for one in decoded.rejected]
+    index = decoded.messages.index
+    for message in np.flatnonzero(fate >= CONFLICT).tolist():
+        reason = SEQUENCE_CONFLICT if fate[message] == CONFLICT else decoded.refused[message]
+        found.append(Quarantined(int(index[message]), reason))
+    return sorted(found)
