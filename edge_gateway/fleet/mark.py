@@ -43,9 +43,17 @@ class Mark:
         return seq > self.top and NO_TIME < time < self.top_time
 
     def _raise_to(self, seq: int) -> None:
-        if seq > self.top + 1:
-            self.holes.append([self.top + 1, seq - 1])
+        self._open(seq - 1)
         self.top = seq
+
+    def _open(self, last: int) -> None:
+        """Miss everything above the mark up to `last`."""
+        if last <= self.top:
+            return
+        if self.holes and self.holes[-1][1] == self.top:
+            self.holes[-1][1] = last
+        else:
+            self.holes.append([self.top + 1, last])
 
     def _fill(self, seq: int) -> bool:
         at = bisect_right(self.holes, seq, key=_first) - 1
@@ -58,9 +66,8 @@ class Mark:
 
     def expect(self, following: int) -> None:
         """Take in that the next new message will be `following`: what is missing below it is a hole."""
-        if following - 1 > self.top:
-            self.holes.append([self.top + 1, following - 1])
-            self.top = following - 1
+        self._open(following - 1)
+        self.top = max(self.top, following - 1)
 
     def close_below(self, floor: int) -> int:
         """Close what the device no longer holds; return how many messages will never come."""
