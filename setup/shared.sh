@@ -94,6 +94,11 @@ mosquitto_ready() {
 
 docker_answers() { have docker && docker info >/dev/null 2>&1; }
 
+# go_at_least VERSION
+go_at_least() {
+    have go && [ "$(printf '%s\n' "go$1" "$(go env GOVERSION)" | sort -V | head -n 1)" = "go$1" ]
+}
+
 # An InfluxDB 2 for the tests is to be had: given, installed, in Docker, or built now.
 influxdb_ready() {
     [ -n "${INFLUX_URL:-}" ] && return
