@@ -1,0 +1,152 @@
+"""The open base windows: a log each, and the walk through the one that is closing.
+
+One window closes at a time, the oldest that is due first, so the windows of a device close in the order of
+time. A window of which only some devices are due is walked nevertheless, and the others' readings are put
+back, but not before that is worth the walk: when half of its devices are due, or an eighth as many new
+readings came as it holds.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.log import Keyed, Log, Walk
+from edge_gateway.windows.marks import Marks
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+PIECE: Final = 1 << 14
+"""Readings taken at once; larger temporaries fall out of the cache."""
+SMALL: Final = 1 << 12
+"""Windows of so few readings are always worth a walk."""
+WORTH: Final = 8
+CREDIT_OF_A_CALL: Final = 256
+"""Counts for each batch beside its readings, so that a quiet fleet's windows close soon too."""
+
+
+class Piece(NamedTuple):
+    """Readings of one window, ordered by (key, value); `cost` counts those that were put back, too."""
+
+    start: int
+    readings: Keyed
+    cost: int
+
+
+@dataclass(slots=True)
+class _Closing:
+    start: int
+    walk: Walk
+    due: Bools
+    """By device number."""
+    whole: bool
+    """Whether every device in it is due."""
+
+
+class OpenBase:
+    """Logs by the start of their window."""
+
+    def __init__(self, base: int, marks: Marks) -> None:
+        self.bits = (base - 1).bit_length()
+        self.credit = 0
+        """Grows with readings and calls: how much came since something was looked at."""
+        self.news = False
+        """Whether something may be due that was not looked at."""
+        self._base = base
+        self._marks = marks
+        self._logs: dict[int, Log] = {}
+        self._closing: _Closing | None = None
+
+    @property
+    def readings(self) -> int:
+        """Readings in open windows."""
+        walked = 0 if self._closing is None else self._closing.walk.left
+        return walked + sum(len(log) for log in self._logs.values())
+
+    @property
+    def closing(self) -> bool:
+        return self._closing is not None
+
+    def append(self, start: int, readings: Keyed, devices: Ints) -> None:
+        """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
+        log = self._logs.get(start)
+        if log is None:
+            log = self._logs[start] = Log()
+            log.looked_at = self.credit
+        log.append(readings, devices, self._marks.count)
+
+    def force(self, devices: Ints) -> None:
+        """Make due what these devices have open now, whatever their marks will say."""
+        for log in self._logs.values():
+            known = devices[devices < len(log.present)]
+            log.forced = np.union1d(log.forced, known[log.present[known]])
+        self.news = True
+
+    def begin(self) -> bool:
+        """Start closing the oldest window that is due, if there is one and it is worth it."""
+        if not self.news:
+            return False
+        for start in sorted(self._logs):
+            log = self._logs[start]
+            due = self._marks.due_to[: len(log.present)] >= start + self._base
+            passed = np.flatnonzero(due)
+            due[log.forced] = True
+            hits = int(np.count_nonzero(due & log.present))
+            if hits:
+                return self._begin(start, due, passed, hits)
+        self.news = False
+        return False
+
+    def _begin(self, start: int, due: Bools, passed: Ints, hits: int) -> bool:
+        log = self._logs[start]
+        devices = int(np.count_nonzero(log.present))
+        size = len(log)
+        worth = 2 * hits >= devices or size <= SMALL or WORTH * (self.credit - log.looked_at) >= size
+        if worth:
+            del self._logs[start]
+            log.seal()
+            self._closing = _Closing(start, Walk(log.runs, self.bits), due, hits == devices)
+            self._marks.close_to(passed, start + self._base)
+        return worth
+
+    def take(self, about: int, series_device: Ints) -> Piece:
+        """Take the next readings of the closing window; there must be one."""
+        closing = self._closing
+        assert closing is not None
+        taken = closing.walk.take(min(about, PIECE))
+        if not closing.walk.left:
+            self._closing = None
+        cost = len(taken.key)
+        return Piece(
+            closing.start, taken if closing.whole else self._due_of(closing, taken, series_device), cost
+        )
+
+    def _due_of(self, closing: _Closing, taken: Keyed, series_device: Ints) -> Keyed:
+        """Return the readings of devices that are due, and put the others back."""
+        device = series_device[taken.key >> self.bits]
+        due = closing.due[device]
+        if due.all():
+            return taken
+        self.append(closing.start, taken.rows(~due), device[~due])
+        return taken.rows(due)
+
+    def snapshot(self) -> dict[str, Any]:
+        closing = self._closing
+        walk = closing and {
+            "start": closing.start,
+            "runs": [list(run) for run in closing.walk.runs],
+            "due": closing.due.copy(),
+            "whole": closing.whole,
+        }
+        logs = [[start, log.snapshot()] for start, log in sorted(self._logs.items())]
+        return {"closing": walk, "logs": logs, "credit": self.credit, "news": self.news}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._logs = {start: Log.restored(log) for start, log in state["logs"]}
+        self.credit, self.news = state["credit"], state["news"]
+        self._closing = None
+        if state["closing"] is not None:
+            start, runs, due, whole = (state["closing"][name] for name in ("start", "runs", "due", "whole"))
+            self._closing = _Closing(start, Walk([Keyed(*run) for run in runs], self.bits), due, whole)

@@ -1,0 +1,83 @@
+"""Readings whose window is closed: what is merged where.
+
+The base window is always merged in the store. A coarser window that the series has still open, or may open,
+takes the reading in memory, at once; otherwise its bit says that the store must do it. Each tier takes each
+reading once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.reduce import Readings
+from edge_gateway.windows.tiers import Tier
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LateReadings:
+    """Columns of one entry a reading."""
+
+    row: Ints
+    """The reading's row in its frame."""
+    device: Ints
+    tiers: Ints
+    """Bit i is set where the reading must be merged into the stored window of tier i; bit 0 always is."""
+    readings: Readings
+    """Series, time, value (for texts: the code as a float) and quality."""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def series(self) -> Ints:
+        return self.readings.series
+
+    @property
+    def ts(self) -> Ints:
+        return self.readings.ts
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        return self.readings.value
+
+    @property
+    def quality(self) -> NDArray[np.uint16]:
+        return self.readings.quality
+
+    @property
+    def code(self) -> Ints:
+        """Codes of texts, where the readings are texts."""
+        return self.readings.value.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Late readings of one frame."""
+
+    numbers: LateReadings
+    states: LateReadings
+
+    def __len__(self) -> int:
+        return len(self.numbers) + len(self.states)
+
+
+def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints) -> Ints:
+    """Return for each late reading the tiers in which it must be merged in the store, as bits; bit 0 always.
+
+    Args:
+        tiers: the open coarser windows, tier 1 first.
+        readings: numbers or texts, the kind of the tiers.
+        closed_to: up to where the base windows of each reading's device are closed, ms.
+    """
+    bits = np.ones(len(readings), np.int64)
+    for number, tier in enumerate(tiers, start=1):
+        start = readings.ts - readings.ts % tier.every
+        open_at = tier.start_of(readings.series)
+        over = (open_at > start) | ((open_at != start) & (start + tier.every <= closed_to))
+        bits |= over.astype(np.int64) << number
+    return bits

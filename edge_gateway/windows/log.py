@@ -1,0 +1,169 @@
+"""The open readings of one base window: columns that are appended to, and walked once in order of the series.
+
+    append ─▶ tail (unsorted) ──full──▶ run (sorted, never changed again), run, run …
+                      walk: the same range of series from every run, a piece at a time ──┘
+
+A reading takes 18 bytes: key (series << bits | ms since the window's start), value, quality. Runs keep every
+step small: no batch ever waits for a whole window to be sorted.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+RUN: Final = 1 << 16
+_FIRST_ROOM: Final = 256
+_KEY_BITS: Final = 63
+
+
+class Keyed(NamedTuple):
+    """Columns of readings by key; texts have their code as value."""
+
+    key: Ints
+    value: NDArray[np.float64]
+    quality: NDArray[np.uint16]
+
+    def rows(self, chosen: Any) -> "Keyed":
+        return Keyed(self.key[chosen], self.value[chosen], self.quality[chosen])
+
+    def ordered(self) -> "Keyed":
+        """Return the readings by (key, value)."""
+        order = sorting(self.key)
+        key = self.key[order]
+        if (key[1:] == key[:-1]).any():
+            order = np.lexsort((self.value, self.key))
+        return self.rows(order)
+
+
+def sorting(key: Ints) -> Ints:
+    """Return the stable order of the keys: one sort of plain integers where key and position fit into one."""
+    count = len(key)
+    bits = count.bit_length()
+    if not count or int(key.max()).bit_length() + bits > _KEY_BITS:
+        return np.argsort(key, kind="stable")
+    packed = key << bits
+    packed |= np.arange(count)
+    packed.sort()
+    packed &= (1 << bits) - 1
+    return packed
+
+
+def joined(parts: list[Keyed]) -> Keyed:
+    return parts[0] if len(parts) == 1 else Keyed(*(np.concatenate(c) for c in zip(*parts, strict=True)))
+
+
+def _room(count: int) -> Keyed:
+    return Keyed(np.empty(count, np.int64), np.empty(count, np.float64), np.empty(count, np.uint16))
+
+
+class Log:
+    """Readings of one window, in runs and a tail; and which devices they are of."""
+
+    def __init__(self) -> None:
+        self.runs: list[Keyed] = []
+        self.present: Bools = np.zeros(0, np.bool_)
+        """For each device number, whether readings of it may be here."""
+        self.forced: Ints = np.empty(0, np.int64)
+        """Devices whose readings here close next, whatever their watermark says."""
+        self.looked_at = 0
+        """Credit (`Windows`) when the window was last looked at for closing."""
+        self._tail = _room(0)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return sum(len(run.key) for run in self.runs) + self._used
+
+    def append(self, readings: Keyed, devices: Ints, device_count: int) -> None:
+        """Add readings in any order; `devices` are those they are of, all below `device_count`."""
+        if len(self.present) < device_count:
+            self.present = np.append(self.present, np.zeros(device_count - len(self.present), np.bool_))
+        self.present[devices] = True
+        at = 0
+        while at < len(readings.key):
+            taken = min(len(readings.key) - at, RUN - self._used)
+            self._put(readings.rows(slice(at, at + taken)), taken)
+            at += taken
+            if self._used == RUN:
+                self.seal()
+
+    def _put(self, readings: Keyed, count: int) -> None:
+        self._make_room(self._used + count)
+        at = slice(self._used, self._used + count)
+        self._tail.key[at], self._tail.value[at], self._tail.quality[at] = readings
+        self._used += count
+
+    def _make_room(self, wanted: int) -> None:
+        if wanted <= len(self._tail.key):
+            return
+        larger = _room(min(RUN, max(_FIRST_ROOM, wanted, 2 * len(self._tail.key))))
+        used = slice(0, self._used)
+        larger.key[used], larger.value[used], larger.quality[used] = self._tail.rows(used)
+        self._tail = larger
+
+    def seal(self) -> None:
+        """Make the tail a run."""
+        if self._used:
+            self.runs.append(self._tail.rows(slice(0, self._used)).ordered())
+            self._tail, self._used = _room(0), 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state; runs are handed out themselves, because nothing changes them any more."""
+        return {
+            "runs": [list(run) for run in self.runs],
+            "tail": [column[: self._used].copy() for column in self._tail],
+            "present": np.flatnonzero(self.present),
+            "devices": len(self.present),
+            "forced": self.forced.copy(),
+            "looked_at": self.looked_at,
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Log":
+        log = cls()
+        log.runs = [Keyed(*run) for run in state["runs"]]
+        log._tail = Keyed(*(column.copy() for column in state["tail"]))
+        log._used = len(log._tail.key)
+        log.present = np.zeros(state["devices"], np.bool_)
+        log.present[state["present"]] = True
+        log.forced, log.looked_at = state["forced"].copy(), state["looked_at"]
+        return log
+
+
+class Walk:
+    """Takes the readings out of sorted runs, by ascending series, all of a series at once."""
+
+    def __init__(self, runs: list[Keyed], bits: int) -> None:
+        self._runs = runs
+        self._bits = bits
+
+    @property
+    def left(self) -> int:
+        """Readings not taken yet."""
+        return sum(len(run.key) for run in self._runs)
+
+    @property
+    def runs(self) -> list[Keyed]:
+        return self._runs
+
+    def take(self, about: int) -> Keyed:
+        """Take about so many readings, ordered by (key, value)."""
+        if self.left <= about:
+            parts, self._runs = self._runs, []
+        else:
+            upto = self._cut(about) << self._bits
+            cuts = [int(np.searchsorted(run.key, upto)) for run in self._runs]
+            pairs = list(zip(self._runs, cuts, strict=True))
+            parts = [run.rows(slice(0, cut)) for run, cut in pairs if cut]
+            self._runs = [run.rows(slice(cut, None)) for run, cut in pairs if cut < len(run.key)]
+        return parts[0] if len(parts) == 1 else joined(parts).ordered()
+
+    def _cut(self, about: int) -> int:
+        """Return the first series not to take: `about` readings lie before it, if all runs are alike."""
+        longest = max(self._runs, key=lambda run: len(run.key)).key
+        guess = int(longest[len(longest) * about // self.left]) >> self._bits
+        lowest = min(int(run.key[0]) for run in self._runs) >> self._bits
+        return max(guess, lowest + 1)

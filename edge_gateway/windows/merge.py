@@ -1,0 +1,154 @@
+"""Rows of the same windows become one: in any order, any grouping, with the same bits.
+
+The store keeps a row as bytes, `pack_rows` and `unpack_row`: WINDOW_ROW as it lies in memory, little-endian,
+then the tail where there is one.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.exact_sum import Limbs, add, to_float
+from edge_gateway.windows.rows import WINDOW_ROW, Block, Key, Rows, keys
+from edge_gateway.windows.tail import NO_TAIL, Tail
+
+MergeBlocks = Callable[[Block, Block], Block]
+"""Two blocks whose rows stand for the same windows, row by row -> the block of both."""
+
+_LEN: Final = WINDOW_ROW.itemsize
+
+
+def merge_rows(one: Rows, other: Rows) -> Rows:
+    """Merge rows of the same windows, row by row; series and start are those of `one`.
+
+    Tails are not seen here: the p95 comes out NaN, and a sum beyond the limbs is only right with
+    `merge_blocks`.
+    """
+    return _merge_fixed(one, other)[0]
+
+
+def merge_blocks(one: Block, other: Block) -> Block:
+    """Merge blocks whose rows stand for the same windows, row by row, with their tails."""
+    rows, spilled = _merge_fixed(one.rows, other.rows)
+    if not (spilled or one.tails or other.tails):
+        return Block(rows)
+    tails = {}
+    for row, (key, key_of_other) in enumerate(zip(keys(one.rows), keys(other.rows), strict=True)):
+        pair = one.tails.get(key, NO_TAIL), other.tails.get(key_of_other, NO_TAIL)
+        tail = pair[0].merged(pair[1], spilled.get(row, 0))
+        if tail:
+            tails[key] = tail
+            rows["p95"][row] = p95_of(tail, rows[row])
+    return Block(rows, tails)
+
+
+def p95_of(tail: Tail, row: np.void) -> float:
+    """Return the p95 a tail gives, never outside the row's min and max; NaN without a sketch."""
+    if tail.sketch is None:
+        return float("nan")
+    return float(min(max(tail.sketch.p95(), row["min"]), row["max"]))
+
+
+def _merge_fixed(one: Rows, other: Rows) -> tuple[Rows, dict[int, int]]:
+    merged = one.copy()
+    merged["count"] += other["count"]
+    merged["quality"] += other["quality"]
+    (merged["high"], merged["mid"], merged["low"]), spilled = add(limbs_of(one), limbs_of(other))
+    merged["min"] = np.minimum(one["min"], other["min"])
+    merged["max"] = np.maximum(one["max"], other["max"])
+    merged["p95"] = np.nan
+    _take_ends(merged, other, "first", "last")
+    return merged, spilled
+
+
+def _take_ends(merged: Rows, other: Rows, value_of_first: str, value_of_last: str) -> None:
+    """Take first and last from `other` where they are before and after those in `merged`."""
+    earlier = _before(other, merged, value_of_first)
+    later = _before(merged, other, value_of_last)
+    for name, taken in (("first", earlier), ("first_at", earlier), ("last", later), ("last_at", later)):
+        merged[name] = np.where(taken, other[name], merged[name])
+
+
+def _before(one: Rows, other: Rows, end: str) -> NDArray[np.bool_]:
+    at = f"{end}_at"
+    same: NDArray[np.bool_] = (one[at] == other[at]) & (one[end] < other[end])
+    return (one[at] < other[at]) | same
+
+
+def limbs_of(rows: Rows) -> Limbs:
+    return Limbs(rows["high"], rows["mid"], rows["low"])
+
+
+def sums(rows: Rows, tails: Mapping[int, Tail] | None = None) -> NDArray[np.float64]:
+    """Return the sum of each WINDOW_ROW, correctly rounded; infinite where it is beyond all doubles.
+
+    `tails` are by position.
+    """
+    return to_float(limbs_of(rows), {row: tail.huge for row, tail in (tails or {}).items() if tail.huge})
+
+
+def merge_state_rows(one: Rows, other: Rows) -> Rows:
+    """Merge STATE_ROWs of the same windows, row by row; series and start are those of `one`.
+
+    `changes` is exact where the one side ended before the other began. Where one side lies within the other,
+    its texts count as if they came in one piece.
+    """
+    merged = one.copy()
+    begins_first = _state_order(one, other)
+    earlier = {name: np.where(begins_first, one[name], other[name]) for name in ("last", "last_at")}
+    later = {name: np.where(begins_first, other[name], one[name]) for name in ("first", "last", "last_at")}
+    merged["changes"] = one["changes"] + other["changes"] + (earlier["last"] != later["first"])
+    within = later["last_at"] < earlier["last_at"]
+    merged["changes"] += within & (later["last"] != earlier["last"])
+    _take_ends(merged, other, "first", "last")
+    return merged
+
+
+def _state_order(one: Rows, other: Rows) -> NDArray[np.bool_]:
+    """Say where `one` stands before `other`, by first, then by last."""
+    return _before(one, other, "first") | (~_before(other, one, "first") & ~_before(other, one, "last"))
+
+
+def merge_state_blocks(one: Block, other: Block) -> Block:
+    """Merge blocks of STATE_ROWs; they have no tails."""
+    return Block(merge_state_rows(one.rows, other.rows))
+
+
+def chain(blocks: list[Block], merge: MergeBlocks) -> Block:
+    """Join blocks cut from one sorted sequence; rows merge only where a cut went through a window."""
+    parts: list[Rows] = []
+    tails: dict[Key, Tail] = {}
+    for block in blocks:
+        rows = block.rows
+        if parts and keys(parts[-1][-1:]) == keys(rows[:1]):
+            key = keys(rows[:1])[0]
+            seam = merge(_one(parts[-1][-1:], tails), _one(rows[:1], block.tails))
+            tails.pop(key, None)
+            tails |= {other: tail for other, tail in block.tails.items() if other != key} | seam.tails
+            parts[-1], rows = parts[-1][:-1], np.concatenate([seam.rows, rows[1:]])
+        else:
+            tails |= block.tails
+        parts.append(rows)
+    return Block(np.concatenate(parts), tails)
+
+
+def _one(row: Rows, tails: dict[Key, Tail]) -> Block:
+    key = keys(row)[0]
+    return Block(row, {key: tails[key]} if key in tails else {})
+
+
+def pack_rows(rows: Rows, tails: Mapping[int, Tail] | None = None) -> list[bytes]:
+    """Return each WINDOW_ROW as bytes, its tail behind it; `tails` are by position."""
+    data = rows.tobytes()
+    packed = [data[at : at + _LEN] for at in range(0, len(data), _LEN)]
+    for row, tail in (tails or {}).items():
+        packed[row] += tail.pack()
+    return packed
+
+
+def unpack_row(data: bytes) -> Block:
+    """Return a block of one row from what `pack_rows` made of it."""
+    rows = np.frombuffer(data, WINDOW_ROW, 1)
+    return Block(rows, {keys(rows)[0]: Tail.unpack(data[_LEN:])} if len(data) > _LEN else {})

@@ -1,0 +1,103 @@
+"""Closed windows as rows of fixed width, and what does not fit into one.
+
+Rows of the same window merge in any order into the same row, bit for bit. The sum is exact:
+`high·2⁻¹⁶ + mid·2⁻⁶¹ + low·2⁻¹⁰⁶`, plus what lies outside that range in the row's tail (`exact_sum`).
+A p95 needs the values themselves or a sketch of them; they are in the tail too (`sketch`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.tail import Tail
+
+Rows = NDArray[np.void]
+
+WINDOW_ROW: Final = np.dtype(
+    [
+        ("series", "<i8"),
+        ("start", "<i8"),
+        ("count", "<i8"),
+        ("high", "<i8"),
+        ("mid", "<i8"),
+        ("low", "<i8"),
+        ("min", "<f8"),
+        ("max", "<f8"),
+        ("first", "<f8"),
+        ("first_at", "<i8"),
+        ("last", "<f8"),
+        ("last_at", "<i8"),
+        ("quality", "<i8"),
+        ("p95", "<f8"),
+    ]
+)
+"""Numbers of one series in one window.
+
+`start`, `first_at`, `last_at` are ms; `quality` is the sum of thousandths; `first` and `last` go by (ts,
+value); `p95` is NaN where percentiles are off.
+"""
+
+STATE_ROW: Final = np.dtype(
+    [
+        ("series", "<i8"),
+        ("start", "<i8"),
+        ("last", "<i8"),
+        ("last_at", "<i8"),
+        ("first", "<i8"),
+        ("first_at", "<i8"),
+        ("changes", "<i8"),
+    ]
+)
+"""Texts of one series in one window, as codes ordered by (ts, code); `changes` counts unequal neighbours."""
+
+NEVER: Final = -(1 << 62)
+"""A time before every time; also the start of no window."""
+
+
+Key = tuple[int, int]
+"""(series, start)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of one tier, and the tails of those that have one."""
+
+    rows: Rows
+    tails: dict[Key, Tail] = field(default_factory=dict)
+
+    def snapshot(self) -> dict[str, Any]:
+        tails = [[series, start, tail.pack()] for (series, start), tail in sorted(self.tails.items())]
+        return {"rows": self.rows.copy(), "tails": tails}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Block":
+        tails = {(series, start): Tail.unpack(data) for series, start, data in state["tails"]}
+        return cls(state["rows"].copy(), tails)
+
+
+class TierRows(NamedTuple):
+    """Closed rows of one tier; 0 is the base."""
+
+    tier: int
+    rows: Rows
+
+
+def keys(rows: Rows) -> list[Key]:
+    """Return (series, start) of each row."""
+    return list(zip(rows["series"].tolist(), rows["start"].tolist(), strict=True))
+
+
+def empty_rows(dtype: np.dtype[Any], count: int) -> Rows:
+    """Return `count` rows of no window: their start is NEVER."""
+    rows = np.zeros(count, dtype)
+    rows["start"] = NEVER
+    return rows
+
+
+def by_position(block: Block) -> dict[int, Tail]:
+    """Return the tails of a block by the position of their row."""
+    if not block.tails:
+        return {}
+    return {row: block.tails[key] for row, key in enumerate(keys(block.rows)) if key in block.tails}

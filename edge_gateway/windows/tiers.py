@@ -1,0 +1,140 @@
+"""The open coarser windows: one accumulator a series and tier, merged from closed base rows.
+
+A window that was given out already, because its device fell silent or its clock stepped back, opens again
+when rows of it come: it is then given out once more with only what is new, and the store merges it with what
+it has.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.merge import MergeBlocks
+from edge_gateway.windows.rows import NEVER, Block, Key, Rows, empty_rows, keys
+from edge_gateway.windows.tail import Tail
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Tier:
+    """Accumulators of one window length for one kind of row."""
+
+    def __init__(self, every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> None:
+        self.every = every
+        self._merge = merge
+        self._rows = empty_rows(dtype, 0)
+        self._tails: dict[int, Tail] = {}
+        self._queued = np.empty(0, np.int64)
+        self._queue: list[tuple[Ints, Ints]] = []
+        self._given: list[Block] = []
+
+    def start_of(self, series: Ints) -> Ints:
+        """Return the starts of the open windows; NEVER where none is open."""
+        self._grow(series)
+        starts: Ints = self._rows["start"][series]
+        return starts
+
+    def _grow(self, series: Ints) -> None:
+        need = int(series.max(initial=-1)) + 1
+        if need > len(self._rows):
+            more = max(need, 2 * len(self._rows), 64) - len(self._rows)
+            self._rows = np.concatenate([self._rows, empty_rows(self._rows.dtype, more)])
+            self._queued = np.append(self._queued, np.full(more, NEVER))
+
+    def add(self, block: Block) -> None:
+        """Merge rows of finer windows, at most one of a series within one window of this tier."""
+        starts = block.rows["start"] - block.rows["start"] % self.every
+        for start in np.unique(starts).tolist():
+            within = {key: tail for key, tail in block.tails.items() if key[1] - key[1] % self.every == start}
+            self._add_one(start, Block(block.rows[starts == start], within))
+
+    def _add_one(self, start: int, block: Block) -> None:
+        rows = block.rows.copy()
+        rows["start"] = start
+        tails = {(series, start): tail for (series, _), tail in block.tails.items()}
+        series = rows["series"]
+        open_at = self.start_of(series)
+        self._give(series[(open_at != start) & (open_at != NEVER)])
+        meets = open_at == start
+        if meets.any():
+            merged = self._merge(self._block(series[meets]), Block(rows[meets], tails))
+            rows[meets] = merged.rows
+            fresh = set(series[~meets].tolist())
+            tails = {key: tail for key, tail in tails.items() if key[0] in fresh} | merged.tails
+        self._put(rows, tails)
+
+    def _put(self, rows: Rows, tails: dict[Key, Tail]) -> None:
+        self._rows[rows["series"]] = rows
+        if self._tails:
+            for series in rows["series"].tolist():
+                self._tails.pop(series, None)
+        for (series, _), tail in tails.items():
+            self._tails[series] = tail
+
+    def _block(self, series: Ints) -> Block:
+        rows = self._rows[series]
+        if not self._tails:
+            return Block(rows)
+        return Block(rows, {key: self._tails[key[0]] for key in keys(rows) if key[0] in self._tails})
+
+    def _give(self, series: Ints) -> None:
+        """Give accumulators out, and empty them."""
+        if not len(series):
+            return
+        self._given.append(self._block(series))
+        self._rows["start"][series] = NEVER
+        self._queued[series] = NEVER
+        if self._tails:
+            for number in series.tolist():
+                self._tails.pop(number, None)
+
+    def queue_due(self, time_of: Ints) -> bool:
+        """Queue the accumulators whose window ends by their series' time; return whether there was one."""
+        start = self._rows["start"][: len(time_of)]
+        time = time_of[: len(start)]
+        due = np.flatnonzero(
+            (start != NEVER) & (start + self.every <= time) & (self._queued[: len(start)] != start)
+        )
+        if not len(due):
+            return False
+        self._queue.append((due, start[due]))
+        self._queued[due] = start[due]
+        return True
+
+    def take(self, budget: int) -> list[Block]:
+        """Return what was given out, and up to `budget` queued accumulators."""
+        while self._queue and budget > 0:
+            series, start = self._queue[0]
+            piece, self._queue[0] = series[:budget], (series[budget:], start[budget:])
+            budget -= len(piece)
+            self._give(piece[self._rows["start"][piece] == start[: len(piece)]])
+            if not len(self._queue[0][0]):
+                self._queue.pop(0)
+        given, self._given = self._given, []
+        return given
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is queued or given out and not yet taken."""
+        return bool(self._queue or self._given)
+
+    def snapshot(self) -> dict[str, Any]:
+        used = np.flatnonzero(self._rows["start"] != NEVER)
+        return {
+            "open": self._block(used).snapshot(),
+            "queued": self._queued[used],
+            "queue": [[series.copy(), start.copy()] for series, start in self._queue],
+            "given": [block.snapshot() for block in self._given],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        block = Block.restored(state["open"])
+        self._rows, self._queued = empty_rows(self._rows.dtype, 0), np.empty(0, np.int64)
+        series = block.rows["series"]
+        self._grow(series)
+        self._rows[series], self._queued[series] = block.rows, state["queued"]
+        self._tails = {number: tail for (number, _), tail in block.tails.items()}
+        self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
+        self._given = [Block.restored(given) for given in state["given"]]

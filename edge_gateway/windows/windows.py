@@ -1,0 +1,311 @@
+"""The open windows of the fleet, and when they close.
+
+    frame ─▶ late? ──no──▶ log of its base window ──due──▶ walk, a budget a call ──▶ closed base rows
+               │                                                                          │
+               └─yes─▶ store, and accumulators still open ◀──── merged into ──────────────┘
+                                      └── window over ──▶ closed rows of the coarser tiers
+
+A window of a device is due when the device's watermark has passed its end, or the device is silent. Base
+windows of a device close in the order of time. What comes for a window that is closed goes to the store; if
+the store hears of it before the row itself, that is no harm: rows of one window merge in any order.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.frame import PERFECT, Frame
+from edge_gateway.windows.base import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
+from edge_gateway.windows.closed import Closed, Harvest
+from edge_gateway.windows.late import Late, LateReadings, stored_in
+from edge_gateway.windows.log import Keyed
+from edge_gateway.windows.marks import Marks
+from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
+from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
+from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW
+from edge_gateway.windows.tiers import Tier
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+CHEAPEST_WINDOW: Final = 512
+"""What a piece of a closing window costs of the budget at least, however few its readings."""
+_ALL_READINGS: Final = 1 << 62
+
+
+class SeriesColumns(Protocol):
+    """What windows need of the registry: columns by series number, and the names of metrics by number."""
+
+    @property
+    def series_device(self) -> Ints: ...
+    @property
+    def series_metric(self) -> Ints: ...
+    @property
+    def series_is_state(self) -> Bools: ...
+    @property
+    def metric_names(self) -> Sequence[str]: ...
+
+
+class Windows:
+    """Open windows of every device, series and tier.
+
+    Args:
+        every_ms: lengths of the tiers; the first is the base, each other a multiple of it.
+        allowed_lateness_ms: how far the watermark stays behind a device's newest time.
+        idle_close_ms: silence, by the listening clock, after which a device's base windows close. Its coarser
+        windows
+            close when the silence has also lasted as long as there was left of them.
+        max_future_skew_ms: how far ahead of its arrival a reading's time moves the watermark.
+        p95_metrics: names of metrics whose windows have a p95.
+        series: the registry; it must know every series of a frame before the frame comes.
+    """
+
+    def __init__(
+        self,
+        every_ms: Sequence[int],
+        *,
+        allowed_lateness_ms: int,
+        idle_close_ms: int,
+        max_future_skew_ms: int,
+        p95_metrics: Collection[str],
+        series: SeriesColumns,
+    ) -> None:
+        base, *coarser = every_ms
+        if any(every % base for every in coarser):
+            raise ValueError("each window is a whole multiple of the base window")
+        self.every_ms = tuple(every_ms)
+        self._base = base
+        self._skew = max_future_skew_ms
+        self._p95_metrics = frozenset(p95_metrics)
+        self._series = series
+        self._marks = Marks(base, coarser, allowed_lateness_ms, idle_close_ms)
+        self._open = OpenBase(base, self._marks)
+        self._numbers = [Tier(every, WINDOW_ROW, merge_blocks) for every in coarser]
+        self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
+        self._looked_at = 0
+
+    # --- readings
+
+    def add(self, frame: Frame, *, listening_ms: int, trusted: bool = True) -> Late:
+        """Take in the readings of a frame; return those whose windows are closed.
+
+        Args:
+            frame: readings of devices and series the registry knows; values finite.
+            listening_ms: the listening clock when the frame arrived.
+            trusted: whether the wall time of the frame may be believed; if not, no reading's time is too far
+            ahead.
+        """
+        if not frame.rows:
+            return _late(frame, np.zeros(0, np.bool_), np.zeros(0, np.bool_))
+        self._marks.grow(int(frame.device.max()) + 1)
+        start = frame.ts - frame.ts % self._base
+        closed = start + self._base <= self._marks.closed_to[frame.device]
+        self._append(frame, start, ~closed)
+        late = self._take_late(_late(frame, closed[frame.row], closed[frame.state_row]))
+        cap = frame.arrival + self._skew if trusted else None
+        self._open.news |= self._marks.observe(frame.device, frame.ts, cap, listening_ms)
+        self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
+        return late
+
+    def _append(self, frame: Frame, start: Ints, kept: Bools) -> None:
+        offset = frame.ts - start
+        for window in np.unique(start[kept]).tolist():
+            rows = kept & (start == window)
+            parts = [part for part in self._keyed(frame, offset, rows) if len(part.key)]
+            for part in parts:
+                self._open.append(window, part, frame.device[rows])
+
+    def _keyed(self, frame: Frame, offset: Ints, rows: Bools) -> tuple[Keyed, Keyed]:
+        """Return the numbers and the states of some rows; -0.0 becomes 0.0, or order would show."""
+        bits = self._open.bits
+        values, texts = rows[frame.row], rows[frame.state_row]
+        if values.all():
+            numeric = Keyed((frame.series << bits) | offset[frame.row], frame.value + 0.0, frame.quality)
+        else:
+            row = frame.row[values]
+            key = (frame.series[values] << bits) | offset[row]
+            numeric = Keyed(key, frame.value[values] + 0.0, frame.quality[values])
+        key = (frame.state_series[texts] << bits) | offset[frame.state_row[texts]]
+        code = frame.state_code[texts].astype(np.float64)
+        return numeric, Keyed(key, code, np.full(len(key), PERFECT, np.uint16))
+
+    def _take_late(self, late: Late) -> Late:
+        """Merge late readings into coarser windows that are open, and note where the store has to."""
+        for part, tiers in ((late.numbers, self._numbers), (late.states, self._states)):
+            if not len(part):
+                continue
+            part.tiers[:] = stored_in(tiers, part.readings, self._marks.closed_to[part.device])
+            for number, tier in enumerate(tiers, start=1):
+                here = part.readings.rows((part.tiers >> number) & 1 == 0)
+                if part is late.numbers:
+                    tier.add(rows_of_values(tier.every, here, self._p95()))
+                else:
+                    tier.add(rows_of_states(tier.every, here))
+        return late
+
+    def _p95(self) -> Bools:
+        """Say for each series whether its windows have a p95; empty where no metric has."""
+        if not self._p95_metrics:
+            return np.zeros(0, np.bool_)
+        wanted = np.array([name in self._p95_metrics for name in self._series.metric_names], np.bool_)
+        flags: Bools = wanted[self._series.series_metric]
+        return flags
+
+    # --- time
+
+    def tick(self, listening_ms: int) -> bool:
+        """Let time go by; return whether anything changed: whether devices were silent for long enough."""
+        silent = self._marks.silence(listening_ms)
+        self._open.news |= silent
+        time = self._marks.virtual(listening_ms)
+        over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time)
+        if silent or over:
+            self._looked_at = -_ALL_READINGS
+        return silent or over
+
+    def _queue_over(self, time: Ints) -> bool:
+        """Queue the coarser windows that are over by the time of their device."""
+        devices = self._series.series_device
+        room = int(devices.max(initial=-1)) + 1
+        known = np.full(room, NEVER)
+        known[: len(time)] = time[:room]
+        queued = [tier.queue_due(known[devices]) for tier in (*self._numbers, *self._states)]
+        return any(queued)
+
+    def rewind(self, devices: Ints) -> None:
+        """Forget the time of devices whose clock stepped back.
+
+        What they have open closes next. Windows they live through again close again, with only what is new.
+        """
+        self._marks.grow(int(devices.max(initial=-1)) + 1)
+        self._open.force(devices)
+        self._marks.rewind(devices)
+
+    def newest(self, device: int) -> int | None:
+        """Return the newest believed time of a device in ms; None before its first reading."""
+        newest = int(self._marks.newest[device]) if device < self._marks.count else NEVER
+        return newest if newest > NEVER else None
+
+    def watermark(self, device: int) -> int | None:
+        """Return the time up to which a device's readings are complete, ms; None before its first reading."""
+        newest = self.newest(device)
+        return None if newest is None else newest - self._marks.lateness
+
+    def next_start(self, device: int) -> int:
+        """Return the start of the first base window not opened yet, ms; 0 before the first reading."""
+        newest = self.newest(device)
+        return 0 if newest is None else newest - newest % self._base + self._base
+
+    # --- closing
+
+    @property
+    def pending(self) -> bool:
+        """Whether `close` has something to look at."""
+        tiers = (*self._numbers, *self._states)
+        return self._open.closing or self._open.news or self._marks.crossed or any(t.waiting for t in tiers)
+
+    @property
+    def open_readings(self) -> int:
+        """Readings in open base windows."""
+        return self._open.readings
+
+    def close(self, budget: int) -> Closed:
+        """Close what is due, for about `budget` readings and rows; the rest comes with the next calls."""
+        harvest = Harvest()
+        while budget > 0 and (self._open.closing or self._open.begin()):
+            piece = self._open.take(budget, self._series.series_device)
+            self._reduce(piece, harvest)
+            budget -= max(piece.cost, CHEAPEST_WINDOW)
+        if not self._open.closing:
+            self._close_coarser()
+        self._take_coarser(budget, harvest)
+        return harvest.closed()
+
+    def _reduce(self, piece: Piece, harvest: Harvest) -> None:
+        """Reduce readings of one base window, give their rows out and merge them into the coarser windows."""
+        key = piece.readings.key
+        series = key >> self._open.bits
+        ts = key & ((1 << self._open.bits) - 1)
+        ts += piece.start
+        readings = Readings(series, ts, piece.readings.value, piece.readings.quality)
+        texts = self._series.series_is_state[series]
+        if texts.any():
+            state_rows = states(self._base, readings.rows(texts))
+            harvest.states(0, state_rows)
+            for tier in self._states:
+                tier.add(state_rows)
+            readings = readings.rows(~texts)
+        rows = numbers(self._base, readings, self._p95())
+        harvest.numbers(0, rows)
+        for tier in self._numbers:
+            tier.add(rows)
+
+    def _close_coarser(self) -> None:
+        """Queue coarser windows that are over.
+
+        All accumulators are looked at, so not before an eighth as many readings came since they last were.
+        """
+        if not self._open.news:
+            self._marks.close_to_due()
+        since = self._open.credit - self._looked_at
+        if self._marks.crossed and WORTH * since >= len(self._series.series_device):
+            self._queue_over(self._marks.closed_to)
+            self._marks.crossed = False
+            self._looked_at = self._open.credit
+
+    def _take_coarser(self, budget: int, harvest: Harvest) -> None:
+        for tiers, put in ((self._numbers, harvest.numbers), (self._states, harvest.states)):
+            for number, tier in enumerate(tiers, start=1):
+                for block in tier.take(max(budget, 0)):
+                    put(number, block)
+                    budget -= len(block.rows)
+
+    def drain(self) -> Closed:
+        """Close everything, whatever the time; nothing of it is open afterwards."""
+        self._marks.all_due()
+        self._open.news = True
+        harvest = Harvest()
+        while self._open.closing or self._open.begin():
+            self._reduce(self._open.take(_ALL_READINGS, self._series.series_device), harvest)
+        self._close_coarser()
+        self._queue_over(np.full(self._marks.count, _ALL_READINGS))
+        self._take_coarser(_ALL_READINGS, harvest)
+        return harvest.closed()
+
+    # --- state
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state; runs of readings, which never change again, are handed out themselves."""
+        return {
+            "marks": self._marks.snapshot(),
+            "open": self._open.snapshot(),
+            "numbers": [tier.snapshot() for tier in self._numbers],
+            "states": [tier.snapshot() for tier in self._states],
+            "looked_at": self._looked_at,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._marks.restore(state["marks"])
+        self._open.restore(state["open"])
+        for tiers, name in ((self._numbers, "numbers"), (self._states, "states")):
+            for tier, kept in zip(tiers, state[name], strict=True):
+                tier.restore(kept)
+        self._looked_at = state["looked_at"]
+
+
+def _late(frame: Frame, values: Bools, texts: Bools) -> Late:
+    """Return the chosen values and texts of a frame as late ones, for the base tier so far."""
+    row, state_row = frame.row[values], frame.state_row[texts]
+    value, quality = frame.value[values] + 0.0, frame.quality[values]
+    code = frame.state_code[texts].astype(np.float64)
+    perfect = np.full(len(state_row), PERFECT, np.uint16)
+    return Late(
+        _late_of(frame, row, Readings(frame.series[values], frame.ts[row], value, quality)),
+        _late_of(frame, state_row, Readings(frame.state_series[texts], frame.ts[state_row], code, perfect)),
+    )
+
+
+def _late_of(frame: Frame, row: Ints, readings: Readings) -> LateReadings:
+    return LateReadings(row, frame.device[row], np.ones(len(row), np.int64), readings)
