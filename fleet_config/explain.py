@@ -103,7 +103,7 @@ def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind 
         return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
-        return text.format(context[name]) + f", not {_measured(kind, value, context)}"
+        return text.format(_short(context[name])) + f", not {_measured(kind, value, context)}"
     if kind in ("literal_error", "enum"):
         return _not_one_of(value, _listed(context["expected"]))
     if kind == "union_tag_invalid":
@@ -143,6 +143,10 @@ def _measured(kind: str, value: Any, context: Any) -> str:
     if kind.startswith("string"):
         return str(len(value))
     return str(value)
+
+
+def _short(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _not_one_of(value: Any, allowed: list[str]) -> str:

@@ -37,6 +37,7 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"unexpected end of stream", "the closing quote is missing"),
     (r"unexpected document separator", "the closing quote is missing before '---'"),
     (r"unknown escape character '(.)'", "'\\{0}' means nothing in double quotes; use single quotes"),
+    (r"invalid Unicode character escape", "half a surrogate pair; write the character itself"),
     (
         r"expected alphabetic or numeric character",
         "text that begins with '*' or '&' must be put in quotes",

@@ -78,11 +78,11 @@ def _problem(model: type[M], document: Document, at: Path, found: _Found | list[
         path = at + found[0].path
         return document.problem(path, alternatives([each.details for each in found], path))
     kind = found.details["type"]
-    text = explain(model, found.details, at + found.path)
-    path = found.path
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return document.problem((*at, *path, _discriminator(found.details)), text)
-    return document.problem(at + path, text, key=kind in ("extra_forbidden", "missing") or _is_key(found))
+    path = at + found.path
+    if kind == "union_tag_invalid":
+        path = (*path, _discriminator(found.details))
+    at_key = kind in ("extra_forbidden", "missing", "union_tag_not_found") or _is_key(found)
+    return document.problem(path, explain(model, found.details, path), key=at_key)
 
 
 def _discriminator(details: ErrorDetails) -> str:

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import fnmatch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet_config.match import Match
+from fleet_config.problems import Problem, ProblemsFound, suggest
+
+
+@pytest.mark.parametrize(("match", "expected"), [
+    ({}, True),
+    ({"site": "berlin"}, True),
+    ({"site": ["lyon", "berlin"]}, True),
+    ({"site": "lyon"}, False),
+    ({"site": "ber*", "type": "freezer"}, True),
+    ({"site": "ber*", "type": "fridge"}, False),
+    ({"device": "frz-0000[0-3]"}, True),
+    ({"device": "frz-0000[3-9]"}, False),
+    ({"device": "frz-?????"}, True),
+    ({"line": "L1"}, True),
+    ({"line": "l1"}, False),
+    ({"line": "L"}, False),
+    ({"zone": "*"}, True),
+    ({"zone": "unknown"}, True),
+    ({"zone": "A"}, False),
+    ({"site": ["x", "*lin"]}, True),
+])  # fmt: skip
+def test_matches(match: dict[str, str | list[str]], expected: bool) -> None:
+    assert Match.of(match).matches("berlin", "frz-00002", "freezer", {"line": "L1"}) is expected
+
+
+@given(st.text("ab*?[]!-", max_size=8).filter(bool), st.text("ab-*", max_size=6))
+def test_a_glob_is_fnmatch_by_case(glob: str, value: str) -> None:
+    assert Match.of({"line": glob}).matches("", "", "", {"line": value}) == fnmatch.fnmatchcase(value, glob)
+
+
+def test_equal_matches_are_equal_and_written_back() -> None:
+    match = Match.of({"site": "a", "line": ["x", "y*"]})
+    assert match == Match.of({"site": ["a"], "line": ("x", "y*")})
+    assert hash(match) == hash(Match.of(match.as_dict()))
+    assert Match.of(match.as_dict()) == match
+    assert match
+    assert not Match()
+
+
+def test_suggestions_ignore_case_and_keep_quiet_when_nothing_is_near() -> None:
+    assert suggest("Temprature", ["temperature", "humidity"]) == "; did you mean 'temperature'?"
+    assert suggest("zzz", ["temperature"]) == ""
+    assert suggest("x", []) == ""
+
+
+def test_problems_are_sorted_and_said_once() -> None:
+    one, two = Problem("a", 2, 1, "x"), Problem("a", 1, 5, "y")
+    found = ProblemsFound([one, two, one])
+    assert found.problems == (two, one)
+    assert str(found) == "a:1:5: y\na:2:1: x"
+    assert one.as_dict() == {"file": "a", "line": 2, "column": 1, "message": "x"}

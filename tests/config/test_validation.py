@@ -1,0 +1,171 @@
+# ruff: noqa: E501 - tables of messages are read line by line
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import Field, ValidationError
+
+from fleet_config.durations import Duration, Percent, Rate, Size
+from fleet_config.match import Match, MatchSpec
+from fleet_config.problems import ProblemsFound
+from fleet_config.yaml_source import Strict, parse_yaml, validate
+
+
+class Sine(Strict):
+    model: Literal["sine"]
+    amplitude: float = 1.0
+
+
+class Thermal(Strict):
+    model: Literal["thermal"]
+    setpoint: float = Field(ge=-50, le=50)
+    lag: Duration = 1000
+
+
+class Group(Strict):
+    count: int = Field(gt=0)
+    sites: tuple[str, ...] = Field(default=(), max_length=2)
+    metrics: dict[str, Annotated[Sine | Thermal, Field(discriminator="model")]] = Field(default_factory=dict)
+    either: int | Sine | None = None
+    kind: Literal["fast", "slow"] = "fast"
+    on: bool = False
+    for_: Duration | None = Field(default=None, alias="for")
+    match: MatchSpec = Match()
+    id: Annotated[str, Field(pattern="^[a-z]+$", max_length=5)] = "x"
+
+
+class Root(Strict):
+    fleet: dict[str, Group]
+    share: Percent = 0.0
+    rate: Rate | None = None
+    size: Size = 0
+
+
+def complaints(text: str, model: Any = Root) -> list[str]:
+    with pytest.raises(ProblemsFound) as found:
+        validate(model, parse_yaml(text, "f"))
+    return [str(problem).removeprefix("f:") for problem in found.value.problems]
+
+
+def in_group(line: str) -> str:
+    (only,) = complaints(f"fleet:\n  f:\n    count: 1\n    {line}\n")
+    return only
+
+
+def test_a_good_document_becomes_a_frozen_model() -> None:
+    root = validate(Root, parse_yaml(
+        "fleet: {f: {count: 2, sites: [a, b], metrics: {t: {model: thermal, setpoint: 1}}, for: 1m30s}}\n"
+        "share: 10%\nrate: 6/m\nsize: 4GiB\n", "f"))  # fmt: skip
+    group = root.fleet["f"]
+    assert (group.count, group.sites, group.for_, root.share, root.size) == (
+        2,
+        ("a", "b"),
+        90_000,
+        0.1,
+        4 << 30,
+    )
+    assert group.metrics["t"] == Thermal(model="thermal", setpoint=1.0)
+    assert root.rate is not None
+    assert (root.rate.count, root.rate.per_ms) == (6.0, 60_000)
+    with pytest.raises(ValidationError):
+        group.count = 3
+
+
+def test_everything_wrong_is_said_at_once_each_at_its_place() -> None:
+    assert complaints(
+        "fleet:\n"
+        "  f:\n"
+        "    cuont: 5\n"
+        "    on: yes\n"
+        "    metrics:\n"
+        "      t: {model: termal}\n"
+        "      u: {model: thermal, setpint: 5}\n"
+        "share: 120%\n"
+    ) == [
+        "2:3: f: the key 'count' is missing",
+        "3:5: unknown key 'cuont'; allowed here: count, either, for, id, kind, match, metrics, on, sites; did you mean 'count'?",
+        "4:9: on: must be true or false, not the text 'yes'; write true",
+        "6:18: model: 'termal' is not allowed; one of sine, thermal; did you mean 'thermal'?",
+        "7:7: u: the key 'setpoint' is missing",
+        "7:27: unknown key 'setpint'; allowed here: lag, model, setpoint; did you mean 'setpoint'?",
+        "8:8: share: '120%' is not between 0% and 100%; write 10% or 0.1",
+    ]
+
+
+@pytest.mark.parametrize(("line", "expected"), [
+    ("either: 1.5", "4:13: either: must be a whole number or a mapping of keys and values, not the number 1.5"),
+    ("either: abc", "4:13: either: must be a whole number or a mapping of keys and values, not the text 'abc'"),
+    ("either: {model: sine, amplitud: 1}", "4:27: unknown key 'amplitud'; allowed here: amplitude, model; did you mean 'amplitude'?"),
+    ("kind: fats", "4:11: kind: 'fats' is not allowed; one of fast, slow; did you mean 'fast'?"),
+    ("kind: 5", "4:11: kind: the number 5 is not allowed; one of fast, slow"),
+    ("for: 90", "4:10: for: a duration needs a unit; write 90s, 90m or 90ms"),
+    ("for: 1x", "4:10: for: '1x' is not a duration; write one like 90s, 1m30s, 250ms, 2h or 7d"),
+    ("sites: berlin", "4:12: sites: must be a list, not the text 'berlin'"),
+    ("sites: [a, 5]", "4:16: sites: must be text, not the number 5; write '5' in quotes for text"),
+    ("sites: [a, b, c]", "4:12: sites: must have at most 2 entries, not 3"),
+    ("sites: [true]", "4:13: sites: must be text, not true; write 'true' in quotes for text"),
+    ("metrics: {t: {model: thermal, setpoint: 51}}", "4:45: setpoint: must be at most 50, not 51"),
+    ("metrics: {t: {model: thermal, setpoint: '1'}}", "4:45: setpoint: must be a number, not the text '1'"),
+    ("metrics: {t: {setpoint: 1}}", "4:15: t: the key 'model' is missing"),
+    ("metrics: [t]", "4:14: metrics: must be a mapping of keys and values, not a list"),
+    ("match: {site: [a, 5]}", "4:23: site: must be text, not the number 5; write '5' in quotes for text"),
+    ("match: {site: 5}", "4:19: site: must be text or a list of texts, not 5; put it in quotes"),
+    ("match: {site: []}", "4:19: site: must have at least 1 entries, not 0"),
+    ("on: 1", "4:9: on: must be true or false, not the number 1"),
+    ("id: Abc", "4:9: id: 'Abc' is not allowed; it must fit ^[a-z]+$"),
+    ("id: abcdef", "4:9: id: must have at most 5 characters, not 6"),
+    ("id:", "4:8: id: must be text, not nothing"),
+])  # fmt: skip
+def test_texts(line: str, expected: str) -> None:
+    assert in_group(line) == expected
+
+
+def test_counts_are_strict() -> None:
+    assert complaints("fleet: {f: {count: '5'}}") == ["1:20: count: must be a whole number, not the text '5'"]
+    assert complaints("fleet: {f: {count: true}}") == ["1:20: count: must be a whole number, not true"]
+    assert complaints("fleet: {f: {count: 0}}") == ["1:20: count: must be above 0, not 0"]
+
+
+def test_a_document_that_is_no_mapping() -> None:
+    assert complaints("- a\n") == ["1:1: must be a mapping of keys and values, not a list"]
+    assert complaints("a: 1\n") == [
+        "1:1: the key 'fleet' is missing",
+        "1:1: unknown key 'a'; allowed here: fleet, rate, share, size",
+    ]
+
+
+def test_a_part_of_a_document() -> None:
+    document = parse_yaml("a:\n- {count: 1}\n- {count: x}\n", "f")
+    assert validate(Group, document, at=("a", 0)).count == 1
+    with pytest.raises(ProblemsFound) as found:
+        validate(Group, document, at=("a", 1))
+    assert str(found.value) == "f:3:11: count: must be a whole number, not the text 'x'"
+
+
+class One(Strict):
+    alert: str
+    above: float
+
+
+class Two(Strict):
+    alert: str
+    when: str
+    limit: Literal[1]
+
+
+class Rules(Strict):
+    rules: list[One | Two]
+
+
+def test_of_an_undiscriminated_union_only_the_nearest_member_complains() -> None:
+    assert complaints("rules:\n- {alert: a, abov: 1}", Rules) == [
+        "2:3: rules: the key 'above' is missing",
+        "2:14: unknown key 'abov'; allowed here: above, alert; did you mean 'above'?",
+    ]
+    assert complaints("rules: [5]", Rules) == [
+        "1:9: rules: must be a mapping of keys and values, not the number 5"
+    ]
+    for text in complaints("rules:\n- {alert: a, abov: 1}\n- {alert: 5, above: x}", Rules):
+        for word in ("One", "Two", "union", "Input", "validator", "function"):
+            assert word not in text
