@@ -1,6 +1,7 @@
 """The configurations under broker/ with a real Mosquitto: only their places are changed."""
 
 import asyncio
+import contextlib
 import re
 import socket
 import ssl
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.broker
 FILES = Path(__file__).parents[2] / "broker"
 PASSWORD = "of-the-tests"
 USERS = ("gateway", "operator", "viewer", "frz-1", "frz-2")
-TLS_ALERT = 0x15
+TLS_ALERT = b"\x15"
 PEOPLE = ("gateway", "operator", "viewer")
 
 
@@ -189,5 +190,5 @@ def test_a_connection_without_tls_is_closed_unanswered(field: Field) -> None:
     connect = b"\x10\x0f\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x02ab"
     with socket.create_connection(("localhost", field.port), timeout=20) as plain:
         plain.sendall(connect)
-        answer = plain.recv(100)
-    assert not answer or answer[0] == TLS_ALERT
+        with contextlib.suppress(ConnectionResetError):
+            assert plain.recv(100)[:1] in {b"", TLS_ALERT}
