@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.fleet.registry import Refusal, Registry, RegistryLimits
+from edge_gateway.fleet.series import KIND_OPEN
+from edge_gateway.fleet.strings import StringTable
+from edge_gateway.fleet.tags import CHANGES_KEPT
+from fleet_wire.control import Birth, MetricInfo
+from tests.gateway.fleet.states import packed, unpacked
+
+
+def birth(kind: str = "pump", **others: object) -> Birth:
+    return Birth(type=kind, boot=1, **others)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+class TestDevices:
+    def test_a_device_keeps_its_number_and_its_site(self, registry: Registry) -> None:
+        assert registry.device("north", "pump-1") == 0
+        assert registry.device("north", "pump-2") == 1
+        assert registry.device("north", "pump-1") == 0
+        assert registry.device("south", "pump-1") is Refusal.WRONG_SITE
+        assert registry.device_of("fleet/v1/north/pump-2/telemetry") == 1
+        assert registry.device_of("fleet/v1/north/pump-2/status") is Refusal.TOPIC
+        assert registry.refused == {"wrong_site": 1, "bad_topic": 1}
+
+    def test_bad_levels_and_the_cap_are_refused(self) -> None:
+        registry = Registry(RegistryLimits(devices=1))
+        assert registry.device("no/rth", "pump") is Refusal.TOPIC
+        assert registry.device("north", "") is Refusal.TOPIC
+        assert registry.device("north", "pump") == 0
+        assert registry.device("north", "other") is Refusal.DEVICES
+
+    def test_changes_are_seen_since_a_version(self, registry: Registry) -> None:
+        first, second = registry.device("n", "a"), registry.device("n", "b")
+        assert isinstance(first, int)
+        seen = registry.version
+        assert registry.changed_devices(0).tolist() == [first, second]
+        assert registry.changed_devices(seen).tolist() == []
+        assert registry.birth(first, birth(), 0)
+        assert not registry.birth(first, birth(metrics={"t": MetricInfo(unit="C")}), 0)
+        assert registry.changed_devices(seen).tolist() == [first]
+
+    def test_births_and_wills_say_who_is_there(self, registry: Registry) -> None:
+        registry.device("n", "a")
+        assert registry.online(0) is None
+        assert registry.type(0) == "unknown"
+        assert registry.tags(0) == {}
+        assert registry.units(0) == {}
+        assert registry.position(0) is None
+        registry.birth(0, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C")}, lat=1.0, lon=2.0), 0)
+        assert registry.online(0) is True
+        assert (registry.type(0), registry.tags(0)) == ("pump", {"zone": "z"})
+        assert registry.units(0)["t"].unit == "C"
+        assert registry.position(0) == (1.0, 2.0)
+        registry.will(0)
+        assert registry.online(0) is False
+
+    def test_a_retired_device_frees_its_place_and_comes_back_as_another(self) -> None:
+        registry = Registry(RegistryLimits(devices=1, series=1))
+        registry.device("n", "a")
+        registry.series_of_layout(0, registry.table.layout(("t",)))
+        registry.seen(np.array([0]), 1_000)
+        assert registry.silent_since(1_000) == []
+        assert registry.silent_since(1_001) == [0]
+        registry.retire(0)
+        assert registry.silent_since(1_001) == []
+        assert registry.device("n", "b") == 1
+        series = registry.series_of_layout(1, registry.table.layout(("t",)))
+        assert not isinstance(series, Refusal)
+        assert series.tolist() == [1]
+        again = Registry(registry.limits)
+        again.restore(unpacked(packed(registry.snapshot())))
+        assert packed(again.snapshot()) == packed(registry.snapshot())
+        assert again.device("n", "a") is Refusal.DEVICES
+
+
+class TestTagVersions:
+    def test_a_change_labels_windows_from_its_start_on(self, registry: Registry) -> None:
+        registry.device("n", "a")
+        before = registry.tag_version(0, 0)
+        registry.birth(0, birth(), 60_000)
+        after = registry.tag_version(0, 60_000)
+        assert registry.tag_version(0, 59_999) == before
+        assert registry.tags_of(before) == ("n", "a", "unknown", {})
+        assert registry.tags_of(after) == ("n", "a", "pump", {})
+        starts = np.array([0, 59_999, 60_000, 120_000])
+        assert registry.tag_versions(np.zeros(4, np.int64), starts).tolist() == [before, before, after, after]
+
+    def test_versions_that_labelled_no_window_give_way(self, registry: Registry) -> None:
+        registry.device("n", "a")
+        registry.birth(0, birth("one"), 60_000)
+        registry.birth(0, birth("two"), 60_000)
+        assert registry.tags_of(registry.tag_version(0, 60_000)).type == "two"
+        assert registry.tags_of(registry.tag_version(0, 0)).type == "unknown"
+
+    def test_only_so_many_changes_are_kept(self, registry: Registry) -> None:
+        registry.device("n", "a")
+        for number in range(CHANGES_KEPT + 10):
+            registry.birth(0, birth(f"type-{number}"), number * 1_000)
+        oldest = registry.tags_of(registry.tag_version(0, 0)).type
+        assert oldest == "type-10"
+        assert registry.tags_of(registry.tag_version(0, 10**9)).type == f"type-{CHANGES_KEPT + 9}"
+
+
+class TestSeries:
+    def test_a_series_is_a_device_and_a_metric(self, registry: Registry) -> None:
+        registry.device("n", "a")
+        registry.device("n", "b")
+        metric = registry.metric("t")
+        assert registry.series(0, metric) == 0
+        assert registry.series(1, metric) == 1
+        assert registry.series(0, metric) == 0
+        assert registry.series_device.tolist() == [0, 1]
+        assert registry.series_metric.tolist() == [metric, metric]
+        assert registry.series_kind.tolist() == [KIND_OPEN, KIND_OPEN]
+        assert registry.series_is_state.tolist() == [False, False]
+
+    def test_names_that_are_none_have_no_number(self, registry: Registry) -> None:
+        with pytest.raises(ValueError, match="no metric name"):
+            registry.metric("Temperature")
+
+    def test_the_cap_stands_where_messages_come_in(self) -> None:
+        registry = Registry(RegistryLimits(series=1))
+        registry.device("n", "a")
+        assert registry.series_of_layout(0, registry.table.layout(("a", "b"))) is Refusal.SERIES
+        registry.series_of_layout(0, registry.table.layout(("a",)))
+        assert registry.series(0, registry.metric("derived")) == 1
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 3), st.lists(st.sampled_from("abcd"), unique=True, max_size=4)), max_size=30
+        )
+    )
+    def test_the_slots_of_a_layout_are_its_series(self, messages: list[tuple[int, list[str]]]) -> None:
+        registry = Registry()
+        for name in ("w", "x", "y", "z"):
+            registry.device("n", name)
+        for device, names in messages:
+            series = registry.series_of_layout(device, registry.table.layout(tuple(names)))
+            assert not isinstance(series, Refusal)
+            assert series.tolist() == [registry.series(device, registry.metric(name)) for name in names]
+            assert (registry.series_device[series] == device).all()
+
+
+class TestStrings:
+    def test_codes_are_stable_and_capped(self) -> None:
+        strings = StringTable(3)
+        assert [strings.code(text) for text in ("true", "false", "on", "off", "on")] == [1, 0, 2, -1, 2]
+        assert strings.text(2) == "on"
+
+
+def test_a_registry_comes_back_bit_for_bit() -> None:
+    registry, again = Registry(), Registry()
+    for name in ("a", "b", "c"):
+        registry.device("n", name)
+    registry.birth(1, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C", min=-5.0)}, lat=1.0, lon=2.0), 60_000)
+    registry.will(2)
+    registry.series_of_layout(0, registry.table.layout(("t", "u")))
+    registry.strings.code("on")
+    registry.seen(np.array([0, 1]), 5)
+    registry.device("elsewhere", "a")
+    again.restore(unpacked(packed(registry.snapshot())))
+    assert packed(again.snapshot()) == packed(registry.snapshot())
+    assert again.device_of_topic == registry.device_of_topic
+    assert again.units(1) == registry.units(1)
+    for one in (registry, again):
+        one.device("n", "d")
+        one.birth(1, birth("valve"), 120_000)
+        one.series_of_layout(3, one.table.layout(("u", "v")))
+    assert packed(again.snapshot()) == packed(registry.snapshot())
+    assert again.tags_of(again.tag_version(1, 60_000)).tags == {"zone": "z"}
