@@ -94,7 +94,7 @@ class Accounting:
 
     def snapshot(self) -> dict[str, Any]:
         columns = {name: column[: self._size + 1].copy() for name, column in self._columns.items()}
-        bad = np.array([(*key, count) for key, count in self._bad.items()], np.int64).reshape(-1, 4)
+        bad = np.array([(*key, count) for key, count in sorted(self._bad.items())], np.int64).reshape(-1, 4)
         return {"columns": columns, "bad": bad}
 
     def restore(self, state: dict[str, Any]) -> None:

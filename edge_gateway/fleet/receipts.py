@@ -164,7 +164,7 @@ class Receipts:
 
     def snapshot(self) -> dict[str, Any]:
         columns = {name: getattr(self, f"_{name}")[: self._size].copy() for name in _FILLS}
-        owed = [[device, *boots] for device, boots in self._owed.items()]
+        owed = [[device, *boots] for device, boots in sorted(self._owed.items())]
         return {**columns, "now": self._now, "owed": owed}
 
     def restore(self, state: dict[str, Any]) -> None:

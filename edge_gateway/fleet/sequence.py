@@ -292,7 +292,7 @@ class Sequences:
     # --- state
 
     def snapshot(self) -> dict[str, Any]:
-        older = [(device, mark) for device, marks in self._older.items() for mark in marks.values()]
+        older = [(device, mark) for device, marks in sorted(self._older.items()) for mark in marks.values()]
         return {
             **{name: getattr(self, name)[: self._size].copy() for name in _COLUMNS},
             "holes": _table(

@@ -65,7 +65,9 @@ def plain(topics: list[str], payloads: list[bytes]) -> tuple[list[tuple[Any, ...
                     bad.append((number, reason))
                 else:
                     said = str(value).lower() if isinstance(value, bool) else value
-                    good.append((number, ts, device, name, said if isinstance(said, str) else said + 0.0, trusted))
+                    good.append(
+                        (number, ts, device, name, said if isinstance(said, str) else said + 0.0, trusted)
+                    )
     return sorted(good, key=repr), sorted(bad)
 
 
@@ -192,7 +194,9 @@ class TestValues:
         assert decoded.bad.metric.tolist() == [NO_METRIC]
         assert decoded.bad.reason.tolist() == [BadReason.NAME]
 
-    @pytest.mark.parametrize(("said", "quality"), [(1.0, 1000), (0.5, 500), (0.57, 570), (0.4999, 0), (1.1, 0)])
+    @pytest.mark.parametrize(
+        ("said", "quality"), [(1.0, 1000), (0.5, 500), (0.57, 570), (0.4999, 0), (1.1, 0)]
+    )
     def test_quality_is_kept_in_thousandths(self, said: float, quality: int) -> None:
         assert decode(message({"a": 1.0}, q={"a": said})).numbers.quality.tolist() == [quality]
 

@@ -115,7 +115,9 @@ rows = st.lists(st.tuples(st.integers(0, 3), st.integers(5, 7), st.integers(0, 9
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(rows, min_size=2, max_size=8))
-def test_snapshots_continue_and_everything_stored_is_told_in_the_end(batches: list[list[tuple[int, int, int]]]) -> None:
+def test_snapshots_continue_and_everything_stored_is_told_in_the_end(
+    batches: list[list[tuple[int, int, int]]],
+) -> None:
     whole, half = Gateway(), Gateway()
     for number, batch in enumerate(batches):
         if number == len(batches) // 2:

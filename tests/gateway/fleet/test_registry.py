@@ -136,7 +136,8 @@ class TestSeries:
     @settings(max_examples=60, deadline=None)
     @given(
         st.lists(
-            st.tuples(st.integers(0, 3), st.lists(st.sampled_from("abcd"), unique=True, max_size=4)), max_size=30
+            st.tuples(st.integers(0, 3), st.lists(st.sampled_from("abcd"), unique=True, max_size=4)),
+            max_size=30,
         )
     )
     def test_the_slots_of_a_layout_are_its_series(self, messages: list[tuple[int, list[str]]]) -> None:
@@ -161,7 +162,9 @@ def test_a_registry_comes_back_bit_for_bit() -> None:
     registry, again = Registry(), Registry()
     for name in ("a", "b", "c"):
         registry.device("n", name)
-    registry.birth(1, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C", min=-5.0)}, lat=1.0, lon=2.0), 60_000)
+    registry.birth(
+        1, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C", min=-5.0)}, lat=1.0, lon=2.0), 60_000
+    )
     registry.will(2)
     registry.series_of_layout(0, registry.table.layout(("t", "u")))
     registry.strings.code("on")

@@ -1,0 +1,342 @@
+import random
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_gateway.fleet.accounting import COUNTED
+from edge_gateway.fleet.admission import Admission, AdmissionPolicy, Admitted
+from edge_gateway.fleet.reasons import BadReason
+from edge_gateway.fleet.registry import Registry, RegistryLimits
+from edge_gateway.fleet.values import MetricPolicy
+from edge_gateway.inputs import Batch, Moment
+from fleet_wire.control import Birth
+from fleet_wire.telemetry import encode_telemetry
+from fleet_wire.topics import TELEMETRY, device_topic
+from tests.gateway.fleet.states import packed, unpacked
+
+T = 1_760_000_000_000
+DAY = 86_400_000
+POLICY = AdmissionPolicy(
+    metrics={
+        "temperature": MetricPolicy(range=(-40.0, 85.0), missing=(-200.0,)),
+        "ph": MetricPolicy(rate=(1.0, 1_000)),
+    }
+)
+
+
+def fresh(limits: RegistryLimits | None = None) -> Admission:
+    return Admission(Registry(limits), POLICY)
+
+
+def topic(device: int = 1, site: str = "site") -> str:
+    return device_topic(site, f"device-{device}", TELEMETRY)
+
+
+def message(
+    seq: int = 0, m: dict[str, Any] | None = None, ts: int | None = T, boot: int = 3, **others: Any
+) -> bytes:
+    return encode_telemetry(boot, seq, ts, {"t": 1.0} if m is None else m, **others)
+
+
+def batch(
+    *payloads: bytes, topics: list[str] | None = None, wall: int = T, trusted: bool = True, **others: Any
+) -> Batch:
+    return Batch(Moment(wall, 0, trusted), topics or [topic()] * len(payloads), list(payloads), **others)
+
+
+def balanced(admission: Admission) -> dict[str, int]:
+    """The counters of the fleet, after seeing that both identities hold for each device and in total."""
+    assert admission.accounting.imbalance() == []
+    totals = admission.accounting.totals()
+    assert totals["received"] == totals["new"] + totals["duplicate"] + totals["quarantined"]
+    kept = totals["accepted"] + totals["too_late"] + totals["bad"] + totals["refused"]
+    assert totals["values"] == kept
+    return {name: count for name, count in totals.items() if count}
+
+
+class TestFrame:
+    def test_rows_are_samples_and_values_point_at_them(self) -> None:
+        admission = fresh()
+        payloads = [
+            message(0, {"t": 1.5, "door": True}, s=[(10, {"t": 2.5})]),
+            message(1, {"u": 3.5}, q={"u": 0.7}, ts=T - DAY),
+        ]
+        frame = admission.admit(batch(*payloads)).frame
+        assert frame.arrival == T
+        assert frame.device.tolist() == [0, 0, 0]
+        assert frame.boot.tolist() == [3, 3, 3]
+        assert frame.seq.tolist() == [0, 0, 1]
+        assert frame.ts.tolist() == [T, T + 10, T - DAY]
+        assert frame.backlog.tolist() == [False, False, True]
+        assert frame.row.tolist() == [0, 1, 2]
+        assert frame.value.tolist() == [1.5, 2.5, 3.5]
+        assert frame.quality.tolist() == [1000, 1000, 700]
+        assert frame.state_row.tolist() == [0]
+        assert [admission.registry.strings.text(code) for code in frame.state_code] == ["true"]
+
+    def test_positions_name_the_telemetry_among_other_deliveries(self) -> None:
+        given = batch(b"birth", b"junk", message(), topics=["x/status", topic(), topic()], qos0=[2])
+        admission = fresh()
+        admitted = admission.admit(given, [1, 2])
+        assert [one.position for one in admitted.quarantined] == [1]
+        assert admitted.frame.rows == 1
+        assert balanced(admission)["qos0"] == 1
+
+    def test_an_empty_batch_is_an_empty_frame(self) -> None:
+        admission = fresh()
+        frame = admission.admit(batch(), []).frame
+        assert (frame.rows, len(frame.row), frame.arrival) == (0, 0, T)
+
+
+class TestFates:
+    def test_duplicates_conflicts_and_malformed_messages_make_up_what_was_received(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0), message(1, ts=T + 1)))
+        admitted = admission.admit(
+            batch(message(1, ts=T + 1), message(0, ts=T + 9), b"\xc1", message(2, ts=T + 2), wall=T + 2)
+        )
+        assert [(one.position, one.reason) for one in admitted.quarantined][0] == (1, "sequence_conflict")
+        assert [one.position for one in admitted.quarantined] == [1, 2]
+        assert admitted.frame.seq.tolist() == [2]
+        assert balanced(admission) == {
+            "received": 6,
+            "new": 3,
+            "duplicate": 1,
+            "quarantined": 2,
+            "conflicts": 1,
+            "values": 3,
+            "accepted": 3,
+        }
+
+    def test_a_quarantined_message_counts_as_stored_and_its_repeat_as_duplicate(self) -> None:
+        admission = fresh(RegistryLimits(series=1))
+        admission.admit(batch(message(0)))
+        too_many = message(1, {"t": 1.0, "u": 1.0})
+        assert [one.reason for one in admission.admit(batch(too_many, message(2))).quarantined] == [
+            "too_many_series"
+        ]
+        assert admission.admit(batch(too_many)).quarantined == []
+        assert admission.sequences.gaps(0) == []
+        assert balanced(admission)["duplicate"] == 1
+
+    def test_messages_of_no_device_are_counted_for_the_fleet(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(), message(), topics=[topic(), topic(site="elsewhere")]))
+        assert balanced(admission)["quarantined"] == 1
+        assert admission.accounting.of(0)["received"] == 1
+
+    def test_bad_values_are_counted_by_device_metric_and_reason(self) -> None:
+        admission = fresh()
+        values = {"temperature": 99.0, "ph": 7.0, "Bad": 1.0, "u": float("nan"), "t": 1.0}
+        admission.admit(batch(message(0, values), message(1, {"ph": 7.0})))
+        admission.admit(batch(message(0, values)))
+        names = admission.registry.metric_names
+        assert {
+            (names[metric] if metric >= 0 else "", reason, count)
+            for _, metric, reason, count in admission.accounting.bad(0)
+        } == {
+            ("temperature", BadReason.RANGE, 1),
+            ("", BadReason.NAME, 1),
+            ("u", BadReason.NOT_FINITE, 1),
+            ("ph", BadReason.RATE, 1),
+        }
+        counted = balanced(admission)
+        assert (counted["values"], counted["accepted"], counted["bad"], counted["refused"]) == (6, 2, 3, 1)
+
+    def test_late_values_move_from_accepted(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, {"a": 1.0, "b": 1.0, "c": 1.0})))
+        admission.accounting.late_merged(np.array([0]))
+        admission.accounting.too_late(np.array([0, 0]))
+        counted = balanced(admission)
+        assert (counted["accepted"], counted["late_merged"], counted["too_late"]) == (1, 1, 2)
+
+    def test_a_floor_in_a_message_is_applied_after_its_batch_and_never_above_it(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(5, floor=4), message(3), message(4)))
+        assert admission.sequences.gaps(0) == []
+        assert admission.sequences.counters(0)["lost_at_device"] == 3
+        admission.admit(batch(message(6, floor=2**62)))
+        assert len(admission.admit(batch(message(7))).frame.seq) == 1
+
+
+class TestTime:
+    def test_times_nobody_can_believe_become_the_arrival(self) -> None:
+        admission = fresh()
+        times = [None, 0, T + 300_001, T + 300_000, T - DAY]
+        admitted = admission.admit(batch(*(message(seq, ts=ts) for seq, ts in enumerate(times))))
+        assert admitted.frame.ts.tolist() == [T, T, T, T + 300_000, T - DAY]
+        assert admitted.stamped.tolist() == [True, True, True, False, False]
+        assert balanced(admission)["stamped"] == 3
+
+    def test_without_a_trusted_clock_nothing_is_too_far_ahead_and_stamps_wait(self) -> None:
+        admission = fresh()
+        payloads = [
+            message(0, ts=T + DAY),
+            message(1, ts=None),
+            message(2, ts=0, s=[(1, {"t": 1.0})]),
+            message(3),
+        ]
+        admitted = admission.admit(batch(*payloads, trusted=False), [0, 1, 2, 3])
+        assert admitted.held == [1, 2]
+        assert admitted.frame.seq.tolist() == [0, 3]
+        assert balanced(admission)["received"] == 2
+        again = admission.admit(batch(payloads[1], payloads[2], wall=T + 5))
+        assert again.frame.seq.tolist() == [1, 2, 2]
+        assert again.frame.ts.tolist() == [T + 5] * 3
+        assert admission.sequences.gaps(0) == []
+
+    def test_a_stamped_duplicate_is_no_conflict(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, ts=None), message(1, ts=10)))
+        assert admission.admit(batch(message(0, ts=None), message(1, ts=10), wall=T + DAY)).quarantined == []
+
+    def test_the_newest_sample_of_a_message_is_its_time(self) -> None:
+        admission = fresh()
+        batched = message(0, s=[(5_000, {"t": 1.0})])
+        admission.admit(batch(batched))
+        assert admission.admit(batch(message(1, ts=T + 4_000))).stepped.tolist() == [0]
+        assert admission.admit(batch(batched)).quarantined == []
+
+    def test_a_clock_step_is_told(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0)))
+        assert admission.admit(batch(message(1, ts=T - DAY))).stepped.tolist() == [0]
+
+
+class TestBirths:
+    def test_a_birth_opens_the_tail_and_a_receipt_names_it(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0)))
+        admission.birth(0, Birth(type="pump", boot=3, next=3))
+        assert [tuple(one) for one in admission.receipts_due(0)] == [(0, 3, 2, [(1, 2)])]
+
+    def test_a_new_boot_with_an_older_clock_is_a_step(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0)))
+        assert admission.birth(0, Birth(type="pump", boot=4, ts=T - DAY))
+
+    def test_a_device_is_described_for_people(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(2, {"temperature": 99.0})))
+        told = admission.describe(0)
+        assert (told["device"], told["site"], told["type"]) == ("device-1", "site", "unknown")
+        assert (told["boot"], told["top_seq"], told["gaps"]) == (3, 2, [(3, 0, 1)])
+        assert told["bad"] == {"temperature: range": 1}
+        assert told["counters"]["received"] == 1
+        assert (told["online"], told["last_seen"]) == (None, T)
+
+    def test_a_retired_device_keeps_its_counters(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(2)))
+        admission.retire(0)
+        assert admission.describe(0)["boot"] is None
+        assert admission.admit(batch(message(2))).frame.device.tolist() == [1]
+        assert balanced(admission)["received"] == 2
+
+
+def traffic(seed: int, count: int) -> list[tuple[str, bytes]]:
+    """Deliveries of 12 devices with everything that happens: order, repeats, gaps, boots, bad values, samples."""
+    draw = random.Random(seed)
+    boots, following, sent = [1] * 12, [0] * 12, []
+    for now in range(count):
+        device, chance = draw.randrange(12), draw.random()
+        if chance < 0.05 and sent:
+            sent.append(draw.choice(sent))
+            continue
+        if chance < 0.06:
+            boots[device], following[device] = boots[device] + 1, 0
+        if chance < 0.09:
+            following[device] += draw.randrange(1, 4)
+        values: dict[str, Any] = {"temperature": draw.gauss(20, 30), "ph": 7.0, "t": float(now)}
+        if chance > 0.95:
+            values |= {"door": draw.choice([True, "ajar", None, 3]), "Oops": 1}
+        ts = None if chance > 0.98 else T + now * 100 - (DAY if 0.9 < chance < 0.91 else 0)
+        samples = [(50, {"t": 1.0}), (90, {"t": draw.choice([2.0, "x"])})] if 0.8 < chance < 0.83 else None
+        doubt = {"ph": draw.random()} if 0.7 < chance < 0.75 else None
+        payload = encode_telemetry(boots[device], following[device], ts, values, q=doubt, s=samples)
+        if 0.6 < chance < 0.61:
+            payload = payload[:-3]
+        following[device] += 1
+        sent.append((topic(device), payload))
+    if draw.random() < 0.5:
+        sent[10:20] = reversed(sent[10:20])
+    return sent
+
+
+def play(admission: Admission, sent: list[tuple[str, bytes]], edges: list[int]) -> list[Admitted]:
+    found = []
+    for start, end in pairwise(edges):
+        part = sent[start:end]
+        given = Batch(Moment(T + DAY, 0), [one for one, _ in part], [payload for _, payload in part])
+        found.append(admission.admit(given))
+    return found
+
+
+def flat(found: list[Admitted], edges: list[int]) -> bytes:
+    """What came out of all batches as one: rows in order, values by their row."""
+    offset, parts = 0, []
+    for admitted, start in zip(found, edges, strict=False):
+        frame = admitted.frame
+        parts += [
+            [frame.device.tolist(), frame.seq.tolist(), frame.ts.tolist(), frame.backlog.tolist()],
+            [
+                (frame.row + offset).tolist(),
+                frame.series.tolist(),
+                frame.value.tolist(),
+                frame.quality.tolist(),
+            ],
+            [(frame.state_row + offset).tolist(), frame.state_series.tolist(), frame.state_code.tolist()],
+            [
+                [one.position + start for one in admitted.quarantined],
+                [one.reason for one in admitted.quarantined],
+            ],
+        ]
+        offset += frame.rows
+    joined = [[sum(columns, []) for columns in zip(*parts[kind::4], strict=True)] for kind in range(4)]
+    return packed(joined)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_how_batches_are_cut_changes_nothing(seed: int) -> None:
+    sent = traffic(seed, 600)
+    states, outcomes = set(), set()
+    for size in (600, 100, 37, 5, 1):
+        admission, edges = fresh(), [*range(0, 600, size), 600]
+        outcomes.add(flat(play(admission, sent, edges), edges))
+        balanced(admission)
+        state = admission.snapshot()
+        del state["sequences"]["one_by_one"]
+        states.add(packed([admission.registry.snapshot(), state]))
+    assert len(outcomes) == 1
+    assert len(states) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_half_then_a_checkpoint_then_the_rest_is_the_whole(seed: int) -> None:
+    sent, edges = traffic(seed, 400), [0, 60, 61, 200, 333, 400]
+    whole, first, second = fresh(), fresh(), fresh()
+    play(whole, sent, edges)
+    play(first, sent, edges[:4])
+    second.registry.restore(unpacked(packed(first.registry.snapshot())))
+    second.restore(unpacked(packed(first.snapshot())))
+    assert packed(second.snapshot()) == packed(first.snapshot())
+    play(second, sent, edges[3:])
+    assert packed(second.snapshot()) == packed(whole.snapshot())
+    assert packed(second.registry.snapshot()) == packed(whole.registry.snapshot())
+    assert second.receipts_due(DAY) == whole.receipts_due(DAY)
+
+
+def test_snapshots_are_copies() -> None:
+    admission = fresh()
+    admission.admit(batch(message(0)))
+    before = admission.snapshot()
+    kept = packed(before)
+    admission.admit(batch(message(1), message(5), message(9, {"t": "x"})))
+    assert packed(before) == kept
+
+
+def test_every_counter_is_named_once() -> None:
+    assert len(set(COUNTED)) == len(COUNTED)
