@@ -109,7 +109,7 @@ class Channel:
         return tuple(loss.number for loss in self._losses if loss.repair(row, at_ms))
 
     def episodes(self, from_ms: int, until_ms: int) -> Sequence[Any]:
-        """The excursions of this metric that overlap a span of time."""
+        """The excursions of this metric that begin in a span of time."""
         return [] if self._excursion is None else list(self._excursion.episodes(from_ms, until_ms))
 
     def as_list(self, values: F8) -> list[Any]:
@@ -145,4 +145,4 @@ class Rounding:
 
     def __call__(self, values: F8) -> F8:
         multiples = values if self._step is None else np.rint(values / self._step) * self._step
-        return np.round(multiples, self._decimals)
+        return np.round(multiples, self._decimals) + 0.0  # no -0.0 on the wire

@@ -42,6 +42,7 @@ class Excursion:
         if shape is None or metric.warning is None or metric.critical is None:
             raise ValueError(f"{name} has no excursions, or no thresholds to go to")
         self._name = name
+        self._start_ms = devices.start_ms
         self._levels = np.array([metric.critical, metric.warning])
         self._critical, self._any = shape.critical, shape.critical + shape.warning
         self._stay = shape.stay
@@ -66,17 +67,21 @@ class Excursion:
         return moved
 
     def episodes(self, from_ms: int, until_ms: int) -> Iterator[Episode]:
-        """Every episode that overlaps [from_ms, until_ms), device by device."""
-        for row in range(len(self._offset)):
-            offset = int(self._offset[row])
-            spans = np.arange((from_ms + offset) // self._stay, (until_ms - 1 + offset) // self._stay + 1)
-            rows = np.full(len(spans), row)
-            draw = unit(counted(self._which[rows], spans))
-            peaks = self._peaks(rows, spans)
-            for each in np.flatnonzero(draw < self._any).tolist():
-                level = "critical" if draw[each] < self._critical else "warning"
-                begin = int(spans[each]) * self._stay - offset
-                yield Episode(row, self._name, level, begin, begin + self._stay, float(peaks[each]))
+        """Every episode that begins in [from_ms, until_ms); at the run's start also those that are on already."""
+        begin = max(from_ms, self._start_ms)
+        if until_ms <= begin:
+            return
+        shifted = begin + self._offset
+        first = shifted // self._stay if from_ms <= self._start_ms else -(-shifted // self._stay)
+        spans = first[:, None] + np.arange((until_ms - begin) // self._stay + 2)
+        begins = spans * self._stay - self._offset[:, None]
+        draws = unit(counted(self._which[:, None], spans))
+        rows, columns = np.nonzero((draws < self._any) & (begins < until_ms))
+        at, draw = begins[rows, columns], draws[rows, columns]
+        peaks = self._peaks(rows, spans[rows, columns])
+        for row, start, drawn, peak in zip(rows, at, draw, peaks, strict=True):
+            level = "critical" if drawn < self._critical else "warning"
+            yield Episode(int(row), self._name, level, int(start), int(start) + self._stay, float(peak))
 
     def _peaks(self, rows: I8, spans: I8) -> F8:
         return self._low + self._reach * unit(counted(self._how_far[rows], spans))

@@ -121,7 +121,10 @@ class GroupSignals:
             self._channels[fault.metric].add_fault(fault, self._row_of)
 
     def episodes(self, from_ms: int, until_ms: int) -> list[Episode]:
-        """Excursions that devices make by themselves between two times (ms since 1970), for the ledger."""
+        """Excursions that begin between two times (ms since 1970), for the ledger; each is given once.
+
+        Those that are on when the run starts are given with its start.
+        """
         return [each for channel in self._order for each in channel.episodes(from_ms, until_ms)]
 
     def _moment(self, rows: I8, ticks: I8, at_ms: I8) -> Moment:
