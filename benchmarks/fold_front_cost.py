@@ -5,6 +5,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from edge_gateway.decoders import native
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy
@@ -27,16 +28,17 @@ def batches(size: int, count: int, *, first: int = 0) -> list[Batch]:
         rows = range(number * size, (number + 1) * size)
         topics = [device_topic("site", f"device-{row % DEVICES:05d}", TELEMETRY) for row in rows]
         payloads = [
-            encode_telemetry(
-                row % DEVICES, row // DEVICES, START + row, {name: draw.gauss(20, 5) for name in METRICS}
-            )
-            for row in rows
+            encode_telemetry(row % DEVICES, row // DEVICES, START + row, _values(draw)) for row in rows
         ]
         made.append(Batch(Moment(START + rows[-1], rows[-1]), topics, payloads))
     return made
 
 
-def least(run: Callable[[Batch], object], given: list[Batch]) -> float:
+def _values(draw: random.Random) -> dict[str, float]:
+    return {name: draw.gauss(20, 5) for name in METRICS}
+
+
+def cost(run: Callable[[Batch], object], given: list[Batch]) -> float:
     """Return the median cost of a batch in µs a message."""
     costs = []
     for batch in given:
@@ -56,11 +58,9 @@ def measure() -> dict[str, float]:
         for batch in batches(size, rounds):
             admission.admit(batch)
         given = batches(size, min(rounds, 200), first=rounds)
-        result[f"decode_{size}"] = least(
-            lambda one, r=registry: native.decode(r, one.topics, one.payloads), given
-        )
+        result[f"decode_{size}"] = cost(partial(_decode, registry), given)
         result[f"dedup_{size}"] = _dedup(registry, given)
-        result[f"admission_{size}"] = least(admission.admit, given)
+        result[f"admission_{size}"] = cost(admission.admit, given)
     before = time.perf_counter_ns()
     admission.receipts_due(10_000_000)
     result["receipts_tick_10000_devices_ms"] = (time.perf_counter_ns() - before) / 1e6
@@ -69,6 +69,10 @@ def measure() -> dict[str, float]:
     admission.snapshot()
     result["snapshot_10000_devices_ms"] = (time.perf_counter_ns() - before) / 1e6
     return result
+
+
+def _decode(registry: Registry, one: Batch) -> object:
+    return native.decode(registry, one.topics, one.payloads)
 
 
 def _dedup(registry: Registry, given: list[Batch]) -> float:

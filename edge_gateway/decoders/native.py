@@ -71,8 +71,8 @@ _ENVELOPE_DECODER = msgspec.msgpack.Decoder(_Envelope)
 class _Taken:
     """Deliveries that have a (device, boot, seq)."""
 
-    index: list[int]
-    device: list[int]
+    index: IntColumn
+    device: IntColumn
     message: list[Telemetry]
     refused: dict[int, str]
     rejected: list[Rejected]
@@ -121,11 +121,13 @@ def _take_plain(registry: Registry, topics: Sequence[str], payloads: Sequence[by
         message = list(map(TELEMETRY_DECODER.decode, payloads))
     except (ValueError, RecursionError):  # what msgspec raises for a payload that is no message
         return None
-    return _Taken(list(range(len(message))), device, message, {}, [])
+    return _Taken(np.arange(len(message)), np.array(device, np.int64), message, {}, [])
 
 
 def _take_each(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes]) -> _Taken:
-    taken = _Taken([], [], [], {}, [])
+    none = np.empty(0, np.int64)
+    taken = _Taken(none, none, [], {}, [])
+    places: list[tuple[int, int]] = []
     for index, (topic, payload) in enumerate(zip(topics, payloads, strict=True)):
         message, fault = _read(payload)
         known = registry.device_of_topic.get(topic, -1)
@@ -137,9 +139,9 @@ def _take_each(registry: Registry, topics: Sequence[str], payloads: Sequence[byt
         else:
             if fault:
                 taken.refused[len(taken.message)] = fault
-            taken.index.append(index)
-            taken.device.append(device)
+            places.append((index, device))
             taken.message.append(message)
+    taken.index, taken.device = np.array(places, np.int64).reshape(-1, 2).T
     return taken
 
 
@@ -163,22 +165,20 @@ def _read(payload: bytes) -> tuple[Telemetry | None, str]:
 
 def _headers(taken: _Taken) -> tuple[Messages, list[_Values], list[_Qualities], list[_Further]]:
     """Return the message columns, and the maps of the messages as they are."""
-    if not taken.message:
-        return Messages(*(np.empty(0, np.int64) for _ in range(6))), [], [], []
-    columns = zip(*map(msgspec.structs.astuple, taken.message), strict=True)
-    boot, seq, maps, _, ts, floor, qualities, further = map(list, columns)
+    told = taken.message
     messages = Messages(
-        index=np.array(taken.index, np.int64),
-        device=np.array(taken.device, np.int64),
-        boot=np.array(boot, np.int64),
-        seq=np.array(seq, np.int64),
-        ts=_filled(ts, NO_TIME),
-        floor=_filled(floor, NO_FLOOR),
+        index=taken.index,
+        device=taken.device,
+        boot=np.array([message.boot for message in told], np.int64),
+        seq=np.array([message.seq for message in told], np.int64),
+        ts=_filled([message.ts for message in told], NO_TIME),
+        floor=_filled([message.floor for message in told], NO_FLOOR),
     )
-    return messages, maps, qualities, further
+    maps = [message.m for message in told]
+    return messages, maps, [message.q for message in told], [message.s for message in told]
 
 
-def _filled(column: list[Any], absent: int) -> IntColumn:
+def _filled(column: list[int | None], absent: int) -> IntColumn:
     if None not in column:
         return np.array(column, np.int64)
     if column.count(None) == len(column):
@@ -234,8 +234,7 @@ def _series(
 ) -> tuple[IntColumn, IntColumn]:
     """Return row and series of every value. Messages the cap on series refuses lose their values."""
     table = registry.table
-    device = np.array(taken.device, np.int64)
-    start = table.starts(device[samples.message], layout)
+    start = table.starts(taken.device[samples.message], layout)
     if (start == NO_ROOM).any():
         empty = table.layout(())
         for without in np.flatnonzero(start == NO_ROOM).tolist():

@@ -1,5 +1,5 @@
 import random
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ class TestFates:
         admitted = admission.admit(
             batch(message(1, ts=T + 1), message(0, ts=T + 9), b"\xc1", message(2, ts=T + 2), wall=T + 2)
         )
-        assert [(one.position, one.reason) for one in admitted.quarantined][0] == (1, "sequence_conflict")
+        assert admitted.quarantined[0] == (1, "sequence_conflict")
         assert [one.position for one in admitted.quarantined] == [1, 2]
         assert admitted.frame.seq.tolist() == [2]
         assert balanced(admission) == {
@@ -238,9 +238,10 @@ class TestBirths:
 
 
 def traffic(seed: int, count: int) -> list[tuple[str, bytes]]:
-    """Deliveries of 12 devices with everything that happens: order, repeats, gaps, boots, bad values, samples."""
+    """Deliveries of 12 devices and all that happens: order, repeats, gaps, boots, bad values, samples."""
     draw = random.Random(seed)
-    boots, following, sent = [1] * 12, [0] * 12, []
+    boots, following = [1] * 12, [0] * 12
+    sent: list[tuple[str, bytes]] = []
     for now in range(count):
         device, chance = draw.randrange(12), draw.random()
         if chance < 0.05 and sent:
@@ -254,7 +255,8 @@ def traffic(seed: int, count: int) -> list[tuple[str, bytes]]:
         if chance > 0.95:
             values |= {"door": draw.choice([True, "ajar", None, 3]), "Oops": 1}
         ts = None if chance > 0.98 else T + now * 100 - (DAY if 0.9 < chance < 0.91 else 0)
-        samples = [(50, {"t": 1.0}), (90, {"t": draw.choice([2.0, "x"])})] if 0.8 < chance < 0.83 else None
+        further: list[tuple[int, dict[str, Any]]] = [(50, {"t": 1.0}), (90, {"t": draw.choice([2.0, "x"])})]
+        samples = further if 0.8 < chance < 0.83 else None
         doubt = {"ph": draw.random()} if 0.7 < chance < 0.75 else None
         payload = encode_telemetry(boots[device], following[device], ts, values, q=doubt, s=samples)
         if 0.6 < chance < 0.61:
@@ -277,7 +279,8 @@ def play(admission: Admission, sent: list[tuple[str, bytes]], edges: list[int]) 
 
 def flat(found: list[Admitted], edges: list[int]) -> bytes:
     """What came out of all batches as one: rows in order, values by their row."""
-    offset, parts = 0, []
+    offset = 0
+    parts: list[list[list[Any]]] = []
     for admitted, start in zip(found, edges, strict=False):
         frame = admitted.frame
         parts += [
@@ -295,8 +298,8 @@ def flat(found: list[Admitted], edges: list[int]) -> bytes:
             ],
         ]
         offset += frame.rows
-    joined = [[sum(columns, []) for columns in zip(*parts[kind::4], strict=True)] for kind in range(4)]
-    return packed(joined)
+    by_kind = [zip(*parts[kind::4], strict=True) for kind in range(4)]
+    return packed([[list(chain.from_iterable(columns)) for columns in kind] for kind in by_kind])
 
 
 @pytest.mark.parametrize("seed", range(6))
