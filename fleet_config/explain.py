@@ -7,6 +7,7 @@ import types
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import pydantic
+from pydantic_core import PydanticCustomError
 
 from fleet_config.problems import quoted, suggest
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from fleet_config.document import Path
 
-_MOST_LISTED = 24
+WRONG_KIND: Final = "wrong_kind"
+_MOST_LISTED = 40
 
 # What is wanted, by the kind of error that says that something else was given.
 _WANTED: Final = {
@@ -61,6 +63,8 @@ _BOOLEAN_WORDS: Final = {
 def explain(model: Any, details: ErrorDetails, path: Path) -> str:
     """One error as `what is wrong; what is allowed; did you mean …`, named after the key it belongs to."""
     kind = details["type"]
+    if kind == "missing" and isinstance(details["loc"][-1], int):
+        return f"{_subject(path)}must have more entries than {details['loc'][-1]}"
     if kind == "missing":
         return f"{_subject(path)}the key '{details['loc'][-1]}' is missing"
     if kind == "extra_forbidden":
@@ -77,7 +81,15 @@ def alternatives(every: list[ErrorDetails], path: Path) -> str:
 
 def is_wrong_kind(details: ErrorDetails) -> bool:
     """Whether the error says that the value is of another kind than wanted, not a bad one of its kind."""
-    return details["type"] in _WANTED or details["type"] in ("literal_error", "enum")
+    return details["type"] in _WANTED or details["type"] in ("literal_error", "enum", WRONG_KIND)
+
+
+def wrong_kind(wanted: str) -> PydanticCustomError:
+    """For validators of one's own: what a validator raises for a value that is not even of the kind it wants.
+
+    It reads "must be {wanted}, not …", also in a choice of several kinds.
+    """
+    return PydanticCustomError(WRONG_KIND, "{wanted}", {"wanted": wanted})
 
 
 def describe(value: Any) -> str:
@@ -99,7 +111,7 @@ def describe(value: Any) -> str:
 
 def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind of error
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
-    if kind in _WANTED:
+    if kind in _WANTED or kind == WRONG_KIND:
         return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
@@ -125,6 +137,8 @@ def _subject(path: Path) -> str:
 def _wanted(details: ErrorDetails) -> str:
     if details["type"] in ("literal_error", "enum"):
         return " or ".join(quoted(each) for each in _listed(details["ctx"]["expected"]))
+    if details["type"] == WRONG_KIND:
+        return str(details["ctx"]["wanted"])
     return _WANTED.get(details["type"], "something else")
 
 

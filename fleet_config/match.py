@@ -16,6 +16,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 
+from fleet_config.explain import wrong_kind
+
 UNKNOWN = "unknown"
 
 
@@ -71,7 +73,7 @@ def _acceptor(globs: tuple[str, ...]) -> Any:
 
 def _listed(value: Any) -> Any:
     if not isinstance(value, (str, list, tuple)):
-        raise ValueError(f"must be text or a list of texts, not {value!r}; put it in quotes")  # noqa: TRY004 - for pydantic
+        raise wrong_kind("text or a list of texts")
     return [value] if isinstance(value, str) else value
 
 

@@ -1,6 +1,6 @@
 """One metric of a group: the model, and what its sensor makes of it.
 
-    model -> excursions -> noise -> limits -> faults -> precision
+model -> excursions -> noise -> limits -> faults -> precision
 """
 
 from __future__ import annotations

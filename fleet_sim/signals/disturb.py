@@ -38,7 +38,9 @@ class Disturbance(Protocol):
 class Window:
     """Which devices of a group have a fault, and when: absolute times, ms since 1970."""
 
-    def __init__(self, fault: PlannedFault, row_of: Mapping[str, int], start_ms: int, outlast_ms: int = 0) -> None:
+    def __init__(
+        self, fault: PlannedFault, row_of: Mapping[str, int], start_ms: int, outlast_ms: int = 0
+    ) -> None:
         self.chosen: BOOL = np.zeros(len(row_of), dtype=np.bool_)
         self.chosen[[row_of[device] for device in fault.devices if device in row_of]] = True
         self.from_ms = start_ms + fault.from_ms

@@ -70,7 +70,9 @@ class GroupSignals:
     ) -> None:
         self._row_of = {plan.id: row for row, plan in enumerate(plans)}
         devices = Devices(
-            device_keys(seed, self._row_of), device_keys(seed, [f"site/{plan.site}" for plan in plans]), start_ms
+            device_keys(seed, self._row_of),
+            device_keys(seed, [f"site/{plan.site}" for plan in plans]),
+            start_ms,
         )
         self._start_ms = start_ms
         self._last_ms = np.full(len(plans), -1, dtype=np.int64)

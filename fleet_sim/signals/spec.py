@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from fleet_config.explain import wrong_kind
 from fleet_config.durations import Duration, Percent
 from fleet_config.yaml_source import Strict
 
 
 def _as_pair(value: object) -> object:
-    return (value, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    every = value if isinstance(value, (list, tuple)) else (value, value)
+    if len(every) != 2 or not all(map(_is_number, every)):  # noqa: PLR2004 - a pair
+        raise wrong_kind("a number or [low, high]")
+    return tuple(every)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 Spread = Annotated[

@@ -38,7 +38,7 @@ def test_draws_depend_on_seed_device_stream_and_tick_and_on_nothing_else() -> No
 
 
 def test_keys_do_not_change_between_versions() -> None:
-    assert key_of(42, "frz-00007") == 0x10a0e7af93b2d0a2
+    assert key_of(42, "frz-00007") == 0x10A0E7AF93B2D0A2
     assert key_of(42, "frz-00008") != key_of(42, "frz-00007")
 
 

@@ -106,7 +106,9 @@ def payloads(made: Scenario, only: list[int], calls: list[list[int]]) -> dict[st
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, unique=True), min_size=20, max_size=120), st.data())
-def test_a_device_sends_the_same_bytes_alone_in_a_fleet_and_in_a_shard(calls: list[list[int]], data: Any) -> None:
+def test_a_device_sends_the_same_bytes_alone_in_a_fleet_and_in_a_shard(
+    calls: list[list[int]], data: Any
+) -> None:
     made = scenario(EVERY_MODEL, count=10, faults=FAULTS)
     fleet = payloads(made, list(range(10)), calls)
     shard = payloads(made, [2, 5, 8], calls)
@@ -157,7 +159,9 @@ class TestModels:
     def test_random_walk_spreads_with_the_root_of_time_within_its_limits(self) -> None:
         run = Run(scenario("a: {model: random_walk, start: 0, step: 1}", count=2000))
         run.at(0)
-        spread = [np.std([message["a"] for message in run.at(ms)]) for ms in range(MINUTE, 17 * MINUTE, MINUTE)]
+        spread = [
+            np.std([message["a"] for message in run.at(ms)]) for ms in range(MINUTE, 17 * MINUTE, MINUTE)
+        ]
         assert spread[0] == pytest.approx(1, rel=0.1)
         assert spread[15] == pytest.approx(4, rel=0.1)
         fenced = Run(scenario("a: {model: random_walk, start: 5, step: 40, min: 0, max: 10}", count=200))
@@ -188,7 +192,12 @@ class TestModels:
         assert run.column("c", range(0, 2 * MINUTE, 30_000)) == [0, 5, 0, 5]
 
     def test_states_stay_as_long_as_said_and_follow_their_weights(self) -> None:
-        run = Run(scenario("a: {model: states, stay: {idle: 60s, busy: 20s, broken: 20s}, then: {idle: {busy: 1}, busy: {idle: 3, broken: 1}, broken: {idle: 1}}}", count=400))
+        run = Run(
+            scenario(
+                "a: {model: states, stay: {idle: 60s, busy: 20s, broken: 20s}, then: {idle: {busy: 1}, busy: {idle: 3, broken: 1}, broken: {idle: 1}}}",
+                count=400,
+            )
+        )
         codes = np.array([[message["a"] for message in run.at(ms)] for ms in range(0, 900_000, 1000)])
         # stationary visits idle : busy : broken = 4 : 4 : 1, times their stay 60 : 20 : 20
         settled = codes[300:]
@@ -208,7 +217,11 @@ class TestModels:
     def test_tank_fills_when_low_and_stops_when_high(self) -> None:
         run = Run(scenario("a: {model: tank, start: 50, inflow: 20, outflow: 10, low: 20, high: 80}"))
         levels = run.column("a", range(0, 30 * MINUTE, 10_000))
-        turns = [levels[i] for i in range(1, len(levels) - 1) if (levels[i] - levels[i - 1]) * (levels[i + 1] - levels[i]) < 0]
+        turns = [
+            levels[i]
+            for i in range(1, len(levels) - 1)
+            if (levels[i] - levels[i - 1]) * (levels[i + 1] - levels[i]) < 0
+        ]
         assert turns == pytest.approx([20, 80, 20, 80, 20], abs=2)
 
     def test_pump_on_its_curve(self) -> None:
@@ -246,7 +259,9 @@ class TestModels:
         july = [run.at(200 * DAY + ms)[0]["a"] for ms in range(0, DAY, HOUR)]
         assert np.mean(july) > np.mean(berlin) + 5
 
-    @pytest.mark.parametrize(("temperature", "humidity", "dew"), [(20, 50, 9.3), (30, 80, 26.2), (0, 100, 0.0), (-5, 60, -11.5)])
+    @pytest.mark.parametrize(
+        ("temperature", "humidity", "dew"), [(20, 50, 9.3), (30, 80, 26.2), (0, 100, 0.0), (-5, 60, -11.5)]
+    )
     def test_dew_point(self, temperature: float, humidity: float, dew: float) -> None:
         run = Run(scenario(f"t: {{model: constant, value: {temperature}}}\nh: {{model: constant, value: {humidity}}}\n"
                            "d: {model: dew_point, temperature: t, humidity: h}"))  # fmt: skip
@@ -254,11 +269,19 @@ class TestModels:
 
     @pytest.mark.parametrize(("temperature", "oxygen"), [(0, 14.6), (10, 11.3), (20, 9.1), (30, 7.5)])
     def test_dissolved_oxygen_falls_with_temperature(self, temperature: float, oxygen: float) -> None:
-        run = Run(scenario(f"t: {{model: constant, value: {temperature}}}\no: {{model: dissolved_oxygen, temperature: t, saturation: 1}}"))
+        run = Run(
+            scenario(
+                f"t: {{model: constant, value: {temperature}}}\no: {{model: dissolved_oxygen, temperature: t, saturation: 1}}"
+            )
+        )
         assert run.at(0)[0]["o"] == pytest.approx(oxygen, abs=0.1)
 
     def test_derived_metrics_may_stand_before_their_sources(self) -> None:
-        run = Run(scenario("c: {model: linear, of: b, factor: 2}\nb: {model: linear, of: a, offset: 1}\na: {model: constant, value: 3}"))
+        run = Run(
+            scenario(
+                "c: {model: linear, of: b, factor: 2}\nb: {model: linear, of: a, offset: 1}\na: {model: constant, value: 3}"
+            )
+        )
         assert run.at(0)[0] == {"c": 8.0, "b": 4.0, "a": 3.0}
 
 
@@ -300,8 +323,15 @@ class TestThermal:
         assert message[4]["t"] > 19
 
     def test_a_command_before_the_fault_or_for_another_metric_repairs_nothing(self) -> None:
-        fault = "- {kind: heat_up, metric: t, after: 10s, for: 20s}\n- {kind: heat_up, metric: u, repair: none}"
-        run = Run(scenario("t: {model: thermal, setpoint: -18, lag: 1m}\nu: {model: thermal, setpoint: 0, lag: 1m}", faults=fault))
+        fault = (
+            "- {kind: heat_up, metric: t, after: 10s, for: 20s}\n- {kind: heat_up, metric: u, repair: none}"
+        )
+        run = Run(
+            scenario(
+                "t: {model: thermal, setpoint: -18, lag: 1m}\nu: {model: thermal, setpoint: 0, lag: 1m}",
+                faults=fault,
+            )
+        )
         run.at(0)
         assert run.signals.apply_command(0, "t.setpoint", -20, at_ms=START + 9_999) == ()
         assert run.signals.apply_command(0, "u.setpoint", -20, at_ms=START + 15_000) == ()
@@ -315,13 +345,19 @@ class TestThermal:
     ("s.state", "ajar", "one of open, shut"), ("s.state", 1, "one of open, shut"),
 ])  # fmt: skip
 def test_a_command_that_cannot_be_done_says_why(setting: str, value: Any, text: str) -> None:
-    run = Run(scenario("t: {model: thermal, setpoint: -18, lag: 1m}\ns: {model: states, stay: {open: 1h, shut: 1h}}"))
+    run = Run(
+        scenario(
+            "t: {model: thermal, setpoint: -18, lag: 1m}\ns: {model: states, stay: {open: 1h, shut: 1h}}"
+        )
+    )
     with pytest.raises(ValueError, match=text):
         run.signals.apply_command(0, setting, value)
 
 
 class TestCommonOptions:
-    @pytest.mark.parametrize(("precision", "decimals"), [(0.01, 2), (0.5, 1), (5, 0), (1, 0), (0.05, 2), (0.001, 3)])
+    @pytest.mark.parametrize(
+        ("precision", "decimals"), [(0.01, 2), (0.5, 1), (5, 0), (1, 0), (0.05, 2), (0.001, 3)]
+    )
     def test_readings_are_multiples_of_their_precision(self, precision: float, decimals: int) -> None:
         run = Run(scenario(f"a: {{model: ou, mean: 3, deviation: 20, precision: {precision}}}", count=300))
         for message in run.at(0):
@@ -342,7 +378,11 @@ class TestCommonOptions:
         assert np.std([message["a"] for message in messages]) > 1
 
     def test_a_metric_of_its_own_interval_is_in_the_first_message_of_each_span(self) -> None:
-        run = Run(scenario("a: {model: constant, value: 5}\nb: {model: constant, value: 6, every: 10s, quality: [0.7, 0.9]}"))
+        run = Run(
+            scenario(
+                "a: {model: constant, value: 5}\nb: {model: constant, value: 6, every: 10s, quality: [0.7, 0.9]}"
+            )
+        )
         has = ["b" in run.at(ms)[0] for ms in range(0, 30_000, 1000)]
         assert [second for second, there in enumerate(has) if there] == [0, 10, 20]
         sample = run.signals.sample(np.arange(20), np.zeros(20, dtype=np.int64), np.full(20, START + 31_000))
@@ -351,7 +391,9 @@ class TestCommonOptions:
         assert set(sample.qualities()) == {None}
 
     def test_quality_is_between_its_limits(self) -> None:
-        run = Run(scenario("a: {model: constant, value: 5, quality: [0.7, 0.9]}\nb: {model: constant, value: 5}"))
+        run = Run(
+            scenario("a: {model: constant, value: 5, quality: [0.7, 0.9]}\nb: {model: constant, value: 5}")
+        )
         sample = run.signals.sample(np.arange(20), np.arange(20), np.full(20, START))
         drawn = [quality["a"] for quality in sample.qualities() if quality]
         assert len(drawn) == 20
@@ -382,7 +424,9 @@ class TestExcursions:
             middle = (label.from_ms + label.until_ms) // 2
             if START <= middle < START + HOUR:
                 top = 45 if label.level == "critical" else 35
-                assert hour[(middle - START) // 1000][1][label.row]["a"] == pytest.approx(25 + (top - 25) * label.peak)
+                assert hour[(middle - START) // 1000][1][label.row]["a"] == pytest.approx(
+                    25 + (top - 25) * label.peak
+                )
 
     @given(st.lists(st.integers(1, 600_000), min_size=1, max_size=8))
     @settings(max_examples=30, deadline=None)
@@ -433,10 +477,15 @@ class TestSensorFaults:
         run = Run(scenario(self.BASE, faults="- {kind: stuck, metric: a}"))
         assert len(set(run.column("a", range(0, 20_000, 1000)))) == 1
 
-    @pytest.mark.parametrize(("fault", "value"), [("out_of_range, value: 999", 999), ("missing_code", -200), ("missing_code, value: -1", -1)])
+    @pytest.mark.parametrize(
+        ("fault", "value"),
+        [("out_of_range, value: 999", 999), ("missing_code", -200), ("missing_code, value: -1", -1)],
+    )
     def test_codes(self, fault: str, value: float) -> None:
         run = Run(scenario(self.BASE, faults=f"- {{kind: {fault}, metric: a, after: 5s, for: 1s}}"))
-        assert [each == value for each in run.column("a", range(0, 10_000, 1000))] == [ms == 5 for ms in range(10)]
+        assert [each == value for each in run.column("a", range(0, 10_000, 1000))] == [
+            ms == 5 for ms in range(10)
+        ]
 
     def test_nan_and_dropout(self) -> None:
         run = Run(scenario(self.BASE + "\nb: {model: constant, value: 1, quality: [1, 1]}",
@@ -446,12 +495,34 @@ class TestSensorFaults:
         assert ["b" in message for message in messages] == [ms != 6 for ms in range(10)]
 
     def test_unit_mix_up(self) -> None:
-        run = Run(scenario("a: {model: constant, value: 20}", faults="- {kind: unit_mix_up, metric: a, after: 5s}"))
+        run = Run(
+            scenario("a: {model: constant, value: 20}", faults="- {kind: unit_mix_up, metric: a, after: 5s}")
+        )
         assert run.column("a", range(0, 10_000, 5000)) == [20, 68]
 
     def test_an_event_leads_there_and_back(self) -> None:
-        run = Run(scenario("a: {model: constant, value: 20}", faults="- {kind: event, metric: a, to: 40, rise: 10s, after: 10s, for: 30s}"))
-        assert run.column("a", range(0, 70_000, 5000)) == [20, 20, 20, 30, 40, 40, 40, 40, 40, 30, 20, 20, 20, 20]
+        run = Run(
+            scenario(
+                "a: {model: constant, value: 20}",
+                faults="- {kind: event, metric: a, to: 40, rise: 10s, after: 10s, for: 30s}",
+            )
+        )
+        assert run.column("a", range(0, 70_000, 5000)) == [
+            20,
+            20,
+            20,
+            30,
+            40,
+            40,
+            40,
+            40,
+            40,
+            30,
+            20,
+            20,
+            20,
+            20,
+        ]
 
     def test_only_those_who_are_meant(self) -> None:
         run = Run(scenario(self.BASE, faults="- {kind: bias, metric: a, by: 100, match: {site: lyon}}"))
