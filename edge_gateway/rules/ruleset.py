@@ -128,6 +128,10 @@ class RuleSet:
 
     rules: tuple[Rule, ...] = ()
 
+    @classmethod
+    def empty(cls) -> RuleSet:
+        return cls()
+
     @cached_property
     def hash(self) -> str:
         """16 hex digits that change whenever what the rules say changes."""

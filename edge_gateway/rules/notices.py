@@ -1,0 +1,154 @@
+"""From a change of an alert to the transition that is told: texts, commands, cooldowns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edge_gateway.rules.alert_state import NOTHING
+from edge_gateway.rules.template import render
+from edge_gateway.rules.transition import LEVELS, CommandIntent, Transition, alert_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_gateway.rules.alert_state import Change
+    from edge_gateway.rules.registry_view import RegistryView
+    from edge_gateway.rules.ruleset import Command, Rule
+
+NO_READING = -1
+
+
+class Reading(NamedTuple):
+    """The reading behind a change; on a tick the device's newest one. NO_READING where there is none."""
+
+    boot: int
+    seq: int
+    backlog: bool
+
+
+CooldownKey = tuple[int, str, int, str]
+"""Device, rule, number of the command in the rule, level."""
+
+
+class Notices:
+    """Builds transitions; remembers when a command with a cooldown was last given."""
+
+    def __init__(self, registry: RegistryView) -> None:
+        self._registry = registry
+        self._given: dict[CooldownKey, int] = {}
+
+    def transition(
+        self,
+        rule: Rule,
+        device: int,
+        change: Change,
+        onset: int,
+        reading: Reading,
+        value: float | None,
+        limit: float | None,
+    ) -> Transition:
+        """The transition of a change, commands and all."""
+        bare = self.standing(rule, device, change, onset, reading, value, limit)
+        told = change.state in ("firing", "resolved") or change.cause == "no_data"
+        return replace(
+            bare,
+            notify=told and rule.notify_device and not reading.backlog,
+            commands=() if reading.backlog else self._commands(rule, device, change, bare.level),
+        )
+
+    def standing(
+        self,
+        rule: Rule,
+        device: int,
+        change: Change,
+        onset: int,
+        reading: Reading,
+        value: float | None,
+        limit: float | None,
+    ) -> Transition:
+        """The same without notice and commands, as an alert is listed."""
+        subject = self._registry.device_name[device]
+        level = LEVELS[change.rank]
+        values = self._values(rule, device, change, value, limit)
+        tags = self._registry.tags(device)
+        labels = {name: render(text, values, {}, tags) for name, text in rule.labels.items()}
+        return Transition(
+            id=alert_id(rule.group, rule.name, subject, onset),
+            group=rule.group,
+            rule=rule.name,
+            level=level,
+            previous_level=None if change.previous == NOTHING else LEVELS[change.previous],
+            state=change.state,
+            subject=subject,
+            site=self._registry.device_site[device],
+            device=device,
+            metric=rule.metric,
+            value=value,
+            limit=limit,
+            at=change.at,
+            boot=reading.boot,
+            seq=reading.seq,
+            cause=change.cause,
+            backlog=reading.backlog,
+            labels=labels,
+            annotations={name: render(text, values, labels, tags) for name, text in rule.annotations.items()},
+        )
+
+    def _values(
+        self, rule: Rule, device: int, change: Change, value: float | None, limit: float | None
+    ) -> dict[str, Any]:
+        subject = self._registry.device_name[device]
+        return {
+            "device": subject,
+            "subject": subject,
+            "site": self._registry.device_site[device],
+            "type": self._registry.type(device),
+            "group": rule.group,
+            "rule": rule.name,
+            "level": LEVELS[change.rank],
+            "state": change.state,
+            "metric": rule.metric,
+            "value": value,
+            "limit": limit,
+            "unit": rule.unit or "",
+            "at": float(change.at),
+        }
+
+    def _commands(self, rule: Rule, device: int, change: Change, level: str) -> tuple[CommandIntent, ...]:
+        return tuple(
+            _intent(command)
+            for number, command in enumerate(rule.commands)
+            if change.cause in command.on
+            and self._may(command, (device, rule.name, number, level), change.at)
+        )
+
+    def _may(self, command: Command, key: CooldownKey, at: int) -> bool:
+        """Whether the cooldown is over; if so it begins again."""
+        if not command.cooldown_ms:
+            return True
+        last = self._given.get(key)
+        if last is not None and 0 <= at - last < command.cooldown_ms:
+            return False
+        self._given[key] = at
+        return True
+
+    def forget_rules(self, gone: Callable[[str], bool]) -> None:
+        """Drop the cooldowns of rules that are no more."""
+        self._given = {key: at for key, at in self._given.items() if not gone(key[1])}
+
+    def snapshot(self) -> list[list[Any]]:
+        return [[*key, at] for key, at in sorted(self._given.items())]
+
+    def restore(self, state: list[list[Any]]) -> None:
+        self._given = {(device, rule, number, level): at for device, rule, number, level, at in state}
+
+
+def _intent(command: Command) -> CommandIntent:
+    return CommandIntent(
+        name=command.name,
+        args=dict(command.args),
+        expires_ms=command.expires_ms,
+        confirm_within_ms=command.within_ms,
+        retries=command.retries,
+    )
