@@ -19,10 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from fleet_wire.backoff import delays
-
 from edge_gateway.broker_database import guard, set_aside
 from edge_gateway.errors import CannotReach
+from fleet_wire.backoff import delays
 
 logger = logging.getLogger(__name__)
 

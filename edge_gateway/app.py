@@ -1,0 +1,130 @@
+"""The composition root: build everything from the configuration, start sink to source, stop source to sink.
+
+held spool ─▶ embedded broker ─▶ recovered state ─▶ store, commit queue ─▶ sinks ─▶ control ─▶ engine ─▶ source
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+
+from edge_gateway import gateway_id, spool
+from edge_gateway.clock import MachineClock
+from edge_gateway.config import GatewayConfig, MqttSection
+from edge_gateway.embedded import EmbeddedBroker
+from edge_gateway.errors import BadInput
+from edge_gateway.gateway import Gateway
+from edge_gateway.http import serving
+from edge_gateway.recovered import recover_spool
+from fleet_wire import local_socket
+from fleet_wire.session import SessionOptions
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE = 30
+MOST_PACKET = 1 << 20
+RECEIVE_MAXIMUM = 4_000
+
+
+def read_secrets(config: GatewayConfig) -> dict[str, str]:
+    """Every secret the configuration refers to; BadInput for one that cannot be read."""
+    token = config.influx.token if config.influx else None
+    wanted = {"mqtt.password": config.mqtt.password, "influx.token": token}
+    return {name: secret.read() for name, secret in wanted.items() if secret is not None}
+
+
+def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
+    """What mqtts:// needs; None for mqtt://. BadInput when a file cannot be used."""
+    if not mqtt.tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(mqtt.ca) if mqtt.ca else None)
+        if mqtt.cert and mqtt.key:
+            context.load_cert_chain(mqtt.cert, mqtt.key)
+    except (OSError, ssl.SSLError) as error:
+        raise BadInput(f"the TLS files of 'mqtt' cannot be used: {error}; check ca, cert and key") from error
+    return context
+
+
+def session_options(
+    config: GatewayConfig, *, client_id: str, session_expiry: int | None = None
+) -> SessionOptions:
+    """How the telemetry session connects; `session_expiry` in seconds."""
+    mqtt = config.mqtt
+    password = mqtt.password.read().encode() if mqtt.password else None
+    return SessionOptions(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=client_id,
+        username=mqtt.user,
+        password=password,
+        tls=tls_context(mqtt),
+        keep_alive=KEEP_ALIVE,
+        session_expiry=mqtt.session_expiry // 1000 if session_expiry is None else session_expiry,
+        receive_maximum=RECEIVE_MAXIMUM,
+        maximum_packet_size=MOST_PACKET,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ControlClients:
+    """Makes the clients of the control connection."""
+
+    config: GatewayConfig
+    client_id: str
+
+    def __call__(self, will: aiomqtt.Will) -> aiomqtt.Client:
+        mqtt = self.config.mqtt
+        return aiomqtt.Client(
+            mqtt.host,
+            mqtt.port,
+            identifier=self.client_id,
+            username=mqtt.user,
+            password=mqtt.password.read() if mqtt.password else None,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            tls_context=tls_context(mqtt),
+            will=will,
+            keepalive=KEEP_ALIVE,
+            max_inflight_messages=200,
+            logger=logging.getLogger("mqtt"),
+        )
+
+
+async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embedded: bool) -> None:
+    """Run the gateway until `stop` is set; everything folded by then is on disk when this returns."""
+    async with AsyncExitStack() as stack:
+        place = stack.enter_context(spool.held(config.spool.path))
+        if embedded:
+            broker = EmbeddedBroker(place / spool.BROKER, port=config.mqtt.port)
+            await stack.enter_async_context(broker)
+            log.info("the embedded broker listens on %s", broker.url)
+        name = gateway_id.resolve(config.gateway.id)
+        clock = MachineClock()
+        recovered = await asyncio.to_thread(recover_spool, place, config, name, clock)
+        gateway = Gateway(
+            config=config,
+            name=name,
+            clock=clock,
+            recovered=recovered,
+            session=session_options(config, client_id=f"edge-{name}"),
+            clients=ControlClients(config, f"edge-{name}-control"),
+        )
+        await gateway.open()
+        stack.push_async_callback(gateway.close)
+        await _listen(stack, socket, gateway.local_api())
+        await stack.enter_async_context(serving(config.http.listen, gateway.report))
+        await gateway.serve(stop)
+
+
+async def _listen(stack: AsyncExitStack, socket: Path, api: Any) -> None:
+    try:
+        await stack.enter_async_context(local_socket.serve(socket, api))
+    except OSError as error:
+        raise BadInput(f"cannot listen on {socket} ({error})") from error

@@ -1,0 +1,96 @@
+"""`status`, `devices`, `alerts` and `query`: what is going on, and what was."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from edge_gateway.cli.options import ConfigOption, JsonOption, ask, console, echo_json, find_config, show
+from edge_gateway.cli.tables import alerts_table, devices_table, rows_table, status_view
+from edge_gateway.durable.history import History
+from edge_gateway.errors import BadInput
+from fleet_config.durations import parse_duration
+
+
+class Subject(StrEnum):
+    """What the history can be asked for."""
+
+    LAST = "last"
+    WINDOWS = "windows"
+    STATES = "states"
+    ALERTS = "alerts"
+    COMMANDS = "commands"
+    QUARANTINE = "quarantine"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+    app.command()(devices)
+    app.command()(alerts)
+    app.command()(query)
+
+
+def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """What a running gateway is doing, with every reading accounted for."""
+    show(ask(find_config(config), {"do": "status"}), as_json=as_json, table=status_view)
+
+
+def devices(
+    device: Annotated[str | None, typer.Argument(help="One device; all of them when left out.")] = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """The devices a running gateway knows, with gaps in their sequences."""
+    found = ask(find_config(config), {"do": "devices", "device": device})
+    if device is not None and not found:
+        raise BadInput(f"no device '{device}' is known here")
+    show(found, as_json=as_json, table=devices_table)
+
+
+def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """The alerts that are firing now."""
+    show(ask(find_config(config), {"do": "alerts"}), as_json=as_json, table=alerts_table)
+
+
+def query(
+    what: Annotated[Subject, typer.Argument(help="What to ask the local history for.")],
+    config: ConfigOption = None,
+    *,
+    device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Only this metric.")] = None,
+    every: Annotated[str | None, typer.Option(help="Only windows of this length, such as 1m.")] = None,
+    since: Annotated[int | None, typer.Option(help="From this time on, milliseconds since 1970.")] = None,
+    until: Annotated[int | None, typer.Option(help="Before this time, milliseconds since 1970.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many rows; 0 for all.", min=0)] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the local history; a running gateway is not disturbed, a stopped one need not run."""
+    settings = find_config(config)
+    tier = None if every is None else _tier(every, [window.every for window in settings.windows])
+    wanted: dict[str, Any] = {
+        "device": device,
+        "metric": metric,
+        "since": since,
+        "until": until,
+        "limit": limit,
+    }
+    with History.open(settings.spool.path, [window.every for window in settings.windows]) as history:
+        rows = history.query(what.value, tier=tier, **wanted)
+        if as_json:
+            for row in rows:
+                echo_json(row)
+        else:
+            console.print(rows_table(list(rows)))
+
+
+def _tier(every: str, lengths: list[int]) -> int:
+    try:
+        length = parse_duration(every)
+    except ValueError as error:
+        raise BadInput(f"--every: {error}") from error
+    if length not in lengths:
+        raise BadInput(f"--every: no window is {every} long in this configuration")
+    return lengths.index(length)

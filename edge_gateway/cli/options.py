@@ -1,0 +1,88 @@
+"""What the commands share: options, output, and how to reach a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from edge_gateway.config import GatewayConfig
+from edge_gateway.config_source import Loaded, load_config
+from edge_gateway.errors import CannotReach
+from fleet_wire import local_socket
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", envvar="EDGE_GATEWAY_CONFIG", help="gateway.yaml; ./gateway.yaml, then /etc."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+EmbeddedOption = Annotated[
+    bool, typer.Option("--embedded", help="Own broker, local history, spool in ./.edge-gateway.")
+]
+
+EMBEDDED_SPOOL = Path(".edge-gateway")
+RUN_DIRECTORY = Path("/run/edge-gateway")
+
+console = Console()
+_errors = Console(stderr=True, soft_wrap=True)
+
+
+def console_error(text: str) -> None:
+    """One text on standard error."""
+    _errors.print(text, style="red" if _errors.is_terminal else None, markup=False, highlight=False)
+
+
+def echo_json(value: Any) -> None:
+    """One value as one line of JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def load(config: Path | None, *, embedded: bool = False) -> Loaded:
+    """The configuration; `--embedded` needs no file and brings its own broker and spool."""
+    if not embedded:
+        return load_config(config)
+    defaults: dict[tuple[str | int, ...], str] = {
+        ("mqtt", "url"): "mqtt://localhost:1883",
+        ("spool", "path"): str(EMBEDDED_SPOOL),
+        ("gateway", "id"): "embedded",
+    }
+    return load_config(config, defaults=defaults)
+
+
+def socket_path(config: GatewayConfig) -> Path:
+    """Where a running gateway listens for its CLI."""
+    return (RUN_DIRECTORY if RUN_DIRECTORY.is_dir() else config.spool.path) / "control.sock"
+
+
+def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
+    """One answer of the running gateway; CannotReach when none answers."""
+    path = socket_path(config)
+    try:
+        return asyncio.run(local_socket.call(path, dict(request)))
+    except (OSError, TimeoutError) as error:
+        raise CannotReach(
+            f"no running gateway answers at {path} ({error}); start one with: edge-gateway run"
+        ) from error
+
+
+def find_config(config: Path | None) -> GatewayConfig:
+    """The configuration of the gateway on this machine: the file, or the embedded one that runs here."""
+    if config is None and (EMBEDDED_SPOOL / "control.sock").exists() and not Path("gateway.yaml").is_file():
+        return load(None, embedded=True).config
+    return load(config).config
+
+
+def show(value: Any, *, as_json: bool, table: Callable[[Any], Any]) -> None:
+    """Print a value as JSON, or drawn."""
+    if as_json:
+        echo_json(value)
+    else:
+        console.print(table(value))

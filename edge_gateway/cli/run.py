@@ -1,0 +1,89 @@
+"""`run`, `check` and `config show`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from edge_gateway import app as composition
+from edge_gateway.cli.options import (
+    ConfigOption,
+    EmbeddedOption,
+    JsonOption,
+    console,
+    echo_json,
+    load,
+    socket_path,
+)
+from edge_gateway.cli.tables import config_table
+from edge_gateway.config import GatewayConfig
+from edge_gateway.config_source import effective
+from edge_gateway.logs import set_up_logs
+from edge_gateway.rules.load import load_rules
+
+config_app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(run)
+    app.command()(check)
+    app.add_typer(config_app, name="config")
+
+
+def run(
+    config: ConfigOption = None,
+    *,
+    embedded: EmbeddedOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Log as JSON lines.")] = False,
+) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C."""
+    settings = load(config, embedded=embedded).config
+    set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
+    interrupted = asyncio.run(_run_until_signal(settings, embedded=embedded))
+    if interrupted:
+        raise typer.Exit(130)
+
+
+async def _run_until_signal(config: GatewayConfig, *, embedded: bool) -> bool:
+    stop = asyncio.Event()
+    received: list[int] = []
+
+    def on_signal(number: int) -> None:
+        received.append(number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await composition.run(config, stop=stop, socket=socket_path(config), embedded=embedded)
+    return signal.SIGINT in received
+
+
+def check(
+    config: ConfigOption = None, *, embedded: EmbeddedOption = False, as_json: JsonOption = False
+) -> None:
+    """Check configuration, rules and credentials, without side effects."""
+    loaded = load(config, embedded=embedded)
+    composition.read_secrets(loaded.config)
+    rules = load_rules(loaded.config.rules.path)
+    if as_json:
+        echo_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
+    else:
+        console.print(
+            f"good: {len(rules.rules)} rules, {len(loaded.config.windows)} windows", highlight=False
+        )
+
+
+@config_app.command("show")
+def config_show(
+    config: ConfigOption = None, *, embedded: EmbeddedOption = False, as_json: JsonOption = False
+) -> None:
+    """Print every setting, and where its value comes from. Secrets stay references."""
+    rows = list(effective(load(config, embedded=embedded)))
+    if as_json:
+        echo_json([{"key": key, "value": value, "from": origin} for key, value, origin in rows])
+    else:
+        console.print(config_table(rows))

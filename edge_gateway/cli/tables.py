@@ -1,0 +1,117 @@
+"""What a person reads of the gateway's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(
+        title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def instant(at: int | None) -> str:
+    """Wall milliseconds as a person reads them."""
+    if not at:
+        return "–"
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+
+
+def number(value: Any) -> str:
+    """A number short enough for a table; anything else as it is."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else str("–" if value is None else value)
+    )
+
+
+def config_table(rows: Iterable[Sequence[str]]) -> Table:
+    table = _table("setting", "value", "from")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def status_view(report: Mapping[str, Any]) -> RenderableType:
+    table = _table("", "")
+    table.add_row("gateway", f"{report['gateway']} ({report['state']}, version {report['version']})")
+    table.add_row("rules", f"{report['rules']['count']} in force, {report['rules']['hash']}")
+    table.add_row("alerts firing", str(report["alerts"]["firing"]))
+    table.add_row(
+        "devices", number(report["fleet"]["devices"]) + f", {number(report['fleet']['series'])} series"
+    )
+    table.add_row("messages", _pairs(report["messages"]))
+    table.add_row("values", _pairs(report["values"]))
+    table.add_row(
+        "broker",
+        f"lag {report['broker']['lag']} ms, {number(report['broker']['unacknowledged'])} B unacknowledged",
+    )
+    table.add_row("spool", _pairs(report["spool"]))
+    for name, sink in report["sinks"].items():
+        table.add_row(f"sink {name}", _pairs(sink))
+    problems = [Text(f"! {one['code']}: {one['text']}", style="red") for one in report["problems"]]
+    return Group(table, *(problems or [Text("no problems", style="green")]))
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {number(value)}" for name, value in values.items())
+
+
+def devices_table(devices: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("device", "site", "type", "online", "last seen", "received", "new", "duplicate", "gaps")
+    for one in devices:
+        table.add_row(
+            one["device"],
+            one["site"],
+            one["type"],
+            {True: "yes", False: "no"}.get(one["online"], "–"),
+            instant(one["last_seen"]),
+            number(one["counters"]["received"]),
+            number(one["counters"]["new"]),
+            number(one["counters"]["duplicate"]),
+            ", ".join(f"{first}–{last}" for _, first, last in one["gaps"][:3]) or "none",
+        )
+    return table
+
+
+def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("since", "level", "rule", "subject", "site", "value", "limit", "summary")
+    for one in alerts:
+        table.add_row(
+            instant(one["at"]),
+            Text(one["level"], style=LEVEL_STYLES.get(one["level"], "")),
+            one["rule"],
+            one["subject"],
+            one["site"],
+            number(one["value"]),
+            number(one["limit"]),
+            one["annotations"].get("summary", ""),
+        )
+    return table
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Rows of a query, with the columns of the first."""
+    if not rows:
+        return Text("nothing found")
+    table = _table(*rows[0])
+    for row in rows:
+        table.add_row(
+            *(instant(value) if name in {"at", "start"} else number(value) for name, value in row.items())
+        )
+    return table

@@ -1,0 +1,161 @@
+"""Where the configuration comes from: gateway.yaml, then environment variables, then defaults; and who said what.
+
+`EDGE_GATEWAY_` + the key's path in capitals, joined by `_`, overrides a single key:
+`EDGE_GATEWAY_MQTT_URL=mqtt://broker:1883`, `EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL=1s`.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from edge_gateway.config import GatewayConfig
+from fleet_config.document import Document, Place
+from fleet_config.document import Path as KeyPath
+from fleet_config.problems import Problem, ProblemsFound, suggest
+from fleet_config.yaml_source import load_yaml, parse_yaml, validate
+
+PREFIX = "EDGE_GATEWAY_"
+NOT_SETTINGS = frozenset({"EDGE_GATEWAY_CONFIG"})
+DEFAULT_FILES = (Path("gateway.yaml"), Path("/etc/edge-gateway/gateway.yaml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Overridden(Document):
+    """A document some of whose values come from the environment."""
+
+    variables: Mapping[KeyPath, str]
+
+    def problem(self, path: KeyPath, message: str, *, key: bool = False) -> Problem:
+        for depth in range(len(path), 0, -1):
+            if path[:depth] in self.variables:
+                return Problem(f"${self.variables[path[:depth]]}", 1, 1, message)
+        return Document.problem(self, path, message, key=key)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The effective configuration, and where each value of it comes from."""
+
+    config: GatewayConfig
+    document: Overridden
+    file: Path | None
+
+    def origin(self, path: KeyPath) -> str:
+        """`file:line`, `$VARIABLE` or `default`."""
+        for depth in range(len(path), 0, -1):
+            if path[:depth] in self.document.variables:
+                return f"${self.document.variables[path[:depth]]}"
+        try:
+            self.document.get(path)
+        except (KeyError, IndexError, TypeError):
+            return "default"
+        return f"{self.document.name}:{self.document.where_key(path)[0]}"
+
+
+def load_config(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    defaults: Mapping[KeyPath, Any] | None = None,
+) -> Loaded:
+    """Read, override and check. `defaults` stand where neither file nor environment says anything.
+
+    Raises ProblemsFound with everything that is wrong, each at its file:line:column or variable.
+    """
+    file = path or next((one for one in DEFAULT_FILES if one.is_file()), None)
+    document = load_yaml(file) if file else parse_yaml("version: 1", "gateway.yaml")
+    data = copy.deepcopy(document.data)
+    problems, variables = _override(data, document, environment)
+    if problems:
+        raise ProblemsFound(problems)
+    for place, value in (defaults or {}).items():
+        _put_default(data, place, value)
+    root = document.root if isinstance(data, dict) else Place((1, 1))
+    overridden = Overridden(data, document.name, root, variables)
+    return Loaded(validate(GatewayConfig, overridden), overridden, file)
+
+
+def _override(
+    data: Any, document: Document, environment: Mapping[str, str]
+) -> tuple[list[Problem], dict[KeyPath, str]]:
+    known = {PREFIX + "_".join(path).upper(): path for path in _leaves(GatewayConfig)}
+    problems: list[Problem] = []
+    variables: dict[KeyPath, str] = {}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS or not isinstance(data, dict):
+            continue
+        if name not in known:
+            problems.append(Problem(f"${name}", 1, 1, f"no such setting{suggest(name, known)}"))
+            continue
+        try:
+            value = parse_yaml(text, f"${name}").data if text else None
+        except ProblemsFound as found:
+            problems.extend(found.problems)
+            continue
+        _put(data, known[name], value)
+        variables[known[name]] = name
+    return problems, variables
+
+
+def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        inner = _model_of(field.annotation)
+        if inner is None:
+            yield (*path, name)
+        else:
+            yield from _leaves(inner, (*path, name))
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _put(data: dict[str, Any], path: KeyPath, value: Any) -> None:
+    for part in path[:-1]:
+        inner = data.get(str(part))
+        if not isinstance(inner, dict):
+            inner = data[str(part)] = {}
+        data = inner
+    data[str(path[-1])] = value
+
+
+def _put_default(data: Any, path: KeyPath, value: Any) -> None:
+    for part in path[:-1]:
+        if not isinstance(data, dict):
+            return
+        data = data.setdefault(str(part), {})
+    if isinstance(data, dict):
+        data.setdefault(str(path[-1]), value)
+
+
+def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
+    """(key, value, origin) of every setting, in the order of the model; secrets stay references."""
+    plain = loaded.config.model_dump(mode="python")
+    yield from _rows(plain, (), loaded)
+
+
+def _rows(value: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _rows(inner, (*path, key), loaded)
+    elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+        for position, inner in enumerate(value):
+            yield from _rows(inner, (*path, position), loaded)
+    else:
+        yield ".".join(map(str, path)), _shown(value), loaded.origin(path)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return "null" if value is None else str(value)

@@ -1,0 +1,179 @@
+"""The control connection: alerts, commands, receipts and status, which bulk telemetry never delays.
+
+committed effects ─▶ send() ─▶ queue ─▶ broker           operators ─▶ …/command ─▶ operate() ─▶ …/reply
+▲
+what was not confirmed before the connection broke goes to its front again
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge_gateway.outgoing import Message
+from edge_gateway.status import Counters, Problems
+from fleet_wire import backoff, control, topics
+
+log = logging.getLogger(__name__)
+
+MOST_QUEUED = 20_000
+AT_ONCE = 100
+DROPPED = "$SYS/broker/publish/messages/dropped"
+
+Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
+
+
+@dataclass(slots=True)
+class Control:
+    """One aiomqtt client for everything that is not bulk telemetry."""
+
+    gateway: str
+    connect: Callable[[aiomqtt.Will], aiomqtt.Client]
+    clock: Callable[[], int]
+    report: Callable[[], dict[str, Any]]
+    firing: Callable[[], Iterable[str]]
+    operate: Operate
+    counters: Counters
+    problems: Problems
+    _queue: deque[Message] = field(default_factory=deque)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Queue messages whose record is on disk. Never waits; past the bound the fleeting ones are dropped, counted."""
+        for message in messages:
+            if len(self._queue) >= MOST_QUEUED and (message.fleeting or not self._make_room()):
+                self.counters.add("outgoing_dropped")
+                continue
+            self._queue.append(message)
+        if self._queue:
+            self._idle.clear()
+            self._news.set()
+
+    def publish_status(self) -> None:
+        """Queue the retained status as it is now."""
+        topic = topics.gateway_status_topic(self.gateway)
+        self.send([Message(topic, control.encode_gateway_status(self.report()), retain=True)])
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        waits = backoff.delays()
+        while True:
+            try:
+                async with self.connect(self._will()) as client:
+                    waits = backoff.delays()
+                    await self._serve(client)
+            except (aiomqtt.MqttError, OSError, TimeoutError) as error:
+                self.counters.add("control_connections_lost")
+                log.info("control connection: %s", error)
+            await asyncio.sleep(next(waits))
+
+    async def drained(self, timeout: float) -> bool:
+        """Wait until everything queued is at the broker; False when that took too long."""
+        if not self._queue and self._idle.is_set():
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        return not self._queue
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        await client.subscribe([(filter_, 1) for filter_ in self._filters()])
+        self.publish_status()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._publish_all(client), name="control-publish")
+                tasks.create_task(self._listen(client), name="control-listen")
+        except* (aiomqtt.MqttError, OSError, TimeoutError) as group:
+            raise group.exceptions[0] from group
+
+    def _filters(self) -> list[str]:
+        return [topics.operator_command_topic(self.gateway), f"edge/v1/{self.gateway}/alerts/#", DROPPED]
+
+    async def _publish_all(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._queue:
+                await self._publish_some(client)
+            self._idle.set()
+
+    async def _publish_some(self, client: aiomqtt.Client) -> None:
+        some = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
+        now = self.clock()
+        due = [message for message in some if message.expires_at is None or message.expires_at > now]
+        self.counters.add("commands_expired_in_queue", len(some) - len(due))
+        outcomes = await asyncio.gather(*(_publish(client, one, now) for one in due), return_exceptions=True)
+        failed = [message for message, outcome in zip(due, outcomes, strict=True) if outcome is not None]
+        self._queue.extendleft(reversed([message for message in failed if not message.fleeting]))
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            topic = str(message.topic)
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            if topic == DROPPED:
+                self._broker_dropped(payload)
+            elif topic == topics.operator_command_topic(self.gateway):
+                await self._answer(payload)
+            elif message.retain and payload and topic not in set(self.firing()):
+                self.send([Message(topic, b"", retain=True)])
+
+    def _broker_dropped(self, payload: bytes) -> None:
+        if payload.isdigit() and int(payload):
+            self.problems.raise_(
+                "broker_dropped", f"the broker has dropped {int(payload)} messages since it started"
+            )
+
+    async def _answer(self, payload: bytes) -> None:
+        try:
+            request = control.decode_operator_request(payload)
+        except ValueError as error:
+            self.counters.add("operator_requests_malformed")
+            log.warning("an operator's request was refused: %s", error)
+            return
+        try:
+            reply = control.OperatorReply(
+                id=request.id, ok=True, detail=await self.operate(request.do, request.args)
+            )
+        except ValueError as error:
+            reply = control.OperatorReply(id=request.id, ok=False, detail=str(error))
+        topic = topics.operator_reply_topic(self.gateway)
+        self.send([Message(topic, control.encode_operator_reply(reply))])
+
+    def _make_room(self) -> bool:
+        """Drop the oldest fleeting message for one that must not be lost."""
+        for position, message in enumerate(self._queue):
+            if message.fleeting:
+                del self._queue[position]
+                self.counters.add("outgoing_dropped")
+                return True
+        return False
+
+    def _will(self) -> aiomqtt.Will:
+        offline = {"v": 1, "gateway": self.gateway, "state": "offline"}
+        topic = topics.gateway_status_topic(self.gateway)
+        return aiomqtt.Will(topic, control.encode_gateway_status(offline), qos=1, retain=True)
+
+
+async def _publish(client: aiomqtt.Client, message: Message, now: int) -> None:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+    if message.expires_at is not None:
+        properties.MessageExpiryInterval = max(1, math.ceil((message.expires_at - now) / 1000))
+    if message.correlation is not None:
+        properties.CorrelationData = message.correlation
+    await client.publish(
+        message.topic, message.payload, qos=message.qos, retain=message.retain, properties=properties
+    )

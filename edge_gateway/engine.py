@@ -1,0 +1,217 @@
+"""Fold what arrives, commit it, and only then let it out.
+
+source.take() ─▶ fold ─▶ open record ──(1,000 messages, commit_interval, or a rule changed)──▶ commit queue ─▶ disk
+│
+source.acknowledge() ◀──┬── committed, in order ◀────────────────────────────────────────────────────┘
+control.send() ◀────────┤
+store.apply() ◀─────────┘          every minute: checkpoint, then the segments behind it are unlinked
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edge_gateway.effects import Effects
+from edge_gateway.inputs import Batch, Input, Moment, Tick
+from edge_gateway.listening import ListeningClock
+from edge_gateway.naming import SeriesNames
+from edge_gateway.outgoing import Message
+from edge_gateway.pipeline import Pipeline
+from edge_gateway.source import Arrivals, Source
+from edge_gateway.status import Counters
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+FOLD_EVERY = 0.010
+MOST_IN_RECORD = 1_000
+MOST_UNSTORED = 500
+
+
+class Commits(Protocol):
+    """Where records become durable (`CommitQueue`)."""
+
+    def submit(self, number: int, record: Any) -> asyncio.Future[int]: ...
+
+
+class Applies(Protocol):
+    """Where effects are kept (`StoreThread`)."""
+
+    @property
+    def pending(self) -> int: ...
+    def apply(self, number: int, effects: Any) -> None: ...
+    async def room(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The two clocks of a machine, in milliseconds."""
+
+    def wall(self) -> int: ...
+    def monotonic(self) -> int: ...
+    def trusted(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class OpenRecord:
+    """What was folded and is not submitted yet."""
+
+    inputs: list[Input] = field(default_factory=list)
+    effects: list[Any] = field(default_factory=list)
+    arrivals: list[Arrivals] = field(default_factory=list)
+    outgoing: list[Message] = field(default_factory=list)
+    messages: int = 0
+
+    def tree(self) -> dict[str, Any]:
+        """The record as it is written."""
+        return {"inputs": self.inputs, "effects": self.effects}
+
+
+@dataclass(slots=True)
+class Engine:
+    """One fold, one journal, one number for each record."""
+
+    pipeline: Pipeline
+    names: SeriesNames
+    source: Source
+    commits: Commits
+    store: Applies
+    send: Callable[[Sequence[Message]], None]
+    clock: Clock
+    listening: ListeningClock
+    counters: Counters
+    echo_topic: str
+    commit_interval: float
+    number: int = 0
+    committed: int = 0
+    _open: OpenRecord = field(default_factory=OpenRecord)
+    _due: asyncio.TimerHandle | None = None
+    _marks: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    _held: list[Arrivals] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Fold until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fold_arrivals(), name="fold")
+            tasks.create_task(self._tick(), name="tick")
+
+    async def _fold_arrivals(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self.source.news()
+            if self.store.pending > MOST_UNSTORED:
+                await self.store.room()
+            started = loop.time()
+            self.fold_arrivals(self.source.take())
+            if self.source.waiting < MOST_IN_RECORD:
+                await asyncio.sleep(max(0.0, started + FOLD_EVERY - loop.time()))
+            else:
+                await asyncio.sleep(0)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._take_back_held()
+            self.fold(Tick(self.moment()))
+
+    def moment(self) -> Moment:
+        """Now, as the fold is told."""
+        elapsed = self.listening.advance(self.clock.monotonic())
+        return Moment(self.clock.wall(), elapsed, self.clock.trusted())
+
+    def fold_arrivals(self, arrivals: list[Arrivals]) -> None:
+        """Fold deliveries; they are acknowledged when their record is on disk."""
+        packets = [packet for part in arrivals for packet in part.packets]
+        topics = [packet.topic for packet in packets]
+        moment = self.moment()
+        if self.listening.waiting and self.echo_topic in topics:
+            self.listening.heard(self.clock.monotonic())
+            packets = [packet for packet in packets if packet.topic != self.echo_topic]
+            topics = [packet.topic for packet in packets]
+        if not packets:
+            self._open.arrivals.extend(arrivals)
+            self._submit_later()
+            return
+        qos0 = [index for index, packet in enumerate(packets) if not packet.qos]
+        batch = Batch(moment, topics, [packet.payload for packet in packets], qos0)
+        effects = self.pipeline.fold(batch)
+        self._open.messages += len(packets)
+        if effects.held:
+            arrivals = self._hold(arrivals, {id(packets[position]) for position in effects.held})
+        self._open.arrivals.extend(arrivals)
+        self._keep(batch, effects)
+
+    def _hold(self, arrivals: list[Arrivals], held: set[int]) -> list[Arrivals]:
+        """Set aside what waits for a trusted clock: it stays unacknowledged, and is folded later."""
+        kept = []
+        for part in arrivals:
+            waiting = [packet for packet in part.packets if id(packet) in held]
+            rest = [packet for packet in part.packets if id(packet) not in held]
+            self._held += [Arrivals.of(part.epoch, waiting)] if waiting else []
+            kept.append(Arrivals.of(part.epoch, rest))
+        return kept
+
+    def _take_back_held(self) -> None:
+        if self._held and self.clock.trusted():
+            held, self._held = self._held, []
+            self.source.put_back(held)
+
+    def fold(self, given: Input) -> None:
+        """Fold one input into the open record, and submit the record when it is due."""
+        self._keep(given, self.pipeline.fold(given))
+
+    def _keep(self, given: Input, effects: Effects) -> None:
+        if effects.changed:
+            self._open.inputs.append(given)
+            self._open.effects.append(effects.for_store(self.names))
+            self._open.outgoing.extend(effects.outgoing)
+        if effects.urgent or self._open.messages >= MOST_IN_RECORD:
+            self.submit()
+        elif self._open.inputs or self._open.arrivals:
+            self._submit_later()
+
+    def _submit_later(self) -> None:
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(self.commit_interval, self.submit)
+
+    def submit(self) -> int:
+        """Close the open record and hand it to the writer; returns the newest record's number."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        record, self._open = self._open, OpenRecord()
+        if not record.inputs:
+            self._when_committed(self.number, lambda: self.source.acknowledge(record.arrivals))
+        else:
+            self.number += 1
+            future = self.commits.submit(self.number, record.tree)
+            future.add_done_callback(lambda done: self._let_out(done, record))
+        return self.number
+
+    def _let_out(self, committed: asyncio.Future[int], record: OpenRecord) -> None:
+        if committed.cancelled() or committed.exception() is not None:
+            return
+        self.committed = committed.result()
+        self.source.acknowledge(record.arrivals)
+        self.send(record.outgoing)
+        self.store.apply(self.committed, record.effects)
+        due = [done for number, done in self._marks if number <= self.committed]
+        self._marks = [pair for pair in self._marks if pair[0] > self.committed]
+        for done in due:
+            done()
+
+    def _when_committed(self, number: int, done: Callable[[], None]) -> None:
+        """Call `done` when a record is on disk; at once when it is."""
+        if number <= self.committed:
+            done()
+        else:
+            self._marks.append((number, done))
+
+    async def durable(self, number: int) -> None:
+        """Wait until a record is on disk."""
+        event = asyncio.Event()
+        self._when_committed(number, event.set)
+        await event.wait()

@@ -1,0 +1,111 @@
+"""The settings the fold depends on. They are kept with its state: a replay must fold as the first time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edge_gateway.commands import CommandDesk, Mode
+from edge_gateway.config import GatewayConfig
+from edge_gateway.fleet.admission import Admission, AdmissionPolicy
+from edge_gateway.fleet.registry import Registry, RegistryLimits
+from edge_gateway.fleet.time import TimeLimits
+from edge_gateway.fleet.values import MetricPolicy
+from edge_gateway.pipeline import Pipeline
+from edge_gateway.rules.evaluate import Evaluator
+from edge_gateway.rules.ruleset import RuleSet
+from edge_gateway.windows.windows import Windows
+from fleet_config.durations import RateSpec
+
+
+class MetricSettings(msgspec.Struct, frozen=True):
+    """What a value of one metric must look like; `rate` is (readings, ms)."""
+
+    range: tuple[float, float] | None
+    missing: tuple[float, ...]
+    rate: tuple[float, int] | None
+
+
+class FoldSettings(msgspec.Struct, frozen=True):
+    """Plain numbers and names; durations in ms."""
+
+    every: tuple[int, ...]
+    allowed_lateness: int
+    idle_close: int
+    max_future_skew: int
+    earliest: int
+    metrics: dict[str, MetricSettings]
+    p95: tuple[str, ...]
+    max_reading_age: int
+    lookback: int
+    mode: Mode
+    per_device: tuple[float, int]
+    total: tuple[float, int]
+    devices: int
+    series: int
+    strings: int
+
+    @classmethod
+    def of(cls, config: GatewayConfig) -> FoldSettings:
+        """The part of the configuration that the fold sees."""
+        commands, limits = config.commands, config.limits
+        return cls(
+            every=tuple(window.every for window in config.windows),
+            allowed_lateness=config.time.allowed_lateness,
+            idle_close=config.time.idle_close,
+            max_future_skew=config.time.max_future_skew,
+            earliest=config.time.earliest,
+            metrics={
+                name: MetricSettings(metric.range, metric.missing, _pair(metric.rate))
+                for name, metric in config.metrics.items()
+            },
+            p95=tuple(name for name, metric in config.metrics.items() if metric.p95),
+            max_reading_age=commands.max_reading_age,
+            lookback=config.rules.lookback,
+            mode=commands.mode,
+            per_device=(commands.per_device.count, commands.per_device.per_ms),
+            total=(commands.total.count, commands.total.per_ms),
+            devices=limits.devices,
+            series=limits.series,
+            strings=limits.strings,
+        )
+
+    def as_plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> FoldSettings:
+        return msgspec.convert(plain, cls)
+
+
+def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
+    """A fold that has seen nothing yet, without rules."""
+    registry = Registry(RegistryLimits(settings.devices, settings.series, settings.strings))
+    policy = AdmissionPolicy(
+        metrics={
+            name: MetricPolicy(one.range, one.missing, one.rate) for name, one in settings.metrics.items()
+        },
+        time=TimeLimits(settings.earliest, settings.max_future_skew),
+        max_reading_age=settings.max_reading_age,
+    )
+    return Pipeline(
+        gateway=gateway,
+        registry=registry,
+        admission=Admission(registry, policy),
+        windows=Windows(
+            settings.every,
+            allowed_lateness_ms=settings.allowed_lateness,
+            idle_close_ms=settings.idle_close,
+            max_future_skew_ms=settings.max_future_skew,
+            p95_metrics=settings.p95,
+            series=registry,
+        ),
+        rules=Evaluator(RuleSet(), registry, lookback_ms=settings.lookback),
+        commands=CommandDesk(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
+    )
+
+
+def _pair(rate: RateSpec | None) -> tuple[float, int] | None:
+    return None if rate is None else (rate.count, rate.per_ms)

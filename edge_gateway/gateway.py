@@ -1,0 +1,381 @@
+"""A gateway at work: its parts, started sink to source and stopped source to sink."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import aiomqtt
+import msgspec
+
+from edge_gateway import spool
+from edge_gateway.chores import Every
+from edge_gateway.clock import MachineClock
+from edge_gateway.config import GatewayConfig
+from edge_gateway.control import Control
+from edge_gateway.durable.checkpoint import write_checkpoint
+from edge_gateway.durable.commit_queue import CommitQueue
+from edge_gateway.durable.reserve import Reserve
+from edge_gateway.durable.store import Store
+from edge_gateway.durable.store_thread import StoreThread
+from edge_gateway.engine import Engine
+from edge_gateway.inputs import Amnesia, Distrust, Reload
+from edge_gateway.listening import ListeningClock
+from edge_gateway.local_api import LocalApi
+from edge_gateway.outgoing import alert_of
+from edge_gateway.recovered import INFLUX, Recovered, open_store
+from edge_gateway.report import Now, make_report
+from edge_gateway.rules.ruleset import RuleSet
+from edge_gateway.rules.transition import Transition
+from edge_gateway.rules_watch import RulesWatch
+from edge_gateway.sinks.influx import InfluxSink
+from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.line_protocol import render_gateway
+from edge_gateway.source import Source
+from edge_gateway.status import Counters, Problems
+from fleet_config.problems import ProblemsFound
+from fleet_wire import backoff, topics
+from fleet_wire.session import SessionOptions
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY = 10.0
+UPKEEP_EVERY = 1.0
+CHECKPOINT_EVERY = 60.0
+CHECKPOINT_BYTES = 64 << 20
+TRIM_EVERY = 60.0
+DRAIN = 10.0
+
+
+class Gateway:
+    """Everything between the source and the sinks, as one thing to open, serve and close."""
+
+    def __init__(
+        self,
+        *,
+        config: GatewayConfig,
+        name: str,
+        clock: MachineClock,
+        recovered: Recovered,
+        session: SessionOptions,
+        clients: Callable[[aiomqtt.Will], aiomqtt.Client],
+    ) -> None:
+        self.config = config
+        self.name = name
+        self.clock = clock
+        self.phase = "starting"
+        self.started = clock.wall()
+        self.counters = Counters()
+        self.problems = Problems(clock.wall)
+        self._recovered = recovered
+        self._state = recovered.state
+        self._pipeline = recovered.state.pipeline
+        self._listening = ListeningClock(elapsed=recovered.state.listening)
+        self._source = self._make_source(session)
+        self._control = self._make_control(clients)
+        self._rules = RulesWatch(config.rules.path, self._take_rules, self.counters, self.problems)
+        self._checkpointed = recovered.number
+        self._reserve = Reserve(config.spool.path / spool.RESERVE)
+        self._writer: InfluxWriter | None = None
+        self._sinks: dict[str, InfluxSink] = {}
+        self._lost_task: asyncio.Future[None] | None = None
+
+    def _make_source(self, session: SessionOptions) -> Source:
+        echo = topics.gateway_echo_topic(self.name)
+        return Source(
+            options=session,
+            filters=[*topics.device_filters(self.config.gateway.sites), echo],
+            echo_topic=echo,
+            clock=self.clock.monotonic,
+            listening=self._listening,
+            counters=self.counters,
+            problems=self.problems,
+            on_first=self._first_connected,
+        )
+
+    def _make_control(self, clients: Callable[[aiomqtt.Will], aiomqtt.Client]) -> Control:
+        return Control(
+            gateway=self.name,
+            connect=clients,
+            clock=self.clock.wall,
+            report=self.report,
+            firing=self._firing_topics,
+            operate=self._operate,
+            counters=self.counters,
+            problems=self.problems,
+        )
+
+    async def open(self) -> None:
+        """Start everything that makes things durable, and take the rules. BadInput: no rules that can be used."""
+        recovered = self._recovered
+        self._store = StoreThread(recovered.store, self._reopen_store, on_event=self._store_event)
+        self._commits = CommitQueue(
+            recovered.journal,
+            power=self.config.spool.durability == "power",
+            on_stalled=self._stalled,
+            on_resumed=self._resumed,
+        )
+        self._engine = Engine(
+            pipeline=self._pipeline,
+            names=recovered.names,
+            source=self._source,
+            commits=self._commits,
+            store=self._store,
+            send=self._control.send,
+            clock=self.clock,
+            listening=self._listening,
+            counters=self.counters,
+            echo_topic=self._source.echo_topic,
+            commit_interval=self.config.spool.commit_interval / 1000,
+            number=recovered.number,
+            committed=recovered.number,
+        )
+        for code, text in recovered.findings:
+            self.problems.raise_(code, text)
+        if not self.clock.trusted():
+            self.problems.raise_("clock", "waiting for time: the wall clock is not set")
+            self._engine.fold(Distrust(self._engine.moment()))
+        await asyncio.to_thread(self._reserve.make)
+        self._open_influx()
+        await self._first_rules()
+        self._control.send(self._pipeline.restart_messages())
+        log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
+
+    def _open_influx(self) -> None:
+        influx = self.config.influx
+        if influx is not None:
+            self._writer = InfluxWriter(influx.url, influx.org, influx.token.read())
+            self._sinks[INFLUX] = InfluxSink(INFLUX, self._store, self._writer.write, backoff.delays)
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then let everything folded become durable and known."""
+        async with asyncio.TaskGroup() as tasks:
+            sinks = [tasks.create_task(sink.run(), name=f"sink-{name}") for name, sink in self._sinks.items()]
+            control = tasks.create_task(self._control.run(), name="control")
+            engine = tasks.create_task(self._engine.run(), name="engine")
+            upkeep = tasks.create_task(self._upkeep(), name="upkeep")
+            rules = tasks.create_task(self._rules.run(), name="rules")
+            source = tasks.create_task(self._source.run(), name="source")
+            broken = tasks.create_task(self._commits.wait_ended(), name="commits")
+            self.phase = "online"
+            await stop.wait()
+            self.phase = "draining"
+            broken.cancel()
+            for task in (rules, upkeep, engine, source):
+                task.cancel()
+            await self._drain()
+            for task in (control, *sinks):
+                task.cancel()
+
+    async def _drain(self) -> None:
+        """Commit what was folded, acknowledge it, and say goodbye."""
+        self._engine.submit()
+        await self._commits.stop(DRAIN)
+        await self._source.close()
+        self.phase = "offline"
+        self._control.publish_status()
+        await self._control.drained(DRAIN)
+
+    async def close(self) -> None:
+        """Bring the store up to date and write a checkpoint, so that the next start is quick."""
+        await self._commits.stop(DRAIN)
+        with suppress(TimeoutError, OSError, RuntimeError):
+            async with asyncio.timeout(DRAIN):
+                await self._checkpoint()
+        await self._store.stop(DRAIN)
+        if self._writer is not None:
+            await self._writer.__aexit__(None, None, None)
+
+    # --- upkeep
+
+    async def _upkeep(self) -> None:
+        """What must happen now and then."""
+        every = {
+            "status": Every(STATUS_EVERY, self._publish_status),
+            "checkpoint": Every(CHECKPOINT_EVERY, self._checkpoint),
+            "trim": Every(TRIM_EVERY, self._trim),
+            "self": Every(self.config.windows[0].every / 1000, self._record_self),
+        }
+        while True:
+            await asyncio.sleep(UPKEEP_EVERY)
+            if self._recovered.journal.total_bytes > CHECKPOINT_BYTES:
+                every["checkpoint"].hasten()
+            for chore in every.values():
+                await self._try(chore)
+
+    async def _try(self, chore: Every) -> None:
+        try:
+            await chore.when_due()
+            self.problems.clear("upkeep")
+        except (OSError, sqlite3.Error) as error:
+            self._reserve.release()
+            self.problems.raise_("upkeep", f"{type(error).__name__}: {error}; it is tried again")
+
+    async def _publish_status(self) -> None:
+        self._look_at_sinks()
+        self._control.publish_status()
+
+    def _look_at_sinks(self) -> None:
+        """A sink's problem is a problem of the gateway as long as it lasts."""
+        for name, sink in self._sinks.items():
+            if sink.facts.problem:
+                self.problems.raise_(f"sink_{name}", sink.facts.problem)
+            else:
+                self.problems.clear(f"sink_{name}")
+
+    async def _checkpoint(self) -> None:
+        """Write the state after the newest record, and unlink the segments behind the checkpoint before it."""
+        number = self._engine.submit()
+        if number == self._checkpointed:
+            return
+        state = self._state_tree()
+        await self._engine.durable(number)
+        await self._store.applied(number)
+        await self._store.sync()
+        place = self.config.spool.path / spool.CHECKPOINTS
+        kept = await asyncio.to_thread(write_checkpoint, place, number, state)
+        self._checkpointed = number
+        await asyncio.to_thread(self._recovered.journal.unlink_before, kept + 1)
+        await asyncio.to_thread(self._reserve.make)
+
+    def _state_tree(self) -> dict[str, Any]:
+        """The state now; every input up to the newest record is in it, and nothing else."""
+        self._state.listening, self._state.wall = self._listening.elapsed, self.clock.wall()
+        return self._state.snapshot()
+
+    async def _trim(self) -> None:
+        now = self.clock.wall()
+        if self.clock.trusted():
+            await self._store.call(lambda store: store.trim(now))
+
+    async def _record_self(self) -> None:
+        """The gateway's own counters are a point in InfluxDB."""
+        if self._sinks:
+            line = render_gateway(self.name, self.report(), self.clock.wall())
+            await self._store.call(lambda store: store.enqueue(line, self.clock.wall()))
+
+    # --- rules
+
+    async def _first_rules(self) -> None:
+        """Take the rules on disk. BadInput only when they are wrong and none are in force."""
+        try:
+            await self._rules.load()
+        except ProblemsFound:
+            if not self._pipeline.rules.rules.rules:
+                raise
+            log.warning("the rule files are wrong; the rules last in force stay")
+
+    def _take_rules(self, rules: RuleSet) -> None:
+        if rules.hash != self._pipeline.rules.rules.hash:
+            self._engine.fold(Reload(self._engine.moment(), rules.to_plain()))
+            self.counters.add("rule_reloads")
+            log.info("rules in force: %s, %s", len(rules.rules), rules.hash)
+
+    async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
+        """What an authorised operator asks over MQTT. ValueError: it cannot be done, and why."""
+        if do == "reload":
+            return await self._reload()
+        if do == "report":
+            self._control.publish_status()
+            return "published"
+        raise ValueError(f"unknown operation '{do}'; known: reload, report")
+
+    async def _reload(self) -> str:
+        try:
+            return await self._rules.load()
+        except ProblemsFound as found:
+            raise ValueError(str(found)) from found
+
+    # --- what others ask and tell
+
+    def local_api(self) -> LocalApi:
+        return LocalApi(self.report, self._devices, self._alerts, self._reload)
+
+    def _devices(self, wanted: str | None) -> list[dict[str, Any]]:
+        registry, describe = self._pipeline.registry, self._pipeline.admission.describe
+        if wanted is None:
+            return [describe(device) for device in range(registry.devices)]
+        found = registry.find(wanted)
+        return [] if found is None else [describe(found)]
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        return [
+            msgspec.to_builtins(alert_of(transition)) | {"site": transition.site}
+            for transition in self._firing()
+        ]
+
+    def _firing(self) -> Sequence[Transition]:
+        return list(self._pipeline.rules.firing())
+
+    def _firing_topics(self) -> list[str]:
+        return [topics.alert_topic(self.name, one.site, one.subject, one.rule) for one in self._firing()]
+
+    def report(self) -> dict[str, Any]:
+        """The whole status."""
+        now = Now(
+            state=self.phase,
+            at=self.clock.wall(),
+            rules_on_disk=self._rules.on_disk,
+            counters=self.counters.as_dict(),
+            problems=self.problems.as_list(),
+            broker=self._broker_facts(),
+            spool=self._spool_facts(),
+            sinks={name: asdict(sink.facts) for name, sink in self._sinks.items()},
+        )
+        return make_report(self.name, self.config, self._pipeline, self._store.facts, now)
+
+    def _broker_facts(self) -> dict[str, Any]:
+        return {
+            "connected": self._listening.subscribed,
+            "caught_up": self._listening.caught_up,
+            "lag": self._listening.lag(self.clock.monotonic()),
+            "waiting": self._source.waiting,
+            "unacknowledged": self._source.unacknowledged,
+        }
+
+    def _spool_facts(self) -> dict[str, Any]:
+        return {
+            "record": self._engine.number,
+            "committed": self._engine.committed,
+            "journal_bytes": self._recovered.journal.total_bytes,
+            "checkpoint": self._checkpointed,
+            "unstored": self._store.pending,
+            "recovered_in_ms": round(self._recovered.seconds * 1000),
+        }
+
+    def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
+        """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""
+        if session_present and self._recovered.fresh:
+            floor = self.clock.wall()
+            self.problems.raise_(
+                "spool_lost",
+                "the broker knows this gateway but the spool is new: windows in progress are partial",
+            )
+            self._engine.fold(Amnesia(self._engine.moment()))
+            self._lost_task = asyncio.ensure_future(self._store.call(lambda store: store.raise_floor(floor)))
+
+    def _reopen_store(self, damage: str) -> Store:
+        at = self.clock.wall()
+        log.error("the store is damaged: %s", damage)
+        return open_store(self.config.spool.path, self.config, floor=at, at=at)
+
+    def _store_event(self, code: str, text: str) -> None:
+        if code == "store_resumed":
+            self.problems.clear("store_stalled")
+        else:
+            self.problems.raise_(code, text)
+
+    def _stalled(self, error: Exception) -> None:
+        self._reserve.release()
+        self.counters.add("commits_stalled")
+        self.problems.raise_(
+            "disk", f"nothing is acknowledged: {error}; free space, and it goes on by itself"
+        )
+
+    def _resumed(self) -> None:
+        self.problems.clear("disk")

@@ -1,0 +1,54 @@
+"""/metrics for Prometheus and /healthz for whoever restarts things, on this machine only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from edge_gateway.errors import BadInput
+from edge_gateway.status import prometheus
+
+Report = Callable[[], dict[str, Any]]
+
+
+@asynccontextmanager
+async def serving(listen: str | None, report: Report) -> AsyncIterator[None]:
+    """Serve while the block runs; with None nothing is served. BadInput when the address is taken."""
+    if listen is None:
+        yield
+        return
+    runner = web.AppRunner(_application(report), access_log=None)
+    await runner.setup()
+    host, _, port = listen.rpartition(":")
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except OSError as error:
+        await runner.cleanup()
+        reason = error.strerror or error
+        raise BadInput(
+            f"cannot listen on {listen} ({reason}); choose another address in http.listen, or null"
+        ) from error
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _application(report: Report) -> web.Application:
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=prometheus(report()), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def health(_: web.Request) -> web.Response:
+        found = report()
+        problems = [problem["text"] for problem in found["problems"]]
+        return web.json_response(
+            {"state": found["state"], "problems": problems}, status=503 if problems else 200
+        )
+
+    application = web.Application()
+    application.router.add_get("/metrics", metrics)
+    application.router.add_get("/healthz", health)
+    return application

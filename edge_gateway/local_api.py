@@ -1,0 +1,47 @@
+"""What a running gateway answers its CLI and page on the local socket. They have no other way in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fleet_config.problems import suggest
+
+MOST_DEVICES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalApi:
+    """Requests are `{"do": …}`; ValueError is an answer that says what was wrong with the request."""
+
+    status: Callable[[], dict[str, Any]]
+    devices: Callable[[str | None], list[dict[str, Any]]]
+    alerts: Callable[[], list[dict[str, Any]]]
+    reload: Callable[[], Awaitable[str]]
+
+    async def __call__(self, request: Mapping[str, Any]) -> Any:
+        answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
+            "status": self._status,
+            "devices": self._devices,
+            "alerts": self._alerts,
+            "reload": self._reload,
+        }
+        wanted = request.get("do")
+        if wanted not in answers:
+            raise ValueError(
+                f"unknown request {wanted!r}; known: {', '.join(answers)}{suggest(wanted, answers)}"
+            )
+        return await answers[wanted](request)
+
+    async def _status(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return self.status()
+
+    async def _devices(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.devices(request.get("device"))[:MOST_DEVICES]
+
+    async def _alerts(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.alerts()
+
+    async def _reload(self, _: Mapping[str, Any]) -> str:
+        return await self.reload()

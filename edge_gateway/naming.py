@@ -1,0 +1,67 @@
+"""Names for the store: what the gateway's numbers of series, tag versions and texts stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_gateway.durable.effects import SeriesName, TextName
+
+if TYPE_CHECKING:
+    from edge_gateway.fleet.registry import Registry
+
+VERSION_BITS = 32
+
+Column = np.ndarray[Any, Any]
+
+
+class SeriesNames:
+    """Defines each (series, tag version) pair and each text in the effects that use it first.
+
+    What was defined is remembered since the start only: after a restart every name is told again, so that a store that
+    was lost meanwhile hears them too. It is also the store's way to ask for a name it should have (`Resolver`).
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._pairs: set[int] = set()
+        self._codes: set[int] = set()
+
+    def new_series(self, columns: Iterable[tuple[Column, Column]]) -> Iterator[SeriesName]:
+        """Names of the pairs in columns of series and versions that were not told yet."""
+        for series, versions in columns:
+            pairs = set(((series << VERSION_BITS) | versions).tolist()) - self._pairs
+            self._pairs |= pairs
+            for pair in sorted(pairs):
+                yield self._name(pair >> VERSION_BITS, pair & ((1 << VERSION_BITS) - 1))
+
+    def new_texts(self, columns: Iterable[Column]) -> Iterator[TextName]:
+        """Texts of the codes in columns that were not told yet."""
+        for codes in columns:
+            fresh = set(codes.tolist()) - self._codes
+            self._codes |= fresh
+            for code in sorted(fresh):
+                yield TextName(code, self._registry.strings.text(code))
+
+    def series_name(self, series: int, version: int) -> SeriesName | None:
+        """The name of a pair, or None where the registry does not know it any more."""
+        try:
+            return self._name(series, version)
+        except (KeyError, IndexError):
+            return None
+
+    def text_name(self, code: int) -> TextName | None:
+        """The text of a code, or None where there is none."""
+        try:
+            return TextName(code, self._registry.strings.text(code))
+        except IndexError:
+            return None
+
+    def _name(self, series: int, version: int) -> SeriesName:
+        identity = self._registry.tags_of(version)
+        metric = self._registry.metric_names[int(self._registry.series_metric[series])]
+        return SeriesName(
+            series, version, identity.device, metric, identity.site, identity.type, dict(identity.tags)
+        )

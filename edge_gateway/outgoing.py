@@ -1,0 +1,92 @@
+"""Messages the gateway publishes once the record that caused them is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from edge_gateway.commands import Order
+from edge_gateway.rules.transition import Transition
+from fleet_wire import control, topics
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One publish. `expires_at` in wall milliseconds; what cannot wait for its place in the queue is `fleeting`."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    expires_at: int | None = None
+    correlation: bytes | None = None
+    fleeting: bool = False
+
+
+def alert_of(transition: Transition) -> control.Alert:
+    """A transition as it stands on the wire."""
+    return control.Alert(
+        id=transition.id,
+        group=transition.group,
+        rule=transition.rule,
+        level=cast("control.Level", transition.level),
+        state=transition.state,
+        subject=transition.subject,
+        metric=transition.metric,
+        value=transition.value,
+        limit=transition.limit,
+        at=transition.at,
+        boot=transition.boot,
+        seq=transition.seq,
+        labels=dict(transition.labels),
+        annotations=dict(transition.annotations),
+    )
+
+
+def alert_messages(gateway: str, transition: Transition) -> list[Message]:
+    """The retained alert; after a resolve an empty one takes its place."""
+    topic = topics.alert_topic(gateway, transition.site, transition.subject, transition.rule)
+    alert = Message(topic, control.encode_alert(alert_of(transition)), retain=transition.state == "firing")
+    return [alert] if transition.state != "resolved" else [alert, Message(topic, b"", retain=True)]
+
+
+def notice_message(transition: Transition) -> Message:
+    """The alert notice to the device itself: it has no `n` and is not acknowledged."""
+    notice = control.Command(
+        id=transition.id,
+        n=None,
+        kind="alert",
+        name=transition.rule,
+        args={},
+        alert=alert_of(transition),
+        ts=transition.at,
+    )
+    topic = topics.device_topic(transition.site, transition.subject, topics.COMMAND)
+    return Message(topic, control.encode_command(notice), correlation=transition.id.encode())
+
+
+def command_message(order: Order) -> Message:
+    """A numbered command; the broker drops it when it expires."""
+    command = control.Command(
+        id=order.id, n=order.n, kind="command", name=order.name, args=order.args, alert=None, ts=order.sent_at
+    )
+    return Message(
+        topics.device_topic(order.site, order.device, topics.COMMAND),
+        control.encode_command(command),
+        expires_at=order.expires_at,
+        correlation=order.id.encode(),
+    )
+
+
+def receipt_message(
+    site: str, device: str, boot: int, upto: int, missing: Sequence[tuple[int, int]]
+) -> Message:
+    """What is stored of a device's readings; a lost one is made good by the next."""
+    receipt = control.Receipt(boot=boot, upto=upto, missing=[(first, last) for first, last in missing])
+    return Message(
+        topics.device_topic(site, device, topics.RECEIPT),
+        control.encode_receipt(receipt),
+        qos=0,
+        fleeting=True,
+    )

@@ -1,0 +1,264 @@
+"""The fold: (state, input) -> effects. Pure: no clock, no socket, no file.
+
+    Batch ─▶ by topic ─┬─ statuses ──▶ registry: births, tag versions, wills
+                       ├─ acks ──────▶ commands
+                       └─ telemetry ─▶ admission: decode ▶ dedup ▶ time ▶ values ──▶ Frame
+                                            │                                         │
+                       receipts ◀───────────┘               records: derived metrics ─┤
+                                                                                      │
+                                 late values ◀── windows ◀────────────────────────────┴──▶ rules ─▶ transitions
+                                                    │ close, a fixed budget of rows                     │
+                                                    ▼                                                   ▼
+                                             closed rows, every tier                    alerts, notices, commands
+    Tick ────▶ silence, `for`, expiry, receipts        Reload ───▶ rules
+
+The same inputs give the same effects and the same state, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edge_gateway.commands import CommandDesk, CommandWork
+from edge_gateway.durable import effects as stored
+from edge_gateway.effects import Effects
+from edge_gateway.fleet.admission import Admission
+from edge_gateway.fleet.registry import Refusal, Registry
+from edge_gateway.frame import IntColumn
+from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick
+from edge_gateway.outgoing import Message, alert_messages, command_message, notice_message, receipt_message
+from edge_gateway.rules.evaluate import Evaluator
+from edge_gateway.rules.ruleset import RuleSet
+from edge_gateway.rules.transition import Transition
+from edge_gateway.windows.late import Late, LateReadings
+from edge_gateway.windows.windows import Windows
+from fleet_wire import control
+from fleet_wire.telemetry import MalformedMessage
+from fleet_wire.topics import ACK, STATUS, TELEMETRY, DeviceTopic, parse_device_topic
+
+ALWAYS = -(1 << 62)
+CLOSE_ROWS = 16_384
+CLOSE_SHARE = 4
+PUBLISHED = frozenset({"firing", "resolved"})
+STATEFUL = ("registry", "admission", "windows", "rules", "commands")
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """All state of the gateway that must survive, and the one way to change it: `fold`."""
+
+    gateway: str
+    registry: Registry
+    admission: Admission
+    windows: Windows
+    rules: Evaluator
+    commands: CommandDesk
+    complete_from: int = ALWAYS
+
+    def fold(self, given: Input) -> Effects:
+        """Take one input in, and say what follows."""
+        effects = Effects(at=given.moment.wall)
+        match given:
+            case Batch():
+                self._batch(given, effects)
+            case Tick():
+                self._tick(given.moment, effects)
+            case Reload():
+                self._decided(self.rules.reload(RuleSet.from_plain(given.rules)), given.moment, effects)
+                effects.urgent = True
+            case Distrust():
+                self._commanded(self.commands.distrust(given.moment.wall), effects)
+            case Amnesia():
+                self.complete_from = given.moment.wall
+        return effects
+
+    def _batch(self, batch: Batch, effects: Effects) -> None:
+        parts = _by_kind(batch)
+        for topic, payload in parts.statuses:
+            self._status(topic, payload, effects)
+        for topic, payload in parts.acks:
+            self._ack(topic, payload, effects)
+        if parts.telemetry:
+            self._telemetry(batch, parts.telemetry, effects)
+        self._close(len(batch.topics), effects)
+        self._advance_commands(batch.moment, effects)
+
+    def _telemetry(self, batch: Batch, positions: list[int], effects: Effects) -> None:
+        admitted = self.admission.admit(batch, positions)
+        effects.held = admitted.held
+        for position, reason in admitted.quarantined:
+            self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
+        if len(admitted.stepped):
+            self._rewind(admitted.stepped)
+        frame = self.rules.records(admitted.frame)
+        self._late(
+            self.windows.add(frame, listening_ms=batch.moment.listening, trusted=batch.moment.trusted),
+            effects,
+        )
+        self._decided(self.rules.evaluate(frame, batch.moment.listening), batch.moment, effects)
+
+    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
+        """A birth or a will. An empty payload only clears what the broker retains."""
+        device = self.registry.device(topic.site, topic.device) if payload else Refusal.TOPIC
+        if isinstance(device, Refusal):
+            if payload:
+                self._quarantine(_text(topic), payload, str(device), effects)
+            return
+        try:
+            status = control.decode_status(payload)
+        except MalformedMessage as error:
+            self._quarantine(_text(topic), payload, str(error), effects)
+            return
+        if isinstance(status, control.Birth):
+            self.registry.birth(device, status, self.windows.next_start(device))
+            if self.admission.birth(device, status):
+                self._rewind(np.array([device], np.int64))
+        else:
+            self.registry.will(device)
+
+    def _rewind(self, devices: IntColumn) -> None:
+        """The devices' clocks stepped back: what they say now is later than what they said before."""
+        self.windows.rewind(devices)
+        self.rules.rewind(devices)
+
+    def _ack(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
+        try:
+            ack = control.decode_ack(payload)
+        except MalformedMessage as error:
+            self._quarantine(_text(topic), payload, str(error), effects)
+            return
+        self._commanded(
+            self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at), effects
+        )
+
+    def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
+        effects.quarantined.append(stored.Quarantined(topic, payload, reason, effects.at))
+
+    def _late(self, late: Late, effects: Effects) -> None:
+        """Values whose window is closed go to the store, which corrects what it holds."""
+        if len(late.numbers):
+            found, versions = late.numbers, self._late_versions(late.numbers)
+            effects.late = stored.LateValues(
+                found.series, versions, found.ts, found.value, found.quality, found.tiers
+            )
+        if len(late.states):
+            found, versions = late.states, self._late_versions(late.states)
+            effects.late_states = stored.LateStates(found.series, versions, found.ts, found.code, found.tiers)
+
+    def _late_versions(self, late: LateReadings) -> IntColumn:
+        derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
+        measured = ~np.isin(self.registry.series_metric[late.series], derived)
+        self.admission.accounting.late_merged(late.device[measured])
+        return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
+
+    def _tick(self, moment: Moment, effects: Effects) -> None:
+        transitions = self.rules.tick(moment.listening)
+        self._decided(transitions, moment, effects)
+        silent = self.windows.tick(moment.listening)
+        self._close(0, effects)
+        receipts = self.admission.receipts_due(moment.listening)
+        for due in receipts:
+            name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
+            effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
+        self._advance_commands(moment, effects)
+        effects.changed = bool(
+            transitions or silent or receipts or effects.windows or effects.states or effects.commands
+        )
+
+    def _decided(self, transitions: Sequence[Transition], moment: Moment, effects: Effects) -> None:
+        """Transitions become retained alerts, notices and commands."""
+        if not transitions:
+            return
+        effects.urgent = True
+        effects.alerts.extend(transitions)
+        for transition in transitions:
+            if transition.state in PUBLISHED:
+                effects.outgoing.extend(alert_messages(self.gateway, transition))
+            if transition.notify and not transition.backlog:
+                effects.outgoing.append(notice_message(transition))
+        self._commanded(self.commands.take(transitions, moment.wall), effects)
+        self._advance_commands(moment, effects)
+
+    def _advance_commands(self, moment: Moment, effects: Effects) -> None:
+        if self.commands.busy:
+            self._commanded(self.commands.advance(moment.wall, trusted=moment.trusted), effects)
+
+    def _commanded(self, work: CommandWork, effects: Effects) -> None:
+        if work:
+            effects.urgent = True
+            effects.commands.extend(work.events)
+            effects.outgoing.extend(map(command_message, work.send))
+
+    def _close(self, arrived: int, effects: Effects) -> None:
+        """Close what is due: a fixed budget of rows an input, so that a close never stalls a batch."""
+        closed = self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived))
+        for tier, rows in closed.numeric:
+            tails = {row: tail.pack() for row, tail in closed.tails_of(tier).items()}
+            effects.windows.extend(self._closed_windows(tier, rows, tails))
+        for tier, rows in closed.states:
+            effects.states.append(stored.ClosedStates(tier, rows, self._versions(rows)))
+
+    def _closed_windows(
+        self, tier: int, rows: np.ndarray[Any, Any], tails: dict[int, bytes]
+    ) -> Iterator[stored.ClosedWindows]:
+        """Windows that a former life began, whose state is lost, stay apart from whole ones."""
+        partial = rows["start"] < self.complete_from
+        for apart in (False, True) if partial.any() else (False,):
+            places = np.flatnonzero(partial == apart)
+            if len(places):
+                kept = {new: tails[old] for new, old in enumerate(places.tolist()) if old in tails}
+                yield stored.ClosedWindows(tier, rows[places], self._versions(rows[places]), kept, apart)
+
+    def _versions(self, rows: np.ndarray[Any, Any]) -> IntColumn:
+        """The tag version each row's window was opened with."""
+        return self.registry.tag_versions(self.registry.series_device[rows["series"]], rows["start"])
+
+    def restart_messages(self) -> list[Message]:
+        """What may not have reached the broker before a crash: firing alerts, and commands nobody confirmed."""
+        alerts = [message for alert in self.rules.firing() for message in alert_messages(self.gateway, alert)]
+        return [*alerts, *map(command_message, self.commands.in_flight())]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, as copies."""
+        parts = {name: getattr(self, name).snapshot() for name in STATEFUL}
+        return {**parts, "complete_from": self.complete_from}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what `snapshot` saw."""
+        for name in STATEFUL:
+            getattr(self, name).restore(state[name])
+        self.complete_from = state["complete_from"]
+
+
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """A batch by what its topics are; telemetry as positions."""
+
+    statuses: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
+    acks: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
+    telemetry: list[int] = field(default_factory=list)
+
+
+def _by_kind(batch: Batch) -> ByKind:
+    """Sort a batch by topic. What is neither status nor ack is judged by admission, topic and all."""
+    parts = ByKind()
+    for position, topic in enumerate(batch.topics):
+        if topic.endswith(TELEMETRY):
+            parts.telemetry.append(position)
+            continue
+        parsed = parse_device_topic(topic)
+        if parsed is not None and parsed.kind == STATUS:
+            parts.statuses.append((parsed, batch.payloads[position]))
+        elif parsed is not None and parsed.kind == ACK:
+            parts.acks.append((parsed, batch.payloads[position]))
+        else:
+            parts.telemetry.append(position)
+    return parts
+
+
+def _text(topic: DeviceTopic) -> str:
+    return f"fleet/v1/{topic.site}/{topic.device}/{topic.kind}"

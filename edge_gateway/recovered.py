@@ -1,0 +1,208 @@
+"""From a spool directory to a running state: last checkpoint, then the records behind it, then a new checkpoint.
+
+checkpoint ─▶ restore, under the settings it was written with
+records ────▶ fold each input; what the record says it led to goes to the store, once, by number
+settings ───▶ the configuration takes over, and a checkpoint with it is written before anything new
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_gateway import spool
+from edge_gateway.clock import BUILT, MachineClock
+from edge_gateway.config import GatewayConfig
+from edge_gateway.durable import recovery
+from edge_gateway.durable.checkpoint import write_checkpoint
+from edge_gateway.durable.effects import Quarantined, effects_from_tree
+from edge_gateway.durable.journal import Journal
+from edge_gateway.durable.outbox import SinkBudget
+from edge_gateway.durable.settings import StoreSettings, Tier
+from edge_gateway.durable.store import Store
+from edge_gateway.errors import BadInput
+from edge_gateway.fold_settings import FoldSettings, build_pipeline
+from edge_gateway.inputs import Batch, Input
+from edge_gateway.naming import SeriesNames
+from edge_gateway.pipeline import Pipeline
+from fleet_config.durations import format_duration
+
+log = logging.getLogger(__name__)
+
+ALWAYS = -(1 << 62)
+INFLUX = "influx"
+
+
+@dataclass(slots=True)
+class State:
+    """The fold, and what a checkpoint holds beside it."""
+
+    gateway: str
+    settings: FoldSettings
+    pipeline: Pipeline
+    listening: int = 0
+    wall: int = BUILT
+
+    @classmethod
+    def new(cls, gateway: str, settings: FoldSettings) -> State:
+        return cls(gateway, settings, build_pipeline(gateway, settings))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything, as a tree of copies."""
+        return {
+            "settings": self.settings.as_plain(),
+            "listening": self.listening,
+            "wall": self.wall,
+            "fold": self.pipeline.snapshot(),
+        }
+
+    def restore(self, tree: dict[str, Any]) -> None:
+        """Become what `snapshot` saw, under the settings it saw."""
+        self.take_over(FoldSettings.from_plain(tree["settings"]), tree["fold"])
+        self.listening, self.wall = tree["listening"], tree["wall"]
+
+    def take_over(self, settings: FoldSettings, fold: dict[str, Any]) -> None:
+        """The same state under these settings."""
+        self.settings = settings
+        self.pipeline = build_pipeline(self.gateway, settings)
+        self.pipeline.restore(fold)
+
+
+@dataclass(slots=True)
+class Replay:
+    """Records, folded again; what they led to the first time goes to the store."""
+
+    state: State
+    store: Store
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.state.restore(state)
+
+    def snapshot(self) -> dict[str, Any]:
+        return self.state.snapshot()
+
+    def inputs(self, record: Any) -> list[Any]:
+        return msgspec.convert(record["inputs"], list[Input])
+
+    def halves(self, one: Any) -> list[Any]:
+        """A batch as two; nothing smaller than a message."""
+        if not isinstance(one, Batch) or len(one.topics) < 2:  # noqa: PLR2004 - one message has no halves
+            return []
+        middle = len(one.topics) // 2
+        return [_part(one, 0, middle), _part(one, middle, len(one.topics))]
+
+    def replay(self, number: int, inputs: list[Any]) -> None:
+        for given in inputs:
+            self.state.pipeline.fold(given)
+            self.state.listening, self.state.wall = given.moment.listening, given.moment.wall
+
+    def apply(self, number: int, record: Any) -> None:
+        self.store.apply([(number, [effects_from_tree(tree) for tree in record["effects"]])])
+
+    def set_aside(self, number: int, culprit: Any, reason: str) -> None:
+        """Quarantine the messages of an input that cannot be folded."""
+        at = culprit.moment.wall
+        pairs = zip(culprit.topics, culprit.payloads, strict=True) if isinstance(culprit, Batch) else ()
+        log.error("record %s: an input could not be folded: %s", number, reason)
+        self.store.keep_quarantined([Quarantined(topic, payload, reason, at) for topic, payload in pairs])
+
+
+def _part(batch: Batch, start: int, end: int) -> Batch:
+    qos0 = [position - start for position in batch.qos0 if start <= position < end]
+    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0)
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a start found on disk. `findings` are (code, sentence) pairs for the log and the status."""
+
+    state: State
+    names: SeriesNames
+    journal: Journal
+    store: Store
+    number: int
+    fresh: bool
+    seconds: float
+    findings: list[tuple[str, str]] = field(default_factory=list)
+
+
+def store_settings(config: GatewayConfig) -> StoreSettings:
+    """What the store is told of the configuration."""
+    influx = config.influx
+    return StoreSettings(
+        tiers=tuple(Tier(window.every, window.bucket, window.keep) for window in config.windows),
+        forwarded=config.gateway.tags,
+        sinks=(SinkBudget(INFLUX, influx.max_bytes, influx.on_full),) if influx else (),
+        history_keep=config.history.keep,
+        history_max_bytes=config.history.max_bytes,
+        quarantine_max_bytes=config.limits.quarantine,
+    )
+
+
+def recover_spool(place: Path, config: GatewayConfig, gateway: str, clock: MachineClock) -> Recovered:
+    """Bring back what the spool holds. BadInput when the configuration does not fit it."""
+    started = time.perf_counter()
+    at = clock.wall()
+    journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, at=at)
+    settings = FoldSettings.of(config)
+    state = State.new(gateway, settings)
+    fresh = journal.last_number is None and not any((place / spool.CHECKPOINTS).glob("checkpoint-*"))
+    store = open_store(place, config, floor=ALWAYS if fresh else at, at=at)
+    found = recovery.recover(place / spool.CHECKPOINTS, journal, Replay(state, store), at=at)
+    _take_over(state, settings)
+    clock.floor = max(clock.floor, state.wall)
+    number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
+    store.sync()
+    write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
+    return Recovered(
+        state=state,
+        names=SeriesNames(state.pipeline.registry),
+        journal=journal,
+        store=store,
+        number=number,
+        fresh=fresh,
+        seconds=time.perf_counter() - started,
+        findings=list(_findings(found, journal, store)),
+    )
+
+
+def open_store(place: Path, config: GatewayConfig, *, floor: int, at: int) -> Store:
+    """Open the store of a spool; before `floor` a new one is not known to be complete."""
+    return Store.open(place / spool.STORE, store_settings(config), floor=floor, at=at)
+
+
+def _take_over(state: State, settings: FoldSettings) -> None:
+    """From here on the configuration decides."""
+    if settings == state.settings:
+        return
+    if settings.every != state.settings.every:
+        held = ", ".join(map(format_duration, state.settings.every))
+        wanted = ", ".join(map(format_duration, settings.every))
+        raise BadInput(
+            f"the spool holds open windows of {held}, and the configuration says {wanted}; "
+            "put the old windows back, or give the gateway a new spool.path"
+        )
+    state.take_over(settings, state.pipeline.snapshot())
+
+
+def _findings(found: recovery.Recovered, journal: Journal, store: Store) -> list[tuple[str, str]]:
+    """What an operator should know of how the spool was found."""
+    findings = []
+    if journal.report.set_aside:
+        findings.append(("journal_corrupt", f"set aside: {', '.join(journal.report.set_aside)}"))
+    if journal.report.lost:
+        findings.append(("records_lost", f"records that could not be read: {list(journal.report.lost)}"))
+    if found.skipped_checkpoints:
+        findings.append(("checkpoint_corrupt", f"set aside: {', '.join(found.skipped_checkpoints)}"))
+    if found.culprits:
+        findings.append(
+            ("records_quarantined", f"{found.culprits} inputs could not be folded and are in quarantine")
+        )
+    if store.opened.set_aside:
+        findings.append(("store_corrupt", f"{store.opened.damage}; set aside as {store.opened.set_aside}"))
+    return findings

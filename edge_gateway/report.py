@@ -1,0 +1,125 @@
+"""The gateway's report on itself: one nested mapping for the status topic, the CLI and /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_gateway.config import GatewayConfig
+    from edge_gateway.durable.store import StoreFacts
+    from edge_gateway.pipeline import Pipeline
+
+DEFINITIONS = {
+    "sum": "exact, correctly rounded",
+    "first": "the value of least (ts, value)",
+    "last": "the value of greatest (ts, value)",
+    "p95": "nearest rank; beyond 64 values a log-bucket sketch of 1 % relative error",
+    "quality": "mean of the readings' scores, each the mean of in range, of its type, on time, and the device's own q",
+}
+
+
+def program_version() -> str:
+    """The installed version, or "0" where it runs from a checkout that is not installed."""
+    try:
+        return version("edge-fleet")
+    except PackageNotFoundError:
+        return "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What changes from moment to moment and is owned by neither fold nor store."""
+
+    state: str
+    at: int
+    rules_on_disk: str
+    counters: Mapping[str, int]
+    problems: list[dict[str, Any]]
+    broker: Mapping[str, Any]
+    spool: Mapping[str, Any]
+    sinks: Mapping[str, Any]
+
+
+def make_report(
+    gateway: str, config: GatewayConfig, pipeline: Pipeline, facts: StoreFacts, now: Now
+) -> dict[str, Any]:
+    """Everything of the gateway that others may know; its schema is schemas/gateway-status.schema.json."""
+    totals = pipeline.admission.accounting.totals()
+    return {
+        "v": 1,
+        "gateway": gateway,
+        "version": program_version(),
+        "state": now.state,
+        "at": now.at,
+        **settings_of(config),
+        "definitions": DEFINITIONS,
+        "rules": {
+            "hash": pipeline.rules.rules.hash,
+            "count": len(pipeline.rules.rules.rules),
+            "on_disk_hash": now.rules_on_disk,
+            "problems": [one["text"] for one in now.problems if one["code"] == "rules"],
+        },
+        "alerts": {"firing": len(list(pipeline.rules.firing()))},
+        "fleet": {
+            "devices": pipeline.registry.devices,
+            "series": len(pipeline.registry.series_device),
+            "open_readings": pipeline.windows.open_readings,
+            "closing": pipeline.windows.pending,
+        },
+        "messages": {name: totals[name] for name in ("received", "new", "duplicate", "quarantined", "qos0")},
+        "values": _values(totals, facts),
+        "commands": {"pending": len(pipeline.commands), "refused": pipeline.commands.refused},
+        "counters": {**now.counters, **facts.counters},
+        "store": {"applied": facts.applied, "floor": facts.floor, "late_pending": facts.late_pending},
+        "broker": dict(now.broker),
+        "spool": dict(now.spool),
+        "sinks": {
+            name: {**asdict(waiting), **now.sinks.get(name, {})}
+            for name, waiting in sorted(facts.waiting.items())
+        },
+        "problems": now.problems,
+    }
+
+
+def settings_of(config: GatewayConfig) -> dict[str, Any]:
+    """What a verifier needs to compute the same windows."""
+    time = config.time
+    return {
+        "sites": list(config.gateway.sites),
+        "windows": [
+            {"every": window.every, "bucket": window.bucket, "keep": window.keep} for window in config.windows
+        ],
+        "forwarded_tags": list(config.gateway.tags),
+        "time": {
+            "allowed_lateness": time.allowed_lateness,
+            "idle_close": time.idle_close,
+            "max_future_skew": time.max_future_skew,
+            "earliest": time.earliest,
+        },
+        "metrics": {
+            name: {
+                "unit": metric.unit,
+                "range": metric.range,
+                "missing": list(metric.missing),
+                "rate": None if metric.rate is None else str(metric.rate),
+            }
+            for name, metric in config.metrics.items()
+        },
+        "max_reading_age": config.commands.max_reading_age,
+    }
+
+
+def _values(totals: Mapping[str, int], facts: StoreFacts) -> dict[str, int]:
+    """The identity of values: what the store found too late was counted as accepted when it came."""
+    too_late = facts.counters.get("late_too_late", 0)
+    return {
+        "values": totals["values"],
+        "accepted": totals["accepted"] - too_late,
+        "late_merged": totals["late_merged"] - too_late,
+        "too_late": totals["too_late"] + too_late,
+        "bad": totals["bad"],
+        "refused": totals["refused"],
+    }

@@ -1,0 +1,189 @@
+"""The telemetry session: the only module that owns it.
+
+broker ─▶ session ─▶ arrived (bytes counted) ─▶ take() ─▶ fold ─▶ commit ─▶ acknowledge(ticket)
+▲                │
+└── pause/resume ┘  above `high` unacknowledged bytes reading stops, below `low` it resumes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from mqtt5 import PublishPacket
+
+from edge_gateway.listening import ECHO_EVERY, ListeningClock
+from edge_gateway.status import Counters, Problems
+from fleet_wire import backoff
+from fleet_wire.session import ConnectionLost, ConnectRefused, Session, SessionOptions
+
+log = logging.getLogger(__name__)
+
+HIGH = 64 << 20
+LOW = 16 << 20
+OVERHEAD = 64
+MOST_AT_ONCE = 1_000
+SETTLED = 30.0
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Deliveries of one connection, in order, none of them acknowledged yet; `size` in bytes."""
+
+    epoch: int
+    packets: list[PublishPacket]
+    size: int
+
+    @classmethod
+    def of(cls, epoch: int, packets: list[PublishPacket]) -> Arrivals:
+        return cls(epoch, packets, sum(len(packet.payload) + OVERHEAD for packet in packets))
+
+    def cut(self, count: int) -> Arrivals:
+        """Take the first `count` away as arrivals of their own."""
+        first = Arrivals.of(self.epoch, self.packets[:count])
+        self.packets = self.packets[count:]
+        self.size -= first.size
+        return first
+
+
+@dataclass(slots=True)
+class Source:
+    """Deliveries of the broker, in order, each until it is acknowledged."""
+
+    options: SessionOptions
+    filters: Sequence[str]
+    echo_topic: str
+    clock: Callable[[], int]
+    listening: ListeningClock
+    counters: Counters
+    problems: Problems
+    on_first: Callable[[bool], None] = lambda session_present: None
+    high: int = HIGH
+    low: int = LOW
+    _arrived: deque[Arrivals] = field(default_factory=deque)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _unacknowledged: int = 0
+    _paused: bool = False
+    _known: bool = False
+    _session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._session = Session(self.options, on_publish=self._take_in)
+
+    @property
+    def connected(self) -> bool:
+        return self._session.connected
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries that nobody has taken yet."""
+        return sum(len(arrivals.packets) for arrivals in self._arrived)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Bytes of deliveries that are not acknowledged."""
+        return self._unacknowledged
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; refusals that time cannot mend are told and retried slowly."""
+        waits = backoff.delays()
+        while True:
+            try:
+                since = self.clock()
+                await self._stay_connected()
+            except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
+                if self.clock() - since > SETTLED * 1000:
+                    waits = backoff.delays()
+                self._lost(error)
+            await asyncio.sleep(next(waits))
+
+    async def _stay_connected(self) -> None:
+        connected = await self._session.connect()
+        if not self._known:
+            self.on_first(connected.session_present)
+        elif not connected.session_present:
+            self.counters.add("broker_sessions_lost")
+            log.warning("the broker no longer knows this gateway's session: what it had queued is gone")
+        self._known = True
+        await self._session.subscribe(self.filters, session_present=connected.session_present)
+        self.listening.connected(self.clock())
+        self.problems.clear("broker")
+        log.info("subscribed at %s:%s", self.options.host, self.options.port)
+        async with asyncio.TaskGroup() as tasks:
+            echoes = tasks.create_task(self._send_echoes(), name="echo")
+            lost = await self._session.wait_lost()
+            echoes.cancel()
+        raise lost
+
+    async def _send_echoes(self) -> None:
+        while True:
+            if self.listening.echo_due(self.clock()):
+                self._session.publish(self.echo_topic, b"", qos=1)
+            await asyncio.sleep(ECHO_EVERY / 1000)
+
+    def _lost(self, error: Exception) -> None:
+        self.listening.lost()
+        self.counters.add("broker_connections_lost")
+        self.problems.raise_("broker", _in_words(error, self.options))
+        self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """What was not taken yet comes again on the next connection; acks never cross a reconnect."""
+        while self._arrived:
+            self._unacknowledged -= self._arrived.popleft().size
+
+    def _take_in(self, epoch: int, packets: list[PublishPacket]) -> None:
+        arrivals = Arrivals.of(epoch, packets)
+        self._arrived.append(arrivals)
+        self._unacknowledged += arrivals.size
+        if self._unacknowledged > self.high and not self._paused:
+            self._paused = True
+            self.counters.add("reading_paused")
+            self._session.pause()
+        self._news.set()
+
+    async def news(self) -> None:
+        """Wait until a delivery is there."""
+        await self._news.wait()
+
+    def take(self) -> list[Arrivals]:
+        """At most 1,000 deliveries, oldest first."""
+        taken: list[Arrivals] = []
+        room = MOST_AT_ONCE
+        while self._arrived and room:
+            first = self._arrived[0]
+            part = self._arrived.popleft() if len(first.packets) <= room else first.cut(room)
+            room -= len(part.packets)
+            taken.append(part)
+        if not self._arrived:
+            self._news.clear()
+        return taken
+
+    def put_back(self, arrivals: Sequence[Arrivals]) -> None:
+        """Deliveries that must wait go to the front again."""
+        self._arrived.extendleft(reversed(arrivals))
+        self._news.set()
+
+    def acknowledge(self, arrivals: Sequence[Arrivals]) -> None:
+        """Acknowledge what is on disk, in arrival order, one write a connection."""
+        for epoch, group in groupby(arrivals, key=lambda part: part.epoch):
+            self._session.ack(epoch, _packet_ids(group))
+        self._unacknowledged -= sum(part.size for part in arrivals)
+        if self._paused and self._unacknowledged < self.low:
+            self._paused = False
+            self._session.resume()
+
+    async def close(self) -> None:
+        await self._session.disconnect()
+
+
+def _packet_ids(group: Iterator[Arrivals]) -> list[int]:
+    return [packet.packet_id for part in group for packet in part.packets if packet.packet_id is not None]
+
+
+def _in_words(error: Exception, options: SessionOptions) -> str:
+    return f"the broker at {options.host}:{options.port}: {error or type(error).__name__}"

@@ -1,0 +1,1 @@
+"""`./demo`: the storyboard, played with real parts."""

@@ -1,0 +1,120 @@
+"""The demo's gateway: a process of its own, so that it can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_gateway.embedded import tied_to_parent
+from fleet_wire import local_socket
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0
+
+
+class GatewayProcess:
+    """`edge-gateway run` with the demo's configuration."""
+
+    def __init__(self, directory: Path, broker: str, influx: dict[str, str] | None) -> None:
+        self.directory = directory
+        self.spool = directory / "spool"
+        self.rules = directory / "rules"
+        self.config = directory / "gateway.yaml"
+        self.log = directory / "gateway.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.config.write_text(yaml.safe_dump(self._settings(broker, influx), sort_keys=False))
+
+    def _settings(self, broker: str, influx: dict[str, str] | None) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "version": 1,
+            "gateway": {"id": "demo"},
+            "mqtt": {"url": broker},
+            "metrics": {"temperature": {"unit": "°C", "range": [-40, 85]}},
+            "windows": [
+                {"every": "5s", "bucket": "telemetry", "keep": "30d"},
+                {"every": "1m", "bucket": "telemetry_10m", "keep": "180d"},
+            ],
+            "time": {"allowed_lateness": "2s", "idle_close": "3s"},
+            "rules": {"path": str(self.rules)},
+            "spool": {"path": str(self.spool), "commit_interval": "100ms"},
+            "http": {"listen": None},
+        }
+        return settings | ({"influx": influx} if influx else {})
+
+    async def start(self) -> float:
+        """Start it, and return the seconds until it was subscribed."""
+        begin = asyncio.get_running_loop().time()
+        command = tied_to_parent([sys.executable, "-m", "edge_gateway", "run", "--config", str(self.config)])
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stdout=log, stderr=log, cwd=ROOT, env=self._environment()
+            )
+        await self.until(lambda report: bool(report["broker"]["connected"]))
+        return asyncio.get_running_loop().time() - begin
+
+    def _environment(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith("EDGE_GATEWAY_")}
+
+    async def kill(self) -> None:
+        """`kill -9`."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM, and wait for it to drain."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), PATIENCE)
+        except TimeoutError:
+            await self.kill()
+
+    async def ask(self, do: str) -> Any:
+        return await local_socket.call(self.spool / "control.sock", {"do": do})
+
+    async def report(self) -> dict[str, Any] | None:
+        """Its status, or None while it does not answer."""
+        try:
+            found: dict[str, Any] = await self.ask("status")
+        except (OSError, TimeoutError):
+            return None
+        return found
+
+    async def until(
+        self, holds: Callable[[dict[str, Any]], bool], within: float = PATIENCE
+    ) -> dict[str, Any]:
+        """The first status for which `holds`. TimeoutError with the last words of its log."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within
+        while loop.time() < end:
+            if self._process is not None and self._process.returncode is not None:
+                break
+            report = await self.report()
+            if report is not None and holds(report):
+                return report
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"the gateway did not come that far; its log ends with:\n{self.last_words()}")
+
+    def last_words(self, lines: int = 8) -> str:
+        return (
+            "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+        )
+
+    async def query(self, what: str, *options: str) -> list[dict[str, Any]]:
+        """Rows of the history, through the CLI as a user would."""
+        command = [*self.query_command(what), *options]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+        output, _ = await process.communicate()
+        return [json.loads(line) for line in output.splitlines()]
+
+    def query_command(self, what: str) -> list[str]:
+        return [sys.executable, "-m", "edge_gateway", "query", what, "--config", str(self.config), "--json"]

@@ -1,0 +1,271 @@
+"""The storyboard: what happens when, and what is claimed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from edge_gateway.embedded import EmbeddedBroker
+from fleet_demo.gateway_process import GatewayProcess
+from fleet_demo.narrator import Narrator, chart
+from fleet_demo.watcher import Seen, Watcher
+from fleet_sim.endpoint import endpoint_of
+from fleet_sim.fleet import FleetRun, RunOptions, RunResult
+from fleet_sim.live import line
+from fleet_sim.scenario import load_scenario, scaled
+
+HERE = Path(__file__).resolve().parent
+WARM = "frz-00042"
+LOST = "frz-00007"
+LIMIT = -10.0
+OFFLINE_MS = 6_000
+BROKEN = "    expr: temperatur\n      levels"
+
+
+@dataclass(slots=True)
+class Told:
+    """What the story found out on its way, for the table at its end."""
+
+    fired: list[str] = field(default_factory=list)
+    reaction_ms: float = 0.0
+    recovered_ms: int = 0
+    caught_up: int = 0
+    ids_before: frozenset[str] = frozenset()
+    ids_after: frozenset[str] = frozenset()
+    rules_kept: bool = False
+    rules_mended: bool = False
+    late: int = 0
+    commands_by_lateness: int = 0
+
+
+@dataclass(slots=True)
+class Story:
+    """The parts on the stage."""
+
+    directory: Path
+    broker: EmbeddedBroker
+    gateway: GatewayProcess
+    fleet: FleetRun
+    watcher: Watcher
+    narrator: Narrator
+    told: Told = field(default_factory=Told)
+
+    async def play(self) -> RunResult:
+        """Play all of it; what it returns and `told` are for the judge."""
+        run = asyncio.create_task(self.fleet.run(), name="fleet")
+        show = asyncio.create_task(self._show(), name="live")
+        try:
+            for scene in (
+                self._rise,
+                self._look,
+                self._lose_cooling,
+                self._kill,
+                self._break_rules,
+                self._go_offline,
+            ):
+                await _unless_ended(scene(), run)
+            self.fleet.stop("finished")
+            result = await run
+        finally:
+            show.cancel()
+            run.cancel()
+        await self._drain()
+        return result
+
+    async def _show(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            report = await self.gateway.report()
+            said = line(self.fleet.snapshot())
+            if report is not None:
+                values, alerts = report["values"], report["alerts"]
+                said += f"  stored {values['accepted']:,}  firing {alerts['firing']}"
+            self.narrator.show(said)
+
+    async def _rise(self) -> None:
+        count = len(self.fleet.plans)
+        await self._fleet_until(lambda: self.fleet.snapshot().up >= count, 30)
+        self.narrator.tell(f"up {count}/{count}, each with a connection of its own")
+
+    async def _look(self) -> None:
+        await self.gateway.until(lambda report: report["counters"].get("windows_stored", 0) > 0)
+        await self._until(9)
+        rows = await self.gateway.query(
+            "windows", "--device", WARM, "--metric", "temperature", "--every", "5s"
+        )
+        self.narrator.tell(f"first windows stored; {WARM} so far, {len(rows)} windows of 5 s:")
+        self._draw(rows)
+
+    async def _lose_cooling(self) -> None:
+        await self._until(12)
+        self.fleet.start_fault(
+            "heat_up",
+            {"device": WARM},
+            metric="temperature",
+            expect_alert={"rule": "FreezerTooWarm", "within": "30s"},
+        )
+        self.narrator.tell(f"truth: {WARM} loses cooling (written to the ledger)", "yellow")
+        alert = await self.watcher.first_alert(WARM, "firing", 60)
+        self.narrator.tell(f"ALERT {_rule(alert)} critical: {_summary(alert)}", "bold red")
+        answer = await self.watcher.first_ack(WARM, 30)
+        command = self.watcher.commands(WARM)[0]
+        self.told.reaction_ms = command.at - alert.message.at  # type: ignore[union-attr]
+        self.narrator.tell(
+            f"command {command.message.name} sent, {WARM} answered '{answer.message.outcome}' "  # type: ignore[union-attr]
+            f"after {answer.at - command.at:.0f} ms; reading to command {self.told.reaction_ms:.0f} ms",
+            "green",
+        )
+        resolved = await self.watcher.first_alert(WARM, "resolved", 60)
+        self.told.fired = [alert.message.id, resolved.message.id]
+        rows = await self.gateway.query(
+            "windows", "--device", WARM, "--metric", "temperature", "--every", "5s"
+        )
+        self.narrator.tell("RESOLVED: the curve falls again", "green")
+        self._draw(rows)
+
+    async def _kill(self) -> None:
+        await self._until(30)
+        self.told.ids_before = await self._alert_ids()
+        before = self.fleet.snapshot().acked
+        await self.gateway.kill()
+        self.narrator.tell("kill -9 of the gateway; the fleet goes on", "yellow")
+        await asyncio.sleep(3)
+        waiting = self.fleet.snapshot().acked - before
+        self.narrator.tell(f"the broker holds {waiting:,} messages meanwhile")
+        await self.gateway.start()
+        report = await self.gateway.until(lambda report: bool(report["broker"]["caught_up"]))
+        self.told.recovered_ms, self.told.caught_up = report["spool"]["recovered_in_ms"], waiting
+        self.told.ids_after = await self._alert_ids()
+        same = "unchanged" if self.told.ids_before == self.told.ids_after else "CHANGED"
+        self.narrator.tell(
+            f"restarted: recovered in {self.told.recovered_ms} ms, {waiting:,} caught up, alert ids {same}",
+            "green",
+        )
+
+    async def _break_rules(self) -> None:
+        await self._until(38)
+        file = self.gateway.rules / "cold-chain.yaml"
+        good = file.read_text()
+        before = (await self.gateway.until(lambda report: True))["rules"]
+        file.write_text(good.replace("above: -10", "abov: -10"))
+        broken = await self.gateway.until(lambda report: bool(report["rules"]["problems"]))
+        self.told.rules_kept = broken["rules"]["hash"] == before["hash"]
+        self.narrator.tell("the rules copy is broken; the old rules stay:", "yellow")
+        self.narrator.draw("       " + str(broken["rules"]["problems"][0]).replace(f"{self.directory}/", ""))
+        file.write_text(good.replace("above: -10", "above: -9.5"))
+        mended = await self.gateway.until(
+            lambda report: not report["rules"]["problems"] and report["rules"]["hash"] != before["hash"]
+        )
+        self.told.rules_mended = mended["rules"]["count"] == before["count"]
+        self.narrator.tell("mended with a new limit of −9.5 °C: reloaded, state kept", "green")
+
+    async def _go_offline(self) -> None:
+        await self._until(43)
+        before = await self.gateway.until(lambda report: True)
+        commands = len(self.watcher.commands())
+        self.fleet.disconnect({"device": LOST}, OFFLINE_MS)
+        self.narrator.tell(f"{LOST} is offline for {OFFLINE_MS // 1000} s and keeps measuring", "yellow")
+        late = before["values"]["late_merged"]
+        report = await self.gateway.until(
+            lambda report: report["values"]["late_merged"] > late and not report["store"]["late_pending"]
+        )
+        self.told.late = report["values"]["late_merged"] - late
+        self.told.commands_by_lateness = len(self.watcher.commands()) - commands
+        self.narrator.tell(
+            f"{LOST} is back, live first, then its buffer: {self.told.late} late readings merged into "
+            f"stored windows, {self.told.commands_by_lateness} commands caused",
+            "green",
+        )
+        await self._until(52)
+
+    async def _drain(self) -> None:
+        """Every window closes by silence; then nothing is under way any more."""
+        self.narrator.tell("the fleet stops; the gateway closes what is open")
+        await self.gateway.until(
+            lambda report: (
+                not report["fleet"]["open_readings"]
+                and not report["store"]["late_pending"]
+                and not report["spool"]["unstored"]
+            )
+        )
+
+    async def _alert_ids(self) -> frozenset[str]:
+        return frozenset(row["id"] for row in await self.gateway.query("alerts"))
+
+    def _draw(self, rows: list[dict[str, Any]]) -> None:
+        values = [row["max"] for row in sorted(rows, key=lambda row: row["start"])]
+        title = f"{WARM}, warmest of each 5 s (°C); the line is the limit of {LIMIT:g} °C"
+        self.narrator.draw(chart(values, LIMIT, title=title))
+
+    async def _until(self, second: float) -> None:
+        await asyncio.sleep(max(0.0, second - self.narrator.seconds))
+
+    async def _fleet_until(self, holds: Any, within: float) -> None:
+        end = time.monotonic() + within
+        while not holds() and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+
+
+async def _unless_ended(scene: Any, run: asyncio.Task[RunResult]) -> None:
+    """Play a scene; the fleet's end or failure ends it too."""
+    task = asyncio.ensure_future(scene)
+    done, _ = await asyncio.wait({task, run}, return_when=asyncio.FIRST_COMPLETED)
+    if task in done:
+        task.result()
+        return
+    task.cancel()
+    run.result()
+    raise RuntimeError("the fleet ended before its story did")
+
+
+def _rule(seen: Seen) -> str:
+    return str(getattr(seen.message, "rule", ""))
+
+
+def _summary(seen: Seen) -> str:
+    return str(getattr(seen.message, "annotations", {}).get("summary", ""))
+
+
+@asynccontextmanager
+async def staged(directory: Path, *, sensors: int, seed: int, narrator: Narrator) -> AsyncIterator[Story]:
+    """Everything started that the story needs; everything stopped when it is over."""
+    broker = EmbeddedBroker(directory / "broker", port=0)
+    async with broker:
+        narrator.tell(f"broker at {broker.url}, its files in {directory}")
+        gateway = GatewayProcess(directory, broker.url, influx_settings())
+        gateway.rules.mkdir(exist_ok=True)
+        (gateway.rules / "cold-chain.yaml").write_text((HERE / "rules.yaml").read_text())
+        watcher = Watcher(broker.host, broker.port)
+        watching = asyncio.create_task(watcher.run(), name="watch")
+        try:
+            await gateway.start()
+            narrator.tell(f"gateway up, rules in {gateway.rules}, windows of 5 s")
+            fleet = _fleet(directory, broker, sensors, seed)
+            narrator.begin()
+            narrator.tell(f"fleet: cold chain, {sensors:,} sensors every 2 s, seed {seed}")
+            yield Story(directory, broker, gateway, fleet, watcher, narrator)
+        finally:
+            watching.cancel()
+            await gateway.stop()
+
+
+def _fleet(directory: Path, broker: EmbeddedBroker, sensors: int, seed: int) -> FleetRun:
+    scenario = load_scenario(str(HERE / "cold-chain.yaml"), overrides=[f"seed={seed}"], env=os.environ)
+    scenario = scaled(scenario, sensors=sensors, duration_ms=None, interval_ms=None)
+    place = scenario.broker.model_copy(update={"url": broker.url})
+    options = RunOptions(endpoint=endpoint_of(place), directory=directory / "run")
+    return FleetRun(scenario, replace(options, rate=2_000.0))
+
+
+def influx_settings() -> dict[str, str] | None:
+    """Where INFLUX_URL says that an InfluxDB is."""
+    url = os.environ.get("DEMO_INFLUX_URL")
+    if not url:
+        return None
+    return {"url": url, "org": os.environ.get("INFLUX_ORG", "fleet"), "token": "env:INFLUX_TOKEN"}

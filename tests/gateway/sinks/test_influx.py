@@ -1,0 +1,250 @@
+import asyncio
+import itertools
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from edge_gateway.durable.effects import Quarantined
+from edge_gateway.durable.outbox import Parcel, Waiting
+from edge_gateway.sinks.influx import PROBLEM_DELAY, InfluxSink
+from edge_gateway.sinks.influx_write import InfluxWriter
+from tests.fakes import HANG, RESET, Answer, FakeInflux
+
+
+def line(number: int, kind: str = "sensor") -> bytes:
+    return f"{kind},device=d{number} value={number}.5 {1_700_000_000_000 + number}\n".encode()
+
+
+def parcel(number: int, lines: list[bytes], bucket: str = "telemetry") -> Parcel:
+    return Parcel("influx", number, number, bucket, b"".join(lines), len(lines), 1_700_000_000_000)
+
+
+@dataclass
+class Outlet:
+    """An outbox in memory, with what the sink put in quarantine and counted; errors of its next calls on demand."""
+
+    parcels: list[Parcel]
+    refused: list[Quarantined] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    errors: list[Exception] = field(default_factory=list)
+    taken: int = 0
+    empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def waiting(self, sink: str) -> Waiting:
+        return Waiting(chunks=len(self.parcels))
+
+    async def take(self, sink: str) -> Parcel:
+        if not self.parcels:
+            self.empty.set()
+            await asyncio.Event().wait()
+        self.taken += 1
+        return self.parcels[0]
+
+    async def call(self, function: Callable[[Any], None]) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        function(self)
+
+    def done(self, parcel: Parcel, refused: list[Quarantined], counters: dict[str, int]) -> None:
+        assert parcel is self.parcels.pop(0)
+        self.refused += refused
+        for name, count in counters.items():
+            self.counters[name] = self.counters.get(name, 0) + count
+
+
+class Sleeps:
+    """Does not sleep; remembers for how long it should have."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+
+def growing() -> Iterator[float]:
+    return (min(30.0, 0.5 * 2**n) for n in itertools.count())
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeInflux]:
+    async with FakeInflux() as fake:
+        yield fake
+
+
+async def deliver(server: FakeInflux, outlet: Outlet, *, timeout: float = 5.0) -> tuple[InfluxSink, list[float]]:
+    """Run a sink until the outlet is empty; returns it and how long it would have slept each time."""
+    sleeps = Sleeps()
+    async with InfluxWriter(server.url, "fleet", "secret", timeout=timeout) as writer:
+        sink = InfluxSink("influx", outlet, writer.write, growing, sleep=sleeps, clock=lambda: 1_700_000_000.0)
+        task = asyncio.create_task(sink.run())
+        await asyncio.wait([task, asyncio.create_task(outlet.empty.wait())], return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    return sink, sleeps.seconds
+
+
+async def test_parcels_arrive_whole_gzipped_in_order_one_request_at_a_time(server: FakeInflux) -> None:
+    parcels = [parcel(n, [line(10 * n + k) for k in range(5)], f"b{n % 2}") for n in range(6)]
+    outlet = Outlet(list(parcels))
+    sink, sleeps = await deliver(server, outlet)
+    assert [b"".join(one + b"\n" for one in written.lines) for written in server.requests] == [p.body for p in parcels]
+    assert [written.bucket for written in server.requests] == ["b0", "b1"] * 3
+    assert {(w.precision, w.token) for w in server.requests} == {("ms", "Token secret")}
+    assert server.most_open_requests == 1
+    assert (sink.facts.lines, sink.facts.requests, sink.facts.problem, sleeps) == (30, 6, "", [])
+
+
+async def test_only_the_bad_lines_of_a_refused_batch_go_to_quarantine(server: FakeInflux) -> None:
+    server.bad = (b"broken",)
+    lines = [line(n, "broken" if n in {3, 64} else "sensor") for n in range(100)]
+    outlet = Outlet([parcel(1, lines), parcel(2, [line(500)])])
+    sink, _ = await deliver(server, outlet)
+    assert [kept.payload for kept in outlet.refused] == [lines[3], lines[64]]
+    assert {kept.topic for kept in outlet.refused} == {"influx/telemetry"}
+    assert all("400: " in kept.reason and "unable to parse" in kept.reason for kept in outlet.refused)
+    assert [stored + b"\n" for _, stored in server.order] == [*(x for x in lines if x[:6] != b"broken"), line(500)]
+    assert outlet.counters == {"influx_refused_points": 2}
+    assert (sink.facts.lines, sink.facts.refused_lines) == (99, 2)
+    assert sink.facts.requests < 35
+
+
+async def test_a_partial_write_keeps_the_good_points_and_names_the_refused_ones(server: FakeInflux) -> None:
+    server.conflicting = (b"clash",)
+    lines = [line(n, "clash" if n in {7, 8} else "sensor") for n in range(40)]
+    outlet = Outlet([parcel(1, lines)])
+    sink, _ = await deliver(server, outlet)
+    assert {stored + b"\n" for stored in server.points("telemetry")} == {x for x in lines if x[:5] != b"clash"}
+    assert [kept.payload for kept in outlet.refused] == [lines[7], lines[8]]
+    assert (sink.facts.lines, sink.facts.refused_lines) == (38, 2)
+
+
+async def test_a_partial_write_that_refuses_many_is_counted_not_searched(server: FakeInflux) -> None:
+    server.conflicting = (b"clash",)
+    outlet = Outlet([parcel(1, [line(n, "clash" if n % 2 else "sensor") for n in range(100)])])
+    sink, _ = await deliver(server, outlet)
+    assert len(server.requests) == 1
+    assert outlet.counters == {"influx_refused_points": 50}
+    assert [(kept.payload, "dropped=50" in kept.reason) for kept in outlet.refused] == [(b"", True)]
+    assert (sink.facts.lines, sink.facts.partial_points) == (50, 50)
+
+
+async def test_a_body_too_large_is_halved_until_it_fits_in_order(server: FakeInflux) -> None:
+    server.most_lines = 6
+    lines = [line(n) for n in range(40)]
+    await deliver(server, Outlet([parcel(1, lines)]))
+    assert [stored + b"\n" for _, stored in server.order] == lines
+
+
+@pytest.mark.parametrize("answer", [Answer(401), Answer(403), Answer(404, "bucket not found"), Answer(200), Answer(302)])
+async def test_a_configuration_problem_keeps_everything_and_says_so(server: FakeInflux, answer: Answer) -> None:
+    server.script = [answer, answer]
+    outlet = Outlet([parcel(1, [line(1), line(2)])])
+    problems: list[str] = []
+    sleeps = Sleeps()
+    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+
+        async def noting(bucket: str, body: bytes) -> Any:
+            problems.append(sink.facts.problem)
+            return await writer.write(bucket, body)
+
+        sink = InfluxSink("influx", outlet, noting, growing, sleep=sleeps)
+        task = asyncio.create_task(sink.run())
+        await outlet.empty.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert sleeps.seconds == [PROBLEM_DELAY, PROBLEM_DELAY]
+    assert problems[0] == ""
+    assert str(answer.status) in problems[1]
+    assert sink.facts.problem == ""
+    assert len(server.points("telemetry")) == 2
+    assert outlet.refused == []
+
+
+@pytest.mark.parametrize("answer", [Answer(429), Answer(500), Answer(502), Answer(503), Answer(408), RESET])
+async def test_a_temporary_failure_backs_off_ever_longer_and_sends_the_same_again(
+    server: FakeInflux, answer: Answer
+) -> None:
+    server.script = [answer] * 8
+    sink, sleeps = await deliver(server, Outlet([parcel(1, [line(1)]), parcel(2, [line(2)])]))
+    assert sleeps == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert [written.lines for written in server.requests] == [(line(1)[:-1],)] * 9 + [(line(2)[:-1],)]
+    assert sink.facts.failures == 8
+
+
+async def test_after_a_success_the_back_off_starts_anew(server: FakeInflux) -> None:
+    server.script = [Answer(503), Answer(503), Answer(204), Answer(503)]
+    _, sleeps = await deliver(server, Outlet([parcel(n, [line(n)]) for n in range(2)]))
+    assert sleeps == [0.5, 1.0, 0.5]
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("Tue, 14 Nov 2023 22:14:00 GMT", 40.0), ("0", 0.5)])
+async def test_retry_after_is_honoured_when_it_is_longer(server: FakeInflux, header: str, seconds: float) -> None:
+    server.script = [Answer(503, headers={"Retry-After": header})]
+    _, sleeps = await deliver(server, Outlet([parcel(1, [line(1)])]))
+    assert sleeps == [seconds]
+
+
+async def test_a_server_that_hangs_is_left_after_the_timeout_and_written_to_again(server: FakeInflux) -> None:
+    server.script = [HANG]
+    sink, sleeps = await deliver(server, Outlet([parcel(1, [line(1)])]), timeout=0.2)
+    assert sleeps == [0.5]
+    assert len(server.points("telemetry")) == 1
+    assert sink.facts.failures == 1
+
+
+async def test_nobody_listening_is_a_temporary_failure() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        async with InfluxWriter(f"http://127.0.0.1:{unused.getsockname()[1]}", "fleet", "t") as writer:
+            outcome = await writer.write("telemetry", line(1))
+    assert outcome.status is None
+    assert "Connect" in outcome.message
+
+
+@pytest.mark.parametrize("stage", ["take", "write", "sleep"])
+async def test_cancelled_anywhere_it_leaves_what_was_not_accepted(server: FakeInflux, stage: str) -> None:
+    outlet = Outlet([] if stage == "take" else [parcel(1, [line(1)])])
+    server.script = {"take": [], "write": [HANG], "sleep": [Answer(503)]}[stage]
+    asleep = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+        task = asyncio.create_task(InfluxSink("influx", outlet, writer.write, growing, sleep=sleep).run())
+        await {"take": outlet.empty.wait, "write": lambda: server.requested(1), "sleep": asleep.wait}[stage]()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert len(outlet.parcels) == (stage != "take")
+
+
+async def test_a_store_that_refuses_is_asked_again_and_nothing_is_sent_twice_meanwhile(server: FakeInflux) -> None:
+    outlet = Outlet([parcel(1, [line(1)])], errors=[sqlite3.OperationalError("disk full")] * 3)
+    _, sleeps = await deliver(server, outlet)
+    assert len(sleeps) == 3
+    assert len(server.requests) == 1
+
+
+async def test_drain_waits_for_an_empty_outbox_or_its_deadline(server: FakeInflux) -> None:
+    outlet = Outlet([parcel(n, [line(n)]) for n in range(3)])
+    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+        sink = InfluxSink("influx", outlet, writer.write, growing)
+        task = asyncio.create_task(sink.run())
+        assert await sink.drain(5.0)
+        assert outlet.parcels == []
+        server.script = [HANG]
+        outlet.parcels.append(parcel(9, [line(9)]))
+        assert not await sink.drain(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task

@@ -1,0 +1,169 @@
+"""Commands: numbered, paced, confirmed, expired."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge_gateway.commands import CommandDesk
+from edge_gateway.durable import codec
+from edge_gateway.rules.transition import CommandIntent, Transition
+from fleet_config.durations import RateSpec
+
+WALL = 1_760_000_000_000
+INTENT = CommandIntent(
+    name="compressor", args={"value": -22}, expires_ms=60_000, confirm_within_ms=10_000, retries=2
+)
+FAST = RateSpec(1000, 1000)
+
+
+def transition(
+    device: str = "frz-1", level: str = "critical", at: int = WALL, **changes: object
+) -> Transition:
+    base = Transition(
+        id=f"id-{device}-{level}-{at}",
+        group="cold",
+        rule="TooWarm",
+        level=level,
+        previous_level=None,
+        state="firing",
+        subject=device,
+        site="berlin",
+        device=0,
+        metric="temperature",
+        value=-9.0,
+        limit=-10.0,
+        at=at,
+        boot=1,
+        seq=5,
+        labels={},
+        annotations={},
+        cause="firing",
+        backlog=False,
+        notify=True,
+        commands=(INTENT,),
+    )
+    return replace(base, **changes)
+
+
+def desk(mode: str = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandDesk:
+    return CommandDesk(mode, per_device, total)
+
+
+def states(work: object) -> list[str]:
+    return [event.state for event in work.events]
+
+
+def test_a_command_is_sent_once_and_confirmed() -> None:
+    commands = desk()
+    assert states(commands.take([transition()], WALL)) == ["queued"]
+    work = commands.advance(WALL)
+    assert states(work) == ["sent"]
+    assert work.send[0].n == WALL
+    assert not commands.advance(WALL + 1)
+    done = commands.acknowledge("frz-1", work.send[0].id, "done", "", WALL + 50)
+    assert states(done) == ["done"]
+    assert not commands.busy
+
+
+def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    first = commands.advance(WALL).send[0]
+    identity = (first.id, first.n)
+    assert not commands.advance(WALL + 9_999)
+    for step in (1, 2):
+        again = commands.advance(WALL + step * 10_000).send[0]
+        assert (again.id, again.n) == identity
+    assert states(commands.advance(WALL + 30_000)) == ["unconfirmed"]
+
+
+def test_one_unconfirmed_command_a_device_critical_first() -> None:
+    commands = desk()
+    commands.take([transition(level="info", at=WALL), transition(level="critical", at=WALL + 1)], WALL)
+    commands.take([transition(device="other")], WALL)
+    sent = commands.advance(WALL + 2).send
+    assert [(order.device, order.level) for order in sent] == [("frz-1", "critical"), ("other", "critical")]
+    commands.acknowledge("frz-1", sent[0].id, "rejected", "no", WALL + 3)
+    follow = commands.advance(WALL + 4).send
+    assert [order.level for order in follow] == ["info"]
+    assert follow[0].n > sent[0].n
+
+
+def test_numbers_grow_when_the_wall_clock_steps_back() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    first = commands.advance(WALL).send[0]
+    commands.acknowledge("frz-1", first.id, "done", "", WALL)
+    commands.take([transition(at=WALL - 5_000)], WALL - 5_000)
+    assert commands.advance(WALL - 5_000).send[0].n == first.n + 1
+
+
+def test_expiry_counts_from_the_reading() -> None:
+    commands = desk()
+    commands.take([transition(at=WALL - 59_000)], WALL)
+    assert states(commands.advance(WALL + 1_000)) == ["expired"]
+
+
+def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_what_is_pending() -> None:
+    commands = desk()
+    commands.take([transition(at=WALL - 3_600_000), transition(device="other")], WALL)
+    assert states(commands.advance(WALL, trusted=False)) == ["sent", "sent"]
+    assert states(commands.distrust(WALL)) == ["expired_unknown", "expired_unknown"]
+    assert not commands.busy
+
+
+@pytest.mark.parametrize(("mode", "told"), [("dry_run", ["dry_run"]), ("off", [])])
+def test_modes_that_publish_nothing(mode: str, told: list[str]) -> None:
+    commands = desk(mode)
+    assert states(commands.take([transition()], WALL)) == told
+    assert not commands.advance(WALL)
+
+
+def test_rates_delay_and_lose_nothing() -> None:
+    commands = desk(per_device=RateSpec(1, 60_000))
+    commands.take([transition(at=WALL), transition(at=WALL + 1, level="warning")], WALL)
+    first = commands.advance(WALL).send
+    commands.acknowledge("frz-1", first[0].id, "done", "", WALL + 1)
+    assert not commands.advance(WALL + 30_000)
+    assert states(commands.advance(WALL + 59_999)) == []
+    assert len(commands.advance(WALL + 60_000 - 1 + 1).send) == 1
+
+
+def test_a_total_rate_that_is_used_up_costs_a_device_nothing() -> None:
+    commands = desk(per_device=RateSpec(1, 60_000), total=RateSpec(1, 1_000))
+    commands.take([transition(device="a"), transition(device="b")], WALL)
+    assert len(commands.advance(WALL).send) == 1
+    assert len(commands.advance(WALL + 1_000).send) == 1
+
+
+def test_a_full_queue_refuses_and_counts() -> None:
+    commands = desk(per_device=RateSpec(1, 3_600_000))
+    for step in range(30):
+        commands.take([transition(at=WALL + step)], WALL)
+    assert commands.refused == 10
+
+
+def test_a_foreign_or_late_answer_changes_nothing() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    sent = commands.advance(WALL).send[0]
+    assert not commands.acknowledge("other", sent.id, "done", "", WALL)
+    assert not commands.acknowledge("frz-1", "unknown", "done", "", WALL)
+    assert commands.in_flight() == [sent]
+
+
+def test_state_survives_as_bytes() -> None:
+    commands = desk(per_device=RateSpec(6, 60_000))
+    commands.take([transition(), transition(at=WALL + 1), transition(device="b")], WALL)
+    commands.advance(WALL)
+    state = commands.snapshot()
+    other = desk(per_device=RateSpec(6, 60_000))
+    other.restore(codec.unpack(codec.pack(state)))
+    assert other.snapshot() == state
+    assert other.in_flight() == commands.in_flight()
+    for one in (commands, other):
+        one.acknowledge("b", one.in_flight()[1].id, "done", "", WALL + 5)
+    later = [one.advance(WALL + 61_000) for one in (commands, other)]
+    assert later[0] == later[1]

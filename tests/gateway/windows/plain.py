@@ -1,0 +1,153 @@
+"""What windows must hold, in plain Python: lists of readings, `math.fsum`, `sorted`. And frames to feed them with."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.frame import Frame, empty_frame
+from edge_gateway.windows.closed import Closed
+from edge_gateway.windows.merge import sums
+from edge_gateway.windows.rows import Rows
+
+T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000
+METRICS = ("temperature", "humidity", "door")
+"""Of every device, in this order; the last one is a text."""
+DOOR = 2
+TEXTS = ("shut", "open", "ajar")
+
+
+class Reading(NamedTuple):
+    """One value of one device; `value` of the door is a code."""
+
+    device: int
+    ts: int
+    metric: int
+    value: float
+    quality: int = 1000
+
+    @property
+    def series(self) -> int:
+        return self.device * len(METRICS) + self.metric
+
+
+class Fleet:
+    """Numbers of devices and series as the registry would give them."""
+
+    def __init__(self, devices: int) -> None:
+        number = np.arange(devices * len(METRICS))
+        self.series_device: NDArray[np.int64] = number // len(METRICS)
+        self.series_metric: NDArray[np.int64] = number % len(METRICS)
+        self.series_is_state: NDArray[np.bool_] = self.series_metric == DOOR
+        self.metric_names: Sequence[str] = METRICS
+
+
+def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:
+    """Return a frame with a row for each reading."""
+    if not readings:
+        return empty_frame(arrival)
+    rows = np.arange(len(readings))
+    texts = np.array([reading.metric == DOOR for reading in readings])
+    series = np.array([reading.series for reading in readings])
+    value = np.array([reading.value for reading in readings], np.float64)
+    return Frame(
+        arrival=arrival,
+        device=np.array([reading.device for reading in readings]),
+        boot=np.ones(len(readings), np.int64),
+        seq=rows,
+        ts=np.array([reading.ts for reading in readings]),
+        backlog=np.zeros(len(readings), np.bool_),
+        row=rows[~texts],
+        series=series[~texts],
+        value=value[~texts],
+        quality=np.array([reading.quality for reading in readings], np.uint16)[~texts],
+        state_row=rows[texts],
+        state_series=series[texts],
+        state_code=value[texts].astype(np.int64),
+    )
+
+
+Window = tuple[int, int, int]
+"""(every, series, start)"""
+
+
+class Plain(NamedTuple):
+    """One window of numbers."""
+
+    count: int
+    sum: float
+    min: float
+    max: float
+    first: float
+    first_at: int
+    last: float
+    last_at: int
+    quality: int
+
+
+class PlainState(NamedTuple):
+    """One window of texts."""
+
+    last: int
+    last_at: int
+    first: int
+    first_at: int
+    changes: int
+
+
+def plain_windows(readings: Iterable[Reading], every_ms: Sequence[int]) -> dict[Window, Plain | PlainState]:
+    """Return every window of every tier."""
+    held: dict[Window, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        for every in every_ms:
+            held[every, reading.series, reading.ts // every * every].append(reading)
+    return {window: _plain(sorted(of_window, key=_order)) for window, of_window in held.items()}
+
+
+def _order(reading: Reading) -> tuple[int, float]:
+    return reading.ts, reading.value
+
+
+def _plain(readings: list[Reading]) -> Plain | PlainState:
+    first, last = readings[0], readings[-1]
+    values = [reading.value for reading in readings]
+    if first.metric == DOOR:
+        changes = sum(a != b for a, b in zip(values, values[1:], strict=False))
+        return PlainState(int(last.value), last.ts, int(first.value), first.ts, changes)
+    quality = sum(reading.quality for reading in readings)
+    ends = (first.value, first.ts, last.value, last.ts)
+    return Plain(len(values), math.fsum(values), min(values), max(values), *ends, quality)
+
+
+def windows_of(closed: Iterable[Closed], every_ms: Sequence[int]) -> dict[Window, Plain | PlainState]:
+    """Return closed windows in the plain form; no window may be closed twice."""
+    found: dict[Window, Plain | PlainState] = {}
+    for part in closed:
+        for tier, rows in part.numeric:
+            add_once(found, every_ms[tier], rows, plain_rows(rows, sums(rows, part.tails_of(tier)).tolist()))
+        for tier, rows in part.states:
+            add_once(found, every_ms[tier], rows, plain_state_rows(rows))
+    return found
+
+
+def add_once(
+    found: dict[Window, Plain | PlainState], every: int, rows: Rows, plain: Sequence[Plain | PlainState]
+) -> None:
+    keys = [(every, *key) for key in zip(rows["series"].tolist(), rows["start"].tolist(), strict=True)]
+    assert not found.keys() & set(keys)
+    assert len(set(keys)) == len(keys)
+    found |= dict(zip(keys, plain, strict=True))
+
+
+def plain_rows(rows: Rows, totals: list[float]) -> list[Plain]:
+    names = ("min", "max", "first", "first_at", "last", "last_at", "quality")
+    columns = (rows["count"].tolist(), totals, *(rows[name].tolist() for name in names))
+    return [Plain(*row) for row in zip(*columns, strict=True)]
+
+
+def plain_state_rows(rows: Rows) -> list[PlainState]:
+    columns = (rows[name].tolist() for name in PlainState._fields)
+    return [PlainState(*row) for row in zip(*columns, strict=True)]
