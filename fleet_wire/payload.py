@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol, TypeVar
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 from msgspec import Meta
 
 MAX_PAYLOAD = 65_536
@@ -61,7 +61,7 @@ def encode(message: Mapping[str, Any], *, most: int = MAX_PAYLOAD) -> bytes:
 
     A message no receiver would accept for its length is a ValueError here, where it can still be told apart.
     """
-    payload: bytes = msgpack.packb(message)
+    payload: bytes = msgpack.packb(message)  # type: ignore[no-untyped-call]
     if len(payload) > most:
         raise ValueError(f"a message of {len(payload)} bytes is longer than the {most} allowed")
     return payload

@@ -1,0 +1,191 @@
+"""One TCP or TLS connection: bytes in, packets out, pause and resume, keep-alive. No MQTT session yet."""
+
+import asyncio
+import threading
+from typing import Protocol, cast
+
+import mqtt5
+
+from fleet_wire.errors import ConnectionLost
+from fleet_wire.keep_alive import Quiet, Verdict, decide, wheel_of
+from fleet_wire.packets import Damage, packet_length, read_packets
+
+_CHUNK = 65_536
+_PING = mqtt5.PingReqPacket().write()
+
+
+class Owner(Protocol):
+    """What a connection tells to whoever opened it."""
+
+    def packets_read(self, connection: "Connection", packets: list[mqtt5.Packet]) -> None: ...
+
+    def damaged(self, connection: "Connection", damage: Damage) -> None: ...
+
+    def ended(self, connection: "Connection", lost: ConnectionLost) -> None: ...
+
+    def drained(self, connection: "Connection") -> None: ...
+
+
+class _PerThread(threading.local):
+    """All connections of a thread receive into this one buffer: each read is consumed before the next."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(_CHUNK))
+
+
+_per_thread = _PerThread()
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Receives packets of at most `maximum_packet_size` bytes and hands over all of one read at once.
+
+    Between reads only the bytes of an incomplete packet are kept.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_gone",
+        "_keep_alive",
+        "_maximum_packet_size",
+        "_owner",
+        "_pinged",
+        "_received",
+        "_sent",
+        "_shared",
+        "_tail",
+        "_transport",
+        "check_at",
+        "loop",
+        "paused",
+        "writable",
+    )
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, maximum_packet_size: int) -> None:
+        self.loop = loop
+        self.paused = False
+        self.writable = True
+        self.check_at: int | None = None
+        self._owner = owner
+        self._maximum_packet_size = maximum_packet_size
+        self._shared = _per_thread.buffer
+        self._buffer = self._shared
+        self._tail = b""
+        self._transport: asyncio.Transport | None = None
+        self._gone: asyncio.Future[None] | None = None
+        self._keep_alive = 0
+        self._sent = self._received = loop.time()
+        self._pinged: float | None = None
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the size is ours to choose
+        tail = self._tail
+        if not tail:
+            self._buffer = self._shared
+            return self._shared
+        kept = len(tail)
+        if kept > _CHUNK // 2 and len(self._buffer) < kept + _CHUNK:
+            length = packet_length(memoryview(tail)) or kept
+            self._buffer = memoryview(bytearray(length + _CHUNK))
+        self._buffer[:kept] = tail
+        return self._buffer[kept:]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._received = self.loop.time()
+        self._pinged = None
+        end = len(self._tail) + nbytes
+        view = self._buffer[:end]
+        read = read_packets(view, self._maximum_packet_size)
+        self._tail = bytes(view[read.used :]) if read.used < end and read.damage is None else b""
+        if read.packets:
+            self._owner.packets_read(self, read.packets)
+        if read.damage:
+            self._owner.damaged(self, read.damage)
+
+    def eof_received(self) -> None:
+        """Let the transport close: MQTT has no half-closed connection."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.check_at = None
+        if self._gone and not self._gone.done():
+            self._gone.set_result(None)
+        self._owner.ended(self, _lost(exc))
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        self._owner.drained(self)
+
+    # What the session calls
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._sent = self.loop.time()
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        if self._transport is not None and not self.paused:
+            self.paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on. The peer's answers may have waited unread: its silence counts from now."""
+        if self._transport is not None and self.paused:
+            self.paused = False
+            self._received = self.loop.time()
+            self._pinged = None
+            self._transport.resume_reading()
+
+    def keep_alive(self, seconds: int) -> None:
+        self._keep_alive = seconds
+        if seconds:
+            wheel_of(self.loop).watch(self, self.loop.time())
+
+    def check(self, now: float) -> float | None:
+        """Do what keep-alive wants now; gives the time of the next check, None when there is none."""
+        if self._transport is None:
+            return None
+        quiet = Quiet(self._sent, self._received, self._pinged, self.paused)
+        decision = decide(now, quiet, self._keep_alive)
+        if decision.verdict is Verdict.DEAD:
+            silent = now - self._received
+            self._owner.ended(
+                self, ConnectionLost(f"the broker is silent for {silent:.0f} s, a ping included")
+            )
+            self.abort()
+            return None
+        if decision.verdict is Verdict.PING:
+            self._pinged = self._pinged or now
+            self.write(_PING)
+        return decision.again_at
+
+    def abort(self) -> None:
+        """End at once, as a crash would: what is not yet sent is dropped."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def close(self, within: float) -> None:
+        """Send what is written, then end; after `within` seconds end all the same."""
+        if self._transport is None:
+            return
+        self._gone = self.loop.create_future()
+        self._transport.close()
+        try:
+            async with asyncio.timeout(within):
+                await self._gone
+        except TimeoutError:
+            self.abort()
+
+
+def _lost(exc: Exception | None) -> ConnectionLost:
+    if exc is None:
+        return ConnectionLost("the broker closed the connection")
+    lost = ConnectionLost(f"the connection broke: {exc}")
+    lost.__cause__ = exc
+    return lost

@@ -1,0 +1,104 @@
+"""Why a session could not start or ended, in words that say what to do about it."""
+
+import ssl
+
+SESSION_TAKEN_OVER = 0x8E
+"""Reason code of a broker that gave this client id to a newer connection."""
+NOT_AUTHORISED = 0x87
+PACKET_TOO_LARGE = 0x95
+
+# MQTT 5, section 2.4: what a code means to whoever runs the program.
+_MEANINGS = {
+    0x80: "unspecified error",
+    0x81: "malformed packet",
+    0x82: "protocol error",
+    0x83: "the broker does not accept this at the moment",
+    0x84: "the broker does not speak MQTT 5",
+    0x85: "client id not valid: choose another",
+    0x86: "bad user name or password",
+    NOT_AUTHORISED: "not authorised: check user name, password and the broker's access list",
+    0x88: "server unavailable",
+    0x89: "server busy",
+    0x8A: "this client is banned",
+    0x8B: "server shutting down",
+    0x8C: "bad authentication method",
+    0x8D: "keep-alive timeout: the broker heard nothing from this client",
+    SESSION_TAKEN_OVER: "session taken over: another program connected with this client id",
+    0x8F: "topic filter not valid",
+    0x90: "topic name not valid",
+    0x91: "packet identifier in use",
+    0x93: "Receive Maximum exceeded",
+    0x94: "topic alias not valid",
+    PACKET_TOO_LARGE: "packet too large for the broker",
+    0x96: "message rate too high",
+    0x97: "quota exceeded",
+    0x98: "ended by the broker's administrator",
+    0x99: "payload format not valid",
+    0x9A: "the broker keeps no retained messages: the contract needs them",
+    0x9B: "the broker does not do QoS 1: the contract needs it",
+    0x9C: "use another server",
+    0x9D: "server moved",
+    0x9E: "shared subscriptions are not supported",
+    0x9F: "connection rate exceeded",
+    0xA0: "maximum connect time",
+    0xA1: "subscription identifiers are not supported",
+    0xA2: "wildcard subscriptions are not supported",
+}
+
+
+class ConnectRefused(Exception):  # noqa: N818 - a refusal is an answer
+    """The peer answered and will not have this session, or not this subscription.
+
+    `reason` is the MQTT reason code; None when the peer is no MQTT 5 broker or its TLS is not to be trusted.
+    """
+
+    def __init__(self, text: str, reason: int | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class ConnectionLost(Exception):  # noqa: N818 - not an error of either side
+    """There is no connection, or it has ended. `reason` is the broker's reason code where it gave one."""
+
+    def __init__(self, text: str, reason: int | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether another connection uses this client id now: reconnecting would start a tug of war."""
+        return self.reason == SESSION_TAKEN_OVER
+
+
+def meaning(reason: int, said: str | None = None) -> str:
+    """Put a reason code into words, with what the broker said of it."""
+    text = _MEANINGS.get(reason, "unknown reason")
+    return f"{text} (0x{reason:02x}{f', the broker says {said!r}' if said else ''})"
+
+
+def not_mqtt(head: bytes, address: str) -> ConnectRefused:
+    """Tell from the first bytes of an answer to CONNECT what answers there instead of an MQTT 5 broker."""
+    return ConnectRefused(f"{address} {_who_answers(head)}")
+
+
+def _who_answers(head: bytes) -> str:
+    if head[:2] == b"\x20\x02":
+        return "speaks MQTT 3 only: an MQTT 5 broker is needed"
+    if head[:1] in (b"\x15", b"\x16") and head[1:2] == b"\x03":
+        return "speaks TLS: use mqtts:// or set up TLS"
+    if head[:5] == b"HTTP/":
+        return "is a web server, not an MQTT broker: check the port"
+    return f"does not speak MQTT (it answered {head[:8]!r}): check the port"
+
+
+def unreachable(problem: OSError, address: str, *, waited: float) -> ConnectRefused | ConnectionLost:
+    """Put into words why no connection came about."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return ConnectRefused(f"{address}: its certificate is not trusted: {problem.verify_message}")
+    if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
+        return ConnectRefused(
+            f"{address}: TLS failed ({problem.reason or problem}): check that the port is TLS"
+        )
+    if isinstance(problem, TimeoutError) and problem.errno is None:
+        return ConnectionLost(f"{address} did not answer within {waited:g} s")
+    return ConnectionLost(f"cannot reach {address}: {problem.strerror or problem}")

@@ -1,0 +1,38 @@
+"""The answer to CONNECT: take it, or say in words why not."""
+
+import mqtt5
+
+from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning
+
+_REFUSED = 0x80
+_QOS_NOT_SUPPORTED = 0x9B
+_RETAIN_NOT_SUPPORTED = 0x9A
+
+
+def accepted(packet: mqtt5.Packet, address: str) -> mqtt5.ConnAckPacket:
+    """Give the CONNACK of a broker the contract can live with.
+
+    Raises ConnectRefused when the broker refuses, or cannot do QoS 1 or retained messages, and ConnectionLost
+    when it ends the connection instead.
+    """
+    if isinstance(packet, mqtt5.DisconnectPacket):
+        reason = int(packet.reason_code)
+        text = f"{address} ended the connection instead of accepting it"
+        raise ConnectionLost(f"{text}: {meaning(reason, packet.reason_str)}", reason)
+    if not isinstance(packet, mqtt5.ConnAckPacket):
+        raise ConnectRefused(
+            f"{address} answers CONNECT with a {type(packet).__name__}: it is no MQTT 5 broker"
+        )
+    refusal = _reason_to_refuse(packet)
+    if refusal:
+        raise ConnectRefused(f"{address}: {meaning(refusal, packet.reason_str)}", refusal)
+    return packet
+
+
+def _reason_to_refuse(packet: mqtt5.ConnAckPacket) -> int | None:
+    reason = int(packet.reason_code)
+    if reason >= _REFUSED:
+        return reason
+    if packet.max_qos is mqtt5.QoS.AT_MOST_ONCE:
+        return _QOS_NOT_SUPPORTED
+    return None if packet.retain_available else _RETAIN_NOT_SUPPORTED

@@ -1,0 +1,112 @@
+"""Keep-alive of many connections with one timer: when to ping, when to call the peer dead."""
+
+import asyncio
+import enum
+import math
+import threading
+from typing import NamedTuple, Protocol
+
+_PING_AFTER = 0.75
+_ANSWER_WITHIN = 0.5
+_SLOT = 0.25
+
+
+class Quiet(NamedTuple):
+    """How quiet a connection is, in seconds of the loop's clock. `pinged` is None when no ping is out."""
+
+    sent: float
+    received: float
+    pinged: float | None
+    paused: bool
+
+
+class Verdict(enum.Enum):
+    WAIT = enum.auto()
+    PING = enum.auto()
+    DEAD = enum.auto()
+
+
+class Decision(NamedTuple):
+    verdict: Verdict
+    again_at: float
+
+
+def decide(now: float, quiet: Quiet, keep_alive: float) -> Decision:
+    """Say what to do about a connection and when to look again.
+
+    A ping goes out after three quarters of the keep-alive (seconds) without sending anything, or without
+    receiving anything; half a keep-alive later at the latest something must have come in. While reading is
+    paused nothing can come in, so that only the sending side counts.
+    """
+    answer_due = (
+        math.inf if quiet.pinged is None or quiet.paused else quiet.pinged + keep_alive * _ANSWER_WITHIN
+    )
+    if now >= answer_due:
+        return Decision(Verdict.DEAD, now)
+    quiet_since = quiet.sent if quiet.paused else min(quiet.sent, quiet.received)
+    ping_due = quiet_since + keep_alive * _PING_AFTER
+    if answer_due < math.inf or now < ping_due:
+        return Decision(Verdict.WAIT, min(answer_due, max(ping_due, now)))
+    return Decision(Verdict.PING, now + keep_alive * _ANSWER_WITHIN)
+
+
+class Watched(Protocol):
+    """A connection as the wheel sees it."""
+
+    check_at: int | None
+
+    def check(self, now: float) -> float | None:
+        """Do what is due; gives the time of the next check, or None when the connection has ended."""
+
+
+class Wheel:
+    """Checks each connection in its slot of time: one timer for all, however many there are.
+
+    An entry is valid only in the slot its connection names in `check_at`, so that nothing needs removing.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._slots: dict[int, list[Watched]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, connection: Watched, when: float) -> None:
+        """Check the connection in the first slot that begins at `when` or later, by the loop's clock."""
+        slot = math.ceil(when / _SLOT)
+        connection.check_at = slot
+        self._slots.setdefault(slot, []).append(connection)
+        if self._timer is None or slot * _SLOT < self._timer.when():
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(min(self._slots) * _SLOT, self._turn) if self._slots else None
+
+    def _turn(self) -> None:
+        now = self.loop.time()
+        self._timer = None
+        for slot in sorted(slot for slot in self._slots if slot * _SLOT <= now):
+            for connection in self._slots.pop(slot):
+                if connection.check_at == slot:
+                    self._check(connection, now)
+        self._arm()
+
+    def _check(self, connection: Watched, now: float) -> None:
+        again_at = connection.check(now)
+        if again_at is not None:
+            self.watch(connection, max(again_at, now + _SLOT))
+
+
+class _PerThread(threading.local):
+    wheel: Wheel | None = None
+
+
+_per_thread = _PerThread()
+
+
+def wheel_of(loop: asyncio.AbstractEventLoop) -> Wheel:
+    """Give the wheel of the loop that runs in this thread."""
+    if _per_thread.wheel is None or _per_thread.wheel.loop is not loop:
+        _per_thread.wheel = Wheel(loop)
+    return _per_thread.wheel

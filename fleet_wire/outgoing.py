@@ -1,0 +1,120 @@
+"""What a session publishes at QoS 1 until the broker has acknowledged it: a window, and a queue before it."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fleet_wire.packets import is_duplicate, with_duplicate_flag
+
+OnAck = Callable[[int], None]
+
+FIRST_RESERVED_ID = 65_520
+"""Publishes use packet ids below it, SUBSCRIBE and UNSUBSCRIBE those from it to 65,535: they never meet."""
+LONGEST_QUEUE = 32_000
+
+
+class PublishQueueFull(Exception):  # noqa: N818 - named for the state, as queue.Full is
+    """The message was not taken: the broker acknowledges more slowly than this side publishes."""
+
+
+class Resent(NamedTuple):
+    """What goes out first on a new connection, and messages the broker would refuse for their size."""
+
+    packets: list[bytes]
+    too_large: list[OnAck]
+
+
+class Outgoing:
+    """Unacknowledged publishes in the order they were made, each under its packet id.
+
+    Invariant: `_unacked` holds all of them; `_waiting` the ids of those not sent on this connection, oldest
+    first, and is None when there are none. A message keeps its packet id from when it is made until it is
+    acknowledged.
+    """
+
+    __slots__ = ("_longest_queue", "_next_id", "_unacked", "_waiting", "_window")
+
+    def __init__(self, longest_queue: int) -> None:
+        if not 0 <= longest_queue <= LONGEST_QUEUE:
+            raise ValueError(f"a queue of {longest_queue} publishes: 0 to {LONGEST_QUEUE} are possible")
+        self._longest_queue = longest_queue
+        self._window = 0
+        self._next_id = 1
+        self._unacked: dict[int, tuple[bytes, OnAck | None]] = {}
+        self._waiting: deque[int] | None = None
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiting) if self._waiting else 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._unacked) - self.queued
+
+    def take_id(self, *, hold: bool) -> int:
+        """Give the packet id of the next message; PublishQueueFull when there is no room for one."""
+        if self._must_wait(hold=hold) and self.queued >= self._longest_queue:
+            raise PublishQueueFull(f"{self.queued} publishes wait for the broker already")
+        packet_id = self._next_id
+        while packet_id in self._unacked:
+            packet_id = _id_after(packet_id)
+        self._next_id = _id_after(packet_id)
+        return packet_id
+
+    def admit(self, packet_id: int, packet: bytes, on_ack: OnAck | None, *, hold: bool) -> bool:
+        """Take a message; true when it is to be sent now, false when it waits. `hold` makes it wait."""
+        wait = self._must_wait(hold=hold)
+        self._unacked[packet_id] = (packet, on_ack)
+        if wait:
+            self._waiting = self._waiting or deque()
+            self._waiting.append(packet_id)
+        return not wait
+
+    def _must_wait(self, *, hold: bool) -> bool:
+        return hold or self._waiting is not None or len(self._unacked) >= self._window
+
+    def acknowledged(self, packet_id: int) -> OnAck | None:
+        """Forget a message the broker has answered for; gives what its maker wants called."""
+        entry = self._unacked.pop(packet_id, None)
+        return entry[1] if entry else None
+
+    def sendable(self) -> list[bytes]:
+        """Give the packets that the window lets out now, oldest first, and count them as sent."""
+        packets: list[bytes] = []
+        waiting = self._waiting
+        while waiting and len(self._unacked) - len(waiting) < self._window:
+            # An id no longer known was sent on the connection before, and acknowledged while it waited here.
+            entry = self._unacked.get(waiting.popleft())
+            if entry:
+                packets.append(entry[0])
+        self._waiting = waiting or None
+        return packets
+
+    def resume(self, window: int, largest: int | None, *, session_present: bool) -> Resent:
+        """Start a new connection: everything unacknowledged goes out again, in order, as far as it may.
+
+        What was sent before keeps its packet id, and carries DUP if the broker kept the session.
+        `largest` is the broker's maximum packet size in bytes.
+        """
+        self._window = max(1, min(window, FIRST_RESERVED_ID - 1 - self._longest_queue))
+        never_sent = frozenset(self._waiting or ())
+        for packet_id, (packet, on_ack) in self._unacked.items():
+            sent = packet_id not in never_sent or is_duplicate(packet)
+            self._unacked[packet_id] = (
+                with_duplicate_flag(packet, duplicate=session_present and sent),
+                on_ack,
+            )
+        too_large = self._drop_larger_than(largest)
+        self._waiting = deque(self._unacked)
+        return Resent(self.sendable(), too_large)
+
+    def _drop_larger_than(self, largest: int | None) -> list[OnAck]:
+        if largest is None:
+            return []
+        dropped = [packet_id for packet_id, (packet, _) in self._unacked.items() if len(packet) > largest]
+        callbacks = [self._unacked.pop(packet_id)[1] for packet_id in dropped]
+        return [on_ack for on_ack in callbacks if on_ack]
+
+
+def _id_after(packet_id: int) -> int:
+    return packet_id % (FIRST_RESERVED_ID - 1) + 1

@@ -1,0 +1,142 @@
+"""Bytes to packets and back where the codec alone is not enough: limits, damage, acks by the thousand."""
+
+import sys
+from array import array
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import mqtt5
+
+_PUBACK = 0x4002_0000  # fixed header of a PUBACK with reason "success", its packet id in the low 16 bits
+_QOS_0, _QOS_1, _QOS_2 = mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.EXACTLY_ONCE
+PUBACK_BYTES = 4
+_DUP = 0x08
+_HEADER_BYTES = 5
+_MORE = 0x80  # of a length byte: another one follows
+_SHOWN = 16
+
+
+class Damage(NamedTuple):
+    """The first packet that cannot be read: what is wrong, the reason code for the peer, its first bytes."""
+
+    text: str
+    reason: mqtt5.DisconnectReasonCode
+    head: bytes
+
+
+class Read(NamedTuple):
+    packets: list[mqtt5.Packet]
+    used: int
+    damage: Damage | None
+
+
+def read_packets(view: memoryview, most: int) -> Read:
+    """Read every complete packet in the view, each at most `most` bytes; nothing read refers to the view."""
+    packets: list[mqtt5.Packet] = []
+    used, end = 0, len(view)
+    read = mqtt5.read
+    try:
+        while used < end:
+            packet, size = read(view[used:])
+            packets.append(packet)
+            used += size
+    except IndexError:
+        return Read(packets, used, _oversize(view[used:], most))
+    except ValueError as problem:
+        return Read(packets, used, _malformed(view[used:], str(problem)))
+    except BaseException as problem:
+        # The codec panics on text that is not UTF-8; its panic is no Exception, and its class has no address.
+        if type(problem).__name__ != "PanicException":
+            raise
+        return Read(packets, used, _malformed(view[used:], "text that is not UTF-8"))
+    return Read(packets, used, None)
+
+
+def packet_length(view: memoryview) -> int | None:
+    """Tell how long the packet at the start of the view is, in bytes; None while its header is incomplete."""
+    length = 0
+    for position, byte in enumerate(view[1:_HEADER_BYTES]):
+        length |= (byte & ~_MORE) << (7 * position)
+        if not byte & _MORE:
+            return length + position + 2
+    return None
+
+
+def _oversize(rest: memoryview, most: int) -> Damage | None:
+    length = packet_length(rest)
+    if length is None or length <= most:
+        return None
+    text = f"a packet of {length} bytes, more than the {most} that were offered"
+    return Damage(text, mqtt5.DisconnectReasonCode.PACKET_TOO_LARGE, bytes(rest[:_SHOWN]))
+
+
+def _malformed(rest: memoryview, text: str) -> Damage:
+    return Damage(text, mqtt5.DisconnectReasonCode.MALFORMED_PACKET, bytes(rest[:_SHOWN]))
+
+
+class Sorted(NamedTuple):
+    deliveries: list[mqtt5.PublishPacket]
+    acks: list[mqtt5.PubAckPacket]
+    others: list[mqtt5.Packet]
+
+
+def sort_packets(packets: Iterable[mqtt5.Packet]) -> Sorted:
+    """Part packets by what happens to them, each part in order of arrival. A delivery is QoS 0 or 1."""
+    result = Sorted([], [], [])
+    for packet in packets:
+        if isinstance(packet, mqtt5.PublishPacket) and packet.qos is not _QOS_2:
+            result.deliveries.append(packet)
+        elif isinstance(packet, mqtt5.PubAckPacket):
+            result.acks.append(packet)
+        else:
+            result.others.append(packet)
+    return result
+
+
+def misplaced(packet: mqtt5.Packet) -> str:
+    """Put into words a packet that a broker has no reason to send to this client."""
+    if isinstance(packet, mqtt5.PublishPacket):
+        return "a message at QoS 2, to which this client never subscribes: does another program use its id?"
+    return f"a {type(packet).__name__}, which has no place here"
+
+
+def encode_publish(
+    topic: str,
+    payload: bytes,
+    packet_id: int | None,
+    *,
+    retain: bool,
+    expiry: int | None,
+    correlation: bytes | None,
+) -> bytes:
+    """Encode a PUBLISH, QoS 1 if it has a packet id; a topic nobody may publish to is a ValueError."""
+    if not topic or "+" in topic or "#" in topic:
+        raise ValueError(f"{topic[:80]!r} is no topic to publish to")
+    return mqtt5.PublishPacket(
+        topic,
+        payload,
+        qos=_QOS_0 if packet_id is None else _QOS_1,
+        retain=retain,
+        packet_id=packet_id,
+        message_expiry_interval=expiry,
+        correlation_data=correlation,
+    ).write()
+
+
+def encode_pubacks(packet_ids: Iterable[int]) -> bytes:
+    """Encode a PUBACK with reason "success" for each id, in order."""
+    words = array("I", [_PUBACK | packet_id for packet_id in packet_ids])
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words.tobytes()
+
+
+def with_duplicate_flag(publish: bytes, *, duplicate: bool) -> bytes:
+    """Set or clear DUP of an encoded PUBLISH; the rest, packet id included, stays."""
+    first = publish[0] | _DUP if duplicate else publish[0] & ~_DUP
+    return bytes((first,)) + publish[1:]
+
+
+def is_duplicate(publish: bytes) -> bool:
+    """Say whether an encoded PUBLISH carries DUP."""
+    return bool(publish[0] & _DUP)

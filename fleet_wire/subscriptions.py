@@ -1,0 +1,77 @@
+"""SUBSCRIBE and UNSUBSCRIBE: the packets, who waits for their answers, and what a refusal says."""
+
+import asyncio
+from collections.abc import Sequence
+
+import mqtt5
+
+from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning
+from fleet_wire.outgoing import FIRST_RESERVED_ID
+
+_LARGEST_ID = 65_535
+_REFUSED = 0x80
+_GRANTED_QOS_1 = 1
+_QOS_1 = mqtt5.QoS.AT_LEAST_ONCE
+
+
+class Requests:
+    """Requests of one connection that wait for their answer, each under its packet id."""
+
+    __slots__ = ("_next_id", "_waiting")
+
+    def __init__(self) -> None:
+        self._next_id = FIRST_RESERVED_ID
+        self._waiting: dict[int, asyncio.Future[list[int]]] = {}
+
+    def take_id(self) -> int:
+        packet_id = self._next_id
+        self._next_id = packet_id + 1 if packet_id < _LARGEST_ID else FIRST_RESERVED_ID
+        return packet_id
+
+    async def answer(self, packet_id: int) -> list[int]:
+        """Wait for the reason codes; ConnectionLost when the connection ends first."""
+        future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        self._waiting[packet_id] = future
+        try:
+            return await future
+        finally:
+            self._waiting.pop(packet_id, None)
+
+    def answered(self, packet: mqtt5.SubAckPacket | mqtt5.UnsubAckPacket) -> None:
+        future = self._waiting.get(packet.packet_id)
+        if future and not future.done():
+            future.set_result([int(code) for code in packet.reason_codes])
+
+    def fail(self, lost: ConnectionLost) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(lost)
+
+
+def subscribe_packet(packet_id: int, filters: Sequence[str], *, session_present: bool) -> bytes:
+    """Ask for QoS 1; of a session the broker kept, retained messages only for subscriptions new to it."""
+    handling = mqtt5.RetainHandling
+    retain = handling.SEND_IF_SUBSCRIPTION_NOT_EXISTS if session_present else handling.SEND_ALWAYS
+    wanted = [mqtt5.TopicFilter(text, max_qos=_QOS_1, retain_handling=retain) for text in filters]
+    return mqtt5.SubscribePacket(packet_id, wanted).write()
+
+
+def check_subscribed(filters: Sequence[str], codes: Sequence[int]) -> None:
+    """Raise ConnectRefused for the first filter that was not granted at QoS 1."""
+    for text, code in _answers(filters, codes):
+        if code != _GRANTED_QOS_1:
+            why = meaning(code) if code >= _REFUSED else f"granted at QoS {code} only"
+            raise ConnectRefused(f"subscription to {text}: {why}", code)
+
+
+def check_unsubscribed(filters: Sequence[str], codes: Sequence[int]) -> None:
+    """Raise ConnectRefused for the first filter the broker would not drop."""
+    for text, code in _answers(filters, codes):
+        if code >= _REFUSED:
+            raise ConnectRefused(f"end of subscription to {text}: {meaning(code)}", code)
+
+
+def _answers(filters: Sequence[str], codes: Sequence[int]) -> list[tuple[str, int]]:
+    if len(filters) != len(codes):
+        raise ConnectRefused(f"the broker gave {len(codes)} answers to {len(filters)} topic filters")
+    return list(zip(filters, codes, strict=True))
