@@ -3,9 +3,9 @@
     append(number, body) … append(number, body)      one commit group
         └── sync(power) ── one write ── fdatasync    from here on the group survives
 
-Segments are named `<first number>-<attempt>.journal`. A write or sync that fails leaves its segment for good:
-after a failed fdatasync the kernel may have dropped the dirty pages and report success the next time, so the
-group is written again, whole, to a new segment, which supersedes what the old one holds of it.
+Segments are named `<first number>-<attempt>.journal`. A write or sync that fails leaves its segment for
+good: after a failed fdatasync the kernel may have dropped the dirty pages and report success the next time,
+so the group is written again, whole, to a new segment, which supersedes what the old one holds of it.
 """
 
 import re

@@ -25,7 +25,7 @@ def parcel(number: int, lines: list[bytes], bucket: str = "telemetry") -> Parcel
 
 @dataclass
 class Outlet:
-    """An outbox in memory, with what the sink put in quarantine and counted; errors of its next calls on demand."""
+    """An outbox in memory, and what the sink put in quarantine and counted; its next calls can fail."""
 
     parcels: list[Parcel]
     refused: list[Quarantined] = field(default_factory=list)
@@ -35,9 +35,11 @@ class Outlet:
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
     def waiting(self, sink: str) -> Waiting:
+        assert sink == "influx"
         return Waiting(chunks=len(self.parcels))
 
     async def take(self, sink: str) -> Parcel:
+        assert sink == "influx"
         if not self.parcels:
             self.empty.set()
             await asyncio.Event().wait()
@@ -77,13 +79,19 @@ async def server() -> AsyncIterator[FakeInflux]:
         yield fake
 
 
-async def deliver(server: FakeInflux, outlet: Outlet, *, timeout: float = 5.0) -> tuple[InfluxSink, list[float]]:
+async def deliver(
+    server: FakeInflux, outlet: Outlet, *, patience: float = 5.0
+) -> tuple[InfluxSink, list[float]]:
     """Run a sink until the outlet is empty; returns it and how long it would have slept each time."""
     sleeps = Sleeps()
-    async with InfluxWriter(server.url, "fleet", "secret", timeout=timeout) as writer:
-        sink = InfluxSink("influx", outlet, writer.write, growing, sleep=sleeps, clock=lambda: 1_700_000_000.0)
+    async with InfluxWriter(server.url, "fleet", "secret", timeout=patience) as writer:
+        sink = InfluxSink(
+            "influx", outlet, writer.write, growing, sleep=sleeps, clock=lambda: 1_700_000_000.0
+        )
         task = asyncio.create_task(sink.run())
-        await asyncio.wait([task, asyncio.create_task(outlet.empty.wait())], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [task, asyncio.create_task(outlet.empty.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -94,7 +102,9 @@ async def test_parcels_arrive_whole_gzipped_in_order_one_request_at_a_time(serve
     parcels = [parcel(n, [line(10 * n + k) for k in range(5)], f"b{n % 2}") for n in range(6)]
     outlet = Outlet(list(parcels))
     sink, sleeps = await deliver(server, outlet)
-    assert [b"".join(one + b"\n" for one in written.lines) for written in server.requests] == [p.body for p in parcels]
+    assert [b"".join(one + b"\n" for one in written.lines) for written in server.requests] == [
+        p.body for p in parcels
+    ]
     assert [written.bucket for written in server.requests] == ["b0", "b1"] * 3
     assert {(w.precision, w.token) for w in server.requests} == {("ms", "Token secret")}
     assert server.most_open_requests == 1
@@ -109,7 +119,10 @@ async def test_only_the_bad_lines_of_a_refused_batch_go_to_quarantine(server: Fa
     assert [kept.payload for kept in outlet.refused] == [lines[3], lines[64]]
     assert {kept.topic for kept in outlet.refused} == {"influx/telemetry"}
     assert all("400: " in kept.reason and "unable to parse" in kept.reason for kept in outlet.refused)
-    assert [stored + b"\n" for _, stored in server.order] == [*(x for x in lines if x[:6] != b"broken"), line(500)]
+    assert [stored + b"\n" for _, stored in server.order] == [
+        *(x for x in lines if x[:6] != b"broken"),
+        line(500),
+    ]
     assert outlet.counters == {"influx_refused_points": 2}
     assert (sink.facts.lines, sink.facts.refused_lines) == (99, 2)
     assert sink.facts.requests < 35
@@ -120,7 +133,9 @@ async def test_a_partial_write_keeps_the_good_points_and_names_the_refused_ones(
     lines = [line(n, "clash" if n in {7, 8} else "sensor") for n in range(40)]
     outlet = Outlet([parcel(1, lines)])
     sink, _ = await deliver(server, outlet)
-    assert {stored + b"\n" for stored in server.points("telemetry")} == {x for x in lines if x[:5] != b"clash"}
+    assert {stored + b"\n" for stored in server.points("telemetry")} == {
+        x for x in lines if x[:5] != b"clash"
+    }
     assert [kept.payload for kept in outlet.refused] == [lines[7], lines[8]]
     assert (sink.facts.lines, sink.facts.refused_lines) == (38, 2)
 
@@ -142,8 +157,12 @@ async def test_a_body_too_large_is_halved_until_it_fits_in_order(server: FakeInf
     assert [stored + b"\n" for _, stored in server.order] == lines
 
 
-@pytest.mark.parametrize("answer", [Answer(401), Answer(403), Answer(404, "bucket not found"), Answer(200), Answer(302)])
-async def test_a_configuration_problem_keeps_everything_and_says_so(server: FakeInflux, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    "answer", [Answer(401), Answer(403), Answer(404, "bucket not found"), Answer(200), Answer(302)]
+)
+async def test_a_configuration_problem_keeps_everything_and_says_so(
+    server: FakeInflux, answer: Answer
+) -> None:
     server.script = [answer, answer]
     outlet = Outlet([parcel(1, [line(1), line(2)])])
     problems: list[str] = []
@@ -185,8 +204,12 @@ async def test_after_a_success_the_back_off_starts_anew(server: FakeInflux) -> N
     assert sleeps == [0.5, 1.0, 0.5]
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("Tue, 14 Nov 2023 22:14:00 GMT", 40.0), ("0", 0.5)])
-async def test_retry_after_is_honoured_when_it_is_longer(server: FakeInflux, header: str, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("Tue, 14 Nov 2023 22:14:00 GMT", 40.0), ("0", 0.5)]
+)
+async def test_retry_after_is_honoured_when_it_is_longer(
+    server: FakeInflux, header: str, seconds: float
+) -> None:
     server.script = [Answer(503, headers={"Retry-After": header})]
     _, sleeps = await deliver(server, Outlet([parcel(1, [line(1)])]))
     assert sleeps == [seconds]
@@ -194,7 +217,7 @@ async def test_retry_after_is_honoured_when_it_is_longer(server: FakeInflux, hea
 
 async def test_a_server_that_hangs_is_left_after_the_timeout_and_written_to_again(server: FakeInflux) -> None:
     server.script = [HANG]
-    sink, sleeps = await deliver(server, Outlet([parcel(1, [line(1)])]), timeout=0.2)
+    sink, sleeps = await deliver(server, Outlet([parcel(1, [line(1)])]), patience=0.2)
     assert sleeps == [0.5]
     assert len(server.points("telemetry")) == 1
     assert sink.facts.failures == 1
@@ -228,7 +251,9 @@ async def test_cancelled_anywhere_it_leaves_what_was_not_accepted(server: FakeIn
     assert len(outlet.parcels) == (stage != "take")
 
 
-async def test_a_store_that_refuses_is_asked_again_and_nothing_is_sent_twice_meanwhile(server: FakeInflux) -> None:
+async def test_a_store_that_refuses_is_asked_again_and_nothing_is_sent_twice_meanwhile(
+    server: FakeInflux,
+) -> None:
     outlet = Outlet([parcel(1, [line(1)])], errors=[sqlite3.OperationalError("disk full")] * 3)
     _, sleeps = await deliver(server, outlet)
     assert len(sleeps) == 3

@@ -36,8 +36,12 @@ def test_each_answer_has_its_step(status: int | None, lines: int, step: Step) ->
 
 
 @pytest.mark.parametrize(("dropped", "step"), [(1, Step.HALVE), (20, Step.HALVE), (21, Step.ACCEPT_PARTIAL)])
-def test_many_points_refused_by_a_partial_write_are_counted_instead_of_searched(dropped: int, step: Step) -> None:
-    text = f"failure writing points to database: partial write: points beyond retention policy dropped={dropped}"
+def test_many_points_refused_by_a_partial_write_are_counted_instead_of_searched(
+    dropped: int, step: Step
+) -> None:
+    text = (
+        f"failure writing points to database: partial write: points beyond retention policy dropped={dropped}"
+    )
     decision = decide(Outcome(422, text), 100, NOW)
     assert (decision.step, decision.dropped) == (step, dropped)
     assert text in decision.reason

@@ -1,0 +1,170 @@
+"""What the fold leaves for the store, as data. It is part of the journal record, so it is also replayed.
+
+Series are named by the gateway's own numbers (series, tag version); each pair is defined, with its names,
+in the effects that use it first. Codes of texts likewise. The store translates both to numbers of its own.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesName:
+    """What a (series, tag version) pair stands for; `tags` are all tags of the birth."""
+
+    series: int
+    version: int
+    device: str
+    metric: str
+    site: str
+    type: str
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TextName:
+    """What a code of a state stands for."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedWindows:
+    """Closed windows of one tier.
+
+    Attributes:
+        tier: 0 is the base.
+        rows: WINDOW_ROW[n], `series` in the gateway's numbers.
+        versions: tag version of each row, int64[n].
+        tails: by place in `rows`, the packed tail of those that have one.
+        partial: windows open across a start without a checkpoint, which go to a measurement of their own.
+    """
+
+    tier: int
+    rows: Array
+    versions: Array
+    tails: dict[int, bytes] = field(default_factory=dict)
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedStates:
+    """Closed state windows of one tier: `rows` are STATE_ROW[n], `versions` int64[n]."""
+
+    tier: int
+    rows: Array
+    versions: Array
+
+
+@dataclass(frozen=True, slots=True)
+class LateValues:
+    """Numbers whose windows are closed, as columns of equal length.
+
+    Attributes:
+        series: gateway series numbers, int64.
+        versions: tag version of the value's base window, int64.
+        ts: ms, int64.
+        value: float64.
+        quality: thousandths.
+        tiers: bit i is set where the value must be merged into the stored window of tier i.
+    """
+
+    series: Array
+    versions: Array
+    ts: Array
+    value: Array
+    quality: Array
+    tiers: Array
+
+
+@dataclass(frozen=True, slots=True)
+class LateStates:
+    """Texts whose windows are closed; columns as in `LateValues`, `code` in place of value and quality."""
+
+    series: Array
+    versions: Array
+    ts: Array
+    code: Array
+    tiers: Array
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """An alert transition; times in ms; `boot` and `seq` name the reading that caused it (-1: none)."""
+
+    id: str
+    group: str
+    rule: str
+    level: str
+    state: str
+    subject: str
+    site: str
+    metric: str
+    value: float | None
+    limit: float | None
+    at: int
+    boot: int
+    seq: int
+    cause: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandChange:
+    """What became of a command; the newest state by id is kept."""
+
+    id: str
+    n: int | None
+    device: str
+    name: str
+    args: dict[str, Any]
+    state: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A message that was not taken in."""
+
+    topic: str
+    payload: bytes
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something of the gateway itself that its operator may want to know later."""
+
+    code: str
+    text: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEffects:
+    """Everything one fold leaves for the store; `at` is the input's wall time in ms."""
+
+    at: int
+    series: tuple[SeriesName, ...] = ()
+    texts: tuple[TextName, ...] = ()
+    windows: tuple[ClosedWindows, ...] = ()
+    states: tuple[ClosedStates, ...] = ()
+    late: LateValues | None = None
+    late_states: LateStates | None = None
+    alerts: tuple[AlertChange, ...] = ()
+    commands: tuple[CommandChange, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+def effects_from_tree(tree: Any) -> StoreEffects:
+    """Effects as they were before the codec wrote them into a record; msgspec.ValidationError otherwise."""
+    return msgspec.convert(tree, StoreEffects, dec_hook=lambda _, array: array)

@@ -1,0 +1,166 @@
+"""The store's tables, and opening its file.
+
+Windows are rows of bytes under (tier, start, series): closing writes them in that order, retention drops
+ranges of it, and a single series is read by asking for each start of its range. Nothing here is synced on
+its own: the journal is the commit point, and `synced` runs before its segments are unlinked.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+VERSION: Final = 1
+ROWS_A_STATEMENT: Final = 1_000
+CHECKED_BYTES: Final = 64 << 20
+"""A store up to this size is checked whole when it is opened; damage in a larger one is met in use."""
+_REFUSALS: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+_TABLES: Final = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NOT NULL, site TEXT NOT NULL,
+  type TEXT NOT NULL, tags TEXT NOT NULL, UNIQUE(device, metric, site, type, tags));
+CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
+  PRIMARY KEY(series, version)) WITHOUT ROWID;
+CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
+CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
+  row BLOB NOT NULL, PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
+CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
+  row BLOB NOT NULL, PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
+CREATE TABLE late(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTEGER NOT NULL, value REAL NOT NULL,
+  quality INTEGER NOT NULL, tiers INTEGER NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE late_state(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTEGER NOT NULL,
+  value INTEGER NOT NULL, quality INTEGER NOT NULL, tiers INTEGER NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE alert(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, alert TEXT NOT NULL, rule TEXT NOT NULL,
+  subject TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX alert_at ON alert(at);
+CREATE TABLE command(id TEXT PRIMARY KEY, n INTEGER, device TEXT NOT NULL, name TEXT NOT NULL,
+  args TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE INDEX command_at ON command(at);
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT NOT NULL,
+  reason TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE event(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bucket TEXT NOT NULL,
+  rank INTEGER NOT NULL, lines INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX outbox_sink ON outbox(sink, id);
+CREATE INDEX outbox_rank ON outbox(sink, rank, id);
+"""
+
+
+class StoreUnreadable(Exception):
+    """The file is no store, is damaged, or was written by a newer program."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for the one thread that writes, its transactions begun by hand."""
+    db = sqlite3.connect(
+        path, isolation_level=None, cached_statements=256, check_same_thread=False, timeout=10
+    )
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA cache_size=-8000")
+    db.execute("PRAGMA journal_size_limit=16777216")
+    return db
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection; sqlite3.OperationalError when there is no store."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    db.execute("PRAGMA query_only=ON")
+    return db
+
+
+def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open the store at `path`, making it where it is missing; the flag tells whether it was made.
+
+    StoreUnreadable where the file is damaged or foreign; sqlite3.OperationalError where the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = None
+    try:
+        db = connect(path)
+        return db, _prepare(db, path)
+    except (sqlite3.DatabaseError, StoreUnreadable) as error:
+        if db is not None:
+            db.close()
+        if is_damage(error):
+            raise StoreUnreadable(str(error)) from error
+        raise
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> bool:
+    """Check a store, or make its tables; returns whether they were made."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
+        return True
+    if version != VERSION:
+        raise StoreUnreadable(f"{path} has version {version}, this program reads {VERSION}")
+    if path.stat().st_size <= CHECKED_BYTES:
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise StoreUnreadable(f"{path} is damaged: {verdict}")
+    return False
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file itself is broken, not that the disk is full or busy."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error comes from the disk or from another process, so that the same may succeed later."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, OSError) or code in _REFUSALS
+
+
+def set_aside(path: Path, at: int) -> str:
+    """Rename a damaged store, with its log, to `<name>.corrupt-<at>`; returns the new name."""
+    aside = path.with_name(f"{path.name}.corrupt-{at}")
+    for suffix in ("-wal", "-shm", ""):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.replace(aside.with_name(aside.name + suffix))
+    return aside.name
+
+
+def synced(db: sqlite3.Connection) -> None:
+    """Make everything committed so far survive a power cut."""
+    busy, logged, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if busy or logged != moved:
+        # A reader holds old pages back. The log itself is as good as the file once it is synced,
+        # which a commit under synchronous=FULL does.
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO meta VALUES('synced', 1) ON CONFLICT(key) DO UPDATE SET value = value + 1")
+        db.execute("COMMIT")
+        db.execute("PRAGMA synchronous=NORMAL")
+
+
+def insert_many(db: sqlite3.Connection, into: str, width: int, rows: Iterable[Sequence[Any]]) -> int:
+    """Insert rows of `width` values by few, long statements; returns how many were inserted.
+
+    Each sqlite3 step drops the GIL and waits for it again beside a busy loop, so rows do not go singly.
+    `into` is the statement up to VALUES.
+    """
+    everything = list(rows)
+    done = 0
+    for start in range(0, len(everything), ROWS_A_STATEMENT):
+        part = everything[start : start + ROWS_A_STATEMENT]
+        marks = ",".join([f"({','.join('?' * width)})"] * len(part))
+        done += db.execute(f"{into} VALUES {marks}", list(chain.from_iterable(part))).rowcount
+    return done

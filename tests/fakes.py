@@ -1,0 +1,147 @@
+"""Small real implementations at the seams of the product."""
+
+import asyncio
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of `FakeInflux`. `status` 0 resets the connection, -1 hangs until the server is closed."""
+
+    status: int
+    message: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+STORED = Answer(204)
+RESET = Answer(0)
+HANG = Answer(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request that `FakeInflux` got, whatever it answered."""
+
+    bucket: str
+    precision: str
+    token: str
+    lines: tuple[bytes, ...]
+    answer: Answer
+
+
+class FakeInflux:
+    """Answers writes like InfluxDB 2, on a real socket.
+
+    `script` holds the answers to the next requests; without one, a request is judged by its lines: one that
+    starts with a word of `bad` makes the whole request a 400, one of `conflicting` a 422 that stores the
+    rest, more than `most_lines` a 413.
+    """
+
+    def __init__(self) -> None:
+        self.script: list[Answer] = []
+        self.bad: tuple[bytes, ...] = ()
+        self.conflicting: tuple[bytes, ...] = ()
+        self.most_lines = 1 << 30
+        self.requests: list[Written] = []
+        self.stored: dict[str, dict[bytes, bytes]] = {}
+        self.order: list[tuple[str, bytes]] = []
+        self.open_requests = 0
+        self.most_open_requests = 0
+        self.url = ""
+        self._arrived = asyncio.Event()
+        self._closing = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_post("/api/v2/write", self._write)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        await self._runner.cleanup()
+
+    async def requested(self, count: int) -> None:
+        """Wait until so many requests have come in."""
+        while len(self.requests) < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def points(self, bucket: str) -> set[bytes]:
+        """Lines as a database would hold them: the last one of each series and time."""
+        return set(self.stored.get(bucket, {}).values())
+
+    async def _write(self, request: web.Request) -> web.StreamResponse:
+        with self._counted():
+            body = await request.read()
+            if request.headers.get("Content-Encoding") != "gzip":
+                return web.json_response({"message": "this server expects gzip"}, status=400)
+            lines = _lines(body)
+            answer = self.script.pop(0) if self.script else self._judge(lines)
+            bucket = request.query["bucket"]
+            token = request.headers.get("Authorization", "")
+            self.requests.append(Written(bucket, request.query["precision"], token, lines, answer))
+            self._arrived.set()
+            return await self._answer(request, answer, bucket, lines)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.open_requests += 1
+        self.most_open_requests = max(self.most_open_requests, self.open_requests)
+        try:
+            yield
+        finally:
+            self.open_requests -= 1
+
+    def _judge(self, lines: tuple[bytes, ...]) -> Answer:
+        if len(lines) > self.most_lines:
+            return Answer(413, '{"code":"request too large"}')
+        broken = [line for line in lines if self.bad and line.startswith(self.bad)]
+        if broken:
+            return Answer(400, f"unable to parse '{broken[0].decode()}': missing fields")
+        dropped = sum(line.startswith(self.conflicting) for line in lines) if self.conflicting else 0
+        if dropped:
+            return Answer(422, f"partial write: field type conflict dropped={dropped}")
+        return STORED
+
+    async def _answer(
+        self, request: web.Request, answer: Answer, bucket: str, lines: tuple[bytes, ...]
+    ) -> web.StreamResponse:
+        if answer.status == HANG.status:
+            await self._closing.wait()
+        if answer.status <= 0:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response(status=500)
+        if answer.status in {204, 422}:
+            self._store(bucket, lines)
+        if answer.status == STORED.status:
+            return web.Response(status=204)
+        body = {"code": "error", "message": answer.message}
+        return web.json_response(body, status=answer.status, headers=answer.headers)
+
+    def _store(self, bucket: str, lines: tuple[bytes, ...]) -> None:
+        for line in lines:
+            if not (self.conflicting and line.startswith(self.conflicting)):
+                series, _, rest = line.partition(b" ")
+                self.stored.setdefault(bucket, {})[series + b" " + rest.rpartition(b" ")[2]] = line
+                self.order.append((bucket, line))
+
+
+def _lines(body: bytes) -> tuple[bytes, ...]:
+    plain = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+    return tuple(plain.split(b"\n")[:-1])
