@@ -27,7 +27,7 @@ class Problem:
         return asdict(self)
 
 
-class ProblemsFound(Exception):  # noqa: N818 - it carries many problems; "ProblemsFoundError" would say less
+class ProblemsFound(Exception):
     """Everything that is wrong, in the order of the files, at least one problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

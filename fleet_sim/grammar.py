@@ -80,7 +80,7 @@ class Interval(Strict):
 
 
 class Offline(Strict):
-    """What a device does while it cannot send: it keeps what has no receipt and sends it late with its own time."""
+    """What a device does when it cannot send: what has no receipt is kept and sent late with its own time."""
 
     buffer: int = Field(default=500, ge=0, le=1_000_000)
     """messages"""
@@ -196,11 +196,13 @@ def _expectation(value: Any) -> Any:
     if found is None:
         raise ValueError(f'\'{value}\' is no expectation; write one like "< 250ms", "== 0" or ">= 99%"')
     comparison, number, unit = found.groups()
-    if unit == "%":
-        limit = float(number) / 100
-    else:
-        limit = float(parse_duration(number + unit)) if unit else float(number)
-    return Expectation(comparison, limit, value.strip())
+    return Expectation(comparison, _limit(number, unit), value.strip())
+
+
+def _limit(number: str, unit: str | None) -> float:
+    if unit is None:
+        return float(number)
+    return float(number) / 100 if unit == "%" else float(parse_duration(number + unit))
 
 
 _PERCENTILES = ("p50", "p90", "p95", "p99", "max")

@@ -20,7 +20,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fleet_config.document import Document, Place
 from fleet_config.problems import Problem, ProblemsFound, suggest
 from fleet_config.scalars import AmbiguousScalarError, read_plain
 from fleet_config.yaml_source import load_yaml, parse_yaml, validate
@@ -29,6 +28,8 @@ from fleet_sim.scenario_checks import check, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from fleet_config.document import Document, Place
 
 __all__ = ["Scenario", "load_scenario", "profile_names", "scaled", "scenario_schema"]
 
@@ -208,7 +209,7 @@ def _interpolate(document: Document, env: Mapping[str, str]) -> list[Problem]:
 
 
 def _filled(text: str, env: Mapping[str, str], *, plain: bool) -> Any:
-    """The text with its variables; an unquoted one that is one variable is read as YAML reads a plain value."""
+    """The text with its variables; an unquoted one that is one variable alone is read as a plain value."""
 
     def value_of(found: re.Match[str]) -> str:
         escaped, name, default = found.groups()

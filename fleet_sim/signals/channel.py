@@ -54,8 +54,6 @@ class Channel:
         self.words: tuple[str, ...] = getattr(self.signal, "words", ())
         self._devices = devices
         self._excursion = Excursion(metric, devices, name) if metric.excursions is not None else None
-        self._noise = metric.noise
-        self._draws = devices.stream(f"{name}/noise")
         self._low, self._high = metric.min, metric.max
         self._round = Rounding(metric.precision) if metric.precision is not None else None
         self._quality = metric.quality
@@ -78,8 +76,9 @@ class Channel:
         if self._excursion is not None:
             value = self._excursion.applied(value, now.rows, now.at_ms)
         now.raw[self.name] = value
-        if self._noise:
-            value = value + self._noise * self._draws.normal(now.rows, now.ticks)
+        noise = now.noise.get(self.name)
+        if noise is not None:
+            value = value + noise
         if self._low is not None or self._high is not None:
             value = np.clip(value, self._low, self._high)
         reading = Reading(value)

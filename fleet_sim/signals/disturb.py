@@ -1,4 +1,4 @@
-"""Sensor faults as they change what a sensor reports. The true value, and what follows from it, stays as it is."""
+"""Sensor faults as they change what a sensor reports. The true value, and what follows from it, stays."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Window:
 
 
 class Shift:
-    """Faults that compute another value: bias, drift, noise, spike, unit mix-up, out of range, missing code, NaN."""
+    """Faults that compute another value, from bias to NaN."""
 
     def __init__(self, fault: PlannedFault, window: Window, devices: Devices) -> None:
         self._spec = fault.spec
@@ -74,7 +74,7 @@ class Shift:
             hit &= self._luck.uniform(now.rows, now.ticks) < self._chance
         reading.value = np.where(hit, self._shifted(reading.value, now), reading.value)
 
-    def _shifted(self, value: F8, now: Moment) -> F8 | float:  # noqa: PLR0911 - one line a kind
+    def _shifted(self, value: F8, now: Moment) -> F8 | float:
         match self._spec:
             case kinds.Bias(by=by) | kinds.Spike(by=by):
                 return value + by
@@ -110,7 +110,7 @@ class Dropout:
 
 
 class Stuck:
-    """The last reading before the fault, for as long as it lasts; the first one in it where there was none."""
+    """The last reading before the fault while it lasts; the first one in it where there was none."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -142,7 +142,7 @@ class Event:
 
 
 class CoolingLoss:
-    """Loss of cooling: not the sensor but the physics. A command of the setpoint repairs it where that is allowed."""
+    """Loss of cooling: not the sensor but the physics. A command of the setpoint may repair it."""
 
     def __init__(self, fault: PlannedFault, window: Window) -> None:
         self.number = fault.number

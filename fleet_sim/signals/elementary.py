@@ -1,16 +1,18 @@
 """Elementary functions that give the same bits at every place of an array and on every machine.
 
-numpy's own `sin`, `exp` and `log` choose another instruction path by processor and by position, so the last bit
-of a device's value could depend on its neighbours. These are additions, multiplications and table look-ups.
+numpy's own `sin`, `exp` and `log` choose another instruction path by processor and by position, so the last
+bit of a device's value could depend on its neighbours. These are additions, multiplications and look-ups.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fleet_sim.noise import F8
+if TYPE_CHECKING:
+    from fleet_sim.noise import F8
 
 _CELLS = 4096
 _SINES = np.array([math.sin(2 * math.pi * cell / _CELLS) for cell in range(_CELLS + 1)])

@@ -1,7 +1,7 @@
 """Episodes that a device makes by itself: now and then a metric goes near its warning or critical threshold.
 
-Time is cut into spans of `stay`, each device by its own offset; what a device does in a span is one draw. So an
-episode is known before it happens and after it is over, and is a label in the ledger like a fault.
+Time is cut into spans of `stay`, each device by its own offset; what a device does in a span is one draw. So
+an episode is known before it happens and after it is over, and is a label in the ledger like a fault.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Excursion:
         return moved
 
     def episodes(self, from_ms: int, until_ms: int) -> Iterator[Episode]:
-        """Every episode that begins in [from_ms, until_ms); at the run's start also those that are on already."""
+        """Every episode that begins in [from_ms, until_ms); at the run's start also those that are on."""
         begin = max(from_ms, self._start_ms)
         if until_ms <= begin:
             return

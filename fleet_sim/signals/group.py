@@ -9,7 +9,7 @@ import numpy as np
 from fleet_sim.noise import device_keys
 from fleet_sim.signals.channel import Channel
 from fleet_sim.signals.derived import Pump as PumpSignal
-from fleet_sim.signals.moment import Devices, Moment
+from fleet_sim.signals.moment import Devices, Moment, SensorNoise
 from fleet_sim.signals.spec import Pump, sources
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class GroupSignals:
         self._start_ms = start_ms
         self._last_ms = np.full(len(plans), -1, dtype=np.int64)
         self._channels = {name: Channel(name, metric, devices) for name, metric in group.metrics.items()}
+        self._noise = SensorNoise({name: metric.noise for name, metric in group.metrics.items()}, devices)
         self._order = [self._channels[name] for name in _ordered(group.metrics)]
         self._connect_pumps(group.metrics)
         for fault in faults:
@@ -108,8 +109,8 @@ class GroupSignals:
     ) -> tuple[int, ...]:
         """Move a setting such as `temperature.setpoint` of one device.
 
-        Gives the numbers of the faults that this repaired. ValueError says why the device rejects it. `at_ms` is
-        the time of the command; the device's last sample unless given.
+        Gives the numbers of the faults that this repaired. ValueError says why the device rejects it. `at_ms`
+        is the time of the command; the device's last sample unless given.
         """
         metric, _, name = setting.partition(".")
         channel = self._channels.get(metric)
@@ -131,12 +132,15 @@ class GroupSignals:
 
     def _moment(self, rows: I8, ticks: I8, at_ms: I8) -> Moment:
         last = self._last_ms[rows]
-        first = last < 0
         passed = np.maximum(at_ms - last, 0) / 1000
-        if not first.any():
-            return Moment(rows, ticks, at_ms, (at_ms - self._start_ms) / 1000, passed, None)
-        passed = np.where(first, 0.0, passed)
-        return Moment(rows, ticks, at_ms, (at_ms - self._start_ms) / 1000, passed, first)
+        first: BOOL | None = last < 0
+        if first is not None and first.any():
+            passed = np.where(first, 0.0, passed)
+        else:
+            first = None
+        elapsed = (at_ms - self._start_ms) / 1000
+        noise = self._noise.at(rows, ticks)
+        return Moment(rows, ticks, at_ms, elapsed, passed, first, noise=noise)
 
     def _connect_pumps(self, metrics: Mapping[str, Metric]) -> None:
         for name, metric in metrics.items():

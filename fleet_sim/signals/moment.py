@@ -44,7 +44,8 @@ class Moment:
     """One call for k devices: columns of length k.
 
     `dt_s` is the time since the device's previous sample (0 at its first), `first` marks those that have none
-    (None: nobody). `raw` holds what the metrics computed so far truly are, before noise and faults.
+    (None: nobody). `raw` holds what the metrics computed so far truly are, before noise and faults; `noise` what
+    the sensors of those that have noise add.
     """
 
     rows: I8
@@ -54,6 +55,7 @@ class Moment:
     dt_s: F8
     first: BOOL | None
     raw: dict[str, F8] = field(default_factory=dict)
+    noise: Mapping[str, F8] = field(default_factory=dict)
 
 
 class Signal(Protocol):
@@ -66,8 +68,25 @@ class Signal(Protocol):
         ...
 
 
+class SensorNoise:
+    """The noise of all metrics of a group, drawn in one go: m calls for k numbers cost m times one for m * k."""
+
+    def __init__(self, deviations: Mapping[str, float], devices: Devices) -> None:
+        """`deviations` by metric; those of 0 are left out."""
+        self._names = [name for name, deviation in deviations.items() if deviation > 0]
+        self._keys = np.array([mixed_keys(devices.keys, f"{name}/noise") for name in self._names])
+        self._deviations = np.array([[deviations[name]] for name in self._names])
+
+    def at(self, rows: I8, ticks: I8) -> dict[str, F8]:
+        """f8[k] a metric."""
+        if not self._names:
+            return {}
+        draws = self._deviations * normal_of(unit(counted(self._keys[:, rows], ticks)))
+        return dict(zip(self._names, draws, strict=True))
+
+
 class SlowNoise:
-    """Smooth random change: normal draws at knots in time, blended in between; mean 0, deviation about 0.8."""
+    """Smooth random change: normal draws at knots in time, blended between; mean 0, deviation about 0.8."""
 
     def __init__(self, keys: U8, purpose: str, every_ms: int) -> None:
         """`keys` are per device, or per site for what a site shares."""

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from fleet_config.explain import wrong_kind
 from fleet_config.durations import Duration, Percent
+from fleet_config.explain import wrong_kind
 from fleet_config.yaml_source import Strict
 
 
@@ -26,16 +26,21 @@ def _is_number(value: object) -> bool:
 Spread = Annotated[
     tuple[float, float],
     BeforeValidator(_as_pair),
-    Field(
-        json_schema_extra={"description": "a number, or [low, high]: each device draws its own between them"}
+    WithJsonSchema(
+        {
+            "description": "a number, or [low, high]: each device draws its own between them",
+            "anyOf": [
+                {"type": "number"},
+                {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            ],
+        }
     ),
 ]
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-_Positive = Annotated[float, Field(gt=0)]
 
 
 class Excursions(Strict):
-    """Episodes that a metric makes by itself: shares of the time near the warning and the critical threshold."""
+    """Episodes that a metric makes by itself: shares of the time near its thresholds."""
 
     warning: Percent = 0.15
     critical: Percent = 0.05
@@ -174,7 +179,7 @@ class FromWeather(Strict):
 
 
 class Thermal(Metric):
-    """First order: the temperature follows its target with a lag; without cooling the target is the ambient."""
+    """First order: it follows its target with a lag; without cooling the target is the ambient."""
 
     model: Literal["thermal"]
     setpoint: Spread

@@ -1,4 +1,4 @@
-"""Models that remember: each device has its own state and moves it on by the time since its own last sample."""
+"""Models that remember: each device moves its own state on by the time since its own last sample."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class RandomWalk:
         value = self._state[now.rows] + stride
         value = np.where(value > self._high, 2 * self._high - value, value)
         value = np.where(value < self._low, 2 * self._low - value, value)
-        value = np.clip(value, self._low, self._high)
-        self._state[now.rows] = value
-        return value
+        fenced: F8 = np.clip(value, self._low, self._high)
+        self._state[now.rows] = fenced
+        return fenced
 
 
 class OrnsteinUhlenbeck:
-    """Exact for any step: x(t + dt) = mean + (x - mean) f + deviation √(1 - f²) n, with f = exp(-dt / memory)."""
+    """Exact for any step: x' = mean + (x - mean) f + deviation √(1 - f²) n, with f = exp(-dt / memory)."""
 
     def __init__(self, model: spec.OrnsteinUhlenbeck, devices: Devices, name: str) -> None:
         self._mean = devices.spread(model.mean, f"{name}/mean")
@@ -78,7 +78,7 @@ class Autoregressive:
 
 
 class States:
-    """Codes of words; the time in a state is exponential, so leaving it in dt has the chance 1 - exp(-dt / stay)."""
+    """Codes of words; the time in a state is exponential: chance to leave in dt is 1 - exp(-dt / stay)."""
 
     def __init__(self, model: spec.States, devices: Devices, name: str) -> None:
         self.words = tuple(model.stay)
@@ -106,7 +106,8 @@ class States:
             return np.full(len(devices), float(self.words.index(model.initial)))
         shares = np.maximum(self._stay_s, 1e-3).cumsum()
         draw = devices.stream(f"{name}/initial").of_devices() * shares[-1]
-        return np.searchsorted(shares, draw, side="right").astype(np.float64)
+        codes: F8 = np.searchsorted(shares, draw, side="right").astype(np.float64)
+        return codes
 
 
 def _chances(model: spec.States, word: str) -> list[float]:

@@ -1,6 +1,6 @@
 """The weather of a site: the same for all its devices, whichever of them asks, in whatever process.
 
-A temperate place in plain figures: seasons, days, and slow change between them. A function of (seed, site, time).
+A temperate place in plain figures: seasons, days, and slow change. A function of (seed, site, time).
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class TestSources:
         )
 
     def test_a_missing_file(self) -> None:
-        with pytest.raises(ProblemsFound, match="none.yaml:1:1: no such file"):
+        with pytest.raises(ProblemsFound, match=r"none\.yaml:1:1: no such file"):
             load_scenario("none.yaml", env={})
 
 
@@ -289,8 +289,8 @@ class TestOverrides:
     ("closed: 55m, open: 2m}", "closed: 55m}, initial: ajar", ["14:59: there is no state 'ajar'"]),
     ("closed: 55m, open: 2m}", "closed: 55m, open: 2m}, then: {opn: {closed: 1}, open: {shut: 1}}", ["14:67: there is no state 'opn'; did you mean 'open'?", "14:92: there is no state 'shut'"]),
     ("zone: A", "site: A", ["9:28: 'site' is no tag; it is a key of the group"]),
-    ("unit: \"°C\"", "excursions: {}", ["13:61: excursions: they lead to the thresholds; give warning: and critical:"]),
-    ("unit: \"°C\"", "min: 5, max: 5", ["13:66: min: 5 is not below max 5"]),
+    ('unit: "°C"', "excursions: {}", ["13:61: excursions: they lead to the thresholds; give warning: and critical:"]),
+    ('unit: "°C"', "min: 5, max: 5", ["13:66: min: 5 is not below max 5"]),
     ("interval: 10s", "topic: 'v1/{id}'", ["11:5: topics of one's own are not supported in this version; devices speak fleet/v1"]),
     ("interval: 10s", "payload: {ts: 1}", ["11:5: payloads of one's own are not supported in this version; devices speak fleet/v1"]),
     ("interval: 10s", "encoding: json", ["11:5: other encodings are not supported in this version; devices speak fleet/v1"]),

@@ -1,0 +1,150 @@
+# ruff: noqa: E501 - metrics of one line are read as one line
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet_sim.faults import plan_faults
+from fleet_sim.plan import plan_devices
+from tests.sim.metrics_under_test import HOUR, START, Run, scenario
+
+
+class TestExcursions:
+    MADE = "a: {model: constant, value: 25, warning: 35, critical: 45, excursions: {warning: 15%, critical: 5%, stay: 1m}}"
+
+    def test_shares_and_heights(self) -> None:
+        run = Run(scenario(self.MADE, count=300))
+        values = np.array([[message["a"] for message in run.at(ms)] for ms in range(0, 2 * HOUR, 10_000)])
+        assert (values > 40).mean() == pytest.approx(0.05, abs=0.01)
+        assert ((values > 33) & (values < 37)).mean() == pytest.approx(0.15, abs=0.015)
+        assert (values == 25).mean() == pytest.approx(0.8, abs=0.02)
+        assert values.max() <= 25 + 20 * 1.1
+
+    def test_every_excursion_is_a_label_and_every_label_an_excursion(self) -> None:
+        run = Run(scenario(self.MADE, count=30))
+        hour = [(ms, run.at(ms)) for ms in range(0, HOUR, 1000)]
+        labels = run.signals.episodes(START, START + HOUR)
+        assert {label.level for label in labels} == {"warning", "critical"}
+        for ms, messages in hour:
+            on = {label.row: label for label in labels if label.from_ms < START + ms < label.until_ms}
+            for row, message in enumerate(messages):
+                assert (message["a"] > 25) == (row in on)
+        for label in labels:
+            middle = (label.from_ms + label.until_ms) // 2
+            if START <= middle < START + HOUR:
+                top = 45 if label.level == "critical" else 35
+                assert hour[(middle - START) // 1000][1][label.row]["a"] == pytest.approx(
+                    25 + (top - 25) * label.peak
+                )
+
+    @given(st.lists(st.integers(1, 600_000), min_size=1, max_size=8))
+    @settings(max_examples=30, deadline=None)
+    def test_each_label_is_given_once_however_the_time_is_cut(self, steps: list[int]) -> None:
+        run = Run(scenario(self.MADE, count=10))
+        at, pieces = 0, []
+        for until in (START + int(each) for each in np.cumsum(steps)):
+            pieces += run.signals.episodes(at, until)
+            at = until
+        assert sorted(pieces) == sorted(run.signals.episodes(0, at))
+        assert len(pieces) == len(set(pieces))
+        assert all(piece.until_ms > START for piece in pieces)
+
+
+class TestSensorFaults:
+    BASE = "a: {model: sine, mean: 10, amplitude: 5, period: 1m}"
+
+    def difference(self, fault: str, times: range = range(0, 60_000, 1000)) -> list[Any]:
+        clean, faulty = Run(scenario(self.BASE)), Run(scenario(self.BASE, faults=f"- {fault}"))
+        pairs = [(clean.at(ms)[0]["a"], faulty.at(ms)[0].get("a")) for ms in times]
+        return [None if after is None else after - before for before, after in pairs]
+
+    def test_bias_only_in_its_window(self) -> None:
+        off = self.difference("{kind: bias, metric: a, by: 3, after: 10s, for: 5s}")
+        assert off == pytest.approx([0] * 10 + [3] * 5 + [0] * 45)
+
+    def test_drift_grows_from_its_beginning(self) -> None:
+        off = self.difference("{kind: drift, metric: a, per_hour: 360, after: 10s}")
+        assert off[10] == 0
+        assert off[40] == pytest.approx(3)
+
+    def test_spikes_are_as_frequent_as_said(self) -> None:
+        off = self.difference("{kind: spike, metric: a, by: 50, p: 0.25}", range(0, 2_000_000, 1000))
+        assert {round(each) for each in off} == {0, 50}
+        assert np.mean(np.array(off) > 1) == pytest.approx(0.25, abs=0.04)
+
+    def test_noise(self) -> None:
+        off = self.difference("{kind: noise, metric: a, deviation: 2}", range(0, 2_000_000, 1000))
+        assert np.std(off) == pytest.approx(2, rel=0.1)
+
+    def test_stuck_repeats_the_last_reading_before_it(self) -> None:
+        run = Run(scenario(self.BASE, faults="- {kind: stuck, metric: a, after: 10s, for: 5s}"))
+        values = run.column("a", range(0, 20_000, 1000))
+        assert values[10:15] == [values[9]] * 5
+        assert len(set(values)) == 15
+
+    def test_stuck_from_the_start_repeats_the_first_reading(self) -> None:
+        run = Run(scenario(self.BASE, faults="- {kind: stuck, metric: a}"))
+        assert len(set(run.column("a", range(0, 20_000, 1000)))) == 1
+
+    @pytest.mark.parametrize(
+        ("fault", "value"),
+        [("out_of_range, value: 999", 999), ("missing_code", -200), ("missing_code, value: -1", -1)],
+    )
+    def test_codes(self, fault: str, value: float) -> None:
+        run = Run(scenario(self.BASE, faults=f"- {{kind: {fault}, metric: a, after: 5s, for: 1s}}"))
+        assert [each == value for each in run.column("a", range(0, 10_000, 1000))] == [
+            ms == 5 for ms in range(10)
+        ]
+
+    def test_nan_and_dropout(self) -> None:
+        run = Run(scenario(self.BASE + "\nb: {model: constant, value: 1, quality: [1, 1]}",
+                           faults="- {kind: nan, metric: a, after: 5s, for: 1s}\n- {kind: dropout, metric: b, after: 6s, for: 1s}"))  # fmt: skip
+        messages = [run.at(ms)[0] for ms in range(0, 10_000, 1000)]
+        assert [math.isnan(message["a"]) for message in messages] == [ms == 5 for ms in range(10)]
+        assert ["b" in message for message in messages] == [ms != 6 for ms in range(10)]
+
+    def test_unit_mix_up(self) -> None:
+        run = Run(
+            scenario("a: {model: constant, value: 20}", faults="- {kind: unit_mix_up, metric: a, after: 5s}")
+        )
+        assert run.column("a", range(0, 10_000, 5000)) == [20, 68]
+
+    def test_an_event_leads_there_and_back(self) -> None:
+        run = Run(
+            scenario(
+                "a: {model: constant, value: 20}",
+                faults="- {kind: event, metric: a, to: 40, rise: 10s, after: 10s, for: 30s}",
+            )
+        )
+        assert run.column("a", range(0, 70_000, 5000)) == [
+            20,
+            20,
+            20,
+            30,
+            40,
+            40,
+            40,
+            40,
+            40,
+            30,
+            20,
+            20,
+            20,
+            20,
+        ]
+
+    def test_only_those_who_are_meant(self) -> None:
+        run = Run(scenario(self.BASE, faults="- {kind: bias, metric: a, by: 100, match: {site: lyon}}"))
+        assert [message["a"] > 50 for message in run.at(0)] == [False, True] * 10
+
+    def test_a_fault_of_a_running_fleet(self) -> None:
+        made = scenario(self.BASE, faults="- {kind: bias, metric: a, by: 100}")
+        run = Run(scenario(self.BASE))
+        assert run.at(0)[0]["a"] < 50
+        run.signals.add_fault(plan_faults(made, plan_devices(made))[0])
+        assert run.at(1000)[0]["a"] > 50
