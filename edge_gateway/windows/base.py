@@ -53,7 +53,8 @@ class OpenBase:
         self.credit = 0
         """Grows with readings and calls: how much came since something was looked at."""
         self.news = False
-        """Whether something may be due that was not looked at."""
+        """Whether something may be due that is not closing yet."""
+        self._waits_at = -1
         self._base = base
         self._marks = marks
         self._logs: dict[int, Log] = {}
@@ -69,6 +70,11 @@ class OpenBase:
     def closing(self) -> bool:
         return self._closing is not None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to close now; what is not worth a walk yet does not count."""
+        return self.closing or (self.news and self._waits_at != self.credit)
+
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
         """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
         log = self._logs.get(start)
@@ -82,7 +88,13 @@ class OpenBase:
         for log in self._logs.values():
             known = devices[devices < len(log.present)]
             log.forced = np.union1d(log.forced, known[log.present[known]])
-        self.news = True
+        if self._closing is not None:
+            self._closing.due[devices[devices < len(self._closing.due)]] = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again for what is due."""
+        self.news, self._waits_at = True, -1
 
     def begin(self) -> bool:
         """Start closing the oldest window that is due, if there is one and it is worth it."""
@@ -109,6 +121,8 @@ class OpenBase:
             log.seal()
             self._closing = _Closing(start, Walk(log.runs, self.bits), due, hits == devices)
             self._marks.close_to(passed, start + self._base)
+        else:
+            self._waits_at = self.credit
         return worth
 
     def take(self, about: int, series_device: Ints) -> Piece:
@@ -141,11 +155,17 @@ class OpenBase:
             "whole": closing.whole,
         }
         logs = [[start, log.snapshot()] for start, log in sorted(self._logs.items())]
-        return {"closing": walk, "logs": logs, "credit": self.credit, "news": self.news}
+        return {
+            "closing": walk,
+            "logs": logs,
+            "credit": self.credit,
+            "news": self.news,
+            "waits_at": self._waits_at,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         self._logs = {start: Log.restored(log) for start, log in state["logs"]}
-        self.credit, self.news = state["credit"], state["news"]
+        self.credit, self.news, self._waits_at = state["credit"], state["news"], state["waits_at"]
         self._closing = None
         if state["closing"] is not None:
             start, runs, due, whole = (state["closing"][name] for name in ("start", "runs", "due", "whole"))

@@ -105,7 +105,8 @@ class Windows:
         self._append(frame, start, ~closed)
         late = self._take_late(_late(frame, closed[frame.row], closed[frame.state_row]))
         cap = frame.arrival + self._skew if trusted else None
-        self._open.news |= self._marks.observe(frame.device, frame.ts, cap, listening_ms)
+        if self._marks.observe(frame.device, frame.ts, cap, listening_ms):
+            self._open.wake()
         self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
         return late
 
@@ -156,14 +157,15 @@ class Windows:
     # --- time
 
     def tick(self, listening_ms: int) -> bool:
-        """Let time go by; return whether anything changed: whether devices were silent for long enough."""
+        """Let time go by; return whether anything changed, or will when `close` is called."""
         silent = self._marks.silence(listening_ms)
-        self._open.news |= silent
+        if silent:
+            self._open.wake()
         time = self._marks.virtual(listening_ms)
         over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time)
         if silent or over:
             self._looked_at = -_ALL_READINGS
-        return silent or over
+        return silent or over or self.pending
 
     def _queue_over(self, time: Ints) -> bool:
         """Queue the coarser windows that are over by the time of their device."""
@@ -202,9 +204,8 @@ class Windows:
 
     @property
     def pending(self) -> bool:
-        """Whether `close` has something to look at."""
-        tiers = (*self._numbers, *self._states)
-        return self._open.closing or self._open.news or self._marks.crossed or any(t.waiting for t in tiers)
+        """Whether `close` would change anything now."""
+        return self._open.waiting or any(tier.waiting for tier in (*self._numbers, *self._states))
 
     @property
     def open_readings(self) -> int:
@@ -265,7 +266,7 @@ class Windows:
     def drain(self) -> Closed:
         """Close everything, whatever the time; nothing of it is open afterwards."""
         self._marks.all_due()
-        self._open.news = True
+        self._open.wake()
         harvest = Harvest()
         while self._open.closing or self._open.begin():
             self._reduce(self._open.take(_ALL_READINGS, self._series.series_device), harvest)

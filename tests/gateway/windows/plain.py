@@ -1,12 +1,12 @@
-"""What windows must hold, in plain Python: lists of readings, `math.fsum`, `sorted`. And frames to feed them with."""
+"""What windows must hold, in plain Python; and frames to feed them with."""
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_gateway.frame import Frame, empty_frame
 from edge_gateway.windows.closed import Closed
@@ -39,9 +39,9 @@ class Fleet:
 
     def __init__(self, devices: int) -> None:
         number = np.arange(devices * len(METRICS))
-        self.series_device: NDArray[np.int64] = number // len(METRICS)
-        self.series_metric: NDArray[np.int64] = number % len(METRICS)
-        self.series_is_state: NDArray[np.bool_] = self.series_metric == DOOR
+        self.series_device = number // len(METRICS)
+        self.series_metric = number % len(METRICS)
+        self.series_is_state = np.equal(self.series_metric, DOOR)
         self.metric_names: Sequence[str] = METRICS
 
 
@@ -77,7 +77,7 @@ Window = tuple[int, int, int]
 class Plain(NamedTuple):
     """One window of numbers."""
 
-    count: int
+    values: int
     sum: float
     min: float
     max: float
@@ -115,7 +115,7 @@ def _plain(readings: list[Reading]) -> Plain | PlainState:
     first, last = readings[0], readings[-1]
     values = [reading.value for reading in readings]
     if first.metric == DOOR:
-        changes = sum(a != b for a, b in zip(values, values[1:], strict=False))
+        changes = sum(a != b for a, b in pairwise(values))
         return PlainState(int(last.value), last.ts, int(first.value), first.ts, changes)
     quality = sum(reading.quality for reading in readings)
     ends = (first.value, first.ts, last.value, last.ts)

@@ -12,7 +12,9 @@ from edge_gateway.windows.exact_sum import Limbs, add, huge_of, normal, split, t
 
 sensor_like = st.floats(-1e9, 1e9) | st.integers(-5000, 5000).map(lambda cents: cents / 100)
 any_finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
-hard = st.sampled_from([1e300, -1e300, 5e-324, 2.0**31, -(2.0**31), 2.0**-106, 2.0**-107, 1e-40, 2.0**52 + 0.5])
+hard = st.sampled_from(
+    [1e300, -1e300, 5e-324, 2.0**31, -(2.0**31), 2.0**-106, 2.0**-107, 1e-40, 2.0**52 + 0.5]
+)
 
 Sum = tuple[Limbs, int]
 

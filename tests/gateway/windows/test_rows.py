@@ -159,7 +159,9 @@ def test_states_of_parts_one_after_the_other_merge_exactly(held: list[Reading], 
 
 
 def test_a_text_that_comes_late_into_a_window_changes_it_twice() -> None:
-    whole_time_shut = rows_of_states(EVERY, columns([Reading(0, T0, 2, 0.0), Reading(0, T0 + 9, 2, 0.0)])).rows
+    whole_time_shut = rows_of_states(
+        EVERY, columns([Reading(0, T0, 2, 0.0), Reading(0, T0 + 9, 2, 0.0)])
+    ).rows
     open_between = rows_of_states(EVERY, columns([Reading(0, T0 + 5, 2, 1.0)])).rows
     for one, other in ((whole_time_shut, open_between), (open_between, whole_time_shut)):
         (row,) = plain_state_rows(merge_state_rows(one, other))

@@ -32,7 +32,9 @@ def test_many_values_give_the_rank_within_one_percent(numbers: list[float]) -> N
 
 
 @given(st.lists(values, max_size=80), st.lists(values, max_size=80), st.lists(values, max_size=80))
-def test_sketches_merge_into_the_sketch_of_all(one: list[float], two: list[float], three: list[float]) -> None:
+def test_sketches_merge_into_the_sketch_of_all(
+    one: list[float], two: list[float], three: list[float]
+) -> None:
     a, b, c = sketch(one), sketch(two), sketch(three)
     whole = sketch(one + two + three)
     assert a.merged(b).merged(c) == whole

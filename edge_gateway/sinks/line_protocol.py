@@ -1,0 +1,190 @@
+r"""InfluxDB line protocol, rendered in columns. Times are ms, every line ends with a line feed.
+
+    sensor,<tags> count=…i,first=…,last=…,max=…,mean=…,min=…[,p95=…],quality=…,sum=… <start>
+    sensor_state,<tags> last="…",changes=…i <start>
+    sensor_late,<tags> value=… <time>
+    alert,device=…,rule=…,site=… level="…",state="…"[,value=…] <time>
+    gateway,gateway=… received=…i,… <time>
+
+Format: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. `count` and `changes` are
+integers, all other numbers floats, even when whole. What the format cannot hold is changed, never sent: a line
+feed becomes the two characters `\n`, a tag value that ends in a backslash gets a `_` behind it, a tag without a
+value is left out, so is a field that is no finite number, and a tag key that the database reserves or that a
+field has gets `tag_` before it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.merge import sums
+from edge_gateway.windows.rows import Key, Rows, keys
+from edge_gateway.windows.tail import Tail
+
+FIELDS: Final = frozenset(
+    {"changes", "count", "first", "last", "level", "max", "mean", "min", "p95"}
+    | {"quality", "state", "sum", "time", "value"}
+)
+_PERFECT: Final = 1000.0
+_BARE_SECTIONS: Final = ("messages", "values", "counters")
+_NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "sinks", "spool", "store")
+_ONE_LINE: Final = str.maketrans({"\n": "\\n", "\r": "\\r"})
+_IN_MEASUREMENT: Final = str.maketrans({",": "\\,", " ": "\\ "})
+_IN_TAG: Final = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
+_IN_TEXT: Final = str.maketrans({'"': '\\"', "\\": "\\\\"})
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Alert(Protocol):
+    """What the point of an alert transition is made of; `at` in ms."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def site(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def at(self) -> int: ...
+
+
+# --- text
+
+
+def tag_text(text: str) -> str:
+    """Return text as it stands in a tag key or value, or in a field key."""
+    escaped = text.translate(_ONE_LINE).translate(_IN_TAG)
+    return f"{escaped}_" if escaped.endswith("\\") else escaped
+
+
+def field_text(text: str) -> str:
+    """Return text as it stands between the quotes of a string field."""
+    return text.translate(_ONE_LINE).translate(_IN_TEXT)
+
+
+def tag_key(name: str) -> str:
+    """Return a key that may stand beside the fields of any measurement here."""
+    return f"tag_{name}" if name in FIELDS or name.startswith("_") else name
+
+
+def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:
+    """Return measurement and tags, sorted by key: all of a line before its fields, without the space."""
+    named = sorted((tag_key(key), value) for key, value in tags.items() if key and value)
+    text = "".join(f",{tag_text(key)}={tag_text(value)}" for key, value in named)
+    return (measurement.translate(_IN_MEASUREMENT) + text).encode("utf-8", "replace")
+
+
+# --- windows
+
+
+def render_windows(prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Tail] | None = None) -> bytes:
+    """Render WINDOW_ROWs.
+
+    Args:
+        prefixes: of each row.
+        rows: in any order; their p95 is left out where it is NaN.
+        tails: of the rows that have one, by (series, start).
+    """
+    count = rows["count"]
+    total = sums(
+        rows, {row: tails[key] for row, key in enumerate(keys(rows)) if key in tails} if tails else None
+    )
+    columns = [
+        *(list(prefixes), _after(b" count=", _numbers(count)), _after(b"i,first=", _numbers(rows["first"]))),
+        *(_after(b",last=", _numbers(rows["last"])), _after(b",max=", _numbers(rows["max"]))),
+        _where_finite(b",mean=", total / count),
+        _after(b",min=", _numbers(rows["min"])),
+        _where_finite(b",p95=", rows["p95"]),
+        _after(b",quality=", _numbers(rows["quality"] / (count * _PERFECT))),
+        _where_finite(b",sum=", total),
+        _after(b" ", _numbers(rows["start"])),
+    ]
+    return _lines(columns)
+
+
+def render_states(prefixes: Sequence[bytes], rows: Rows, last: Sequence[str]) -> bytes:
+    """Render STATE_ROWs; `last` are the texts of the rows' last codes."""
+    texts = [b' last="' + field_text(text).encode("utf-8", "replace") for text in last]
+    changes = _after(b'",changes=', _numbers(rows["changes"]))
+    return _lines([list(prefixes), texts, changes, _after(b"i ", _numbers(rows["start"]))])
+
+
+def _numbers(column: NDArray[np.int64] | NDArray[np.float64]) -> list[bytes]:
+    """Return each number in the fewest digits that read back as the same; `null` for what is not finite."""
+    return _encode(column.tolist())[1:-1].split(b",") if len(column) else []
+
+
+def _after(label: bytes, texts: list[bytes]) -> list[bytes]:
+    return [label + text for text in texts]
+
+
+def _where_finite(label: bytes, column: NDArray[np.float64]) -> list[bytes]:
+    texts = _numbers(column)
+    finite = np.isfinite(column)
+    if finite.all():
+        return _after(label, texts)
+    return [label + text if good else b"" for text, good in zip(texts, finite.tolist(), strict=True)]
+
+
+def _lines(columns: list[list[bytes]]) -> bytes:
+    """Join columns row by row; each row is a line."""
+    rows = len(columns[0])
+    width = len(columns) + 1
+    pieces = [b"\n"] * (width * rows)
+    for at, column in enumerate(columns):
+        pieces[at::width] = column
+    return b"".join(pieces)
+
+
+# --- single points
+
+
+def render_late(before: bytes, value: float, ts: int) -> bytes:
+    """Render a reading that no window could take; `before` is its prefix."""
+    return b"%b value=%b %d\n" % (before, _encode(float(value)), ts)
+
+
+def render_alert(alert: Alert) -> bytes:
+    """Render an alert transition; the level is a field, so that a series gets its "resolved" too."""
+    before = prefix("alert", {"device": alert.subject, "rule": alert.rule, "site": alert.site})
+    fields = f'level="{field_text(alert.level)}",state="{field_text(alert.state)}"'
+    value = alert.value
+    if value is not None and np.isfinite(value):
+        fields += f",value={_encode(float(value)).decode()}"
+    return b"%b %b %d\n" % (before, fields.encode("utf-8", "replace"), alert.at)
+
+
+def render_gateway(gateway: str, report: Mapping[str, Any], at: int) -> bytes:
+    """Render the numbers of a gateway's report on itself; nothing at all where it has none.
+
+    Messages, values and counters are fields by their own name, other sections by `<section>_<name>`.
+    """
+    fields = {name: text for section in _BARE_SECTIONS for name, text in _fields(report.get(section))}
+    for section in _NAMED_SECTIONS:
+        fields |= {f"{section}_{name}": text for name, text in _fields(report.get(section))}
+    if not fields:
+        return b""
+    told = ",".join(f"{tag_text(name)}={text}" for name, text in sorted(fields.items()))
+    return b"%b %b %d\n" % (prefix("gateway", {"gateway": gateway}), told.encode("utf-8", "replace"), at)
+
+
+def _fields(section: Any) -> Iterator[tuple[str, str]]:
+    """Yield the numbers of a section, those of nested ones by their path."""
+    for name, value in (section or {}).items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}_{inner}", text) for inner, text in _fields(value))
+        elif isinstance(value, bool):
+            yield name, "true" if value else "false"
+        elif isinstance(value, int):
+            yield name, f"{value}i"
+        elif isinstance(value, float) and np.isfinite(value):
+            yield name, _encode(value).decode()
