@@ -1,0 +1,35 @@
+"""`./bench`: measurements, each against a reference in the same run. No tests: no number fails here."""
+
+import argparse
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.measure import tell
+
+BENCHMARKS = {
+    "gateway": "drain a broker's backlog: the gateway, Telegraf, mosquitto_sub",
+}
+
+
+def parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+    top = argparse.ArgumentParser(prog="./bench", description=__doc__.split(":", 1)[1].strip())
+    commands = top.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
+    modules = {}
+    for name, about in BENCHMARKS.items():
+        module = modules[name] = importlib.import_module(f"benchmarks.{name}")
+        command = commands.add_parser(name, help=about, description=module.__doc__)
+        command.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
+        command.add_argument("--json", type=Path, metavar="FILE", help="also write all that was measured")
+        module.add_arguments(command)
+    return top, modules
+
+
+def main() -> None:
+    top, modules = parser()
+    arguments = top.parse_args()
+    tell(list(modules[arguments.benchmark].run(arguments)), arguments.json)
+
+
+if __name__ == "__main__":
+    main()

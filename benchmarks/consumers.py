@@ -1,0 +1,233 @@
+"""Who the stream is given to: the gateway, Telegraf, and the least a client can do."""
+
+import math
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from benchmarks.measure import cpu_seconds, resident_bytes
+from benchmarks.stream import Encoding
+from edge_gateway.embedded import tied_to_parent
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+from tests.servers.process import ServerFailed, wait_until
+
+ROOT = Path(__file__).parents[1]
+TOPICS = "fleet/v1/+/+/telemetry"
+PATIENCE_S = 300.0
+
+
+class Used(NamedTuple):
+    """CPU seconds, and the bytes resident at the end; NaN where that cannot be told."""
+
+    cpu: float
+    memory: float
+
+
+class Consumer(Protocol):
+    """A program that takes the stream out of its session's queue."""
+
+    encoding: Encoding
+
+    def subscribed(self) -> float:
+        """Start it, so that the broker knows its session, and stop it; the CPU seconds that this took."""
+
+    def drain(self, messages: int) -> None:
+        """Start it, and return once it has done all its work for so many messages."""
+
+    def stop(self) -> Used:
+        """Stop it, and say what it used since `drain`."""
+
+
+class Child:
+    """A process whose whole CPU time is known when it has ended."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(tied_to_parent(command), stdout=out, stderr=out)
+        self.pid = self._process.pid
+
+    def wait(self) -> float:
+        """User and system seconds, once it has ended."""
+        _, status, usage = os.wait4(self.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        if self._process.returncode not in {0, -signal.SIGTERM}:
+            raise ServerFailed(f"{self._process.args!r}: {self._log.read_text(errors='replace')[-1000:]}")
+        return usage.ru_utime + usage.ru_stime
+
+    def stop(self) -> float:
+        self._process.terminate()
+        return self.wait()
+
+
+class Lines:
+    """Counts the whole lines of a file that grows, reading each byte once."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._offset = 0
+        self._rest = b""
+
+    def new(self) -> list[bytes]:
+        """The lines that were completed since the last call."""
+        if not self._file.exists():
+            return []
+        with self._file.open("rb") as source:
+            source.seek(self._offset)
+            content = source.read()
+        self._offset += len(content)
+        *lines, self._rest = (self._rest + content).split(b"\n")
+        return lines
+
+
+class MosquittoSub:
+    """The floor: a C client that takes each message and acknowledges it; it ends with the last."""
+
+    encoding: Encoding = "fleet-v1"
+
+    def __init__(self, broker: Broker, directory: Path) -> None:
+        self._log = directory / "mosquitto_sub.log"
+        self._cpu = math.nan
+        address = ["-h", broker.host, "-p", str(broker.port), "-V", "5"]
+        session = ["-i", "floor", "-c", "-x", "3600", "-q", "1", "-t", TOPICS]
+        self._command = ["mosquitto_sub", *address, *session, "-F", "."]
+
+    def subscribed(self) -> float:
+        return Child([*self._command, "-E"], self._log).wait()
+
+    def drain(self, messages: int) -> None:
+        self._cpu = Child([*self._command, "-C", str(messages)], self._log).wait()
+
+    def stop(self) -> Used:
+        return Used(self._cpu, math.nan)
+
+
+class Telegraf:
+    """Telegraf with a persistent session, JSON in and line protocol out to a file.
+
+    It forwards every reading, or (`aggregate`) gives count, min, max, mean and sum of each series every 10 s.
+    """
+
+    encoding: Encoding = "json"
+
+    def __init__(self, broker: Broker, directory: Path, *, aggregate: bool) -> None:
+        self._log = directory / "telegraf.log"
+        self._output = directory / "telegraf.out"
+        file = directory / "telegraf.conf"
+        file.write_text(_TELEGRAF.format(port=broker.port, topics=TOPICS, output=self._output))
+        if aggregate:
+            file.write_text(file.read_text() + _BASICSTATS)
+        self._aggregate = aggregate
+        self._command = [str(telegraf_program()), str(file)]
+        self._child: Child | None = None
+
+    def subscribed(self) -> float:
+        child = Child(self._command, self._log)
+        try:
+            wait_until(lambda: b"Connected" in self._log.read_bytes(), PATIENCE_S, "Telegraf is connected")
+        finally:
+            cpu = child.stop()
+        return cpu
+
+    def drain(self, messages: int) -> None:
+        self._child = Child(self._command, self._log)
+        lines = Lines(self._output)
+        count = _sum_of_counts if self._aggregate else len
+        wait_for_count(lambda: count(lines.new()), messages, "Telegraf")
+
+    def stop(self) -> Used:
+        assert self._child is not None
+        memory = resident_bytes(self._child.pid)
+        return Used(self._child.stop(), memory)
+
+
+class EdgeGateway:
+    """The gateway: windows of 10 s, rules, history; a message is synced to disk before it is acknowledged."""
+
+    encoding: Encoding = "fleet-v1"
+
+    def __init__(self, broker: Broker, directory: Path, *, rules: str = "", **sections: Any) -> None:
+        windows = [{"every": "10s", "bucket": "telemetry", "keep": "30d"}]
+        spool = {"path": str(directory / "gateway" / "spool")}
+        self.gateway = Gateway(directory / "gateway", broker.url, windows=windows, spool=spool, **sections)
+        if rules:
+            self.gateway.write_rules(rules)
+
+    def subscribed(self) -> float:
+        self.gateway.start()
+        cpu = cpu_seconds(self.gateway.pid)
+        self.gateway.stop()
+        return cpu
+
+    def drain(self, messages: int) -> None:
+        self.gateway.start(ready=False)
+        report = self.gateway.wait_for(
+            lambda status: status["messages"]["received"] >= messages and not status["broker"]["unacked"],
+            PATIENCE_S,
+        )
+        counts = report["messages"]
+        assert counts["new"] == messages, f"the gateway counted {counts}"
+
+    def stop(self) -> Used:
+        used = Used(cpu_seconds(self.gateway.pid), resident_bytes(self.gateway.pid))
+        self.gateway.stop()
+        return used
+
+
+def wait_for_count(new: Callable[[], int], wanted: int, what: str) -> None:
+    """Return once the sum of what `new()` gives has reached `wanted`."""
+    seen = 0
+
+    def reached() -> bool:
+        nonlocal seen
+        seen += new()
+        return seen >= wanted
+
+    wait_until(reached, PATIENCE_S, f"{what} has {wanted} messages")
+
+
+def telegraf_program() -> Path:
+    """Telegraf as setup/telegraf/build makes it, with the plugins that are used here and no others."""
+    built = subprocess.run([ROOT / "setup" / "telegraf" / "build"], stdout=subprocess.PIPE, check=True)
+    return Path(built.stdout.decode().strip())
+
+
+def _sum_of_counts(lines: list[bytes]) -> int:
+    return sum(int(found[1]) for line in lines if (found := _COUNT.search(line)))
+
+
+_COUNT = re.compile(rb"temperature_count=(\d+)")
+_TELEGRAF = """
+[agent]
+  interval = "1s"
+  flush_interval = "1s"
+  metric_batch_size = 5000
+  metric_buffer_limit = 100000
+  omit_hostname = true
+[[inputs.mqtt_consumer]]
+  servers = ["tcp://127.0.0.1:{port}"]
+  topics = ["{topics}"]
+  qos = 1
+  persistent_session = true
+  client_id = "telegraf"
+  max_undelivered_messages = 10000
+  topic_tag = ""
+  data_format = "json"
+  [[inputs.mqtt_consumer.topic_parsing]]
+    topic = "+/+/+/+/+"
+    tags = "_/_/site/device/_"
+[[outputs.file]]
+  files = ["{output}"]
+  data_format = "influx"
+"""
+_BASICSTATS = """
+[[aggregators.basicstats]]
+  period = "10s"
+  drop_original = true
+  stats = ["count", "min", "max", "mean", "sum"]
+"""

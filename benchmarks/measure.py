@@ -1,0 +1,140 @@
+"""What a benchmark measures and how it is told: medians over rounds, ratios to a reference in the same round.
+
+Absolute numbers are this machine's on this day. Candidates take turns within a round, so that what else the
+machine does meets all of them; the ratio of a round is what can be compared from one machine to another.
+"""
+
+import json
+import math
+import os
+import platform
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+Measured = Mapping[str, float]
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a running process, all its threads, and the children it has waited for."""
+    # The name in brackets may hold anything; what follows the last bracket is counted from `state`.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) * _TICK_S
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a running process."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"no Rss of process {pid}")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A measured quantity: its unit, and how many digits after the point are worth showing."""
+
+    unit: str
+    digits: int = 1
+
+    def shown(self, value: float) -> str:
+        return "-" if math.isnan(value) else f"{value:,.{self.digits}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Candidates by name, each with one measurement a round; ratios are of the same round's reference."""
+
+    title: str
+    reference: str
+    quantities: Mapping[str, Quantity]
+    rounds: Mapping[str, Sequence[Measured]]
+
+    def median(self, candidate: str, quantity: str) -> float:
+        return statistics.median(measured[quantity] for measured in self.rounds[candidate])
+
+    def ratio(self, candidate: str, quantity: str) -> float:
+        """The median over the rounds of candidate ÷ reference; NaN where the reference measured nothing."""
+        pairs = zip(self.rounds[candidate], self.rounds[self.reference], strict=True)
+        ratios = [ours[quantity] / theirs[quantity] for ours, theirs in pairs if theirs[quantity]]
+        return statistics.median(ratios) if ratios else float("nan")
+
+    def table(self) -> Table:
+        count = len(self.rounds[self.reference])
+        table = Table(title=f"{self.title} (median of {count}; in brackets: ratio to {self.reference})")
+        table.add_column("")
+        for name, quantity in self.quantities.items():
+            table.add_column(f"{name}\n[{quantity.unit}]", justify="right")
+        for candidate in self.rounds:
+            table.add_row(candidate, *(self._cell(candidate, name) for name in self.quantities))
+        return table
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "title": self.title,
+            "reference": self.reference,
+            "units": {name: quantity.unit for name, quantity in self.quantities.items()},
+            "medians": self._each(self.median),
+            "ratios": self._each(self.ratio),
+            "rounds": {candidate: list(map(dict, measured)) for candidate, measured in self.rounds.items()},
+        }
+
+    def _each(self, figure: Callable[[str, str], float]) -> dict[str, dict[str, float]]:
+        return {one: {name: figure(one, name) for name in self.quantities} for one in self.rounds}
+
+    def _cell(self, candidate: str, name: str) -> str:
+        shown = self.quantities[name].shown(self.median(candidate, name))
+        ratio = self.ratio(candidate, name)
+        return shown if candidate == self.reference or math.isnan(ratio) else f"{shown} ({ratio:.2f})"
+
+
+def compare(
+    title: str,
+    candidates: Mapping[str, Callable[[], Measured]],
+    *,
+    reference: str,
+    quantities: Mapping[str, Quantity],
+    rounds: int,
+) -> Comparison:
+    """Measure every candidate once a round, the order reversed every other round."""
+    measured: dict[str, list[Measured]] = {name: [] for name in candidates}
+    for number in range(rounds):
+        names = list(candidates)
+        for name in names if number % 2 == 0 else reversed(names):
+            measured[name].append(candidates[name]())
+    return Comparison(title, reference, quantities, measured)
+
+
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    return {
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+
+
+def tell(comparisons: Sequence[Comparison], json_file: Path | None) -> None:
+    """Print the tables, and write everything measured where a file is wanted."""
+    console = Console()
+    for comparison in comparisons:
+        console.print(comparison.table())
+    if json_file is not None:
+        told = {"machine": machine(), "comparisons": [comparison.as_dict() for comparison in comparisons]}
+        json_file.write_text(json.dumps(_without_nan(told), indent=1) + "\n")
+
+
+def _without_nan(told: object) -> object:
+    """JSON has no NaN: what could not be measured is null."""
+    if isinstance(told, dict):
+        return {key: _without_nan(value) for key, value in told.items()}
+    if isinstance(told, list):
+        return [_without_nan(value) for value in told]
+    return None if isinstance(told, float) and math.isnan(told) else told

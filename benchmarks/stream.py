@@ -1,0 +1,51 @@
+"""The recorded stream that every consumer is given: the same readings, in the encoding each reads best."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from fleet_wire.telemetry import encode_telemetry
+from fleet_wire.topics import TELEMETRY, device_topic
+
+Encoding = Literal["fleet-v1", "json"]
+Message = tuple[bytes, bytes]
+SITES = ("berlin", "lyon", "porto")
+BOOT = 1_700_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """`messages` readings of `devices` devices in turn, each every `interval_ms`, from `start` (ms) on."""
+
+    messages: int
+    devices: int
+    start: int
+    interval_ms: int = 1_000
+
+    @classmethod
+    def until_now(cls, messages: int, devices: int, interval_ms: int = 1_000) -> Self:
+        """The stream whose last reading is of this moment."""
+        return cls(
+            messages, devices, time.time_ns() // 1_000_000 - messages * interval_ms // devices, interval_ms
+        )
+
+    def readings(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
+        """(topic, sequence number, time, values): two smooth values, with the digits that sensors have."""
+        for number in range(self.messages):
+            seq, device = divmod(number, self.devices)
+            at = self.start + seq * self.interval_ms + device * self.interval_ms // self.devices
+            phase = number / 5_000 + device
+            values = {
+                "temperature": round(-18 + 2 * math.sin(phase), 2),
+                "humidity": round(60 + 10 * math.cos(phase), 1),
+            }
+            yield device_topic(SITES[device % len(SITES)], f"frz-{device:05d}", TELEMETRY), seq, at, values
+
+    def encoded(self, encoding: Encoding) -> list[Message]:
+        """JSON carries no time: Telegraf's aggregators drop what is older than their running period."""
+        if encoding == "json":
+            return [(topic.encode(), json.dumps(values).encode()) for topic, _, _, values in self.readings()]
+        return [(topic.encode(), encode_telemetry(BOOT, seq, at, m)) for topic, seq, at, m in self.readings()]
