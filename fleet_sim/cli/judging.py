@@ -1,0 +1,204 @@
+"""`fleet-sim verify` and `fleet-sim grade`: what is stored and what came back, against a run's ledger."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fleet_sim.cli.options import JsonOption, span
+from fleet_sim.cli.output import console, say_json
+from fleet_sim.expected import Facts
+from fleet_sim.grade import Alert, Grade, grade
+from fleet_sim.ledger_reading import Ledger, read_ledger
+from fleet_sim.pacing import Percentiles
+from fleet_sim.report import print_rows
+from fleet_sim.stored import (
+    InfluxPlace,
+    StoredUnreadable,
+    WindowKey,
+    history_from_command,
+    history_from_file,
+    influx_windows,
+    window_rows,
+)
+from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
+
+__all__ = ["register"]
+
+LOOK_AGAIN = 1.0
+
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run` wrote.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("verify", help="Compare what is stored with what was truly sent.")(verify)
+    app.command("grade", help="Compare alerts and commands with the labelled faults.")(grade_run)
+
+
+def verify(
+    run_dir: RunDirectory,
+    *,
+    history_cmd: Annotated[
+        str | None, typer.Option("--history-cmd", help="e.g. 'edge-gateway query windows --json'.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option("--history", help="The saved output of that command.")
+    ] = None,
+    influx_url: Annotated[str | None, typer.Option("--influx-url", envvar="INFLUX_URL")] = None,
+    influx_org: Annotated[str, typer.Option("--influx-org", envvar="INFLUX_ORG")] = "fleet",
+    gateway: Annotated[
+        str | None, typer.Option("--gateway", help="Its id, where several were heard.")
+    ] = None,
+    wait: Annotated[
+        str | None, typer.Option("--wait", help="Look again until it is right, at most so long.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what is stored with what was truly sent. The token of InfluxDB is taken from INFLUX_TOKEN."""
+    ledger = read_ledger(run_dir)
+    terms = gateway_terms(newest_status(ledger, gateway))
+    sources = _sources(ledger, terms, command=history_cmd, file=history, url=influx_url, org=influx_org)
+    if not sources:
+        raise typer.BadParameter("nothing to compare with: give --history-cmd, --history or --influx-url")
+    patience = (span(wait, "--wait") or 0) / 1000.0
+    results = [judged(ledger, terms, name, read, patience) for name, read in sources.items()]
+    if as_json:
+        say_json({"gateway": terms.gateway, "complete": ledger.end is not None, "too_late": terms.too_late,
+                  "results": [result.as_dict() for result in results]})  # fmt: skip
+    else:
+        for result in results:
+            print_rows(console, f"verify {run_dir} against {result.source}", _rows(result, ledger, terms))
+    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
+def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
+    """Return the gateway's status that the run heard last; what verifying needs stands in it."""
+    heard = {row["gateway"]: row["status"] for row in ledger.of_kind("status")}
+    if gateway is None and len(heard) > 1:
+        raise typer.BadParameter(f"--gateway: several were heard, choose one of {', '.join(sorted(heard))}")
+    status = heard.get(gateway) if gateway else next(iter(heard.values()), None)
+    if status is None:
+        raise StoredUnreadable(
+            "the run heard no gateway's status, so its windows and limits are not known; "
+            "was a gateway connected to the same broker?"
+        )
+    return dict(status)
+
+
+def _sources(
+    ledger: Ledger, terms: Terms, *, command: str | None, file: Path | None, url: str | None, org: str
+) -> dict[str, Callable[[], dict[WindowKey, Facts]]]:
+    sources: dict[str, Callable[[], dict[WindowKey, Facts]]] = {}
+    if command is not None:
+        sources[command] = lambda: window_rows(history_from_command(command))
+    if file is not None:
+        sources[str(file)] = lambda: window_rows(history_from_file(file))
+    if url is not None:
+        place = InfluxPlace(url, org, os.environ.get("INFLUX_TOKEN", ""))
+        sources[url] = lambda: influx_of_run(ledger, terms, place)
+    return sources
+
+
+def influx_of_run(ledger: Ledger, terms: Terms, place: InfluxPlace) -> dict[WindowKey, Facts]:
+    """Read every bucket's windows over the time of the run."""
+    times = [group.table["ts"] for group in ledger.groups if len(group.table)]
+    if not times:
+        return {}
+    first, last = min(int(ts.min()) for ts in times), max(int(ts.max()) for ts in times)
+    found: dict[WindowKey, Facts] = {}
+    for tier in terms.tiers:
+        found |= influx_windows(place, tier.bucket, tier.every_ms, first - first % tier.every_ms, last + 1)
+    return found
+
+
+def judged(
+    ledger: Ledger, terms: Terms, name: str, read: Callable[[], dict[WindowKey, Facts]], patience: float
+) -> Comparison:
+    """Compare, and look again until it is right or patience ends."""
+    deadline = time.monotonic() + patience
+    while True:
+        result = compare(ledger, terms, read(), name)
+        if result.ok or time.monotonic() >= deadline:
+            return result
+        time.sleep(LOOK_AGAIN)
+
+
+def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, str]]:
+    rows = [
+        ("readings", f"{result.readings} acknowledged"),
+        ("lost", str(result.lost)),
+        ("double", str(result.double)),
+        ("wrong windows", f"{result.wrong} of {result.windows}"),
+    ]
+    rows += [("not judged", f"{count} windows: {reason}") for reason, count in result.not_judged.items()]
+    if terms.too_late:
+        rows.append(("too late", f"{terms.too_late} readings, as the gateway says"))
+    if ledger.end is None:
+        rows.append(("ledger", "the run was killed: its last second is not judged"))
+    rows += [("", str(example)) for example in result.examples]
+    return rows
+
+
+def grade_run(
+    run_dir: RunDirectory,
+    *,
+    alerts_cmd: Annotated[
+        str | None, typer.Option("--alerts-cmd", help="e.g. 'edge-gateway query alerts --json'.")
+    ] = None,
+    alerts: Annotated[Path | None, typer.Option("--alerts", help="The saved output of that command.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare alerts and commands with the labelled faults."""
+    ledger = read_ledger(run_dir)
+    rows = history_from_command(alerts_cmd) if alerts_cmd else history_from_file(alerts) if alerts else None
+    result = grade(ledger, None if rows is None else [_alert(row) for row in rows])
+    if as_json:
+        say_json(result.measures() | {
+            "rules": {name: asdict(rule) for name, rule in result.rules.items()},
+            "commands": asdict(result.commands), "open": result.open, "examples": result.examples,
+        })  # fmt: skip
+    else:
+        print_rows(console, f"grade {run_dir}", grade_rows(result))
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _alert(row: Mapping[str, Any]) -> Alert:
+    try:
+        return Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], int(row["at"]))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise StoredUnreadable(f"not an alert row ({problem!r}): {dict(row)}") from None
+
+
+def grade_rows(result: Grade) -> list[tuple[str, str]]:
+    """Return the table of a grade."""
+    rows = [
+        (name, f"expected {rule.expected}, missed {rule.missed}, fired {rule.fired}, false {rule.false}")
+        for name, rule in sorted(result.rules.items())
+    ]
+    commands = result.commands
+    rows += [
+        ("repeated alerts", str(result.repeated)),
+        ("open", f"{result.open} labels whose time was not over"),
+        ("alert latency", _spread(result.latency)),
+        (
+            "commands",
+            f"{commands.received} received, {commands.executed} done, {commands.executed_twice} twice",
+        ),
+        ("not done", f"{commands.rejected} rejected, {commands.failed} failed"),
+        ("command latency", _spread(commands.latency)),
+        ("command to ack", _spread(commands.ack)),
+    ]
+    return rows + [("", example) for example in result.examples]
+
+
+def _spread(times: Percentiles) -> str:
+    if not times.count:
+        return "none"
+    return (
+        f"p50 {times.p50 / 1000:.1f}ms  p95 {times.p95 / 1000:.1f}ms  p99 {times.p99 / 1000:.1f}ms  "
+        f"max {times.most / 1000:.1f}ms  ({times.count})"
+    )

@@ -1,0 +1,216 @@
+"""`ls`, `check`, `preview`, `plan`, `doctor`, `init`: a scenario and this machine, looked at without a fleet."""
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from fleet_sim.cli import options as given
+from fleet_sim.cli.output import console, say_json
+from fleet_sim.deployment import probe
+from fleet_sim.endpoint import CannotReach
+from fleet_sim.grammar import Scenario
+from fleet_sim.plan import plan_group
+from fleet_sim.report import print_rows
+from fleet_sim.scenario import load_scenario, profile_names
+from fleet_sim.signals.group import GroupSignals
+from fleet_wire.telemetry import encode_telemetry
+
+__all__ = ["register"]
+
+BYTES_A_DEVICE = 10_000
+"""Memory a connected device needs, buffer not counted; see benchmarks/simulator_cost.py."""
+PACKET_OVERHEAD = 60
+"""Bytes that MQTT, TCP and IP add to a payload with its topic, roughly."""
+PORTS_AN_ADDRESS = 28_000
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("ls", help="The profiles that ship with the simulator.")(ls)
+    app.command("check", help="Check scenario files, without side effects.")(check)
+    app.command("preview", help="What devices would send, without a broker.")(preview)
+    app.command("plan", help="Predict messages, bytes, sockets and memory of a scenario.")(plan)
+    app.command("doctor", help="Check this machine and the broker.")(doctor)
+    app.command("init", help="Write a scenario file to start from.")(init)
+
+
+def ls(*, as_json: given.JsonOption = False) -> None:
+    """List the profiles that ship with the simulator."""
+    found = {name: load_scenario(name, env=os.environ) for name in profile_names()}
+    if as_json:
+        for name, scenario in found.items():
+            say_json({"name": name, "description": scenario.description, "groups": list(scenario.fleet)})
+        return
+    print_rows(console, "profiles", [
+        (name, scenario.description or ", ".join(scenario.fleet)) for name, scenario in found.items()
+    ])  # fmt: skip
+
+
+def check(scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO.yaml|PROFILE...")]) -> None:
+    """Check scenario files; everything that is wrong is said with its line and column."""
+    for source in scenarios:
+        scenario = load_scenario(source, env=os.environ)
+        count = sum(group.count for group in scenario.fleet.values())
+        console.print(f"{source}: ok, {count} devices, {len(scenario.faults)} faults", highlight=False)
+
+
+def preview(
+    scenario: given.ScenarioArgument,
+    *,
+    devices: Annotated[int, typer.Option("--devices", "-n", min=1, help="Devices of each group.")] = 1,
+    samples: Annotated[int, typer.Option("--samples", min=1, max=10_000, help="Messages a device.")] = 60,
+    seed: given.SeedOption = None,
+    changes: given.SetOption = None,
+    as_json: given.JsonOption = False,
+) -> None:
+    """Show what devices would send, as a small chart or as the messages themselves."""
+    chosen = given.prepared(scenario, seed=seed, changes=changes)
+    start = int(time.time()) * 1000
+    for name in chosen.fleet:
+        for device, at, messages in previewed(chosen, name, devices, samples, start):
+            if as_json:
+                for ts, content in zip(at, messages, strict=True):
+                    say_json({"device": device, "ts": ts, "m": content})
+            else:
+                print_rows(console, device, chart_rows(messages))
+
+
+def previewed(
+    scenario: Scenario, name: str, devices: int, samples: int, start: int
+) -> list[tuple[str, list[int], list[dict[str, object]]]]:
+    """Return (device, times in ms, messages) of the first devices of a group."""
+    group = scenario.fleet[name]
+    plans = plan_group(scenario.seed, name, group)[:devices]
+    signals = GroupSignals(group, plans, seed=scenario.seed, start_ms=start)
+    rows = np.arange(len(plans), dtype=np.int64)
+    offsets = np.array([plan.phase_ms for plan in plans], dtype=np.int64)
+    made: list[list[dict[str, object]]] = [[] for _ in plans]
+    times: list[list[int]] = [[] for _ in plans]
+    for tick in range(samples):
+        at = start + offsets + tick * group.interval.every
+        contents = signals.sample(rows, np.full(len(plans), tick, dtype=np.int64), at).messages()
+        for row, content in enumerate(contents):
+            made[row].append(content)
+            times[row].append(int(at[row]))
+    return [(plan.id, times[row], made[row]) for row, plan in enumerate(plans)]
+
+
+def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
+    """Draw one line a metric: numbers as bars between their least and most, words by their first letter."""
+    names = dict.fromkeys(name for message in messages for name in message)
+    rows = []
+    for name in names:
+        values = [message.get(name) for message in messages]
+        numbers = [value for value in values if isinstance(value, (int, float)) and value == value]  # noqa: PLR0124 - NaN
+        if numbers:
+            low, high = min(numbers), max(numbers)
+            rows.append((name, f"{_bars(values, low, high)}  {low:g} … {high:g}"))
+        else:
+            rows.append((name, "".join(str(value or " ")[0] for value in values)))
+    return rows
+
+
+def _bars(values: Sequence[object], low: float, high: float) -> str:
+    span = (high - low) or 1.0
+    drawn = ""
+    for value in values:
+        known = isinstance(value, (int, float)) and value == value  # noqa: PLR0124 - NaN
+        drawn += BARS[1 + round(7 * (float(value) - low) / span)] if known else "·"  # type: ignore[arg-type]
+    return drawn
+
+
+def plan(
+    scenario: given.ScenarioArgument,
+    *,
+    sensors: given.SensorsOption = None,
+    interval: given.IntervalOption = None,
+    changes: given.SetOption = None,
+    as_json: given.JsonOption = False,
+) -> None:
+    """Predict messages and bytes a second, sockets, ports and memory."""
+    chosen = given.prepared(scenario, sensors=sensors, interval=interval, changes=changes)
+    rate, volume, count = 0.0, 0.0, 0
+    for name, group in chosen.fleet.items():
+        if not group.count:
+            continue
+        [(device, at, messages)] = previewed(chosen, name, 1, 1, int(time.time()) * 1000)
+        size = len(encode_telemetry(at[0] // 1000, 0, at[0], messages[0])) + len(device) + PACKET_OVERHEAD
+        rate += group.count * 1000.0 / group.interval.every
+        volume += group.count * 1000.0 / group.interval.every * size
+        count += group.count
+    predicted = {
+        "devices": count,
+        "messages_per_second": round(rate, 1),
+        "bytes_per_second": round(volume),
+        "sockets": count + 1,
+        "source_addresses": -(-count // PORTS_AN_ADDRESS),
+        "memory_bytes": count * BYTES_A_DEVICE,
+    }
+    if as_json:
+        say_json(predicted)
+    else:
+        print_rows(
+            console, f"plan of {chosen.name}", [(name, f"{value:,}") for name, value in predicted.items()]
+        )
+
+
+def doctor(
+    *, sensors: Annotated[int, typer.Option("--sensors", "-c", min=1)] = 1000, host: given.HostOption = None,
+    port: given.PortOption = None,
+) -> None:  # fmt: skip
+    """Check open files, ports and whether a broker answers; exit 1 where something is too small."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = "unlimited" if hard == resource.RLIM_INFINITY else f"{hard}"
+    files_ok = hard == resource.RLIM_INFINITY or hard >= sensors
+    ports = _ports()
+    target = given.endpoint(
+        given.broker_with(load_scenario(profile_names()[0], env=os.environ).broker, host=host, port=port),
+        None,
+        None,
+    )
+    answers = "answers"
+    try:
+        asyncio.run(probe(target, f"fleet-sim-doctor-{os.getpid()}"))
+    except CannotReach as problem:
+        answers = str(problem)
+    rows = [
+        ("open files", f"{'ok' if files_ok else 'TOO FEW'}  {soft} now, at most {most}, {sensors} wanted"),
+        (
+            "ports",
+            f"{'ok' if ports >= sensors else 'TOO FEW'}  {ports} for one address; --bind adds addresses",
+        ),
+        ("broker", f"{'ok' if answers == 'answers' else 'MISSING'}  {target.url} {answers}"),
+    ]
+    print_rows(console, "doctor", rows)
+    raise typer.Exit(0 if files_ok and ports >= sensors and answers == "answers" else 1)
+
+
+def _ports() -> int:
+    limits = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if not limits.exists():
+        return PORTS_AN_ADDRESS
+    first, last = map(int, limits.read_text(encoding="ascii").split())
+    return last - first + 1
+
+
+def init(
+    path: Annotated[Path, typer.Argument()] = Path("scenario.yaml"),
+    *,
+    profile: Annotated[str, typer.Option("--profile", help="The profile to start from.")] = "cold-chain",
+) -> None:
+    """Write a scenario file to start from; an existing file is left alone."""
+    if profile not in profile_names():
+        raise typer.BadParameter(f"--profile: no such profile; one of {', '.join(profile_names())}")
+    if path.exists():
+        raise typer.BadParameter(f"{path} exists already")
+    text = (files("fleet_sim") / "profiles" / f"{profile}.yaml").read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+    console.print(f"wrote {path}; try: fleet-sim run {path}", highlight=False)

@@ -1,0 +1,184 @@
+"""Options that several commands share, and how they change a scenario."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleet_config.durations import parse_duration
+from fleet_sim.endpoint import Endpoint, endpoint_of
+from fleet_sim.grammar import Broker, Scenario
+from fleet_sim.scenario import load_scenario, scaled
+
+__all__ = [
+    "BindOption",
+    "CaOption",
+    "CertOption",
+    "DurationOption",
+    "HostOption",
+    "IntervalOption",
+    "JsonOption",
+    "KeepAliveOption",
+    "KeyOption",
+    "PasswordOption",
+    "PortOption",
+    "ReportOption",
+    "ScenarioArgument",
+    "SeedOption",
+    "SensorsOption",
+    "SetOption",
+    "UserOption",
+    "broker_with",
+    "directory_for",
+    "endpoint",
+    "prepared",
+    "span",
+    "start_time",
+]  # fmt: skip
+
+ScenarioArgument = Annotated[
+    str,
+    typer.Argument(metavar="SCENARIO.yaml|PROFILE", envvar="FLEET_SIM_SCENARIO", help="See `fleet-sim ls`."),
+]
+SensorsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--sensors", "-c", min=1, envvar="FLEET_SIM_SENSORS", help="Devices, split over the fleets."
+    ),
+]
+DurationOption = Annotated[
+    str | None,
+    typer.Option("--duration", "-d", envvar="FLEET_SIM_DURATION", help="Of the last phase, e.g. 10m."),
+]
+IntervalOption = Annotated[
+    str | None, typer.Option("--interval", envvar="FLEET_SIM_INTERVAL", help="Of every device, e.g. 5s.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", envvar="FLEET_SIM_SEED", help="Other random values.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a value: fleet.freezer.count=500; may be repeated.")
+]
+HostOption = Annotated[
+    str | None, typer.Option("--host", "-H", envvar="FLEET_SIM_HOST", help="The broker's host.")
+]
+PortOption = Annotated[
+    int | None, typer.Option("--port", "-p", envvar="FLEET_SIM_PORT", help="The broker's port.")
+]
+UserOption = Annotated[
+    str | None,
+    typer.Option("--user", "-u", envvar="FLEET_SIM_USER", help="User name; {id} is the device's id."),
+]
+PasswordOption = Annotated[
+    str | None, typer.Option("--password", "-P", envvar="FLEET_SIM_PASSWORD", help="Better by the variable.")
+]
+CaOption = Annotated[
+    Path | None, typer.Option("--cafile", envvar="FLEET_SIM_CAFILE", help="CA certificate: connect with TLS.")
+]
+CertOption = Annotated[
+    Path | None, typer.Option("--cert", envvar="FLEET_SIM_CERT", help="Client certificate.")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", envvar="FLEET_SIM_KEY", help="Key of the certificate.")
+]
+KeepAliveOption = Annotated[
+    str | None, typer.Option("--keepalive", "-k", envvar="FLEET_SIM_KEEPALIVE", help="e.g. 60s.")
+]
+BindOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bind", envvar="FLEET_SIM_BIND", help="Local addresses IP,IP: each gives 28,000 more ports."
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", envvar="FLEET_SIM_REPORT", help="Run directory; .fleet-sim/NAME-TIME unless given."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+
+
+def span(text: str | None, option: str) -> int | None:
+    """Milliseconds of an option that is a duration; a usage error where it is none."""
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as problem:
+        raise typer.BadParameter(f"{option}: {problem}") from None
+
+
+def start_time(text: str | None) -> int | None:
+    """Milliseconds since 1970 of `2026-01-01T00:00Z`; a time without a zone is UTC."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"--start: '{text}' is no time; write one like 2026-01-01T00:00Z") from None
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def prepared(
+    source: str,
+    *,
+    sensors: int | None = None,
+    duration: str | None = None,
+    interval: str | None = None,
+    seed: int | None = None,
+    changes: Sequence[str] | None = None,
+) -> Scenario:
+    """Load a scenario and change it as the options say."""
+    scenario = load_scenario(source, overrides=tuple(changes or ()), env=os.environ)
+    scenario = scaled(
+        scenario,
+        sensors=sensors,
+        duration_ms=span(duration, "--duration"),
+        interval_ms=span(interval, "--interval"),
+    )
+    return scenario if seed is None else scenario.model_copy(update={"seed": seed})
+
+
+def broker_with(
+    broker: Broker,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    user: str | None = None,
+    ca: Path | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+    keepalive: str | None = None,
+) -> Broker:
+    """Change a scenario's broker as the options say; `--cafile` alone turns TLS on."""
+    before = endpoint_of(broker.model_copy(update={"url": broker.url.replace("mqtts", "mqtt", 1)}))
+    tls = ca is not None or broker.url.startswith("mqtts")
+    named = host or port
+    port = port or (before.port if not host and ":" in broker.url.split("//")[1] else (8883 if tls else 1883))
+    url = f"{'mqtts' if tls else 'mqtt'}://{host or before.host}:{port}" if named or ca else broker.url
+    given = {"username": user, "ca": ca and str(ca), "cert": cert and str(cert), "key": key and str(key)}
+    seconds = span(keepalive, "--keepalive")
+    changed = {name: value for name, value in given.items() if value is not None}
+    return broker.model_copy(update={"url": url, **changed, **({"keepalive": seconds} if seconds else {})})
+
+
+def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint:
+    """Where to connect to; a certificate that cannot be read is a usage error."""
+    try:
+        found = endpoint_of(broker, password=password)
+    except OSError as problem:
+        raise typer.BadParameter(f"--cafile, --cert or --key: {problem}") from None
+    return replace(found, bind=tuple(bind.split(","))) if bind else found
+
+
+def directory_for(report: Path | None, name: str) -> Path:
+    """Where a run writes; an existing ledger there is never overwritten."""
+    directory = report or Path(".fleet-sim") / f"{name}-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
+    if (directory / "ledger.frames").exists():
+        raise typer.BadParameter(f"--report: {directory} holds a run already; give another directory")
+    return directory

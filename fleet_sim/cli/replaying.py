@@ -1,0 +1,102 @@
+"""`fleet-sim replay`: a recorded CSV file as devices."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fleet_sim.cli import options as given
+from fleet_sim.cli.output import console
+from fleet_sim.cli.running import status_of, tell, watched
+from fleet_sim.deployment import RunOptions
+from fleet_sim.grammar import Broker
+from fleet_sim.recordings.mapping import load_mapping, ready_mappings
+from fleet_sim.recordings.reading import Recording, read_recording
+from fleet_sim.replay import ReplayOptions, ReplayRun
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("replay", help="Replay a recorded CSV file as devices.")(replay)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv")],
+    *,
+    mapping: Annotated[
+        str,
+        typer.Option(
+            "--mapping", "-m", help="A mapping file, or one of: " + ", ".join(ready_mappings()) + "."
+        ),
+    ],
+    speed: Annotated[
+        str, typer.Option("--speed", help="Recorded seconds in one real second, or max.")
+    ] = "max",
+    stamp: Annotated[
+        Literal["shift", "now", "recorded"],
+        typer.Option("--stamp", help="shift: the last is now; now: when sent; recorded: as it stands."),
+    ] = "shift",
+    batch: Annotated[int, typer.Option("--batch", min=1, max=1000, help="Samples in one message.")] = 1,
+    limit: Annotated[int | None, typer.Option("--limit", "-L", min=1, help="End after N samples.")] = None,
+    host: given.HostOption = None,
+    port: given.PortOption = None,
+    user: given.UserOption = None,
+    password: given.PasswordOption = None,
+    cafile: given.CaOption = None,
+    cert: given.CertOption = None,
+    key: given.KeyOption = None,
+    boot: Annotated[int | None, typer.Option("--boot", min=0, envvar="FLEET_SIM_BOOT")] = None,
+    report: given.ReportOption = None,
+    as_json: given.JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No live line.")] = False,
+) -> None:
+    """Replay a recorded CSV file as devices."""
+    chosen = load_mapping(mapping)
+    recording = read_recording(file, chosen)
+    if not as_json:
+        console.print(describe(recording), highlight=False)
+    broker = given.broker_with(Broker(), host=host, port=port, user=user, ca=cafile, cert=cert, key=key)
+    run = ReplayRun(
+        recording,
+        chosen,
+        file.stem,
+        RunOptions(
+            endpoint=given.endpoint(broker, password, None),
+            directory=given.directory_for(report, file.stem),
+            boot=boot,
+        ),
+        ReplayOptions(speed=speed_of(speed), stamp=stamp, batch=batch, limit=limit),
+    )
+    result = asyncio.run(watched(run, quiet=quiet or as_json))
+    tell(result, [], as_json=as_json)
+    raise typer.Exit(status_of(result, []))
+
+
+def speed_of(text: str) -> float | None:
+    """Return recorded seconds in one real second; None for `max`."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise typer.BadParameter(f"--speed: '{text}' is neither max nor a number above 0")
+    return speed
+
+
+def describe(recording: Recording) -> str:
+    """Say in one line what was read."""
+    odd = [
+        f"{count} {what}"
+        for what, count in (
+            ("empty rows passed over", recording.empty_rows),
+            ("rows without a readable time", recording.bad_rows),
+            ("values that are no numbers", recording.bad_values),
+            ("censored values sent as their limit", recording.censored),
+        )
+        if count
+    ]
+    return ", ".join([f"{len(recording.samples)} samples of {len(recording.units)} devices", *odd])

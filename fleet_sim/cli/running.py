@@ -1,0 +1,168 @@
+"""`fleet-sim run`: the fleet, its live line, its end table."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fleet_sim.cli import options as given
+from fleet_sim.cli.output import complain, console, say_json
+from fleet_sim.fleet import FleetRun, RunOptions, RunResult
+from fleet_sim.live import LiveView
+from fleet_sim.replay import ReplayRun
+from fleet_sim.report import Check, checks_of, junit, print_checks, print_rows
+
+__all__ = ["register"]
+
+INTERRUPT = "interrupted"
+TERMINATE = "terminated"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run", help="Run a fleet against a broker.")(run)
+
+
+def run(
+    scenario: given.ScenarioArgument,
+    *,
+    sensors: given.SensorsOption = None,
+    interval: given.IntervalOption = None,
+    duration: given.DurationOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-L", min=1, help="End after N messages.")] = None,
+    ramp: Annotated[
+        str | None, typer.Option("--ramp", envvar="FLEET_SIM_RAMP", help="Connect all within this time.")
+    ] = None,
+    host: given.HostOption = None,
+    port: given.PortOption = None,
+    user: given.UserOption = None,
+    password: given.PasswordOption = None,
+    cafile: given.CaOption = None,
+    cert: given.CertOption = None,
+    key: given.KeyOption = None,
+    qos: Annotated[int | None, typer.Option("--qos", "-q", min=0, max=1, help="Of the telemetry.")] = None,
+    keepalive: given.KeepAliveOption = None,
+    bind: given.BindOption = None,
+    changes: given.SetOption = None,
+    seed: given.SeedOption = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--start", envvar="FLEET_SIM_START", help="Simulated time, 2026-01-01T00:00Z."),
+    ] = None,
+    boot: Annotated[
+        int | None, typer.Option("--boot", min=0, envvar="FLEET_SIM_BOOT", help="Boot number of all devices.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option("--speed", min=0.001, help="Simulated seconds in one real second.")
+    ] = 1.0,
+    report: given.ReportOption = None,
+    as_json: given.JsonOption = False,
+    junit_file: Annotated[Path | None, typer.Option("--junit", help="Write the expectations there.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No live line.")] = False,
+) -> None:
+    """Run a fleet against a broker."""
+    chosen = given.prepared(
+        scenario, sensors=sensors, duration=duration, interval=interval, seed=seed, changes=changes
+    )
+    broker = given.broker_with(
+        chosen.broker, host=host, port=port, user=user, ca=cafile, cert=cert, key=key, keepalive=keepalive
+    )
+    ramp_ms = given.span(ramp, "--ramp")
+    count = sum(group.count for group in chosen.fleet.values())
+    fleet = FleetRun(
+        chosen,
+        RunOptions(
+            endpoint=given.endpoint(broker, password, bind),
+            directory=given.directory_for(report, chosen.name),
+            start_ms=given.start_time(start),
+            boot=boot,
+            speed=speed,
+            qos=broker.qos if qos is None else qos,
+            rate=count * 1000.0 / ramp_ms if ramp_ms else None,
+            limit=limit,
+        ),
+    )
+    result = asyncio.run(watched(fleet, quiet=quiet or as_json))
+    checks = checks_of(chosen.expect, result.measures)
+    tell(result, checks, as_json=as_json)
+    if junit_file is not None:
+        junit(junit_file, chosen.name, checks, result.seconds)
+    raise typer.Exit(status_of(result, checks))
+
+
+async def watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
+    """Run with the live view; SIGINT and SIGTERM end the run in order."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, fleet.stop, INTERRUPT)
+    loop.add_signal_handler(signal.SIGTERM, fleet.stop, TERMINATE)
+    try:
+        with LiveView(console, quiet=quiet) as view:
+            fleet.on_second = view.show
+            return await fleet.run()
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+def status_of(result: RunResult, checks: list[Check]) -> int:
+    """Return the exit status of a run."""
+    if result.reason == INTERRUPT:
+        return 130
+    if result.verdict.saturated:
+        return 4
+    nobody = result.refused and not result.counters["connects"]
+    if nobody:
+        return 3
+    return 1 if any(check.passed is False for check in checks) else 0
+
+
+def tell(result: RunResult, checks: list[Check], *, as_json: bool) -> None:
+    """Print the end table, or one JSON object."""
+    if as_json:
+        say_json(summary(result) | {"expectations": [
+            {"name": c.name, "expected": c.expected, "found": c.found, "passed": c.passed} for c in checks
+        ]})  # fmt: skip
+        return
+    print_rows(console, f"run {result.reason} after {result.seconds:.1f} s", rows_of(result))
+    print_checks(console, checks)
+    for reason, count in result.refused.items():
+        complain(f"{count} devices were refused: {reason}")
+    if result.verdict.saturated:
+        complain(f"inconclusive: {result.verdict.reason}; use fewer sensors or a faster machine")
+
+
+def summary(result: RunResult) -> dict[str, Any]:
+    return {
+        "reason": result.reason,
+        "seconds": round(result.seconds, 3),
+        "directory": str(result.directory),
+        "counters": dict(result.counters),
+        "measures": dict(result.measures),
+        "saturated": result.verdict.reason,
+        "refused": dict(result.refused),
+    }
+
+
+def rows_of(result: RunResult) -> list[tuple[str, str]]:
+    """Return the end table."""
+    last, counters = result.last, result.counters
+    rows = [
+        ("devices", f"{last.devices} ({counters['connects']} connects, {counters['reconnects']} again)"),
+        ("messages", f"{counters['made']} made, {counters['published']} published, {counters['acked']} acked"),
+        ("unfinished", f"{result.unfinished} without PUBACK or never sent, {counters['lost']} lost at the device"),
+        ("ack", f"p50 {_ms(last.ack.p50)}  p95 {_ms(last.ack.p95)}  p99 {_ms(last.ack.p99)}  max {_ms(last.ack.most)}"),
+        ("pacing", f"lag p99 {_ms(last.lag.p99)}, max {_ms(last.lag.most)}, {counters['overruns']} overruns"),
+        ("receipts", f"{counters['receipts']}, {counters['resent']} messages sent again"),
+        ("commands", f"{counters['commands']} received, {counters['executed']} done, {counters['notices']} notices"),
+        ("alerts seen", str(counters["alerts"])),
+        ("ledger", str(result.directory)),
+    ]  # fmt: skip
+    faulty = [(name, counters[name]) for name in ("damaged", "duplicated", "malformed", "refused")]
+    if any(count for _, count in faulty):
+        rows.insert(-1, ("odd", ", ".join(f"{count} {name}" for name, count in faulty if count)))
+    return rows
+
+
+def _ms(microseconds: float) -> str:
+    return f"{max(0.0, microseconds) / 1000:.1f}ms"

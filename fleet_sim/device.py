@@ -1,0 +1,432 @@
+"""One simulated device: its numbers, what it holds, what it answers. It owns no task and no timer of its own.
+
+::
+
+    make ─▶ outbox ─▶ session ─▶ broker          command ─▶ memory ─▶ behaviour ─▶ signal, ack
+              ▲ not connected: kept, sent later     receipt ─▶ outbox: let go, or send again
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+from fleet_sim.commanding import CommandMemory, Decision
+from fleet_sim.outbox import Outbox, Resend
+from fleet_sim.tally import Tally
+from fleet_wire.control import (
+    Ack,
+    Birth,
+    Command,
+    MalformedMessage,
+    decode_command,
+    decode_receipt,
+    encode_ack,
+    encode_birth,
+)
+from fleet_wire.topics import ACK, COMMAND, RECEIPT, STATUS, TELEMETRY, device_topic
+
+if TYPE_CHECKING:
+    from array import array
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Mapping
+
+    import mqtt5
+
+    from fleet_sim.ledger import LedgerWriter
+
+__all__ = ["Behaviour", "Device", "DeviceGroup", "Identity", "SessionLike", "World"]
+
+FAILURE = 0x80
+"""MQTT 5: reason codes from here on are failures."""
+
+
+MOST_QUEUED = 100
+"""Messages that wait in the session for the broker; what is made beyond them waits in the device's buffer."""
+
+
+class Behaviour(NamedTuple):
+    """What a device does with one command: settings by the name of the argument they take, and how long."""
+
+    settings: Mapping[str, str | float]
+    takes_ms: float = 0.0
+    jitter_ms: float = 0.0
+    outcome: str = "done"
+
+
+class Identity(NamedTuple):
+    """Who a device is; what its birth says."""
+
+    id: str
+    site: str
+    type: str
+    tags: Mapping[str, str]
+    lat: float | None = None
+    lon: float | None = None
+
+
+class SessionLike(Protocol):
+    """The part of `fleet_wire.session.Session` that a device uses."""
+
+    @property
+    def queued(self) -> int: ...
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        on_ack: Callable[[int], None] | None = None,
+    ) -> None: ...
+
+    def ack(self, epoch: int, packet_ids: list[int]) -> int: ...
+
+
+@dataclass(slots=True)
+class DeviceGroup:
+    """What the devices of a group share. `apply` moves a signal: (device, setting, value); ValueError: why not."""
+
+    name: str
+    metrics: Mapping[str, Any]
+    commands: Mapping[str, Behaviour]
+    apply: Callable[[Device, str, Any], object]
+    room: int
+    drop: Any
+    replay_rate: float
+    qos: int = 1
+
+
+@dataclass(slots=True)
+class World:
+    """What devices share with the run: clocks, ledger, counters, timers."""
+
+    now_us: Callable[[], int]
+    now_ms: Callable[[], int]
+    ledger: LedgerWriter
+    tally: Tally
+    loop: AbstractEventLoop
+    sends: array[int]
+    acks: array[int]
+    receipts: array[int]
+    drops: array[int]
+    draining: dict[int, float] = field(default_factory=dict)
+    """Devices that are online and have a buffer to send, with the time since when that is paced (seconds)."""
+
+    @classmethod
+    def of(
+        cls,
+        ledger: LedgerWriter,
+        loop: AbstractEventLoop,
+        now_us: Callable[[], int],
+        now_ms: Callable[[], int],
+    ) -> Self:
+        return cls(
+            now_us=now_us,
+            now_ms=now_ms,
+            ledger=ledger,
+            tally=Tally(),
+            loop=loop,
+            sends=ledger.table("sends"),
+            acks=ledger.table("acks"),
+            receipts=ledger.table("receipts"),
+            drops=ledger.table("drops"),
+        )
+
+
+class Device:
+    """A device in the run. `index` is its place in the run, `row` its place in its group."""
+
+    __slots__ = (
+        "alive", "earlier", "group", "identity", "index", "memory", "online", "outbox", "row", "session", "skew_ms",
+        "started", "telemetry_topic", "world",
+    )  # fmt: skip
+
+    def __init__(
+        self, world: World, group: DeviceGroup, identity: Identity, *, index: int, row: int, boot: int
+    ) -> None:
+        self.world = world
+        self.group = group
+        self.identity = identity
+        self.index = index
+        self.row = row
+        self.telemetry_topic = device_topic(identity.site, identity.id, TELEMETRY)
+        self.outbox = Outbox(boot, group.room, group.drop)
+        self.memory = CommandMemory()
+        self.session: SessionLike | None = None
+        self.earlier: tuple[Outbox, ...] = ()
+        self.online = False
+        self.alive = True
+        self.started = False
+        self.skew_ms = 0.0
+
+    # Sending
+
+    def emit(self, seq: int, payload: bytes, now_us: int) -> bool:
+        """Send a message just made, or keep it where that cannot be now; True when it was sent."""
+        if not self.online or self.session is None or self.session.queued > MOST_QUEUED:
+            self.keep(seq, payload)
+            return False
+        self.outbox.sent(seq, payload)
+        self._publish(self.outbox, seq, payload, now_us)
+        return True
+
+    def keep(self, seq: int, payload: bytes) -> None:
+        """Put a message into the buffer to be sent later."""
+        if self.online:
+            self.world.draining.setdefault(self.index, monotonic())
+        for lost in self.outbox.store(seq, payload):
+            self.world.tally.lost += 1
+            self.world.drops.extend((self.index, self.outbox.boot, lost))
+
+    def forward(self, seq: int, payload: bytes) -> None:
+        """Send a message that was held back, or keep it."""
+        if self.online:
+            self.send_later(self.outbox, seq, payload)
+        else:
+            self.keep(seq, payload)
+
+    def send_later(self, outbox: Outbox, seq: int, payload: bytes, *, again: bool = False) -> None:
+        """Publish a message some time after it was made; the ledger gets a line of its own for it."""
+        now_us = self.world.now_us()
+        outbox.sent(seq, payload)
+        self.world.sends.extend((self.index, outbox.boot, seq, now_us, int(again)))
+        self.world.tally.resent += again
+        self._publish(outbox, seq, payload, now_us)
+
+    def repeat(self, payload: bytes) -> None:
+        """Publish a message a second time, for no reason, as faulty devices do."""
+        if self.session is not None and self.online:
+            self.world.tally.duplicated += 1
+            self.session.publish(self.telemetry_topic, payload, qos=self.group.qos)
+
+    def emit_damaged(self, seq: int, payload: bytes, damaged: bytes) -> None:
+        """Publish damaged bytes in place of a message.
+
+        The device believes it sent; only a receipt that names the message missing makes it send the true one.
+        """
+        if self.session is None or not self.online:
+            self.keep(seq, payload)
+            return
+        self.world.tally.damaged += 1
+        self.outbox.sent(seq, payload)
+        done = partial(self._damaged_acked, self.outbox, seq)
+        self.session.publish(self.telemetry_topic, damaged, on_ack=done)
+
+    @staticmethod
+    def _damaged_acked(outbox: Outbox, seq: int, _code: int) -> None:
+        outbox.acked(seq)
+
+    def drain(self, most: int) -> int:
+        """Send up to `most` messages from the buffer, oldest first; return how many still wait."""
+        for outbox in (*self.earlier, self.outbox):
+            while most > 0 and self.online and self.session is not None and not self.session.queued:
+                message = outbox.take_unsent()
+                if message is None:
+                    break
+                self.send_later(outbox, message.seq, message.payload)
+                most -= 1
+        return self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """Messages that were never sent."""
+        return self.outbox.unsent + sum(outbox.unsent for outbox in self.earlier)
+
+    @property
+    def unacked(self) -> int:
+        """Messages that were sent and have no PUBACK."""
+        return self.outbox.unacked + sum(outbox.unacked for outbox in self.earlier)
+
+    @property
+    def kept(self) -> int:
+        """Messages that have a PUBACK and no receipt."""
+        return self.outbox.kept + sum(outbox.kept for outbox in self.earlier)
+
+    def _publish(self, outbox: Outbox, seq: int, payload: bytes, now_us: int) -> None:
+        assert self.session is not None
+        self.world.tally.published += 1
+        if self.group.qos == 0:
+            self.session.publish(self.telemetry_topic, payload, qos=0)
+            outbox.acked(seq)
+            return
+        self.session.publish(self.telemetry_topic, payload, on_ack=partial(self._acked, outbox, seq, now_us))
+
+    def _acked(self, outbox: Outbox, seq: int, sent_us: int, code: int) -> None:
+        world = self.world
+        now_us = world.now_us()
+        world.acks.extend((self.index, outbox.boot, seq, now_us, code))
+        tally = world.tally
+        if code >= FAILURE:
+            outbox.refused(seq)
+            tally.refused += 1
+            return
+        outbox.acked(seq)
+        tally.acked += 1
+        tally.ack_us.append(now_us - sent_us)
+
+    # Coming and going
+
+    def birth(self) -> bytes:
+        """Return the status message of a device that has just connected."""
+        identity, outbox = self.identity, self.outbox
+        return encode_birth(
+            Birth(
+                type=identity.type,
+                tags=dict(identity.tags),
+                metrics=dict(self.group.metrics),
+                lat=identity.lat,
+                lon=identity.lon,
+                boot=outbox.boot,
+                floor=outbox.floor,
+                next=outbox.next,
+                ts=self.world.now_ms() + round(self.skew_ms),
+            )
+        )
+
+    def connected(self) -> None:
+        """Say so to the world: a retained birth, then live telemetry before anything from the buffer."""
+        assert self.session is not None
+        self.online = True
+        self.started = True
+        self.session.publish(self.topic(STATUS), self.birth(), retain=True)
+
+    def restart(self, boot: int, *, keep: bool) -> None:
+        """Start again with a new boot; with `keep` what is held survives, else only the commands' memory."""
+        if keep:
+            self.earlier = tuple(outbox for outbox in (*self.earlier, self.outbox) if outbox.held)
+        else:
+            self.world.tally.lost += self.waiting
+            self.earlier = ()
+        self.outbox = Outbox(boot, self.group.room, self.group.drop)
+        self.memory.restart(self.world.now_ms())
+
+    def topic(self, kind: str) -> str:
+        return device_topic(self.identity.site, self.identity.id, kind)
+
+    # Hearing
+
+    def heard(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
+        """Take what arrived in one read. A command is remembered before its delivery is acknowledged."""
+        deliveries = []
+        for packet in packets:
+            if packet.topic.endswith(COMMAND):
+                self._command(packet.payload or b"")
+            elif packet.topic.endswith(RECEIPT):
+                self._receipt(packet.payload or b"")
+            if packet.packet_id:
+                deliveries.append(packet.packet_id)
+        if deliveries and self.session is not None:
+            self.session.ack(epoch, deliveries)
+
+    def _receipt(self, payload: bytes) -> None:
+        world = self.world
+        try:
+            receipt = decode_receipt(payload)
+        except MalformedMessage:
+            world.tally.malformed += 1
+            return
+        world.tally.receipts += 1
+        named = sum(last - first + 1 for first, last in receipt.missing)
+        world.receipts.extend((self.index, receipt.boot, receipt.upto, min(named, 2**63 - 1), world.now_us()))
+        for outbox in (*self.earlier, self.outbox):
+            if outbox.boot == receipt.boot:
+                for message in outbox.receipt(receipt.upto, receipt.missing, world.now_ms()):
+                    self._again(outbox, message)
+        if self.earlier:
+            self.earlier = tuple(outbox for outbox in self.earlier if outbox.held)
+
+    def _again(self, outbox: Outbox, message: Resend) -> None:
+        if self.online:
+            self.send_later(outbox, message.seq, message.payload, again=True)
+        else:
+            outbox.sent(message.seq, message.payload)
+            outbox.acked(message.seq)
+
+    def _command(self, payload: bytes) -> None:
+        now_us = self.world.now_us()
+        try:
+            command = decode_command(payload)
+        except MalformedMessage:
+            self.world.tally.malformed += 1
+            return
+        if command.kind == "alert":
+            self._notice(command, now_us)
+            return
+        self.world.tally.commands += 1
+        decision = self.memory.take(command)
+        self._note_command(command, decision, now_us)
+        if decision is Decision.EXECUTE:
+            behaviour = self.group.commands.get(command.name) or self.group.commands.get("*")
+            delay = _latency(behaviour, command.id) if behaviour else 0.0
+            self.world.loop.call_later(delay, self._execute, command, behaviour, self.outbox.boot, now_us)
+        elif decision is Decision.REPEAT and self.memory.answer is not None:
+            self._answer(self.memory.answer, now_us)
+
+    def _notice(self, command: Command, now_us: int) -> None:
+        self.world.tally.notices += 1
+        alert = command.alert
+        self.world.ledger.note(
+            "notice", device=self.index, id=command.id, at=now_us,
+            **({} if alert is None else {
+                "alert": alert.id, "rule": alert.rule, "level": alert.level, "state": alert.state,
+                "subject": alert.subject, "boot": alert.boot, "seq": alert.seq,
+            }),
+        )  # fmt: skip
+
+    def _note_command(self, command: Command, decision: Decision, now_us: int) -> None:
+        alert = command.alert
+        self.world.ledger.note(
+            "command", device=self.index, id=command.id, n=command.n, name=command.name, args=dict(command.args),
+            decision=decision.value, at=now_us, rule=alert.rule if alert else None,
+            boot=alert.boot if alert else None, seq=alert.seq if alert else None,
+        )  # fmt: skip
+
+    def _execute(self, command: Command, behaviour: Behaviour | None, boot: int, received_us: int) -> None:
+        if boot != self.outbox.boot or not self.alive:
+            return
+        outcome, detail = self._effect(command, behaviour)
+        ack = Ack(id=command.id, outcome=outcome, detail=detail, ts=self.world.now_ms())
+        self.world.tally.executed += outcome == "done"
+        self.world.ledger.note(
+            "executed", device=self.index, id=command.id, n=command.n, outcome=outcome, at=self.world.now_us()
+        )
+        if self.memory.answered(ack):
+            self._answer(ack, received_us)
+
+    def _effect(self, command: Command, behaviour: Behaviour | None) -> tuple[Any, str]:
+        if behaviour is None:
+            return "rejected", f"unknown command {command.name}"
+        if behaviour.outcome != "done":
+            return behaviour.outcome, ""
+        wanted = [argument for argument in behaviour.settings.values() if isinstance(argument, str)]
+        absent = [argument for argument in wanted if argument not in command.args]
+        if absent:
+            return "rejected", f"{command.name} needs the argument {absent[0]}"
+        try:
+            for setting, argument in behaviour.settings.items():
+                value = command.args[argument] if isinstance(argument, str) else argument
+                self.group.apply(self, setting, value)
+        except (ValueError, TypeError) as problem:
+            return "failed", str(problem)
+        return "done", ""
+
+    def _answer(self, ack: Ack, received_us: int) -> None:
+        if self.session is not None and self.online:
+            done = partial(self._answered, ack.id, received_us)
+            self.session.publish(self.topic(ACK), encode_ack(ack), on_ack=done)
+
+    def _answered(self, command: str, received_us: int, _code: int) -> None:
+        now_us = self.world.now_us()
+        self.world.tally.command_ack_us.append(now_us - received_us)
+        self.world.ledger.note("answered", device=self.index, id=command, at=now_us)
+
+
+def _latency(behaviour: Behaviour, command: str) -> float:
+    """Seconds a command takes: the mean and up to the jitter to either side, the same for the same id."""
+    swing = 2.0 * (zlib.crc32(command.encode()) / 2**32) - 1.0
+    return max(0.0, behaviour.takes_ms + behaviour.jitter_ms * swing) / 1000.0

@@ -1,0 +1,228 @@
+"""A fleet that runs as a scenario says: phases, faults, stop.
+
+::
+
+    scenario ─ build ─▶ devices ◀─ Connector ─▶ broker
+                          ▲                        │ commands, receipts ─▶ Device.heard
+       Emission ──────────┘ ◀─ Mishaps             │ alerts, status ─▶ Observer
+          every message, PUBACK, command, fault ─▶ LedgerWriter
+
+One task drives all devices: what is due is sent, then it sleeps until the next is.
+"""
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from fleet_sim.building import build, describe_fault
+from fleet_sim.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_sim.device import Device, World
+from fleet_sim.emission import Emission
+from fleet_sim.endpoint import reserve_sockets
+from fleet_sim.faults import PlannedFault, plan_faults
+from fleet_sim.ledger import LedgerWriter
+from fleet_sim.mishaps import Mishaps
+from fleet_sim.noise import device_keys
+from fleet_sim.pacing import SimClock
+from fleet_sim.plan import plan_devices
+from fleet_sim.running_faults import plan_now
+from fleet_sim.scenario import Scenario
+from fleet_sim.tally import Snapshot
+
+__all__ = ["FleetRun", "RunOptions", "RunResult"]
+
+QUANTUM: Final = 0.002
+"""Messages due within this time are sent in one go: a wake-up of the loop costs as much as some messages."""
+LONGEST_NAP: Final = 0.05
+DEFAULT_RATE: Final = 2000.0
+"""Connects a second where neither the scenario nor the user says."""
+
+
+class FleetRun:
+    """One run of a scenario. `run` does it all; the other methods may be called in its loop while it goes."""
+
+    def __init__(self, scenario: Scenario, options: RunOptions) -> None:
+        self.scenario = scenario
+        self.options = options
+        self.plans = plan_devices(scenario)
+        self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
+        self._stopping = asyncio.Event()
+        self._reason = "finished"
+        self._next_fault = 0
+
+    # For who holds the run
+
+    def stop(self, reason: str = "stopped") -> None:
+        """End the run; `run` returns when what is under way has settled."""
+        if not self._stopping.is_set():
+            self._reason = reason
+            self._stopping.set()
+
+    def start_fault(self, kind: str, match: Mapping[str, Any], **settings: Any) -> int:
+        """Start a fault now, as a scenario's `faults` would say it (its `for` is given as `for_`).
+
+        Returns its number. ValueError says what is wrong with it.
+        """
+        words = {key.rstrip("_"): value for key, value in settings.items()}
+        since = round(self._now_ms() - self._clock.origin_ms)
+        described = {"kind": kind, "match": dict(match), **words}
+        fault = plan_now(self._next_fault, described, self.plans, self.scenario.seed, since)
+        for signals in self._signals.values() if fault.where == "sensor" else ():
+            signals.add_fault(fault)
+        self._add_faults([fault])
+        return fault.number
+
+    def disconnect(self, match: Mapping[str, Any], for_ms: int) -> int:
+        """Take devices off the network for a time; returns the number of the fault."""
+        return self.start_fault("offline", match, for_=f"{for_ms}ms")
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the run now."""
+        return self._deployment.snapshot()
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        return self._deployment.devices
+
+    @property
+    def statuses(self) -> Mapping[str, Mapping[str, Any]]:
+        """The newest retained status of every gateway, by its id."""
+        return self._deployment.observer.statuses
+
+    # The run
+
+    async def run(self) -> RunResult:
+        """Connect, send, fault, and stop as the scenario says.
+
+        Raises:
+            CannotReach: the broker does not answer.
+            ConnectRefused: it refuses everybody.
+            TooManySockets: this machine cannot hold that many connections.
+        """
+        reserve_sockets(len(self.plans))
+        boot = self.options.boot if self.options.boot is not None else int(time.time())
+        await probe(self.options.endpoint, f"fleet-sim-{boot}-{os.getpid()}-probe")
+        with LedgerWriter(self.options.directory) as ledger:
+            self._prepare(ledger, boot)
+            async with asyncio.TaskGroup() as tasks:
+                services = self._deployment.serve(tasks)
+                services.append(tasks.create_task(self._follow_phases(), name="phases"))
+                await self._drive()
+                self._mishaps.release_all()
+                self._emission.finish()
+                await self._deployment.settle()
+                for service in services:
+                    service.cancel()
+            return await self._deployment.finish(self._reason)
+
+    def _prepare(self, ledger: LedgerWriter, boot: int) -> None:
+        options, scenario = self.options, self.scenario
+        now_us = wall_clock()
+        start_ms = options.start_ms if options.start_ms is not None else self._default_start()
+        self._clock = SimClock(time.monotonic(), float(start_ms), options.speed)
+        world = World.of(ledger, asyncio.get_running_loop(), now_us, lambda: round(self._now_ms()))
+        ledger.header(self._header(boot, start_ms, now_us()))
+        faults = plan_faults(scenario, self.plans)
+        fleet = build(
+            scenario,
+            self.plans,
+            faults,
+            world,
+            start_ms=start_ms,
+            boot=boot,
+            qos=options.qos,
+            apply=self._apply,
+        )
+        self._signals = fleet.signals
+        self._deployment = Deployment(options, world, boot, rate=self._first_rate())
+        self._deployment.before_flush = self._note_episodes
+        self._deployment.on_second = self.on_second
+        keys = device_keys(scenario.seed, [plan.id for plan in self.plans])
+        self._mishaps = Mishaps(fleet.devices, keys, self._deployment.connector, start_ms)
+        self._end_ms = start_ms + (math.inf if scenario.duration_ms is None else scenario.duration_ms)
+        self._emission = Emission(
+            fleet.flows, self._mishaps, world.tally, start_ms=float(start_ms), end_ms=self._end_ms
+        )
+        self._world, self._now_us = world, now_us
+        self._noted_until = start_ms
+        self._add_faults(faults)
+        self._deployment.deploy(fleet.devices)
+
+    def _header(self, boot: int, start_ms: int, started_us: int) -> dict[str, Any]:
+        return {
+            "name": self.scenario.name,
+            "seed": self.scenario.seed,
+            "boot": boot,
+            "start_ms": start_ms,
+            "speed": self.options.speed,
+            "started_us": started_us,
+            "devices": len(self.plans),
+            "broker": self.options.endpoint.url,
+            "expect": {name: expectation.text for name, expectation in self.scenario.expect.items()},
+        }
+
+    def _default_start(self) -> int:
+        """Now; a run faster than time starts so far back that it ends now."""
+        ahead = (self.scenario.duration_ms or 0) * (1.0 - 1.0 / self.options.speed)
+        return round(time.time() * 1000 - max(0.0, ahead))
+
+    def _first_rate(self) -> float:
+        if self.options.rate is not None:
+            return self.options.rate
+        connect = self.scenario.timeline()[0].connect
+        return 1000.0 * connect.count / connect.per_ms if connect else DEFAULT_RATE
+
+    def _now_ms(self) -> float:
+        return self._clock.at(time.monotonic())
+
+    def _late_us(self, at_ms: float) -> int:
+        return round((time.monotonic() - self._clock.mono(at_ms)) * 1e6)
+
+    async def _drive(self) -> None:
+        """Send what is due, then sleep until more is, until the run is over."""
+        end_ms = self._end_ms
+        while not self._stopping.is_set():
+            now_ms = min(self._now_ms(), end_ms)
+            self._mishaps.turn(now_ms)
+            self._emission.advance(now_ms, self._now_us, self._late_us)
+            self._deployment.drain()
+            if now_ms >= end_ms or self._enough():
+                return
+            next_ms = min(self._emission.next_at(), self._mishaps.next_at(), end_ms)
+            wait = self._clock.mono(next_ms) - time.monotonic()
+            await asyncio.sleep(min(max(wait, QUANTUM), LONGEST_NAP))
+
+    def _enough(self) -> bool:
+        return self.options.limit is not None and self._world.tally.made >= self.options.limit
+
+    def _apply(self, device: Device, setting: str, value: Any) -> None:
+        """Move a signal from what is not sampled yet on; notes the faults that this repaired."""
+        for number in self._signals[device.group.name].apply_command(device.row, setting, value):
+            self._world.ledger.note("repaired", fault=number, device=device.index, at=self._now_us())
+
+    def _add_faults(self, faults: Sequence[PlannedFault]) -> None:
+        self._mishaps.add(faults)
+        for fault in faults:
+            self._next_fault = max(self._next_fault, fault.number + 1)
+            self._world.ledger.note("fault", **describe_fault(fault, self._clock.origin_ms))
+
+    def _note_episodes(self) -> None:
+        """Label what the signals did by themselves since the last time, each episode where it begins."""
+        until = round(self._emission.planned_until)
+        for name, signals in self._signals.items():
+            for episode in signals.episodes(self._noted_until, until):
+                if episode.from_ms >= self._noted_until or self._noted_until == self._clock.origin_ms:
+                    self._world.ledger.note("episode", group=name, **episode._asdict())
+        self._noted_until = until
+
+    async def _follow_phases(self) -> None:
+        """Note the phases, and connect at the rate each of them gives."""
+        for phase in self.scenario.timeline():
+            begin = self._clock.mono(self._clock.origin_ms + phase.from_ms)
+            await asyncio.sleep(begin - time.monotonic())
+            self._world.ledger.note("phase", name=phase.name, at=self._now_us())
+            if phase.connect is not None and self.options.rate is None:
+                self._deployment.connector.rate = 1000.0 * phase.connect.count / phase.connect.per_ms

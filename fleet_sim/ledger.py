@@ -1,0 +1,197 @@
+"""The truth of a run, as it happens: what was generated, sent, acknowledged, receipted, commanded, and broken.
+
+A run directory holds one append-only file of frames, each `length u32 · crc32 u32 · zstd(msgpack)`, little
+endian. A frame is a map with its kind under `k`; tables are maps of columns, each column the raw bytes of
+one numpy array. A crash of the simulator costs at most the frames not yet written (`FLUSH_ROWS`,
+`FLUSH_SECONDS`); a torn tail is recognised by its length or checksum and left out. Reading is in
+`ledger_reading`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import msgspec
+import numpy as np
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["FILE_NAME", "FLUSH_ROWS", "FLUSH_SECONDS", "VOID", "LedgerWriter", "ReadingColumns"]
+
+FILE_NAME: Final = "ledger.frames"
+FLUSH_ROWS: Final = 8192
+FLUSH_SECONDS: Final = 1.0
+FORMAT: Final = 1
+
+VOID: Final = 1
+"""Flag of a reading whose message was damaged on purpose: nothing of it may be counted."""
+
+MAX_METRICS: Final = 63
+
+TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "acks": ("device", "boot", "seq", "at", "code"),
+    "sends": ("device", "boot", "seq", "at", "again"),
+    "receipts": ("device", "boot", "upto", "missing", "at"),
+    "drops": ("device", "boot", "seq"),
+    "links": ("device", "at", "up"),
+}
+"""Column names of every table but the readings; all int64. Times (`at`) are microseconds since 1970."""
+
+
+@dataclass(slots=True)
+class ReadingColumns:
+    """The readings of one group since the last flush; one row a sample, in the order they were made.
+
+    `ts` is device time in ms, `sent` the wall time of the first publish in microseconds (0: not sent when
+    made; its sends are in the table of that name), `present` a bit a metric, `values` float64 with 0.0
+    where a metric is absent, `states` codes of the string table.
+    """
+
+    group: int
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    device: array[int] = field(default_factory=lambda: array("i"))
+    boot: array[int] = field(default_factory=lambda: array("q"))
+    seq: array[int] = field(default_factory=lambda: array("q"))
+    ts: array[int] = field(default_factory=lambda: array("q"))
+    sent: array[int] = field(default_factory=lambda: array("q"))
+    flags: array[int] = field(default_factory=lambda: array("B"))
+    present: array[int] = field(default_factory=lambda: array("q"))
+    values: tuple[array[float], ...] = ()
+    states: tuple[array[int], ...] = ()
+    doubts: list[tuple[int, str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if len(self.numbers) + len(self.texts) > MAX_METRICS:
+            raise ValueError(f"a group may have at most {MAX_METRICS} metrics")
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self.device)
+
+    def clear(self) -> None:
+        for name in ("device", "boot", "seq", "ts", "sent", "flags", "present"):
+            setattr(self, name, array(getattr(self, name).typecode))
+        self.values = tuple(array("d") for _ in self.numbers)
+        self.states = tuple(array("i") for _ in self.texts)
+        self.doubts = []
+
+    def as_frame(self) -> dict[str, Any]:
+        """Return the rows as one frame; `doubts` are (row, metric, quality)."""
+        return {
+            "k": "readings",
+            "g": self.group,
+            "n": len(self),
+            "c": {
+                name: getattr(self, name).tobytes()
+                for name in ("device", "boot", "seq", "ts", "sent", "flags", "present")
+            },
+            "values": [column.tobytes() for column in self.values],
+            "states": [column.tobytes() for column in self.states],
+            "doubts": self.doubts,
+        }
+
+
+class LedgerWriter:
+    """Appends the frames of one run. Not safe for several threads; call `flush` about once a second."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / FILE_NAME
+        self._file = self.path.open("xb", buffering=0)
+        self._squeeze = zstandard.ZstdCompressor(level=1)
+        self._groups: list[ReadingColumns] = []
+        self._tables = {name: array("q") for name in TABLES}
+        self._strings: dict[str, int] = {}
+        self._new_strings: list[str] = []
+        self._notes: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def header(self, facts: Mapping[str, Any]) -> None:
+        """Write what holds for the whole run, at once."""
+        self._append({"k": "header", "format": FORMAT, **facts})
+
+    def devices(self, group: int, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the devices `first …` of a group at once; each row is `{id, site, type, tags}`."""
+        self._append({"k": "devices", "g": group, "first": first, "rows": list(rows)})
+
+    def group(self, name: str, numbers: Sequence[str], texts: Sequence[str] = ()) -> ReadingColumns:
+        """Open the columns of a further group; its readings are appended to what is returned."""
+        columns = ReadingColumns(len(self._groups), tuple(numbers), tuple(texts))
+        self._groups.append(columns)
+        self._append(
+            {"k": "group", "g": columns.group, "name": name, "numbers": list(numbers), "texts": list(texts)}
+        )
+        return columns
+
+    def table(self, name: str) -> array[int]:
+        """Return the live rows of one table, row after row in one array; `extend` it by whole rows only."""
+        return self._tables[name]
+
+    def text(self, value: str) -> int:
+        """Return the code of a string of the run's string table."""
+        code = self._strings.get(value)
+        if code is None:
+            code = self._strings[value] = len(self._strings)
+            self._new_strings.append(value)
+        return code
+
+    def note(self, kind: str, /, **facts: Any) -> None:
+        """Record one of the rarer things (command, notice, alert, fault, episode, status, phase)."""
+        self._notes.append({"k": kind, **facts})
+
+    @property
+    def rows(self) -> int:
+        """How many readings wait for `flush`."""
+        return sum(len(group) for group in self._groups)
+
+    def flush(self) -> None:
+        """Write everything that waits."""
+        if self._new_strings:
+            self._append({"k": "strings", "rows": self._new_strings})
+            self._new_strings = []
+        for group in self._groups:
+            if len(group):
+                self._append(group.as_frame())
+                group.clear()
+        for name, rows in self._tables.items():
+            if rows:
+                self._append({"k": name, "c": _by_column(rows, len(TABLES[name]))})
+                del rows[:]
+        if self._notes:
+            self._append({"k": "notes", "rows": self._notes})
+            self._notes = []
+
+    def end(self, reason: str, facts: Mapping[str, Any]) -> None:
+        """Write the last frame; a ledger without it is of a run that was killed."""
+        self.flush()
+        self._append({"k": "end", "reason": reason, **facts})
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
+
+    def _append(self, frame: Mapping[str, Any]) -> None:
+        body = self._squeeze.compress(msgspec.msgpack.encode(frame))
+        head = len(body).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little")
+        self._file.write(head + body)
+
+
+def _by_column(rows: array[int], width: int) -> bytes:
+    """Turn rows into columns, which compress better."""
+    return np.frombuffer(rows, dtype=np.int64).reshape(-1, width).T.tobytes()

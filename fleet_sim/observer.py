@@ -1,0 +1,83 @@
+"""Listens to what the gateways tell everybody: their retained status, and every alert transition."""
+
+from collections.abc import Callable
+from typing import Any
+
+import mqtt5
+
+from fleet_sim.endpoint import Endpoint
+from fleet_sim.ledger import LedgerWriter
+from fleet_sim.tally import Tally
+from fleet_wire.control import MalformedMessage, decode_alert, decode_gateway_status
+from fleet_wire.errors import ConnectionLost
+from fleet_wire.session import Session
+from fleet_wire.topics import STATUS, parse_alert_topic, parse_gateway_topic
+
+__all__ = ["FILTERS", "Observer"]
+
+FILTERS = ("edge/v1/+/status", "edge/v1/+/alerts/#")
+
+
+class Observer:
+    """Writes alerts to the ledger as they arrive; keeps the newest status of each gateway."""
+
+    def __init__(self, ledger: LedgerWriter, tally: Tally, now_us: Callable[[], int]) -> None:
+        self._ledger = ledger
+        self._tally = tally
+        self._now_us = now_us
+        self._session: Session | None = None
+        self.statuses: dict[str, dict[str, Any]] = {}
+
+    async def watch(self, endpoint: Endpoint, client_id: str, lost: Callable[[ConnectionLost], None]) -> None:
+        """Connect and subscribe; `lost` is called when that connection ends."""
+        self._session = Session(endpoint.of_client(client_id), on_publish=self.heard, on_lost=lost)
+        connected = await self._session.connect()
+        await self._session.subscribe(FILTERS, session_present=connected.session_present)
+
+    async def leave(self) -> None:
+        if self._session is not None and self._session.connected:
+            await self._session.disconnect()
+
+    def heard(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
+        """Take what arrived in one read."""
+        for packet in packets:
+            self._take(packet.topic, packet.payload or b"", retained=bool(packet.retain))
+        numbers = [packet.packet_id for packet in packets if packet.packet_id]
+        if numbers and self._session is not None:
+            self._session.ack(epoch, numbers)
+
+    def _take(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        if not payload:
+            return
+        try:
+            gateway = parse_gateway_topic(topic)
+            if gateway is not None and gateway.kind == STATUS:
+                self.statuses[gateway.gateway] = decode_gateway_status(payload)
+            elif (place := parse_alert_topic(topic)) is not None:
+                self._alert(place.site, payload, retained=retained)
+        except MalformedMessage:
+            self._tally.malformed += 1
+
+    def _alert(self, site: str, payload: bytes, *, retained: bool) -> None:
+        alert = decode_alert(payload)
+        self._tally.alerts += not retained
+        self._ledger.note(
+            "alert",
+            at=self._now_us(),
+            retained=retained,
+            site=site,
+            id=alert.id,
+            group=alert.group,
+            rule=alert.rule,
+            level=alert.level,
+            state=alert.state,
+            subject=alert.subject,
+            raised=alert.at,
+            boot=alert.boot,
+            seq=alert.seq,
+        )
+
+    def record_statuses(self) -> None:
+        """Write the newest status of every gateway to the ledger."""
+        for gateway, status in self.statuses.items():
+            self._ledger.note("status", gateway=gateway, status=status)

@@ -1,0 +1,89 @@
+"""What stands at the end: a table for people, JSON for programs, JUnit for continuous integration."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from fleet_sim.grammar import Expectation
+
+__all__ = ["Check", "checks_of", "junit", "print_checks", "print_rows", "to_json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One expectation and what came of it; `passed` None: it could not be judged here."""
+
+    name: str
+    expected: str
+    found: str
+    passed: bool | None
+
+
+def checks_of(expect: Mapping[str, Expectation], measures: Mapping[str, float]) -> list[Check]:
+    """Judge a scenario's expectations by what was measured; what was not measured stays open."""
+    return [
+        Check(
+            name,
+            expectation.text,
+            f"{measures[name]:g}" if name in measures else "not measured here",
+            expectation.holds(measures[name]) if name in measures else None,
+        )
+        for name, expectation in expect.items()
+    ]
+
+
+def print_rows(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Print a table of two columns; without a terminal as plain aligned lines."""
+    if not console.is_terminal:
+        console.print(title, markup=False, highlight=False)
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, value in rows:
+            console.print(f"  {name:<{width}}  {value}", markup=False, highlight=False, soft_wrap=True)
+        return
+    table = Table(title=title, box=SIMPLE, show_header=False, title_justify="left")
+    table.add_column(style="dim")
+    table.add_column(justify="left")
+    for name, value in rows:
+        table.add_row(name, value)
+    console.print(table)
+
+
+def print_checks(console: Console, checks: Sequence[Check]) -> None:
+    """Print every expectation with what was found."""
+    words = {True: "ok", False: "FAILED", None: "open"}
+    if checks:
+        rows = [
+            (check.name, f"{words[check.passed]}  expected {check.expected}, found {check.found}")
+            for check in checks
+        ]
+        print_rows(console, "expectations", rows)
+
+
+def to_json(result: Mapping[str, Any], checks: Sequence[Check]) -> str:
+    return json.dumps({**result, "expectations": [asdict(check) for check in checks]}, default=str)
+
+
+def junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
+    """Write one test case an expectation, in the form that CI servers read."""
+    root = ET.Element(
+        "testsuite",
+        name=suite,
+        tests=str(len(checks)),
+        failures=str(sum(check.passed is False for check in checks)),
+        skipped=str(sum(check.passed is None for check in checks)),
+        time=f"{seconds:.3f}",
+    )
+    for check in checks:
+        case = ET.SubElement(root, "testcase", classname=suite, name=f"{check.name} {check.expected}")
+        if check.passed is False:
+            ET.SubElement(case, "failure", message=f"found {check.found}")
+        elif check.passed is None:
+            ET.SubElement(case, "skipped", message=check.found)
+    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
