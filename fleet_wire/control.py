@@ -87,14 +87,14 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     """
 
     type: Annotated[str, Meta(min_length=1, max_length=64)]
-    boot: Counter
-    floor: Counter = 0
-    next: Counter = 0
-    ts: Time | None = None
     tags: Tags = {}
     metrics: Annotated[dict[Name, MetricInfo], Meta(max_length=256)] = {}
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    boot: Counter
+    floor: Counter = 0
+    next: Counter = 0
+    ts: Time | None = None
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="state", tag="offline"):
@@ -112,10 +112,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     level: Level
     state: AlertState
     subject: Word
-    at: Time
     metric: Word | None = None
     value: Scalar = None
     limit: Scalar = None
+    at: Time
     boot: Counter | None = None
     seq: Counter | None = None
     labels: Labels = {}
@@ -130,9 +130,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: Identity
+    n: Counter | None = None
     kind: Literal["alert", "command"]
     name: Word
-    n: Counter | None = None
     args: Arguments = {}
     alert: Alert | None = None
     ts: Time | None = None

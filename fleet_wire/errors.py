@@ -46,7 +46,7 @@ _MEANINGS = {
 }
 
 
-class ConnectRefused(Exception):  # noqa: N818 - a refusal is an answer
+class ConnectRefused(Exception):
     """The peer answered and will not have this session, or not this subscription.
 
     `reason` is the MQTT reason code; None when the peer is no MQTT 5 broker or its TLS is not to be trusted.
@@ -57,7 +57,7 @@ class ConnectRefused(Exception):  # noqa: N818 - a refusal is an answer
         self.reason = reason
 
 
-class ConnectionLost(Exception):  # noqa: N818 - not an error of either side
+class ConnectionLost(Exception):
     """There is no connection, or it has ended. `reason` is the broker's reason code where it gave one."""
 
     def __init__(self, text: str, reason: int | None = None) -> None:

@@ -13,7 +13,7 @@ FIRST_RESERVED_ID = 65_520
 LONGEST_QUEUE = 32_000
 
 
-class PublishQueueFull(Exception):  # noqa: N818 - named for the state, as queue.Full is
+class PublishQueueFull(Exception):
     """The message was not taken: the broker acknowledges more slowly than this side publishes."""
 
 

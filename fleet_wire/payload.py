@@ -30,7 +30,7 @@ M_co = TypeVar("M_co", covariant=True)
 M = TypeVar("M")
 
 
-class MalformedMessage(ValueError):  # noqa: N818 - the field says what it is, not that it is an error
+class MalformedMessage(ValueError):
     """The payload is no message of the contract; the text is the reason kept with it in quarantine."""
 
 

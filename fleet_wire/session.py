@@ -110,10 +110,6 @@ class Session:
         return self._connection is not None and self._connack is None and self._connection.writable
 
     @property
-    def paused(self) -> bool:
-        return self._connection is not None and self._connection.paused
-
-    @property
     def queued(self) -> int:
         """Own publishes that were not sent on this connection yet."""
         return self._outgoing.queued
@@ -338,13 +334,12 @@ class Session:
     def _handshake(
         self, connection: Connection, connack: asyncio.Future[Connected], packet: mqtt5.Packet
     ) -> None:
+        if connack.done():  # given up in this very turn of the loop
+            return
         try:
             answer = accepted(packet, self.options.address)
         except (ConnectRefused, ConnectionLost) as refusal:
-            if not connack.done():
-                connack.set_exception(refusal)
-            return
-        if connack.done():  # given up in this very turn of the loop
+            connack.set_exception(refusal)
             return
         self._epoch += 1
         self._connack, self._largest = None, answer.max_packet_size

@@ -9,7 +9,8 @@ from typing import NamedTuple
 TELEMETRY, STATUS, COMMAND, ACK, RECEIPT = "telemetry", "status", "command", "ack", "receipt"
 DEVICE_KINDS = (TELEMETRY, STATUS, COMMAND, ACK, RECEIPT)
 REPLY = "reply"
-GATEWAY_KINDS = (STATUS, COMMAND, REPLY)
+ECHO = "echo"
+GATEWAY_KINDS = (STATUS, COMMAND, REPLY, ECHO)
 
 GATEWAY_SUBJECT = "_gateway"
 """The subject of an alert about the gateway itself."""
@@ -101,6 +102,11 @@ def operator_command_topic(gateway: str) -> str:
 
 def operator_reply_topic(gateway: str) -> str:
     return gateway_topic(gateway, REPLY)
+
+
+def gateway_echo_topic(gateway: str) -> str:
+    """Where a gateway's telemetry session writes to itself, to learn when all queued before has come."""
+    return gateway_topic(gateway, ECHO)
 
 
 def parse_gateway_topic(topic: str) -> GatewayTopic | None:

@@ -1,0 +1,222 @@
+"""How a command line talks to its running process: JSON lines over a Unix socket.
+
+One request a connection: the client sends one line, a JSON object. The server answers with any number of lines
+`{"item": …}` and ends with `{"ok": true}`, or with `{"ok": true, "result": …}`; both may be
+`{"ok": false, "error": "…"}` instead.
+"""
+
+import asyncio
+import json
+import logging
+import socket
+import stat
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+
+LONGEST_LINE = 1 << 20
+"""Bytes of one line, either way."""
+MOST_CLIENTS = 32
+"""Connections served at once; one more gets an error."""
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path: what the kernel's sockaddr_un holds."""
+_MODE = 0o660
+_REQUEST_WITHIN = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class NotRunning(ConnectionError):
+    """Nothing listens on the socket."""
+
+
+class RequestFailed(Exception):
+    """The process answered with an error; the text is the process's."""
+
+
+@asynccontextmanager
+async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
+    """Answer requests while the block runs; the socket may be used by owner and group.
+
+    What the handler returns is the result; an iterable that is no list, or an async iterable, is sent item by
+    item. What it raises is the error. A socket that a dead process left is replaced; FileExistsError when a
+    live one, or something else, is in the way.
+    """
+    if await asyncio.to_thread(_is_alive, path):
+        raise FileExistsError(f"{path} is in use: is another one running?")
+    server, listener = _Server(handler), _listen(path)
+    unix_server = await asyncio.start_unix_server(server.client, sock=listener, limit=LONGEST_LINE)
+    try:
+        yield
+    finally:
+        _remove(path)
+        unix_server.close()
+        await server.stop()
+
+
+def _is_alive(path: Path) -> bool:
+    """Say whether a process listens on the socket; FileExistsError when what is there is no socket."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(f"{path} is in the way: it is no socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    return True
+
+
+def _listen(path: Path) -> socket.socket:
+    """Bind under another name and rename, so that the socket appears with its mode set, and replaces at once."""
+    fresh = path.with_name(f".{path.name}.new")
+    if len(bytes(fresh)) > LONGEST_PATH:
+        raise OSError(f"{path}: too long, a socket's path has at most {LONGEST_PATH - len('..new')} bytes")
+    _remove(fresh)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(fresh))
+        fresh.chmod(_MODE)
+        listener.listen(MOST_CLIENTS)
+        listener.setblocking(False)
+        fresh.rename(path)
+    except OSError:
+        listener.close()
+        _remove(fresh)
+        raise
+    return listener
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+class _Server:
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            await self._converse(reader, writer)
+        except ConnectionError:
+            _log.debug("a local client left before its answer was complete")
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._answer(reader, writer)
+        except ConnectionError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - the edge of the process: an error is an answer, not an end
+            if not isinstance(problem, RequestFailed | ValueError | OSError):
+                _log.exception("a local request failed")
+            await _send(writer, {"ok": False, "error": str(problem) or type(problem).__name__})
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._clients) > MOST_CLIENTS:
+            raise RequestFailed(f"busy with {MOST_CLIENTS} requests: try again")
+        result = await self._handler(await _read_request(reader))
+        if isinstance(result, AsyncIterable | Iterable) and not isinstance(result, str | list | tuple | dict):
+            await _stream(writer, result)
+            await _send(writer, {"ok": True})
+        else:
+            await _send(writer, {"ok": True, "result": result})
+
+    async def stop(self) -> None:
+        for task in self._clients:
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+
+async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(_REQUEST_WITHIN):
+            line = await reader.readuntil(b"\n")
+    except TimeoutError:
+        raise RequestFailed("no request came") from None
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        raise RequestFailed(f"a request is one line of at most {LONGEST_LINE} bytes") from None
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        raise RequestFailed("the request is no JSON") from None
+    if not isinstance(request, dict):
+        raise RequestFailed("a request is a JSON object")
+    return request
+
+
+async def _stream(writer: asyncio.StreamWriter, items: AsyncIterable[Any] | Iterable[Any]) -> None:
+    """Send item by item, no faster than the client reads; a client that leaves closes the source."""
+    try:
+        if isinstance(items, AsyncIterable):
+            async for item in items:
+                await _send(writer, {"item": item})
+        else:
+            for item in items:
+                await _send(writer, {"item": item})
+    finally:
+        close = getattr(items, "aclose", None)
+        if close:
+            await close()
+
+
+async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
+    writer.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+    await writer.drain()
+
+
+async def call(path: Path, request: dict[str, Any], timeout: float = 5.0) -> Any:  # noqa: ASYNC109 - of the answer
+    """Send one request and give its result; a streamed answer comes as a list.
+
+    NotRunning when nothing listens, TimeoutError when no answer is complete within `timeout` seconds,
+    RequestFailed with the text of the process when it answers with an error.
+    """
+    items: list[Any] = []
+    try:
+        async with asyncio.timeout(timeout), aclosing(_lines(path, request)) as lines:
+            async for line in lines:
+                if "item" not in line:
+                    return line.get("result", items)
+                items.append(line["item"])
+    except TimeoutError:
+        raise TimeoutError(f"no answer from {path} within {timeout:g} s") from None
+    raise _cut_short(path)
+
+
+async def stream(path: Path, request: dict[str, Any]) -> AsyncGenerator[Any]:
+    """Send one request and yield the items of its answer as they come, without a time limit."""
+    async with aclosing(_lines(path, request)) as lines:
+        async for line in lines:
+            if "item" not in line:
+                return
+            yield line["item"]
+    raise _cut_short(path)
+
+
+def _cut_short(path: Path) -> RequestFailed:
+    return RequestFailed(f"{path}: the process ended before its answer was complete")
+
+
+async def _lines(path: Path, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    try:
+        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise NotRunning(f"nothing listens on {path}: is it running?") from None
+    try:
+        with suppress(ConnectionError):
+            await _send(writer, request)
+            while (text := await reader.readline()).endswith(b"\n"):
+                line = json.loads(text)
+                if "error" in line:
+                    raise RequestFailed(line["error"])
+                yield line
+    finally:
+        writer.close()
