@@ -9,6 +9,8 @@ from benchmarks.measure import tell
 
 BENCHMARKS = {
     "gateway": "drain a broker's backlog: the gateway, Telegraf, mosquitto_sub",
+    "alerts": "from a reading over its limit to the command at the device",
+    "simulator": "what a simulated fleet costs, beside publishing a recorded stream",
 }
 
 

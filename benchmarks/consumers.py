@@ -1,31 +1,22 @@
 """Who the stream is given to: the gateway, Telegraf, and the least a client can do."""
 
 import math
-import os
 import re
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from benchmarks.child import Child, Used
 from benchmarks.measure import cpu_seconds, resident_bytes
 from benchmarks.stream import Encoding
-from edge_gateway.embedded import tied_to_parent
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
-from tests.servers.process import ServerFailed, wait_until
+from tests.servers.process import wait_until
 
 ROOT = Path(__file__).parents[1]
 TOPICS = "fleet/v1/+/+/telemetry"
 PATIENCE_S = 300.0
-
-
-class Used(NamedTuple):
-    """CPU seconds, and the bytes resident at the end; NaN where that cannot be told."""
-
-    cpu: float
-    memory: float
 
 
 class Consumer(Protocol):
@@ -41,28 +32,6 @@ class Consumer(Protocol):
 
     def stop(self) -> Used:
         """Stop it, and say what it used since `drain`."""
-
-
-class Child:
-    """A process whose whole CPU time is known when it has ended."""
-
-    def __init__(self, command: list[str], log: Path) -> None:
-        self._log = log
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(tied_to_parent(command), stdout=out, stderr=out)
-        self.pid = self._process.pid
-
-    def wait(self) -> float:
-        """User and system seconds, once it has ended."""
-        _, status, usage = os.wait4(self.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        if self._process.returncode not in {0, -signal.SIGTERM}:
-            raise ServerFailed(f"{self._process.args!r}: {self._log.read_text(errors='replace')[-1000:]}")
-        return usage.ru_utime + usage.ru_stime
-
-    def stop(self) -> float:
-        self._process.terminate()
-        return self.wait()
 
 
 class Lines:
@@ -98,10 +67,10 @@ class MosquittoSub:
         self._command = ["mosquitto_sub", *address, *session, "-F", "."]
 
     def subscribed(self) -> float:
-        return Child([*self._command, "-E"], self._log).wait()
+        return Child([*self._command, "-E"], self._log).wait().cpu
 
     def drain(self, messages: int) -> None:
-        self._cpu = Child([*self._command, "-C", str(messages)], self._log).wait()
+        self._cpu = Child([*self._command, "-C", str(messages)], self._log).wait().cpu
 
     def stop(self) -> Used:
         return Used(self._cpu, math.nan)
@@ -131,8 +100,8 @@ class Telegraf:
         try:
             wait_until(lambda: b"Connected" in self._log.read_bytes(), PATIENCE_S, "Telegraf is connected")
         finally:
-            cpu = child.stop()
-        return cpu
+            used = child.stop()
+        return used.cpu
 
     def drain(self, messages: int) -> None:
         self._child = Child(self._command, self._log)
@@ -142,8 +111,7 @@ class Telegraf:
 
     def stop(self) -> Used:
         assert self._child is not None
-        memory = resident_bytes(self._child.pid)
-        return Used(self._child.stop(), memory)
+        return self._child.stop()
 
 
 class EdgeGateway:
@@ -167,7 +135,9 @@ class EdgeGateway:
     def drain(self, messages: int) -> None:
         self.gateway.start(ready=False)
         report = self.gateway.wait_for(
-            lambda status: status["messages"]["received"] >= messages and not status["broker"]["unacked"],
+            lambda status: (
+                status["messages"]["received"] >= messages and not status["broker"]["unacknowledged"]
+            ),
             PATIENCE_S,
         )
         counts = report["messages"]

@@ -7,12 +7,12 @@ put together beforehand; MQTT 3.1.1 is spoken by hand, since only CONNECT, PUBLI
 import argparse
 import socket
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchmarks.child import Child
 from benchmarks.stream import Message
 
 CHUNK = 200
@@ -86,10 +86,10 @@ def _receive(connection: socket.socket, count: int) -> None:
         count -= received
 
 
-def load(port: int, file: Path, rate: float | None = None) -> subprocess.Popen[bytes]:
+def load(port: int, file: Path, rate: float | None = None) -> Child:
     """Start the publisher; it ends when all is acknowledged."""
     command = [sys.executable, "-m", "benchmarks.load", str(file), "--port", str(port)]
-    return subprocess.Popen([*command, *(["--rate", str(rate)] if rate else [])])
+    return Child([*command, *(["--rate", str(rate)] if rate else [])], file.with_suffix(".log"))
 
 
 def main() -> None:
