@@ -2,17 +2,17 @@
 
 One window closes at a time, the oldest that is due first, so the windows of a device close in the order of
 time. A window of which only some devices are due is walked nevertheless, and the others' readings are put
-back, but not before that is worth the walk: when half of its devices are due, or an eighth as many new
+back, but not before that is worth the walk: when three of four of its devices are due, or an eighth as many new
 readings came as it holds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.log import Keyed, Log, Walk
+from edge_gateway.windows.log import Keyed, Log, Walk, joined
 from edge_gateway.windows.marks import Marks
 
 Ints = NDArray[np.int64]
@@ -39,10 +39,25 @@ class Piece(NamedTuple):
 class _Closing:
     start: int
     walk: Walk
+    present: Bools
+    """By device number, as in its log."""
     due: Bools
     """By device number."""
     whole: bool
     """Whether every device in it is due."""
+    back: list[Keyed] = field(default_factory=list)
+    """Readings of devices that are not."""
+    forced: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    """Devices whose readings close as soon as they are put back."""
+
+
+def _due_of(closing: _Closing, taken: Keyed, device: Ints) -> Keyed:
+    """Return the readings of devices that are due, and keep the others to be put back."""
+    due = closing.due[device]
+    if due.all():
+        return taken
+    closing.back.append(taken.rows(~due))
+    return taken.rows(due)
 
 
 class OpenBase:
@@ -63,7 +78,9 @@ class OpenBase:
     @property
     def readings(self) -> int:
         """Readings in open windows."""
-        walked = 0 if self._closing is None else self._closing.walk.left
+        walked = 0
+        if self._closing is not None:
+            walked = self._closing.walk.left + sum(len(part.key) for part in self._closing.back)
         return walked + sum(len(log) for log in self._logs.values())
 
     @property
@@ -77,11 +94,14 @@ class OpenBase:
 
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
         """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
+        self._log(start).append(readings, devices, self._marks.count)
+
+    def _log(self, start: int) -> Log:
         log = self._logs.get(start)
         if log is None:
             log = self._logs[start] = Log()
             log.looked_at = self.credit
-        log.append(readings, devices, self._marks.count)
+        return log
 
     def force(self, devices: Ints) -> None:
         """Make due what these devices have open now, whatever their marks will say."""
@@ -89,7 +109,7 @@ class OpenBase:
             known = devices[devices < len(log.present)]
             log.forced = np.union1d(log.forced, known[log.present[known]])
         if self._closing is not None:
-            self._closing.due[devices[devices < len(self._closing.due)]] = True
+            self._closing.forced = np.union1d(self._closing.forced, devices)
         self.wake()
 
     def wake(self) -> None:
@@ -115,11 +135,11 @@ class OpenBase:
         log = self._logs[start]
         devices = int(np.count_nonzero(log.present))
         size = len(log)
-        worth = 2 * hits >= devices or size <= SMALL or WORTH * (self.credit - log.looked_at) >= size
+        worth = 4 * hits >= 3 * devices or size <= SMALL or WORTH * (self.credit - log.looked_at) >= size
         if worth:
             del self._logs[start]
             log.seal()
-            self._closing = _Closing(start, Walk(log.runs, self.bits), due, hits == devices)
+            self._closing = _Closing(start, Walk(log.runs, self.bits), log.present, due, hits == devices)
             self._marks.close_to(passed, start + self._base)
         else:
             self._waits_at = self.credit
@@ -130,29 +150,31 @@ class OpenBase:
         closing = self._closing
         assert closing is not None
         taken = closing.walk.take(min(about, PIECE))
+        due = taken if closing.whole else _due_of(closing, taken, series_device[taken.key >> self.bits])
         if not closing.walk.left:
             self._closing = None
-        cost = len(taken.key)
-        return Piece(
-            closing.start, taken if closing.whole else self._due_of(closing, taken, series_device), cost
-        )
+            self._put_back(closing)
+        return Piece(closing.start, due, len(taken.key))
 
-    def _due_of(self, closing: _Closing, taken: Keyed, series_device: Ints) -> Keyed:
-        """Return the readings of devices that are due, and put the others back."""
-        device = series_device[taken.key >> self.bits]
-        due = closing.due[device]
-        if due.all():
-            return taken
-        self.append(closing.start, taken.rows(~due), device[~due])
-        return taken.rows(due)
+    def _put_back(self, closing: "_Closing") -> None:
+        """Keep what is not due; its pieces lie in the order of the walk, so together they are one run."""
+        if closing.back:
+            log = self._log(closing.start)
+            present = closing.present & ~closing.due
+            log.add_run(joined(closing.back), present)
+            known = closing.forced[closing.forced < len(present)]
+            log.forced = np.union1d(log.forced, known[present[known]])
 
     def snapshot(self) -> dict[str, Any]:
         closing = self._closing
         walk = closing and {
             "start": closing.start,
             "runs": [list(run) for run in closing.walk.runs],
+            "present": closing.present.copy(),
             "due": closing.due.copy(),
             "whole": closing.whole,
+            "back": [list(part) for part in closing.back],
+            "forced": closing.forced.copy(),
         }
         logs = [[start, log.snapshot()] for start, log in sorted(self._logs.items())]
         return {
@@ -167,6 +189,9 @@ class OpenBase:
         self._logs = {start: Log.restored(log) for start, log in state["logs"]}
         self.credit, self.news, self._waits_at = state["credit"], state["news"], state["waits_at"]
         self._closing = None
-        if state["closing"] is not None:
-            start, runs, due, whole = (state["closing"][name] for name in ("start", "runs", "due", "whole"))
-            self._closing = _Closing(start, Walk([Keyed(*run) for run in runs], self.bits), due, whole)
+        kept = state["closing"]
+        if kept is not None:
+            walk = Walk([Keyed(*run) for run in kept["runs"]], self.bits)
+            devices = kept["present"], kept["due"], kept["whole"]
+            back = [Keyed(*part) for part in kept["back"]]
+            self._closing = _Closing(kept["start"], walk, *devices, back, kept["forced"])

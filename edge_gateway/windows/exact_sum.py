@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-MOST_AT_ONCE: Final = 1 << 14
-"""So many values of 2³¹ reach 2⁶¹ in high; more are added piece by piece."""
+MOST_AT_ONCE: Final = 1 << 15
+"""So many values of 2³¹ reach 2⁶² in high; more are added piece by piece."""
 
 _BITS: Final = 45
 _HALF: Final = 1 << (_BITS - 1)

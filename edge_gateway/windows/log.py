@@ -30,26 +30,37 @@ class Keyed(NamedTuple):
     def rows(self, chosen: Any) -> "Keyed":
         return Keyed(self.key[chosen], self.value[chosen], self.quality[chosen])
 
-    def ordered(self) -> "Keyed":
-        """Return the readings by (key, value)."""
-        order = sorting(self.key)
-        key = self.key[order]
-        if (key[1:] == key[:-1]).any():
-            order = np.lexsort((self.value, self.key))
-        return self.rows(order)
+    def by_key(self) -> "Keyed":
+        """Return the readings by key; equal keys keep their order."""
+        key, order = sorting(self.key)
+        return Keyed(key, self.value[order], self.quality[order])
+
+    def by_value(self) -> "Keyed":
+        """Return readings that are ordered by key with those of equal keys ordered by value."""
+        same = self.key[1:] == self.key[:-1]
+        if not same.any():
+            return self
+        tied = np.zeros(len(self.key), np.bool_)
+        tied[1:] = same
+        tied[:-1] |= same
+        at = np.flatnonzero(tied)
+        order = at[np.lexsort((self.value[at], self.key[at]))]
+        value, quality = self.value.copy(), self.quality.copy()
+        value[at], quality[at] = self.value[order], self.quality[order]
+        return Keyed(self.key, value, quality)
 
 
-def sorting(key: Ints) -> Ints:
-    """Return the stable order of the keys: one sort of plain integers where key and position fit into one."""
+def sorting(key: Ints) -> tuple[Ints, Ints]:
+    """Return the keys sorted and their stable order: by a sort of plain integers if key and place fit into one."""
     count = len(key)
     bits = count.bit_length()
     if not count or int(key.max()).bit_length() + bits > _KEY_BITS:
-        return np.argsort(key, kind="stable")
+        order = np.argsort(key, kind="stable")
+        return key[order], order
     packed = key << bits
     packed |= np.arange(count)
     packed.sort()
-    packed &= (1 << bits) - 1
-    return packed
+    return packed >> bits, packed & ((1 << bits) - 1)
 
 
 def joined(parts: list[Keyed]) -> Keyed:
@@ -104,10 +115,19 @@ class Log:
         larger.key[used], larger.value[used], larger.quality[used] = self._tail.rows(used)
         self._tail = larger
 
+    def add_run(self, run: Keyed, present: Bools) -> None:
+        """Add readings that are ordered by key; `present` is of the devices they may be of."""
+        longer = max(len(present), len(self.present))
+        both = np.zeros(longer, np.bool_)
+        both[: len(present)] = present
+        both[: len(self.present)] |= self.present
+        self.present = both
+        self.runs.append(run)
+
     def seal(self) -> None:
         """Make the tail a run."""
         if self._used:
-            self.runs.append(self._tail.rows(slice(0, self._used)).ordered())
+            self.runs.append(self._tail.rows(slice(0, self._used)).by_key())
             self._tail, self._used = _room(0), 0
 
     def snapshot(self) -> dict[str, Any]:
@@ -159,7 +179,7 @@ class Walk:
             pairs = list(zip(self._runs, cuts, strict=True))
             parts = [run.rows(slice(0, cut)) for run, cut in pairs if cut]
             self._runs = [run.rows(slice(cut, None)) for run, cut in pairs if cut < len(run.key)]
-        return parts[0] if len(parts) == 1 else joined(parts).ordered()
+        return (parts[0] if len(parts) == 1 else joined(parts).by_key()).by_value()
 
     def _cut(self, about: int) -> int:
         """Return the first series not to take: `about` readings lie before it, if all runs are alike."""

@@ -85,6 +85,7 @@ class Windows:
         self._numbers = [Tier(every, WINDOW_ROW, merge_blocks) for every in coarser]
         self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
         self._looked_at = 0
+        self._has_p95 = np.zeros(0, np.bool_)
 
     # --- readings
 
@@ -148,11 +149,11 @@ class Windows:
 
     def _p95(self) -> Bools:
         """Say for each series whether its windows have a p95; empty where no metric has."""
-        if not self._p95_metrics:
-            return np.zeros(0, np.bool_)
-        wanted = np.array([name in self._p95_metrics for name in self._series.metric_names], np.bool_)
-        flags: Bools = wanted[self._series.series_metric]
-        return flags
+        metrics = self._series.series_metric
+        if self._p95_metrics and len(self._has_p95) != len(metrics):
+            wanted = [name in self._p95_metrics for name in self._series.metric_names]
+            self._has_p95 = np.array(wanted, np.bool_)[metrics]
+        return self._has_p95
 
     # --- time
 

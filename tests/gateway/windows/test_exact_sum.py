@@ -67,13 +67,13 @@ def test_a_tie_is_broken_by_the_lowest_bit(low: int) -> None:
 
 def test_high_limbs_that_overflow_go_to_the_side_and_come_back() -> None:
     value = 2.0**31 - 2.0**-20
-    summed = total([value] * 16_384)
+    summed = total([value] * 32_768)
     for _ in range(12):
         (limbs, huge) = summed
         doubled, spilled = add(limbs, limbs)
         summed = doubled, 2 * huge + spilled.get(0, 0)
     assert summed[1] != 0
-    assert rounded(summed) == float(Fraction(value) * 16_384 * 4096)
+    assert rounded(summed) == float(Fraction(value) * 32_768 * 4096)
 
 
 def test_sums_beyond_all_doubles_are_infinite() -> None:

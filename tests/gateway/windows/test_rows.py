@@ -115,7 +115,7 @@ def test_a_merged_row_keeps_the_series_of_the_first() -> None:
     assert sums(merged.rows, by_position(merged)).tolist() == [2.0]
 
 
-@pytest.mark.parametrize("count", [16_383, 16_384, 16_385, 70_000])
+@pytest.mark.parametrize("count", [32_767, 32_768, 32_769, 140_000])
 def test_a_window_of_any_number_of_readings_is_one_row(count: int) -> None:
     value = np.random.default_rng(count).normal(20, 5, count)
     column = np.full(count, 7)
