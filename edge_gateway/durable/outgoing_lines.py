@@ -15,7 +15,7 @@ from edge_gateway.durable.settings import Tier
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_kinds import unpacked
 from edge_gateway.durable.window_table import Packed
-from edge_gateway.sinks import line_protocol
+from edge_gateway.sinks.line_protocol import prefix, render_alert, render_late, render_states, render_windows
 
 MOST_PREFIXES: Final = 400_000
 """Rendered prefixes that are kept; beyond that they are rendered again."""
@@ -37,7 +37,7 @@ class OutgoingLines:
         sent = self.young(tier, windows, at)
         if sent is not None:
             block = unpacked(sent)
-            lines = line_protocol.render_windows(self.prefixes("sensor", sent), block.rows, block.tails)
+            lines = render_windows(self.prefixes("sensor", sent), block.rows, block.tails)
             self.put(tier, lines, len(sent), at)
 
     def partial(self, tier: int, windows: Packed, at: int) -> None:
@@ -45,15 +45,13 @@ class OutgoingLines:
         sent = self.young(tier, windows, at) if tier == 0 else None
         if sent is not None:
             block = unpacked(sent)
-            lines = line_protocol.render_windows(
-                self.prefixes("sensor_partial", sent), block.rows, block.tails
-            )
+            lines = render_windows(self.prefixes("sensor_partial", sent), block.rows, block.tails)
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def late(self, series: int, ts: int, value: float, at: int) -> None:
         """Send a reading that cannot be merged any more."""
         if self._outbox.sinks and ts >= at - self._tiers[0].keep:
-            line = line_protocol.render_late(self.prefix("sensor_late", series), value, ts)
+            line = render_late(self.prefix("sensor_late", series), value, ts)
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, line, 1, at)
 
     def alerts(self, changes: Iterable[AlertChange]) -> None:
@@ -61,7 +59,7 @@ class OutgoingLines:
         if not self._outbox.sinks:
             return
         for change in changes:
-            line = line_protocol.render_alert(change)
+            line = render_alert(change)
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, line, 1, change.at)
 
     def raw(self, lines: bytes, at: int) -> None:
@@ -94,7 +92,7 @@ class OutgoingLines:
             if len(self._prefixes) >= MOST_PREFIXES:
                 self._prefixes.clear()
             labels = self._names.identity(series).labels()
-            known = self._prefixes[key] = line_protocol.prefix(measurement, labels)
+            known = self._prefixes[key] = prefix(measurement, labels)
         return known
 
     def text(self, number: int) -> str:
@@ -113,7 +111,7 @@ class TextLines:
         sent = self._lines.young(tier, windows, at)
         if sent is not None:
             texts = [self._lines.text(number) for number in sent.rows["last"].tolist()]
-            lines = line_protocol.render_states(self._lines.prefixes("sensor_state", sent), sent.rows, texts)
+            lines = render_states(self._lines.prefixes("sensor_state", sent), sent.rows, texts)
             self._lines.put(tier, lines, len(sent), at)
 
     def late(self, series: int, ts: int, value: float, at: int) -> None:

@@ -127,6 +127,7 @@ def recover(
 
     Raises what `fold.replay` raises, at the first attempt only.
     """
+    files.make_directory(spool)
     book = TriesFile(spool, files)
     tries = book.read().next()
     book.write(tries)

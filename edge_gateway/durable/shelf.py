@@ -33,8 +33,8 @@ class Shelf:
         for change in changes:
             body = msgspec.json.encode(change).decode()
             self._db.execute(
-                "INSERT INTO alert(at, alert, rule, subject, state, body) VALUES(?,?,?,?,?,?)",
-                (change.at, change.id, change.rule, change.subject, change.state, body),
+                "INSERT INTO alert(at, alert, rule, subject, metric, state, body) VALUES(?,?,?,?,?,?,?)",
+                (change.at, change.id, change.rule, change.subject, change.metric, change.state, body),
             )
 
     def commands(self, changes: Iterable[CommandChange]) -> None:

@@ -177,6 +177,11 @@ class Store:
             for name, count in (counters or {}).items():
                 self._tallies.add(name, count)
 
+    def keep_quarantined(self, messages: Sequence[Quarantined]) -> None:
+        """Put messages in quarantine that no record's effects name, as those a replay cannot fold."""
+        with self._transaction():
+            self._shelf.quarantine(messages)
+
     def release(self, sink: str) -> None:
         """Nothing of a sink is on its way any more."""
         self._outbox.release(sink)

@@ -108,7 +108,7 @@ class StoreThread:
         """
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._wake:
-            if self._stopping:
+            if self._stopping or self._ended.done():
                 raise RuntimeError("the store is closed")
             self._calls.append((function, future))
             self._wake.notify()
@@ -130,6 +130,8 @@ class StoreThread:
 
     async def applied(self, number: int) -> None:
         """Wait until a record is applied."""
+        if self._ended.done():
+            raise RuntimeError("the store is closed")
         if self.facts.applied < number:
             mark: asyncio.Future[None] = self._loop.create_future()
             self._marks.append((number, mark))
@@ -314,10 +316,9 @@ class StoreThread:
             self._on_event(code, text)
 
     def _finish(self) -> None:
-        for _, future in self._calls:
-            future.cancel()
-        for _, mark in self._marks:
-            mark.cancel()
+        closed = RuntimeError("the store is closed")
+        for future in (*(future for _, future in self._calls), *(mark for _, mark in self._marks)):
+            _set_exception(future, closed)
         self._ended.set_result(None)
 
 

@@ -287,7 +287,7 @@ def test_commands_keep_their_newest_state_and_alerts_every_transition(store: Sto
             )
         ]
     )
-    assert [row[5] for row in table(store, "alert")] == ["firing", "resolved"]
+    assert [row[6] for row in table(store, "alert")] == ["firing", "resolved"]
     assert [(row[0], row[5]) for row in table(store, "command")] == [("c1", "done")]
     assert len(lines(store)) == 2
 

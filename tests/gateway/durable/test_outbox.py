@@ -1,0 +1,157 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.durable.outbox import MOST_LINES, NOT_CARRIED, Outbox, SinkBudget, Waiting
+from edge_gateway.durable.schema import open_store
+from edge_gateway.durable.tallies import Tallies
+
+BIG = 1 << 30
+
+
+class Shop:
+    """An outbox on a database of its own."""
+
+    def __init__(self, path: Path, *sinks: SinkBudget) -> None:
+        self.db, _ = open_store(path / "store.sqlite")
+        self.tallies = Tallies(self.db)
+        self.outbox = Outbox(self.db, self.tallies, sinks or (SinkBudget("influx", BIG),), tiers=3)
+
+    def put(self, numbers: range, bucket: str = "b0", rank: int = 0, at: int = 1) -> None:
+        self.outbox.put(bucket, rank, lines(numbers), len(numbers), at)
+
+    def drain(self, sink: str = "influx") -> list[tuple[str, bytes]]:
+        found = []
+        while (parcel := self.outbox.take(sink)) is not None:
+            assert parcel.lines == parcel.body.count(b"\n") <= MOST_LINES
+            found += [(parcel.bucket, line) for line in parcel.body.split(b"\n")[:-1]]
+            self.outbox.done(parcel)
+        return found
+
+    def held(self) -> list[int]:
+        """First line numbers of the chunks that are left."""
+        return [row[0] for row in self.db.execute("SELECT at FROM outbox ORDER BY id")]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    one = Shop(tmp_path)
+    yield one
+    one.db.close()
+
+
+def lines(numbers: range) -> bytes:
+    """Lines that do not compress well."""
+    return b"".join(f"m{n * 7919 % 1000003:x}{n * 104729 % 999983:x} v={n}\n".encode() for n in numbers)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    puts=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3000)), max_size=12),
+    sinks=st.sampled_from([("influx",), ("influx", "other")]),
+)
+def test_every_line_comes_out_once_in_order_for_every_sink(
+    tmp_path_factory: pytest.TempPathFactory, puts: list[tuple[str, int]], sinks: tuple[str, ...]
+) -> None:
+    shop = Shop(tmp_path_factory.mktemp("outbox"), *(SinkBudget(sink, BIG) for sink in sinks))
+    expected, at = [], 0
+    for bucket, count in puts:
+        shop.put(range(at, at + count), bucket)
+        expected += [(bucket, line) for line in lines(range(at, at + count)).split(b"\n")[:-1]]
+        at += count
+    for sink in sinks:
+        assert shop.drain(sink) == expected
+        assert shop.outbox.waiting[sink] == Waiting()
+    shop.db.close()
+
+
+def test_chunks_of_one_bucket_travel_together_up_to_the_limit(shop: Shop) -> None:
+    for start in range(0, 6000, 100):
+        shop.put(range(start, start + 100), at=start)
+    first = shop.outbox.take("influx")
+    assert first is not None
+    assert (first.lines, first.at) == (5000, 0)
+    shop.outbox.done(first)
+    second = shop.outbox.take("influx")
+    assert second is not None
+    assert (second.lines, second.at) == (1000, 5000)
+
+
+def test_a_long_body_is_cut_at_lines(shop: Shop) -> None:
+    shop.put(range(12_345))
+    sizes = [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")]
+    assert sizes == [5000, 5000, 2345]
+    shop.outbox.put("b0", 0, (b"x" * 400_000 + b"\r\n") * 5, 5, 1)
+    assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")][3:] == [2, 2, 1]
+
+
+def test_what_is_taken_stays_until_it_is_done(shop: Shop) -> None:
+    shop.put(range(3))
+    assert shop.outbox.take("influx") == shop.outbox.take("influx")
+    reopened = Outbox(shop.db, shop.tallies, (SinkBudget("influx", BIG),), tiers=3)
+    parcel = reopened.take("influx")
+    assert parcel is not None
+    assert parcel.lines == 3
+
+
+def test_how_much_waits_is_exact_before_and_after_opening(shop: Shop) -> None:
+    for at in (5, 6, 7):
+        shop.put(range(at, 3 * at), at=at)
+    waiting = shop.outbox.waiting["influx"]
+    size = shop.db.execute("SELECT SUM(LENGTH(body)) FROM outbox").fetchone()[0]
+    assert waiting == Waiting(3, 10 + 12 + 14, size, 5)
+    shop.outbox.load()
+    assert shop.outbox.waiting["influx"] == waiting
+
+
+def chunks(shop: Shop, on_full: str) -> None:
+    """Six chunks of 100 lines: base, ten minutes, an alert, base, hour, base."""
+    for number, rank in enumerate([0, 1, NOT_CARRIED, 0, 2, 0]):
+        shop.put(range(100 * number, 100 * number + 100), f"b{rank}", rank, at=number)
+    size = shop.outbox.waiting["influx"].bytes
+    full = SinkBudget("influx", size // 2 + 10, on_full)  # type: ignore[arg-type]
+    shop.outbox = Outbox(shop.db, shop.tallies, (full,), tiers=3)
+
+
+def test_merge_gives_up_base_windows_first_and_says_that_the_coarser_carry_them(shop: Shop) -> None:
+    chunks(shop, "merge")
+    shop.outbox.enforce()
+    assert shop.held() == [1, 2, 4]
+    assert shop.tallies.values == {"outbox_merged_lines": 300}
+    shop.put(range(1000, 1100), "b2", 2, at=6)
+    shop.outbox.enforce()
+    shop.put(range(1100, 1200), "b2", 2, at=7)
+    shop.outbox.enforce()
+    assert shop.held() == [2, 6, 7]
+    assert shop.tallies.values == {"outbox_merged_lines": 400, "outbox_dropped_lines": 100}
+
+
+def test_drop_oldest_goes_by_age_alone(shop: Shop) -> None:
+    chunks(shop, "drop_oldest")
+    shop.outbox.enforce()
+    assert shop.held() == [3, 4, 5]
+    assert shop.tallies.values == {"outbox_dropped_lines": 300}
+
+
+def test_what_is_being_sent_is_not_given_up(shop: Shop) -> None:
+    chunks(shop, "drop_oldest")
+    parcel = shop.outbox.take("influx")
+    assert parcel is not None
+    shop.outbox.enforce()
+    assert shop.held() == [0, 5]
+    shop.outbox.done(parcel)
+    assert shop.held() == [5]
+    assert shop.tallies.values == {"outbox_dropped_lines": 400, "outbox_sent_lines": 100}
+
+
+def test_one_full_sink_does_not_touch_another(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, SinkBudget("dead", 100, "drop_oldest"), SinkBudget("influx", BIG))
+    for start in range(0, 500, 100):
+        shop.put(range(start, start + 100))
+    shop.outbox.enforce()
+    assert shop.outbox.waiting["dead"].lines == 0
+    assert len(shop.drain()) == 500
+    shop.db.close()
