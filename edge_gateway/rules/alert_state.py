@@ -65,9 +65,9 @@ class Standing:
     told: int
 
 
-def settle(levels: Sequence[Level], at: int) -> None:
-    """Switch off what is clear, the highest first; the last that is on only once it was clear for `keep`."""
-    for level in sorted(levels, key=_from_highest):
+def settle(levels: Sequence[Level], at: int, seen: Sequence[Level]) -> None:
+    """Switch off what of `seen` is clear, the highest first; the last that is on only once clear for `keep`."""
+    for level in sorted(seen, key=_from_highest):
         if not (level.on and level.down):
             continue
         others = any(other.on and other.latch.raises for other in levels if other is not level)
@@ -138,4 +138,4 @@ def let_time_pass(levels: Sequence[Level], at: int) -> None:
         due = level.due()
         if due is not None and due <= at and not level.on:
             level.on = True
-    settle(levels, at)
+    settle(levels, at, levels)

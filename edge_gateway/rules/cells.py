@@ -177,6 +177,12 @@ class Cells:
             if owner == rule
         ]
 
+    def latch_of(self, device: int, rule: int, key: int) -> int:
+        """The latch of a level of a rule on a device; -1: there is none."""
+        of = int(self.class_of[device])
+        place = self.classes.places(of).get((rule, key))
+        return -1 if place is None else int(self.classes.latch[self.classes.start[of] + place])
+
     def busy_of(self, devices: IntColumn) -> IntColumn:
         """Every busy cell of these devices."""
         _, cell = self.busy_pairs(devices)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_gateway.fleet.columns import with_room
-from edge_gateway.rules.ranges import Ring, View, taken
+from edge_gateway.rules.ranges import Ring
 from fleet_config.match import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from edge_gateway.frame import BoolColumn, FloatColumn, IntColumn
+    from edge_gateway.rules.compile import Names
     from edge_gateway.rules.inputs import Inputs, Rows
     from edge_gateway.rules.kinds import Range
     from edge_gateway.rules.program import ExpressionColumn
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 class Histories:
     """The rings of all ranges that rules cover, and the tags they compare, by device."""
 
-    def __init__(self, ranges: Mapping[Range, int], inputs: Mapping[tuple[str, bool], int]) -> None:
-        self._ranges = tuple(ranges)
-        self._rings = [Ring(each.ms) for each in ranges]
-        self._input = [inputs[each.metric, False] for each in ranges]
-        self._slot = [np.full(0, -1, np.int64) for _ in ranges]
+    def __init__(self, names: Names) -> None:
+        self._ranges = tuple(names.rings)
+        self._functions = names.functions
+        self._rings = [Ring(each.ms) for each in self._ranges]
+        self._input = [names.inputs[each.metric, False] for each in self._ranges]
+        self._slot = [np.full(0, -1, np.int64) for _ in self._ranges]
         self._tags: dict[str, FloatColumn] = {}
 
     # --- devices
@@ -58,18 +60,18 @@ class Histories:
 
     # --- ranges
 
-    def view(self, ring: int, rows: Rows) -> tuple[View, IntColumn]:
-        """What each row sees of a range, and where in it each row of the frame stands (-1: nowhere)."""
+    def over_range(self, ring: int, rows: Rows) -> dict[str, FloatColumn]:
+        """What each function says of a range at each row; NaN for devices without a history of it."""
         slot = self._slot[ring]
         known = np.flatnonzero(rows.device < len(slot))
         known = known[slot[rows.device[known]] >= 0]
-        place = np.full(len(rows.device), -1)
-        place[known] = np.arange(len(known))
         values = rows.column(self._input[ring])[known]
-        return self._rings[ring].feed(slot[rows.device[known]], rows.at[known], values), place
-
-    def ring(self, number: int) -> Ring:
-        return self._rings[number]
+        device = rows.device[known]
+        fed = self._rings[ring].feed(slot[device], rows.at[known], values, self._functions[ring])
+        found = {name: np.full(len(rows.device), np.nan) for name in fed}
+        for name, column in fed.items():
+            found[name][known] = column
+        return found
 
     def take_over(self, old: Histories, keep: set[Range]) -> None:
         """Rings of another set, where they are still wanted."""
@@ -97,13 +99,13 @@ class Histories:
 
 @dataclass(slots=True)
 class Batch:
-    """The columns of one frame. Views of ranges are made when first asked for, once a frame."""
+    """The columns of one frame. Joins and ranges are computed when first asked for, once a frame."""
 
     rows: Rows
     inputs: Inputs
     histories: Histories
     _joined: dict[int, FloatColumn] = field(default_factory=dict)
-    _views: dict[int, tuple[View, IntColumn]] = field(default_factory=dict)
+    _over_range: dict[int, dict[str, FloatColumn]] = field(default_factory=dict)
 
     def joined(self, number: int) -> FloatColumn:
         found = self._joined.get(number)
@@ -111,11 +113,11 @@ class Batch:
             found = self._joined[number] = self.inputs.joined(self.rows, number)
         return found
 
-    def view(self, ring: int) -> tuple[View, IntColumn]:
-        found = self._views.get(ring)
+    def over_range(self, ring: int, function: str) -> FloatColumn:
+        found = self._over_range.get(ring)
         if found is None:
-            found = self._views[ring] = self.histories.view(ring, self.rows)
-        return found
+            found = self._over_range[ring] = self.histories.over_range(ring, self.rows)
+        return found[function]
 
 
 @dataclass(slots=True)
@@ -131,9 +133,8 @@ class SomeRows:
     def tag(self, name: str) -> FloatColumn:
         return self.batch.histories.tag(name, self.batch.rows.device[self.rows])
 
-    def ranged(self, ring: int) -> tuple[Ring, View]:
-        view, place = self.batch.view(ring)
-        return self.batch.histories.ring(ring), taken(view, place[self.rows])
+    def ranged(self, ring: int, function: str) -> FloatColumn:
+        return self.batch.over_range(ring, function)[self.rows]
 
 
 @dataclass(slots=True)

@@ -28,7 +28,6 @@ from edge_gateway.rules.expression import (
     Unary,
 )
 from edge_gateway.rules.kinds import Range
-from edge_gateway.rules.ranges import Ring, View
 
 if TYPE_CHECKING:
     from edge_gateway.rules.inputs import Input
@@ -40,7 +39,7 @@ class Context(Protocol):
 
     def value(self, number: int) -> FloatColumn: ...
     def tag(self, name: str) -> FloatColumn: ...
-    def ranged(self, ring: int) -> tuple[Ring, View]: ...
+    def ranged(self, ring: int, function: str) -> FloatColumn: ...
 
 
 Operation: TypeAlias = Callable[[Context], FloatColumn]
@@ -53,6 +52,8 @@ class Names:
     strings: Strings
     inputs: dict[Input, int] = field(default_factory=dict)
     rings: dict[Range, int] = field(default_factory=dict)
+    functions: dict[int, dict[str, None]] = field(default_factory=dict)
+    """What is asked of each ring."""
 
     def input(self, name: str, *, is_text: bool) -> int:
         return self.inputs.setdefault((name, is_text), len(self.inputs))
@@ -94,7 +95,9 @@ def _compiled(node: Node, names: Names) -> Operation:
         case OneOf():
             return _membership(node, names)
         case Call(name, (Metric(metric), Duration(ms))):
-            return _over_range(name, names.ring(Range(metric, ms)))
+            ring = names.ring(Range(metric, ms))
+            names.functions.setdefault(ring, {})[name] = None
+            return _over_range(name, ring)
         case Call(name, args):
             operations = [_compiled(arg, names) for arg in args]
             function = _FUNCTIONS[name]
@@ -208,19 +211,7 @@ _FUNCTIONS: dict[str, Callable[..., FloatColumn]] = {
     "max": lambda *columns: reduce(np.maximum, columns),
     "clamp": _clamp,
 }
-_OVER_RANGE: dict[str, Callable[[Ring, View], FloatColumn]] = {
-    "avg_over_time": Ring.avg,
-    "min_over_time": Ring.min,
-    "max_over_time": Ring.max,
-    "sum_over_time": Ring.sum,
-    "count_over_time": Ring.count,
-    "last_over_time": Ring.last,
-    "delta": Ring.delta,
-    "rate": Ring.rate,
-    "deriv": Ring.deriv,
-}
 
 
 def _over_range(name: str, ring: int) -> Operation:
-    function = _OVER_RANGE[name]
-    return lambda context: function(*context.ranged(ring))
+    return lambda context: context.ranged(ring, name)

@@ -112,7 +112,7 @@ class Evaluator:
         self.program = Program(self.alerts, self._registry.strings)
         self.cells = Cells(self.program)
         self.inputs = Inputs(self.program.inputs, self._registry, self._lookback_ms)
-        self._histories = Histories(self.program.names.rings, self.program.names.inputs)
+        self._histories = Histories(self.program.names)
         self._records = Records(rules.records, self._registry, self._lookback_ms)
         self._selection = Selection(self.alerts)
         self._known = 0
@@ -291,7 +291,7 @@ class Evaluator:
         return moved + [self._told(verdict) for verdict in verdicts]
 
     def _absent(self, now: IntColumn) -> dict[int, int]:
-        """Absence latches to switch on: cell to the moment since when the metric is missing."""
+        """Absence latches to switch on, or to hold on: cell to the moment since when the metric is missing."""
         cells, latches, inputs = self.cells, self.program.table, self.inputs
         least = self.program.least_absence
         if not least:
@@ -307,7 +307,9 @@ class Evaluator:
         due = np.maximum(
             last_at + latches.for_ms[latch], inputs.first_seen[device] + latches.warmup_ms[latch]
         )
-        found = np.flatnonzero((last_at > 0) & (due <= now[device]) & ~cells.on[cell])
+        found = np.flatnonzero(
+            (last_at > 0) & (due <= now[device]) & (~cells.on[cell] | (cells.down[cell] > 0))
+        )
         cells.busy[cell[found]] = True
         cells.device_busy[device[found]] = True
         return dict(zip(cell[found].tolist(), due[found].tolist(), strict=True))
@@ -359,10 +361,10 @@ class Evaluator:
             source = int(rows.source[verdict.row])
             reading = Reading(int(frame.boot[source]), int(frame.seq[source]), bool(frame.backlog[source]))
             value = _value_at(table, verdict)
+        limit = self._limit(verdict.device, verdict.rule, verdict.change.rank)
         if verdict.change.cause == "no_data":
-            reading, value = reading._replace(backlog=False), None
+            reading, value, limit = reading._replace(backlog=False), None, None
         rule = self.alerts[verdict.rule]
-        limit = _limit(verdict)
         return self._notices.transition(
             rule, verdict.device, verdict.change, verdict.onset, reading, value, limit
         )
@@ -371,6 +373,11 @@ class Evaluator:
         busy = [level for level in verdict.levels if level.latch.key != ABSENT]
         value = float(self.cells.value[busy[0].cell]) if busy else np.nan
         return None if np.isnan(value) else value
+
+    def _limit(self, device: int, rule: int, rank: int) -> float | None:
+        """The limit of a level of a rule on a device; None where it has none."""
+        latch = self.cells.latch_of(device, rule, rank)
+        return None if latch < 0 else self.program.latches[latch].limit
 
     def firing(self) -> list[Transition]:
         """The alerts that fire now, as they were last told, in the order of devices and rules."""
@@ -394,7 +401,7 @@ class Evaluator:
             standing.onset,
             self._newest.reading(device),
             self._last_value(verdict),
-            _limit(verdict),
+            self._limit(device, number, standing.rank),
         )
 
     def _levels(self, device: int, number: int) -> tuple[Level, ...]:
@@ -586,16 +593,8 @@ class Evaluator:
 
 
 def _value_at(table: Table, verdict: Verdict) -> float | None:
-    column = next(
-        (each.latch.value_column for each in verdict.levels if each.latch.value_column >= 0), NO_COLUMN
-    )
+    column = verdict.levels[0].latch.value_column
     if column == NO_COLUMN:
         return None
     value = float(table.y[table.place[column], verdict.row])
     return None if np.isnan(value) else value
-
-
-def _limit(verdict: Verdict) -> float | None:
-    """The limit of the level the change is about."""
-    rank = verdict.change.rank
-    return next((each.latch.limit for each in verdict.levels if each.latch.key == rank), None)

@@ -93,11 +93,14 @@ def read_marks(case: Case, marks: Iterable[Mark], times: Sequence[int]) -> None:
     """Take the alert through its readings, row by row."""
     levels = {level.cell: level for level in case.levels}
     for row, group in groupby(marks, key=lambda mark: mark.row):
-        seen = [mark for mark in group if mark.seen]
-        for mark in seen:
-            levels[mark.cell].read(times[row], is_up=mark.is_up, is_down=mark.is_down)
+        seen: list[Level] = []
+        for mark in group:
+            level = levels[mark.cell]
+            if mark.seen and (level.on or level.latch.key != ABSENT):
+                level.read(times[row], is_up=mark.is_up, is_down=mark.is_down)
+                seen.append(level)
         if seen:
-            settle(case.levels, times[row])
+            settle(case.levels, times[row], seen)
             case.step(times[row], row)
 
 
@@ -131,7 +134,7 @@ def _miss(case: Case, at: int, absence: str) -> None:
         )
         case.tell(change, at if standing is None else standing.onset, NOTHING)
     else:
-        settle(case.levels, at)
+        settle(case.levels, at, case.levels)
         case.step(at, NOTHING, "no_data")
 
 

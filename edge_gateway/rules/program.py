@@ -129,7 +129,8 @@ class Program:
         shape, clear = rule.shape, rule.clear_shape
         if shape is None:
             watched = self.watched(rule)
-            return NO_COLUMN, NO_COLUMN, NO_COLUMN if watched is None else watched
+            assert watched is not None
+            return NO_COLUMN, NO_COLUMN, watched
         triggers = tuple(self.names.input(name, is_text=is_text) for name, is_text in rule.metrics)
         value = self._value_column(shape, triggers) if shape.is_condition else NO_COLUMN
         clear_column = (
@@ -256,7 +257,7 @@ class Program:
             clear_column=watched,
             clear_threshold=np.inf,
             clear_sign=1.0,
-            value_column=NO_COLUMN if dict(rule.metrics).get(no_data.metric, False) else watched,
+            value_column=self._columns_of[number][2],
             for_ms=no_data.after_ms,
             keep_ms=keep_ms if raises else 0,
             warmup_ms=rule.warmup_ms,

@@ -10,6 +10,7 @@ of two totals, exact, and the same for every cut of the input into batches. Valu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -92,31 +93,26 @@ class Ring:
 
     # --- rows in
 
-    def feed(self, slot: IntColumn, at: IntColumn, value: FloatColumn) -> View:
-        """Take in rows, grouped by slot and in order of time within one; NaN is no sample. Shapes [rows]."""
-        new_slot = np.empty(len(slot), np.bool_)
-        new_slot[:1] = True
-        np.not_equal(slot[1:], slot[:-1], out=new_slot[1:])
-        if new_slot.all():
-            return self._feed(slot, at, value)
-        start = np.flatnonzero(new_slot)
-        rank = np.arange(len(slot)) - np.repeat(start, np.diff(start, append=len(slot)))
-        if rank.max() < AT_ONCE:
-            return self._feed(slot, at, value)
-        return self._in_pieces(slot, at, value, rank // AT_ONCE)
+    def feed(
+        self, slot: IntColumn, at: IntColumn, value: FloatColumn, functions: Iterable[str]
+    ) -> dict[str, FloatColumn]:
+        """Take in rows, grouped by slot and in order of time within one; NaN is no sample. Shapes [rows].
 
-    def _in_pieces(self, slot: IntColumn, at: IntColumn, value: FloatColumn, piece: IntColumn) -> View:
-        whole = _empty_view(len(slot))
-        for number in range(int(piece.max()) + 1):
-            rows = np.flatnonzero(piece == number)
-            _put(whole, rows, self._feed(slot[rows], at[rows], value[rows]))
-        return whole
+        Returns what each of the FUNCTIONS asked for says at each row.
+        """
+        names = tuple(functions)
+        found = {name: np.full(len(slot), np.nan) for name in names}
+        start = np.flatnonzero(np.diff(slot, prepend=-1))
+        rank = np.arange(len(slot)) - np.repeat(start, np.diff(start, append=len(slot)))
+        for piece in range(int(rank.max(initial=-1)) // AT_ONCE + 1):
+            rows = np.flatnonzero(rank // AT_ONCE == piece)
+            view = self._feed(slot[rows], at[rows], value[rows])
+            for name in names:  # at once: later pieces may overwrite the panes that this one still needs
+                found[name][rows] = FUNCTIONS[name](self, view)
+        return found
 
     def _feed(self, slot: IntColumn, at: IntColumn, value: FloatColumn) -> View:
-        new_slot = np.empty(len(slot), np.bool_)
-        new_slot[:1] = True
-        np.not_equal(slot[1:], slot[:-1], out=new_slot[1:])
-        start = np.flatnonzero(new_slot)
+        start = np.flatnonzero(np.diff(slot, prepend=-1))
         oldest = self._first_after(slot[start], at[start] - self.ms, *self._held(slot[start]))
         together = int(np.diff(start, append=len(slot)).max(initial=0))
         self._make_room(int((self._head[slot[start]] - oldest).max(initial=0)) + together)
@@ -383,29 +379,6 @@ def _unless_empty(view: View, column: FloatColumn) -> FloatColumn:
     return np.where(view.oldest <= view.newest, column, np.nan)
 
 
-def _empty_view(rows: int) -> View:
-    def ints() -> IntColumn:
-        return np.zeros(rows, np.int64)
-
-    return View(
-        ints(),
-        ints(),
-        ints(),
-        np.zeros(rows),
-        ints(),
-        {name: ints() for name in _TOTALS},
-        np.zeros(rows),
-        np.zeros(rows),
-    )
-
-
-def _put(whole: View, rows: IntColumn, part: View) -> None:
-    for name in ("slot", "oldest", "newest", "last", "last_at", "least", "most"):
-        getattr(whole, name)[rows] = getattr(part, name)
-    for name, column in part.totals.items():
-        whole.totals[name][rows] = column
-
-
 def _carried(fed: View, inner: View, is_sample: BoolColumn, start: IntColumn) -> View:
     """Rows without a sample see the sample before them in their run, else the state before the batch."""
     count = np.cumsum(is_sample)
@@ -419,13 +392,14 @@ def _carried(fed: View, inner: View, is_sample: BoolColumn, start: IntColumn) ->
     return fed
 
 
-def taken(view: View, rows: IntColumn) -> View:
-    """The view of some rows, in their order."""
-    if len(rows) == len(view.slot) and np.array_equal(rows, np.arange(len(rows))):
-        return view
-    return View(
-        *(getattr(view, name)[rows] for name in ("slot", "oldest", "newest", "last", "last_at")),
-        {name: column[rows] for name, column in view.totals.items()},
-        view.least[rows],
-        view.most[rows],
-    )
+FUNCTIONS: Final[dict[str, Callable[[Ring, View], FloatColumn]]] = {
+    "avg_over_time": Ring.avg,
+    "min_over_time": Ring.min,
+    "max_over_time": Ring.max,
+    "sum_over_time": Ring.sum,
+    "count_over_time": Ring.count,
+    "last_over_time": Ring.last,
+    "delta": Ring.delta,
+    "rate": Ring.rate,
+    "deriv": Ring.deriv,
+}

@@ -48,7 +48,7 @@ class Records:
         self._names = Names(registry.strings)
         self._records = [self._compiled(rule) for rule in rules]
         self.inputs = Inputs(tuple(self._names.inputs), registry, lookback_ms)
-        self.histories = Histories(self._names.rings, self._names.inputs)
+        self.histories = Histories(self._names)
         self._selection = Selection(rules)
         self._tags = {tag for rule in rules if rule.shape for tag in rule.shape.tags}
         self._known = 0

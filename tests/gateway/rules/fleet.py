@@ -1,0 +1,82 @@
+"""A fleet for rules to run over: the gateway's own registry, and frames from plain readings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edge_gateway.fleet.registry import Refusal, Registry
+from edge_gateway.frame import Frame
+from fleet_wire.control import Birth, MetricInfo
+
+T0 = 1_767_225_600_000
+"""The start of 2026; tests count from here."""
+
+
+@dataclass
+class Row:
+    """One reading of a device: numbers and texts by metric."""
+
+    device: str
+    at: int
+    values: dict[str, float | str] = field(default_factory=dict)
+    backlog: bool = False
+    site: str = "berlin"
+
+
+class Fleet:
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self._seq = 0
+
+    def device(self, name: str, site: str = "berlin") -> int:
+        device = self.registry.device(site, name)
+        assert not isinstance(device, Refusal)
+        return device
+
+    def born(
+        self,
+        name: str,
+        site: str = "berlin",
+        kind: str = "freezer",
+        units: dict[str, str] | None = None,
+        **tags: str,
+    ) -> int:
+        device = self.device(name, site)
+        metrics = {metric: MetricInfo(unit=unit) for metric, unit in (units or {}).items()}
+        self.registry.birth(device, Birth(type=kind, boot=1, tags=tags, metrics=metrics), 0)
+        return device
+
+    def frame(self, rows: list[Row]) -> Frame:
+        numbers: list[tuple[int, int, float]] = []
+        states: list[tuple[int, int, int]] = []
+        devices = [self.device(row.device, row.site) for row in rows]
+        for place, row in enumerate(rows):
+            for metric, value in row.values.items():
+                series = self.registry.series(devices[place], self.registry.metric(metric))
+                if isinstance(value, str):
+                    states.append((place, series, self.registry.strings.code(value)))
+                else:
+                    numbers.append((place, series, float(value)))
+        first, self._seq = self._seq, self._seq + len(rows)
+        return Frame(
+            arrival=max((row.at for row in rows), default=0),
+            device=np.array(devices, np.int64),
+            boot=np.ones(len(rows), np.int64),
+            seq=np.arange(first, self._seq),
+            ts=np.array([row.at for row in rows], np.int64),
+            backlog=np.array([row.backlog for row in rows], np.bool_),
+            row=_column(numbers, 0, np.int64),
+            series=_column(numbers, 1, np.int64),
+            value=_column(numbers, 2, np.float64),
+            quality=np.full(len(numbers), 1000, np.uint16),
+            state_row=_column(states, 0, np.int64),
+            state_series=_column(states, 1, np.int64),
+            state_code=_column(states, 2, np.int64),
+        )
+
+
+def _column(items: list[Any], place: int, dtype: Any) -> Any:
+    return np.array([item[place] for item in items], dtype)
