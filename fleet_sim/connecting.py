@@ -193,6 +193,11 @@ class Connector:
             self._sessions.pop(device.index, None)
         self._restarted(device, keep)
 
+    def abandon(self) -> None:
+        """End every connection at once, as when the program dies."""
+        for session in self._sessions.values():
+            session.abort()
+
     async def hang_up(self, devices: Iterable[Device]) -> None:
         """Disconnect devices in order, their wills published."""
         for device in devices:

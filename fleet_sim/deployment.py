@@ -235,6 +235,11 @@ class Deployment:
             if device.kept and device.online:
                 device.connected()
 
+    def abandon(self) -> None:
+        """Leave nothing open; for a run that failed, and harmless after `finish`."""
+        self.connector.abandon()
+        self.observer.abandon()
+
     async def finish(self, reason: str) -> RunResult:
         """Hang up, write the last of the ledger, and sum up."""
         await self.connector.hang_up(self.devices)

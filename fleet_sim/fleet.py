@@ -107,16 +107,19 @@ class FleetRun:
         await probe(self.options.endpoint, f"fleet-sim-{boot}-{os.getpid()}-probe")
         with LedgerWriter(self.options.directory) as ledger:
             self._prepare(ledger, boot)
-            async with asyncio.TaskGroup() as tasks:
-                services = self._deployment.serve(tasks)
-                services.append(tasks.create_task(self._follow_phases(), name="phases"))
-                await self._drive()
-                self._mishaps.release_all()
-                self._emission.finish()
-                await self._deployment.settle()
-                for service in services:
-                    service.cancel()
-            return await self._deployment.finish(self._reason)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    services = self._deployment.serve(tasks)
+                    services.append(tasks.create_task(self._follow_phases(), name="phases"))
+                    await self._drive()
+                    self._mishaps.release_all()
+                    self._emission.finish()
+                    await self._deployment.settle()
+                    for service in services:
+                        service.cancel()
+                return await self._deployment.finish(self._reason)
+            finally:
+                self._deployment.abandon()
 
     def _prepare(self, ledger: LedgerWriter, boot: int) -> None:
         options, scenario = self.options, self.scenario

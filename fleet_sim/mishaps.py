@@ -7,7 +7,7 @@ run's start.
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Protocol
@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from fleet_sim.device import Device
+from fleet_sim.fault_kinds import Fault
 from fleet_sim.faults import PlannedFault
 from fleet_sim.noise import U8, uniform_of
 
@@ -229,12 +230,11 @@ class Mishaps:
     def _acts(self, fault: PlannedFault) -> list[tuple[float, Callable[[], None]]]:
         devices = self._chosen(fault)
         start, spec = float(fault.from_ms), fault.spec
-        settings: Mapping[str, Any] = spec.model_dump()
         match fault.kind:
             case "disconnect" | "storm":
-                within = settings["reconnect"]["within"]
-                times = range(settings.get("times", 1))
-                every = settings.get("every", 0)
+                within = float(_of(spec, "reconnect").within)
+                times = range(_of(spec, "times", 1))
+                every = _of(spec, "every", 0)
                 return [(start + n * every, self._cut(fault, devices, within, n)) for n in times]
             case "offline":
                 return [
@@ -243,9 +243,9 @@ class Mishaps:
                 ]
             case "reboot" | "crash":
                 keep = fault.kind == "reboot"
-                return [(start, lambda: self._restart(devices, settings["takes"], keep=keep))]
+                return [(start, lambda: self._restart(devices, _of(spec, "takes"), keep=keep))]
             case _:
-                hold = max(1, settings["hold"])
+                hold = max(1, _of(spec, "hold"))
                 ends = np.arange(start + hold, min(fault.until_ms, start + 1000 * hold), hold).tolist()
                 return [
                     (end, lambda: self._release_batches(devices)) for end in (*ends, float(fault.until_ms))
@@ -278,6 +278,11 @@ def _family(kind: str) -> str:
     return ""
 
 
+def _of(spec: Fault, name: str, otherwise: Any = None) -> Any:
+    """A setting that this kind of fault has, or what stands for it in a kind that lacks it."""
+    return getattr(spec, name, otherwise)
+
+
 def _each(devices: Iterable[Device], act: Callable[[Device], None]) -> None:
     for device in devices:
         act(device)
@@ -285,10 +290,11 @@ def _each(devices: Iterable[Device], act: Callable[[Device], None]) -> None:
 
 def skew_of(fault: PlannedFault, since_start_ms: float) -> float:
     """How far a faulty clock is ahead, in ms, at a time since the run's start."""
-    settings = fault.spec.model_dump()
     if fault.kind == "clock_jump":
-        return float(settings["by"])
-    return float(settings["offset"]) + float(settings["drift"]) * (since_start_ms - fault.from_ms)
+        return float(_of(fault.spec, "by"))
+    return float(_of(fault.spec, "offset")) + float(_of(fault.spec, "drift")) * (
+        since_start_ms - fault.from_ms
+    )
 
 
 def damaged(fault: PlannedFault, device: Device, message: MessageLike) -> bytes:

@@ -34,6 +34,10 @@ class Observer:
         connected = await self._session.connect()
         await self._session.subscribe(FILTERS, session_present=connected.session_present)
 
+    def abandon(self) -> None:
+        if self._session is not None:
+            self._session.abort()
+
     async def leave(self) -> None:
         if self._session is not None and self._session.connected:
             await self._session.disconnect()

@@ -127,15 +127,14 @@ class Outbox:
         return len(self._unsent) + len(self._kept) >= self._room
 
     def _make_room(self) -> list[int]:
-        """Drop the oldest of what waits or is kept until it fits; only what was never sent is lost."""
+        """Drop what the broker has, then the oldest of what was never sent, until it fits; only these are lost."""
         lost = []
         while len(self._unsent) + len(self._kept) > self._room:
-            oldest = next(iter(self._unsent), self.next)
-            if self._kept and next(iter(self._kept)) <= oldest:
+            if self._kept:
                 del self._kept[next(iter(self._kept))]
             else:
-                del self._unsent[oldest]
-                lost.append(oldest)
+                lost.append(next(iter(self._unsent)))
+                del self._unsent[lost[-1]]
         self.lost += len(lost)
         return lost
 

@@ -121,14 +121,17 @@ class ReplayRun:
         await probe(self.options.endpoint, f"fleet-sim-{boot}-{os.getpid()}-probe")
         with LedgerWriter(self.options.directory) as ledger:
             deployment = self._prepare(ledger, boot)
-            async with asyncio.TaskGroup() as tasks:
-                services = deployment.serve(tasks)
-                await self._everybody_up(deployment)
-                await self._feed(deployment)
-                await deployment.settle()
-                for service in services:
-                    service.cancel()
-            return await deployment.finish(self._reason)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    services = deployment.serve(tasks)
+                    await self._everybody_up(deployment)
+                    await self._feed(deployment)
+                    await deployment.settle()
+                    for service in services:
+                        service.cancel()
+                return await deployment.finish(self._reason)
+            finally:
+                deployment.abandon()
 
     def _prepare(self, ledger: LedgerWriter, boot: int) -> Deployment:
         now_us = wall_clock()

@@ -50,11 +50,16 @@ def test_a_missing_message_is_not_sent_again_while_it_may_be_under_way() -> None
     assert outbox.receipt(0, [(0, 0)], 6000) == [Resend(0, b"0")]
 
 
+def test_a_puback_never_pushes_out_what_was_not_sent() -> None:
+    outbox = filled(room=2, unacked=1, unsent=2)
+    outbox.acked(0)
+    assert (outbox.unsent, outbox.kept, outbox.lost) == (2, 0, 0)
+
+
 def test_full_drops_the_oldest_and_only_what_was_never_sent_is_lost() -> None:
     outbox = filled(room=3, acked=2)
-    assert outbox.store(2, b"2") == []
-    assert outbox.store(3, b"3") == [], "the oldest is kept 0, which the broker has"
-    assert outbox.store(4, b"4") == []
+    for seq in (2, 3, 4):
+        assert outbox.store(seq, b"x") == [], "what makes room are 0 and 1, which the broker has"
     assert outbox.store(5, b"5") == [2]
     assert outbox.lost == 1
 
