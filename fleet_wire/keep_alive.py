@@ -43,10 +43,12 @@ def decide(now: float, quiet: Quiet, keep_alive: float) -> Decision:
     )
     if now >= answer_due:
         return Decision(Verdict.DEAD, now)
+    if answer_due < math.inf:
+        return Decision(Verdict.WAIT, answer_due)
     quiet_since = quiet.sent if quiet.paused else min(quiet.sent, quiet.received)
     ping_due = quiet_since + keep_alive * _PING_AFTER
-    if answer_due < math.inf or now < ping_due:
-        return Decision(Verdict.WAIT, min(answer_due, max(ping_due, now)))
+    if now < ping_due:
+        return Decision(Verdict.WAIT, ping_due)
     return Decision(Verdict.PING, now + keep_alive * _ANSWER_WITHIN)
 
 
