@@ -6,6 +6,7 @@ Durations are milliseconds, sizes are bytes, whatever unit the file uses.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -240,7 +241,11 @@ class LogSection(Strict):
     format: Literal["auto", "text", "json"] = "auto"
 
 
-NotYet = Annotated[None, BeforeValidator(lambda value: _not_yet(value))]
+def _not_yet(_: object) -> object:
+    raise ValueError("is not part of this version; remove it")
+
+
+NotYet = Annotated[None, BeforeValidator(_not_yet)]
 
 
 def _default_windows() -> tuple[WindowSection, ...]:
@@ -258,7 +263,7 @@ class GatewayConfig(Strict):
     gateway: GatewaySection = GatewaySection()
     mqtt: MqttSection
     sources: Annotated[tuple[SourceSection, ...], Field(min_length=1, max_length=1)] = (SourceSection(),)
-    metrics: dict[str, MetricSection] = {}
+    metrics: dict[str, MetricSection] = Field(default_factory=dict)
     time: TimeSection = TimeSection()
     windows: Annotated[tuple[WindowSection, ...], Field(min_length=1, max_length=4)] = _default_windows()
     rules: RulesSection = RulesSection()
@@ -275,7 +280,7 @@ class GatewayConfig(Strict):
     @field_validator("windows")
     @classmethod
     def _nested(cls, windows: tuple[WindowSection, ...]) -> tuple[WindowSection, ...]:
-        for finer, coarser in zip(windows, windows[1:], strict=False):
+        for finer, coarser in pairwise(windows):
             if coarser.every <= finer.every or coarser.every % finer.every:
                 raise ValueError("each window is a whole multiple of the one before it")
         if windows[0].every < SECOND:
@@ -296,10 +301,6 @@ def _instant(value: object) -> object:
     except ValueError as error:
         raise ValueError(f"'{value}' is no date; write it like 2020-01-01 or 2020-01-01T12:00:00Z") from error
     return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _not_yet(value: object) -> object:
-    raise ValueError("is not part of this version; remove it")
 
 
 def _url(text: str, schemes: set[str], form: str) -> SplitResult:

@@ -72,7 +72,7 @@ def load_config(
     file = path or next((one for one in DEFAULT_FILES if one.is_file()), None)
     document = load_yaml(file) if file else parse_yaml("version: 1", "gateway.yaml")
     data = copy.deepcopy(document.data)
-    problems, variables = _override(data, document, environment)
+    problems, variables = _override(data, environment)
     if problems:
         raise ProblemsFound(problems)
     for place, value in (defaults or {}).items():
@@ -82,9 +82,7 @@ def load_config(
     return Loaded(validate(GatewayConfig, overridden), overridden, file)
 
 
-def _override(
-    data: Any, document: Document, environment: Mapping[str, str]
-) -> tuple[list[Problem], dict[KeyPath, str]]:
+def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem], dict[KeyPath, str]]:
     known = {PREFIX + "_".join(path).upper(): path for path in _leaves(GatewayConfig)}
     problems: list[Problem] = []
     variables: dict[KeyPath, str] = {}

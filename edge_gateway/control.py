@@ -50,7 +50,7 @@ class Control:
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def send(self, messages: Iterable[Message]) -> None:
-        """Queue messages whose record is on disk. Never waits; past the bound the fleeting ones are dropped, counted."""
+        """Queue messages whose record is on disk. Never waits; past the bound fleeting ones are dropped, counted."""
         for message in messages:
             if len(self._queue) >= MOST_QUEUED and (message.fleeting or not self._make_room()):
                 self.counters.add("outgoing_dropped")
@@ -78,12 +78,12 @@ class Control:
                 log.info("control connection: %s", error)
             await asyncio.sleep(next(waits))
 
-    async def drained(self, timeout: float) -> bool:
+    async def drained(self, within: float) -> bool:
         """Wait until everything queued is at the broker; False when that took too long."""
         if not self._queue and self._idle.is_set():
             return True
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await self._idle.wait()
         return not self._queue
 

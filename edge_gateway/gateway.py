@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -276,7 +276,7 @@ class Gateway:
             self.counters.add("rule_reloads")
             log.info("rules in force: %s, %s", len(rules.rules), rules.hash)
 
-    async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
+    async def _operate(self, do: str, _: Mapping[str, Any]) -> str:
         """What an authorised operator asks over MQTT. ValueError: it cannot be done, and why."""
         if do == "reload":
             return await self._reload()
@@ -296,12 +296,12 @@ class Gateway:
     def local_api(self) -> LocalApi:
         return LocalApi(self.report, self._devices, self._alerts, self._reload)
 
-    def _devices(self, wanted: str | None) -> list[dict[str, Any]]:
+    def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         registry, describe = self._pipeline.registry, self._pipeline.admission.describe
         if wanted is None:
-            return [describe(device) for device in range(registry.devices)]
+            return map(describe, range(registry.devices))
         found = registry.find(wanted)
-        return [] if found is None else [describe(found)]
+        return iter([] if found is None else [describe(found)])
 
     def _alerts(self) -> list[dict[str, Any]]:
         return [

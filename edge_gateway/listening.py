@@ -1,7 +1,8 @@
 """The listening clock: time during which silence means something.
 
-It advances only while the gateway is subscribed and has caught up with what the broker queued. That it has caught up is
-known by an echo: a message the telemetry session sends to itself, which the broker delivers behind everything queued before.
+It advances only while the gateway is subscribed and has caught up with what the broker queued. That it has caught
+up is known by an echo: a message the telemetry session sends to itself, which the broker delivers behind everything
+queued before.
 """
 
 from __future__ import annotations

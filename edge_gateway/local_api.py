@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fleet_config.problems import suggest
-
-MOST_DEVICES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +14,7 @@ class LocalApi:
     """Requests are `{"do": …}`; ValueError is an answer that says what was wrong with the request."""
 
     status: Callable[[], dict[str, Any]]
-    devices: Callable[[str | None], list[dict[str, Any]]]
+    devices: Callable[[str | None], Iterator[dict[str, Any]]]
     alerts: Callable[[], list[dict[str, Any]]]
     reload: Callable[[], Awaitable[str]]
 
@@ -37,8 +35,8 @@ class LocalApi:
     async def _status(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return self.status()
 
-    async def _devices(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self.devices(request.get("device"))[:MOST_DEVICES]
+    async def _devices(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return self.devices(request.get("device"))
 
     async def _alerts(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self.alerts()

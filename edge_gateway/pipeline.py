@@ -166,7 +166,12 @@ class Pipeline:
             effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
         self._advance_commands(moment, effects)
         effects.changed = bool(
-            transitions or silent or receipts or effects.windows or effects.states or effects.commands
+            transitions
+            or silent
+            or self.admission.receipts.looked
+            or effects.windows
+            or effects.states
+            or effects.commands
         )
 
     def _decided(self, transitions: Sequence[Transition], moment: Moment, effects: Effects) -> None:

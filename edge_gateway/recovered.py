@@ -96,7 +96,7 @@ class Replay:
         middle = len(one.topics) // 2
         return [_part(one, 0, middle), _part(one, middle, len(one.topics))]
 
-    def replay(self, number: int, inputs: list[Any]) -> None:
+    def replay(self, number: int, inputs: list[Any]) -> None:  # noqa: ARG002 - as `Replaying` calls it
         for given in inputs:
             self.state.pipeline.fold(given)
             self.state.listening, self.state.wall = given.moment.listening, given.moment.wall

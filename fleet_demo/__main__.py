@@ -122,4 +122,6 @@ async def stay(console: Console, story: Story) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    application.command()(main)
+    application()

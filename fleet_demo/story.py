@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from fleet_sim.endpoint import endpoint_of
 from fleet_sim.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.live import line
 from fleet_sim.scenario import load_scenario, scaled
+from fleet_sim.tally import Snapshot
 
 HERE = Path(__file__).resolve().parent
 WARM = "frz-00042"
@@ -55,9 +55,12 @@ class Story:
     watcher: Watcher
     narrator: Narrator
     told: Told = field(default_factory=Told)
+    last: Snapshot | None = None
+    _second: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def play(self) -> RunResult:
         """Play all of it; what it returns and `told` are for the judge."""
+        self.fleet.on_second = self._heard
         run = asyncio.create_task(self.fleet.run(), name="fleet")
         show = asyncio.create_task(self._show(), name="live")
         try:
@@ -78,11 +81,16 @@ class Story:
         await self._drain()
         return result
 
+    def _heard(self, snapshot: Snapshot) -> None:
+        self.last = snapshot
+        self._second.set()
+
     async def _show(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            await self._second.wait()
+            self._second.clear()
             report = await self.gateway.report()
-            said = line(self.fleet.snapshot())
+            said = line(self.last) if self.last else ""
             if report is not None:
                 values, alerts = report["values"], report["alerts"]
                 said += f"  stored {values['accepted']:,}  firing {alerts['firing']}"
@@ -90,15 +98,15 @@ class Story:
 
     async def _rise(self) -> None:
         count = len(self.fleet.plans)
-        await self._fleet_until(lambda: self.fleet.snapshot().up >= count, 30)
+        async with asyncio.timeout(30):
+            while self.last is None or self.last.up < count:  # noqa: ASYNC110 - the live line has the event
+                await asyncio.sleep(0.1)
         self.narrator.tell(f"up {count}/{count}, each with a connection of its own")
 
     async def _look(self) -> None:
-        await self.gateway.until(lambda report: report["counters"].get("windows_stored", 0) > 0)
         await self._until(9)
-        rows = await self.gateway.query(
-            "windows", "--device", WARM, "--metric", "temperature", "--every", "5s"
-        )
+        while not (rows := await self._windows()):
+            await asyncio.sleep(0.5)
         self.narrator.tell(f"first windows stored; {WARM} so far, {len(rows)} windows of 5 s:")
         self._draw(rows)
 
@@ -123,9 +131,7 @@ class Story:
         )
         resolved = await self.watcher.first_alert(WARM, "resolved", 60)
         self.told.fired = [alert.message.id, resolved.message.id]
-        rows = await self.gateway.query(
-            "windows", "--device", WARM, "--metric", "temperature", "--every", "5s"
-        )
+        rows = await self._windows()
         self.narrator.tell("RESOLVED: the curve falls again", "green")
         self._draw(rows)
 
@@ -152,7 +158,7 @@ class Story:
         await self._until(38)
         file = self.gateway.rules / "cold-chain.yaml"
         good = file.read_text()
-        before = (await self.gateway.until(lambda report: True))["rules"]
+        before = (await self.gateway.until(_any))["rules"]
         file.write_text(good.replace("above: -10", "abov: -10"))
         broken = await self.gateway.until(lambda report: bool(report["rules"]["problems"]))
         self.told.rules_kept = broken["rules"]["hash"] == before["hash"]
@@ -167,7 +173,7 @@ class Story:
 
     async def _go_offline(self) -> None:
         await self._until(43)
-        before = await self.gateway.until(lambda report: True)
+        before = await self.gateway.until(_any)
         commands = len(self.watcher.commands())
         self.fleet.disconnect({"device": LOST}, OFFLINE_MS)
         self.narrator.tell(f"{LOST} is offline for {OFFLINE_MS // 1000} s and keeps measuring", "yellow")
@@ -198,6 +204,10 @@ class Story:
     async def _alert_ids(self) -> frozenset[str]:
         return frozenset(row["id"] for row in await self.gateway.query("alerts"))
 
+    async def _windows(self) -> list[dict[str, Any]]:
+        """What the history holds of the freezer that is watched."""
+        return await self.gateway.query("windows", "--device", WARM, "--metric", "temperature", "--every", "5s")
+
     def _draw(self, rows: list[dict[str, Any]]) -> None:
         values = [row["max"] for row in sorted(rows, key=lambda row: row["start"])]
         title = f"{WARM}, warmest of each 5 s (°C); the line is the limit of {LIMIT:g} °C"
@@ -205,11 +215,6 @@ class Story:
 
     async def _until(self, second: float) -> None:
         await asyncio.sleep(max(0.0, second - self.narrator.seconds))
-
-    async def _fleet_until(self, holds: Any, within: float) -> None:
-        end = time.monotonic() + within
-        while not holds() and time.monotonic() < end:
-            await asyncio.sleep(0.1)
 
 
 async def _unless_ended(scene: Any, run: asyncio.Task[RunResult]) -> None:
@@ -222,6 +227,10 @@ async def _unless_ended(scene: Any, run: asyncio.Task[RunResult]) -> None:
     task.cancel()
     run.result()
     raise RuntimeError("the fleet ended before its story did")
+
+
+def _any(_: dict[str, Any]) -> bool:
+    return True
 
 
 def _rule(seen: Seen) -> str:

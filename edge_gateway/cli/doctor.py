@@ -9,8 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import quote
 
+import aiohttp
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -18,9 +21,8 @@ from rich.text import Text
 from edge_gateway.app import read_secrets, session_options
 from edge_gateway.cli.options import ConfigOption, EmbeddedOption, JsonOption, console, echo_json, load
 from edge_gateway.clock import MachineClock, synchronised
-from edge_gateway.config import GatewayConfig
+from edge_gateway.config import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
-from edge_gateway.influx_setup import reachable
 from edge_gateway.rules.load import load_rules
 from fleet_config.problems import ProblemsFound
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
@@ -28,6 +30,7 @@ from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 SYNCS = 50
 SLOW_SYNC_MS = 50.0
 RESERVE = 64 << 20
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,9 @@ def _sync(settings: GatewayConfig) -> str:
     times = sorted(_sync_times(_existing(settings.spool.path)))
     median, slowest = times[len(times) // 2], times[-1]
     daily = 86_400_000 / settings.spool.commit_interval * 9.1 / 1e6
-    told = f"median {median:.1f} ms, slowest {slowest:.1f} ms of {SYNCS}; at most {daily:.1f} GB a day at full commit rate"
+    told = (
+        f"median {median:.1f} ms, slowest {slowest:.1f} ms of {SYNCS}; at most {daily:.1f} GB written a day"
+    )
     if median > SLOW_SYNC_MS:
         raise Unwell(f"slow: {told}; use a better card, or a longer spool.commit_interval")
     return told
@@ -143,7 +148,7 @@ def _broker(settings: GatewayConfig) -> str:
 
 async def _connect(settings: GatewayConfig) -> str:
     options = session_options(settings, client_id=f"doctor-{os.getpid()}", session_expiry=0)
-    session = Session(options, on_publish=lambda epoch, packets: None)
+    session = Session(options, on_publish=lambda *_: None)
     try:
         connected = await session.connect()
     except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
@@ -155,7 +160,22 @@ async def _connect(settings: GatewayConfig) -> str:
 def _influx(settings: GatewayConfig) -> str:
     if settings.influx is None:
         return "not configured: history only"
-    return asyncio.run(reachable(settings.influx))
+    return asyncio.run(_ask_influx(settings.influx))
+
+
+async def _ask_influx(influx: InfluxSection) -> str:
+    """Whether the server answers, and whether it knows organisation and token."""
+    wanted = f"{influx.url}/api/v2/buckets?limit=1&org={quote(influx.org)}"
+    headers = {"Authorization": f"Token {influx.token.read()}"}
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as client:
+            async with client.get(wanted, headers=headers) as answer:
+                status = answer.status
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unwell(f"{influx.url} does not answer: {error or 'no answer in time'}") from error
+    if status != HTTPStatus.OK:
+        raise Unwell(f"{influx.url} answers {status}: check influx.org and influx.token")
+    return f"{influx.url} answers and knows organisation and token"
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from edge_gateway.config import GatewayConfig
 from edge_gateway.config_source import Loaded, load_config
-from edge_gateway.errors import CannotReach
+from edge_gateway.errors import CannotReach, GatewayError
 from fleet_wire import local_socket
 
 ConfigOption = Annotated[
@@ -67,6 +67,8 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
     path = socket_path(config)
     try:
         return asyncio.run(local_socket.call(path, dict(request)))
+    except local_socket.RequestFailed as error:
+        raise GatewayError(str(error)) from error
     except (OSError, TimeoutError) as error:
         raise CannotReach(
             f"no running gateway answers at {path} ({error}); start one with: edge-gateway run"

@@ -50,6 +50,7 @@ class Receipts:
         self._sequences = sequences
         self._size = 0
         self._now = 0
+        self.looked = False
         self._boot = np.empty(0, np.int64)
         self._fresh = np.empty(0, np.int64)
         self._opened = np.empty(0, np.int64)
@@ -109,9 +110,9 @@ class Receipts:
     def due(self, now: int, most: int = 1_000) -> list[Due]:
         """Return the receipts to send at `now` (ms), the longest waiting first, at most `most`.
 
-        They count as sent. Send them only when the messages they speak of are on disk.
+        They count as sent. Send them only when the messages they speak of are on disk. `looked` says whether a
+        device was due at all: only then did anything change here.
         """
-        self._now = now
         waited = now - self._sent_at[: self._size]
         due = self._is_urgent()
         due |= (self._fresh[: self._size] > 0) & (waited >= LONGEST)
@@ -119,6 +120,10 @@ class Receipts:
         due[list(self._owed)] = True
         due &= waited >= SHORTEST
         devices = np.flatnonzero(due)
+        self.looked = len(devices) > 0
+        if not self.looked:
+            return []
+        self._now = now
         devices = devices[np.argsort(self._sent_at[devices], kind="stable")][:most]
         found = [self._tell(device) for device in devices.tolist()]
         return [receipt for receipt in found if receipt is not None]

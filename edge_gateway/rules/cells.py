@@ -36,7 +36,9 @@ class Saved(NamedTuple):
 
 
 class Cells:
-    """By cell: `busy` (anything but at rest), `on` (latched), `up` and `down` (since when beyond the
+    """All latches' state.
+
+    By cell: `busy` (anything but at rest), `on` (latched), `up` and `down` (since when beyond the
     threshold, since when clear), `value` (the last one read while busy), and at the first cell of an alert
     `raised`: how many of its raising latches are on. By device: `class_of`, `base`, `device_busy`.
     """
@@ -141,8 +143,8 @@ class Cells:
     def save(self, cells: IntColumn, device: IntColumn) -> Saved:
         latch, _ = self.latch_at(cells, device)
         table = self.program.table
-        columns = [column[cells].copy() for column in (self.on, self.up, self.down, self.value)]
-        return Saved(device, table.rule[latch], table.key[latch], *columns)
+        on, up, down, value = self.on[cells], self.up[cells], self.down[cells], self.value[cells]
+        return Saved(device, table.rule[latch], table.key[latch], on, up, down, value)
 
     def put_in(self, saved: Saved) -> IntColumn:
         """Busy cells into this layout; returns the cells, -1 where the device no longer has the latch."""

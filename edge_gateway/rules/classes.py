@@ -28,7 +28,9 @@ NO_CLASS: Final = 0
 
 
 class Classes:
-    """By class: `start` and `size` of its latches, `segment` and `segments`, `absence` and `absences`. By place:
+    """What devices share.
+
+    By class: `start` and `size` of its latches, `segment` and `segments`, `absence` and `absences`. By place:
     `latch`, and `alert`, the place of the first latch of the same alert, counted within the class.
     """
 

@@ -75,7 +75,7 @@ def compile_tree(tree: Node, names: Names) -> Operation:
     return finite
 
 
-def _compiled(node: Node, names: Names) -> Operation:
+def _compiled(node: Node, names: Names) -> Operation:  # noqa: PLR0911 - one line a kind of node
     match node:
         case Number(value):
             return _constant(value)

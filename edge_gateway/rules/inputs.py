@@ -58,8 +58,8 @@ class Rows:
 
     def brings(self, numbers: tuple[int, ...], rows: IntColumn) -> BoolColumn:
         """Which of these rows have a value of any of the inputs."""
-        found: BoolColumn = ~np.isnan(self.x[self.place[list(numbers)]][:, rows]).all(axis=0)
-        return found
+        here: BoolColumn = ~np.isnan(self.x[self.place[list(numbers)]][:, rows])
+        return np.bitwise_or.reduce(here, axis=0)  # type: ignore[no-any-return]
 
 
 class Inputs:
@@ -210,6 +210,7 @@ class Inputs:
     def forget(self, devices: IntColumn) -> None:
         """Begin anew for devices whose clock stepped back."""
         self.cursor[devices] = 0
+        self.first_seen[devices] = 0
         self.last_at[devices] = 0
 
     def take_over(self, old: Inputs) -> None:

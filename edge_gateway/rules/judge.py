@@ -141,9 +141,10 @@ def _miss(case: Case, at: int, absence: str) -> None:
 def again(case: Case, now: int, every_ms: int) -> None:
     """Tell of a firing alert again, when `every_ms` have passed since it was last told of."""
     standing = case.standing
-    if standing is None or not standing.firing or now - standing.told < every_ms:
+    if standing is None or not standing.firing or 0 <= now - standing.told < every_ms:
         return
-    standing.told += (now - standing.told) // every_ms * every_ms
+    # told in what is now the future: the device's clock stepped back
+    standing.told = now - (now - standing.told) % every_ms if standing.told <= now else now
     case.tell(
         Change("repeat", "firing", standing.rank, standing.rank, standing.told), standing.onset, NOTHING
     )

@@ -85,7 +85,7 @@ class _Check:
     tags: list[str] = field(default_factory=list)
     ranges: list[Range] = field(default_factory=list)
 
-    def kind(self, node: Node) -> Kind:
+    def kind(self, node: Node) -> Kind:  # noqa: C901, PLR0911 - one line a kind of node
         match node:
             case Number():
                 return "number"

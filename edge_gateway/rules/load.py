@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.rules.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
@@ -12,7 +13,8 @@ from fleet_config.yaml_source import load_yaml, validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from edge_gateway.rules.ruleset import OnChange
 
 __all__ = ["RuleSet", "load_rules", "rule_files"]
 
@@ -25,10 +27,13 @@ def rule_files(path: Path) -> list[Path]:
     return [file for file in files if not file.name.startswith(".") and not file.name.endswith(".test.yaml")]
 
 
-def load_rules(path: Path | Sequence[Path]) -> RuleSet:
-    """Read a directory, a file, or several; ProblemsFound with everything that is wrong in any of them."""
-    paths = path if isinstance(path, (list, tuple)) else [path]
-    loading = _Loading()
+def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> RuleSet:
+    """Read a directory, a file, or several; ProblemsFound with everything that is wrong in any of them.
+
+    `on_change` counts for the rules that do not say it themselves.
+    """
+    paths = [path] if isinstance(path, Path) else path
+    loading = _Loading(on_change)
     for each in paths:
         for file in rule_files(each):
             loading.read(file)
@@ -36,7 +41,8 @@ def load_rules(path: Path | Sequence[Path]) -> RuleSet:
 
 
 class _Loading:
-    def __init__(self) -> None:
+    def __init__(self, on_change: OnChange) -> None:
+        self._on_change = on_change
         self._problems: list[Problem] = []
         self._rules: list[Rule] = []
         self._records: dict[str, Place] = {}
@@ -48,7 +54,7 @@ class _Loading:
         except ProblemsFound as found:
             self._problems += found.problems
             return
-        source = Source(document, file, self._problems)
+        source = Source(document, file, self._problems, self._on_change)
         try:
             spec = validate(RuleFile, document)
         except ProblemsFound as found:

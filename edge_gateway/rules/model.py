@@ -69,7 +69,7 @@ class LimitChange(Strict):
 
 class OverrideSpec(LimitChange):
     match: MatchSpec
-    levels: dict[LevelName, LimitChange] = {}
+    levels: dict[LevelName, LimitChange] = Field(default_factory=dict)
     keep_firing_for: Duration | None = None
 
 
@@ -81,7 +81,7 @@ class ConfirmSpec(Strict):
 
 class CommandSpec(Strict):
     name: RuleName
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default_factory=dict)
     on: Annotated[tuple[CommandEvent, ...], Field(min_length=1)] = ("firing",)
     """Which changes of the alert send it."""
     cooldown: Duration = 0
@@ -106,14 +106,14 @@ class AlertSpec(Strict):
     no_data: NoDataSpec | None = None
     overrides: tuple[OverrideSpec, ...] = ()
     """Other limits for some devices; the first that matches counts."""
-    labels: dict[LabelName, ShortText] = {}
-    annotations: dict[LabelName, ShortText] = {}
+    labels: dict[LabelName, ShortText] = Field(default_factory=dict)
+    annotations: dict[LabelName, ShortText] = Field(default_factory=dict)
     commands: tuple[CommandSpec, ...] = ()
     warmup: Duration = 0
     """No transition until the device has been seen so long."""
     repeat: Annotated[Duration | None, Field(gt=0)] = None
     notify_device: bool = True
-    on_change: Literal["keep", "reset"] = "keep"
+    on_change: Literal["keep", "reset"] | None = None
     unit: str | None = None
     by: Annotated[None, _unsupported("by")] = None
 

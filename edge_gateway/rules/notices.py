@@ -27,6 +27,14 @@ class Reading(NamedTuple):
     backlog: bool
 
 
+class Shown(NamedTuple):
+    """What a transition shows of a change: the reading, its value, the limit."""
+
+    reading: Reading
+    value: float | None
+    limit: float | None
+
+
 CooldownKey = tuple[int, str, int, str]
 """Device, rule, number of the command in the rule, level."""
 
@@ -38,54 +46,37 @@ class Notices:
         self._registry = registry
         self._given: dict[CooldownKey, int] = {}
 
-    def transition(
-        self,
-        rule: Rule,
-        device: int,
-        change: Change,
-        onset: int,
-        reading: Reading,
-        value: float | None,
-        limit: float | None,
-    ) -> Transition:
+    def transition(self, rule: Rule, device: int, change: Change, onset: int, shown: Shown) -> Transition:
         """The transition of a change, commands and all."""
-        bare = self.standing(rule, device, change, onset, reading, value, limit)
+        bare = self.standing(rule, device, change, onset, shown)
         told = change.state in ("firing", "resolved") or change.cause == "no_data"
+        live = not shown.reading.backlog
         return replace(
             bare,
-            notify=told and rule.notify_device and not reading.backlog,
-            commands=() if reading.backlog else self._commands(rule, device, change, bare.level),
+            notify=told and live and rule.notify_device,
+            commands=self._commands(rule, device, change, bare.level) if live else (),
         )
 
-    def standing(
-        self,
-        rule: Rule,
-        device: int,
-        change: Change,
-        onset: int,
-        reading: Reading,
-        value: float | None,
-        limit: float | None,
-    ) -> Transition:
+    def standing(self, rule: Rule, device: int, change: Change, onset: int, shown: Shown) -> Transition:
         """The same without notice and commands, as an alert is listed."""
-        subject = self._registry.device_name[device]
-        level = LEVELS[change.rank]
-        values = self._values(rule, device, change, value, limit)
-        tags = self._registry.tags(device)
+        registry, reading = self._registry, shown.reading
+        subject = registry.device_name[device]
+        values = self._values(rule, device, change, shown)
+        tags = registry.tags(device)
         labels = {name: render(text, values, {}, tags) for name, text in rule.labels.items()}
         return Transition(
             id=alert_id(rule.group, rule.name, subject, onset),
             group=rule.group,
             rule=rule.name,
-            level=level,
+            level=LEVELS[change.rank],
             previous_level=None if change.previous == NOTHING else LEVELS[change.previous],
             state=change.state,
             subject=subject,
-            site=self._registry.device_site[device],
+            site=registry.device_site[device],
             device=device,
             metric=rule.metric,
-            value=value,
-            limit=limit,
+            value=shown.value,
+            limit=shown.limit,
             at=change.at,
             boot=reading.boot,
             seq=reading.seq,
@@ -95,9 +86,7 @@ class Notices:
             annotations={name: render(text, values, labels, tags) for name, text in rule.annotations.items()},
         )
 
-    def _values(
-        self, rule: Rule, device: int, change: Change, value: float | None, limit: float | None
-    ) -> dict[str, Any]:
+    def _values(self, rule: Rule, device: int, change: Change, shown: Shown) -> dict[str, Any]:
         subject = self._registry.device_name[device]
         return {
             "device": subject,
@@ -109,10 +98,9 @@ class Notices:
             "level": LEVELS[change.rank],
             "state": change.state,
             "metric": rule.metric,
-            "value": value,
-            "limit": limit,
+            "value": shown.value,
+            "limit": shown.limit,
             "unit": rule.unit or "",
-            "at": float(change.at),
         }
 
     def _commands(self, rule: Rule, device: int, change: Change, level: str) -> tuple[CommandIntent, ...]:

@@ -8,7 +8,7 @@ reading of its metric takes it down.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -103,6 +103,7 @@ class Program:
         self._columns_of = [self._rule_columns(rule) for rule in rules]
         self._table: LatchTable | None = None
         self.any_unit = any(rule.unit for rule in rules)
+        self.any_warmup = any(rule.warmup_ms for rule in rules)
         self.any_repeat = any(rule.repeat_ms for rule in rules)
         self.least_absence = self._least_absence()
         """Input to the shortest silence any rule complains of."""
@@ -270,7 +271,7 @@ class Program:
     def table(self) -> LatchTable:
         """All latches as columns."""
         if self._table is None:
-            columns = {
+            columns: dict[str, Any] = {
                 name: np.array([getattr(latch, name) for latch in self.latches], _DTYPES.get(name, np.int64))
                 for name in LatchTable.__dataclass_fields__
             }

@@ -192,7 +192,8 @@ class Ring:
         newest = before.newest + run.running(opens.astype(np.int64))
         least = run.accumulate(np.minimum, value, before.least, opens)
         most = run.accumulate(np.maximum, value, before.most, opens)
-        self._write(slot, newest, opens, {"first_at": at, "first": value}, totals, own)
+        columns = {name: totals[name] - (0 if name.startswith("rise") else own[name]) for name in _TOTALS}
+        self._open(slot, newest, opens, {"first_at": at, "first": value, **columns})
         cell = slot * self._capacity + (newest & (self._capacity - 1))
         self._cells["least"].ravel()[cell] = least
         self._cells["most"].ravel()[cell] = most
@@ -202,23 +203,12 @@ class Ring:
             self._total[name][slot] = total
         return View(slot, before.oldest, newest, value, at, totals, least, most)
 
-    def _write(
-        self,
-        slot: IntColumn,
-        newest: IntColumn,
-        opens: BoolColumn,
-        samples: dict[str, Any],
-        totals: dict[str, IntColumn],
-        own: dict[str, IntColumn],
-    ) -> None:
+    def _open(self, slot: IntColumn, newest: IntColumn, opens: BoolColumn, columns: dict[str, Any]) -> None:
         """New panes: their first sample, the totals before it, and the rise up to and with it."""
         rows = np.flatnonzero(opens)
         cell = slot[rows] * self._capacity + (newest[rows] & (self._capacity - 1))
-        for name, column in samples.items():
+        for name, column in columns.items():
             self._cells[name].ravel()[cell] = column[rows]
-        for name in _TOTALS:
-            before = totals[name] if name.startswith("rise") else totals[name] - own[name]
-            self._cells[name].ravel()[cell] = before[rows]
 
     # --- what functions ask
 
@@ -274,16 +264,15 @@ class Ring:
         slope[rows] = (n * xy - x * y) / (n * xx - x * x)
         return slope
 
-    def _oldest(self, view: View, name: str) -> np.ndarray[Any, Any]:
+    def _oldest(self, view: View, name: str) -> Any:
         cell = view.slot * self._capacity + (view.oldest & (self._capacity - 1))
-        found: np.ndarray[Any, Any] = self._cells[name].ravel()[cell]
-        return found
+        return self._cells[name].ravel()[cell]
 
     def _since(self, view: View, name: str) -> IntColumn:
-        return view.totals[name] - self._oldest(view, name)
+        return np.subtract(view.totals[name], self._oldest(view, name))
 
     def _span(self, view: View) -> IntColumn:
-        """ms from the first sample to the last, 0 where there are not two."""
+        """Time from the first sample to the last in ms, 0 where there are not two."""
         full = view.oldest <= view.newest
         return np.where(full, view.last_at - self._oldest(view, "first_at"), 0)
 
@@ -382,7 +371,7 @@ def _unless_empty(view: View, column: FloatColumn) -> FloatColumn:
 def _carried(fed: View, inner: View, is_sample: BoolColumn, start: IntColumn) -> View:
     """Rows without a sample see the sample before them in their run, else the state before the batch."""
     count = np.cumsum(is_sample)
-    before_run = np.repeat(count[start] - is_sample[start], np.diff(start, append=len(count)))
+    before_run: IntColumn = np.repeat(count[start] - is_sample[start], np.diff(start, append=len(count)))
     rows = np.flatnonzero(count > before_run)
     source = count[rows] - 1
     for name in ("newest", "last", "last_at", "least", "most"):

@@ -16,7 +16,6 @@ from edge_gateway.rules.selection import Selection
 
 if TYPE_CHECKING:
     from edge_gateway.frame import BoolColumn, FloatColumn, Frame, IntColumn
-    from edge_gateway.rules.inputs import Rows
     from edge_gateway.rules.kinds import Range
     from edge_gateway.rules.registry_view import RegistryView
     from edge_gateway.rules.ruleset import Rule

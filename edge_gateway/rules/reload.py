@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class Fate(Enum):
-    """KEPT: all state stays, also under other limits. MEASURED_ANEW: another expression, so pending and value
+    """What becomes of a rule's state.
+
+    KEPT: all state stays, also under other limits. MEASURED_ANEW: another expression, so pending and value
     history go, and what fires stays until it is evaluated. DROPPED: the rule is gone, or asks for a reset.
     """
 
@@ -69,7 +70,7 @@ def carried_over(saved: Saved, following: Sequence[Successor]) -> Saved:
         up=np.where(anew, NO_TIME, saved.up),
         down=np.where(anew, NO_TIME, saved.down),
     )
-    return Saved(*(column[kept] for column in saved))
+    return Saved(**{name: column[kept] for name, column in saved._asdict().items()})
 
 
 def kept_ranges(old: Sequence[Rule], new: Sequence[Rule]) -> set[Range]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from edge_gateway.rules.kinds import Shape, shape_of
 from edge_gateway.rules.expression import normal_text
+from edge_gateway.rules.kinds import Shape, shape_of
 from edge_gateway.rules.ruleset import (
     Command,
     Level,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         OverrideSpec,
         RecordSpec,
     )
+    from edge_gateway.rules.ruleset import OnChange
     from fleet_config.match import Match as MatchSpec
     from fleet_config.yaml_source import Document
 
@@ -49,6 +51,7 @@ class Source:
     document: Document
     file: Path
     problems: list[Problem]
+    on_change: OnChange
 
     def at(self, *path: str | int) -> Place:
         return Place(self, path)
@@ -127,7 +130,7 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
         warmup_ms=spec.warmup,
         repeat_ms=spec.repeat,
         notify_device=spec.notify_device,
-        on_change=spec.on_change,
+        on_change=spec.on_change or place.source.on_change,
         unit=spec.unit,
     )
     _check_overrides(rule, place)
@@ -213,7 +216,7 @@ def _limit_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
 
 def _ordered_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
     given = spec.levels or {}
-    found = [_limit(name, given[name], place.at(name)) for name in LEVELS if name in given]  # type: ignore[index]
+    found = [_limit(name, given[name], place.at(name)) for name in LEVELS if name in given]
     levels = tuple(level for level in found if level is not None)
     fault = _disorder(levels)
     if fault is not None:
@@ -223,7 +226,7 @@ def _ordered_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
 
 def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
     """The level that does not fit those below it, and why."""
-    for lower, higher in zip(levels, levels[1:], strict=False):
+    for lower, higher in pairwise(levels):
         if lower.above is not higher.above:
             return higher.level, f"{higher.level}: all levels of an alert are 'above' or all are 'below'"
         if lower.limit is None or higher.limit is None:

@@ -14,6 +14,9 @@ from edge_gateway.rules.kinds import Shape, shape_of
 Match = dict[str, list[str]]
 """Key (site, device, type or a tag) to the globs of which one must fit."""
 
+OnChange = Literal["keep", "reset"]
+"""What becomes of a rule's state when the rule is changed."""
+
 FORMAT: Final = 1
 
 _shape = lru_cache(maxsize=16_384)(shape_of)
@@ -92,7 +95,7 @@ class Rule:
     warmup_ms: int = 0
     repeat_ms: int | None = None
     notify_device: bool = True
-    on_change: Literal["keep", "reset"] = "keep"
+    on_change: OnChange = "keep"
     unit: str | None = None
 
     @property

@@ -6,6 +6,7 @@ A YAML parser tells where a scalar begins; what comes out of it has lost escapes
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,10 +23,8 @@ def place_in_scalar(text: str, line: int, column: int, offset: int) -> tuple[int
     """
     lines = text.split("\n")
     start = sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
-    place = start
-    for count, place in enumerate(_places(text, start)):
-        if count == offset:
-            break
+    places = list(islice(_places(text, start), offset + 1))
+    place = places[-1] if places else start
     before = text[:place]
     return before.count("\n") + 1, place - (before.rfind("\n") + 1) + 1
 

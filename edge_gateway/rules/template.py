@@ -13,7 +13,7 @@ from fleet_config.problems import suggest
 Value = str | float | None
 
 NAMES: Final = (
-    "device", "subject", "site", "type", "group", "rule", "level", "state", "metric", "value", "limit", "unit", "at",
+    "device", "subject", "site", "type", "group", "rule", "level", "state", "metric", "value", "limit", "unit",
 )  # fmt: skip
 FILTERS: Final = ("round(n)", "upper", "lower")
 NO_VALUE: Final = "no data"
@@ -89,7 +89,7 @@ def _filled(
     kind, name, filters = part
     if not kind:
         return name
-    sources: dict[str, Mapping[str, Value]] = {"value": values, "labels": labels, "tags": tags}  # type: ignore[dict-item]
+    sources: dict[str, Mapping[str, Value]] = {"value": values, "labels": labels, "tags": tags}
     missing = "unknown" if kind == "tags" else None
     value = sources[kind].get(name, missing)
     for filter_name, digits in filters:

@@ -122,8 +122,9 @@ class OpenBase:
             return False
         for start in sorted(self._logs):
             log = self._logs[start]
-            due = self._marks.due_to[: len(log.present)] >= start + self._base
-            passed = np.flatnonzero(due)
+            end, known = start + self._base, len(log.present)
+            due = self._marks.due_to[:known] >= end
+            passed = np.flatnonzero(due & (self._marks.closed_to[:known] < end))
             due[log.forced] = True
             hits = int(np.count_nonzero(due & log.present))
             if hits:

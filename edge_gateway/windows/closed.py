@@ -57,6 +57,6 @@ class Harvest:
 
 def _joined(blocks: dict[int, list[Block]]) -> tuple[TierRows, ...]:
     return tuple(
-        TierRows(tier, np.concatenate([block.rows for block in parts]))
+        TierRows(tier, parts[0].rows if len(parts) == 1 else np.concatenate([part.rows for part in parts]))
         for tier, parts in sorted(blocks.items())
     )

@@ -7,6 +7,7 @@ reading once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,10 @@ class LateReadings:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def not_stored(self, tier: int) -> Readings:
+        """Return the readings that a tier takes in memory."""
+        return self.readings.rows((self.tiers >> tier) & 1 == 0)
 
     @property
     def series(self) -> Ints:
@@ -64,6 +69,15 @@ class Late:
 
     def __len__(self) -> int:
         return len(self.numbers) + len(self.states)
+
+
+def _none() -> LateReadings:
+    no = np.empty(0, np.int64)
+    return LateReadings(no, no, no, Readings(no, no, np.empty(0, np.float64), np.empty(0, np.uint16)))
+
+
+NONE_LATE: Final = Late(_none(), _none())
+"""No late reading; shared, so never written to."""
 
 
 def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints) -> Ints:

@@ -82,12 +82,14 @@ class _Segments:
 
 
 def _segments(every: int, ordered: Readings) -> _Segments:
-    start = ordered.ts - ordered.ts % every
-    opens = np.ones(len(start), np.bool_)
+    ts = ordered.ts
+    opens = np.ones(len(ts), np.bool_)
     np.not_equal(ordered.series[1:], ordered.series[:-1], out=opens[1:])
-    opens[1:] |= start[1:] != start[:-1]
+    if int(ts.min()) // every != int(ts.max()) // every:
+        window = ts // every
+        opens[1:] |= window[1:] != window[:-1]
     first = np.flatnonzero(opens)
-    return _Segments(start[first], first, np.append(first[1:], len(start)) - 1)
+    return _Segments(ts[first] - ts[first] % every, first, np.append(first[1:], len(ts)) - 1)
 
 
 def _numbers(every: int, ordered: Readings, p95: Bools) -> Block:

@@ -16,10 +16,11 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.frame import PERFECT, Frame
+from edge_gateway.frame import Frame
+from edge_gateway.windows.arriving import ALL, Taken, numbers_of, states_of
 from edge_gateway.windows.base import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
 from edge_gateway.windows.closed import Closed, Harvest
-from edge_gateway.windows.late import Late, LateReadings, stored_in
+from edge_gateway.windows.late import NONE_LATE, Late, LateReadings, stored_in
 from edge_gateway.windows.log import Keyed
 from edge_gateway.windows.marks import Marks
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
@@ -99,53 +100,54 @@ class Windows:
             ahead.
         """
         if not frame.rows:
-            return _late(frame, np.zeros(0, np.bool_), np.zeros(0, np.bool_))
+            return NONE_LATE
         self._marks.grow(int(frame.device.max()) + 1)
         start = frame.ts - frame.ts % self._base
         closed = start + self._base <= self._marks.closed_to[frame.device]
-        self._append(frame, start, ~closed)
-        late = self._take_late(_late(frame, closed[frame.row], closed[frame.state_row]))
+        late = self._take_late(frame, closed) if closed.any() else NONE_LATE
+        self._append(frame, start, closed)
         cap = frame.arrival + self._skew if trusted else None
         if self._marks.observe(frame.device, frame.ts, cap, listening_ms):
             self._open.wake()
         self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
         return late
 
-    def _append(self, frame: Frame, start: Ints, kept: Bools) -> None:
-        offset = frame.ts - start
-        for window in np.unique(start[kept]).tolist():
-            rows = kept & (start == window)
-            parts = [part for part in self._keyed(frame, offset, rows) if len(part.key)]
-            for part in parts:
-                self._open.append(window, part, frame.device[rows])
+    def _append(self, frame: Frame, start: Ints, closed: Bools) -> None:
+        kept = start[~closed]
+        windows = sorted(set(kept.tolist()))
+        for window in windows:
+            all_of_it = len(windows) == 1 and len(kept) == len(start)
+            self._append_to(window, frame, ALL if all_of_it else (start == window) & ~closed)
 
-    def _keyed(self, frame: Frame, offset: Ints, rows: Bools) -> tuple[Keyed, Keyed]:
-        """Return the numbers and the states of some rows; -0.0 becomes 0.0, or order would show."""
-        bits = self._open.bits
-        values, texts = rows[frame.row], rows[frame.state_row]
-        if values.all():
-            numeric = Keyed((frame.series << bits) | offset[frame.row], frame.value + 0.0, frame.quality)
-        else:
-            row = frame.row[values]
-            key = (frame.series[values] << bits) | offset[row]
-            numeric = Keyed(key, frame.value[values] + 0.0, frame.quality[values])
-        key = (frame.state_series[texts] << bits) | offset[frame.state_row[texts]]
-        code = frame.state_code[texts].astype(np.float64)
-        return numeric, Keyed(key, code, np.full(len(key), PERFECT, np.uint16))
+    def _append_to(self, window: int, frame: Frame, rows: Bools | slice) -> None:
+        numeric = numbers_of(frame, rows)
+        texts = states_of(frame, rows) if len(frame.state_row) else None
+        for taken in (numeric, texts):
+            if taken is not None and len(taken.row):
+                self._open.append(window, self._keyed(window, taken.readings), frame.device[rows])
 
-    def _take_late(self, late: Late) -> Late:
+    def _keyed(self, window: int, readings: Readings) -> Keyed:
+        key = readings.series << self._open.bits
+        key |= readings.ts - window
+        return Keyed(key, readings.value, readings.quality)
+
+    def _take_late(self, frame: Frame, rows: Bools) -> Late:
         """Merge late readings into coarser windows that are open, and note where the store has to."""
-        for part, tiers in ((late.numbers, self._numbers), (late.states, self._states)):
-            if not len(part):
-                continue
-            part.tiers[:] = stored_in(tiers, part.readings, self._marks.closed_to[part.device])
-            for number, tier in enumerate(tiers, start=1):
-                here = part.readings.rows((part.tiers >> number) & 1 == 0)
-                if part is late.numbers:
-                    tier.add(rows_of_values(tier.every, here, self._p95()))
-                else:
-                    tier.add(rows_of_states(tier.every, here))
+        late = Late(
+            self._where(frame, numbers_of(frame, rows), self._numbers),
+            self._where(frame, states_of(frame, rows), self._states),
+        )
+        for number, (tier, state_tier) in enumerate(zip(self._numbers, self._states, strict=True), start=1):
+            if len(late.numbers):
+                tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
+            if len(late.states):
+                state_tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
         return late
+
+    def _where(self, frame: Frame, taken: Taken, tiers: Sequence[Tier]) -> LateReadings:
+        device = frame.device[taken.row]
+        bits = stored_in(tiers, taken.readings, self._marks.closed_to[device])
+        return LateReadings(taken.row, device, bits, taken.readings)
 
     def _p95(self) -> Bools:
         """Say for each series whether its windows have a p95; empty where no metric has."""
@@ -295,19 +297,3 @@ class Windows:
             for tier, kept in zip(tiers, state[name], strict=True):
                 tier.restore(kept)
         self._looked_at = state["looked_at"]
-
-
-def _late(frame: Frame, values: Bools, texts: Bools) -> Late:
-    """Return the chosen values and texts of a frame as late ones, for the base tier so far."""
-    row, state_row = frame.row[values], frame.state_row[texts]
-    value, quality = frame.value[values] + 0.0, frame.quality[values]
-    code = frame.state_code[texts].astype(np.float64)
-    perfect = np.full(len(state_row), PERFECT, np.uint16)
-    return Late(
-        _late_of(frame, row, Readings(frame.series[values], frame.ts[row], value, quality)),
-        _late_of(frame, state_row, Readings(frame.state_series[texts], frame.ts[state_row], code, perfect)),
-    )
-
-
-def _late_of(frame: Frame, row: Ints, readings: Readings) -> LateReadings:
-    return LateReadings(row, frame.device[row], np.ones(len(row), np.int64), readings)
