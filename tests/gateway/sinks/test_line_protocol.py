@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.sinks.line_protocol import (
@@ -68,6 +68,7 @@ def plain_line(before: str, row: np.void, total: float) -> str:
     )
 
 
+@settings(deadline=None)
 @given(measured, st.booleans())
 def test_windows_are_what_a_plain_f_string_gives(held: list[tuple[int, int, float, int]], p95: bool) -> None:
     block = block_of(held, p95)
@@ -124,6 +125,7 @@ labels = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 tricky = st.text(st.sampled_from('a,= \\"\né'), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["device", "zone", "Ort"]), labels | tricky, max_size=3))
 def test_tags_read_back_as_they_were_but_for_line_feeds_and_a_last_backslash(tags: dict[str, str]) -> None:
     def kept(text: str) -> str:
@@ -136,6 +138,7 @@ def test_tags_read_back_as_they_were_but_for_line_feeds_and_a_last_backslash(tag
     assert parsed(rendered) == ("sensor", {key: kept(value) for key, value in tags.items()})
 
 
+@settings(deadline=None)
 @given(labels | tricky)
 def test_a_string_field_ends_where_its_quote_is(text: str) -> None:
     body = field_text(text)

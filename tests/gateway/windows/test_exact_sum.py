@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.windows.exact_sum import Limbs, add, huge_of, normal, split, to_float
@@ -33,11 +33,13 @@ def rounded(summed: Sum) -> float:
     return float(to_float(limbs, {0: huge} if huge else None)[0])
 
 
+@settings(deadline=None)
 @given(st.lists(sensor_like | any_finite | hard, max_size=80))
 def test_a_sum_is_what_fsum_gives(values: list[float]) -> None:
     assert rounded(total(values)) == math.fsum(values)
 
 
+@settings(deadline=None)
 @given(st.lists(sensor_like | hard, max_size=40), st.lists(sensor_like | hard, max_size=40))
 def test_sums_add_to_the_sum_of_all_bit_for_bit(some: list[float], others: list[float]) -> None:
     (one, huge), (other, huge_other) = total(some), total(others)
@@ -51,6 +53,7 @@ limb = st.integers(-(2**61), 2**61 - 1)
 small_limb = st.integers(-(2**44), 2**44 - 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(limb | st.integers(-100, 100), small_limb, small_limb), min_size=1, max_size=30))
 def test_rounding_is_to_the_nearest_double(rows: list[tuple[int, int, int]]) -> None:
     columns = Limbs(*(np.array(column, np.int64) for column in zip(*rows, strict=True)))
@@ -82,6 +85,7 @@ def test_sums_beyond_all_doubles_are_infinite() -> None:
     assert rounded(total([1.7e308, 1.7e308, -1.7e308])) == 1.7e308
 
 
+@settings(deadline=None)
 @given(any_finite)
 def test_a_value_alone_is_itself(value: float) -> None:
     assert rounded(total([value])) == value

@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.windows.merge import merge_blocks, merge_rows, merge_state_rows, pack_rows, sums, unpack_row
@@ -52,6 +52,7 @@ def plain_of(block: Block) -> dict[tuple[int, int], Plain]:
     return dict(zip(keys(block.rows), plain_rows(block.rows, totals), strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(readings, max_size=60))
 def test_rows_are_what_plain_python_gives(held: list[Reading]) -> None:
     block = rows_of_values(EVERY, columns(held))
@@ -60,6 +61,7 @@ def test_rows_are_what_plain_python_gives(held: list[Reading]) -> None:
     assert np.isnan(block.rows["p95"]).all()
 
 
+@settings(deadline=None)
 @given(st.lists(readings, max_size=60), st.randoms(use_true_random=False))
 def test_order_of_arrival_leaves_no_trace(held: list[Reading], random: Random) -> None:
     shuffled = list(held)
@@ -81,6 +83,7 @@ def merged_by_key(parts: Sequence[Block]) -> dict[tuple[int, int], bytes]:
     return stored
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(readings, max_size=40), max_size=4), st.randoms(use_true_random=False))
 def test_rows_of_parts_merge_into_the_rows_of_all(parts: list[list[Reading]], random: Random) -> None:
     whole = rows_of_values(EVERY, columns([reading for part in parts for reading in part]), ALL_P95)
@@ -139,6 +142,7 @@ doors = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(doors, max_size=60))
 def test_state_rows_are_what_plain_python_gives(held: list[Reading]) -> None:
     rows = rows_of_states(EVERY, columns(held)).rows
@@ -146,6 +150,7 @@ def test_state_rows_are_what_plain_python_gives(held: list[Reading]) -> None:
     assert dict(zip(keys(rows), plain_state_rows(rows), strict=True)) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(doors, min_size=2, max_size=30), st.integers(0, EVERY))
 def test_states_of_parts_one_after_the_other_merge_exactly(held: list[Reading], cut: int) -> None:
     held = [reading._replace(device=0, ts=T0 + (reading.ts - T0) % EVERY) for reading in held]

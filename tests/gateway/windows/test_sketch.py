@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.windows.sketch import EXACT, MOST_BUCKETS, Sketch, buckets_of, middle, rank95
@@ -16,6 +16,7 @@ def sketch(numbers: list[float]) -> Sketch:
     return Sketch.of(np.array(numbers, np.float64))
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=1, max_size=EXACT))
 def test_few_values_give_the_nearest_rank(numbers: list[float]) -> None:
     assert sketch(numbers).p95() == sorted(numbers)[math.ceil(0.95 * len(numbers)) - 1]
@@ -25,12 +26,14 @@ def test_the_rank_is_computed_without_rounding() -> None:
     assert [rank95(count) for count in (1, 19, 20, 21, 40, 100)] == [0, 18, 18, 19, 37, 94]
 
 
+@settings(deadline=None)
 @given(many)
 def test_many_values_give_the_rank_within_one_percent(numbers: list[float]) -> None:
     exact = sorted(numbers)[rank95(len(numbers))]
     assert abs(sketch(numbers).p95() - exact) <= 0.01 * abs(exact)
 
 
+@settings(deadline=None)
 @given(st.lists(values, max_size=80), st.lists(values, max_size=80), st.lists(values, max_size=80))
 def test_sketches_merge_into_the_sketch_of_all(
     one: list[float], two: list[float], three: list[float]
@@ -50,17 +53,20 @@ def test_more_buckets_than_are_kept_merge_in_any_order() -> None:
     assert math.isclose(sketch(scattered).p95(), sorted(scattered)[rank95(2002)], rel_tol=0.01)
 
 
+@settings(deadline=None)
 @given(st.lists(values, max_size=130))
 def test_bytes_are_an_inverse(numbers: list[float]) -> None:
     assert Sketch.unpack(sketch(numbers).pack()) == sketch(numbers)
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_buckets_are_ordered_as_values_are(one: float, other: float) -> None:
     first, second = buckets_of(np.array(sorted([one, other]))).tolist()
     assert first <= second
 
 
+@settings(deadline=None)
 @given(values.filter(lambda value: abs(value) > 1e-300))
 def test_the_middle_of_a_bucket_is_within_one_percent(value: float) -> None:
     (bucket,) = buckets_of(np.array([value])).tolist()

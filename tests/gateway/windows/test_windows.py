@@ -123,6 +123,7 @@ class Run:
         return late + self.windows.open_readings + sum(int(part["count"].sum()) for part in rows)
 
 
+@settings(deadline=None)
 @given(st.lists(reading, max_size=120), st.randoms(use_true_random=False))
 def test_readings_in_time_close_alike_in_any_order(held: list[Reading], random: Random) -> None:
     run = Run(budget=random.choice([1, 7, 600, ALL]))
@@ -180,7 +181,7 @@ def tick_and_close(run: Run, listening: int) -> None:
     assert changed or (pack(run.windows.snapshot()) == before and not run.closed[-1])
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(number, max_size=120), st.randoms(use_true_random=False))
 def test_what_the_store_merges_is_what_all_readings_give(held: list[Reading], random: Random) -> None:
     """Late readings, silence, clock steps, restarts, any budget: the store ends with the rows of all."""
