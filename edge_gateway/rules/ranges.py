@@ -269,7 +269,8 @@ class Ring:
         return self._cells[name].ravel()[cell]
 
     def _since(self, view: View, name: str) -> IntColumn:
-        return np.subtract(view.totals[name], self._oldest(view, name))
+        found: IntColumn = view.totals[name] - self._oldest(view, name)
+        return found
 
     def _span(self, view: View) -> IntColumn:
         """Time from the first sample to the last in ms, 0 where there are not two."""

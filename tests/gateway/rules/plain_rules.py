@@ -67,12 +67,11 @@ class PlainRules:
         for rule in self.rules:
             if rule.match and not all(Match.of(m).matches(site, name, "unknown", {}) for m in rule.match):
                 continue
-            for what in self._read(rule, device, at, values):
-                found.append((*what, backlog))
+            found += [(*what, backlog) for what in self._read(rule, device, at, values)]
         return found
 
     def _one(self, rule: Rule, device: Device) -> One:
-        return self.states.setdefault((rule.name, device.name), One({level: False for level in RANKS}))
+        return self.states.setdefault((rule.name, device.name), One(dict.fromkeys(RANKS, False)))
 
     def _override(self, rule: Rule, device: Device) -> Override | None:
         for override in rule.overrides:
@@ -174,7 +173,7 @@ class PlainRules:
 
     def _outcome(self, one: One, rule: Rule, device: Device, at: int, cause: str | None) -> list[Any]:
         names = [rule.no_data.level if n == "absent" and rule.no_data else n for n in self._raised(one, rule)]
-        found = []
+        found: list[Any] = []
         if names:
             level = max(names, key=RANKS.index)
             if one.state != "firing":
@@ -224,7 +223,7 @@ class PlainRules:
                     found += [(*what, backlog) for what, backlog in self._tick(rule, device)]
         return found
 
-    def _tick(self, rule: Rule, device: Device) -> list[Any]:
+    def _tick(self, rule: Rule, device: Device) -> list[Any]:  # noqa: C901 - plain on purpose
         one, now = self._one(rule, device), device.now(self.listening)
         found: list[Any] = []
         levels = {level.level: level for level in self._levels(rule, device)}
@@ -280,13 +279,13 @@ class PlainRules:
                 )
             ]
         if rule.no_data.state == "ok":
-            one.on = {level: False for level in RANKS}
+            one.on = dict.fromkeys(RANKS, False)
             one.up, one.down = {}, {}
         self._switch_off(one, rule, device, at, [*RANKS, "absent"])
         return self._outcome(one, rule, device, at, "no_data")
 
 
-def evaluate(expr: str, device: Device, at: int) -> float | None:
+def evaluate(expr: str, device: Device, at: int) -> float | None:  # noqa: C901 - one case an expression
     """The few expressions the property test draws from, each written out by hand."""
     last = {m: v for m, (t, v) in device.last.items() if at - t <= LOOKBACK_MS}
 

@@ -106,8 +106,7 @@ def a_stream(random: Random, length: int) -> list[Row | Tick]:
             stream.append(Tick(listening))
             continue
         device = random.choice(tuple(SITES))
-        for _ in range(random.choice((1, 1, 1, 2, 12))):
-            stream.append(_row(random, device, clock, level))
+        stream += [_row(random, device, clock, level) for _ in range(random.choice((1, 1, 1, 2, 12)))]
     return stream
 
 

@@ -1,0 +1,170 @@
+"""What rules cost: a reading under 100 rules, rules of other kinds, and loading 8,000 rules over 10,000 devices."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from edge_gateway.fleet.registry import Refusal, Registry, RegistryLimits
+from edge_gateway.frame import Frame
+from edge_gateway.rules.evaluate import Evaluator
+from edge_gateway.rules.load import load_rules
+from edge_gateway.rules.ruleset import Level, LevelChange, Override, Rule, RuleSet
+from fleet_wire.control import Birth
+
+DEVICES, METRICS, MESSAGES = 10_000, 5, 500
+T0 = 1_767_225_600_000
+STEP_MS = 2_000
+
+
+def fleet(devices: int = DEVICES, sites: int = 100) -> Registry:
+    registry = Registry(RegistryLimits(devices=devices, series=devices * METRICS))
+    for number in range(devices):
+        device = registry.device(f"site{number % sites}", f"dev{number}")
+        assert not isinstance(device, Refusal)
+        registry.birth(device, Birth(type="freezer", boot=1), 0)
+        for metric in range(METRICS):
+            registry.series(device, registry.metric(f"m{metric}"))
+    return registry
+
+
+def frames(count: int, devices: int = DEVICES, messages: int = MESSAGES) -> list[Frame]:
+    """Messages of 5 metrics. Values walk slowly about 24; 15 % of devices come near 28, 5 % near 33."""
+    random = np.random.default_rng(5)
+    centre = np.where(random.random(devices) < 0.05, 31.0, np.where(random.random(devices) < 0.15, 27.0, 22.0))
+    value = centre + random.normal(0, 1, (METRICS, devices))
+    clock = np.full(devices, T0)
+    order = np.concatenate([random.permutation(devices) for _ in range(-(-count * messages // devices))])
+    found = []
+    for number in range(count):
+        device = order[number * messages : (number + 1) * messages].astype(np.int64)
+        value[:, device] += random.normal(0, 0.3, (METRICS, messages)) - (value[:, device] - centre[device]) * 0.1
+        clock[device] += STEP_MS
+        found.append(frame(device, clock[device], value[:, device].T))
+    return found
+
+
+def frame(device: np.ndarray, at: np.ndarray, value: np.ndarray) -> Frame:  # type: ignore[type-arg]
+    messages = len(device)
+    none = np.empty(0, np.int64)
+    return Frame(
+        arrival=int(at.max()),
+        device=device,
+        boot=np.ones(messages, np.int64),
+        seq=np.arange(messages),
+        ts=at.copy(),
+        backlog=np.zeros(messages, np.bool_),
+        row=np.repeat(np.arange(messages), METRICS),
+        series=(device[:, None] * METRICS + np.arange(METRICS)).ravel(),
+        value=value.ravel().copy(),
+        quality=np.full(messages * METRICS, 1000, np.uint16),
+        state_row=none,
+        state_series=none,
+        state_code=none,
+    )
+
+
+def limits(count: int, *, expr: str = "m{metric}", sites: int = 0, overrides: int = 0) -> RuleSet:
+    """Rules on the metrics in turn, half with `for`, a third with `keep_firing_for`; each on one of the sites, or all."""
+    random = np.random.default_rng(2)
+    rules = []
+    for number in range(count):
+        limit = 28.0 + float(random.random()) * 10
+        level = Level("warning", above=True, limit=limit, clear=limit - 2, for_ms=int(random.choice((0, 10_000))))
+        changes = tuple(
+            Override({"device": [f"dev{each}"]}, (LevelChange("warning", limit=limit + 1),)) for each in range(overrides)
+        )
+        rules.append(
+            Rule(
+                name=f"R{number}",
+                group="bench",
+                match=({"site": [f"site{number % sites}"]},) if sites else (),
+                expr=expr.format(metric=number % METRICS, other=(number + 1) % METRICS),
+                levels=(level,),
+                keep_ms=int(random.choice((0, 0, 5_000))),
+                overrides=changes,
+            )
+        )
+    return RuleSet(tuple(rules))
+
+
+def a_reading(rules: RuleSet, messages: int = MESSAGES, warm: int = 40, timed: int = 60) -> tuple[float, float]:
+    """(µs a reading, transitions a message) once the fleet was seen twice."""
+    evaluator = Evaluator(rules, fleet())
+    stream = frames(warm + timed, messages=messages)
+    for each in stream[:warm]:
+        evaluator.evaluate(each, 0)
+    gc.collect()
+    spent, told = [], 0
+    for each in stream[warm:]:
+        start = time.perf_counter()
+        told += len(evaluator.evaluate(each, 0))
+        spent.append(time.perf_counter() - start)
+    return median(spent) * 1e6 / messages / METRICS, told / timed / messages
+
+
+def loading(rules: RuleSet, registry: Registry) -> float:
+    """Seconds from a rule set to an evaluator that has taken in the whole fleet."""
+    start = time.perf_counter()
+    Evaluator(rules, registry).tick(0)
+    return time.perf_counter() - start
+
+
+def reading_files(count: int) -> float:
+    """Seconds to read and check one file of so many rules."""
+    lines = ["version: 1", "groups:", "- name: many", "  match: {type: freezer}", "  rules:"]
+    for number in range(count):
+        limits_ = f"above: {28 + number % 10}, clear: {27 + number % 10}, for: 10s"
+        lines.append(f"  - {{alert: R{number}, match: {{site: site{number % 100}}}, expr: m{number % METRICS}, {limits_}}}")
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "many.yaml"
+        path.write_text("\n".join(lines))
+        start = time.perf_counter()
+        load_rules(path)
+        return time.perf_counter() - start
+
+
+def a_tick(rules: RuleSet) -> float:
+    """Milliseconds of a tick over a fleet that was seen twice."""
+    evaluator = Evaluator(rules, fleet())
+    for each in frames(40):
+        evaluator.evaluate(each, 0)
+    evaluator.tick(1)
+    start = time.perf_counter()
+    for number in range(20):
+        evaluator.tick(2 + number)
+    return (time.perf_counter() - start) * 50
+
+
+def measure() -> dict[str, float]:
+    """Every figure by its name."""
+    hundred, told = a_reading(limits(100))
+    figures = {
+        "100 rules on all devices, µs a reading": hundred,
+        "  transitions a message": told,
+        "100 rules, batches of 50, µs a reading": a_reading(limits(100), messages=50, warm=400)[0],
+        "1,000 rules on 1 % of devices each, µs a reading": a_reading(limits(1000, sites=100))[0],
+        "100 rules on avg_over_time of 5 ranges, µs a reading": a_reading(limits(100, expr="avg_over_time(m{metric}, 1m)"))[0],
+        "100 rules on deriv of 5 ranges, µs a reading": a_reading(limits(100, expr="deriv(m{metric}, 1m)"))[0],
+        "100 rules on 5 sums of two metrics, µs a reading": a_reading(limits(100, expr="(m{metric} + m{other}) / 2"))[0],
+        "tick, 100 rules on all devices, ms": a_tick(limits(100)),
+        "read and check 8,000 rules, s": reading_files(8000),
+    }
+    registry = fleet()
+    figures["8,000 rules over 10,000 devices by site, s"] = loading(limits(8000, sites=100), registry)
+    figures["100 rules, each with 100 overrides by device, s"] = loading(limits(100, overrides=100), registry)
+    return figures
+
+
+def main() -> None:
+    for name, figure in measure().items():
+        print(f"{figure:10.3f}  {name}")
+
+
+if __name__ == "__main__":
+    main()
