@@ -1,5 +1,7 @@
 """Why a session could not start or ended, in words that say what to do about it."""
 
+import os
+import socket
 import ssl
 
 SESSION_TAKEN_OVER = 0x8E
@@ -101,4 +103,11 @@ def unreachable(problem: OSError, address: str, *, waited: float) -> ConnectRefu
         )
     if isinstance(problem, TimeoutError) and problem.errno is None:
         return ConnectionLost(f"{address} did not answer within {waited:g} s")
-    return ConnectionLost(f"cannot reach {address}: {problem.strerror or problem}")
+    return ConnectionLost(f"cannot reach {address}: {_system_text(problem)}")
+
+
+def _system_text(problem: OSError) -> str:
+    # asyncio replaces the system's own words by "Connect call failed"; those of a name not found are kept.
+    if problem.errno and not isinstance(problem, socket.gaierror | ssl.SSLError):
+        return os.strerror(problem.errno)
+    return problem.strerror or str(problem)

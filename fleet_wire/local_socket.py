@@ -71,9 +71,11 @@ def _is_alive(path: Path) -> bool:
 
 def _listen(path: Path) -> socket.socket:
     """Bind under another name and rename, so that the socket appears with its mode set, and replaces at once."""
-    fresh = path.with_name(f".{path.name}.new")
+    fresh = path.with_name(_fresh_name(path.name))
     if len(bytes(fresh)) > LONGEST_PATH:
-        raise OSError(f"{path}: too long, a socket's path has at most {LONGEST_PATH - len('..new')} bytes")
+        raise OSError(
+            f"{path}: too long, a socket's path has at most {LONGEST_PATH - len(_fresh_name(''))} bytes"
+        )
     _remove(fresh)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -87,6 +89,10 @@ def _listen(path: Path) -> socket.socket:
         _remove(fresh)
         raise
     return listener
+
+
+def _fresh_name(name: str) -> str:
+    return f".{name}.new"
 
 
 def _remove(path: Path) -> None:

@@ -11,6 +11,10 @@ _PUBACK = 0x4002_0000  # fixed header of a PUBACK with reason "success", its pac
 _QOS_0, _QOS_1, _QOS_2 = mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.EXACTLY_ONCE
 PUBACK_BYTES = 4
 _DUP = 0x08
+_FIRST_BYTES = frozenset(
+    # CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, PINGRESP, DISCONNECT, AUTH; PUBLISH at each QoS
+    b"\x20\x40\x50\x62\x70\x90\xb0\xd0\xe0\xf0" + bytes(range(0x30, 0x36)) + bytes(range(0x38, 0x3E))
+)
 _HEADER_BYTES = 5
 _MORE = 0x80  # of a length byte: another one follows
 _SHOWN = 16
@@ -41,7 +45,7 @@ def read_packets(view: memoryview, most: int) -> Read:
             packets.append(packet)
             used += size
     except IndexError:
-        return Read(packets, used, _oversize(view[used:], most))
+        return Read(packets, used, _hopeless(view[used:], most))
     except ValueError as problem:
         return Read(packets, used, _malformed(view[used:], str(problem)))
     except BaseException as problem:
@@ -62,7 +66,10 @@ def packet_length(view: memoryview) -> int | None:
     return None
 
 
-def _oversize(rest: memoryview, most: int) -> Damage | None:
+def _hopeless(rest: memoryview, most: int) -> Damage | None:
+    """Say why there is no use in waiting for the rest of a packet; None when there is."""
+    if rest[0] not in _FIRST_BYTES:
+        return _malformed(rest, f"what begins with 0x{rest[0]:02x} as no packet to a client does")
     length = packet_length(rest)
     if length is None or length <= most:
         return None

@@ -1,0 +1,283 @@
+import asyncio
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet_wire import local_socket
+from fleet_wire.local_socket import NotRunning, RequestFailed, call, serve, stream
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s.sock"
+
+
+@pytest.fixture
+def file(path: Path) -> Path:
+    path.write_text("precious")
+    return path
+
+
+async def echo(request: dict[str, Any]) -> Any:
+    return {"heard": request}
+
+
+async def raw(path: Path, data: bytes) -> dict[str, Any]:
+    """Send bytes as they are and give the first line of the answer."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(data)
+    writer.write_eof()
+    line = await reader.readline()
+    writer.close()
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+async def test_a_request_is_answered(path: Path) -> None:
+    async with serve(path, echo):
+        assert await call(path, {"do": "x", "text": "grüße\n"}) == {"heard": {"do": "x", "text": "grüße\n"}}
+        assert await call(path, {}) == {"heard": {}}
+
+
+@pytest.mark.parametrize("result", [None, 0, "text", [1, 2], {"a": [None]}, True])
+async def test_any_json_is_a_result(path: Path, result: Any) -> None:
+    async def handler(_request: dict[str, Any]) -> Any:
+        return result
+
+    async with serve(path, handler):
+        assert await call(path, {}) == result
+
+
+async def test_only_owner_and_group_may_use_the_socket(path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        async with serve(path, echo):
+            mode = os.lstat(path).st_mode
+            assert stat.S_ISSOCK(mode)
+            assert stat.S_IMODE(mode) == 0o660
+            assert os.listdir(path.parent) == [path.name]  # noqa: PTH208
+    finally:
+        os.umask(before)
+    assert os.listdir(path.parent) == []  # noqa: PTH208
+
+
+async def test_errors_are_answers_and_the_next_request_is_served(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(request: dict[str, Any]) -> Any:
+        if request["do"] == "refuse":
+            raise ValueError("no such rule: hot")
+        raise LookupError("mistake")
+
+    async with serve(path, handler):
+        with pytest.raises(RequestFailed, match="no such rule: hot"):
+            await call(path, {"do": "refuse"})
+        assert caplog.text == ""
+        with pytest.raises(RequestFailed, match="mistake"):
+            await call(path, {"do": "fail"})
+        assert "a local request failed" in caplog.text
+
+
+async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
+    async def handler(_request: dict[str, Any]) -> Any:
+        return {1, 2}.copy
+
+    async with serve(path, handler):
+        with pytest.raises(RequestFailed, match="not JSON serializable"):
+            await call(path, {})
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"no json\n", "no JSON"),
+        (b"[" * 100_000 + b"\n", "no JSON"),
+        (b"[1]\n", "a request is a JSON object"),
+        (b'{"do": 1}', "a request is one line"),
+        (b"x" * (local_socket.LONGEST_LINE + 1) + b"\n", "a request is one line"),
+        (b"\xff\n", "no JSON"),
+    ],
+)
+async def test_what_is_no_request_is_refused(path: Path, data: bytes, text: str) -> None:
+    async with serve(path, echo):
+        answer = await raw(path, data)
+        assert answer["ok"] is False
+        assert text in answer["error"]
+        assert await call(path, {}) == {"heard": {}}
+
+
+class TestStreams:
+    async def test_items_come_one_by_one(self, path: Path) -> None:
+        gate = asyncio.Event()
+
+        async def items() -> AsyncIterator[int]:
+            yield 1
+            await gate.wait()
+            yield 2
+
+        async def handler(_request: dict[str, Any]) -> Any:
+            return items()
+
+        async with serve(path, handler):
+            got = []
+            async for item in stream(path, {}):
+                got.append(item)
+                gate.set()
+            assert got == [1, 2]
+            assert await call(path, {}) == [1, 2]
+
+    async def test_a_plain_generator_is_a_stream_too_and_may_be_empty(self, path: Path) -> None:
+        async def handler(request: dict[str, Any]) -> Any:
+            def items() -> Iterator[dict[str, int]]:
+                yield from ({"n": number} for number in range(request["count"]))
+
+            return items()
+
+        async with serve(path, handler):
+            assert await call(path, {"count": 2}) == [{"n": 0}, {"n": 1}]
+            assert await call(path, {"count": 0}) == []
+
+    async def test_an_error_in_the_middle_ends_the_stream(self, path: Path) -> None:
+        async def items() -> AsyncIterator[int]:
+            yield 1
+            raise ValueError("broke off")
+
+        async def handler(_request: dict[str, Any]) -> Any:
+            return items()
+
+        async with serve(path, handler), aclosing(stream(path, {})) as lines:
+            assert await anext(lines) == 1
+            with pytest.raises(RequestFailed, match="broke off"):
+                await anext(lines)
+
+    async def test_a_client_that_leaves_ends_the_source(self, path: Path) -> None:
+        ended = asyncio.Event()
+
+        async def items() -> AsyncIterator[str]:
+            try:
+                while True:
+                    yield "x" * 10_000
+                    await asyncio.sleep(0)
+            finally:
+                ended.set()
+
+        async def handler(_request: dict[str, Any]) -> Any:
+            return items()
+
+        async with serve(path, handler):
+            async with aclosing(stream(path, {})) as lines:
+                await anext(lines)
+            async with asyncio.timeout(5):
+                await ended.wait()
+
+    async def test_a_slow_client_slows_the_source(self, path: Path) -> None:
+        made = 0
+
+        async def items() -> AsyncIterator[str]:
+            nonlocal made
+            while made < 1_000:
+                made += 1
+                yield "x" * 100_000
+
+        async def handler(_request: dict[str, Any]) -> Any:
+            return items()
+
+        async with serve(path, handler), aclosing(stream(path, {})) as lines:
+            await anext(lines)
+            for _ in range(100):  # turns of the loop in which a source without brakes would finish
+                await asyncio.sleep(0)
+            assert made < 50
+
+
+class TestWhoListens:
+    async def test_nobody(self, path: Path) -> None:
+        with pytest.raises(NotRunning, match=r"nothing listens on .*: is it running"):
+            await call(path, {})
+
+    async def test_a_process_that_died_left_its_socket(self, path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+        with pytest.raises(NotRunning):
+            await call(path, {})
+        async with serve(path, echo):
+            assert await call(path, {}) == {"heard": {}}
+
+    async def test_a_second_server_is_refused_and_the_first_goes_on(self, path: Path) -> None:
+        async with serve(path, echo):
+            with pytest.raises(FileExistsError, match="in use: is another one running"):
+                async with serve(path, echo):
+                    pass
+            assert await call(path, {}) == {"heard": {}}
+
+    async def test_a_file_in_the_way_is_left_alone(self, file: Path) -> None:
+        with pytest.raises(FileExistsError, match="it is no socket"):
+            async with serve(file, echo):
+                pass
+        assert await asyncio.to_thread(file.read_text) == "precious"
+
+    async def test_a_path_too_long_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(OSError, match="too long, a socket's path has at most 102 bytes"):
+            async with serve(tmp_path / ("x" * 100), echo):
+                pass
+
+    async def test_a_directory_that_is_not_there_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            async with serve(tmp_path / "none" / "s.sock", echo):
+                pass
+
+
+class TestTime:
+    async def test_no_answer_in_time_is_told(self, path: Path) -> None:
+        async def handler(_request: dict[str, Any]) -> Any:
+            await asyncio.Event().wait()
+
+        async with serve(path, handler):
+            with pytest.raises(TimeoutError, match=r"no answer from .*s\.sock within 0\.05 s"):
+                await call(path, {}, timeout=0.05)
+
+    async def test_a_server_that_stops_ends_what_it_was_answering(self, path: Path) -> None:
+        started = asyncio.Event()
+
+        async def handler(_request: dict[str, Any]) -> Any:
+            started.set()
+            await asyncio.Event().wait()
+
+        async with serve(path, handler):
+            request = asyncio.create_task(call(path, {}))
+            await started.wait()
+        with pytest.raises(RequestFailed, match="ended before its answer was complete"):
+            await request
+
+    async def test_a_client_that_says_nothing_is_not_waited_for(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(local_socket, "_REQUEST_WITHIN", 0.05)
+        async with serve(path, echo):
+            reader, writer = await asyncio.open_unix_connection(path)
+            assert b"no request came" in await reader.readline()
+            writer.close()
+
+    async def test_more_clients_than_there_may_be_are_told(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(local_socket, "MOST_CLIENTS", 1)
+        started, gate = asyncio.Event(), asyncio.Event()
+
+        async def handler(_request: dict[str, Any]) -> Any:
+            started.set()
+            await gate.wait()
+
+        async with serve(path, handler):
+            first = asyncio.create_task(call(path, {}))
+            await started.wait()
+            with pytest.raises(RequestFailed, match="busy with 1 requests"):
+                await call(path, {})
+            gate.set()
+            await first
