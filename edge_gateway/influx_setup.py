@@ -28,7 +28,15 @@ _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _FAILED: Final = 400
 _SERVER_FAILED: Final = 500
-_CHECK_FACTS: Final = ("name", "every", "timeSince", "staleTime", "level", "statusMessageTemplate", "reportZero")
+_CHECK_FACTS: Final = (
+    "name",
+    "every",
+    "timeSince",
+    "staleTime",
+    "level",
+    "statusMessageTemplate",
+    "reportZero",
+)
 
 Document = dict[str, Any]
 What = Literal["create", "update", "keep", "remove"]
@@ -82,7 +90,7 @@ async def plan(target: Target, windows: Sequence[WindowBucket]) -> Plan:
     async with _server(target) as server:
         stack = await server.stack()
         documents = await _documents(server, stack, windows)
-        return Plan(stack.id, await _changes(server, await server.post_template(stack.id, documents, dry_run=True)))
+        return Plan(stack.id, await _changes(server, stack, documents))
 
 
 async def apply(target: Target, windows: Sequence[WindowBucket]) -> Plan:
@@ -93,7 +101,7 @@ async def apply(target: Target, windows: Sequence[WindowBucket]) -> Plan:
     async with _server(target) as server:
         stack = await server.stack()
         documents = await _documents(server, stack, windows)
-        changes = await _changes(server, await server.post_template(stack.id, documents, dry_run=True))
+        changes = await _changes(server, stack, documents)
         if not stack.id:
             stack = await server.make_stack()
         await server.post_template(stack.id, documents, dry_run=False)
@@ -131,7 +139,12 @@ def _bucket(window: WindowBucket) -> Document:
         "retentionRules": [{"type": "expire", "everySeconds": window.keep // 1000}],
         "associations": [{"kind": "Label", "name": STACK}],
     }
-    return {"apiVersion": _API, "kind": "Bucket", "metadata": {"name": resource_name(window.bucket)}, "spec": spec}
+    return {
+        "apiVersion": _API,
+        "kind": "Bucket",
+        "metadata": {"name": resource_name(window.bucket)},
+        "spec": spec,
+    }
 
 
 def _fitted(document: Document, windows: Sequence[WindowBucket]) -> Document:
@@ -156,23 +169,27 @@ async def _documents(server: "_Server", stack: "_Stack", windows: Sequence[Windo
 # --- what changes
 
 
-async def _changes(server: "_Server", diff: Mapping[str, Any]) -> tuple[Change, ...]:
+async def _changes(server: "_Server", stack: "_Stack", documents: Sequence[Document]) -> tuple[Change, ...]:
+    charts = {
+        one["metadata"]["name"]: one["spec"]["charts"] for one in documents if one["kind"] == "Dashboard"
+    }
     changes = []
-    for items in diff.values():
+    for items in (await server.post_template(stack.id, documents, dry_run=True)).values():
         for item in items or ():
             if isinstance(item, dict) and "templateMetaName" in item:
-                what = await _what(server, item)
+                what = await _what(server, item, charts)
                 changes.append(Change(what, item["kind"], (item["new"] or item["old"] or {}).get("name", "")))
     return tuple(sorted(changes, key=lambda change: (change.kind, change.name)))
 
 
-async def _what(server: "_Server", item: Mapping[str, Any]) -> What:
+async def _what(server: "_Server", item: Mapping[str, Any], charts: Mapping[str, Sequence[Document]]) -> What:
     if item["stateStatus"] == "new":
         return "create"
     if item["stateStatus"] == "remove":
         return "remove"
     if item["kind"] == "Dashboard":
-        same = _cells(item["new"]["charts"]) == _cells(await server.cells(item["id"]))
+        # The server's own difference knows neither properties nor places of cells.
+        same = _wanted(charts[item["templateMetaName"]]) == _found(await server.cells(item["id"]))
     elif item["kind"].startswith("Check"):
         same = _check(item["new"]) == _check(item["old"])
     else:
@@ -180,17 +197,29 @@ async def _what(server: "_Server", item: Mapping[str, Any]) -> What:
     return "keep" if same else "update"
 
 
-def _cells(charts: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    """What tells cells apart: place, size, type, note and queries; the server's diff holds no properties."""
+def _wanted(charts: Sequence[Document]) -> list[tuple[Any, ...]]:
+    """What tells a dashboard's cells apart, as the documents have them: place, type, note and queries."""
     return sorted(
         (
-            *(chart.get(key) or chart.get(key[0], 0) for key in ("xPos", "yPos")),
-            *(chart.get(key) or chart.get(key[0], 0) for key in ("width", "height")),
-            chart["properties"].get("type", ""),
-            chart["properties"].get("note", ""),
-            tuple(query["text"] for query in chart["properties"].get("queries") or ()),
+            *(chart[key] for key in ("xPos", "yPos", "width", "height")),
+            chart["kind"].lower().replace("_", "-"),
+            chart["note"],
+            tuple(query["query"] for query in chart.get("queries", ())),
         )
         for chart in charts
+    )
+
+
+def _found(cells: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """The same of the cells a server has."""
+    return sorted(
+        (
+            *(cell.get(key, 0) for key in ("x", "y", "w", "h")),
+            cell["properties"].get("type", ""),
+            cell["properties"].get("note", ""),
+            tuple(query["text"] for query in cell["properties"].get("queries") or ()),
+        )
+        for cell in cells
     )
 
 
@@ -236,9 +265,11 @@ class _Server:
         }
         return _Stack((await self._call("POST", "/api/v2/stacks", body))["id"], {})
 
-    async def post_template(self, stack: str, documents: list[Document], *, dry_run: bool) -> dict[str, Any]:
+    async def post_template(
+        self, stack: str, documents: Sequence[Document], *, dry_run: bool
+    ) -> dict[str, Any]:
         """Apply documents, or only say what that would change; returns the difference."""
-        body = {"dryRun": dry_run, "orgID": await self._org(), "template": {"contents": documents}}
+        body = {"dryRun": dry_run, "orgID": await self._org(), "template": {"contents": list(documents)}}
         if stack:
             body["stackID"] = stack
         answer: dict[str, Any] = (await self._call("POST", "/api/v2/templates/apply", body))["diff"]
@@ -280,7 +311,9 @@ class _Server:
                 found: dict[str, Any] = json.loads(text)
                 return found
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise CannotReach(f"InfluxDB at {self._target.url} does not answer: {error or 'timeout'}") from error
+            raise CannotReach(
+                f"InfluxDB at {self._target.url} does not answer: {error or 'timeout'}"
+            ) from error
         except ValueError as error:
             raise CannotReach(f"what answers at {self._target.url} is not InfluxDB 2") from error
 
@@ -288,7 +321,9 @@ class _Server:
 def _refusal(target: Target, status: int, text: str) -> BadInput | CannotReach:
     said = _message(text)
     if status in {_UNAUTHORIZED, _FORBIDDEN}:
-        return BadInput(f"InfluxDB at {target.url}: the token may not manage '{target.org}' ({status}: {said})")
+        return BadInput(
+            f"InfluxDB at {target.url}: the token may not manage '{target.org}' ({status}: {said})"
+        )
     if status >= _SERVER_FAILED:
         return CannotReach(f"InfluxDB at {target.url} failed ({status}: {said})")
     return BadInput(f"InfluxDB at {target.url} does not accept this ({status}: {said})")
@@ -305,5 +340,7 @@ def _message(text: str) -> str:
 @asynccontextmanager
 async def _server(target: Target) -> AsyncIterator[_Server]:
     headers = {"Authorization": f"Token {target.token}"}
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session:
+    async with aiohttp.ClientSession(
+        headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT)
+    ) as session:
         yield _Server(session, target)
