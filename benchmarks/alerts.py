@@ -128,5 +128,5 @@ def _now() -> int:
 
 
 def _percentiles(latencies: list[float]) -> Measured:
-    hundredths = statistics.quantiles(latencies, n=100)
+    hundredths = statistics.quantiles(latencies, n=100, method="inclusive")
     return {"p50": hundredths[49], "p95": hundredths[94], "p99": hundredths[98], "slowest": max(latencies)}

@@ -24,11 +24,11 @@ class Consumer(Protocol):
 
     encoding: Encoding
 
-    def subscribed(self) -> float:
-        """Start it, so that the broker knows its session, and stop it; the CPU seconds that this took."""
+    def make_session(self) -> None:
+        """Start it, so that the broker knows its session, and stop it."""
 
     def drain(self, messages: int) -> None:
-        """Start it, and return once it has done all its work for so many messages."""
+        """Start it, and return once it has done all its work for so many more messages."""
 
     def stop(self) -> Used:
         """Stop it, and say what it used since `drain`."""
@@ -66,8 +66,8 @@ class MosquittoSub:
         session = ["-i", "floor", "-c", "-x", "3600", "-q", "1", "-t", TOPICS]
         self._command = ["mosquitto_sub", *address, *session, "-F", "."]
 
-    def subscribed(self) -> float:
-        return Child([*self._command, "-E"], self._log).wait().cpu
+    def make_session(self) -> None:
+        Child([*self._command, "-E"], self._log).wait()
 
     def drain(self, messages: int) -> None:
         self._cpu = Child([*self._command, "-C", str(messages)], self._log).wait().cpu
@@ -95,15 +95,15 @@ class Telegraf:
         self._command = [str(telegraf_program()), str(file)]
         self._child: Child | None = None
 
-    def subscribed(self) -> float:
+    def make_session(self) -> None:
         child = Child(self._command, self._log)
         try:
             wait_until(lambda: b"Connected" in self._log.read_bytes(), PATIENCE_S, "Telegraf is connected")
         finally:
-            used = child.stop()
-        return used.cpu
+            child.stop()
 
     def drain(self, messages: int) -> None:
+        self._output.unlink(missing_ok=True)
         self._child = Child(self._command, self._log)
         lines = Lines(self._output)
         count = _sum_of_counts if self._aggregate else len
@@ -123,25 +123,25 @@ class EdgeGateway:
         windows = [{"every": "10s", "bucket": "telemetry", "keep": "30d"}]
         spool = {"path": str(directory / "gateway" / "spool")}
         self.gateway = Gateway(directory / "gateway", broker.url, windows=windows, spool=spool, **sections)
+        self._wanted = 0
         if rules:
             self.gateway.write_rules(rules)
 
-    def subscribed(self) -> float:
+    def make_session(self) -> None:
         self.gateway.start()
-        cpu = cpu_seconds(self.gateway.pid)
         self.gateway.stop()
-        return cpu
 
     def drain(self, messages: int) -> None:
+        self._wanted += messages
         self.gateway.start(ready=False)
         report = self.gateway.wait_for(
             lambda status: (
-                status["messages"]["received"] >= messages and not status["broker"]["unacknowledged"]
+                status["messages"]["received"] >= self._wanted and not status["broker"]["unacknowledged"]
             ),
             PATIENCE_S,
         )
         counts = report["messages"]
-        assert counts["new"] == messages, f"the gateway counted {counts}"
+        assert counts["new"] == self._wanted, f"the gateway counted {counts}"
 
     def stop(self) -> Used:
         used = Used(cpu_seconds(self.gateway.pid), resident_bytes(self.gateway.pid))

@@ -1,0 +1,115 @@
+"""What the benchmarks measure with: if this is wrong, every number is."""
+
+import math
+import os
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.child import Child
+from benchmarks.consumers import Lines
+from benchmarks.load import CHUNK, chunks, load, publish_packet, read_messages, write_messages
+from benchmarks.measure import Comparison, Quantity, compare, cpu_seconds, resident_bytes
+from benchmarks.stream import Stream
+from fleet_wire.telemetry import decode_telemetry
+from tests.servers.broker import Broker
+from tests.servers.process import ServerFailed
+
+messages = st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.binary(max_size=300)), max_size=20)
+
+
+@given(messages)
+def test_a_file_of_messages_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, given_: list[tuple[bytes, bytes]]
+) -> None:
+    file = tmp_path_factory.mktemp("messages") / "file"
+    write_messages(given_, file)
+    assert list(read_messages(file)) == given_
+
+
+@pytest.mark.parametrize(
+    ("payload", "length"), [(0, b"\x05"), (122, b"\x7f"), (123, b"\x80\x01"), (16_379, b"\x80\x80\x01")]
+)
+def test_the_length_of_a_packet_grows_by_bytes_of_seven_bits(payload: int, length: bytes) -> None:
+    packet = publish_packet(b"t", bytes(payload), 7)
+    assert packet == b"\x32" + length + b"\x00\x01t\x00\x07" + bytes(payload)
+
+
+def test_packet_ids_are_unique_among_what_is_under_way() -> None:
+    counts = [count for _, count in chunks([(b"t", b"")] * (2 * CHUNK + 1))]
+    assert counts == [CHUNK, CHUNK, 1]
+
+
+async def test_the_publisher_delivers_all_in_order_at_no_more_than_its_rate(
+    broker: Broker, tmp_path: Path
+) -> None:
+    sent = [(f"benchmarks/{number}".encode(), bytes([number % 256])) for number in range(3 * CHUNK)]
+    write_messages(sent, tmp_path / "messages")
+    async with aiomqtt.Client(broker.host, broker.port) as client:
+        await client.subscribe("benchmarks/#", qos=1)
+        child = load(broker.port, tmp_path / "messages", rate=4 * CHUNK)
+        received = []
+        async for message in client.messages:
+            received.append((str(message.topic).encode(), bytes(message.payload)))
+            if len(received) == len(sent):
+                break
+    used = child.wait()
+    assert received == sent
+    assert used.cpu > 0
+
+
+def test_the_stream_is_the_same_in_both_encodings_and_has_no_gap() -> None:
+    stream = Stream(messages=10, devices=3, start=1_700_000_000_000)
+    decoded = [decode_telemetry(payload) for _, payload in stream.encoded("fleet-v1")]
+    assert [reading.seq for reading in decoded] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
+    assert [topic for topic, _ in stream.encoded("json")] == [
+        topic for topic, _ in stream.encoded("fleet-v1")
+    ]
+    assert [reading.m for reading in decoded] == [values for _, _, _, values in stream.readings()]
+
+
+def test_cpu_and_memory_of_this_process() -> None:
+    before, times = cpu_seconds(os.getpid()), os.times()
+    while sum(os.times()[:2]) - sum(times[:2]) < 0.2:
+        pass
+    assert cpu_seconds(os.getpid()) - before == pytest.approx(0.2, abs=0.05)
+    assert resident_bytes(os.getpid()) > 10_000_000
+
+
+def test_a_child_that_fails_is_not_measured(tmp_path: Path) -> None:
+    with pytest.raises(ServerFailed, match="no such thing"):
+        Child(["sh", "-c", "echo no such thing; exit 3"], tmp_path / "log").wait()
+
+
+def test_lines_are_counted_once_and_only_when_whole(tmp_path: Path) -> None:
+    file = tmp_path / "grows"
+    lines = Lines(file)
+    assert lines.new() == []
+    for added, expected in [("a\nb", [b"a"]), ("c\n", [b"bc"]), ("", []), ("\nd\n", [b"", b"d"])]:
+        with file.open("a") as out:
+            out.write(added)
+        assert lines.new() == expected
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    rounds = {"ours": [{"t": 2.0}, {"t": 30.0}, {"t": 8.0}], "theirs": [{"t": 1.0}, {"t": 10.0}, {"t": 2.0}]}
+    comparison = Comparison("title", "theirs", {"t": Quantity("s")}, rounds)
+    assert comparison.median("ours", "t") == 8.0
+    assert comparison.ratio("ours", "t") == 3.0
+    nothing = {"ours": [{"t": 1.0}], "theirs": [{"t": 0.0}]}
+    assert math.isnan(Comparison("title", "theirs", {"t": Quantity("s")}, nothing).ratio("ours", "t"))
+
+
+def test_candidates_take_turns_and_nobody_is_always_first() -> None:
+    order = []
+
+    def measure(name: str) -> dict[str, float]:
+        order.append(name)
+        return {"t": 1.0}
+
+    candidates = {name: lambda name=name: measure(name) for name in "ab"}
+    compare("title", candidates, reference="a", quantities={"t": Quantity("s")}, rounds=2)
+    assert order == ["a", "b", "b", "a"]
