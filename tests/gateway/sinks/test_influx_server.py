@@ -1,0 +1,132 @@
+"""The sink against a real InfluxDB: what it accepts, what it refuses, and what stays."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.durable.history import History
+from edge_gateway.durable.outbox import SinkBudget
+from edge_gateway.durable.settings import StoreSettings, Tier
+from edge_gateway.durable.store import Store
+from edge_gateway.durable.store_thread import StoreThread
+from edge_gateway.sinks.influx import InfluxSink
+from edge_gateway.sinks.influx_write import InfluxWriter
+from tests.servers.influx import Influx
+
+DAY = 86_400_000
+NOW = int(time.time() * 1000)
+
+
+def point(number: int, *, value: str = "1.5", at: int = NOW) -> bytes:
+    return f"sensor,device=d{number},metric=m,site=s value={value} {at - number}\n".encode()
+
+
+def short_delays() -> Iterator[float]:
+    return itertools.repeat(0.05)
+
+
+class Bench:
+    """A store, its thread and a sink on one bucket."""
+
+    def __init__(self, spool: Path, bucket: str) -> None:
+        settings = StoreSettings((Tier(60_000, bucket, 30 * DAY),), sinks=(SinkBudget("influx", 1 << 30),))
+        self._spool = spool
+        store = Store.open(spool / "store.sqlite", settings, floor=0, at=NOW)
+        self.thread = StoreThread(store, lambda _: store)
+
+    async def put(self, *lines: bytes) -> None:
+        await self.thread.call(lambda store: store.enqueue(b"".join(lines), NOW))
+
+    async def deliver(
+        self, influx: Influx, *, token: str | None = None, patience: float = 20.0
+    ) -> InfluxSink:
+        """Run the sink until the outbox is empty or the patience is at an end."""
+        async with InfluxWriter(influx.url, influx.org, token or influx.token) as writer:
+            sink = InfluxSink("influx", self.thread, writer.write, short_delays)
+            task = asyncio.create_task(sink.run())
+            await sink.drain(patience)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        return sink
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        with History.open(self._spool, [60_000]) as history:
+            return [(row["text"], row["reason"]) for row in history.query("quarantine")]
+
+
+def stored(influx: Influx, bucket: str) -> dict[str, str]:
+    rows = influx.query(f'from(bucket: "{bucket}") |> range(start: -40d)')
+    return {row["device"]: row["_value"] for row in rows}
+
+
+async def test_good_lines_are_stored_and_the_bad_one_alone_is_put_aside(
+    influx: Influx, tmp_path: Path
+) -> None:
+    bucket = influx.fresh_bucket()
+    bench = Bench(tmp_path, bucket)
+    bad = b"sensor,device=d7,metric=m,site=s value=oops 1\n"
+    await bench.put(*(point(n) for n in range(7)), bad, *(point(n) for n in range(8, 20)))
+    sink = await bench.deliver(influx)
+    assert set(stored(influx, bucket)) == {f"d{n}" for n in range(20)} - {"d7"}
+    ((line, reason),) = bench.quarantined()
+    assert line == bad.decode()
+    assert "unable to parse" in reason
+    assert (sink.facts.lines, sink.facts.refused_lines, sink.facts.problem) == (19, 1, "")
+    await bench.thread.stop(5)
+
+
+async def test_points_of_another_type_or_outside_retention_are_put_aside_and_the_rest_stored(
+    influx: Influx, tmp_path: Path
+) -> None:
+    bucket = influx.fresh_bucket(retention_s=7 * 86_400)
+    influx.write(bucket, point(0).decode())
+    bench = Bench(tmp_path, bucket)
+    clash, old = point(1, value='"text"'), point(2, at=NOW - 10 * DAY)
+    await bench.put(point(3), clash, point(4), old, point(5))
+    sink = await bench.deliver(influx)
+    assert set(stored(influx, bucket)) == {"d0", "d3", "d4", "d5"}
+    assert [line for line, _ in bench.quarantined()] == [clash.decode(), old.decode()]
+    assert all("422" in reason for _, reason in bench.quarantined())
+    assert sink.facts.lines == 3
+    await bench.thread.stop(5)
+
+
+async def test_a_wrong_token_or_a_missing_bucket_keeps_everything_until_it_is_mended(
+    influx: Influx, tmp_path: Path
+) -> None:
+    bucket = influx.fresh_bucket()
+    bench, lost = Bench(tmp_path / "a", bucket), Bench(tmp_path / "b", "no_such_bucket")
+    for one in (bench, lost):
+        await one.put(point(1))
+    refused = await bench.deliver(influx, token="wrong", patience=0.5)
+    assert "401" in refused.facts.problem
+    missing = await lost.deliver(influx, patience=0.5)
+    assert "404" in missing.facts.problem
+    assert [one.thread.waiting("influx").lines for one in (bench, lost)] == [1, 1]
+    await bench.deliver(influx)
+    assert stored(influx, bucket) == {"d1": "1.5"}
+    for one in (bench, lost):
+        await one.thread.stop(5)
+
+
+async def test_a_server_that_is_killed_and_comes_back_gets_everything_once(
+    influx: Influx, tmp_path: Path
+) -> None:
+    if influx.runner is None:
+        pytest.skip("a server given by INFLUX_URL is not ours to kill")
+    bucket = influx.fresh_bucket()
+    bench = Bench(tmp_path, bucket)
+    await bench.put(*(point(n) for n in range(50)))
+    await asyncio.to_thread(influx.kill)
+    delivering = asyncio.create_task(bench.deliver(influx, patience=60))
+    await asyncio.to_thread(influx.start)
+    sink = await delivering
+    assert len(stored(influx, bucket)) == 50
+    assert sink.facts.lines == 50
+    assert bench.quarantined() == []
+    await bench.thread.stop(5)
