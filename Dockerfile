@@ -8,6 +8,7 @@ RUN python -m venv /opt/edge-fleet \
  && /opt/edge-fleet/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY broker broker
+COPY influx influx
 COPY fleet_wire fleet_wire
 COPY fleet_config fleet_config
 COPY edge_gateway edge_gateway
