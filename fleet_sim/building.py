@@ -137,6 +137,6 @@ def describe_fault(fault: PlannedFault, start_ms: float) -> dict[str, Any]:
         "devices": list(fault.devices),
         "from": round(start_ms + fault.from_ms),
         "until": round(min(start_ms + fault.until_ms, 2**62)),
-        "expect": expected.model_dump() if expected else None,
+        "expect": expected and {"rule": expected.rule, "within": expected.within, "level": expected.level},
         "spec": fault.spec.model_dump(mode="json", by_alias=True),
     }

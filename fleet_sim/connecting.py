@@ -17,7 +17,7 @@ from fleet_wire.topics import own_filters
 
 __all__ = ["Connector", "Dialled", "OpenSession"]
 
-AT_ONCE = 200
+AT_ONCE = 100
 """Connections being made at one moment."""
 BURST_SECONDS = 0.05
 """The throttle lets this much of its rate through at once, so that a ramp is smooth."""

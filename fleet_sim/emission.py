@@ -41,6 +41,9 @@ class SampleLike(Protocol):
     @property
     def absent(self) -> Mapping[str, npt.NDArray[np.bool_]]: ...
 
+    @property
+    def quality(self) -> Mapping[str, list[float]]: ...
+
     def messages(self) -> list[dict[str, Any]]: ...
 
     def qualities(self) -> list[dict[str, float] | None]: ...
@@ -55,7 +58,7 @@ class SignalsLike(Protocol):
 class Block:
     """The messages of a group made in one look ahead. `sent[k]` is when it was published, in us; 0: not yet."""
 
-    __slots__ = ("absent", "boots", "columns", "devices", "qualities", "sent", "seqs", "ts")
+    __slots__ = ("absent", "boots", "columns", "devices", "quality", "sent", "seqs", "ts")
 
     def __init__(self, devices: list[Device], ts: list[int], sample: SampleLike) -> None:
         self.devices = devices
@@ -64,7 +67,7 @@ class Block:
         self.ts = ts
         self.columns = sample.columns
         self.absent = dict(sample.absent)
-        self.qualities = sample.qualities()
+        self.quality = sample.quality
         self.sent = array("q", bytes(8 * len(devices)))
 
 
@@ -105,19 +108,17 @@ class GroupFlow:
         at = due.at.tolist()
         block = Block(chosen, mishaps.stamps(chosen, at), sample)
         contents = mishaps.spoil(block, at, sample.messages())
+        qualities = sample.qualities()
         return [
             Message(when, device, seq, encode_telemetry(boot, seq, ts, content, q=quality), block, k)
             for k, (when, device, seq, boot, ts, content, quality) in enumerate(
-                zip(at, chosen, block.seqs, block.boots, block.ts, contents, block.qualities, strict=True)
+                zip(at, chosen, block.seqs, block.boots, block.ts, contents, qualities, strict=True)
             )
         ]
 
     def record(self, block: Block) -> None:
         """Write the readings of a block to the ledger."""
-        columns, before = self.columns, len(self.columns)
-        for row, quality in enumerate(block.qualities):
-            if quality:
-                columns.doubts.extend((before + row, name, value) for name, value in quality.items())
+        columns = self.columns
         columns.device.extend([device.index for device in block.devices])
         columns.boot.extend(block.boots)
         columns.seq.extend(block.seqs)
@@ -129,6 +130,8 @@ class GroupFlow:
             values.fromlist(block.columns[name])
         for name, codes in zip(columns.texts, columns.states, strict=True):
             codes.extend(map(self.text, block.columns[name]))
+        for name, qualities in block.quality.items():
+            columns.doubt(name, qualities)
 
     def _present(self, block: Block) -> Ints:
         every = (*self.columns.numbers, *self.columns.texts)

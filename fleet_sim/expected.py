@@ -131,9 +131,8 @@ def readouts(ledger: Ledger, metric: str, policy: Policy) -> Readouts:
 
 def _of_group(ledger: Ledger, group: Readings, metric: int, policy: Policy) -> Readouts:
     values = group.values[metric]
-    doubts = group.doubts.get(group.numbers[metric], {})
-    trusted = np.ones(values.size, dtype=bool)
-    trusted[[row for row, quality in doubts.items() if not quality >= LEAST_QUALITY]] = False
+    quality = group.quality.get(group.numbers[metric])
+    trusted = np.ones(values.size, dtype=bool) if quality is None else quality >= LEAST_QUALITY
     acked = acked_rows(ledger, group)
     rows = group.present(metric) & group.intact() & trusted & policy.counts(values)
     rows &= acked | sent_rows(ledger, group)

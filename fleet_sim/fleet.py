@@ -164,7 +164,7 @@ class FleetRun:
             "started_us": started_us,
             "devices": len(self.plans),
             "broker": self.options.endpoint.url,
-            "expect": {name: expectation.text for name, expectation in self.scenario.expect.items()},
+            "expect": {name: list(expectation) for name, expectation in self.scenario.expect.items()},
         }
 
     def _default_start(self) -> int:

@@ -66,7 +66,7 @@ class ReadingColumns:
     present: array[int] = field(default_factory=lambda: array("q"))
     values: tuple[array[float], ...] = ()
     states: tuple[array[int], ...] = ()
-    doubts: list[tuple[int, str, float]] = field(default_factory=list)
+    quality: dict[str, array[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.numbers) + len(self.texts) > MAX_METRICS:
@@ -81,10 +81,18 @@ class ReadingColumns:
             setattr(self, name, array(getattr(self, name).typecode))
         self.values = tuple(array("d") for _ in self.numbers)
         self.states = tuple(array("i") for _ in self.texts)
-        self.doubts = []
+        self.quality = {}
+
+    def doubt(self, metric: str, qualities: Sequence[float]) -> None:
+        """Give the qualities of the last rows, one a row; rows without any count as 1."""
+        column = self.quality.setdefault(metric, array("d"))
+        column.extend([1.0] * (len(self) - len(qualities) - len(column)))
+        column.extend(qualities)
 
     def as_frame(self) -> dict[str, Any]:
-        """Return the rows as one frame; `doubts` are (row, metric, quality)."""
+        """Return the rows as one frame."""
+        for metric in self.quality:
+            self.doubt(metric, ())
         return {
             "k": "readings",
             "g": self.group,
@@ -95,7 +103,7 @@ class ReadingColumns:
             },
             "values": [column.tobytes() for column in self.values],
             "states": [column.tobytes() for column in self.states],
-            "doubts": self.doubts,
+            "quality": {metric: column.tobytes() for metric, column in self.quality.items()},
         }
 
 

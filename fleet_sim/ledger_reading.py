@@ -66,7 +66,7 @@ class Readings:
     table: Table
     values: tuple[npt.NDArray[np.float64], ...]
     states: tuple[Ints, ...]
-    doubts: Mapping[str, Mapping[int, float]]
+    quality: Mapping[str, npt.NDArray[np.float64]]
 
     def present(self, metric: int) -> Bools:
         """Say for each row whether its message held metric number `metric`."""
@@ -162,6 +162,10 @@ def _joined(blobs: list[bytes], code: str) -> npt.NDArray[Any]:
     return np.frombuffer(b"".join(blobs), dtype=np.dtype(code))
 
 
+def _perfect(rows: int) -> bytes:
+    return np.ones(rows).tobytes()
+
+
 def _columns(types: Mapping[str, str], parts: list[dict[str, Any]]) -> Table:
     return Table(
         {
@@ -179,12 +183,11 @@ def _table(names: tuple[str, ...], parts: list[dict[str, Any]]) -> Table:
 
 def _readings(group: dict[str, Any], every: list[dict[str, Any]]) -> Readings:
     parts = [part for part in every if part["g"] == group["g"]]
-    doubts: dict[str, dict[int, float]] = defaultdict(dict)
-    before = 0
-    for part in parts:
-        for row, metric, quality in part["doubts"]:
-            doubts[metric][before + row] = quality
-        before += part["n"]
+    doubted = dict.fromkeys(metric for part in parts for metric in part["quality"])
+    quality = {
+        metric: _joined([part["quality"].get(metric) or _perfect(part["n"]) for part in parts], "d")
+        for metric in doubted
+    }
     return Readings(
         name=group["name"],
         numbers=tuple(group["numbers"]),
@@ -197,5 +200,5 @@ def _readings(group: dict[str, Any], every: list[dict[str, Any]]) -> Readings:
             _joined([part["states"][k] for part in parts], "i").astype(np.int64)
             for k in range(len(group["texts"]))
         ),
-        doubts=doubts,
+        quality=quality,
     )

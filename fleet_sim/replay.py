@@ -226,14 +226,14 @@ class ReplayRun:
 
 
 def _record_values(columns: ReadingColumns, sample: Sample) -> None:
-    row = len(columns) - 1
     columns.flags.append(0)
     present = 0
     for bit, (name, values) in enumerate(zip(columns.numbers, columns.values, strict=True)):
         present |= (name in sample.m) << bit
         values.append(sample.m.get(name, 0.0))
     columns.present.append(present)
-    columns.doubts.extend((row, name, quality) for name, quality in (sample.q or {}).items())
+    for name, quality in (sample.q or {}).items():
+        columns.doubt(name, (quality,))
 
 
 def _refuse(_device: Device, setting: str, _value: Any) -> None:

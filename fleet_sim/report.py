@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fleet_sim.grammar import Expectation
 
-__all__ = ["Check", "checks_of", "junit", "print_checks", "print_rows", "to_json"]
+__all__ = ["Check", "checks_of", "judged", "junit", "print_checks", "print_rows", "to_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,14 @@ def checks_of(expect: Mapping[str, Expectation], measures: Mapping[str, float]) 
         )
         for name, expectation in expect.items()
     ]
+
+
+def judged(header: Mapping[str, Any], measures: Mapping[str, float]) -> list[Check]:
+    """Judge those expectations of a run's ledger for which there is a measure now."""
+    expect = {
+        name: Expectation(*parts) for name, parts in header.get("expect", {}).items() if name in measures
+    }
+    return checks_of(expect, measures)
 
 
 def print_rows(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -77,6 +77,10 @@ class Comparison:
     def ok(self) -> bool:
         return not (self.lost or self.double or self.wrong)
 
+    def measures(self) -> dict[str, float]:
+        """Return what a scenario may expect of it."""
+        return {"delivery.lost": self.lost, "delivery.duplicate": self.double, "windows.wrong": self.wrong}
+
     def set_aside(self, reason: str) -> None:
         self.not_judged[reason] = self.not_judged.get(reason, 0) + 1
 

@@ -15,7 +15,7 @@ from fleet_sim.expected import Facts
 from fleet_sim.grade import Alert, Grade, grade
 from fleet_sim.ledger_reading import Ledger, read_ledger
 from fleet_sim.pacing import Percentiles
-from fleet_sim.report import print_rows
+from fleet_sim.report import judged, print_checks, print_rows
 from fleet_sim.stored import (
     InfluxPlace,
     StoredUnreadable,
@@ -65,14 +65,17 @@ def verify(
     if not sources:
         raise typer.BadParameter("nothing to compare with: give --history-cmd, --history or --influx-url")
     patience = (span(wait, "--wait") or 0) / 1000.0
-    results = [judged(ledger, terms, name, read, patience) for name, read in sources.items()]
+    results = [compared(ledger, terms, name, read, patience) for name, read in sources.items()]
+    checks = [check for result in results for check in judged(ledger.header, result.measures())]
     if as_json:
         say_json({"gateway": terms.gateway, "complete": ledger.end is not None, "too_late": terms.too_late,
                   "results": [result.as_dict() for result in results]})  # fmt: skip
     else:
         for result in results:
             print_rows(console, f"verify {run_dir} against {result.source}", _rows(result, ledger, terms))
-    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+        print_checks(console, checks)
+    right = all(result.ok for result in results) and all(check.passed for check in checks)
+    raise typer.Exit(0 if right else 1)
 
 
 def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
@@ -115,7 +118,7 @@ def influx_of_run(ledger: Ledger, terms: Terms, place: InfluxPlace) -> dict[Wind
     return found
 
 
-def judged(
+def compared(
     ledger: Ledger, terms: Terms, name: str, read: Callable[[], dict[WindowKey, Facts]], patience: float
 ) -> Comparison:
     """Compare, and look again until it is right or patience ends."""
@@ -156,6 +159,7 @@ def grade_run(
     ledger = read_ledger(run_dir)
     rows = history_from_command(alerts_cmd) if alerts_cmd else history_from_file(alerts) if alerts else None
     result = grade(ledger, None if rows is None else [_alert(row) for row in rows])
+    checks = judged(ledger.header, result.measures())
     if as_json:
         say_json(result.measures() | {
             "rules": {name: asdict(rule) for name, rule in result.rules.items()},
@@ -163,7 +167,10 @@ def grade_run(
         })  # fmt: skip
     else:
         print_rows(console, f"grade {run_dir}", grade_rows(result))
-    raise typer.Exit(0 if result.ok else 1)
+        print_checks(console, checks)
+    # Where the scenario is silent of alerts, none may be missed, false or repeated.
+    lenient = any(check.name.startswith("alerts.") for check in checks) and not result.commands.executed_twice
+    raise typer.Exit(0 if all(check.passed for check in checks) and (lenient or result.ok) else 1)
 
 
 def _alert(row: Mapping[str, Any]) -> Alert:

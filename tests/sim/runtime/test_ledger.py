@@ -31,7 +31,7 @@ def written(directory: Path) -> LedgerWriter:
     ledger.flush()
     add(columns, 0, 2, humidity=0.1)
     columns.flags[0] = VOID
-    columns.doubts.append((0, "humidity", 0.25))
+    columns.doubt("humidity", [0.25])
     ledger.table("acks").extend((0, 17, 0, 99, 0))
     ledger.table("acks").extend((0, 17, 1, 100, 0x97))
     ledger.note("fault", number=0, kind="stuck")
@@ -50,7 +50,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert group.present(1).tolist() == [True, False, True]
     np.testing.assert_array_equal(group.values[0], [-18.5, np.nan, 0.0])
     assert group.intact().tolist() == [True, True, False]
-    assert group.doubts == {"humidity": {2: 0.25}}
+    assert {name: column.tolist() for name, column in group.quality.items()} == {"humidity": [1.0, 1.0, 0.25]}
     assert found.tables["acks"]["code"].tolist() == [0, 0x97]
     assert len(found.tables["sends"]) == 0
     assert found.of_kind("fault") == [{"k": "fault", "number": 0, "kind": "stuck"}]

@@ -1,0 +1,195 @@
+"""Grading: what must be found, what must not, and how long it took."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet_sim.grade import Alert, Label, grade, grade_alerts, grade_commands, send_times
+from fleet_sim.ledger import LedgerWriter
+from fleet_sim.ledger_reading import Ledger, read_ledger
+
+T = 1_700_000_000_000
+HOT = Label("frz-1", T + 10_000, T + 60_000, "heat_up", rule="TooWarm", within=20_000, level="critical")
+
+
+def fired(
+    at: int, *, subject: str = "frz-1", rule: str = "TooWarm", alert: str = "a1", level: str = "critical"
+) -> Alert:
+    return Alert(alert, rule, level, "firing", subject, T + at)
+
+
+def test_an_alert_in_time_is_a_hit() -> None:
+    result = grade_alerts([HOT], [fired(25_000)], end_ms=T + 100_000)
+    assert result.ok
+    rule = result.rules["TooWarm"]
+    assert (rule.expected, rule.missed, rule.fired, rule.false) == (1, 0, 1, 0)
+    assert (rule.precision, rule.recall) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "alerts",
+    [
+        [],
+        [fired(30_001)],
+        [fired(25_000, subject="frz-2")],
+        [fired(25_000, rule="Other")],
+        [fired(25_000, level="warning")],
+        [fired(2_000), Alert("a1", "TooWarm", "critical", "resolved", "frz-1", T + 5_000)],
+    ],
+)
+def test_too_late_elsewhere_too_weak_or_over_before_is_a_miss(alerts: list[Alert]) -> None:
+    result = grade_alerts([HOT], alerts, end_ms=T + 100_000)
+    assert result.missed == 1
+    assert result.rules["TooWarm"].recall == 0.0
+    assert "missed: TooWarm on frz-1" in result.examples[0]
+
+
+def test_an_alert_that_was_on_already_counts() -> None:
+    assert grade_alerts([HOT], [fired(2_000)], end_ms=T + 100_000).missed == 0
+
+
+def test_an_escalation_in_time_counts_as_its_highest_level() -> None:
+    rising = [fired(12_000, level="warning"), fired(20_000)]
+    assert grade_alerts([HOT], rising, end_ms=T + 100_000).missed == 0
+
+
+def test_a_label_whose_time_is_not_over_is_open() -> None:
+    result = grade_alerts([HOT], [], end_ms=T + 29_999)
+    assert (result.missed, result.open) == (0, 1)
+
+
+def test_an_alert_of_a_graded_rule_without_any_cause_is_false() -> None:
+    alerts = [
+        fired(25_000),
+        fired(25_000, subject="frz-9", alert="a2"),
+        fired(25_000, rule="Ungraded", alert="a3"),
+    ]
+    result = grade_alerts([HOT], alerts, end_ms=T + 100_000)
+    assert result.false == 1
+    assert result.rules["TooWarm"].precision == 0.5
+    assert "frz-9" in result.examples[0]
+
+
+def test_an_episode_or_another_fault_on_the_device_is_a_cause() -> None:
+    labels = [HOT, Label("frz-9", T + 24_000, T + 26_000, "episode temperature")]
+    assert (
+        grade_alerts(
+            labels, [fired(25_000), fired(25_000, subject="frz-9", alert="a2")], end_ms=T + 10**6
+        ).false
+        == 0
+    )
+
+
+def test_the_same_transition_told_twice_is_repeated() -> None:
+    alerts = [fired(25_000), fired(25_000), fired(26_000, level="warning", alert="a2", subject="x", rule="U")]
+    assert grade_alerts([HOT], alerts, end_ms=T + 100_000).repeated == 1
+
+
+def graded_ledger(directory: Path, notes: list[tuple[str, dict[str, Any]]]) -> Ledger:
+    with LedgerWriter(directory) as ledger:
+        ledger.header({"start_ms": T, "started_us": T * 1000, "speed": 1.0})
+        columns = ledger.group("freezer", ["t"])
+        ledger.devices(0, 0, [{"id": "frz-1", "site": "s", "type": "f", "tags": {}}])
+        for seq, sent in ((0, T * 1000), (1, 0)):
+            for name, value in (("device", 0), ("boot", 7), ("seq", seq), ("ts", T), ("sent", sent)):
+                getattr(columns, name).append(value)
+            columns.flags.append(0)
+            columns.present.append(1)
+            columns.values[0].append(1.0)
+        ledger.table("sends").extend((0, 7, 1, T * 1000 + 900, 0, 0, 7, 1, T * 1000 + 5_000, 1))
+        for kind, facts in notes:
+            ledger.note(kind, **facts)
+        ledger.end("finished", {"at": (T + 100_000) * 1000})
+    return read_ledger(directory)
+
+
+def test_send_times_are_of_the_first_sending_from_wherever_it_was_sent(tmp_path: Path) -> None:
+    ledger = graded_ledger(tmp_path, [])
+    causes = [(0, 7, 1), (0, 7, 0), (0, 7, 2), (0, 8, 0)]
+    assert send_times(ledger, causes) == [T * 1000 + 900, T * 1000, None, None]
+
+
+def test_latency_is_from_the_sending_of_the_cause_to_the_arrival_of_the_notice(tmp_path: Path) -> None:
+    notice = {
+        "device": 0,
+        "id": "n",
+        "alert": "a1",
+        "rule": "TooWarm",
+        "level": "critical",
+        "subject": "frz-1",
+        "boot": 7,
+    }
+    notes = [
+        ("notice", {**notice, "state": "firing", "seq": 0, "at": T * 1000 + 42_000}),
+        ("notice", {**notice, "state": "firing", "seq": 0, "at": T * 1000 + 99_000}),
+        ("notice", {**notice, "state": "resolved", "seq": 1, "at": T * 1000 + 77_000}),
+    ]
+    latency = grade(graded_ledger(tmp_path, notes)).latency
+    assert (latency.count, latency.p50) == (1, 42_000.0)
+
+
+def test_commands_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
+    def came(name: str, at: int, decision: str = "execute") -> tuple[str, dict[str, Any]]:
+        return "command", {
+            "device": 0,
+            "id": name,
+            "n": 1,
+            "at": at,
+            "decision": decision,
+            "boot": 7,
+            "seq": 0,
+        }
+
+    def did(name: str, outcome: str = "done") -> tuple[str, dict[str, Any]]:
+        return "executed", {"device": 0, "id": name, "outcome": outcome, "at": 0}
+
+    start = T * 1000
+    result = grade_commands(
+        graded_ledger(
+            tmp_path,
+            [
+                came("a", start + 1000), came("a", start + 3000, "repeat"), did("a"),
+                ("answered", {"device": 0, "id": "a", "at": start + 1500}),
+                came("b", start + 2000), did("b"), did("b"),
+                came("c", start + 2000), did("c", "rejected"),
+                came("d", start + 2000), did("d", "failed"),
+            ],
+        )
+    )  # fmt: skip
+    assert (result.received, result.executed, result.executed_twice) == (4, 2, 1)
+    assert (result.rejected, result.failed, result.repeated, result.unanswered) == (1, 1, 1, 3)
+    assert (result.ack.count, result.ack.p50) == (1, 500.0)
+    assert (result.latency.count, result.latency.most) == (4, 2000.0)
+
+
+def test_labels_come_from_faults_and_episodes_and_the_observer_hears_the_alerts(tmp_path: Path) -> None:
+    fault = {
+        "number": 0, "kind": "heat_up", "devices": ["frz-1"], "from": T + 10_000, "until": T + 60_000,
+        "expect": {"rule": "TooWarm", "within": 20_000, "level": None},
+    }  # fmt: skip
+    alert = {
+        "id": "a1",
+        "rule": "TooWarm",
+        "level": "critical",
+        "state": "firing",
+        "subject": "frz-1",
+        "raised": T + 15_000,
+    }
+    episode = {
+        "group": "freezer", "row": 0, "metric": "t", "from_ms": T + 70_000, "until_ms": T + 80_000, "level": "warning",
+    }  # fmt: skip
+    second = {**alert, "id": "a2", "raised": T + 75_000}
+    stale = {**alert, "id": "a0", "raised": T - 75_000, "retained": True}
+    result = grade(
+        graded_ledger(
+            tmp_path,
+            [
+                ("fault", fault), ("episode", episode), ("alert", {**alert, "retained": False}),
+                ("alert", {**second, "retained": False}), ("alert", stale),
+            ],
+        )
+    )  # fmt: skip
+    assert result.ok
+    assert (result.rules["TooWarm"].expected, result.rules["TooWarm"].fired) == (1, 2)
+    assert result.measures()["alerts.recall"] == 1.0
