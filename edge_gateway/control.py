@@ -19,10 +19,13 @@ from typing import Any
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_gateway.outgoing import Message
+from edge_gateway.source import YIELD_FIRST, YIELD_MOST
 from edge_gateway.status import Counters, Problems
 from fleet_wire import backoff, control, topics
+from fleet_wire.errors import SESSION_TAKEN_OVER
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class Control:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         waits = backoff.delays()
+        yielding = backoff.delays(YIELD_FIRST, YIELD_MOST)
         while True:
             try:
                 async with self.connect(self._will()) as client:
@@ -76,6 +80,9 @@ class Control:
             except (aiomqtt.MqttError, OSError, TimeoutError) as error:
                 self.counters.add("control_connections_lost")
                 log.info("control connection: %s", error)
+                if _taken_over(error):
+                    await asyncio.sleep(next(yielding))
+                    continue
             await asyncio.sleep(next(waits))
 
     async def drained(self, within: float) -> bool:
@@ -90,12 +97,15 @@ class Control:
     async def _serve(self, client: aiomqtt.Client) -> None:
         await client.subscribe([(filter_, 1) for filter_ in self._filters()])
         self.publish_status()
+        lost: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._publish_all(client), name="control-publish")
                 tasks.create_task(self._listen(client), name="control-listen")
         except* (aiomqtt.MqttError, OSError, TimeoutError) as group:
-            raise group.exceptions[0] from group
+            lost = group.exceptions[0]
+        if lost is not None:
+            raise lost
 
     def _filters(self) -> list[str]:
         return [topics.operator_command_topic(self.gateway), f"edge/v1/{self.gateway}/alerts/#", DROPPED]
@@ -166,6 +176,15 @@ class Control:
         offline = {"v": 1, "gateway": self.gateway, "state": "offline"}
         topic = topics.gateway_status_topic(self.gateway)
         return aiomqtt.Will(topic, control.encode_gateway_status(offline), qos=1, retain=True)
+
+
+def _taken_over(error: BaseException | None) -> bool:
+    """Whether another client with this id ended the connection; aiomqtt keeps the reason in the cause."""
+    while error is not None:
+        if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
+            return bool(error.rc.value == SESSION_TAKEN_OVER)
+        error = error.__cause__
+    return False
 
 
 async def _publish(client: aiomqtt.Client, message: Message, now: int) -> None:

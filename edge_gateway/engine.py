@@ -15,8 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mqtt5 import PublishPacket
+
 from edge_gateway.effects import Effects
-from edge_gateway.inputs import Batch, Input, Moment, Tick
+from edge_gateway.inputs import Batch, Input, Moment, Tick, runs
 from edge_gateway.listening import ListeningClock
 from edge_gateway.naming import SeriesNames
 from edge_gateway.outgoing import Message
@@ -27,7 +29,7 @@ from edge_gateway.status import Counters
 log = logging.getLogger(__name__)
 
 TICK = 0.25
-FOLD_EVERY = 0.010
+FOLD_EVERY = 0.020
 MOST_IN_RECORD = 1_000
 MOST_UNSTORED = 500
 
@@ -124,25 +126,25 @@ class Engine:
 
     def fold_arrivals(self, arrivals: list[Arrivals]) -> None:
         """Fold deliveries; they are acknowledged when their record is on disk."""
-        packets = [packet for part in arrivals for packet in part.packets]
-        topics = [packet.topic for packet in packets]
         moment = self.moment()
-        if self.listening.waiting and self.echo_topic in topics:
-            self.listening.heard(self.clock.monotonic())
-            packets = [packet for packet in packets if packet.topic != self.echo_topic]
-            topics = [packet.topic for packet in packets]
-        if not packets:
-            self._open.arrivals.extend(arrivals)
-            self._submit_later()
-            return
-        qos0 = [index for index, packet in enumerate(packets) if not packet.qos]
-        batch = Batch(moment, topics, [packet.payload for packet in packets], qos0)
-        effects = self.pipeline.fold(batch)
+        packets = self._without_echoes([packet for part in arrivals for packet in part.packets])
+        held: set[int] = set()
+        urgent = False
+        for run in runs([packet.topic for packet in packets]) if packets else ():
+            batch = _batch(moment, packets[run])
+            effects = self.pipeline.fold(batch)
+            held.update(id(packets[run][position]) for position in effects.held)
+            urgent |= effects.urgent
+            self._keep(batch, effects)
         self._open.messages += len(packets)
-        if effects.held:
-            arrivals = self._hold(arrivals, {id(packets[position]) for position in effects.held})
-        self._open.arrivals.extend(arrivals)
-        self._keep(batch, effects)
+        self._open.arrivals.extend(self._hold(arrivals, held) if held else arrivals)
+        self._submit_when_due(urgent=urgent)
+
+    def _without_echoes(self, packets: list[PublishPacket]) -> list[PublishPacket]:
+        echoes = [packet.payload for packet in packets if packet.topic == self.echo_topic]
+        for echo in echoes:
+            self.listening.heard(self.clock.monotonic(), echo)
+        return [packet for packet in packets if packet.topic != self.echo_topic] if echoes else packets
 
     def _hold(self, arrivals: list[Arrivals], held: set[int]) -> list[Arrivals]:
         """Set aside what waits for a trusted clock: it stays unacknowledged, and is folded later."""
@@ -161,14 +163,18 @@ class Engine:
 
     def fold(self, given: Input) -> None:
         """Fold one input into the open record, and submit the record when it is due."""
-        self._keep(given, self.pipeline.fold(given))
+        effects = self.pipeline.fold(given)
+        self._keep(given, effects)
+        self._submit_when_due(urgent=effects.urgent)
 
     def _keep(self, given: Input, effects: Effects) -> None:
         if effects.changed:
             self._open.inputs.append(given)
             self._open.effects.append(effects.for_store(self.names))
             self._open.outgoing.extend(effects.outgoing)
-        if effects.urgent or self._open.messages >= MOST_IN_RECORD:
+
+    def _submit_when_due(self, *, urgent: bool) -> None:
+        if urgent or self._open.messages >= MOST_IN_RECORD:
             self.submit()
         elif self._open.inputs or self._open.arrivals:
             self._submit_later()
@@ -215,3 +221,12 @@ class Engine:
         event = asyncio.Event()
         self._when_committed(number, event.set)
         await event.wait()
+
+
+def _batch(moment: Moment, packets: list[PublishPacket]) -> Batch:
+    return Batch(
+        moment,
+        [packet.topic for packet in packets],
+        [packet.payload for packet in packets],
+        [position for position, packet in enumerate(packets) if not packet.qos],
+    )

@@ -6,9 +6,12 @@ counted while the gateway could have heard something). `trusted` says whether `w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+
+from fleet_wire.topics import STATUS, TELEMETRY
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -54,3 +57,22 @@ class Amnesia(msgspec.Struct, frozen=True, tag="amnesia"):
 
 
 Input = Batch | Tick | Reload | Distrust | Amnesia
+
+
+def runs(topics: Sequence[str]) -> list[slice]:
+    """Cut deliveries so that within a run every status stands before the telemetry of its device.
+
+    A birth says what a device holds when it is sent: taken in before readings that came ahead of it, it would
+    close the very holes they fill.
+    """
+    ends = [place for place, topic in enumerate(topics) if topic.endswith(STATUS)]
+    if not ends:
+        return [slice(0, len(topics))]
+    cuts, begin = [], 0
+    ahead: set[str] = set()
+    for before, place in zip([0, *ends], ends, strict=False):
+        ahead.update(topics[max(begin, before) : place])
+        if topics[place].removesuffix(STATUS) + TELEMETRY in ahead:
+            cuts.append(slice(begin, place))
+            begin, ahead = place, set()
+    return [*cuts, slice(begin, len(topics))]

@@ -32,28 +32,25 @@ class ListeningClock:
         """The session is gone; silence means nothing."""
         self.subscribed, self._heard, self._asked_at = False, False, None
 
-    def echo_due(self, now: int) -> bool:
-        """Whether to send an echo; when true, the caller sends one."""
+    def echo_due(self, now: int) -> bytes | None:
+        """The echo to send now, or None; what is returned counts as sent."""
         if not self.subscribed or self._asked_at is not None:
-            return False
+            return None
         self._asked_at = now
-        return True
+        return _echo(now)
 
-    def heard(self, now: int) -> None:
-        """The echo came back: everything queued before it has been folded."""
+    def heard(self, now: int, echo: bytes) -> None:
+        """An echo came back. If it is the one that was sent last, everything queued before it has been folded."""
+        if self._asked_at is None or echo != _echo(self._asked_at):
+            return
         if not self._heard:
             self._heard, self._at = True, now
-        self._lag = 0 if self._asked_at is None else now - self._asked_at
+        self._lag = now - self._asked_at
         self._asked_at = None
 
     def lag(self, now: int) -> int:
         """How far behind the broker's queue the gateway is, in milliseconds."""
         return self._lag if self._asked_at is None else max(self._lag, now - self._asked_at)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether an echo is on its way."""
-        return self._asked_at is not None
 
     @property
     def caught_up(self) -> bool:
@@ -66,3 +63,8 @@ class ListeningClock:
             self.elapsed += max(0, now - self._at)
         self._at = now
         return self.elapsed
+
+
+def _echo(asked_at: int) -> bytes:
+    """An echo of a connection before, queued by the broker meanwhile, is told apart by its time."""
+    return b"%d" % asked_at

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NoReturn
 
 from mqtt5 import PublishPacket
 
@@ -28,6 +29,9 @@ LOW = 16 << 20
 OVERHEAD = 64
 MOST_AT_ONCE = 1_000
 SETTLED = 30.0
+YIELD_FIRST, YIELD_MOST = 60.0, 600.0
+"""Seconds to leave the connection to another client with this id, before it is asked for again."""
+TAKEN_OVER = "taken_over"
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ class Source:
     listening: ListeningClock
     counters: Counters
     problems: Problems
-    on_first: Callable[[bool], None] = lambda session_present: None
+    on_first: Callable[[bool], None] = lambda _session_present: None
     high: int = HIGH
     low: int = LOW
     _arrived: deque[Arrivals] = field(default_factory=deque)
@@ -90,18 +94,23 @@ class Source:
 
     async def run(self) -> None:
         """Stay connected until cancelled; refusals that time cannot mend are told and retried slowly."""
-        waits = backoff.delays()
+        waits, yielding = backoff.delays(), backoff.delays(YIELD_FIRST, YIELD_MOST)
         while True:
-            try:
-                since = self.clock()
-                await self._stay_connected()
-            except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
-                if self.clock() - since > SETTLED * 1000:
-                    waits = backoff.delays()
-                self._lost(error)
-            await asyncio.sleep(next(waits))
+            since = self.clock()
+            error = await self._until_lost()
+            if self.clock() - since > SETTLED * 1000:
+                waits, yielding = backoff.delays(), backoff.delays(YIELD_FIRST, YIELD_MOST)
+            self._lost(error)
+            taken_over = isinstance(error, ConnectionLost) and error.taken_over
+            await asyncio.sleep(next(yielding if taken_over else waits))
 
-    async def _stay_connected(self) -> None:
+    async def _until_lost(self) -> Exception:
+        try:
+            await self._stay_connected()
+        except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
+            return error
+
+    async def _stay_connected(self) -> NoReturn:
         connected = await self._session.connect()
         if not self._known:
             self.on_first(connected.session_present)
@@ -120,21 +129,32 @@ class Source:
         raise lost
 
     async def _send_echoes(self) -> None:
+        begun = self.clock()
         while True:
-            if self.listening.echo_due(self.clock()):
-                self._session.publish(self.echo_topic, b"", qos=1)
+            echo = self.listening.echo_due(self.clock())
+            if echo is not None:
+                self._session.publish(self.echo_topic, echo, qos=1)
+            if self.clock() - begun > SETTLED * 1000:
+                self.problems.clear(TAKEN_OVER)
             await asyncio.sleep(ECHO_EVERY / 1000)
 
     def _lost(self, error: Exception) -> None:
         self.listening.lost()
         self.counters.add("broker_connections_lost")
         self.problems.raise_("broker", _in_words(error, self.options))
+        if isinstance(error, ConnectionLost) and error.taken_over:
+            self.counters.add("taken_over")
+            self.problems.raise_(
+                TAKEN_OVER,
+                f"another gateway uses this id ({self.options.client_id}): give one its own gateway.id",
+            )
         self._drop_stale()
 
     def _drop_stale(self) -> None:
         """What was not taken yet comes again on the next connection; acks never cross a reconnect."""
         while self._arrived:
             self._unacknowledged -= self._arrived.popleft().size
+        self._paused = False
 
     def _take_in(self, epoch: int, packets: list[PublishPacket]) -> None:
         arrivals = Arrivals.of(epoch, packets)
