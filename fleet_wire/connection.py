@@ -11,6 +11,8 @@ from fleet_wire.keep_alive import Quiet, Verdict, decide, wheel_of
 from fleet_wire.packets import Damage, packet_length, read_packets
 
 _CHUNK = 65_536
+# Mosquitto 2.0 gives no reason when it hands a session over, so that the text must.
+_WORDLESS = "the broker closed the connection without a word: did it stop, or does another program use this client id?"
 _PING = mqtt5.PingReqPacket().write()
 
 
@@ -185,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
 
 def _lost(exc: Exception | None) -> ConnectionLost:
     if exc is None:
-        return ConnectionLost("the broker closed the connection")
+        return ConnectionLost(_WORDLESS)
     lost = ConnectionLost(f"the connection broke: {exc}")
     lost.__cause__ = exc
     return lost

@@ -68,7 +68,10 @@ class ConnectionLost(Exception):
 
     @property
     def taken_over(self) -> bool:
-        """Whether another connection uses this client id now: reconnecting would start a tug of war."""
+        """Whether the broker says that another connection has this client id: to reconnect is a tug of war.
+
+        Mosquitto 2.0 closes the connection without saying so.
+        """
         return self.reason == SESSION_TAKEN_OVER
 
 

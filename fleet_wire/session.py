@@ -35,6 +35,9 @@ __all__ = [
     "ConnectRefused",
     "Connected",
     "ConnectionLost",
+    "OnAck",
+    "OnLost",
+    "OnPublish",
     "PublishQueueFull",
     "Session",
     "SessionOptions",
@@ -48,7 +51,7 @@ _Reason = mqtt5.DisconnectReasonCode
 
 
 class Session:
-    """See the module. All methods are called in the thread of the loop that runs `connect`.
+    """See the module. All methods belong to the thread of the loop that runs `connect`.
 
     `on_publish(epoch, packets)` gets every PUBLISH of one socket read, QoS 0 too, synchronously, perhaps
     before `connect` has returned, because a resumed session starts delivering at once. `on_lost` is called
@@ -66,9 +69,9 @@ class Session:
         "_on_lost",
         "_on_publish",
         "_outgoing",
-        "_outstanding",
         "_requests",
         "options",
+        "outstanding",
         "overrun",
     )
 
@@ -83,6 +86,8 @@ class Session:
         self.options = options
         self.overrun = 0
         """Deliveries that came in while `receive_maximum` of them were unacknowledged already."""
+        self.outstanding = 0
+        """Deliveries of this connection that are not acknowledged."""
         self._on_publish = on_publish
         self._on_lost = on_lost
         self._outgoing = Outgoing(queue)
@@ -93,7 +98,6 @@ class Session:
         self._largest: int | None = None
         self._lost = ConnectionLost("not connected")
         self._lost_waiter: asyncio.Future[ConnectionLost] | None = None
-        self._outstanding = 0
 
     @property
     def connected(self) -> bool:
@@ -106,7 +110,7 @@ class Session:
 
     @property
     def writable(self) -> bool:
-        """Whether the transport takes more without growing past its high mark."""
+        """Whether there is a connection that takes more without growing past its high mark."""
         return self._connection is not None and self._connack is None and self._connection.writable
 
     @property
@@ -118,11 +122,6 @@ class Session:
     def in_flight(self) -> int:
         """Own publishes that are sent and not acknowledged."""
         return self._outgoing.in_flight
-
-    @property
-    def outstanding(self) -> int:
-        """Deliveries of this connection that are not acknowledged."""
-        return self._outstanding
 
     # Connecting and ending
 
@@ -191,7 +190,7 @@ class Session:
     # Subscribing
 
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
-        """Subscribe at QoS 1, in this order; ConnectRefused names what the broker refused.
+        """Subscribe at QoS 1, in this order; ConnectRefused names a filter the broker refused.
 
         With `session_present` the broker sends retained messages only for subscriptions that are new to it.
         It answers after what it has sent already, which may be a long backlog, so that nothing but the end of
@@ -238,7 +237,7 @@ class Session:
         to, or a packet larger than the broker takes.
         """
         connection = self._connection if self.writable else None
-        packet_id = self._outgoing.take_id(hold=connection is None) if qos == 1 else None
+        packet_id = self._outgoing.take_id(hold=connection is None) if qos else None
         packet = encode_publish(
             topic, payload, packet_id, retain=retain, expiry=expiry, correlation=correlation
         )
@@ -274,7 +273,7 @@ class Session:
         packets = encode_pubacks(packet_ids)
         count = len(packets) // PUBACK_BYTES
         if count:
-            self._outstanding -= count
+            self.outstanding -= count
             connection.write(packets)
         return count
 
@@ -305,8 +304,8 @@ class Session:
 
     def _deliver(self, deliveries: list[mqtt5.PublishPacket]) -> None:
         awaiting_ack = sum(packet.packet_id is not None for packet in deliveries)
-        self._outstanding += awaiting_ack
-        beyond = self._outstanding - self.options.receive_maximum
+        self.outstanding += awaiting_ack
+        beyond = self.outstanding - self.options.receive_maximum
         if beyond > 0:
             self.overrun += min(beyond, awaiting_ack)
         self._on_publish(self._epoch, deliveries)
@@ -390,7 +389,7 @@ class Session:
     def _forget(self, lost: ConnectionLost) -> None:
         connack, requests, waiter = self._connack, self._requests, self._lost_waiter
         self._connection = self._connack = self._requests = self._lost_waiter = None
-        self._lost, self._outstanding = lost, 0
+        self._lost, self.outstanding = lost, 0
         if connack and not connack.done():
             connack.set_exception(lost)
         if requests:

@@ -6,7 +6,7 @@ from tests.wire.scripted_broker import Recorder, ScriptedBroker
 
 
 @pytest.fixture
-async def broker() -> AsyncIterator[ScriptedBroker]:
+async def scripted() -> AsyncIterator[ScriptedBroker]:
     """A broker that the test plays itself, instead of a real one."""
     async with ScriptedBroker() as broker:
         yield broker

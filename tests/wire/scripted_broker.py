@@ -89,6 +89,7 @@ class ScriptedBroker:
     def __init__(self) -> None:
         self._peers: asyncio.Queue[Peer] = asyncio.Queue()
         self._all: list[Peer] = []
+        self.sessions: list[Session] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._arrived, "127.0.0.1", 0)
@@ -99,8 +100,11 @@ class ScriptedBroker:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        for session in self.sessions:
+            session.abort()
         for peer in self._all:
             peer.reset()
+        await asyncio.sleep(0)
 
     async def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer)
@@ -140,12 +144,14 @@ class Recorder:
 
 
 def session_at(broker: ScriptedBroker, recorder: Recorder, *, queue: int = 100, **options: Any) -> Session:
-    return Session(
+    session = Session(
         broker.options(**options),
         on_publish=recorder.on_publish,
         on_lost=recorder.losses.append,
         queue=queue,
     )
+    broker.sessions.append(session)
+    return session
 
 
 async def connect(

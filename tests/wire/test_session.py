@@ -29,10 +29,10 @@ def fill(session: Session) -> None:
 
 class TestReceiving:
     async def test_deliveries_of_one_read_come_together_and_unacknowledged(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         peer.send(message(b"a", 1), message(b"b", None), message(b"c", 2))
         await recorder.payload_count(3)
         assert [(epoch, len(packets)) for epoch, packets in recorder.calls] == [(1, 3)]
@@ -41,10 +41,10 @@ class TestReceiving:
         assert await peer.expect_end() == b""
 
     async def test_acks_go_out_in_order_in_one_write(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         peer.send(*(message(b"x", packet_id) for packet_id in (5, 3, 9)))
         await recorder.payload_count(3)
         assert session.ack(1, [5, 3, 9]) == 3
@@ -53,26 +53,26 @@ class TestReceiving:
         assert session.ack(1, []) == 0
 
     async def test_acks_of_an_older_connection_are_dropped(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, first = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, first = await connect(session, scripted)
         peer.send(message(b"x", 1))
         await recorder.payload_count(1)
         session.abort()
         assert session.ack(first.epoch, [1]) == 0
-        peer, second = await connect(session, broker, RESUMED)
+        peer, second = await connect(session, scripted, RESUMED)
         assert (first.epoch, second.epoch) == (1, 2)
         assert session.ack(first.epoch, [1]) == 0
         assert session.ack(second.epoch, [2]) == 1
         assert (await peer.expect(mqtt5.PubAckPacket)).packet_id == 2
 
     async def test_deliveries_in_the_same_read_as_the_answer_carry_the_new_epoch(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         attempt = asyncio.create_task(session.connect())
-        peer = await broker.peer()
+        peer = await scripted.peer()
         await peer.expect(mqtt5.ConnectPacket)
         peer.send(RESUMED, message(b"early", 1))
         connected = await attempt
@@ -81,12 +81,12 @@ class TestReceiving:
         assert recorder.calls[0][0] == connected.epoch == session.epoch
 
     async def test_packets_torn_apart_by_the_network_are_put_together_per_session(
-        self, broker: ScriptedBroker
+        self, scripted: ScriptedBroker
     ) -> None:
         """Sessions share their receive buffer: the half of one must not end up in the other."""
         recorders = [Recorder(), Recorder()]
-        sessions = [session_at(broker, recorder, client_id=str(i)) for i, recorder in enumerate(recorders)]
-        peers = [(await connect(session, broker))[0] for session in sessions]
+        sessions = [session_at(scripted, recorder, client_id=str(i)) for i, recorder in enumerate(recorders)]
+        peers = [(await connect(session, scripted))[0] for session in sessions]
         streams = [message(str(i).encode() * 300, 1).write() * 2 for i in range(2)]
         for position in range(0, len(streams[0]), 7):
             for peer, stream in zip(peers, streams, strict=True):
@@ -97,10 +97,10 @@ class TestReceiving:
             assert recorder.payloads == [str(i).encode() * 300] * 2
 
     async def test_packets_larger_than_the_shared_buffer_arrive_whole(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         large = [
             bytes([number]) * size for number, size in enumerate((70_000, 10, 1_000_000, 33_000, 200_000))
         ]
@@ -109,10 +109,10 @@ class TestReceiving:
         assert recorder.payloads == large
 
     async def test_more_unacknowledged_than_asked_for_is_counted_and_borne(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder, receive_maximum=3)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder, receive_maximum=3)
+        peer, _ = await connect(session, scripted)
         peer.send(*(message(b"x", packet_id) for packet_id in range(1, 6)))
         await recorder.payload_count(5)
         assert session.overrun == 2
@@ -126,11 +126,11 @@ class TestReceiving:
         assert session.connected
 
     async def test_a_paused_session_reads_nothing_until_it_resumes(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session, witness = session_at(broker, recorder), Recorder()
-        peer, _ = await connect(session, broker)
-        other_peer, _ = await connect(session_at(broker, witness, client_id="other"), broker)
+        session, witness = session_at(scripted, recorder), Recorder()
+        peer, _ = await connect(session, scripted)
+        other_peer, _ = await connect(session_at(scripted, witness, client_id="other"), scripted)
         session.pause()
         peer.send(message(b"x", 1))
         for number in range(10):  # the paused one has had its chances before the last of these is in
@@ -140,22 +140,24 @@ class TestReceiving:
         session.resume()
         await recorder.payload_count(1)
 
-    async def test_a_new_connection_is_never_paused(self, broker: ScriptedBroker, recorder: Recorder) -> None:
-        session = session_at(broker, recorder)
-        await connect(session, broker)
+    async def test_a_new_connection_is_never_paused(
+        self, scripted: ScriptedBroker, recorder: Recorder
+    ) -> None:
+        session = session_at(scripted, recorder)
+        await connect(session, scripted)
         session.pause()
         session.abort()
-        peer, _ = await connect(session, broker)
+        peer, _ = await connect(session, scripted)
         peer.send(message(b"x", 1))
         await recorder.payload_count(1)
 
 
 class TestPublishing:
     async def test_publishes_keep_to_the_brokers_receive_maximum(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session, codes = session_at(broker, recorder), list[tuple[int, int]]()
-        peer, connected = await connect(session, broker, mqtt5.ConnAckPacket(receive_max=2))
+        session, codes = session_at(scripted, recorder), list[tuple[int, int]]()
+        peer, connected = await connect(session, scripted, mqtt5.ConnAckPacket(receive_max=2))
         assert connected.server_receive_maximum == 2
         for number in range(4):
             session.publish("t", b"%d" % number, on_ack=partial(note, codes, number))
@@ -172,9 +174,11 @@ class TestPublishing:
         assert codes == [(1, 0), (0, 0x97)]
         assert (session.in_flight, session.queued) == (2, 0)
 
-    async def test_every_part_of_a_message_arrives(self, broker: ScriptedBroker, recorder: Recorder) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+    async def test_every_part_of_a_message_arrives(
+        self, scripted: ScriptedBroker, recorder: Recorder
+    ) -> None:
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         session.publish("a/b", b"body", retain=True, expiry=60, correlation=b"id")
         session.publish("a/c", b"once", qos=0)
         kept, once = await peer.expect(mqtt5.PublishPacket), await peer.expect(mqtt5.PublishPacket)
@@ -183,10 +187,10 @@ class TestPublishing:
         assert (once.topic, once.payload, once.qos, once.packet_id) == ("a/c", b"once", QOS_0, None)
 
     async def test_a_full_queue_refuses_and_keeps_what_it_has(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder, queue=1)
-        await connect(session, broker, mqtt5.ConnAckPacket(receive_max=1))
+        session = session_at(scripted, recorder, queue=1)
+        await connect(session, scripted, mqtt5.ConnAckPacket(receive_max=1))
         session.publish("t", b"0")
         session.publish("t", b"1")
         with pytest.raises(PublishQueueFull):
@@ -194,21 +198,21 @@ class TestPublishing:
         assert (session.in_flight, session.queued) == (1, 1)
 
     async def test_without_a_connection_qos_1_waits_and_qos_0_is_refused(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         session.publish("t", b"early")
         with pytest.raises(PublishQueueFull, match="QoS 0 does not wait"):
             session.publish("t", b"never", qos=0)
-        peer, _ = await connect(session, broker)
+        peer, _ = await connect(session, scripted)
         early = await peer.expect(mqtt5.PublishPacket)
         assert (early.payload, early.duplicate) == (b"early", False)
 
     async def test_what_is_unacknowledged_is_sent_again_with_its_packet_id_and_as_a_duplicate(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         for payload in (b"a", b"b", b"c"):
             session.publish("t", payload)
         sent = [await peer.expect(mqtt5.PublishPacket) for _ in range(3)]
@@ -218,7 +222,7 @@ class TestPublishing:
         peer.reset()
         await session.wait_lost()
         session.publish("t", b"d")
-        peer, _ = await connect(session, broker, RESUMED)
+        peer, _ = await connect(session, scripted, RESUMED)
         again = [await peer.expect(mqtt5.PublishPacket) for _ in range(3)]
         assert [(packet.payload, packet.duplicate) for packet in again] == [
             (b"a", True),
@@ -228,24 +232,24 @@ class TestPublishing:
         assert [packet.packet_id for packet in again[:2]] == [sent[0].packet_id, sent[2].packet_id]
 
     async def test_a_broker_that_forgot_the_session_gets_them_as_new(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         session.publish("t", b"a")
         await peer.expect(mqtt5.PublishPacket)
         session.abort()
-        peer, connected = await connect(session, broker)
+        peer, connected = await connect(session, scripted)
         assert not connected.session_present
         again = await peer.expect(mqtt5.PublishPacket)
         assert (again.payload, again.duplicate) == (b"a", False)
 
     async def test_what_is_too_large_for_the_broker_is_refused(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session, codes = session_at(broker, recorder), list[int]()
+        session, codes = session_at(scripted, recorder), list[int]()
         session.publish("t", b"x" * 200, on_ack=codes.append)
-        peer, _ = await connect(session, broker, mqtt5.ConnAckPacket(max_packet_size=100))
+        peer, _ = await connect(session, scripted, mqtt5.ConnAckPacket(max_packet_size=100))
         assert codes == [0x95]
         with pytest.raises(ValueError, match="and the broker takes 100"):
             session.publish("t", b"x" * 100)
@@ -254,18 +258,18 @@ class TestPublishing:
 
     @pytest.mark.parametrize("topic", ["", "a/+", "#"])
     async def test_a_topic_nobody_may_publish_to_leaves_nothing_behind(
-        self, broker: ScriptedBroker, recorder: Recorder, topic: str
+        self, scripted: ScriptedBroker, recorder: Recorder, topic: str
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         with pytest.raises(ValueError, match="no topic to publish to"):
             session.publish(topic, b"x")
         assert (session.in_flight, session.queued) == (0, 0)
 
     async def test_a_broker_that_does_not_read_makes_publishes_wait(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         peer.stop_reading()
         with pytest.raises(PublishQueueFull, match="takes more"):
             fill(session)
@@ -281,10 +285,10 @@ class TestPublishing:
 class TestSubscribing:
     @pytest.mark.parametrize("session_present", [False, True])
     async def test_filters_go_out_in_order_at_qos_1_with_the_rule_for_retained(
-        self, broker: ScriptedBroker, recorder: Recorder, session_present: bool
+        self, scripted: ScriptedBroker, recorder: Recorder, session_present: bool
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         task = asyncio.create_task(session.subscribe(["b", "a/+"], session_present=session_present))
         packet = await peer.expect(mqtt5.SubscribePacket)
         assert [(wanted.pattern, wanted.max_qos) for wanted in packet.topic_filters] == [
@@ -301,10 +305,10 @@ class TestSubscribing:
         ("code", "text"), [(0x87, "subscription to a/b: not authorised"), (0x00, "granted at QoS 0 only")]
     )
     async def test_a_refused_filter_is_named(
-        self, broker: ScriptedBroker, recorder: Recorder, code: int, text: str
+        self, scripted: ScriptedBroker, recorder: Recorder, code: int, text: str
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         task = asyncio.create_task(session.subscribe(["c", "a/b"], session_present=False))
         packet = await peer.expect(mqtt5.SubscribePacket)
         peer.send(
@@ -315,9 +319,18 @@ class TestSubscribing:
         assert caught.value.reason == code
         assert session.connected
 
-    async def test_unsubscribing(self, broker: ScriptedBroker, recorder: Recorder) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+    async def test_a_filter_that_is_none_is_refused_before_it_is_sent(
+        self, scripted: ScriptedBroker, recorder: Recorder
+    ) -> None:
+        session = session_at(scripted, recorder)
+        await connect(session, scripted)
+        with pytest.raises(ValueError, match="Invalid topic filter"):
+            await session.subscribe(["a/#/b"], session_present=False)
+        assert session.connected
+
+    async def test_unsubscribing(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         task = asyncio.create_task(session.unsubscribe(["a", "b"]))
         packet = await peer.expect(mqtt5.UnsubscribePacket)
         assert packet.patterns == ["a", "b"]
@@ -331,10 +344,10 @@ class TestSubscribing:
             await task
 
     async def test_a_wrong_number_of_answers_is_no_answer(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         task = asyncio.create_task(session.subscribe(["a", "b"], session_present=False))
         packet = await peer.expect(mqtt5.SubscribePacket)
         peer.send(mqtt5.SubAckPacket(packet.packet_id, [mqtt5.SubAckReasonCode(1)]))
@@ -342,10 +355,10 @@ class TestSubscribing:
             await task
 
     async def test_the_end_of_the_connection_ends_the_wait(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         task = asyncio.create_task(session.subscribe(["a"], session_present=False))
         await peer.expect(mqtt5.SubscribePacket)
         peer.reset()
@@ -355,10 +368,10 @@ class TestSubscribing:
             await session.subscribe(["a"], session_present=False)
 
     async def test_a_cancelled_wait_ignores_its_answer(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         task = asyncio.create_task(session.subscribe(["a"], session_present=False))
         packet = await peer.expect(mqtt5.SubscribePacket)
         task.cancel()

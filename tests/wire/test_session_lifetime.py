@@ -29,14 +29,14 @@ def refused(code: mqtt5.ConnAckReasonCode, text: str | None = None) -> mqtt5.Con
 
 class TestConnecting:
     async def test_connect_says_what_the_options_say(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         will = mqtt5.Will("w", payload=b"gone", qos=mqtt5.QoS(1), retain=True)
         session = session_at(
-            broker, recorder, client_id="me", username="user", password=b"secret", will=will, keep_alive=30
+            scripted, recorder, client_id="me", username="user", password=b"secret", will=will, keep_alive=30
         )
         attempt = asyncio.create_task(session.connect())
-        peer = await broker.peer()
+        peer = await scripted.peer()
         packet = await peer.accept()
         await attempt
         assert (packet.client_id, packet.username, packet.password) == ("me", "user", b"secret")
@@ -46,11 +46,11 @@ class TestConnecting:
         assert (packet.will.topic, packet.will.payload, packet.will.retain) == ("w", b"gone", True)
 
     async def test_connected_says_what_the_broker_said(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         answer = mqtt5.ConnAckPacket(session_present=True, receive_max=7, server_keep_alive=99)
-        _, connected = await connect(session, broker, answer)
+        _, connected = await connect(session, scripted, answer)
         assert connected == (True, 1, 7, 99)
         assert session.connected
         with pytest.raises(RuntimeError, match="already connected"):
@@ -69,17 +69,22 @@ class TestConnecting:
         ],
     )
     async def test_a_refusal_says_why(
-        self, broker: ScriptedBroker, recorder: Recorder, answer: mqtt5.Packet, text: str, reason: int | None
+        self,
+        scripted: ScriptedBroker,
+        recorder: Recorder,
+        answer: mqtt5.Packet,
+        text: str,
+        reason: int | None,
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         attempt = asyncio.create_task(session.connect())
-        peer = await broker.peer()
+        peer = await scripted.peer()
         await peer.expect(mqtt5.ConnectPacket)
         peer.send(answer)
         with pytest.raises(ConnectRefused, match=text) as caught:
             await attempt
         assert caught.value.reason == reason
-        assert str(broker.port) in str(caught.value)
+        assert str(scripted.port) in str(caught.value)
         await peer.expect_end()
         assert not session.connected
         assert recorder.losses == []
@@ -94,20 +99,20 @@ class TestConnecting:
         ],
     )
     async def test_who_answers_instead_of_a_broker_is_told(
-        self, broker: ScriptedBroker, recorder: Recorder, answer: bytes, text: str
+        self, scripted: ScriptedBroker, recorder: Recorder, answer: bytes, text: str
     ) -> None:
-        attempt = asyncio.create_task(session_at(broker, recorder).connect())
-        peer = await broker.peer()
+        attempt = asyncio.create_task(session_at(scripted, recorder).connect())
+        peer = await scripted.peer()
         peer.send_bytes(answer)
         with pytest.raises(ConnectRefused, match=text) as caught:
             await attempt
         assert classify(caught.value) == "fatal"
 
     async def test_a_broker_that_takes_leave_instead_of_answering(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        attempt = asyncio.create_task(session_at(broker, recorder).connect())
-        peer = await broker.peer()
+        attempt = asyncio.create_task(session_at(scripted, recorder).connect())
+        peer = await scripted.peer()
         await peer.expect(mqtt5.ConnectPacket)
         peer.send(mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SERVER_SHUTTING_DOWN))
         with pytest.raises(ConnectionLost, match="server shutting down") as caught:
@@ -115,55 +120,55 @@ class TestConnecting:
         assert caught.value.reason == 0x8B
 
     async def test_a_broker_that_closes_without_a_word(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        attempt = asyncio.create_task(session_at(broker, recorder).connect())
-        peer = await broker.peer()
+        attempt = asyncio.create_task(session_at(scripted, recorder).connect())
+        peer = await scripted.peer()
         await peer.expect(mqtt5.ConnectPacket)
         peer.close()
-        with pytest.raises(ConnectionLost, match="did not answer CONNECT: the broker closed the connection"):
+        with pytest.raises(ConnectionLost, match=r"did not answer CONNECT: .* without a word"):
             await attempt
 
-    async def test_a_broker_that_says_nothing(self, broker: ScriptedBroker, recorder: Recorder) -> None:
-        session = session_at(broker, recorder, connect_timeout=0.05)
+    async def test_a_broker_that_says_nothing(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
+        session = session_at(scripted, recorder, connect_timeout=0.05)
         with pytest.raises(ConnectionLost, match=r"did not answer within 0\.05 s") as caught:
             await session.connect()
         assert classify(caught.value) == "retry"
-        await (await broker.peer()).expect(mqtt5.ConnectPacket)
-        await connect(session_at(broker, recorder), broker)
+        await (await scripted.peer()).expect(mqtt5.ConnectPacket)
+        await connect(session_at(scripted, recorder), scripted)
 
-    async def test_nobody_listens(self, broker: ScriptedBroker, recorder: Recorder) -> None:
+    async def test_nobody_listens(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        session = Session(broker.options(port=port), on_publish=recorder.on_publish)
+        session = Session(scripted.options(port=port), on_publish=recorder.on_publish)
         with pytest.raises(ConnectionLost, match=f"cannot reach mqtt://127.0.0.1:{port}: .*refused"):
             await session.connect()
 
-    async def test_the_local_address_is_used(self, broker: ScriptedBroker, recorder: Recorder) -> None:
-        session = session_at(broker, recorder, local_address="127.0.0.3")
-        peer, _ = await connect(session, broker)
+    async def test_the_local_address_is_used(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
+        session = session_at(scripted, recorder, local_address="127.0.0.3")
+        peer, _ = await connect(session, scripted)
         assert peer.address == "127.0.0.3"
 
     async def test_a_cancelled_attempt_leaves_no_connection(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         attempt = asyncio.create_task(session.connect())
-        peer = await broker.peer()
+        peer = await scripted.peer()
         await peer.expect(mqtt5.ConnectPacket)
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
         await peer.expect_end()
-        _, connected = await connect(session, broker)
+        _, connected = await connect(session, scripted)
         assert connected.epoch == 1
 
     async def test_an_attempt_cancelled_at_the_moment_of_success_leaves_no_connection(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         attempt = asyncio.create_task(session.connect())
-        peer = await broker.peer()
+        peer = await scripted.peer()
         await peer.accept()
         while not session.connected:  # noqa: ASYNC110 - not one turn of the loop later
             await asyncio.sleep(0)
@@ -174,11 +179,11 @@ class TestConnecting:
         assert not session.connected
 
     async def test_an_aborted_attempt_ends_as_a_loss(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         attempt = asyncio.create_task(session.connect())
-        peer = await broker.peer()
+        peer = await scripted.peer()
         await peer.expect(mqtt5.ConnectPacket)
         session.abort()
         with pytest.raises(ConnectionLost, match="aborted by this side"):
@@ -186,23 +191,23 @@ class TestConnecting:
         await peer.expect_end()
 
     async def test_an_attempt_aborted_before_there_is_a_connection_leaves_none(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
+        session = session_at(scripted, recorder)
         attempt = asyncio.create_task(session.connect())
         await asyncio.sleep(0)
         session.abort()
         with pytest.raises(ConnectionLost):
             await attempt
-        await (await broker.peer()).expect_end()
+        await (await scripted.peer()).expect_end()
 
 
 class TestEnding:
     async def test_a_session_taken_over_is_recognisable(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         peer.send(mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER))
         lost = await session.wait_lost()
         assert lost.taken_over
@@ -212,10 +217,10 @@ class TestEnding:
         assert not session.connected
 
     async def test_a_reset_is_told_once_to_everyone_who_waits(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         waiters = [asyncio.create_task(session.wait_lost()) for _ in range(2)]
         cancelled = asyncio.create_task(session.wait_lost())
         await asyncio.sleep(0)
@@ -241,14 +246,14 @@ class TestEnding:
     )
     async def test_a_peer_that_breaks_the_protocol_is_told_and_left(
         self,
-        broker: ScriptedBroker,
+        scripted: ScriptedBroker,
         recorder: Recorder,
         send: Callable[[Peer], None],
         text: str,
         reason: int,
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         peer.send(mqtt5.PublishPacket("t", b"good"))
         send(peer)
         lost = await session.wait_lost()
@@ -260,10 +265,10 @@ class TestEnding:
 
     @pytest.mark.parametrize(("with_will", "reason"), [(False, 0), (True, 4)])
     async def test_taking_leave(
-        self, broker: ScriptedBroker, recorder: Recorder, with_will: bool, reason: int
+        self, scripted: ScriptedBroker, recorder: Recorder, with_will: bool, reason: int
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         waiter = asyncio.create_task(session.wait_lost())
         await asyncio.sleep(0)
         await session.disconnect(with_will=with_will)
@@ -273,9 +278,9 @@ class TestEnding:
         assert recorder.losses == []
         await session.disconnect()
 
-    async def test_a_crash_says_nothing(self, broker: ScriptedBroker, recorder: Recorder) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker)
+    async def test_a_crash_says_nothing(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
         session.abort()
         assert await peer.expect_end() == b""
         assert recorder.losses == []
@@ -283,14 +288,14 @@ class TestEnding:
         session.abort()
 
     async def test_what_an_old_connection_still_says_is_not_heard(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        await connect(session, broker)
+        session = session_at(scripted, recorder)
+        await connect(session, scripted)
         old = session._connection
         assert old
         session.abort()
-        await connect(session, broker)
+        await connect(session, scripted)
         session.packets_read(old, [mqtt5.PublishPacket("t", b"ghost")])
         session.ended(old, ConnectionLost("ghost"))
         assert session.connected
@@ -298,13 +303,13 @@ class TestEnding:
         assert recorder.losses == []
 
     async def test_a_mistake_in_the_callback_ends_the_connection_with_its_cause(
-        self, broker: ScriptedBroker, caplog: pytest.LogCaptureFixture
+        self, scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
     ) -> None:
         def mistaken(epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
             raise KeyError("mistake")
 
-        session = Session(broker.options(), on_publish=mistaken)
-        peer, _ = await connect(session, broker)
+        session = Session(scripted.options(), on_publish=mistaken)
+        peer, _ = await connect(session, scripted)
         peer.send(mqtt5.PublishPacket("t", b""))
         lost = await session.wait_lost()
         assert isinstance(lost.__cause__, KeyError)
@@ -313,10 +318,10 @@ class TestEnding:
 
 class TestKeepAlive:
     async def test_a_quiet_session_pings_and_a_silent_broker_is_dead(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        peer, _ = await connect(session, broker, mqtt5.ConnAckPacket(server_keep_alive=1))
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted, mqtt5.ConnAckPacket(server_keep_alive=1))
         await peer.expect(mqtt5.PingReqPacket)
         peer.send(mqtt5.PingRespPacket())
         await peer.expect(mqtt5.PingReqPacket)
@@ -327,10 +332,10 @@ class TestKeepAlive:
         await peer.expect_end()
 
     async def test_the_silence_of_a_broker_nobody_listens_to_is_no_death(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder, keep_alive=60)
-        await connect(session, broker)
+        session = session_at(scripted, recorder, keep_alive=60)
+        await connect(session, scripted)
         connection = session._connection
         assert connection
         now = connection.loop.time()
@@ -342,18 +347,18 @@ class TestKeepAlive:
         assert session.connected
 
     async def test_without_keep_alive_nothing_is_checked(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder, keep_alive=0)
-        await connect(session, broker)
+        session = session_at(scripted, recorder, keep_alive=0)
+        await connect(session, scripted)
         assert session._connection
         assert session._connection.check_at is None
 
     async def test_a_connection_that_has_ended_is_not_checked_again(
-        self, broker: ScriptedBroker, recorder: Recorder
+        self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        session = session_at(broker, recorder)
-        await connect(session, broker)
+        session = session_at(scripted, recorder)
+        await connect(session, scripted)
         connection = session._connection
         assert connection
         session.abort()
