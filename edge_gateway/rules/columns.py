@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_gateway.fleet.columns import with_room
+from edge_gateway.rules.kinds import Range
 from edge_gateway.rules.ranges import Ring
 from fleet_config.match import UNKNOWN
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from edge_gateway.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.compile import Names
     from edge_gateway.rules.inputs import Inputs, Rows
-    from edge_gateway.rules.kinds import Range
     from edge_gateway.rules.program import ExpressionColumn
     from edge_gateway.rules.registry_view import RegistryView
 
@@ -28,7 +28,7 @@ class Histories:
     def __init__(self, names: Names) -> None:
         self._ranges = tuple(names.rings)
         self._functions = names.functions
-        self._rings = [Ring(each.ms) for each in self._ranges]
+        self._rings = [Ring(each.ms, each.family) for each in self._ranges]
         self._input = [names.inputs[each.metric, False] for each in self._ranges]
         self._slot = [np.full(0, -1, np.int64) for _ in self._ranges]
         self._tags: dict[str, FloatColumn] = {}
@@ -89,9 +89,9 @@ class Histories:
         ]
 
     def restore(self, state: list[dict[str, Any]]) -> None:
-        by_range = {(each["metric"], each["ms"]): each for each in state}
+        by_range = {Range(each["metric"], each["ms"], each["family"]): each for each in state}
         for number, wanted in enumerate(self._ranges):
-            saved = by_range.get((wanted.metric, wanted.ms))
+            saved = by_range.get(wanted)
             if saved is not None:
                 self._rings[number] = Ring.from_snapshot(saved)
                 self._slot[number] = np.array(saved["slot"])

@@ -27,6 +27,7 @@ from edge_gateway.rules.expression import (
     Text,
     Unary,
 )
+from edge_gateway.rules.functions import FAMILY
 from edge_gateway.rules.kinds import Range
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _compiled(node: Node, names: Names) -> Operation:  # noqa: PLR0911 - one lin
         case OneOf():
             return _membership(node, names)
         case Call(name, (Metric(metric), Duration(ms))):
-            ring = names.ring(Range(metric, ms))
+            ring = names.ring(Range(metric, ms, FAMILY[name]))
             names.functions.setdefault(ring, {})[name] = None
             return _over_range(name, ring)
         case Call(name, args):

@@ -39,6 +39,19 @@ FUNCTIONS: Final[dict[str, Signature]] = {
     "clamp": Signature(ranged=False, least=3, most=3, shape="clamp(x, low, high)"),
 }
 
+FAMILY: Final = {
+    "count_over_time": "samples",
+    "last_over_time": "samples",
+    "delta": "samples",
+    "deriv": "samples",
+    "avg_over_time": "sums",
+    "sum_over_time": "sums",
+    "rate": "rises",
+    "min_over_time": "extremes",
+    "max_over_time": "extremes",
+}
+"""What must be remembered of a range for a function; functions of one family share it."""
+
 UNSUPPORTED: Final = frozenset(
     (
         "stddev_over_time",

@@ -200,12 +200,12 @@ class Inputs:
     def remember(self, rows: Rows) -> None:
         """Move the cursors and keep the last values; call once a frame, after all was read."""
         self.cursor[rows.device] = rows.at
-        for number in np.flatnonzero(rows.place).tolist():
-            column = rows.column(number)
-            here = np.flatnonzero(~np.isnan(column))
-            device = rows.device[here]
-            self.last[device, number] = column[here]
-            self.last_at[device, number] = rows.at[here]
+        present = np.flatnonzero(rows.place)
+        columns = rows.x[rows.place[present]]
+        place, row = np.nonzero(~np.isnan(columns))
+        cell = rows.device[row] * len(self.wanted) + present[place]
+        self.last.ravel()[cell] = columns[place, row]
+        self.last_at.ravel()[cell] = rows.at[row]
 
     def forget(self, devices: IntColumn) -> None:
         """Begin anew for devices whose clock stepped back."""

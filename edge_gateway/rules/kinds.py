@@ -19,7 +19,7 @@ from edge_gateway.rules.expression import (
     Unary,
     parse,
 )
-from edge_gateway.rules.functions import FUNCTIONS
+from edge_gateway.rules.functions import FAMILY, FUNCTIONS
 from edge_gateway.rules.tokens import ExpressionError
 
 Kind = Literal["number", "text", "condition", "duration", "metric"]
@@ -35,10 +35,11 @@ _IN_WORDS = {
 
 
 class Range(NamedTuple):
-    """A metric over the last `ms`."""
+    """A metric over the last `ms`, for the functions of a family."""
 
     metric: str
     ms: int
+    family: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,5 +197,5 @@ class _Check:
         if not isinstance(span, Duration):
             raise ExpressionError(span.at, f"a duration is wanted here; write {shape}")
         self._use(metric, state=False)
-        self.ranges.append(Range(metric.name, span.ms))
+        self.ranges.append(Range(metric.name, span.ms, FAMILY[node.name]))
         return "number"

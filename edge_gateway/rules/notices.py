@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_gateway.rules.alert_state import NOTHING
@@ -28,8 +27,9 @@ class Reading(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a transition shows of a change: the reading, its value, the limit."""
+    """What a transition shows of a change: the metric it is about, the reading, its value, the limit."""
 
+    metric: str
     reading: Reading
     value: float | None
     limit: float | None
@@ -48,22 +48,28 @@ class Notices:
 
     def transition(self, rule: Rule, device: int, change: Change, onset: int, shown: Shown) -> Transition:
         """The transition of a change, commands and all."""
-        bare = self.standing(rule, device, change, onset, shown)
         told = change.state in ("firing", "resolved") or change.cause == "no_data"
         live = not shown.reading.backlog
-        return replace(
-            bare,
-            notify=told and live and rule.notify_device,
-            commands=self._commands(rule, device, change, bare.level) if live else (),
+        commands = self._commands(rule, device, change) if live and rule.commands else ()
+        return self.standing(
+            rule, device, change, onset, shown, notify=told and live and rule.notify_device, commands=commands
         )
 
-    def standing(self, rule: Rule, device: int, change: Change, onset: int, shown: Shown) -> Transition:
-        """The same without notice and commands, as an alert is listed."""
+    def standing(
+        self,
+        rule: Rule,
+        device: int,
+        change: Change,
+        onset: int,
+        shown: Shown,
+        *,
+        notify: bool = False,
+        commands: tuple[CommandIntent, ...] = (),
+    ) -> Transition:
+        """The same, by itself without notice and commands, as an alert is listed."""
         registry, reading = self._registry, shown.reading
         subject = registry.device_name[device]
-        values = self._values(rule, device, change, shown)
-        tags = registry.tags(device)
-        labels = {name: render(text, values, {}, tags) for name, text in rule.labels.items()}
+        labels, annotations = self._texts(rule, device, change, shown)
         return Transition(
             id=alert_id(rule.group, rule.name, subject, onset),
             group=rule.group,
@@ -74,7 +80,7 @@ class Notices:
             subject=subject,
             site=registry.device_site[device],
             device=device,
-            metric=rule.metric,
+            metric=shown.metric,
             value=shown.value,
             limit=shown.limit,
             at=change.at,
@@ -82,9 +88,21 @@ class Notices:
             seq=reading.seq,
             cause=change.cause,
             backlog=reading.backlog,
+            notify=notify,
             labels=labels,
-            annotations={name: render(text, values, labels, tags) for name, text in rule.annotations.items()},
+            annotations=annotations,
+            commands=commands,
         )
+
+    def _texts(
+        self, rule: Rule, device: int, change: Change, shown: Shown
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Labels and annotations, filled in."""
+        if not (rule.labels or rule.annotations):
+            return {}, {}
+        values, tags = self._values(rule, device, change, shown), self._registry.tags(device)
+        labels = {name: render(text, values, {}, tags) for name, text in rule.labels.items()}
+        return labels, {name: render(text, values, labels, tags) for name, text in rule.annotations.items()}
 
     def _values(self, rule: Rule, device: int, change: Change, shown: Shown) -> dict[str, Any]:
         subject = self._registry.device_name[device]
@@ -97,13 +115,14 @@ class Notices:
             "rule": rule.name,
             "level": LEVELS[change.rank],
             "state": change.state,
-            "metric": rule.metric,
+            "metric": shown.metric,
             "value": shown.value,
             "limit": shown.limit,
             "unit": rule.unit or "",
         }
 
-    def _commands(self, rule: Rule, device: int, change: Change, level: str) -> tuple[CommandIntent, ...]:
+    def _commands(self, rule: Rule, device: int, change: Change) -> tuple[CommandIntent, ...]:
+        level = LEVELS[change.rank]
         return tuple(
             _intent(command)
             for number, command in enumerate(rule.commands)

@@ -102,6 +102,8 @@ class Program:
         self.expressions: list[ExpressionColumn] = []
         self._columns_of = [self._rule_columns(rule) for rule in rules]
         self._table: LatchTable | None = None
+        self.about = tuple(rule.metric for rule in rules)
+        """The metric that each rule's transitions are about."""
         self.any_unit = any(rule.unit for rule in rules)
         self.any_warmup = any(rule.warmup_ms for rule in rules)
         self.any_repeat = any(rule.repeat_ms for rule in rules)

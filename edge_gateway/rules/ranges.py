@@ -28,9 +28,14 @@ LARGEST: Final = 2.0**45
 _HIGH, _LOW = 2.0**16, 2.0**45
 _NO_PANE = np.int64(-(2**62))
 
-_CELLS: Final = ("first_at", "first", "n", "high", "low", "rise_high", "rise_low", "least", "most")
-_TOTALS: Final = ("n", "high", "low", "rise_high", "rise_low")
-_FLOATS: Final = frozenset(("first", "least", "most", "last"))
+_TOTALS: Final = {
+    "samples": ("n",),
+    "sums": ("n", "high", "low"),
+    "rises": ("n", "rise_high", "rise_low"),
+    "extremes": ("n",),
+}
+_EXTREMES: Final = {"least": np.minimum, "most": np.maximum}
+_FLOATS: Final = frozenset(("first", "least", "most"))
 
 
 @dataclass(slots=True)
@@ -43,23 +48,24 @@ class View:
     last: FloatColumn
     last_at: IntColumn
     totals: dict[str, IntColumn]
-    least: FloatColumn
-    most: FloatColumn
+    extremes: dict[str, FloatColumn]
 
 
 class Ring:
-    """The histories of one metric over one range, one slot a device."""
+    """The histories of one metric over one range, one slot a device; `family` says what is remembered."""
 
-    def __init__(self, ms: int) -> None:
+    def __init__(self, ms: int, family: str) -> None:
         self.ms = ms
+        self._family = family
         self._pane_ms = -(-ms // PANES)
         self._capacity = 8
         self._slots = 0
+        self._extremes = tuple(_EXTREMES) if family == "extremes" else ()
+        names = ("first_at", "first", *_TOTALS[family], *self._extremes)
         self._cells: dict[str, np.ndarray[Any, Any]] = {
-            name: np.zeros((0, self._capacity), np.float64 if name in _FLOATS else np.int64)
-            for name in _CELLS
+            name: np.zeros((0, self._capacity), np.float64 if name in _FLOATS else np.int64) for name in names
         }
-        self._total = {name: np.zeros(0, np.int64) for name in _TOTALS}
+        self._total = {name: np.zeros(0, np.int64) for name in _TOTALS[family]}
         self._head = np.zeros(0, np.int64)
         self._pane = np.zeros(0, np.int64)
         self._last = np.zeros(0, np.float64)
@@ -101,20 +107,22 @@ class Ring:
         Returns what each of the FUNCTIONS asked for says at each row.
         """
         names = tuple(functions)
+        start = _starts(slot)
+        if len(start) == len(slot):
+            view = self._feed(slot, at, value, start)
+            return {name: FUNCTIONS[name](self, view) for name in names}
         found = {name: np.full(len(slot), np.nan) for name in names}
-        start = np.flatnonzero(np.diff(slot, prepend=-1))
         rank = np.arange(len(slot)) - np.repeat(start, np.diff(start, append=len(slot)))
         for piece in range(int(rank.max(initial=-1)) // AT_ONCE + 1):
             rows = np.flatnonzero(rank // AT_ONCE == piece)
-            view = self._feed(slot[rows], at[rows], value[rows])
+            view = self._feed(slot[rows], at[rows], value[rows], _starts(slot[rows]))
             for name in names:  # at once: later pieces may overwrite the panes that this one still needs
                 found[name][rows] = FUNCTIONS[name](self, view)
         return found
 
-    def _feed(self, slot: IntColumn, at: IntColumn, value: FloatColumn) -> View:
-        start = np.flatnonzero(np.diff(slot, prepend=-1))
+    def _feed(self, slot: IntColumn, at: IntColumn, value: FloatColumn, start: IntColumn) -> View:
         oldest = self._first_after(slot[start], at[start] - self.ms, *self._held(slot[start]))
-        together = int(np.diff(start, append=len(slot)).max(initial=0))
+        together = 1 if len(start) == len(slot) else int(np.diff(start, append=len(slot)).max(initial=0))
         self._make_room(int((self._head[slot[start]] - oldest).max(initial=0)) + together)
         view = self._push(slot, at, value, start)
         if len(start) == len(slot):
@@ -175,8 +183,7 @@ class Ring:
             self._last[slot],
             self._last_at[slot],
             {name: total[slot] for name, total in self._total.items()},
-            self._cells["least"].ravel()[cell],
-            self._cells["most"].ravel()[cell],
+            {name: self._cells[name].ravel()[cell] for name in self._extremes},
         )
 
     def _push_samples(self, slot: IntColumn, at: IntColumn, value: FloatColumn) -> View:
@@ -184,24 +191,35 @@ class Ring:
         run = _Runs(slot)
         pane = at // self._pane_ms
         opens = pane != run.shifted(pane, self._pane[slot])
-        known = run.shifted(np.ones(len(slot), np.bool_), before.totals["n"] > 0)
-        previous = run.shifted(value, before.last)
-        rise = np.where(known, np.where(value >= previous, value - previous, value), 0.0)
-        own = dict(zip(_TOTALS, (np.ones_like(slot), *_limbs(value), *_limbs(rise)), strict=True))
+        own = self._own(run, value, before)
         totals = {name: before.totals[name] + run.running(column) for name, column in own.items()}
         newest = before.newest + run.running(opens.astype(np.int64))
-        least = run.accumulate(np.minimum, value, before.least, opens)
-        most = run.accumulate(np.maximum, value, before.most, opens)
-        columns = {name: totals[name] - (0 if name.startswith("rise") else own[name]) for name in _TOTALS}
+        extremes = {
+            name: run.accumulate(_EXTREMES[name], value, before.extremes[name], opens)
+            for name in self._extremes
+        }
+        columns = {name: totals[name] - (0 if name.startswith("rise") else own[name]) for name in totals}
         self._open(slot, newest, opens, {"first_at": at, "first": value, **columns})
         cell = slot * self._capacity + (newest & (self._capacity - 1))
-        self._cells["least"].ravel()[cell] = least
-        self._cells["most"].ravel()[cell] = most
+        for name, extreme in extremes.items():
+            self._cells[name].ravel()[cell] = extreme
         self._head[slot] = newest + 1
         self._pane[slot], self._last[slot], self._last_at[slot] = pane, value, at
         for name, total in totals.items():
             self._total[name][slot] = total
-        return View(slot, before.oldest, newest, value, at, totals, least, most)
+        return View(slot, before.oldest, newest, value, at, totals, extremes)
+
+    def _own(self, run: _Runs, value: FloatColumn, before: View) -> dict[str, IntColumn]:
+        """What each sample adds to the totals."""
+        own = {"n": np.ones(len(value), np.int64)}
+        if self._family == "sums":
+            own["high"], own["low"] = _limbs(value)
+        elif self._family == "rises":
+            known = run.shifted(np.ones(len(value), np.bool_), before.totals["n"] > 0)
+            previous = run.shifted(value, before.last)
+            rise = np.where(known, np.where(value >= previous, value - previous, value), 0.0)
+            own["rise_high"], own["rise_low"] = _limbs(rise)
+        return own
 
     def _open(self, slot: IntColumn, newest: IntColumn, opens: BoolColumn, columns: dict[str, Any]) -> None:
         """New panes: their first sample, the totals before it, and the rise up to and with it."""
@@ -239,10 +257,10 @@ class Ring:
         )
 
     def min(self, view: View) -> FloatColumn:
-        return self._extreme(view, np.minimum, "least", view.least)
+        return self._extreme(view, "least")
 
     def max(self, view: View) -> FloatColumn:
-        return self._extreme(view, np.maximum, "most", view.most)
+        return self._extreme(view, "most")
 
     def deriv(self, view: View) -> FloatColumn:
         """Slope a second of the least-squares line through the first samples of the panes and the last sample."""
@@ -256,7 +274,7 @@ class Ring:
         zero = self._cells["first"].ravel()[base + (first & (self._capacity - 1))]
         seconds = (self._cells["first_at"].ravel()[cell] - last_at[owner]) / 1000.0
         values = self._cells["first"].ravel()[cell] - zero[owner]
-        start = np.flatnonzero(np.diff(owner, prepend=-1))
+        start = _starts(owner)
         sums = [np.add.reduceat(column, start) for column in _moments(seconds, values)]
         newest_at = self._cells["first_at"].ravel()[base + (view.newest[rows] & (self._capacity - 1))]
         tail = (newest_at != last_at).astype(np.float64)  # the last sample stands at second 0
@@ -277,14 +295,14 @@ class Ring:
         full = view.oldest <= view.newest
         return np.where(full, view.last_at - self._oldest(view, "first_at"), 0)
 
-    def _extreme(self, view: View, ufunc: np.ufunc, name: str, newest: FloatColumn) -> FloatColumn:
+    def _extreme(self, view: View, name: str) -> FloatColumn:
         """Over all panes; the newest one as the row saw it, since later rows may have added to it."""
-        found = newest.copy()
+        ufunc, found = _EXTREMES[name], view.extremes[name].copy()
         rows = np.flatnonzero(view.oldest < view.newest)
         if len(rows):
             owner, pane = expand(view.oldest[rows], view.newest[rows] - view.oldest[rows])
             cell = view.slot[rows][owner] * self._capacity + (pane & (self._capacity - 1))
-            start = np.flatnonzero(np.diff(owner, prepend=-1))
+            start = _starts(owner)
             found[rows] = ufunc(found[rows], ufunc.reduceat(self._cells[name].ravel()[cell], start))
         return _unless_empty(view, found)
 
@@ -294,6 +312,7 @@ class Ring:
         used = slice(self._slots)
         return {
             "ms": self.ms,
+            "family": self._family,
             "capacity": self._capacity,
             "cells": {name: cells[used].copy() for name, cells in self._cells.items()},
             "totals": {name: total[used].copy() for name, total in self._total.items()},
@@ -305,23 +324,33 @@ class Ring:
 
     @classmethod
     def from_snapshot(cls, state: dict[str, Any]) -> Ring:
-        ring = cls(state["ms"])
+        ring = cls(state["ms"], state["family"])
         ring._capacity = state["capacity"]
         ring._slots = len(state["head"])
-        ring._cells = {name: np.array(state["cells"][name]) for name in _CELLS}
-        ring._total = {name: np.array(state["totals"][name]) for name in _TOTALS}
+        ring._cells = {name: np.array(cells) for name, cells in state["cells"].items()}
+        ring._total = {name: np.array(total) for name, total in state["totals"].items()}
         ring._head, ring._pane = np.array(state["head"]), np.array(state["pane"])
         ring._last, ring._last_at = np.array(state["last"]), np.array(state["last_at"])
         return ring
+
+
+def _opens(slot: IntColumn) -> BoolColumn:
+    """Which rows begin a run of equal slots."""
+    first = np.empty(len(slot), np.bool_)
+    first[:1] = True
+    np.not_equal(slot[1:], slot[:-1], out=first[1:])
+    return first
+
+
+def _starts(slot: IntColumn) -> IntColumn:
+    return np.flatnonzero(_opens(slot))
 
 
 class _Runs:
     """Rows in runs of equal slots."""
 
     def __init__(self, slot: IntColumn) -> None:
-        self._first = np.empty(len(slot), np.bool_)
-        self._first[:1] = True
-        np.not_equal(slot[1:], slot[:-1], out=self._first[1:])
+        self._first = _opens(slot)
         self._start = np.flatnonzero(self._first)
         self._single = len(self._start) == len(slot)
         self._lengths = np.diff(self._start, append=len(slot))
@@ -375,8 +404,10 @@ def _carried(fed: View, inner: View, is_sample: BoolColumn, start: IntColumn) ->
     before_run: IntColumn = np.repeat(count[start] - is_sample[start], np.diff(start, append=len(count)))
     rows = np.flatnonzero(count > before_run)
     source = count[rows] - 1
-    for name in ("newest", "last", "last_at", "least", "most"):
+    for name in ("newest", "last", "last_at"):
         getattr(fed, name)[rows] = getattr(inner, name)[source]
+    for name, extreme in inner.extremes.items():
+        fed.extremes[name][rows] = extreme[source]
     for name, column in inner.totals.items():
         fed.totals[name][rows] = column[source]
     return fed

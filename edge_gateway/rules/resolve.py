@@ -259,7 +259,8 @@ def wrong_side(level: Level) -> str | None:
         return None
     if (level.clear > level.limit) if level.above else (level.clear < level.limit):
         side, word = ("above", "at most") if level.above else ("below", "at least")
-        return f"clear: {level.clear:g} is on the wrong side; with {side}: {level.limit:g} it must be {word} {level.limit:g}"
+        must = f"with {side}: {level.limit:g} it must be {word} {level.limit:g}"
+        return f"clear: {level.clear:g} is on the wrong side; {must}"
     return None
 
 

@@ -47,7 +47,11 @@ def _told(
         reading, value, limit = reading._replace(backlog=False), None, None
     rule = held.rules[verdict.rule]
     return notices.transition(
-        rule, verdict.device, verdict.change, verdict.onset, Shown(reading, value, limit)
+        rule,
+        verdict.device,
+        verdict.change,
+        verdict.onset,
+        Shown(held.program.about[verdict.rule], reading, value, limit),
     )
 
 
@@ -78,5 +82,10 @@ def listed(held: Held, notices: Notices, device: int, number: int, standing: Sta
         device,
         change,
         standing.onset,
-        Shown(held.newest.reading(device), value, held.limit(device, number, standing.rank)),
+        Shown(
+            held.program.about[number],
+            held.newest.reading(device),
+            value,
+            held.limit(device, number, standing.rank),
+        ),
     )
