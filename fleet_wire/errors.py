@@ -101,9 +101,7 @@ def unreachable(problem: OSError, address: str, *, waited: float) -> ConnectRefu
     if isinstance(problem, ssl.SSLCertVerificationError):
         return ConnectRefused(f"{address}: its certificate is not trusted: {problem.verify_message}")
     if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
-        return ConnectRefused(
-            f"{address}: TLS failed ({problem.reason or problem}): check that the port is TLS"
-        )
+        return ConnectRefused(f"{address}: TLS failed ({_system_text(problem)}): check that the port is TLS")
     if isinstance(problem, TimeoutError) and problem.errno is None:
         return ConnectionLost(f"{address} did not answer within {waited:g} s")
     return ConnectionLost(f"cannot reach {address}: {_system_text(problem)}")

@@ -1,7 +1,7 @@
 """How a session is opened: what CONNECT says, and where it goes."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import mqtt5
@@ -19,7 +19,7 @@ class SessionOptions:
     port: int
     client_id: str
     username: str | None = None
-    password: bytes | None = None
+    password: bytes | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
     keep_alive: int = 60
     session_expiry: int = 3600

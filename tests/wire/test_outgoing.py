@@ -109,6 +109,17 @@ def test_a_smaller_window_after_the_reconnect_is_kept_to() -> None:
     assert (number_in(following), is_duplicate(following)) == (1, True)
 
 
+def test_an_ack_that_was_under_way_when_the_connection_broke_counts() -> None:
+    outgoing = connected(window=3, queue=5)
+    for number in range(3):
+        put(outgoing, number)
+    resent = outgoing.resume(1, None, session_present=True)
+    outgoing.acknowledged(2)  # message 1, which the broker had and which waits to be sent to it again
+    outgoing.acknowledged(id_in(resent.packets[0]))
+    assert [number_in(packet) for packet in outgoing.sendable()] == [2]
+    assert (outgoing.in_flight, outgoing.queued) == (1, 0)
+
+
 def test_what_the_new_broker_would_refuse_for_its_size_is_given_back() -> None:
     codes: list[int] = []
     outgoing = connected(window=4, queue=5)

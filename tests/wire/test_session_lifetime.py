@@ -8,6 +8,7 @@ import mqtt5
 import pytest
 
 from fleet_wire.backoff import classify
+from fleet_wire.packets import Damage
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 from tests.wire.scripted_broker import (
     ACCEPTED,
@@ -178,6 +179,22 @@ class TestConnecting:
         await peer.expect_end()
         assert not session.connected
 
+    async def test_an_answer_in_the_turn_in_which_the_attempt_was_given_up_changes_nothing(
+        self, scripted: ScriptedBroker, recorder: Recorder
+    ) -> None:
+        session = session_at(scripted, recorder)
+        attempt = asyncio.create_task(session.connect())
+        peer = await scripted.peer()
+        await peer.expect(mqtt5.ConnectPacket)
+        connection = session._connection
+        assert connection
+        attempt.cancel()
+        session.packets_read(connection, [ACCEPTED])
+        assert (session.connected, session.epoch) == (False, 0)
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+        await peer.expect_end()
+
     async def test_an_aborted_attempt_ends_as_a_loss(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
@@ -278,6 +295,19 @@ class TestEnding:
         assert recorder.losses == []
         await session.disconnect()
 
+    async def test_a_peer_that_does_not_read_cannot_hold_up_a_leave(
+        self, scripted: ScriptedBroker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fleet_wire.session._CLOSE_WITHIN", 0.05)
+        session = session_at(scripted, recorder)
+        peer, _ = await connect(session, scripted)
+        peer.stop_reading()
+        while session.writable:
+            session.publish("t", b"x" * 60_000, qos=0)
+        async with asyncio.timeout(WITHIN):
+            await session.disconnect()
+        assert not session.connected
+
     async def test_a_crash_says_nothing(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
         session = session_at(scripted, recorder)
         peer, _ = await connect(session, scripted)
@@ -297,6 +327,7 @@ class TestEnding:
         session.abort()
         await connect(session, scripted)
         session.packets_read(old, [mqtt5.PublishPacket("t", b"ghost")])
+        session.damaged(old, Damage("ghost", mqtt5.DisconnectReasonCode.MALFORMED_PACKET, b""))
         session.ended(old, ConnectionLost("ghost"))
         assert session.connected
         assert recorder.payloads == []

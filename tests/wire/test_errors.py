@@ -1,0 +1,63 @@
+import errno
+import socket
+import ssl
+
+import pytest
+
+from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning, not_mqtt, unreachable
+from fleet_wire.session_options import SessionOptions
+
+
+def untrusted() -> ssl.SSLCertVerificationError:
+    problem = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    problem.verify_message = "certificate has expired"
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "text"),
+    [
+        (untrusted(), ConnectRefused, "a:1: its certificate is not trusted: certificate has expired"),
+        (ssl.SSLError(1, "wrong version"), ConnectRefused, "a:1: TLS failed (wrong version)"),
+        (ssl.SSLEOFError(8, "EOF occurred"), ConnectionLost, "cannot reach a:1: EOF occurred"),
+        (TimeoutError(), ConnectionLost, "a:1 did not answer within 2.5 s"),
+        (
+            TimeoutError(errno.ETIMEDOUT, "Connect call failed"),
+            ConnectionLost,
+            "cannot reach a:1: Connection timed out",
+        ),
+        (
+            OSError(errno.ECONNREFUSED, "Connect call failed"),
+            ConnectionLost,
+            "cannot reach a:1: Connection refused",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), ConnectionLost, "a:1: Name or service not known"),
+        (OSError("Multiple exceptions: one, two"), ConnectionLost, "a:1: Multiple exceptions: one, two"),
+    ],
+)
+def test_why_there_is_no_connection_is_put_into_words(
+    problem: OSError, kind: type[Exception], text: str
+) -> None:
+    outcome = unreachable(problem, "a:1", waited=2.5)
+    assert type(outcome) is kind
+    assert text in str(outcome)
+
+
+def test_a_reason_code_has_a_meaning_a_number_and_what_the_broker_said() -> None:
+    assert meaning(0x97) == "quota exceeded (0x97)"
+    assert meaning(0x97, "1 GB") == "quota exceeded (0x97, the broker says '1 GB')"
+    assert meaning(0xFE) == "unknown reason (0xfe)"
+
+
+def test_half_an_mqtt_3_answer_is_recognised() -> None:
+    assert "MQTT 3 only" in str(not_mqtt(b"\x20\x02", "a:1"))
+    assert not_mqtt(b"\x20\x02", "a:1").reason is None
+
+
+def test_an_address_says_how_and_where() -> None:
+    assert SessionOptions("h", 1883, "c").address == "mqtt://h:1883"
+    assert SessionOptions("::1", 8883, "c", tls=ssl.create_default_context()).address == "mqtts://[::1]:8883"
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "secret" not in repr(SessionOptions("h", 1, "c", username="u", password=b"secret"))
