@@ -18,7 +18,7 @@ from edge_gateway.durable.schema import insert_many
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_kinds import WindowKind
-from edge_gateway.durable.window_table import Packed
+from edge_gateway.durable.window_table import Packed, Stored
 from edge_gateway.windows.reduce import Readings
 
 AT_ONCE: Final = 2_000
@@ -32,27 +32,33 @@ class LateLines(Protocol):
     """Where corrected windows and readings that came too late are sent."""
 
     def windows(self, tier: int, windows: Packed, at: int) -> None: ...
-    def late(self, series: int, ts: int, value: float, at: int) -> None: ...
+    def late(self, series: Ints, readings: Readings, at: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LatePiece:
-    """The oldest late readings as columns: `series` by the store's numbers, `upto` the last id."""
+    """The oldest late readings as columns.
+
+    Attributes:
+        series: the store's numbers.
+        readings: the same readings, `series` numbered from 0 by device and metric.
+        tiers: bits of the tiers each must be merged in.
+        families: by those numbers, all series of the store that have this device and metric.
+        p95: by those numbers, whether the metric has a p95.
+        upto: id of the last reading.
+        at: wall time in ms of the last reading's record.
+    """
 
     series: Ints
     readings: Readings
     tiers: Ints
+    families: list[list[int]]
+    p95: Bools
     upto: int
     at: int
 
     def __len__(self) -> int:
         return len(self.series)
-
-
-def starts(ts: Ints, every: int) -> Ints:
-    """Starts of the windows that hold these times, in ms."""
-    begins: Ints = ts - ts % every
-    return begins
 
 
 def base_bit(tiers: Ints) -> Ints:
@@ -62,7 +68,7 @@ def base_bit(tiers: Ints) -> Ints:
 
 
 class LateJob:
-    """Late readings of one kind, from their table into stored windows, in the store's transactions."""
+    """Late readings of one kind, from their table into stored windows. Used inside the store's transactions."""
 
     def __init__(
         self,
@@ -77,12 +83,15 @@ class LateJob:
         self._tallies = tallies
         self._settings = settings
         self._kind = kind
-        self.pending = 0
-        self.load()
+        self.pending: int = db.execute(f"SELECT COUNT(*) FROM {kind.late}").fetchone()[0]  # noqa: S608
 
-    def load(self) -> None:
-        """Take what is committed, as after a rollback."""
-        self.pending = self._db.execute(f"SELECT COUNT(*) FROM {self._kind.late}").fetchone()[0]  # noqa: S608
+    def memory(self) -> int:
+        """What memory holds now, to go back to after a rollback."""
+        return self.pending
+
+    def recall(self, memory: int) -> None:
+        """Back to what was committed."""
+        self.pending = memory
 
     def add(self, at: int, columns: Sequence[np.ndarray[Any, Any]]) -> None:
         """Keep readings for the next run: columns series (the store's), ts, value, quality, tiers."""
@@ -105,18 +114,31 @@ class LateJob:
         return len(piece)
 
     def _oldest(self) -> LatePiece | None:
+        columns = "SELECT id, series, ts, value, quality, tiers, at"
         rows = self._db.execute(
-            f"SELECT id, series, ts, value, quality, tiers, at FROM {self._kind.late} ORDER BY id LIMIT ?",  # noqa: S608
-            (AT_ONCE,),
+            f"{columns} FROM {self._kind.late} ORDER BY id LIMIT ?", (AT_ONCE,)
         ).fetchall()
         if not rows:
             return None
         ids, series, ts, value, quality, tiers, at = zip(*rows, strict=True)
         numbers = np.array(series, np.int64)
+        families, places, p95 = self._families(numbers)
         readings = Readings(
-            numbers, np.array(ts, np.int64), np.array(value, np.float64), np.array(quality, np.uint16)
+            places, np.array(ts, np.int64), np.array(value, np.float64), np.array(quality, np.uint16)
         )
-        return LatePiece(numbers, readings, np.array(tiers, np.int64), ids[-1], at[-1])
+        return LatePiece(numbers, readings, np.array(tiers, np.int64), families, p95, ids[-1], at[-1])
+
+    def _families(self, series: Ints) -> tuple[list[list[int]], Ints, Bools]:
+        """Families of series, which one each reading belongs to, and which have a p95."""
+        numbers, places = np.unique(series, return_inverse=True)
+        found = self._names.families(numbers.tolist())
+        first = [found[number][0] for number in numbers.tolist()]
+        heads, family_of = np.unique(np.array(first, np.int64), return_inverse=True)
+        identities = self._names.identities(heads.tolist())
+        p95 = [identities[head].metric in self._settings.p95_metrics for head in heads.tolist()]
+        by_head = {members[0]: members for members in found.values()}
+        families = [by_head[head] for head in heads.tolist()]
+        return families, family_of[places].astype(np.int64), np.array(p95, np.bool_)
 
     def _merge_tier(self, tier: int, piece: LatePiece, floor: int, lines: LateLines) -> Bools:
         """Merge the readings of one tier; returns which had no window to go to."""
@@ -125,46 +147,49 @@ class LateJob:
         if not len(chosen):
             return refused
         every = self._settings.tiers[tier].every
-        windows = self._reduced(every, piece.readings.rows(chosen))
-        for place in range(len(windows)):
-            window = windows.piece(place, place + 1)
-            merged = self._merge(tier, window, floor)
-            if merged is None:
-                refused[chosen] |= self._within(window, every, piece.readings.rows(chosen))
-            else:
-                lines.windows(tier, merged, piece.at)
+        readings = piece.readings.rows(chosen)
+        windows = self._kind.reduce(every, readings, piece.p95)
+        families = windows.rows["series"].copy()
+        found = self._find(tier, windows, piece.families)
+        homeless = np.array([place not in found for place in range(len(windows))], np.bool_)
+        lost = homeless & (windows.rows["start"] < floor)
+        self._name(windows, families, piece.series[chosen], readings)
+        kept = np.flatnonzero(~lost).tolist()
+        if kept:
+            stored = {new: found[place] for new, place in enumerate(kept) if place in found}
+            lines.windows(tier, self._kind.windows.store(tier, windows.take(kept), stored), piece.at)
+        refused[chosen] = _within(readings, every, families[lost], windows.rows["start"][lost])
         return refused
 
-    def _reduced(self, every: int, readings: Readings) -> Packed:
-        """Rows of the readings alone; series are numbered from 0 meanwhile, as flags go by number."""
-        numbers, places = np.unique(readings.series, return_inverse=True)
-        with_p95 = self._settings.p95_metrics
-        flags = np.array([self._names.identity(int(n)).metric in with_p95 for n in numbers], np.bool_)
-        local = Readings(places.astype(np.int64), readings.ts, readings.value, readings.quality)
-        windows = self._kind.reduce(every, local, flags)
-        windows.rows["series"] = numbers[windows.rows["series"]]
-        return windows
+    def _find(self, tier: int, windows: Packed, families: list[list[int]]) -> dict[int, Stored]:
+        """The stored window each window belongs to, whatever tags it was opened with."""
+        places = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
+        keys = [(start, series) for start, family in places for series in families[family]]
+        stored = self._kind.windows.find(tier, keys)
+        found = {}
+        for place, (start, family) in enumerate(places):
+            for series in families[family]:
+                if (start, series) in stored:
+                    found[place] = stored[start, series]
+        return found
 
-    def _merge(self, tier: int, window: Packed, floor: int) -> Packed | None:
-        start, series = int(window.rows["start"][0]), int(window.rows["series"][0])
-        found = self._kind.windows.find(tier, start, self._names.siblings(series))
-        if found is not None:
-            return self._kind.windows.correct(tier, found, window)
-        if start < floor:
-            return None
-        self._kind.windows.write(tier, 0, window)
-        return window
-
-    def _within(self, window: Packed, every: int, readings: Readings) -> Bools:
-        same: Bools = (readings.series == window.rows["series"][0]) & (
-            starts(readings.ts, every) == window.rows["start"][0]
-        )
-        return same
+    def _name(self, windows: Packed, families: Ints, series: Ints, readings: Readings) -> None:
+        """Give each window the series of its newest reading, for those that are not stored yet."""
+        order = np.lexsort((readings.ts, readings.series))
+        newest = dict(zip(readings.series[order].tolist(), series[order].tolist(), strict=True))
+        windows.rows["series"] = [newest[family] for family in families.tolist()]
 
     def _account(self, piece: LatePiece, too_late: Bools, lines: LateLines) -> None:
-        refused = np.flatnonzero(too_late).tolist()
+        refused = np.flatnonzero(too_late)
         self._tallies.add("late_merged", len(piece) - len(refused))
         self._tallies.add("late_too_late", len(refused))
-        for place in refused:
-            ts, value = int(piece.readings.ts[place]), float(piece.readings.value[place])
-            lines.late(int(piece.series[place]), ts, value, piece.at)
+        if len(refused):
+            lines.late(piece.series[refused], piece.readings.rows(refused), piece.at)
+
+
+def _within(readings: Readings, every: int, series: Ints, starts: Ints) -> Bools:
+    """Which readings lie in one of these windows."""
+    lost = set(zip(series.tolist(), starts.tolist(), strict=True))
+    begins = (readings.ts - readings.ts % every).tolist()
+    keys = zip(readings.series.tolist(), begins, strict=True)
+    return np.array([key in lost for key in keys], np.bool_)

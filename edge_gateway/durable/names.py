@@ -1,8 +1,8 @@
 """The store's own numbers for series and texts.
 
-The gateway's numbers end with its checkpoint; the store's last as long as the data that bears them. A
-series of the store is (device, metric, site, type, forwarded tags), so a device whose tags change gets new
-series, and windows keep the tags they were opened with.
+The gateway's numbers end with its checkpoint; the store's last as long as the data that bears them. A series
+of the store is (device, metric, site, type, forwarded tags), so a device whose tags change gets new series,
+and windows keep the tags they were opened with.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.durable.effects import SeriesName, TextName
+from edge_gateway.durable.schema import insert_many, rows_at_once
 
 UNKNOWN: Final = -1
 VERSIONS_KEPT: Final = 8
@@ -51,15 +52,23 @@ class Names:
     def __init__(self, db: sqlite3.Connection, forwarded: Sequence[str]) -> None:
         self._db = db
         self._forwarded = tuple(sorted(forwarded))
-        self.load()
-
-    def load(self) -> None:
-        """Take what is committed, as after a rollback."""
-        rows = self._db.execute("SELECT series, version, id FROM number")
+        rows = db.execute("SELECT series, version, id FROM number")
         self._ids = {series << _VERSION_BITS | version: number for series, version, number in rows}
-        self._texts: dict[int, int] = dict(self._db.execute("SELECT code, id FROM code"))
-        self._identities: dict[int, Identity] = {}
-        self._text_of: dict[int, str] = {}
+        self._texts: dict[int, int] = dict(db.execute("SELECT code, id FROM code"))
+        self._undo: list[tuple[dict[int, int], int, int | None]] = []
+
+    def memory(self) -> None:
+        """What memory holds now is what is committed."""
+        self._undo.clear()
+
+    def recall(self, _: None) -> None:
+        """Back to what was committed, after a rollback."""
+        for table, key, before in reversed(self._undo):
+            if before is None:
+                table.pop(key, None)
+            else:
+                table[key] = before
+        self._undo.clear()
 
     def follow_forwarded(self) -> None:
         """Give series new numbers where other tags are forwarded than when they were defined."""
@@ -67,21 +76,41 @@ class Names:
             "SELECT number.series, version, device, metric, site, type, number.tags"
             " FROM number JOIN series ON series.id = number.id"
         ).fetchall()
-        for *facts, tags in rows:
-            series, version, device, metric, site, type_ = facts
-            self._number(SeriesName(series, version, device, metric, site, type_, json.loads(tags)))
+        self.define(
+            SeriesName(series, version, device, metric, site, kind, json.loads(tags))
+            for series, version, device, metric, site, kind, tags in rows
+        )
 
     def define(self, names: Iterable[SeriesName]) -> None:
-        for name in names:
-            self._number(name)
-            self._forget_old_versions(name.series)
+        """Note what (series, version) pairs stand for; of one series only the newest versions are kept."""
+        named = [(name, self._facts(name)) for name in names]
+        if not named:
+            return
+        insert_many(
+            self._db,
+            "INSERT OR IGNORE INTO series(device, metric, site, type, tags)",
+            5,
+            dict.fromkeys(facts for _, facts in named),
+        )
+        numbers = self._numbers([facts for _, facts in named])
+        pairs = [(name.series, name.version, numbers[facts], _tags_text(name.tags)) for name, facts in named]
+        insert_many(self._db, "INSERT OR REPLACE INTO number", 4, pairs)
+        for series, version, number, _ in pairs:
+            self._keep(self._ids, series << _VERSION_BITS | version, number)
+        self._forget_old_versions({name.series for name, _ in named})
 
     def define_texts(self, names: Iterable[TextName]) -> None:
-        for name in names:
-            self._db.execute("INSERT OR IGNORE INTO text(text) VALUES(?)", (name.text,))
-            number = self._db.execute("SELECT id FROM text WHERE text=?", (name.text,)).fetchone()[0]
-            self._db.execute("INSERT OR REPLACE INTO code VALUES(?, ?)", (name.code, number))
-            self._texts[name.code] = number
+        """Note what codes stand for."""
+        named = list(names)
+        if not named:
+            return
+        insert_many(self._db, "INSERT OR IGNORE INTO text(text)", 1, [(name.text,) for name in named])
+        select = "SELECT json_array(text, id) AS item FROM text WHERE (text) IN (VALUES {})"
+        numbers: dict[str, int] = dict(rows_at_once(self._db, select, [(name.text,) for name in named]))
+        codes = [(name.code, numbers[name.text]) for name in named]
+        insert_many(self._db, "INSERT OR REPLACE INTO code", 2, codes)
+        for code, number in codes:
+            self._keep(self._texts, code, number)
 
     def ids(self, series: Ids, versions: Ids) -> Ids:
         """Store numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
@@ -94,52 +123,53 @@ class Names:
         get = self._texts.get
         return np.array([get(code, UNKNOWN) for code in codes.tolist()], np.int64)
 
-    def identity(self, number: int) -> Identity:
-        known = self._identities.get(number)
-        if known is None:
-            *facts, tags = self._db.execute(
-                "SELECT device, metric, site, type, tags FROM series WHERE id=?", (number,)
-            ).fetchone()
-            device, metric, site, type_ = facts
-            known = self._identities[number] = Identity(device, metric, site, type_, json.loads(tags))
-        return known
+    def identities(self, numbers: Iterable[int]) -> dict[int, Identity]:
+        """What series of the store stand for."""
+        select = "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series WHERE (id) IN (VALUES {})"
+        rows = rows_at_once(self._db, select, [(number,) for number in numbers])
+        return {
+            number: Identity(device, metric, site, kind, json.loads(tags))
+            for number, device, metric, site, kind, tags in rows
+        }
 
-    def text(self, number: int) -> str:
-        known = self._text_of.get(number)
-        if known is None:
-            row = self._db.execute("SELECT text FROM text WHERE id=?", (number,)).fetchone()
-            known = self._text_of[number] = row[0]
-        return known
+    def texts(self, numbers: Iterable[int]) -> dict[int, str]:
+        """What texts of the store say."""
+        select = "SELECT json_array(id, text) AS item FROM text WHERE (id) IN (VALUES {})"
+        return dict(rows_at_once(self._db, select, [(number,) for number in numbers]))
 
-    def siblings(self, number: int) -> list[int]:
-        """All series of the same device and metric, whatever their tags, the series itself first."""
-        rows = self._db.execute(
-            "SELECT other.id FROM series JOIN series AS other USING(device, metric) WHERE series.id=?"
-            " ORDER BY other.id<>series.id, other.id DESC",
-            (number,),
+    def families(self, numbers: Iterable[int]) -> dict[int, list[int]]:
+        """All series of the same device and metric as each of these, whatever their tags, ascending."""
+        select = (
+            "SELECT json_array(one.id, other.id) AS item FROM series AS one"
+            " JOIN series AS other USING(device, metric) WHERE (one.id) IN (VALUES {}) ORDER BY other.id"
         )
-        return [row[0] for row in rows]
+        found: dict[int, list[int]] = {}
+        for number, other in rows_at_once(self._db, select, [(number,) for number in numbers]):
+            found.setdefault(number, []).append(other)
+        return {number: sorted(others) for number, others in found.items()}
 
-    def _number(self, name: SeriesName) -> None:
+    def _facts(self, name: SeriesName) -> tuple[str, str, str, str, str]:
         forwarded = {key: name.tags.get(key) or "unknown" for key in self._forwarded}
-        facts = (name.device, name.metric, name.site, name.type or "unknown", _tags_text(forwarded))
-        self._db.execute(
-            "INSERT OR IGNORE INTO series(device, metric, site, type, tags) VALUES(?,?,?,?,?)", facts
-        )
-        number = self._db.execute(
-            "SELECT id FROM series WHERE device=? AND metric=? AND site=? AND type=? AND tags=?", facts
-        ).fetchone()[0]
-        self._db.execute(
-            "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)",
-            (name.series, name.version, number, _tags_text(name.tags)),
-        )
-        self._ids[name.series << _VERSION_BITS | name.version] = number
+        return (name.device, name.metric, name.site, name.type or "unknown", _tags_text(forwarded))
 
-    def _forget_old_versions(self, series: int) -> None:
-        rows = self._db.execute(
-            "SELECT version FROM number WHERE series=? ORDER BY version DESC LIMIT -1 OFFSET ?",
-            (series, VERSIONS_KEPT),
-        ).fetchall()
-        for (version,) in rows:
-            self._db.execute("DELETE FROM number WHERE series=? AND version=?", (series, version))
-            self._ids.pop(series << _VERSION_BITS | version, None)
+    def _numbers(self, facts: list[tuple[str, str, str, str, str]]) -> dict[tuple[str, ...], int]:
+        select = (
+            "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series"
+            " WHERE (device, metric, site, type, tags) IN (VALUES {})"
+        )
+        return {tuple(found): number for number, *found in rows_at_once(self._db, select, facts)}
+
+    def _forget_old_versions(self, series: Iterable[int]) -> None:
+        select = (
+            "SELECT json_array(series, version) AS item FROM (SELECT series, version, ROW_NUMBER()"  # noqa: S608
+            " OVER (PARTITION BY series ORDER BY version DESC) AS place FROM number"
+            f" WHERE (series) IN (VALUES {{}})) WHERE place > {VERSIONS_KEPT:d}"
+        )
+        for number, version in rows_at_once(self._db, select, [(number,) for number in series]):
+            self._db.execute("DELETE FROM number WHERE series=? AND version=?", (number, version))
+            key = number << _VERSION_BITS | version
+            self._undo.append((self._ids, key, self._ids.pop(key, None)))
+
+    def _keep(self, table: dict[int, int], key: int, number: int) -> None:
+        self._undo.append((table, key, table.get(key)))
+        table[key] = number

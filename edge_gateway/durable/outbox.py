@@ -65,20 +65,24 @@ class Outbox:
         self._tallies = tallies
         self._sinks: Mapping[str, SinkBudget] = {sink.name: sink for sink in sinks}
         self._taken: dict[str, int] = {}
-        self.waiting: dict[str, Waiting] = {}
-        self.load()
+        self.waiting: dict[str, Waiting] = self._counted()
 
     @property
     def sinks(self) -> tuple[str, ...]:
         return tuple(self._sinks)
 
-    def load(self) -> None:
-        """Take what is committed, as after a rollback."""
-        facts = "SELECT sink, COUNT(*), SUM(lines), SUM(LENGTH(body)) FROM outbox GROUP BY sink"
+    def memory(self) -> dict[str, Waiting]:
+        """What memory holds now, to go back to after a rollback."""
+        return dict(self.waiting)
+
+    def recall(self, memory: dict[str, Waiting]) -> None:
+        """Back to what was committed."""
+        self.waiting = memory
+
+    def _counted(self) -> dict[str, Waiting]:
+        facts = "SELECT sink, COUNT(*), SUM(lines), SUM(size) FROM outbox GROUP BY sink"
         found = {sink: Waiting(*sums) for sink, *sums in self._db.execute(facts).fetchall()}
-        self.waiting = {
-            sink: replace(found.get(sink, Waiting()), oldest=self._oldest(sink)) for sink in self._sinks
-        }
+        return {sink: replace(found.get(sink, Waiting()), oldest=self._oldest(sink)) for sink in self._sinks}
 
     def drop_strangers(self) -> None:
         """Remove what waits for sinks that are no longer configured; counted."""
@@ -96,8 +100,8 @@ class Outbox:
             packed = codec.compress(piece)
             for sink in self._sinks:
                 self._db.execute(
-                    "INSERT INTO outbox(sink, bucket, rank, lines, at, body) VALUES(?,?,?,?,?,?)",
-                    (sink, bucket, rank, count, at, packed),
+                    "INSERT INTO outbox(sink, bucket, rank, lines, size, at, body) VALUES(?,?,?,?,?,?,?)",
+                    (sink, bucket, rank, count, len(packed), at, packed),
                 )
                 self._grow(sink, 1, count, len(packed))
 
@@ -156,7 +160,7 @@ class Outbox:
         return True
 
     def _remove(self, sink: str, where: str, key: tuple[object, ...]) -> None:
-        sums = "COUNT(*), COALESCE(SUM(lines), 0), COALESCE(SUM(LENGTH(body)), 0)"
+        sums = "COUNT(*), COALESCE(SUM(lines), 0), COALESCE(SUM(size), 0)"
         facts = f"SELECT {sums} FROM outbox WHERE {where}"  # noqa: S608
         chunks, lines, size = self._db.execute(facts, key).fetchone()
         self._db.execute(f"DELETE FROM outbox WHERE {where}", key)  # noqa: S608

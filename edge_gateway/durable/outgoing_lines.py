@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from edge_gateway.durable.effects import AlertChange
+from edge_gateway.durable.names import Ids as Ints
 from edge_gateway.durable.names import Names
 from edge_gateway.durable.outbox import NOT_CARRIED, Outbox
 from edge_gateway.durable.settings import Tier
@@ -16,6 +17,7 @@ from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_kinds import unpacked
 from edge_gateway.durable.window_table import Packed
 from edge_gateway.sinks.line_protocol import prefix, render_alert, render_late, render_states, render_windows
+from edge_gateway.windows.reduce import Readings
 
 MOST_PREFIXES: Final = 400_000
 """Rendered prefixes that are kept; beyond that they are rendered again."""
@@ -29,7 +31,8 @@ class OutgoingLines:
         self._names = names
         self._tallies = tallies
         self._tiers = tiers
-        self._prefixes: dict[tuple[str, int], bytes] = {}
+        self._prefixes: dict[str, dict[int, bytes]] = {}
+        self._texts: dict[int, str] = {}
         self.of_texts = TextLines(self)
 
     def windows(self, tier: int, windows: Packed, at: int) -> None:
@@ -37,7 +40,7 @@ class OutgoingLines:
         sent = self.young(tier, windows, at)
         if sent is not None:
             block = unpacked(sent)
-            lines = render_windows(self.prefixes("sensor", sent), block.rows, block.tails)
+            lines = render_windows(self.prefixes("sensor", sent.rows["series"]), block.rows, block.tails)
             self.put(tier, lines, len(sent), at)
 
     def partial(self, tier: int, windows: Packed, at: int) -> None:
@@ -45,22 +48,27 @@ class OutgoingLines:
         sent = self.young(tier, windows, at) if tier == 0 else None
         if sent is not None:
             block = unpacked(sent)
-            lines = render_windows(self.prefixes("sensor_partial", sent), block.rows, block.tails)
+            lines = render_windows(
+                self.prefixes("sensor_partial", sent.rows["series"]), block.rows, block.tails
+            )
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
-    def late(self, series: int, ts: int, value: float, at: int) -> None:
-        """Send a reading that cannot be merged any more."""
-        if self._outbox.sinks and ts >= at - self._tiers[0].keep:
-            line = render_late(self.prefix("sensor_late", series), value, ts)
-            self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, line, 1, at)
-
-    def alerts(self, changes: Iterable[AlertChange]) -> None:
-        """Send alert transitions."""
-        if not self._outbox.sinks:
+    def late(self, series: Ints, readings: Readings, at: int) -> None:
+        """Send readings that cannot be merged any more; `series` are the store's numbers."""
+        sent = np.flatnonzero(readings.ts >= at - self._tiers[0].keep)
+        if not self._outbox.sinks or not len(sent):
             return
-        for change in changes:
-            line = render_alert(change)
-            self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, line, 1, change.at)
+        prefixes = self.prefixes("sensor_late", series[sent])
+        values, times = readings.value[sent].tolist(), readings.ts[sent].tolist()
+        lines = b"".join(map(render_late, prefixes, values, times))
+        self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
+
+    def alerts(self, changes: Iterable[AlertChange], at: int) -> None:
+        """Send alert transitions."""
+        if self._outbox.sinks:
+            sent = list(changes)
+            lines = b"".join(map(render_alert, sent))
+            self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def raw(self, lines: bytes, at: int) -> None:
         """Send complete lines of the gateway's own."""
@@ -81,23 +89,25 @@ class OutgoingLines:
         """Queue lines of a tier's bucket."""
         self._outbox.put(self._tiers[tier].bucket, tier, lines, count, at)
 
-    def prefixes(self, measurement: str, windows: Packed) -> list[bytes]:
+    def prefixes(self, measurement: str, series: Ints) -> list[bytes]:
         """Measurement and tags of each row."""
-        return [self.prefix(measurement, series) for series in windows.rows["series"].tolist()]
+        numbers = series.tolist()
+        known = self._prefixes.setdefault(measurement, {})
+        missing = set(numbers) - known.keys()
+        if missing:
+            if len(known) >= MOST_PREFIXES:
+                known.clear()
+                missing = set(numbers)
+            for number, identity in self._names.identities(sorted(missing)).items():
+                known[number] = prefix(measurement, identity.labels())
+        return [known[number] for number in numbers]
 
-    def prefix(self, measurement: str, series: int) -> bytes:
-        key = (measurement, series)
-        known = self._prefixes.get(key)
-        if known is None:
-            if len(self._prefixes) >= MOST_PREFIXES:
-                self._prefixes.clear()
-            labels = self._names.identity(series).labels()
-            known = self._prefixes[key] = prefix(measurement, labels)
-        return known
-
-    def text(self, number: int) -> str:
-        """What a text's number stands for."""
-        return self._names.text(number)
+    def texts(self, numbers: Ints) -> list[str]:
+        """What texts say, by the store's numbers."""
+        missing = set(numbers.tolist()) - self._texts.keys()
+        if missing:
+            self._texts |= self._names.texts(sorted(missing))
+        return [self._texts[number] for number in numbers.tolist()]
 
 
 class TextLines:
@@ -110,9 +120,9 @@ class TextLines:
         """Send windows of texts as they now stand."""
         sent = self._lines.young(tier, windows, at)
         if sent is not None:
-            texts = [self._lines.text(number) for number in sent.rows["last"].tolist()]
-            lines = render_states(self._lines.prefixes("sensor_state", sent), sent.rows, texts)
+            texts = self._lines.texts(sent.rows["last"])
+            lines = render_states(self._lines.prefixes("sensor_state", sent.rows["series"]), sent.rows, texts)
             self._lines.put(tier, lines, len(sent), at)
 
-    def late(self, series: int, ts: int, value: float, at: int) -> None:
+    def late(self, series: Ints, readings: Readings, at: int) -> None:
         """A text that came too late is counted and not sent: its measurement holds numbers."""

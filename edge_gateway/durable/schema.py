@@ -5,6 +5,7 @@ ranges of it, and a single series is read by asking for each start of its range.
 its own: the journal is the commit point, and `synced` runs before its segments are unlinked.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -54,9 +55,9 @@ CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT 
   reason TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL);
 CREATE TABLE event(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bucket TEXT NOT NULL,
-  rank INTEGER NOT NULL, lines INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
+  rank INTEGER NOT NULL, lines INTEGER NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX outbox_sink ON outbox(sink, id);
-CREATE INDEX outbox_rank ON outbox(sink, rank, id);
+CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
 """
 
 
@@ -164,3 +165,18 @@ def insert_many(db: sqlite3.Connection, into: str, width: int, rows: Iterable[Se
         marks = ",".join([f"({','.join('?' * width)})"] * len(part))
         done += db.execute(f"{into} VALUES {marks}", list(chain.from_iterable(part))).rowcount
     return done
+
+
+def rows_at_once(db: sqlite3.Connection, select: str, keys: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Rows of a SELECT for many keys, in few steps: each answer is one row that holds all of them as JSON.
+
+    `select` gives one column `item`, a JSON array, and has `{}` where the keys stand as VALUES rows.
+    """
+    found: list[list[Any]] = []
+    for start in range(0, len(keys), ROWS_A_STATEMENT):
+        part = keys[start : start + ROWS_A_STATEMENT]
+        marks = ",".join([f"({','.join('?' * len(part[0]))})"] * len(part))
+        whole = f"SELECT json_group_array(json(item)) FROM ({select.format(marks)})"  # noqa: S608
+        (answer,) = db.execute(whole, list(chain.from_iterable(part))).fetchone()
+        found += json.loads(answer)
+    return found

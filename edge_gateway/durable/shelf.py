@@ -1,5 +1,6 @@
 """What the history keeps beside windows: alerts, commands, events, and the quarantine with its cap."""
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from typing import Final
@@ -7,10 +8,12 @@ from typing import Final
 import msgspec
 
 from edge_gateway.durable.effects import AlertChange, CommandChange, Event, Quarantined
+from edge_gateway.durable.schema import insert_many
 from edge_gateway.durable.tallies import Tallies
 
 _ROW_BYTES: Final = 64
 """What a quarantined message costs beside its topic, reason and payload."""
+_DROPPED_AT_ONCE: Final = 1_000
 
 
 class Shelf:
@@ -20,57 +23,64 @@ class Shelf:
         self._db = db
         self._tallies = tallies
         self._most = quarantine_max_bytes
-        self.quarantine_bytes = 0
-        self.load()
+        sums = "SELECT COALESCE(SUM(size), 0) FROM quarantine"
+        self.quarantine_bytes: int = db.execute(sums).fetchone()[0]
 
-    def load(self) -> None:
-        """Take what is committed, as after a rollback."""
-        self.quarantine_bytes = self._db.execute("SELECT COALESCE(SUM(size), 0) FROM quarantine").fetchone()[
-            0
-        ]
+    def memory(self) -> int:
+        """What memory holds now, to go back to after a rollback."""
+        return self.quarantine_bytes
+
+    def recall(self, memory: int) -> None:
+        """Back to what was committed."""
+        self.quarantine_bytes = memory
 
     def alerts(self, changes: Iterable[AlertChange]) -> None:
-        for change in changes:
-            body = msgspec.json.encode(change).decode()
-            self._db.execute(
-                "INSERT INTO alert(at, alert, rule, subject, metric, state, body) VALUES(?,?,?,?,?,?,?)",
-                (change.at, change.id, change.rule, change.subject, change.metric, change.state, body),
-            )
+        rows = [
+            (one.at, one.id, one.rule, one.subject, one.metric, one.state, msgspec.json.encode(one).decode())
+            for one in changes
+        ]
+        insert_many(self._db, "INSERT INTO alert(at, alert, rule, subject, metric, state, body)", 7, rows)
 
     def commands(self, changes: Iterable[CommandChange]) -> None:
-        for change in changes:
-            args = msgspec.json.encode(change.args).decode()
-            self._db.execute(
-                "INSERT OR REPLACE INTO command VALUES(?,?,?,?,?,?,?)",
-                (change.id, change.n, change.device, change.name, args, change.state, change.at),
-            )
+        rows = [
+            (one.id, one.n, one.device, one.name, msgspec.json.encode(one.args).decode(), one.state, one.at)
+            for one in changes
+        ]
+        insert_many(self._db, "INSERT OR REPLACE INTO command", 7, rows)
 
     def events(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._db.execute(
-                "INSERT INTO event(at, code, text) VALUES(?,?,?)", (event.at, event.code, event.text)
-            )
+        rows = [(event.at, event.code, event.text) for event in events]
+        insert_many(self._db, "INSERT INTO event(at, code, text)", 3, rows)
 
     def quarantine(self, messages: Iterable[Quarantined]) -> None:
         """Keep messages; over the cap the oldest are dropped and counted."""
-        for message in messages:
-            size = len(message.payload) + len(message.topic) + len(message.reason) + _ROW_BYTES
-            self._db.execute(
-                "INSERT INTO quarantine(at, topic, reason, payload, size) VALUES(?,?,?,?,?)",
-                (message.at, message.topic, message.reason, message.payload, size),
-            )
-            self.quarantine_bytes += size
-            self._tallies.add("quarantined")
+        rows = [(one.at, one.topic, one.reason, one.payload, _size(one)) for one in messages]
+        insert_many(self._db, "INSERT INTO quarantine(at, topic, reason, payload, size)", 5, rows)
+        self.quarantine_bytes += sum(row[-1] for row in rows)
+        self._tallies.add("quarantined", len(rows))
         while self.quarantine_bytes > self._most:
             self._drop_oldest_quarantined()
 
     def delete_before(self, at: int) -> None:
-        """Remove alerts, finished commands and events older than `at` (ms)."""
+        """Remove alerts, commands and events older than `at` (ms)."""
         for table in ("alert", "command", "event"):
             self._db.execute(f"DELETE FROM {table} WHERE at<?", (at,))  # noqa: S608 - a name from the line above
 
     def _drop_oldest_quarantined(self) -> None:
-        number, size = self._db.execute("SELECT id, size FROM quarantine ORDER BY id LIMIT 1").fetchone()
-        self._db.execute("DELETE FROM quarantine WHERE id=?", (number,))
-        self.quarantine_bytes -= size
-        self._tallies.add("quarantine_dropped")
+        (answer,) = self._db.execute(
+            "SELECT json_group_array(json_array(id, size)) FROM"
+            " (SELECT id, size FROM quarantine ORDER BY id LIMIT ?)",
+            (_DROPPED_AT_ONCE,),
+        ).fetchone()
+        dropped: list[int] = []
+        for number, size in json.loads(answer):
+            if self.quarantine_bytes <= self._most:
+                break
+            self.quarantine_bytes -= size
+            dropped.append(number)
+        self._db.execute("DELETE FROM quarantine WHERE id<=?", (dropped[-1],))
+        self._tallies.add("quarantine_dropped", len(dropped))
+
+
+def _size(message: Quarantined) -> int:
+    return len(message.payload) + len(message.topic) + len(message.reason) + _ROW_BYTES

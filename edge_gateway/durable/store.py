@@ -50,6 +50,13 @@ class Resolver(Protocol):
     def text_name(self, code: int) -> TextName | None: ...
 
 
+class Remembering(Protocol):
+    """A part of the store that holds something of the tables in memory, which a rollback must take back."""
+
+    def memory(self) -> Any: ...
+    def recall(self, memory: Any) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
     """What the store says of itself; a copy, safe to read from any thread. Sizes in bytes, times in ms."""
@@ -97,6 +104,10 @@ class Store:
         self._texts = LateJob(db, self._names, self._tallies, settings, texts)
         self._windows, self._states = numbers.windows, texts.windows
         self._retention = Retention(db, settings, (self._windows, self._states))
+        self._parts: tuple[Remembering, ...] = (
+            *(self._tallies, self._names, self._outbox),
+            *(self._shelf, self._numbers, self._texts),
+        )
         self.applied: int = self._meta("applied", 0)
         self.floor: int = self._meta("floor", 0)
 
@@ -229,7 +240,7 @@ class Store:
         if effects.late_states is not None:
             self._keep_late_states(effects.late_states, effects.at)
         self._shelf.alerts(effects.alerts)
-        self._lines.alerts(effects.alerts)
+        self._lines.alerts(effects.alerts, effects.at)
         self._shelf.commands(effects.commands)
         self._shelf.quarantine(effects.quarantined)
         self._shelf.events(effects.events)
@@ -314,18 +325,16 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        memories = [part.memory() for part in self._parts]
+        applied, floor = self.applied, self.floor
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._roll_back()
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            for part, memory in zip(self._parts, memories, strict=True):
+                part.recall(memory)
+            self.applied, self.floor = applied, floor
             raise
-
-    def _roll_back(self) -> None:
-        """Undo the transaction, and what memory holds of it."""
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-        for part in (self._tallies, self._names, self._outbox, self._shelf, self._numbers, self._texts):
-            part.load()
-        self.applied, self.floor = self._meta("applied", 0), self._meta("floor", 0)

@@ -8,12 +8,15 @@ class Tallies:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self.values: dict[str, int] = {}
-        self.load()
+        self.values: dict[str, int] = dict(db.execute("SELECT name, value FROM counter"))
 
-    def load(self) -> None:
-        """Take what is committed, as after a rollback."""
-        self.values = dict(self._db.execute("SELECT name, value FROM counter"))
+    def memory(self) -> dict[str, int]:
+        """What memory holds now, to go back to after a rollback."""
+        return dict(self.values)
+
+    def recall(self, memory: dict[str, int]) -> None:
+        """Back to what was committed."""
+        self.values = memory
 
     def add(self, name: str, count: int = 1) -> None:
         if count:

@@ -1,18 +1,20 @@
-"""Closed windows in the store: whole columns in, one row out, merged where a row is there already.
+"""Closed windows in the store: whole columns in and out, merged where a row is there already.
 
 A stored row is its fixed-width bytes and behind them, for the few that have one, a tail.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many
+from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many, rows_at_once
 
 Rows = np.ndarray[Any, Any]
+Key = tuple[int, int]
+"""(start, series)"""
 
 _COLUMNS: Final = "(tier, start, series, revision, row)"
 
@@ -27,22 +29,26 @@ class Packed:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def piece(self, start: int, stop: int) -> "Packed":
-        """Rows `start` to `stop` with their tails."""
-        tails = {place - start: tail for place, tail in self.tails.items() if start <= place < stop}
-        return Packed(self.rows[start:stop], tails)
+    def take(self, places: Sequence[int]) -> "Packed":
+        """The rows at these places, copied, with their tails."""
+        tails = (
+            {new: self.tails[old] for new, old in enumerate(places) if old in self.tails}
+            if self.tails
+            else {}
+        )
+        return Packed(self.rows[np.array(places, np.int64)], tails)
 
 
 Merge = Callable[[Packed, Packed], Packed]
-"""One row each of the same window -> the row of both together."""
+"""Rows of the same windows, row by row -> the rows of both together."""
 
 
-class StoredRow(NamedTuple):
-    """A window as it is stored, and the series that has it."""
+class Stored(NamedTuple):
+    """A window as it is stored: the series that has it, its revision, its bytes."""
 
     series: int
     revision: int
-    packed: Packed
+    data: bytes
 
 
 class WindowTable:
@@ -56,50 +62,42 @@ class WindowTable:
 
     def put(self, tier: int, closed: Packed) -> Packed:
         """Store closed windows; returns them as they now stand, merged with what was stored before."""
-        rows, tails = np.array(closed.rows), dict(closed.tails)
-        for start in range(0, len(rows), ROWS_A_STATEMENT):
-            piece = closed.piece(start, start + ROWS_A_STATEMENT)
-            if self._insert_new(tier, piece):
-                continue
-            for place in range(len(piece)):
-                stored = self._put_one(tier, piece.piece(place, place + 1))
-                rows[start + place] = stored.rows[0]
-                if 0 in stored.tails:
-                    tails[start + place] = stored.tails[0]
-        return Packed(rows, tails)
+        if self._insert_new(tier, closed):
+            return closed
+        pieces = [self._put_known(tier, closed.take(places)) for places in _without_repeats(closed.rows)]
+        return joined(pieces)
 
-    def find(self, tier: int, start: int, series: list[int]) -> StoredRow | None:
-        """The stored window of the first of these series that has one."""
-        for number in series:
-            found = self._db.execute(
-                f"SELECT revision, row FROM {self._table} WHERE tier=? AND start=? AND series=?",  # noqa: S608
-                (tier, start, number),
-            ).fetchone()
-            if found is not None:
-                return StoredRow(number, found[0], self._unpacked(found[1]))
-        return None
-
-    def write(self, tier: int, revision: int, window: Packed) -> None:
-        """Store one window, in place of what was there."""
-        row = window.rows
-        self._db.execute(
-            f"INSERT OR REPLACE INTO {self._table}{_COLUMNS} VALUES(?,?,?,?,?)",
-            (
-                tier,
-                int(row["start"][0]),
-                int(row["series"][0]),
-                revision,
-                row.tobytes() + window.tails.get(0, b""),
-            ),
+    def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
+        """The stored windows of these keys."""
+        found = rows_at_once(
+            self._db,
+            f"SELECT json_array(start, series, revision, hex(row)) AS item FROM {self._table}"  # noqa: S608
+            f" WHERE tier={tier:d} AND (start, series) IN (VALUES {{}})",
+            list(keys),
         )
+        return {
+            (start, series): Stored(series, revision, bytes.fromhex(data))
+            for start, series, revision, data in found
+        }
 
-    def correct(self, tier: int, found: StoredRow, more: Packed) -> Packed:
-        """Merge more into a stored window, as its next revision; returns the row."""
-        addition = np.array(more.rows)
-        addition["series"] = found.series
-        merged = self._merge(found.packed, Packed(addition, more.tails))
-        self.write(tier, found.revision + 1, merged)
-        return merged
+    def store(self, tier: int, windows: Packed, found: Mapping[int, Stored]) -> Packed:
+        """Store windows; those at the places of `found` are merged into what is stored, as its next revision.
+
+        No two of them may go to one stored window. Returns them as they now stand.
+        """
+        rows, tails = np.array(windows.rows), dict(windows.tails)
+        revisions = [0] * len(rows)
+        if found:
+            places = sorted(found)
+            merged = self._merged([found[place] for place in places], windows.take(places))
+            rows[places] = merged.rows
+            for new, place in enumerate(places):
+                revisions[place] = found[place].revision + 1
+                tails.pop(place, None)
+                if new in merged.tails:
+                    tails[place] = merged.tails[new]
+        self._insert("INSERT OR REPLACE", tier, Packed(rows, tails), revisions)
+        return Packed(rows, tails)
 
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start`; returns how many."""
@@ -114,29 +112,57 @@ class WindowTable:
         ]
         return None if ends[0] is None else (ends[0], ends[1])
 
-    def _unpacked(self, data: bytes) -> Packed:
+    def _merged(self, stored: Sequence[Stored], more: Packed) -> Packed:
         size = self._dtype.itemsize
-        tails = {0: data[size:]} if len(data) > size else {}
-        return Packed(np.frombuffer(data, self._dtype, 1), tails)
+        held = np.frombuffer(b"".join(one.data[:size] for one in stored), self._dtype)
+        tails = {place: one.data[size:] for place, one in enumerate(stored) if len(one.data) > size}
+        more.rows["series"] = held["series"]
+        return self._merge(Packed(held, tails), more)
 
     def _insert_new(self, tier: int, windows: Packed) -> bool:
         """Insert rows none of which is stored yet; False, and nothing done, where one is."""
-        size = self._dtype.itemsize
-        rows, data, tail = windows.rows, windows.rows.tobytes(), windows.tails.get
-        keys = zip(rows["start"].tolist(), rows["series"].tolist(), strict=True)
-        values = [
-            (tier, *key, 0, data[i * size : (i + 1) * size] + tail(i, b"")) for i, key in enumerate(keys)
-        ]
         self._db.execute("SAVEPOINT put")
-        inserted = insert_many(self._db, f"INSERT OR IGNORE INTO {self._table}{_COLUMNS}", 5, values)
-        if inserted != len(rows):
+        inserted = self._insert("INSERT OR IGNORE", tier, windows, [0] * len(windows))
+        if inserted != len(windows):
             self._db.execute("ROLLBACK TO put")
         self._db.execute("RELEASE put")
-        return inserted == len(rows)
+        return inserted == len(windows)
 
-    def _put_one(self, tier: int, window: Packed) -> Packed:
-        found = self.find(tier, int(window.rows["start"][0]), [int(window.rows["series"][0])])
-        if found is None:
-            self.write(tier, 0, window)
-            return window
-        return self.correct(tier, found, window)
+    def _put_known(self, tier: int, windows: Packed) -> Packed:
+        keys = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
+        stored = self.find(tier, keys)
+        return self.store(
+            tier, windows, {place: stored[key] for place, key in enumerate(keys) if key in stored}
+        )
+
+    def _insert(self, insert: str, tier: int, windows: Packed, revisions: Sequence[int]) -> int:
+        size = self._dtype.itemsize
+        rows, data, tail = windows.rows, windows.rows.tobytes(), windows.tails.get
+        facts = zip(rows["start"].tolist(), rows["series"].tolist(), revisions, strict=True)
+        values = [
+            (tier, *fact, data[i * size : (i + 1) * size] + tail(i, b"")) for i, fact in enumerate(facts)
+        ]
+        return insert_many(self._db, f"{insert} INTO {self._table}{_COLUMNS}", 5, values)
+
+
+def joined(pieces: Sequence[Packed]) -> Packed:
+    """Pieces as one, in their order."""
+    tails: dict[int, bytes] = {}
+    start = 0
+    for piece in pieces:
+        tails |= {start + place: tail for place, tail in piece.tails.items()}
+        start += len(piece)
+    return Packed(np.concatenate([piece.rows for piece in pieces]), tails)
+
+
+def _without_repeats(rows: Rows) -> list[list[int]]:
+    """Places of rows in runs of bounded length, in each of which a window stands at most once."""
+    runs: list[list[int]] = [[]]
+    seen: set[Key] = set()
+    for place, key in enumerate(zip(rows["start"].tolist(), rows["series"].tolist(), strict=True)):
+        if key in seen or len(seen) >= ROWS_A_STATEMENT:
+            runs.append([])
+            seen.clear()
+        runs[-1].append(place)
+        seen.add(key)
+    return runs
