@@ -96,6 +96,7 @@ def test_the_topics_of_the_contract() -> None:
     assert topics.gateway_status_topic("g1") == "edge/v1/g1/status"
     assert topics.operator_command_topic("g1") == "edge/v1/g1/command"
     assert topics.operator_reply_topic("g1") == "edge/v1/g1/reply"
+    assert topics.gateway_echo_topic("g1") == "edge/v1/g1/echo"
     alert = topics.alert_topic("g1", topics.NO_SITE, topics.GATEWAY_SUBJECT, "no_broker")
     assert alert == "edge/v1/g1/alerts/_/_gateway/no_broker"
 
