@@ -173,16 +173,17 @@ class Journal:
                     yield frame.number, body_of(data, frame)
 
     def unlink_before(self, number: int) -> int:
-        """Remove segments that hold only records below `number`; returns the bytes freed."""
+        """Remove segments that hold only records below `number`; returns the bytes freed.
+
+        One by one, each removal durable before the next: else a power cut could leave a hole that looks like loss.
+        """
         freed = 0
-        with self._lock:
-            while len(self._segments) > 1 and self._segments[1].first <= number:
+        while True:
+            with self._lock:
+                if not self._oldest_is_below(number):
+                    return freed
                 freed += self._unlink_oldest()
-            if self._idle_and_below(number):
-                freed += self._unlink_oldest()
-        if freed:
             self._files.sync_directory(self._directory)
-        return freed
 
     def drop_oldest(self) -> tuple[int, int] | None:
         """Give up the oldest segment that is not being written: its numbers, or None."""
@@ -199,13 +200,12 @@ class Journal:
         """Close the segment being written; what was not synced is not kept."""
         self._close_handle()
 
-    def _idle_and_below(self, number: int) -> bool:
-        return (
-            len(self._segments) == 1
-            and self._handle is None
-            and self._last is not None
-            and self._last < number
-        )
+    def _oldest_is_below(self, number: int) -> bool:
+        """Whether the oldest segment may go; the one being written stays."""
+        if len(self._segments) > 1:
+            return self._segments[1].first <= number
+        idle = len(self._segments) == 1 and self._handle is None
+        return idle and self._last is not None and self._last < number
 
     def _unlink_oldest(self) -> int:
         segment = self._segments.pop(0)
