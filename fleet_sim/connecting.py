@@ -129,11 +129,14 @@ class Connector:
         if problem is None:
             self._backoff.pop(device.index, None)
         elif classify(problem) == "fatal":
-            text = str(problem)
-            self.dialled.refused[text] = self.dialled.refused.get(text, 0) + 1
+            self._give_up(problem)
         else:
             self.dialled.last_error = str(problem) or type(problem).__name__
             self.want(device, next(self._backoff.setdefault(device.index, delays())))
+
+    def _give_up(self, why: Exception) -> None:
+        text = str(why)
+        self.dialled.refused[text] = self.dialled.refused.get(text, 0) + 1
 
     async def _attempt(self, device: Device) -> Exception | None:
         session = self._sessions.get(device.index)
@@ -156,13 +159,15 @@ class Connector:
         self._seen(device, True, again)
         return None
 
-    def lost(self, device: Device, *, back: float | None = None) -> None:
-        """Note that a device's connection is gone; it comes back after a first back-off."""
+    def lost(self, device: Device, why: ConnectionLost) -> None:
+        """Note that a device's connection is gone; it comes back after a first back-off, if that can help."""
         if device.online:
             device.online = False
             self._seen(device, False, True)
-        if device.alive and device.index not in self._barred:
-            self.want(device, next(delays()) if back is None else back)
+        if classify(why) == "fatal":
+            self._give_up(why)
+        elif device.alive and device.index not in self._barred:
+            self.want(device, next(delays()))
 
     # What faults ask for
 

@@ -96,7 +96,7 @@ class Deployment:
         self._links: array[int] = world.ledger.table("links")
         self._client = f"fleet-sim-{boot}-{os.getpid()}"
         self._draining = world.draining
-        self._rate = 0.0
+        self.rate = 0.0
         self._published_before = 0
 
     def deploy(self, devices: Sequence[Device]) -> None:
@@ -122,10 +122,10 @@ class Deployment:
             devices=len(self.devices),
             up=self.up,
             published=tally.published,
-            rate=self._rate,
+            rate=self.rate,
             acked=tally.acked,
-            unacked=sum(device.unacked for device in self.devices),
-            waiting=sum(device.waiting for device in self.devices),
+            unacked=tally.in_flight,
+            waiting=self._waiting(),
             lost=tally.lost,
             resent=tally.resent,
             reconnects=tally.reconnects,
@@ -138,6 +138,11 @@ class Deployment:
             lag=tally.lag.percentiles(),
             lag_now=tally.lag_now,
             ack_now=tally.ack_now,
+        )
+
+    def _waiting(self) -> int:
+        return sum(
+            device.waiting for device in self.devices if not device.online or device.index in self._draining
         )
 
     def drain(self) -> None:
@@ -158,7 +163,7 @@ class Deployment:
         return Session(
             self.options.endpoint.of_device(device.identity, device.index),
             on_publish=device.heard,
-            on_lost=lambda _lost: self.connector.lost(device),
+            on_lost=lambda why: self.connector.lost(device, why),
         )
 
     def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
@@ -184,7 +189,7 @@ class Deployment:
             due += TICK
             await asyncio.sleep(due - time.monotonic())
             self.tally.gather()
-            self._rate = (self.tally.published - self._published_before) / TICK
+            self.rate = (self.tally.published - self._published_before) / TICK
             self._published_before = self.tally.published
             self.before_flush()
             self.ledger.flush()
@@ -215,7 +220,7 @@ class Deployment:
         asked = False
         while time.monotonic() < deadline:
             self.drain()
-            if not any(device.unacked or device.waiting for device in self.devices):
+            if not self.tally.in_flight and not self._waiting():
                 if not self._wants_receipts():
                     return
                 if not asked:

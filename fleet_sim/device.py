@@ -44,8 +44,8 @@ FAILURE = 0x80
 """MQTT 5: reason codes from here on are failures."""
 
 
-MOST_QUEUED = 100
-"""Messages that wait in the session for the broker; what is made beyond them waits in the device's buffer."""
+MOST_UNACKED = 100
+"""Messages on their way to the broker; what is made beyond them waits in the device's buffer."""
 
 
 class Behaviour(NamedTuple):
@@ -70,9 +70,6 @@ class Identity(NamedTuple):
 
 class SessionLike(Protocol):
     """The part of `fleet_wire.session.Session` that a device uses."""
-
-    @property
-    def queued(self) -> int: ...
 
     def publish(
         self,
@@ -168,11 +165,12 @@ class Device:
 
     def emit(self, seq: int, payload: bytes, now_us: int) -> bool:
         """Send a message just made, or keep it where that cannot be now; True when it was sent."""
-        if not self.online or self.session is None or self.session.queued > MOST_QUEUED:
+        outbox = self.outbox
+        if not self.online or outbox.unacked > MOST_UNACKED:
             self.keep(seq, payload)
             return False
-        self.outbox.sent(seq, payload)
-        self._publish(self.outbox, seq, payload, now_us)
+        outbox.sent(seq, payload)
+        self._publish(outbox, seq, payload, now_us)
         return True
 
     def keep(self, seq: int, payload: bytes) -> None:
@@ -224,7 +222,7 @@ class Device:
     def drain(self, most: int) -> int:
         """Send up to `most` messages from the buffer, oldest first; return how many still wait."""
         for outbox in (*self.earlier, self.outbox):
-            while most > 0 and self.online and self.session is not None and not self.session.queued:
+            while most > 0 and self.online and outbox.unacked < MOST_UNACKED:
                 message = outbox.take_unsent()
                 if message is None:
                     break
@@ -253,6 +251,7 @@ class Device:
         if self.group.qos == 0:
             self.session.publish(self.telemetry_topic, payload, qos=0)
             outbox.acked(seq)
+            self.world.tally.forgotten += 1
             return
         self.session.publish(self.telemetry_topic, payload, on_ack=partial(self._acked, outbox, seq, now_us))
 
@@ -301,6 +300,7 @@ class Device:
             self.earlier = tuple(outbox for outbox in (*self.earlier, self.outbox) if outbox.held)
         else:
             self.world.tally.lost += self.waiting
+            self.world.tally.forgotten += self.unacked
             self.earlier = ()
         self.outbox = Outbox(boot, self.group.room, self.group.drop)
         self.memory.restart(self.world.now_ms())

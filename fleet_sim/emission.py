@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fleet_sim.device import Device
 from fleet_sim.ledger import ReadingColumns
 from fleet_sim.mishaps import Mishaps
-from fleet_sim.pacing import Due, Pacer
+from fleet_sim.pacing import Due, Pacer, SimClock
 from fleet_sim.tally import Tally
 from fleet_wire.telemetry import encode_telemetry
 
@@ -166,10 +166,13 @@ class Emission:
         """Return the simulated time in ms of what comes next: a message, or the next look ahead."""
         return float(self._ready[0].at) if self._ready else self.planned_until
 
-    def advance(self, now_ms: float, now_us: Callable[[], int], late_us: Callable[[float], int]) -> None:
-        """Send all that is due at `now_ms`; `late_us` says how late a message due at a simulated time is."""
+    def advance(self, now_ms: float, now_us: Callable[[], int], wall: SimClock) -> None:
+        """Send all that is due at the simulated time `now_ms`.
+
+        `now_us` is the wall clock; `wall` turns it (in seconds) into simulated time, for how late a message is.
+        """
         while True:
-            self._send_due(now_ms, now_us, late_us)
+            self._send_due(now_ms, now_us, wall)
             if self._ready or self.planned_until > now_ms or self.planned_until >= self._end_ms:
                 return
             self._plan()
@@ -189,8 +192,11 @@ class Emission:
         self._ready.extend(made)
         self.planned_until = horizon
 
-    def _send_due(self, now_ms: float, now_us: Callable[[], int], late_us: Callable[[float], int]) -> None:
+    def _send_due(self, now_ms: float, now_us: Callable[[], int], wall: SimClock) -> None:
         ready, mishaps, lags = self._ready, self._mishaps, self._tally.lag_us
+        # The wall time of a simulated one, spelled out: this loop is the price of every message.
+        per_ms = 1000.0 / wall.speed
+        origin_us = wall.origin_mono * 1e6 - wall.origin_ms * per_ms
         while ready and ready[0].at <= now_ms:
             message = ready.popleft()
             device = message.device
@@ -201,7 +207,7 @@ class Emission:
                 mishaps.send(message, at_us)
             elif device.emit(message.seq, message.payload, at_us):
                 message.block.sent[message.k] = at_us
-            lags.append(late_us(message.at))
+            lags.append(int(at_us - origin_us - message.at * per_ms))
 
     def _record_sent(self) -> None:
         for flow, block in self._blocks.values():

@@ -34,8 +34,10 @@ from fleet_sim.tally import Snapshot
 
 __all__ = ["FleetRun", "RunOptions", "RunResult"]
 
-QUANTUM: Final = 0.002
-"""Messages due within this time are sent in one go: a wake-up of the loop costs as much as some messages."""
+SHORTEST_NAP: Final = 0.002
+MOST_GATHERED: Final = 0.005
+NAP_PER_RATE: Final = 1.25e-6
+"""At 4,000 messages a second those due within 5 ms go out together: a wake-up costs as much as some messages."""
 LONGEST_NAP: Final = 0.05
 DEFAULT_RATE: Final = 2000.0
 """Connects a second where neither the scenario nor the user says."""
@@ -49,6 +51,7 @@ class FleetRun:
         self.options = options
         self.plans = plan_devices(scenario)
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
+        self._deployment: Deployment | None = None
         self._stopping = asyncio.Event()
         self._reason = "finished"
         self._next_fault = 0
@@ -81,16 +84,29 @@ class FleetRun:
 
     def snapshot(self) -> Snapshot:
         """Return the state of the run now."""
-        return self._deployment.snapshot()
+        return self.deployment.snapshot()
 
     @property
     def devices(self) -> Sequence[Device]:
-        return self._deployment.devices
+        """The devices in the order of the plan; none before the broker has answered."""
+        return self._deployment.devices if self._deployment else ()
+
+    @property
+    def up(self) -> int:
+        """How many devices are connected."""
+        return self._deployment.up if self._deployment else 0
+
+    @property
+    def deployment(self) -> Deployment:
+        """The devices in the field, once the broker has answered."""
+        if self._deployment is None:
+            raise RuntimeError("the run has not begun")
+        return self._deployment
 
     @property
     def statuses(self) -> Mapping[str, Mapping[str, Any]]:
         """The newest retained status of every gateway, by its id."""
-        return self._deployment.observer.statuses
+        return self.deployment.observer.statuses
 
     # The run
 
@@ -109,23 +125,24 @@ class FleetRun:
             self._prepare(ledger, boot)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    services = self._deployment.serve(tasks)
+                    services = self.deployment.serve(tasks)
                     services.append(tasks.create_task(self._follow_phases(), name="phases"))
                     await self._drive()
                     self._mishaps.release_all()
                     self._emission.finish()
-                    await self._deployment.settle()
+                    await self.deployment.settle()
                     for service in services:
                         service.cancel()
-                return await self._deployment.finish(self._reason)
+                return await self.deployment.finish(self._reason)
             finally:
-                self._deployment.abandon()
+                self.deployment.abandon()
 
     def _prepare(self, ledger: LedgerWriter, boot: int) -> None:
         options, scenario = self.options, self.scenario
         now_us = wall_clock()
         start_ms = options.start_ms if options.start_ms is not None else self._default_start()
         self._clock = SimClock(time.monotonic(), float(start_ms), options.speed)
+        self._wall = SimClock(now_us() / 1e6, float(start_ms), options.speed)
         world = World.of(ledger, asyncio.get_running_loop(), now_us, lambda: round(self._now_ms()))
         ledger.header(self._header(boot, start_ms, now_us()))
         faults = plan_faults(scenario, self.plans)
@@ -141,10 +158,10 @@ class FleetRun:
         )
         self._signals = fleet.signals
         self._deployment = Deployment(options, world, boot, rate=self._first_rate())
-        self._deployment.before_flush = self._note_episodes
-        self._deployment.on_second = self.on_second
+        self.deployment.before_flush = self._note_episodes
+        self.deployment.on_second = self.on_second
         keys = device_keys(scenario.seed, [plan.id for plan in self.plans])
-        self._mishaps = Mishaps(fleet.devices, keys, self._deployment.connector, start_ms)
+        self._mishaps = Mishaps(fleet.devices, keys, self.deployment.connector, start_ms)
         self._end_ms = start_ms + (math.inf if scenario.duration_ms is None else scenario.duration_ms)
         self._emission = Emission(
             fleet.flows, self._mishaps, world.tally, start_ms=float(start_ms), end_ms=self._end_ms
@@ -152,7 +169,7 @@ class FleetRun:
         self._world, self._now_us = world, now_us
         self._noted_until = start_ms
         self._add_faults(faults)
-        self._deployment.deploy(fleet.devices)
+        self.deployment.deploy(fleet.devices)
 
     def _header(self, boot: int, start_ms: int, started_us: int) -> dict[str, Any]:
         return {
@@ -181,22 +198,22 @@ class FleetRun:
     def _now_ms(self) -> float:
         return self._clock.at(time.monotonic())
 
-    def _late_us(self, at_ms: float) -> int:
-        return round((time.monotonic() - self._clock.mono(at_ms)) * 1e6)
-
     async def _drive(self) -> None:
         """Send what is due, then sleep until more is, until the run is over."""
         end_ms = self._end_ms
         while not self._stopping.is_set():
             now_ms = min(self._now_ms(), end_ms)
             self._mishaps.turn(now_ms)
-            self._emission.advance(now_ms, self._now_us, self._late_us)
-            self._deployment.drain()
+            self._emission.advance(now_ms, self._now_us, self._wall)
+            self.deployment.drain()
             if now_ms >= end_ms or self._enough():
                 return
             next_ms = min(self._emission.next_at(), self._mishaps.next_at(), end_ms)
             wait = self._clock.mono(next_ms) - time.monotonic()
-            await asyncio.sleep(min(max(wait, QUANTUM), LONGEST_NAP))
+            await asyncio.sleep(min(max(wait, self._shortest_nap()), LONGEST_NAP))
+
+    def _shortest_nap(self) -> float:
+        return min(max(SHORTEST_NAP, self.deployment.rate * NAP_PER_RATE), MOST_GATHERED)
 
     def _enough(self) -> bool:
         return self.options.limit is not None and self._world.tally.made >= self.options.limit
@@ -228,4 +245,4 @@ class FleetRun:
             await asyncio.sleep(begin - time.monotonic())
             self._world.ledger.note("phase", name=phase.name, at=self._now_us())
             if phase.connect is not None and self.options.rate is None:
-                self._deployment.connector.rate = 1000.0 * phase.connect.count / phase.connect.per_ms
+                self.deployment.connector.rate = 1000.0 * phase.connect.count / phase.connect.per_ms

@@ -42,12 +42,16 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Tally:
-    """Counters of a run. `made` counts messages numbered, `published` every PUBLISH of them, again or not."""
+    """Counters of a run. `made` counts messages numbered, `published` every PUBLISH of them, again or not.
+
+    `forgotten` are publishes whose PUBACK nobody waits for: at QoS 0, or of a device that crashed.
+    """
 
     made: int = 0
     published: int = 0
     acked: int = 0
     refused: int = 0
+    forgotten: int = 0
     lost: int = 0
     resent: int = 0
     damaged: int = 0
@@ -82,6 +86,11 @@ class Tally:
         for total, recent in ((self.ack, self.ack_us), (self.lag, self.lag_us), (self.loop, self.loop_us)):
             total.add(recent)
             del recent[:]
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that are published and wait for their PUBACK."""
+        return self.published - self.acked - self.refused - self.forgotten
 
     def counters(self) -> dict[str, int]:
         """Return every counter by its name."""

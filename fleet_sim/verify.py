@@ -1,5 +1,6 @@
 """Compares the ledger of a run with what is stored: lost, double and wrong windows, by arithmetic alone."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,7 +120,7 @@ def _or_none(value: Any) -> int | None:
 
 def compare(ledger: Ledger, terms: Terms, stored: Mapping[WindowKey, Facts], source: str) -> Comparison:
     """Compare every window of every metric of the run with `stored`."""
-    comparing = _Comparing(ledger, terms, stored, Comparison(source=source))
+    comparing = _Comparing(ledger, terms, stored, Comparison(source=source), known_until=_known_until(ledger))
     metrics = dict.fromkeys(metric for group in ledger.groups for metric in group.numbers)
     for metric in metrics:
         comparing.metric(metric)
@@ -135,6 +136,7 @@ class _Comparing:
     terms: Terms
     stored: Mapping[WindowKey, Facts]
     result: Comparison
+    known_until: float
     seen: set[WindowKey] = field(default_factory=set)
 
     def metric(self, metric: str) -> None:
@@ -155,6 +157,8 @@ class _Comparing:
             inside = readings.rows(rows)
             allowed = possible(values[rows], sure[rows])
             reason = _why_not(key, tier, inside, astray, rated=rated)
+            if key.start + key.every > self.known_until:
+                reason = "after the end of the killed run's ledger"
             if allowed is None or reason:
                 self.result.set_aside(reason or "too many readings without a PUBACK")
             else:
@@ -191,10 +195,18 @@ class _Comparing:
         for key, facts in self.stored.items():
             if key in self.seen:
                 continue
-            if key.device in devices and key.metric in known and first < key.start <= last:
+            begun = key.start + key.every <= self.known_until
+            if begun and key.device in devices and key.metric in known and first < key.start <= last:
                 self._blame(Wrong(key, None, facts, "no such reading"), 0, ())
             else:
                 self.result.foreign += 1
+
+
+def _known_until(ledger: Ledger) -> float:
+    """Return up to which device time (ms) the ledger knows every reading: of a killed run, to its last."""
+    if ledger.end is not None:
+        return math.inf
+    return max((float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0)
 
 
 def _believed(readings: Readouts, limits: TimeLimits) -> Any:

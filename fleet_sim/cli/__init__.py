@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from fleet_config.problems import ProblemsFound
-from fleet_sim.cli import judging, looking, replaying, running
+from fleet_sim.cli import controlling, judging, looking, replaying, running
 from fleet_sim.cli.output import complain
 from fleet_sim.endpoint import CannotReach, TooManySockets
 from fleet_sim.ledger_reading import LedgerUnreadable
@@ -35,6 +35,7 @@ running.register(app)
 replaying.register(app)
 judging.register(app)
 looking.register(app)
+controlling.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

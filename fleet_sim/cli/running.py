@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,12 @@ import typer
 
 from fleet_sim.cli import options as given
 from fleet_sim.cli.output import complain, console, say_json
+from fleet_sim.control import answering, socket_of
 from fleet_sim.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.live import LiveView
 from fleet_sim.replay import ReplayRun
 from fleet_sim.report import Check, checks_of, junit, print_checks, print_rows
+from fleet_wire import local_socket
 
 __all__ = ["register"]
 
@@ -97,12 +100,24 @@ async def watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     loop.add_signal_handler(signal.SIGINT, fleet.stop, INTERRUPT)
     loop.add_signal_handler(signal.SIGTERM, fleet.stop, TERMINATE)
     try:
-        with LiveView(console, quiet=quiet) as view:
-            fleet.on_second = view.show
+        async with AsyncExitStack() as stack:
+            fleet.on_second = stack.enter_context(LiveView(console, quiet=quiet)).show
+            if isinstance(fleet, FleetRun):
+                await listen(stack, fleet)
             return await fleet.run()
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def listen(stack: AsyncExitStack, fleet: FleetRun) -> None:
+    """Let `ctl` reach the fleet; a run directory that is no place for a socket is said, and no reason to stop."""
+    directory = fleet.options.directory
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        await stack.enter_async_context(local_socket.serve(socket_of(directory), answering(fleet)))
+    except OSError as problem:
+        complain(f"`ctl` cannot reach this run: {problem}")
 
 
 def status_of(result: RunResult, checks: list[Check]) -> int:

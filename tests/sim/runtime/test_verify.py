@@ -47,7 +47,7 @@ class Row(NamedTuple):
     quality: float | None = None
 
 
-def ledger_of(directory: Path, rows: Sequence[Row], *, status: dict[str, Any] | None = None) -> Ledger:
+def ledger_of(directory: Path, rows: Sequence[Row], *, killed: bool = False) -> Ledger:
     with LedgerWriter(directory) as ledger:
         ledger.header({"name": "t"})
         columns = ledger.group("probe", ["temperature"])
@@ -63,8 +63,9 @@ def ledger_of(directory: Path, rows: Sequence[Row], *, status: dict[str, Any] | 
                 columns.doubt("temperature", [row.quality])
             if row.acked:
                 ledger.table("acks").extend((row.device, 9, row.seq, row.ts * 1000 + 1, row.code))
-        ledger.note("status", gateway="gw", status=status or STATUS)
-        ledger.end("finished", {"at": BASE * 1000})
+        ledger.note("status", gateway="gw", status=STATUS)
+        if not killed:
+            ledger.end("finished", {"at": BASE * 1000})
     return read_ledger(directory)
 
 
@@ -197,6 +198,17 @@ def test_a_time_the_gateway_does_not_believe_spoils_only_where_it_may_land(tmp_p
     result = compare(ledger, gateway_terms(STATUS), both_tiers([*rows, stamped]), "test")
     assert result.ok
     assert result.not_judged["may hold readings stamped on arrival"] == 8
+
+
+def test_of_a_killed_run_only_what_its_ledger_knows_is_judged(tmp_path: Path) -> None:
+    rows, unknown = steady(58), steady(64)[58:]
+    ledger = ledger_of(tmp_path, rows, killed=True)
+    result = compare(ledger, gateway_terms(STATUS), both_tiers([*rows, *unknown]), "test")
+    assert result.ok
+    assert result.windows == 12, "eleven of 5 s and the first minute"
+    assert result.not_judged == {"after the end of the killed run's ledger": 2}
+    lost = compare(ledger, gateway_terms(STATUS), both_tiers(rows[1:]), "test")
+    assert lost.lost == 1
 
 
 def test_later_than_kept_is_named_apart(tmp_path: Path) -> None:
