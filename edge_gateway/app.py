@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import aiomqtt
 from edge_gateway import gateway_id, spool
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig, MqttSection
+from edge_gateway.control import AT_ONCE
 from edge_gateway.embedded import EmbeddedBroker
 from edge_gateway.errors import BadInput
 from edge_gateway.gateway import Gateway
@@ -31,13 +33,6 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE = 30
 MOST_PACKET = 1 << 20
 RECEIVE_MAXIMUM = 4_000
-
-
-def read_secrets(config: GatewayConfig) -> dict[str, str]:
-    """Every secret the configuration refers to; BadInput for one that cannot be read."""
-    token = config.influx.token if config.influx else None
-    wanted = {"mqtt.password": config.mqtt.password, "influx.token": token}
-    return {name: secret.read() for name, secret in wanted.items() if secret is not None}
 
 
 def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
@@ -82,7 +77,7 @@ class ControlClients:
 
     def __call__(self, will: aiomqtt.Will) -> aiomqtt.Client:
         mqtt = self.config.mqtt
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             mqtt.host,
             mqtt.port,
             identifier=self.client_id,
@@ -95,6 +90,8 @@ class ControlClients:
             max_inflight_messages=200,
             logger=logging.getLogger("mqtt"),
         )
+        client.pending_calls_threshold = 2 * AT_ONCE
+        return client
 
 
 async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embedded: bool) -> None:
@@ -104,6 +101,7 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         if embedded:
             broker = EmbeddedBroker(place / spool.BROKER, port=config.mqtt.port)
             await stack.enter_async_context(broker)
+            stack.enter_context(_supervised(broker))
             log.info("the embedded broker listens on %s", broker.url)
         name = gateway_id.resolve(config.gateway.id)
         clock = MachineClock()
@@ -121,6 +119,16 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         await _listen(stack, socket, gateway.local_api())
         await stack.enter_async_context(serving(config.http.listen, gateway.report))
         await gateway.serve(stop)
+
+
+@contextmanager
+def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
+    """Start the broker again whenever it ends, while the block runs."""
+    task = asyncio.create_task(broker.supervise(), name="broker")
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _listen(stack: AsyncExitStack, socket: Path, api: Any) -> None:

@@ -157,3 +157,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_shown, value)) + "]"
     return "null" if value is None else str(value)
+
+
+def read_secrets(config: GatewayConfig) -> dict[str, str]:
+    """Every secret the configuration refers to; BadInput for one that cannot be read."""
+    token = config.influx.token if config.influx else None
+    wanted = {"mqtt.password": config.mqtt.password, "influx.token": token}
+    return {name: secret.read() for name, secret in wanted.items() if secret is not None}

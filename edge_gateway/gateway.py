@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiomqtt
 import msgspec
@@ -34,13 +34,15 @@ from edge_gateway.rules.ruleset import RuleSet
 from edge_gateway.rules.transition import Transition
 from edge_gateway.rules_watch import RulesWatch
 from edge_gateway.sinks.influx import InfluxSink
-from edge_gateway.sinks.influx_write import InfluxWriter
 from edge_gateway.sinks.line_protocol import render_gateway
 from edge_gateway.source import Source
 from edge_gateway.status import Counters, Problems
 from fleet_config.problems import ProblemsFound
 from fleet_wire import backoff, topics
 from fleet_wire.session import SessionOptions
+
+if TYPE_CHECKING:
+    from edge_gateway.sinks.influx_write import InfluxWriter
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +151,8 @@ class Gateway:
     def _open_influx(self) -> None:
         influx = self.config.influx
         if influx is not None:
+            from edge_gateway.sinks.influx_write import InfluxWriter  # noqa: PLC0415 - costs a second of every start
+
             self._writer = InfluxWriter(influx.url, influx.org, influx.token.read())
             self._sinks[INFLUX] = InfluxSink(INFLUX, self._store, self._writer.write, backoff.delays)
 
@@ -334,6 +338,7 @@ class Gateway:
             "connected": self._listening.subscribed,
             "caught_up": self._listening.caught_up,
             "lag": self._listening.lag(self.clock.monotonic()),
+            "listening": self._listening.elapsed,
             "waiting": self._source.waiting,
             "unacknowledged": self._source.unacknowledged,
         }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 from edge_gateway.errors import BadInput
 from edge_gateway.status import prometheus
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 Report = Callable[[], dict[str, Any]]
 
@@ -20,6 +21,8 @@ async def serving(listen: str | None, report: Report) -> AsyncIterator[None]:
     if listen is None:
         yield
         return
+    from aiohttp import web  # noqa: PLC0415 - half a second of every start, for those who want it
+
     runner = web.AppRunner(_application(report), access_log=None)
     await runner.setup()
     host, _, port = listen.rpartition(":")
@@ -38,6 +41,8 @@ async def serving(listen: str | None, report: Report) -> AsyncIterator[None]:
 
 
 def _application(report: Report) -> web.Application:
+    from aiohttp import web  # noqa: PLC0415 - as above
+
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(text=prometheus(report()), headers={"Content-Type": "text/plain; version=0.0.4"})
 

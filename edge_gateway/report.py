@@ -67,7 +67,7 @@ def make_report(
             "devices": pipeline.registry.devices,
             "series": len(pipeline.registry.series_device),
             "open_readings": pipeline.windows.open_readings,
-            "closing": pipeline.windows.pending,
+            "open_windows": pipeline.windows.open_coarser,
         },
         "messages": {name: totals[name] for name in ("received", "new", "duplicate", "quarantined", "qos0")},
         "values": _values(totals, facts),

@@ -23,7 +23,8 @@ class Counters:
     _counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str, count: int = 1) -> None:
-        self._counts[name] += count
+        if count:
+            self._counts[name] += count
 
     def __getitem__(self, name: str) -> int:
         return self._counts[name]

@@ -39,7 +39,7 @@ class GatewayProcess:
             "metrics": {"temperature": {"unit": "°C", "range": [-40, 85]}},
             "windows": [
                 {"every": "5s", "bucket": "telemetry", "keep": "30d"},
-                {"every": "1m", "bucket": "telemetry_10m", "keep": "180d"},
+                {"every": "15s", "bucket": "telemetry_10m", "keep": "180d"},
             ],
             "time": {"allowed_lateness": "2s", "idle_close": "3s"},
             "rules": {"path": str(self.rules)},

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 WARM = "frz-00042"
 LOST = "frz-00007"
 LIMIT = -10.0
-OFFLINE_MS = 6_000
+OFFLINE_MS = 9_000
 BROKEN = "    expr: temperatur\n      levels"
 
 

@@ -66,6 +66,10 @@ class Watcher:
             and subject in {None, one.subject}
         ]
 
+    def command_ids(self) -> list[str]:
+        """Ids of all commands, as often as they were seen."""
+        return [one.message.id for one in self.commands() if isinstance(one.message, Command)]
+
     def acks(self, subject: str) -> list[Seen]:
         return [one for one in self.seen if isinstance(one.message, Ack) and one.subject == subject]
 

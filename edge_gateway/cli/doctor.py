@@ -1,45 +1,13 @@
-"""`doctor`: what would go wrong here, found before it does."""
+"""`doctor`: what would go wrong here."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from http import HTTPStatus
-from pathlib import Path
-from urllib.parse import quote
+from dataclasses import asdict
 
-import aiohttp
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from edge_gateway.app import read_secrets, session_options
-from edge_gateway.cli.options import ConfigOption, EmbeddedOption, JsonOption, console, echo_json, load
-from edge_gateway.clock import MachineClock, synchronised
-from edge_gateway.config import GatewayConfig, InfluxSection
-from edge_gateway.errors import GatewayError
-from edge_gateway.rules.load import load_rules
-from fleet_config.problems import ProblemsFound
-from fleet_wire.session import ConnectionLost, ConnectRefused, Session
-
-SYNCS = 50
-SLOW_SYNC_MS = 50.0
-RESERVE = 64 << 20
-PATIENCE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    check: str
-    ok: bool
-    detail: str
+from edge_gateway.cli.options import ConfigOption, EmbeddedOption, JsonOption, load, show
+from edge_gateway.cli.tables import findings_table
 
 
 def register(app: typer.Typer) -> None:
@@ -50,137 +18,11 @@ def doctor(
     config: ConfigOption = None, *, embedded: EmbeddedOption = False, as_json: JsonOption = False
 ) -> None:
     """Look at clock, disk, broker, database, credentials and rules; exit 1 when something is wrong."""
-    settings = load(config, embedded=embedded).config
-    findings = [_look(name, check, settings) for name, check in _checks(embedded=embedded)]
-    if as_json:
-        echo_json([asdict(finding) for finding in findings])
-    else:
-        console.print(_table(findings))
-    if not all(finding.ok for finding in findings):
+    from edge_gateway.doctor import look  # noqa: PLC0415 - a second of imports that no other command needs
+
+    findings = [
+        asdict(finding) for finding in look(load(config, embedded=embedded).config, embedded=embedded)
+    ]
+    show(findings, as_json=as_json, table=findings_table)
+    if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
-
-
-Check = Callable[[GatewayConfig], str]
-
-
-class Unwell(Exception):
-    """A check that failed; the text says what to do."""
-
-
-def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
-    yield "clock", _clock
-    yield "spool", _spool
-    yield "sync", _sync
-    yield "secrets", _secrets
-    yield "rules", _rules
-    if not embedded:
-        yield "broker", _broker
-    yield "influx", _influx
-
-
-def _look(name: str, check: Check, settings: GatewayConfig) -> Finding:
-    try:
-        return Finding(name, ok=True, detail=check(settings))
-    except (Unwell, GatewayError, ProblemsFound, OSError) as error:
-        return Finding(name, ok=False, detail=str(error))
-
-
-def _clock(_: GatewayConfig) -> str:
-    if not MachineClock().trusted():
-        raise Unwell(
-            "the wall clock is before 2026 and not synchronised; set it, or enable time synchronisation"
-        )
-    return "synchronised" if synchronised() else "set, but nothing keeps it synchronised"
-
-
-def _spool(settings: GatewayConfig) -> str:
-    place = _existing(settings.spool.path)
-    if not os.access(place, os.W_OK):
-        raise Unwell(f"{place} is not writable by this user")
-    free = shutil.disk_usage(place).free
-    needed = settings.spool.max_bytes + settings.history.max_bytes + RESERVE
-    if free < needed:
-        raise Unwell(
-            f"{free >> 20} MiB free, but the budgets of spool and history add up to {needed >> 20} MiB"
-        )
-    return f"{free >> 30} GiB free at {place}"
-
-
-def _existing(path: Path) -> Path:
-    return next(place for place in (path.absolute(), *path.absolute().parents) if place.is_dir())
-
-
-def _sync(settings: GatewayConfig) -> str:
-    """The time of an append with fdatasync, as the journal does it."""
-    times = sorted(_sync_times(_existing(settings.spool.path)))
-    median, slowest = times[len(times) // 2], times[-1]
-    daily = 86_400_000 / settings.spool.commit_interval * 9.1 / 1e6
-    told = (
-        f"median {median:.1f} ms, slowest {slowest:.1f} ms of {SYNCS}; at most {daily:.1f} GB written a day"
-    )
-    if median > SLOW_SYNC_MS:
-        raise Unwell(f"slow: {told}; use a better card, or a longer spool.commit_interval")
-    return told
-
-
-def _sync_times(place: Path) -> Iterator[float]:
-    with tempfile.TemporaryFile(dir=place) as file:
-        for _ in range(SYNCS):
-            started = time.perf_counter()
-            file.write(b"\0" * 9_000)
-            file.flush()
-            os.fdatasync(file.fileno())
-            yield (time.perf_counter() - started) * 1000
-
-
-def _secrets(settings: GatewayConfig) -> str:
-    read_secrets(settings)
-    return "readable"
-
-
-def _rules(settings: GatewayConfig) -> str:
-    return f"{len(load_rules(settings.rules.path).rules)} rules, good"
-
-
-def _broker(settings: GatewayConfig) -> str:
-    return asyncio.run(_connect(settings))
-
-
-async def _connect(settings: GatewayConfig) -> str:
-    options = session_options(settings, client_id=f"doctor-{os.getpid()}", session_expiry=0)
-    session = Session(options, on_publish=lambda *_: None)
-    try:
-        connected = await session.connect()
-    except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
-        raise Unwell(f"{settings.mqtt.url}: {error}") from error
-    await session.disconnect()
-    return f"{settings.mqtt.url} accepts us, Receive Maximum {connected.server_receive_maximum}"
-
-
-def _influx(settings: GatewayConfig) -> str:
-    if settings.influx is None:
-        return "not configured: history only"
-    return asyncio.run(_ask_influx(settings.influx))
-
-
-async def _ask_influx(influx: InfluxSection) -> str:
-    """Whether the server answers, and whether it knows organisation and token."""
-    wanted = f"{influx.url}/api/v2/buckets?limit=1&org={quote(influx.org)}"
-    headers = {"Authorization": f"Token {influx.token.read()}"}
-    try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as client:
-            async with client.get(wanted, headers=headers) as answer:
-                status = answer.status
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise Unwell(f"{influx.url} does not answer: {error or 'no answer in time'}") from error
-    if status != HTTPStatus.OK:
-        raise Unwell(f"{influx.url} answers {status}: check influx.org and influx.token")
-    return f"{influx.url} answers and knows organisation and token"
-
-
-def _table(findings: list[Finding]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for finding in findings:
-        mark = Text("ok", style="green") if finding.ok else Text("WRONG", style="bold red")
-        table.add_row(mark, finding.check, Text(finding.detail))
-    return table

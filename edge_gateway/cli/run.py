@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from edge_gateway import app as composition
 from edge_gateway.cli.options import (
     ConfigOption,
     EmbeddedOption,
@@ -20,7 +19,7 @@ from edge_gateway.cli.options import (
 )
 from edge_gateway.cli.tables import config_table
 from edge_gateway.config import GatewayConfig
-from edge_gateway.config_source import effective
+from edge_gateway.config_source import effective, read_secrets
 from edge_gateway.logs import set_up_logs
 from edge_gateway.rules.load import load_rules
 
@@ -58,6 +57,8 @@ async def _run_until_signal(config: GatewayConfig, *, embedded: bool) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    from edge_gateway import app as composition  # noqa: PLC0415 - the gateway's own imports, for this command alone
+
     await composition.run(config, stop=stop, socket=socket_path(config), embedded=embedded)
     return signal.SIGINT in received
 
@@ -67,7 +68,7 @@ def check(
 ) -> None:
     """Check configuration, rules and credentials, without side effects."""
     loaded = load(config, embedded=embedded)
-    composition.read_secrets(loaded.config)
+    read_secrets(loaded.config)
     rules = load_rules(loaded.config.rules.path)
     if as_json:
         echo_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})

@@ -115,3 +115,18 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             *(instant(value) if name in {"at", "start"} else number(value) for name, value in row.items())
         )
     return table
+
+
+def findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("", "check", "found")
+    for one in findings:
+        mark = Text("ok", style="green") if one["ok"] else Text("WRONG", style="bold red")
+        table.add_row(mark, one["check"], Text(one["detail"]))
+    return table
+
+
+def changes_table(plan: Mapping[str, Any]) -> RenderableType:
+    table = _table("change", "kind", "name")
+    for one in plan["changes"]:
+        table.add_row(one["what"], one["kind"], one["name"])
+    return table if plan["changes"] else Text("in step with the templates", style="green")

@@ -116,6 +116,11 @@ class Tier:
         return given
 
     @property
+    def open_windows(self) -> int:
+        """Windows that are open or queued."""
+        return int((self._rows["start"] != NEVER).sum())
+
+    @property
     def waiting(self) -> bool:
         """Whether something is queued or given out and not yet taken."""
         return bool(self._queue or self._given)

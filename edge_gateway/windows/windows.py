@@ -215,6 +215,11 @@ class Windows:
         """Readings in open base windows."""
         return self._open.readings
 
+    @property
+    def open_coarser(self) -> int:
+        """Open windows of the coarser tiers."""
+        return sum(tier.open_windows for tier in (*self._numbers, *self._states))
+
     def close(self, budget: int) -> Closed:
         """Close what is due, for about `budget` readings and rows; the rest comes with the next calls."""
         harvest = Harvest()
