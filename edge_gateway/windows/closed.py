@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from edge_gateway.windows.merge import merge_blocks, merge_state_blocks, united
 from edge_gateway.windows.rows import Block, TierRows, by_position
 from edge_gateway.windows.tail import Tail
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Closed windows. A window can come again, with only what is new in it: rows of one window merge.
+    """Closed windows, each once. It can come again later, with only what is new: rows of one window merge.
 
     Attributes:
         numeric: WINDOW_ROWs, at most one entry a tier, ascending.
@@ -46,17 +45,11 @@ class Harvest:
             self._states.setdefault(tier, []).append(block)
 
     def closed(self) -> Closed:
-        tails: dict[tuple[int, int], Tail] = {}
-        for tier, blocks in self._numeric.items():
-            at = 0
-            for block in blocks:
-                tails |= {(tier, at + row): tail for row, tail in by_position(block).items()}
-                at += len(block.rows)
-        return Closed(_joined(self._numeric), _joined(self._states), tails)
-
-
-def _joined(blocks: dict[int, list[Block]]) -> tuple[TierRows, ...]:
-    return tuple(
-        TierRows(tier, parts[0].rows if len(parts) == 1 else np.concatenate([part.rows for part in parts]))
-        for tier, parts in sorted(blocks.items())
-    )
+        """Return all that was collected, each window once."""
+        numeric = [(tier, united(blocks, merge_blocks)) for tier, blocks in sorted(self._numeric.items())]
+        states = [(tier, united(blocks, merge_state_blocks)) for tier, blocks in sorted(self._states.items())]
+        return Closed(
+            tuple(TierRows(tier, block.rows) for tier, block in numeric),
+            tuple(TierRows(tier, block.rows) for tier, block in states),
+            {(tier, row): tail for tier, block in numeric for row, tail in by_position(block).items()},
+        )

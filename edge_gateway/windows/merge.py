@@ -4,7 +4,7 @@ The store keeps a row as bytes, `pack_rows` and `unpack_row`: WINDOW_ROW as it l
 then the tail where there is one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -116,27 +116,41 @@ def merge_state_blocks(one: Block, other: Block) -> Block:
     return Block(merge_state_rows(one.rows, other.rows))
 
 
-def chain(blocks: list[Block], merge: MergeBlocks) -> Block:
-    """Join blocks cut from one sorted sequence; rows merge only where a cut went through a window."""
-    parts: list[Rows] = []
-    tails: dict[Key, Tail] = {}
-    for block in blocks:
-        rows = block.rows
-        if parts and keys(parts[-1][-1:]) == keys(rows[:1]):
-            key = keys(rows[:1])[0]
-            seam = merge(_one(parts[-1][-1:], tails), _one(rows[:1], block.tails))
-            tails.pop(key, None)
-            tails |= {other: tail for other, tail in block.tails.items() if other != key} | seam.tails
-            parts[-1], rows = parts[-1][:-1], np.concatenate([seam.rows, rows[1:]])
-        else:
-            tails |= block.tails
-        parts.append(rows)
-    return Block(np.concatenate(parts), tails)
+def united(blocks: Sequence[Block], merge: MergeBlocks) -> Block:
+    """Join blocks into one in which each window stands once; where rows merged, it is by (series, start)."""
+    if len(blocks) == 1:
+        return blocks[0]
+    joined = np.concatenate([block.rows for block in blocks])
+    repeated = _repeated(joined)
+    tails = {key: tail for block in blocks for key, tail in block.tails.items()}
+    if not repeated.any():
+        return Block(joined, tails)
+    held: dict[Key, Block] = {}
+    sources = np.repeat(np.arange(len(blocks)), [len(block.rows) for block in blocks])
+    for at in np.flatnonzero(repeated).tolist():
+        one = _one(joined[at : at + 1], blocks[sources[at]].tails)
+        key = keys(one.rows)[0]
+        held[key] = merge(held[key], one) if key in held else one
+        tails.pop(key, None)
+    rows = np.concatenate([joined[~repeated], *(block.rows for block in held.values())])
+    tails |= {key: tail for block in held.values() for key, tail in block.tails.items()}
+    return Block(rows[np.lexsort((rows["start"], rows["series"]))], tails)
 
 
-def _one(row: Rows, tails: dict[Key, Tail]) -> Block:
+def _one(row: Rows, tails: Mapping[Key, Tail]) -> Block:
     key = keys(row)[0]
     return Block(row, {key: tails[key]} if key in tails else {})
+
+
+_SPREAD: Final = 0x2545F4914F6CDD1D
+"""An odd number without pattern (from Vigna's xorshift64*): products with it differ in all bits."""
+
+
+def _repeated(rows: Rows) -> NDArray[np.bool_]:
+    """Say which rows may be of a window that occurs more than once; all that are so are among them."""
+    mixed = rows["series"] * np.int64(_SPREAD) + rows["start"]
+    ordered = np.sort(mixed)
+    return np.isin(mixed, ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def pack_rows(rows: Rows, tails: Mapping[int, Tail] | None = None) -> list[bytes]:

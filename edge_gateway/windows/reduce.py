@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.windows.exact_sum import MOST_AT_ONCE, Limbs, huge_of, normal, split
-from edge_gateway.windows.merge import chain, merge_blocks, merge_state_blocks, p95_of
+from edge_gateway.windows.merge import merge_blocks, merge_state_blocks, p95_of, united
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW, Block, Key
 from edge_gateway.windows.sketch import Sketch
 from edge_gateway.windows.tail import Tail
@@ -57,13 +57,13 @@ def _order(readings: Readings) -> Ints:
 def numbers(every: int, ordered: Readings, p95: Bools) -> Block:
     """Reduce readings ordered by (series, ts, value) to WINDOW_ROWs."""
     blocks = [_numbers(every, piece, p95) for piece in _pieces(ordered)]
-    return blocks[0] if len(blocks) == 1 else chain(blocks, merge_blocks)
+    return united(blocks, merge_blocks)
 
 
 def states(every: int, ordered: Readings) -> Block:
     """Reduce readings ordered by (series, ts, code) to STATE_ROWs."""
     blocks = [_states(every, piece) for piece in _pieces(ordered)]
-    return blocks[0] if len(blocks) == 1 else chain(blocks, merge_state_blocks)
+    return united(blocks, merge_state_blocks)
 
 
 def _pieces(ordered: Readings) -> list[Readings]:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.windows.merge import merge_blocks, merge_rows, merge_state_rows, pack_rows, sums, unpack_row
+from edge_gateway.windows.merge import (
+    merge_blocks,
+    merge_rows,
+    merge_state_rows,
+    pack_rows,
+    sums,
+    united,
+    unpack_row,
+)
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 from edge_gateway.windows.rows import Block, by_position, keys
 from edge_gateway.windows.sketch import Sketch
@@ -171,3 +179,13 @@ def test_a_text_that_comes_late_into_a_window_changes_it_twice() -> None:
     for one, other in ((whole_time_shut, open_between), (open_between, whole_time_shut)):
         (row,) = plain_state_rows(merge_state_rows(one, other))
         assert row == PlainState(0, T0 + 9, 0, T0, 2)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(readings, max_size=20), min_size=1, max_size=4))
+def test_blocks_unite_into_one_row_a_window(parts: list[list[Reading]]) -> None:
+    whole = rows_of_values(EVERY, columns([reading for part in parts for reading in part]), ALL_P95)
+    united_rows = united([rows_of_values(EVERY, columns(part), ALL_P95) for part in parts], merge_blocks)
+    order = np.lexsort((united_rows.rows["start"], united_rows.rows["series"]))
+    assert united_rows.rows[order].tobytes() == whole.rows.tobytes()
+    assert united_rows.tails == whole.tails

@@ -1,7 +1,8 @@
 """Open windows close into what plain Python says, whatever the order, the batches and the budget."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from random import Random
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.durable.codec import pack, unpack
+from edge_gateway.windows import base, log, reduce
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late
 from edge_gateway.windows.merge import merge_blocks, pack_rows, unpack_row
@@ -58,7 +60,7 @@ def value_of(metric: int, raw: float) -> float:
 reading = st.builds(
     lambda device, at, metric, raw, quality: Reading(device, T0 + at, metric, value_of(metric, raw), quality),
     st.integers(0, DEVICES - 1),
-    st.integers(0, 40_000),
+    st.integers(0, 40_000) | st.integers(0, 8).map(lambda quarter: quarter * 250),
     st.integers(0, 2),
     st.floats(-100, 100) | st.sampled_from([0.0, -0.0, 1e300, 3e9]),
     st.integers(0, 1000),
@@ -75,6 +77,19 @@ def batches(readings: Sequence[Reading], random: Random) -> list[list[Reading]]:
     cuts = sorted(random.choices(range(len(readings) + 1), k=random.randint(0, 8)))
     edges = [0, *cuts, len(readings)]
     return [list(readings[a:b]) for a, b in pairwise(edges)]
+
+
+@contextmanager
+def small_steps(*, taken: bool) -> Iterator[None]:
+    """Make runs, pieces and what is worth a walk so small that a few readings go through all of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if taken:
+            patch.setattr(log, "RUN", 8)
+            patch.setattr(base, "PIECE", 5)
+            patch.setattr(base, "SMALL", 4)
+            patch.setattr(base, "CREDIT_OF_A_CALL", 1)
+            patch.setattr(reduce, "MOST_AT_ONCE", 3)
+        yield
 
 
 class Run:
@@ -126,6 +141,11 @@ class Run:
 @settings(deadline=None)
 @given(st.lists(reading, max_size=120), st.randoms(use_true_random=False))
 def test_readings_in_time_close_alike_in_any_order(held: list[Reading], random: Random) -> None:
+    with small_steps(taken=random.random() < 0.7):
+        closes_alike(held, random)
+
+
+def closes_alike(held: list[Reading], random: Random) -> None:
     run = Run(budget=random.choice([1, 7, 600, ALL]))
     for batch in batches(jittered(held, random), random):
         assert not len(run.add(batch))
@@ -155,6 +175,7 @@ def stored(run: Run) -> Stored:
         if isinstance(part, Closed):
             for tier, numeric in part.numeric:
                 named, tails = keys(numeric), part.tails_of(tier)
+                assert len(set(named)) == len(named)
                 merge_into(rows, tier, Block(numeric, {named[row]: tail for row, tail in tails.items()}))
         else:
             for tier, every in enumerate(TIERS):
@@ -185,6 +206,11 @@ def tick_and_close(run: Run, listening: int) -> None:
 @given(st.lists(number, max_size=120), st.randoms(use_true_random=False))
 def test_what_the_store_merges_is_what_all_readings_give(held: list[Reading], random: Random) -> None:
     """Late readings, silence, clock steps, restarts, any budget: the store ends with the rows of all."""
+    with small_steps(taken=random.random() < 0.7):
+        merges_into_all(held, random)
+
+
+def merges_into_all(held: list[Reading], random: Random) -> None:
     run = Run(budget=random.choice([1, 7, 600, ALL]))
     order = sorted(held, key=lambda reading: reading.ts + random.uniform(0, 20_000))
     listening = added = 0
@@ -251,9 +277,9 @@ def test_a_late_reading_is_in_the_open_coarser_window_once() -> None:
     five = found[5_000, 0, T0]
     assert isinstance(five, Plain)
     assert (five.values, five.sum) == (3, 7.0)
-    base = found[1_000, 0, T0]
-    assert isinstance(base, Plain)
-    assert (base.values, base.sum) == (1, 1.0)
+    one = found[1_000, 0, T0]
+    assert isinstance(one, Plain)
+    assert (one.values, one.sum) == (1, 1.0)
 
 
 def test_silence_closes_base_windows_then_coarser_ones_when_their_time_is_over() -> None:
