@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fleet_sim.deployment import RunOptions
+from fleet_sim.deployment import RunOptions, calm_collector
 from fleet_sim.endpoint import Endpoint
 from fleet_sim.fleet import FleetRun
 from fleet_sim.scenario import load_scenario, scaled
@@ -106,6 +106,7 @@ def measure(sensors: int = 2000) -> dict[str, Any]:
     try:
         time.sleep(1.0)
         reference = system_calls_us()
+        calm_collector()
         found: dict[str, Any] = {"sensors": sensors, "system_calls_us": reference}
         found |= asyncio.run(steady(port, directory / "steady", sensors, 500, 10))
         found |= asyncio.run(ramp(port, directory / "ramp", sensors))

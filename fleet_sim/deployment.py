@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from asyncio import TaskGroup
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
     from fleet_sim.device import Device, World
 
-__all__ = ["Deployment", "RunOptions", "RunResult", "probe", "wall_clock"]
+__all__ = ["Deployment", "RunOptions", "RunResult", "calm_collector", "probe", "wall_clock"]
 
 TICK: Final = 1.0
 LOOP_PROBE: Final = 0.05
 SETTLE_SECONDS: Final = 10.0
 AGAIN: Final = 0.02
+GARBAGE_THRESHOLDS: Final = (20_000, 50, 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,16 @@ class RunResult:
     unfinished: int
     refused: Mapping[str, int]
     measures: Mapping[str, float]
+
+
+def calm_collector() -> None:
+    """Let the garbage collector look seldom, for a process that is mostly a fleet.
+
+    Ten thousand sessions live as long as the run; looking through all of them for garbage again and again stops
+    everything for half a second each time (measured: a ramp with 550 ms of lag instead of 13).
+    """
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def wall_clock() -> Callable[[], int]:

@@ -11,6 +11,7 @@ import typer
 from fleet_sim.cli import options as given
 from fleet_sim.cli.output import complain, console, say_json
 from fleet_sim.control import answering, socket_of
+from fleet_sim.deployment import calm_collector
 from fleet_sim.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.live import LiveView
 from fleet_sim.replay import ReplayRun
@@ -96,6 +97,7 @@ def run(
 
 async def watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     """Run with the live view; SIGINT and SIGTERM end the run in order."""
+    calm_collector()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, fleet.stop, INTERRUPT)
     loop.add_signal_handler(signal.SIGTERM, fleet.stop, TERMINATE)

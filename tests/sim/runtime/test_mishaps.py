@@ -1,0 +1,240 @@
+"""Faults of devices and links do what their label says, to whom and when it says."""
+
+import asyncio
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fleet_sim.device import Device, DeviceGroup, Identity, World
+from fleet_sim.emission import Block, Message
+from fleet_sim.faults import PlannedFault
+from fleet_sim.ledger import LedgerWriter
+from fleet_sim.mishaps import WRONG, Mishaps
+from fleet_sim.noise import device_keys
+from fleet_sim.plan import plan_devices
+from fleet_sim.running_faults import plan_now
+from fleet_sim.scenario import load_scenario
+from tests.sim.wires import Wire
+
+START = 1_700_000_000_000.0
+
+
+@dataclass
+class Crew:
+    """Notes what it is asked for."""
+
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def cut(self, device: Device, back_ms: float) -> None:
+        self.asked.append(("cut", device.index, round(back_ms)))
+
+    def bar(self, device: Device) -> None:
+        self.asked.append(("bar", device.index))
+
+    def unbar(self, device: Device) -> None:
+        self.asked.append(("unbar", device.index))
+
+    def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None:
+        self.asked.append(("restart", device.index, takes_ms, keep))
+
+
+@dataclass
+class Field:
+    """Four devices, online on wires of their own, and the faults on them."""
+
+    devices: list[Device]
+    wires: list[Wire]
+    crew: Crew
+    mishaps: Mishaps
+
+    def fault(self, kind: str, match: dict[str, Any] | None = None, **settings: Any) -> PlannedFault:
+        plans = plan_devices(SCENARIO)
+        words = {name.rstrip("_"): value for name, value in settings.items()}
+        planned = plan_now(len(self.crew.asked), {"kind": kind, "match": match or {}, **words}, plans, 1, 0)
+        self.mishaps.add([planned])
+        return planned
+
+    def send(self, device: int, seq: int, at_ms: int = 0) -> Message:
+        target = self.devices[device]
+        block = Block([target], [int(START) + at_ms], NOTHING)
+        target.outbox.next = seq + 1
+        message = Message(int(START) + at_ms, target, seq, b"%d" % seq, block, 0)
+        self.mishaps.send(message, 5)
+        return message
+
+
+class Nothing:
+    columns: dict[str, list[Any]] = {}  # noqa: RUF012 - never changed
+    absent: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    quality: dict[str, list[float]] = {}  # noqa: RUF012 - never changed
+
+    def messages(self) -> list[dict[str, Any]]:
+        return []
+
+    def qualities(self) -> list[dict[str, float] | None]:
+        return []
+
+
+NOTHING = Nothing()
+SCENARIO = load_scenario("cold-chain", overrides=("fleet.freezer.count=4", "faults=[]"), env={})
+
+
+@pytest.fixture
+async def ground(tmp_path: Path) -> Field:
+    ledger = LedgerWriter(tmp_path / "run")
+    world = World.of(ledger, asyncio.get_running_loop(), lambda: 7_000, lambda: 7)
+    group = DeviceGroup("freezer", {}, {}, lambda *_: None, room=50, drop="oldest", replay_rate=1.0)
+    plans = plan_devices(SCENARIO)
+    devices = [
+        Device(world, group, Identity(plan.id, plan.site, "f", {}), index=i, row=i, boot=3)
+        for i, plan in enumerate(plans)
+    ]
+    wires = [Wire() for _ in devices]
+    for device, wire in zip(devices, wires, strict=True):
+        device.session, device.online, device.started = wire, True, True
+    crew = Crew()
+    mishaps = Mishaps(devices, device_keys(1, [plan.id for plan in plans]), crew, START)
+    ledger.close()
+    return Field(devices, wires, crew, mishaps)
+
+
+async def test_a_device_without_faults_is_left_alone(ground: Field) -> None:
+    ground.fault("duplicate", {"device": "frz-00001"}, p=1.0)
+    assert [ground.mishaps.meddles(device) for device in ground.devices] == [False, True, False, False]
+
+
+async def test_a_duplicate_is_the_same_message_twice(ground: Field) -> None:
+    ground.fault("duplicate", p=1.0)
+    message = ground.send(0, 4)
+    assert ground.wires[0].of("telemetry") == [b"4", b"4"]
+    assert message.block.sent == array("q", [5])
+
+
+async def test_chance_is_of_the_message_not_of_the_moment(ground: Field) -> None:
+    ground.fault("duplicate", p=0.3)
+    for seq in range(200):
+        ground.send(0, seq)
+        ground.wires[0].waiting.pop()(0)
+    twice = len(ground.wires[0].of("telemetry")) - 200
+    assert 40 <= twice <= 80
+    again = Field(ground.devices, [Wire() for _ in range(4)], ground.crew, ground.mishaps)
+    ground.devices[0].session = again.wires[0]
+    for seq in range(200):
+        again.send(0, seq)
+        again.wires[0].waiting.pop()(0)
+    assert again.wires[0].of("telemetry") == ground.wires[0].of("telemetry")
+
+
+async def test_a_fault_holds_only_in_its_time(ground: Field) -> None:
+    ground.fault("duplicate", p=1.0, after="10s", for_="5s")
+    for seq, at in enumerate((9_999, 10_000, 14_999, 15_000)):
+        ground.send(0, seq, at)
+    assert ground.wires[0].of("telemetry") == [b"0", b"1", b"1", b"2", b"2", b"3"]
+
+
+async def test_a_reordered_message_follows_its_successors(ground: Field) -> None:
+    ground.fault("reorder", p=1.0, by=2, for_="1ms")
+    for seq, at in enumerate((0, 10, 20, 30)):
+        ground.send(0, seq, at)
+    assert ground.wires[0].of("telemetry") == [b"1", b"2", b"0", b"3"]
+
+
+async def test_a_late_batch_is_held_and_sent_together(ground: Field) -> None:
+    ground.fault("late_batch", hold="1s", for_="2500ms")
+    for seq, at in enumerate((0, 400, 800)):
+        ground.send(0, seq, at)
+    assert ground.wires[0].of("telemetry") == []
+    ground.mishaps.turn(START + 1000)
+    assert ground.wires[0].of("telemetry") == [b"0", b"1", b"2"]
+    ground.send(0, 3, 2400)
+    ground.mishaps.turn(START + 2500)
+    assert ground.wires[0].of("telemetry")[3:] == [b"3"]
+    ground.send(0, 4, 2600)
+    assert ground.wires[0].of("telemetry")[4:] == [b"4"], "over"
+
+
+@pytest.mark.parametrize("kind", ["truncated", "random", "oversize"])
+async def test_a_damaged_message_goes_out_in_place_of_the_true_one(ground: Field, kind: str) -> None:
+    ground.fault(kind, p=1.0)
+    message = ground.send(0, 1234)
+    [payload] = ground.wires[0].of("telemetry")
+    assert payload != b"1234"
+    assert {"truncated": 2, "random": 4, "oversize": 70_000}[kind] == len(payload)
+    assert message.block.sent == array("q", [0])
+    ground.wires[0].waiting.pop()(0)
+    outbox = ground.devices[0].outbox
+    assert (outbox.kept, ground.devices[0].world.tally.acked) == (1, 0), (
+        "held for a receipt, never counted as acked"
+    )
+
+
+async def test_a_wrong_type_is_absent_from_the_ledger(ground: Field) -> None:
+    ground.fault("wrong_type", {"device": "frz-00001"}, metric="temperature", p=1.0)
+    block = Block(ground.devices, [0] * 4, NOTHING)
+    contents = [{"temperature": 1.0, "battery": 2.0} for _ in range(4)]
+    spoiled = ground.mishaps.spoil(block, [int(START)] * 4, contents)
+    assert [content["temperature"] for content in spoiled] == [1.0, WRONG, 1.0, 1.0]
+    assert block.absent["temperature"].tolist() == [False, True, False, False]
+    assert "battery" not in block.absent
+
+
+async def test_clocks_are_off_by_what_the_fault_says(ground: Field) -> None:
+    ground.fault("clock_skew", {"device": "frz-00001"}, offset="90s", drift="60ms/m")
+    ground.fault("clock_jump", {"device": "frz-00002"}, by="-5s", after="10s", for_="10s")
+    at = [int(START) + 60_000] * 4
+    assert (np.array(ground.mishaps.stamps(ground.devices, at)) - at).tolist() == [0, 90_060, 0, 0]
+    at = [int(START) + 10_000] * 4
+    assert (np.array(ground.mishaps.stamps(ground.devices, at)) - at).tolist() == [0, 90_010, -5_000, 0]
+
+
+async def test_links_are_cut_and_come_back_within_the_time_given(ground: Field) -> None:
+    ground.fault("storm", times=2, every="10s", reconnect={"within": "3s"}, after="1s")
+    ground.mishaps.turn(START + 999)
+    assert ground.crew.asked == []
+    ground.mishaps.turn(START + 1000)
+    waits = [wait for _, _, wait in ground.crew.asked]
+    assert [index for _, index, _ in ground.crew.asked] == [0, 1, 2, 3]
+    assert all(0 <= wait <= 3000 for wait in waits)
+    assert len(set(waits)) == 4
+    ground.mishaps.turn(START + 11_000)
+    assert len(ground.crew.asked) == 8
+    assert [wait for _, _, wait in ground.crew.asked[4:]] != waits
+
+
+async def test_an_outage_bars_and_lets_in_again(ground: Field) -> None:
+    ground.fault("offline", {"device": "frz-00003"}, for_="5s")
+    assert ground.mishaps.next_at() == START
+    ground.mishaps.turn(START)
+    ground.mishaps.turn(START + 5000)
+    assert ground.crew.asked == [("bar", 3), ("unbar", 3)]
+    assert ground.mishaps.next_at() == np.inf
+
+
+@pytest.mark.parametrize(("kind", "keep"), [("reboot", True), ("crash", False)])
+async def test_restarts_keep_or_lose_the_buffer(ground: Field, kind: str, *, keep: bool) -> None:
+    ground.fault(kind, {"device": "frz-00000"}, takes="2s")
+    ground.mishaps.turn(START)
+    assert ground.crew.asked == [("restart", 0, 2000, keep)]
+
+
+async def test_a_fault_nobody_can_have_is_refused() -> None:
+    plans = plan_devices(SCENARIO)
+    with pytest.raises(ValueError, match="no device is meant"):
+        plan_now(0, {"kind": "stuck", "metric": "pressure"}, plans, 1, 0)
+    with pytest.raises(ValueError, match="kind"):
+        plan_now(0, {"kind": "haunted"}, plans, 1, 0)
+
+
+async def test_a_share_is_drawn_by_the_seed(ground: Field) -> None:
+    plans = plan_devices(
+        load_scenario("cold-chain", overrides=("fleet.freezer.count=1000", "faults=[]"), env={})
+    )
+    chosen = [
+        plan_now(5, {"kind": "reboot", "match": {"share": 0.1}}, plans, seed, 0).devices for seed in (1, 1, 2)
+    ]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert 60 <= len(chosen[0]) <= 140
