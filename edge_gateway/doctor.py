@@ -152,9 +152,11 @@ async def _ask_influx(influx: InfluxSection) -> str:
     wanted = f"{influx.url}/api/v2/buckets?limit=1&org={quote(influx.org)}"
     headers = {"Authorization": f"Token {influx.token.read()}"}
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as client:
-            async with client.get(wanted, headers=headers) as answer:
-                status = answer.status
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as client,
+            client.get(wanted, headers=headers) as answer,
+        ):
+            status = answer.status
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unwell(f"{influx.url} does not answer: {error or 'no answer in time'}") from error
     if status != HTTPStatus.OK:

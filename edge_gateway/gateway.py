@@ -20,6 +20,7 @@ from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.commit_queue import CommitQueue
+from edge_gateway.durable.journal import JournalFull
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.store_thread import StoreThread
@@ -51,6 +52,7 @@ UPKEEP_EVERY = 1.0
 CHECKPOINT_EVERY = 60.0
 CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
+LOAN = 64 << 20
 DRAIN = 10.0
 
 
@@ -86,6 +88,13 @@ class Gateway:
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}
         self._lost_task: asyncio.Future[None] | None = None
+        self._chores = {
+            "status": Every(STATUS_EVERY, self._publish_status),
+            "checkpoint": Every(CHECKPOINT_EVERY, self._checkpoint),
+            "trim": Every(TRIM_EVERY, self._trim),
+            "self": Every(config.windows[0].every / 1000, self._record_self),
+        }
+        self.problems.changed = self._control.publish_status
 
     def _make_source(self, session: SessionOptions) -> Source:
         echo = topics.gateway_echo_topic(self.name)
@@ -198,27 +207,23 @@ class Gateway:
     # --- upkeep
 
     async def _upkeep(self) -> None:
-        """What must happen now and then."""
-        every = {
-            "status": Every(STATUS_EVERY, self._publish_status),
-            "checkpoint": Every(CHECKPOINT_EVERY, self._checkpoint),
-            "trim": Every(TRIM_EVERY, self._trim),
-            "self": Every(self.config.windows[0].every / 1000, self._record_self),
-        }
+        """What must happen now and then, each at its own pace: a chore that waits holds up no other."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, chore in self._chores.items():
+                tasks.create_task(self._repeat(name, chore), name=name)
+
+    async def _repeat(self, name: str, chore: Every) -> None:
         while True:
             await asyncio.sleep(UPKEEP_EVERY)
-            if self._recovered.journal.total_bytes > CHECKPOINT_BYTES:
-                every["checkpoint"].hasten()
-            for chore in every.values():
-                await self._try(chore)
-
-    async def _try(self, chore: Every) -> None:
-        try:
-            await chore.when_due()
-            self.problems.clear("upkeep")
-        except (OSError, sqlite3.Error) as error:
-            self._reserve.release()
-            self.problems.raise_("upkeep", f"{type(error).__name__}: {error}; it is tried again")
+            if name == "checkpoint" and self._recovered.journal.total_bytes > CHECKPOINT_BYTES:
+                chore.hasten()
+            try:
+                await chore.when_due()
+                self.problems.clear(f"upkeep_{name}")
+            except (OSError, sqlite3.Error) as error:
+                self._reserve.release()
+                told = f"{type(error).__name__}: {error}; it is tried again"
+                self.problems.raise_(f"upkeep_{name}", told)
 
     async def _publish_status(self) -> None:
         self._look_at_sinks()
@@ -244,6 +249,7 @@ class Gateway:
         place = self.config.spool.path / spool.CHECKPOINTS
         kept = await asyncio.to_thread(write_checkpoint, place, number, state)
         self._checkpointed = number
+        self._recovered.journal.max_bytes = self.config.spool.max_bytes
         await asyncio.to_thread(self._recovered.journal.unlink_before, kept + 1)
         await asyncio.to_thread(self._reserve.make)
 
@@ -367,7 +373,7 @@ class Gateway:
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()
         log.error("the store is damaged: %s", damage)
-        return open_store(self.config.spool.path, self.config, floor=at, at=at)
+        return open_store(self.config.spool.path, self.config, floor=at, at=at, names=self._recovered.names)
 
     def _store_event(self, code: str, text: str) -> None:
         if code == "store_resumed":
@@ -378,9 +384,24 @@ class Gateway:
     def _stalled(self, error: Exception) -> None:
         self._reserve.release()
         self.counters.add("commits_stalled")
-        self.problems.raise_(
-            "disk", f"nothing is acknowledged: {error}; free space, and it goes on by itself"
-        )
+        if isinstance(error, JournalFull):
+            self._relieve()
+        told = f"nothing is acknowledged: {error}; free space, and it goes on by itself"
+        self.problems.raise_("disk", told)
+
+    def _relieve(self) -> None:
+        """A full journal: drop its oldest records where the configuration says so, else lend it room for one group.
+
+        Without the loan the checkpoint that frees the journal could never be written.
+        """
+        journal, budget = self._recovered.journal, self.config.spool.max_bytes
+        if self.config.spool.on_full == "drop_oldest":
+            first, last = journal.drop_oldest() or (1, 0)
+            self.counters.add("records_dropped", last - first + 1)
+        elif journal.max_bytes == budget:
+            journal.max_bytes = budget + LOAN
+            self._chores["checkpoint"].hasten()
+        self._commits.retry_now()
 
     def _resumed(self) -> None:
         self.problems.clear("disk")

@@ -135,6 +135,7 @@ def store_settings(config: GatewayConfig) -> StoreSettings:
     """What the store is told of the configuration."""
     influx = config.influx
     return StoreSettings(
+        p95_metrics=frozenset(name for name, metric in config.metrics.items() if metric.p95),
         tiers=tuple(Tier(window.every, window.bucket, window.keep) for window in config.windows),
         forwarded=config.gateway.tags,
         sinks=(SinkBudget(INFLUX, influx.max_bytes, influx.on_full),) if influx else (),
@@ -171,9 +172,14 @@ def recover_spool(place: Path, config: GatewayConfig, gateway: str, clock: Machi
     )
 
 
-def open_store(place: Path, config: GatewayConfig, *, floor: int, at: int) -> Store:
-    """Open the store of a spool; before `floor` a new one is not known to be complete."""
-    return Store.open(place / spool.STORE, store_settings(config), floor=floor, at=at)
+def open_store(
+    place: Path, config: GatewayConfig, *, floor: int, at: int, names: SeriesNames | None = None
+) -> Store:
+    """Open the store of a spool; before `floor` a new one is not known to be complete.
+
+    `names` knows what a store that is made new while the gateway runs has not been told.
+    """
+    return Store.open(place / spool.STORE, store_settings(config), floor=floor, at=at, resolver=names)
 
 
 def _take_over(state: State, settings: FoldSettings) -> None:

@@ -140,6 +140,7 @@ class Source:
 
     def _lost(self, error: Exception) -> None:
         self.listening.lost()
+        self._paused = False
         self.counters.add("broker_connections_lost")
         self.problems.raise_("broker", _in_words(error, self.options))
         if isinstance(error, ConnectionLost) and error.taken_over:

@@ -58,4 +58,8 @@ def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
 
 
 def _show(plan: Plan, *, as_json: bool) -> None:
-    show({"stack": plan.stack, "changes": [asdict(one) for one in plan.changes]}, as_json=as_json, table=changes_table)
+    show(
+        {"stack": plan.stack, "changes": [asdict(one) for one in plan.changes]},
+        as_json=as_json,
+        table=changes_table,
+    )

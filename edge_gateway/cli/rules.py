@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from edge_gateway.cli.options import ConfigOption, JsonOption, console, echo_json, load
+from edge_gateway.cli.options import ConfigOption, JsonOption, console, echo_json, load, show
+from edge_gateway.cli.tables import rule_tests_view
 from edge_gateway.rules.load import load_rules
+from edge_gateway.rules.unit_tests import run_rule_tests, to_junit
 from fleet_config.problems import ProblemsFound
 
 app = typer.Typer(help="Rule files: check them, test them.", no_args_is_help=True)
@@ -40,3 +42,25 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
         echo_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": []})
     else:
         console.print(f"{place}: {len(rules.rules)} rules, good", highlight=False)
+
+
+@app.command("test")
+def run_tests(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Test files or directories; the rules' own when left out.")
+    ] = None,
+    config: ConfigOption = None,
+    *,
+    coverage: Annotated[bool, typer.Option("--coverage", help="Fail where no test reaches.")] = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Write the outcome there, as JUnit XML.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the rules' unit tests, `<name>.test.yaml` beside `<name>.yaml`."""
+    report = run_rule_tests(paths or [_path(None, config)])
+    if junit is not None:
+        junit.write_text(to_junit(report), encoding="utf-8")
+    show(report.as_dict(), as_json=as_json, table=rule_tests_view)
+    if not report.ok or (coverage and report.uncovered):
+        raise typer.Exit(1)

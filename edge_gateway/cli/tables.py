@@ -130,3 +130,14 @@ def changes_table(plan: Mapping[str, Any]) -> RenderableType:
     for one in plan["changes"]:
         table.add_row(one["what"], one["kind"], one["name"])
     return table if plan["changes"] else Text("in step with the templates", style="green")
+
+
+def rule_tests_view(report: Mapping[str, Any]) -> RenderableType:
+    table = _table("", "test", "file")
+    for one in report["tests"]:
+        mark = Text("ok", style="green") if one["ok"] else Text("FAILED", style="bold red")
+        table.add_row(mark, Text(one["name"]), f"{one['file']}:{one['line']}")
+    faults = [fault for one in report["tests"] for fault in one["failures"]]
+    told = [Text("{file}:{line}:{column}: {message}".format(**fault), style="red") for fault in faults]
+    told += [Text(f"no test reaches {name}", style="yellow") for name in report["uncovered"]]
+    return Group(table, *told)

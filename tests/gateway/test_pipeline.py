@@ -1,0 +1,264 @@
+"""The whole fold: readings in, windows, alerts and commands out, and the same again in a replay."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from edge_gateway.config import GatewayConfig
+from edge_gateway.durable import codec
+from edge_gateway.effects import Effects
+from edge_gateway.fold_settings import FoldSettings, build_pipeline
+from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick
+from edge_gateway.naming import SeriesNames
+from edge_gateway.pipeline import Pipeline
+from edge_gateway.recovered import State
+from edge_gateway.rules.load import load_rules
+from fleet_wire import control, topics
+from fleet_wire.telemetry import encode_telemetry
+
+START = 1_760_000_000_000
+RULES = """
+version: 1
+groups:
+- name: cold
+  rules:
+  - alert: TooWarm
+    expr: temperature
+    above: -10
+    clear: -12
+    for: 2s
+    severity: critical
+    commands:
+    - {name: compressor, args: {value: -22}, on: [firing], cooldown: 1m, expires: 60s, confirm: {within: 5s, retries: 1}}
+  - {record: double, expr: temperature * 2}
+"""
+
+
+def settings(**changes: Any) -> FoldSettings:
+    config = GatewayConfig.model_validate_json(
+        msgspec.json.encode(
+            {
+                "mqtt": {"url": "mqtt://localhost"},
+                "windows": [
+                    {"every": "5s", "bucket": "a", "keep": "30d"},
+                    {"every": "10s", "bucket": "b", "keep": "60d"},
+                ],
+                "time": {"allowed_lateness": "1s", "idle_close": "3s"},
+                "metrics": {"temperature": {"range": [-40, 85]}},
+                **changes,
+            }
+        )
+    )
+    return FoldSettings.of(config)
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> dict[str, Any]:
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES)
+    return load_rules(file).to_plain()
+
+
+def moment(ms: int) -> Moment:
+    return Moment(START + ms, ms)
+
+
+def reading(device: str, seq: int, ms: int, **metrics: Any) -> tuple[str, bytes]:
+    topic = topics.device_topic("berlin", device, topics.TELEMETRY)
+    return topic, encode_telemetry(1, seq, START + ms, metrics)
+
+
+def birth(device: str, **tags: str) -> tuple[str, bytes]:
+    topic = topics.device_topic("berlin", device, topics.STATUS)
+    return topic, control.encode_birth(control.Birth(type="freezer", boot=1, next=0, floor=0, tags=tags))
+
+
+def batch(ms: int, *messages: tuple[str, bytes]) -> Batch:
+    return Batch(moment(ms), [topic for topic, _ in messages], [payload for _, payload in messages])
+
+
+def plain(effects: Effects, pipeline: Pipeline) -> Any:
+    """Everything the store is told, as bytes: equal bytes, equal effects."""
+    return codec.pack(effects.for_store(SeriesNames(pipeline.registry)))
+
+
+def test_readings_become_windows_of_every_tier_with_their_tags(rules: dict[str, Any]) -> None:
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(Reload(moment(0), rules))
+    pipeline.fold(batch(0, birth("f1", line="L1")))
+    found: dict[int, list[Any]] = {0: [], 1: []}
+    for second in range(30):
+        effects = pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=-20.0 + second / 8)))
+        for closed in effects.windows:
+            found[closed.tier].extend(zip(closed.rows, closed.versions, strict=True))
+    base = [row for row, _ in found[0] if _metric(pipeline, row) == "temperature"]
+    assert [int(row["count"]) for row in base[:4]] == [5, 5, 5, 5]
+    assert base[0]["first"] == -20.0
+    assert base[0]["last"] == -19.5
+    coarse = [row for row, _ in found[1] if _metric(pipeline, row) == "temperature"]
+    assert [int(row["count"]) for row in coarse[:2]] == [10, 10]
+    derived = [row for row, _ in found[0] if _metric(pipeline, row) == "double"]
+    assert [float(row["min"]) for row in derived[:2]] == [-40.0, -38.75]
+    assert {pipeline.registry.tags_of(int(version)).tags["line"] for _, version in found[0]} == {"L1"}
+
+
+def _metric(pipeline: Pipeline, row: Any) -> str:
+    return pipeline.registry.metric_names[int(pipeline.registry.series_metric[int(row["series"])])]
+
+
+def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(Reload(moment(0), rules))
+    pipeline.fold(batch(0, birth("f1")))
+    sent: list[Any] = []
+    alerts: list[tuple[int, str]] = []
+    for second in range(8):
+        value = -9.0 if second >= 2 else -18.0
+        effects = pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=value)))
+        alerts += [(second, one.state) for one in effects.alerts]
+        sent += [message for message in effects.outgoing if message.topic.endswith("/command")]
+    assert alerts == [(2, "pending"), (4, "firing")]
+    notice, command = (control.decode_command(message.payload) for message in sent[:2])
+    kinds = {notice.kind: notice, command.kind: command}
+    assert kinds["alert"].n is None
+    assert kinds["command"].name == "compressor"
+    assert kinds["command"].n == START + 4000
+    topic = topics.device_topic("berlin", "f1", topics.ACK)
+    ack = control.encode_ack(control.Ack(id=kinds["command"].id, outcome="done", ts=START + 5000))
+    done = pipeline.fold(batch(8_000, (topic, ack)))
+    assert [event.state for event in done.commands] == ["done"]
+    last = pipeline.fold(batch(9_000, reading("f1", 9, 9_000, temperature=-20.0)))
+    assert [one.state for one in last.alerts] == ["resolved"]
+    retained = [message for message in last.outgoing if "/alerts/" in message.topic]
+    assert retained[-1].retain
+    assert not retained[-1].payload
+
+
+def test_silence_closes_windows_and_counts_only_while_listening() -> None:
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(batch(0, birth("f1"), reading("f1", 0, 0, temperature=-18.0)))
+    assert not pipeline.fold(Tick(Moment(START + 60_000, 2_900))).windows
+    effects = pipeline.fold(Tick(Moment(START + 60_250, 3_250)))
+    assert effects.changed
+    assert [int(row["count"]) for closed in effects.windows if closed.tier == 0 for row in closed.rows] == [1]
+
+
+def test_a_tick_without_effect_changes_nothing() -> None:
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(batch(0, birth("f1"), reading("f1", 0, 0, temperature=-18.0)))
+    pipeline.fold(Tick(moment(5_000)))
+    before = codec.pack(pipeline.snapshot())
+    effects = pipeline.fold(Tick(moment(5_250)))
+    assert not effects.changed
+    assert codec.pack(pipeline.snapshot()) == before
+
+
+def test_a_late_reading_goes_to_the_store_and_never_to_the_rules(rules: dict[str, Any]) -> None:
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(Reload(moment(0), rules))
+    for second in (0, 20, 40):
+        pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=-18.0)))
+    effects = pipeline.fold(batch(41_000, reading("f1", 3, 3_000, temperature=50.0)))
+    assert not effects.alerts
+    assert effects.late is not None
+    assert effects.late.ts.tolist() == [START + 3_000, START + 3_000]
+    assert pipeline.admission.accounting.totals()["late_merged"] == 1
+
+
+def test_windows_of_a_former_life_stay_apart() -> None:
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(Amnesia(moment(7_000)))
+    closed = []
+    for second in range(6, 30):
+        closed += pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=1.0))).windows
+    starts = {(one.partial, int(row["start"]) - START) for one in closed if one.tier == 0 for row in one.rows}
+    assert starts == {(True, 5_000), (False, 10_000), (False, 15_000), (False, 20_000)}
+
+
+def test_without_a_trusted_clock_what_needs_a_stamp_is_held() -> None:
+    pipeline = build_pipeline("gw", settings())
+    topic, payload = reading("f1", 1, 1000, temperature=1.0)
+    stampless = encode_telemetry(1, 0, None, {"temperature": 2.0})
+    untrusted = Moment(5_000, 10, trusted=False)
+    effects = pipeline.fold(Batch(untrusted, [topic, topic], [stampless, payload]))
+    assert list(effects.held) == [0]
+    assert pipeline.admission.accounting.totals()["received"] == 1
+
+
+def test_malformed_messages_are_quarantined_with_their_reason() -> None:
+    pipeline = build_pipeline("gw", settings())
+    good, payload = reading("f1", 0, 0, temperature=1.0)
+    status = topics.device_topic("berlin", "f1", topics.STATUS)
+    ack = topics.device_topic("berlin", "f1", topics.ACK)
+    effects = pipeline.fold(
+        batch(0, (good, b"\xc1"), (status, b"\x00"), (ack, b"?"), ("fleet/v1/x/telemetry", payload), (good, payload))
+    )
+    assert [(one.topic, bool(one.reason)) for one in effects.quarantined] == [
+        (status, True),
+        (ack, True),
+        (good, True),
+        ("fleet/v1/x/telemetry", True),
+    ]
+    assert pipeline.admission.accounting.imbalance() == []
+
+
+def scenario(seed: int) -> list[Input]:
+    """Two minutes of a small fleet: disorder, duplicates, bad values, silence, ticks."""
+    chance = random.Random(seed)
+    given: list[Input] = [batch(0, *(birth(f"f{number}", line=f"L{number % 3}") for number in range(12)))]
+    sent = dict.fromkeys(range(12), 0)
+    held: list[tuple[str, bytes]] = []
+    for step in range(1, 240):
+        ms = step * 500
+        messages: list[tuple[str, bytes]] = []
+        for number in range(12):
+            if chance.random() < 0.1 or (number == 5 and 60 < step < 120):
+                continue
+            value: Any = chance.choice([-18.0, -9.0, -8.5, chance.gauss(-15, 5), float("nan"), "warm", 900])
+            message = reading(f"f{number}", sent[number], ms - chance.randrange(1500), temperature=value, door="open")
+            sent[number] += 1
+            (held if chance.random() < 0.05 else messages).append(message)
+            if chance.random() < 0.05:
+                messages.append(message)
+        if chance.random() < 0.3:
+            messages += held
+            held = []
+        given += [batch(ms, *messages), Tick(moment(ms + 250))]
+    return given
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(rules: dict[str, Any], seed: int) -> None:
+    given: list[Input] = [Reload(moment(0), rules), *scenario(seed), Distrust(moment(130_000))]
+    state = State.new("gw", settings())
+    cut = random.Random(seed).randrange(len(given))
+    saved = b""
+    effects = []
+    for position, one in enumerate(given):
+        if position == cut:
+            saved = codec.encode(state.snapshot(), shuffle=True)
+        effects.append(plain(state.pipeline.fold(one), state.pipeline))
+    again = State.new("gw", settings())
+    again.restore(codec.decode(saved))
+    through_the_journal = msgspec.convert(codec.decode(codec.encode(given[cut:])), list[Input])
+    replayed = [plain(again.pipeline.fold(one), again.pipeline) for one in through_the_journal]
+    assert replayed == effects[cut:]
+    assert codec.pack(again.pipeline.snapshot()) == codec.pack(state.pipeline.snapshot())
+    assert state.pipeline.admission.accounting.imbalance() == []
+
+
+def test_settings_can_change_between_two_lives(rules: dict[str, Any]) -> None:
+    state = State.new("gw", settings())
+    for one in [Reload(moment(0), rules), *scenario(9)][:100]:
+        state.pipeline.fold(one)
+    fold = state.pipeline.snapshot()
+    state.take_over(settings(time={"allowed_lateness": "2s", "idle_close": "5s"}), fold)
+    effects = state.pipeline.fold(batch(60_000, reading("f1", 10_000, 60_000, temperature=-18.0)))
+    assert effects.changed
+    assert np.all(state.pipeline.registry.series_device >= 0)
