@@ -313,8 +313,9 @@ async def probe(endpoint: Endpoint, client_id: str) -> None:
     try:
         await session.connect()
     except ConnectionLost as problem:
+        why = str(problem).removeprefix(f"cannot reach {endpoint.url}: ")
         raise CannotReach(
-            f"no broker at {endpoint.url}: {problem}; "
+            f"no broker at {endpoint.url}: {why}; "
             "start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT"
         ) from None
     await session.disconnect()

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
-        app(args=[argument for argument in given if argument != "--debug"])
+        app(args=[argument for argument in given if argument != "--debug"], prog_name="fleet-sim")
     except (ProblemsFound, LedgerUnreadable, RecordingUnreadable, TooManySockets) as problem:
         complain(str(problem))
         sys.exit(BAD_INPUT)

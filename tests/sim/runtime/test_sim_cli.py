@@ -1,0 +1,205 @@
+"""What the commands print and how they end, without a broker."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from rich.console import Console
+
+from fleet_sim.cli import main
+from fleet_sim.cli.options import broker_with, start_time
+from fleet_sim.cli.replaying import speed_of
+from fleet_sim.cli.running import status_of
+from fleet_sim.deployment import RunResult
+from fleet_sim.endpoint import TooManySockets, endpoint_of, reserve_sockets
+from fleet_sim.grammar import Broker, Expectation
+from fleet_sim.live import line
+from fleet_sim.pacing import Percentiles, Verdict
+from fleet_sim.report import checks_of, junit, print_rows
+from fleet_sim.tally import Snapshot, Tally
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def snapshot(**changed: object) -> Snapshot:
+    ack, lag = Percentiles(9, 1000.0, 2000.0, 4100.0, 5000.0), Percentiles(9, 100.0, 200.0, 800.0, 900.0)
+    facts: dict[str, object] = {
+        "seconds": 12.2, "devices": 1000, "up": 1000, "published": 2400, "rate": 200.0, "acked": 2400, "unacked": 0,
+        "waiting": 0, "lost": 0, "resent": 0, "reconnects": 0, "receipts": 0, "commands": 3, "notices": 0,
+        "alerts": 0, "overruns": 0, "ack": ack, "lag": lag, "lag_now": lag, "ack_now": ack,
+    }  # fmt: skip
+    return Snapshot(**{**facts, **changed})  # type: ignore[arg-type]
+
+
+def test_the_live_line() -> None:
+    assert (
+        line(snapshot()) == "12s  up 1000/1000  pub 200.0/s  ack p99 4.1ms  cmd 3  lag p99 0.8ms  overrun 0"
+    )
+    assert line(snapshot(waiting=7)).endswith("overrun 0  buffered 7")
+
+
+def test_profiles_are_listed_and_check_out(cli: Cli) -> None:
+    status, out, _ = cli("ls", "--json")
+    names = [json.loads(row)["name"] for row in out.splitlines()]
+    assert status == 0
+    assert {"cold-chain", "factory", "water", "air"} <= set(names)
+    assert cli("check", *names)[0] == 0
+
+
+def test_a_bad_scenario_is_said_with_its_place(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("version: 1\nname: x\nflet: {}\n")
+    status, _, err = cli("check", str(path))
+    assert status == 2
+    assert f"{path}:3:1" in err
+    assert "fleet" in err
+
+
+def test_preview_shows_what_devices_would_send(cli: Cli) -> None:
+    status, out, _ = cli("preview", "cold-chain", "--samples", "5", "--json")
+    rows = [json.loads(row) for row in out.splitlines()]
+    assert status == 0
+    assert [row["device"] for row in rows] == ["frz-00000"] * 5
+    assert all(set(row["m"]) == {"temperature", "door", "battery"} for row in rows)
+    assert {rows[k + 1]["ts"] - rows[k]["ts"] for k in range(4)} == {10_000}
+    assert cli("preview", "cold-chain", "--samples", "5", "--json", "--seed", "42")[1].count("frz-00000") == 5
+    chart = cli("preview", "cold-chain", "--samples", "5")[1]
+    assert "temperature" in chart
+    assert "…" in chart
+
+
+def test_plan_predicts_rates(cli: Cli) -> None:
+    status, out, _ = cli("plan", "cold-chain", "-c", "60000", "--interval", "20s", "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert (found["devices"], found["messages_per_second"], found["source_addresses"]) == (60_000, 3000.0, 3)
+    assert found["bytes_per_second"] > 3000 * 100
+
+
+def test_init_writes_a_scenario_that_checks_out_and_never_over_another(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    assert cli("init", str(path), "--profile", "factory")[0] == 0
+    assert cli("check", str(path))[0] == 0
+    assert cli("init", str(path))[0] == 2
+    assert cli("init", str(tmp_path / "b.yaml"), "--profile", "moon")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "cold-chain", "--start", "noon"), "noon"),
+        (("run", "cold-chain", "--interval", "5"), "5"),
+        (("replay", "x.csv", "--mapping", "uci", "--speed", "fast"), ""),
+        (("replay", "x.csv", "--mapping", "uci"), "cannot read x.csv"),
+        (("run", "cold-chain", "--set", "fleet.freezer.cuont=5"), "count"),
+        (("frobnicate",), "frobnicate"),
+    ],
+)
+def test_bad_usage_is_2_and_says_what(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    status, _, err = cli(*arguments)
+    assert status == 2
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_broker_options_change_only_what_they_name() -> None:
+    broker = Broker(url="mqtt://there:1999", username="u")
+    assert broker_with(broker).url == "mqtt://there:1999"
+    assert broker_with(broker, host="here").url == "mqtt://here:1883"
+    assert broker_with(broker, port=5).url == "mqtt://there:5"
+    assert broker_with(broker, host="here", ca=Path("ca.crt")).url == "mqtts://here:8883"
+    assert broker_with(broker, user="{id}", keepalive="90s").keepalive == 90_000
+    assert broker_with(Broker(url="mqtts://there"), host="here").url == "mqtts://here:8883"
+    endpoint = endpoint_of(broker_with(broker, user="{id}"), password="secret")
+    assert (endpoint.username, endpoint.password, endpoint.port) == ("{id}", b"secret", 1999)
+
+
+def test_times_and_speeds() -> None:
+    assert start_time("2026-01-01T00:00Z") == start_time("2026-01-01T00:00") == 1_767_225_600_000
+    assert start_time("2026-01-01T01:00+01:00") == 1_767_225_600_000
+    assert (speed_of("max"), speed_of("60")) == (None, 60.0)
+
+
+def result(
+    reason: str = "finished", *, saturated: bool = False, refused: int = 0, connects: int = 5
+) -> RunResult:
+    counters = Tally(connects=connects).counters()
+    refusals = {"not authorised": refused} if refused else {}
+    return RunResult(
+        Path(), reason, 1.0, snapshot(), counters, Verdict(saturated, "late" * saturated), 0, refusals, {}
+    )
+
+
+def test_exit_statuses() -> None:
+    met, missed, open_ = (
+        checks_of({"publish.ack.p99": Expectation("<", limit, f"< {limit}")}, measures)
+        for limit, measures in ((5.0, {"publish.ack.p99": 4.0}), (3.0, {"publish.ack.p99": 4.0}), (3.0, {}))
+    )
+    assert status_of(result(), met) == 0
+    assert status_of(result(), open_) == 0
+    assert status_of(result(), missed) == 1
+    assert status_of(result(saturated=True), missed) == 4
+    assert status_of(result(refused=5, connects=0), met) == 3
+    assert status_of(result(refused=1), met) == 0
+    assert status_of(result("interrupted"), missed) == 130
+    assert status_of(result("terminated"), met) == 0
+
+
+def test_junit_holds_one_case_an_expectation(tmp_path: Path) -> None:
+    checks = checks_of(
+        {
+            "a.b": Expectation("<", 1.0, "< 1"),
+            "c.d": Expectation("<", 1.0, "< 1"),
+            "e.f": Expectation("<", 1.0, "< 1"),
+        },
+        {"a.b": 0.5, "c.d": 1.5},
+    )
+    junit(tmp_path / "j.xml", "cold-chain", checks, 2.5)
+    suite = ET.parse(tmp_path / "j.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    assert [case[0].tag if len(case) else "ok" for case in suite] == ["ok", "failure", "skipped"]
+
+
+def test_tables_are_plain_lines_without_a_terminal_and_drawn_on_one() -> None:
+    for terminal in (False, True):
+        console = Console(record=True, force_terminal=terminal, width=60)
+        print_rows(console, "title", [("a", "1"), ("long name", "2")])
+        text = console.export_text()
+        assert "long name" in text
+        assert ("  a          1\n" in text) is not terminal
+
+
+def test_too_many_sockets_are_said_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_what: int, limits: tuple[int, int]) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr("fleet_sim.endpoint.resource.getrlimit", lambda _what: (100, 200))
+    monkeypatch.setattr("fleet_sim.endpoint.resource.setrlimit", refuse)
+    reserve_sockets(10)
+    with pytest.raises(
+        TooManySockets, match=r"5000 connections need 5064 open files, the limit is 200; .*ulimit -n 5064"
+    ):
+        reserve_sockets(5000)
+
+
+def test_the_tally_folds_durations_once() -> None:
+    tally = Tally()
+    tally.lag_us.extend([50, 100_001, 200_000])
+    tally.gather()
+    tally.gather()
+    assert (tally.overruns, tally.lag.count, tally.lag_now.count) == (2, 3, 0)
