@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,13 +13,10 @@ import aiomqtt
 import msgspec
 
 from edge_gateway import spool
-from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
-from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.commit_queue import CommitQueue
-from edge_gateway.durable.journal import JournalFull
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.store_thread import StoreThread
@@ -35,9 +31,9 @@ from edge_gateway.rules.ruleset import RuleSet
 from edge_gateway.rules.transition import Transition
 from edge_gateway.rules_watch import RulesWatch
 from edge_gateway.sinks.influx import InfluxSink
-from edge_gateway.sinks.line_protocol import render_gateway
 from edge_gateway.source import Source
 from edge_gateway.status import Counters, Problems
+from edge_gateway.upkeep import Upkeep
 from fleet_config.problems import ProblemsFound
 from fleet_wire import backoff, topics
 from fleet_wire.session import SessionOptions
@@ -47,12 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STATUS_EVERY = 10.0
-UPKEEP_EVERY = 1.0
-CHECKPOINT_EVERY = 60.0
-CHECKPOINT_BYTES = 64 << 20
-TRIM_EVERY = 60.0
-LOAN = 64 << 20
 DRAIN = 10.0
 
 
@@ -77,23 +67,15 @@ class Gateway:
         self.counters = Counters()
         self.problems = Problems(clock.wall)
         self._recovered = recovered
-        self._state = recovered.state
         self._pipeline = recovered.state.pipeline
         self._listening = ListeningClock(elapsed=recovered.state.listening)
         self._source = self._make_source(session)
         self._control = self._make_control(clients)
         self._rules = RulesWatch(config.rules.path, self._take_rules, self.counters, self.problems)
-        self._checkpointed = recovered.number
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}
         self._lost_task: asyncio.Future[None] | None = None
-        self._chores = {
-            "status": Every(STATUS_EVERY, self._publish_status),
-            "checkpoint": Every(CHECKPOINT_EVERY, self._checkpoint),
-            "trim": Every(TRIM_EVERY, self._trim),
-            "self": Every(config.windows[0].every / 1000, self._record_self),
-        }
         self.problems.changed = self._control.publish_status
 
     def _make_source(self, session: SessionOptions) -> Source:
@@ -146,6 +128,7 @@ class Gateway:
             number=recovered.number,
             committed=recovered.number,
         )
+        self._upkeep = self._make_upkeep()
         for code, text in recovered.findings:
             self.problems.raise_(code, text)
         if not self.clock.trusted():
@@ -156,6 +139,26 @@ class Gateway:
         await self._first_rules()
         self._control.send(self._pipeline.restart_messages())
         log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
+
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            config=self.config,
+            clock=self.clock,
+            name=self.name,
+            state=self._recovered.state,
+            listening=self._listening,
+            engine=self._engine,
+            store=self._store,
+            journal=self._recovered.journal,
+            commits=self._commits,
+            control=self._control,
+            reserve=self._reserve,
+            sinks=self._sinks,
+            report=self.report,
+            counters=self.counters,
+            problems=self.problems,
+            checkpointed=self._recovered.number,
+        )
 
     def _open_influx(self) -> None:
         influx = self.config.influx
@@ -171,7 +174,7 @@ class Gateway:
             sinks = [tasks.create_task(sink.run(), name=f"sink-{name}") for name, sink in self._sinks.items()]
             control = tasks.create_task(self._control.run(), name="control")
             engine = tasks.create_task(self._engine.run(), name="engine")
-            upkeep = tasks.create_task(self._upkeep(), name="upkeep")
+            upkeep = tasks.create_task(self._upkeep.run(), name="upkeep")
             rules = tasks.create_task(self._rules.run(), name="rules")
             source = tasks.create_task(self._source.run(), name="source")
             broken = tasks.create_task(self._commits.wait_ended(), name="commits")
@@ -190,6 +193,9 @@ class Gateway:
         self._engine.submit()
         await self._commits.stop(DRAIN)
         await self._source.close()
+        for sink in self._sinks.values():
+            if not sink.facts.problem:
+                await sink.drain(DRAIN)
         self.phase = "offline"
         self._control.publish_status()
         await self._control.drained(DRAIN)
@@ -199,75 +205,10 @@ class Gateway:
         await self._commits.stop(DRAIN)
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
-                await self._checkpoint()
+                await self._upkeep.checkpoint()
         await self._store.stop(DRAIN)
         if self._writer is not None:
             await self._writer.__aexit__(None, None, None)
-
-    # --- upkeep
-
-    async def _upkeep(self) -> None:
-        """What must happen now and then, each at its own pace: a chore that waits holds up no other."""
-        async with asyncio.TaskGroup() as tasks:
-            for name, chore in self._chores.items():
-                tasks.create_task(self._repeat(name, chore), name=name)
-
-    async def _repeat(self, name: str, chore: Every) -> None:
-        while True:
-            await asyncio.sleep(UPKEEP_EVERY)
-            if name == "checkpoint" and self._recovered.journal.total_bytes > CHECKPOINT_BYTES:
-                chore.hasten()
-            try:
-                await chore.when_due()
-                self.problems.clear(f"upkeep_{name}")
-            except (OSError, sqlite3.Error) as error:
-                self._reserve.release()
-                told = f"{type(error).__name__}: {error}; it is tried again"
-                self.problems.raise_(f"upkeep_{name}", told)
-
-    async def _publish_status(self) -> None:
-        self._look_at_sinks()
-        self._control.publish_status()
-
-    def _look_at_sinks(self) -> None:
-        """A sink's problem is a problem of the gateway as long as it lasts."""
-        for name, sink in self._sinks.items():
-            if sink.facts.problem:
-                self.problems.raise_(f"sink_{name}", sink.facts.problem)
-            else:
-                self.problems.clear(f"sink_{name}")
-
-    async def _checkpoint(self) -> None:
-        """Write the state after the newest record, and unlink the segments behind the checkpoint before it."""
-        number = self._engine.submit()
-        if number == self._checkpointed:
-            return
-        state = self._state_tree()
-        await self._engine.durable(number)
-        await self._store.applied(number)
-        await self._store.sync()
-        place = self.config.spool.path / spool.CHECKPOINTS
-        kept = await asyncio.to_thread(write_checkpoint, place, number, state)
-        self._checkpointed = number
-        self._recovered.journal.max_bytes = self.config.spool.max_bytes
-        await asyncio.to_thread(self._recovered.journal.unlink_before, kept + 1)
-        await asyncio.to_thread(self._reserve.make)
-
-    def _state_tree(self) -> dict[str, Any]:
-        """The state now; every input up to the newest record is in it, and nothing else."""
-        self._state.listening, self._state.wall = self._listening.elapsed, self.clock.wall()
-        return self._state.snapshot()
-
-    async def _trim(self) -> None:
-        now = self.clock.wall()
-        if self.clock.trusted():
-            await self._store.call(lambda store: store.trim(now))
-
-    async def _record_self(self) -> None:
-        """The gateway's own counters are a point in InfluxDB."""
-        if self._sinks:
-            line = render_gateway(self.name, self.report(), self.clock.wall())
-            await self._store.call(lambda store: store.enqueue(line, self.clock.wall()))
 
     # --- rules
 
@@ -354,7 +295,7 @@ class Gateway:
             "record": self._engine.number,
             "committed": self._engine.committed,
             "journal_bytes": self._recovered.journal.total_bytes,
-            "checkpoint": self._checkpointed,
+            "checkpoint": self._upkeep.checkpointed,
             "unstored": self._store.pending,
             "recovered_in_ms": round(self._recovered.seconds * 1000),
         }
@@ -382,26 +323,7 @@ class Gateway:
             self.problems.raise_(code, text)
 
     def _stalled(self, error: Exception) -> None:
-        self._reserve.release()
-        self.counters.add("commits_stalled")
-        if isinstance(error, JournalFull):
-            self._relieve()
-        told = f"nothing is acknowledged: {error}; free space, and it goes on by itself"
-        self.problems.raise_("disk", told)
-
-    def _relieve(self) -> None:
-        """A full journal: drop its oldest records where the configuration says so, else lend it room for one group.
-
-        Without the loan the checkpoint that frees the journal could never be written.
-        """
-        journal, budget = self._recovered.journal, self.config.spool.max_bytes
-        if self.config.spool.on_full == "drop_oldest":
-            first, last = journal.drop_oldest() or (1, 0)
-            self.counters.add("records_dropped", last - first + 1)
-        elif journal.max_bytes == budget:
-            journal.max_bytes = budget + LOAN
-            self._chores["checkpoint"].hasten()
-        self._commits.retry_now()
+        self._upkeep.stalled(error)
 
     def _resumed(self) -> None:
         self.problems.clear("disk")

@@ -65,15 +65,14 @@ class Names:
 
 
 def compile_tree(tree: Node, names: Names) -> Operation:
-    """The operation of a checked tree. What cannot be computed, as 1/0, is NaN."""
+    """The operation of a checked tree. What cannot be computed is NaN."""
     operation = _compiled(tree, names)
 
-    def finite(context: Context) -> FloatColumn:
+    def quietly(context: Context) -> FloatColumn:
         with np.errstate(all="ignore"):
-            column = operation(context)
-            return np.where(np.isfinite(column), column, np.nan)
+            return operation(context)
 
-    return finite
+    return quietly
 
 
 def _compiled(node: Node, names: Names) -> Operation:  # noqa: PLR0911 - one line a kind of node
@@ -90,7 +89,8 @@ def _compiled(node: Node, names: Names) -> Operation:  # noqa: PLR0911 - one lin
             inner = _compiled(operand, names)
             return lambda context: 1.0 - inner(context)
         case Binary(op, left, right):
-            return _joined(_BINARY[op], _compiled(left, names), _compiled(right, names))
+            sides = _compiled(left, names), _compiled(right, names)
+            return _joined(_LOGIC[op] if op in _LOGIC else _arithmetic(_ARITHMETIC[op]), *sides)
         case Compare():
             return _comparison(node, names)
         case OneOf():
@@ -110,6 +110,19 @@ def _compiled(node: Node, names: Names) -> Operation:  # noqa: PLR0911 - one lin
 def _constant(value: float) -> Operation:
     column = np.float64(value)
     return lambda _context: column  # type: ignore[return-value]  # numpy spreads it over the rows
+
+
+_ARITHMETIC: dict[str, np.ufunc] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
+
+
+def _arithmetic(ufunc: np.ufunc) -> Callable[[FloatColumn, FloatColumn], FloatColumn]:
+    """What has no finite result, as 1/0, is unknown at once: an infinity would satisfy comparisons."""
+
+    def compute(left: FloatColumn, right: FloatColumn) -> FloatColumn:
+        column = ufunc(left, right)
+        return np.where(np.isfinite(column), column, np.nan)
+
+    return compute
 
 
 def _joined(function: Callable[[FloatColumn, FloatColumn], FloatColumn], *sides: Operation) -> Operation:
@@ -133,14 +146,7 @@ def _or(left: FloatColumn, right: FloatColumn) -> FloatColumn:
     return np.where((left == 1) | (right == 1), 1.0, left + right)
 
 
-_BINARY: dict[str, Callable[[FloatColumn, FloatColumn], FloatColumn]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": np.divide,
-    "and": _and,
-    "or": _or,
-}
+_LOGIC: dict[str, Callable[[FloatColumn, FloatColumn], FloatColumn]] = {"and": _and, "or": _or}
 _COMPARE: dict[str, Callable[[FloatColumn, FloatColumn], BoolColumn]] = {
     "==": np.equal,
     "!=": np.not_equal,

@@ -209,6 +209,7 @@ class Inputs:
 
     def forget(self, devices: IntColumn) -> None:
         """Begin anew for devices whose clock stepped back."""
+        devices = devices[devices < len(self.cursor)]
         self.cursor[devices] = 0
         self.first_seen[devices] = 0
         self.last_at[devices] = 0

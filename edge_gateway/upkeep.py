@@ -1,0 +1,151 @@
+"""What must happen now and then: status, checkpoints, trimming, the gateway's own point; each at its own pace.
+
+checkpoint:  submit ─▶ copy of the state ─▶ record durable, store applied and synced ─▶ written ─▶ segments unlinked
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_gateway import spool
+from edge_gateway.chores import Every
+from edge_gateway.clock import MachineClock
+from edge_gateway.config import GatewayConfig
+from edge_gateway.control import Control
+from edge_gateway.durable.checkpoint import write_checkpoint
+from edge_gateway.durable.commit_queue import CommitQueue
+from edge_gateway.durable.journal import Journal, JournalFull
+from edge_gateway.durable.reserve import Reserve
+from edge_gateway.durable.store_thread import StoreThread
+from edge_gateway.engine import Engine
+from edge_gateway.listening import ListeningClock
+from edge_gateway.recovered import State
+from edge_gateway.sinks.influx import InfluxSink
+from edge_gateway.sinks.line_protocol import render_gateway
+from edge_gateway.status import Counters, Problems
+
+STATUS_EVERY = 10.0
+LOOK_EVERY = 1.0
+CHECKPOINT_EVERY = 60.0
+CHECKPOINT_BYTES = 64 << 20
+TRIM_EVERY = 60.0
+LOAN = 64 << 20
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """The chores of one gateway, over the parts they look after."""
+
+    config: GatewayConfig
+    clock: MachineClock
+    name: str
+    state: State
+    listening: ListeningClock
+    engine: Engine
+    store: StoreThread
+    journal: Journal
+    commits: CommitQueue
+    control: Control
+    reserve: Reserve
+    sinks: Mapping[str, InfluxSink]
+    report: Callable[[], dict[str, Any]]
+    counters: Counters
+    problems: Problems
+    checkpointed: int
+    _chores: dict[str, Every] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._chores = {
+            "status": Every(STATUS_EVERY, self._publish_status),
+            "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
+            "trim": Every(TRIM_EVERY, self._trim),
+            "self": Every(self.config.windows[0].every / 1000, self._record_self),
+        }
+
+    async def run(self) -> None:
+        """Do the chores until cancelled: one that waits holds up no other."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, chore in self._chores.items():
+                tasks.create_task(self._repeat(name, chore), name=name)
+
+    async def _repeat(self, name: str, chore: Every) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if name == "checkpoint" and self.journal.total_bytes > CHECKPOINT_BYTES:
+                chore.hasten()
+            try:
+                await chore.when_due()
+                self.problems.clear(f"upkeep_{name}")
+            except (OSError, sqlite3.Error) as error:
+                self.reserve.release()
+                told = f"{type(error).__name__}: {error}; it is tried again"
+                self.problems.raise_(f"upkeep_{name}", told)
+
+    async def _publish_status(self) -> None:
+        for name, sink in self.sinks.items():
+            self._tell(f"sink_{name}", sink.facts.problem)
+        if self.clock.trusted():
+            self.problems.clear("clock")
+        self.control.publish_status()
+
+    def _tell(self, code: str, text: str) -> None:
+        """A problem as long as there is a text."""
+        if text:
+            self.problems.raise_(code, text)
+        else:
+            self.problems.clear(code)
+
+    async def checkpoint(self) -> None:
+        """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""
+        number = self.engine.submit()
+        if number == self.checkpointed:
+            return
+        self.state.listening, self.state.wall = self.listening.elapsed, self.clock.wall()
+        tree = self.state.snapshot()
+        await self.engine.durable(number)
+        await self.store.applied(number)
+        await self.store.sync()
+        place = self.config.spool.path / spool.CHECKPOINTS
+        kept = await asyncio.to_thread(write_checkpoint, place, number, tree)
+        self.checkpointed = number
+        self.journal.max_bytes = self.config.spool.max_bytes
+        await asyncio.to_thread(self.journal.unlink_before, kept + 1)
+        await asyncio.to_thread(self.reserve.make)
+
+    def stalled(self, error: Exception) -> None:
+        """A commit failed: say so, and make room where that is allowed."""
+        self.reserve.release()
+        self.counters.add("commits_stalled")
+        if isinstance(error, JournalFull):
+            self._relieve()
+        told = f"nothing is acknowledged: {error}; free space, and it goes on by itself"
+        self.problems.raise_("disk", told)
+
+    def _relieve(self) -> None:
+        """A full journal: drop its oldest records where the configuration says so, else lend it room for one group.
+
+        Without the loan the checkpoint that frees the journal could never be written.
+        """
+        if self.config.spool.on_full == "drop_oldest":
+            first, last = self.journal.drop_oldest() or (1, 0)
+            self.counters.add("records_dropped", last - first + 1)
+        elif self.journal.max_bytes == self.config.spool.max_bytes:
+            self.journal.max_bytes = self.config.spool.max_bytes + LOAN
+            self._chores["checkpoint"].hasten()
+        self.commits.retry_now()
+
+    async def _trim(self) -> None:
+        now = self.clock.wall()
+        if self.clock.trusted():
+            await self.store.call(lambda store: store.trim(now))
+
+    async def _record_self(self) -> None:
+        """The gateway's own counters are a point in InfluxDB."""
+        if self.sinks:
+            at = self.clock.wall()
+            line = render_gateway(self.name, self.report(), at)
+            await self.store.call(lambda store: store.enqueue(line, at))
