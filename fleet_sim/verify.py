@@ -1,6 +1,7 @@
 """Compares the ledger of a run with what is stored: lost, double and wrong windows, by arithmetic alone."""
 
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,11 @@ from fleet_sim.expected import Facts, Policy, Readouts, possible, readouts, wind
 from fleet_sim.ledger_reading import Ledger
 from fleet_sim.stored import WindowKey
 
-__all__ = ["Comparison", "Tier", "TimeLimits", "Wrong", "compare", "gateway_terms", "ranges"]
+__all__ = ["NOT_CLOSED", "Comparison", "Tier", "TimeLimits", "Wrong", "compare", "gateway_terms", "ranges"]
 
 MOST_EXAMPLES = 10
+CLOSING_TAKES_MS = 2_000
+NOT_CLOSED = "not closed yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,12 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """When the gateway does not believe a device's time and stamps the reading itself (ms)."""
+    """What the gateway makes of time (ms): outside of which it stamps readings, and when it closes windows."""
 
     earliest_ms: int
     max_future_skew_ms: int
+    allowed_lateness_ms: int = 0
+    idle_close_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,19 @@ class Comparison:
 
 def gateway_terms(status: Mapping[str, Any]) -> Terms:
     """Read what verifying needs out of a gateway's retained status."""
-    time = status.get("time") or {}
+    limits = status.get("time") or {}
     return Terms(
         gateway=str(status.get("gateway", "")),
         tiers=tuple(
             Tier(int(row["every"]), str(row.get("bucket") or ""), _or_none(row.get("keep")))
             for row in status.get("windows") or ()
         ),
-        time=TimeLimits(int(time.get("earliest") or 0), int(time.get("max_future_skew") or 300_000)),
+        time=TimeLimits(
+            earliest_ms=int(limits.get("earliest") or 0),
+            max_future_skew_ms=int(limits.get("max_future_skew") or 300_000),
+            allowed_lateness_ms=int(limits.get("allowed_lateness") or 0),
+            idle_close_ms=int(limits.get("idle_close") or 0),
+        ),
         policies={name: Policy.of(row) for name, row in (status.get("metrics") or {}).items()},
         too_late=int((status.get("values") or {}).get("too_late") or 0),
     )
@@ -118,9 +128,27 @@ def _or_none(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def compare(ledger: Ledger, terms: Terms, stored: Mapping[WindowKey, Facts], source: str) -> Comparison:
-    """Compare every window of every metric of the run with `stored`."""
-    comparing = _Comparing(ledger, terms, stored, Comparison(source=source), known_until=_known_until(ledger))
+def compare(
+    ledger: Ledger,
+    terms: Terms,
+    stored: Mapping[WindowKey, Facts],
+    source: str,
+    *,
+    now_ms: float | None = None,
+) -> Comparison:
+    """Compare every window of every metric of the run with `stored`, as it was read at `now_ms` (None: now).
+
+    A window that cannot have been closed by then, because it or the run ended too shortly before, is not judged
+    unless it is stored.
+    """
+    comparing = _Comparing(
+        ledger,
+        terms,
+        stored,
+        Comparison(source=source),
+        known_until=_known_until(ledger),
+        open_from=_open_from(ledger, terms.time, time.time() * 1000 if now_ms is None else now_ms),
+    )
     metrics = dict.fromkeys(metric for group in ledger.groups for metric in group.numbers)
     for metric in metrics:
         comparing.metric(metric)
@@ -137,6 +165,7 @@ class _Comparing:
     stored: Mapping[WindowKey, Facts]
     result: Comparison
     known_until: float
+    open_from: float
     seen: set[WindowKey] = field(default_factory=set)
 
     def metric(self, metric: str) -> None:
@@ -159,6 +188,8 @@ class _Comparing:
             reason = _why_not(key, tier, inside, astray, rated=rated)
             if key.start + key.every > self.known_until:
                 reason = "after the end of the killed run's ledger"
+            elif key.start + key.every > self.open_from and key not in self.stored:
+                reason = NOT_CLOSED
             if allowed is None or reason:
                 self.result.set_aside(reason or "too many readings without a PUBACK")
             else:
@@ -207,6 +238,15 @@ def _known_until(ledger: Ledger) -> float:
     if ledger.end is not None:
         return math.inf
     return max((float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0)
+
+
+def _open_from(ledger: Ledger, limits: TimeLimits, now_ms: float) -> float:
+    """Return the end from which on a window may still be open at `now_ms` (all ms)."""
+    grace = limits.idle_close_ms + CLOSING_TAKES_MS
+    arrivals = ledger.tables["acks"]["at"]
+    if arrivals.size and now_ms < arrivals.max() / 1000 + grace:
+        return -math.inf
+    return now_ms - limits.allowed_lateness_ms - grace
 
 
 def _believed(readings: Readouts, limits: TimeLimits) -> Any:

@@ -25,7 +25,7 @@ from fleet_sim.stored import (
     influx_windows,
     window_rows,
 )
-from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.verify import NOT_CLOSED, Comparison, Terms, compare, gateway_terms
 
 __all__ = ["register"]
 
@@ -54,7 +54,7 @@ def verify(
         str | None, typer.Option("--gateway", help="Its id, where several were heard.")
     ] = None,
     wait: Annotated[
-        str | None, typer.Option("--wait", help="Look again until it is right, at most so long.")
+        str | None, typer.Option("--wait", help="Look again until all is closed and right, at most so long.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,7 +125,7 @@ def compared(
     deadline = time.monotonic() + patience
     while True:
         result = compare(ledger, terms, read(), name)
-        if result.ok or time.monotonic() >= deadline:
+        if (result.ok and NOT_CLOSED not in result.not_judged) or time.monotonic() >= deadline:
             return result
         time.sleep(LOOK_AGAIN)
 

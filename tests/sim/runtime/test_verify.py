@@ -211,6 +211,22 @@ def test_of_a_killed_run_only_what_its_ledger_knows_is_judged(tmp_path: Path) ->
     assert lost.lost == 1
 
 
+def test_a_window_that_cannot_be_closed_yet_is_judged_only_where_it_is_stored(tmp_path: Path) -> None:
+    rows = steady(58)
+    ledger = ledger_of(tmp_path, rows)
+    terms = gateway_terms(STATUS | {"time": {"allowed_lateness": 2000, "idle_close": 3000}})
+    stored = naive(rows, 5000)
+    early = compare(ledger, terms, {}, "test", now_ms=BASE + 58_000)
+    assert (early.windows, early.not_judged) == (0, {"not closed yet": 14})
+    middle = compare(ledger, terms, stored, "test", now_ms=BASE + 70_000)
+    assert (middle.wrong, middle.lost) == (1, 0), "the minute that ended at 40 s should be there"
+    assert middle.not_judged == {"not closed yet": 1}, "the minute that ends at 100 s"
+    late = compare(ledger, terms, stored, "test", now_ms=BASE + 120_000)
+    assert (late.wrong, late.lost) == (2, 0), "both minutes should be there by now"
+    stored[next(iter(stored))] = Facts(99, 1.0, 1.0, 1.0, 1.0, 1.0)
+    assert compare(ledger, terms, stored, "test", now_ms=BASE + 58_000).wrong == 1
+
+
 def test_later_than_kept_is_named_apart(tmp_path: Path) -> None:
     late = Row(60, BASE - 100_000_000, 5.0)
     ledger = ledger_of(tmp_path, [*steady(), late])
