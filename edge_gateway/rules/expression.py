@@ -136,8 +136,12 @@ class _Parser:
     def _expect(self, text: str, why: str) -> Token:
         token = self._take_if(text)
         if token is None:
-            hint = "; within { } an expression with a comma must be quoted" if self._token.kind == "end" else ""
-            raise ExpressionError(self._token.at, f"{_found(self._token)} where '{text}' is wanted {why}{hint}")
+            hint = (
+                "; within { } an expression with a comma must be quoted" if self._token.kind == "end" else ""
+            )
+            raise ExpressionError(
+                self._token.at, f"{_found(self._token)} where '{text}' is wanted {why}{hint}"
+            )
         return token
 
     def expect_end(self) -> None:

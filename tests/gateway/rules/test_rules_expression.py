@@ -1,0 +1,146 @@
+"""The language of conditions: what it reads, what it refuses, and exactly where."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_gateway.rules.expression import MAX_DEPTH, normal_text, parse
+from edge_gateway.rules.functions import UNSUPPORTED
+from edge_gateway.rules.kinds import Range, shape_of
+from edge_gateway.rules.tokens import MAX_OPERATORS, ExpressionError
+
+
+@pytest.mark.parametrize(
+    ("text", "same_as"),
+    [
+        ("a + b * c", "a + (b * c)"),
+        ("a - b - c", "(a - b) - c"),
+        ("a / b / c", "(a / b) / c"),
+        ("-a * b", "(-a) * b"),
+        ("a < 1 or b < 2 and c < 3", "a < 1 or (b < 2 and c < 3)"),
+        ("not a < 1 and b < 2", "(not (a < 1)) and b < 2"),
+        ("a + 1 < b * 2", "(a + 1) < (b * 2)"),
+        ('door == "open"', "door=='open'"),
+        ("a   <\n 1", "a<1"),
+    ],
+)
+def test_precedence(text: str, same_as: str) -> None:
+    assert parse(text) == parse(same_as)
+
+
+@pytest.mark.parametrize(
+    ("text", "condition", "numbers", "states", "tags"),
+    [
+        ("temperature", False, ("temperature",), (), ()),
+        ("1 < a <= 5", True, ("a",), (), ()),
+        ('flow < 0.2 and pump == "on"', True, ("flow",), ("pump",), ()),
+        ("mode not in ('off', \"idle\") and tag.zone != 'x'", True, (), ("mode",), ("zone",)),
+        ("a in (1, 2, -3.5)", True, ("a",), (), ()),
+        ("leak == true", True, (), ("leak",), ()),
+        ("clamp(min(a, b), 0, 1e3) + abs(-a)", False, ("a", "b"), (), ()),
+    ],
+)
+def test_kinds(text: str, condition: bool, numbers: tuple[str], states: tuple[str], tags: tuple[str]) -> None:
+    shape = shape_of(text)
+    assert (shape.is_condition, shape.numbers, shape.states, shape.tags) == (condition, numbers, states, tags)
+
+
+def test_ranges_are_collected_once_a_family() -> None:
+    shape = shape_of("max_over_time(a, 5m) - min_over_time(a, 5m) + avg_over_time(a, 1h30m)")
+    assert shape.ranges == (Range("a", 300_000, "extremes"), Range("a", 5_400_000, "sums"))
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "message"),
+    [
+        ("x = 3", 2, "write '=='"),
+        ("x > 3 && y", 6, "write 'and'"),
+        ("x >", 3, "the expression ends where a value is wanted"),
+        ("(x > 3", 6, "where ')' is wanted"),
+        ("x > 3)", 5, "closes nothing"),
+        ("x y", 2, "'y' stands where an operator or the end is wanted"),
+        ("avrg_over_time(x, 5m)", 0, "did you mean 'avg_over_time'?"),
+        ("1 + rate", 4, "'rate' is a function and no metric; write rate(metric, 5m)"),
+        ("rate(x)", 0, "takes 2 arguments"),
+        ("rate(x, 5)", 8, "a duration is wanted here"),
+        ("rate(x + 1, 5m)", 7, "give it a name with 'record:' first"),
+        ("Temp > 1", 0, "is no metric name"),
+        ("a AND b", 2, "stands where an operator"),
+        ("x > 5 and y", 10, 'write y == "true" or y > 0'),
+        ("x + (y > 2)", 7, "this is a condition; a number is wanted"),
+        ('door > "open"', 5, "texts have no order"),
+        ("door == 'a' and door > 3", 16, "both as a number and as a text"),
+        ("'a' == 'b'", 4, "two constants"),
+        ("x in (1, 'a')", 9, "numbers and texts are mixed"),
+        ("x in (y)", 6, "a constant is wanted"),
+        ("'never closed", 0, "no closing quote"),
+        ("3x > 1", 0, "neither a number nor a duration"),
+        ("1h2h > x", 0, "out of order or twice"),
+        ("rate(x, 0s)", 8, "longer than 0s"),
+        ("30s", 0, "this is a duration"),
+        ("tag.zone", 0, "this is a text"),
+        ("x{site='a'}", 1, "chosen with 'match:'"),
+        ("1e999 > x", 0, "too large"),
+        ("", 0, "the expression ends"),
+    ],
+)
+def test_faults_have_their_place(text: str, at: int, message: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        shape_of(text)
+    assert message in caught.value.message
+    assert caught.value.at == at
+
+
+@pytest.mark.parametrize("name", sorted(UNSUPPORTED))
+def test_what_is_not_built_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ExpressionError, match=f"`{name}` is not supported in this version"):
+        shape_of(f"1 + {name}(temperature, 5m)")
+
+
+@pytest.mark.parametrize("opening", ["(", "-", "not ", "abs("])
+def test_nesting_is_limited(opening: str) -> None:
+    inner = "x > 1" if opening == "not " else "x"
+    closing = ")" * opening.count("(")
+    parse(opening * MAX_DEPTH + inner + closing * MAX_DEPTH)
+    with pytest.raises(ExpressionError, match="nested deeper"):
+        parse(opening * (MAX_DEPTH + 1) + inner)
+
+
+def test_long_chains_are_limited() -> None:
+    shape_of(" + ".join(["x"] * MAX_OPERATORS))
+    with pytest.raises(ExpressionError, match="at most 150 operators"):
+        shape_of(" + ".join(["x"] * 1000))
+    with pytest.raises(ExpressionError, match="at most 4096 characters"):
+        shape_of("x" * 5000)
+
+
+_WORDS = st.sampled_from(
+    'x y 1 2.5 30s "a" and or not in ( ) , + - * / < == tag.z abs( avg_over_time( true != && " [ é 5x .'.split()
+)
+
+
+def refusal(text: str) -> ExpressionError | None:
+    try:
+        shape_of(text)
+    except ExpressionError as error:
+        return error
+    return None
+
+
+@given(words=st.lists(_WORDS, max_size=14))
+def test_any_text_is_read_or_refused_with_a_place(words: list[str]) -> None:
+    text = " ".join(words)
+    refused = refusal(text)
+    if refused is None:
+        assert parse(normal_text(text)) == parse(text)
+    else:
+        assert 0 <= refused.at <= len(text)
+        assert refused.message
+
+
+@given(text=st.text(max_size=60))
+def test_no_text_breaks_the_parser(text: str) -> None:
+    refused = refusal(text)
+    assert refused is None or 0 <= refused.at <= len(text)

@@ -1,0 +1,159 @@
+"""Ranges against all samples remembered: exact while they are few, never off by more than a pane when they are many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.rules.functions import FAMILY
+from edge_gateway.rules.ranges import MAX_CAPACITY, PANES, Ring
+
+Sample = tuple[int, int, float]
+"""Slot, time, value."""
+
+
+def fed(samples: Sequence[Sample], ms: int, function: str, cut: int, slots: int = 3) -> list[float]:
+    """The function at each sample, with `cut` samples going in together."""
+    ring = Ring(ms, FAMILY[function])
+    ring.add_slots(slots)
+    found = np.full(len(samples), np.nan)
+    for start in range(0, len(samples), cut):
+        piece = np.array([sample[0] for sample in samples[start : start + cut]])
+        order = np.argsort(piece, kind="stable")
+        at = np.array([sample[1] for sample in samples[start : start + cut]])
+        value = np.array([sample[2] for sample in samples[start : start + cut]])
+        found[start + order] = ring.feed(piece[order], at[order], value[order], [function])[function]
+    return [float(value) for value in found]
+
+
+def plainly(samples: Sequence[Sample], ms: int, function: str) -> list[float]:
+    found = []
+    for number, (slot, at, _) in enumerate(samples):
+        own = [
+            (t, v)
+            for s, t, v in samples[: number + 1]
+            if s == slot and at - ms < t <= at and not math.isnan(v)
+        ]
+        found.append(_plain(own, function) if own else math.nan)
+    return found
+
+
+def _plain(own: list[tuple[int, float]], function: str) -> float:  # noqa: PLR0911 - one line a function
+    values = [v for _, v in own]
+    span = (own[-1][0] - own[0][0]) / 1000
+    match function:
+        case "avg_over_time":
+            return math.fsum(values) / len(values)
+        case "sum_over_time":
+            return math.fsum(values)
+        case "count_over_time":
+            return float(len(values))
+        case "last_over_time":
+            return values[-1]
+        case "min_over_time":
+            return min(values)
+        case "max_over_time":
+            return max(values)
+        case "delta":
+            return values[-1] - values[0] if span > 0 else math.nan
+        case "rate":
+            rises = [after - before if after >= before else after for before, after in pairwise(values)]
+            return math.fsum(rises) / span if span > 0 else math.nan
+        case _:
+            return (
+                float(np.polyfit([(t - own[-1][0]) / 1000 for t, _ in own], values, 1)[0])
+                if span > 0
+                else math.nan
+            )
+
+
+def few(random: Random, count: int, ms: int) -> list[Sample]:
+    """No two samples of a device within one pane."""
+    clock = dict.fromkeys(range(3), 1_767_225_600_000)
+    found = []
+    for _ in range(count):
+        slot = random.randrange(3) if random.random() < 0.7 else 0
+        clock[slot] += random.randint(-(-ms // PANES), ms // random.choice((3, 20, 60)))
+        value = math.nan if random.random() < 0.1 else round(random.uniform(-20, 40), 2)
+        found.append((slot, clock[slot], value))
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    function=st.sampled_from(sorted(FAMILY)),
+    ms=st.sampled_from((60_000, 300_000, 7_777)),
+    cut=st.sampled_from((2, 9, 50, 500)),
+)
+def test_few_samples_are_exact_and_cuts_do_not_matter(seed: int, function: str, ms: int, cut: int) -> None:
+    samples = few(Random(seed), 200, ms)
+    one_by_one = fed(samples, ms, function, 1)
+    np.testing.assert_array_equal(fed(samples, ms, function, cut), one_by_one)
+    np.testing.assert_allclose(one_by_one, plainly(samples, ms, function), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("function", ["avg_over_time", "count_over_time", "max_over_time", "rate", "deriv"])
+@pytest.mark.parametrize("cut", [7, 64, 5000])
+def test_many_samples_are_coarse_by_a_pane_at_most(function: str, cut: int) -> None:
+    """Eight samples a pane: the far edge of the range is the only thing that is not exact."""
+    random = Random(3)
+    samples = [
+        (0, 1_767_225_600_000 + 10 * number, random.gauss(20, 1) + number / 100) for number in range(1200)
+    ]
+    found = fed(samples, 10_000, function, cut, 1)
+    np.testing.assert_array_equal(found, fed(samples, 10_000, function, 1, 1))
+    within = [
+        _plain([(at, value) for _, at, value in samples[-1000 + less :]], function) for less in range(12)
+    ]
+    room = 0.1 if function == "deriv" else 0.01  # of a pane's samples the slope takes the first
+    assert min(within) - room <= found[-1] <= max(within) + room
+
+
+def test_a_sum_does_not_drift() -> None:
+    samples = [(0, 1_767_225_600_000 + 1000 * number, 0.1) for number in range(20_000)]
+    assert set(fed(samples, 10_000, "avg_over_time", 500, 1)[20:]) == {0.1}
+
+
+def test_memory_is_bounded_and_a_snapshot_goes_on_alike() -> None:
+    random = Random(1)
+    samples = [(0, 1_767_225_600_000 + 10 * number, random.random()) for number in range(4000)]
+    ring = Ring(10_000, "sums")
+    ring.add_slots(1)
+    rows = [np.array(column) for column in zip(*samples, strict=True)]
+    ring.feed(rows[0][:2000], rows[1][:2000], rows[2][:2000], ["avg_over_time"])
+    again = Ring.from_snapshot(ring.snapshot())
+    for each in (ring, again):
+        assert each.snapshot()["capacity"] <= MAX_CAPACITY
+    first, second = (
+        each.feed(rows[0][2000:], rows[1][2000:], rows[2][2000:], ["avg_over_time"]) for each in (ring, again)
+    )
+    np.testing.assert_array_equal(first["avg_over_time"], second["avg_over_time"])
+
+
+def test_a_forgotten_slot_begins_anew() -> None:
+    ring = Ring(60_000, "sums")
+    ring.add_slots(2)
+    at = np.array([1_767_225_600_000] * 2)
+    ring.feed(np.array([0, 1]), at, np.array([5.0, 7.0]), ["avg_over_time"])
+    ring.forget(np.array([0]))
+    found = ring.feed(np.array([0, 1]), at - 5000, np.array([1.0, math.nan]), ["avg_over_time"])
+    assert found["avg_over_time"][0] == 1.0
+
+
+def test_huge_values_do_not_enter() -> None:
+    ring = Ring(60_000, "sums")
+    ring.add_slots(1)
+    at = np.array([1_767_225_600_000])
+    found = [
+        ring.feed(np.array([0]), at + step, np.array([value]), ["avg_over_time"])
+        for step, value in ((0, 1.0), (1000, 1e300))
+    ]
+    assert [float(each["avg_over_time"][0]) for each in found] == [1.0, 1.0]
