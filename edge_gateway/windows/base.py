@@ -2,8 +2,8 @@
 
 One window closes at a time, the oldest that is due first, so the windows of a device close in the order of
 time. A window of which only some devices are due is walked nevertheless, and the others' readings are put
-back, but not before that is worth the walk: when three of four of its devices are due, or an eighth as many new
-readings came as it holds.
+back, but not before that is worth the walk: when three of four of its devices are due, or since the first
+of them was an eighth as many new readings came as it holds.
 """
 
 from dataclasses import dataclass, field
@@ -100,7 +100,6 @@ class OpenBase:
         log = self._logs.get(start)
         if log is None:
             log = self._logs[start] = Log()
-            log.looked_at = self.credit
         return log
 
     def force(self, devices: Ints) -> None:
@@ -136,6 +135,8 @@ class OpenBase:
         log = self._logs[start]
         devices = int(np.count_nonzero(log.present))
         size = len(log)
+        if log.looked_at < 0:
+            log.looked_at = self.credit
         worth = 4 * hits >= 3 * devices or size <= SMALL or WORTH * (self.credit - log.looked_at) >= size
         if worth:
             del self._logs[start]
@@ -161,6 +162,7 @@ class OpenBase:
         """Keep what is not due; its pieces lie in the order of the walk, so together they are one run."""
         if closing.back:
             log = self._log(closing.start)
+            log.looked_at = self.credit
             present = closing.present & ~closing.due
             log.add_run(joined(closing.back), present)
             known = closing.forced[closing.forced < len(present)]

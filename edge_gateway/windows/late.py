@@ -91,7 +91,6 @@ def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints) -> Int
     bits = np.ones(len(readings), np.int64)
     for number, tier in enumerate(tiers, start=1):
         start = readings.ts - readings.ts % tier.every
-        open_at = tier.start_of(readings.series)
-        over = (open_at > start) | ((open_at != start) & (start + tier.every <= closed_to))
+        over = (tier.start_of(readings.series) != start) & (start + tier.every <= closed_to)
         bits |= over.astype(np.int64) << number
     return bits

@@ -80,8 +80,8 @@ class Log:
         """For each device number, whether readings of it may be here."""
         self.forced: Ints = np.empty(0, np.int64)
         """Devices whose readings here close next, whatever their watermark says."""
-        self.looked_at = 0
-        """Credit (`Windows`) when the window was last looked at for closing."""
+        self.looked_at = -1
+        """Credit (`OpenBase`) when readings here were first due, or were put back; -1 before that."""
         self._tail = _room(0)
         self._used = 0
 

@@ -166,8 +166,6 @@ class Windows:
             self._open.wake()
         time = self._marks.virtual(listening_ms)
         over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time)
-        if silent or over:
-            self._looked_at = -_ALL_READINGS
         return silent or over or self.pending
 
     def _queue_over(self, time: Ints) -> bool:

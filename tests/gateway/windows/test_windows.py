@@ -444,3 +444,23 @@ def test_texts_are_late_as_numbers_are() -> None:
     found = run.plain()
     assert found[5_000, 2, T0] == PlainState(2, T0 + 4_000, 0, T0, 2)
     assert found[1_000, 2, T0] == PlainState(0, T0, 0, T0, 0)
+
+
+def test_a_walk_waits_until_it_is_worth_it_and_ticks_meanwhile_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(base, "SMALL", 0)
+    monkeypatch.setattr(base, "CREDIT_OF_A_CALL", 0)
+    run = Run()
+    run.add([temperature(at / 100, device=device) for device in range(DEVICES) for at in range(100)])
+    run.add([temperature(30, device=0)])
+    assert run.starts(0) == []
+    before = pack(run.windows.snapshot())
+    assert not run.windows.tick(0)
+    run.close()
+    assert pack(run.windows.snapshot()) == before
+    run.add([temperature(30, device=device) for device in (1, 2)])
+    assert run.starts(0) == [0, 0, 0]
+    run.add([temperature(31, device=0) for _ in range(13)])
+    run.add([temperature(31, device=3)])
+    assert run.starts(0) == [0, 0, 0, 0]

@@ -1,0 +1,79 @@
+"""Accumulators: one window a series, given out when it is over or another one begins."""
+
+import numpy as np
+
+from edge_gateway.durable.codec import pack, unpack
+from edge_gateway.windows.merge import merge_blocks, united
+from edge_gateway.windows.reduce import Readings, rows_of_values
+from edge_gateway.windows.rows import WINDOW_ROW, Block, keys
+from edge_gateway.windows.tiers import Tier
+
+EVERY = 10_000
+P95 = np.array([True, False, False])
+
+
+def block(*held: tuple[int, int, float], every: int = 1_000) -> Block:
+    series, ts, value = (np.array(column) for column in zip(*held, strict=True))
+    readings = Readings(series, ts, value.astype(np.float64), np.full(len(held), 1000, np.uint16))
+    return rows_of_values(every, readings, P95)
+
+
+def tier() -> Tier:
+    return Tier(EVERY, WINDOW_ROW, merge_blocks)
+
+
+def restarted(kept: Tier) -> Tier:
+    again = tier()
+    again.restore(unpack(pack(kept.snapshot())))
+    return again
+
+
+def same(one: list[Block], other: Block) -> bool:
+    found = united(one, merge_blocks)
+    rows = found.rows[np.argsort(found.rows["series"])]
+    return rows.tobytes() == other.rows.tobytes() and found.tails == other.tails
+
+
+def test_rows_of_a_window_merge_with_their_tails() -> None:
+    held = tier()
+    first, second = [(0, 100, 1e300), (1, 200, 2.0)], [(0, 1_300, 4.0), (2, 1_400, 8.0)]
+    held.add(block(*first))
+    held.add(block(*second))
+    assert held.start_of(np.array([0, 1, 2])).tolist() == [0, 0, 0]
+    held.queue_due(np.full(3, EVERY))
+    assert same(restarted(held).take(100), block(*first, *second, every=EVERY))
+    assert same(held.take(100), block(*first, *second, every=EVERY))
+
+
+def test_a_window_gives_way_to_another_one_of_its_series() -> None:
+    held = tier()
+    held.add(block((0, 100, 1.0), (1, 100, 1.0)))
+    held.add(block((0, 10_100, 2.0)))
+    assert held.waiting
+    assert held.start_of(np.array([0, 1])).tolist() == [10_000, 0]
+    for kept in (restarted(held), held):
+        assert same(kept.take(0), block((0, 100, 1.0), every=EVERY))
+        assert not kept.waiting
+
+
+def test_what_is_queued_is_given_by_budget_and_only_once() -> None:
+    held = tier()
+    held.add(block((0, 0, 1.0), (1, 0, 1.0), (2, 0, 1.0)))
+    assert not held.queue_due(np.full(3, EVERY - 1))
+    assert held.queue_due(np.full(3, EVERY))
+    assert not held.queue_due(np.full(3, EVERY))
+    assert [keys(part.rows) for part in held.take(2)] == [[(0, 0), (1, 0)]]
+    again = restarted(held)
+    assert not again.queue_due(np.full(3, EVERY))
+    assert [keys(part.rows) for part in again.take(2)] == [[(2, 0)]]
+    assert not again.waiting
+
+
+def test_what_is_queued_may_grow_or_give_way_before_it_is_given() -> None:
+    held = tier()
+    held.add(block((0, 0, 1.0), (1, 0, 1.0)))
+    held.queue_due(np.full(2, EVERY))
+    held.add(block((0, 500, 2.0), (1, 10_000, 4.0)))
+    given = held.take(10)
+    assert same(given, block((0, 0, 1.0), (0, 500, 2.0), (1, 0, 1.0), every=EVERY))
+    assert held.start_of(np.array([0, 1])).tolist()[1] == 10_000
