@@ -77,8 +77,11 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+Glob = Annotated[str, Field(min_length=1)]
 Globs = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_listed)
+    tuple[Glob, ...],
+    Field(min_length=1),
+    BeforeValidator(_listed, json_schema_input_type=Glob | tuple[Glob, ...]),
 ]
 TagName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 

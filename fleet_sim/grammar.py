@@ -118,18 +118,24 @@ class Group(Strict):
     id: Annotated[str, AfterValidator(_id_template)] = "{group}-{i:05d}"
     type: str | None = None
     """the group's key unless given"""
-    site: Annotated[tuple[Level, ...], Field(min_length=1), BeforeValidator(_listed)] = ("site",)
+    site: Annotated[
+        tuple[Level, ...],
+        Field(min_length=1),
+        BeforeValidator(_listed, json_schema_input_type=Level | tuple[Level, ...]),
+    ] = ("site",)
     """a list is dealt round robin by i; so are those of the tags"""
     tags: dict[
         Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")],
-        Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)],
+        Annotated[
+            tuple[str, ...],
+            Field(min_length=1),
+            BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...]),
+        ],
     ] = Field(default_factory=dict)
     position: Position | None = None
-    interval: Annotated[
-        Interval,
-        BeforeValidator(_interval),
-        Field(json_schema_extra={"anyOf": [{"type": "string"}, {"type": "object"}]}),
-    ] = Interval.model_validate({"every": "10s"})
+    interval: Annotated[Interval, BeforeValidator(_interval, json_schema_input_type=Duration | Interval)] = (
+        Interval.model_validate({"every": "10s"})
+    )
     offline: Offline = Offline()
     metrics: dict[MetricName, MetricSpec] = Field(min_length=1)
     commands: dict[str, CommandSpec] = Field(default_factory=dict)
