@@ -77,7 +77,7 @@ def make_report(
         "broker": dict(now.broker),
         "spool": dict(now.spool),
         "sinks": {
-            name: {**asdict(waiting), **now.sinks.get(name, {})}
+            name: {"waiting": asdict(waiting), **now.sinks.get(name, {})}
             for name, waiting in sorted(facts.waiting.items())
         },
         "problems": now.problems,

@@ -23,6 +23,7 @@ from fleet_demo.judge import Row, judge
 from fleet_demo.narrator import Narrator, result_table
 from fleet_demo.story import Story, staged
 from fleet_sim.fleet import RunResult
+from fleet_sim.stored import InfluxPlace
 
 FALSE, SET_UP_FAILED, TOO_SLOW, INTERRUPTED = 1, 3, 4, 130
 
@@ -43,41 +44,42 @@ def main(
 ) -> None:
     """Play the demo."""
     console = Console(highlight=False)
-    if influx and not set_up_influx(console):
+    place = influx_place() if influx else None
+    if influx and place is None:
+        console.print("--influx needs a server: set INFLUX_URL, INFLUX_ORG and INFLUX_TOKEN")
         raise typer.Exit(SET_UP_FAILED)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     try:
-        status = asyncio.run(play(directory.absolute(), console, keep=keep, sensors=sensors, seed=seed))
-    except (GatewayError, OSError) as error:
-        console.print(f"set-up failed: {error}", markup=False)
-        status = SET_UP_FAILED
+        status = asyncio.run(
+            play(directory.absolute(), console, keep=keep, sensors=sensors, seed=seed, influx=place)
+        )
     except TimeoutError as error:
-        console.print(f"FALSE  {error}", markup=False)
+        console.print(f"FALSE  {error}", markup=False, soft_wrap=True)
         status = FALSE
+    except (GatewayError, OSError) as error:
+        console.print(f"set-up failed: {error}", markup=False, soft_wrap=True)
+        status = SET_UP_FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
         status = INTERRUPTED
     raise typer.Exit(status)
 
 
-def set_up_influx(console: Console) -> bool:
-    """Whether an InfluxDB is named in the environment."""
-    if os.environ.get("INFLUX_URL") and os.environ.get("INFLUX_TOKEN"):
-        os.environ["DEMO_INFLUX_URL"] = os.environ["INFLUX_URL"]
-        return True
-    console.print(
-        "--influx needs a server: set INFLUX_URL, INFLUX_ORG and INFLUX_TOKEN, or start compose.yaml's"
-    )
-    return False
+def influx_place() -> InfluxPlace | None:
+    """The InfluxDB that the environment names."""
+    url, token = os.environ.get("INFLUX_URL"), os.environ.get("INFLUX_TOKEN")
+    return InfluxPlace(url, os.environ.get("INFLUX_ORG", "fleet"), token) if url and token else None
 
 
-async def play(directory: Path, console: Console, *, keep: bool, sensors: int, seed: int) -> int:
+async def play(
+    directory: Path, console: Console, *, keep: bool, sensors: int, seed: int, influx: InfluxPlace | None
+) -> int:
     """Play, judge, and say what to try next."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with Narrator(console) as narrator:
-        async with staged(directory, sensors=sensors, seed=seed, narrator=narrator) as story:
+        async with staged(directory, sensors=sensors, seed=seed, narrator=narrator, influx=influx) as story:
             result = await story.play()
             rows = await judge(story, result)
             console.print(result_table([(row.name, row.found, row.true) for row in rows]))
@@ -97,28 +99,30 @@ def status_of(rows: list[Row], result: RunResult) -> int:
 
 def tell_next(console: Console, story: Story, status: int) -> None:
     """The next commands to try."""
-    command = (
-        "edge-gateway"
-        if shutil.which("edge-gateway")
-        else f"{os.path.relpath(sys.executable)} -m edge_gateway"
-    )
-    sim = command.replace("edge-gateway", "fleet-sim").replace("edge_gateway", "fleet_sim.cli")
-    config = os.path.relpath(story.gateway.config)
+    bin_, config = os.path.relpath(Path(sys.executable).parent), os.path.relpath(story.gateway.config)
     console.print(f"\n{'All of it true.' if status == 0 else 'Not all of it is true.'} Next:", style="bold")
-    for text in (
-        "./demo --keep                        # leaves it running: edit .demo/story/rules, watch it reload",
-        f"{command} query alerts --config {config}",
-        f"{sim} run factory --sensors 100 --duration 30s",
-        f"{command} rules check rules",
+    for text, why in (
+        ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch"),
+        (f"{bin_}/edge-gateway query alerts --config {config}", "what the history holds"),
+        (f"{bin_}/edge-gateway rules test rules", "the example rules and their tests"),
+        (f"{bin_}/fleet-sim preview factory", "another fleet, without a broker"),
     ):
-        console.print(f"  {text}", markup=False, soft_wrap=True)
+        console.print(f"  {text:<62} {why}", markup=False, soft_wrap=True)
+    if story.influx is not None:
+        console.print(
+            f"  charts: {story.influx.url}, dashboard 'Fleet overview', last 5 minutes", soft_wrap=True
+        )
 
 
 async def stay(console: Console, story: Story) -> None:
-    """Go on with a fresh fleet until interrupted."""
-    console.print(f"\nbroker {story.broker.url}, gateway {story.gateway.config}; Ctrl-C ends it")
+    """Go on with the fleet until interrupted."""
+    bin_, config, rules = map(
+        os.path.relpath, (Path(sys.executable).parent, story.gateway.config, story.gateway.rules)
+    )
+    console.print(f"\nIt goes on, at {story.broker.url}, until Ctrl-C. Rules: {rules}")
+    console.print(f"  {bin_}/edge-gateway status --config {config}", markup=False, soft_wrap=True)
     with suppress(asyncio.CancelledError):
-        await asyncio.Event().wait()
+        await story.go_on()
 
 
 if __name__ == "__main__":

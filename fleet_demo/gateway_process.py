@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from edge_gateway.embedded import tied_to_parent
+from edge_gateway.errors import GatewayError
 from fleet_wire import local_socket
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,6 +109,16 @@ class GatewayProcess:
         return (
             "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
         )
+
+    async def run(self, *arguments: str) -> None:
+        """A command of the CLI. GatewayError with what it said when it fails."""
+        command = [sys.executable, "-m", "edge_gateway", *arguments, "--config", str(self.config)]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+        )
+        _, said = await process.communicate()
+        if process.returncode:
+            raise GatewayError(said.decode(errors="replace").strip())
 
     async def query(self, what: str, *options: str) -> list[dict[str, Any]]:
         """Rows of the history, through the CLI as a user would."""

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 from fleet_demo.story import OFFLINE_MS, Story
-from fleet_sim.cli.judging import newest_status
+from fleet_sim.cli.judging import influx_of_run, newest_status
 from fleet_sim.fleet import RunResult
 from fleet_sim.grade import Alert, Grade, grade
-from fleet_sim.ledger_reading import read_ledger
+from fleet_sim.ledger_reading import Ledger, read_ledger
 from fleet_sim.stored import window_rows
-from fleet_sim.verify import Comparison, compare, gateway_terms
+from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ async def judge(story: Story, result: RunResult) -> list[Row]:
     ]
     return [
         *_delivery(comparison),
+        *await _database(story, ledger, terms),
         *_alerting(story, grade(ledger, seen)),
         *_surviving(story),
     ]
@@ -55,6 +56,21 @@ def _delivery(found: Comparison) -> list[Row]:
             bool(found.windows) and not found.wrong,
         ),
     ]
+
+
+async def _database(story: Story, ledger: Ledger, terms: Terms) -> list[Row]:
+    """The same windows in InfluxDB, where there is one."""
+    if story.influx is None:
+        return []
+    place = story.influx
+    await story.gateway.until(
+        lambda report: not any(sink["waiting"]["lines"] for sink in report["sinks"].values())
+    )
+    found = await asyncio.to_thread(
+        lambda: compare(ledger, terms, influx_of_run(ledger, terms, place), "InfluxDB")
+    )
+    right = bool(found.windows) and found.ok
+    return [Row("InfluxDB holds the same windows", f"wrong {found.wrong} of {found.windows:,}", right)]
 
 
 def _alerting(story: Story, found: Grade) -> list[Row]:

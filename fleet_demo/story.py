@@ -18,6 +18,7 @@ from fleet_sim.endpoint import endpoint_of
 from fleet_sim.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.live import line
 from fleet_sim.scenario import load_scenario, scaled
+from fleet_sim.stored import InfluxPlace
 from fleet_sim.tally import Snapshot
 
 HERE = Path(__file__).resolve().parent
@@ -54,6 +55,7 @@ class Story:
     fleet: FleetRun
     watcher: Watcher
     narrator: Narrator
+    influx: InfluxPlace | None = None
     told: Told = field(default_factory=Told)
     last: Snapshot | None = None
     _second: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,6 +83,18 @@ class Story:
         await self._drain()
         return result
 
+    async def go_on(self) -> None:
+        """Another fleet of the same kind, until cancelled."""
+        fleet = _fleet(
+            self.directory, self.broker, len(self.fleet.plans), self.fleet.scenario.seed, run="run-2"
+        )
+        fleet.on_second = self._heard
+        show = asyncio.create_task(self._show(), name="live")
+        try:
+            await fleet.run()
+        finally:
+            show.cancel()
+
     def _heard(self, snapshot: Snapshot) -> None:
         self.last = snapshot
         self._second.set()
@@ -105,7 +119,7 @@ class Story:
 
     async def _look(self) -> None:
         await self._until(9)
-        while not (rows := await self._windows()):
+        while not (rows := await self._windows()):  # noqa: ASYNC110 - another process's history has no event
             await asyncio.sleep(0.5)
         self.narrator.tell(f"first windows stored; {WARM} so far, {len(rows)} windows of 5 s:")
         self._draw(rows)
@@ -206,7 +220,9 @@ class Story:
 
     async def _windows(self) -> list[dict[str, Any]]:
         """What the history holds of the freezer that is watched."""
-        return await self.gateway.query("windows", "--device", WARM, "--metric", "temperature", "--every", "5s")
+        return await self.gateway.query(
+            "windows", "--device", WARM, "--metric", "temperature", "--every", "5s"
+        )
 
     def _draw(self, rows: list[dict[str, Any]]) -> None:
         values = [row["max"] for row in sorted(rows, key=lambda row: row["start"])]
@@ -242,39 +258,41 @@ def _summary(seen: Seen) -> str:
 
 
 @asynccontextmanager
-async def staged(directory: Path, *, sensors: int, seed: int, narrator: Narrator) -> AsyncIterator[Story]:
+async def staged(
+    directory: Path, *, sensors: int, seed: int, narrator: Narrator, influx: InfluxPlace | None
+) -> AsyncIterator[Story]:
     """Everything started that the story needs; everything stopped when it is over."""
     broker = EmbeddedBroker(directory / "broker", port=0)
     async with broker:
         narrator.tell(f"broker at {broker.url}, its files in {directory}")
-        gateway = GatewayProcess(directory, broker.url, influx_settings())
+        gateway = GatewayProcess(directory, broker.url, influx_settings(influx))
         gateway.rules.mkdir(exist_ok=True)
         (gateway.rules / "cold-chain.yaml").write_text((HERE / "rules.yaml").read_text())
         watcher = Watcher(broker.host, broker.port)
         watching = asyncio.create_task(watcher.run(), name="watch")
         try:
+            if influx is not None:
+                await gateway.run("influx", "apply")
+                narrator.tell(f"buckets and dashboard set up at {influx.url}")
             await gateway.start()
             narrator.tell(f"gateway up, rules in {gateway.rules}, windows of 5 s")
             fleet = _fleet(directory, broker, sensors, seed)
             narrator.begin()
             narrator.tell(f"fleet: cold chain, {sensors:,} sensors every 2 s, seed {seed}")
-            yield Story(directory, broker, gateway, fleet, watcher, narrator)
+            yield Story(directory, broker, gateway, fleet, watcher, narrator, influx)
         finally:
             watching.cancel()
             await gateway.stop()
 
 
-def _fleet(directory: Path, broker: EmbeddedBroker, sensors: int, seed: int) -> FleetRun:
+def _fleet(directory: Path, broker: EmbeddedBroker, sensors: int, seed: int, *, run: str = "run") -> FleetRun:
     scenario = load_scenario(str(HERE / "cold-chain.yaml"), overrides=[f"seed={seed}"], env=os.environ)
     scenario = scaled(scenario, sensors=sensors, duration_ms=None, interval_ms=None)
     place = scenario.broker.model_copy(update={"url": broker.url})
-    options = RunOptions(endpoint=endpoint_of(place), directory=directory / "run")
+    options = RunOptions(endpoint=endpoint_of(place), directory=directory / run)
     return FleetRun(scenario, replace(options, rate=2_000.0))
 
 
-def influx_settings() -> dict[str, str] | None:
-    """Where INFLUX_URL says that an InfluxDB is."""
-    url = os.environ.get("DEMO_INFLUX_URL")
-    if not url:
-        return None
-    return {"url": url, "org": os.environ.get("INFLUX_ORG", "fleet"), "token": "env:INFLUX_TOKEN"}
+def influx_settings(influx: InfluxPlace | None) -> dict[str, str] | None:
+    """The gateway's section for an InfluxDB; the token stays in the environment."""
+    return None if influx is None else {"url": influx.url, "org": influx.org, "token": "env:INFLUX_TOKEN"}

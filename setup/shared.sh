@@ -81,7 +81,20 @@ environment() {
     else
         "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$here/$1"
     fi || fail "the packages of $1 could not be installed"
+    commands
     cksum <"$here/$1" >"$stamp"
+}
+
+# The checkout is on the environment's path, and its commands are in the environment's bin.
+commands() {
+    "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' | while read -r site; do
+        printf '%s\n' "$here" >"$site/edge-fleet.pth"
+    done
+    for command in edge-gateway:edge_gateway.cli fleet-sim:fleet_sim.cli fleet_sim:fleet_sim.cli; do
+        script=$here/.venv/bin/${command%%:*}
+        printf '#!%s\nfrom %s import main\n\nmain()\n' "$python" "${command#*:}" >"$script"
+        chmod +x "$script"
+    done
 }
 
 # mosquitto is on the PATH afterwards, or false: installed, or run by Docker.

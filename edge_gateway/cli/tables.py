@@ -63,7 +63,9 @@ def status_view(report: Mapping[str, Any]) -> RenderableType:
     )
     table.add_row("spool", _pairs(report["spool"]))
     for name, sink in report["sinks"].items():
-        table.add_row(f"sink {name}", _pairs(sink))
+        waiting = {f"waiting {what}": count for what, count in sink["waiting"].items() if count}
+        sent = {what: count for what, count in sink.items() if what != "waiting" and count}
+        table.add_row(f"sink {name}", _pairs({**waiting, **sent}))
     problems = [Text(f"! {one['code']}: {one['text']}", style="red") for one in report["problems"]]
     return Group(table, *(problems or [Text("no problems", style="green")]))
 
