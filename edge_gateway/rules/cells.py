@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_gateway.fleet.columns import with_room
 from edge_gateway.rules.classes import NO_CLASS, Classes
-from edge_gateway.rules.expand import expand
+from edge_gateway.rules.runs import expand
 
 if TYPE_CHECKING:
     from edge_gateway.frame import BoolColumn, FloatColumn, IntColumn

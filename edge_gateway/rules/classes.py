@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge_gateway.fleet.columns import with_room
-from edge_gateway.rules.expand import expand
 from edge_gateway.rules.program import ABSENT
+from edge_gateway.rules.runs import expand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

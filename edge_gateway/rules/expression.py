@@ -98,7 +98,6 @@ Node: TypeAlias = Number | Duration | Text | Metric | Tag | Unary | Binary | Com
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Node:
     """The tree of an expression; ExpressionError with the place of the first fault."""
     parser = _Parser(tokens(text))
@@ -107,6 +106,7 @@ def parse(text: str) -> Node:
     return tree
 
 
+@lru_cache(maxsize=16_384)
 def normal_text(text: str) -> str:
     """The expression with its spaces evened out: two writings of one expression become equal."""
     return " ".join(token.text for token in tokens(text)[:-1])

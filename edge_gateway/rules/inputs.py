@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge_gateway.fleet.columns import with_room
+from edge_gateway.rules.runs import opens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,18 +102,14 @@ class Inputs:
         """The rows that may advance state, with the inputs they bring. Nothing is remembered yet."""
         order = np.argsort(frame.device, kind="stable")
         device, at = frame.device[order], frame.ts[order]
-        first = np.empty(len(device), np.bool_)
-        first[:1] = True
-        np.not_equal(device[1:], device[:-1], out=first[1:])
+        first = opens(device)
         before = self._newest_before(device, at, first)
         in_order = at >= before
         again = bool((at == before).any())
         if not in_order.all():
             kept = np.flatnonzero(in_order)
             order, device, at = order[kept], device[kept], at[kept]
-            first = np.empty(len(device), np.bool_)
-            first[:1] = True
-            np.not_equal(device[1:], device[:-1], out=first[1:])
+            first = opens(device)
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
         x, place = self._columns(frame, order, device, at, again=again)

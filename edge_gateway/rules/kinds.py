@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from edge_gateway.rules.expression import (
@@ -58,6 +59,7 @@ class Shape:
         return self.numbers + self.states
 
 
+@lru_cache(maxsize=16_384)
 def shape_of(text: str) -> Shape:
     """Parse and check an expression; ExpressionError with the place of the first fault."""
     tree = parse(text)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge_gateway.frame import BoolColumn, FloatColumn, IntColumn
-from edge_gateway.rules.expand import expand
+from edge_gateway.rules.runs import Runs, expand, starts
 
 PANES: Final = 120
 MAX_CAPACITY: Final = 128
@@ -107,7 +107,7 @@ class Ring:
         Returns what each of the FUNCTIONS asked for says at each row.
         """
         names = tuple(functions)
-        start = _starts(slot)
+        start = starts(slot)
         if len(start) == len(slot):
             view = self._feed(slot, at, value, start)
             return {name: FUNCTIONS[name](self, view) for name in names}
@@ -115,7 +115,7 @@ class Ring:
         rank = np.arange(len(slot)) - np.repeat(start, np.diff(start, append=len(slot)))
         for piece in range(int(rank.max(initial=-1)) // AT_ONCE + 1):
             rows = np.flatnonzero(rank // AT_ONCE == piece)
-            view = self._feed(slot[rows], at[rows], value[rows], _starts(slot[rows]))
+            view = self._feed(slot[rows], at[rows], value[rows], starts(slot[rows]))
             for name in names:  # at once: later pieces may overwrite the panes that this one still needs
                 found[name][rows] = FUNCTIONS[name](self, view)
         return found
@@ -188,7 +188,7 @@ class Ring:
 
     def _push_samples(self, slot: IntColumn, at: IntColumn, value: FloatColumn) -> View:
         before = self._state(slot)
-        run = _Runs(slot)
+        run = Runs(slot)
         pane = at // self._pane_ms
         opens = pane != run.shifted(pane, self._pane[slot])
         own = self._own(run, value, before)
@@ -209,7 +209,7 @@ class Ring:
             self._total[name][slot] = total
         return View(slot, before.oldest, newest, value, at, totals, extremes)
 
-    def _own(self, run: _Runs, value: FloatColumn, before: View) -> dict[str, IntColumn]:
+    def _own(self, run: Runs, value: FloatColumn, before: View) -> dict[str, IntColumn]:
         """What each sample adds to the totals."""
         own = {"n": np.ones(len(value), np.int64)}
         if self._family == "sums":
@@ -274,7 +274,7 @@ class Ring:
         zero = self._cells["first"].ravel()[base + (first & (self._capacity - 1))]
         seconds = (self._cells["first_at"].ravel()[cell] - last_at[owner]) / 1000.0
         values = self._cells["first"].ravel()[cell] - zero[owner]
-        start = _starts(owner)
+        start = starts(owner)
         sums = [np.add.reduceat(column, start) for column in _moments(seconds, values)]
         newest_at = self._cells["first_at"].ravel()[base + (view.newest[rows] & (self._capacity - 1))]
         tail = (newest_at != last_at).astype(np.float64)  # the last sample stands at second 0
@@ -302,7 +302,7 @@ class Ring:
         if len(rows):
             owner, pane = expand(view.oldest[rows], view.newest[rows] - view.oldest[rows])
             cell = view.slot[rows][owner] * self._capacity + (pane & (self._capacity - 1))
-            start = _starts(owner)
+            start = starts(owner)
             found[rows] = ufunc(found[rows], ufunc.reduceat(self._cells[name].ravel()[cell], start))
         return _unless_empty(view, found)
 
@@ -332,56 +332,6 @@ class Ring:
         ring._head, ring._pane = np.array(state["head"]), np.array(state["pane"])
         ring._last, ring._last_at = np.array(state["last"]), np.array(state["last_at"])
         return ring
-
-
-def _opens(slot: IntColumn) -> BoolColumn:
-    """Which rows begin a run of equal slots."""
-    first = np.empty(len(slot), np.bool_)
-    first[:1] = True
-    np.not_equal(slot[1:], slot[:-1], out=first[1:])
-    return first
-
-
-def _starts(slot: IntColumn) -> IntColumn:
-    return np.flatnonzero(_opens(slot))
-
-
-class _Runs:
-    """Rows in runs of equal slots."""
-
-    def __init__(self, slot: IntColumn) -> None:
-        self._first = _opens(slot)
-        self._start = np.flatnonzero(self._first)
-        self._single = len(self._start) == len(slot)
-        self._lengths = np.diff(self._start, append=len(slot))
-
-    def shifted(self, column: Any, before: Any) -> Any:
-        """The row before within the run; at its start what was before."""
-        if self._single:
-            return before
-        moved = np.empty_like(column)
-        moved[1:] = column[:-1]
-        return np.where(self._first, before, moved)
-
-    def running(self, column: IntColumn) -> IntColumn:
-        """Running sum within each run; integers wrap, so differences stay right."""
-        if self._single:
-            return column
-        total = np.cumsum(column)
-        return total - np.repeat((total - column)[self._start], self._lengths)
-
-    def accumulate(
-        self, ufunc: np.ufunc, value: FloatColumn, before: FloatColumn, anew: BoolColumn
-    ) -> FloatColumn:
-        """Running extreme within each run, beginning anew where said; runs are AT_ONCE rows at most."""
-        found = np.where(anew, value, ufunc(before, value))
-        if self._single:
-            return found
-        rank = np.arange(len(value)) - np.repeat(self._start, self._lengths)
-        for step in range(1, int(rank.max()) + 1):
-            rows = np.flatnonzero(rank == step)
-            found[rows] = np.where(anew[rows], value[rows], ufunc(found[rows - 1], value[rows]))
-        return found
 
 
 def _limbs(value: FloatColumn) -> tuple[IntColumn, IntColumn]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final, Literal
 
@@ -18,8 +18,6 @@ OnChange = Literal["keep", "reset"]
 """What becomes of a rule's state when the rule is changed."""
 
 FORMAT: Final = 1
-
-_shape = lru_cache(maxsize=16_384)(shape_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +98,11 @@ class Rule:
 
     @property
     def shape(self) -> Shape | None:
-        return None if self.expr is None else _shape(self.expr)
+        return None if self.expr is None else shape_of(self.expr)
 
     @property
     def clear_shape(self) -> Shape | None:
-        return None if self.clear_expr is None else _shape(self.clear_expr)
+        return None if self.clear_expr is None else shape_of(self.clear_expr)
 
     @property
     def metrics(self) -> tuple[tuple[str, bool], ...]:

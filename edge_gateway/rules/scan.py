@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_gateway.frame import BoolColumn, IntColumn
+from edge_gateway.rules.runs import opens
 
 
 class Readings(NamedTuple):
@@ -49,9 +50,7 @@ class Course(NamedTuple):
 
 def run_latches(readings: Readings, carry: Carry) -> Course:
     """The course of every latch. `last` marks the last reading of each cell."""
-    first = np.empty(len(readings.cell), np.bool_)
-    first[:1] = True
-    np.not_equal(readings.cell[1:], readings.cell[:-1], out=first[1:])
+    first = opens(readings.cell)
     return _single(readings, carry, first) if first.all() else _several(readings, carry, first)
 
 

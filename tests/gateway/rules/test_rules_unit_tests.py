@@ -88,10 +88,10 @@ def test_what_a_failing_test_says(tmp_path: Path) -> None:
   - {at: 30s, alert: A, state: firing, level: warning}
 """,
     )
+    wrong_level = "A of d at 30s has the level warning (pending warning at 10s, firing warning at 30s)"
     assert [str(failure).split("/")[-1] for failure in found.failures] == [
         "r.test.yaml:10:1: first: A of d at 10s is pending (pending warning at 10s), not firing",
-        "r.test.yaml:11:1: first: A of d at 30s has the level warning"
-        " (pending warning at 10s, firing warning at 30s), not critical",
+        f"r.test.yaml:11:1: first: {wrong_level}, not critical",
         "r.test.yaml:12:1: first: A of d at 30s has fired 1 times, not 2",
         "r.test.yaml:13:1: first: c to d was given 0 times up to 30s, not 1 times",
         "r.test.yaml:14:1: first: y of d is 4.0 at 30s, not 5.0",
@@ -138,7 +138,7 @@ def test_junit(tmp_path: Path) -> None:
     ],
 )
 def test_faults_of_a_test_file(tmp_path: Path, expectation: str, fault: str) -> None:
-    with pytest.raises(ProblemsFound, match="r[.]test[.]yaml") as caught:
+    with pytest.raises(ProblemsFound, match=r"r\.test\.yaml") as caught:
         report(tmp_path, f"\n  - {expectation}\n")
     assert fault in str(caught.value)
 
