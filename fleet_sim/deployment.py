@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import time
 from asyncio import TaskGroup
@@ -32,6 +33,8 @@ TICK: Final = 1.0
 LOOP_PROBE: Final = 0.05
 SETTLE_SECONDS: Final = 10.0
 AGAIN: Final = 0.02
+ASK_AGAIN: Final = 6.0
+"""Seconds between births that ask for a receipt: gateways tell a device at most every 5 s."""
 GARBAGE_THRESHOLDS: Final = (20_000, 50, 1_000)
 
 
@@ -229,17 +232,17 @@ class Deployment:
     async def settle(self) -> None:
         """Wait until what was made is sent, acknowledged and, where gateways send receipts, receipted."""
         deadline = time.monotonic() + self.options.settle
-        asked = False
+        asked = -math.inf
         while time.monotonic() < deadline:
             self.drain()
             if not self.tally.in_flight and not self._waiting():
                 if not self._wants_receipts():
                     return
-                if not asked:
-                    self._ask_for_receipts()
-                    asked = True
-                elif not any(device.kept for device in self.devices):
+                if not any(device.kept for device in self.devices):
                     return
+                if time.monotonic() - asked >= ASK_AGAIN:
+                    asked = time.monotonic()
+                    self._ask_for_receipts()
             await asyncio.sleep(AGAIN)
 
     def _wants_receipts(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +85,7 @@ class Fleet:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        wait_until(lambda: self._up() or not self._thread.is_alive(), WITHIN, "the fleet is connected")
+        wait_until(lambda: self.all_up() or not self._thread.is_alive(), WITHIN, "the fleet is connected")
         return self
 
     def __exit__(
@@ -108,7 +107,8 @@ class Fleet:
     def fault(self, kind: str, match: dict[str, Any], **settings: Any) -> None:
         self.do(lambda: self.run.start_fault(kind, match, **settings))
 
-    def _up(self) -> bool:
+    def all_up(self) -> bool:
+        """Whether every device is connected, as of the last second."""
         return self.seen is not None and self.seen.up == len(self.run.plans)
 
     def _look(self, seen: Snapshot) -> None:
@@ -131,7 +131,7 @@ def settled(report: dict[str, Any]) -> bool:
         and not report["broker"]["waiting"]
         and not report["broker"]["unacknowledged"]
         and not report["fleet"]["open_readings"]
-        and not report["fleet"]["closing"]
+        and not report["fleet"]["open_windows"]
         and not report["spool"]["unstored"]
         and not report["store"]["late_pending"]
         and report["spool"]["record"] == report["spool"]["committed"] == report["store"]["applied"]
@@ -157,20 +157,16 @@ def messages_acknowledged(ledger: Ledger) -> int:
 def assert_history_exact(gateway: Gateway, ledger: Ledger, report: dict[str, Any]) -> None:
     """Every window of the history is what the ledger says."""
     terms = gateway_terms(report)
-    _assert_exact(lambda: compare(ledger, terms, window_rows(gateway.query("windows")), "history"))
+    _assert_exact(compare(ledger, terms, window_rows(gateway.query("windows")), "history"))
 
 
 def assert_influx_exact(place: InfluxPlace, ledger: Ledger, report: dict[str, Any]) -> None:
     """Every window in InfluxDB is what the ledger says, in all tiers."""
     terms = gateway_terms(report)
-    _assert_exact(lambda: compare(ledger, terms, influx_of_run(ledger, terms, place), "influx"))
+    _assert_exact(compare(ledger, terms, influx_of_run(ledger, terms, place), "influx"))
 
 
-def _assert_exact(look: Callable[[], Comparison]) -> None:
-    """The longest windows end last, so that they are looked for until they are there."""
-    end = time.monotonic() + WITHIN
-    while not (found := look()).ok and time.monotonic() < end and not (found.lost or found.double):
-        time.sleep(1)
+def _assert_exact(found: Comparison) -> None:
     assert found.windows > 0
     assert (found.lost, found.double, found.wrong) == (0, 0, 0), found.as_dict()
     assert not found.not_judged, found.as_dict()

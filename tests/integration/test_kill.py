@@ -22,6 +22,7 @@ from tests.integration.field import (
     wait_settled,
 )
 from tests.servers.gateway import Gateway
+from tests.servers.process import wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -61,3 +62,28 @@ def test_twenty_kills_lose_nothing_and_count_nothing_twice(
     assert assert_commands_once(gateway, fleet.ledger).executed > 100
     assert_quiet(gateway)
     assert not report["problems"]
+
+
+@pytest.mark.timeout(280)
+def test_a_broker_that_is_restarted_and_killed_loses_nothing(
+    broker_factory: BrokerFactory, gateways: GatewayFactory, tmp_path: Path
+) -> None:
+    """What a killed broker had acknowledged and not delivered comes again, because no receipt names it as stored."""
+    broker = broker_factory()
+    gateway = gateways(broker, "gw-broker", windows=WINDOWS, commands=COMMANDS)
+    started(gateway)
+    text = scenario_text("gw-broker-site", devices=300, every="1s", seed=21)
+    with Fleet(broker, tmp_path / "run", text, settle=60.0) as fleet:
+        for kill in (False, True, True):
+            time.sleep(1.5)
+            gateway.kill()
+            time.sleep(1.0)
+            broker.restart(kill=kill)
+            gateway.start()
+            wait_until(fleet.all_up, 60, "the fleet is back")
+    report = wait_settled(gateway, fleet.ledger)
+    assert_identities(report)
+    assert_history_exact(gateway, fleet.ledger, report)
+    assert_alerts_once(gateway)
+    assert assert_commands_once(gateway, fleet.ledger).executed > 20
+    assert_quiet(gateway)
