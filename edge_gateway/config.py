@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from edge_gateway.secrets import Secret
 from fleet_config.durations import Duration, Rate, RateSpec, Size
@@ -139,7 +139,9 @@ class TimeSection(Strict):
     allowed_lateness: Duration = 2 * SECOND
     idle_close: Duration = 30 * SECOND
     max_future_skew: Duration = 5 * MINUTE
-    earliest: int = 1_577_836_800_000
+    earliest: Annotated[int, WithJsonSchema({"type": "string", "examples": ["2020-01-01"]})] = (
+        1_577_836_800_000
+    )
 
     @field_validator("earliest", mode="before")
     @classmethod

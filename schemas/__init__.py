@@ -1,0 +1,64 @@
+"""The JSON Schemas of what people write and of what the gateway tells, as the programs make them.
+
+`python -m schemas` writes them anew; a test holds the files to the programs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_gateway.config import GatewayConfig
+from edge_gateway.rules.model import rules_schema
+from edge_gateway.status_schema import status_schema
+from fleet_config.durations import DURATION_PATTERN, format_duration
+from fleet_sim.scenario import scenario_schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIRECTORY = Path(__file__).parent
+REFUSED_SECTIONS = ("notices", "web")
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """File name -> schema."""
+    gateway = GatewayConfig.model_json_schema(by_alias=True)
+    for name in REFUSED_SECTIONS:
+        del gateway["properties"][name]
+    return {
+        "rules.schema.json": as_written(rules_schema()) | {"title": "edge-gateway rules"},
+        "gateway.schema.json": as_written(gateway) | {"title": "gateway.yaml"},
+        "scenario.schema.json": as_written(scenario_schema()) | {"title": "fleet-sim scenario"},
+        "gateway-status.schema.json": as_written(status_schema()) | {"title": "edge-gateway status"},
+    }
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """What stands in the file."""
+    return json.dumps({"$schema": DIALECT, **schema}, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_written(node: Any) -> Any:
+    """The same schema without titles that only repeat a name, and with defaults as a person would write them."""
+    if isinstance(node, list):
+        return [as_written(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: value for key, value in node.items() if not (key == "title" and isinstance(value, str))}
+    if "default" in kept:
+        kept = _with_default(kept)
+    return {key: as_written(value) if key != "default" else value for key, value in kept.items()}
+
+
+def _with_default(node: dict[str, Any]) -> dict[str, Any]:
+    """Durations are kept as milliseconds, rates and sizes as numbers: a default must be what a file may say."""
+    default = node["default"]
+    if node.get("pattern") == DURATION_PATTERN and not isinstance(default, str):
+        return {**node, "default": format_duration(default)}
+    fits = "$ref" not in node and "anyOf" not in node and _is_of(node.get("type"), default)
+    return node if fits else {key: value for key, value in node.items() if key != "default"}
+
+
+def _is_of(wanted: str | None, value: Any) -> bool:
+    """Whether a default is what its type says; those of sections stand at their members."""
+    return wanted != "string" or isinstance(value, str)

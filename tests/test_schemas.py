@@ -1,0 +1,115 @@
+"""The committed JSON Schemas: what the programs make, and true of what people write and gateways say."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+from jsonschema import Draft202012Validator
+
+from fleet_config.yaml_source import load_yaml
+from fleet_wire.control import decode_gateway_status
+from fleet_wire.topics import gateway_status_topic
+from schemas import DIRECTORY, as_text, schemas
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+
+ROOT = Path(__file__).parents[1]
+RULES = [path for path in sorted(ROOT.glob("rules/*.yaml")) if not path.name.endswith(".test.yaml")]
+SCENARIOS = [*sorted(ROOT.glob("fleet_sim/profiles/*.yaml")), ROOT / "fleet_demo" / "cold-chain.yaml"]
+WRITTEN = [
+    *(("rules", path) for path in [*RULES, ROOT / "fleet_demo" / "rules.yaml"]),
+    *(("scenario", path) for path in SCENARIOS),
+    ("gateway", ROOT / "gateway.yaml"),
+]
+
+
+def validator(name: str) -> Draft202012Validator:
+    schema = json.loads((DIRECTORY / f"{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize(("name", "schema"), schemas().items())
+def test_the_committed_file_is_what_the_programs_make(name: str, schema: dict[str, Any]) -> None:
+    committed = (DIRECTORY / name).read_text()
+    assert committed == as_text(schema), "make it anew: python -m schemas"
+
+
+@pytest.mark.parametrize(("name", "path"), WRITTEN, ids=lambda given: str(getattr(given, "name", given)))
+def test_what_ships_is_valid(name: str, path: Path) -> None:
+    validator(name).validate(load_yaml(path).data)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        (
+            "rules",
+            {"version": 1, "groups": [{"name": "g", "rules": [{"alert": "A", "expr": "x", "abov": 1}]}]},
+        ),
+        ("rules", {"version": 1, "groups": [], "inhibit": []}),
+        ("gateway", {"version": 1}),
+        ("gateway", {"mqtt": {"url": "mqtt://localhost"}, "spool": {"commit_interval": 250}}),
+        ("gateway", {"mqtt": {"url": "mqtt://localhost", "password": "literal"}}),
+        ("gateway", {"mqtt": {"url": "mqtt://localhost"}, "web": {}}),
+        ("scenario", {"version": 1, "name": "s", "fleet": {}}),
+        ("gateway-status", {"v": 1, "gateway": "gw"}),
+    ],
+)
+def test_what_the_programs_refuse_is_not_valid(name: str, wrong: dict[str, Any]) -> None:
+    assert not validator(name).is_valid(wrong)
+
+
+def defaults(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from defaults(inner)
+    if isinstance(node, dict) and "default" in node and not isinstance(node["default"], dict):
+        yield {key: value for key, value in node.items() if key != "default"}, node["default"]
+
+
+@pytest.mark.parametrize("name", ["rules", "gateway"])
+def test_a_default_is_what_a_file_may_say(name: str) -> None:
+    schema = json.loads((DIRECTORY / f"{name}.schema.json").read_text())
+    found = list(defaults(schema))
+    assert len(found) > 10
+    for described, default in found:
+        whole = {"$defs": schema["$defs"], **described}
+        assert Draft202012Validator(whole).is_valid(default), (described, default)
+
+
+async def retained_status(broker: Broker, gateway: str) -> dict[str, Any]:
+    async with aiomqtt.Client(broker.host, broker.port) as client:
+        await client.subscribe(gateway_status_topic(gateway))
+        async for message in client.messages:
+            assert isinstance(message.payload, bytes)
+            return decode_gateway_status(message.payload)
+    raise AssertionError("the broker closed the connection")
+
+
+def test_the_retained_status_of_a_gateway_is_as_its_schema_says(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a sink that cannot be reached, a metric with all settings, and a broken rule file."""
+    monkeypatch.setenv("STATUS_TEST_TOKEN", "secret")
+    gateway = Gateway(
+        tmp_path,
+        broker.url,
+        gateway={"id": "gw-status", "sites": ["status-site"], "tags": ["line"]},
+        metrics={"flow": {"unit": "l/s", "range": [0, 9], "missing": [-1], "rate": "1/s", "p95": True}},
+        influx={"url": "http://127.0.0.1:9", "org": "fleet", "token": "env:STATUS_TEST_TOKEN"},
+    )
+    gateway.start()
+    try:
+        gateway.write_rules("version: 1\ngroups: nothing\n")
+        status = gateway.wait_for(lambda report: report["rules"]["problems"])
+        retained = asyncio.run(retained_status(broker, "gw-status"))
+    finally:
+        gateway.kill()
+    validator("gateway-status").validate(status)
+    validator("gateway-status").validate(retained)
+    assert retained.keys() == status.keys()
+    assert "influx" in retained["sinks"]
