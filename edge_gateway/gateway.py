@@ -25,6 +25,7 @@ from edge_gateway.inputs import Amnesia, Distrust, Reload
 from edge_gateway.listening import ListeningClock
 from edge_gateway.local_api import LocalApi
 from edge_gateway.outgoing import alert_of
+from edge_gateway.own_alerts import OwnAlerts
 from edge_gateway.recovered import INFLUX, Recovered, open_store
 from edge_gateway.report import Now, make_report
 from edge_gateway.rules.ruleset import RuleSet
@@ -76,7 +77,8 @@ class Gateway:
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}
         self._lost_task: asyncio.Future[None] | None = None
-        self.problems.changed = self._control.publish_status
+        self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
+        self.problems.changed = self._problems_changed
 
     def _make_source(self, session: SessionOptions) -> Source:
         echo = topics.gateway_echo_topic(self.name)
@@ -264,7 +266,8 @@ class Gateway:
         return list(self._pipeline.rules.firing())
 
     def _firing_topics(self) -> list[str]:
-        return [topics.alert_topic(self.name, one.site, one.subject, one.rule) for one in self._firing()]
+        of_rules = [topics.alert_topic(self.name, one.site, one.subject, one.rule) for one in self._firing()]
+        return of_rules + self._own_alerts.topics()
 
     def report(self) -> dict[str, Any]:
         """The whole status."""
@@ -321,6 +324,10 @@ class Gateway:
             self.problems.clear("store_stalled")
         else:
             self.problems.raise_(code, text)
+
+    def _problems_changed(self) -> None:
+        self._own_alerts.follow(self.problems)
+        self._control.publish_status()
 
     def _stalled(self, error: Exception) -> None:
         self._upkeep.stalled(error)

@@ -70,6 +70,9 @@ class Problems:
     def __contains__(self, code: str) -> bool:
         return code in self._open
 
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(tuple(self._open.values()))
+
     def as_list(self) -> list[dict[str, Any]]:
         return [{"code": one.code, "text": one.text, "since": one.since} for one in self._open.values()]
 

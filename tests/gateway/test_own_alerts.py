@@ -1,0 +1,47 @@
+"""The gateway's problems as alerts: one when it begins, resolved when it is over, and nothing retained afterwards."""
+
+from __future__ import annotations
+
+from edge_gateway.outgoing import Message
+from edge_gateway.own_alerts import OwnAlerts
+from edge_gateway.status import Problems
+from fleet_wire.control import decode_alert
+from fleet_wire.topics import parse_alert_topic
+
+NOW = 1_760_000_000_000
+
+
+def test_a_problem_is_one_alert_from_its_beginning_to_its_end() -> None:
+    sent: list[Message] = []
+    problems = Problems(lambda: NOW)
+    alerts = OwnAlerts("gw", sent.extend, lambda: NOW + 5_000)
+    problems.changed = lambda: alerts.follow(problems)
+    problems.raise_("disk", "nothing is acknowledged: No space left on device")
+    problems.raise_("disk", "nothing is acknowledged: still no space")
+    assert len(sent) == 1
+    fired = decode_alert(sent[0].payload)
+    assert (fired.rule, fired.level, fired.state, fired.subject) == ("disk", "critical", "firing", "_gateway")
+    assert sent[0].retain
+    assert alerts.topics() == [sent[0].topic]
+    assert parse_alert_topic(sent[0].topic) == ("gw", "_", "_gateway", "disk")
+    problems.clear("disk")
+    resolved = decode_alert(sent[1].payload)
+    assert (resolved.id, resolved.state, resolved.at) == (fired.id, "resolved", NOW + 5_000)
+    assert not sent[1].retain
+    assert (sent[2].payload, sent[2].retain) == (b"", True)
+    assert alerts.topics() == []
+
+
+def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
+    sent: list[Message] = []
+    at = [NOW]
+    problems = Problems(lambda: at[0])
+    alerts = OwnAlerts("gw", sent.extend, lambda: at[0])
+    problems.changed = lambda: alerts.follow(problems)
+    problems.raise_("broker", "away")
+    problems.raise_("rules", "broken")
+    problems.clear("broker")
+    at[0] += 1
+    problems.raise_("broker", "away again")
+    ids = {decode_alert(one.payload).id for one in sent if one.payload}
+    assert len(ids) == 3
