@@ -48,7 +48,7 @@ def block_of(held: list[tuple[int, int, float, int]], p95: bool) -> Block:
 def plain_number(value: float) -> str:
     """Write a float as Python does, but for the zeros and signs Python puts into exponents."""
     if 1e-5 <= abs(value) < 1e-4:
-        return f"{value:.25f}".rstrip("0") if float(f"{value:.25f}") == value else fixed(value)
+        return fixed(value)
     return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), repr(value))
 
 
