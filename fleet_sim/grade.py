@@ -167,8 +167,9 @@ def alerts_of(ledger: Ledger) -> list[Alert]:
 
 
 def grade(ledger: Ledger, alerts: Sequence[Alert] | None = None) -> Grade:
-    """Grade a run by what it heard itself, or by `alerts` from the gateway's own history."""
-    heard = alerts_of(ledger) if alerts is None else list(alerts)
+    """Grade a run by what it heard itself, or by `alerts` from the gateway's own history since it began."""
+    begun = ledger.header["start_ms"]
+    heard = alerts_of(ledger) if alerts is None else [alert for alert in alerts if alert.at >= begun]
     end = ledger.end["at"] // 1000 if ledger.end else max((alert.at for alert in heard), default=0)
     result = grade_alerts(labels_of(ledger), heard, end_ms=_simulated(ledger, end))
     result.latency = Percentiles.of(_latencies(ledger, _first_notices(ledger)))

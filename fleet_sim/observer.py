@@ -16,6 +16,7 @@ from fleet_wire.topics import STATUS, parse_alert_topic, parse_gateway_topic
 __all__ = ["FILTERS", "Observer"]
 
 FILTERS = ("edge/v1/+/status", "edge/v1/+/alerts/#")
+RETAINED_WITHIN_US = 1_000_000
 
 
 class Observer:
@@ -26,12 +27,17 @@ class Observer:
         self._tally = tally
         self._now_us = now_us
         self._session: Session | None = None
+        self._subscribed_us = 0
+        self._first = True
+        self._seen: set[tuple[str, str, str, int]] = set()
         self.statuses: dict[str, dict[str, Any]] = {}
 
     async def watch(self, endpoint: Endpoint, client_id: str, lost: Callable[[ConnectionLost], None]) -> None:
         """Connect and subscribe; `lost` is called when that connection ends."""
+        self._first = self._session is None
         self._session = Session(endpoint.of_client(client_id), on_publish=self.heard, on_lost=lost)
         connected = await self._session.connect()
+        self._subscribed_us = self._now_us()
         await self._session.subscribe(FILTERS, session_present=connected.session_present)
 
     def abandon(self) -> None:
@@ -45,12 +51,12 @@ class Observer:
     def heard(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
         """Take what arrived in one read."""
         for packet in packets:
-            self._take(packet.topic, packet.payload or b"", retained=bool(packet.retain))
+            self._take(packet.topic, packet.payload or b"")
         numbers = [packet.packet_id for packet in packets if packet.packet_id]
         if numbers and self._session is not None:
             self._session.ack(epoch, numbers)
 
-    def _take(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def _take(self, topic: str, payload: bytes) -> None:
         if not payload:
             return
         try:
@@ -58,12 +64,23 @@ class Observer:
             if gateway is not None and gateway.kind == STATUS:
                 self.statuses[gateway.gateway] = decode_gateway_status(payload)
             elif (place := parse_alert_topic(topic)) is not None:
-                self._alert(place.site, payload, retained=retained)
+                self._alert(place.site, payload)
         except MalformedMessage:
             self._tally.malformed += 1
 
-    def _alert(self, site: str, payload: bytes, *, retained: bool) -> None:
+    def _is_old(self, transition: tuple[str, str, str, int]) -> bool:
+        """Say whether a transition came only because it is retained: those come at once after subscribing.
+
+        The packet's own flag does not tell, because a live one is published as retained too.
+        """
+        soon = self._now_us() - self._subscribed_us < RETAINED_WITHIN_US
+        return soon and (self._first or transition in self._seen)
+
+    def _alert(self, site: str, payload: bytes) -> None:
         alert = decode_alert(payload)
+        transition = (alert.id, alert.state, alert.level, alert.at)
+        retained = self._is_old(transition)
+        self._seen.add(transition)
         self._tally.alerts += not retained
         self._ledger.note(
             "alert",

@@ -13,6 +13,8 @@ from fleet_sim.cli.output import complain, console, say_json
 from fleet_sim.control import answering, socket_of
 from fleet_sim.deployment import calm_collector
 from fleet_sim.fleet import FleetRun, RunOptions, RunResult
+from fleet_sim.grade import grade
+from fleet_sim.ledger_reading import read_ledger
 from fleet_sim.live import LiveView
 from fleet_sim.replay import ReplayRun
 from fleet_sim.report import Check, checks_of, junit, print_checks, print_rows
@@ -88,7 +90,7 @@ def run(
         ),
     )
     result = asyncio.run(watched(fleet, quiet=quiet or as_json))
-    checks = checks_of(chosen.expect, result.measures)
+    checks = checks_of(chosen.expect, {**graded(result), **result.measures})
     tell(result, checks, as_json=as_json)
     if junit_file is not None:
         junit(junit_file, chosen.name, checks, result.seconds)
@@ -110,6 +112,12 @@ async def watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
+
+
+def graded(result: RunResult) -> dict[str, float]:
+    """Return what a gateway's alerts and commands can be held to, where one was heard."""
+    ledger = read_ledger(result.directory)
+    return grade(ledger).measures() if ledger.of_kind("status") else {}
 
 
 async def listen(stack: AsyncExitStack, fleet: FleetRun) -> None:

@@ -104,6 +104,16 @@ def graded_ledger(directory: Path, notes: list[tuple[str, dict[str, Any]]]) -> L
     return read_ledger(directory)
 
 
+def test_alerts_of_an_earlier_run_in_the_history_are_not_graded(tmp_path: Path) -> None:
+    fault = {
+        "number": 0, "kind": "heat_up", "devices": ["frz-1"], "from": T + 10_000, "until": T + 60_000,
+        "expect": {"rule": "TooWarm", "within": 20_000, "level": None},
+    }  # fmt: skip
+    ledger = graded_ledger(tmp_path, [("fault", fault)])
+    assert grade(ledger, [fired(-50_000, alert="old"), fired(15_000)]).ok
+    assert grade(ledger, [fired(500, alert="early"), fired(15_000)]).false == 1
+
+
 def test_send_times_are_of_the_first_sending_from_wherever_it_was_sent(tmp_path: Path) -> None:
     ledger = graded_ledger(tmp_path, [])
     causes = [(0, 7, 1), (0, 7, 0), (0, 7, 2), (0, 8, 0)]

@@ -1,0 +1,98 @@
+"""What the gateways tell everybody is written down once, and what is only retained is not taken for news."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mqtt5
+import pytest
+
+from fleet_sim.ledger import LedgerWriter
+from fleet_sim.ledger_reading import read_ledger
+from fleet_sim.observer import RETAINED_WITHIN_US, Observer
+from fleet_sim.tally import Tally
+from fleet_wire.control import Alert, encode_alert, encode_gateway_status
+
+
+@dataclass
+class Clock:
+    now: int = 10_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Post:
+    observer: Observer
+    clock: Clock
+    tally: Tally
+    ledger: LedgerWriter
+    directory: Path
+
+    def alert(self, name: str, state: str = "firing", at: int = 5) -> None:
+        alert = Alert(
+            id=name, group="g", rule="TooWarm", level="critical", state=state, subject="d", at=at, boot=1, seq=2  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.packet("edge/v1/gw/alerts/berlin/d/TooWarm", encode_alert(alert))
+
+    def packet(self, topic: str, payload: bytes) -> None:
+        qos = mqtt5.QoS.AT_MOST_ONCE
+        self.observer.heard(1, [mqtt5.PublishPacket(topic, payload=payload, qos=qos, retain=True)])
+
+    def alerts(self) -> list[tuple[str, bool]]:
+        self.ledger.flush()
+        return [(row["id"], row["retained"]) for row in read_ledger(self.directory).of_kind("alert")]
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    with LedgerWriter(tmp_path) as ledger:
+        ledger.header({})
+        clock, tally = Clock(), Tally()
+        observer = Observer(ledger, tally, clock)
+        observer._subscribed_us = clock.now
+        yield Post(observer, clock, tally, ledger, tmp_path)
+
+
+def test_what_comes_right_after_subscribing_is_old_and_later_it_is_news(post: Post) -> None:
+    post.alert("before")
+    post.clock.now += RETAINED_WITHIN_US
+    post.alert("news")
+    assert post.alerts() == [("before", True), ("news", False)]
+    assert post.tally.alerts == 1
+
+
+def test_after_a_reconnect_only_what_was_heard_before_is_old(post: Post) -> None:
+    post.clock.now += RETAINED_WITHIN_US
+    post.alert("heard")
+    post.observer._first, post.observer._subscribed_us = False, post.clock.now
+    post.alert("heard")
+    post.alert("missed meanwhile")
+    assert post.alerts() == [("heard", False), ("heard", True), ("missed meanwhile", False)]
+
+
+def test_a_transition_that_is_told_twice_is_written_twice(post: Post) -> None:
+    post.clock.now += RETAINED_WITHIN_US
+    post.alert("a")
+    post.alert("a")
+    post.alert("a", "resolved", at=9)
+    assert post.alerts() == [("a", False)] * 3
+
+
+def test_the_newest_status_of_each_gateway_is_kept(post: Post) -> None:
+    for at in (1, 2):
+        post.packet("edge/v1/gw/status", encode_gateway_status({"gateway": "gw", "at": at}))
+    post.packet("edge/v1/other/status", encode_gateway_status({"gateway": "other", "at": 3}))
+    post.observer.record_statuses()
+    post.ledger.flush()
+    rows = read_ledger(post.directory).of_kind("status")
+    assert [(row["gateway"], row["status"]["at"]) for row in rows] == [("gw", 2), ("other", 3)]
+
+
+def test_rubbish_and_the_empty_message_after_a_resolve_are_passed_over(post: Post) -> None:
+    post.packet("edge/v1/gw/alerts/berlin/d/TooWarm", b"")
+    post.packet("edge/v1/gw/alerts/berlin/d/TooWarm", b"\xc1")
+    post.packet("edge/v1/gw/reply", b"x")
+    assert post.alerts() == []
+    assert post.tally.malformed == 1
