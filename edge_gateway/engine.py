@@ -172,6 +172,8 @@ class Engine:
             self._open.inputs.append(given)
             self._open.effects.append(effects.for_store(self.names))
             self._open.outgoing.extend(effects.outgoing)
+        if effects.quarantined:
+            self.counters.add("quarantined", len(effects.quarantined))
 
     def _submit_when_due(self, *, urgent: bool) -> None:
         if urgent or self._open.messages >= MOST_IN_RECORD:

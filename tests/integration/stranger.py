@@ -86,6 +86,7 @@ class Client5:
         self._filters = filters
         self._subscribed = threading.Event()
         self.client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
+        self.client.max_inflight_messages_set(500)
         self.client.on_connect = self._on_connect
         self.client.on_message = self._on_message
         self.client.on_subscribe = lambda *_: self._subscribed.set()
