@@ -21,6 +21,8 @@ NO_TIME: Final = 0
 """Times are ms since 1970 and above 0; 0 stands for none."""
 
 _WORD: Final = 8
+_LEAST_LEFT: Final = 1 << 16
+"""So many cells may lie unused before it is worth laying them out anew."""
 
 
 class Saved(NamedTuple):
@@ -57,6 +59,7 @@ class Cells:
         self.value = np.zeros(0, np.float64)
         self.marked = np.zeros(0, np.bool_)
         self._used = 0
+        self._left = 0
         self._runs = 0
         self._run_base = np.zeros(0, np.int64)
         self._run_device = np.zeros(0, np.int64)
@@ -70,9 +73,10 @@ class Cells:
 
     def place(self, devices: IntColumn, classes: IntColumn) -> None:
         """Give devices a class and fresh cells; what their old cells held must have been taken out."""
+        self._left += int(self._room(self.class_of[devices]).sum())
         self.class_of[devices] = classes
         self.device_busy[devices] = False
-        room = -(-self.classes.size[classes] // _WORD) * _WORD
+        room = self._room(classes)
         base = self._used + np.cumsum(room) - room
         self.base[devices] = base
         self._used += int(room.sum())
@@ -82,6 +86,23 @@ class Cells:
         self._run_base = with_room(self._run_base, self._runs, 0)
         self._run_device = with_room(self._run_device, self._runs, 0)
         self._run_base[first : self._runs], self._run_device[first : self._runs] = base, devices
+
+    def _room(self, classes: IntColumn) -> IntColumn:
+        """How many cells a device of each class takes."""
+        found: IntColumn = -(-self.classes.size[classes] // _WORD) * _WORD
+        return found
+
+    def compact(self) -> None:
+        """Lay the cells out anew when most are left over from classes that devices no longer belong to."""
+        if self._left <= max(self._used - self._left, _LEAST_LEFT):
+            return
+        saved = self.take_out(self.all_busy())
+        devices = np.flatnonzero(self.class_of != NO_CLASS)
+        classes, self.class_of[devices] = self.class_of[devices], NO_CLASS
+        self._used = self._runs = 0
+        self.place(devices, classes)
+        self._left = 0
+        self.put_in(saved)
 
     def device_at(self, cells: IntColumn) -> IntColumn:
         """The device of each cell."""

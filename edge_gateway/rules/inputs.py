@@ -8,7 +8,7 @@ values of the latter are the texts' codes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,21 @@ _TIME_BITS: Final = 43
 """Times up to the year 2248 fit beside a device's place in the batch."""
 
 
+class Brought(NamedTuple):
+    """Values of inputs, one entry each: the row, the number of the input, the value; in order of arrival."""
+
+    row: IntColumn
+    number: IntColumn
+    value: FloatColumn
+
+    def only(self, entries: IntColumn) -> Brought:
+        return Brought(self.row[entries], self.number[entries], self.value[entries])
+
+    def then(self, more: Brought) -> Brought:
+        row, number = np.concatenate([self.row, more.row]), np.concatenate([self.number, more.number])
+        return Brought(row, number, np.concatenate([self.value, more.value]))
+
+
 @dataclass(slots=True)
 class Rows:
     """`x[place[input]]` is the column of an input; `x[0]`, all NaN, stands for inputs without a value.
@@ -41,6 +56,7 @@ class Rows:
     at: IntColumn
     start: IntColumn
     several: bool
+    brought: Brought
     x: FloatColumn
     place: IntColumn
 
@@ -48,14 +64,14 @@ class Rows:
         found: FloatColumn = self.x[self.place[number]]
         return found
 
-    def add(self, number: int, column: FloatColumn) -> None:
-        """A further input, computed from the others; it had no value so far on these rows."""
-        if self.place[number]:
-            own = self.x[self.place[number]]
-            self.x[self.place[number]] = np.where(np.isnan(own), column, own)
-        else:
+    def add(self, number: int, rows: IntColumn, values: FloatColumn) -> None:
+        """Values of a further input, computed from the others, for rows that had none."""
+        if not self.place[number]:
             self.place[number] = len(self.x)
-            self.x = np.concatenate([self.x, column[None, :]])
+            self.x = np.concatenate([self.x, np.full((1, len(self.device)), np.nan)])
+        self.x[self.place[number], rows] = values
+        added = Brought(rows, np.full(len(rows), number), values)
+        self.brought = self.brought.then(added)
 
     def brings(self, numbers: tuple[int, ...], rows: IntColumn) -> BoolColumn:
         """Which of these rows have a value of any of the inputs."""
@@ -74,6 +90,8 @@ class Inputs:
         self._text_of = np.full(0, -1, np.int64)
         for number, (name, is_text) in enumerate(self.wanted):
             self._learn(registry.metric(name), number, is_text=is_text)
+        self._number_of_series = np.full(0, -1, np.int64)
+        self._text_of_series = np.full(0, -1, np.int64)
         self._any_texts = any(is_text for _, is_text in self.wanted)
         self.cursor = np.zeros(0, np.int64)
         self.first_seen = np.zeros(0, np.int64)
@@ -112,8 +130,8 @@ class Inputs:
             first = opens(device)
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
-        x, place = self._columns(frame, order, device, at, again=again)
-        return Rows(order, device, at, start, several, x, place)
+        brought, x, place = self._columns(frame, order, device, at, again=again)
+        return Rows(order, device, at, start, several, brought, x, place)
 
     def late_rows(self, frame: Frame, taken: Rows) -> Rows:
         """The rows that were too old to be taken, each on its own."""
@@ -121,8 +139,8 @@ class Inputs:
         is_late[taken.source] = False
         order = np.flatnonzero(is_late)
         device, at = frame.device[order], frame.ts[order]
-        x, place = self._columns(frame, order, device, at, again=False)
-        return Rows(order, device, at, np.arange(len(order)), False, x, place)
+        brought, x, place = self._columns(frame, order, device, at, again=False)
+        return Rows(order, device, at, np.arange(len(order)), False, brought, x, place)
 
     def _newest_before(self, device: IntColumn, at: IntColumn, first: BoolColumn) -> IntColumn:
         """For each row the newest time of its device before it."""
@@ -137,32 +155,40 @@ class Inputs:
 
     def _columns(
         self, frame: Frame, order: IntColumn, device: IntColumn, at: IntColumn, *, again: bool
-    ) -> tuple[FloatColumn, IntColumn]:
-        row, number, value = self._values(frame, order)
+    ) -> tuple[Brought, FloatColumn, IntColumn]:
+        brought = self._values(frame, order)
         if again:
-            fresh = self._fresh(device[row], number, at[row])
-            row, number, value = row[fresh], number[fresh], value[fresh]
-        present = np.flatnonzero(np.bincount(number, minlength=len(self.wanted)))
+            fresh = self._fresh(device[brought.row], brought.number, at[brought.row])
+            brought = brought.only(fresh)
+        present = np.flatnonzero(np.bincount(brought.number, minlength=len(self.wanted)))
         place = np.zeros(len(self.wanted), np.int64)
         place[present] = np.arange(1, len(present) + 1)
         x = np.full((len(present) + 1, len(order)), np.nan)
-        x[place[number], row] = value
-        return x, place
+        x.ravel()[place[brought.number] * len(order) + brought.row] = brought.value
+        return brought, x, place
 
-    def _values(self, frame: Frame, order: IntColumn) -> tuple[IntColumn, IntColumn, FloatColumn]:
-        """(row, input, value) of every wanted value of the kept rows."""
+    def _values(self, frame: Frame, order: IntColumn) -> Brought:
+        """Every wanted value of the kept rows."""
+        self._learn_series()
         row_of = np.full(frame.rows, -1)
         row_of[order] = np.arange(len(order))
-        metric_of = self._registry.series_metric
-        found = [_chosen(self._number_of, metric_of[frame.series], row_of[frame.row], frame.value)]
-        if self._any_texts and len(frame.state_row):
-            codes = frame.state_code.astype(np.float64)
-            found.append(
-                _chosen(self._text_of, metric_of[frame.state_series], row_of[frame.state_row], codes)
-            )
-        if len(found) == 1:
-            return found[0]
-        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]
+        found = _chosen(row_of[frame.row], self._number_of_series[frame.series], frame.value)
+        if not self._any_texts or not len(frame.state_row):
+            return found
+        codes = frame.state_code.astype(np.float64)
+        texts = _chosen(row_of[frame.state_row], self._text_of_series[frame.state_series], codes)
+        return found.then(texts)
+
+    def _learn_series(self) -> None:
+        """Look up the inputs of series that came since."""
+        have = len(self._number_of_series)
+        metric = self._registry.series_metric[have:]
+        if len(metric):
+            highest = int(metric.max()) + 1
+            self._number_of = with_room(self._number_of, highest, -1)
+            self._text_of = with_room(self._text_of, highest, -1)
+            self._number_of_series = np.concatenate([self._number_of_series, self._number_of[metric]])
+            self._text_of_series = np.concatenate([self._text_of_series, self._text_of[metric]])
 
     def _fresh(self, device: IntColumn, number: IntColumn, at: IntColumn) -> IntColumn:
         """Which values are the first of their input at their time, in order."""
@@ -197,11 +223,9 @@ class Inputs:
     def remember(self, rows: Rows) -> None:
         """Move the cursors and keep the last values; call once a frame, after all was read."""
         self.cursor[rows.device] = rows.at
-        present = np.flatnonzero(rows.place)
-        columns = rows.x[rows.place[present]]
-        place, row = np.nonzero(~np.isnan(columns))
-        cell = rows.device[row] * len(self.wanted) + present[place]
-        self.last.ravel()[cell] = columns[place, row]
+        row, number, value = rows.brought
+        cell = rows.device[row] * len(self.wanted) + number
+        self.last.ravel()[cell] = value
         self.last_at.ravel()[cell] = rows.at[row]
 
     def forget(self, devices: IntColumn) -> None:
@@ -245,13 +269,7 @@ def _starts(first: BoolColumn) -> IntColumn:
     return found
 
 
-def _chosen(
-    input_of: IntColumn, metric: IntColumn, row: IntColumn, value: FloatColumn
-) -> tuple[IntColumn, IntColumn, FloatColumn]:
-    known = metric < len(input_of)
-    number = input_of[np.where(known, metric, 0)] if len(input_of) else np.full(len(metric), -1)
-    kept = known & (number >= 0) & (row >= 0)
-    if kept.all():
-        return row, number, value
-    chosen = np.flatnonzero(kept)
-    return row[chosen], number[chosen], value[chosen]
+def _chosen(row: IntColumn, number: IntColumn, value: FloatColumn) -> Brought:
+    """What is of a kept row and of a wanted input."""
+    kept, every = (number >= 0) & (row >= 0), Brought(row, number, value)
+    return every if kept.all() else every.only(np.flatnonzero(kept))

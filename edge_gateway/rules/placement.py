@@ -46,6 +46,7 @@ class Placement:
         saved = cells.take_out(cells.busy_of(devices[moved]))
         cells.place(devices[moved], classes[moved])
         cells.put_in(saved)
+        cells.compact()
         self._enrol(devices[moved], classes[moved])
         held.histories.learn_tags(held.program.tags, devices.tolist(), held.registry)
         return sorted(set(zip(saved.device.tolist(), saved.rule.tolist(), strict=True)))

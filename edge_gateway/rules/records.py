@@ -92,12 +92,12 @@ class Records:
             own = own[rows.brings(record.triggers, own)]
             if not len(own):
                 continue
-            column = np.full(len(rows.device), np.nan)
-            column[own] = record.operation(SomeRows(batch, own))
-            own = own[~np.isnan(column[own])]
-            if len(own):
-                rows.add(record.output, column)
-                derived.append((rows.source[own], self._series(record, rows.device[own]), column[own]))
+            values = record.operation(SomeRows(batch, own))
+            known = np.flatnonzero(~np.isnan(values))
+            if len(known):
+                own, values = own[known], values[known]
+                rows.add(record.output, own, values)
+                derived.append((rows.source[own], self._series(record, rows.device[own]), values))
         return derived
 
     def _series(self, record: _Record, devices: IntColumn) -> IntColumn:

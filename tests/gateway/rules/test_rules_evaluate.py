@@ -433,6 +433,25 @@ def test_the_same_device_number_far_away() -> None:
     assert {each.subject for each in stage.evaluator.firing()} == {"x299", "y"}
 
 
+def test_a_device_that_changes_its_tags_for_ever_takes_no_more_room() -> None:
+    rules = [replace(HOT, name=f"R{n}", match=({"line": [f"L{n % 2}"]},)) for n in range(600)]
+    stage = Stage(*rules, replace(HOT, name="Always"))
+    stage.fleet.born("other", line="L1")
+    stage.read(0, "other", t=15)
+    stage.fleet.born("d", line="L0")
+    firing = stage.read(0, t=15)
+    for change in range(600):
+        stage.fleet.born("d", line=f"L{change % 2}", change=str(change))
+        stage.tick(0)
+    assert len(stage.evaluator._held.cells.busy) < 300_000
+    always = next(each.id for each in firing if each.rule == "Always")
+    assert [each.id for each in stage.evaluator.firing() if each.subject == "d"] == [always]
+    assert causes(stage.read(1, t=15)) == ["firing"] * 300
+    assert len(stage.evaluator.firing()) == 2 * 301
+    assert causes(stage.read(2, "other", t=5)) == ["resolved"] * 301
+    assert causes(stage.read(2, t=5)) == ["resolved"] * 301
+
+
 def test_a_full_restore_goes_on_alike() -> None:
     rule = replace(
         TWO,

@@ -101,7 +101,7 @@ def test_few_samples_are_exact_and_cuts_do_not_matter(seed: int, function: str, 
 
 
 @pytest.mark.parametrize("function", ["avg_over_time", "count_over_time", "max_over_time", "rate", "deriv"])
-@pytest.mark.parametrize("cut", [7, 64, 5000])
+@pytest.mark.parametrize("cut", [7, 5000])
 def test_many_samples_are_coarse_by_a_pane_at_most(function: str, cut: int) -> None:
     """Eight samples a pane: the far edge of the range is the only thing that is not exact."""
     random = Random(3)
