@@ -115,9 +115,14 @@ class Engine:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(self._until_tick())
             self._take_back_held()
             self.fold(Tick(self.moment()))
+
+    def _until_tick(self) -> float:
+        """Seconds; few while due windows wait and no deliveries come that would close them on the way."""
+        idle = not self.source.waiting and self.store.pending <= MOST_UNSTORED
+        return FOLD_EVERY if idle and self.pipeline.windows.pending else TICK
 
     def moment(self) -> Moment:
         """Now, as the fold is told."""

@@ -17,7 +17,7 @@ DEFINITIONS = {
     "first": "the value of least (ts, value)",
     "last": "the value of greatest (ts, value)",
     "p95": "nearest rank; beyond 64 values a log-bucket sketch of 1 % relative error",
-    "quality": "mean of the readings' scores, each the mean of in range, of its type, on time, and the device's own q",
+    "quality": "mean of the devices' own q over the readings; 1 where a device gives none",
 }
 
 

@@ -76,7 +76,8 @@ class Mapping(Strict):
     description: str = ""
     separator: str = Field(default=",", min_length=1, max_length=1)
     decimal: Literal[".", ","] = "."
-    encoding: str = "utf-8"
+    encoding: str = "utf-8-sig"
+    """by default UTF-8, with the mark that spreadsheets put first or without"""
     device: DeviceColumns
     time: TimeColumns
     metrics: dict[MetricName, Annotated[WideMetric, BeforeValidator(_wide)]] = Field(default_factory=dict)

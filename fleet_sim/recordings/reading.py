@@ -7,6 +7,7 @@ side and the doubt stays visible.
 """
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from fleet_sim.recordings.mapping import Mapping, legal_name
 __all__ = ["Recording", "RecordingUnreadable", "Sample", "read_recording"]
 
 CENSORED = ("<", ">")
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+", re.ASCII)
+"""Thousands parted by dots, where the decimal sign is the comma."""
 
 
 class RecordingUnreadable(Exception):
@@ -138,11 +142,16 @@ def number_of(text: str, qualifier: str, mapping: Mapping) -> tuple[float | None
     sign = text[:1] if text[:1] in CENSORED else (qualifier or "").strip()[:1]
     plain = text.lstrip("<>").strip()
     if mapping.decimal == ",":
-        plain = plain.replace(".", "").replace(",", ".")
-    try:
-        return float(plain), sign in CENSORED
-    except ValueError:
-        return None, False
+        plain = _with_point(plain)
+    return (float(plain), sign in CENSORED) if PLAIN.fullmatch(plain) else (None, False)
+
+
+def _with_point(text: str) -> str:
+    """`1.234,5` → `1234.5`; what has a point where no thousands begin is no number of a file with commas."""
+    whole, comma, rest = text.partition(",")
+    if "." in text and not GROUPED.fullmatch(whole):
+        return ""
+    return whole.replace(".", "") + comma.replace(",", ".") + rest
 
 
 def _gathered(samples: list[Sample]) -> list[Sample]:

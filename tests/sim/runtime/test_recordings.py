@@ -34,6 +34,13 @@ def test_uci_rows_come_with_legal_names_points_and_the_missing_code_as_it_stands
     assert found.units["uci-air"]["nox_gt"] == "ppb"
 
 
+def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_column(tmp_path: Path) -> None:
+    path = write_uci(tmp_path / "air.csv", 3)
+    plain = read_recording(path, load_mapping("uci"))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_recording(path, load_mapping("uci")) == plain
+
+
 def test_ea_values_of_one_time_are_one_sample_in_time_order(tmp_path: Path) -> None:
     found = read_recording(write_ea(tmp_path / "water.csv"), load_mapping("ea"))
     assert [sample.ts for sample in found.samples] == sorted(sample.ts for sample in found.samples)
@@ -68,6 +75,13 @@ def test_a_censored_value_is_its_limit_with_half_the_quality(tmp_path: Path) -> 
         ("0.03", "<", ".", (0.03, True)),
         ("", "", ".", (None, False)),
         ("n/a", "", ".", (None, False)),
+        ("1.234.567", "", ",", (1234567.0, False)),
+        ("9.5", "", ",", (None, False)),
+        ("1,5.000", "", ",", (None, False)),
+        ("1,234.5", "", ".", (None, False)),
+        ("-2e-3", "", ".", (-0.002, False)),
+        ("nan", "", ".", (None, False)),
+        ("1_000", "", ".", (None, False)),
     ],
 )
 def test_numbers_as_people_write_them(
@@ -87,6 +101,22 @@ def test_local_times_become_utc() -> None:
     assert time_of("2021-07-01T12:00:00", ea) == at("2021-07-01T11:00:00")
     assert time_of("2021-01-01T12:00:00", ea) == at("2021-01-01T12:00:00")
     assert time_of("2021-01-01T12:00:00+05:00", ea) == at("2021-01-01T07:00:00")
+
+
+@pytest.mark.parametrize(
+    ("local", "utc"),
+    [
+        ("2021-03-28T00:59:59", "2021-03-28T00:59:59"),
+        ("2021-03-28T01:30:00", "2021-03-28T01:30:00"),
+        ("2021-03-28T02:00:00", "2021-03-28T01:00:00"),
+        ("2021-10-31T01:30:00", "2021-10-31T00:30:00"),
+        ("2021-10-31T02:00:00", "2021-10-31T02:00:00"),
+    ],
+)
+def test_a_time_that_a_clock_change_leaves_out_or_repeats_is_taken_as_before_the_change(
+    local: str, utc: str
+) -> None:
+    assert time_of(local, load_mapping("ea")) == at(utc)
 
 
 def test_bad_rows_are_counted_and_left_out(tmp_path: Path) -> None:
