@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fleet_sim.device import Behaviour, Device, DeviceGroup, Identity, World
+from fleet_sim.device import Device
 from fleet_sim.emission import GroupFlow
 from fleet_sim.faults import PlannedFault
 from fleet_sim.grammar import CommandSpec, Scenario
@@ -15,6 +15,7 @@ from fleet_sim.pacing import Pacer
 from fleet_sim.plan import DevicePlan, MetricFacts
 from fleet_sim.signals.group import GroupSignals
 from fleet_sim.signals.spec import MetricSpec, States
+from fleet_sim.world import Behaviour, DeviceGroup, Identity, World
 from fleet_wire.control import MetricInfo
 
 __all__ = ["Fleet", "build", "describe_fault"]

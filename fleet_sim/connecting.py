@@ -10,7 +10,8 @@ from typing import Protocol
 
 from asyncio_throttle.throttler import Throttler
 
-from fleet_sim.device import Device, SessionLike
+from fleet_sim.device import Device
+from fleet_sim.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.topics import own_filters

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from fleet_sim.device import Device, World
+    from fleet_sim.device import Device
+    from fleet_sim.world import World
 
 __all__ = ["Deployment", "RunOptions", "RunResult", "calm_collector", "probe", "wall_clock"]
 

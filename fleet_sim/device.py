@@ -9,14 +9,12 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any
 
 from fleet_sim.commanding import CommandMemory, Decision
 from fleet_sim.outbox import Outbox, Resend
-from fleet_sim.tally import Tally
 from fleet_wire.control import (
     Ack,
     Birth,
@@ -30,109 +28,16 @@ from fleet_wire.control import (
 from fleet_wire.topics import ACK, COMMAND, RECEIPT, STATUS, TELEMETRY, device_topic
 
 if TYPE_CHECKING:
-    from array import array
-    from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Mapping
-
     import mqtt5
 
-    from fleet_sim.ledger import LedgerWriter
+    from fleet_sim.world import Behaviour, DeviceGroup, Identity, SessionLike, World
 
-__all__ = ["Behaviour", "Device", "DeviceGroup", "Identity", "SessionLike", "World"]
+__all__ = ["Device"]
 
 FAILURE = 0x80
 """MQTT 5: reason codes from here on are failures."""
-
-
 MOST_UNACKED = 100
 """Messages on their way to the broker; what is made beyond them waits in the device's buffer."""
-
-
-class Behaviour(NamedTuple):
-    """What a device does with one command: settings by the name of the argument they take, and how long."""
-
-    settings: Mapping[str, str | float]
-    takes_ms: float = 0.0
-    jitter_ms: float = 0.0
-    outcome: str = "done"
-
-
-class Identity(NamedTuple):
-    """Who a device is; what its birth says."""
-
-    id: str
-    site: str
-    type: str
-    tags: Mapping[str, str]
-    lat: float | None = None
-    lon: float | None = None
-
-
-class SessionLike(Protocol):
-    """The part of `fleet_wire.session.Session` that a device uses."""
-
-    def publish(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        on_ack: Callable[[int], None] | None = None,
-    ) -> None: ...
-
-    def ack(self, epoch: int, packet_ids: list[int]) -> int: ...
-
-
-@dataclass(slots=True)
-class DeviceGroup:
-    """What the devices of a group share. `apply` moves a signal: (device, setting, value); ValueError: why not."""
-
-    name: str
-    metrics: Mapping[str, Any]
-    commands: Mapping[str, Behaviour]
-    apply: Callable[[Device, str, Any], object]
-    room: int
-    drop: Any
-    replay_rate: float
-    qos: int = 1
-
-
-@dataclass(slots=True)
-class World:
-    """What devices share with the run: clocks, ledger, counters, timers."""
-
-    now_us: Callable[[], int]
-    now_ms: Callable[[], int]
-    ledger: LedgerWriter
-    tally: Tally
-    loop: AbstractEventLoop
-    sends: array[int]
-    acks: array[int]
-    receipts: array[int]
-    drops: array[int]
-    draining: dict[int, float] = field(default_factory=dict)
-    """Devices that are online and have a buffer to send, with the time since when that is paced (seconds)."""
-
-    @classmethod
-    def of(
-        cls,
-        ledger: LedgerWriter,
-        loop: AbstractEventLoop,
-        now_us: Callable[[], int],
-        now_ms: Callable[[], int],
-    ) -> Self:
-        return cls(
-            now_us=now_us,
-            now_ms=now_ms,
-            ledger=ledger,
-            tally=Tally(),
-            loop=loop,
-            sends=ledger.table("sends"),
-            acks=ledger.table("acks"),
-            receipts=ledger.table("receipts"),
-            drops=ledger.table("drops"),
-        )
 
 
 class Device:

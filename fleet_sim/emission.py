@@ -56,9 +56,12 @@ class SignalsLike(Protocol):
 
 
 class Block:
-    """The messages of a group made in one look ahead. `sent[k]` is when it was published, in us; 0: not yet."""
+    """The messages of a group made in one look ahead. `sent[k]` is when it was published, in us; 0: not.
 
-    __slots__ = ("absent", "boots", "columns", "devices", "quality", "sent", "seqs", "ts")
+    `done` rows were taken to be sent, in their order, which is that of time.
+    """
+
+    __slots__ = ("absent", "boots", "columns", "devices", "done", "quality", "sent", "seqs", "ts")
 
     def __init__(self, devices: list[Device], ts: list[int], sample: SampleLike) -> None:
         self.devices = devices
@@ -69,6 +72,7 @@ class Block:
         self.absent = dict(sample.absent)
         self.quality = sample.quality
         self.sent = array("q", bytes(8 * len(devices)))
+        self.done = 0
 
 
 @dataclass(slots=True)
@@ -117,21 +121,21 @@ class GroupFlow:
         ]
 
     def record(self, block: Block) -> None:
-        """Write the readings of a block to the ledger."""
-        columns = self.columns
-        columns.device.extend([device.index for device in block.devices])
-        columns.boot.extend(block.boots)
-        columns.seq.extend(block.seqs)
-        columns.ts.extend(block.ts)
-        columns.sent.extend(block.sent)
-        columns.flags.extend(bytes(len(block.seqs)))
-        columns.present.frombytes(self._present(block).tobytes())
+        """Write the readings of a block to the ledger, up to the last whose time had come."""
+        columns, done = self.columns, block.done
+        columns.device.extend([device.index for device in block.devices[:done]])
+        columns.boot.extend(block.boots[:done])
+        columns.seq.extend(block.seqs[:done])
+        columns.ts.extend(block.ts[:done])
+        columns.sent.extend(block.sent[:done])
+        columns.flags.extend(bytes(done))
+        columns.present.frombytes(self._present(block)[:done].tobytes())
         for name, values in zip(columns.numbers, columns.values, strict=True):
-            values.fromlist(block.columns[name])
+            values.fromlist(block.columns[name][:done])
         for name, codes in zip(columns.texts, columns.states, strict=True):
-            codes.extend(map(self.text, block.columns[name]))
+            codes.extend(map(self.text, block.columns[name][:done]))
         for name, qualities in block.quality.items():
-            columns.doubt(name, qualities)
+            columns.doubt(name, qualities[:done])
 
     def _present(self, block: Block) -> Ints:
         every = (*self.columns.numbers, *self.columns.texts)
@@ -188,17 +192,19 @@ class Emission:
                 if messages:
                     self._blocks[id(messages[0].block)] = (flow, messages[0].block)
         made.sort(key=attrgetter("at"))
-        self._tally.made += len(made)
         self._ready.extend(made)
         self.planned_until = horizon
 
     def _send_due(self, now_ms: float, now_us: Callable[[], int], wall: SimClock) -> None:
-        ready, mishaps, lags = self._ready, self._mishaps, self._tally.lag_us
+        ready, mishaps, tally = self._ready, self._mishaps, self._tally
+        lags = tally.lag_us
         # The wall time of a simulated one, spelled out: this loop is the price of every message.
         per_ms = 1000.0 / wall.speed
         origin_us = wall.origin_mono * 1e6 - wall.origin_ms * per_ms
         while ready and ready[0].at <= now_ms:
             message = ready.popleft()
+            message.block.done = message.k + 1
+            tally.made += 1
             device = message.device
             if not device.alive or message.block.boots[message.k] != device.outbox.boot:
                 continue

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import mqtt5
 
-from fleet_sim.device import Identity
 from fleet_sim.grammar import Broker
+from fleet_sim.world import Identity
 from fleet_wire.control import encode_death
 from fleet_wire.session_options import SessionOptions
 from fleet_wire.topics import STATUS, device_topic

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from fleet_sim.building import build, describe_fault
 from fleet_sim.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
-from fleet_sim.device import Device, World
+from fleet_sim.device import Device
 from fleet_sim.emission import Emission
 from fleet_sim.endpoint import reserve_sockets
 from fleet_sim.faults import PlannedFault, plan_faults
@@ -31,6 +31,7 @@ from fleet_sim.plan import plan_devices
 from fleet_sim.running_faults import plan_now
 from fleet_sim.scenario import Scenario
 from fleet_sim.tally import Snapshot
+from fleet_sim.world import World
 
 __all__ = ["FleetRun", "RunOptions", "RunResult"]
 

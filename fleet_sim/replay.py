@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from fleet_sim.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
-from fleet_sim.device import Device, DeviceGroup, Identity, World
+from fleet_sim.device import Device
 from fleet_sim.endpoint import reserve_sockets
 from fleet_sim.ledger import LedgerWriter, ReadingColumns
 from fleet_sim.recordings.mapping import Mapping
 from fleet_sim.recordings.reading import Recording, Sample
 from fleet_sim.tally import Snapshot
+from fleet_sim.world import DeviceGroup, Identity, World
 from fleet_wire.control import MetricInfo
 from fleet_wire.telemetry import encode_telemetry
 

@@ -8,11 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from influxdb_client.client.exceptions import InfluxDBError
-from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.rest import ApiException
-from urllib3.exceptions import HTTPError
-
 from fleet_sim.expected import Facts
 
 __all__ = [
@@ -107,6 +102,12 @@ def influx_windows(
     place: InfluxPlace, bucket: str, every: int, start: int, stop: int
 ) -> dict[WindowKey, Facts]:
     """Read the windows of one bucket with starts in `[start, stop)` (ms)."""
+    # A second of imports that only those pay who ask InfluxDB.
+    from influxdb_client.client.exceptions import InfluxDBError  # noqa: PLC0415
+    from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415
+    from influxdb_client.rest import ApiException  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
     query = (
         f"from(bucket: {json.dumps(bucket)})"
         f" |> range(start: {_rfc3339(start)}, stop: {_rfc3339(stop)})"

@@ -61,7 +61,7 @@ phases:
 
 
 def run_of(
-    tmp_path: Path, broker: Broker, prefix: str, *, count: int = 1, every: str = "500ms", length: str = "5s",
+    tmp_path: Path, broker: Broker, prefix: str, *, count: int = 1, every: str = "500ms", length: str = "30s",
     more: str = "", **options: Any,
 ) -> FleetRun:  # fmt: skip
     path = tmp_path / f"{prefix}.yaml"
@@ -86,6 +86,9 @@ class Watcher:
 
     def deaths(self) -> set[str]:
         return {device for device, status in self.statuses if isinstance(status, Death)}
+
+    def births(self, device: str) -> list[Birth]:
+        return [status for each, status in self.statuses if each == device and isinstance(status, Birth)]
 
     async def until(self, holds: Callable[[], bool], within: float = 10.0) -> None:
         async with asyncio.timeout(within):
@@ -151,7 +154,7 @@ def acked_messages(ledger: Ledger) -> dict[tuple[str, int, int], dict[str, Any]]
 
 
 async def test_the_ledger_equals_what_another_client_received(tmp_path: Path, broker: Broker) -> None:
-    run = run_of(tmp_path, broker, "many", count=300)
+    run = run_of(tmp_path, broker, "many", count=300, length="5s")
     async with watching(broker, "many") as watcher:
         result = await run.run()
         await watcher.until(lambda: len(watcher.messages()) >= result.counters["made"])
@@ -173,11 +176,15 @@ async def test_a_restart_of_the_broker_loses_nothing(
     tmp_path: Path, broker_factory: Callable[..., Broker]
 ) -> None:
     broker = broker_factory()
-    run = run_of(tmp_path, broker, "bounce", count=50, every="200ms", length="6s")
+    run = run_of(tmp_path, broker, "bounce", count=50, every="200ms")
     async with watching(broker, "bounce") as watcher:
         going = asyncio.create_task(run.run())
         await watcher.until(lambda: len(watcher.messages()) > 200)
         await asyncio.to_thread(broker.restart)
+        await watcher.until(lambda: run.deployment.tally.reconnects >= 50)
+        seen = len(watcher.messages())
+        await watcher.until(lambda: len(watcher.messages()) > seen + 50)
+        run.stop()
         result = await going
         await watcher.until(lambda: len(watcher.messages()) >= result.counters["made"])
     ledger = read_ledger(result.directory)
@@ -192,11 +199,14 @@ async def test_a_restart_of_the_broker_loses_nothing(
 async def test_an_offline_device_sends_its_buffer_late_with_its_own_time(
     tmp_path: Path, broker: Broker
 ) -> None:
-    run = run_of(tmp_path, broker, "away", count=2, every="100ms", length="5s")
+    run = run_of(tmp_path, broker, "away", count=2, every="100ms")
     async with watching(broker, "away") as watcher:
         going = asyncio.create_task(run.run())
         await watcher.until(lambda: len(watcher.messages()) > 10)
         run.disconnect({"device": "away-0000"}, 1500)
+        await watcher.until(lambda: len(watcher.births("away-0000")) == 2)
+        await watcher.until(lambda: not run.snapshot().waiting)
+        run.stop()
         result = await going
         await watcher.until(lambda: len(watcher.messages()) >= result.counters["made"])
     mine = [each for device, each in watcher.telemetry if device == "away-0000"]
@@ -205,7 +215,7 @@ async def test_an_offline_device_sends_its_buffer_late_with_its_own_time(
     assert seqs != sorted(seqs), "live first, then the buffer"
     by_seq = sorted(mine, key=lambda each: each.seq)
     assert np.diff([each.ts for each in by_seq if each.ts is not None]).tolist() == [100] * (len(mine) - 1)
-    births = [each for device, each in watcher.statuses if device == "away-0000" and isinstance(each, Birth)]
+    births = watcher.births("away-0000")
     assert len(births) == 2
     assert births[1].floor == 0, "without receipts it still holds everything"
     assert births[1].next > 15
@@ -216,7 +226,7 @@ async def test_an_offline_device_sends_its_buffer_late_with_its_own_time(
 
 
 async def test_a_receipt_makes_a_device_send_again_what_is_missing(tmp_path: Path, broker: Broker) -> None:
-    run = run_of(tmp_path, broker, "missing", every="100ms", length="3s")
+    run = run_of(tmp_path, broker, "missing", every="100ms")
     async with watching(broker, "missing") as watcher:
         going = asyncio.create_task(run.run())
         await watcher.until(lambda: len(watcher.telemetry) >= 8)
@@ -224,6 +234,7 @@ async def test_a_receipt_makes_a_device_send_again_what_is_missing(tmp_path: Pat
         await watcher.client.publish("fleet/v1/missing/missing-0000/receipt", encode_receipt(receipt), qos=0)
         seen = [each.seq for _, each in watcher.telemetry]
         await watcher.until(lambda: [each.seq for _, each in watcher.telemetry].count(4) == 2)
+        run.stop()
         result = await going
     twice = [seq for seq in range(len(seen)) if [each.seq for _, each in watcher.telemetry].count(seq) > 1]
     assert twice == [1, 2, 4]
@@ -235,7 +246,7 @@ async def test_a_receipt_makes_a_device_send_again_what_is_missing(tmp_path: Pat
 
 
 async def test_a_command_is_executed_once_across_a_reconnect(tmp_path: Path, broker: Broker) -> None:
-    run = run_of(tmp_path, broker, "told", every="200ms", length="5s")
+    run = run_of(tmp_path, broker, "told", every="200ms")
     topic = "fleet/v1/told/told-0000/command"
     blink = encode_command(Command(id="c-1", kind="command", name="blink", n=10, ts=1))
     async with watching(broker, "told") as watcher:
@@ -250,6 +261,8 @@ async def test_a_command_is_executed_once_across_a_reconnect(tmp_path: Path, bro
         unknown = Command(id="c-2", kind="command", name="sing", n=11, ts=1)
         await watcher.client.publish(topic, encode_command(unknown), qos=1)
         await watcher.until(lambda: any(ack.id == "c-2" for ack in watcher.acks))
+        await watcher.until(lambda: len({each.boot for _, each in watcher.telemetry}) == 2)
+        run.stop()
         result = await going
     ledger = read_ledger(result.directory)
     executed = [(row["id"], row["outcome"]) for row in ledger.of_kind("executed")]
@@ -289,7 +302,7 @@ async def test_message_faults_are_what_the_ledger_says(tmp_path: Path, broker: B
 
 async def test_a_damaged_message_is_healed_by_a_receipt(tmp_path: Path, broker: Broker) -> None:
     faults = "faults:\n- {kind: truncated, match: {}, p: 1.0, for: 1s}\n"
-    run = run_of(tmp_path, broker, "torn", every="100ms", length="3s", more=faults)
+    run = run_of(tmp_path, broker, "torn", every="100ms", more=faults)
     raw: list[bytes] = []
     async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
         await client.subscribe("fleet/v1/torn/+/telemetry", qos=1)
@@ -301,6 +314,9 @@ async def test_a_damaged_message_is_healed_by_a_receipt(tmp_path: Path, broker: 
         boot = decode_telemetry(raw[-1]).boot
         receipt = encode_receipt(Receipt(boot=boot, upto=9, missing=[(0, 3)]))
         await client.publish("fleet/v1/torn/torn-0000/receipt", receipt)
+        while run.deployment.tally.resent < 4:  # noqa: ASYNC110 - what a device does is looked at, not told
+            await asyncio.sleep(0.01)
+        run.stop()
         result = await going
     ledger = read_ledger(result.directory)
     acked = {seq for _, _, seq in acked_messages(ledger)}

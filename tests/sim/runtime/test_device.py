@@ -9,9 +9,10 @@ from typing import Any
 import mqtt5
 import pytest
 
-from fleet_sim.device import MOST_UNACKED, Behaviour, Device, DeviceGroup, Identity, World
+from fleet_sim.device import MOST_UNACKED, Device
 from fleet_sim.ledger import LedgerWriter
 from fleet_sim.ledger_reading import read_ledger
+from fleet_sim.world import Behaviour, DeviceGroup, Identity, World
 from fleet_wire.control import (
     Alert,
     Birth,

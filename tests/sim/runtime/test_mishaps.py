@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fleet_sim.device import Device, DeviceGroup, Identity, World
+from fleet_sim.device import Device
 from fleet_sim.emission import Block, Message
 from fleet_sim.faults import PlannedFault
 from fleet_sim.ledger import LedgerWriter
@@ -18,6 +18,7 @@ from fleet_sim.noise import device_keys
 from fleet_sim.plan import plan_devices
 from fleet_sim.running_faults import plan_now
 from fleet_sim.scenario import load_scenario
+from fleet_sim.world import DeviceGroup, Identity, World
 from tests.sim.wires import Wire
 
 START = 1_700_000_000_000.0
