@@ -1,0 +1,47 @@
+"""Draws what the demo printed: `COLUMNS=112 ./demo | .venv/bin/python -m fleet_demo.picture docs/demo.svg`.
+
+The text is the demo's own, line by line; the colours are those it has on a terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+WIDTH = 112
+STYLES = (
+    (r"^ *\d+ s  ", "dim"),
+    (r"(?<= s  )(truth:|kill -9 of|the rules copy|frz-\d+ is offline).*", "yellow"),
+    (r"(?<= s  )ALERT.*", "bold red"),
+    (r"(?<= s  )(command|RESOLVED|restarted|mended|frz-\d+ is back).*", "green"),
+    (r"^true ", "green"),
+    (r"^FALSE ", "bold red"),
+    (r"^(All|Not all) of it is? ?true.*", "bold"),
+    (r"╌+", "yellow"),
+    (r"●", "bold cyan"),
+)
+
+
+def main() -> None:
+    """Read the text from standard input, write the picture to the path given."""
+    console = Console(width=WIDTH, record=True, file=io.StringIO(), color_system="truecolor", highlight=False)
+    for line in sys.stdin:
+        text = Text(line.rstrip("\n"))
+        for pattern, style in STYLES:
+            text.highlight_regex(re.compile(pattern), style)
+        console.print(text, soft_wrap=True)
+    svg = console.export_svg(title="./demo", font_aspect_ratio=0.61)
+    # Without the web fonts: a picture in a README fetches nothing.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace(
+        "Fira Code, monospace", "monospace"
+    )
+    Path(sys.argv[1]).write_text(svg, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
