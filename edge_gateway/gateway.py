@@ -72,7 +72,9 @@ class Gateway:
         self._listening = ListeningClock(elapsed=recovered.state.listening)
         self._source = self._make_source(session)
         self._control = self._make_control(clients)
-        self._rules = RulesWatch(config.rules.path, self._take_rules, self.counters, self.problems)
+        self._rules = RulesWatch(
+            config.rules.path, self._take_rules, self.counters, self.problems, config.rules.on_change
+        )
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}

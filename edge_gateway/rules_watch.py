@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from edge_gateway.rules.load import RuleSet, load_rules
 from edge_gateway.status import Counters, Problems
@@ -32,6 +33,7 @@ class RulesWatch:
     take: Callable[[RuleSet], None]
     counters: Counters
     problems: Problems
+    on_change: Literal["keep", "reset"] = "keep"
     on_disk: str = ""
     _tried: Fingerprint | None = None
     _seen: Fingerprint | None = field(default=None)
@@ -53,7 +55,7 @@ class RulesWatch:
         """Load the rules now. Returns what to tell an operator; raises ProblemsFound, with the old rules kept."""
         self._seen = self._tried = await asyncio.to_thread(fingerprint, self.path)
         try:
-            rules = await asyncio.to_thread(load_rules, self.path)
+            rules = await asyncio.to_thread(load_rules, self.path, on_change=self.on_change)
         except ProblemsFound as found:
             self.counters.add("rule_reloads_refused")
             self.problems.raise_("rules", "the rules in force are kept: " + in_words(found))

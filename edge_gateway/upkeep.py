@@ -90,6 +90,7 @@ class Upkeep:
             self._tell(f"sink_{name}", sink.facts.problem)
         if self.clock.trusted():
             self.problems.clear("clock")
+        self._tell("rules_idle", "; ".join(self.state.pipeline.rules.idle_rules()))
         self.control.publish_status()
 
     def _tell(self, code: str, text: str) -> None:

@@ -42,7 +42,7 @@ class GatewayProcess:
                 {"every": "5s", "bucket": "telemetry", "keep": "30d"},
                 {"every": "15s", "bucket": "telemetry_10m", "keep": "180d"},
             ],
-            "time": {"allowed_lateness": "2s", "idle_close": "3s"},
+            "time": {"allowed_lateness": "1s", "idle_close": "3s"},
             "rules": {"path": str(self.rules)},
             "spool": {"path": str(self.spool), "commit_interval": "100ms"},
             "http": {"listen": None},

@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 WARM = "frz-00042"
 LOST = "frz-00007"
 LIMIT = -10.0
-OFFLINE_MS = 9_000
+OFFLINE_MS = 11_000
 BROKEN = "    expr: temperatur\n      levels"
 
 
@@ -193,7 +193,12 @@ class Story:
         self.narrator.tell(f"{LOST} is offline for {OFFLINE_MS // 1000} s and keeps measuring", "yellow")
         late = before["values"]["late_merged"]
         report = await self.gateway.until(
-            lambda report: report["values"]["late_merged"] > late and not report["store"]["late_pending"]
+            lambda report: (
+                report["values"]["late_merged"] > late
+                and not report["store"]["late_pending"]
+                and self.last is not None
+                and not self.last.waiting
+            )
         )
         self.told.late = report["values"]["late_merged"] - late
         self.told.commands_by_lateness = len(self.watcher.commands()) - commands
