@@ -26,6 +26,25 @@ INTERRUPT = "interrupted"
 TERMINATE = "terminated"
 
 
+LimitOption = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="End after N messages.")]
+RampOption = Annotated[
+    str | None, typer.Option("--ramp", envvar="FLEET_SIM_RAMP", help="Connect all within this time.")
+]
+QosOption = Annotated[int | None, typer.Option("--qos", "-q", min=0, max=1, help="Of the telemetry.")]
+StartOption = Annotated[
+    str | None,
+    typer.Option("--start", envvar="FLEET_SIM_START", help="Simulated time, 2026-01-01T00:00Z."),
+]
+BootOption = Annotated[
+    int | None, typer.Option("--boot", min=0, envvar="FLEET_SIM_BOOT", help="Boot number of all devices.")
+]
+SpeedOption = Annotated[
+    float, typer.Option("--speed", min=0.001, help="Simulated seconds in one real second.")
+]
+JunitOption = Annotated[Path | None, typer.Option("--junit", help="Write the expectations there.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No live line.")]
+
+
 def register(app: typer.Typer) -> None:
     app.command("run", help="Run a fleet against a broker.")(run)
 
@@ -36,10 +55,8 @@ def run(
     sensors: given.SensorsOption = None,
     interval: given.IntervalOption = None,
     duration: given.DurationOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-L", min=1, help="End after N messages.")] = None,
-    ramp: Annotated[
-        str | None, typer.Option("--ramp", envvar="FLEET_SIM_RAMP", help="Connect all within this time.")
-    ] = None,
+    limit: LimitOption = None,
+    ramp: RampOption = None,
     host: given.HostOption = None,
     port: given.PortOption = None,
     user: given.UserOption = None,
@@ -47,25 +64,18 @@ def run(
     cafile: given.CaOption = None,
     cert: given.CertOption = None,
     key: given.KeyOption = None,
-    qos: Annotated[int | None, typer.Option("--qos", "-q", min=0, max=1, help="Of the telemetry.")] = None,
+    qos: QosOption = None,
     keepalive: given.KeepAliveOption = None,
     bind: given.BindOption = None,
     changes: given.SetOption = None,
     seed: given.SeedOption = None,
-    start: Annotated[
-        str | None,
-        typer.Option("--start", envvar="FLEET_SIM_START", help="Simulated time, 2026-01-01T00:00Z."),
-    ] = None,
-    boot: Annotated[
-        int | None, typer.Option("--boot", min=0, envvar="FLEET_SIM_BOOT", help="Boot number of all devices.")
-    ] = None,
-    speed: Annotated[
-        float, typer.Option("--speed", min=0.001, help="Simulated seconds in one real second.")
-    ] = 1.0,
+    start: StartOption = None,
+    boot: BootOption = None,
+    speed: SpeedOption = 1.0,
     report: given.ReportOption = None,
     as_json: given.JsonOption = False,
-    junit_file: Annotated[Path | None, typer.Option("--junit", help="Write the expectations there.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No live line.")] = False,
+    junit_file: JunitOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Run a fleet against a broker."""
     chosen = given.prepared(

@@ -1,6 +1,6 @@
 """A command is executed at most once, and its answer is always the same."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet_sim.commanding import RESTARTED, CommandMemory, Decision
@@ -47,6 +47,7 @@ def test_a_restart_keeps_an_answer_that_was_given() -> None:
     assert memory.answer == Ack(id="c3", outcome="done")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), max_size=60))
 def test_no_id_is_executed_twice_whatever_arrives_and_whenever_it_restarts(
     events: list[tuple[int, bool]],

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet_sim.noise import Stream, device_keys
@@ -23,6 +23,7 @@ def all_due(pacer: Pacer, until: float, step: float) -> list[tuple[int, int, int
     return found
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     every=st.integers(5, 500),
     phases=st.lists(st.integers(0, 499), min_size=1, max_size=20),
@@ -43,6 +44,7 @@ def test_every_deadline_comes_once_at_its_absolute_time_whatever_the_look_ahead(
     assert set(due) == expected
 
 
+@settings(deadline=None, max_examples=30)
 @given(jitter=st.floats(0.01, 1.0), step=st.floats(10, 900))
 def test_jitter_moves_single_deadlines_within_its_share_and_never_shifts_the_rest(
     jitter: float, step: float
@@ -88,6 +90,7 @@ def test_the_simulated_clock_and_its_inverse(speed: float, seconds: float) -> No
     assert clock.at(1001.0) - clock.at(1000.0) == pytest.approx(1000.0 * speed, rel=1e-3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 10_000_000), min_size=1, max_size=300))
 def test_lateness_tells_percentiles_to_one_percent(values: list[int]) -> None:
     lateness = Lateness()

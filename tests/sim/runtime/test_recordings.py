@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet_config.problems import ProblemsFound
@@ -154,6 +154,7 @@ def test_a_mapping_file_is_checked_with_line_and_column(tmp_path: Path) -> None:
     assert "own.yaml:5:1" in text
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=80))
 def test_any_label_becomes_a_legal_metric_name_or_is_refused(label: str) -> None:
     try:
@@ -184,6 +185,7 @@ def sample(device: str, ts: int, *, doubtful: bool = False) -> Sample:
     return Sample(ts, device, {"x": float(ts)}, {"x": 0.5} if doubtful else None)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.booleans()), max_size=60),
     st.integers(1, 7),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet_sim.cli import main
@@ -239,6 +239,7 @@ def test_later_than_kept_is_named_apart(tmp_path: Path) -> None:
 values_ = st.floats(-1e9, 1e9, allow_nan=False)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40_000), values_), min_size=1, max_size=60),
     st.sampled_from([1000, 5000, 60_000]),
@@ -255,6 +256,7 @@ def test_windows_equal_a_naive_computation(rows: list[tuple[int, int, float]], e
     assert found == naive([Row(0, t, v, d) for d, t, v in rows], every)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(values_, st.booleans()), min_size=1, max_size=8))
 def test_possible_outcomes_are_all_subsets_that_hold_what_is_sure(rows: list[tuple[float, bool]]) -> None:
     outcomes = possible([value for value, _ in rows], [sure for _, sure in rows])
@@ -265,6 +267,7 @@ def test_possible_outcomes_are_all_subsets_that_hold_what_is_sure(rows: list[tup
     assert min(facts.count for facts in outcomes) == max(1, len(rows) - unsure)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 200), max_size=80))
 def test_ranges_are_the_same_numbers(numbers: set[int]) -> None:
     found = ranges(sorted(numbers))
