@@ -14,6 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
+from edge_gateway.alert_wire import alert_of
 from edge_gateway.rules.transition import CommandIntent, Transition
 from fleet_config.durations import RateSpec
 
@@ -26,7 +29,10 @@ URGENCY = {"critical": 0, "warning": 1, "info": 2}
 
 @dataclass(slots=True)
 class Order:
-    """One command for one device. Times are wall milliseconds; `n` is 0 until it is first sent."""
+    """One command for one device. Times are wall milliseconds; `n` is 0 until it is first sent.
+
+    `alert` is what caused it, as it stands on the wire.
+    """
 
     id: str
     device: str
@@ -34,7 +40,7 @@ class Order:
     name: str
     args: dict[str, Any]
     level: str
-    alert: str
+    alert: dict[str, Any]
     at: int
     expires_at: int
     confirm_within: int | None
@@ -239,7 +245,7 @@ def _order(transition: Transition, intent: CommandIntent) -> Order:
         name=intent.name,
         args=dict(intent.args),
         level=transition.level,
-        alert=transition.id,
+        alert=msgspec.to_builtins(alert_of(transition)),
         at=transition.at,
         expires_at=transition.at + intent.expires_ms,
         confirm_within=intent.confirm_within_ms,
@@ -249,5 +255,14 @@ def _order(transition: Transition, intent: CommandIntent) -> Order:
 
 def _event(order: Order, state: str, at: int, detail: str = "") -> CommandEvent:
     return CommandEvent(
-        order.id, order.n, order.device, order.site, order.name, order.args, state, at, order.alert, detail
+        order.id,
+        order.n,
+        order.device,
+        order.site,
+        order.name,
+        order.args,
+        state,
+        at,
+        order.alert["id"],
+        detail,
     )

@@ -13,6 +13,7 @@ import aiomqtt
 import msgspec
 
 from edge_gateway import spool
+from edge_gateway.alert_wire import alert_of
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
@@ -24,7 +25,6 @@ from edge_gateway.engine import Engine
 from edge_gateway.inputs import Amnesia, Distrust, Reload
 from edge_gateway.listening import ListeningClock
 from edge_gateway.local_api import LocalApi
-from edge_gateway.outgoing import alert_of
 from edge_gateway.own_alerts import OwnAlerts
 from edge_gateway.recovered import INFLUX, Recovered, open_store
 from edge_gateway.report import Now, make_report

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
+import msgspec
+
+from edge_gateway.alert_wire import alert_of
 from edge_gateway.commands import Order
 from edge_gateway.rules.transition import Transition
 from fleet_wire import control, topics
@@ -22,26 +24,6 @@ class Message:
     expires_at: int | None = None
     correlation: bytes | None = None
     fleeting: bool = False
-
-
-def alert_of(transition: Transition) -> control.Alert:
-    """A transition as it stands on the wire."""
-    return control.Alert(
-        id=transition.id,
-        group=transition.group,
-        rule=transition.rule,
-        level=cast("control.Level", transition.level),
-        state=transition.state,
-        subject=transition.subject,
-        metric=transition.metric,
-        value=transition.value,
-        limit=transition.limit,
-        at=transition.at,
-        boot=transition.boot,
-        seq=transition.seq,
-        labels=dict(transition.labels),
-        annotations=dict(transition.annotations),
-    )
 
 
 def alert_messages(gateway: str, transition: Transition) -> list[Message]:
@@ -69,7 +51,13 @@ def notice_message(transition: Transition) -> Message:
 def command_message(order: Order) -> Message:
     """A numbered command; the broker drops it when it expires."""
     command = control.Command(
-        id=order.id, n=order.n, kind="command", name=order.name, args=order.args, alert=None, ts=order.sent_at
+        id=order.id,
+        n=order.n,
+        kind="command",
+        name=order.name,
+        args=order.args,
+        alert=msgspec.convert(order.alert, control.Alert),
+        ts=order.sent_at,
     )
     return Message(
         topics.device_topic(order.site, order.device, topics.COMMAND),

@@ -34,6 +34,7 @@ CHECKPOINT_EVERY = 60.0
 CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
 LOAN = 64 << 20
+MOST_TOLD = 3
 
 
 @dataclass(slots=True)
@@ -90,7 +91,8 @@ class Upkeep:
             self._tell(f"sink_{name}", sink.facts.problem)
         if self.clock.trusted():
             self.problems.clear("clock")
-        self._tell("rules_idle", "; ".join(self.state.pipeline.rules.idle_rules()))
+        idle = self.state.pipeline.rules.idle_rules()
+        self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
         self.control.publish_status()
 
     def _tell(self, code: str, text: str) -> None:

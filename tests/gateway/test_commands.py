@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from edge_gateway.commands import CommandDesk
+from edge_gateway.commands import CommandDesk, CommandWork, Mode
 from edge_gateway.durable import codec
 from edge_gateway.rules.transition import CommandIntent, Transition
 from fleet_config.durations import RateSpec
@@ -19,7 +20,7 @@ FAST = RateSpec(1000, 1000)
 
 
 def transition(
-    device: str = "frz-1", level: str = "critical", at: int = WALL, **changes: object
+    device: str = "frz-1", level: str = "critical", at: int = WALL, **changes: Any
 ) -> Transition:
     base = Transition(
         id=f"id-{device}-{level}-{at}",
@@ -47,11 +48,11 @@ def transition(
     return replace(base, **changes)
 
 
-def desk(mode: str = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandDesk:
+def desk(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandDesk:
     return CommandDesk(mode, per_device, total)
 
 
-def states(work: object) -> list[str]:
+def states(work: CommandWork) -> list[str]:
     return [event.state for event in work.events]
 
 
@@ -115,7 +116,7 @@ def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_what_is_pendin
 
 
 @pytest.mark.parametrize(("mode", "told"), [("dry_run", ["dry_run"]), ("off", [])])
-def test_modes_that_publish_nothing(mode: str, told: list[str]) -> None:
+def test_modes_that_publish_nothing(mode: Mode, told: list[str]) -> None:
     commands = desk(mode)
     assert states(commands.take([transition()], WALL)) == told
     assert not commands.advance(WALL)

@@ -15,6 +15,12 @@ from fleet_config.problems import ProblemsFound
 MINIMAL = "mqtt: {url: mqtt://localhost:1883}\n"
 
 
+KEYS = (
+    "commands, gateway, history, http, influx, limits, log, metrics, mqtt, notices, rules, sources, spool, time, "
+    "version, web, windows"
+)
+
+
 def load(tmp_path: Path, text: str, **environment: str) -> Loaded:
     file = tmp_path / "gateway.yaml"
     file.write_text(text)
@@ -40,8 +46,7 @@ def test_the_broker_alone_is_required(tmp_path: Path) -> None:
 def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
     text = "mqtt: {url: mqtt://localhost}\nspol: {}\ntime:\n  idle_close: 30\nwindows: []\n"
     assert refused(tmp_path, text).splitlines() == [
-        "gateway.yaml:2:1: unknown key 'spol'; allowed here: commands, gateway, history, http, influx, limits, log,"
-        " metrics, mqtt, notices, rules, sources, spool, time, version, web, windows; did you mean 'spool'?",
+        "gateway.yaml:2:1: unknown key 'spol'; allowed here: " + KEYS + "; did you mean 'spool'?",
         "gateway.yaml:4:15: idle_close: a duration needs a unit; write 30s, 30m or 30ms",
         "gateway.yaml:5:10: windows: must have at least 1 entries, not 0",
     ]

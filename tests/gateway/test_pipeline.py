@@ -35,7 +35,12 @@ groups:
     for: 2s
     severity: critical
     commands:
-    - {name: compressor, args: {value: -22}, on: [firing], cooldown: 1m, expires: 60s, confirm: {within: 5s, retries: 1}}
+    - name: compressor
+      args: {value: -22}
+      on: [firing]
+      cooldown: 1m
+      expires: 60s
+      confirm: {within: 5s, retries: 1}
   - {record: double, expr: temperature * 2}
 """
 
@@ -94,7 +99,9 @@ def test_readings_become_windows_of_every_tier_with_their_tags(rules: dict[str, 
     pipeline.fold(batch(0, birth("f1", line="L1")))
     found: dict[int, list[Any]] = {0: [], 1: []}
     for second in range(30):
-        effects = pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=-20.0 + second / 8)))
+        effects = pipeline.fold(
+            batch(second * 1000, reading("f1", second, second * 1000, temperature=-20.0 + second / 8))
+        )
         for closed in effects.windows:
             found[closed.tier].extend(zip(closed.rows, closed.versions, strict=True))
     base = [row for row, _ in found[0] if _metric(pipeline, row) == "temperature"]
@@ -129,6 +136,7 @@ def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
     assert kinds["alert"].n is None
     assert kinds["command"].name == "compressor"
     assert kinds["command"].n == START + 4000
+    assert kinds["command"].alert == kinds["alert"].alert
     topic = topics.device_topic("berlin", "f1", topics.ACK)
     ack = control.encode_ack(control.Ack(id=kinds["command"].id, outcome="done", ts=START + 5000))
     done = pipeline.fold(batch(8_000, (topic, ack)))
@@ -176,7 +184,9 @@ def test_windows_of_a_former_life_stay_apart() -> None:
     pipeline.fold(Amnesia(moment(7_000)))
     closed = []
     for second in range(6, 30):
-        closed += pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=1.0))).windows
+        closed += pipeline.fold(
+            batch(second * 1000, reading("f1", second, second * 1000, temperature=1.0))
+        ).windows
     starts = {(one.partial, int(row["start"]) - START) for one in closed if one.tier == 0 for row in one.rows}
     assert starts == {(True, 5_000), (False, 10_000), (False, 15_000), (False, 20_000)}
 
@@ -197,7 +207,14 @@ def test_malformed_messages_are_quarantined_with_their_reason() -> None:
     status = topics.device_topic("berlin", "f1", topics.STATUS)
     ack = topics.device_topic("berlin", "f1", topics.ACK)
     effects = pipeline.fold(
-        batch(0, (good, b"\xc1"), (status, b"\x00"), (ack, b"?"), ("fleet/v1/x/telemetry", payload), (good, payload))
+        batch(
+            0,
+            (good, b"\xc1"),
+            (status, b"\x00"),
+            (ack, b"?"),
+            ("fleet/v1/x/telemetry", payload),
+            (good, payload),
+        )
     )
     assert [(one.topic, bool(one.reason)) for one in effects.quarantined] == [
         (status, True),
@@ -221,7 +238,9 @@ def scenario(seed: int) -> list[Input]:
             if chance.random() < 0.1 or (number == 5 and 60 < step < 120):
                 continue
             value: Any = chance.choice([-18.0, -9.0, -8.5, chance.gauss(-15, 5), float("nan"), "warm", 900])
-            message = reading(f"f{number}", sent[number], ms - chance.randrange(1500), temperature=value, door="open")
+            message = reading(
+                f"f{number}", sent[number], ms - chance.randrange(1500), temperature=value, door="open"
+            )
             sent[number] += 1
             (held if chance.random() < 0.05 else messages).append(message)
             if chance.random() < 0.05:
@@ -234,7 +253,9 @@ def scenario(seed: int) -> list[Input]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(rules: dict[str, Any], seed: int) -> None:
+def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(
+    rules: dict[str, Any], seed: int
+) -> None:
     given: list[Input] = [Reload(moment(0), rules), *scenario(seed), Distrust(moment(130_000))]
     state = State.new("gw", settings())
     cut = random.Random(seed).randrange(len(given))
