@@ -64,7 +64,7 @@ class Outbox:
         self._coarsest = tiers - 1
         self._tallies = tallies
         self._sinks: Mapping[str, SinkBudget] = {sink.name: sink for sink in sinks}
-        self._taken: dict[str, int] = {}
+        self._taken: dict[str, tuple[str, int]] = {}
         self.waiting: dict[str, Waiting] = self._counted()
 
     @property
@@ -113,16 +113,21 @@ class Outbox:
                     break
 
     def take(self, sink: str) -> Parcel | None:
-        """The oldest lines of a sink, as many as one request may carry; they stay until `done`."""
+        """The oldest lines of a sink and those of the same bucket behind them, as many as one request may carry.
+
+        They stay until `done`. Order matters within a bucket only: points of different buckets never meet.
+        """
         rows = self._db.execute(
             "SELECT id, bucket, lines, at, body FROM outbox WHERE sink=? ORDER BY id LIMIT 200", (sink,)
         )
         first = last = lines = at = 0
         bucket, bodies, size = None, [], 0
         for number, its_bucket, its_lines, its_at, packed in rows:
+            if bucket is not None and its_bucket != bucket:
+                continue
             body = codec.decompress(packed)
             full = lines + its_lines > MOST_LINES or size + len(body) > MOST_BYTES
-            if bucket is not None and (its_bucket != bucket or full):
+            if bucket is not None and full:
                 break
             if bucket is None:
                 first, bucket, at = number, its_bucket, its_at
@@ -130,7 +135,7 @@ class Outbox:
             bodies.append(body)
         if bucket is None:
             return None
-        self._taken[sink] = last
+        self._taken[sink] = bucket, last
         return Parcel(sink, first, last, bucket, b"".join(bodies), lines, at)
 
     def done(self, parcel: Parcel) -> None:
@@ -148,8 +153,8 @@ class Outbox:
     def _give_up_one(self, sink: str, *, finest_first: bool) -> bool:
         order = "rank, id" if finest_first else "id"
         row = self._db.execute(
-            f"SELECT id, rank, lines FROM outbox WHERE sink=? AND id>? ORDER BY {order} LIMIT 1",  # noqa: S608
-            (sink, self._taken.get(sink, 0)),
+            f"SELECT id, rank, lines FROM outbox WHERE sink=? AND NOT (bucket=? AND id<=?) ORDER BY {order} LIMIT 1",  # noqa: S608
+            (sink, *self._taken.get(sink, ("", 0))),
         ).fetchone()
         if row is None:
             return False

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def lines(numbers: range) -> bytes:
     puts=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3000)), max_size=12),
     sinks=st.sampled_from([("influx",), ("influx", "other")]),
 )
-def test_every_line_comes_out_once_in_order_for_every_sink(
+def test_every_line_comes_out_once_in_the_order_of_its_bucket_for_every_sink(
     tmp_path_factory: pytest.TempPathFactory, puts: list[tuple[str, int]], sinks: tuple[str, ...]
 ) -> None:
     shop = Shop(tmp_path_factory.mktemp("outbox"), *(SinkBudget(sink, BIG) for sink in sinks))
@@ -63,7 +64,7 @@ def test_every_line_comes_out_once_in_order_for_every_sink(
         expected += [(bucket, line) for line in lines(range(at, at + count)).split(b"\n")[:-1]]
         at += count
     for sink in sinks:
-        assert shop.drain(sink) == expected
+        assert sorted(shop.drain(sink), key=itemgetter(0)) == sorted(expected, key=itemgetter(0))
         assert shop.outbox.waiting[sink] == Waiting()
     shop.db.close()
 
@@ -141,10 +142,10 @@ def test_what_is_being_sent_is_not_given_up(shop: Shop) -> None:
     parcel = shop.outbox.take("influx")
     assert parcel is not None
     shop.outbox.enforce()
-    assert shop.held() == [0, 5]
+    assert shop.held() == [0, 3, 5]
     shop.outbox.done(parcel)
-    assert shop.held() == [5]
-    assert shop.tallies.values == {"outbox_dropped_lines": 400, "outbox_sent_lines": 100}
+    assert shop.held() == []
+    assert shop.tallies.values == {"outbox_dropped_lines": 300, "outbox_sent_lines": 300}
 
 
 def test_one_full_sink_does_not_touch_another(tmp_path: Path) -> None:
