@@ -61,7 +61,7 @@ def encode(message: Mapping[str, Any], *, most: int = MAX_PAYLOAD) -> bytes:
 
     A message no receiver would accept for its length is a ValueError here, where it can still be told apart.
     """
-    payload: bytes = msgpack.packb(message)  # type: ignore[no-untyped-call]
+    payload: bytes = msgpack.packb(message)
     if len(payload) > most:
         raise ValueError(f"a message of {len(payload)} bytes is longer than the {most} allowed")
     return payload

@@ -65,7 +65,7 @@ class Heard(NamedTuple):
 
 
 def _heard(message: MQTTMessage) -> Heard:
-    body = msgpack.unpackb(message.payload) if message.payload else None  # type: ignore[attr-defined,no-untyped-call]
+    body = msgpack.unpackb(message.payload) if message.payload else None
     said = message.properties
     return Heard(
         message.topic,

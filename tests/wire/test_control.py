@@ -122,7 +122,7 @@ def test_a_gateway_status_is_any_map_of_version_1(status: dict[str, Any]) -> Non
 
 
 def packed(message: dict[str, Any]) -> bytes:
-    return bytes(packb(message))  # type: ignore[no-untyped-call]
+    return bytes(packb(message))
 
 
 DECODERS = [decode for _, decode in PAIRS.values()] + [control.decode_gateway_status]

@@ -37,7 +37,7 @@ messages = st.fixed_dictionaries(
 
 
 def packed(message: dict[str, Any]) -> bytes:
-    return bytes(packb(message))  # type: ignore[no-untyped-call]
+    return bytes(packb(message))
 
 
 @given(messages)
