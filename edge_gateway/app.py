@@ -6,6 +6,7 @@ held spool ─▶ embedded broker ─▶ recovered state ─▶ store, commit qu
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import ssl
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE = 30
 MOST_PACKET = 1 << 20
 RECEIVE_MAXIMUM = 4_000
+COLLECT_AFTER = (20_000, 20, 20)
 
 
 def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
@@ -118,7 +120,15 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         stack.push_async_callback(gateway.close)
         await _listen(stack, socket, gateway.local_api())
         await stack.enter_async_context(serving(config.http.listen, gateway.report))
+        _collect_rarely()
         await gateway.serve(stop)
+
+
+def _collect_rarely() -> None:
+    """What there is by now stays, and little that comes is cyclic: to look for it often was a tenth of all work."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 @contextmanager
