@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
@@ -31,9 +32,14 @@ log = logging.getLogger(__name__)
 
 MOST_QUEUED = 20_000
 AT_ONCE = 100
+SHORT = 10.0
 DROPPED = "$SYS/broker/publish/messages/dropped"
 
 Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
+
+
+class NewerGateway(Exception):
+    """A gateway of the same id was started after this one: this one gives way."""
 
 
 @dataclass(slots=True)
@@ -46,8 +52,12 @@ class Control:
     report: Callable[[], dict[str, Any]]
     firing: Callable[[], Iterable[str]]
     operate: Operate
+    started: int
+    give_way: Callable[[], None]
+    tell_rival: Callable[[], None]
     counters: Counters
     problems: Problems
+    _cut_short: bool = False
     _queue: deque[Message] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,17 +83,19 @@ class Control:
         waits = backoff.delays()
         yielding = backoff.delays(YIELD_FIRST, YIELD_MOST)
         while True:
+            gives_way, connected_at = False, math.inf
             try:
                 async with self.connect(self._will()) as client:
-                    waits = backoff.delays()
+                    waits, connected_at = backoff.delays(), time.monotonic()
                     await self._serve(client)
-            except (aiomqtt.MqttError, OSError, TimeoutError) as error:
+            except (aiomqtt.MqttError, OSError, TimeoutError, NewerGateway) as error:
                 self.counters.add("control_connections_lost")
                 log.info("control connection: %s", error)
-                if _taken_over(error):
-                    await asyncio.sleep(next(yielding))
-                    continue
-            await asyncio.sleep(next(waits))
+                gives_way = isinstance(error, NewerGateway) or _taken_over(error)
+            if gives_way:
+                self.give_way()
+            self._cut_short = not gives_way and 0 <= time.monotonic() - connected_at < SHORT
+            await asyncio.sleep(next(yielding if gives_way else waits))
 
     async def drained(self, within: float) -> bool:
         """Wait until everything queued is at the broker; False when that took too long."""
@@ -102,13 +114,15 @@ class Control:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._publish_all(client), name="control-publish")
                 tasks.create_task(self._listen(client), name="control-listen")
-        except* (aiomqtt.MqttError, OSError, TimeoutError) as group:
+        except* (aiomqtt.MqttError, OSError, TimeoutError, NewerGateway) as group:
             lost = group.exceptions[0]
         if lost is not None:
             raise lost
 
     def _filters(self) -> list[str]:
-        return [topics.operator_command_topic(self.gateway), f"edge/v1/{self.gateway}/alerts/#", DROPPED]
+        alerts = f"edge/v1/{self.gateway}/alerts/#"
+        own = topics.gateway_status_topic(self.gateway)
+        return [topics.operator_command_topic(self.gateway), alerts, own, DROPPED]
 
     async def _publish_all(self, client: aiomqtt.Client) -> None:
         while True:
@@ -123,12 +137,12 @@ class Control:
         now = self.clock()
         due = [message for message in some if message.expires_at is None or message.expires_at > now]
         self.counters.add("commands_expired_in_queue", len(some) - len(due))
-        outcomes = await asyncio.gather(*(_publish(client, one, now) for one in due), return_exceptions=True)
-        failed = [message for message, outcome in zip(due, outcomes, strict=True) if outcome is not None]
-        self._queue.extendleft(reversed([message for message in failed if not message.fleeting]))
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+        tasks = [asyncio.ensure_future(_publish(client, one, now)) for one in due]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            failed = [message for message, task in zip(due, tasks, strict=True) if not _succeeded(task)]
+            self._queue.extendleft(reversed([message for message in failed if not message.fleeting]))
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -138,8 +152,27 @@ class Control:
                 self._broker_dropped(payload)
             elif topic == topics.operator_command_topic(self.gateway):
                 await self._answer(payload)
+            elif topic == topics.gateway_status_topic(self.gateway):
+                self._look_for_rival(payload)
             elif message.retain and payload and topic not in set(self.firing()):
                 self.send([Message(topic, b"", retain=True)])
+
+    def _look_for_rival(self, payload: bytes) -> None:
+        """A status of another start than ours, newer than ours, is another gateway's: the one started last goes on.
+
+        A will says that it lost its connection: to us, if our own was cut short before, else it is gone.
+        """
+        try:
+            status = control.decode_gateway_status(payload)
+        except ValueError:
+            return
+        started, at = (
+            value if isinstance(value := status.get(name), int) else 0 for name in ("started", "at")
+        )
+        if started > self.started and (status.get("state") == "online" or self._cut_short):
+            raise NewerGateway(f"another gateway with the id {self.gateway} was started")
+        if started != self.started and at > self.started:
+            self.tell_rival()
 
     def _broker_dropped(self, payload: bytes) -> None:
         if payload.isdigit() and int(payload):
@@ -173,9 +206,14 @@ class Control:
         return False
 
     def _will(self) -> aiomqtt.Will:
-        offline = {"v": 1, "gateway": self.gateway, "state": "offline"}
+        offline = {"v": 1, "gateway": self.gateway, "state": "offline", "started": self.started}
         topic = topics.gateway_status_topic(self.gateway)
         return aiomqtt.Will(topic, control.encode_gateway_status(offline), qos=1, retain=True)
+
+
+def _succeeded(task: asyncio.Future[None]) -> bool:
+    """Whether the broker has the message; a task that still runs is given up."""
+    return not task.cancel() and not task.cancelled() and task.exception() is None
 
 
 def _taken_over(error: BaseException | None) -> bool:

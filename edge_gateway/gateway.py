@@ -103,6 +103,9 @@ class Gateway:
             report=self.report,
             firing=self._firing_topics,
             operate=self._operate,
+            started=self.started,
+            give_way=self._source.give_way,
+            tell_rival=self._source.tell_rival,
             counters=self.counters,
             problems=self.problems,
         )
@@ -276,6 +279,7 @@ class Gateway:
         now = Now(
             state=self.phase,
             at=self.clock.wall(),
+            started=self.started,
             rules_on_disk=self._rules.on_disk,
             counters=self.counters.as_dict(),
             problems=self.problems.as_list(),

@@ -35,6 +35,7 @@ class Now:
 
     state: str
     at: int
+    started: int
     rules_on_disk: str
     counters: Mapping[str, int]
     problems: list[dict[str, Any]]
@@ -54,6 +55,7 @@ def make_report(
         "version": program_version(),
         "state": now.state,
         "at": now.at,
+        "started": now.started,
         **settings_of(config),
         "definitions": DEFINITIONS,
         "rules": {

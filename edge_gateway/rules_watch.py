@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -49,7 +50,8 @@ class RulesWatch:
         now = await asyncio.to_thread(fingerprint, self.path)
         still, self._seen = now == self._seen, now
         if still and now != self._tried:
-            await self.load()
+            with suppress(ProblemsFound):  # told by `load` already
+                await self.load()
 
     async def load(self) -> str:
         """Load the rules now. Returns what to tell an operator; raises ProblemsFound, with the old rules kept."""
@@ -59,7 +61,7 @@ class RulesWatch:
         except ProblemsFound as found:
             self.counters.add("rule_reloads_refused")
             self.problems.raise_("rules", "the rules in force are kept: " + in_words(found))
-            return in_words(found)
+            raise
         self.problems.clear("rules")
         self.on_disk = rules.hash
         self.take(rules)

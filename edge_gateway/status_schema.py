@@ -167,6 +167,7 @@ class GatewayStatus(Strict):
     version: str
     state: Literal["starting", "online", "draining", "offline"]
     at: int
+    started: int
     sites: tuple[str, ...]
     windows: tuple[Window, ...]
     forwarded_tags: tuple[str, ...]

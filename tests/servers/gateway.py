@@ -50,6 +50,10 @@ class Gateway:
     def configure(self, config: Mapping[str, Any]) -> None:
         self.config.write_text(yaml.safe_dump(dict(config), sort_keys=False))
 
+    def reconfigure(self, **sections: Any) -> None:
+        """Put these sections in place of what the configuration has; in force from the next start."""
+        self.configure({**yaml.safe_load(self.config.read_text()), **sections})
+
     def write_rules(self, text: str, name: str = "rules.yaml") -> None:
         (self.rules / name).write_text(text)
 
@@ -83,8 +87,13 @@ class Gateway:
 
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
+        return self.end(signal.SIGTERM)
+
+    def end(self, number: int | None = None) -> int:
+        """Send a signal, or nothing, and wait for the exit status."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        if number is not None:
+            self._process.send_signal(number)
         return self._process.wait(GENEROUS)
 
     def ask(self, **request: Any) -> Any:
