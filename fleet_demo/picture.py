@@ -1,4 +1,4 @@
-"""Draws what the demo printed: `COLUMNS=112 ./demo | .venv/bin/python -m fleet_demo.picture docs/demo.svg`.
+"""Draws what the demo printed: `COLUMNS=120 ./demo | .venv/bin/python -m fleet_demo.picture docs/demo.svg`.
 
 The text is the demo's own, line by line; the colours are those it has on a terminal.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 112
+WIDTH = 120
 STYLES = (
     (r"^ *\d+ s  ", "dim"),
     (r"(?<= s  )(truth:|kill -9 of|the rules copy|frz-\d+ is offline).*", "yellow"),
@@ -34,7 +34,7 @@ def main() -> None:
         text = Text(line.rstrip("\n"))
         for pattern, style in STYLES:
             text.highlight_regex(re.compile(pattern), style)
-        console.print(text, soft_wrap=True)
+        console.print(text)
     svg = console.export_svg(title="./demo", font_aspect_ratio=0.61)
     # Without the web fonts: a picture in a README fetches nothing.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace(

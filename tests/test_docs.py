@@ -1,0 +1,288 @@
+"""Every page says what is so: its commands run, its YAML is accepted, its links lead somewhere.
+
+A comment above a block of commands says what is to be done with it: `not run: REASON`, `in the background` (until the
+page ends), `exits with N`, `influx` (needs the server). A block without one runs, in order, and must succeed.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edge_gateway.config_source import load_config
+from edge_gateway.rules.load import load_rules
+from edge_gateway.rules.unit_tests import run_rule_tests
+from fleet_sim.recordings.mapping import load_mapping
+from fleet_sim.scenario import load_scenario
+from tests.conftest import BrokerFactory
+from tests.servers.gateway import Gateway
+from tests.servers.influx import Influx
+from tests.servers.process import free_port, wait_until
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
+NOT_RUN = {"README.md": 2, "deploy.md": 2, "extend.md": 1, "recordings.md": 1}
+SAID = {
+    "README.md": ["rules: 32 rules, good", "FreezerBatteryLow", "no problems", "frz-00042", "run finished"],
+    "delivery.md": [r"lost +0\n", r"double +0\n", r"wrong windows +0 of [1-9]"],
+    "deploy.md": ["good: 32 rules, 3 windows", r"spool.on_full +stop +default"],
+    "operate.md": ["no problems", "nothing found"],
+    "recordings.md": ["3 samples of 1 devices"],
+    "rules.md": ["32 rules, good", r"broken/pumps.yaml:5:41", r"did you mean 'above'\?", "write 30s"],
+    "simulate.md": [
+        "frz-00000",
+        "morning.yaml: ok, 1000 devices",
+        r"wrong windows +0 of [1-9]",
+        "repeated alerts +0",
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, at its line."""
+
+    page: Path
+    line: int
+    mark: str
+    language: str
+    text: str
+
+    @property
+    def runs(self) -> bool:
+        return self.language == "sh" and not self.mark.startswith(("not run: ", "influx"))
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [
+        Block(
+            page,
+            text.count("\n", 0, found.start()) + 1,
+            found["mark"] or "",
+            found["language"],
+            found["text"],
+        )
+        for found in BLOCK.finditer(text)
+    ]
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+COMMANDS = [block for block in BLOCKS if block.language == "sh"]
+YAML = [block for block in BLOCKS if block.language == "yaml"]
+
+
+def test_the_pages_are_read_and_what_does_not_run_is_known() -> None:
+    fences = sum(page.read_text().count("\n```") for page in PAGES)
+    assert len(BLOCKS) * 2 == fences
+    assert len(YAML) >= 10
+    assert len(COMMANDS) >= 25
+    skipped = Counter(block.page.name for block in COMMANDS if block.mark.startswith("not run: "))
+    assert skipped == NOT_RUN
+    assert {block.page.name for block in COMMANDS if block.runs} == SAID.keys()
+    marks = {re.sub(r"\d+$", "N", block.mark) for block in BLOCKS if not block.mark.startswith("not run: ")}
+    assert marks == {"", "in the background", "exits with N", "influx"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("block", YAML, ids=str)
+def test_yaml_is_what_the_programs_accept(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "block.yaml"
+    file.write_text(block.text)
+    keys = yaml.safe_load(block.text).keys()
+    if "groups" in keys:
+        assert load_rules(file).rules
+    elif "rule_files" in keys:
+        shutil.copytree(ROOT / "rules", tmp_path / "rules")
+        test_file = tmp_path / "rules" / "block.test.yaml"
+        test_file.write_text(block.text)
+        report = run_rule_tests([test_file])
+        assert report.ok, report.as_dict()
+    elif "fleet" in keys:
+        assert load_scenario(str(file), env={}).fleet
+    elif "mqtt" in keys:
+        assert load_config(file, environment={}).config.mqtt.url
+    else:
+        assert load_mapping(str(file)).metrics
+
+
+@dataclass
+class Reader:
+    """Somebody who types a page's commands into terminals, in a directory like the checkout."""
+
+    directory: Path
+    port: int
+    said: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        for name in ("rules", "broker", "influx"):
+            shutil.copytree(ROOT / name, self.directory / name)
+        shutil.copy(ROOT / "gateway.yaml", self.directory)
+        programs = self.directory / "programs"
+        programs.mkdir()
+        for name, module in (("edge-gateway", "edge_gateway"), ("fleet-sim", "fleet_sim.cli")):
+            script = programs / name
+            script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+            script.chmod(0o755)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        foreign = ("EDGE_GATEWAY_", "FLEET_SIM_", "INFLUX_")
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+            "PATH": f"{self.directory / 'programs'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "160",
+            "EDGE_GATEWAY_MQTT_URL": f"mqtt://localhost:{self.port}",
+            "EDGE_GATEWAY_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
+            "EDGE_GATEWAY_GATEWAY_ID": "docs",
+            "EDGE_GATEWAY_TIME_IDLE_CLOSE": "2s",
+            "FLEET_SIM_PORT": str(self.port),
+            **self.variables,
+        }
+
+    def command(self, block: Block) -> list[str]:
+        """The block as typed, but for the port, which others use, and the patience: windows close sooner here."""
+        text = block.text.replace("1883", str(self.port)).replace("--wait 40s", "--wait 6s")
+        return ["bash", "-euc", text]
+
+    def run(self, block: Block) -> None:
+        done = subprocess.run(
+            self.command(block),
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        wanted = int(block.mark.rpartition(" ")[2]) if block.mark.startswith("exits with") else 0
+        assert done.returncode == wanted, f"{block}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        self.said += done.stdout + done.stderr
+
+    @contextmanager
+    def running(self, block: Block) -> Iterator[None]:
+        """The block in a terminal of its own, from when it is at work."""
+        log = self.directory / f"{block.line}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                self.command(block),
+                cwd=self.directory,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            at_work = re.compile(r"subscribed at|up (\d+)/\1 ")
+            wait_until(
+                lambda: process.poll() is not None or bool(at_work.search(log.read_text())), 60, str(block)
+            )
+            assert process.poll() is None, f"{block}: it ended: {log.read_text()}"
+            yield
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            assert process.wait(30) is not None
+
+    def read(self, steps: list[Block]) -> None:
+        for number, block in enumerate(steps):
+            if block.mark == "in the background":
+                with self.running(block):
+                    self.read(steps[number + 1 :])
+                return
+            self.run(block)
+
+
+def play_a_short_demo(directory: Path, port: int) -> None:
+    """What `./demo` leaves behind, in a few seconds: its configuration and a history."""
+    gateway = Gateway(
+        directory, f"mqtt://localhost:{port}", windows=[{"every": "5s", "bucket": "b", "keep": "1d"}]
+    )
+    gateway.start()
+    try:
+        fleet = ["run", "cold-chain", "--sensors", "50", "--interval", "1s", "--duration", "3s", "--quiet"]
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "fleet_sim.cli",
+                *fleet,
+                "--port",
+                str(port),
+                "--report",
+                directory / "run",
+            ],
+            check=True,
+            capture_output=True,
+            cwd=ROOT,
+        )
+        gateway.wait_for(lambda report: report["values"]["accepted"] and not report["fleet"]["open_readings"])
+    finally:
+        gateway.kill()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name in SAID], ids=lambda page: page.name)
+def test_commands_do_what_the_page_says(page: Path, tmp_path: Path, broker_factory: BrokerFactory) -> None:
+    steps = [block for block in blocks(page) if block.runs]
+    broker = broker_factory()
+    reader = Reader(tmp_path, broker.port)
+    reader.prepare()
+    if ".demo/" in page.read_text():
+        play_a_short_demo(tmp_path / ".demo", broker.port)
+    if any("--embedded" in block.text for block in steps if block.mark == "in the background"):
+        reader.port = free_port()
+    reader.read(steps)
+    for words in SAID[page.name]:
+        assert re.search(words, reader.said), f"{words!r} is not in:\n{reader.said}"
+
+
+def test_charts_are_made_and_their_queries_find_what_is_written(tmp_path: Path, influx: Influx) -> None:
+    """In an organisation of its own, since the page uses the names of the real buckets."""
+    org = f"docs-{os.getpid()}"
+    influx.call("POST", "/api/v2/orgs", {"name": org})
+    server = Influx(influx.url, org=org, token=influx.token, runner=None)
+    variables = {"URL": influx.url, "ORG": org, "TOKEN": "env:DOCS_TOKEN"}
+    settings = {f"EDGE_GATEWAY_INFLUX_{name}": value for name, value in variables.items()}
+    reader = Reader(tmp_path, free_port(), variables={**settings, "DOCS_TOKEN": influx.token})
+    reader.prepare()
+    page = blocks(ROOT / "docs" / "charts.md")
+    for block in page:
+        if block.mark == "influx":
+            reader.run(block)
+    assert len(re.findall(r"create +Bucket +telemetry_1h", reader.said)) == len(["dry run", "apply"])
+    assert re.search(r"keep +Bucket +telemetry_1h", reader.said)
+    now = int(time.time() * 1000) - 60_000
+    tags = "device=frz-1,metric=temperature,site=berlin,type=freezer"
+    point = f"sensor,{tags} count=2i,first=1.0,last=3.0,max=3.0,mean=2.0,min=1.0,quality=1.0,sum=4.0 {now}\n"
+    alert = f'alert,device=frz-1,rule=Hot,site=berlin level="critical",state="firing",value=3.0 {now}\n'
+    server.write("telemetry", point + alert)
+    server.write("telemetry_10m", point)
+    found = [server.query(block.text) for block in page if block.language == "flux"]
+    assert [len(rows) for rows in found] == [1, 1, 1], found
+    assert [found[0][0]["_value"], found[1][0]["_value"], found[2][0]["level"]] == ["3", "2", "critical"]
