@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 ECHO_EVERY = 1_000
 ECHO_LATE = 1_500
 
@@ -67,4 +69,4 @@ class ListeningClock:
 
 def _echo(asked_at: int) -> bytes:
     """An echo of a connection before, queued by the broker meanwhile, is told apart by its time."""
-    return b"%d" % asked_at
+    return msgspec.msgpack.encode(asked_at)

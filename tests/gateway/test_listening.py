@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edge_gateway.listening import ECHO_LATE, ListeningClock
 
 
@@ -21,7 +23,7 @@ def test_an_outage_does_not_count_as_silence() -> None:
     clock = ListeningClock(elapsed=500)
     clock.connected(0)
     clock.echo_due(0)
-    clock.heard(10, b"0")
+    clock.heard(10, msgspec.msgpack.encode(0))
     clock.advance(10)
     assert clock.advance(1_010) == 1_500
     clock.lost()
@@ -34,14 +36,14 @@ def test_a_late_echo_means_the_gateway_is_behind() -> None:
     clock = ListeningClock()
     clock.connected(0)
     clock.echo_due(0)
-    clock.heard(5, b"0")
+    clock.heard(5, msgspec.msgpack.encode(0))
     clock.advance(5)
     assert clock.echo_due(1_000)
     assert clock.advance(1_000) == 995
     assert clock.advance(1_000 + ECHO_LATE) == 995 + ECHO_LATE
     assert clock.advance(9_000) == 995 + ECHO_LATE
     assert clock.lag(9_000) == 8_000
-    clock.heard(9_000, b"1000")
+    clock.heard(9_000, msgspec.msgpack.encode(1000))
     assert clock.advance(9_500) == 995 + ECHO_LATE + 500
 
 
@@ -51,7 +53,7 @@ def test_one_echo_at_a_time_and_only_when_subscribed() -> None:
     clock.connected(0)
     assert clock.echo_due(0)
     assert not clock.echo_due(1)
-    clock.heard(2, b"0")
+    clock.heard(2, msgspec.msgpack.encode(0))
     assert clock.echo_due(3)
 
 
@@ -76,6 +78,6 @@ def test_a_monotonic_clock_that_jumps_back_never_takes_time_away() -> None:
     clock = ListeningClock()
     clock.connected(1_000)
     clock.echo_due(1_000)
-    clock.heard(1_000, b"1000")
+    clock.heard(1_000, msgspec.msgpack.encode(1000))
     assert clock.advance(2_000) == 1_000
     assert clock.advance(1_500) == 1_000
