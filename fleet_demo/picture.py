@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 120
+WIDTH = 132
 STYLES = (
     (r"^ *\d+ s  ", "dim"),
     (r"(?<= s  )(truth:|kill -9 of|the rules copy|frz-\d+ is offline).*", "yellow"),
