@@ -55,9 +55,10 @@ class OutgoingLines:
 
     def late(self, series: Ints, readings: Readings, at: int) -> None:
         """Send readings that cannot be merged any more; `series` are the store's numbers."""
-        sent = np.flatnonzero(readings.ts >= at - self._tiers[0].keep)
-        if not self._outbox.sinks or not len(sent):
+        if not self._outbox.sinks:
             return
+        sent = np.flatnonzero(readings.ts >= at - self._tiers[0].keep)
+        self._tallies.add("points_beyond_retention", len(readings) - len(sent))
         prefixes = self.prefixes("sensor_late", series[sent])
         values, times = readings.value[sent].tolist(), readings.ts[sent].tolist()
         lines = b"".join(map(render_late, prefixes, values, times))
@@ -66,7 +67,9 @@ class OutgoingLines:
     def alerts(self, changes: Iterable[AlertChange], at: int) -> None:
         """Send alert transitions."""
         if self._outbox.sinks:
-            sent = list(changes)
+            told = list(changes)
+            sent = [change for change in told if change.at >= at - self._tiers[0].keep]
+            self._tallies.add("points_beyond_retention", len(told) - len(sent))
             lines = b"".join(map(render_alert, sent))
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 

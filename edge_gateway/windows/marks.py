@@ -66,10 +66,10 @@ class Marks:
         return True
 
     def virtual(self, listening: int) -> Ints:
-        """Return what time it would be for devices that are silent and have nothing open, else NEVER."""
+        """Return what time it is at least for devices that are silent and have nothing open, else NEVER."""
         elapsed = listening - self.heard - self._idle
         silent = (elapsed >= 0) & (self.closed_to > self.furthest) & (self.furthest > NEVER)
-        return np.where(silent, self.furthest + elapsed, NEVER)
+        return np.where(silent, np.maximum(self.furthest + elapsed, self.closed_to), NEVER)
 
     def close_to(self, devices: Ints, end: Ints | int) -> None:
         """Move `closed_to` of devices on to `end`."""

@@ -83,10 +83,10 @@ class Influx:
             if not self.runner.running:
                 self.runner.start()
 
-    def fresh_bucket(self, *, retention_s: int = 0) -> str:
-        """A new, empty bucket's name; 0 keeps for ever."""
+    def fresh_bucket(self, *, retention_s: int = 0, shard_s: int = 0) -> str:
+        """A new, empty bucket's name; 0 keeps for ever. Years of points want long shards, or many are made."""
         name = f"test_{os.getpid()}_{next(_bucket_numbers)}"
-        rules = [{"type": "expire", "everySeconds": retention_s}] if retention_s else []
+        rules = [{"type": "expire", "everySeconds": retention_s, "shardGroupDurationSeconds": shard_s}]
         org_id = self.call("GET", f"/api/v2/orgs?org={self.org}")["orgs"][0]["id"]
         self.call("POST", "/api/v2/buckets", {"name": name, "orgID": org_id, "retentionRules": rules})
         return name

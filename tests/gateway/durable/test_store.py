@@ -254,10 +254,12 @@ def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store:
 def test_points_older_than_their_bucket_keeps_are_stored_and_not_sent(store: Store) -> None:
     old = T0 - 40 * DAY
     windows = (closed(0, [(1, old, 1.0), (1, T0, 2.0)]), closed(1, [(1, old, 1.0)]))
-    store.apply([(1, [named(windows=windows)])])
+    alerts = (replace(ALERT, at=old), replace(ALERT, at=T0))
+    store.apply([(1, [named(windows=windows, alerts=alerts)])])
     assert len(table(store, "window")) == 3
-    assert len(lines(store)) == 2
-    assert store.facts().counters["points_beyond_retention"] == 1
+    assert len(table(store, "alert")) == 2
+    assert len(lines(store)) == 3
+    assert store.facts().counters["points_beyond_retention"] == 2
 
 
 def test_texts_are_stored_under_numbers_of_the_store(store: Store) -> None:

@@ -300,6 +300,16 @@ def test_silence_closes_base_windows_then_coarser_ones_when_their_time_is_over()
     assert not run.windows.tick(1_000_000)
 
 
+def test_a_coarser_window_whose_base_windows_close_piece_by_piece_in_silence_closes_with_the_last() -> None:
+    run = Run(budget=1)
+    run.add([temperature(at + 0.5) for at in range(5)], listening=1_000)
+    for listening in range(4_000, 4_010):
+        run.windows.tick(listening)
+        run.close()
+    assert run.starts(0) == [0, 1, 2, 3, 4]
+    assert run.starts(1) == [0], "its time is over by what closed, long before the silence says so"
+
+
 def test_what_comes_after_silence_for_a_closed_window_is_late_and_what_is_newer_is_not() -> None:
     run = Run()
     run.add([temperature(1.5)], listening=0)
