@@ -107,7 +107,7 @@ def tell_next(console: Console, story: Story, status: int) -> None:
         (f"{bin_}/edge-gateway rules test rules", "the example rules and their tests"),
         (f"{bin_}/fleet-sim preview factory", "another fleet, without a broker"),
     ):
-        console.print(f"  {text:<62} {why}", markup=False, soft_wrap=True)
+        console.print(f"  {text:<64} {why}", markup=False, soft_wrap=True)
     if story.influx is not None:
         console.print(
             f"  charts: {story.influx.url}, dashboard 'Fleet overview', last 5 minutes", soft_wrap=True

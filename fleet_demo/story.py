@@ -118,14 +118,14 @@ class Story:
         self.narrator.tell(f"up {count}/{count}, each with a connection of its own")
 
     async def _look(self) -> None:
-        await self._until(9)
+        await self._until(11)
         while not (rows := await self._windows()):  # noqa: ASYNC110 - another process's history has no event
             await asyncio.sleep(0.5)
         self.narrator.tell(f"first windows stored; {WARM} so far, {len(rows)} windows of 5 s:")
         self._draw(rows)
 
     async def _lose_cooling(self) -> None:
-        await self._until(12)
+        await self._until(13)
         self.fleet.start_fault(
             "heat_up",
             {"device": WARM},

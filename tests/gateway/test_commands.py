@@ -19,9 +19,7 @@ INTENT = CommandIntent(
 FAST = RateSpec(1000, 1000)
 
 
-def transition(
-    device: str = "frz-1", level: str = "critical", at: int = WALL, **changes: Any
-) -> Transition:
+def transition(device: str = "frz-1", level: str = "critical", at: int = WALL, **changes: Any) -> Transition:
     base = Transition(
         id=f"id-{device}-{level}-{at}",
         group="cold",
