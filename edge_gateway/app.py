@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sqlite3
 import ssl
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from edge_gateway import gateway_id, spool
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig, MqttSection
 from edge_gateway.control import AT_ONCE
+from edge_gateway.durable.files import is_full
+from edge_gateway.durable.reserve import Reserve
 from edge_gateway.embedded import EmbeddedBroker
 from edge_gateway.errors import BadInput
 from edge_gateway.gateway import Gateway
 from edge_gateway.http import serving
-from edge_gateway.recovered import recover_spool
+from edge_gateway.recovered import Recovered, recover_spool
 from fleet_wire import local_socket
 from fleet_wire.session import SessionOptions
 
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE = 30
 MOST_PACKET = 1 << 20
 RECEIVE_MAXIMUM = 4_000
+TRY_AGAIN = 1.0
 COLLECT_AFTER = (20_000, 20, 20)
 
 
@@ -107,7 +111,9 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
             log.info("the embedded broker listens on %s", broker.url)
         name = gateway_id.resolve(config.gateway.id)
         clock = MachineClock()
-        recovered = await asyncio.to_thread(recover_spool, place, config, name, clock)
+        recovered = await _recovered(lambda: recover_spool(place, config, name, clock), place, stop)
+        if recovered is None:
+            return
         gateway = Gateway(
             config=config,
             name=name,
@@ -129,6 +135,23 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+
+
+async def _recovered(recover: Callable[[], Recovered], place: Path, stop: asyncio.Event) -> Recovered | None:
+    """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
+    while not stop.is_set():
+        try:
+            return await asyncio.to_thread(recover)
+        except (OSError, sqlite3.OperationalError) as error:
+            if not is_full(error):
+                raise
+            log.warning(
+                "the disk of the spool %s is full: free space, and the gateway starts by itself", place
+            )
+        Reserve(place / spool.RESERVE).release()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), TRY_AGAIN)
+    return None
 
 
 @contextmanager

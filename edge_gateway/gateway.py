@@ -138,6 +138,8 @@ class Gateway:
         self._upkeep = self._make_upkeep()
         for code, text in recovered.findings:
             self.problems.raise_(code, text)
+        if not recovered.whole:
+            self._forget("state_lost", "a part of what was folded is lost")
         if not self.clock.trusted():
             self.problems.raise_("clock", "waiting for time: the wall clock is not set")
             self._engine.fold(Distrust(self._engine.moment()))
@@ -312,13 +314,14 @@ class Gateway:
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
         """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""
         if session_present and self._recovered.fresh:
-            floor = self.clock.wall()
-            self.problems.raise_(
-                "spool_lost",
-                "the broker knows this gateway but the spool is new: windows in progress are partial",
-            )
-            self._engine.fold(Amnesia(self._engine.moment()))
-            self._lost_task = asyncio.ensure_future(self._store.call(lambda store: store.raise_floor(floor)))
+            self._forget("spool_lost", "the broker knows this gateway but the spool is new")
+
+    def _forget(self, code: str, reason: str) -> None:
+        """Windows in progress may have had readings that nobody knows any more: they stay apart."""
+        floor = self.clock.wall()
+        self.problems.raise_(code, f"{reason}: windows in progress are partial")
+        self._engine.fold(Amnesia(self._engine.moment()))
+        self._lost_task = asyncio.ensure_future(self._store.call(lambda store: store.raise_floor(floor)))
 
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()

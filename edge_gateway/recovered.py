@@ -119,7 +119,10 @@ def _part(batch: Batch, start: int, end: int) -> Batch:
 
 @dataclass(slots=True)
 class Recovered:
-    """What a start found on disk. `findings` are (code, sentence) pairs for the log and the status."""
+    """What a start found on disk. `findings` are (code, sentence) pairs for the log and the status.
+
+    `whole`: nothing is missing between the state and the newest record, so that open windows are complete.
+    """
 
     state: State
     names: SeriesNames
@@ -127,6 +130,7 @@ class Recovered:
     store: Store
     number: int
     fresh: bool
+    whole: bool
     seconds: float
     findings: list[tuple[str, str]] = field(default_factory=list)
 
@@ -167,6 +171,7 @@ def recover_spool(place: Path, config: GatewayConfig, gateway: str, clock: Machi
         store=store,
         number=number,
         fresh=fresh,
+        whole=_is_whole(found, journal),
         seconds=time.perf_counter() - started,
         findings=list(_findings(found, journal, store)),
     )
@@ -194,6 +199,14 @@ def _take_over(state: State, settings: FoldSettings) -> None:
             "put the old windows back, or give the gateway a new spool.path"
         )
     state.take_over(settings, state.pipeline.snapshot())
+
+
+def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
+    """Whether every record behind the checkpoint, or behind the beginning, was folded."""
+    begins_at = journal.first_number
+    headless = found.checkpoint < 0 and (begins_at > 1 if begins_at else bool(found.skipped_checkpoints))
+    lost = any(last > found.checkpoint for _, last in journal.report.lost)
+    return not (headless or lost or found.unreadable)
 
 
 def _findings(found: recovery.Recovered, journal: Journal, store: Store) -> list[tuple[str, str]]:

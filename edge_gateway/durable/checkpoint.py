@@ -59,8 +59,13 @@ def read_latest(directory: Path, *, files: Files = FILES) -> Checkpoint | None:
     return None
 
 
+def checkpoint_files(directory: Path, *, files: Files = FILES) -> tuple[str, ...]:
+    """Names of all checkpoints, readable or not, the oldest first."""
+    return tuple(f"checkpoint-{number:020d}" for number in sorted(_numbers(directory, files)))
+
+
 def set_aside_unreadable(directory: Path, names: tuple[str, ...], at: int, *, files: Files = FILES) -> None:
-    """Rename checkpoints that `read_latest` skipped to `<name>.corrupt-<at>`."""
+    """Rename checkpoints that cannot be read to `<name>.corrupt-<at>`."""
     for name in names:
         files.rename(directory / name, directory / f"{name}.corrupt-{at}")
     if names:

@@ -4,7 +4,9 @@ Everything that must survive a power cut goes through a `Files`, so that a proof
 writes and syncs, cut it anywhere, or let any single step fail.
 """
 
+import errno
 import os
+import sqlite3
 from pathlib import Path
 
 
@@ -88,3 +90,10 @@ def write_whole(files: Files, path: Path, data: bytes) -> None:
     files.close(handle)
     files.rename(temporary, path)
     files.sync_directory(path.parent)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error of a file or of SQLite says that there is no room."""
+    if isinstance(error, sqlite3.Error):
+        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

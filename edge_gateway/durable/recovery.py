@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from edge_gateway.durable import codec
-from edge_gateway.durable.checkpoint import Checkpoint, read_latest, set_aside_unreadable
+from edge_gateway.durable.checkpoint import Checkpoint, checkpoint_files, read_latest, set_aside_unreadable
 from edge_gateway.durable.files import FILES, Files, write_whole
 from edge_gateway.durable.journal import Journal
 
@@ -132,8 +132,10 @@ def recover(
     tries = book.read().next()
     book.write(tries)
     fresh = fold.snapshot()
+    skipped: tuple[str, ...] = ()
     while True:
-        checkpoint = _restore(spool, fold, fresh, at, files)
+        checkpoint, unreadable = _restore(spool, fold, fresh, at, files)
+        skipped += unreadable
         replay = _Replay(fold, tries, book, progress)
         start = -1 if checkpoint is None else checkpoint.number
         suspect = replay.run(journal, start)
@@ -146,18 +148,20 @@ def recover(
     for culprit in replay.aside:
         fold.set_aside(*culprit)
     book.forget()
-    skipped = () if checkpoint is None else checkpoint.skipped
     return Recovered(
         start, replay.last, replay.records, tries.attempt, len(replay.aside), replay.unreadable, skipped
     )
 
 
-def _restore(spool: Path, fold: Replaying, fresh: dict[str, Any], at: int, files: Files) -> Checkpoint | None:
+def _restore(
+    spool: Path, fold: Replaying, fresh: dict[str, Any], at: int, files: Files
+) -> tuple[Checkpoint | None, tuple[str, ...]]:
+    """Take the newest checkpoint that can be read, or begin anew; also returns which could not be read."""
     checkpoint = read_latest(spool, files=files)
-    if checkpoint is not None:
-        set_aside_unreadable(spool, checkpoint.skipped, at, files=files)
+    skipped = checkpoint_files(spool, files=files) if checkpoint is None else checkpoint.skipped
+    set_aside_unreadable(spool, skipped, at, files=files)
     fold.restore(fresh if checkpoint is None else checkpoint.state)
-    return checkpoint
+    return checkpoint, skipped
 
 
 class _Replay:

@@ -1,0 +1,193 @@
+"""A full disk, one that may not be written, and files that rot: told, survived, and made good."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.integration.conftest import GatewayFactory
+from tests.integration.field import (
+    RULES,
+    Fleet,
+    assert_history_exact,
+    assert_identities,
+    assert_quiet,
+    scenario_text,
+    settled,
+    wait_settled,
+)
+from tests.integration.stranger import Device, now_ms
+from tests.integration.test_life import kept, problem, refused
+from tests.servers.broker import Broker
+
+pytestmark = pytest.mark.broker
+
+MIB = 1 << 20
+
+
+@contextmanager
+def small_disk(place: Path, size: int) -> Iterator[Path]:
+    """A file system of so many bytes; the test is skipped where mounting is not permitted."""
+    place.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(place: Path) -> Path:
+    """Leave no byte free."""
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for piece in (MIB, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(piece))
+            except OSError:
+                continue
+    return ballast
+
+
+def test_a_full_disk_stops_acknowledging_and_all_resumes_by_itself(
+    broker: Broker, gateways: GatewayFactory, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 96 * MIB) as disk:
+        gateway = gateways(broker, "gw-full", spool={"path": str(disk / "spool"), "commit_interval": "50ms"})
+        gateway.spool = disk / "spool"
+        gateway.write_rules(RULES)
+        gateway.start()
+        text = scenario_text("gw-full-site", devices=100, every="500ms", seed=23)
+        with Fleet(broker, tmp_path / "run", text) as fleet:
+            gateway.wait_for(lambda report: report["messages"]["new"] > 300)
+            ballast = fill(disk)
+            report = gateway.wait_for(lambda report: bool(problem(report, "disk")))
+            assert "nothing is acknowledged" in problem(report, "disk")
+            stopped = report["spool"]["committed"]
+            fill(disk)
+            report = gateway.wait_for(lambda report: report["broker"]["unacknowledged"] > 20_000)
+            assert report["spool"]["committed"] <= stopped + 50
+            ballast.unlink()
+            gateway.wait_for(lambda report: not problem(report, "disk"))
+        report = wait_settled(gateway, fleet.ledger)
+        assert_identities(report)
+        assert_history_exact(gateway, fleet.ledger, report)
+        assert_quiet(gateway)
+        gateway.kill()
+
+
+def test_a_disk_that_is_full_at_the_start_and_a_kill_while_it_is(
+    broker: Broker, gateways: GatewayFactory, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 96 * MIB) as disk:
+        gateway = gateways(
+            broker, "gw-filled", spool={"path": str(disk / "spool"), "commit_interval": "50ms"}
+        )
+        gateway.spool = disk / "spool"
+        gateway.start()
+        with Device(broker.host, broker.port, "gw-filled-site", "filled") as device:
+            device.be_born()
+            device.measure(temperature=1.0)
+            gateway.wait_for(
+                lambda report: report["messages"]["new"] == 1 and not report["spool"]["unstored"]
+            )
+            ballast = fill(disk)
+            (gateway.spool / "reserve").unlink(missing_ok=True)
+            fill(disk).rename(disk / "more")
+            chance = random.Random(3)
+            for _ in range(400):
+                device.measure(
+                    temperature=chance.random(), pressure=chance.random(), humidity=chance.random()
+                )
+            gateway.wait_for(lambda report: bool(problem(report, "disk")))
+            gateway.kill()
+            gateway.start(ready=False)
+            device.measure(temperature=3.0)
+            ballast.unlink(missing_ok=True)
+            (disk / "more").unlink(missing_ok=True)
+            report = gateway.wait_for(lambda report: report["messages"]["new"] == 402 and settled(report))
+        assert report["messages"]["received"] == 402
+        assert kept(gateway, "filled") == 402
+        gateway.kill()
+
+
+def test_a_spool_that_may_not_be_written_is_refused(
+    broker: Broker, gateways: GatewayFactory, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", MIB) as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        gateway = gateways(broker, "gw-readonly", spool={"path": str(disk / "spool")})
+        said = refused(gateway)
+    assert "cannot be used" in said
+    assert "spool.path" in said
+
+
+def spoil(path: Path) -> None:
+    """Turn bytes in the middle into others, as a dying card does."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        for place in (size // 3, size // 2, 2 * size // 3):
+            file.seek(place)
+            file.write(os.urandom(min(64, size)))
+
+
+class Rot(NamedTuple):
+    """What rots, how the gateway calls it, and how many of the 200 readings must be left."""
+
+    name: str
+    pattern: str
+    left: int
+
+
+@pytest.mark.parametrize(
+    "rot",
+    [
+        Rot("checkpoint", "checkpoints/checkpoint-*", 200),
+        Rot("store", "store.sqlite", 200),
+        Rot("journal", "journal/*", 0),
+    ],
+    ids=lambda rot: rot.name,
+)
+def test_what_rots_is_set_aside_and_the_service_comes_up(
+    broker: Broker, gateways: GatewayFactory, rot: Rot
+) -> None:
+    name = rot.name
+    gateway = gateways(broker, f"gw-rot-{name}")
+    site = f"gw-rot-{name}-site"
+    gateway.start()
+    with Device(broker.host, broker.port, site, f"rot-{name}") as device:
+        device.be_born()
+        for value in range(200):
+            device.measure(temperature=float(value))
+        gateway.wait_for(lambda report: report["messages"]["new"] == 200 and settled(report))
+        gateway.kill()
+        spoil(max(gateway.spool.glob(rot.pattern)))
+        gateway.start()
+        report = gateway.ask(do="status")
+        assert problem(report, f"{name}_corrupt"), report["problems"]
+        assert list(gateway.spool.rglob("*.corrupt-*"))
+        before = report["messages"]["new"]
+        later = now_ms() + 4_000
+        for value in range(20):
+            device.measure(at=later + value, temperature=float(value))
+        gateway.wait_for(lambda report: report["messages"]["new"] == before + 20 and settled(report))
+        assert kept(gateway, f"rot-{name}") >= rot.left + 20
+        gateway.kill()
+        gateway.start()
+        report = gateway.ask(do="status")
+        assert report["messages"]["new"] == before + 20
+    assert_quiet(gateway)
