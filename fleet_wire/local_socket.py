@@ -8,10 +8,19 @@ One request a connection: the client sends one line, a JSON object. The server a
 import asyncio
 import json
 import logging
+import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +71,37 @@ def _is_alive(path: Path) -> bool:
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise FileExistsError(f"{path} is in the way: it is no socket")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.connect(str(path))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, _reachable(path) as near:
+            probe.connect(near)
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     return True
 
 
+@contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """Give a name for the socket that fits into an address: the path, or its directory as an open descriptor.
+
+    unix(7): a path that is longer than 107 bytes can be reached through /proc/self/fd.
+    """
+    if len(bytes(path)) <= LONGEST_PATH:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
 def _listen(path: Path) -> socket.socket:
     """Bind under another name and rename, so that the socket appears with its mode set, and replaces at once."""
     fresh = path.with_name(_fresh_name(path.name))
-    if len(bytes(fresh)) > LONGEST_PATH:
-        raise OSError(
-            f"{path}: too long, a socket's path has at most {LONGEST_PATH - len(_fresh_name(''))} bytes"
-        )
     _remove(fresh)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(str(fresh))
+        with _reachable(fresh) as near:
+            listener.bind(near)
         fresh.chmod(_MODE)
         listener.listen(MOST_CLIENTS)
         listener.setblocking(False)
@@ -213,7 +235,8 @@ def _cut_short(path: Path) -> RequestFailed:
 
 async def _lines(path: Path, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
     try:
-        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
+        with _reachable(path) as near:
+            reader, writer = await asyncio.open_unix_connection(near, limit=LONGEST_LINE)
     except (FileNotFoundError, ConnectionRefusedError):
         raise NotRunning(f"nothing listens on {path}: is it running?") from None
     try:

@@ -222,10 +222,17 @@ class TestWhoListens:
                 pass
         assert await asyncio.to_thread(file.read_text) == "precious"
 
-    async def test_a_path_too_long_is_told(self, tmp_path: Path) -> None:
-        with pytest.raises(OSError, match="too long, a socket's path has at most 102 bytes"):
-            async with serve(tmp_path / ("x" * 100), echo):
-                pass
+    async def test_a_path_longer_than_an_address_holds_is_served_and_reached(self, tmp_path: Path) -> None:
+        directory = tmp_path / ("d" * 100)
+        await asyncio.to_thread(directory.mkdir)
+        path = directory / "control.sock"
+        async with serve(path, echo):
+            assert await call(path, {}) == {"heard": {}}
+            with pytest.raises(FileExistsError, match="in use"):
+                async with serve(path, echo):
+                    pass
+        with pytest.raises(NotRunning):
+            await call(path, {})
 
     async def test_a_directory_that_is_not_there_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
