@@ -3,6 +3,7 @@
 import math
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,10 @@ TOPICS = "fleet/v1/+/+/telemetry"
 PATIENCE_S = 300.0
 
 
+Progress = list[tuple[float, int]]
+"""Seconds of a clock that never steps, and how many messages are done by then."""
+
+
 class Consumer(Protocol):
     """A program that takes the stream out of its session's queue."""
 
@@ -27,7 +32,7 @@ class Consumer(Protocol):
     def make_session(self) -> None:
         """Start it, so that the broker knows its session, and stop it."""
 
-    def drain(self, messages: int) -> None:
+    def drain(self, messages: int) -> Progress:
         """Start it, and return once it has done all its work for so many more messages."""
 
     def stop(self) -> Used:
@@ -69,8 +74,12 @@ class MosquittoSub:
     def make_session(self) -> None:
         Child([*self._command, "-E"], self._log).wait()
 
-    def drain(self, messages: int) -> None:
-        self._cpu = Child([*self._command, "-C", str(messages)], self._log).wait().cpu
+    def drain(self, messages: int) -> Progress:
+        child = Child([*self._command, "-C", str(messages)], self._log)
+        lines = Lines(self._log)
+        progress = follow(lambda: len(lines.new()), messages, "mosquitto_sub")
+        self._cpu = child.wait().cpu
+        return progress
 
     def stop(self) -> Used:
         return Used(self._cpu, math.nan)
@@ -96,18 +105,21 @@ class Telegraf:
         self._child: Child | None = None
 
     def make_session(self) -> None:
-        child = Child(self._command, self._log)
-        try:
-            wait_until(lambda: b"Connected" in self._log.read_bytes(), PATIENCE_S, "Telegraf is connected")
-        finally:
-            child.stop()
+        self.start()
+        self.stop()
 
-    def drain(self, messages: int) -> None:
+    def start(self) -> int:
+        """Start it with an empty queue; its process id once it is connected."""
+        self._child = Child(self._command, self._log)
+        wait_until(lambda: b"Connected" in self._log.read_bytes(), PATIENCE_S, "Telegraf is connected")
+        return self._child.pid
+
+    def drain(self, messages: int) -> Progress:
         self._output.unlink(missing_ok=True)
         self._child = Child(self._command, self._log)
         lines = Lines(self._output)
         count = _sum_of_counts if self._aggregate else len
-        wait_for_count(lambda: count(lines.new()), messages, "Telegraf")
+        return follow(lambda: count(lines.new()), messages, "Telegraf")
 
     def stop(self) -> Used:
         assert self._child is not None
@@ -128,20 +140,27 @@ class EdgeGateway:
             self.gateway.write_rules(rules)
 
     def make_session(self) -> None:
-        self.gateway.start()
+        self.start()
         self.gateway.stop()
 
-    def drain(self, messages: int) -> None:
+    def start(self) -> int:
+        """Start it with an empty queue; its process id once it is connected."""
+        self.gateway.start()
+        return self.gateway.pid
+
+    def drain(self, messages: int) -> Progress:
+        before = self._wanted
         self._wanted += messages
         self.gateway.start(ready=False)
-        report = self.gateway.wait_for(
-            lambda status: (
-                status["messages"]["received"] >= self._wanted and not status["broker"]["unacknowledged"]
-            ),
-            PATIENCE_S,
-        )
-        counts = report["messages"]
+        progress: Progress = []
+
+        def done(status: dict[str, Any]) -> bool:
+            progress.append((time.monotonic(), status["messages"]["received"] - before))
+            return progress[-1][1] >= messages and not status["broker"]["unacknowledged"]
+
+        counts = self.gateway.wait_for(done, PATIENCE_S)["messages"]
         assert counts["new"] == self._wanted, f"the gateway counted {counts}"
+        return progress
 
     def stop(self) -> Used:
         used = Used(cpu_seconds(self.gateway.pid), resident_bytes(self.gateway.pid))
@@ -149,16 +168,23 @@ class EdgeGateway:
         return used
 
 
-def wait_for_count(new: Callable[[], int], wanted: int, what: str) -> None:
-    """Return once the sum of what `new()` gives has reached `wanted`."""
-    seen = 0
+def follow(new: Callable[[], int], wanted: int, what: str) -> Progress:
+    """How the sum of what `new()` gives grows, until it has reached `wanted`."""
+    progress: Progress = [(time.monotonic(), 0)]
 
     def reached() -> bool:
-        nonlocal seen
-        seen += new()
-        return seen >= wanted
+        progress.append((time.monotonic(), progress[-1][1] + new()))
+        return progress[-1][1] >= wanted
 
     wait_until(reached, PATIENCE_S, f"{what} has {wanted} messages")
+    return progress
+
+
+def throughput(progress: Progress) -> float:
+    """Messages a second behind the first tenth, which comes beside starting up; NaN when that is all there is."""
+    first = next((mark for mark in progress if mark[1] >= progress[-1][1] / 10), progress[-1])
+    last = next(mark for mark in progress if mark[1] == progress[-1][1])
+    return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else math.nan
 
 
 def telegraf_program() -> Path:

@@ -1,88 +1,115 @@
-"""A broker's backlog drained: CPU a message, messages a second, memory.
+"""A broker's backlog drained: CPU a reading, messages a second, memory.
 
 Each candidate makes its session known, goes away, recorded messages are queued for it, and it comes back: first
-for a small backlog, then for a large one. CPU a message is the slope between the two, so that starting up, by the
-same path both times, is in neither. Nothing but broker and candidate runs while it is measured.
+for a small backlog, then for a large one. CPU a reading is the slope between the two, so that starting up, by the same
+path both times, is not in it. Both are what the devices have sent in 10 s, so that everybody closes about one window
+of each series. Nothing but broker and candidate runs while it is measured.
+
+All keep a persistent session and take QoS 1. The gateway decodes, drops duplicates, keeps windows of 10 s with exact
+sums, evaluates rules, and syncs a journal before each acknowledgement; it hands out line protocol over HTTP.
+Telegraf keeps count, min, max, mean and sum of each series for 10 s and writes line protocol to a file; it is done
+only at the end of its 10 s, so that its throughput is told where it forwards every reading.
 """
 
 import argparse
 import functools
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.child import Used
-from benchmarks.consumers import Consumer, EdgeGateway, MosquittoSub, Telegraf
+from benchmarks.consumers import Consumer, EdgeGateway, MosquittoSub, Progress, Telegraf, throughput
 from benchmarks.load import load, write_messages
 from benchmarks.measure import Comparison, Measured, Quantity, compare
+from benchmarks.sink import sink
 from benchmarks.stream import Message, Stream
 from tests.servers.broker import Broker
 
 QUANTITIES = {
-    "CPU": Quantity("µs a message"),
+    "CPU": Quantity("µs a reading", 2),
     "throughput": Quantity("messages/s", 0),
     "memory": Quantity("MB", 0),
     "start": Quantity("s of CPU", 2),
 }
+WINDOW_MS = 10_000
 SMALL = 20
 """The small backlog is the stream's first twentieth."""
+FLOOR, PEER = "mosquitto_sub", "telegraf, basicstats"
 
 Candidate = Callable[[Broker, Path], Consumer]
-CANDIDATES: dict[str, Candidate] = {
-    "gateway": EdgeGateway,
-    "telegraf, forward": functools.partial(Telegraf, aggregate=False),
-    "telegraf, basicstats": functools.partial(Telegraf, aggregate=True),
-    "mosquitto_sub": MosquittoSub,
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--messages", type=int, default=100_000, help="messages of both backlogs (100,000)")
-    parser.add_argument("--devices", type=int, default=1_000, help="devices that they are of (1,000)")
+    parser.add_argument("--devices", type=int, default=2_000, help="devices that they are of (2,000)")
+    parser.add_argument("--metrics", type=int, nargs="+", default=[1, 5], help="metrics a message (1 5)")
     parser.add_argument("--rules", type=int, default=100, help="rules that the gateway evaluates (100)")
-    parser.add_argument("--only", nargs="+", choices=CANDIDATES, help="some of the candidates")
 
 
 def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
-    stream = Stream.until_now(arguments.messages, arguments.devices)
-    rules = rules_text(arguments.rules)
-    candidates: dict[str, Candidate] = {**CANDIDATES, "gateway": functools.partial(EdgeGateway, rules=rules)}
-    chosen: list[str] = arguments.only or list(candidates)
-    yield compare(
-        f"{stream.messages:,} messages of {stream.devices:,} devices from the broker's queue",
-        {name: functools.partial(drain, candidates[name], stream) for name in chosen},
-        reference=chosen[0],
-        quantities=QUANTITIES,
-        rounds=arguments.rounds,
-    )
+    for metrics in arguments.metrics:
+        interval_ms = WINDOW_MS * arguments.devices // arguments.messages
+        stream = Stream.until_now(arguments.messages, arguments.devices, interval_ms, metrics)
+        with tempfile.TemporaryDirectory(prefix="edge-fleet-bench-") as name, sink(Path(name)) as influx:
+            measured = compare(
+                f"{stream.messages:,} messages of {metrics} metrics, {stream.devices:,} devices",
+                {
+                    name: functools.partial(drain, candidate, stream)
+                    for name, candidate in candidates(arguments.rules, metrics, influx).items()
+                },
+                reference=PEER,
+                quantities=QUANTITIES,
+                rounds=arguments.rounds,
+            )
+        yield replace(
+            measured, quantities={name: one for name, one in QUANTITIES.items() if name != "throughput"}
+        )
+        yield replace(
+            measured,
+            title=f"{measured.title}, how fast",
+            reference=FLOOR,
+            quantities={"throughput": QUANTITIES["throughput"]},
+            rounds={name: rounds for name, rounds in measured.rounds.items() if name != PEER},
+        )
 
 
-def rules_text(count: int) -> str:
+def candidates(rules: int, metrics: int, influx: dict[str, str]) -> dict[str, Candidate]:
+    text = rules_text(rules, metrics)
+    return {
+        f"gateway, {rules} rules": functools.partial(EdgeGateway, rules=text, influx=influx),
+        "gateway, no rules": functools.partial(EdgeGateway, influx=influx),
+        PEER: functools.partial(Telegraf, aggregate=True),
+        "telegraf, forward": functools.partial(Telegraf, aggregate=False),
+        FLOOR: MosquittoSub,
+    }
+
+
+def rules_text(count: int, metrics: int) -> str:
     """So many rules of the usual kinds, none of which fires on the stream."""
+    other = "humidity" if metrics > 1 else "temperature"
     kinds = (
         "expr: temperature, above: {limit}",
         'expr: "avg_over_time(temperature, 1m)", above: {limit}',
-        "expr: humidity, below: -{limit}, for: 10s",
-        "expr: temperature - humidity, above: {limit}",
+        f"expr: {other}, below: -{{limit}}, for: 10s",
+        f"expr: temperature - {other} * 2, above: {{limit}}",
     )
     lines = ["version: 1", "groups:", "- name: bench", "  rules:"]
     for number in range(count):
-        what = kinds[number % len(kinds)].format(limit=100 + number)
+        what = kinds[number % len(kinds)].format(limit=200 + number)
         lines.append(f"  - {{alert: Rule{number}, {what}, severity: warning}}")
     return "\n".join(lines) + "\n" if count else ""
 
 
 def drain(candidate: Candidate, stream: Stream) -> Measured:
     """One candidate, one backlog, a broker of its own."""
-    with tempfile.TemporaryDirectory(prefix="edge-fleet-bench-") as name:
-        directory = Path(name)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-fleet-bench-")))
         broker = Broker(directory / "broker")
         broker.start()
-        try:
-            return _drain(candidate(broker, directory), stream, broker.port, directory / "messages")
-        finally:
-            broker.kill()
+        stack.callback(broker.kill)
+        return _drain(candidate(broker, directory), stream, broker.port, directory / "messages")
 
 
 def _drain(consumer: Consumer, stream: Stream, port: int, file: Path) -> Measured:
@@ -90,22 +117,19 @@ def _drain(consumer: Consumer, stream: Stream, port: int, file: Path) -> Measure
     messages = stream.encoded(consumer.encoding)
     few = len(messages) // SMALL
     small, _ = _backlog(consumer, messages[:few], port, file)
-    large, took = _backlog(consumer, messages[few:], port, file)
-    more = len(messages) - 2 * few
-    each = (large.cpu - small.cpu) / more
+    large, progress = _backlog(consumer, messages[few:], port, file)
+    each = (large.cpu - small.cpu) / (len(messages) - 2 * few)
     return {
-        "CPU": each * 1e6,
-        "throughput": (len(messages) - few) / took,
+        "CPU": each * 1e6 / stream.metrics,
+        "throughput": throughput(progress),
         "memory": large.memory / 1e6,
         "start": small.cpu - each * few,
     }
 
 
-def _backlog(consumer: Consumer, messages: list[Message], port: int, file: Path) -> tuple[Used, float]:
-    """What draining these messages used, and the seconds it took from the start of the program."""
+def _backlog(consumer: Consumer, messages: list[Message], port: int, file: Path) -> tuple[Used, Progress]:
+    """What draining these messages used, and how it went on."""
     write_messages(messages, file)
     load(port, file).wait()
-    begun = time.monotonic()
-    consumer.drain(len(messages))
-    took = time.monotonic() - begun
-    return consumer.stop(), took
+    progress = consumer.drain(len(messages))
+    return consumer.stop(), progress

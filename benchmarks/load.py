@@ -16,6 +16,8 @@ from benchmarks.child import Child
 from benchmarks.stream import Message
 
 CHUNK = 200
+CHUNKS_A_SECOND = 500
+"""At a fixed rate messages come apart, as from many devices; more wake-ups a second would slow the publisher."""
 _CONNECT = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04load"
 _PUBLISH_QOS1 = 0x32
 _PUBACK_BYTES = 4
@@ -49,12 +51,12 @@ def publish_packet(topic: bytes, payload: bytes, packet_id: int) -> bytes:
             return bytes([_PUBLISH_QOS1]) + bytes(length) + body
 
 
-def chunks(messages: Iterable[Message]) -> Iterator[tuple[bytes, int]]:
-    """Packets in runs of CHUNK, each with how many it holds; packet ids are free again after each run."""
+def chunks(messages: Iterable[Message], size: int = CHUNK) -> Iterator[tuple[bytes, int]]:
+    """Packets in runs of `size`, each with how many it holds; packet ids are free again after each run."""
     packets: list[bytes] = []
     for topic, payload in messages:
         packets.append(publish_packet(topic, payload, len(packets) + 1))
-        if len(packets) == CHUNK:
+        if len(packets) == size:
             yield b"".join(packets), len(packets)
             packets.clear()
     if packets:
@@ -63,7 +65,8 @@ def chunks(messages: Iterable[Message]) -> Iterator[tuple[bytes, int]]:
 
 def publish(host: str, port: int, messages: Iterable[Message], rate: float | None) -> float:
     """Publish all and wait for every PUBACK; the seconds it took. `rate`: messages/s, None for full speed."""
-    prepared = list(chunks(messages))
+    size = CHUNK if rate is None else max(1, min(CHUNK, int(rate) // CHUNKS_A_SECOND))
+    prepared = list(chunks(messages, size))
     with socket.create_connection((host, port)) as connection:
         connection.sendall(_CONNECT)
         _receive(connection, _PUBACK_BYTES)  # a CONNACK is as long

@@ -49,10 +49,10 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Candidates by name, each with one measurement a round; ratios are of the same round's reference."""
+    """Candidates by name, each with one measurement a round; ratios are of the same round's reference, if any."""
 
     title: str
-    reference: str
+    reference: str | None
     quantities: Mapping[str, Quantity]
     rounds: Mapping[str, Sequence[Measured]]
 
@@ -60,14 +60,17 @@ class Comparison:
         return statistics.median(measured[quantity] for measured in self.rounds[candidate])
 
     def ratio(self, candidate: str, quantity: str) -> float:
-        """The median over the rounds of candidate ÷ reference; NaN where the reference measured nothing."""
+        """The median over the rounds of candidate ÷ reference; NaN where there is none or it measured nothing."""
+        if self.reference is None:
+            return math.nan
         pairs = zip(self.rounds[candidate], self.rounds[self.reference], strict=True)
         ratios = [ours[quantity] / theirs[quantity] for ours, theirs in pairs if theirs[quantity]]
-        return statistics.median(ratios) if ratios else float("nan")
+        return statistics.median(ratios) if ratios else math.nan
 
     def table(self) -> Table:
-        count = len(self.rounds[self.reference])
-        table = Table(title=f"{self.title} (median of {count}; in brackets: ratio to {self.reference})")
+        count = len(next(iter(self.rounds.values())))
+        ratios = f"; in brackets: ratio to {self.reference}" if self.reference else ""
+        table = Table(title=f"{self.title} (median of {count}{ratios})")
         table.add_column("")
         for name, quantity in self.quantities.items():
             table.add_column(f"{name}\n[{quantity.unit}]", justify="right")

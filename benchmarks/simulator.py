@@ -1,111 +1,64 @@
-"""What a simulated fleet costs: CPU a message at a fixed rate, and memory.
+"""What a simulated fleet costs: CPU a QoS 1 publish, memory a connection, connects a second.
 
-The reference is a process that publishes messages encoded beforehand, over one connection, at the same rate: what is
-above it is the price of making readings and of a connection for each device. CPU of starting up is taken off.
+Measured in steady state, when all are connected. The reference of the same run is one `send` and one `recv` of a packet
+of the same size on a loopback connection, which nobody who has a connection a device can do without.
 """
 
 import argparse
-import functools
 import json
 import math
+import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
-from benchmarks.child import Child
-from benchmarks.load import load, write_messages
-from benchmarks.measure import Comparison, Measured, Quantity, compare
-from benchmarks.stream import Stream
-from tests.servers.broker import Broker
+from benchmarks.measure import Comparison, Measured, Quantity
 
 QUANTITIES = {
-    "CPU": Quantity("µs a message"),
-    "memory": Quantity("MB", 0),
-    "ack p99": Quantity("ms", 2),
-    "lag p99": Quantity("ms", 2),
+    "publish": Quantity("µs of CPU"),
+    "rate": Quantity("messages/s", 0),
+    "memory": Quantity("KB a device"),
+    "connect": Quantity("µs of CPU", 0),
+    "connects": Quantity("a second", 0),
+    "ack p99": Quantity("ms"),
+    "lag p99": Quantity("ms"),
 }
-_FLEET_SIM = [
-    sys.executable,
-    "-c",
-    "from fleet_sim.cli import main; main()",
-    "run",
-    "factory",
-    "--json",
-    "--quiet",
-]
+FLEETS = ("2000:500", "15000:5000")
+REFERENCE = "send + recv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sensors", type=int, default=1_000, help="simulated devices (1,000)")
-    parser.add_argument("--rate", type=int, default=1_000, help="messages a second of all together (1,000)")
+    parser.add_argument(
+        "--fleets", nargs="+", default=FLEETS, metavar="DEVICES:MS", help="devices, and how often each sends"
+    )
     parser.add_argument("--seconds", type=int, default=15, help="how long each is measured (15)")
 
 
 def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
-    sensors, rate, seconds = arguments.sensors, arguments.rate, arguments.seconds
-    yield compare(
-        f"{rate:,} messages/s of {sensors:,} devices",
-        {
-            "recorded stream": functools.partial(recorded, sensors, rate, seconds),
-            "fleet-sim": functools.partial(simulated, sensors, rate, seconds),
+    for fleet in arguments.fleets:
+        devices, interval_ms = fleet.split(":")
+        rounds = [measured(devices, interval_ms, str(arguments.seconds)) for _ in range(arguments.rounds)]
+        yield Comparison(
+            f"{int(devices):,} devices, each every {interval_ms} ms",
+            REFERENCE,
+            QUANTITIES,
+            {name: [one[name] for one in rounds] for name in rounds[0]},
+        )
+
+
+def measured(devices: str, interval_ms: str, seconds: str) -> dict[str, Measured]:
+    """One fleet in a process of its own, whose memory is then its own, and the reference beside it."""
+    command = [sys.executable, "-m", "benchmarks.simulator_cost", devices, interval_ms, seconds]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    nothing = dict.fromkeys(QUANTITIES, math.nan)
+    return {
+        "fleet-sim": {
+            "publish": found["cpu_us_per_message"],
+            "rate": found["messages_per_second"],
+            "memory": found["kb_per_device"],
+            "connect": found["cpu_us_per_connect"],
+            "connects": found["connects_per_second"],
+            "ack p99": found["ack_p99_ms"],
+            "lag p99": found["lag_p99_ms"],
         },
-        reference="recorded stream",
-        quantities=QUANTITIES,
-        rounds=arguments.rounds,
-    )
-
-
-def recorded(sensors: int, rate: int, seconds: int) -> Measured:
-    with tempfile.TemporaryDirectory(prefix="edge-fleet-bench-") as name:
-        directory = Path(name)
-        broker = Broker(directory / "broker")
-        broker.start()
-        try:
-            messages = list(Stream.until_now(rate * seconds, sensors).encoded("fleet-v1"))
-            write_messages(messages, directory / "all")
-            write_messages(messages[:1], directory / "one")
-            start = load(broker.port, directory / "one").wait()
-            used = load(broker.port, directory / "all", rate).wait()
-        finally:
-            broker.kill()
-    return {
-        "CPU": (used.cpu - start.cpu) / (rate * seconds) * 1e6,
-        "memory": used.memory / 1e6,
-        "ack p99": math.nan,
-        "lag p99": math.nan,
+        REFERENCE: {**nothing, "publish": found["system_calls_us"]},
     }
-
-
-def simulated(sensors: int, rate: int, seconds: int) -> Measured:
-    with tempfile.TemporaryDirectory(prefix="edge-fleet-bench-") as name:
-        directory = Path(name)
-        broker = Broker(directory / "broker")
-        broker.start()
-        try:
-            start = _fleet(broker, directory / "start", "--sensors", "1", "--limit", "1").wait()
-            log = directory / "all"
-            interval = [
-                "--interval",
-                f"{1_000 * sensors // rate}ms",
-                "--ramp",
-                "1s",
-                "--duration",
-                f"{seconds}s",
-            ]
-            used = _fleet(broker, log, "--sensors", str(sensors), *interval).wait()
-            report = json.loads(log.read_text().splitlines()[-1])
-        finally:
-            broker.kill()
-    measures = report["measures"]
-    return {
-        "CPU": (used.cpu - start.cpu) / report["counters"]["published"] * 1e6,
-        "memory": used.memory / 1e6,
-        "ack p99": measures["publish.ack.p99"],
-        "lag p99": measures["pacing.lag.p99"],
-    }
-
-
-def _fleet(broker: Broker, log: Path, *options: str) -> Child:
-    where = ["--host", broker.host, "--port", str(broker.port), "--report", f"{log}-run"]
-    return Child([*_FLEET_SIM, *where, *options], log)

@@ -11,6 +11,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ from fleet_sim.tally import Snapshot
 
 PACKET = bytes(160)
 CALLS = 20_000
+CONNECTS = 500
+"""A second, at the least: so long a fleet is given to come up before it is measured."""
 
 
 def system_calls_us() -> float:
@@ -51,11 +54,15 @@ async def steady(
     port: int, directory: Path, sensors: int, interval_ms: int, seconds: int
 ) -> dict[str, float]:
     """CPU a message once all are up, memory a device, and the lag of the pacing."""
+    ramp_s = 2 + sensors // CONNECTS
     scenario = scaled(
-        load_scenario("cold-chain"), sensors=sensors, duration_ms=seconds * 1000, interval_ms=interval_ms
+        load_scenario("cold-chain"),
+        sensors=sensors,
+        duration_ms=(seconds + ramp_s) * 1000,
+        interval_ms=interval_ms,
     )
     run = FleetRun(
-        scenario, RunOptions(Endpoint("127.0.0.1", port), directory, rate=2000.0, observe=False, settle=2.0)
+        scenario, RunOptions(Endpoint("127.0.0.1", port), directory, rate=2_000.0, observe=False, settle=2.0)
     )
     marks: list[tuple[float, int, float, float]] = []
 
@@ -94,8 +101,8 @@ async def ramp(port: int, directory: Path, sensors: int) -> dict[str, float]:
     return {"connects_per_second": sensors / took, "cpu_us_per_connect": spent / sensors * 1e6}
 
 
-def measure(sensors: int = 2000) -> dict[str, Any]:
-    """Measure on a broker of its own; `sensors` devices with a message every half a second."""
+def measure(sensors: int = 2000, interval_ms: int = 500, seconds: int = 10) -> dict[str, Any]:
+    """Measure on a broker of its own: `sensors` devices, each with a message every `interval_ms`."""
     directory = Path(tempfile.mkdtemp(prefix="fleet-sim-bench-"))
     port = free_port()
     configuration = directory / "mosquitto.conf"
@@ -108,7 +115,7 @@ def measure(sensors: int = 2000) -> dict[str, Any]:
         reference = system_calls_us()
         calm_collector()
         found: dict[str, Any] = {"sensors": sensors, "system_calls_us": reference}
-        found |= asyncio.run(steady(port, directory / "steady", sensors, 500, 10))
+        found |= asyncio.run(steady(port, directory / "steady", sensors, interval_ms, seconds))
         found |= asyncio.run(ramp(port, directory / "ramp", sensors))
         found["times_system_calls"] = found["cpu_us_per_message"] / reference
         return found
@@ -119,4 +126,4 @@ def measure(sensors: int = 2000) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    print(json.dumps(measure(*map(int, sys.argv[1:])), indent=2))

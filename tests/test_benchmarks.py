@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from pathlib import Path
 
 import aiomqtt
@@ -10,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.child import Child
-from benchmarks.consumers import Lines
+from benchmarks.consumers import Lines, throughput
+from benchmarks.fold import by_figure, figures
+from benchmarks.gateway import rules_text
 from benchmarks.load import CHUNK, chunks, load, publish_packet, read_messages, write_messages
 from benchmarks.measure import Comparison, Quantity, compare, cpu_seconds, resident_bytes
-from benchmarks.stream import Stream
+from benchmarks.stream import METRICS, Stream
+from edge_gateway.rules.load import load_rules
 from fleet_wire.telemetry import decode_telemetry
 from tests.servers.broker import Broker
 from tests.servers.process import ServerFailed
@@ -101,6 +105,32 @@ def test_ratios_are_of_the_same_round() -> None:
     assert comparison.ratio("ours", "t") == 3.0
     nothing = {"ours": [{"t": 1.0}], "theirs": [{"t": 0.0}]}
     assert math.isnan(Comparison("title", "theirs", {"t": Quantity("s")}, nothing).ratio("ours", "t"))
+
+
+def test_figures_of_a_module_become_rows_beside_its_reference() -> None:
+    told = [dict(figures("", {"plain Python": value, "us": {1: 3 * value}})) for value in (1, 2, 10)]
+    comparison = by_figure("title", told)
+    assert comparison.median("us 1", "value") == 6.0
+    assert comparison.ratio("us 1", "value") == 3.0
+    assert math.isnan(by_figure("title", [{"a": 1.0}]).ratio("a", "value"))
+
+
+@pytest.mark.parametrize("metrics", [1, 2, 5])
+def test_no_rule_of_the_benchmarks_is_without_its_metrics(tmp_path: Path, metrics: int) -> None:
+    stream = Stream(messages=1, devices=1, start=0, metrics=metrics)
+    ((_, _, _, values),) = stream.readings()
+    assert len(values) == metrics
+    (tmp_path / "rules.yaml").write_text(rules_text(100, metrics))
+    rules = load_rules(tmp_path)
+    assert len(rules.rules) == 100
+    named = set(re.findall("[a-z]+", " ".join(str(rule.expr) for rule in rules.alerts))) & set(METRICS)
+    assert named
+    assert named <= set(values)
+
+
+def test_throughput_is_taken_behind_the_start() -> None:
+    assert throughput([(0.0, 0), (5.0, 5), (6.0, 20), (7.0, 60), (8.0, 100), (9.0, 100)]) == 40.0
+    assert math.isnan(throughput([(0.0, 0), (1.0, 100)]))
 
 
 def test_candidates_take_turns_and_nobody_is_always_first() -> None:
