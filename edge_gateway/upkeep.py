@@ -33,6 +33,8 @@ LOOK_EVERY = 1.0
 CHECKPOINT_EVERY = 60.0
 CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
+SELF_EVERY = 60.0
+"""At most: a check for silent gateways waits five minutes, however long the base windows are."""
 LOAN = 64 << 20
 MOST_TOLD = 3
 
@@ -64,7 +66,7 @@ class Upkeep:
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
             "trim": Every(TRIM_EVERY, self._trim),
-            "self": Every(self.config.windows[0].every / 1000, self._record_self),
+            "self": Every(min(SELF_EVERY, self.config.windows[0].every / 1000), self._record_self),
         }
 
     async def run(self) -> None:

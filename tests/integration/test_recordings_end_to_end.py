@@ -18,7 +18,7 @@ import pytest
 
 from fleet_sim.ledger_reading import read_ledger
 from tests.conftest import BrokerFactory
-from tests.integration.conftest import GatewayFactory
+from tests.integration.conftest import GatewayFactory, forwarding
 from tests.integration.recorded import (
     AIR_COLUMNS,
     AIR_FILE,
@@ -86,14 +86,6 @@ def replay(broker: Broker, file: Path, run: Path, *options: str) -> dict[str, An
     assert done.returncode == 0, (done.stdout, done.stderr)
     told: dict[str, Any] = json.loads(done.stdout)
     return told
-
-
-def forwarding(influx: Influx, directory: Path) -> dict[str, str]:
-    """The `influx` section of a gateway."""
-    token = directory / "influx.token"
-    token.write_text(influx.token)
-    token.chmod(0o600)
-    return {"url": influx.url, "org": influx.org, "token": f"file:{token}"}
 
 
 def wait_forwarded(gateway: Gateway, values: int, still_open: int) -> dict[str, Any]:

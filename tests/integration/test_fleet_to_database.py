@@ -1,0 +1,309 @@
+"""A fleet with late data, from its command line to InfluxDB: verified, tampered with, shown on the dashboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.conftest import forwarding
+from tests.integration.field import settled
+from tests.integration.stored import points, stored_windows
+from tests.servers.broker import Broker
+from tests.servers.gateway import ROOT, Gateway
+from tests.servers.influx import Influx
+
+SENSORS = 200
+BUCKETS = {"2s": "e2e_2s", "10s": "e2e_10s", "1h": "e2e_1h"}
+SITES = ["e2e-berlin", "e2e-lyon"]
+RULES = """\
+version: 1
+groups:
+- name: e2e
+  match: {type: freezer}
+  rules:
+  - {alert: Warmer, expr: temperature, above: -17.75, clear: -18, severity: warning}
+  - {alert: DoorOpen, expr: 'door == "open"', severity: info}
+"""
+FAULTS = [
+    {"kind": "offline", "match": {"share": "20%"}, "after": "6s", "for": "6s"},
+    {"kind": "duplicate", "match": {"share": "20%"}, "p": 0.1},
+    {"kind": "reorder", "match": {"share": "20%"}, "p": 0.1},
+]
+TAGS = {
+    "sensor": {"device", "metric", "site", "type", "line"},
+    "sensor_state": {"device", "metric", "site", "type", "line"},
+    "alert": {"device", "rule", "site"},
+    "gateway": {"gateway"},
+}
+
+pytestmark = [pytest.mark.broker, pytest.mark.influx, pytest.mark.timeout(200)]
+
+
+@dataclass
+class Stage:
+    """A gateway after a run, all of it stored and sent; `run` is the simulator's directory."""
+
+    gateway: Gateway
+    influx: Influx
+    run: Path
+    told: dict[str, Any]
+    report: dict[str, Any]
+    applied: list[dict[str, Any]] = field(default_factory=list)
+
+    def verify(self, *more: str) -> subprocess.CompletedProcess[str]:
+        query = f"{sys.executable} -m edge_gateway query windows --json --config {self.gateway.config}"
+        return simulator(
+            "verify", str(self.run), "--gateway", "gw-e2e", "--history-cmd", query,
+            "--influx-url", self.influx.url, "--influx-org", self.influx.org, *more,
+            token=self.influx.token,
+        )  # fmt: skip
+
+
+def simulator(*arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fleet_sim.cli", *arguments],
+        capture_output=True, text=True, cwd=ROOT, timeout=120, check=False,
+        env={**os.environ, "INFLUX_TOKEN": token, "COLUMNS": "400", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def scenario(path: Path) -> Path:
+    """The cold chain as it ships, on two sites of this test, with a fifth of it offline for a while."""
+    found = yaml.safe_load((ROOT / "fleet_sim" / "profiles" / "cold-chain.yaml").read_text())
+    found["fleet"]["freezer"]["site"] = SITES
+    found["fleet"]["freezer"]["metrics"]["door"]["stay"] = {"closed": "6s", "open": "3s"}
+    found["faults"], found["expect"] = FAULTS, {"delivery.lost": "== 0"}
+    path.write_text(yaml.safe_dump(found))
+    return path
+
+
+@pytest.fixture(scope="module")
+def stage(
+    tmp_path_factory: pytest.TempPathFactory, _session_broker: Broker, _session_influx: Influx
+) -> Iterator[Stage]:
+    broker, influx, directory = _session_broker, _session_influx, tmp_path_factory.mktemp("e2e")
+    keeps = dict(zip(BUCKETS, ("30d", "180d", "2y"), strict=True))
+    gateway = Gateway(
+        directory, broker.url,
+        gateway={"id": "gw-e2e", "sites": SITES, "tags": ["line"]},
+        windows=[{"every": every, "bucket": name, "keep": keeps[every]} for every, name in BUCKETS.items()],
+        metrics={"temperature": {"range": [-40, 85], "unit": "°C"}},
+        influx=forwarding(influx, directory),
+    )  # fmt: skip
+    gateway.write_rules(RULES)
+    applied = [json.loads(gateway.run("influx", "apply", "--json")) for _ in range(2)]
+    gateway.start()
+    try:
+        run = directory / "run"
+        done = simulator(
+            "run", str(scenario(directory / "e2e.yaml")), "--sensors", str(SENSORS), "--duration", "20s",
+            "--interval", "1s", "--port", str(broker.port), "--report", str(run), "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        report = gateway.wait_for(
+            lambda seen: (
+                settled({**seen, "fleet": {**seen["fleet"], "open_windows": 0}})
+                and not seen["sinks"]["influx"]["waiting"]["chunks"]
+            )
+        )
+        yield Stage(gateway, influx, run, json.loads(done.stdout), report, applied)
+    finally:
+        gateway.kill()
+        uninstall(influx)
+
+
+def uninstall(influx: Influx) -> None:
+    """Remove the stack with everything in it."""
+    org = influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"]
+    for stack in influx.call("GET", f"/api/v2/stacks?orgID={org}&name=edge-fleet")["stacks"] or ():
+        if stack["eventType"] != "uninstall":
+            influx.call("POST", f"/api/v2/stacks/{stack['id']}/uninstall?orgID={org}")
+
+
+# --- verify
+
+
+def test_history_and_database_hold_what_the_fleet_sent_late_data_too(stage: Stage) -> None:
+    assert stage.report["values"]["late_merged"] > 20, "the offline devices' buffers came late"
+    assert stage.report["messages"]["duplicate"] > 10
+    done = stage.verify("--json")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    results = json.loads(done.stdout)["results"]
+    assert len(results) == 2
+    for result in results:
+        assert (result["lost"], result["double"], result["wrong_windows"]) == (0, 0, 0)
+        assert result["windows"] > SENSORS * 2 * 10
+        assert result["readings"] > SENSORS * 2 * 15
+
+
+def test_a_window_that_was_tampered_with_is_found_and_named(stage: Stage) -> None:
+    found = stored_windows(stage.influx, BUCKETS["2s"])
+    key = sorted(found)[len(found) // 2]
+    [row] = [
+        row
+        for row in points(stage.influx, BUCKETS["2s"], "sensor")
+        if (row["device"], row["metric"], int(row["at"])) == key
+    ]
+    tags = ",".join(f"{name}={row[name]}" for name in sorted(TAGS["sensor"]))
+    stage.influx.write(BUCKETS["2s"], f"sensor,{tags} count={found[key].count + 1}i {key.start}")
+    try:
+        done = stage.verify()
+        assert done.returncode == 1, (done.stdout, done.stderr)
+        assert f"{key.device} {key.metric} 2s window at {key.start}" in done.stdout
+        assert re.search(r"wrong windows\s+1 of ", done.stdout)
+        assert re.search(r"double\s+1\b", done.stdout)
+        assert len(re.findall(r"wrong windows\s+0 of ", done.stdout)) == 1, "the history is right"
+    finally:
+        stage.influx.write(BUCKETS["2s"], f"sensor,{tags} count={found[key].count}i {key.start}")
+    assert stage.verify().returncode == 0
+
+
+# --- what is written
+
+
+@pytest.mark.parametrize("measurement", sorted(TAGS))
+def test_every_point_has_the_tags_and_fields_of_its_measurement(stage: Stage, measurement: str) -> None:
+    fields = {
+        "sensor": {"count", "first", "last", "max", "mean", "min", "quality", "sum"},
+        "sensor_state": {"last", "changes"},
+        "alert": {"level", "state", "value"},
+    }
+    rows = points(stage.influx, BUCKETS["2s"], measurement)
+    assert rows
+    for row in rows:
+        named = set(row) - {"result", "table", "at"}
+        assert TAGS[measurement] <= named
+        assert all(row[name] for name in TAGS[measurement])
+        if measurement in fields:
+            assert named - TAGS[measurement] == fields[measurement]
+
+
+def test_states_alerts_and_counters_say_what_the_gateway_says(stage: Stage) -> None:
+    base = BUCKETS["2s"]
+    states = {
+        (row["device"], row["metric"], int(row["at"])): (row["last"], int(row["changes"]))
+        for row in points(stage.influx, base, "sensor_state")
+    }
+    rows = [row for row in stage.gateway.query("states") if row["every"] == 2000]
+    assert states == {
+        (row["device"], row["metric"], row["start"]): (row["last"], row["changes"]) for row in rows
+    }
+    assert {last for last, _ in states.values()} == {"open", "closed"}
+    told = [
+        (row["device"], row["rule"], row["site"], row["level"], row["state"], int(row["at"]))
+        for row in points(stage.influx, base, "alert")
+    ]
+    alerts = stage.gateway.query("alerts")
+    assert len(told) > 100
+    assert set(told) == {
+        tuple(row[name] for name in ("subject", "rule", "site", "level", "state", "at")) for row in alerts
+    }
+    newest = max(points(stage.influx, base, "gateway"), key=lambda row: int(row["at"]))
+    assert newest["gateway"] == "gw-e2e"
+    for name, count in {**stage.report["messages"], **stage.report["values"]}.items():
+        assert int(newest[name]) <= count
+    types = column_types(stage.influx, base)
+    assert (
+        types["sensor", "count"] == types["sensor_state", "changes"] == types["gateway", "received"] == "long"
+    )
+    assert {types["sensor", name] for name in ("first", "last", "max", "mean", "min", "quality", "sum")} == {
+        "double"
+    }
+    assert types["sensor_state", "last"] == types["alert", "state"] == "string"
+
+
+def column_types(influx: Influx, bucket: str) -> dict[tuple[str, str], str]:
+    """The type InfluxDB has for each field, by measurement and field."""
+    rows = influx.query(
+        'import "types"\n'
+        f'from(bucket: "{bucket}") |> range(start: -1h) |> last()'
+        " |> map(fn: (r) => ({m: r._measurement, f: r._field,"
+        ' t: if types.isType(v: r._value, type: "int") then "long"'
+        ' else if types.isType(v: r._value, type: "float") then "double" else "string"}))'
+    )
+    return {(row["m"], row["f"]): row["t"] for row in rows}
+
+
+# --- the dashboard
+
+
+def test_applying_twice_makes_one_dashboard(stage: Stage) -> None:
+    first, second = stage.applied
+    assert {change["what"] for change in first["changes"]} == {"create"}
+    assert {change["what"] for change in second["changes"]} == {"keep"}
+    assert second["stack"] == first["stack"]
+    dashboards = stage.influx.call("GET", "/api/v2/dashboards")["dashboards"]
+    assert [one["name"] for one in dashboards] == ["Fleet overview"]
+    assert stage.gateway.run("influx", "status", "--json")
+
+
+def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrote(stage: Stage) -> None:
+    chosen = chosen_variables(stage.influx)
+    assert chosen["windows"] == BUCKETS["2s"]
+    assert chosen["site"] in SITES
+    rows = {
+        name: stage.influx.query(bound(query, chosen)) for name, query in queries_of(stage.influx).items()
+    }
+    assert len(rows) > 12
+    assert not [name for name, found in rows.items() if not found]
+    [devices], [readings] = rows["Devices reporting"], rows["Readings"]
+    assert int(devices["_value"]) == SENSORS
+    windows = stored_windows(stage.influx, BUCKETS["2s"])
+    assert int(readings["_value"]) == sum(window.count for window in windows.values())
+    [quality] = rows["Quality of the site"]
+    assert float(quality["_value"]) == 1.0
+    own = {
+        key.start: window
+        for key, window in windows.items()
+        if key[:2] == (chosen["device"], chosen["metric"])
+    }
+    shown = [row for row in rows["The device"] if row["result"] == "mean"]
+    assert sorted(float(row["_value"]) for row in shown) == sorted(window.mean for window in own.values())
+    [firing] = rows["Alerts firing"]
+    standing: dict[tuple[str, str], str] = {}
+    for row in stage.gateway.query("alerts"):
+        standing[row["subject"], row["rule"]] = row["state"]
+    assert int(firing["_value"]) == sum(state == "firing" for state in standing.values())
+
+
+def queries_of(influx: Influx) -> dict[str, str]:
+    """Every Flux query that the server has of dashboards' cells and checks, by name."""
+    [dashboard] = influx.call("GET", "/api/v2/dashboards")["dashboards"]
+    cells = influx.call("GET", f"/api/v2/dashboards/{dashboard['id']}?include=properties")["cells"]
+    found = {
+        cell["name"]: query["text"] for cell in cells for query in cell["properties"].get("queries") or ()
+    }
+    checks = influx.call("GET", f"/api/v2/checks?orgID={dashboard['orgID']}")["checks"]
+    return found | {
+        check["name"]: check["query"]["text"] for check in checks if check["name"] == "Gateway silent"
+    }
+
+
+def chosen_variables(influx: Influx) -> dict[str, str]:
+    """What the dashboard's variables offer first: of each the server's own definition is asked."""
+    ours = {one["name"]: one["arguments"] for one in influx.call("GET", "/api/v2/variables")["variables"]}
+    chosen = {"windows": next(iter(ours["windows"]["values"].values())), "base": ours["base"]["values"][0]}
+    chosen["windows"] = ours["windows"]["values"]["2s"]
+    for name in ("site", "device", "metric"):
+        offered = influx.query(bound(ours[name]["values"]["query"], chosen))
+        assert offered, name
+        chosen[name] = offered[0]["_value"]
+    return chosen
+
+
+def bound(query: str, chosen: dict[str, str]) -> str:
+    """The query as the dashboard runs it: imports first, then what is chosen."""
+    texts = ", ".join(f"{name}: {json.dumps(value)}" for name, value in chosen.items())
+    option = f"option v = {{{texts}, timeRangeStart: -1h, timeRangeStop: now(), windowPeriod: 10s}}\n"
+    imports = "".join(re.findall(r'^import ".*"\n', query, re.MULTILINE))
+    return imports + option + re.sub(r'^import ".*"\n', "", query, flags=re.MULTILINE)
