@@ -93,6 +93,7 @@ class Gateway:
             counters=self.counters,
             problems=self.problems,
             on_first=self._first_connected,
+            knows_births=not self._recovered.fresh,
         )
 
     def _make_control(self, clients: Callable[[aiomqtt.Will], aiomqtt.Client]) -> Control:

@@ -66,6 +66,9 @@ class Source:
     counters: Counters
     problems: Problems
     on_first: Callable[[bool], None] = lambda _session_present: None
+    knows_births: bool = True
+    """Whether what the broker retains has been heard in an earlier life; if not, it is asked for even when the broker
+    knows this session."""
     high: int = HIGH
     low: int = LOW
     _arrived: deque[Arrivals] = field(default_factory=deque)
@@ -120,7 +123,9 @@ class Source:
             self.counters.add("broker_sessions_lost")
             log.warning("the broker no longer knows this gateway's session: what it had queued is gone")
         self._known = True
-        await self._session.subscribe(self.filters, session_present=connected.session_present)
+        known = connected.session_present and self.knows_births
+        await self._session.subscribe(self.filters, session_present=known)
+        self.knows_births = True
         self.listening.connected(self.clock())
         self.problems.clear("broker")
         log.info("subscribed at %s:%s", self.options.host, self.options.port)

@@ -1,0 +1,63 @@
+"""A gateway that lost its spool writes over nothing it once wrote: what it cannot complete is kept apart."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import GatewayFactory, forwarding
+from tests.integration.stored import points
+from tests.integration.stranger import Device, now_ms
+from tests.servers.broker import Broker
+from tests.servers.influx import Influx
+from tests.servers.process import wait_until
+
+HOUR = 3_600_000
+WITHIN = 30.0
+
+pytestmark = [pytest.mark.broker, pytest.mark.influx]
+
+
+def test_windows_begun_before_the_loss_are_partial_and_readings_from_before_it_are_late(
+    broker: Broker, gateways: GatewayFactory, influx: Influx, tmp_path: Path
+) -> None:
+    bucket = influx.fresh_bucket()
+    gateway = gateways(
+        broker, "gw-lost",
+        windows=[{"every": "1h", "bucket": bucket, "keep": "30d"}],
+        time={"idle_close": "1s"},
+        influx=forwarding(influx, tmp_path),
+    )  # fmt: skip
+    gateway.start()
+    with Device(broker.host, broker.port, "gw-lost-site", "frz-lost", boot=7) as device:
+        device.be_born(line="L1")
+        device.measure(temperature=-18.0)
+        wait_until(lambda: len(points(influx, bucket, "sensor")) == 1, WITHIN, "the window is stored")
+        [whole] = points(influx, bucket, "sensor")
+        gateway.kill()
+        shutil.rmtree(gateway.spool)
+        before = now_ms()
+        gateway.start()
+        gateway.wait_for(lambda report: any(one["code"] == "spool_lost" for one in report["problems"]))
+        device.seq += 1
+        device.measure(at=before, temperature=-17.0)
+        wait_until(
+            lambda: len(points(influx, bucket, "sensor_partial")) == 1, WITHIN, "the partial window is told"
+        )
+        device.seq -= 2
+        device.measure(at=before - 2 * HOUR, temperature=-16.5)
+        wait_until(
+            lambda: len(points(influx, bucket, "sensor_late")) == 1, WITHIN, "the late reading is told"
+        )
+        assert points(influx, bucket, "sensor") == [whole], "what was written stays as it was"
+        [partial], [late] = points(influx, bucket, "sensor_partial"), points(influx, bucket, "sensor_late")
+        assert (partial["count"], partial["mean"], int(partial["at"])) == ("1", "-17", before - before % HOUR)
+        assert (late["value"], int(late["at"])) == ("-16.5", before - 2 * HOUR)
+        for row in (partial, late):
+            named = [row[name] for name in ("device", "metric", "site", "type")]
+            assert named == ["frz-lost", "temperature", "gw-lost-site", "freezer"]
+        report = gateway.ask(do="status")
+        assert report["values"]["too_late"] == 1
+        assert report["counters"]["partial_windows"] == 1
