@@ -13,6 +13,7 @@ from typing import Any, Self
 from fleet_config.yaml_source import parse_yaml
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.endpoint import Endpoint
+from fleet_sim.expected import Policy, readouts
 from fleet_sim.fleet import FleetRun, RunOptions
 from fleet_sim.grade import CommandGrade, grade_commands
 from fleet_sim.ledger_reading import Ledger, read_ledger
@@ -25,6 +26,7 @@ from tests.servers.gateway import Gateway
 from tests.servers.process import wait_until
 
 WITHIN = 90.0
+WARM, COOL = 5.0, 4.0
 RULES = """\
 version: 1
 groups:
@@ -196,6 +198,25 @@ def assert_alerts_once(gateway: Gateway) -> int:
         elif row["state"] == "resolved":
             assert by_subject.pop(key, None) == row["id"], (key, row)
     return len({row["id"] for row in rows})
+
+
+def assert_alerts_true(gateway: Gateway, ledger: Ledger) -> None:
+    """`Hot` fired for each device as often as its acknowledged readings, in order, say."""
+    found = Counter(
+        row["subject"]
+        for row in {row["id"]: row for row in gateway.query("alerts") if row["rule"] == "Hot"}.values()
+    )
+    readings = readouts(ledger, "heat", Policy())
+    expected: Counter[str] = Counter()
+    firing: set[str] = set()
+    for number, value in zip(readings.device.tolist(), readings.value.tolist(), strict=True):
+        device = ledger.devices[number].id
+        if value > WARM and device not in firing:
+            firing.add(device)
+            expected[device] += 1
+        elif value < COOL:
+            firing.discard(device)
+    assert found == expected
 
 
 def assert_commands_once(gateway: Gateway, ledger: Ledger) -> CommandGrade:

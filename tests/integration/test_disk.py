@@ -166,7 +166,7 @@ def test_what_rots_is_set_aside_and_the_service_comes_up(
     broker: Broker, gateways: GatewayFactory, rot: Rot
 ) -> None:
     name = rot.name
-    gateway = gateways(broker, f"gw-rot-{name}")
+    gateway = gateways(broker, f"gw-rot-{name}", time={"allowed_lateness": "500ms", "idle_close": "1s"})
     site = f"gw-rot-{name}-site"
     gateway.start()
     with Device(broker.host, broker.port, site, f"rot-{name}") as device:
@@ -181,7 +181,7 @@ def test_what_rots_is_set_aside_and_the_service_comes_up(
         assert problem(report, f"{name}_corrupt"), report["problems"]
         assert list(gateway.spool.rglob("*.corrupt-*"))
         before = report["messages"]["new"]
-        later = now_ms() + 4_000
+        later = now_ms() + 2_000
         for value in range(20):
             device.measure(at=later + value, temperature=float(value))
         gateway.wait_for(lambda report: report["messages"]["new"] == before + 20 and settled(report))

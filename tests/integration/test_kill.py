@@ -14,6 +14,7 @@ from tests.integration.field import (
     RULES,
     Fleet,
     assert_alerts_once,
+    assert_alerts_true,
     assert_commands_once,
     assert_history_exact,
     assert_identities,
@@ -51,14 +52,15 @@ def test_twenty_kills_lose_nothing_and_count_nothing_twice(
     text = scenario_text("gw-kill-site", devices=300, every="1s", seed=20)
     with Fleet(broker, tmp_path / "run", text) as fleet:
         for _ in range(KILLS):
-            time.sleep(chance.expovariate(1 / 0.8))
+            time.sleep(chance.expovariate(1 / 0.5))
             gateway.kill()
-            time.sleep(chance.expovariate(1 / 0.2))
+            time.sleep(chance.expovariate(1 / 0.1))
             gateway.start(ready=chance.random() < 0.8)
     report = wait_settled(gateway, fleet.ledger)
     assert_identities(report)
     assert_history_exact(gateway, fleet.ledger, report)
     assert assert_alerts_once(gateway) > 100
+    assert_alerts_true(gateway, fleet.ledger)
     assert assert_commands_once(gateway, fleet.ledger).executed > 100
     assert_quiet(gateway)
     assert not report["problems"]
