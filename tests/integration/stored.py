@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from tests.integration.recorded import Key, Window
 from tests.servers.influx import Influx
@@ -12,14 +13,17 @@ NUMBERS = ("sum", "mean", "min", "max", "first", "last", "quality")
 
 def points(influx: Influx, bucket: str, measurement: str) -> list[dict[str, str]]:
     """Every point of a measurement: its tags and fields as text, `at` its time in ms."""
-    return influx.query(
+    rows = influx.query(
         f"from(bucket: {json.dumps(bucket)}) |> range(start: 1970-01-02T00:00:00Z, stop: 2200-01-01T00:00:00Z)"
         f" |> filter(fn: (r) => r._measurement == {json.dumps(measurement)})"
         ' |> drop(columns: ["_start", "_stop", "_measurement"])'
         ' |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
-        ' |> map(fn: (r) => ({r with at: int(v: r._time) / 1000000})) |> drop(columns: ["_time"])'
-        " |> group()"
     )
+    return [{"at": str(_ms(row.pop("_time"))), **row} for row in rows]
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def stored_windows(influx: Influx, bucket: str) -> dict[Key, Window]:

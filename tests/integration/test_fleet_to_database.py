@@ -165,7 +165,6 @@ def test_a_window_that_was_tampered_with_is_found_and_named(stage: Stage) -> Non
         assert len(re.findall(r"wrong windows\s+0 of ", done.stdout)) == 1, "the history is right"
     finally:
         stage.influx.write(BUCKETS["2s"], f"sensor,{tags} count={found[key].count}i {key.start}")
-    assert stage.verify().returncode == 0
 
 
 # --- what is written

@@ -105,14 +105,13 @@ def wait_forwarded(gateway: Gateway, values: int, still_open: int) -> dict[str, 
     return gateway.wait_for(settled, within=WITHIN)
 
 
-def history_windows(gateway: Gateway, every: int) -> dict[Key, Window]:
+def hours_of_history(gateway: Gateway) -> dict[Key, Window]:
     found: dict[Key, Window] = {}
-    for row in gateway.query("windows"):
-        if row["every"] == every:
-            key = Key(row["device"], row["metric"], row["start"])
-            assert key not in found
-            facts = [row[name] for name in ("min", "max", "first", "last", "quality")]
-            found[key] = Window(row["count"], row["sum"], row["sum"] / row["count"], *facts)
+    for row in gateway.query("windows", "--every", "1h"):
+        key = Key(row["device"], row["metric"], row["start"])
+        assert key not in found
+        facts = [row[name] for name in ("min", "max", "first", "last", "quality")]
+        found[key] = Window(row["count"], row["sum"], row["sum"] / row["count"], *facts)
     return found
 
 
@@ -167,7 +166,7 @@ def test_air_quality_hour_by_hour(
     assert report["values"]["values"] == len(read)
     assert_tier(stored_windows(influx, hours), counted, HOUR, HOUR)
     assert_tier(stored_windows(influx, days), counted, HOUR, DAY)
-    assert_tier(history_windows(gateway, HOUR), counted, HOUR, HOUR)
+    assert_tier(hours_of_history(gateway), counted, HOUR, HOUR)
     assert_reasons(gateway, read)
     assert not report["problems"]
 
@@ -213,7 +212,7 @@ def test_water_quality_with_its_limits_over_ten_years(
     moved = shifted_as_sent(read, tmp_path / "run")
     report = wait_forwarded(gateway, len(read), open_windows(moved, HOUR, DAY))
     assert report["values"]["accepted"] == len(read), "a censored value counts, at half its quality"
-    assert_tier(history_windows(gateway, HOUR), moved, HOUR, HOUR)
+    assert_tier(hours_of_history(gateway), moved, HOUR, HOUR)
     assert_tier(stored_windows(influx, days), moved, HOUR, DAY)
     kept_since = max(reading.at for reading in moved) - 2 * YEAR
     in_base = stored_windows(influx, hours)
