@@ -42,7 +42,7 @@ Candidate = Callable[[Broker, Path], Consumer]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--messages", type=int, default=100_000, help="messages of both backlogs (100,000)")
+    parser.add_argument("--messages", type=int, default=300_000, help="messages of both backlogs (300,000)")
     parser.add_argument("--devices", type=int, default=2_000, help="devices that they are of (2,000)")
     parser.add_argument("--metrics", type=int, nargs="+", default=[1, 5], help="metrics a message (1 5)")
     parser.add_argument("--rules", type=int, default=100, help="rules that the gateway evaluates (100)")

@@ -1,0 +1,51 @@
+"""Columns that grow hold what they held, bit for bit, and the fill behind it; resting ones take no memory."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge_gateway.fleet.columns import with_room
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+DTYPES = (np.bool_, np.int8, np.uint16, np.int64, np.float64)
+
+
+@given(st.sampled_from(DTYPES), st.integers(0, 300), st.data(), st.integers(0, 900), st.sampled_from([0, 1]))
+def test_what_a_column_held_stays(
+    dtype: type[np.generic], length: int, data: st.DataObject, size: int, fill: int
+) -> None:
+    column = np.zeros(length, dtype)
+    for place in data.draw(
+        st.sets(st.integers(0, length - 1), max_size=length) if length else st.just(set())
+    ):
+        column[place] = -0.0 if dtype is np.float64 and place % 3 == 0 else dtype(place % 120 + 1)
+    longer = with_room(column, size, fill)
+    assert longer.dtype == column.dtype
+    assert len(longer) >= size
+    assert longer[:length].tobytes() == column.tobytes()
+    assert (longer[length:] == fill).all()
+
+
+def test_a_column_with_room_is_not_copied() -> None:
+    column: NDArray[np.int64] = np.arange(5)
+    assert with_room(column, 5, 0) is column
+    assert len(with_room(column, 6, 0)) >= 10
+
+
+@pytest.mark.parametrize("written", [0, 3])
+def test_zeros_take_no_memory(written: int) -> None:
+    column = np.zeros(4_000_000)
+    column[:written] = 1.0
+    before = _resident()
+    longer = with_room(column, len(column) + 1, 0)
+    assert _resident() - before < 4_000_000  # of 64 MB
+    assert longer[:5].tolist() == [1.0] * written + [0.0] * (5 - written)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
