@@ -134,6 +134,10 @@ class _Server:
             await self._converse(reader, writer)
         except ConnectionError:
             _log.debug("a local client left before its answer was complete")
+        except asyncio.CancelledError:
+            _log.debug(
+                "a local client was answered when the server stopped"
+            )  # asyncio's streams trip over it otherwise
         finally:
             self._clients.discard(task)
             writer.close()
