@@ -231,6 +231,7 @@ class TestWhoListens:
             with pytest.raises(FileExistsError, match="in use"):
                 async with serve(path, echo):
                     pass
+            assert await call(path, {}) == {"heard": {}}
         with pytest.raises(NotRunning):
             await call(path, {})
 
