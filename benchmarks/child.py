@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_gateway.embedded import tied_to_parent
-from tests.servers.process import ServerFailed
+from fleet_proof.servers.process import ServerFailed
 
 
 class Used(NamedTuple):

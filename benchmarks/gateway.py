@@ -25,7 +25,7 @@ from benchmarks.load import load, write_messages
 from benchmarks.measure import Comparison, Measured, Quantity, compare
 from benchmarks.sink import sink
 from benchmarks.stream import Message, Stream
-from tests.servers.broker import Broker
+from fleet_proof.servers.broker import Broker
 
 QUANTITIES = {
     "CPU": Quantity("µs a reading", 2),

@@ -13,8 +13,8 @@ from typing import NoReturn
 import pytest
 
 from edge_gateway.errors import CannotReach
-from tests.servers.broker import Broker
-from tests.servers.influx import Influx, ServerMissing, running_influx
+from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.influx import Influx, ServerMissing, running_influx
 
 BrokerFactory = Callable[..., Broker]
 _MISSING = "missing here: "

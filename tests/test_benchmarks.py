@@ -18,9 +18,9 @@ from benchmarks.load import CHUNK, chunks, load, publish_packet, read_messages, 
 from benchmarks.measure import Comparison, Quantity, compare, cpu_seconds, resident_bytes
 from benchmarks.stream import METRICS, Stream
 from edge_gateway.rules.load import load_rules
+from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.process import ServerFailed
 from fleet_wire.telemetry import decode_telemetry
-from tests.servers.broker import Broker
-from tests.servers.process import ServerFailed
 
 messages = st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.binary(max_size=300)), max_size=20)
 

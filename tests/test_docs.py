@@ -23,12 +23,12 @@ import yaml
 from edge_gateway.config_source import load_config
 from edge_gateway.rules.load import load_rules
 from edge_gateway.rules.unit_tests import run_rule_tests
+from fleet_proof.servers.gateway import Gateway
+from fleet_proof.servers.influx import Influx
+from fleet_proof.servers.process import free_port, wait_until
 from fleet_sim.recordings.mapping import load_mapping
 from fleet_sim.scenario import load_scenario
 from tests.conftest import BrokerFactory
-from tests.servers.gateway import Gateway
-from tests.servers.influx import Influx
-from tests.servers.process import free_port, wait_until
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

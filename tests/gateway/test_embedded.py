@@ -13,7 +13,7 @@ import pytest
 from edge_gateway import broker_database
 from edge_gateway.embedded import EmbeddedBroker, embedded_configuration, find_mosquitto
 from edge_gateway.errors import CannotReach
-from tests.servers.process import accepts, wait_until
+from fleet_proof.servers.process import accepts, wait_until
 
 pytestmark = pytest.mark.broker
 

@@ -26,8 +26,8 @@ from edge_gateway.influx_setup import (
 )
 from edge_gateway.sinks.influx_write import InfluxWriter
 from edge_gateway.sinks.line_protocol import render_gateway
+from fleet_proof.servers.influx import Influx
 from tests.gateway.durable.fleet import closed, closed_states
-from tests.servers.influx import Influx
 
 DAY = 86_400_000
 MINUTE = 60_000

@@ -11,6 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from fleet_config.yaml_source import parse_yaml
+from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.gateway import Gateway
+from fleet_proof.servers.process import wait_until
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.endpoint import Endpoint
 from fleet_sim.expected import Policy, readouts
@@ -21,9 +24,6 @@ from fleet_sim.scenario import read_scenario
 from fleet_sim.stored import InfluxPlace, window_rows
 from fleet_sim.tally import Snapshot
 from fleet_sim.verify import Comparison, compare, gateway_terms
-from tests.servers.broker import Broker
-from tests.servers.gateway import Gateway
-from tests.servers.process import wait_until
 
 WITHIN = 90.0
 WARM, COOL = 5.0, 4.0

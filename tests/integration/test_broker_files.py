@@ -13,9 +13,9 @@ import aiomqtt
 import pytest
 
 from edge_gateway.embedded import find_mosquitto
+from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.process import ServerProcess, accepts, free_port
 from tests.conftest import BrokerFactory
-from tests.servers.broker import Broker
-from tests.servers.process import ServerProcess, accepts, free_port
 
 pytestmark = pytest.mark.broker
 

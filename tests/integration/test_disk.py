@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fleet_proof.servers.broker import Broker
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import (
     RULES,
@@ -25,7 +26,6 @@ from tests.integration.field import (
 )
 from tests.integration.stranger import Device, now_ms
 from tests.integration.test_life import kept, problem, refused
-from tests.servers.broker import Broker
 
 pytestmark = pytest.mark.broker
 

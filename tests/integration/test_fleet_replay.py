@@ -7,6 +7,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from fleet_proof.servers.broker import Broker
 from fleet_sim.deployment import RunOptions, RunResult
 from fleet_sim.endpoint import Endpoint
 from fleet_sim.expected import acked_rows
@@ -15,7 +16,6 @@ from fleet_sim.recordings.mapping import load_mapping
 from fleet_sim.recordings.reading import Recording, read_recording
 from fleet_sim.replay import ReplayOptions, ReplayRun
 from fleet_wire.telemetry import Telemetry, decode_telemetry
-from tests.servers.broker import Broker
 from tests.sim.recordings import write_ea, write_uci
 
 

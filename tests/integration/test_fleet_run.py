@@ -17,6 +17,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from fleet_proof.servers.broker import Broker
 from fleet_sim.deployment import RunOptions
 from fleet_sim.endpoint import CannotReach, Endpoint
 from fleet_sim.expected import acked_rows
@@ -35,7 +36,6 @@ from fleet_wire.control import (
     encode_receipt,
 )
 from fleet_wire.telemetry import Telemetry, decode_telemetry
-from tests.servers.broker import Broker
 
 SCENARIO = """
 version: 1

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.gateway import ROOT, Gateway
+from fleet_proof.servers.influx import Influx
 from tests.integration.conftest import forwarding
 from tests.integration.field import settled
 from tests.integration.stored import points, stored_windows
-from tests.servers.broker import Broker
-from tests.servers.gateway import ROOT, Gateway
-from tests.servers.influx import Influx
 
 SENSORS = 200
 BUCKETS = {"2s": "e2e_2s", "10s": "e2e_10s", "1h": "e2e_1h"}

@@ -15,7 +15,7 @@ from edge_gateway.durable.store import Store
 from edge_gateway.durable.store_thread import StoreThread
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
-from tests.servers.influx import Influx
+from fleet_proof.servers.influx import Influx
 
 DAY = 86_400_000
 NOW = int(time.time() * 1000)

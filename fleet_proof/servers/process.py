@@ -1,4 +1,4 @@
-"""A server as a child process of the tests: started, waited for, frozen, killed and started again."""
+"""A server as a child process: started, waited for, frozen, killed and started again."""
 
 import contextlib
 import signal

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from edge_gateway.embedded import find_mosquitto
-from tests.servers.process import ServerProcess, accepts, free_port
+from fleet_proof.servers.process import ServerProcess, accepts, free_port
 
 LIMITS = Path(__file__).parents[2] / "broker" / "limits"
 

@@ -1,6 +1,6 @@
 """A real InfluxDB 2: one that is given, on the PATH, in Docker, or built by setup/influxd/build.
 
-The tests talk to it in plain HTTP here: what they find does not pass through the product's own client.
+It is asked in plain HTTP here: what is found does not pass through the product's own client.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.servers.process import ServerProcess, free_port, wait_until
+from fleet_proof.servers.process import ServerProcess, free_port, wait_until
 
 IMAGE = "influxdb:2.9"
 ORG = "fleet"
-TOKEN = "a-token-for-tests-only"
+TOKEN = "a-token-for-this-run-only"
 _SETUP = Path(__file__).parents[2] / "setup" / "influxd"
 _bucket_numbers = itertools.count(1)
 
