@@ -1,235 +1,91 @@
-"""A fleet, a broker and a gateway at work together, and the comparison of what was sent with what is stored."""
+"""What the proofs count, as assertions: a fleet's ledger against what a gateway and InfluxDB hold."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from fleet_config.yaml_source import parse_yaml
-from fleet_proof.servers.broker import Broker
+from fleet_proof import judging
+from fleet_proof.field import (
+    RULES,
+    Fleet,
+    messages_acknowledged,
+    scenario_text,
+    settled,
+    wait_settled,
+)
+from fleet_proof.proof import Tally
 from fleet_proof.servers.gateway import Gateway
-from fleet_proof.servers.process import wait_until
-from fleet_sim.cli.judging import influx_of_run
-from fleet_sim.endpoint import Endpoint
-from fleet_sim.expected import Policy, readouts
-from fleet_sim.fleet import FleetRun, RunOptions
 from fleet_sim.grade import CommandGrade, grade_commands
-from fleet_sim.ledger_reading import Ledger, read_ledger
-from fleet_sim.scenario import read_scenario
-from fleet_sim.stored import InfluxPlace, window_rows
-from fleet_sim.tally import Snapshot
-from fleet_sim.verify import Comparison, compare, gateway_terms
+from fleet_sim.ledger_reading import Ledger
+from fleet_sim.stored import InfluxPlace
 
-WITHIN = 90.0
-WARM, COOL = 5.0, 4.0
-RULES = """\
-version: 1
-groups:
-- name: field
-  rules:
-  - alert: Hot
-    expr: heat
-    levels:
-      critical: {above: 9, clear: 7}
-      warning: {above: 5, clear: 4}
-    commands:
-    - {name: cool, args: {value: 1}, on: [firing], cooldown: 0s, expires: 60s, confirm: {within: 3s, retries: 4}}
-  - {alert: Offset, expr: "heat + level", above: 60, clear: 55, for: 1s, severity: info}
-"""
-SCENARIO = """\
-version: 1
-name: field
-seed: {seed}
-fleet:
-  probe:
-    count: {devices}
-    site: {site}
-    id: "{site}-{{i:04d}}"
-    tags: {{line: [L0, L1, L2]}}
-    interval: {{every: {every}, jitter: 20%}}
-    offline: {{buffer: 2000, drop: oldest, replay_rate: 200/s}}
-    metrics:
-      heat: {{model: sine, mean: 0, amplitude: 10, period: 20s, phase: [0, 1], noise: 0.1}}
-      level: {{model: random_walk, start: [40, 60], step: 0.5}}
-      door: {{model: states, stay: {{open: 3s, closed: 5s}}}}
-    commands:
-      "*": {{takes: {{mean: 30ms, jitter: 20ms}}}}
-phases:
-- {{name: all}}
-"""
+__all__ = [
+    "RULES",
+    "Fleet",
+    "assert_alerts_once",
+    "assert_alerts_true",
+    "assert_commands_once",
+    "assert_history_exact",
+    "assert_identities",
+    "assert_influx_exact",
+    "assert_quiet",
+    "messages_acknowledged",
+    "scenario_text",
+    "settled",
+    "wait_settled",
+]
 
 
-def scenario_text(site: str, *, devices: int, every: str, seed: int, faults: str = "") -> str:
-    return SCENARIO.format(site=site, devices=devices, every=every, seed=seed) + faults
-
-
-class Fleet:
-    """A fleet that sends from a thread of its own while the block runs.
-
-    At the end of the block it stops, and what is under way settles; `ledger` is what it wrote down.
-    """
-
-    def __init__(self, broker: Broker, directory: Path, text: str, *, settle: float = 30.0) -> None:
-        scenario = read_scenario(parse_yaml(text, "field.yaml"), overrides=(), env={})
-        options = RunOptions(Endpoint(broker.host, broker.port), directory, settle=settle)
-        self.directory = directory
-        self.run = FleetRun(scenario, options)
-        self.seen: Snapshot | None = None
-        self.run.on_second = self._look
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._work, name="fleet")
-        self._error: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        wait_until(lambda: self.all_up() or not self._thread.is_alive(), WITHIN, "the fleet is connected")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.do(lambda: self.run.stop("finished"))
-        self._thread.join()
-        if error is None and self._error is not None:
-            raise self._error
-
-    @property
-    def ledger(self) -> Ledger:
-        return read_ledger(self.directory)
-
-    def do(self, call: Callable[[], object]) -> None:
-        """Call something in the fleet's own loop."""
-        self._loop.call_soon_threadsafe(call)
-
-    def fault(self, kind: str, match: dict[str, Any], **settings: Any) -> None:
-        self.do(lambda: self.run.start_fault(kind, match, **settings))
-
-    def all_up(self) -> bool:
-        """Whether every device is connected, as of the last second."""
-        return self.seen is not None and self.seen.up == len(self.run.plans)
-
-    def _look(self, seen: Snapshot) -> None:
-        self.seen = seen
-
-    def _work(self) -> None:
-        try:
-            self._loop.run_until_complete(self.run.run())
-        except BaseException as error:  # noqa: BLE001 - told where the block ends
-            self._error = error
-        finally:
-            self._loop.close()
-
-
-def settled(report: dict[str, Any]) -> bool:
-    """Whether all that reached the gateway is in closed windows, stored and corrected."""
-    return bool(
-        report["broker"]["connected"]
-        and report["broker"]["caught_up"]
-        and not report["broker"]["waiting"]
-        and not report["broker"]["unacknowledged"]
-        and not report["fleet"]["open_readings"]
-        and not report["fleet"]["open_windows"]
-        and not report["spool"]["unstored"]
-        and not report["store"]["late_pending"]
-        and report["spool"]["record"] == report["spool"]["committed"] == report["store"]["applied"]
-    )
-
-
-def wait_settled(gateway: Gateway, ledger: Ledger) -> dict[str, Any]:
-    """The gateway's report when nothing is under way any more."""
-    sent = messages_acknowledged(ledger)
-    return gateway.wait_for(
-        lambda report: report["messages"]["new"] >= sent and settled(report), within=WITHIN
-    )
-
-
-def messages_acknowledged(ledger: Ledger) -> int:
-    """How many different messages of the run have a PUBACK that says yes."""
-    acks = ledger.tables["acks"]
-    good = acks["code"] < 0x80
-    columns = (acks[name][good].tolist() for name in ("device", "boot", "seq"))
-    return len(set(zip(*columns, strict=True)))
+def assert_ok(tally: Tally) -> None:
+    assert tally.ok, "\n".join(tally.examples)
 
 
 def assert_history_exact(gateway: Gateway, ledger: Ledger, report: dict[str, Any]) -> None:
     """Every window of the history is what the ledger says."""
-    terms = gateway_terms(report)
-    _assert_exact(compare(ledger, terms, window_rows(gateway.query("windows")), "history"))
+    tally = Tally()
+    judging.judge_history(tally, gateway, ledger, report)
+    assert_ok(tally)
 
 
 def assert_influx_exact(place: InfluxPlace, ledger: Ledger, report: dict[str, Any]) -> None:
     """Every window in InfluxDB is what the ledger says, in all tiers."""
-    terms = gateway_terms(report)
-    _assert_exact(compare(ledger, terms, influx_of_run(ledger, terms, place), "influx"))
-
-
-def _assert_exact(found: Comparison) -> None:
-    assert found.windows > 0
-    assert (found.lost, found.double, found.wrong) == (0, 0, 0), found.as_dict()
-    assert not found.not_judged, found.as_dict()
+    tally = Tally()
+    judging.judge_influx(tally, place, ledger, report)
+    assert_ok(tally)
 
 
 def assert_identities(report: dict[str, Any]) -> None:
     """What delivery promises of the counters."""
-    messages, values = report["messages"], report["values"]
-    assert messages["received"] == messages["new"] + messages["duplicate"] + messages["quarantined"], messages
-    parts = values["accepted"] + values["too_late"] + values["bad"] + values["refused"]
-    assert values["values"] == parts, values
-    assert values["late_merged"] <= values["accepted"], values
+    tally = Tally()
+    judging.judge_identities(tally, report)
+    assert_ok(tally)
 
 
 def assert_alerts_once(gateway: Gateway) -> int:
     """No alert fires, escalates or resolves twice under one id; returns how many there were."""
-    rows = gateway.query("alerts")
-    steps = Counter((row["id"], row["state"], row["level"], row["at"]) for row in rows)
-    assert not [step for step, times in steps.items() if times > 1]
-    ends = Counter(row["id"] for row in rows if row["state"] == "resolved")
-    assert not [alert for alert, times in ends.items() if times > 1]
-    by_subject: dict[tuple[str, str], str] = {}
-    for row in rows:
-        key = (row["rule"], row["subject"])
-        if row["state"] == "firing":
-            assert by_subject.setdefault(key, row["id"]) == row["id"], (key, row)
-        elif row["state"] == "resolved":
-            assert by_subject.pop(key, None) == row["id"], (key, row)
-    return len({row["id"] for row in rows})
+    tally = Tally()
+    judging.judge_alerts(tally, gateway.query("alerts"))
+    assert_ok(tally)
+    return tally.alerts
 
 
 def assert_alerts_true(gateway: Gateway, ledger: Ledger) -> None:
     """`Hot` fired for each device as often as its acknowledged readings, in order, say."""
-    found = Counter(
-        row["subject"]
-        for row in {row["id"]: row for row in gateway.query("alerts") if row["rule"] == "Hot"}.values()
-    )
-    readings = readouts(ledger, "heat", Policy())
-    expected: Counter[str] = Counter()
-    firing: set[str] = set()
-    for number, value in zip(readings.device.tolist(), readings.value.tolist(), strict=True):
-        device = ledger.devices[number].id
-        if value > WARM and device not in firing:
-            firing.add(device)
-            expected[device] += 1
-        elif value < COOL:
-            firing.discard(device)
-    assert found == expected
+    tally = Tally()
+    judging.judge_hot(tally, gateway.query("alerts"), ledger)
+    assert_ok(tally)
 
 
 def assert_commands_once(gateway: Gateway, ledger: Ledger) -> CommandGrade:
     """Devices executed nothing twice, and the gateway numbered no two commands of a device alike."""
-    found = grade_commands(ledger)
-    assert found.executed_twice == 0
-    rows = gateway.query("commands")
-    numbers = Counter((row["device"], row["n"]) for row in rows if row["n"] is not None)
-    assert not [number for number, times in numbers.items() if times > 1]
-    return found
+    tally = Tally()
+    judging.judge_commands(tally, gateway.query("commands"), ledger)
+    assert_ok(tally)
+    return grade_commands(ledger)
 
 
 def assert_quiet(gateway: Gateway) -> None:
     """Nothing went wrong that a log would tell."""
-    words = gateway.log.read_text(errors="replace")
-    assert "Traceback" not in words, words[words.index("Traceback") - 500 :][:4000]
+    tally = Tally()
+    judging.judge_log(tally, gateway)
+    assert_ok(tally)

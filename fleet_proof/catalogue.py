@@ -1,0 +1,9 @@
+"""All proofs, in the order of the table."""
+
+from __future__ import annotations
+
+from fleet_proof.proof import Proof
+from fleet_proof.proofs import kills
+
+PROOFS: tuple[Proof, ...] = (kills.PROOF,)
+BY_NAME = {proof.name: proof for proof in PROOFS}
