@@ -24,6 +24,8 @@ from fleet_proof.report import BROKEN, NOT_RUN, Outcome, print_report, write_jso
 
 FOUND, USAGE, CANNOT, INTERRUPTED = 1, 2, 3, 130
 ALL = "all"
+PAGE = 140
+"""Columns, where no terminal says otherwise: the table has many."""
 
 
 def main(
@@ -45,6 +47,8 @@ def main(
 ) -> None:
     """Break things on purpose and compare what was sent with what is held."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PAGE
     if not names:
         print_list(console)
         return
@@ -57,7 +61,9 @@ def main(
             for proof in proofs:
                 number = count or (proof.quick if quick else proof.full)
                 chance = secrets.randbelow(1 << 31) if seed is None else seed
-                outcomes.append(run_one(console, proof, place / proof.name, number, chance, servers))
+                outcomes.append(
+                    run_one(console, proof, place / proof.name, count=number, seed=chance, servers=servers)
+                )
     except KeyboardInterrupt:
         interrupted = True
     finally:
