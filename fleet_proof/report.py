@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -96,16 +97,16 @@ def _print_found(console: Console, outcome: Outcome) -> None:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table()
-    table.add_column("proof")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("proof", no_wrap=True)
     columns = (
         *("faults", "readings", "windows", "alerts", "commands"),
-        *("lost", "double", "wrong", "alerts lost", "repeated", "executed twice", "other"),
-        *("recovery s", "took s"),
+        *("lost", "double", "wrong", "alerts\nlost", "alerts\nagain", "done\ntwice", "other"),
+        *("recovery\ns", "took\ns"),
     )
     for name in columns:
-        table.add_column(name, justify="right")
-    table.add_column("")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for outcome in outcomes:
         table.add_row(*_cells(outcome), style=None if outcome.verdict == HELD else "bold red")
     return table
