@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from edge_gateway.embedded import tied_to_parent
+from fleet_proof.sabotaged import Sabotage
 from fleet_wire import local_socket
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,18 +67,30 @@ class Gateway:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, *, ready: bool = True) -> None:
-        command = [sys.executable, "-m", "edge_gateway", "run", "--config", str(self.config), "--debug"]
+    def start(self, *, ready: bool = True, sabotage: Sabotage | None = None) -> float:
+        """Start it, with something that happens in it where that is wanted; seconds until it was subscribed.
+
+        With `ready` false it is not waited for.
+        """
+        started = time.monotonic()
+        program = ["-m", "edge_gateway"] if sabotage is None else sabotage.command()
+        command = [sys.executable, *program, "run", "--config", str(self.config), "--debug"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 tied_to_parent(command), stdout=log, stderr=log, cwd=self.directory, env=self._environment()
             )
         if ready:
             self.wait_for(lambda report: report["broker"]["connected"])
+        return time.monotonic() - started
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_GATEWAY_")}
         return {**kept, "PYTHONPATH": str(ROOT)}
+
+    @property
+    def killed(self) -> bool:
+        """Whether it ended by SIGKILL, its own or another's."""
+        return self._process is not None and self._process.poll() == -signal.SIGKILL
 
     def kill(self) -> None:
         """As a power switch would, for the process."""
