@@ -273,9 +273,9 @@ def _values(
 ) -> tuple[Numbers, States, BadValues]:
     raw = list(chain.from_iterable(map(dict.values, maps)))
     if set(map(type, raw)) <= _NUMBERS:
-        value = np.array(raw, np.float64) + 0.0  # -0.0 would make first, last, min and max depend on order
-        finite = np.isfinite(value)
-        if finite.all():
+        value = np.array(raw, np.float64)
+        if np.isfinite(value).all():
+            value += 0.0  # -0.0 would make first, last, min and max depend on order
             return Numbers(*places[:2], value, places.quality), no_states(), no_bad_values()
     return _sort_out(registry, taken, samples, raw, places)
 
@@ -301,7 +301,7 @@ def _sort_out(
         else:
             state_at.append(at)
             codes.append(code)
-    value = np.array(raw, np.float64) + 0.0
+    value = np.array(raw, np.float64)
     is_number = np.ones(len(raw), np.bool_)
     is_number[state_at + bad_at + gone] = False
     wild = np.flatnonzero(~np.isfinite(value)).tolist()
@@ -309,7 +309,7 @@ def _sort_out(
     bad_at, reasons = bad_at + wild, reasons + [BadReason.NOT_FINITE] * len(wild)
     metric = registry.series_metric[places.series[bad_at]]
     bad = _bad(places.row[bad_at], metric, reasons)
-    return places.numbers(is_number, value[is_number]), places.states(state_at, codes), bad
+    return places.numbers(is_number, value[is_number] + 0.0), places.states(state_at, codes), bad
 
 
 def _code(registry: Registry, value: object) -> int | BadReason:

@@ -279,3 +279,16 @@ def test_full_caches_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series_module, "SLOTS_CACHED", 9)
     assert [decode(*batch, registry=tight).numbers.series.tolist() for batch in batches] == expected
     assert len(tight.table.layouts) <= 3 + 20
+
+
+def test_a_signalling_nan_is_a_bad_value_and_no_warning() -> None:
+    """Adding to one makes numpy warn, and a warning in a log looks like a fault of the gateway."""
+    signalling = b"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x01"
+    head = b"\x83\xa4boot\x01\xa3seq"
+    payloads = [
+        head + b"\x00\xa1m\x81\xa1a" + signalling,
+        head + b"\x01\xa1m\x82\xa1a" + signalling + b"\xa1b\xa1x",
+    ]
+    decoded = native.decode(Registry(), [TOPIC, TOPIC], payloads)
+    assert decoded.bad.reason.tolist() == [BadReason.NOT_FINITE, BadReason.NOT_FINITE]
+    assert (len(decoded.numbers.row), len(decoded.states.row)) == (0, 1)
