@@ -52,6 +52,9 @@ def main(
         print_list(console)
         return
     proofs = chosen(console, names)
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        console.print(f"--keep {keep}: not empty, and a proof begins with nothing; name a new directory")
+        raise typer.Exit(USAGE)
     place = (keep or Path(tempfile.mkdtemp(prefix="proof-"))).absolute()
     outcomes: list[Outcome] = []
     interrupted = False
@@ -61,7 +64,15 @@ def main(
                 number = count or (proof.quick if quick else proof.full)
                 chance = secrets.randbelow(1 << 31) if seed is None else seed
                 outcomes.append(
-                    run_one(console, proof, place / proof.name, count=number, seed=chance, servers=servers)
+                    run_one(
+                        console,
+                        proof,
+                        place / proof.name,
+                        count=number,
+                        seed=chance,
+                        servers=servers,
+                        quick=quick,
+                    )
                 )
     except KeyboardInterrupt:
         interrupted = True
@@ -91,7 +102,7 @@ def chosen(console: Console, names: Sequence[str]) -> list[Proof]:
 
 
 def run_one(
-    console: Console, proof: Proof, place: Path, *, count: int, seed: int, servers: Servers
+    console: Console, proof: Proof, place: Path, *, count: int, seed: int, servers: Servers, quick: bool
 ) -> Outcome:
     """Run a proof; whatever stops it is told in its outcome."""
     console.rule(f"{proof.name}: {proof.says} — {count:,} {proof.unit}, seed {seed}", align="left")
@@ -100,7 +111,7 @@ def run_one(
     def say(text: str) -> None:
         console.print(f"{time.monotonic() - started:6.0f} s  {text}", markup=False, soft_wrap=True)
 
-    with Setting(place, count=count, seed=seed, servers=servers, say=say) as setting:
+    with Setting(place, count=count, seed=seed, servers=servers, say=say, quick=quick) as setting:
         try:
             proof.run(setting)
         except Unavailable as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet_proof.proof import Proof
-from fleet_proof.proofs import kills
+from fleet_proof.proofs import backlog, kills, storm
 
-PROOFS: tuple[Proof, ...] = (kills.PROOF,)
+PROOFS: tuple[Proof, ...] = (kills.PROOF, storm.PROOF, backlog.PROOF)
 BY_NAME = {proof.name: proof for proof in PROOFS}

@@ -102,6 +102,14 @@ class Fleet:
     def fault(self, kind: str, match: dict[str, Any], **settings: Any) -> None:
         self.do(lambda: self.run.start_fault(kind, match, **settings))
 
+    def up(self) -> int:
+        """How many devices are connected, as of the last second."""
+        return 0 if self.seen is None else self.seen.up
+
+    def waiting(self) -> int:
+        """How many messages wait in the devices' buffers to be sent, as of the last second."""
+        return 0 if self.seen is None else self.seen.waiting
+
     def all_up(self) -> bool:
         """Whether every device is connected, as of the last second."""
         return self.seen is not None and self.seen.up == len(self.run.plans)

@@ -109,7 +109,10 @@ class Servers:
 
 
 class Setting:
-    """What a proof is given: a place, a count, chance by seed, a tally, and servers that end with it."""
+    """What a proof is given: a place, a count, chance by seed, a tally, and servers that end with it.
+
+    `quick`: a sample is asked for; where a single fault is a large one, a smaller one will do.
+    """
 
     def __init__(
         self,
@@ -119,11 +122,13 @@ class Setting:
         seed: int,
         servers: Servers,
         say: Callable[[str], None],
+        quick: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.count = count
         self.seed = seed
+        self.quick = quick
         self.rng = random.Random(seed)
         self.tally = Tally()
         self.say = say
