@@ -1,55 +1,150 @@
-"""`kill -9` of the gateway at random instants under load."""
+"""`kill -9` of the gateway at random instants and at every named point of its work, under load.
+
+    round: a broker, three gateways, a fleet each ─▶ killed in parallel, each by its own deck ─▶ settled ─▶ judged
+
+The fleet of a gateway has devices whose alerts are judged by what they measured, and stragglers, whose readings come
+late, twice and out of order, so that corrections are always under way. Rules change while it runs and between two
+lives; now and then the next life is another program, which closes windows at other times and fills records
+otherwise. One gateway of a round forwards to InfluxDB, where there is one.
+"""
 
 from __future__ import annotations
 
-import time
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from fleet_proof.field import RULES, Fleet, scenario_text, wait_settled
 from fleet_proof.judging import judge_all
-from fleet_proof.proof import Proof, Setting
+from fleet_proof.killing import HTTP, Victim, deck
+from fleet_proof.proof import Proof, Setting, Unavailable
 from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
+from fleet_proof.servers.influx import Influx
+from fleet_sim.stored import InfluxPlace
 
-ROUND = 50
-WINDOWS = [
-    {"every": "2s", "bucket": "base", "keep": "30d"},
-    {"every": "6s", "bucket": "mid", "keep": "180d"},
-    {"every": "12s", "bucket": "top", "keep": "2y"},
-]
+ROUND = 60
+LANES = 3
+TIERS = (("2s", "base", "30d"), ("6s", "mid", "180d"), ("12s", "top", "2y"))
 COMMANDS = {"per_device": "600/m", "total": "1000/s"}
+STRAGGLERS = """\
+  straggler:
+    count: {devices}
+    site: {site}
+    id: "{site}-late-{{i:03d}}"
+    interval: {{every: {every}, jitter: 20%}}
+    offline: {{buffer: 2000, drop: oldest, replay_rate: 200/s}}
+    metrics:
+      level: {{model: random_walk, start: [40, 60], step: 0.5}}
+      door: {{model: states, stay: {{open: 3s, closed: 5s}}}}
+phases:
+- {{name: all}}
+faults:
+- {{kind: reorder, match: {{device: "{site}-late-*"}}, p: 20%, by: 8}}
+- {{kind: duplicate, match: {{device: "{site}-late-*"}}, p: 10%}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A gateway, its fleet, and where it forwards to."""
+
+    victim: Victim
+    fleet: Fleet
+    deaths: Iterator[str]
+    place: InfluxPlace | None
 
 
 def run(setting: Setting) -> None:
-    """Kill `count` times, in rounds of a fresh gateway and fleet each."""
+    """Kill `count` times, in rounds of fresh gateways and fleets."""
+    influx = _influx(setting)
     broker = setting.broker()
-    left = setting.count
-    while left:
-        kills = min(ROUND, left)
-        left -= kills
-        name = f"gw-kill-{setting.tally.runs}"
-        gateway = setting.gateway(broker, name, windows=WINDOWS, commands=COMMANDS)
-        _round(setting, broker, gateway, name, kills)
+    pool = setting.keep(ThreadPoolExecutor(LANES))  # a gateway ends with the thread that started it
+    missed: Counter[str] = Counter()
+    while (left := setting.count - setting.tally.faults.total()) > 0:
+        lanes = [_lane(setting, broker, influx if not number else None) for number in range(LANES)]
+        missed += _round(setting, pool, lanes, min(ROUND, left))
+    setting.tally.measured["armed and not reached"] = missed.total()
+    setting.tally.measured["points"] = len(setting.tally.faults)
+    if missed:
+        setting.say("armed and not reached: " + ", ".join(f"{name} {n}" for name, n in missed.most_common()))
 
 
-def _round(setting: Setting, broker: Broker, gateway: Gateway, name: str, kills: int) -> None:
+def _influx(setting: Setting) -> Influx | None:
+    """A database to forward to; a sample goes without, or starting it would take most of its time."""
+    if setting.count < ROUND:
+        return None
+    try:
+        return setting.influx()
+    except Unavailable as error:
+        setting.say(f"{error}; the points {', '.join(sorted(HTTP))} are not run")
+        setting.tally.measured["without InfluxDB, not run"] = ", ".join(sorted(HTTP))
+        return None
+
+
+def _round(setting: Setting, pool: Executor, lanes: Sequence[Lane], kills: int) -> Counter[str]:
     tally = setting.tally
+    with ExitStack() as fleets:
+        for lane in lanes:
+            fleets.enter_context(lane.fleet)
+        shares = [kills // LANES + (number < kills % LANES) for number in range(LANES)]
+        done = [
+            pool.submit(lane.victim.suffer, lane.deaths, share)
+            for lane, share in zip(lanes, shares, strict=True)
+        ]
+        killed = [future.result() for future in done]
+    for lane, what in zip(lanes, killed, strict=True):
+        tally.faults += what.deaths
+        tally.recoveries += what.recoveries
+        _judge(setting, lane)
+    tally.runs += 1
+    setting.say(
+        f"{tally.faults.total():,} kills, {tally.acknowledged:,} readings, {tally.alerts:,} alerts: "
+        f"lost {tally.lost}, double {tally.double}, wrong {tally.wrong}"
+    )
+    return sum((what.missed for what in killed), Counter())
+
+
+def _lane(setting: Setting, broker: Broker, influx: Influx | None) -> Lane:
+    chance = random.Random(setting.rng.randrange(1 << 62))
+    name = f"kill-{chance.randrange(1 << 32):08x}"
+    site = f"{name}-site"
+    gateway = setting.gateway(broker, name, **_sections(setting, influx))
     gateway.write_rules(RULES)
     gateway.start()
-    text = scenario_text(f"{name}-site", devices=300, every="1s", seed=setting.rng.randrange(1 << 31))
-    fleet = Fleet(broker, setting.place("run"), text)
-    with fleet:
-        for _ in range(kills):
-            time.sleep(setting.rng.expovariate(1 / 0.5))
-            gateway.kill()
-            tally.faults["kill"] += 1
-            time.sleep(setting.rng.expovariate(1 / 0.1))
-            gateway.start(ready=setting.rng.random() < 0.8)
-    report: dict[str, Any] = wait_settled(gateway, fleet.ledger)
-    judge_all(tally, gateway, fleet.ledger, report)
-    tally.runs += 1
+    text = scenario_text(site, devices=60, every="500ms", seed=chance.randrange(1 << 31))
+    text = text.replace("phases:\n- {name: all}\n", STRAGGLERS.format(site=site, devices=20, every="500ms"))
+    place = InfluxPlace(influx.url, influx.org, influx.token) if influx else None
+    return Lane(
+        Victim(gateway, chance),
+        Fleet(broker, setting.place("run"), text),
+        deck(chance, http=influx is not None),
+        place,
+    )
+
+
+def _sections(setting: Setting, influx: Influx | None) -> dict[str, Any]:
+    buckets = [influx.fresh_bucket() if influx else name for _, name, _ in TIERS]
+    windows = [
+        {"every": every, "bucket": bucket, "keep": keep}
+        for (every, _, keep), bucket in zip(TIERS, buckets, strict=True)
+    ]
+    forwarding = {"influx": setting.forwarding(influx)} if influx else {}
+    return {"windows": windows, "commands": COMMANDS, **forwarding}
+
+
+def _judge(setting: Setting, lane: Lane) -> None:
+    gateway, ledger = lane.victim.gateway, lane.fleet.ledger
+    report = wait_settled(gateway, ledger)
+    if lane.place is not None:
+        report = gateway.wait_for(lambda report: not report["sinks"]["influx"]["waiting"]["lines"])
+    judge_all(setting.tally, gateway, ledger, report, lane.place)
+    if not report["values"]["late_merged"]:
+        setting.tally.forbid("nothing came late", str(gateway.directory))
     gateway.kill()
-    setting.say(f"{tally.faults.total()} kills, {tally.acknowledged:,} readings, lost {tally.lost}")
 
 
-PROOF = Proof("kills", "kill -9 of the gateway, anywhere", "kills", full=1000, quick=8, run=run)
+PROOF = Proof("kills", "kill -9 of the gateway, anywhere", "kills", full=1000, quick=10, run=run)
