@@ -34,7 +34,6 @@ from fleet_wire.session import SessionOptions
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE = 30
 MOST_PACKET = 1 << 20
 RECEIVE_MAXIMUM = 4_000
 TRY_AGAIN = 1.0
@@ -67,7 +66,7 @@ def session_options(
         username=mqtt.user,
         password=password,
         tls=tls_context(mqtt),
-        keep_alive=KEEP_ALIVE,
+        keep_alive=mqtt.keepalive // 1000,
         session_expiry=mqtt.session_expiry // 1000 if session_expiry is None else session_expiry,
         receive_maximum=RECEIVE_MAXIMUM,
         maximum_packet_size=MOST_PACKET,
@@ -92,7 +91,7 @@ class ControlClients:
             protocol=aiomqtt.ProtocolVersion.V5,
             tls_context=tls_context(mqtt),
             will=will,
-            keepalive=KEEP_ALIVE,
+            keepalive=mqtt.keepalive // 1000,
             max_inflight_messages=200,
             logger=logging.getLogger("mqtt"),
         )

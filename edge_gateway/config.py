@@ -73,6 +73,7 @@ class MqttSection(Strict):
     cert: Path | None = None
     key: Path | None = None
     session_expiry: Duration = 7 * DAY
+    keepalive: Annotated[Duration, Field(ge=SECOND, le=65_535 * SECOND)] = 30 * SECOND
 
     @field_validator("url")
     @classmethod
@@ -180,6 +181,7 @@ class InfluxSection(Strict):
     url: str
     org: str
     token: Secret
+    timeout: Annotated[Duration, Field(ge=SECOND)] = 30 * SECOND
     max_bytes: Size = 4 * GIB
     on_full: Literal["merge", "drop_oldest"] = "merge"
 

@@ -175,7 +175,9 @@ class Gateway:
         if influx is not None:
             from edge_gateway.sinks.influx_write import InfluxWriter  # noqa: PLC0415 - costs a second of every start
 
-            self._writer = InfluxWriter(influx.url, influx.org, influx.token.read())
+            self._writer = InfluxWriter(
+                influx.url, influx.org, influx.token.read(), timeout=influx.timeout / 1000
+            )
             self._sinks[INFLUX] = InfluxSink(INFLUX, self._store, self._writer.write, backoff.delays)
 
     async def serve(self, stop: asyncio.Event) -> None:
