@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet_proof.proof import Proof
-from fleet_proof.proofs import backlog, kills, storm
+from fleet_proof.proofs import backlog, kills, soak, storm
 
-PROOFS: tuple[Proof, ...] = (kills.PROOF, storm.PROOF, backlog.PROOF)
+PROOFS: tuple[Proof, ...] = (kills.PROOF, storm.PROOF, backlog.PROOF, soak.PROOF)
 BY_NAME = {proof.name: proof for proof in PROOFS}

@@ -24,13 +24,14 @@ from fleet_sim.ledger_reading import Ledger
 
 FEWER, DEVICES, LIVE = 1_000, 10_000, 100
 CALM, LOST = 6.0, 10
+SHORT_CALM, SHORTLY_LOST = 2.0, 3
 ABSORBED_WITHIN = 30.0
 PATIENCE = 180.0
 SLOWEST_LIVE_P95 = 1_000
 MOST_LAG = 1_000
 WINDOWS = [
-    {"every": "5s", "bucket": "base", "keep": "30d"},
-    {"every": "10s", "bucket": "mid", "keep": "180d"},
+    {"every": "2s", "bucket": "base", "keep": "30d"},
+    {"every": "4s", "bucket": "mid", "keep": "180d"},
 ]
 COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 SCENARIO = """\
@@ -74,10 +75,10 @@ def run(setting: Setting) -> None:
         Watch(lambda: gateway.pid) as watch,
         Fleet(broker, setting.place("run"), text, settle=60.0) as fleet,
     ):
-        calm = _rest()
+        calm = _rest(setting)
         for _ in range(setting.count):
             storms.append(_storm(setting, fleet, gateway, devices))
-            _rest()
+            _rest(setting)
     report = wait_settled(gateway, fleet.ledger)
     judge_all(setting.tally, gateway, fleet.ledger, report)
     _judge_latency(setting, fleet.ledger, calm, storms)
@@ -85,10 +86,10 @@ def run(setting: Setting) -> None:
     setting.tally.runs += 1
 
 
-def _rest() -> tuple[float, float]:
+def _rest(setting: Setting) -> tuple[float, float]:
     """Calm for a while; from when to when, in seconds since 1970."""
     began = time.time()
-    time.sleep(CALM)
+    time.sleep(SHORT_CALM if setting.quick else CALM)
     return began, time.time()
 
 
@@ -96,7 +97,8 @@ def _storm(setting: Setting, fleet: Fleet, gateway: Gateway, devices: int) -> tu
     """Cut them all, let them come back, and wait until it is absorbed; from when to when it was."""
     tally = setting.tally
     tally.faults["devices cut"] += devices
-    fleet.do(lambda: fleet.run.disconnect({"type": "crowd"}, LOST * 1000))
+    lost = SHORTLY_LOST if setting.quick else LOST
+    fleet.do(lambda: fleet.run.disconnect({"type": "crowd"}, lost * 1000))
     wait_until(lambda: fleet.up() < LIVE + devices // 2, PATIENCE, "the devices are cut")
     wait_until(lambda: fleet.up() > LIVE, PATIENCE, "the first are back")
     began, back_at = time.time(), time.monotonic()
