@@ -7,10 +7,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from fleet_config.yaml_source import parse_yaml
-from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.process import wait_until
 from fleet_sim.endpoint import Endpoint
@@ -61,15 +60,28 @@ def scenario_text(site: str, *, devices: int, every: str, seed: int, faults: str
     return SCENARIO.format(site=site, devices=devices, every=every, seed=seed) + faults
 
 
+class Address(Protocol):
+    """A broker, or a proxy in front of it."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
 class Fleet:
     """A fleet that sends from a thread of its own while the block runs.
 
-    At the end of the block it stops, and what is under way settles; `ledger` is what it wrote down.
+    At the end of the block it stops, and what is under way settles; `ledger` is what it wrote down. `keep_alive` is
+    in seconds.
     """
 
-    def __init__(self, broker: Broker, directory: Path, text: str, *, settle: float = 30.0) -> None:
+    def __init__(
+        self, broker: Address, directory: Path, text: str, *, settle: float = 30.0, keep_alive: int = 60
+    ) -> None:
         scenario = read_scenario(parse_yaml(text, "field.yaml"), overrides=(), env={})
-        options = RunOptions(Endpoint(broker.host, broker.port), directory, settle=settle)
+        endpoint = Endpoint(broker.host, broker.port, keep_alive=keep_alive)
+        options = RunOptions(endpoint, directory, settle=settle)
         self.directory = directory
         self.run = FleetRun(scenario, options)
         self.seen: Snapshot | None = None
