@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -30,15 +31,22 @@ log = logging.getLogger(__name__)
 
 TICK = 0.25
 CLOSE_EVERY = 0.020
-FOLD_EVERY = 0.040
-"""A fold of one message costs as much as of a hundred; a first one after a pause is folded when it comes."""
+LEAST_REST, MOST_REST = 0.002, 0.040
+RESTS = 9
+"""A fold of one message costs as much as of a hundred: after each, deliveries gather for so many times what it took. A
+first one after a pause is folded when it comes."""
 MOST_IN_RECORD = 1_000
+MOST_UNCOMMITTED = 100
 MOST_UNSTORED = 500
+"""Records; beyond either nothing is folded, deliveries and ticks alike, until the disk has caught up."""
 
 
 class Commits(Protocol):
     """Where records become durable (`CommitQueue`)."""
 
+    @property
+    def pending(self) -> int: ...
+    async def room(self) -> None: ...
     def submit(self, number: int, record: Any) -> asyncio.Future[int]: ...
 
 
@@ -91,10 +99,18 @@ class Engine:
     commit_interval: float
     number: int = 0
     committed: int = 0
+    ticked: float = field(default_factory=time.monotonic)
+    """When the task that ticks the rules last came round, whether it had to pause or not."""
+    accepting: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while deliveries may be folded; ticks go on without it."""
+    _paused: bool = False
     _open: OpenRecord = field(default_factory=OpenRecord)
     _due: asyncio.TimerHandle | None = None
     _marks: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     _held: list[Arrivals] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.accepting.set()
 
     async def run(self) -> None:
         """Fold until cancelled."""
@@ -106,7 +122,9 @@ class Engine:
         loop = asyncio.get_running_loop()
         while True:
             await self.source.news()
-            if self.store.pending > MOST_UNSTORED:
+            await self.accepting.wait()
+            while self._overfull():
+                await self.commits.room()
                 await self.store.room()
             await self._read_on()
             started, backlog = loop.time(), self.source.waiting >= MOST_IN_RECORD
@@ -114,7 +132,14 @@ class Engine:
             if backlog:
                 await asyncio.sleep(0)
             else:
-                await self.source.rest(started + FOLD_EVERY - loop.time())
+                await self.source.rest(rest_after(loop.time() - started))
+
+    def _overfull(self) -> bool:
+        """Whether so much is folded and not on disk that nothing may be added."""
+        full = self.commits.pending > MOST_UNCOMMITTED or self.store.pending > MOST_UNSTORED
+        self.counters.add("folding_paused", full and not self._paused)
+        self._paused = full
+        return full
 
     async def _read_on(self) -> None:
         """Let the socket be read until it is empty, or there is enough for a record."""
@@ -127,11 +152,14 @@ class Engine:
         while True:
             await asyncio.sleep(self._until_tick())
             self._take_back_held()
-            self.fold(Tick(self.moment()))
+            moment = self.moment()
+            if not self._overfull():
+                self.fold(Tick(moment))
+            self.ticked = time.monotonic()
 
     def _until_tick(self) -> float:
         """Seconds; few while due windows wait and no deliveries come that would close them on the way."""
-        idle = not self.source.waiting and self.store.pending <= MOST_UNSTORED
+        idle = not self.source.waiting and not self._paused
         return CLOSE_EVERY if idle and self.pipeline.windows.pending else TICK
 
     def moment(self) -> Moment:
@@ -238,6 +266,11 @@ class Engine:
         event = asyncio.Event()
         self._when_committed(number, event.set)
         await event.wait()
+
+
+def rest_after(cost: float) -> float:
+    """Seconds to let deliveries gather after a fold that took `cost`."""
+    return min(max(RESTS * cost, LEAST_REST), MOST_REST)
 
 
 def _batch(moment: Moment, packets: list[PublishPacket]) -> Batch:

@@ -28,6 +28,7 @@ from edge_gateway.local_api import LocalApi
 from edge_gateway.own_alerts import OwnAlerts
 from edge_gateway.recovered import INFLUX, Recovered, open_store
 from edge_gateway.report import Now, make_report
+from edge_gateway.room import Room
 from edge_gateway.rules.ruleset import RuleSet
 from edge_gateway.rules.transition import Transition
 from edge_gateway.rules_watch import RulesWatch
@@ -136,6 +137,7 @@ class Gateway:
             number=recovered.number,
             committed=recovered.number,
         )
+        self._room = self._make_room()
         self._upkeep = self._make_upkeep()
         for code, text in recovered.findings:
             self.problems.raise_(code, text)
@@ -144,11 +146,22 @@ class Gateway:
         if not self.clock.trusted():
             self.problems.raise_("clock", "waiting for time: the wall clock is not set")
             self._engine.fold(Distrust(self._engine.moment()))
-        await asyncio.to_thread(self._reserve.make)
+        await self._room.look()
         self._open_influx()
         await self._first_rules()
         self._control.send(self._pipeline.restart_messages())
         log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
+
+    def _make_room(self) -> Room:
+        return Room(
+            spool=self.config.spool,
+            journal=self._recovered.journal,
+            commits=self._commits,
+            reserve=self._reserve,
+            accepting=self._engine.accepting,
+            counters=self.counters,
+            problems=self.problems,
+        )
 
     def _make_upkeep(self) -> Upkeep:
         return Upkeep(
@@ -160,9 +173,8 @@ class Gateway:
             engine=self._engine,
             store=self._store,
             journal=self._recovered.journal,
-            commits=self._commits,
+            room=self._room,
             control=self._control,
-            reserve=self._reserve,
             sinks=self._sinks,
             report=self.report,
             counters=self.counters,
@@ -262,7 +274,7 @@ class Gateway:
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         registry, describe = self._pipeline.registry, self._pipeline.admission.describe
         if wanted is None:
-            return map(describe, range(registry.devices))
+            return map(describe, filter(registry.is_live, range(registry.devices)))
         found = registry.find(wanted)
         return iter([] if found is None else [describe(found)])
 
@@ -334,15 +346,17 @@ class Gateway:
     def _store_event(self, code: str, text: str) -> None:
         if code == "store_resumed":
             self.problems.clear("store_stalled")
-        else:
-            self.problems.raise_(code, text)
+            return
+        self.problems.raise_(code, text)
+        if self._store.refusal is not None:
+            self._room.refused(self._store.refusal)
 
     def _problems_changed(self) -> None:
         self._own_alerts.follow(self.problems)
         self._control.publish_status()
 
     def _stalled(self, error: Exception) -> None:
-        self._upkeep.stalled(error)
+        self._room.commit_failed(error)
 
     def _resumed(self) -> None:
-        self.problems.clear("disk")
+        self._room.commit_resumed()

@@ -204,7 +204,11 @@ def _take_over(state: State, settings: FoldSettings) -> None:
 def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
     """Whether every record behind the checkpoint, or behind the beginning, was folded."""
     begins_at = journal.first_number
-    headless = found.checkpoint < 0 and (begins_at > 1 if begins_at else bool(found.skipped_checkpoints))
+    headless = (
+        begins_at > max(found.checkpoint, 0) + 1
+        if begins_at
+        else found.checkpoint < 0 and bool(found.skipped_checkpoints)
+    )
     lost = any(last > found.checkpoint for _, last in journal.report.lost)
     return not (headless or lost or found.unreadable)
 

@@ -17,13 +17,12 @@ from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
 from edge_gateway.durable.checkpoint import write_checkpoint
-from edge_gateway.durable.commit_queue import CommitQueue
-from edge_gateway.durable.journal import Journal, JournalFull
-from edge_gateway.durable.reserve import Reserve
+from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.store_thread import StoreThread
 from edge_gateway.engine import Engine
 from edge_gateway.listening import ListeningClock
 from edge_gateway.recovered import State
+from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
 from edge_gateway.status import Counters, Problems
@@ -35,7 +34,6 @@ CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
 SELF_EVERY = 60.0
 """At most: a check for silent gateways waits five minutes, however long the base windows are."""
-LOAN = 64 << 20
 MOST_TOLD = 3
 
 
@@ -51,9 +49,8 @@ class Upkeep:
     engine: Engine
     store: StoreThread
     journal: Journal
-    commits: CommitQueue
+    room: Room
     control: Control
-    reserve: Reserve
     sinks: Mapping[str, InfluxSink]
     report: Callable[[], dict[str, Any]]
     counters: Counters
@@ -67,7 +64,9 @@ class Upkeep:
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
             "trim": Every(TRIM_EVERY, self._trim),
             "self": Every(min(SELF_EVERY, self.config.windows[0].every / 1000), self._record_self),
+            "room": Every(LOOK_EVERY, self.room.look),
         }
+        self.room.hasten = self._chores["checkpoint"].hasten
 
     async def run(self) -> None:
         """Do the chores until cancelled: one that waits holds up no other."""
@@ -78,15 +77,19 @@ class Upkeep:
     async def _repeat(self, name: str, chore: Every) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if name == "checkpoint" and self.journal.total_bytes > CHECKPOINT_BYTES:
+            if name == "checkpoint" and self.journal.total_bytes > self._checkpoint_bytes():
                 chore.hasten()
             try:
                 await chore.when_due()
                 self.problems.clear(f"upkeep_{name}")
             except (OSError, sqlite3.Error) as error:
-                self.reserve.release()
+                self.room.refused(error)
                 told = f"{type(error).__name__}: {error}; it is tried again"
                 self.problems.raise_(f"upkeep_{name}", told)
+
+    def _checkpoint_bytes(self) -> int:
+        """How much journal calls for a checkpoint: early enough that a small budget is not used up first."""
+        return min(CHECKPOINT_BYTES, self.config.spool.max_bytes // 2)
 
     async def _publish_status(self) -> None:
         for name, sink in self.sinks.items():
@@ -117,31 +120,8 @@ class Upkeep:
         place = self.config.spool.path / spool.CHECKPOINTS
         kept = await asyncio.to_thread(write_checkpoint, place, number, tree)
         self.checkpointed = number
-        self.journal.max_bytes = self.config.spool.max_bytes
+        self.room.checkpointed()
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
-        await asyncio.to_thread(self.reserve.make)
-
-    def stalled(self, error: Exception) -> None:
-        """A commit failed: say so, and make room where that is allowed."""
-        self.reserve.release()
-        self.counters.add("commits_stalled")
-        if isinstance(error, JournalFull):
-            self._relieve()
-        told = f"nothing is acknowledged: {error}; free space, and it goes on by itself"
-        self.problems.raise_("disk", told)
-
-    def _relieve(self) -> None:
-        """A full journal: drop its oldest records where the configuration says so, else lend it room for one group.
-
-        Without the loan the checkpoint that frees the journal could never be written.
-        """
-        if self.config.spool.on_full == "drop_oldest":
-            first, last = self.journal.drop_oldest() or (1, 0)
-            self.counters.add("records_dropped", last - first + 1)
-        elif self.journal.max_bytes == self.config.spool.max_bytes:
-            self.journal.max_bytes = self.config.spool.max_bytes + LOAN
-            self._chores["checkpoint"].hasten()
-        self.commits.retry_now()
 
     async def _trim(self) -> None:
         now = self.clock.wall()

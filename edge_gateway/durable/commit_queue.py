@@ -19,6 +19,10 @@ from edge_gateway.durable import codec
 from edge_gateway.durable.journal import Journal, JournalFull
 
 RETRY_DELAY: Final = 1.0
+LOOK_EVERY: Final = 1.0
+"""Seconds after which an idle writer comes round, to show that it can."""
+ROOM: Final = 50
+"""`room` returns when no more records than this wait."""
 
 
 class CommitQueueStopped(Exception):
@@ -38,7 +42,7 @@ class CommitQueue:
     Args:
         journal: where records go; only this queue appends to it.
         power: sync each group to the disk, not only to the kernel.
-        on_stalled: called on the loop with the error when a group fails for the first time.
+        on_stalled: called on the loop with the error each time a group fails.
         on_resumed: called on the loop when a stalled group has become durable.
         retry_delay: seconds between tries of a failed group.
     """
@@ -66,7 +70,11 @@ class CommitQueue:
         self._broken: Exception | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._unfinished: dict[asyncio.Future[int], None] = {}
+        self._room = asyncio.Event()
+        self._room.set()
         self.stalled: Exception | None = None
+        self.moved = monotonic()
+        """When the writer last came round, or a try to commit ended, well or not: a disk that refuses is no hang."""
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
         self._thread.start()
 
@@ -86,10 +94,16 @@ class CommitQueue:
             raise CommitQueueStopped(str(self._broken or "the commit queue was stopped"))
         future: asyncio.Future[int] = self._loop.create_future()
         self._unfinished[future] = None
+        if len(self._unfinished) > ROOM:
+            self._room.clear()
         with self._wake:
             self._entries.append(_Entry(number, record, future))
             self._wake.notify()
         return future
+
+    async def room(self) -> None:
+        """Wait until few records wait."""
+        await self._room.wait()
 
     def retry_now(self) -> None:
         """Try a stalled group at once, because space was freed."""
@@ -137,7 +151,10 @@ class CommitQueue:
 
     def _next_group(self) -> list[_Entry]:
         with self._wake:
-            self._wake.wait_for(lambda: self._entries or self._stopping)
+            self.moved = monotonic()
+            while not (self._entries or self._stopping):
+                self._wake.wait(LOOK_EVERY)
+                self.moved = monotonic()
             group = list(self._entries)
             self._entries.clear()
             return group
@@ -159,12 +176,13 @@ class CommitQueue:
             try:
                 self._journal.sync(power=self._power)
             except (OSError, JournalFull) as error:
-                if not stalled:
-                    stalled = True
-                    self._call(self._stall, error)
+                stalled = True
+                self.moved = monotonic()
+                self._call(self._stall, error)
                 if self._give_up():
                     return False
                 continue
+            self.moved = monotonic()
             if stalled:
                 self._call(self._resume)
             self._call(self._done, group)
@@ -203,6 +221,8 @@ class CommitQueue:
             self._unfinished.pop(entry.future, None)
             if not entry.future.done():
                 entry.future.set_result(entry.number)
+        if len(self._unfinished) <= ROOM:
+            self._room.set()
 
     def _fail(self, error: Exception) -> None:
         for future in tuple(self._unfinished):

@@ -18,21 +18,28 @@ class Reserve:
         self._files = files
         self.held = False
 
-    def make(self) -> bool:
-        """Take hold of the space where that leaves as much again free; returns whether it is held now."""
+    def make(self, *, beside: int | None = None) -> bool:
+        """Take hold of the space; returns whether it is held now.
+
+        `beside`: bytes that must stay free; as much again as is taken where it is None.
+        """
         if not self.held:
             self._files.make_directory(self._path.parent)
-            self.held = self._is_whole() or (self._has_room() and self._fill())
+            room = self._size if beside is None else beside
+            self.held = self._is_whole() or (self._has_room(room) and self._fill() and self._is_whole())
         return self.held
 
     def release(self) -> bool:
         """Give the space up; returns whether there was any to give."""
         released, self.held = self.held, False
-        self._files.unlink(self._path)
+        try:
+            self._files.unlink(self._path)
+        except OSError:
+            return False
         return released
 
-    def _has_room(self) -> bool:
-        return self._files.free_bytes(self._path.parent) >= 2 * self._size
+    def _has_room(self, beside: int) -> bool:
+        return self._files.free_bytes(self._path.parent) >= self._size + beside
 
     def _is_whole(self) -> bool:
         try:

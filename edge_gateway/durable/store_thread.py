@@ -2,7 +2,8 @@
 
     apply(number, effects) ─▶ ┐                       ┌─ records, in order, many in one transaction
     call(function) ─────────▶ ├─ one thread, one store┼─ calls of sinks, checkpoint, CLI, first
-                              ┘                       └─ late readings, when nothing else is due
+                              ┘                       ├─ what can be read of a damaged store, piece by piece
+                                                      └─ late readings, when nothing else is due
 
 A disk that refuses stops the records, in order, and nothing else: sinks still take and remove, which frees
 space.
@@ -41,7 +42,7 @@ class StoreThread:
     Args:
         reopen: sets the damaged store aside and gives a new one.
         on_event: called on the loop with a code and a text an operator should know: store_stalled,
-            store_resumed, store_lost, record_refused.
+            store_resumed, store_lost, store_salvaged, record_refused.
         retry_delay: seconds between tries of a refused transaction.
         late_pause: seconds between runs of the late job, so that readings of one window come together.
     """
@@ -74,6 +75,8 @@ class StoreThread:
         self._lost = ""
         self._marks: list[tuple[int, asyncio.Future[None]]] = []
         self._stalled = False
+        self.refusal: Exception | None = None
+        """Why the disk refused last."""
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self.facts: StoreFacts = store.facts()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -182,13 +185,19 @@ class StoreThread:
             return self._make_again
         if self._records:
             return self._apply
-        if self.facts.late_pending and now >= self._late_at and not self._stopping:
+        if self._stopping:
+            return None
+        if self.facts.salvaging:
+            return self._salvage
+        if self.facts.late_pending and now >= self._late_at:
             return self._merge_late
         return None
 
     def _patience(self, now: float) -> float | None:
         waits = []
         if self._records or self._lost:
+            waits.append(self._retry_at - now)
+        if self.facts.salvaging:
             waits.append(self._retry_at - now)
         if self.facts.late_pending:
             waits.append(max(self._late_at, self._retry_at) - now)
@@ -251,27 +260,38 @@ class StoreThread:
         for _ in range(count):
             self._records.popleft()
         if self._stalled:
-            self._stalled = False
+            self._stalled, self.refusal = False, None
             self._tell(self._event, "store_resumed", "")
         self._publish()
 
     def _stall(self, error: Exception) -> None:
         self._retry_at = monotonic() + self._retry_delay
+        self.refusal = error
         if not self._stalled:
             self._stalled = True
             self._tell(self._event, "store_stalled", str(error))
 
+    def _salvage(self) -> None:
+        told = self._in_passing(self._store.salvage)
+        if told:
+            self._tell(self._event, "store_salvaged", told)
+
     def _merge_late(self) -> None:
+        if self._in_passing(self._store.run_late) is not None:
+            self._late_at = monotonic() + self._late_pause
+
+    def _in_passing(self, work: Callable[[], Result]) -> Result | None:
+        """Do work of the store's own; None where the disk or the file did not let it."""
         try:
-            self._store.run_late()
+            result = work()
         except sqlite3.Error as error:
             if is_damage(error):
                 self._lose(error)
             else:
                 self._stall(error)
-            return
-        self._late_at = monotonic() + self._late_pause
+            return None
         self._publish()
+        return result
 
     def _lose(self, error: BaseException) -> None:
         self._lost = str(error)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.durable import codec
-from edge_gateway.durable.commit_queue import CommitQueue, CommitQueueStopped
+from edge_gateway.durable.commit_queue import ROOM, CommitQueue, CommitQueueStopped
 from edge_gateway.durable.journal import Journal
 from tests.gateway.durable.faulty_files import FaultyFiles
 
@@ -80,7 +80,8 @@ async def test_a_failing_disk_stalls_and_resumes_in_order(tmp_path: Path, step: 
     for future in futures:
         future.add_done_callback(lambda done: log(done.result()))
     await log.until(5)
-    assert log.lines == [("stalled", errno.ENOSPC), "resumed", 1, 2, 3, 4, 5]
+    refusals = [("stalled", code) for code in (errno.ENOSPC, errno.ENOSPC, errno.EIO)]
+    assert log.lines == [*refusals, "resumed", 1, 2, 3, 4, 5]
     assert queue.stalled is None
     assert stored(tmp_path) == [(n, n) for n in range(1, 6)]
     assert await queue.stop(1.0)
@@ -96,6 +97,23 @@ async def test_a_stalled_group_is_tried_at_once_when_space_was_freed(tmp_path: P
     assert isinstance(queue.stalled, OSError)
     queue.retry_now()
     assert await future == 1
+    assert await queue.stop(1.0)
+
+
+async def test_who_submits_can_wait_for_room_and_sees_that_the_writer_still_moves(tmp_path: Path) -> None:
+    files, log = FaultyFiles(), Log()
+    files.fail["write"] = [errno.ENOSPC] * 3
+    queue = CommitQueue(Journal.open(tmp_path, files=files), retry_delay=0.01, **told(log))
+    begun = queue.moved
+    futures = [queue.submit(number, number) for number in range(1, 2 * ROOM)]
+    waiting = asyncio.create_task(queue.room())
+    await log.until(("stalled", errno.ENOSPC))
+    assert queue.moved > begun, "a disk that refuses is no hang"
+    assert queue.pending == 2 * ROOM - 1
+    assert not waiting.done()
+    await waiting
+    assert queue.pending <= ROOM
+    await asyncio.gather(*futures)
     assert await queue.stop(1.0)
 
 
