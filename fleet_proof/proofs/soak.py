@@ -12,7 +12,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -69,7 +69,7 @@ def run(setting: Setting) -> None:
     )  # fmt: skip
     gateway.reconfigure(
         influx=setting.forwarding(influx),
-        spool={"path": str(gateway.spool), "commit_interval": "50ms", "max_bytes": BUDGET},
+        spool={"path": str(gateway.spool), "commit_interval": "50ms", "max_bytes": f"{BUDGET}B"},
     )
     gateway.write_rules(RULES)
     setting.tally.recoveries.append(gateway.start())
@@ -100,7 +100,7 @@ def _hour(setting: Setting, field: Field) -> float:
 
 
 def _due(
-    began: float, faults: dict[str, Callable[[Field], None]], first: float, last: float
+    began: float, faults: Mapping[str, Callable[[Field], None]], first: float, last: float
 ) -> Iterator[tuple[str, Callable[[Field], None]]]:
     """Each fault at its time, evenly between `first` and `last` seconds."""
     for place, pair in enumerate(faults.items()):
@@ -180,8 +180,11 @@ def _break_rules(field: Field) -> None:
     field.gateway.wait_for(lambda report: not report["rules"]["problems"])
 
 
-RESTARTS = {"kill of the gateway": _kill_gateway, "kill of the broker": _kill_broker}
-FAULTS = {
+RESTARTS: Mapping[str, Callable[[Field], None]] = {
+    "kill of the gateway": _kill_gateway,
+    "kill of the broker": _kill_broker,
+}
+FAULTS: Mapping[str, Callable[[Field], None]] = {
     "gateway frozen": _freeze_gateway,
     "InfluxDB frozen": _freeze_influx,
     "InfluxDB killed": _restart_influx,
