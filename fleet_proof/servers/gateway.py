@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +67,32 @@ class Gateway:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, *, ready: bool = True, sabotage: Sabotage | None = None) -> float:
+    def start(
+        self,
+        *,
+        ready: bool = True,
+        embedded: bool = False,
+        sabotage: Sabotage | None = None,
+        under: Sequence[str] = (),
+    ) -> float:
         """Start it, with something that happens in it where that is wanted; seconds until it was subscribed.
 
-        With `ready` false it is not waited for.
+        With `ready` false it is not waited for; `embedded`: it has a broker of its own, in its spool. `under` is a
+        program that runs it, and its arguments.
         """
         started = time.monotonic()
         program = ["-m", "edge_gateway"] if sabotage is None else sabotage.command()
-        command = [sys.executable, *program, "run", "--config", str(self.config), "--debug"]
+        own_broker = ["--embedded"] if embedded else []
+        command = [
+            *under,
+            sys.executable,
+            *program,
+            "run",
+            "--config",
+            str(self.config),
+            "--debug",
+            *own_broker,
+        ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 tied_to_parent(command), stdout=log, stderr=log, cwd=self.directory, env=self._environment()
