@@ -1,0 +1,183 @@
+"""The gateway without its process: fold, journal, checkpoint, recovery, store and late job, driven from here.
+
+deliver ─▶ fold ─▶ open record ──commit──▶ journal on disk ──apply──▶ store ──late──▶ corrected windows
+                        │                       │
+                        └── lost by a crash     └── what a start recovers from, by the product's own way
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_gateway.clock import MachineClock
+from edge_gateway.config import GatewayConfig
+from edge_gateway.durable import codec
+from edge_gateway.durable.checkpoint import write_checkpoint
+from edge_gateway.durable.effects import effects_from_tree
+from edge_gateway.durable.history import History
+from edge_gateway.effects import Effects
+from edge_gateway.inputs import Batch, Input, Moment, Reload, Tick, runs
+from edge_gateway.pipeline import Pipeline
+from edge_gateway.recovered import recover_spool
+from edge_gateway.rules.load import load_rules
+from edge_gateway.spool import CHECKPOINTS
+
+GATEWAY = "gw-inside"
+Delivery = tuple[str, bytes]
+
+
+@dataclass(slots=True)
+class GivenClock(MachineClock):
+    """A clock that stands at `now` (ms) until it is moved."""
+
+    now: int = 0
+    believed: bool = True
+
+    def wall(self) -> int:
+        return self.now
+
+    def trusted(self) -> bool:
+        return self.believed
+
+
+def configuration(place: Path, **sections: Any) -> GatewayConfig:
+    """A gateway's configuration as its file would say it; the spool lies at `place`."""
+    plain = {"mqtt": {"url": "mqtt://localhost"}, "spool": {"path": str(place)}, **sections}
+    return GatewayConfig.model_validate_json(msgspec.json.encode(plain))
+
+
+def rules_of(place: Path, text: str) -> dict[str, Any]:
+    """A rule file's text as a reload carries it."""
+    file = place / "rules.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return load_rules(file).to_plain()
+
+
+class Inside:
+    """A gateway in this process. `at` and `now` are wall milliseconds."""
+
+    def __init__(self, place: Path, config: GatewayConfig, at: int) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        self.place = place
+        self.config = config
+        self.clock = GivenClock(now=at)
+        self._every = [window.every for window in config.windows]
+        self._start()
+
+    def _start(self) -> None:
+        """As every start of a gateway does: recover what the disk holds."""
+        found = recover_spool(self.place, self.config, GATEWAY, self.clock)
+        self.state, self.names = found.state, found.names
+        self.journal, self.store = found.journal, found.store
+        self.number = found.number
+        self._inputs: list[Input] = []
+        self._effects: list[Any] = []
+        self._unapplied: list[tuple[int, list[Any]]] = []
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.state.pipeline
+
+    # --- inputs
+
+    def fold(self, given: Input) -> Effects:
+        """Fold one input into the open record."""
+        effects = self.pipeline.fold(given)
+        if effects.changed:
+            self._inputs.append(given)
+            self._effects.append(effects.for_store(self.names))
+        return effects
+
+    def deliver(
+        self, moment: Moment, messages: Sequence[Delivery], qos0: Sequence[int] = ()
+    ) -> list[Effects]:
+        """Fold deliveries the way the engine cuts them."""
+        self.clock.now = moment.wall
+        topics = [topic for topic, _ in messages]
+        found = []
+        for run in runs(topics) if messages else ():
+            at = range(*run.indices(len(topics)))
+            given = Batch(
+                moment,
+                topics[run],
+                [payload for _, payload in messages[run]],
+                [position - at.start for position in qos0 if position in at],
+            )
+            found.append(self.fold(given))
+        return found
+
+    def tick(self, moment: Moment) -> Effects:
+        self.clock.now = moment.wall
+        return self.fold(Tick(moment))
+
+    def reload(self, moment: Moment, rules: dict[str, Any]) -> Effects:
+        return self.fold(Reload(moment, rules))
+
+    # --- what becomes of records
+
+    def commit(self, *, apply: bool = True) -> None:
+        """Write the open record to the journal, and what it led to to the store, now or later."""
+        if self._inputs:
+            self.number += 1
+            body = codec.encode({"inputs": self._inputs, "effects": self._effects})
+            self.journal.append(self.number, body)
+            self.journal.sync(power=False)
+            trees = codec.decode(body)["effects"]
+            self._unapplied.append((self.number, [effects_from_tree(tree) for tree in trees]))
+            self._inputs, self._effects = [], []
+        if apply:
+            self.store.apply(self._unapplied)
+            self._unapplied = []
+
+    def late(self, most: int = 1 << 30) -> None:
+        """Merge late readings, in at most so many pieces."""
+        while most and self.store.late_pending:
+            self.store.run_late()
+            most -= 1
+
+    def checkpoint(self) -> None:
+        """As the gateway does every minute: state written, segments behind it unlinked."""
+        self.commit()
+        self.store.sync()
+        kept = write_checkpoint(self.place / CHECKPOINTS, self.number, self.state.snapshot())
+        self.journal.unlink_before(kept + 1)
+
+    def crash(self) -> list[Input]:
+        """End without a word and start again; returns the inputs of the open record, which are lost."""
+        lost = self._inputs
+        self.close()
+        self._start()
+        return lost
+
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+
+    def settle(self, moment: Moment, within: int = 10_000) -> Moment:
+        """Let listening time go by until nothing is open any more; at most `within` steps of a second."""
+        windows = self.pipeline.windows
+        for _ in range(within):
+            if not (windows.open_readings or windows.open_coarser or windows.pending):
+                break
+            moment = Moment(moment.wall + 1_000, moment.listening + 1_000, moment.trusted)
+            self.tick(moment)
+        self.commit()
+        self.late()
+        return moment
+
+    # --- what is known
+
+    def snapshot(self) -> bytes:
+        """The whole state in the bytes of a checkpoint."""
+        return codec.pack(self.state.snapshot())
+
+    def rows(self, what: str) -> Iterator[Mapping[str, Any]]:
+        """The history, as `edge-gateway query` shows it."""
+        with History.open(self.place, self._every) as history:
+            yield from history.query(what)
