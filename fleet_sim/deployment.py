@@ -19,9 +19,9 @@ from fleet_sim.pacing import Verdict, judge
 from fleet_sim.tally import Snapshot, Tally
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.session import Session
+from fleet_wire.sockets import Sockets
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
@@ -109,7 +109,8 @@ class Deployment:
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
         self.observer = Observer(world.ledger, world.tally, world.now_us)
         self.connector = Connector(self._open, rate=rate, restarted=self._restarted, seen=self._seen)
-        self._links: array[int] = world.ledger.table("links")
+        self.sockets = Sockets(world.loop)
+        self._links: list[int] = world.ledger.table("links")
         self._client = f"fleet-sim-{boot}-{os.getpid()}"
         self._draining = world.draining
         self.rate = 0.0
@@ -180,6 +181,7 @@ class Deployment:
             self.options.endpoint.of_device(device.identity, device.index),
             on_publish=device.heard,
             on_lost=lambda why: self.connector.lost(device, why),
+            dial=self.sockets.dial,
         )
 
     def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
@@ -260,6 +262,7 @@ class Deployment:
         """Leave nothing open; for a run that failed, and harmless after `finish`."""
         self.connector.abandon()
         self.observer.abandon()
+        self.sockets.close()
 
     async def finish(self, reason: str) -> RunResult:
         """Hang up, write the last of the ledger, and sum up."""

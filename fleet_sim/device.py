@@ -25,6 +25,7 @@ from fleet_wire.control import (
     encode_ack,
     encode_birth,
 )
+from fleet_wire.packets import topic_field
 from fleet_wire.topics import ACK, COMMAND, RECEIPT, STATUS, TELEMETRY, device_topic
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Device:
 
     __slots__ = (
         "alive", "earlier", "group", "identity", "index", "memory", "online", "outbox", "row", "session", "skew_ms",
-        "started", "telemetry_topic", "world",
+        "started", "telemetry", "world",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +57,7 @@ class Device:
         self.identity = identity
         self.index = index
         self.row = row
-        self.telemetry_topic = device_topic(identity.site, identity.id, TELEMETRY)
+        self.telemetry = topic_field(device_topic(identity.site, identity.id, TELEMETRY))
         self.outbox = Outbox(boot, group.room, group.drop)
         self.memory = CommandMemory()
         self.session: SessionLike | None = None
@@ -74,7 +75,6 @@ class Device:
         if not self.online or outbox.unacked > MOST_UNACKED:
             self.keep(seq, payload)
             return False
-        outbox.sent(seq, payload)
         self._publish(outbox, seq, payload, now_us)
         return True
 
@@ -96,7 +96,6 @@ class Device:
     def send_later(self, outbox: Outbox, seq: int, payload: bytes, *, again: bool = False) -> None:
         """Publish a message some time after it was made; the ledger gets a line of its own for it."""
         now_us = self.world.now_us()
-        outbox.sent(seq, payload)
         self.world.sends.extend((self.index, outbox.boot, seq, now_us, int(again)))
         self.world.tally.resent += again
         self._publish(outbox, seq, payload, now_us)
@@ -105,7 +104,7 @@ class Device:
         """Publish a message a second time, for no reason, as faulty devices do."""
         if self.session is not None and self.online:
             self.world.tally.duplicated += 1
-            self.session.publish(self.telemetry_topic, payload, qos=self.group.qos)
+            self.session.publish(self.topic(TELEMETRY), payload, qos=self.group.qos)
 
     def emit_damaged(self, seq: int, payload: bytes, damaged: bytes) -> None:
         """Publish damaged bytes in place of a message.
@@ -118,7 +117,7 @@ class Device:
         self.world.tally.damaged += 1
         self.outbox.sent(seq, payload)
         done = partial(self._damaged_acked, self.outbox, seq)
-        self.session.publish(self.telemetry_topic, damaged, on_ack=done)
+        self.session.publish_plain(self.telemetry, damaged, done)
 
     @staticmethod
     def _damaged_acked(outbox: Outbox, seq: int, _code: int) -> None:
@@ -152,13 +151,14 @@ class Device:
 
     def _publish(self, outbox: Outbox, seq: int, payload: bytes, now_us: int) -> None:
         assert self.session is not None
+        outbox.sent(seq, payload)
         self.world.tally.published += 1
         if self.group.qos == 0:
-            self.session.publish(self.telemetry_topic, payload, qos=0)
+            self.session.publish(self.topic(TELEMETRY), payload, qos=0)
             outbox.acked(seq)
             self.world.tally.forgotten += 1
             return
-        self.session.publish(self.telemetry_topic, payload, on_ack=partial(self._acked, outbox, seq, now_us))
+        self.session.publish_plain(self.telemetry, payload, partial(self._acked, outbox, seq, now_us))
 
     def _acked(self, outbox: Outbox, seq: int, sent_us: int, code: int) -> None:
         world = self.world

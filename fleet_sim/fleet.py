@@ -56,6 +56,7 @@ class FleetRun:
         self._stopping = asyncio.Event()
         self._reason = "finished"
         self._next_fault = 0
+        self._timer: asyncio.Handle
 
     # For who holds the run
 
@@ -200,18 +201,42 @@ class FleetRun:
         return self._clock.at(time.monotonic())
 
     async def _drive(self) -> None:
-        """Send what is due, then sleep until more is, until the run is over."""
-        end_ms = self._end_ms
-        while not self._stopping.is_set():
-            now_ms = min(self._now_ms(), end_ms)
-            self._mishaps.turn(now_ms)
-            self._emission.advance(now_ms, self._now_us, self._wall)
-            self.deployment.drain()
-            if now_ms >= end_ms or self._enough():
-                return
-            next_ms = min(self._emission.next_at(), self._mishaps.next_at(), end_ms)
-            wait = self._clock.mono(next_ms) - time.monotonic()
-            await asyncio.sleep(min(max(wait, self._shortest_nap()), LONGEST_NAP))
+        """Send what is due, and again when more is, until the run is over.
+
+        A timer that calls costs half of a task that sleeps, and a run of 4,000 messages a second has 200 of them.
+        """
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timer = over.get_loop().call_soon(self._tick, over)
+        try:
+            await over
+        finally:
+            self._timer.cancel()
+
+    def _tick(self, over: asyncio.Future[None]) -> None:
+        try:
+            wait = self._turn()
+        except Exception as problem:  # noqa: BLE001 - it is raised where the run is awaited
+            over.set_exception(problem)
+            return
+        if wait is None:
+            over.set_result(None)
+        else:
+            self._timer = over.get_loop().call_later(wait, self._tick, over)
+
+    def _turn(self) -> float | None:
+        """Do what is due; gives the seconds until more is, None when the run is over."""
+        if self._stopping.is_set():
+            return None
+        now_ms = min(self._now_ms(), self._end_ms)
+        self._mishaps.turn(now_ms)
+        self._emission.advance(now_ms, self._now_us, self._wall)
+        self.deployment.drain()
+        self.deployment.sockets.collect()
+        if now_ms >= self._end_ms or self._enough():
+            return None
+        next_ms = min(self._emission.next_at(), self._mishaps.next_at(), self._end_ms)
+        wait = self._clock.mono(next_ms) - time.monotonic()
+        return min(max(wait, self._shortest_nap()), LONGEST_NAP)
 
     def _shortest_nap(self) -> float:
         return min(max(SHORTEST_NAP, self.deployment.rate * NAP_PER_RATE), MOST_GATHERED)

@@ -116,7 +116,7 @@ class LedgerWriter:
         self._file = self.path.open("xb", buffering=0)
         self._squeeze = zstandard.ZstdCompressor(level=1)
         self._groups: list[ReadingColumns] = []
-        self._tables = {name: array("q") for name in TABLES}
+        self._tables: dict[str, list[int]] = {name: [] for name in TABLES}
         self._strings: dict[str, int] = {}
         self._new_strings: list[str] = []
         self._notes: list[dict[str, Any]] = []
@@ -146,8 +146,8 @@ class LedgerWriter:
         )
         return columns
 
-    def table(self, name: str) -> array[int]:
-        """Return the live rows of one table, row after row in one array; `extend` it by whole rows only."""
+    def table(self, name: str) -> list[int]:
+        """Return the live rows of one table, row after row in one list; `extend` it by whole rows only."""
         return self._tables[name]
 
     def text(self, value: str) -> int:
@@ -200,6 +200,6 @@ class LedgerWriter:
         self._file.write(head + body)
 
 
-def _by_column(rows: array[int], width: int) -> bytes:
+def _by_column(rows: list[int], width: int) -> bytes:
     """Turn rows into columns, which compress better."""
-    return np.frombuffer(rows, dtype=np.int64).reshape(-1, width).T.tobytes()
+    return np.array(rows, dtype=np.int64).reshape(-1, width).T.tobytes()

@@ -52,12 +52,23 @@ class BlockLike(Protocol):
 class MessageLike(Protocol):
     """The part of a message that a fault may look at."""
 
-    at: int
-    device: Device
-    seq: int
-    payload: bytes
-    block: Any
-    k: int
+    @property
+    def at(self) -> int: ...
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def payload(self) -> bytes: ...
+
+    @property
+    def block(self) -> Any: ...
+
+    @property
+    def k(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -81,6 +92,7 @@ class Mishaps:
         self._by_device: dict[str, dict[int, list[PlannedFault]]] = {
             family: defaultdict(list) for family in ("content", "clock", "sending")
         }
+        self._sending = self._by_device["sending"]
         self._held: dict[int, list[_Held]] = {}
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -136,6 +148,11 @@ class Mishaps:
         device.skew_ms = skew
         return round(skew)
 
+    @property
+    def spoils(self) -> bool:
+        """Whether `spoil` has anything to do."""
+        return bool(self._by_device["content"])
+
     def spoil(
         self, block: BlockLike, at: Sequence[int], contents: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
@@ -162,7 +179,7 @@ class Mishaps:
 
     def meddles(self, device: Device) -> bool:
         """Say whether a message of this device needs `send` instead of the plain way."""
-        return device.index in self._by_device["sending"] or device.index in self._held
+        return device.index in self._sending or device.index in self._held
 
     def send(self, message: MessageLike, now_us: int) -> None:
         """Send one message with whatever is wrong at its time."""

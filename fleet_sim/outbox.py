@@ -21,11 +21,25 @@ class Resend(NamedTuple):
 class Outbox:
     """The messages of one boot of one device, at most `room` of them beside those in flight."""
 
-    __slots__ = ("_asked", "_drop_newest", "_kept", "_room", "_unacked", "_unsent", "boot", "lost", "next")
+    __slots__ = (
+        "_asked",
+        "_drop_newest",
+        "_kept",
+        "_room",
+        "_unacked",
+        "_unsent",
+        "boot",
+        "lost",
+        "next",
+        "planned",
+    )
 
     def __init__(self, boot: int, room: int, drop: Literal["oldest", "newest"] = "oldest") -> None:
         self.boot = boot
         self.next = 0
+        """The seq of the next message that is not made yet."""
+        self.planned = 0
+        """As `next`, when those are counted too whose time has not come."""
         self.lost = 0
         self._room = room
         self._drop_newest = drop == "newest"
@@ -55,7 +69,7 @@ class Outbox:
     def number(self) -> int:
         """Give the next message its seq."""
         seq = self.next
-        self.next = seq + 1
+        self.next = self.planned = seq + 1
         return seq
 
     def sent(self, seq: int, payload: bytes) -> None:
@@ -74,8 +88,10 @@ class Outbox:
         """Note a PUBACK: the broker has the message, the gateway perhaps not yet."""
         payload = self._unacked.pop(seq, None)
         if payload is not None and self._room:
-            self._kept[seq] = payload
-            self._make_room()
+            kept = self._kept
+            kept[seq] = payload
+            if len(kept) + len(self._unsent) > self._room:
+                self._make_room()
 
     def refused(self, seq: int) -> None:
         """Note a PUBACK that says no: the message will never be delivered."""

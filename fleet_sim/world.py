@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from fleet_sim.tally import Tally
 
 if TYPE_CHECKING:
-    from array import array
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
 
@@ -51,6 +50,8 @@ class SessionLike(Protocol):
         on_ack: Callable[[int], None] | None = None,
     ) -> None: ...
 
+    def publish_plain(self, topic: bytes, payload: bytes, on_ack: Callable[[int], None]) -> None: ...
+
     def ack(self, epoch: int, packet_ids: list[int]) -> int: ...
 
 
@@ -77,10 +78,10 @@ class World:
     ledger: LedgerWriter
     tally: Tally
     loop: AbstractEventLoop
-    sends: array[int]
-    acks: array[int]
-    receipts: array[int]
-    drops: array[int]
+    sends: list[int]
+    acks: list[int]
+    receipts: list[int]
+    drops: list[int]
     draining: dict[int, float] = field(default_factory=dict)
     """Devices that are online and have a buffer to send, with the time since when that is paced (seconds)."""
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+from time import monotonic
 from typing import Protocol, cast
 
 import mqtt5
 
 from fleet_wire.errors import ConnectionLost
 from fleet_wire.keep_alive import Quiet, Verdict, decide, wheel_of
-from fleet_wire.packets import Damage, packet_length, read_packets
+from fleet_wire.packets import LONGEST_PLAIN_PUBACK, Damage, packet_length, plain_puback, read_packets
 
 _CHUNK = 65_536
 # Mosquitto 2.0 gives no reason when it hands a session over, so that the text must.
@@ -20,6 +21,8 @@ class Owner(Protocol):
     """What a connection tells to whoever opened it."""
 
     def packets_read(self, connection: "Connection", packets: list[mqtt5.Packet]) -> None: ...
+
+    def puback_read(self, connection: "Connection", packet_id: int, reason: int) -> None: ...
 
     def damaged(self, connection: "Connection", damage: Damage) -> None: ...
 
@@ -41,6 +44,7 @@ _per_thread = _PerThread()
 class Connection(asyncio.BufferedProtocol):
     """Receives packets of at most `maximum_packet_size` bytes and hands over all of one read at once.
 
+    Its times are those of `loop.time()`, which is the monotonic clock.
     Between reads only the bytes of an incomplete packet are kept.
     """
 
@@ -96,8 +100,14 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer[kept:]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._received = self.loop.time()
+        self._received = monotonic()
         self._pinged = None
+        if nbytes <= LONGEST_PLAIN_PUBACK and not self._tail:
+            # Most reads of a device are this one packet: no codec is needed for its few bytes.
+            puback = plain_puback(self._buffer, nbytes)
+            if puback is not None:
+                self._owner.puback_read(self, *puback)
+                return
         end = len(self._tail) + nbytes
         view = self._buffer[:end]
         read = read_packets(view, self._maximum_packet_size)
@@ -128,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
-            self._sent = self.loop.time()
+            self._sent = monotonic()
             self._transport.write(data)
 
     def pause(self) -> None:

@@ -36,3 +36,9 @@ def _reason_to_refuse(packet: mqtt5.ConnAckPacket) -> int | None:
     if packet.max_qos is mqtt5.QoS.AT_MOST_ONCE:
         return _QOS_NOT_SUPPORTED
     return None if packet.retain_available else _RETAIN_NOT_SUPPORTED
+
+
+def farewell(packet: mqtt5.DisconnectPacket) -> ConnectionLost:
+    """Say why the broker ends a connection that it had accepted."""
+    reason = int(packet.reason_code)
+    return ConnectionLost(f"the broker ended it: {meaning(reason, packet.reason_str)}", reason)

@@ -27,12 +27,12 @@ class Resent(NamedTuple):
 class Outgoing:
     """Unacknowledged publishes in the order they were made, each under its packet id.
 
-    Invariant: `_unacked` holds all of them; `_waiting` the ids of those not sent on this connection, oldest
+    Invariant: `unacked` holds all of them; `_waiting` the ids of those not sent on this connection, oldest
     first, and is None when there are none. A message keeps its packet id from when it is made until it is
     acknowledged.
     """
 
-    __slots__ = ("_longest_queue", "_next_id", "_unacked", "_waiting", "_window")
+    __slots__ = ("_longest_queue", "_next_id", "_waiting", "_window", "unacked")
 
     def __init__(self, longest_queue: int) -> None:
         if not 0 <= longest_queue <= LONGEST_QUEUE:
@@ -40,7 +40,7 @@ class Outgoing:
         self._longest_queue = longest_queue
         self._window = 0
         self._next_id = 1
-        self._unacked: dict[int, tuple[bytes, OnAck | None]] = {}
+        self.unacked: dict[int, tuple[bytes, OnAck | None]] = {}
         self._waiting: deque[int] | None = None
 
     @property
@@ -49,14 +49,23 @@ class Outgoing:
 
     @property
     def in_flight(self) -> int:
-        return len(self._unacked) - self.queued
+        return len(self.unacked) - self.queued
 
     def take_id(self, *, hold: bool) -> int:
         """Give the packet id of the next message; PublishQueueFull when there is no room for one."""
         if self._must_wait(hold=hold) and self.queued >= self._longest_queue:
             raise PublishQueueFull(f"{self.queued} publishes wait for the broker already")
+        return self.next_id()
+
+    @property
+    def full(self) -> bool:
+        """Whether a message that comes now must wait for the broker."""
+        return self._waiting is not None or len(self.unacked) >= self._window
+
+    def next_id(self) -> int:
+        """Give the packet id of a message that is put into `unacked` and sent at once; not while `full`."""
         packet_id = self._next_id
-        while packet_id in self._unacked:
+        while packet_id in self.unacked:
             packet_id = _id_after(packet_id)
         self._next_id = _id_after(packet_id)
         return packet_id
@@ -64,27 +73,27 @@ class Outgoing:
     def admit(self, packet_id: int, packet: bytes, on_ack: OnAck | None, *, hold: bool) -> bool:
         """Take a message; true when it is to be sent now, false when it waits. `hold` makes it wait."""
         wait = self._must_wait(hold=hold)
-        self._unacked[packet_id] = (packet, on_ack)
+        self.unacked[packet_id] = (packet, on_ack)
         if wait:
             self._waiting = self._waiting or deque()
             self._waiting.append(packet_id)
         return not wait
 
     def _must_wait(self, *, hold: bool) -> bool:
-        return hold or self._waiting is not None or len(self._unacked) >= self._window
+        return hold or self.full
 
     def acknowledged(self, packet_id: int) -> OnAck | None:
         """Forget a message the broker has answered for; gives what its maker wants called."""
-        entry = self._unacked.pop(packet_id, None)
+        entry = self.unacked.pop(packet_id, None)
         return entry[1] if entry else None
 
     def sendable(self) -> list[bytes]:
         """Give the packets that the window lets out now, oldest first, and count them as sent."""
         packets: list[bytes] = []
         waiting = self._waiting
-        while waiting and len(self._unacked) - len(waiting) < self._window:
+        while waiting and len(self.unacked) - len(waiting) < self._window:
             # An id no longer known was sent on the connection before, and acknowledged while it waited here.
-            entry = self._unacked.get(waiting.popleft())
+            entry = self.unacked.get(waiting.popleft())
             if entry:
                 packets.append(entry[0])
         self._waiting = waiting or None
@@ -98,21 +107,21 @@ class Outgoing:
         """
         self._window = max(1, min(window, FIRST_RESERVED_ID - 1 - self._longest_queue))
         never_sent = frozenset(self._waiting or ())
-        for packet_id, (packet, on_ack) in self._unacked.items():
+        for packet_id, (packet, on_ack) in self.unacked.items():
             sent = packet_id not in never_sent or is_duplicate(packet)
-            self._unacked[packet_id] = (
+            self.unacked[packet_id] = (
                 with_duplicate_flag(packet, duplicate=session_present and sent),
                 on_ack,
             )
         too_large = self._drop_larger_than(largest)
-        self._waiting = deque(self._unacked)
+        self._waiting = deque(self.unacked)
         return Resent(self.sendable(), too_large)
 
     def _drop_larger_than(self, largest: int | None) -> list[OnAck]:
         if largest is None:
             return []
-        dropped = [packet_id for packet_id, (packet, _) in self._unacked.items() if len(packet) > largest]
-        callbacks = [self._unacked.pop(packet_id)[1] for packet_id in dropped]
+        dropped = [packet_id for packet_id, (packet, _) in self.unacked.items() if len(packet) > largest]
+        callbacks = [self.unacked.pop(packet_id)[1] for packet_id in dropped]
         return [on_ack for on_ack in callbacks if on_ack]
 
 

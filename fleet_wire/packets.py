@@ -1,8 +1,10 @@
 """Bytes to packets and back where the codec alone is not enough: limits, damage, acks by the thousand."""
 
+import struct
 import sys
 from array import array
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import mqtt5
@@ -10,6 +12,12 @@ import mqtt5
 _PUBACK = 0x4002_0000  # fixed header of a PUBACK with reason "success", its packet id in the low 16 bits
 _QOS_0, _QOS_1, _QOS_2 = mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.EXACTLY_ONCE
 PUBACK_BYTES = 4
+LONGEST_PLAIN_PUBACK = 5
+_PUBACK_FIRST = 0x40
+_PUBACK_FIELDS = struct.Struct(">BBHB").unpack_from
+_PUBLISH_QOS_1 = 0x32
+_LONGEST_TOPIC = 65_535
+_ID_AND_NO_PROPERTIES = struct.Struct(">HB").pack
 _DUP = 0x08
 _FIRST_BYTES = frozenset(
     # CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, PINGRESP, DISCONNECT, AUTH; PUBLISH at each QoS
@@ -54,6 +62,17 @@ def read_packets(view: memoryview, most: int) -> Read:
             raise
         return Read(packets, used, _malformed(view[used:], "text that is not UTF-8"))
     return Read(packets, used, None)
+
+
+def plain_puback(buffer: memoryview, size: int) -> tuple[int, int] | None:
+    """Read one PUBACK without properties from the first `size` bytes: its packet id and reason.
+
+    None where anything else is there. The buffer is at least as long as such a packet.
+    """
+    first, remaining, packet_id, reason = _PUBACK_FIELDS(buffer)
+    if first != _PUBACK_FIRST or remaining != size - 2 or size < PUBACK_BYTES:
+        return None
+    return packet_id, 0 if size == PUBACK_BYTES else reason
 
 
 def packet_length(view: memoryview) -> int | None:
@@ -117,8 +136,7 @@ def encode_publish(
     correlation: bytes | None,
 ) -> bytes:
     """Encode a PUBLISH, QoS 1 if it has a packet id; a topic nobody may publish to is a ValueError."""
-    if not topic or "+" in topic or "#" in topic:
-        raise ValueError(f"{topic[:80]!r} is no topic to publish to")
+    _check_topic(topic)
     return mqtt5.PublishPacket(
         topic,
         payload,
@@ -128,6 +146,37 @@ def encode_publish(
         message_expiry_interval=expiry,
         correlation_data=correlation,
     ).write()
+
+
+def _check_topic(topic: str) -> None:
+    if not topic or "+" in topic or "#" in topic:
+        raise ValueError(f"{topic[:80]!r} is no topic to publish to")
+
+
+def topic_field(topic: str) -> bytes:
+    """Encode a topic for `encode_plain_publish`; one nobody may publish to is a ValueError."""
+    _check_topic(topic)
+    text = topic.encode()
+    if len(text) > _LONGEST_TOPIC:
+        raise ValueError(f"a topic of {len(text)} bytes")
+    return len(text).to_bytes(2, "big") + text
+
+
+def encode_plain_publish(topic: bytes, payload: bytes, packet_id: int) -> bytes:
+    """Encode a PUBLISH at QoS 1 that has no property and is not retained; `topic` is a `topic_field`."""
+    head = _publish_head(len(topic) + len(payload) + 3)
+    return b"".join((head, topic, _ID_AND_NO_PROPERTIES(packet_id, 0), payload))
+
+
+@lru_cache(maxsize=4096)
+def _publish_head(length: int) -> bytes:
+    """The fixed header: what it is, and the remaining length, seven bits a byte (MQTT 5, 1.5.5)."""
+    head = bytearray((_PUBLISH_QOS_1,))
+    while length >= _MORE:
+        head.append(length & ~_MORE & 0xFF | _MORE)
+        length >>= 7
+    head.append(length)
+    return bytes(head)
 
 
 def encode_pubacks(packet_ids: Iterable[int]) -> bytes:

@@ -20,28 +20,28 @@ from fleet_wire.errors import (
     SESSION_TAKEN_OVER,
     ConnectionLost,
     ConnectRefused,
-    meaning,
     not_mqtt,
     unreachable,
-)
-from fleet_wire.handshake import accepted
+)  # fmt: skip
+from fleet_wire.handshake import accepted, farewell
 from fleet_wire.outgoing import OnAck, Outgoing, PublishQueueFull
-from fleet_wire.packets import PUBACK_BYTES, Damage, encode_pubacks, encode_publish, misplaced, sort_packets
+from fleet_wire.packets import (
+    PUBACK_BYTES,
+    Damage,
+    encode_plain_publish,
+    encode_pubacks,
+    encode_publish,
+    misplaced,
+    sort_packets,
+)  # fmt: skip
 from fleet_wire.session_options import Connected, SessionOptions
+from fleet_wire.sockets import Dial, dial
 from fleet_wire.subscriptions import Requests, check_subscribed, check_unsubscribed, subscribe_packet
 
 __all__ = [
-    "SESSION_TAKEN_OVER",
-    "ConnectRefused",
-    "Connected",
-    "ConnectionLost",
-    "OnAck",
-    "OnLost",
-    "OnPublish",
-    "PublishQueueFull",
-    "Session",
-    "SessionOptions",
-]
+    "SESSION_TAKEN_OVER", "ConnectRefused", "Connected", "ConnectionLost", "OnAck", "OnLost", "OnPublish",
+    "PublishQueueFull", "Session", "SessionOptions",
+]  # fmt: skip
 
 OnPublish = Callable[[int, list[mqtt5.PublishPacket]], None]
 OnLost = Callable[[ConnectionLost], None]
@@ -56,34 +56,21 @@ class Session:
     `on_publish(epoch, packets)` gets every PUBLISH of one socket read, QoS 0 too, synchronously, perhaps
     before `connect` has returned, because a resumed session starts delivering at once. `on_lost` is called
     once for each connection that ends without `disconnect` or `abort`. `queue` bounds the own publishes that
-    wait for the broker's Receive Maximum, or for a connection.
+    wait for the broker's Receive Maximum, or for a connection. `dial` opens connections: that of a `Sockets` is
+    cheaper where there are thousands.
     """
 
     __slots__ = (
-        "_connack",
-        "_connection",
-        "_epoch",
-        "_largest",
-        "_lost",
-        "_lost_waiter",
-        "_on_lost",
-        "_on_publish",
-        "_outgoing",
-        "_requests",
-        "options",
-        "outstanding",
-        "overrun",
-    )
+        "_connack", "_connection", "_dial", "_epoch", "_largest", "_lost", "_lost_waiter", "_on_lost", "_on_publish",
+        "_outgoing", "_requests", "options", "outstanding", "overrun",
+    )  # fmt: skip
 
     def __init__(
-        self,
-        options: SessionOptions,
-        *,
-        on_publish: OnPublish,
-        on_lost: OnLost | None = None,
-        queue: int = 1_000,
-    ) -> None:
+        self, options: SessionOptions, *, on_publish: OnPublish, on_lost: OnLost | None = None, queue: int = 1_000,
+        dial: Dial = dial,
+    ) -> None:  # fmt: skip
         self.options = options
+        self._dial = dial
         self.overrun = 0
         """Deliveries that came in while `receive_maximum` of them were unacknowledged already."""
         self.outstanding = 0
@@ -141,13 +128,7 @@ class Session:
         done = False
         try:
             async with asyncio.timeout(options.connect_timeout):
-                await loop.create_connection(
-                    lambda: connection,
-                    options.host,
-                    options.port,
-                    ssl=options.tls,
-                    local_addr=(options.local_address, 0) if options.local_address else None,
-                )
+                await self._dial(connection, options)
                 connection.write(options.connect_packet())
                 answer = await connack
             done = True
@@ -218,16 +199,9 @@ class Session:
     # Publishing
 
     def publish(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        expiry: int | None = None,
-        correlation: bytes | None = None,
-        on_ack: OnAck | None = None,
-    ) -> None:
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None,
+        correlation: bytes | None = None, on_ack: OnAck | None = None,
+    ) -> None:  # fmt: skip
         """Publish at QoS 1 or 0; `expiry` in seconds counts at the broker, from when it gets the message.
 
         QoS 1 is kept until acknowledged, across connections; then `on_ack` gets the reason code, in which
@@ -241,18 +215,30 @@ class Session:
         packet = encode_publish(
             topic, payload, packet_id, retain=retain, expiry=expiry, correlation=correlation
         )
-        if self._largest is not None and len(packet) > self._largest:
-            raise ValueError(f"a packet of {len(packet)} bytes, and the broker takes {self._largest}")
+        self._check_size(packet)
         if packet_id is None:
-            self._write_once(connection, packet)
+            if connection is None:
+                raise PublishQueueFull("no connection that takes more, and QoS 0 does not wait for one")
+            connection.write(packet)
         elif self._outgoing.admit(packet_id, packet, on_ack, hold=connection is None) and connection:
             connection.write(packet)
 
-    @staticmethod
-    def _write_once(connection: Connection | None, packet: bytes) -> None:
-        if connection is None:
-            raise PublishQueueFull("no connection that takes more, and QoS 0 does not wait for one")
+    def publish_plain(self, topic: bytes, payload: bytes, on_ack: OnAck) -> None:
+        """As `publish` at QoS 1 without anything further, for who has a `topic_field` and thousands to send."""
+        connection, outgoing = self._connection, self._outgoing
+        if connection is None or self._connack is not None or not connection.writable or outgoing.full:
+            self.publish(topic[2:].decode(), payload, on_ack=on_ack)
+            return
+        packet_id = outgoing.next_id()
+        packet = encode_plain_publish(topic, payload, packet_id)
+        if self._largest is not None:
+            self._check_size(packet)
+        outgoing.unacked[packet_id] = (packet, on_ack)
         connection.write(packet)
+
+    def _check_size(self, packet: bytes) -> None:
+        if self._largest is not None and len(packet) > self._largest:
+            raise ValueError(f"a packet of {len(packet)} bytes, and the broker takes {self._largest}")
 
     def _send_waiting(self, connection: Connection) -> None:
         if connection.writable and self._outgoing.queued:
@@ -302,6 +288,19 @@ class Session:
         for packet in others:
             self._take_other(connection, packet)
 
+    def puback_read(self, connection: Connection, packet_id: int, reason: int) -> None:
+        """Take the one PUBACK that one read of the socket gave; during the handshake it has no place."""
+        if connection is not self._connection:
+            return
+        if self._connack is not None:
+            self._handshake(connection, self._connack, mqtt5.PubAckPacket(packet_id))
+            return
+        on_ack = self._outgoing.acknowledged(packet_id)
+        if on_ack:
+            on_ack(reason)
+        if self._outgoing.queued:
+            self._send_waiting(connection)
+
     def _deliver(self, deliveries: list[mqtt5.PublishPacket]) -> None:
         awaiting_ack = sum(packet.packet_id is not None for packet in deliveries)
         self.outstanding += awaiting_ack
@@ -324,9 +323,7 @@ class Session:
             if self._requests:
                 self._requests.answered(packet)
         elif isinstance(packet, mqtt5.DisconnectPacket):
-            reason = int(packet.reason_code)
-            why = meaning(reason, packet.reason_str)
-            self._lose(connection, ConnectionLost(f"the broker ended it: {why}", reason))
+            self._lose(connection, farewell(packet))
         else:
             self._give_up(connection, f"the broker sent {misplaced(packet)}", _Reason.PROTOCOL_ERROR)
 

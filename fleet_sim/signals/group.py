@@ -13,7 +13,7 @@ from fleet_sim.signals.moment import Devices, Moment, SensorNoise
 from fleet_sim.signals.spec import Pump, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fleet_sim.faults import PlannedFault
     from fleet_sim.grammar import Group
@@ -33,6 +33,18 @@ class Sample:
         self.columns = columns
         self.absent: dict[str, BOOL] = {}
         self.quality: dict[str, list[float]] = {}
+
+    def shapes(self) -> Iterator[list[Any]]:
+        """What decides on a message's shape besides its numbers: a column for each word, and for what is absent."""
+        yield from (column for column in self.columns.values() if isinstance(column[0], str))
+        yield from (absent.tolist() for absent in self.absent.values())
+
+    def take(self, rows: Sequence[int]) -> Sample:
+        """Some of the messages."""
+        taken = Sample({name: [column[row] for row in rows] for name, column in self.columns.items()})
+        taken.absent = {name: absent[list(rows)] for name, absent in self.absent.items()}
+        taken.quality = {name: [column[row] for row in rows] for name, column in self.quality.items()}
+        return taken
 
     def messages(self) -> list[dict[str, Any]]:
         """One `m` a message: metric -> value."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet_config.problems import ProblemsFound
@@ -152,6 +152,7 @@ class TestScaled:
             "temperature": 2000, "vibration": 1500, "energy": 500, "humidity": 500, "pressure": 500,
         }  # fmt: skip
 
+    @settings(deadline=None)
     @given(st.integers(0, 5000))
     def test_none_is_lost(self, sensors: int) -> None:
         counts = [

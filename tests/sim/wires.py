@@ -25,6 +25,9 @@ class Wire:
         if on_ack is not None and qos:
             self.waiting.append(on_ack)
 
+    def publish_plain(self, topic: bytes, payload: bytes, on_ack: Callable[[int], None]) -> None:
+        self.publish(topic[2:].decode(), payload, on_ack=on_ack)
+
     def ack(self, epoch: int, packet_ids: list[int]) -> int:
         self.acknowledged.append((epoch, list(packet_ids)))
         return len(packet_ids)

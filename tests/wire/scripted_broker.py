@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 import mqtt5
 
 from fleet_wire.session import Connected, ConnectionLost, Session, SessionOptions
+from fleet_wire.sockets import Dial, dial
 
 P = TypeVar("P", bound=mqtt5.Packet)
 WITHIN = 5.0
@@ -90,6 +91,7 @@ class ScriptedBroker:
         self._peers: asyncio.Queue[Peer] = asyncio.Queue()
         self._all: list[Peer] = []
         self.sessions: list[Session] = []
+        self.dial: Dial = dial
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._arrived, "127.0.0.1", 0)
@@ -149,6 +151,7 @@ def session_at(broker: ScriptedBroker, recorder: Recorder, *, queue: int = 100, 
         on_publish=recorder.on_publish,
         on_lost=recorder.losses.append,
         queue=queue,
+        dial=broker.dial,
     )
     broker.sessions.append(session)
     return session

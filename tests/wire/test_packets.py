@@ -154,3 +154,38 @@ def test_packets_are_parted_by_what_happens_to_them() -> None:
     assert parted.others == [ping, qos_2]
     assert "QoS 2" in packets.misplaced(qos_2)
     assert "PingRespPacket" in packets.misplaced(ping)
+
+
+@given(
+    st.text(st.characters(exclude_characters="+#\0", exclude_categories=["Cs"]), min_size=1, max_size=64),
+    st.one_of(st.binary(max_size=300), st.integers(16_300, 16_400).map(bytes)),
+    st.integers(1, 65_535),
+)
+def test_a_plain_publish_is_what_the_codec_makes_of_it(topic: str, payload: bytes, packet_id: int) -> None:
+    plain = packets.encode_plain_publish(packets.topic_field(topic), payload, packet_id)
+    assert plain == publish(topic, payload, packet_id)
+
+
+@pytest.mark.parametrize("topic", ["", "a/+", "#", "x" * 65_536])
+def test_a_plain_publish_has_a_topic_that_one_may_publish_to(topic: str) -> None:
+    with pytest.raises(ValueError, match="topic"):
+        packets.topic_field(topic)
+
+
+CODE = mqtt5.PubAckReasonCode
+
+
+@pytest.mark.parametrize("reason", [CODE.SUCCESS, CODE.NO_MATCHING_SUBSCRIBERS, CODE.NOT_AUTHORIZED])
+def test_a_puback_alone_is_read_as_the_codec_reads_it(reason: mqtt5.PubAckReasonCode) -> None:
+    data = mqtt5.PubAckPacket(packet_id=513, reason_code=reason).write()
+    assert packets.plain_puback(view(data + bytes(5)), len(data)) == (513, int(reason))
+
+
+@given(st.binary(max_size=5))
+def test_what_is_no_puback_alone_is_left_to_the_codec(data: bytes) -> None:
+    found = packets.plain_puback(view(data + bytes(5)), len(data))
+    if found is None:
+        return
+    assert data[0] == 0x40
+    assert data[1] == len(data) - 2
+    assert found[0] == int.from_bytes(data[2:4], "big")

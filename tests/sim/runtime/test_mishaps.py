@@ -18,6 +18,7 @@ from fleet_sim.noise import device_keys
 from fleet_sim.plan import plan_devices
 from fleet_sim.running_faults import plan_now
 from fleet_sim.scenario import load_scenario
+from fleet_sim.signals.group import Sample
 from fleet_sim.world import DeviceGroup, Identity, World
 from tests.sim.wires import Wire
 
@@ -61,26 +62,14 @@ class Field:
 
     def send(self, device: int, seq: int, at_ms: int = 0) -> Message:
         target = self.devices[device]
-        block = Block([target], [int(START) + at_ms], NOTHING)
+        block = Block([target], [int(START) + at_ms], [int(START) + at_ms], NOTHING)
         target.outbox.next = seq + 1
-        message = Message(int(START) + at_ms, target, seq, b"%d" % seq, block, 0)
+        message = Message(int(START) + at_ms, target, seq, 0, b"%d" % seq, block, 0)
         self.mishaps.send(message, 5)
         return message
 
 
-class Nothing:
-    columns: dict[str, list[Any]] = {}  # noqa: RUF012 - never changed
-    absent: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    quality: dict[str, list[float]] = {}  # noqa: RUF012 - never changed
-
-    def messages(self) -> list[dict[str, Any]]:
-        return []
-
-    def qualities(self) -> list[dict[str, float] | None]:
-        return []
-
-
-NOTHING = Nothing()
+NOTHING = Sample({})
 SCENARIO = load_scenario("cold-chain", overrides=("fleet.freezer.count=4", "faults=[]"), env={})
 
 
@@ -175,7 +164,7 @@ async def test_a_damaged_message_goes_out_in_place_of_the_true_one(ground: Field
 
 async def test_a_wrong_type_is_absent_from_the_ledger(ground: Field) -> None:
     ground.fault("wrong_type", {"device": "frz-00001"}, metric="temperature", p=1.0)
-    block = Block(ground.devices, [0] * 4, NOTHING)
+    block = Block(ground.devices, [int(START)] * 4, [0] * 4, NOTHING)
     contents = [{"temperature": 1.0, "battery": 2.0} for _ in range(4)]
     spoiled = ground.mishaps.spoil(block, [int(START)] * 4, contents)
     assert [content["temperature"] for content in spoiled] == [1.0, WRONG, 1.0, 1.0]

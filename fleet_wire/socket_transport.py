@@ -1,0 +1,155 @@
+"""One plain TCP connection of `Sockets`, with the manners of asyncio's transports."""
+
+import asyncio
+import select
+import socket
+from typing import Protocol
+
+from fleet_wire.connection import Connection
+
+__all__ = ["SocketTransport", "Watched", "Watcher"]
+
+HIGH_MARK = 65_536
+"""Bytes the kernel has not taken, beyond which a connection is not writable; again at a quarter of it."""
+
+_READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
+
+
+class Watched(Protocol):
+    """What waits for events of one descriptor."""
+
+    def ready(self, events: int) -> None: ...
+
+
+class Watcher(Protocol):
+    """The part of `Sockets` that a transport uses."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def watch(self, descriptor: int, watched: Watched, events: int) -> None: ...
+
+    def forget(self, descriptor: int) -> None: ...
+
+
+class SocketTransport(asyncio.Transport):
+    """Reads when the socket has something, writes at once what the kernel takes and the rest when it can.
+
+    Its end is told from the loop, never from within a call; after it the socket is closed.
+    """
+
+    __slots__ = ("_closing", "_connection", "_ended", "_pending", "_reading", "_socket", "_sockets")
+
+    def __init__(self, sockets: Watcher, opened: socket.socket, connection: Connection) -> None:
+        self._sockets = sockets
+        self._socket = opened
+        self._connection = connection
+        self._pending: bytearray | None = None
+        self._reading = True
+        self._closing = False
+        self._ended = False
+        sockets.watch(opened.fileno(), self, _READ)
+
+    # What the epoll tells
+
+    def ready(self, events: int) -> None:
+        if events != _WRITE and self._reading:
+            self._receive()
+        if self._pending is not None:
+            self._flush(self._pending)
+
+    def _receive(self) -> None:
+        connection = self._connection
+        try:
+            size = self._socket.recv_into(connection.get_buffer(-1))
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            self._end(problem)
+            return
+        if size:
+            connection.buffer_updated(size)
+        else:
+            self.close()
+
+    def _flush(self, pending: bytearray) -> None:
+        try:
+            sent = self._socket.send(pending)
+        except OSError as problem:
+            sent = self._refused(problem)
+        del pending[:sent]
+        if self._ended:
+            return
+        if not pending:
+            self._pending = None
+            self._watch()
+            if self._closing:
+                self._end(None)
+        if len(pending) <= HIGH_MARK // 4 and not self._connection.writable:
+            self._connection.resume_writing()
+
+    def _watch(self) -> None:
+        """Ask for what matters now; for nothing at all not even for a hang-up, which would come for ever."""
+        events = (_READ if self._reading else 0) | (_WRITE if self._pending is not None else 0)
+        if events:
+            self._sockets.watch(self._socket.fileno(), self, events)
+        else:
+            self._sockets.forget(self._socket.fileno())
+
+    # What `Connection` calls
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closing:
+            return
+        if self._pending is None:
+            try:
+                sent = self._socket.send(data)
+            except OSError as problem:
+                sent = self._refused(problem)
+            if sent == len(data) or self._ended:
+                return
+            self._pending = bytearray(data[sent:])
+            self._watch()
+        else:
+            self._pending += data
+        if len(self._pending) > HIGH_MARK and self._connection.writable:
+            self._connection.pause_writing()
+
+    def _refused(self, problem: OSError) -> int:
+        """Take what a write raised: the kernel has no room, or the connection is broken and ends."""
+        if not isinstance(problem, BlockingIOError):
+            self._end(problem)
+        return 0
+
+    def pause_reading(self) -> None:
+        self._reading = False
+        if not self._ended:
+            self._watch()
+
+    def resume_reading(self) -> None:
+        self._reading = not self._closing
+        if not self._ended:
+            self._watch()
+
+    def close(self) -> None:
+        """End when all is sent."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._pending is None:
+            self._end(None)
+        else:
+            self.pause_reading()
+
+    def abort(self) -> None:
+        """End now; what is not sent is dropped."""
+        self._closing = True
+        self._end(None)
+
+    def _end(self, problem: OSError | None) -> None:
+        if self._ended:
+            return
+        self._ended = self._closing = True
+        self._reading, self._pending = False, None
+        self._sockets.forget(self._socket.fileno())
+        self._socket.close()
+        self._sockets.loop.call_soon(self._connection.connection_lost, problem)

@@ -1,0 +1,155 @@
+"""Plain TCP connections by the ten thousand: one epoll of their own, which the loop watches as one descriptor.
+
+::
+
+    loop ─▶ Sockets.collect ─▶ every readable socket of one epoll ─▶ Connection.buffer_updated
+
+asyncio spends more on a readable socket (a handle, a context, three calls) than reading its four bytes of PUBACK
+costs, and more on making a connection than the kernel does. What runs here keeps the manners of asyncio's transports:
+nothing is called back from within `write`, and a connection's end is told once, from the loop.
+"""
+
+import asyncio
+import os
+import select
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+from fleet_wire.connection import Connection
+from fleet_wire.session_options import SessionOptions
+from fleet_wire.socket_transport import SocketTransport, Watched
+
+__all__ = ["Dial", "Sockets", "dial"]
+
+Dial = Callable[[Connection, SessionOptions], Awaitable[None]]
+"""Opens a connection to where the options say; OSError when that cannot be."""
+
+AT_ONCE = 512
+"""Sockets served before the loop turns to something else."""
+ADDRESSES_KEPT = 30.0
+"""Seconds for which a looked-up name is not looked up again: a fleet connects thousands of times to one."""
+
+Address = tuple[socket.AddressFamily, Any]
+
+
+async def dial(connection: Connection, options: SessionOptions) -> None:
+    """Open a connection the way asyncio does, with TLS where the options ask for it."""
+    await asyncio.get_running_loop().create_connection(
+        lambda: connection,
+        options.host,
+        options.port,
+        ssl=options.tls,
+        local_addr=(options.local_address, 0) if options.local_address else None,
+    )
+
+
+class Sockets:
+    """All plain connections of one loop. Close it when they have ended."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._epoll = select.epoll()
+        self._watched: dict[int, Watched] = {}
+        self._addresses: dict[tuple[str, int], tuple[float, list[Address]]] = {}
+        loop.add_reader(self._epoll.fileno(), self.collect)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if not self._epoll.closed:
+            self.loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def collect(self) -> None:
+        """Serve the sockets that are ready now; who has just sent a lot finds the answers here at once."""
+        watched = self._watched
+        for descriptor, events in self._epoll.poll(0, AT_ONCE):
+            waiting = watched.get(descriptor)
+            if waiting is not None:
+                waiting.ready(events)
+
+    async def dial(self, connection: Connection, options: SessionOptions) -> None:
+        """Open a connection here; one with TLS as asyncio does. See `Dial`."""
+        if options.tls is not None:
+            await dial(connection, options)
+            return
+        opened = await self._connected(options)
+        connection.connection_made(SocketTransport(self, opened, connection))
+
+    async def _connected(self, options: SessionOptions) -> socket.socket:
+        problem: OSError | None = None
+        for family, address in await self._resolved(options.host, options.port):
+            try:
+                return await self._open(family, address, options.local_address)
+            except OSError as refused:
+                problem = refused
+        raise problem or OSError(f"{options.host} has no address")
+
+    async def _resolved(self, host: str, port: int) -> list[Address]:
+        until, known = self._addresses.get((host, port), (0.0, []))
+        if time.monotonic() < until:
+            return known
+        found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        known = [(family, address) for family, _, _, _, address in found]
+        self._addresses[host, port] = (time.monotonic() + ADDRESSES_KEPT, known)
+        return known
+
+    async def _open(self, family: socket.AddressFamily, address: Any, local: str | None) -> socket.socket:
+        opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if local:
+                opened.bind((local, 0))
+            try:
+                opened.connect(address)
+            except BlockingIOError:
+                await self._established(opened)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    async def _established(self, opened: socket.socket) -> None:
+        established = self.loop.create_future()
+        self.watch(opened.fileno(), _Dialled(established), select.EPOLLOUT)
+        try:
+            await established
+        finally:
+            self.forget(opened.fileno())
+        code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    # For transports
+
+    def watch(self, descriptor: int, watched: Watched, events: int) -> None:
+        """Tell `watched` of these events, instead of those asked for before."""
+        if descriptor in self._watched:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._epoll.register(descriptor, events)
+            self._watched[descriptor] = watched
+
+    def forget(self, descriptor: int) -> None:
+        if self._watched.pop(descriptor, None) is not None and not self._epoll.closed:
+            self._epoll.unregister(descriptor)
+
+
+class _Dialled:
+    """Waits for a connection to be made or refused."""
+
+    def __init__(self, established: asyncio.Future[None]) -> None:
+        self._established = established
+
+    def ready(self, _events: int) -> None:
+        if not self._established.done():
+            self._established.set_result(None)
