@@ -22,6 +22,7 @@ from edge_gateway import gateway_id, spool
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig, MqttSection
 from edge_gateway.control import AT_ONCE
+from edge_gateway.control_client import ControlClient
 from edge_gateway.durable.files import is_full
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.embedded import EmbeddedBroker
@@ -82,7 +83,7 @@ class ControlClients:
 
     def __call__(self, will: aiomqtt.Will) -> aiomqtt.Client:
         mqtt = self.config.mqtt
-        client = aiomqtt.Client(
+        client = ControlClient(
             mqtt.host,
             mqtt.port,
             identifier=self.client_id,

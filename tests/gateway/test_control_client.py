@@ -1,0 +1,83 @@
+"""A broker that answers too late finds nobody."""
+
+import asyncio
+
+import aiomqtt
+import pytest
+
+from edge_gateway.control_client import ControlClient
+from fleet_proof.servers.broker import Broker
+
+CONNACK = bytes.fromhex("20 03 00 00 00")
+
+
+class SlowBroker:
+    """Answers a CONNECT when told to, and nothing else; `left` when the client's connection has ended.
+
+    It reads on as long as it `hears`.
+    """
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+        self.left = asyncio.Event()
+        self.hears = asyncio.Event()
+        self.hears.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read(1000)
+            await self.answer.wait()
+            writer.write(CONNACK)
+            while await reader.read(1000):
+                await self.hears.wait()
+        except ConnectionError:
+            pass
+        finally:
+            self.left.set()
+            writer.close()
+
+
+async def port_of(broker: SlowBroker) -> tuple[asyncio.Server, int]:
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+def client_of(port: int) -> ControlClient:
+    return ControlClient("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, timeout=0.2)
+
+
+async def flood(broker: SlowBroker, client: ControlClient) -> None:
+    """More than a connection holds, to a broker that does not read."""
+    async with client:
+        broker.hears.clear()
+        await asyncio.gather(*(client.publish("t", bytes(1 << 20), qos=1) for _ in range(20)))
+
+
+async def test_a_connect_that_is_answered_too_late_leaves_no_client() -> None:
+    broker = SlowBroker()
+    server, port = await port_of(broker)
+    async with server:
+        with pytest.raises(aiomqtt.MqttError):
+            await client_of(port).__aenter__()
+        broker.answer.set()
+        async with asyncio.timeout(5):
+            await broker.left.wait()
+
+
+async def test_a_disconnect_that_cannot_be_sent_leaves_no_connection() -> None:
+    broker = SlowBroker()
+    broker.answer.set()
+    server, port = await port_of(broker)
+    async with server:
+        client = client_of(port)
+        with pytest.raises(aiomqtt.MqttError):
+            await flood(broker, client)
+        async with asyncio.timeout(5):
+            while client._client.socket() is not None:
+                await asyncio.sleep(0)
+        broker.hears.set()
+
+
+async def test_with_a_broker_that_answers_it_connects_and_leaves(broker: Broker) -> None:
+    async with ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+        await client.publish("control-client/test", b"x", qos=1)
