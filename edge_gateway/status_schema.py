@@ -143,7 +143,6 @@ class Sink(Strict):
     requests: Count = 0
     lines: Count = 0
     refused_lines: Count = 0
-    partial_points: Count = 0
     failures: Count = 0
     problem: str = ""
     """what is wrong, empty while all is well"""

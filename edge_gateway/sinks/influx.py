@@ -2,7 +2,7 @@
 
     outbox.take ─▶ write ─▶ decide ─┬─ accept ───────▶ outbox.done
          ▲                          ├─ halve ────────▶ write each half, in order
-         │                          ├─ refuse a line ▶ quarantine, with its reason
+         │                          ├─ refuse ───────▶ quarantine line by line, with the reason
          └──────────────────────────┴─ keep, back off ▶ wait, write again
 
 A parcel leaves the outbox only when each of its lines was accepted or put in quarantine.
@@ -22,7 +22,6 @@ from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_se
 if TYPE_CHECKING:
     from edge_gateway.durable.store import Store
 
-PROBLEM_DELAY: Final = 30.0
 STORE_DELAY: Final = 1.0
 
 Write = Callable[[str, bytes], Awaitable[Outcome]]
@@ -44,7 +43,6 @@ class SinkFacts:
     requests: int = 0
     lines: int = 0
     refused_lines: int = 0
-    partial_points: int = 0
     failures: int = 0
     problem: str = ""
     waiting_until: float | None = None
@@ -58,7 +56,6 @@ class _Delivery:
     at: int
     pieces: deque[list[bytes]]
     refused: list[Quarantined] = field(default_factory=list)
-    partial: int = 0
 
 
 class InfluxSink:
@@ -131,20 +128,15 @@ class InfluxSink:
         if decision.step is Step.HALVE:
             half = len(piece) // 2
             delivery.pieces.extendleft([piece[half:], piece[:half]])
-        elif decision.step is Step.REFUSE_LINE:
-            delivery.refused.append(_quarantined(delivery, piece[0], decision.reason))
-        elif decision.step is Step.ACCEPT_PARTIAL:
-            delivery.partial += decision.dropped
-            delivery.refused.append(_quarantined(delivery, b"", decision.reason))
-            self.facts.lines += len(piece) - decision.dropped
+        elif decision.step is Step.REFUSE:
+            delivery.refused += (_quarantined(delivery, line, decision.reason) for line in piece)
         else:
             self.facts.lines += len(piece)
 
     async def _wait(self, decision: Decision) -> None:
         self.facts.failures += 1
         self.facts.problem = decision.reason
-        delay = PROBLEM_DELAY if decision.step is Step.KEEP else next(self._delays)
-        delay = max(delay, decision.wait or 0.0)
+        delay = max(next(self._delays), decision.wait or 0.0)
         self.facts.waiting_until = self._clock() + delay
         await self._sleep(delay)
         self.facts.waiting_until = None
@@ -156,10 +148,8 @@ class InfluxSink:
 
     async def _settle(self, parcel: Parcel, delivery: _Delivery) -> None:
         """Take the parcel out of the outbox; a store that refuses is asked again."""
-        lines = sum(bool(line.payload) for line in delivery.refused)
-        self.facts.refused_lines += lines
-        self.facts.partial_points += delivery.partial
-        counters = {f"{self._name}_refused_points": delivery.partial + lines}
+        self.facts.refused_lines += len(delivery.refused)
+        counters = {f"{self._name}_refused_points": len(delivery.refused)}
         while True:
             try:
                 await self._outlet.call(lambda store: store.done(parcel, delivery.refused, counters))

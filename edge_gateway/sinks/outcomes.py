@@ -3,10 +3,10 @@
 | answer | meaning | what follows |
 |---|---|---|
 | 204 | stored | go on |
-| 400 | a malformed line; 2.x stored nothing, 1.x the good lines | halve, quarantine the bad line |
+| 400 | a malformed line; 2.x stored nothing, 1.x the good lines | halve; quarantine the bad line |
 | 413 | too large | halve; a single line is quarantined |
-| 422 | type conflict or outside retention; the rest is stored | halve for a few, else record how many |
-| 401, 403, 404, other 4xx, 3xx, odd 2xx | configuration | keep, say so, try again slowly |
+| 422 | type conflict or outside retention; the rest is stored | halve; quarantine lines all of which are refused |
+| 401, 403, 404, other 4xx, 3xx, odd 2xx | configuration | keep, say so, back off |
 | 408, 425, 429, 5xx, no answer | temporary, or unknown | keep, back off, honour Retry-After |
 
 Points overwrite themselves, so what is sent twice counts once.
@@ -19,8 +19,6 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
 
-FEW: Final = 20
-"""Up to so many refused points of a partial write are looked for one by one."""
 LONGEST_RETRY_AFTER: Final = 600.0
 
 _STORED: Final = 204
@@ -41,9 +39,8 @@ class Step(Enum):
     """What follows an answer."""
 
     ACCEPT = "accept"
-    ACCEPT_PARTIAL = "accept_partial"
     HALVE = "halve"
-    REFUSE_LINE = "refuse_line"
+    REFUSE = "refuse"
     KEEP = "keep"
     BACK_OFF = "back_off"
 
@@ -59,12 +56,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`wait` is in seconds, where the server named it; `dropped` counts points a partial write refused."""
+    """`wait` is in seconds, where the server named it."""
 
     step: Step
     reason: str = ""
     wait: float | None = None
-    dropped: int = 0
 
 
 def decide(outcome: Outcome, lines: int, now: float) -> Decision:
@@ -73,9 +69,9 @@ def decide(outcome: Outcome, lines: int, now: float) -> Decision:
     if status == _STORED:
         return Decision(Step.ACCEPT)
     if status in {_BAD_LINE, _TOO_LARGE}:
-        return Decision(Step.HALVE if lines > 1 else Step.REFUSE_LINE, _said(outcome))
+        return Decision(Step.HALVE if lines > 1 else Step.REFUSE, _said(outcome))
     if status == _PARTIAL:
-        return _partial(outcome, lines)
+        return Decision(Step.HALVE if _dropped(outcome) < lines else Step.REFUSE, _said(outcome))
     if status is None or status in _TEMPORARY or status >= _SERVER_ERRORS:
         return Decision(Step.BACK_OFF, _said(outcome), wait=retry_after(outcome.retry_after, now))
     return Decision(
@@ -83,13 +79,10 @@ def decide(outcome: Outcome, lines: int, now: float) -> Decision:
     )
 
 
-def _partial(outcome: Outcome, lines: int) -> Decision:
-    if lines == 1:
-        return Decision(Step.REFUSE_LINE, _said(outcome), dropped=1)
+def _dropped(outcome: Outcome) -> int:
+    """Points the server says it refused, which may be fewer than it did: it tells of one shard."""
     named = _DROPPED.search(outcome.message)
-    dropped = int(named[1]) if named else 1
-    step = Step.HALVE if dropped <= FEW else Step.ACCEPT_PARTIAL
-    return Decision(step, _said(outcome), dropped=dropped)
+    return int(named[1]) if named else 1
 
 
 def _said(outcome: Outcome) -> str:

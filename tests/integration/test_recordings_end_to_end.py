@@ -223,7 +223,7 @@ def test_water_quality_with_its_limits_over_ten_years(
     assert min(key.start for key in in_base) >= kept_since - HOUR
     assert_alerts(gateway, influx, hours, episodes(moved, LIMITS), kept_since)
     sent = gateway.ask(do="status")
-    assert sent["sinks"]["influx"]["partial_points"] == 0, "the database had nothing to refuse"
+    assert sent["sinks"]["influx"]["refused_lines"] == 0, "the database had nothing to refuse"
     assert sent["counters"]["points_beyond_retention"] > 0
     assert not sent["problems"]
 

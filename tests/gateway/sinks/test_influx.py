@@ -10,7 +10,7 @@ import pytest
 
 from edge_gateway.durable.effects import Quarantined
 from edge_gateway.durable.outbox import Parcel, Waiting
-from edge_gateway.sinks.influx import PROBLEM_DELAY, InfluxSink
+from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
 from tests.fakes import HANG, RESET, Answer, FakeInflux
 
@@ -140,14 +140,17 @@ async def test_a_partial_write_keeps_the_good_points_and_names_the_refused_ones(
     assert (sink.facts.lines, sink.facts.refused_lines) == (38, 2)
 
 
-async def test_a_partial_write_that_refuses_many_is_counted_not_searched(server: FakeInflux) -> None:
+async def test_each_of_many_lines_that_a_partial_write_refuses_is_put_aside(server: FakeInflux) -> None:
     server.conflicting = (b"clash",)
-    outlet = Outlet([parcel(1, [line(n, "clash" if n % 2 else "sensor") for n in range(100)])])
+    lines = [line(n, "clash" if 100 <= n < 400 or n % 50 == 0 else "sensor") for n in range(500)]
+    clashing = [one for one in lines if one.startswith(b"clash")]
+    outlet = Outlet([parcel(1, lines)])
     sink, _ = await deliver(server, outlet)
-    assert len(server.requests) == 1
-    assert outlet.counters == {"influx_refused_points": 50}
-    assert [(kept.payload, "dropped=50" in kept.reason) for kept in outlet.refused] == [(b"", True)]
-    assert (sink.facts.lines, sink.facts.partial_points) == (50, 50)
+    assert [kept.payload for kept in outlet.refused] == clashing
+    assert outlet.counters == {"influx_refused_points": len(clashing)}
+    assert {stored + b"\n" for stored in server.points("telemetry")} == set(lines) - set(clashing)
+    assert (sink.facts.lines, sink.facts.refused_lines) == (500 - len(clashing), len(clashing))
+    assert len(server.requests) < 100, "what is refused as a whole is not taken apart"
 
 
 async def test_a_body_too_large_is_halved_until_it_fits_in_order(server: FakeInflux) -> None:
@@ -179,7 +182,7 @@ async def test_a_configuration_problem_keeps_everything_and_says_so(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert sleeps.seconds == [PROBLEM_DELAY, PROBLEM_DELAY]
+    assert sleeps.seconds == [0.5, 1.0]
     assert problems[0] == ""
     assert str(answer.status) in problems[1]
     assert sink.facts.problem == ""
