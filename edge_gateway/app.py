@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sqlite3
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiomqtt
 
@@ -29,7 +29,9 @@ from edge_gateway.embedded import EmbeddedBroker
 from edge_gateway.errors import BadInput
 from edge_gateway.gateway import Gateway
 from edge_gateway.http import serving
+from edge_gateway.local_api import Door
 from edge_gateway.recovered import Recovered, recover_spool
+from edge_gateway.watchdog import Mark, ServiceManager, Watchdog
 from fleet_wire import local_socket
 from fleet_wire.session import SessionOptions
 
@@ -102,7 +104,10 @@ class ControlClients:
 
 async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embedded: bool) -> None:
     """Run the gateway until `stop` is set; everything folded by then is on disk when this returns."""
+    moved, door = Mark(), Door()
+    watchdog = Watchdog(ServiceManager.take(os.environ), {"start": lambda: moved.at}, lambda: door.says)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(watchdog.watching())
         place = stack.enter_context(spool.held(config.spool.path))
         if embedded:
             broker = EmbeddedBroker(place / spool.BROKER, port=config.mqtt.port)
@@ -111,7 +116,9 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
             log.info("the embedded broker listens on %s", broker.url)
         name = gateway_id.resolve(config.gateway.id)
         clock = MachineClock()
-        recovered = await _recovered(lambda: recover_spool(place, config, name, clock), place, stop)
+        listens = await _listens(stack, socket, door)
+        start = Start(place, door, moved)
+        recovered = await start.recover(lambda: recover_spool(place, config, name, clock, moved), stop)
         if recovered is None:
             return
         gateway = Gateway(
@@ -124,10 +131,12 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         )
         await gateway.open()
         stack.push_async_callback(gateway.close)
-        await _listen(stack, socket, gateway.local_api())
+        if not listens and not await _listens(stack, socket, door):
+            raise BadInput(f"cannot listen on {socket}: the disk is full")
+        door.api = gateway.local_api()
         await stack.enter_async_context(serving(config.http.listen, gateway.report))
         _collect_rarely()
-        await gateway.serve(stop)
+        await gateway.serve(stop, watchdog)
 
 
 def _collect_rarely() -> None:
@@ -137,21 +146,35 @@ def _collect_rarely() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-async def _recovered(recover: Callable[[], Recovered], place: Path, stop: asyncio.Event) -> Recovered | None:
-    """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
-    while not stop.is_set():
-        try:
-            return await asyncio.to_thread(recover)
-        except (OSError, sqlite3.OperationalError) as error:
-            if not is_full(error):
-                raise
-            log.warning(
-                "the disk of the spool %s is full: free space, and the gateway starts by itself", place
-            )
-        Reserve(place / spool.RESERVE).release()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), TRY_AGAIN)
-    return None
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a start does before there is a gateway; the door and the watchdog know of it."""
+
+    place: Path
+    door: Door
+    moved: Mark
+
+    async def recover(self, recover: Callable[[], Recovered], stop: asyncio.Event) -> Recovered | None:
+        """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
+        self.door.says = "the gateway is starting: it reads what its spool holds"
+        while not stop.is_set():
+            try:
+                return await asyncio.to_thread(recover)
+            except (OSError, sqlite3.OperationalError) as error:
+                if not is_full(error):
+                    raise
+                self._wait_for_room()
+            Reserve(self.place / spool.RESERVE).release()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), TRY_AGAIN)
+        return None
+
+    def _wait_for_room(self) -> None:
+        self.moved()
+        self.door.says = (
+            f"the disk of the spool {self.place} is full: free space, and the gateway starts by itself"
+        )
+        log.warning("%s", self.door.says)
 
 
 @contextmanager
@@ -164,8 +187,12 @@ def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
         task.cancel()
 
 
-async def _listen(stack: AsyncExitStack, socket: Path, api: Any) -> None:
+async def _listens(stack: AsyncExitStack, socket: Path, door: Door) -> bool:
+    """Open the local socket; False where the disk has no room even for that."""
     try:
-        await stack.enter_async_context(local_socket.serve(socket, api))
+        await stack.enter_async_context(local_socket.serve(socket, door))
     except OSError as error:
+        if is_full(error):
+            return False
         raise BadInput(f"cannot listen on {socket} ({error})") from error
+    return True

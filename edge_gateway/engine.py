@@ -101,6 +101,8 @@ class Engine:
     committed: int = 0
     ticked: float = field(default_factory=time.monotonic)
     """When the task that ticks the rules last came round, whether it had to pause or not."""
+    folded: float = field(default_factory=time.monotonic)
+    """When the task that folds deliveries last came round."""
     accepting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while deliveries may be folded; ticks go on without it."""
     _paused: bool = False
@@ -122,6 +124,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         while True:
             await self.source.news()
+            self.folded = time.monotonic()
             await self.accepting.wait()
             while self._overfull():
                 await self.commits.room()
@@ -129,10 +132,16 @@ class Engine:
             await self._read_on()
             started, backlog = loop.time(), self.source.waiting >= MOST_IN_RECORD
             self.fold_arrivals(self.source.take())
+            self.folded = time.monotonic()
             if backlog:
                 await asyncio.sleep(0)
             else:
                 await self.source.rest(rest_after(loop.time() - started))
+
+    def delivered(self) -> float:
+        """When deliveries last moved on, on the monotonic clock; now, where there is none or it has reason to wait."""
+        waits = not self.source.waiting or self._paused or not self.accepting.is_set()
+        return time.monotonic() if waits else self.folded
 
     def _overfull(self) -> bool:
         """Whether so much is folded and not on disk that nothing may be added."""

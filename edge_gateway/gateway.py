@@ -36,6 +36,7 @@ from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.source import Source
 from edge_gateway.status import Counters, Problems
 from edge_gateway.upkeep import Upkeep
+from edge_gateway.watchdog import Signs, Watchdog
 from fleet_config.problems import ProblemsFound
 from fleet_wire import backoff, topics
 from fleet_wire.session import SessionOptions
@@ -192,7 +193,7 @@ class Gateway:
             )
             self._sinks[INFLUX] = InfluxSink(INFLUX, self._store, self._writer.write, backoff.delays)
 
-    async def serve(self, stop: asyncio.Event) -> None:
+    async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
         """Work until `stop`, then let everything folded become durable and known."""
         async with asyncio.TaskGroup() as tasks:
             sinks = [tasks.create_task(sink.run(), name=f"sink-{name}") for name, sink in self._sinks.items()]
@@ -203,8 +204,10 @@ class Gateway:
             source = tasks.create_task(self._source.run(), name="source")
             broken = tasks.create_task(self._commits.wait_ended(), name="commits")
             self.phase = "online"
+            watchdog.started(self._signs(), self._in_a_line, self._stuck)
             await stop.wait()
             self.phase = "draining"
+            watchdog.stopping()
             broken.cancel()
             for task in (rules, upkeep, engine, source):
                 task.cancel()
@@ -267,6 +270,25 @@ class Gateway:
             raise ValueError(str(found)) from found
 
     # --- what others ask and tell
+
+    def _signs(self) -> Signs:
+        """Who must move, for the watchdog."""
+        return {
+            "writer": lambda: self._commits.moved,
+            "store": lambda: self._store.moved,
+            "rules": lambda: self._engine.ticked,
+            "deliveries": self._engine.delivered,
+        }
+
+    def _in_a_line(self) -> str:
+        """How it is, for the service manager."""
+        return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
+
+    def _stuck(self, who: str) -> None:
+        if who:
+            self.problems.raise_("stuck", f"no progress: {who}; a watchdog would start the gateway again")
+        else:
+            self.problems.clear("stuck")
 
     def local_api(self) -> LocalApi:
         return LocalApi(self.report, self._devices, self._alerts, self._reload)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet_config.problems import suggest
+from fleet_wire.local_socket import RequestFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,16 @@ class LocalApi:
 
     async def _reload(self, _: Mapping[str, Any]) -> str:
         return await self.reload()
+
+
+@dataclass(slots=True)
+class Door:
+    """The local socket from the first moment on: until there is a gateway behind it, it says what keeps it."""
+
+    says: str = "the gateway is starting: ask again"
+    api: LocalApi | None = None
+
+    async def __call__(self, request: Mapping[str, Any]) -> Any:
+        if self.api is None:
+            raise RequestFailed(self.says)
+        return await self.api(request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from edge_gateway.config import GatewayConfig
 from edge_gateway.durable import recovery
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.effects import Quarantined, effects_from_tree
+from edge_gateway.durable.files import Files
 from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.outbox import SinkBudget
 from edge_gateway.durable.settings import StoreSettings, Tier
@@ -149,16 +151,44 @@ def store_settings(config: GatewayConfig) -> StoreSettings:
     )
 
 
-def recover_spool(place: Path, config: GatewayConfig, gateway: str, clock: MachineClock) -> Recovered:
-    """Bring back what the spool holds. BadInput when the configuration does not fit it."""
+class WatchedFiles(Files):
+    """Files that tell of each reading: opening a long journal is progress, segment by segment."""
+
+    def __init__(self, progress: Callable[[], None]) -> None:
+        self._progress = progress
+
+    def read(self, path: Path) -> bytes:
+        self._progress()
+        return super().read(path)
+
+
+def recover_spool(
+    place: Path,
+    config: GatewayConfig,
+    gateway: str,
+    clock: MachineClock,
+    progress: Callable[[], None] = lambda: None,
+) -> Recovered:
+    """Bring back what the spool holds. BadInput when the configuration does not fit it.
+
+    `progress` is called whenever a file was read or a record replayed.
+    """
     started = time.perf_counter()
     at = clock.wall()
-    journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, at=at)
+    files = WatchedFiles(progress)
+    journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
     settings = FoldSettings.of(config)
     state = State.new(gateway, settings)
     fresh = journal.last_number is None and not any((place / spool.CHECKPOINTS).glob("checkpoint-*"))
     store = open_store(place, config, floor=ALWAYS if fresh else at, at=at)
-    found = recovery.recover(place / spool.CHECKPOINTS, journal, Replay(state, store), at=at)
+    found = recovery.recover(
+        place / spool.CHECKPOINTS,
+        journal,
+        Replay(state, store),
+        at=at,
+        progress=lambda _: progress(),
+        files=files,
+    )
     _take_over(state, settings)
     clock.floor = max(clock.floor, state.wall)
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)

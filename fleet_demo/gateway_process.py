@@ -86,7 +86,7 @@ class GatewayProcess:
         """Its status, or None while it does not answer."""
         try:
             found: dict[str, Any] = await self.ask("status")
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, local_socket.RequestFailed):
             return None
         return found
 

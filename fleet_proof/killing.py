@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from fleet_proof.failpoints import POINTS
 from fleet_proof.field import RULES
 from fleet_proof.sabotaged import Sabotage
 from fleet_proof.servers.gateway import Gateway
+from fleet_wire.local_socket import RequestFailed
 
 RANDOM: Final = "random instant"
 OTHER_RULES: Final = "other rules at the next start"
@@ -169,9 +169,8 @@ class Victim:
 
 def listens(gateway: Gateway) -> bool:
     """Whether it has recovered, so that its local socket answers."""
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(gateway.spool / "control.sock"))
-        except OSError:
-            return False
+    try:
+        gateway.ask(do="status")
+    except (OSError, TimeoutError, RequestFailed):
+        return False
     return True

@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 
 RETRY_DELAY: Final = 1.0
 LATE_PAUSE: Final = 0.5
+LOOK_EVERY: Final = 1.0
+"""Seconds after which an idle thread comes round, to show that it can."""
 RECORDS_AT_ONCE: Final = 100
 ROOM: Final = 100
 """`room` returns when fewer records than this wait."""
@@ -79,6 +81,8 @@ class StoreThread:
         """Why the disk refused last."""
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self.facts: StoreFacts = store.facts()
+        self.moved = monotonic()
+        """When the thread last came round: a disk that refuses is no hang."""
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -168,13 +172,14 @@ class StoreThread:
         """Wait for something to do and return it; None at the end."""
         with self._wake:
             while True:
-                now = monotonic()
+                now = self.moved = monotonic()
                 work = self._due(now)
                 if work is not None:
                     return work
                 if self._stopping and (not self._records or now >= self._give_up_at):
                     return None
-                self._wake.wait(self._patience(now))
+                patience = self._patience(now)
+                self._wake.wait(LOOK_EVERY if patience is None else min(LOOK_EVERY, patience))
 
     def _due(self, now: float) -> Callable[[], None] | None:
         if self._calls and not self._lost:

@@ -139,7 +139,7 @@ class Gateway:
                 raise AssertionError(f"the gateway ended: {self.words()}")
             try:
                 report = self.ask(do="status")
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError, local_socket.RequestFailed):
                 time.sleep(0.05)
                 continue
             if holds(report):

@@ -1,0 +1,120 @@
+"""sd_notify by the letter, and a watchdog that only progress feeds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from edge_gateway.watchdog import Mark, ServiceManager, Watchdog, stuck
+
+
+class Manager:
+    """The service manager's end of the socket."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._socket.settimeout(10)
+        self.address = address
+
+    def heard(self) -> list[str]:
+        return self._socket.recv(4096).decode().splitlines()
+
+    def silent(self) -> bool:
+        self._socket.settimeout(0.0)
+        try:
+            self._socket.recv(4096)
+        except BlockingIOError:
+            return True
+        return False
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    named = {"path": str(tmp_path / "notify"), "abstract": f"@edge-gateway-test-{os.getpid()}"}
+    manager = Manager(named[request.param])
+    yield manager
+    manager.close()
+
+
+def environment(manager: Manager, **more: str) -> dict[str, str]:
+    return {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "8000000", "PATH": "/bin", **more}
+
+
+def test_the_environment_names_socket_and_deadline_and_is_cleared_for_children(manager: Manager) -> None:
+    given = environment(manager, WATCHDOG_PID=str(os.getpid()))
+    found = ServiceManager.take(given)
+    assert (found.address, found.deadline) == (manager.address, 8.0)
+    assert given == {"PATH": "/bin"}
+    found.tell("READY=1", "STATUS=well")
+    assert manager.heard() == ["READY=1", "STATUS=well"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}], ids=["another process's", "nonsense"]
+)
+def test_a_deadline_that_is_not_for_this_process_is_none(manager: Manager, more: dict[str, str]) -> None:
+    assert ServiceManager.take(environment(manager, **more)).deadline == 0.0
+
+
+def test_nobody_is_told_where_nobody_asked(tmp_path: Path) -> None:
+    ServiceManager.take({}).tell("READY=1")
+    ServiceManager(str(tmp_path / "gone")).tell("READY=1")
+
+
+def test_who_has_not_moved_for_long_is_stuck() -> None:
+    signs = {"writer": lambda: 10.0, "rules": lambda: 14.0}
+    assert stuck(signs, 14.5, 5.0) == []
+    assert stuck(signs, 15.5, 5.0) == ["writer"]
+    assert stuck(signs, 20.0, 5.0) == ["writer", "rules"]
+
+
+def test_it_is_fed_while_all_move_and_not_when_one_stands_still(manager: Manager) -> None:
+    moved = {"writer": 100.0, "rules": 100.0}
+    told: list[str] = []
+    watchdog = Watchdog(ServiceManager.take(environment(manager)))
+    watchdog.started(
+        {"writer": lambda: moved["writer"], "rules": lambda: moved["rules"]},
+        lambda: "online;\nall is well",
+        told.append,
+    )
+    assert manager.heard() == ["READY=1", "WATCHDOG=1", "STATUS=online; all is well"]
+    watchdog.look(103.9)
+    assert manager.heard() == ["WATCHDOG=1"]
+    moved["rules"] = 104.0
+    watchdog.look(104.1)
+    watchdog.look(106.1)
+    assert manager.silent()
+    assert told == ["writer"]
+    moved.update(writer=106.2, rules=106.2)
+    watchdog.look(106.3)
+    assert told == ["writer", ""]
+    watchdog.stopping()
+    watchdog.look(1000.0)
+    assert told == ["writer", ""], "each step of a stop has a deadline of its own"
+
+
+async def test_a_start_is_extended_while_it_moves(manager: Manager) -> None:
+    says = ["reading"]
+    watchdog = Watchdog(ServiceManager(manager.address, 0.2), {"start": monotonic}, lambda: says[0])
+    async with watchdog.watching():
+        first = await asyncio.to_thread(manager.heard)
+        assert first == ["WATCHDOG=1", "EXTEND_TIMEOUT_USEC=200000", "STATUS=reading"]
+        says[0] = "waiting"
+        while "STATUS=waiting" not in await asyncio.to_thread(manager.heard):
+            pass
+    while not manager.silent():
+        pass
+    still = Mark()
+    watchdog.signs = {"start": lambda: still.at}
+    watchdog.look(still.at + 0.5)
+    assert manager.silent()
