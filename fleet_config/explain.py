@@ -186,8 +186,10 @@ def _unknown_key(model: Any, details: ErrorDetails) -> str:
 
 
 def _keys(model: type[pydantic.BaseModel]) -> Iterator[str]:
+    """Keys that may be written: a field that is excluded is there only to be refused by name."""
     for name, info in model.model_fields.items():
-        yield info.alias or name
+        if not info.exclude:
+            yield info.alias or name
 
 
 def _models_at(model: Any, location: list[int | str]) -> list[type[pydantic.BaseModel]]:

@@ -115,7 +115,7 @@ class AlertSpec(Strict):
     notify_device: bool = True
     on_change: Literal["keep", "reset"] | None = None
     unit: str | None = None
-    by: Annotated[None, _unsupported("by")] = None
+    by: Annotated[None, _unsupported("by"), Field(exclude=True)] = None
 
 
 class RecordSpec(Strict):
@@ -123,7 +123,7 @@ class RecordSpec(Strict):
     expr: Expression
     match: MatchSpec | None = None
     unit: str | None = None
-    by: Annotated[None, _unsupported("by")] = None
+    by: Annotated[None, _unsupported("by"), Field(exclude=True)] = None
 
 
 def _rule_kind(value: Any) -> str:
@@ -145,7 +145,7 @@ class GroupSpec(Strict):
 class RuleFile(Strict):
     version: Literal[1]
     groups: tuple[GroupSpec, ...]
-    inhibit: Annotated[None, _unsupported("inhibit")] = None
+    inhibit: Annotated[None, _unsupported("inhibit"), Field(exclude=True)] = None
 
 
 def rules_schema() -> dict[str, Any]:

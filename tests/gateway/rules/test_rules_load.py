@@ -102,6 +102,11 @@ def test_faults(tmp_path: Path, text: str, fault: str) -> None:
     assert found.startswith(fault) or fault == "expr: "
 
 
+def test_what_is_refused_by_name_is_not_offered_for_another(tmp_path: Path) -> None:
+    found = rule(tmp_path, "{alert: A, expr: x, bu: [site]}")
+    assert "unknown key 'bu'; allowed here: above, alert, annotations, below, clear," in found
+
+
 def test_all_faults_of_all_files_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
