@@ -52,7 +52,7 @@ OTHER_PROGRAMS: Final = (
     (("edge_gateway.pipeline:CLOSE_ROWS", 200_000.0), ("edge_gateway.windows.base:WORTH", 1_000.0)),
     (("edge_gateway.windows.base:SMALL", 1.0), ("edge_gateway.windows.base:WORTH", 1.0)),
     (("edge_gateway.windows.windows:CHEAPEST_WINDOW", 16_384.0),),
-    (("edge_gateway.engine:MOST_IN_RECORD", 7.0), ("edge_gateway.engine:FOLD_EVERY", 0.001)),
+    (("edge_gateway.engine:MOST_IN_RECORD", 7.0), ("edge_gateway.engine:MOST_REST", 0.001)),
 )
 """What decides otherwise when windows close and how much goes into a record."""
 
