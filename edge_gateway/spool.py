@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_gateway.durable.files import FILES
 from edge_gateway.errors import BadInput, SpoolInUse
 
 LOCK = "lock"
@@ -22,7 +23,7 @@ RESERVE = "reserve"
 def held(path: Path) -> Iterator[Path]:
     """Make the spool directory and keep every other gateway out of it while the block runs."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        FILES.make_directory(path)
         handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise BadInput(

@@ -39,7 +39,8 @@ def write_checkpoint(
     """
     body = codec.encode(state, shuffle=True)
     header = _HEADER.pack(_MAGIC, _VERSION, number, len(body), zlib.crc32(body))
-    files.make_directory(directory)
+    if not directory.is_dir():
+        files.make_directory(directory)
     write_whole(files, directory / f"checkpoint-{number:020d}", header + body)
     numbers = sorted(_numbers(directory, files))
     for old in numbers[:-keep]:

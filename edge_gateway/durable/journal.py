@@ -303,13 +303,14 @@ class Journal:
         if verdict.cut == 0:
             self._files.unlink(path)
             return
-        if verdict.cut < segment.size:
-            handle = self._files.reopen(path)
-            try:
+        # What a killed process had written and not synced is read like the rest, and from now on built upon.
+        handle = self._files.reopen(path)
+        try:
+            if verdict.cut < segment.size:
                 self._files.truncate(handle, verdict.cut)
-                self._files.datasync(handle)
-            finally:
-                self._files.close(handle)
+            self._files.datasync(handle)
+        finally:
+            self._files.close(handle)
         self._segments.append(_Segment(path, segment.first, verdict.cut))
 
     def _mend(self, path: Path, first: int, verdict: Verdict, at: int) -> str:

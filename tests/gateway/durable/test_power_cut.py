@@ -1,162 +1,52 @@
-"""Power cuts in the middle of journal and checkpoint writing, on a model of a disk that forgets what was not synced.
-
-Between two syncs of a file its writes may be there, or not, or in part, in any combination; names in a directory
-are there once the directory was synced, and may or may not be before.
-"""
+"""Power cuts in the middle of journal and checkpoint writing, on a disk that forgets what was not synced."""
 
 import random
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from edge_gateway.durable.checkpoint import read_latest, write_checkpoint
-from edge_gateway.durable.files import Files
 from edge_gateway.durable.journal import Journal
-
-
-@dataclass
-class File:
-    """Content in the cache, content on the disk, and writes since the last sync as (offset, bytes)."""
-
-    cached: bytearray = field(default_factory=bytearray)
-    durable: bytes = b""
-    unsynced: list[tuple[int, bytes]] = field(default_factory=list)
-
-
-class PowerCut(Exception):
-    """The lights went out."""
-
-
-class CutDisk(Files):
-    """Counts steps, and cuts the power at one of them."""
-
-    def __init__(self, cut_at: int) -> None:
-        self.left = cut_at
-        self.names_now: dict[str, File] = {}
-        self.names_durable: dict[str, File] = {}
-        self.handles: dict[int, File] = {}
-
-    def _step(self) -> None:
-        if self.left == 0:
-            raise PowerCut
-        self.left -= 1
-
-    def create(self, path: Path) -> int:
-        self._step()
-        assert path.name not in self.names_now
-        self.names_now[path.name] = File()
-        return self.reopen(path)
-
-    def reopen(self, path: Path) -> int:
-        handle = len(self.handles) + 100
-        self.handles[handle] = self.names_now[path.name]
-        return handle
-
-    def write(self, handle: int, data: bytes) -> None:
-        self._step()
-        file = self.handles[handle]
-        file.unsynced.append((len(file.cached), data))
-        file.cached += data
-
-    def datasync(self, handle: int) -> None:
-        self._step()
-        file = self.handles[handle]
-        file.durable, file.unsynced = bytes(file.cached), []
-
-    def sync(self, handle: int) -> None:
-        self.datasync(handle)
-
-    def truncate(self, handle: int, size: int) -> None:
-        self._step()
-        del self.handles[handle].cached[size:]
-
-    def close(self, handle: int) -> None:
-        del self.handles[handle]
-        self.handles[-handle] = File()
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._step()
-        self.names_now[target.name] = self.names_now.pop(source.name)
-
-    def unlink(self, path: Path) -> None:
-        self._step()
-        self.names_now.pop(path.name, None)
-
-    def sync_directory(self, path: Path) -> None:
-        assert path.is_dir()
-        self._step()
-        self.names_durable = dict(self.names_now)
-
-    def read(self, path: Path) -> bytes:
-        return bytes(self.names_now[path.name].cached)
-
-    def names(self, directory: Path) -> list[str]:
-        assert directory.is_dir()
-        return sorted(self.names_now)
-
-    def left_behind(self, directory: Path, rng: random.Random) -> None:
-        """Write to a real directory what one possible disk holds after the cut."""
-        directory.mkdir()
-        for name in {*self.names_now, *self.names_durable}:
-            views = [view[name] for view in (self.names_now, self.names_durable) if name in view]
-            certain = len(views) == 2 and views[0] is views[1]
-            if certain or rng.random() < 0.5:
-                (directory / name).write_bytes(_survivor(rng.choice(views), rng))
-
-
-def _survivor(file: File, rng: random.Random) -> bytes:
-    content = bytearray(file.durable)
-    for offset, data in file.unsynced:
-        kept = rng.choice((b"", data, data[: rng.randrange(len(data) + 1)], bytes(len(data))))
-        if kept:
-            content.extend(bytes(max(0, offset - len(content))))
-            content[offset : offset + len(kept)] = kept
-    return bytes(content)
+from fleet_proof.disk_model import VARIANTS
+from tests.gateway.durable.traced_files import TracedFiles
 
 
 def body(number: int) -> bytes:
     return random.Random(number).randbytes(10 + number % 30)
 
 
-def write_until_cut(disk: CutDisk, directory: Path) -> tuple[int, int]:
-    """Append groups and unlink behind a mark, until the power goes; returns the last durable record and the mark."""
-    durable = mark = number = 0
-    try:
-        journal = Journal.open(directory, segment_bytes=300, files=disk)
-        for group in range(25):
-            for _ in range(1 + group % 4):
-                number += 1
-                journal.append(number, body(number))
-            journal.sync()
-            durable = number
-            if group % 6 == 5:
-                mark = durable - 3
-                journal.unlink_before(mark)
-    except PowerCut:
-        pass
-    return durable, mark
+def written(files: TracedFiles) -> list[tuple[int, int, int]]:
+    """Append groups and unlink behind a mark; (step, last durable record, mark) as they come true."""
+    promises = [(0, 0, 0)]
+    mark = number = 0
+    journal = Journal.open(files.root / "journal", segment_bytes=300, files=files)
+    for group in range(25):
+        for _ in range(1 + group % 4):
+            number += 1
+            journal.append(number, body(number))
+        journal.sync()
+        promises.append((len(files.steps), number, mark))
+        if group % 6 == 5:
+            mark = number - 3
+            promises.append((len(files.steps), number, mark))
+            journal.unlink_before(mark)
+    journal.close()
+    return promises
 
 
-def steps_of_a_whole_run(tmp_path: Path) -> int:
-    disk = CutDisk(10**9)
-    write_until_cut(disk, tmp_path / "whole")
-    return 10**9 - disk.left
-
-
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_whatever_the_disk_forgot_every_acknowledged_record_is_there_and_none_is_invented(
-    tmp_path: Path, seed: int
+    tmp_path: Path, variant: str
 ) -> None:
-    rng = random.Random(seed)
-    steps = steps_of_a_whole_run(tmp_path)
-    assert steps > 60
-    for cut in range(steps):
-        disk = CutDisk(cut)
-        durable, mark = write_until_cut(disk, tmp_path / "journal")
+    (tmp_path / "whole").mkdir()
+    files, chance = TracedFiles(tmp_path / "whole"), random.Random(variant)
+    promises = written(files)
+    assert len(files.steps) > 60
+    for cut in range(len(files.steps) + 1):
+        _, durable, mark = max(promise for promise in promises if promise[0] <= cut)
         left = tmp_path / f"left{cut}"
-        disk.left_behind(left, rng)
-        journal = Journal.open(left, segment_bytes=300)
+        files.cut(cut, variant, chance, left)
+        journal = Journal.open(left / "journal", segment_bytes=300)
         records = list(journal.read(mark))
         numbers = [number for number, _ in records]
         assert all(data == body(number) for number, data in records)
@@ -168,21 +58,37 @@ def test_whatever_the_disk_forgot_every_acknowledged_record_is_there_and_none_is
         journal.append(newest + 1, body(newest + 1))
         journal.sync()
         journal.close()
-        assert [number for number, _ in Journal.open(left).read(mark)] == [*numbers, newest + 1]
+        assert [number for number, _ in Journal.open(left / "journal").read(mark)] == [*numbers, newest + 1]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_checkpoint_is_the_old_one_or_the_new_one_at_every_cut(tmp_path: Path, seed: int) -> None:
-    rng = random.Random(seed)
-    for cut in range(40):
-        disk, written = CutDisk(cut), 0
-        try:
-            for number in range(1, 6):
-                write_checkpoint(tmp_path / "real", number, {"n": number}, files=disk)
-                written = number
-        except PowerCut:
-            pass
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_checkpoint_is_the_old_one_or_the_new_one_at_every_cut(tmp_path: Path, variant: str) -> None:
+    (tmp_path / "whole").mkdir()
+    files, chance = TracedFiles(tmp_path / "whole"), random.Random(variant)
+    promises = [0]
+    for number in range(1, 6):
+        write_checkpoint(files.root / "checkpoints", number, {"n": number}, files=files)
+        promises.append(len(files.steps))
+    for cut in range(len(files.steps) + 1):
         left = tmp_path / f"left{cut}"
-        disk.left_behind(left, rng)
-        latest = read_latest(left)
-        assert (latest.state["n"] if latest else 0) in {written, written + 1}
+        files.cut(cut, variant, chance, left)
+        latest = read_latest(left / "checkpoints")
+        held = sum(promise <= cut for promise in promises) - 1
+        assert (latest.state["n"] if latest else 0) in {held, held + 1}
+
+
+def test_a_record_that_a_killed_process_had_not_synced_is_durable_once_the_next_one_builds_on_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "whole").mkdir()
+    files = TracedFiles(tmp_path / "whole")
+    killed = Journal.open(files.root / "journal", files=files)
+    killed.append(1, body(1))
+    killed.sync(power=False)
+    following = Journal.open(files.root / "journal", files=files)
+    following.append(2, body(2))
+    following.sync()
+    files.cut(len(files.steps), "dropped", random.Random(), tmp_path / "left")
+    journal = Journal.open(tmp_path / "left" / "journal")
+    assert [number for number, _ in journal.read()] == [1, 2]
+    assert journal.report.lost == ()
