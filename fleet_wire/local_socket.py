@@ -34,6 +34,7 @@ LONGEST_PATH = 107
 """Bytes of a Unix socket's path: what the kernel's sockaddr_un holds."""
 _MODE = 0o660
 _REQUEST_WITHIN = 10.0
+_TURNS_TO_ARRIVE = 3
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +58,15 @@ async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
     if await asyncio.to_thread(_is_alive, path):
         raise FileExistsError(f"{path} is in use: is another one running?")
     server, listener = _Server(handler), _listen(path)
-    unix_server = await asyncio.start_unix_server(server.client, sock=listener, limit=LONGEST_LINE)
+    unix_server = await asyncio.start_unix_server(server.arrived, sock=listener, limit=LONGEST_LINE)
     try:
         yield
     finally:
         _remove(path)
-        unix_server.close()
-        await server.stop()
+        try:
+            await server.stop()
+        finally:
+            unix_server.close()
 
 
 def _is_alive(path: Path) -> bool:
@@ -122,25 +125,29 @@ def _remove(path: Path) -> None:
 
 
 class _Server:
+    """One task a client, each with its connection; when the task is done, begun or not, the connection is closed."""
+
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._stopped = False
 
-    async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._clients.add(task)
+    def arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopped:
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._client(reader, writer), name="local client")
+        self._clients[task] = writer
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._clients.pop(task).close()
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._converse(reader, writer)
         except ConnectionError:
             _log.debug("a local client left before its answer was complete")
-        except asyncio.CancelledError:
-            _log.debug(
-                "a local client was answered when the server stopped"
-            )  # asyncio's streams trip over it otherwise
-        finally:
-            self._clients.discard(task)
-            writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -163,6 +170,14 @@ class _Server:
             await _send(writer, {"ok": True, "result": result})
 
     async def stop(self) -> None:
+        """End every client, also one that is accepted at this moment.
+
+        For that asyncio takes some turns, and what is half accepted when its server is closed stays open for ever.
+        Nobody new can come in them: the socket has no name any more.
+        """
+        self._stopped = True
+        for _ in range(_TURNS_TO_ARRIVE):
+            await asyncio.sleep(0)
         for task in self._clients:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)

@@ -1,10 +1,11 @@
 import asyncio
+import gc
 import json
 import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,21 @@ class TestTime:
                 await call(path, {})
             gate.set()
             await first
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_client_that_connects_at_the_moment_of_the_stop_leaves_nothing_open(path: Path, turns: int) -> None:
+    """However far its connection has come; a transport that is left open warns, and a warning is an error."""
+
+    async def stop_at_once(client: socket.socket) -> None:
+        async with serve(path, echo):
+            client.connect(str(path))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    with socket.socket(socket.AF_UNIX) as client:
+        asyncio.run(stop_at_once(client))
+        gc.collect()
+        client.settimeout(5)
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
