@@ -24,6 +24,7 @@ Mode = Literal["live", "dry_run", "off"]
 
 MOST_WAITING = 10_000
 MOST_WAITING_A_DEVICE = 20
+LEAST_BUCKETS = 64
 URGENCY = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -154,6 +155,11 @@ class CommandDesk:
             self._serve(device, wall, trusted, work)
         return work
 
+    def forget(self, devices: Iterable[str]) -> None:
+        """Forget retired devices. What still waits for one ends as any command does."""
+        for device in devices:
+            self._last_n.pop(device, None)
+
     def distrust(self, wall: int) -> CommandWork:
         """End everything that is pending: after a start without a trusted clock nobody knows its age."""
         work = CommandWork()
@@ -205,7 +211,16 @@ class CommandDesk:
         bucket.take(self.per_device, wall)
         self._buckets[device] = bucket
         self._total.take(self.total, wall)
+        if len(self._buckets) >= LEAST_BUCKETS and len(self._buckets).bit_count() == 1:
+            self._forget_full(wall)
         return True
+
+    def _forget_full(self, wall: int) -> None:
+        """Forget the buckets that are full again: a device without one has as much."""
+        full, buckets = float(max(self.per_device.count, 1)), self._buckets
+        self._buckets = {
+            device: bucket for device, bucket in buckets.items() if bucket.level(self.per_device, wall) < full
+        }
 
     def _send(self, order: Order, wall: int, work: CommandWork) -> None:
         order.n = max(self._last_n.get(order.device, 0) + 1, wall)

@@ -216,6 +216,7 @@ class LimitsSection(Strict):
     series: Annotated[int, Field(ge=1)] = 200_000
     strings: Annotated[int, Field(ge=16)] = 50_000
     quarantine: Size = 100 * MIB
+    retire_after: Annotated[Duration, Field(ge=HOUR)] = 30 * DAY
 
 
 class HttpSection(Strict):

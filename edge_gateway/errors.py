@@ -3,10 +3,18 @@
 GatewayError                  a sentence for the operator; the CLI prints it and exits with `status`
 ├── BadInput        (2)       what a person wrote is wrong: configuration, rules, arguments
 ├── CannotReach     (3)       what the gateway needs does not answer: broker, database, running gateway
-└── SpoolInUse      (2)       another process holds the spool directory
+├── SpoolInUse      (2)       another process holds the spool directory
+└── NewerSpool      (2)       a newer program wrote the spool: this one must not touch it
 
 Everything else that goes wrong in the field is an outcome with a counter, not an exception.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class GatewayError(Exception):
@@ -23,6 +31,18 @@ class BadInput(GatewayError):
 
 class SpoolInUse(BadInput):
     """Another process holds the spool directory."""
+
+
+class NewerSpool(BadInput):
+    """A newer program wrote the spool, and this one would lose what it cannot read."""
+
+    @classmethod
+    def of(cls, path: Path, found: int, known: int) -> NewerSpool:
+        """A file of format `found`, where this program reads up to `known`."""
+        return cls(
+            f"{path} was written by a newer edge-gateway (format {found}, this one reads up to {known}): start that"
+            " version again, or give this one a new spool.path; nothing was changed"
+        )
 
 
 class CannotReach(GatewayError):

@@ -45,6 +45,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
     devices: int
     series: int
     strings: int
+    retire_after: int
 
     @classmethod
     def of(cls, config: GatewayConfig) -> FoldSettings:
@@ -69,6 +70,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
             devices=limits.devices,
             series=limits.series,
             strings=limits.strings,
+            retire_after=limits.retire_after,
         )
 
     def as_plain(self) -> dict[str, Any]:
@@ -104,6 +106,7 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
         ),
         rules=Evaluator(RuleSet(), registry, lookback_ms=settings.lookback),
         commands=CommandDesk(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
+        retire_after=settings.retire_after,
     )
 
 

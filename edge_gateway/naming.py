@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_gateway.durable.effects import SeriesName, TextName
+from edge_gateway.fleet.columns import with_room
 
 if TYPE_CHECKING:
     from edge_gateway.fleet.registry import Registry
 
 VERSION_BITS = 32
+_NOTHING = -1
 
 Column = np.ndarray[Any, Any]
 
@@ -26,16 +28,27 @@ class SeriesNames:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._pairs: set[int] = set()
+        self._told = np.empty(0, np.int64)
+        """The version each series was told with last."""
+        self._older: set[int] = set()
+        """Pairs told before that."""
         self._codes: set[int] = set()
 
     def new_series(self, columns: Iterable[tuple[Column, Column]]) -> Iterator[SeriesName]:
         """Names of the pairs in columns of series and versions that were not told yet."""
         for series, versions in columns:
-            pairs = set(((series << VERSION_BITS) | versions).tolist()) - self._pairs
-            self._pairs |= pairs
-            for pair in sorted(pairs):
-                yield self._name(pair >> VERSION_BITS, pair & ((1 << VERSION_BITS) - 1))
+            self._told = with_room(self._told, int(series.max(initial=-1)) + 1, _NOTHING)
+            others = self._told[series] != versions
+            for pair in np.unique((series[others] << VERSION_BITS) | versions[others]).tolist():
+                if pair not in self._older:
+                    yield self._tell(pair >> VERSION_BITS, pair & ((1 << VERSION_BITS) - 1))
+
+    def _tell(self, series: int, version: int) -> SeriesName:
+        before = int(self._told[series])
+        if before != _NOTHING:
+            self._older.add(series << VERSION_BITS | before)
+        self._told[series] = version
+        return self._name(series, version)
 
     def new_texts(self, columns: Iterable[Column]) -> Iterator[TextName]:
         """Texts of the codes in columns that were not told yet."""

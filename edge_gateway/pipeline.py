@@ -43,6 +43,7 @@ from fleet_wire.topics import ACK, STATUS, TELEMETRY, DeviceTopic, parse_device_
 ALWAYS = -(1 << 62)
 CLOSE_ROWS = 16_384
 CLOSE_SHARE = 4
+MOST_RETIRED = 500
 PUBLISHED = frozenset({"firing", "resolved"})
 STATEFUL = ("registry", "admission", "windows", "rules", "commands")
 
@@ -57,6 +58,8 @@ class Pipeline:
     windows: Windows
     rules: Evaluator
     commands: CommandDesk
+    retire_after: int
+    """Silence, in ms of the listening clock, after which a device is forgotten."""
     complete_from: int = ALWAYS
 
     def fold(self, given: Input) -> Effects:
@@ -77,6 +80,7 @@ class Pipeline:
         return effects
 
     def _batch(self, batch: Batch, effects: Effects) -> None:
+        self.registry.listen(batch.moment.listening)
         parts = _by_kind(batch)
         for topic, payload in parts.statuses:
             self._status(topic, payload, effects)
@@ -113,6 +117,7 @@ class Pipeline:
         except MalformedMessage as error:
             self._quarantine(_text(topic), payload, str(error), effects)
             return
+        self.registry.heard(device)
         if isinstance(status, control.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
             if self.admission.birth(device, status):
@@ -156,8 +161,10 @@ class Pipeline:
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
+        gone = self._leave(moment)
         transitions = self.rules.tick(moment.listening)
         self._decided(transitions, moment, effects)
+        self._forget(gone)
         silent = self.windows.tick(moment.listening)
         self._close(0, effects)
         receipts = self.admission.receipts_due(moment.listening)
@@ -166,13 +173,29 @@ class Pipeline:
             effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
         self._advance_commands(moment, effects)
         effects.changed = bool(
-            transitions
+            len(gone)
+            or transitions
             or silent
             or self.admission.receipts.looked
             or effects.windows
             or effects.states
             or effects.commands
         )
+
+    def _leave(self, moment: Moment) -> IntColumn:
+        """Retire some devices that were silent for so long that nothing of them is open; their alerts end."""
+        silent = self.registry.silent(moment.listening - self.retire_after)
+        if len(silent):
+            silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
+            self.admission.retire(silent)
+            self.commands.forget(self.registry.device_name[device] for device in silent.tolist())
+        return silent
+
+    def _forget(self, retired: IntColumn) -> None:
+        """Begin anew under the numbers of retired devices, now that the rules have left them."""
+        if len(retired):
+            self.windows.forget(retired)
+            self.rules.forget(retired)
 
     def _decided(self, transitions: Sequence[Transition], moment: Moment, effects: Effects) -> None:
         """Transitions become retained alerts, notices and commands."""

@@ -20,7 +20,7 @@ from edge_gateway import spool
 from edge_gateway.clock import BUILT, MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.durable import recovery
-from edge_gateway.durable.checkpoint import write_checkpoint
+from edge_gateway.durable.checkpoint import FORMAT, refuse_newer, write_checkpoint
 from edge_gateway.durable.effects import Quarantined, effects_from_tree
 from edge_gateway.durable.files import Files
 from edge_gateway.durable.journal import Journal
@@ -31,6 +31,7 @@ from edge_gateway.errors import BadInput
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
 from edge_gateway.inputs import Batch, Input
 from edge_gateway.naming import SeriesNames
+from edge_gateway.older_states import brought_up
 from edge_gateway.pipeline import Pipeline
 from fleet_config.durations import format_duration
 
@@ -57,6 +58,7 @@ class State:
     def snapshot(self) -> dict[str, Any]:
         """Everything, as a tree of copies."""
         return {
+            "format": FORMAT,
             "settings": self.settings.as_plain(),
             "listening": self.listening,
             "wall": self.wall,
@@ -65,6 +67,7 @@ class State:
 
     def restore(self, tree: dict[str, Any]) -> None:
         """Become what `snapshot` saw, under the settings it saw."""
+        tree = brought_up(tree)
         self.take_over(FoldSettings.from_plain(tree["settings"]), tree["fold"])
         self.listening, self.wall = tree["listening"], tree["wall"]
 
@@ -176,6 +179,7 @@ def recover_spool(
     started = time.perf_counter()
     at = clock.wall()
     files = WatchedFiles(progress)
+    refuse_newer(place / spool.CHECKPOINTS, files=files)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
     settings = FoldSettings.of(config)
     state = State.new(gateway, settings)

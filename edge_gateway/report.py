@@ -66,8 +66,9 @@ def make_report(
         },
         "alerts": {"firing": len(list(pipeline.rules.firing()))},
         "fleet": {
-            "devices": pipeline.registry.devices,
-            "series": len(pipeline.registry.series_device),
+            "devices": pipeline.registry.alive,
+            "retired": pipeline.registry.retired,
+            "series": pipeline.registry.table.alive,
             "open_readings": pipeline.windows.open_readings,
             "open_windows": pipeline.windows.open_coarser,
         },

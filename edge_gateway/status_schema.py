@@ -60,6 +60,8 @@ class Alerts(Strict):
 
 class Fleet(Strict):
     devices: Count
+    retired: Count
+    """devices forgotten because they were silent for too long, ever"""
     series: Count
     open_readings: Count
     """readings in windows that are not closed yet"""

@@ -1,23 +1,32 @@
 """Checkpoints: the folded state after a record, whole, in one checked file.
 
-    magic "EGCP" + version 1 | record number | length | CRC-32 | zstd(codec, arrays shuffled)
+    magic "EGCP" + format | record number | length | CRC-32 of all the rest | zstd(codec, arrays shuffled)
+
+The header's layout never changes; the format says which keys the state has. Format 1 checked the body alone.
 
 The file before the newest one stays until the newest is durable, and as long after as the caller wants:
 with its journal records still there, it is what a corrupt newest file falls back to.
 """
 
+import logging
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from edge_gateway.durable import codec
 from edge_gateway.durable.files import FILES, Files, write_whole
+from edge_gateway.errors import NewerSpool
+
+log = logging.getLogger(__name__)
 
 _HEADER: Final = struct.Struct("<4sB3xQQI")
+_CHECK: Final = struct.Struct("<I")
 _MAGIC: Final = b"EGCP"
-_VERSION: Final = 1
+FORMAT: Final = 2
+_UNCHECKED_HEADER: Final = 1
 _NAME: Final = re.compile(r"checkpoint-(\d{20})")
 
 
@@ -38,7 +47,7 @@ def write_checkpoint(
     on copies. OSError leaves the earlier checkpoints as they are.
     """
     body = codec.encode(state, shuffle=True)
-    header = _HEADER.pack(_MAGIC, _VERSION, number, len(body), zlib.crc32(body))
+    header = _header(FORMAT, number, body)
     if not directory.is_dir():
         files.make_directory(directory)
     write_whole(files, directory / f"checkpoint-{number:020d}", header + body)
@@ -48,16 +57,44 @@ def write_checkpoint(
     return numbers[-keep:][0]
 
 
-def read_latest(directory: Path, *, files: Files = FILES) -> Checkpoint | None:
-    """The newest readable checkpoint, or None; files that cannot be read are named in `skipped`."""
+def read_latest(
+    directory: Path, *, files: Files = FILES, take: Callable[[dict[str, Any]], object] = lambda _: None
+) -> Checkpoint | None:
+    """The newest readable checkpoint whose state `take` does not refuse, or None.
+
+    Those that cannot be read or taken are named in `skipped`.
+    """
     skipped: list[str] = []
     for number in sorted(_numbers(directory, files), reverse=True):
         path = directory / f"checkpoint-{number:020d}"
         state = _read(path, number, files)
-        if state is not None:
+        if state is not None and _is_taken(take, state, path):
             return Checkpoint(number, state, tuple(skipped))
         skipped.append(path.name)
     return None
+
+
+def _is_taken(take: Callable[[dict[str, Any]], object], state: dict[str, Any], path: Path) -> bool:
+    try:
+        take(state)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the checkpoint before and the records since lead there
+        log.error("%s: its state cannot be taken over: %s: %s", path, type(error).__name__, error)  # noqa: TRY400 - told
+        return False
+    return True
+
+
+def refuse_newer(directory: Path, *, files: Files = FILES) -> None:
+    """Raise NewerSpool where a newer program wrote a checkpoint; nothing is changed."""
+    for number in _numbers(directory, files):
+        path = directory / f"checkpoint-{number:020d}"
+        try:
+            data = files.read(path)
+            _, version, named, *_ = _HEADER.unpack_from(data)
+        except (OSError, struct.error):
+            continue
+        body = data[_HEADER.size :]
+        if version > FORMAT and data[: _HEADER.size] == _header(version, named, body):
+            raise NewerSpool.of(path, version, FORMAT)
 
 
 def checkpoint_files(directory: Path, *, files: Files = FILES) -> tuple[str, ...]:
@@ -84,15 +121,19 @@ def _numbers(directory: Path, files: Files) -> list[int]:
 def _read(path: Path, number: int, files: Files) -> dict[str, Any] | None:
     try:
         data = files.read(path)
-        magic, version, named, length, check = _HEADER.unpack_from(data)
+        version = _HEADER.unpack_from(data)[1]
     except (OSError, struct.error):
         return None
     body = data[_HEADER.size :]
-    sound = (magic, version, named, length) == (_MAGIC, _VERSION, number, len(body))
-    if not sound or zlib.crc32(body) != check:
+    if not 0 < version <= FORMAT or data[: _HEADER.size] != _header(version, number, body):
         return None
     try:
         state = codec.decode(body)
     except codec.UndecodableBytes:
         return None
     return state if isinstance(state, dict) else None
+
+
+def _header(version: int, number: int, body: bytes) -> bytes:
+    start = _HEADER.pack(_MAGIC, version, number, len(body), 0)[: -_CHECK.size]
+    return start + _CHECK.pack(zlib.crc32(body, 0 if version == _UNCHECKED_HEADER else zlib.crc32(start)))

@@ -1,6 +1,6 @@
 """How a journal record lies in its file: a checked frame around a body.
 
-    magic "EGJ" + version 1 | kind | length | number | base | CRC-32 | body
+    magic "EGJ" + format 1 | kind | length | number | base | CRC-32 | body
 
 `base` is the number of the first record that was not yet durable when this one was written, that is the
 first of its commit group. A hole in the numbers at or above the last `base` is a group that was never
@@ -12,7 +12,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-MAGIC: Final = b"EGJ\x01"
+FORMAT: Final = 1
+MAGIC: Final = b"EGJ" + bytes([FORMAT])
 RECORD: Final = 0
 HOLE: Final = 1  # written by a repair: these numbers are lost and known to be; the body is the last of them
 LARGEST_BODY: Final = 256 << 20
@@ -53,6 +54,16 @@ def encode_frame(number: int, base: int, body: bytes, kind: int = RECORD) -> byt
 def encode_hole(first: int, last: int) -> bytes:
     """Bytes of the marker that stands for the lost records `first` to `last`."""
     return encode_frame(first, first, _LAST.pack(last), HOLE)
+
+
+def newer_format(data: bytes) -> int | None:
+    """The format of a file's first frame where it is sound and newer than this program's; the layout is for ever."""
+    if len(data) < HEADER_BYTES or data[:3] != MAGIC[:3] or data[3] <= MAGIC[3]:
+        return None
+    length = _HEADER.unpack_from(data)[2]
+    header, body = data[: _HEADER.size], data[HEADER_BYTES : HEADER_BYTES + length]
+    (check,) = _CHECK.unpack_from(data, _HEADER.size)
+    return data[3] if zlib.crc32(body, zlib.crc32(header)) == check else None
 
 
 def body_of(data: bytes, frame: Frame) -> bytes:

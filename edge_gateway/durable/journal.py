@@ -17,6 +17,7 @@ from typing import Final
 
 from edge_gateway.durable.files import FILES, Files
 from edge_gateway.durable.frames import (
+    FORMAT,
     HEADER_BYTES,
     RECORD,
     Frame,
@@ -24,9 +25,11 @@ from edge_gateway.durable.frames import (
     body_of,
     encode_frame,
     encode_hole,
+    newer_format,
     scan,
 )
 from edge_gateway.durable.survey import Scanned, Verdict, survey
+from edge_gateway.errors import NewerSpool
 
 SEGMENT_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"(\d{20})-(\d{4,})\.journal")
@@ -297,6 +300,9 @@ class Journal:
         except OSError:
             data = b""  # an unreadable file holds nothing; the survey names what is missing
             return Scanned(first, 1, Scan([], [(0, 1)]))
+        newer = newer_format(data)
+        if newer is not None:
+            raise NewerSpool.of(self._directory / name, newer, FORMAT)
         return Scanned(first, len(data), scan(data))
 
     def _keep(self, path: Path, segment: Scanned, verdict: Verdict) -> None:

@@ -8,14 +8,16 @@ and windows keep the tags they were opened with.
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from edge_gateway.durable.effects import SeriesName, TextName
 from edge_gateway.durable.schema import insert_many, rows_at_once
+from edge_gateway.numbering import NONE, Numbering
 
-UNKNOWN: Final = -1
+UNKNOWN: Final = NONE
 VERSIONS_KEPT: Final = 8
 _VERSION_BITS: Final = 32
 
@@ -52,10 +54,13 @@ class Names:
     def __init__(self, db: sqlite3.Connection, forwarded: Sequence[str]) -> None:
         self._db = db
         self._forwarded = tuple(sorted(forwarded))
-        rows = db.execute("SELECT series, version, id FROM number")
-        self._ids = {series << _VERSION_BITS | version: number for series, version, number in rows}
-        self._texts: dict[int, int] = dict(db.execute("SELECT code, id FROM code"))
-        self._undo: list[tuple[dict[int, int], int, int | None]] = []
+        self.reload()
+        self._undo: list[tuple[Numbering, int, int]] = []
+
+    def reload(self) -> None:
+        """Know what is in the tables, after rows were put in from elsewhere."""
+        self._ids = _numbering(self._db, "SELECT series << 32 | version, id FROM number")
+        self._texts = _numbering(self._db, "SELECT code, id FROM code")
 
     def memory(self) -> None:
         """What memory holds now is what is committed."""
@@ -64,10 +69,10 @@ class Names:
     def recall(self, _: None) -> None:
         """Back to what was committed, after a rollback."""
         for table, key, before in reversed(self._undo):
-            if before is None:
-                table.pop(key, None)
+            if before == UNKNOWN:
+                table.remove(key)
             else:
-                table[key] = before
+                table.put(key, before)
         self._undo.clear()
 
     def follow_forwarded(self) -> None:
@@ -114,14 +119,11 @@ class Names:
 
     def ids(self, series: Ids, versions: Ids) -> Ids:
         """Store numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
-        keys = (series << _VERSION_BITS | versions).tolist()
-        get = self._ids.get
-        return np.array([get(key, UNKNOWN) for key in keys], np.int64)
+        return self._ids.many(series << _VERSION_BITS | versions)
 
     def text_ids(self, codes: Ids) -> Ids:
         """Store numbers of a column of codes; UNKNOWN where a code was never defined."""
-        get = self._texts.get
-        return np.array([get(code, UNKNOWN) for code in codes.tolist()], np.int64)
+        return self._texts.many(codes)
 
     def identities(self, numbers: Iterable[int]) -> dict[int, Identity]:
         """What series of the store stand for."""
@@ -168,8 +170,13 @@ class Names:
         for number, version in rows_at_once(self._db, select, [(number,) for number in series]):
             self._db.execute("DELETE FROM number WHERE series=? AND version=?", (number, version))
             key = number << _VERSION_BITS | version
-            self._undo.append((self._ids, key, self._ids.pop(key, None)))
+            self._undo.append((self._ids, key, self._ids.remove(key)))
 
-    def _keep(self, table: dict[int, int], key: int, number: int) -> None:
+    def _keep(self, table: Numbering, key: int, number: int) -> None:
         self._undo.append((table, key, table.get(key)))
-        table[key] = number
+        table.put(key, number)
+
+
+def _numbering(db: sqlite3.Connection, select: str) -> Numbering:
+    pairs = np.fromiter(chain.from_iterable(db.execute(select)), np.int64).reshape(-1, 2)
+    return Numbering.of(pairs[:, 0], pairs[:, 1])

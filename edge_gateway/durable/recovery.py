@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from edge_gateway.durable import codec
 from edge_gateway.durable.checkpoint import Checkpoint, checkpoint_files, read_latest, set_aside_unreadable
 from edge_gateway.durable.files import FILES, Files, write_whole
@@ -157,10 +159,11 @@ def _restore(
     spool: Path, fold: Replaying, fresh: dict[str, Any], at: int, files: Files
 ) -> tuple[Checkpoint | None, tuple[str, ...]]:
     """Take the newest checkpoint that can be read, or begin anew; also returns which could not be read."""
-    checkpoint = read_latest(spool, files=files)
+    checkpoint = read_latest(spool, files=files, take=fold.restore)
     skipped = checkpoint_files(spool, files=files) if checkpoint is None else checkpoint.skipped
     set_aside_unreadable(spool, skipped, at, files=files)
-    fold.restore(fresh if checkpoint is None else checkpoint.state)
+    if checkpoint is None:
+        fold.restore(fresh)
     return checkpoint, skipped
 
 
@@ -193,12 +196,12 @@ class _Replay:
     def _take(self, number: int, body: bytes) -> None:
         try:
             record = codec.decode(body)
-        except codec.UndecodableBytes:
+            inputs = self._fold.inputs(record)
+        except (codec.UndecodableBytes, msgspec.ValidationError, KeyError, TypeError):
             self.unreadable = (*self.unreadable, number)
             return
         if self._tries.attempt >= NOTE_EACH_FROM:
             self._book.write(replace(self._tries, at_hand=number))
-        inputs = self._fold.inputs(record)
         if number in self._tries.killed:
             self._put_aside(number, inputs, "the program died while folding it")
         elif number in self._tries.raised:

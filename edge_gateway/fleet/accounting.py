@@ -21,7 +21,7 @@ ASIDE = ("qos0", "conflicts", "stamped")
 """Counted beside: messages of QoS 0, those quarantined as sequence conflicts, samples stamped."""
 COUNTED = MESSAGES + VALUES + ASIDE
 NO_DEVICE = -1
-"""Messages whose device is not known are counted for the whole fleet only."""
+"""Messages whose device is not known, or not any more, are counted for the whole fleet only."""
 
 
 class Accounting:
@@ -62,6 +62,17 @@ class Accounting:
     def late_merged(self, device: IntColumn) -> None:
         """Count accepted readings that are merged into a window stored before."""
         self.count("late_merged", device)
+
+    def forget(self, devices: IntColumn) -> None:
+        """Count what these devices counted for the whole fleet only; nobody loses a message by being forgotten."""
+        known = devices[devices < self._size] + 1
+        for column in self._columns.values():
+            column[0] += column[known].sum()
+            column[known] = 0
+        gone = set(devices.tolist())
+        for device, metric, reason in [key for key in self._bad if key[0] in gone]:
+            key = (NO_DEVICE, metric, reason)
+            self._bad[key] = self._bad.get(key, 0) + self._bad.pop((device, metric, reason))
 
     def of(self, device: int) -> dict[str, int]:
         """Return all counters of one device."""

@@ -196,11 +196,12 @@ class Admission:
         """Return the receipts to send at `now` (ms of a clock that never steps); they count as sent."""
         return self.receipts.due(now)
 
-    def retire(self, device: int) -> None:
-        """Forget a device that fell silent for good; its counters stay."""
-        self.receipts.forget(device)
-        self.sequences.forget(device)
-        self.registry.retire(device)
+    def retire(self, devices: IntColumn) -> None:
+        """Forget devices that fell silent for good; what they counted stays in the fleet's totals."""
+        self.receipts.forget(devices)
+        self.sequences.forget(devices)
+        self.accounting.forget(devices)
+        self.values.forget(self.registry.retire(devices))
 
     def describe(self, device: int) -> dict[str, Any]:
         """Return what is known of a device, as plain data: times in ms, gaps as (boot, from, to)."""

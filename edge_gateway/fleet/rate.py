@@ -51,6 +51,11 @@ class Buckets:
         self._at[late, series] = time
         return granted
 
+    def forget(self, series: IntColumn) -> None:
+        """Fill the buckets of these series."""
+        known = series[series < self._size]
+        self._tokens[:, known], self._at[:, known] = 0.0, _NEVER
+
     def snapshot(self) -> dict[str, Any]:
         return {"tokens": self._tokens[:, : self._size].copy(), "at": self._at[:, : self._size].copy()}
 

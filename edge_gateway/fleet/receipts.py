@@ -160,12 +160,13 @@ class Receipts:
         self._opened[device] = opened
         self._fresh[device] = self._born[device] = self._turn[device] = 0
 
-    def forget(self, device: int) -> None:
-        """Drop what is owed to a retired device. Call it before `Sequences.forget`."""
-        if device < self._size:
+    def forget(self, devices: IntColumn) -> None:
+        """Drop what is owed to retired devices. `Sequences.forget` must follow."""
+        known = devices[devices < self._size]
+        for name, fill in _FILLS.items():
+            getattr(self, f"_{name}")[known] = fill
+        for device in known.tolist():
             self._owed.pop(device, None)
-            self._boot[device], self._opened[device] = NO_BOOT, self._sequences.opened[device]
-            self._fresh[device] = self._born[device] = 0
 
     def snapshot(self) -> dict[str, Any]:
         columns = {name: getattr(self, f"_{name}")[: self._size].copy() for name in _FILLS}

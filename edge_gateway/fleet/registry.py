@@ -1,7 +1,7 @@
 """Who is in the fleet: numbers for devices, metrics and series, and what births tell of them.
 
-The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0
-and are never given twice.
+The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. That
+of a retired device is given again, so that a fleet whose devices are replaced takes no more memory for it.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,10 @@ from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.frame import BoolColumn, IntColumn
 from fleet_wire.control import Birth, MetricInfo
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic
+
+_NOT_AWAITED = 1 << 62
+_BIRTHS = msgspec.msgpack.Encoder()
+_BIRTH = msgspec.msgpack.Decoder(Birth)
 
 
 class Refusal(StrEnum):
@@ -63,17 +67,27 @@ class Registry:
         """Grows whenever a device appears or its tags or type change."""
         self.retired = 0
         self._number: dict[str, int] = {}
-        self._births: dict[int, Birth] = {}
+        self._births: dict[int, bytes] = {}
+        """As MessagePack: a tenth of the objects' size, and few ever ask."""
         self._versions = TagVersions()
         self._changed_at = np.empty(0, np.int64)
         self._online = np.empty(0, np.int8)
         self._last_seen = np.empty(0, np.int64)
+        self._heard = np.empty(0, np.int64)
+        self._now = 0
+        self._free: list[int] = []
+        self._site: dict[str, str] = {}
 
     # --- devices
 
     @property
+    def alive(self) -> int:
+        """Devices that are not retired."""
+        return len(self._number)
+
+    @property
     def devices(self) -> int:
-        """Numbers given to devices, the retired ones included."""
+        """Numbers given to devices so far: all are below this."""
         return len(self.device_name)
 
     def device_of(self, topic: str) -> int | Refusal:
@@ -98,16 +112,24 @@ class Registry:
         return self._register(site, device)
 
     def _register(self, site: str, device: str) -> int:
-        number = len(self.device_name)
-        self.device_name.append(device)
-        self.device_site.append(site)
+        number = self._free.pop() if self._free else self._new_number()
+        site = self._site.setdefault(site, site)
+        self.device_name[number], self.device_site[number] = device, site
         self._number[device] = number
         self.device_of_topic[device_topic(site, device, TELEMETRY)] = number
+        self._versions.begin(number, Identity(site, device, UNKNOWN_TYPE, {}))
+        self._last_seen[number], self._heard[number] = 0, self._now
+        self._mark_changed(number)
+        return number
+
+    def _new_number(self) -> int:
+        number = len(self.device_name)
+        self.device_name.append("")
+        self.device_site.append("")
         self._changed_at = with_room(self._changed_at, number + 1, 0)
         self._online = with_room(self._online, number + 1, 0)
         self._last_seen = with_room(self._last_seen, number + 1, 0)
-        self._versions.add(Identity(site, device, UNKNOWN_TYPE, {}))
-        self._mark_changed(number)
+        self._heard = with_room(self._heard, number + 1, 0)
         return number
 
     def refuse(self, refusal: Refusal) -> Refusal:
@@ -127,9 +149,14 @@ class Registry:
         """Return the devices that appeared or changed tags or type after `version` was `since`, ascending."""
         return np.flatnonzero(self._changed_at[: self.devices] > since)
 
+    def listen(self, now: int) -> None:
+        """Take in what the listening clock (ms) shows: what is noted as heard next is heard then."""
+        self._now = now
+
     def seen(self, devices: IntColumn, arrival: int) -> None:
-        """Note that something of these devices arrived."""
+        """Note that something of these devices arrived, at this wall time (ms)."""
         self._last_seen[devices] = arrival
+        self._heard[devices] = self._now
 
     def last_seen(self, device: int) -> int:
         """Return the wall time in ms of the last arrival; 0 when nothing came yet."""
@@ -144,24 +171,33 @@ class Registry:
         """Whether the number still stands for a device; False once it is retired."""
         return self._number.get(self.device_name[device]) == device
 
-    def silent_since(self, before: int) -> list[int]:
-        """Return the live devices of which nothing arrived since `before` (wall ms), ascending."""
-        silent = np.flatnonzero(self._last_seen[: self.devices] < before)
-        return [device for device in silent.tolist() if self.is_live(device)]
+    def heard(self, device: int) -> None:
+        """Note that a device said something of itself."""
+        self._heard[device] = self._now
 
-    def retire(self, device: int) -> None:
-        """Free the names of a silent device: it no longer counts against the caps of devices and series.
+    def silent(self, since: int) -> IntColumn:
+        """Return the live devices of which nothing was heard since then (ms of the listening clock), ascending."""
+        return np.flatnonzero(self._heard[: self.devices] < since)
 
-        Its number is not given again; should it come back, it is a new device.
+    def retire(self, devices: IntColumn) -> IntColumn:
+        """Forget silent devices; their numbers are given again. Should one come back, it is a new device.
+
+        Until then the number still has its name and tags, for who has to say something of it. Returns the series.
+
+        Whoever follows `changed_devices` must do so before the next device is registered.
         """
-        name, site = self.device_name[device], self.device_site[device]
-        del self._number[name]
-        del self.device_of_topic[device_topic(site, name, TELEMETRY)]
-        self.table.retire(device)
-        self._births.pop(device, None)
-        self._online[device] = 0
-        self.retired += 1
-        self._mark_changed(device)
+        series = self.table.retire(devices)
+        for device in devices.tolist():
+            name, site = self.device_name[device], self.device_site[device]
+            del self._number[name]
+            del self.device_of_topic[device_topic(site, name, TELEMETRY)]
+            self._births.pop(device, None)
+            self._online[device] = 0
+            self._mark_changed(device)
+        self._heard[devices] = _NOT_AWAITED
+        self._free += devices.tolist()
+        self.retired += len(devices)
+        return series
 
     # --- births and tags
 
@@ -171,7 +207,7 @@ class Registry:
         The change labels windows that start at `from_start` (ms) or later.
         """
         self._online[device] = 1
-        self._births[device] = birth
+        self._births[device] = _BIRTHS.encode(birth)
         told = Identity(self.device_site[device], self.device_name[device], birth.type, dict(birth.tags))
         if told == self._versions.newest(device):
             return False
@@ -204,11 +240,12 @@ class Registry:
     def units(self, device: int) -> Mapping[str, MetricInfo]:
         """Return what the birth says of the device's metrics, by name; empty without a birth."""
         birth = self._births.get(device)
-        return {} if birth is None else birth.metrics
+        return {} if birth is None else _BIRTH.decode(birth).metrics
 
     def position(self, device: int) -> tuple[float, float] | None:
         """Return (latitude, longitude) in degrees, where the birth gives both."""
-        birth = self._births.get(device)
+        told = self._births.get(device)
+        birth = None if told is None else _BIRTH.decode(told)
         if birth is None or birth.lat is None or birth.lon is None:
             return None
         return birth.lat, birth.lon
@@ -270,17 +307,20 @@ class Registry:
             "version": self.version,
             "retired": self.retired,
             "refused": dict(self.refused),
-            "births": {str(device): msgspec.msgpack.encode(birth) for device, birth in self._births.items()},
+            "births": {str(device): birth for device, birth in self._births.items()},
             "changed_at": self._changed_at[:count].copy(),
             "online": self._online[:count].copy(),
             "last_seen": self._last_seen[:count].copy(),
+            "heard": self._heard[:count].copy(),
+            "free": list(self._free),
             "strings": self.strings.snapshot(),
             "series": self.table.snapshot(),
             "tags": self._versions.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.device_name, self.device_site = list(state["name"]), list(state["site"])
+        self._site = {site: site for site in state["site"]}
+        self.device_name, self.device_site = list(state["name"]), [self._site[site] for site in state["site"]]
         live = [device for device, lives in enumerate(state["live"]) if lives]
         self._number = {self.device_name[device]: device for device in live}
         self.device_of_topic = {
@@ -289,10 +329,10 @@ class Registry:
         }
         self.version, self.retired = state["version"], state["retired"]
         self.refused = dict(state["refused"])
-        decode = msgspec.msgpack.Decoder(Birth).decode
-        self._births = {int(device): decode(birth) for device, birth in state["births"].items()}
+        self._births = {int(device): birth for device, birth in state["births"].items()}
         self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
-        self._last_seen = state["last_seen"].copy()
+        self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
+        self._free = list(state["free"])
         self.strings.restore(state["strings"])
         self.table.restore(state["series"])
         self._versions.restore(state["tags"])

@@ -66,6 +66,8 @@ class Sequences:
         self.holed = np.empty(0, np.bool_)
         """Whether the current boot has holes, by device."""
         self._older: dict[int, dict[int, Mark]] = {}
+        self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
+        """What retired devices counted."""
         self.boots_forgotten = 0
         self.one_by_one = 0
         """Messages that were not judged in columns."""
@@ -273,21 +275,30 @@ class Sequences:
     def counters(self, device: int) -> dict[str, int]:
         """Return what went missing for good of a device, and its clock steps."""
         known = device < self._size
-        names = {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
-        return {name: int(column[device]) if known else 0 for name, column in names.items()}
+        return {name: int(column[device]) if known else 0 for name, column in self._counted().items()}
+
+    def _counted(self) -> dict[str, IntColumn]:
+        return {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
 
     def totals(self) -> dict[str, int]:
-        """Return the same for the fleet."""
-        names = {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
-        sums = {name: sum(column[: self._size].tolist()) for name, column in names.items()}
+        """Return the same for the fleet, the retired devices included."""
+        sums = {
+            name: self._gone[name] + sum(column[: self._size].tolist())
+            for name, column in self._counted().items()
+        }
         return {**sums, "boots_forgotten": self.boots_forgotten}
 
-    def forget(self, device: int) -> None:
-        """Drop everything of a retired device but its counters."""
-        self._holes.pop(device, None)
-        self._older.pop(device, None)
-        self.boot[device], self.top[device], self.holed[device] = NO_BOOT, -1, False
-        self.newest[device] = self.top_time[device] = NO_TIME
+    def forget(self, devices: IntColumn) -> None:
+        """Drop everything of retired devices; what they counted stays in the totals."""
+        known = devices[devices < self._size]
+        for name, column in self._counted().items():
+            self._gone[name] += sum(column[known].tolist())
+        self.boot[known], self.top[known], self.holed[known] = NO_BOOT, -1, False
+        self.newest[known] = self.top_time[known] = NO_TIME
+        self.opened[known] = self.lost[known] = self.given_up[known] = self.steps[known] = 0
+        for device in known.tolist():
+            self._holes.pop(device, None)
+            self._older.pop(device, None)
 
     # --- state
 
@@ -304,6 +315,7 @@ class Sequences:
             "older_holes": _table(
                 [(number, *hole) for number, (_, mark) in enumerate(older) for hole in mark.holes], 3
             ),
+            "gone": dict(self._gone),
             "boots_forgotten": self.boots_forgotten,
             "one_by_one": self.one_by_one,
         }
@@ -323,6 +335,7 @@ class Sequences:
             self._older.setdefault(device, {})[boot] = marks[-1]
         for number, first, last in state["older_holes"].tolist():
             marks[number].holes.append([first, last])
+        self._gone = dict(state["gone"])
         self.boots_forgotten, self.one_by_one = state["boots_forgotten"], state["one_by_one"]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_gateway.fleet.columns import with_room
 from edge_gateway.frame import IntColumn
+from edge_gateway.numbering import NONE, Numbering
 from fleet_wire.telemetry import is_metric_name
 
 KIND_OPEN, KIND_NUMBER, KIND_STATE = -1, 0, 1
@@ -20,15 +21,18 @@ BAD_LAYOUT = -1
 NO_ROOM = -1
 LAYOUTS_CACHED = 4_096
 SLOTS_CACHED = 1 << 20
+_METRIC_BITS = 32
 
 
 class SeriesTable:
-    """Numbers of metrics and of (device, metric) pairs, counted up from 0 and never given twice."""
+    """Numbers of metrics and of (device, metric) pairs, counted up from 0; a pair keeps its number for good."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._given = 0
-        self._of: dict[tuple[int, int], int] = {}
+        self._of = Numbering()
+        self._live = np.empty(0, np.bool_)
+        self._alive = 0
         self._metric_of: dict[str, int] = {}
         self.metric_names: list[str] = []
         self._device = np.empty(0, np.int64)
@@ -40,10 +44,9 @@ class SeriesTable:
         self.layouts: dict[tuple[str, ...], int] = {}
         self._names: list[tuple[str, ...]] = []
         self._lengths = np.empty(0, np.int64)
-        self.forget_slots()
+        self._forget_slots()
 
-    def forget_slots(self) -> None:
-        """Drop the cached series of layouts, as when a device was retired."""
+    def _forget_slots(self) -> None:
         self._starts: dict[tuple[int, int], int] = {}
         self._usual_layout = np.empty(0, np.int64)
         self._usual_start = np.empty(0, np.int64)
@@ -79,27 +82,43 @@ class SeriesTable:
         """What each series holds, by series; writable."""
         return self._kind[: self._given]
 
-    def find(self, device: int, metric: int) -> int | None:
-        return self._of.get((device, metric))
+    @property
+    def alive(self) -> int:
+        """Series of devices that are not retired."""
+        return self._alive
 
     def series(self, device: int, metric: int) -> int:
         """Return the number of a series, giving it one when it is new, whatever the limit."""
-        known = self._of.get((device, metric))
-        if known is not None:
-            return known
+        number = self._of.get(_key(device, metric))
+        if number == NONE:
+            number = self._add(device, metric)
+        if not self._live[number]:
+            self._live[number] = True
+            self._alive += 1
+        return number
+
+    def _add(self, device: int, metric: int) -> int:
         number, self._given = self._given, self._given + 1
-        self._of[device, metric] = number
+        self._of.put(_key(device, metric), number)
         self._device = with_room(self._device, self._given, 0)
         self._metric = with_room(self._metric, self._given, 0)
         self._kind = with_room(self._kind, self._given, KIND_OPEN)
+        self._live = with_room(self._live, self._given, fill=False)
         self._device[number], self._metric[number] = device, metric
         return number
 
-    def retire(self, device: int) -> None:
-        """Free the pairs of a device; their numbers are not given again."""
-        for series in np.flatnonzero(self.device == device).tolist():
-            self._of.pop((device, int(self._metric[series])), None)
-        self.forget_slots()
+    def retire(self, devices: IntColumn) -> IntColumn:
+        """Count the series of these devices no longer, until they are asked for again; returns them.
+
+        They begin anew then: of either kind.
+        """
+        series = np.flatnonzero(self._live[: self._given] & np.isin(self.device, devices))
+        self._live[series], self._kind[series] = False, KIND_OPEN
+        self._alive -= len(series)
+        self._usual_layout[devices[devices < len(self._usual_layout)]] = -1
+        gone = set(devices.tolist())
+        self._starts = {key: start for key, start in self._starts.items() if key[0] not in gone}
+        return series
 
     # --- layouts
 
@@ -108,7 +127,7 @@ class SeriesTable:
         if len(self._names) > LAYOUTS_CACHED:
             self._forget_layouts()
         elif self._used > SLOTS_CACHED:
-            self.forget_slots()
+            self._forget_slots()
 
     def layout(self, names: tuple[str, ...]) -> int:
         """Return the number of a layout, giving it one when it is new.
@@ -160,16 +179,21 @@ class SeriesTable:
         start, self._used = self._used, self._used + len(metrics)
         self._slots = with_room(self._slots, self._used, 0)
         self._slots[start : self._used] = [self.series(device, metric) for metric in metrics]
-        self._starts[device, layout] = start
         if self._usual_layout[device] < 0:
             self._usual_layout[device], self._usual_start[device] = layout, start
+        else:
+            self._starts[device, layout] = start
         return start
 
     def _fits(self, device: int, layout: int) -> bool:
         """Whether a message's series are within the limit; a message is taken in whole or not at all."""
-        known = self._metric_of.get
-        new = sum((device, known(name, -1)) not in self._of for name in self._names[layout])
-        return not new or len(self._of) + new <= self._limit
+        new = sum(not self._is_alive(device, name) for name in self._names[layout])
+        return not new or self._alive + new <= self._limit
+
+    def _is_alive(self, device: int, name: str) -> bool:
+        metric = self._metric_of.get(name)
+        number = NONE if metric is None else self._of.get(_key(device, metric))
+        return number != NONE and bool(self._live[number])
 
     # --- state
 
@@ -179,19 +203,20 @@ class SeriesTable:
             "device": self.device.copy(),
             "metric": self.metric_of.copy(),
             "kind": self.kind.copy(),
-            "live": self._live(),
+            "live": self._live[: self._given].copy(),
         }
-
-    def _live(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        live = np.zeros(self._given, np.bool_)
-        live[list(self._of.values())] = True
-        return live
 
     def restore(self, state: dict[str, Any]) -> None:
         self.metric_names = list(state["metrics"])
         self._metric_of = {name: number for number, name in enumerate(self.metric_names)}
         self._device, self._metric = state["device"].copy(), state["metric"].copy()
         self._kind, self._given = state["kind"].copy(), len(state["device"])
-        pairs = zip(self._device.tolist(), self._metric.tolist(), state["live"].tolist(), strict=True)
-        self._of = {(device, metric): number for number, (device, metric, live) in enumerate(pairs) if live}
+        self._live = state["live"].copy()
+        self._alive = int(np.count_nonzero(self._live))
+        keys = (self._device << _METRIC_BITS) | self._metric
+        self._of = Numbering.of(keys, np.arange(self._given))
         self._forget_layouts()
+
+
+def _key(device: int, metric: int) -> int:
+    return device << _METRIC_BITS | metric

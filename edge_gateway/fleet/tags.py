@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +13,12 @@ from edge_gateway.frame import IntColumn
 UNKNOWN_TYPE = "unknown"
 ALWAYS = -(2**63)
 """Start of a device's first version: it holds for windows however old."""
+NO_VERSION = -1
 CHANGES_KEPT = 64
 """Changes remembered a device; a correction older than all of them takes the oldest one kept."""
+
+
+Tags = tuple[tuple[str, str], ...]
 
 
 class Identity(NamedTuple):
@@ -26,64 +30,74 @@ class Identity(NamedTuple):
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _History:
-    starts: list[int]
-    versions: list[int]
-
-
 class TagVersions:
     """Which identity a device's windows carry. Versions are numbers that are never given twice."""
 
     def __init__(self) -> None:
         self._identities: dict[int, Identity] = {}
-        self._histories: list[_History] = []
+        self._tags: dict[Tags, Mapping[str, str]] = {}
+        """Tags that several devices have are held once."""
         self._given = 0
         self._current = np.empty(0, np.int64)
+        """The newest version of each device; NO_VERSION where it has none."""
         self._since = np.empty(0, np.int64)
+        self._older: dict[int, list[tuple[int, int]]] = {}
+        """(start, version) of what was in force before, of the devices that changed, in order."""
+        self._devices = 0
         self.forgotten = 0
 
-    def add(self, identity: Identity) -> None:
-        """Begin the history of the next device."""
-        device = len(self._histories)
-        self._histories.append(_History([], []))
-        self._current = with_room(self._current, device + 1, 0)
-        self._since = with_room(self._since, device + 1, 0)
-        self._append(device, ALWAYS, identity)
+    def begin(self, device: int, identity: Identity) -> None:
+        """Begin the history of a device; that of another one before it under the same number ends."""
+        self._devices = max(self._devices, device + 1)
+        self._current = with_room(self._current, self._devices, NO_VERSION)
+        self._since = with_room(self._since, self._devices, 0)
+        for _, version in self._history(device):
+            del self._identities[version]
+        self._older.pop(device, None)
+        self._put(device, ALWAYS, identity)
 
     def change(self, device: int, identity: Identity, start: int) -> None:
         """Put `identity` in force for windows that start at `start` or later.
 
         Versions that would have begun at `start` or later have labelled no window, and give way.
         """
-        history = self._histories[device]
-        while history.starts and history.starts[-1] >= start:
-            history.starts.pop()
-            del self._identities[history.versions.pop()]
-        self._append(device, start if history.starts else ALWAYS, identity)
-        if len(history.starts) > CHANGES_KEPT:
-            history.starts.pop(0)
-            del self._identities[history.versions.pop(0)]
+        history = self._history(device)
+        while history and history[-1][0] >= start:
+            del self._identities[history.pop()[1]]
+        if len(history) == CHANGES_KEPT:
+            del self._identities[history.pop(0)[1]]
             self.forgotten += 1
+        self._older.pop(device, None)
+        if history:
+            self._older[device] = history
+        self._put(device, start if history else ALWAYS, identity)
 
-    def _append(self, device: int, start: int, identity: Identity) -> None:
+    def _put(self, device: int, start: int, identity: Identity) -> None:
         version, self._given = self._given, self._given + 1
-        self._identities[version] = identity
-        history = self._histories[device]
-        history.starts.append(start)
-        history.versions.append(version)
+        self._identities[version] = self._shared(identity)
         self._current[device], self._since[device] = version, start
+
+    def _shared(self, identity: Identity) -> Identity:
+        if len(self._tags) > 2 * len(self._identities) + 64:
+            self._tags = {tuple(one.tags.items()): one.tags for one in self._identities.values()}
+        return identity._replace(tags=self._tags.setdefault(tuple(identity.tags.items()), identity.tags))
+
+    def _history(self, device: int) -> list[tuple[int, int]]:
+        """All (start, version) of a device, in order."""
+        current = int(self._current[device])
+        newest = [] if current == NO_VERSION else [(int(self._since[device]), current)]
+        return [*self._older.get(device, ()), *newest]
 
     def identity(self, version: int) -> Identity:
         return self._identities[version]
 
     def newest(self, device: int) -> Identity:
-        return self._identities[self._histories[device].versions[-1]]
+        return self._identities[int(self._current[device])]
 
     def version(self, device: int, start: int) -> int:
         """Return the version a window of `device` that starts at `start` is labelled with."""
-        history = self._histories[device]
-        return history.versions[max(bisect_right(history.starts, start) - 1, 0)]
+        history = self._history(device)
+        return history[max(bisect_right(history, start, key=lambda entry: entry[0]) - 1, 0)][1]
 
     def versions(self, device: IntColumn, start: IntColumn) -> IntColumn:
         """Return `version` for whole columns of devices and window starts."""
@@ -99,25 +113,25 @@ class TagVersions:
             "histories": [
                 [
                     [start, version, *_plain(self._identities[version])]
-                    for start, version in zip(history.starts, history.versions, strict=True)
+                    for start, version in self._history(device)
                 ]
-                for history in self._histories
+                for device in range(self._devices)
             ],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._given, self.forgotten = state["given"], state["forgotten"]
-        self._histories = [
-            _History([entry[0] for entry in entries], [entry[1] for entry in entries])
-            for entries in state["histories"]
-        ]
-        self._identities = {
-            version: Identity(site, device, kind, tags)
-            for entries in state["histories"]
-            for _, version, site, device, kind, tags in entries
+        histories = state["histories"]
+        self._given, self.forgotten, self._devices = state["given"], state["forgotten"], len(histories)
+        self._identities, self._tags = {}, {}
+        for _, version, site, device, kind, tags in chain.from_iterable(histories):
+            self._identities[version] = self._shared(Identity(site, device, kind, tags))
+        self._since = np.array([entries[-1][0] for entries in histories], np.int64)
+        self._current = np.array([entries[-1][1] for entries in histories], np.int64)
+        self._older = {
+            device: [(entry[0], entry[1]) for entry in entries[:-1]]
+            for device, entries in enumerate(histories)
+            if len(entries) > 1
         }
-        self._current = np.array([history.versions[-1] for history in self._histories], np.int64)
-        self._since = np.array([history.starts[-1] for history in self._histories], np.int64)
 
 
 def _plain(identity: Identity) -> list[Any]:

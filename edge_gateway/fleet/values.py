@@ -148,6 +148,10 @@ class ValuePolicy:
         metric = self._registry.series_metric[values.series[at]]
         return BadValues(row, metric, np.full(len(row), reason, np.int64))
 
+    def forget(self, series: IntColumn) -> None:
+        """Forget how much these series have sent."""
+        self._buckets.forget(series)
+
     def snapshot(self) -> dict[str, Any]:
         return {"buckets": self._buckets.snapshot()}
 

@@ -112,6 +112,12 @@ class Evaluator:
             self._held.standings[key].at = 0
         self._owed += self._told(reconcile(self._held, keys, None))
 
+    def forget(self, devices: IntColumn) -> None:
+        """Forget retired devices, which by now have no rules any more."""
+        self._held.forget(devices)
+        self._records.forget(devices)
+        self._notices.forget(devices)
+
     def _follow(self) -> list[Transition]:
         """Take in what changed of the fleet."""
         owed, self._owed = self._owed, []

@@ -52,6 +52,10 @@ class Newest:
         self.backlog[rows.device] = frame.backlog[rows.source]
         self.heard[rows.device] = listening_ms
 
+    def forget(self, devices: IntColumn) -> None:
+        self.boot[devices] = self.seq[devices] = NO_READING
+        self.backlog[devices], self.heard[devices] = False, 0
+
     def reading(self, device: int) -> Reading:
         return Reading(int(self.boot[device]), int(self.seq[device]), bool(self.backlog[device]))
 
@@ -90,6 +94,12 @@ class Held:
         self.cells.make_room(count)
         self.inputs.make_room(count)
         self.newest.make_room(len(self.inputs.cursor))
+
+    def forget(self, devices: IntColumn) -> None:
+        """Make these devices as if they had never sent anything."""
+        self.inputs.forget(devices)
+        self.histories.forget(devices)
+        self.newest.forget(devices)
 
     def now(self, listening_ms: int) -> IntColumn:
         """Each device's now: its newest accepted time and what was listened since."""

@@ -229,7 +229,7 @@ class Inputs:
         self.last_at.ravel()[cell] = rows.at[row]
 
     def forget(self, devices: IntColumn) -> None:
-        """Begin anew for devices whose clock stepped back."""
+        """Begin anew for devices that were retired, or whose clock stepped back."""
         devices = devices[devices < len(self.cursor)]
         self.cursor[devices] = 0
         self.first_seen[devices] = 0

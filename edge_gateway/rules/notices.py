@@ -11,6 +11,7 @@ from edge_gateway.rules.transition import LEVELS, CommandIntent, Transition, ale
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_gateway.frame import IntColumn
     from edge_gateway.rules.alert_state import Change
     from edge_gateway.rules.registry_view import RegistryView
     from edge_gateway.rules.ruleset import Command, Rule
@@ -143,6 +144,11 @@ class Notices:
     def forget_rules(self, gone: Callable[[str], bool]) -> None:
         """Drop the cooldowns of rules that are no more."""
         self._given = {key: at for key, at in self._given.items() if not gone(key[1])}
+
+    def forget(self, devices: IntColumn) -> None:
+        """Drop the cooldowns of devices that are no more."""
+        gone = set(devices.tolist())
+        self._given = {key: at for key, at in self._given.items() if key[0] not in gone}
 
     def snapshot(self) -> list[list[Any]]:
         return [[*key, at] for key, at in sorted(self._given.items())]

@@ -54,10 +54,14 @@ class Placement:
     def _choices(self, device: int) -> tuple[Choice, ...]:
         registry = self._held.registry
         if not registry.is_live(device):
+            self._forget_units(device)
             return ()
         site, name = registry.device_site[device], registry.device_name[device]
         chosen = self._selection.choices(site, name, registry.type(device), registry.tags(device))
         return self._of_fitting_unit(device, chosen) if self._held.program.any_unit else chosen
+
+    def _forget_units(self, device: int) -> None:
+        self.unit_mismatches = {key: why for key, why in self.unit_mismatches.items() if key[0] != device}
 
     def _of_fitting_unit(self, device: int, chosen: tuple[Choice, ...]) -> tuple[Choice, ...]:
         """Without the rules whose unit the device's birth contradicts; these are noted."""

@@ -137,6 +137,8 @@ class Records:
     def forget(self, devices: IntColumn) -> None:
         self.inputs.forget(devices)
         self.histories.forget(devices)
+        for record in self._records:
+            record.series[devices[devices < len(record.series)]] = -1
 
     def take_over(self, old: Records) -> None:
         """State of another set of records; histories of expressions that changed begin anew."""

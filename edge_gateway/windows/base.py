@@ -92,6 +92,15 @@ class OpenBase:
         """Whether there is something to close now; what is not worth a walk yet does not count."""
         return self.closing or (self.news and self._waits_at != self.credit)
 
+    def holds(self, devices: Ints) -> Bools:
+        """Say for each device whether there may be readings of it."""
+        held = np.zeros(len(devices), np.bool_)
+        walked = [] if self._closing is None else [self._closing.present]
+        for present in [*(log.present for log in self._logs.values()), *walked]:
+            known = np.flatnonzero(devices < len(present))
+            held[known] |= present[devices[known]]
+        return held
+
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
         """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
         self._log(start).append(readings, devices, self._marks.count)

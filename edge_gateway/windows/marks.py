@@ -89,6 +89,12 @@ class Marks:
         for name in ("newest", "furthest", "due_to", "closed_to"):
             getattr(self, name)[devices] = NEVER
 
+    def forget(self, devices: Ints) -> None:
+        """Make these devices as if they were never heard."""
+        known = devices[devices < self.count]
+        for name in _COLUMNS:
+            getattr(self, name)[known] = NEVER
+
     def all_due(self) -> None:
         """Make everything due that is open."""
         furthest = self.furthest

@@ -115,6 +115,15 @@ class Tier:
         given, self._given = self._given, []
         return given
 
+    def open_at(self, count: int) -> Bools:
+        """Say for series numbers below `count` whether a window is open, or given out and not yet taken."""
+        held = np.zeros(count, np.bool_)
+        start = self._rows["start"][:count]
+        held[: len(start)] = start != NEVER
+        for block in self._given:
+            held[block.rows["series"]] = True
+        return held
+
     @property
     def open_windows(self) -> int:
         """Windows that are open or queued."""

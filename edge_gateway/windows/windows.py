@@ -186,6 +186,19 @@ class Windows:
         self._open.force(devices)
         self._marks.rewind(devices)
 
+    def open_of(self, devices: Ints) -> Bools:
+        """Say for each device whether anything of it is open or waits to be given out."""
+        known = np.zeros(len(self._series.series_device), np.bool_)
+        for tier in (*self._numbers, *self._states):
+            known |= tier.open_at(len(known))
+        held: Bools = self._open.holds(devices)
+        held |= np.isin(devices, self._series.series_device[known])
+        return held
+
+    def forget(self, devices: Ints) -> None:
+        """Forget devices that have nothing open."""
+        self._marks.forget(devices)
+
     def newest(self, device: int) -> int | None:
         """Return the newest believed time of a device in ms; None before its first reading."""
         newest = int(self._marks.newest[device]) if device < self._marks.count else NEVER

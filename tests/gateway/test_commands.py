@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.commands import CommandDesk, CommandWork, Mode
+from edge_gateway.commands import LEAST_BUCKETS, CommandDesk, CommandWork, Mode
 from edge_gateway.durable import codec
 from edge_gateway.rules.transition import CommandIntent, Transition
 from fleet_config.durations import RateSpec
@@ -52,6 +52,27 @@ def desk(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FAS
 
 def states(work: CommandWork) -> list[str]:
     return [event.state for event in work.events]
+
+
+def test_paces_that_are_whole_again_are_forgotten() -> None:
+    commands = desk(per_device=RateSpec(1, 1_000))
+    for number in range(LEAST_BUCKETS):
+        at = WALL + number * 100
+        commands.take([transition(f"d{number}", at=at)], at)
+        commands.advance(at)
+    paced = commands.snapshot()["buckets"]
+    assert list(paced) == [f"d{number}" for number in range(LEAST_BUCKETS - 10, LEAST_BUCKETS)]
+
+
+def test_a_retired_device_is_forgotten_but_its_number_still_grows() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    (order,) = commands.advance(WALL).send
+    commands.acknowledge("frz-1", order.id, "done", "", WALL)
+    commands.forget(["frz-1", "never-heard-of"])
+    assert commands.snapshot()["last_n"] == {}
+    commands.take([transition(at=WALL + 1)], WALL + 1)
+    assert commands.advance(WALL + 1).send[0].n > order.n
 
 
 def test_a_command_is_sent_once_and_confirmed() -> None:

@@ -22,6 +22,7 @@ from edge_gateway.rules.load import load_rules
 from fleet_wire import control, topics
 from fleet_wire.telemetry import encode_telemetry
 
+HOUR = 3_600_000
 START = 1_760_000_000_000
 RULES = """
 version: 1
@@ -179,6 +180,51 @@ def test_a_late_reading_goes_to_the_store_and_never_to_the_rules(rules: dict[str
     assert pipeline.admission.accounting.totals()["late_merged"] == 1
 
 
+def test_a_device_silent_for_too_long_is_retired_and_its_number_given_to_another(
+    rules: dict[str, Any],
+) -> None:
+    pipeline = build_pipeline("gw", settings(limits={"retire_after": "1h"}))
+    pipeline.fold(Reload(moment(0), rules))
+    pipeline.fold(batch(0, birth("f1", line="L1")))
+    for second in range(5):
+        pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=-5.0)))
+    assert [alert.subject for alert in pipeline.rules.firing()] == ["f1"]
+    for ms in (10_000, 20_000, 60_000, HOUR + 4_000):
+        pipeline.fold(Tick(moment(ms)))
+    assert pipeline.registry.alive == 1
+    gone = pipeline.fold(Tick(moment(HOUR + 4_001)))
+    assert gone.changed
+    assert [(alert.subject, alert.state, alert.cause) for alert in gone.alerts] == [
+        ("f1", "resolved", "removed")
+    ]
+    assert (pipeline.registry.alive, pipeline.registry.retired) == (0, 1)
+    assert not pipeline.fold(Tick(moment(HOUR + 5_000))).changed
+    now, told = HOUR + 10_000, SeriesNames(pipeline.registry)
+    effects = [pipeline.fold(batch(now, birth("f2", line="L2")))]
+    for second in range(12):
+        ms = now + second * 1000
+        effects.append(pipeline.fold(batch(ms, reading("f2", second, ms, temperature=-5.0 - second % 2))))
+    assert pipeline.registry.find("f2") == 0
+    stored = [one.for_store(told) for one in effects]
+    named = {(name.device, name.metric, name.tags["line"]) for one in stored for name in one.series}
+    assert named == {("f2", "temperature", "L2"), ("f2", "double", "L2")}
+    (first, *_) = [alert for one in effects for alert in one.alerts if alert.state == "firing"]
+    assert (first.subject, first.at) == ("f2", START + now + 2_000), "its own two seconds"
+    assert pipeline.admission.accounting.totals()["new"] == 5 + 12
+    assert pipeline.admission.accounting.imbalance() == []
+
+
+def test_nothing_is_retired_while_something_of_it_is_open() -> None:
+    pipeline = build_pipeline("gw", msgspec.structs.replace(settings(), retire_after=1_000))
+    pipeline.fold(batch(0, reading("f1", 0, 0, temperature=-20.0)))
+    effects = [pipeline.fold(Tick(moment(ms))) for ms in range(500, 30_000, 500)]
+    closed = [
+        (window.tier, int(row["count"])) for one in effects for window in one.windows for row in window.rows
+    ]
+    assert closed == [(0, 1), (1, 1)]
+    assert pipeline.registry.alive == 0
+
+
 def test_windows_of_a_former_life_stay_apart() -> None:
     pipeline = build_pipeline("gw", settings())
     pipeline.fold(Amnesia(moment(7_000)))
@@ -257,7 +303,8 @@ def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(
     rules: dict[str, Any], seed: int
 ) -> None:
     given: list[Input] = [Reload(moment(0), rules), *scenario(seed), Distrust(moment(130_000))]
-    state = State.new("gw", settings())
+    retiring = msgspec.structs.replace(settings(), retire_after=10_000) if seed % 2 else settings()
+    state = State.new("gw", retiring)
     cut = random.Random(seed).randrange(len(given))
     saved = b""
     effects = []
@@ -272,6 +319,7 @@ def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(
     assert replayed == effects[cut:]
     assert codec.pack(again.pipeline.snapshot()) == codec.pack(state.pipeline.snapshot())
     assert state.pipeline.admission.accounting.imbalance() == []
+    assert bool(state.pipeline.registry.retired) == bool(seed % 2)
 
 
 def test_settings_can_change_between_two_lives(rules: dict[str, Any]) -> None:

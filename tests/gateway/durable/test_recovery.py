@@ -76,6 +76,14 @@ def run(spool: Path, fold: Fold, **more: Any) -> Recovered:
     return recover(spool, Journal.open(spool / "journal"), fold, at=5, **more)
 
 
+def test_a_record_without_what_is_asked_of_it_is_told_and_does_not_stop_the_start(tmp_path: Path) -> None:
+    strange = codec.encode({"other": 1})
+    journal_of(tmp_path, {1: RECORDS[1], 2: strange, 3: RECORDS[3]})
+    fold = Fold()
+    assert run(tmp_path, fold).unreadable == (2,)
+    assert fold.applied == [1, 3]
+
+
 RECORDS = {n: record([n, 10 * n], [100 * n]) for n in range(1, 6)}
 
 

@@ -228,13 +228,16 @@ class TestBirths:
         assert told["counters"]["received"] == 1
         assert (told["online"], told["last_seen"]) == (None, T)
 
-    def test_a_retired_device_keeps_its_counters(self) -> None:
+    def test_what_a_retired_device_counted_stays_in_the_totals(self) -> None:
         admission = fresh()
-        admission.admit(batch(message(2)))
-        admission.retire(0)
-        assert admission.describe(0)["boot"] is None
-        assert admission.admit(batch(message(2))).frame.device.tolist() == [1]
+        admission.admit(batch(message(2, {"temperature": 99.0})))
+        admission.retire(np.array([0]))
+        told = admission.describe(0)
+        assert (told["boot"], told["counters"]["received"], told["bad"]) == (None, 0, {})
+        assert admission.admit(batch(message(2))).frame.device.tolist() == [0]
         assert balanced(admission)["received"] == 2
+        assert admission.describe(0)["counters"]["received"] == 1
+        assert admission.accounting.totals()["bad"] == 1
 
 
 def traffic(seed: int, count: int) -> list[tuple[str, bytes]]:

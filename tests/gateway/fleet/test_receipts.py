@@ -105,8 +105,8 @@ def test_many_due_at_once_are_spread_the_longest_waiting_first(gateway: Gateway)
 
 def test_a_retired_device_is_told_nothing(gateway: Gateway) -> None:
     gateway.receive((0, 5, 1), (0, 6, 1))
-    gateway.receipts.forget(0)
-    gateway.sequences.forget(0)
+    gateway.receipts.forget(np.array([0]))
+    gateway.sequences.forget(np.array([0]))
     assert gateway.due(100_000) == []
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.fleet.registry import Refusal, Registry, RegistryLimits
-from edge_gateway.fleet.series import KIND_OPEN
+from edge_gateway.fleet.series import KIND_OPEN, KIND_STATE
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import CHANGES_KEPT
 from fleet_wire.control import Birth, MetricInfo
@@ -65,16 +65,30 @@ class TestDevices:
     def test_a_retired_device_frees_its_place_and_comes_back_as_another(self) -> None:
         registry = Registry(RegistryLimits(devices=1, series=1))
         registry.device("n", "a")
+        registry.birth(0, birth(tags={"zone": "z"}), 60_000)
+        old = registry.tag_version(0, 60_000)
         registry.series_of_layout(0, registry.table.layout(("t",)))
-        registry.seen(np.array([0]), 1_000)
-        assert registry.silent_since(1_000) == []
-        assert registry.silent_since(1_001) == [0]
-        registry.retire(0)
-        assert registry.silent_since(1_001) == []
-        assert registry.device("n", "b") == 1
-        series = registry.series_of_layout(1, registry.table.layout(("t",)))
+        registry.series_kind[0] = KIND_STATE
+        registry.listen(1_000)
+        registry.seen(np.array([0]), 5)
+        assert registry.silent(1_000).tolist() == []
+        assert registry.silent(1_001).tolist() == [0]
+        assert registry.retire(np.array([0])).tolist() == [0]
+        assert registry.silent(1_001).tolist() == []
+        assert (registry.alive, registry.table.alive, registry.retired) == (0, 0, 1)
+        assert registry.device_name[0] == "a"
+        assert registry.tags(0) == {"zone": "z"}, "until the number is given again"
+        assert registry.device("n", "b") == 0
+        assert registry.tags(0) == {}
+        assert registry.last_seen(0) == 0
+        assert registry.tag_version(0, 60_000) > old
+        with pytest.raises(KeyError):
+            registry.tags_of(old)
+        series = registry.series_of_layout(0, registry.table.layout(("t",)))
         assert not isinstance(series, Refusal)
-        assert series.tolist() == [1]
+        assert series.tolist() == [0]
+        assert registry.series_kind[0] == KIND_OPEN
+        assert isinstance(registry.series_of_layout(0, registry.table.layout(("u",))), Refusal)
         again = Registry(registry.limits)
         again.restore(unpacked(packed(registry.snapshot())))
         assert packed(again.snapshot()) == packed(registry.snapshot())

@@ -209,8 +209,13 @@ def test_counters_and_marks_survive_the_largest_numbers() -> None:
 def test_retired_devices_are_forgotten() -> None:
     sequences = Sequences()
     accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
-    sequences.forget(0)
+    sequences.birth(0, 6, 9, 9)
+    before = sequences.totals()
+    assert before["lost_at_device"] > 0
+    sequences.forget(np.array([0, 7]))
     assert sequences.boots(0) == []
+    assert sequences.counters(0)["lost_at_device"] == 0
+    assert sequences.totals() == before
     assert accept(sequences, [(0, 5, 3, 10)])[0] == [NEW]
 
 

@@ -1,0 +1,39 @@
+"""Numbers by key: as a dict would have them, whatever was put, put again and removed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_gateway import numbering
+from edge_gateway.numbering import NONE, Numbering
+
+keys = st.integers(0, 40).map(lambda key: key << 40)
+steps = st.lists(
+    st.tuples(st.sampled_from(["put", "remove", "numbers"]), keys, st.integers(0, 9)), max_size=60
+)
+
+
+@pytest.fixture(autouse=True)
+def _sorted_in_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbering, "_LEAST_FRESH", 3)
+
+
+@given(st.dictionaries(keys, st.integers(0, 9)), steps)
+def test_it_is_a_dict(begun: dict[int, int], taken: list[tuple[str, int, int]]) -> None:
+    held = dict(begun)
+    made = Numbering.of(np.array(list(held), np.int64), np.array(list(held.values()), np.int64))
+    for what, key, number in taken:
+        if what == "put":
+            made.put(key, number)
+            held[key] = number
+        elif what == "remove":
+            assert made.remove(key) == held.pop(key, NONE)
+        else:
+            assert made.numbers().tolist() == [held[one] for one in sorted(held)]
+        assert len(made) == len(held)
+    every = [key << 40 for key in range(41)]
+    assert [made.get(key) for key in every] == [held.get(key, NONE) for key in every]
+    assert made.many(np.array(every, np.int64)).tolist() == [held.get(key, NONE) for key in every]

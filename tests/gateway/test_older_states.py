@@ -1,0 +1,109 @@
+"""A spool that an earlier or a later program wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway import spool
+from edge_gateway.clock import MachineClock
+from edge_gateway.config import GatewayConfig
+from edge_gateway.durable import checkpoint, frames
+from edge_gateway.durable.checkpoint import write_checkpoint
+from edge_gateway.durable.journal import Journal
+from edge_gateway.errors import NewerSpool
+from edge_gateway.inputs import Batch, Moment
+from edge_gateway.older_states import DAY
+from edge_gateway.recovered import Recovered, State, recover_spool
+from fleet_wire import topics
+from fleet_wire.telemetry import encode_telemetry
+
+START = 1_760_000_000_000
+NUMBER = 5
+
+
+def config() -> GatewayConfig:
+    return GatewayConfig.model_validate(
+        {
+            "mqtt": {"url": "mqtt://localhost"},
+            "windows": [{"every": "10s", "bucket": "a", "keep": "30d"}],
+            "limits": {"retire_after": "2h"},
+        }
+    )
+
+
+def begin(place: Path) -> Recovered:
+    return recover_spool(place, config(), "gw", MachineClock())
+
+
+def fed(place: Path) -> State:
+    """A spool with a checkpoint behind one reading; its state."""
+    found = begin(place)
+    topic = topics.device_topic("berlin", "f1", topics.TELEMETRY)
+    given = Batch(Moment(START, 7_000), [topic], [encode_telemetry(1, 0, START, {"t": 1.0})])
+    found.state.pipeline.fold(given)
+    found.state.listening = 7_000
+    found.store.close()
+    return found.state
+
+
+def first_format(tree: dict[str, Any]) -> dict[str, Any]:
+    del tree["format"], tree["settings"]["retire_after"]
+    del tree["fold"]["registry"]["heard"], tree["fold"]["registry"]["free"]
+    del tree["fold"]["admission"]["sequences"]["gone"]
+    return tree
+
+
+def test_a_checkpoint_of_the_first_format_is_taken_over_whole(tmp_path: Path) -> None:
+    state = fed(tmp_path)
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setattr(checkpoint, "FORMAT", 1)
+        write_checkpoint(tmp_path / spool.CHECKPOINTS, NUMBER, first_format(state.snapshot()))
+    found = begin(tmp_path)
+    registry = found.state.pipeline.registry
+    assert (found.number, found.findings, found.whole) == (NUMBER, [], True)
+    assert found.state.pipeline.retire_after == DAY // 12
+    assert registry.silent(7_000).tolist() == []
+    assert registry.silent(7_001).tolist() == [0]
+    assert found.state.pipeline.snapshot() is not None
+    found.store.close()
+
+
+def test_a_checkpoint_that_lacks_more_is_set_aside(tmp_path: Path) -> None:
+    state = fed(tmp_path)
+    tree = state.snapshot()
+    del tree["fold"]["windows"]
+    write_checkpoint(tmp_path / spool.CHECKPOINTS, NUMBER, tree)
+    found = begin(tmp_path)
+    assert [code for code, _ in found.findings] == ["checkpoint_corrupt"]
+    assert list((tmp_path / spool.CHECKPOINTS).glob("*.corrupt-*"))
+    found.store.close()
+
+
+def test_a_newer_checkpoint_is_refused(tmp_path: Path) -> None:
+    state = fed(tmp_path)
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+        write_checkpoint(tmp_path / spool.CHECKPOINTS, NUMBER, state.snapshot())
+    refused(tmp_path, f"checkpoint-{NUMBER:020d}")
+
+
+def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
+    fed(tmp_path)
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr(frames, "MAGIC", b"EGJ\x02")
+        journal = Journal.open(tmp_path / spool.JOURNAL)
+        journal.append(1, b"whatever")
+        journal.sync()
+    refused(tmp_path, r"\.journal")
+
+
+def refused(place: Path, name: str) -> None:
+    """Every start is refused by a text that names the file, and leaves everything where it is."""
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    for _ in range(3):
+        with pytest.raises(NewerSpool, match=name):
+            begin(place)
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
