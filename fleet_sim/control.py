@@ -20,8 +20,9 @@ def socket_of(directory: Path) -> Path:
 def answering(run: FleetRun) -> Callable[[dict[str, Any]], Awaitable[Any]]:
     """Return the handler of requests for `run`.
 
-    `{"do": "status"}`; `{"do": "stop"}`; `{"do": "fault", "fault": {kind, match, …}}` as a scenario says it;
-    `{"do": "disconnect", "match": {…}, "for": ms}`. ValueError says what is wrong with a request.
+    `{"do": "status"}`; `{"do": "stop"}`, answered with the result when the run has ended;
+    `{"do": "fault", "fault": {kind, match, …}}` as a scenario says it; `{"do": "disconnect", "match": {…},
+    "for": ms}`. ValueError says what is wrong with a request.
     """
 
     async def answer(request: dict[str, Any]) -> Any:
@@ -30,7 +31,10 @@ def answering(run: FleetRun) -> Callable[[dict[str, Any]], Awaitable[Any]]:
                 return dataclasses.asdict(run.snapshot())
             case "stop":
                 run.stop()
-                return None
+                result = await run.ended()
+                if result is None:
+                    raise ValueError("the run failed; its own output says why")
+                return result.summary()
             case "fault":
                 fault = dict(request["fault"])
                 return {"number": run.start_fault(fault.pop("kind", ""), fault.pop("match", {}), **fault)}

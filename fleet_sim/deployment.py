@@ -9,7 +9,7 @@ import os
 import time
 from asyncio import TaskGroup
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fleet_sim.connecting import Connector
 from fleet_sim.endpoint import CannotReach, Endpoint
@@ -76,6 +76,18 @@ class RunResult:
     unfinished: int
     refused: Mapping[str, int]
     measures: Mapping[str, float]
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+            "directory": str(self.directory),
+            "counters": dict(self.counters),
+            "measures": dict(self.measures),
+            "saturated": self.verdict.reason,
+            "refused": dict(self.refused),
+        }
 
 
 def calm_collector() -> None:

@@ -54,6 +54,8 @@ class FleetRun:
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
         self._deployment: Deployment | None = None
         self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._result: RunResult | None = None
         self._reason = "finished"
         self._next_fault = 0
         self._timer: asyncio.Handle
@@ -65,6 +67,11 @@ class FleetRun:
         if not self._stopping.is_set():
             self._reason = reason
             self._stopping.set()
+
+    async def ended(self) -> RunResult | None:
+        """Wait for the end of the run and give its result; None when it failed."""
+        await self._ended.wait()
+        return self._result
 
     def start_fault(self, kind: str, match: Mapping[str, Any], **settings: Any) -> int:
         """Start a fault now, as a scenario's `faults` would say it (its `for` is given as `for_`).
@@ -135,9 +142,11 @@ class FleetRun:
                     await self.deployment.settle()
                     for service in services:
                         service.cancel()
-                return await self.deployment.finish(self._reason)
+                self._result = await self.deployment.finish(self._reason)
             finally:
                 self.deployment.abandon()
+                self._ended.set()
+        return self._result
 
     def _prepare(self, ledger: LedgerWriter, boot: int) -> None:
         options, scenario = self.options, self.scenario

@@ -8,12 +8,14 @@ import typer
 import yaml
 
 from fleet_sim.cli.options import span
-from fleet_sim.cli.output import say_json
+from fleet_sim.cli.output import complain, say_json
 from fleet_sim.control import socket_of
 from fleet_sim.endpoint import CannotReach
 from fleet_wire.local_socket import NotRunning, RequestFailed, call
 
 __all__ = ["register"]
+
+ANSWER_WITHIN = 5.0
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Of the running fleet.")]
 MatchOption = Annotated[
@@ -35,9 +37,21 @@ def status(run_dir: RunDirectory) -> None:
 
 
 @ctl.command()
-def stop(run_dir: RunDirectory) -> None:
-    """End the run in order."""
-    ask(run_dir, {"do": "stop"})
+def stop(
+    run_dir: RunDirectory,
+    within: Annotated[
+        str, typer.Option("--within", help="How long to wait for what is under way to settle.")
+    ] = "1m",
+) -> None:
+    """End the run in order, wait until it has ended, and print its result as JSON."""
+    patience = (span(within, "--within") or 0) / 1000.0
+    try:
+        say_json(ask(run_dir, {"do": "stop"}, patience))
+    except TimeoutError:
+        complain(
+            f"the run was told to stop {within} ago and is still settling; `ctl status` shows what it waits for"
+        )
+        raise typer.Exit(1) from None
 
 
 @ctl.command()
@@ -74,10 +88,10 @@ def _pairs(texts: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def ask(run_dir: Path, request: dict[str, Any]) -> Any:
-    """Send a request to the fleet of a run directory."""
+def ask(run_dir: Path, request: dict[str, Any], patience: float = ANSWER_WITHIN) -> Any:
+    """Send a request to the fleet of a run directory; TimeoutError after `patience` seconds without an answer."""
     try:
-        return asyncio.run(call(socket_of(run_dir), request))
+        return asyncio.run(call(socket_of(run_dir), request, patience))
     except NotRunning:
         raise CannotReach(f"no fleet runs in {run_dir}; give the run directory of one that does") from None
     except RequestFailed as problem:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -155,7 +155,7 @@ def status_of(result: RunResult, checks: list[Check]) -> int:
 def tell(result: RunResult, checks: list[Check], *, as_json: bool) -> None:
     """Print the end table, or one JSON object."""
     if as_json:
-        say_json(summary(result) | {"expectations": [
+        say_json(result.summary() | {"expectations": [
             {"name": c.name, "expected": c.expected, "found": c.found, "passed": c.passed} for c in checks
         ]})  # fmt: skip
         return
@@ -165,18 +165,6 @@ def tell(result: RunResult, checks: list[Check], *, as_json: bool) -> None:
         complain(f"{count} devices were refused: {reason}")
     if result.verdict.saturated:
         complain(f"inconclusive: {result.verdict.reason}; use fewer sensors or a faster machine")
-
-
-def summary(result: RunResult) -> dict[str, Any]:
-    return {
-        "reason": result.reason,
-        "seconds": round(result.seconds, 3),
-        "directory": str(result.directory),
-        "counters": dict(result.counters),
-        "measures": dict(result.measures),
-        "saturated": result.verdict.reason,
-        "refused": dict(result.refused),
-    }
 
 
 def rows_of(result: RunResult) -> list[tuple[str, str]]:

@@ -64,7 +64,12 @@ async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker
         status, _, err = await ctl("fault", str(run), "haunted")
         assert status == 2
         assert "haunted" in err
-        assert (await ctl("stop", str(run)))[0] == 0
+        status, out, _ = await ctl("stop", str(run))
+        assert status == 0
+        outcome = json.loads(out)
+        assert outcome["reason"] == "stopped"
+        assert outcome["counters"]["acked"] == outcome["counters"]["published"] > 0
+        assert read_ledger(run).end is not None, "it has ended when this is told"
         assert await asyncio.wait_for(process.wait(), 20) == 0
     ledger = read_ledger(run)
     kinds = [(fault["kind"], len(fault["devices"])) for fault in ledger.of_kind("fault")]
@@ -73,6 +78,16 @@ async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker
     assert ledger.end is not None
     assert ledger.end["reason"] == "stopped"
     assert (await ctl("status", str(run)))[0] == 3, "it is gone"
+
+
+async def test_a_stop_that_takes_long_is_said(tmp_path: Path, broker: Broker) -> None:
+    run = tmp_path / "run"
+    async with running(broker, run, "slow") as process:
+        with broker.paused():
+            status, _, err = await ctl("stop", str(run), "--within", "300ms")
+        assert status == 1
+        assert "still settling" in err
+        assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def test_a_kill_of_the_simulator_costs_at_most_the_last_second(tmp_path: Path, broker: Broker) -> None:
