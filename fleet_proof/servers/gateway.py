@@ -74,6 +74,7 @@ class Gateway:
         embedded: bool = False,
         sabotage: Sabotage | None = None,
         under: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> float:
         """Start it, with something that happens in it where that is wanted; seconds until it was subscribed.
 
@@ -95,7 +96,11 @@ class Gateway:
         ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                tied_to_parent(command), stdout=log, stderr=log, cwd=self.directory, env=self._environment()
+                tied_to_parent(command),
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env={**self._environment(), **(environment or {})},
             )
         if ready:
             self.wait_for(lambda report: report["broker"]["connected"])
