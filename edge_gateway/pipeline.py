@@ -25,7 +25,7 @@ import numpy as np
 
 from edge_gateway.commands import CommandDesk, CommandWork
 from edge_gateway.durable import effects as stored
-from edge_gateway.effects import Effects
+from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.registry import Refusal, Registry
 from edge_gateway.frame import IntColumn
@@ -78,6 +78,14 @@ class Pipeline:
             case Amnesia():
                 self.complete_from = given.moment.wall
         return effects
+
+    def refold(self, given: Input, led_to: stored.StoreEffects) -> None:
+        """Take in an input that a program of another pace folded; windows close as they did then."""
+        self.windows.told = told_of(led_to)
+        try:
+            self.fold(given)
+        finally:
+            self.windows.told = None
 
     def _batch(self, batch: Batch, effects: Effects) -> None:
         self.registry.listen(batch.moment.listening)

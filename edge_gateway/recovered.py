@@ -21,12 +21,13 @@ from edge_gateway.clock import BUILT, MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.durable import recovery
 from edge_gateway.durable.checkpoint import FORMAT, refuse_newer, write_checkpoint
-from edge_gateway.durable.effects import Quarantined, effects_from_tree
+from edge_gateway.durable.effects import Quarantined, StoreEffects, effects_from_tree
 from edge_gateway.durable.files import Files
 from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.outbox import SinkBudget
 from edge_gateway.durable.settings import StoreSettings, Tier
 from edge_gateway.durable.store import Store
+from edge_gateway.effects import same_windows
 from edge_gateway.errors import BadInput
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
 from edge_gateway.inputs import Batch, Input
@@ -84,6 +85,10 @@ class Replay:
 
     state: State
     store: Store
+    follows: bool = False
+    """Whether windows close as the records say, because this program would close them at other times."""
+    _effects: list[StoreEffects] = field(default_factory=list)
+    _led_to: dict[int, StoreEffects] = field(default_factory=dict)
 
     def restore(self, state: dict[str, Any]) -> None:
         self.state.restore(state)
@@ -92,7 +97,10 @@ class Replay:
         return self.state.snapshot()
 
     def inputs(self, record: Any) -> list[Any]:
-        return msgspec.convert(record["inputs"], list[Input])
+        inputs = msgspec.convert(record["inputs"], list[Input])
+        self._effects = [effects_from_tree(tree) for tree in record["effects"]]
+        self._led_to = {id(one): led_to for one, led_to in zip(inputs, self._effects, strict=False)}
+        return inputs
 
     def halves(self, one: Any) -> list[Any]:
         """A batch as two; nothing smaller than a message."""
@@ -101,13 +109,25 @@ class Replay:
         middle = len(one.topics) // 2
         return [_part(one, 0, middle), _part(one, middle, len(one.topics))]
 
-    def replay(self, number: int, inputs: list[Any]) -> None:  # noqa: ARG002 - as `Replaying` calls it
+    def replay(self, number: int, inputs: list[Any]) -> None:
         for given in inputs:
-            self.state.pipeline.fold(given)
+            self._refold(number, given, self._led_to.get(id(given)))
             self.state.listening, self.state.wall = given.moment.listening, given.moment.wall
 
-    def apply(self, number: int, record: Any) -> None:
-        self.store.apply([(number, [effects_from_tree(tree) for tree in record["effects"]])])
+    def _refold(self, number: int, given: Input, led_to: StoreEffects | None) -> None:
+        """Fold an input again, to the same end; `led_to` is None for a part of one that raised."""
+        if led_to is not None and self.follows:
+            self.state.pipeline.refold(given, led_to)
+            return
+        effects = self.state.pipeline.fold(given)
+        if led_to is not None and not same_windows(effects, led_to):
+            self.follows = True
+            log.info("record %s was folded by another program: what it says of windows is followed", number)
+            raise recovery.FoldsOtherwise(f"record {number}")
+
+    def apply(self, number: int, record: Any) -> None:  # noqa: ARG002 - as `Replaying` calls it
+        """Apply what the record says, as `inputs` read it."""
+        self.store.apply([(number, self._effects)])
 
     def set_aside(self, number: int, culprit: Any, reason: str) -> None:
         """Quarantine the messages of an input that cannot be folded."""

@@ -27,6 +27,10 @@ TAKE_APART_FROM: Final = 2
 NOTE_EACH_FROM: Final = 3
 
 
+class FoldsOtherwise(Exception):
+    """A record was written by a program that folds otherwise; begun anew, the fold follows what records say."""
+
+
 class Replaying(Protocol):
     """The fold, as recovery drives it."""
 
@@ -119,6 +123,8 @@ def recover(
 ) -> Recovered:
     """Bring the fold to where it was when the last record was committed.
 
+    A fold that raises `FoldsOtherwise`, as it may once, is begun anew from the checkpoint.
+
     Args:
         spool: where checkpoints and the file of attempts lie.
         journal: the open journal.
@@ -143,6 +149,8 @@ def recover(
         suspect = replay.run(journal, start)
         if suspect is None:
             break
+        if isinstance(suspect[1], FoldsOtherwise):
+            continue
         tries = replace(tries, raised=(*tries.raised, suspect[0]))
         book.write(tries)
         if tries.attempt < TAKE_APART_FROM:
@@ -215,6 +223,8 @@ class _Replay:
         before = self._fold.snapshot()
         try:
             self._fold.replay(number, inputs)
+        except FoldsOtherwise:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it raises must not stop the service for ever
             self._fold.restore(before)
             parts = inputs if len(inputs) > 1 else [half for one in inputs for half in self._fold.halves(one)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.windows.log import Keyed, Log, Walk, joined
 from edge_gateway.windows.marks import Marks
+from edge_gateway.windows.told import Gone
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -176,6 +177,27 @@ class OpenBase:
             log.add_run(joined(closing.back), present)
             known = closing.forced[closing.forced < len(present)]
             log.forced = np.union1d(log.forced, known[present[known]])
+
+    def remove(self, start: int, gone: Gone) -> None:
+        """Take readings out of an open window, because somebody closed it already."""
+        log = self._logs.get(start)
+        if log is not None:
+            log.remove(gone, start, self.bits)
+            if not len(log):
+                del self._logs[start]
+
+    def interrupt(self) -> None:
+        """Open the window that is closing again, with what is left of it; what was due of it stays due."""
+        closing, self._closing = self._closing, None
+        if closing is None:
+            return
+        log = self._log(closing.start)
+        for part in (*closing.walk.runs, *closing.back):
+            log.add_run(part, closing.present)
+        forced = closing.forced[closing.forced < len(closing.present)]
+        due = np.union1d(np.flatnonzero(closing.due & closing.present), forced[closing.present[forced]])
+        log.forced = np.union1d(log.forced, due)
+        self.wake()
 
     def snapshot(self) -> dict[str, Any]:
         closing = self._closing

@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.windows.told import Gone
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -123,6 +125,15 @@ class Log:
         both[: len(self.present)] |= self.present
         self.present = both
         self.runs.append(run)
+
+    def remove(self, gone: Gone, start: int, bits: int) -> None:
+        """Take readings out; `start` (ms) is that of the window, and `bits` of a key are the time within it."""
+        self.seal()
+        left = []
+        for run in self.runs:
+            ts = start + (run.key & ((1 << bits) - 1))
+            left.append(run.rows(~gone.among(run.key >> bits, ts)))
+        self.runs = [run for run in left if len(run.key)]
 
     def seal(self) -> None:
         """Make the tail a run."""

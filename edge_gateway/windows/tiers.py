@@ -84,11 +84,23 @@ class Tier:
         if not len(series):
             return
         self._given.append(self._block(series))
+        self._empty(series)
+
+    def _empty(self, series: Ints) -> None:
         self._rows["start"][series] = NEVER
         self._queued[series] = NEVER
         if self._tails:
             for number in series.tolist():
                 self._tails.pop(number, None)
+
+    def drop(self, rows: Rows) -> None:
+        """Forget the accumulators of these windows, because somebody gave them out already."""
+        self._empty(rows["series"][self.start_of(rows["series"]) == rows["start"]])
+        live = [(series, start, self.start_of(series) == start) for series, start in self._queue]
+        self._queue = [(series[still], start[still]) for series, start, still in live if still.any()]
+        gone = set(keys(rows))
+        left = [_without(block, gone) for block in self._given]
+        self._given = [block for block in left if len(block.rows)]
 
     def queue_due(self, time_of: Ints) -> bool:
         """Queue the accumulators whose window ends by their series' time; return whether there was one."""
@@ -152,3 +164,9 @@ class Tier:
         self._tails = {number: tail for (number, _), tail in block.tails.items()}
         self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
         self._given = [Block.restored(given) for given in state["given"]]
+
+
+def _without(block: Block, gone: set[Key]) -> Block:
+    names = keys(block.rows)
+    kept = np.array([key not in gone for key in names], np.bool_)
+    return Block(block.rows[kept], {key: tail for key, tail in block.tails.items() if key not in gone})

@@ -25,8 +25,9 @@ from edge_gateway.windows.log import Keyed
 from edge_gateway.windows.marks import Marks
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
-from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW
+from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
 from edge_gateway.windows.tiers import Tier
+from edge_gateway.windows.told import Gone, Told
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -87,6 +88,8 @@ class Windows:
         self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
         self._looked_at = 0
         self._has_p95 = np.zeros(0, np.bool_)
+        self.told: Told | None = None
+        """What the record says that is replayed, where it must be followed."""
 
     # --- readings
 
@@ -103,13 +106,20 @@ class Windows:
             return NONE_LATE
         self._marks.grow(int(frame.device.max()) + 1)
         start = frame.ts - frame.ts % self._base
-        closed = start + self._base <= self._marks.closed_to[frame.device]
+        closed = self._late_rows(frame, start)
         late = self._take_late(frame, closed) if closed.any() else NONE_LATE
         self._append(frame, start, closed)
         cap = frame.arrival + self._skew if trusted else None
         if self._marks.observe(frame.device, frame.ts, cap, listening_ms):
             self._open.wake()
         self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
+        return late
+
+    def _late_rows(self, frame: Frame, start: Ints) -> Bools:
+        """Say which rows of a frame come for windows that are closed."""
+        if self.told is not None:
+            return self.told.late_rows(frame.device, start, self._base, self._series.series_device)
+        late: Bools = start + self._base <= self._marks.closed_to[frame.device]
         return late
 
     def _append(self, frame: Frame, start: Ints, closed: Bools) -> None:
@@ -133,9 +143,10 @@ class Windows:
 
     def _take_late(self, frame: Frame, rows: Bools) -> Late:
         """Merge late readings into coarser windows that are open, and note where the store has to."""
+        told = (None, None) if self.told is None else (self.told.late.tiers, self.told.late_states.tiers)
         late = Late(
-            self._where(frame, numbers_of(frame, rows), self._numbers),
-            self._where(frame, states_of(frame, rows), self._states),
+            self._where(frame, numbers_of(frame, rows), self._numbers, told[0]),
+            self._where(frame, states_of(frame, rows), self._states, told[1]),
         )
         for number, (tier, state_tier) in enumerate(zip(self._numbers, self._states, strict=True), start=1):
             if len(late.numbers):
@@ -144,9 +155,12 @@ class Windows:
                 state_tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
         return late
 
-    def _where(self, frame: Frame, taken: Taken, tiers: Sequence[Tier]) -> LateReadings:
+    def _where(self, frame: Frame, taken: Taken, tiers: Sequence[Tier], told: Ints | None) -> LateReadings:
         device = frame.device[taken.row]
-        bits = stored_in(tiers, taken.readings, self._marks.closed_to[device])
+        if told is not None and len(told) == len(taken.row):
+            bits = told
+        else:
+            bits = stored_in(tiers, taken.readings, self._marks.closed_to[device])
         return LateReadings(taken.row, device, bits, taken.readings)
 
     def _p95(self) -> Bools:
@@ -233,6 +247,9 @@ class Windows:
 
     def close(self, budget: int) -> Closed:
         """Close what is due, for about `budget` readings and rows; the rest comes with the next calls."""
+        if self.told is not None:
+            self._close_as(self.told)
+            return Closed()
         harvest = Harvest()
         while budget > 0 and (self._open.closing or self._open.begin()):
             piece = self._open.take(budget, self._series.series_device)
@@ -242,6 +259,27 @@ class Windows:
             self._close_coarser()
         self._take_coarser(budget, harvest)
         return harvest.closed()
+
+    def _close_as(self, told: Told) -> None:
+        """Close what the record says, and nothing else: the store has these rows."""
+        self._open.interrupt()
+        for kind, tiers in ((told.numbers, self._numbers), (told.states, self._states)):
+            for number, block in kind:
+                if not number and len(block.rows):
+                    self._close_base_as(block, tiers)
+            for number, block in kind:
+                if number:
+                    tiers[number - 1].drop(block.rows)
+
+    def _close_base_as(self, block: Block, tiers: Sequence[Tier]) -> None:
+        for start in np.unique(block.rows["start"]).tolist():
+            rows = block.rows[block.rows["start"] == start]
+            tails = {key: tail for key, tail in block.tails.items() if key[1] == start}
+            for tier in tiers:
+                tier.add(Block(rows, tails))
+            self._open.remove(start, Gone.of(rows))
+            self._marks.close_to(self._series.series_device[rows["series"]], start + self._base)
+        self._marks.crossed = True
 
     def _reduce(self, piece: Piece, harvest: Harvest) -> None:
         """Reduce readings of one base window, give their rows out and merge them into the coarser windows."""

@@ -1,0 +1,76 @@
+"""What a journal record says an input led to in the windows, so that a replay can do the same.
+
+When a window closes is a matter of pace: of budgets, of what is worth a walk. A program that paces otherwise than the
+one that wrote a record would close windows the store does not have, or keep some open that it has. So where the two
+differ, what the record says is followed: these rows were closed, these readings were late.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.rows import Block
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_PLACE_BITS: Final = 42
+"""A time in ms up to the year 2100 takes no more."""
+
+
+class LateTold(NamedTuple):
+    """Late readings of a frame, in its order; `tiers` are the bits of the tiers the store merges them in."""
+
+    series: Ints
+    ts: Ints
+    tiers: Ints
+
+
+_NONE: Final = np.empty(0, np.int64)
+NONE_TOLD: Final = LateTold(_NONE, _NONE, _NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Closed rows as (tier, block), and late readings, of one input."""
+
+    numbers: Sequence[tuple[int, Block]] = ()
+    states: Sequence[tuple[int, Block]] = ()
+    late: LateTold = NONE_TOLD
+    late_states: LateTold = NONE_TOLD
+
+    def late_rows(self, device: Ints, start: Ints, base: int, series_device: Ints) -> Bools:
+        """Say which rows of a frame, by device and start of the base window, hold late readings."""
+        late = [
+            _places(series_device[one.series], one.ts - one.ts % base)
+            for one in (self.late, self.late_states)
+        ]
+        found: Bools = np.isin(_places(device, start), np.concatenate(late))
+        return found
+
+
+def _places(device: Ints, start: Ints) -> Ints:
+    return (device << _PLACE_BITS) | start
+
+
+class Gone(NamedTuple):
+    """Rows of one base window to take out of the log: series ascending, from the first to the last reading."""
+
+    series: Ints
+    first_at: Ints
+    last_at: Ints
+
+    @classmethod
+    def of(cls, rows: NDArray[Any]) -> "Gone":
+        ordered = rows[np.argsort(rows["series"], kind="stable")]
+        return cls(ordered["series"], ordered["first_at"], ordered["last_at"])
+
+    def among(self, series: Ints, ts: Ints) -> Bools:
+        """Say which readings are of these rows."""
+        place = np.minimum(np.searchsorted(self.series, series), len(self.series) - 1)
+        same = self.series[place] == series
+        found: Bools = same & (self.first_at[place] <= ts) & (ts <= self.last_at[place])
+        return found
