@@ -10,7 +10,6 @@ What is damaged on the way (`damage`) is what the real server refuses as malform
 from __future__ import annotations
 
 import asyncio
-import gzip
 import random
 import time
 from collections import Counter, deque
@@ -188,7 +187,7 @@ class HttpProxy:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self._twists and self._twists[0].end == "reset before":
             return self._cut(request, self._take())
-        lines = gzip.decompress(await request.read()).split(b"\n")[:-1]
+        lines = (await request.read()).split(b"\n")[:-1]
         if not self._twists or (self._twists[0].needs_many and len(lines) < 2):
             return await self._pass_on(request, lines)
         chosen = self._take()
