@@ -20,6 +20,7 @@ from fleet_proof.failpoints import POINTS
 from fleet_proof.field import RULES
 from fleet_proof.sabotaged import Sabotage
 from fleet_proof.servers.gateway import Gateway
+from fleet_proof.servers.process import wait_until
 from fleet_wire.local_socket import RequestFailed
 
 RANDOM: Final = "random instant"
@@ -45,7 +46,9 @@ SELDOM: Final = frozenset(
 )
 """Points that are passed once a start, a checkpoint or a correction."""
 PATIENCE: Final = 10.0
-"""Seconds in which an armed kill must come."""
+"""Seconds in which an armed kill must come, once the gateway has recovered."""
+GENEROUS: Final = 240.0
+"""Seconds to recover, on a machine that does much else."""
 CALM: Final = (("edge_gateway.upkeep:CHECKPOINT_EVERY", 2.0),)
 OTHER_PROGRAMS: Final = (
     (("edge_gateway.pipeline:CLOSE_ROWS", 8.0), ("edge_gateway.pipeline:CLOSE_SHARE", 0.0)),
@@ -124,7 +127,10 @@ class Victim:
 
     def _start(self, constants: tuple[tuple[str, float], ...] | None = None) -> None:
         sabotage = Sabotage(constants=self.constants if constants is None else constants)
-        self.killed.recoveries.append(self.gateway.start(sabotage=sabotage))
+        begun = time.monotonic()
+        self.gateway.start(ready=False, sabotage=sabotage)
+        self.gateway.wait_for(lambda report: report["broker"]["connected"], within=GENEROUS)
+        self.killed.recoveries.append(time.monotonic() - begun)
 
     def _at_point(self, name: str) -> None:
         """Live until the point is reached, and be killed by itself."""
@@ -145,17 +151,18 @@ class Victim:
 
     def _killed_itself(self, name: str) -> bool:
         """Wait for the kill, and do what leads to it."""
-        end, step = time.monotonic() + PATIENCE, 0
+        if name in RELOADING:
+            self._change_rules()
+        wait_until(
+            lambda: not self.gateway.running or listens(self.gateway), GENEROUS, "the gateway has recovered"
+        )
+        if name in STOPPING and self.gateway.running:
+            os.kill(self.gateway.pid, signal.SIGTERM)
+        end = time.monotonic() + (0 if name in STARTING else PATIENCE)
         while time.monotonic() < end and self.gateway.running:
-            if name in RELOADING and step % 30 == 0:
-                self._change_rules()
-            if name in STARTING and listens(self.gateway):
-                break
-            if name in STOPPING and step >= 0 and listens(self.gateway):
-                os.kill(self.gateway.pid, signal.SIGTERM)
-                step = -1 << 30
-            step += 1
             time.sleep(0.05)
+            if name in RELOADING and self.chance.random() < 1 / 30:
+                self._change_rules()
         return self.gateway.killed
 
     def _change_rules(self) -> None:

@@ -115,8 +115,8 @@ def _lane(setting: Setting, broker: Broker, influx: Influx | None) -> Lane:
     gateway = setting.gateway(broker, name, **_sections(setting, influx))
     gateway.write_rules(RULES)
     gateway.start()
-    text = scenario_text(site, devices=60, every="500ms", seed=chance.randrange(1 << 31))
-    text = text.replace("phases:\n- {name: all}\n", STRAGGLERS.format(site=site, devices=20, every="500ms"))
+    text = scenario_text(site, devices=45, every="500ms", seed=chance.randrange(1 << 31))
+    text = text.replace("phases:\n- {name: all}\n", STRAGGLERS.format(site=site, devices=15, every="500ms"))
     place = InfluxPlace(influx.url, influx.org, influx.token) if influx else None
     return Lane(
         Victim(gateway, chance),
