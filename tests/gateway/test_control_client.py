@@ -78,6 +78,34 @@ async def test_a_disconnect_that_cannot_be_sent_leaves_no_connection() -> None:
         broker.hears.set()
 
 
+async def test_a_connection_that_breaks_before_the_answer_is_not_waited_for() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    client = ControlClient("127.0.0.1", server.sockets[0].getsockname()[1], timeout=60)
+    async with server, asyncio.timeout(10):
+        with pytest.raises(aiomqtt.MqttError, match="before the broker answered"):
+            await client.__aenter__()
+
+
+async def test_a_socket_closed_before_the_loop_gets_to_it_is_not_watched(broker: Broker) -> None:
+    loop, wrong = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: wrong.append(context))
+    client = ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5, timeout=5)
+    async with client:
+        opened = client._client.socket()
+        assert opened is not None
+        client._on_socket_register_write(client._client, None, opened)
+        client._on_socket_close(client._client, None, opened)
+        client._client._sock = None
+        opened.close()
+        await asyncio.sleep(0)
+        client._disconnected.set_result(None)
+    assert wrong == []
+
+
 async def test_with_a_broker_that_answers_it_connects_and_leaves(broker: Broker) -> None:
     async with ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
         await client.publish("control-client/test", b"x", qos=1)
