@@ -277,7 +277,10 @@ class Deployment:
         self.sockets.close()
 
     async def finish(self, reason: str) -> RunResult:
-        """Hang up, write the last of the ledger, and sum up."""
+        """Let devices say what they never sent, hang up, write the last of the ledger, and sum up."""
+        for device in self.devices:
+            if device.waiting:
+                device.give_up()
         await self.connector.hang_up(self.devices)
         await self.observer.leave()
         self.tally.gather()

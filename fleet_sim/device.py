@@ -175,8 +175,8 @@ class Device:
 
     # Coming and going
 
-    def birth(self) -> bytes:
-        """Return the status message of a device that has just connected."""
+    def birth(self, *, holding: bool = True) -> bytes:
+        """Return the status message of a device that has just connected, or holds nothing any more."""
         identity, outbox = self.identity, self.outbox
         return encode_birth(
             Birth(
@@ -186,7 +186,7 @@ class Device:
                 lat=identity.lat,
                 lon=identity.lon,
                 boot=outbox.boot,
-                floor=outbox.floor,
+                floor=outbox.floor if holding else outbox.next,
                 next=outbox.next,
                 ts=self.world.now_ms() + round(self.skew_ms),
             )
@@ -198,6 +198,11 @@ class Device:
         self.online = True
         self.started = True
         self.session.publish(self.topic(STATUS), self.birth(), retain=True)
+
+    def give_up(self) -> None:
+        """Say that what is not sent by now will never come, or a gateway would wait for it for ever."""
+        if self.session is not None and self.online:
+            self.session.publish(self.topic(STATUS), self.birth(holding=False), retain=True)
 
     def restart(self, boot: int, *, keep: bool) -> None:
         """Start again with a new boot; with `keep` what is held survives, else only the commands' memory."""

@@ -78,6 +78,8 @@ class Comparison:
     foreign: int = 0
     not_judged: dict[str, int] = field(default_factory=dict)
     examples: list[Wrong] = field(default_factory=list)
+    closing_ms: float | None = None
+    """Before this time (ms since 1970) none of the windows closes that are not closed yet; None: there are none."""
 
     @property
     def ok(self) -> bool:
@@ -86,6 +88,10 @@ class Comparison:
     def measures(self) -> dict[str, float]:
         """Return what a scenario may expect of it."""
         return {"delivery.lost": self.lost, "delivery.duplicate": self.double, "windows.wrong": self.wrong}
+
+    def may_change_by(self, until_ms: float) -> bool:
+        """Say whether looking again up to `until_ms` can bring anything that is not known now."""
+        return not self.ok or (self.closing_ms is not None and self.closing_ms <= until_ms)
 
     def set_aside(self, reason: str) -> None:
         self.not_judged[reason] = self.not_judged.get(reason, 0) + 1
@@ -100,6 +106,7 @@ class Comparison:
             "wrong_windows": self.wrong,
             "foreign_windows": self.foreign,
             "not_judged": self.not_judged,
+            "next_close": None if self.closing_ms is None else round(self.closing_ms),
             "examples": [str(example) for example in self.examples],
         }
 
@@ -148,6 +155,10 @@ def compare(
         Comparison(source=source),
         known_until=_known_until(ledger),
         open_from=_open_from(ledger, terms.time, time.time() * 1000 if now_ms is None else now_ms),
+        silent_from=_last_arrival_ms(ledger) + terms.time.idle_close_ms,
+        newest_ms=max(
+            (float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0
+        ),
     )
     metrics = dict.fromkeys(metric for group in ledger.groups for metric in group.numbers)
     for metric in metrics:
@@ -166,6 +177,8 @@ class _Comparing:
     result: Comparison
     known_until: float
     open_from: float
+    silent_from: float
+    newest_ms: float
     seen: set[WindowKey] = field(default_factory=set)
 
     def metric(self, metric: str) -> None:
@@ -190,10 +203,16 @@ class _Comparing:
                 reason = "after the end of the killed run's ledger"
             elif key.start + key.every > self.open_from and key not in self.stored:
                 reason = NOT_CLOSED
+                self._closes(key)
             if allowed is None or reason:
                 self.result.set_aside(reason or "too many readings without a PUBACK")
             else:
                 self._judge(key, allowed, sum(sure[rows]), inside)
+
+    def _closes(self, key: WindowKey) -> None:
+        """Note when the window closes at the earliest: its device is silent, so that its time goes on from its last."""
+        closing = self.silent_from + max(0.0, key.start + key.every - self.newest_ms)
+        self.result.closing_ms = min(closing, self.result.closing_ms or math.inf)
 
     def _judge(self, key: WindowKey, allowed: list[Facts], must: int, inside: Readouts) -> None:
         """Compare one window; `must` readings of it are acknowledged and have to be there."""
@@ -240,11 +259,15 @@ def _known_until(ledger: Ledger) -> float:
     return max((float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0)
 
 
+def _last_arrival_ms(ledger: Ledger) -> float:
+    arrivals = ledger.tables["acks"]["at"]
+    return float(arrivals.max()) / 1000 if arrivals.size else -math.inf
+
+
 def _open_from(ledger: Ledger, limits: TimeLimits, now_ms: float) -> float:
     """Return the end from which on a window may still be open at `now_ms` (all ms)."""
     grace = limits.idle_close_ms + CLOSING_TAKES_MS
-    arrivals = ledger.tables["acks"]["at"]
-    if arrivals.size and now_ms < arrivals.max() / 1000 + grace:
+    if now_ms < _last_arrival_ms(ledger) + grace:
         return -math.inf
     return now_ms - limits.allowed_lateness_ms - grace
 

@@ -25,7 +25,7 @@ from fleet_sim.stored import (
     influx_windows,
     window_rows,
 )
-from fleet_sim.verify import NOT_CLOSED, Comparison, Terms, compare, gateway_terms
+from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
 
 __all__ = ["register"]
 
@@ -121,11 +121,11 @@ def influx_of_run(ledger: Ledger, terms: Terms, place: InfluxPlace) -> dict[Wind
 def compared(
     ledger: Ledger, terms: Terms, name: str, read: Callable[[], dict[WindowKey, Facts]], patience: float
 ) -> Comparison:
-    """Compare, and look again until it is right or patience ends."""
-    deadline = time.monotonic() + patience
+    """Compare, and look again until all is right and closed, patience ends, or nothing can come of it before that."""
+    until = time.time() + patience
     while True:
         result = compare(ledger, terms, read(), name)
-        if (result.ok and NOT_CLOSED not in result.not_judged) or time.monotonic() >= deadline:
+        if time.time() >= until or not result.may_change_by(until * 1000):
             return result
         time.sleep(LOOK_AGAIN)
 
@@ -138,6 +138,8 @@ def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, s
         ("wrong windows", f"{result.wrong} of {result.windows}"),
     ]
     rows += [("not judged", f"{count} windows: {reason}") for reason, count in result.not_judged.items()]
+    if result.closing_ms is not None and (ahead := result.closing_ms / 1000 - time.time()) > 0:
+        rows.append(("", f"none of those not closed yet closes in the next {ahead:.0f} s"))
     if terms.too_late:
         rows.append(("too late", f"{terms.too_late} readings, as the gateway says"))
     if ledger.end is None:

@@ -225,6 +225,39 @@ async def test_an_offline_device_sends_its_buffer_late_with_its_own_time(
     assert (fault["kind"], fault["devices"]) == ("offline", ["away-0000"])
 
 
+async def test_a_device_that_stops_says_what_will_never_come(tmp_path: Path, broker: Broker) -> None:
+    """Its last birth names no message that is still in its buffer, nor one whose time had not come."""
+    run = run_of(tmp_path, broker, "left", every="50ms", settle=0.0)
+    async with watching(broker, "left") as watcher:
+        going = asyncio.create_task(run.run())
+        await watcher.until(lambda: len(watcher.messages()) > 5)
+        run.disconnect({"device": "left-0000"}, 2000)
+        await watcher.until(lambda: len(watcher.births("left-0000")) == 2)
+        run.stop()
+        result = await going
+        await watcher.until(lambda: bool(watcher.deaths()))
+    assert result.unfinished > 0, "its buffer was not empty"
+    last = watcher.births("left-0000")[-1]
+    assert last.floor == last.next == result.counters["made"]
+
+
+async def test_a_birth_counts_only_messages_whose_time_has_come(tmp_path: Path, broker: Broker) -> None:
+    """Messages are made a tenth of a second ahead; what a stop leaves of them was never promised."""
+    run = run_of(tmp_path, broker, "ahead", count=20, every="40ms")
+    async with watching(broker, "ahead") as watcher:
+        going = asyncio.create_task(run.run())
+        await watcher.until(lambda: len(watcher.messages()) > 50)
+        run.start_fault("storm", {}, reconnect={"within": "0s"}, times=3, every="100ms")
+        await watcher.until(lambda: sum(isinstance(each, Birth) for _, each in watcher.statuses) >= 80)
+        run.stop()
+        result = await going
+        await watcher.until(lambda: len(watcher.messages()) >= result.counters["made"])
+    made = {device: 0 for device, _ in watcher.statuses}
+    for device, _, seq in watcher.messages():
+        made[device] = max(made[device], seq + 1)
+    assert all(each.next <= made[device] for device in made for each in watcher.births(device))
+
+
 async def test_a_receipt_makes_a_device_send_again_what_is_missing(tmp_path: Path, broker: Broker) -> None:
     run = run_of(tmp_path, broker, "missing", every="100ms")
     async with watching(broker, "missing") as watcher:

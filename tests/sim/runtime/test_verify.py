@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet_sim.cli import main
+from fleet_sim.cli import judging, main
 from fleet_sim.expected import Facts, Policy, Readouts, facts_of, possible, windows
 from fleet_sim.ledger import VOID, LedgerWriter
 from fleet_sim.ledger_reading import Ledger, read_ledger
@@ -349,3 +350,42 @@ def test_verify_says_what_it_lacks(tmp_path: Path, exit_status: Callable[..., tu
     status, _, err = exit_status("verify", str(tmp_path / "deaf"), "--history", str(tmp_path / "x"))
     assert status == 3
     assert "heard no gateway's status" in err
+
+
+def test_nothing_is_waited_for_that_cannot_close_in_time(tmp_path: Path) -> None:
+    """The hour that the run began has closed long after the patience ends; until then looking again tells nothing."""
+    status = STATUS | {
+        "windows": [*STATUS["windows"], {"every": 3_600_000, "bucket": "c", "keep": None}],
+        "time": STATUS["time"] | {"idle_close": 30_000},
+    }
+    rows = steady()
+    ledger, terms = ledger_of(tmp_path, rows), gateway_terms(status)
+    last = rows[-1].ts
+    end_of_hour = BASE // 3_600_000 * 3_600_000 + 3_600_000
+    result = compare(ledger, terms, both_tiers(rows), "test", now_ms=last + 40_000)
+    assert (result.ok, result.not_judged) == (True, {"not closed yet": 1})
+    assert result.closing_ms == pytest.approx(end_of_hour + 30_000, abs=1)
+    assert not result.may_change_by(end_of_hour)
+    assert result.may_change_by(end_of_hour + 30_001)
+    early = compare(ledger, terms, {}, "test", now_ms=last + 1_000)
+    assert early.closing_ms == pytest.approx(last + 30_000, abs=1), "the base windows close first"
+    wrong = compare(ledger, terms, both_tiers(rows[1:]), "test", now_ms=last + 40_000)
+    assert wrong.may_change_by(0), "what is wrong may become right"
+
+
+def test_verify_does_not_wait_in_vain(
+    tmp_path: Path,
+) -> None:
+    now = int(time.time()) * 1000
+    rows = [Row(n, now - 100_000 + 1000 * n, 1.0) for n in range(10)]
+    day = {"every": 86_400_000, "bucket": "c", "keep": None}
+    terms = gateway_terms(STATUS | {"windows": [STATUS["windows"][0], day]})
+    ledger = ledger_of(tmp_path, rows)
+    reads = []
+
+    def read() -> dict[WindowKey, Facts]:
+        reads.append(1)
+        return naive(rows, 5000)
+
+    result = judging.compared(ledger, terms, "test", read, patience=600.0)
+    assert (result.ok, len(reads)) == (True, 1)
