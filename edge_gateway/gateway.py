@@ -358,7 +358,7 @@ class Gateway:
         floor = self.clock.wall()
         self.problems.raise_(code, f"{reason}: windows in progress are partial")
         self._engine.fold(Amnesia(self._engine.moment()))
-        self._lost_task = asyncio.ensure_future(self._store.call(lambda store: store.raise_floor(floor)))
+        self._lost_task = asyncio.ensure_future(self._store.call(lambda store: store.freeze(floor)))
 
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()

@@ -46,10 +46,10 @@ def unpack(data: bytes) -> Any:
 
 
 def compress(data: bytes) -> bytes:
-    """Zstd level 1, with the plain size in its header. Releases the GIL."""
+    """Zstd level 1, with the plain size in its header and a checksum behind it. Releases the GIL."""
     compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
     if compressor is None:
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
     return compressor.compress(data)
 
 

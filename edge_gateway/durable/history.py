@@ -18,7 +18,7 @@ import numpy as np
 
 from edge_gateway.durable.schema import connect_reader
 from edge_gateway.durable.window_kinds import unpacked
-from edge_gateway.durable.window_table import Packed
+from edge_gateway.durable.window_table import Packed, unsealed
 from edge_gateway.errors import BadInput
 from edge_gateway.spool import STORE
 from edge_gateway.windows.merge import sums
@@ -201,7 +201,7 @@ class History:
             (tier, *span),
         )
         while part := cursor.fetchmany(AT_ONCE):
-            yield [row for row in part if row[0] in names]
+            yield _sound(row for row in part if row[0] in names)
 
     def _by_start(
         self, table: str, tier: int, span: tuple[int, int], series: Iterable[int]
@@ -216,7 +216,7 @@ class History:
             (span[0], self._every[tier], self._every[tier], span[1], tier, *numbers),
         )
         while part := cursor.fetchmany(AT_ONCE):
-            yield part
+            yield _sound(part)
 
     def _span(self, table: str, tier: int, wanted: Wanted) -> tuple[int, int] | None:
         """The range of starts to read, cut to what is stored and to whole windows."""
@@ -241,6 +241,12 @@ def _text(payload: bytes) -> str | None:
         return payload.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _sound(part: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Rows that are what was written; a damaged one is for the gateway to find and tell."""
+    opened = ((series, revision, unsealed(blob)) for series, revision, blob in part)
+    return [(series, revision, data) for series, revision, data in opened if data is not None]
 
 
 def _window_rows(part: list[tuple[int, int, bytes]], names: dict[int, Row], every: int) -> Iterator[Row]:

@@ -3,13 +3,14 @@
 A reading is taken from the late table and merged in one transaction, so it counts once whatever happens
 between. A point is never written over a window whose earlier state is not held: where no row is stored, a
 new one is made only at or after the coverage floor, the time from which on the store is known to be
-complete. What lies before it goes to a measurement of its own and is counted.
+complete. Where it is not known which readings a stored row has, it is frozen. What has no window to go to goes
+to a measurement of its own and is counted.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,6 +27,13 @@ AT_ONCE: Final = 2_000
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Coverage(NamedTuple):
+    """Times in ms: windows from `floor` on are stored if there are any; those before `frozen` do not change."""
+
+    floor: int
+    frozen: int
 
 
 class LateLines(Protocol):
@@ -83,7 +91,13 @@ class LateJob:
         self._tallies = tallies
         self._settings = settings
         self._kind = kind
-        self.pending: int = db.execute(f"SELECT COUNT(*) FROM {kind.late}").fetchone()[0]  # noqa: S608
+        self.windows = kind.windows
+        self.pending = 0
+        self.recount()
+
+    def recount(self) -> None:
+        """Count what waits, after rows were put in from elsewhere."""
+        (self.pending,) = self._db.execute(f"SELECT COUNT(*) FROM {self._kind.late}").fetchone()  # noqa: S608
 
     def memory(self) -> int:
         """What memory holds now, to go back to after a rollback."""
@@ -99,14 +113,14 @@ class LateJob:
         into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, at)"
         self.pending += insert_many(self._db, into, 6, rows)
 
-    def run(self, floor: int, lines: LateLines) -> int:
+    def run(self, coverage: Coverage, lines: LateLines) -> int:
         """Merge the oldest readings; returns how many were taken from the table."""
         piece = self._oldest()
         if piece is None:
             return 0
         too_late = np.zeros(len(piece), np.bool_)
         for tier in range(len(self._settings.tiers)):
-            refused = self._merge_tier(tier, piece, floor, lines)
+            refused = self._merge_tier(tier, piece, coverage, lines)
             too_late |= refused & (base_bit(piece.tiers) == 1 << tier)
         self._account(piece, too_late, lines)
         self._db.execute(f"DELETE FROM {self._kind.late} WHERE id<=?", (piece.upto,))  # noqa: S608
@@ -140,7 +154,7 @@ class LateJob:
         families = [by_head[head] for head in heads.tolist()]
         return families, family_of[places].astype(np.int64), np.array(p95, np.bool_)
 
-    def _merge_tier(self, tier: int, piece: LatePiece, floor: int, lines: LateLines) -> Bools:
+    def _merge_tier(self, tier: int, piece: LatePiece, coverage: Coverage, lines: LateLines) -> Bools:
         """Merge the readings of one tier; returns which had no window to go to."""
         refused = np.zeros(len(piece), np.bool_)
         chosen = np.flatnonzero(piece.tiers >> tier & 1)
@@ -152,7 +166,8 @@ class LateJob:
         families = windows.rows["series"].copy()
         found = self._find(tier, windows, piece.families)
         homeless = np.array([place not in found for place in range(len(windows))], np.bool_)
-        lost = homeless & (windows.rows["start"] < floor)
+        starts = windows.rows["start"]
+        lost = (homeless & (starts < coverage.floor)) | (starts < coverage.frozen)
         self._name(windows, families, piece.series[chosen], readings)
         kept = np.flatnonzero(~lost).tolist()
         if kept:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from edge_gateway.durable import codec
+from edge_gateway.durable.schema import StoreDamaged
 from edge_gateway.durable.tallies import Tallies
 
 MOST_LINES: Final = 5_000
@@ -79,6 +80,10 @@ class Outbox:
         """Back to what was committed."""
         self.waiting = memory
 
+    def recount(self) -> None:
+        """Count what waits, after chunks were put in from elsewhere."""
+        self.waiting = self._counted()
+
     def _counted(self) -> dict[str, Waiting]:
         facts = "SELECT sink, COUNT(*), SUM(lines), SUM(size) FROM outbox GROUP BY sink"
         found = {sink: Waiting(*sums) for sink, *sums in self._db.execute(facts).fetchall()}
@@ -125,7 +130,7 @@ class Outbox:
         for number, its_bucket, its_lines, its_at, packed in rows:
             if bucket is not None and its_bucket != bucket:
                 continue
-            body = codec.decompress(packed)
+            body = _unpacked(packed)
             full = lines + its_lines > MOST_LINES or size + len(body) > MOST_BYTES
             if bucket is not None and full:
                 break
@@ -180,6 +185,13 @@ class Outbox:
     def _oldest(self, sink: str) -> int | None:
         row = self._db.execute("SELECT at FROM outbox WHERE sink=? ORDER BY id LIMIT 1", (sink,)).fetchone()
         return None if row is None else int(row[0])
+
+
+def _unpacked(packed: bytes) -> bytes:
+    try:
+        return codec.decompress(packed)
+    except codec.UndecodableBytes as error:
+        raise StoreDamaged(f"lines that wait are not what was written: {error}") from error
 
 
 def _pieces(body: bytes, lines: int) -> list[tuple[bytes, int]]:

@@ -12,12 +12,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-VERSION: Final = 1
+from edge_gateway.errors import NewerSpool
+
+VERSION: Final = 2
 ROWS_A_STATEMENT: Final = 1_024
 """Statements for many rows have this length, or a quarter of it, or of that …: a prepared one holds 0.7 KB a row, and
 one of every length that ever came would hold a hundred megabytes."""
 STATEMENTS_KEPT: Final = 64
 CACHE_KB: Final = 4_000
+NEWER_AT_MOST: Final = 100
+"""A format number further ahead than this is damage."""
+_HEADER_BYTES: Final = 100
+_UNREADABLE: Final = frozenset(
+    {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+)
+_UNREADABLE_TEXT: Final = "Could not decode to UTF-8"
 CHECKED_BYTES: Final = 64 << 20
 """A store up to this size is checked whole when it is opened; damage in a larger one is met in use."""
 _REFUSALS: Final = frozenset(
@@ -68,7 +77,13 @@ Row = TypeVar("Row")
 
 
 class StoreUnreadable(Exception):
-    """The file is no store, is damaged, or was written by a newer program."""
+    """The file is no store, or is damaged."""
+
+
+class StoreDamaged(sqlite3.DatabaseError):
+    """What is written on a page is not what was put there, though SQLite can read the page."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -93,40 +108,63 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
     """Open the store at `path`, making it where it is missing; the flag tells whether it was made.
 
-    StoreUnreadable where the file is damaged or foreign; sqlite3.OperationalError where the disk refuses.
+    StoreUnreadable where the file is damaged or foreign; NewerSpool where a newer program made it;
+    sqlite3.OperationalError where the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise StoreUnreadable(f"{path} is a directory")
     db = None
     try:
         db = connect(path)
         return db, _prepare(db, path)
-    except (sqlite3.DatabaseError, StoreUnreadable) as error:
+    except (sqlite3.DatabaseError, StoreUnreadable, NewerSpool) as error:
         if db is not None:
             db.close()
-        if is_damage(error):
+        if is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _UNREADABLE:
             raise StoreUnreadable(str(error)) from error
         raise
+
+
+def refuse_newer(path: Path) -> None:
+    """Raise NewerSpool where a newer program made the store, without opening it as a database."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER_BYTES)
+    except OSError:
+        return
+    version = int.from_bytes(head[60:64])
+    if head.startswith(b"SQLite format 3\0") and VERSION < version < VERSION + NEWER_AT_MOST:
+        raise NewerSpool.of(path, version, VERSION)
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> bool:
     """Check a store, or make its tables; returns whether they were made."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
+    if version == 0 and not db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
         db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
         return True
+    if VERSION < version < VERSION + NEWER_AT_MOST:
+        raise NewerSpool.of(path, version, VERSION)
     if version != VERSION:
-        raise StoreUnreadable(f"{path} has version {version}, this program reads {VERSION}")
-    if path.stat().st_size <= CHECKED_BYTES:
-        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        raise StoreUnreadable(f"{path} has format {version}, this program reads {VERSION}")
+    for check in _checks(path.stat().st_size):
+        verdict = db.execute(f"PRAGMA {check}").fetchone()[0]
         if verdict != "ok":
             raise StoreUnreadable(f"{path} is damaged: {verdict}")
     return False
 
 
+def _checks(size: int) -> list[str]:
+    """Names are looked at always, against their index: a wrong one would go to the database."""
+    names = ["integrity_check(series)", "integrity_check(text)"]
+    return ["quick_check(1)", *names] if size <= CHECKED_BYTES else names
+
+
 def is_damage(error: BaseException) -> bool:
     """Whether an error says that the file itself is broken, not that the disk is full or busy."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or _UNREADABLE_TEXT in str(error)
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -143,6 +181,12 @@ def set_aside(path: Path, at: int) -> str:
         if source.exists():
             source.replace(aside.with_name(aside.name + suffix))
     return aside.name
+
+
+def remove(path: Path) -> None:
+    """Unlink a store with its log."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def synced(db: sqlite3.Connection) -> None:

@@ -4,50 +4,37 @@
                       ├─ late readings ───▶ late table ─▶ late job ─▶ corrected rows ─▶ lines
                       └─ alerts, commands, quarantine, events, counters
 
-What a record leaves is applied once, by record number, in one transaction. `Store` is used by one thread at
+What a record leaves is applied once, by record number, in one transaction. A damaged store is set aside; a new
+one takes its place and brings back what can be read. `Store` is used by one thread at
 a time; `StoreThread` is that thread.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any, Final, Protocol
 
 from edge_gateway.durable import schema
-from edge_gateway.durable.effects import (
-    Array,
-    ClosedStates,
-    ClosedWindows,
-    LateStates,
-    LateValues,
-    Quarantined,
-    SeriesName,
-    StoreEffects,
-    TextName,
-)
-from edge_gateway.durable.late_job import LateJob
-from edge_gateway.durable.names import UNKNOWN, Names
+from edge_gateway.durable.derive import Records, Silent, merge_all
+from edge_gateway.durable.effects import Quarantined, StoreEffects
+from edge_gateway.durable.intake import Intake, Resolver
+from edge_gateway.durable.late_job import Coverage, LateJob
+from edge_gateway.durable.names import Names
 from edge_gateway.durable.outbox import Outbox, Parcel, Waiting
 from edge_gateway.durable.outgoing_lines import OutgoingLines
 from edge_gateway.durable.retention import Retention
+from edge_gateway.durable.salvage import SEND_AGAIN, Salvage
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.shelf import Shelf
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_kinds import number_windows, text_windows
-from edge_gateway.durable.window_table import Packed
 
 Record = tuple[int, Sequence[StoreEffects]]
 
-
-class Resolver(Protocol):
-    """Who knows names that a lost store no longer has: the registry, by gateway number."""
-
-    def series_name(self, series: int, version: int) -> SeriesName | None: ...
-    def text_name(self, code: int) -> TextName | None: ...
+ALWAYS: Final = -(1 << 62)
+_FIRST_KEY: Final = (ALWAYS, 0, 0)
 
 
 class Remembering(Protocol):
@@ -64,6 +51,8 @@ class StoreFacts:
     applied: int
     floor: int
     late_pending: int
+    salvaging: bool
+    late_held: bool
     quarantine_bytes: int
     waiting: dict[str, Waiting]
     counters: dict[str, int]
@@ -93,23 +82,30 @@ class Store:
         self.opened = opened
         self._settings = settings
         self._db = db
-        self._resolver = resolver
         self._tallies = Tallies(db)
         self._names = Names(db, settings.forwarded)
         self._outbox = Outbox(db, self._tallies, settings.sinks, tiers=len(settings.tiers))
         self._shelf = Shelf(db, self._tallies, quarantine_max_bytes=settings.quarantine_max_bytes)
         self._lines = OutgoingLines(self._outbox, self._names, self._tallies, settings.tiers)
-        numbers, texts = number_windows(db), text_windows(db)
-        self._numbers = LateJob(db, self._names, self._tallies, settings, numbers)
-        self._texts = LateJob(db, self._names, self._tallies, settings, texts)
-        self._windows, self._states = numbers.windows, texts.windows
+        self._numbers = LateJob(db, self._names, self._tallies, settings, number_windows(db))
+        self._texts = LateJob(db, self._names, self._tallies, settings, text_windows(db))
+        self._windows, self._states = self._numbers.windows, self._texts.windows
+        self._intake = Intake(
+            names=self._names,
+            tallies=self._tallies,
+            shelf=self._shelf,
+            lines=self._lines,
+            kinds=(self._numbers, self._texts),
+            resolver=resolver,
+        )
+        self._salvage = Salvage(path.parent, db, settings, self._tallies, self._outbox)
         self._retention = Retention(db, settings, (self._windows, self._states))
         self._parts: tuple[Remembering, ...] = (
             *(self._tallies, self._names, self._outbox),
-            *(self._shelf, self._numbers, self._texts),
+            *(self._shelf, self._numbers, self._texts, self._salvage),
         )
-        self.applied: int = self._meta("applied", 0)
-        self.floor: int = self._meta("floor", 0)
+        self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
+        self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
     @classmethod
     def open(
@@ -120,6 +116,8 @@ class Store:
         floor: int,
         at: int,
         resolver: Resolver | None = None,
+        records: Records | None = None,
+        damage: str = "",
     ) -> "Store":
         """Open the store, setting a damaged one aside and making a new one.
 
@@ -129,15 +127,20 @@ class Store:
             floor: coverage floor (ms) of a store that is made now: nothing before it is known to be complete.
             at: wall time in ms, which names a file set aside.
             resolver: who knows names that a new store does not have yet.
+            records: what the journal has, for a store that is made in place of a lost one.
+            damage: why the file is known to be damaged, where that was met in use.
         """
-        aside, damage = None, ""
-        try:
-            db, created = schema.open_store(path)
-        except schema.StoreUnreadable as error:
-            aside, damage = schema.set_aside(path, at), str(error)
+        aside = None
+        if not damage:
+            try:
+                db, created = schema.open_store(path)
+            except schema.StoreUnreadable as error:
+                damage = str(error)
+        if damage:
+            aside = schema.set_aside(path, at)
             db, created = schema.open_store(path)
         store = cls(path, settings, db, Opened(created, aside, damage), resolver)
-        store._begin_life(floor)
+        store._begin_life(floor, at, records)
         return store
 
     def facts(self) -> StoreFacts:
@@ -145,10 +148,17 @@ class Store:
             applied=self.applied,
             floor=self.floor,
             late_pending=self.late_pending,
+            salvaging=self._salvage.progress is not None,
+            late_held=self._salvage.holds_late,
             quarantine_bytes=self._shelf.quarantine_bytes,
             waiting=dict(self._outbox.waiting),
             counters=dict(self._tallies.values),
         )
+
+    @property
+    def floor(self) -> int:
+        """From this time (ms) on the store is known to be complete."""
+        return self.coverage.floor
 
     @property
     def late_pending(self) -> int:
@@ -161,22 +171,35 @@ class Store:
             for number, effects in records:
                 if number > self.applied:
                     for part in effects:
-                        self._apply(part)
+                        self._intake.apply(part)
                     self.applied = number
             self._outbox.enforce()
-            self._keep("applied", self.applied)
+            self._keep_applied()
 
     def run_late(self) -> int:
         """Merge a piece of the late readings in one transaction; returns how many."""
+        if self._salvage.holds_late:
+            return 0
         with self._transaction():
-            merged = self._numbers.run(self.floor, self._lines)
-            merged += self._texts.run(self.floor, self._lines.of_texts)
+            merged = self._numbers.run(self.coverage, self._lines)
+            merged += self._texts.run(self.coverage, self._lines.of_texts)
             self._outbox.enforce()
         return merged
 
+    def salvage(self) -> str:
+        """Bring back a piece of a damaged store; returns a sentence when that was the last, else nothing."""
+        with self._transaction():
+            if self._salvage.progress is None:
+                return ""
+            over = self._salvage.step(self._lines, self._windows, self._states)
+            if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
+                self._cover(self._salvage.progress.floor)
+            self._outbox.enforce()
+            return self._salvage.finish() if over else ""
+
     def take(self, sink: str) -> Parcel | None:
         """The next lines for a sink."""
-        return self._outbox.take(sink)
+        return None if self._salvage.holds_sinks else self._outbox.take(sink)
 
     def done(
         self, parcel: Parcel, refused: Sequence[Quarantined] = (), counters: dict[str, int] | None = None
@@ -211,110 +234,94 @@ class Store:
             self._shelf.delete_before(now - self._settings.history_keep)
             if cutoff is None:
                 return 0
-            self._raise_floor(cutoff)
+            self._cover(cutoff)
             removed = self._retention.delete_before(cutoff)
             self._tallies.add("history_trimmed", removed)
             return removed
 
-    def raise_floor(self, floor: int) -> None:
-        """Say that windows before `floor` (ms) may have had readings the store does not hold."""
+    def freeze(self, before: int) -> None:
+        """Say that nobody knows which readings windows before this time (ms) have had: they do not change any more."""
         with self._transaction():
-            self._raise_floor(floor)
+            self._cover(before, before)
 
     def sync(self) -> None:
         """Make everything applied so far survive a power cut; before journal segments are unlinked."""
         schema.synced(self._db)
 
     def close(self) -> None:
+        self._salvage.close()
         self._db.close()
 
-    def _apply(self, effects: StoreEffects) -> None:
-        self._names.define(effects.series)
-        self._names.define_texts(effects.texts)
-        for closed in effects.windows:
-            self._close_windows(closed, effects.at)
-        for states in effects.states:
-            self._close_states(states, effects.at)
-        if effects.late is not None:
-            self._keep_late(effects.late, effects.at)
-        if effects.late_states is not None:
-            self._keep_late_states(effects.late_states, effects.at)
-        self._shelf.alerts(effects.alerts)
-        self._lines.alerts(effects.alerts, effects.at)
-        self._shelf.commands(effects.commands)
-        self._shelf.quarantine(effects.quarantined)
-        self._shelf.events(effects.events)
-
-    def _close_windows(self, closed: ClosedWindows, at: int) -> None:
-        ids = self._ids(closed.rows["series"], closed.versions)
-        known = np.flatnonzero(ids != UNKNOWN)
-        rows = closed.rows[known]
-        rows["series"] = ids[known]
-        tails = {place: closed.tails[i] for place, i in enumerate(known.tolist()) if i in closed.tails}
-        windows = Packed(rows, tails)
-        if closed.partial:
-            self._tallies.add("partial_windows", len(rows))
-            self._lines.partial(closed.tier, windows, at)
-        else:
-            self._lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
-
-    def _close_states(self, closed: ClosedStates, at: int) -> None:
-        ids = self._ids(closed.rows["series"], closed.versions)
-        rows = closed.rows[ids != UNKNOWN]
-        rows["series"] = ids[ids != UNKNOWN]
-        for end in ("first", "last"):
-            rows[end] = self._text_ids(rows[end])
-        self._lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
-
-    def _keep_late(self, late: LateValues, at: int) -> None:
-        ids = self._ids(late.series, late.versions)
-        known = ids != UNKNOWN
-        columns = (late.ts, late.value, late.quality, late.tiers)
-        self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
-
-    def _keep_late_states(self, late: LateStates, at: int) -> None:
-        ids = self._ids(late.series, late.versions)
-        known = ids != UNKNOWN
-        quality = np.zeros(int(known.sum()), np.int64)
-        texts = self._text_ids(late.code[known])
-        self._texts.add(at, [ids[known], late.ts[known], texts, quality, late.tiers[known]])
-
-    def _ids(self, series: Array, versions: Array) -> Array:
-        ids = self._names.ids(series, versions)
-        missing = np.flatnonzero(ids == UNKNOWN)
-        if not len(missing):
-            return ids
-        if self._resolver is not None:
-            pairs = dict.fromkeys(zip(series[missing].tolist(), versions[missing].tolist(), strict=True))
-            found = (self._resolver.series_name(*pair) for pair in pairs)
-            self._names.define(name for name in found if name is not None)
-            ids = self._names.ids(series, versions)
-        self._tallies.add("unnamed_readings", int((ids == UNKNOWN).sum()))
-        return ids
-
-    def _text_ids(self, codes: Array) -> Array:
-        ids = self._names.text_ids(codes)
-        missing = dict.fromkeys(codes[ids == UNKNOWN].tolist())
-        if not missing:
-            return ids
-        found = [self._resolver.text_name(code) if self._resolver else None for code in missing]
-        named = [name or TextName(code, "unknown") for name, code in zip(found, missing, strict=True)]
-        self._names.define_texts(named)
-        return self._names.text_ids(codes)
-
-    def _begin_life(self, floor: int) -> None:
+    def _begin_life(self, floor: int, at: int, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
         with self._transaction():
-            if self.opened.created:
-                self._raise_floor(floor)
+            if self.opened.created and records is not None:
+                self._take_place(floor, at, records)
+            elif self.opened.created:
+                self._cover(floor)
             if self._meta("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
             self._keep("forwarded", forwarded)
             self._outbox.drop_strangers()
 
-    def _raise_floor(self, floor: int) -> None:
-        self.floor = max(self.floor, floor)
-        self._keep("floor", self.floor)
+    def _take_place(self, floor: int, at: int, records: Records) -> None:
+        """Begin where a lost store was, from the journal and from what can be read of that store."""
+        aside = self.opened.set_aside
+        said = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        self._names.reload()
+        self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
+        applied = _applied(said)
+        last = self._derive(records, applied)
+        self._tallies.take_over({})
+        self._salvage.take_late(*self._derived(at))
+        for job in (self._numbers, self._texts):
+            job.recount()
+        self.applied = last if applied is None else applied
+        self._keep_applied()
+        before = (said.get("floor"), said.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
+        known = [part if isinstance(part, int) else floor for part in before]
+        self._cover(*known)
+
+    def _derive(self, records: Records, upto: int | None) -> int:
+        """Make the windows of the records up to a number, of all and with all else where it is not known."""
+        silent, last = Silent(), 0
+        for number, effects in records():
+            if upto is not None and number > upto:
+                break
+            last = number
+            if effects is None:
+                for table in ("window", "state_window", "late", "late_state"):
+                    self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
+            for part in effects or ():
+                self._intake.apply_windows(part, silent)
+                if upto is None:
+                    self._intake.apply_rest(part)
+        merge_all((self._numbers, self._texts), silent)
+        return last
+
+    def _derived(self, at: int) -> tuple[set[tuple[int, int, int]], dict[int, int]]:
+        """Queue all windows there are; returns them by (tier, start, head of the family), and the heads of series."""
+        heads: dict[int, int] = dict(
+            self._db.execute("SELECT id, MIN(id) OVER (PARTITION BY device, metric) FROM series")
+        )
+        found = set()
+        for table, lines in ((self._windows, self._lines), (self._states, self._lines.of_texts)):
+            key: tuple[int, ...] = _FIRST_KEY
+            while pieces := table.after(key, SEND_AGAIN):
+                for tier, packed, key in pieces:  # noqa: B007 - the last key is where the next piece begins
+                    starts, series = packed.rows["start"].tolist(), packed.rows["series"].tolist()
+                    found |= {(tier, start, heads[one]) for start, one in zip(starts, series, strict=True)}
+                    lines.windows(tier, packed, at)
+        return found, heads
+
+    def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
+        self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))
+        self._keep("floor", self.coverage.floor)
+        self._keep("frozen", self.coverage.frozen)
+
+    def _keep_applied(self) -> None:
+        self._keep("applied", self.applied)
+        self._keep("applied_check", ~self.applied)
 
     def _meta(self, key: str, default: Any) -> Any:
         row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
@@ -326,7 +333,7 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         memories = [part.memory() for part in self._parts]
-        applied, floor = self.applied, self.floor
+        applied, coverage = self.applied, self.coverage
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -336,5 +343,12 @@ class Store:
                 self._db.execute("ROLLBACK")
             for part, memory in zip(self._parts, memories, strict=True):
                 part.recall(memory)
-            self.applied, self.floor = applied, floor
+            self.applied, self.coverage = applied, coverage
             raise
+
+
+def _applied(said: Mapping[str, Any]) -> int | None:
+    """The number of the newest record applied, as a store's `meta` says twice; None where it does not."""
+    applied, check = said.get("applied"), said.get("applied_check")
+    sound = isinstance(applied, int) and isinstance(check, int) and check == ~applied
+    return applied if sound else None

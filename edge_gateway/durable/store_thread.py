@@ -190,8 +190,9 @@ class StoreThread:
             return self._make_again
         if self._records:
             return self._apply
-        if self._stopping:
-            return None
+        return None if self._stopping else self._in_spare_time(now)
+
+    def _in_spare_time(self, now: float) -> Callable[[], None] | None:
         if self.facts.salvaging:
             return self._salvage
         if self.facts.late_pending and now >= self._late_at:

@@ -18,6 +18,13 @@ class Tallies:
         """Back to what was committed."""
         self.values = memory
 
+    def take_over(self, values: dict[str, int]) -> None:
+        """Go on counting where another store was."""
+        self._db.execute("DELETE FROM counter")
+        self.values = {}
+        for name, value in values.items():
+            self.add(name, value)
+
     def add(self, name: str, count: int = 1) -> None:
         if count:
             self.values[name] = self.values.get(name, 0) + count

@@ -1,22 +1,37 @@
 """Closed windows in the store: whole columns in and out, merged where a row is there already.
 
-A stored row is its fixed-width bytes and behind them, for the few that have one, a tail.
+A stored row is its fixed-width bytes, behind them, for the few that have one, a tail, and a CRC-32 of both: SQLite
+checks the shape of its pages, not what is written on them.
 """
 
 import sqlite3
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many, rows_at_once
+from edge_gateway.durable.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, rows_at_once
 
 Rows = np.ndarray[Any, Any]
 Key = tuple[int, int]
 """(start, series)"""
 
 _COLUMNS: Final = "(tier, start, series, revision, row)"
+_CHECK: Final = struct.Struct("<I")
+
+
+def sealed(data: bytes) -> bytes:
+    """A row's bytes as they are stored."""
+    return data + _CHECK.pack(zlib.crc32(data))
+
+
+def unsealed(blob: bytes) -> bytes | None:
+    """A row's bytes; None where they are not what was stored."""
+    data = blob[: -_CHECK.size]
+    return data if blob[-_CHECK.size :] == _CHECK.pack(zlib.crc32(data)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +91,7 @@ class WindowTable:
             list(keys),
         )
         return {
-            (start, series): Stored(series, revision, bytes.fromhex(data))
+            (start, series): Stored(series, revision, self._checked(bytes.fromhex(data)))
             for start, series, revision, data in found
         }
 
@@ -99,6 +114,19 @@ class WindowTable:
         self._insert("INSERT OR REPLACE", tier, Packed(rows, tails), revisions)
         return Packed(rows, tails)
 
+    def after(self, key: tuple[int, ...], limit: int) -> list[tuple[int, Packed, tuple[int, int, int]]]:
+        """Rows behind a (tier, start, series), at most `limit`: each tier's, and the key of the last of them."""
+        rows = self._db.execute(
+            f"SELECT tier, start, series, row FROM {self._table} WHERE (tier, start, series) > (?, ?, ?)"  # noqa: S608
+            " ORDER BY tier, start, series LIMIT ?",
+            (*key, limit),
+        ).fetchall()
+        found = []
+        for tier in sorted({row[0] for row in rows}):
+            chosen = [row for row in rows if row[0] == tier]
+            found.append((tier, self._packed([self._checked(row[-1]) for row in chosen]), chosen[-1][:3]))
+        return found
+
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start`; returns how many."""
         statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
@@ -112,12 +140,21 @@ class WindowTable:
         ]
         return None if ends[0] is None else (ends[0], ends[1])
 
+    def _checked(self, blob: bytes) -> bytes:
+        data = unsealed(blob)
+        if data is None:
+            raise StoreDamaged(f"a row of {self._table} is not what was written")
+        return data
+
     def _merged(self, stored: Sequence[Stored], more: Packed) -> Packed:
+        held = self._packed([one.data for one in stored])
+        more.rows["series"] = held.rows["series"]
+        return self._merge(held, more)
+
+    def _packed(self, stored: Sequence[bytes]) -> Packed:
         size = self._dtype.itemsize
-        held = np.frombuffer(b"".join(one.data[:size] for one in stored), self._dtype)
-        tails = {place: one.data[size:] for place, one in enumerate(stored) if len(one.data) > size}
-        more.rows["series"] = held["series"]
-        return self._merge(Packed(held, tails), more)
+        rows = np.frombuffer(b"".join(data[:size] for data in stored), self._dtype)
+        return Packed(rows, {place: data[size:] for place, data in enumerate(stored) if len(data) > size})
 
     def _insert_new(self, tier: int, windows: Packed) -> bool:
         """Insert rows none of which is stored yet; False, and nothing done, where one is."""
@@ -140,7 +177,8 @@ class WindowTable:
         rows, data, tail = windows.rows, windows.rows.tobytes(), windows.tails.get
         facts = zip(rows["start"].tolist(), rows["series"].tolist(), revisions, strict=True)
         values = [
-            (tier, *fact, data[i * size : (i + 1) * size] + tail(i, b"")) for i, fact in enumerate(facts)
+            (tier, *fact, sealed(data[i * size : (i + 1) * size] + tail(i, b"")))
+            for i, fact in enumerate(facts)
         ]
         return insert_many(self._db, f"{insert} INTO {self._table}{_COLUMNS}", 5, values)
 

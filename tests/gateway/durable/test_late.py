@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_gateway.durable.effects import ClosedWindows, StoreEffects
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.window_kinds import unpacked
-from edge_gateway.durable.window_table import Packed
+from edge_gateway.durable.window_table import Packed, unsealed
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.durable.fleet import (
@@ -55,7 +55,9 @@ def stored(store: Store) -> dict[tuple[int, int, int], tuple[int, bytes, bytes]]
     """(tier, start, series) -> (revision, row without its series and p95, tail)."""
     size = WINDOW_ROW.itemsize
     found = {}
-    for tier, start, series, revision, data in table(store, "window"):
+    for tier, start, series, revision, blob in table(store, "window"):
+        data = unsealed(blob)
+        assert data is not None
         found[tier, start, series] = (revision, data[8:size], data[size:])
     return found
 
@@ -213,7 +215,8 @@ def test_huge_sums_are_exact_after_a_correction(store: Store) -> None:
     store.apply([(1, [named(windows=(closed(0, [(1, H0, 1e300), (1, H0 + 1, 0.1)]),))])])
     store.apply([(2, [StoreEffects(T0, late=late([(1, H0 + 2, -1e300)], tiers=1))])])
     merge_all(store)
-    (data,) = [row[4] for row in table(store, "window")]
+    (data,) = [unsealed(row[4]) for row in table(store, "window")]
+    assert data is not None
     tail: dict[int, Any] = {0: data[WINDOW_ROW.itemsize :]} if len(data) > WINDOW_ROW.itemsize else {}
     window = Packed(np.frombuffer(data, WINDOW_ROW, 1), tail)
     assert sums(window.rows, dict(enumerate(unpacked(window).tails.values()))).tolist() == [0.1]

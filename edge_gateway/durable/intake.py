@@ -1,0 +1,135 @@
+"""What records leave, into the store's tables: the gateway's numbers become the store's on the way."""
+
+from typing import Protocol
+
+import numpy as np
+
+from edge_gateway.durable.derive import Silent
+from edge_gateway.durable.effects import (
+    Array,
+    ClosedStates,
+    ClosedWindows,
+    LateStates,
+    LateValues,
+    SeriesName,
+    StoreEffects,
+    TextName,
+)
+from edge_gateway.durable.late_job import LateJob
+from edge_gateway.durable.names import UNKNOWN, Names
+from edge_gateway.durable.outgoing_lines import OutgoingLines
+from edge_gateway.durable.shelf import Shelf
+from edge_gateway.durable.tallies import Tallies
+from edge_gateway.durable.window_table import Packed
+
+
+class Resolver(Protocol):
+    """Who knows names that a lost store no longer has: the registry, by gateway number."""
+
+    def series_name(self, series: int, version: int) -> SeriesName | None: ...
+    def text_name(self, code: int) -> TextName | None: ...
+
+
+class Intake:
+    """Used inside the store's transactions; `numbers` and `texts` are its two kinds of windows."""
+
+    def __init__(
+        self,
+        *,
+        names: Names,
+        tallies: Tallies,
+        shelf: Shelf,
+        lines: OutgoingLines,
+        kinds: tuple[LateJob, LateJob],
+        resolver: Resolver | None,
+    ) -> None:
+        self._names = names
+        self._tallies = tallies
+        self._shelf = shelf
+        self._lines = lines
+        self._numbers, self._texts = kinds
+        self._windows, self._states = (kind.windows for kind in kinds)
+        self._resolver = resolver
+
+    def apply(self, effects: StoreEffects) -> None:
+        """Take in everything of them."""
+        self.apply_windows(effects, self._lines)
+        self.apply_rest(effects)
+
+    def apply_windows(self, effects: StoreEffects, lines: OutgoingLines | Silent) -> None:
+        """Take in names, closed windows and late readings; what follows for sinks goes to `lines`."""
+        self._names.define(effects.series)
+        self._names.define_texts(effects.texts)
+        for closed in effects.windows:
+            self._close_windows(closed, effects.at, lines)
+        for states in effects.states:
+            self._close_states(states, effects.at, lines)
+        if effects.late is not None:
+            self._keep_late(effects.late, effects.at)
+        if effects.late_states is not None:
+            self._keep_late_states(effects.late_states, effects.at)
+
+    def apply_rest(self, effects: StoreEffects) -> None:
+        """Take in alerts, commands, quarantine and events."""
+        self._shelf.alerts(effects.alerts)
+        self._lines.alerts(effects.alerts, effects.at)
+        self._shelf.commands(effects.commands)
+        self._shelf.quarantine(effects.quarantined)
+        self._shelf.events(effects.events)
+
+    def _close_windows(self, closed: ClosedWindows, at: int, lines: OutgoingLines | Silent) -> None:
+        ids = self._ids(closed.rows["series"], closed.versions)
+        known = np.flatnonzero(ids != UNKNOWN)
+        rows = closed.rows[known]
+        rows["series"] = ids[known]
+        tails = {place: closed.tails[i] for place, i in enumerate(known.tolist()) if i in closed.tails}
+        windows = Packed(rows, tails)
+        if closed.partial:
+            self._tallies.add("partial_windows", len(rows))
+            lines.partial(closed.tier, windows, at)
+        else:
+            lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
+
+    def _close_states(self, closed: ClosedStates, at: int, lines: OutgoingLines | Silent) -> None:
+        ids = self._ids(closed.rows["series"], closed.versions)
+        rows = closed.rows[ids != UNKNOWN]
+        rows["series"] = ids[ids != UNKNOWN]
+        for end in ("first", "last"):
+            rows[end] = self._text_ids(rows[end])
+        lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
+
+    def _keep_late(self, late: LateValues, at: int) -> None:
+        ids = self._ids(late.series, late.versions)
+        known = ids != UNKNOWN
+        columns = (late.ts, late.value, late.quality, late.tiers)
+        self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
+
+    def _keep_late_states(self, late: LateStates, at: int) -> None:
+        ids = self._ids(late.series, late.versions)
+        known = ids != UNKNOWN
+        quality = np.zeros(int(known.sum()), np.int64)
+        texts = self._text_ids(late.code[known])
+        self._texts.add(at, [ids[known], late.ts[known], texts, quality, late.tiers[known]])
+
+    def _ids(self, series: Array, versions: Array) -> Array:
+        ids = self._names.ids(series, versions)
+        missing = np.flatnonzero(ids == UNKNOWN)
+        if not len(missing):
+            return ids
+        if self._resolver is not None:
+            pairs = dict.fromkeys(zip(series[missing].tolist(), versions[missing].tolist(), strict=True))
+            found = (self._resolver.series_name(*pair) for pair in pairs)
+            self._names.define(name for name in found if name is not None)
+            ids = self._names.ids(series, versions)
+        self._tallies.add("unnamed_readings", int((ids == UNKNOWN).sum()))
+        return ids
+
+    def _text_ids(self, codes: Array) -> Array:
+        ids = self._names.text_ids(codes)
+        missing = dict.fromkeys(codes[ids == UNKNOWN].tolist())
+        if not missing:
+            return ids
+        found = [self._resolver.text_name(code) if self._resolver else None for code in missing]
+        named = [name or TextName(code, "unknown") for name, code in zip(found, missing, strict=True)]
+        self._names.define_texts(named)
+        return self._names.text_ids(codes)
