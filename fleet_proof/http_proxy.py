@@ -10,6 +10,7 @@ What is damaged on the way (`damage`) is what the real server refuses as malform
 from __future__ import annotations
 
 import asyncio
+import gzip
 import random
 import time
 from collections import Counter, deque
@@ -253,8 +254,8 @@ class HttpProxy:
     async def _send(self, request: web.Request, lines: list[bytes]) -> tuple[int, bytes, dict[str, str]]:
         assert self._client is not None
         sent = lines if self._damage is None else [self._damage(line) for line in lines]
-        headers = {"Authorization": request.headers["Authorization"]}
-        body = b"".join(line + b"\n" for line in sent)
+        headers = {"Authorization": request.headers["Authorization"], "Content-Encoding": "gzip"}
+        body = gzip.compress(b"".join(line + b"\n" for line in sent), 1)
         async with self._client.post(f"{self._to}{request.path_qs}", data=body, headers=headers) as answer:
             said = await answer.read()
             kind = {name: answer.headers[name] for name in ("Content-Type",) if name in answer.headers}

@@ -85,10 +85,11 @@ class LoopThread:
     """An event loop in a thread of its own, for whoever lives beside the proof."""
 
     def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
+        self.loop = asyncio.new_event_loop()
         self._thread.start()
 
     def _work(self) -> None:

@@ -95,7 +95,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, ends: int) -> None:
         refused = _lane(setting, broker, influx, damaging, "refused")
         _spoil(influx, refused.buckets)
         for lane in (answered, refused):
-            lane.gateway.start()
+            lane.gateway.start(ready=False)
         with answered.fleet, refused.fleet:
             _answer(setting, answered, max(1, ends // EACH))
             for number in range(ends):
