@@ -130,7 +130,7 @@ def test_water_figures() -> None:
             "water-point",
         )
         limits = {metric: spec.critical for metric, spec in made.fleet[name].metrics.items() if spec.critical}
-        assert limits == {"bod_atu": 20.0, "ammonia": 5.0, "oil": 10.0, "lead": 0.5, "ph": 8.5}
+        assert limits == {"bod_atu": 20.0, "ammonia_n": 5.0, "oil": 10.0, "lead": 0.5, "ph": 8.5}
     readings = sampled(made, "southern", range(0, 12 * HOUR, 60_000))
     for metric, limit in limits.items():
         assert 0 < (readings[metric] > limit).mean() < 0.01, metric

@@ -1,0 +1,33 @@
+"""A fleet that stops in the middle of something leaves a gateway without gaps that nothing will ever close."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet_proof.servers.process import wait_until
+from tests.conftest import BrokerFactory
+from tests.integration.conftest import GatewayFactory
+from tests.integration.field import Fleet, scenario_text, wait_settled
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.mark.timeout(120)
+def test_a_fleet_that_stops_with_full_buffers_leaves_no_gaps(
+    broker_factory: BrokerFactory, gateways: GatewayFactory, tmp_path: Path
+) -> None:
+    broker = broker_factory()
+    gateway = gateways(broker, "gw-stops")
+    gateway.start()
+    text = scenario_text("gw-stops-site", devices=30, every="50ms", seed=3).replace("200/s", "10/s")
+    with Fleet(broker, tmp_path / "run", text, settle=0.0) as fleet:
+        fleet.fault("offline", {"share": "50%"}, for_="2s")
+        run = fleet.run
+        wait_until(lambda: run.up < 30, 20, "half of the fleet is away")
+        wait_until(lambda: run.up == 30, 20, "it is back")
+        waiting = run.snapshot().waiting
+    report = wait_settled(gateway, fleet.ledger)
+    assert waiting > 100
+    assert report["gaps"]["messages"] == 0
