@@ -94,8 +94,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, ends: int) -> None:
         answered = _lane(setting, broker, influx, plain, "answered")
         refused = _lane(setting, broker, influx, damaging, "refused")
         _spoil(influx, refused.buckets)
-        for lane in (answered, refused):
-            lane.gateway.start(ready=False)
+        _start_both(answered.gateway, refused.gateway)
         with answered.fleet, refused.fleet:
             _answer(setting, answered, max(1, ends // EACH))
             for number in range(ends):
@@ -106,6 +105,14 @@ def _round(setting: Setting, broker: Broker, influx: Influx, ends: int) -> None:
         for lane in (answered, refused):
             _judge_order(setting.tally, lane.proxy)
             lane.gateway.kill()
+
+
+def _start_both(*gateways: Gateway) -> None:
+    """Subscribed before a fleet sends: what a broker gets for a session it does not know yet comes late."""
+    for gateway in gateways:
+        gateway.start(ready=False)
+    for gateway in gateways:
+        gateway.wait_for(lambda report: report["broker"]["connected"])
 
 
 def _lane(setting: Setting, broker: Broker, influx: Influx, proxy: HttpProxy, kind: str) -> Lane:
