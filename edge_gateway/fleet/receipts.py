@@ -24,7 +24,7 @@ _FILLS = {
     "fresh": 0,
     "opened": 0,
     "sent_at": _NEVER,
-    "patience": SHORTEST,
+    "patience": 0,
     "born": 0,
     "turn": 0,
 }
@@ -43,7 +43,8 @@ class Receipts:
     """Who was told what, and when. Times are milliseconds of a clock that never steps, given by the caller.
 
     A device with holes is told again after 5 s, 10 s, 20 s … up to 10 min, since a receipt (QoS 0) may be
-    lost and a device may not know receipts at all. Older boots with news take turns with the current one.
+    lost and a device may not know receipts at all. When the holes it was told of have closed it is told that too,
+    because until then it keeps everything since the first of them. Older boots with news take turns with the current one.
     """
 
     def __init__(self, sequences: Sequences) -> None:
@@ -116,7 +117,8 @@ class Receipts:
         waited = now - self._sent_at[: self._size]
         due = self._is_urgent()
         due |= (self._fresh[: self._size] > 0) & (waited >= LONGEST)
-        due |= self._sequences.holed[: self._size] & (waited >= self._patience[: self._size])
+        holed, patience = self._sequences.holed[: self._size], self._patience[: self._size]
+        due |= np.where(holed, waited >= patience, patience > 0)
         due[list(self._owed)] = True
         due &= waited >= SHORTEST
         devices = np.flatnonzero(due)
@@ -136,7 +138,12 @@ class Receipts:
         return urgent
 
     def _tell(self, device: int) -> Due | None:
-        news = self._fresh[device] or self._born[device] or self._sequences.holed[device]
+        news = (
+            self._fresh[device]
+            or self._born[device]
+            or self._sequences.holed[device]
+            or self._patience[device]
+        )
         owed = self._owed.get(device)
         if owed and not (news and self._turn[device]):
             boot = owed.pop(0)
@@ -155,8 +162,9 @@ class Receipts:
     def _told(self, device: int) -> None:
         """Note that a device's current boot is told of."""
         opened = self._sequences.opened[device]
-        again = self._opened[device] == opened and self._sequences.holed[device]
-        self._patience[device] = min(2 * int(self._patience[device]), LONGEST) if again else SHORTEST
+        again = self._opened[device] == opened
+        longer = max(SHORTEST, min(2 * int(self._patience[device]), LONGEST)) if again else SHORTEST
+        self._patience[device] = longer if self._sequences.holed[device] else 0
         self._opened[device] = opened
         self._fresh[device] = self._born[device] = self._turn[device] = 0
 

@@ -56,7 +56,21 @@ def test_what_is_missing_is_told_at_once_and_again_ever_more_seldom(gateway: Gat
     gateway.receive((0, 5, 6))
     assert gateway.due(200_000) == [(0, 5, 6, [(0, 3), (5, 5)])]
     gateway.receive(*((0, 5, seq) for seq in (0, 1, 2, 3, 5)))
-    assert gateway.due(250_000) == []
+    assert gateway.due(250_000) == [(0, 5, 6, [])], "what it was told to send has come: it may let go"
+    assert gateway.due(300_000) == []
+
+
+def test_a_device_hears_that_its_holes_have_closed_but_never_twice_in_five_seconds(gateway: Gateway) -> None:
+    gateway.receive((0, 5, 3))
+    assert gateway.due(0) == [(0, 5, 3, [(0, 2)])]
+    gateway.receive((0, 5, 0), (0, 5, 1))
+    assert gateway.due(1_000) == []
+    gateway.receive((0, 5, 2))
+    assert gateway.due(SHORTEST - 1) == []
+    assert gateway.due(SHORTEST) == [(0, 5, 3, [])]
+    assert gateway.due(2 * SHORTEST) == []
+    gateway.receive((0, 5, 4))
+    assert gateway.due(3 * SHORTEST) == [], "nothing was missing: it waits for more, or for ten minutes"
 
 
 def test_a_receipt_never_follows_another_too_soon(gateway: Gateway) -> None:
