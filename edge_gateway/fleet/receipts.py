@@ -44,7 +44,8 @@ class Receipts:
 
     A device with holes is told again after 5 s, 10 s, 20 s … up to 10 min, since a receipt (QoS 0) may be
     lost and a device may not know receipts at all. When the holes it was told of have closed it is told that too,
-    because until then it keeps everything since the first of them. Older boots with news take turns with the current one.
+    because until then it keeps everything since the first of them. Older boots with news take turns with the
+    current one.
     """
 
     def __init__(self, sequences: Sequences) -> None:
