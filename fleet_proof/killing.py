@@ -45,6 +45,8 @@ SELDOM: Final = frozenset(
     {*STARTING, *STOPPING, "segment", "checkpoint-old", "unlinked", "copied", "unlink", "late"}
 )
 """Points that are passed once a start, a checkpoint or a correction."""
+TIMES_AGAIN: Final = 4
+"""Fewer than it takes until a record is held for the one that kills."""
 PATIENCE: Final = 10.0
 """Seconds in which an armed kill must come, once the gateway has recovered."""
 GENEROUS: Final = 240.0
@@ -106,7 +108,7 @@ class Victim:
 
     def _die(self, name: str) -> None:
         if name == AGAIN:
-            for _ in range(5):
+            for _ in range(TIMES_AGAIN):
                 self._at_point(self.chance.choice(STARTING))
         elif name in POINTS:
             self._at_point(name)

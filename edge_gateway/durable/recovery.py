@@ -5,8 +5,8 @@
 
 A record that makes the program raise or die would do so at every start. So what is tried is written down
 first: from the second attempt on a record that raises is taken apart and what cannot be folded is put
-aside; from the third on the record at hand is noted too, and one that was at hand when the program died is
-put aside whole.
+aside; from the third on the record at hand is noted too, and one that was at hand each of the last three times
+the program died is put aside whole: one time, or two, the power may have failed just there.
 """
 
 import json
@@ -25,6 +25,7 @@ from edge_gateway.durable.journal import Journal
 ATTEMPTS_FILE: Final = "recovery-attempts"
 TAKE_APART_FROM: Final = 2
 NOTE_EACH_FROM: Final = 3
+DEATHS: Final = 3
 
 
 class FoldsOtherwise(Exception):
@@ -74,17 +75,27 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """Earlier attempts: how many, records that raised, the record at hand, records that killed."""
+    """Earlier attempts: how many, records that raised, the record at hand, records that killed.
+
+    `suspect` was at hand the last `deaths` times the program died with one at hand.
+    """
 
     attempt: int = 0
     raised: tuple[int, ...] = ()
     at_hand: int | None = None
     killed: tuple[int, ...] = ()
+    suspect: int | None = None
+    deaths: int = 0
 
     def next(self) -> "Tries":
-        """The next attempt; a record that was at hand when the program died is one that kills."""
-        killed = self.killed if self.at_hand is None else (*self.killed, self.at_hand)
-        return replace(self, attempt=self.attempt + 1, at_hand=None, killed=killed)
+        """The next attempt; a record that was at hand each of the last deaths is one that kills."""
+        if self.at_hand is None:
+            return replace(self, attempt=self.attempt + 1)
+        deaths = self.deaths + 1 if self.at_hand == self.suspect else 1
+        killed = (*self.killed, self.at_hand) if deaths == DEATHS else self.killed
+        return replace(
+            self, attempt=self.attempt + 1, at_hand=None, killed=killed, suspect=self.at_hand, deaths=deaths
+        )
 
 
 class TriesFile:
@@ -98,8 +109,9 @@ class TriesFile:
         """What is written; no tries where nothing readable is."""
         try:
             found = json.loads(self._files.read(self._path))
-            return Tries(
-                int(found["attempt"]), tuple(found["raised"]), found["at_hand"], tuple(found["killed"])
+            tries = Tries(**found)
+            return replace(
+                tries, attempt=int(tries.attempt), raised=tuple(tries.raised), killed=tuple(tries.killed)
             )
         except (OSError, ValueError, KeyError, TypeError):
             return Tries()

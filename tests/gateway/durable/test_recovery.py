@@ -164,7 +164,7 @@ def test_any_number_of_culprits_leaves_exactly_the_rest(
 
 def test_a_record_that_kills_the_program_is_put_aside_whole_in_the_end(tmp_path: Path) -> None:
     journal_of(tmp_path, RECORDS)
-    for attempt in range(1, 4):
+    for attempt in range(1, 6):
         with pytest.raises(Killed):
             run(tmp_path, Fold(lethal=frozenset({20})))
         assert TriesFile(tmp_path).read().attempt == attempt
@@ -172,7 +172,20 @@ def test_a_record_that_kills_the_program_is_put_aside_whole_in_the_end(tmp_path:
     found = run(tmp_path, fold)
     assert fold.aside == [(2, [2, 20]), (2, [200])]
     assert fold.state["seen"] == [1, 10, 100, 3, 30, 300, 4, 40, 400, 5, 50, 500]
-    assert (found.attempt, found.culprits) == (4, 2)
+    assert (found.attempt, found.culprits) == (6, 2)
+
+
+def test_a_program_that_is_killed_while_it_recovers_puts_nothing_aside(tmp_path: Path) -> None:
+    """Nor when it happens again and again, as long as it is not always the same record."""
+    journal_of(tmp_path, RECORDS)
+    for at in (10, 20, 20, 20, 40, 20, 20, 50):
+        with pytest.raises(Killed):
+            run(tmp_path, Fold(lethal=frozenset({at})))
+    fold, straight = Fold(), Fold()
+    found = run(tmp_path, fold)
+    straight.replay(0, [[n for k in range(1, 6) for n in (k, 10 * k, 100 * k)]])
+    assert (found.culprits, fold.aside) == (0, [])
+    assert fold.state == straight.state
 
 
 def test_a_record_that_cannot_be_decoded_is_named_and_passed_over(tmp_path: Path) -> None:
