@@ -27,7 +27,8 @@ from edge_gateway.listening import ListeningClock
 from edge_gateway.local_api import LocalApi
 from edge_gateway.own_alerts import OwnAlerts
 from edge_gateway.recovered import INFLUX, Recovered, open_store
-from edge_gateway.report import Now, make_report
+from edge_gateway.replay import effects_in
+from edge_gateway.report import Now, devices_told, make_report
 from edge_gateway.room import Room
 from edge_gateway.rules.ruleset import RuleSet
 from edge_gateway.rules.transition import Transition
@@ -294,11 +295,7 @@ class Gateway:
         return LocalApi(self.report, self._devices, self._alerts, self._reload)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
-        registry, describe = self._pipeline.registry, self._pipeline.admission.describe
-        if wanted is None:
-            return map(describe, filter(registry.is_live, range(registry.devices)))
-        found = registry.find(wanted)
-        return iter([] if found is None else [describe(found)])
+        return devices_told(self._pipeline, wanted)
 
     def _alerts(self) -> list[dict[str, Any]]:
         return [
@@ -363,11 +360,22 @@ class Gateway:
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()
         log.error("the store is damaged: %s", damage)
-        return open_store(self.config.spool.path, self.config, floor=at, at=at, names=self._recovered.names)
+        recovered = self._recovered
+        return open_store(
+            self.config.spool.path,
+            self.config,
+            floor=max(at, self._pipeline.windows.closed_to),
+            at=at,
+            names=recovered.names,
+            records=lambda: effects_in(recovered.journal),
+            damage=damage,
+        )
 
     def _store_event(self, code: str, text: str) -> None:
         if code == "store_resumed":
             self.problems.clear("store_stalled")
+        elif code == "store_salvaged":
+            self.problems.raise_("store_corrupt", text)
             return
         self.problems.raise_(code, text)
         if self._store.refusal is not None:

@@ -14,26 +14,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from edge_gateway import spool
 from edge_gateway.clock import BUILT, MachineClock
 from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import recovery
+from edge_gateway.durable import recovery, schema
 from edge_gateway.durable.checkpoint import FORMAT, refuse_newer, write_checkpoint
-from edge_gateway.durable.effects import Quarantined, StoreEffects, effects_from_tree
+from edge_gateway.durable.derive import Records
 from edge_gateway.durable.files import Files
+from edge_gateway.durable.intake import Resolver
 from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.outbox import SinkBudget
 from edge_gateway.durable.settings import StoreSettings, Tier
 from edge_gateway.durable.store import Store
-from edge_gateway.effects import same_windows
 from edge_gateway.errors import BadInput
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Batch, Input
 from edge_gateway.naming import SeriesNames
 from edge_gateway.older_states import brought_up
 from edge_gateway.pipeline import Pipeline
+from edge_gateway.replay import Replay, StateNames, effects_in
 from fleet_config.durations import format_duration
 
 log = logging.getLogger(__name__)
@@ -77,69 +75,6 @@ class State:
         self.settings = settings
         self.pipeline = build_pipeline(self.gateway, settings)
         self.pipeline.restore(fold)
-
-
-@dataclass(slots=True)
-class Replay:
-    """Records, folded again; what they led to the first time goes to the store."""
-
-    state: State
-    store: Store
-    follows: bool = False
-    """Whether windows close as the records say, because this program would close them at other times."""
-    _effects: list[StoreEffects] = field(default_factory=list)
-    _led_to: dict[int, StoreEffects] = field(default_factory=dict)
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.state.restore(state)
-
-    def snapshot(self) -> dict[str, Any]:
-        return self.state.snapshot()
-
-    def inputs(self, record: Any) -> list[Any]:
-        inputs = msgspec.convert(record["inputs"], list[Input])
-        self._effects = [effects_from_tree(tree) for tree in record["effects"]]
-        self._led_to = {id(one): led_to for one, led_to in zip(inputs, self._effects, strict=False)}
-        return inputs
-
-    def halves(self, one: Any) -> list[Any]:
-        """A batch as two; nothing smaller than a message."""
-        if not isinstance(one, Batch) or len(one.topics) < 2:  # noqa: PLR2004 - one message has no halves
-            return []
-        middle = len(one.topics) // 2
-        return [_part(one, 0, middle), _part(one, middle, len(one.topics))]
-
-    def replay(self, number: int, inputs: list[Any]) -> None:
-        for given in inputs:
-            self._refold(number, given, self._led_to.get(id(given)))
-            self.state.listening, self.state.wall = given.moment.listening, given.moment.wall
-
-    def _refold(self, number: int, given: Input, led_to: StoreEffects | None) -> None:
-        """Fold an input again, to the same end; `led_to` is None for a part of one that raised."""
-        if led_to is not None and self.follows:
-            self.state.pipeline.refold(given, led_to)
-            return
-        effects = self.state.pipeline.fold(given)
-        if led_to is not None and not same_windows(effects, led_to):
-            self.follows = True
-            log.info("record %s was folded by another program: what it says of windows is followed", number)
-            raise recovery.FoldsOtherwise(f"record {number}")
-
-    def apply(self, number: int, record: Any) -> None:  # noqa: ARG002 - as `Replaying` calls it
-        """Apply what the record says, as `inputs` read it."""
-        self.store.apply([(number, self._effects)])
-
-    def set_aside(self, number: int, culprit: Any, reason: str) -> None:
-        """Quarantine the messages of an input that cannot be folded."""
-        at = culprit.moment.wall
-        pairs = zip(culprit.topics, culprit.payloads, strict=True) if isinstance(culprit, Batch) else ()
-        log.error("record %s: an input could not be folded: %s", number, reason)
-        self.store.keep_quarantined([Quarantined(topic, payload, reason, at) for topic, payload in pairs])
-
-
-def _part(batch: Batch, start: int, end: int) -> Batch:
-    qos0 = [position - start for position in batch.qos0 if start <= position < end]
-    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0)
 
 
 @dataclass(slots=True)
@@ -200,20 +135,36 @@ def recover_spool(
     at = clock.wall()
     files = WatchedFiles(progress)
     refuse_newer(place / spool.CHECKPOINTS, files=files)
+    schema.refuse_newer(place / spool.STORE)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
     settings = FoldSettings.of(config)
     state = State.new(gateway, settings)
-    fresh = journal.last_number is None and not any((place / spool.CHECKPOINTS).glob("checkpoint-*"))
-    store = open_store(place, config, floor=ALWAYS if fresh else at, at=at)
-    found = recovery.recover(
-        place / spool.CHECKPOINTS,
-        journal,
-        Replay(state, store),
-        at=at,
-        progress=lambda _: progress(),
-        files=files,
-    )
+    checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
+    fresh = journal.last_number is None and not any(checkpoints) and not (place / spool.STORE).exists()
+    names = StateNames(state)
+
+    def opened(damage: str = "") -> Store:
+        if fresh:
+            return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
+        floor = max(at, state.pipeline.windows.closed_to)
+        known = names if not journal.report.lost else None
+        return open_store(
+            place, config, floor=floor, at=at, names=known, records=lambda: effects_in(journal), damage=damage
+        )
+
+    replay = Replay(state, journal, opened)
+    try:
+        found = recovery.recover(
+            place / spool.CHECKPOINTS, journal, replay, at=at, progress=lambda _: progress(), files=files
+        )
+    except BaseException:
+        replay.close()
+        raise
     _take_over(state, settings)
+    store = replay.store
+    ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
+    if replay.behind:
+        store.freeze(at)
     clock.floor = max(clock.floor, state.wall)
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
@@ -225,20 +176,38 @@ def recover_spool(
         store=store,
         number=number,
         fresh=fresh,
-        whole=_is_whole(found, journal),
+        whole=_is_whole(found, journal) and not ahead,
         seconds=time.perf_counter() - started,
-        findings=list(_findings(found, journal, store)),
+        findings=[
+            *_findings(found, journal),
+            *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),
+        ],
     )
 
 
 def open_store(
-    place: Path, config: GatewayConfig, *, floor: int, at: int, names: SeriesNames | None = None
+    place: Path,
+    config: GatewayConfig,
+    *,
+    floor: int,
+    at: int,
+    names: Resolver | None = None,
+    records: Records | None = None,
+    damage: str = "",
 ) -> Store:
     """Open the store of a spool; before `floor` a new one is not known to be complete.
 
-    `names` knows what a store that is made new while the gateway runs has not been told.
+    `names` knows what a store that is made new has not been told, `records` are what the journal has for it.
     """
-    return Store.open(place / spool.STORE, store_settings(config), floor=floor, at=at, resolver=names)
+    return Store.open(
+        place / spool.STORE,
+        store_settings(config),
+        floor=floor,
+        at=at,
+        resolver=names,
+        records=records,
+        damage=damage,
+    )
 
 
 def _take_over(state: State, settings: FoldSettings) -> None:
@@ -267,7 +236,7 @@ def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
     return not (headless or lost or found.unreadable)
 
 
-def _findings(found: recovery.Recovered, journal: Journal, store: Store) -> list[tuple[str, str]]:
+def _findings(found: recovery.Recovered, journal: Journal) -> list[tuple[str, str]]:
     """What an operator should know of how the spool was found."""
     findings = []
     if journal.report.set_aside:
@@ -280,6 +249,25 @@ def _findings(found: recovery.Recovered, journal: Journal, store: Store) -> list
         findings.append(
             ("records_quarantined", f"{found.culprits} inputs could not be folded and are in quarantine")
         )
+    return findings
+
+
+def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[str, str]]:
+    """What an operator should know of how the store was found."""
+    findings = []
     if store.opened.set_aside:
-        findings.append(("store_corrupt", f"{store.opened.damage}; set aside as {store.opened.set_aside}"))
+        told = (
+            f"{store.opened.damage}; set aside as {store.opened.set_aside}; what can be read is brought back"
+        )
+        findings.append(("store_corrupt", told))
+    elif store.opened.created and not fresh:
+        findings.append(("store_corrupt", f"{store.path.name} was missing: made again from the journal"))
+    if ahead:
+        findings.append(
+            ("records_lost", f"the journal ends before record {store.applied}, which the store has")
+        )
+    if behind:
+        findings.append(
+            ("store_behind", "the store is from an earlier time than the journal: older windows stay")
+        )
     return findings

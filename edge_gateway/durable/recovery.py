@@ -42,6 +42,9 @@ class Replaying(Protocol):
         """A copy of the state."""
         ...
 
+    def begin(self, after: int) -> None:
+        """The state is that after record `after` (-1: of none); what is behind it follows."""
+
     def inputs(self, record: Any) -> list[Any]:
         """What a record was folded from."""
         ...
@@ -158,6 +161,7 @@ def recover(
         skipped += unreadable
         replay = _Replay(fold, tries, book, progress)
         start = -1 if checkpoint is None else checkpoint.number
+        fold.begin(start)
         suspect = replay.run(journal, start)
         if suspect is None:
             break

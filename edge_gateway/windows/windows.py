@@ -213,6 +213,11 @@ class Windows:
         """Forget devices that have nothing open."""
         self._marks.forget(devices)
 
+    @property
+    def closed_to(self) -> int:
+        """No window that begins at or after this time (ms) is closed, of whatever device."""
+        return int(self._marks.closed_to.max(initial=NEVER))
+
     def newest(self, device: int) -> int | None:
         """Return the newest believed time of a device in ms; None before its first reading."""
         newest = int(self._marks.newest[device]) if device < self._marks.count else NEVER

@@ -33,6 +33,9 @@ class Fold:
         self.snapshots += 1
         return copy.deepcopy(self.state)
 
+    def begin(self, after: int) -> None:
+        self.after = after
+
     def inputs(self, record: Any) -> list[Any]:
         return list(record["inputs"])
 
