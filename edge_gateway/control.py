@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 MOST_QUEUED = 20_000
 AT_ONCE = 100
 SHORT = 10.0
+AWAY = 1.0
+"""Seconds that a broker which is not connected is waited for at the end."""
 DROPPED = "$SYS/broker/publish/messages/dropped"
 
 Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
@@ -58,6 +60,8 @@ class Control:
     counters: Counters
     problems: Problems
     _cut_short: bool = False
+    _connected: bool = False
+    _patience: asyncio.Timeout | None = None
     _queue: deque[Message] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,24 +91,32 @@ class Control:
             try:
                 async with self.connect(self._will()) as client:
                     waits, connected_at = backoff.delays(), time.monotonic()
+                    self._connected = True
                     await self._serve(client)
             except (aiomqtt.MqttError, OSError, TimeoutError, NewerGateway) as error:
                 self.counters.add("control_connections_lost")
                 log.info("control connection: %s", error)
+                self._lost()
                 gives_way = isinstance(error, NewerGateway) or _taken_over(error)
             if gives_way:
                 self.give_way()
             self._cut_short = not gives_way and 0 <= time.monotonic() - connected_at < SHORT
             await asyncio.sleep(next(yielding if gives_way else waits))
 
+    def _lost(self) -> None:
+        self._connected = False
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time() + AWAY)
+
     async def drained(self, within: float) -> bool:
-        """Wait until everything queued is at the broker; False when that took too long."""
+        """Wait until everything queued is at the broker; False when that took too long, or the broker is away."""
         if not self._queue and self._idle.is_set():
             return True
         with suppress(TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within if self._connected else min(within, AWAY)) as self._patience:
                 await self._idle.wait()
-        return not self._queue
+        self._patience = None
+        return self._idle.is_set()
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         await client.subscribe([(filter_, 1) for filter_ in self._filters()])

@@ -122,11 +122,11 @@ def run(setting: Setting) -> None:
         cases = [_case(setting, broker, part) for part in parts]
         if not setting.tally.runs:
             cases.append(_case(setting, setting.broker(), BROKER_AWAY))
-        with ThreadPoolExecutor(len(cases)) as threads:
+        with ThreadPoolExecutor(len(cases)) as threads:  # a gateway ends with the thread that started it
             for done in [threads.submit(case.play) for case in cases]:
                 done.result()
-        for case in cases:
-            judge(setting.tally, case)
+            for case in cases:
+                judge(setting.tally, case)
         setting.tally.runs += 1
         slowest = max(case.fed_for for case in cases)
         setting.say(f"{setting.tally.faults.total()} blocked; fed for at most {slowest:.1f} s more")
