@@ -28,6 +28,7 @@ from fleet_sim.stored import InfluxPlace
 
 ROUND = 60
 LANES = 3
+LEAST_OF_A_LANE = 10
 TIERS = (("2s", "base", "30d"), ("6s", "mid", "180d"), ("12s", "top", "2y"))
 COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 STRAGGLERS = """\
@@ -65,7 +66,8 @@ def run(setting: Setting) -> None:
     pool = setting.keep(ThreadPoolExecutor(LANES))  # a gateway ends with the thread that started it
     missed: Counter[str] = Counter()
     while (left := setting.count - setting.tally.faults.total()) > 0:
-        lanes = [_lane(setting, broker, influx if not number else None) for number in range(LANES)]
+        wanted = min(LANES, 1 + left // LEAST_OF_A_LANE)
+        lanes = [_lane(setting, broker, influx if not number else None) for number in range(wanted)]
         missed += _round(setting, pool, lanes, min(ROUND, left))
     setting.tally.measured["armed and not reached"] = missed.total()
     setting.tally.measured["points"] = len(setting.tally.faults)
@@ -90,7 +92,7 @@ def _round(setting: Setting, pool: Executor, lanes: Sequence[Lane], kills: int) 
     with ExitStack() as fleets:
         for lane in lanes:
             fleets.enter_context(lane.fleet)
-        shares = [kills // LANES + (number < kills % LANES) for number in range(LANES)]
+        shares = [kills // len(lanes) + (number < kills % len(lanes)) for number in range(len(lanes))]
         done = [
             pool.submit(lane.victim.suffer, lane.deaths, share)
             for lane, share in zip(lanes, shares, strict=True)
