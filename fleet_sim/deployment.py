@@ -303,14 +303,15 @@ class Deployment:
             verdict=verdict,
             unfinished=unfinished,
             refused=dict(self.connector.dialled.refused),
-            measures=measures_of(tally, len(self.devices), unfinished),
+            measures=measures_of(tally, len(self.devices), unfinished, time.monotonic() - self.started),
         )
 
 
-def measures_of(tally: Tally, devices: int, unfinished: int) -> dict[str, float]:
+def measures_of(tally: Tally, devices: int, unfinished: int, seconds: float) -> dict[str, float]:
     """Return what a run can say of a scenario's expectations by itself; times in ms."""
     found: dict[str, float] = {
         "devices.connected": min(devices, tally.connects - tally.reconnects),
+        "publish.rate": tally.published / seconds,
         "delivery.unacknowledged": unfinished,
         "delivery.dropped": tally.lost,
         "commands.received": tally.commands,

@@ -292,7 +292,7 @@ class Device:
         alert = command.alert
         self.world.ledger.note(
             "command", device=self.index, id=command.id, n=command.n, name=command.name, args=dict(command.args),
-            decision=decision.value, at=now_us, rule=alert.rule if alert else None,
+            decision=decision.value, at=now_us, alert=alert.id if alert else None, rule=alert.rule if alert else None,
             boot=alert.boot if alert else None, seq=alert.seq if alert else None,
         )  # fmt: skip
 

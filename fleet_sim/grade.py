@@ -124,9 +124,14 @@ class Grade:
             "commands.failed": self.commands.failed,
             "commands.repeated": self.commands.executed_twice,
         }
-        for name, times in (("alerts.latency", self.latency), ("commands.ack", self.commands.ack)):
+        for name, times in (
+            ("alerts.latency", self.latency),
+            ("commands.latency", self.commands.latency),
+            ("commands.ack", self.commands.ack),
+        ):
             if times.count:
-                found |= {f"{name}.{each}": getattr(times, each) / 1000.0 for each in ("p50", "p95", "p99")}
+                percentiles = ("p50", "p90", "p95", "p99")
+                found |= {f"{name}.{each}": getattr(times, each) / 1000.0 for each in percentiles}
                 found[f"{name}.max"] = times.most / 1000.0
         return found
 
@@ -172,7 +177,7 @@ def grade(ledger: Ledger, alerts: Sequence[Alert] | None = None) -> Grade:
     heard = alerts_of(ledger) if alerts is None else [alert for alert in alerts if alert.at >= begun]
     end = ledger.end["at"] // 1000 if ledger.end else max((alert.at for alert in heard), default=0)
     result = grade_alerts(labels_of(ledger), heard, end_ms=_simulated(ledger, end))
-    result.latency = Percentiles.of(_latencies(ledger, _first_notices(ledger)))
+    result.latency = Percentiles.of(_latencies(ledger, _first_arrivals(ledger)))
     result.commands = grade_commands(ledger)
     return result
 
@@ -261,11 +266,14 @@ def _example(result: Grade, text: str) -> None:
         result.examples.append(text)
 
 
-def _first_notices(ledger: Ledger) -> list[Mapping[str, Any]]:
+def _first_arrivals(ledger: Ledger) -> list[Mapping[str, Any]]:
+    """When each alert that fired first came to its device, as a notice or with a command that it caused."""
+    notices = [row for row in ledger.of_kind("notice") if row.get("state") == "firing"]
+    commands = [row for row in ledger.of_kind("command") if row.get("alert") is not None]
     first: dict[str, Mapping[str, Any]] = {}
-    for notice in ledger.of_kind("notice"):
-        if notice.get("state") == "firing" and notice.get("boot") is not None:
-            first.setdefault(notice["alert"], notice)
+    for row in sorted((*notices, *commands), key=lambda each: each["at"]):
+        if row.get("boot") is not None:
+            first.setdefault(row["alert"], row)
     return list(first.values())
 
 

@@ -221,7 +221,7 @@ EXPECTABLE = frozenset(
         *(f"alerts.{each}" for each in ("missed", "false", "repeated", "precision", "recall")),
         *(f"alerts.latency.{each}" for each in _PERCENTILES),
         *(f"commands.{each}" for each in ("received", "rejected", "failed", "repeated")),
-        *(f"commands.ack.{each}" for each in _PERCENTILES),
+        *(f"commands.{what}.{each}" for what in ("latency", "ack") for each in _PERCENTILES),
         *(f"pacing.lag.{each}" for each in _PERCENTILES),
         "pacing.overruns",
         "windows.wrong",

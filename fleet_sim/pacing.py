@@ -123,6 +123,7 @@ class Percentiles:
 
     count: int
     p50: float
+    p90: float
     p95: float
     p99: float
     most: float
@@ -132,11 +133,12 @@ class Percentiles:
         """Nearest-rank percentiles of `values` (microseconds); zeros where there are none."""
         ordered = np.sort(np.asarray(values, dtype=np.float64))
         if ordered.size == 0:
-            return cls(0, 0.0, 0.0, 0.0, 0.0)
-        p50, p95, p99 = (
-            float(ordered[max(0, int(np.ceil(share * ordered.size)) - 1)]) for share in (0.50, 0.95, 0.99)
+            return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        p50, p90, p95, p99 = (
+            float(ordered[max(0, int(np.ceil(share * ordered.size)) - 1)])
+            for share in (0.50, 0.90, 0.95, 0.99)
         )
-        return cls(ordered.size, p50, p95, p99, float(ordered[-1]))
+        return cls(ordered.size, p50, p90, p95, p99, float(ordered[-1]))
 
 
 _BUCKETS = 2048
@@ -175,9 +177,8 @@ class Lateness:
         return min(self.most, _GROWTH ** (bucket + 1))
 
     def percentiles(self) -> Percentiles:
-        return Percentiles(
-            self.count, self.percentile(0.50), self.percentile(0.95), self.percentile(0.99), self.most
-        )
+        shares = (self.percentile(share) for share in (0.50, 0.90, 0.95, 0.99))
+        return Percentiles(self.count, *shares, self.most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fleet_sim.grade import Alert, Label, grade, grade_alerts, grade_commands, send_times
+from fleet_sim.grammar import EXPECTABLE
 from fleet_sim.ledger import LedgerWriter
 from fleet_sim.ledger_reading import Ledger, read_ledger
 
@@ -137,6 +138,27 @@ def test_latency_is_from_the_sending_of_the_cause_to_the_arrival_of_the_notice(t
     ]
     latency = grade(graded_ledger(tmp_path, notes)).latency
     assert (latency.count, latency.p50) == (1, 42_000.0)
+
+
+def test_a_command_brings_its_alert_with_it(tmp_path: Path) -> None:
+    """Where rules send commands and no notices, the command is what tells the device; the earlier of both counts."""
+    command = {
+        "device": 0, "id": "c", "n": 1, "name": "cool", "decision": "execute", "alert": "a1", "rule": "TooWarm",
+        "boot": 7, "seq": 0, "at": T * 1000 + 30_000,
+    }  # fmt: skip
+    notice = {
+        "device": 0, "id": "n", "alert": "a1", "rule": "TooWarm", "state": "firing", "boot": 7, "seq": 0,
+        "at": T * 1000 + 42_000,
+    }  # fmt: skip
+    answer = {"device": 0, "id": "c", "at": T * 1000 + 80_000}
+    silent = command | {"id": "by hand", "n": 2, "alert": None, "boot": None, "seq": None}
+    notes = [("notice", notice), ("command", command), ("command", silent), ("answered", answer)]
+    result = grade(graded_ledger(tmp_path, notes))
+    assert (result.latency.count, result.latency.p50) == (1, 30_000.0)
+    measures = result.measures()
+    for name, expected in (("alerts.latency", 30.0), ("commands.latency", 30.0), ("commands.ack", 50.0)):
+        assert [measures[f"{name}.{each}"] for each in ("p50", "p90", "p95", "p99", "max")] == [expected] * 5
+    assert measures.keys() <= EXPECTABLE, "a scenario may expect each"
 
 
 def test_commands_are_counted_by_what_became_of_them(tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def snapshot(**changed: object) -> Snapshot:
-    ack, lag = Percentiles(9, 1000.0, 2000.0, 4100.0, 5000.0), Percentiles(9, 100.0, 200.0, 800.0, 900.0)
+    ack, lag = (
+        Percentiles(9, 1000.0, 1500.0, 2000.0, 4100.0, 5000.0),
+        Percentiles(9, 100.0, 150.0, 200.0, 800.0, 900.0),
+    )
     facts: dict[str, object] = {
         "seconds": 12.2, "devices": 1000, "up": 1000, "published": 2400, "rate": 200.0, "acked": 2400, "unacked": 0,
         "waiting": 0, "lost": 0, "resent": 0, "reconnects": 0, "receipts": 0, "commands": 3, "notices": 0,
