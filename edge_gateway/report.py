@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edge_gateway.durable.store import StoreFacts
     from edge_gateway.pipeline import Pipeline
 
+MOST_GAPS = 20
 DEFINITIONS = {
     "sum": "exact, correctly rounded",
     "first": "the value of least (ts, value)",
@@ -65,6 +66,7 @@ def make_report(
             "problems": [one["text"] for one in now.problems if one["code"] == "rules"],
         },
         "alerts": {"firing": len(list(pipeline.rules.firing()))},
+        "gaps": _gaps(pipeline),
         "fleet": {
             "devices": pipeline.registry.alive,
             "retired": pipeline.registry.retired,
@@ -85,6 +87,15 @@ def make_report(
         },
         "problems": now.problems,
     }
+
+
+def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, Any]]:
+    """All that is known of one device, or of each that is not retired; counters, gaps and all."""
+    registry, describe = pipeline.registry, pipeline.admission.describe
+    if wanted is None:
+        return map(describe, filter(registry.is_live, range(registry.devices)))
+    found = registry.find(wanted)
+    return iter([] if found is None else [describe(found)])
 
 
 def settings_of(config: GatewayConfig) -> dict[str, Any]:
@@ -112,6 +123,21 @@ def settings_of(config: GatewayConfig) -> dict[str, Any]:
             for name, metric in config.metrics.items()
         },
         "max_reading_age": config.commands.max_reading_age,
+    }
+
+
+def _gaps(pipeline: Pipeline) -> dict[str, Any]:
+    """What is missing of the devices' sequences."""
+    names, sequences = pipeline.registry.device_name, pipeline.admission.sequences
+    devices = sequences.gapped()
+    found = [(names[device], *gap) for device in devices for gap in sequences.gaps(device)]
+    return {
+        "devices": len(devices),
+        "messages": sum(last - first + 1 for *_, first, last in found),
+        "ranges": [
+            {"device": device, "boot": boot, "from": first, "to": last}
+            for device, boot, first, last in found[:MOST_GAPS]
+        ],
     }
 
 

@@ -58,6 +58,22 @@ class Alerts(Strict):
     firing: Count
 
 
+class Gap(Strict):
+    """Messages `from` to `to` of a device's boot, both ends in, that have not come."""
+
+    device: str
+    boot: Count
+    from_: Annotated[Count, Field(alias="from")]
+    to: Count
+
+
+class Gaps(Strict):
+    devices: Count
+    messages: Count
+    ranges: tuple[Gap, ...]
+    """the first ones; `edge-gateway devices` lists them all"""
+
+
 class Fleet(Strict):
     devices: Count
     retired: Count
@@ -178,6 +194,7 @@ class GatewayStatus(Strict):
     definitions: Definitions
     rules: Rules
     alerts: Alerts
+    gaps: Gaps
     fleet: Fleet
     messages: Messages
     values: Values

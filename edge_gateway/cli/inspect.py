@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_gateway.at_rest import devices_at_rest
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, console, echo_json, find_config, show
 from edge_gateway.cli.tables import alerts_table, devices_table, rows_table, status_view
+from edge_gateway.config import GatewayConfig
 from edge_gateway.durable.history import History
 from edge_gateway.errors import BadInput
 from fleet_config.durations import parse_duration
@@ -23,6 +25,7 @@ class Subject(StrEnum):
     ALERTS = "alerts"
     COMMANDS = "commands"
     QUARANTINE = "quarantine"
+    DEVICES = "devices"
 
 
 def register(app: typer.Typer) -> None:
@@ -67,8 +70,14 @@ def query(
     limit: Annotated[int, typer.Option(help="At most so many rows; 0 for all.", min=0)] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the local history; a running gateway is not disturbed, a stopped one need not run."""
+    """Ask the local history; a running gateway is not disturbed, a stopped one need not run.
+
+    `devices` are as the last checkpoint has them: at a stop, or within the last minute.
+    """
     settings = find_config(config)
+    if what is Subject.DEVICES:
+        _devices_at_rest(settings, device, as_json=as_json)
+        return
     tier = None if every is None else _tier(every, [window.every for window in settings.windows])
     wanted: dict[str, Any] = {
         "device": device,
@@ -84,6 +93,15 @@ def query(
                 echo_json(row)
         else:
             console.print(rows_table(list(rows)))
+
+
+def _devices_at_rest(settings: GatewayConfig, device: str | None, *, as_json: bool) -> None:
+    found = list(devices_at_rest(settings, device))
+    if as_json:
+        for row in found:
+            echo_json(row)
+    else:
+        console.print(devices_table(found))
 
 
 def _tier(every: str, lengths: list[int]) -> int:

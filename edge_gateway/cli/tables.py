@@ -57,6 +57,7 @@ def status_view(report: Mapping[str, Any]) -> RenderableType:
     )
     table.add_row("messages", _pairs(report["messages"]))
     table.add_row("values", _pairs(report["values"]))
+    table.add_row("missing", _missing(report["gaps"]))
     table.add_row(
         "broker",
         f"lag {report['broker']['lag']} ms, {number(report['broker']['unacknowledged'])} B unacknowledged",
@@ -68,6 +69,15 @@ def status_view(report: Mapping[str, Any]) -> RenderableType:
         table.add_row(f"sink {name}", _pairs({**waiting, **sent}))
     problems = [Text(f"! {one['code']}: {one['text']}", style="red") for one in report["problems"]]
     return Group(table, *(problems or [Text("no problems", style="green")]))
+
+
+def _missing(gaps: Mapping[str, Any]) -> str:
+    """What devices numbered and nobody has seen yet, with the first few ranges."""
+    if not gaps["messages"]:
+        return "no message"
+    some = ", ".join(f"{one['device']} {one['from']}–{one['to']}" for one in gaps["ranges"][:3])
+    more = ", …" if len(gaps["ranges"]) > 3 else ""  # noqa: PLR2004 - as many as are shown
+    return f"{number(gaps['messages'])} messages of {number(gaps['devices'])} devices: {some}{more}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
@@ -116,6 +126,25 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         table.add_row(
             *(instant(value) if name in {"at", "start"} else number(value) for name, value in row.items())
         )
+    return table
+
+
+def spool_view(facts: Mapping[str, Any]) -> RenderableType:
+    """What lies in a spool."""
+    table = _table("", "", title=str(facts["path"]))
+    journal, checkpoints, store = facts["journal"], facts["checkpoints"], facts["store"]
+    plain = {name: journal[name] for name in ("records", "bytes", "torn_bytes")}
+    table.add_row("journal", f"{journal['first']}–{journal['last']}, " + _pairs(plain))
+    table.add_row("lost records", ", ".join(f"{first}–{last}" for first, last in journal["lost"]) or "none")
+    table.add_row("checkpoint", f"{checkpoints['newest']} of {instant(checkpoints['at'])}")
+    table.add_row("store", _pairs({"applied": store.get("applied"), "bytes": store["bytes"]}))
+    table.add_row("rows", _pairs(store.get("rows", {})))
+    for sink, waiting in store.get("outbox", {}).items():
+        table.add_row(f"waits for {sink}", _pairs({**waiting, "oldest": instant(waiting["oldest"])}))
+    table.add_row("failed starts", number(facts["attempts"]))
+    table.add_row("set aside", ", ".join(one["name"] for one in facts["set_aside"]) or "nothing")
+    if "damage" in store:
+        table.add_row("damage", Text(store["damage"], style="red"))
     return table
 
 

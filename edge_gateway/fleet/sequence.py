@@ -272,6 +272,11 @@ class Sequences:
             found += [(boot, first, last) for first, last in missing]
         return found
 
+    def gapped(self) -> list[int]:
+        """Return the devices of which something is missing, ascending."""
+        older = (device for device, marks in self._older.items() if any(mark.holes for mark in marks.values()))
+        return sorted({*self._holes, *older})
+
     def counters(self, device: int) -> dict[str, int]:
         """Return what went missing for good of a device, and its clock steps."""
         known = device < self._size

@@ -30,7 +30,7 @@ FIELDS: Final = frozenset(
 )
 _PERFECT: Final = 1000.0
 _BARE_SECTIONS: Final = ("messages", "values", "counters")
-_NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "sinks", "spool", "store")
+_NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "gaps", "sinks", "spool", "store")
 _ONE_LINE: Final = str.maketrans({"\n": "\\n", "\r": "\\r"})
 _IN_MEASUREMENT: Final = str.maketrans({",": "\\,", " ": "\\ "})
 _IN_TAG: Final = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})

@@ -112,13 +112,28 @@ def test_a_lost_reading_is_named_and_taken_when_it_comes(broker: Broker, gateway
         device.measure(temperature=-18.2)
         told = device.wait_for(lambda one: one.topic.endswith("/receipt") and bool(one.body["missing"]))
         assert told.body == {"boot": 3, "upto": 3, "missing": [[1, 2]]}
+        assert gateway.ask(do="status")["gaps"] == {
+            "devices": 1,
+            "messages": 2,
+            "ranges": [{"device": "frz-gap", "boot": 3, "from": 1, "to": 2}],
+        }
+        assert "2 messages of 1 devices: frz-gap 1–2" in gateway.run("status")
+        with Client5(broker.host, broker.port, "gap-watch", STATUS) as watchman:
+            watchman.wait_for(lambda one: bool(one.body["gaps"]["messages"]))
+        assert gateway.stop() == 0
+        (known,) = gateway.query("devices", "--device", "frz-gap")
+        assert known["gaps"] == [[3, 1, 2]]
+        assert (known["counters"]["received"], known["counters"]["new"]) == (2, 2)
+        gateway.start()
         device.seq = 1
         device.measure(temperature=-18.1)
         device.measure(temperature=-18.15)
         device.seq = 4
         device.be_born()
         device.wait_for(lambda one: one.topic.endswith("/receipt") and one.body["missing"] == [])
-    assert gateway.ask(do="status")["messages"]["new"] == 4
+    report = gateway.ask(do="status")
+    assert report["messages"]["new"] == 4
+    assert report["gaps"] == {"devices": 0, "messages": 0, "ranges": []}
 
 
 def test_the_will_of_the_gateway_works(broker: Broker, gateway: Gateway) -> None:
