@@ -21,7 +21,7 @@ def brought_up(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _until_retirement(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 knew no retired devices: everyone is heard now, and no number is free."""
+    """Format 1 knew no retired devices: everyone is heard now, and no number is free. Births and tags were rows."""
     fold = state["fold"]
     registry, admission = fold["registry"], fold["admission"]
     heard = np.full(len(registry["name"]), state["listening"], np.int64)
@@ -30,7 +30,26 @@ def _until_retirement(state: dict[str, Any]) -> dict[str, Any]:
     return {
         **state,
         "settings": {**state["settings"], "retire_after": 30 * DAY},
-        "fold": {**fold, "registry": {**registry, "heard": heard, "free": []}, "admission": admission},
+        "fold": {
+            **fold,
+            "registry": {**registry, **_columns(registry), "heard": heard, "free": []},
+            "admission": admission,
+        },
+    }
+
+
+def _columns(registry: dict[str, Any]) -> dict[str, Any]:
+    tags, births = registry["tags"], registry["births"]
+    rows = [(device, *entry) for device, entries in enumerate(tags["histories"]) for entry in entries]
+    columns: dict[str, Any] = {
+        name: [row[place] for row in rows]
+        for place, name in enumerate(("site", "name", "type", "tags"), start=3)
+    }
+    columns["versions"] = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
+    return {
+        "tags": {"given": tags["given"], "forgotten": tags["forgotten"], **columns},
+        "born": np.array(list(births), np.int64),
+        "births": list(births.values()),
     }
 
 

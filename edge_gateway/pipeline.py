@@ -41,7 +41,7 @@ from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import ACK, STATUS, TELEMETRY, DeviceTopic, parse_device_topic
 
 ALWAYS = -(1 << 62)
-CLOSE_ROWS = 16_384
+CLOSE_ROWS = 4_096
 CLOSE_SHARE = 4
 MOST_RETIRED = 500
 PUBLISHED = frozenset({"firing", "resolved"})

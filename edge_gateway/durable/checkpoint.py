@@ -44,9 +44,9 @@ def write_checkpoint(
     """Write the state after record `number` atomically; returns the lowest number of the files kept.
 
     Journal segments may be unlinked before that number + 1. Takes time for large states: run it in a thread,
-    on copies. OSError leaves the earlier checkpoints as they are.
+    on copies: the state is taken apart. OSError leaves the earlier checkpoints as they are.
     """
-    body = codec.encode(state, shuffle=True)
+    body = codec.encode_apart(state)
     header = _header(FORMAT, number, body)
     if not directory.is_dir():
         files.make_directory(directory)

@@ -7,6 +7,7 @@ elements, then all second bytes, …), which compresses better, and an integer b
 """
 
 import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,10 @@ _SHUFFLED: Final = 2
 _LARGE_INT: Final = 3
 _LEVEL: Final = 1
 _LARGEST: Final = 1 << 30
+_MOST_IN_FIXMAP: Final = 15
+_MOST_TAKEN_APART: Final = 1_000
+_MAP_HEADER_BYTES: Final = (1, 3)
+"""MessagePack: a map of up to 15 keys says so in its first byte, one of up to 65,535 in two more."""
 _NO_CODEC_INT: Final = 1 << 64
 
 _plain = msgspec.msgpack.Encoder()
@@ -57,16 +62,49 @@ def decompress(data: bytes) -> bytes:
     """The inverse of `compress`, at most 1 GiB; UndecodableBytes otherwise."""
     try:
         size = zstandard.frame_content_size(data)
-        if not 0 <= size <= _LARGEST:
+        if size > _LARGEST:
             raise UndecodableBytes(f"compressed data claims {size} bytes")
+        if size < 0:
+            return _decompress_on(data)
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST)
     except zstandard.ZstdError as error:
         raise UndecodableBytes(str(error)) from error
 
 
+def _decompress_on(data: bytes) -> bytes:
+    """Data that does not say its plain size, as `encode_apart` makes it."""
+    plain = bytearray()
+    for piece in zstandard.ZstdDecompressor().read_to_iter(data):
+        plain += piece
+        if len(plain) > _LARGEST:
+            raise UndecodableBytes(f"compressed data is beyond {_LARGEST} bytes")
+    return bytes(plain)
+
+
 def encode(tree: Any, *, shuffle: bool = False) -> bytes:
     """A tree as compressed bytes."""
     return compress(pack(tree, shuffle=shuffle))
+
+
+def encode_apart(tree: dict[str, Any]) -> bytes:
+    """`encode`, shuffled, of a tree that is taken apart on the way, so that it is never held twice.
+
+    Of the dicts in it, and the dicts in these, every key is gone afterwards: they must be the caller's own.
+    """
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+    parts = [compressor.compress(piece) for piece in _pieces(tree)]
+    return b"".join((*parts, compressor.flush()))
+
+
+def _pieces(tree: dict[str, Any]) -> Iterator[bytes]:
+    yield _plain.encode(dict.fromkeys(tree))[: _MAP_HEADER_BYTES[len(tree) > _MOST_IN_FIXMAP]]
+    for key in list(tree):
+        value = tree.pop(key)
+        yield _plain.encode(key)
+        if isinstance(value, dict) and len(value) <= _MOST_TAKEN_APART:
+            yield from _pieces(value)
+        else:
+            yield pack(value, shuffle=True)
 
 
 def decode(data: bytes) -> Any:

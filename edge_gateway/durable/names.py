@@ -8,13 +8,13 @@ and windows keep the tags they were opened with.
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from edge_gateway.durable.effects import SeriesName, TextName
-from edge_gateway.durable.schema import insert_many, rows_at_once
+from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many, rows_at_once
 from edge_gateway.numbering import NONE, Numbering
 
 UNKNOWN: Final = NONE
@@ -88,9 +88,12 @@ class Names:
 
     def define(self, names: Iterable[SeriesName]) -> None:
         """Note what (series, version) pairs stand for; of one series only the newest versions are kept."""
+        waiting = iter(names)
+        while some := list(islice(waiting, ROWS_A_STATEMENT)):
+            self._define(some)
+
+    def _define(self, names: Sequence[SeriesName]) -> None:
         named = [(name, self._facts(name)) for name in names]
-        if not named:
-            return
         insert_many(
             self._db,
             "INSERT OR IGNORE INTO series(device, metric, site, type, tags)",

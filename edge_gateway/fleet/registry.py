@@ -307,7 +307,8 @@ class Registry:
             "version": self.version,
             "retired": self.retired,
             "refused": dict(self.refused),
-            "births": {str(device): birth for device, birth in self._births.items()},
+            "born": np.array(list(self._births), np.int64),
+            "births": list(self._births.values()),
             "changed_at": self._changed_at[:count].copy(),
             "online": self._online[:count].copy(),
             "last_seen": self._last_seen[:count].copy(),
@@ -329,7 +330,7 @@ class Registry:
         }
         self.version, self.retired = state["version"], state["retired"]
         self.refused = dict(state["refused"])
-        self._births = {int(device): birth for device, birth in state["births"].items()}
+        self._births = dict(zip(state["born"].tolist(), state["births"], strict=True))
         self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
         self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
         self._free = list(state["free"])

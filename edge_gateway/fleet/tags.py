@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,29 +109,32 @@ class TagVersions:
         return {
             "given": self._given,
             "forgotten": self.forgotten,
-            "histories": [
-                [
-                    [start, version, *_plain(self._identities[version])]
-                    for start, version in self._history(device)
-                ]
-                for device in range(self._devices)
-            ],
+            **self._columns(),
+        }
+
+    def _columns(self) -> dict[str, Any]:
+        """Versions by device and start, and what they stand for, each in a column."""
+        devices = range(self._devices)
+        rows = [(device, *entry) for device in devices for entry in self._history(device)]
+        table = np.array(rows, np.int64).reshape(-1, 3)
+        known = [self._identities[version] for version in table[:, 2].tolist()]
+        return {
+            "versions": table,
+            "site": [one.site for one in known],
+            "name": [one.device for one in known],
+            "type": [one.type for one in known],
+            "tags": [one.tags for one in known],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        histories = state["histories"]
-        self._given, self.forgotten, self._devices = state["given"], state["forgotten"], len(histories)
-        self._identities, self._tags = {}, {}
-        for _, version, site, device, kind, tags in chain.from_iterable(histories):
-            self._identities[version] = self._shared(Identity(site, device, kind, tags))
-        self._since = np.array([entries[-1][0] for entries in histories], np.int64)
-        self._current = np.array([entries[-1][1] for entries in histories], np.int64)
-        self._older = {
-            device: [(entry[0], entry[1]) for entry in entries[:-1]]
-            for device, entries in enumerate(histories)
-            if len(entries) > 1
-        }
-
-
-def _plain(identity: Identity) -> list[Any]:
-    return [identity.site, identity.device, identity.type, dict(identity.tags)]
+        self._given, self.forgotten = state["given"], state["forgotten"]
+        self._identities, self._tags, self._older = {}, {}, {}
+        device, start, version = (column.copy() for column in state["versions"].T)
+        names = zip(state["site"], state["name"], state["type"], state["tags"], strict=True)
+        for number, facts in zip(version.tolist(), names, strict=True):
+            self._identities[number] = self._shared(Identity(*facts))
+        newest = np.ones(len(device), np.bool_)
+        newest[:-1] = device[1:] != device[:-1]
+        self._current, self._since, self._devices = version[newest], start[newest], int(newest.sum())
+        for row in np.flatnonzero(~newest).tolist():
+            self._older.setdefault(int(device[row]), []).append((int(start[row]), int(version[row])))

@@ -10,14 +10,14 @@ import pytest
 from edge_gateway import spool
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import checkpoint, frames
+from edge_gateway.durable import checkpoint, codec, frames
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.journal import Journal
 from edge_gateway.errors import NewerSpool
 from edge_gateway.inputs import Batch, Moment
 from edge_gateway.older_states import DAY
 from edge_gateway.recovered import Recovered, State, recover_spool
-from fleet_wire import topics
+from fleet_wire import control, topics
 from fleet_wire.telemetry import encode_telemetry
 
 START = 1_760_000_000_000
@@ -43,7 +43,10 @@ def fed(place: Path) -> State:
     found = begin(place)
     topic = topics.device_topic("berlin", "f1", topics.TELEMETRY)
     given = Batch(Moment(START, 7_000), [topic], [encode_telemetry(1, 0, START, {"t": 1.0})])
+    born = control.Birth(type="pump", boot=1, tags={"zone": "z"}, metrics={"t": control.MetricInfo(unit="C")})
+    status = topics.device_topic("berlin", "f1", topics.STATUS)
     found.state.pipeline.fold(given)
+    found.state.pipeline.fold(Batch(Moment(START, 7_000), [status], [control.encode_birth(born)]))
     found.state.listening = 7_000
     found.store.close()
     return found.state
@@ -51,7 +54,17 @@ def fed(place: Path) -> State:
 
 def first_format(tree: dict[str, Any]) -> dict[str, Any]:
     del tree["format"], tree["settings"]["retire_after"]
-    del tree["fold"]["registry"]["heard"], tree["fold"]["registry"]["free"]
+    registry = tree["fold"]["registry"]
+    del registry["heard"], registry["free"]
+    registry["births"] = {
+        str(device): birth for device, birth in zip(registry.pop("born"), registry["births"], strict=True)
+    }
+    tags = registry["tags"]
+    facts = zip(tags.pop("site"), tags.pop("name"), tags.pop("type"), tags.pop("tags"), strict=True)
+    histories: list[list[Any]] = [[] for _ in registry["name"]]
+    for (device, start, version), fact in zip(tags.pop("versions").tolist(), facts, strict=True):
+        histories[device].append([start, version, *fact])
+    tags["histories"] = histories
     del tree["fold"]["admission"]["sequences"]["gone"]
     return tree
 
@@ -67,7 +80,11 @@ def test_a_checkpoint_of_the_first_format_is_taken_over_whole(tmp_path: Path) ->
     assert found.state.pipeline.retire_after == DAY // 12
     assert registry.silent(7_000).tolist() == []
     assert registry.silent(7_001).tolist() == [0]
-    assert found.state.pipeline.snapshot() is not None
+    assert registry.tags(0) == {"zone": "z"}
+    assert registry.units(0)["t"].unit == "C"
+    for part in ("registry", "admission", "windows", "commands"):
+        again, before = (getattr(one.pipeline, part).snapshot() for one in (found.state, state))
+        assert codec.pack(again) == codec.pack(before)
     found.store.close()
 
 

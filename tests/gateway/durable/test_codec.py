@@ -82,3 +82,19 @@ def test_foreign_bytes_raise_one_error(data: bytes) -> None:
 def test_shuffling_shrinks_what_a_checkpoint_holds() -> None:
     state = {"at": np.arange(5000, dtype=np.int64) * 1000 + 1_700_000_000_000}
     assert len(codec.encode(state, shuffle=True)) < len(codec.encode(state)) / 2
+
+
+@given(st.dictionaries(st.text(max_size=3), trees, max_size=20))
+def test_a_tree_that_is_taken_apart_gives_the_same_bytes(tree: dict[str, Any]) -> None:
+    tree = {"columns": {"a": np.arange(5), "b": {}}, **tree}
+    whole = codec.pack(tree, shuffle=True)
+    assert codec.decompress(codec.encode_apart(tree)) == whole
+    assert tree == {}
+
+
+def test_data_that_does_not_say_its_size_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = codec.encode_apart({"a": bytes(1_000)})
+    assert codec.decode(packed) == {"a": bytes(1_000)}
+    monkeypatch.setattr(codec, "_LARGEST", 999)
+    with pytest.raises(codec.UndecodableBytes, match="beyond 999"):
+        codec.decode(packed)
