@@ -112,7 +112,7 @@ def _start_both(*gateways: Gateway) -> None:
     for gateway in gateways:
         gateway.start(ready=False)
     for gateway in gateways:
-        gateway.wait_for(lambda report: report["broker"]["connected"])
+        gateway.wait_for(lambda report: report["broker"]["connected"], within=PATIENCE)
 
 
 def _lane(setting: Setting, broker: Broker, influx: Influx, proxy: HttpProxy, kind: str) -> Lane:

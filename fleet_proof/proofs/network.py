@@ -121,7 +121,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, times: int) -> None
         for gateway in (plain, tried):
             gateway.start(ready=False, sabotage=SOON_SETTLED)
         for gateway in (plain, tried):
-            gateway.wait_for(lambda report: report["broker"]["connected"])
+            gateway.wait_for(lambda report: report["broker"]["connected"], within=WELL)
         moving = _fleet(setting, to_devices, f"gw-plain-{number}-site", keep_alive=KEEP_ALIVE)
         still = _fleet(setting, broker, f"gw-tried-{number}-site")
         with moving, still:
