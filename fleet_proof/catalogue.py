@@ -3,7 +3,31 @@
 from __future__ import annotations
 
 from fleet_proof.proof import Proof
-from fleet_proof.proofs import backlog, kills, soak, storm
+from fleet_proof.proofs import (
+    backlog,
+    broker,
+    calm,
+    hostile,
+    influx,
+    kills,
+    network,
+    power,
+    soak,
+    storm,
+    watchdog,
+)
 
-PROOFS: tuple[Proof, ...] = (kills.PROOF, storm.PROOF, backlog.PROOF, soak.PROOF)
+PROOFS: tuple[Proof, ...] = (
+    kills.PROOF,
+    broker.PROOF,
+    influx.PROOF,
+    power.PROOF,
+    network.PROOF,
+    calm.PROOF,
+    storm.PROOF,
+    backlog.PROOF,
+    hostile.PROOF,
+    watchdog.PROOF,
+    soak.PROOF,
+)
 BY_NAME = {proof.name: proof for proof in PROOFS}
