@@ -177,8 +177,8 @@ class Lateness:
         return min(self.most, _GROWTH ** (bucket + 1))
 
     def percentiles(self) -> Percentiles:
-        shares = (self.percentile(share) for share in (0.50, 0.90, 0.95, 0.99))
-        return Percentiles(self.count, *shares, self.most)
+        p50, p90, p95, p99 = (self.percentile(share) for share in (0.50, 0.90, 0.95, 0.99))
+        return Percentiles(self.count, p50, p90, p95, p99, self.most)
 
 
 @dataclass(frozen=True, slots=True)
