@@ -1,0 +1,285 @@
+"""When the engine folds, when it ticks, and when it waits for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from mqtt5 import PublishPacket
+
+from edge_gateway.effects import Effects
+from edge_gateway.engine import (
+    CLOSE_EVERY,
+    LEAST_REST,
+    MOST_REST,
+    MOST_UNCOMMITTED,
+    MOST_UNSTORED,
+    RESTS,
+    TICK,
+    Engine,
+    rest_after,
+)
+from edge_gateway.inputs import Batch, Input, Tick
+from edge_gateway.listening import ListeningClock
+from edge_gateway.pipeline import Pipeline
+from edge_gateway.source import Arrivals, Source
+from edge_gateway.status import Counters
+
+WITHIN = 60.0
+
+
+class Names:
+    """Knows no series."""
+
+    def new_series(self, _: Any) -> tuple[()]:
+        return ()
+
+    def new_texts(self, _: Any) -> tuple[()]:
+        return ()
+
+
+@dataclass
+class Windows:
+    pending: int = 0
+
+
+@dataclass
+class Fold:
+    """Notes what it is given; each tick closes one window that waits, and is a record where `busy`."""
+
+    windows: Windows = field(default_factory=Windows)
+    busy: bool = False
+    ticks: list[Tick] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fold(self, given: Input) -> Effects:
+        self.changed.set()
+        if isinstance(given, Batch):
+            self.batches.append(given)
+            return Effects(given.moment.wall)
+        assert isinstance(given, Tick)
+        self.ticks.append(given)
+        self.windows.pending = max(0, self.windows.pending - 1)
+        return Effects(given.moment.wall, changed=self.busy, urgent=self.busy)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WITHIN):
+            while not holds():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@dataclass
+class Deliveries:
+    """A source that is fed by hand."""
+
+    arrived: list[Arrivals] = field(default_factory=list)
+    acknowledged: list[Arrivals] = field(default_factory=list)
+    rests: list[float] = field(default_factory=list)
+    there: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def waiting(self) -> int:
+        return len(self.arrived)
+
+    def bring(self, payload: bytes) -> None:
+        packet = cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", payload))
+        self.arrived.append(Arrivals(1, [packet], len(payload)))
+        self.there.set()
+
+    async def news(self) -> None:
+        await self.there.wait()
+
+    def take(self) -> list[Arrivals]:
+        taken, self.arrived = self.arrived, []
+        self.there.clear()
+        return taken
+
+    async def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        await asyncio.sleep(0)
+
+    def acknowledge(self, arrivals: Sequence[Arrivals]) -> None:
+        self.acknowledged += arrivals
+
+
+@dataclass(frozen=True)
+class Packet:
+    topic: str
+    payload: bytes
+    qos: int = 1
+
+
+@dataclass
+class Disk:
+    """Commits and applies when it is told to."""
+
+    unfinished: list[tuple[int, asyncio.Future[int]]] = field(default_factory=list)
+    unapplied: int = 0
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def pending(self) -> int:
+        return len(self.unfinished)
+
+    def submit(self, number: int, record: Any) -> asyncio.Future[int]:
+        assert callable(record)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.unfinished.append((number, future))
+        return future
+
+    async def room(self) -> None:
+        await self.free.wait()
+
+    def catch_up(self) -> None:
+        for number, future in self.unfinished:
+            future.set_result(number)
+        self.unfinished = []
+        self.free.set()
+
+
+@dataclass
+class Stored:
+    pending: int = 0
+
+    def apply(self, number: int, effects: Any) -> None:
+        pass
+
+    async def room(self) -> None:
+        await asyncio.sleep(0)
+
+
+class Clock:
+    """A thousand milliseconds each time it is asked."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def wall(self) -> int:
+        return 1_700_000_000_000 + self.now
+
+    def monotonic(self) -> int:
+        self.now += 1_000
+        return self.now
+
+    def trusted(self) -> bool:
+        return True
+
+
+@dataclass
+class Bench:
+    """An engine and all it works with."""
+
+    fold: Fold = field(default_factory=Fold)
+    source: Deliveries = field(default_factory=Deliveries)
+    disk: Disk = field(default_factory=Disk)
+    store: Stored = field(default_factory=Stored)
+    clock: Clock = field(default_factory=Clock)
+    listening: ListeningClock = field(default_factory=ListeningClock)
+    counters: Counters = field(default_factory=Counters)
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(
+            pipeline=cast("Pipeline", self.fold),
+            names=cast("Any", Names()),
+            source=cast("Source", self.source),
+            commits=self.disk,
+            store=self.store,
+            send=lambda _: None,
+            clock=self.clock,
+            listening=self.listening,
+            counters=self.counters,
+            echo_topic="edge/v1/gw/echo",
+            commit_interval=0.01,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.engine.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def ticked(self, times: int) -> None:
+        """Wait until the task that ticks came round so often."""
+        async with asyncio.timeout(WITHIN):
+            for _ in range(times):
+                before = self.engine.ticked
+                while self.engine.ticked == before:  # noqa: ASYNC110 - nothing tells of a tick that was not folded
+                    await asyncio.sleep(CLOSE_EVERY)
+
+
+def test_deliveries_gather_in_proportion_to_what_a_fold_costs() -> None:
+    assert rest_after(0.0) == LEAST_REST
+    assert rest_after(0.002) == pytest.approx(RESTS * 0.002)
+    assert rest_after(1.0) == MOST_REST
+
+
+async def test_windows_that_wait_are_closed_quickly_while_nothing_else_would_close_them() -> None:
+    bench = Bench()
+    assert bench.engine._until_tick() == TICK
+    bench.fold.windows.pending = 40
+    assert bench.engine._until_tick() == CLOSE_EVERY
+    bench.source.bring(b"a delivery closes them on its way")
+    assert bench.engine._until_tick() == TICK
+    bench.source.take()
+    begun = time.monotonic()
+    async with bench.running():
+        await bench.fold.until(lambda: not bench.fold.windows.pending)
+    assert time.monotonic() - begun < 40 * TICK
+    assert bench.engine._until_tick() == TICK
+
+
+async def test_ticks_wait_while_records_pile_up_and_the_listening_clock_goes_on() -> None:
+    bench = Bench(fold=Fold(busy=True, windows=Windows(pending=10_000)))
+    bench.listening.connected(0)
+    bench.listening._heard = True
+    async with bench.running():
+        await bench.fold.until(lambda: len(bench.fold.ticks) == MOST_UNCOMMITTED + 1)
+        listened = bench.listening.elapsed
+        await bench.ticked(3)
+        assert len(bench.fold.ticks) == bench.disk.pending == MOST_UNCOMMITTED + 1
+        assert bench.listening.elapsed >= listened + 3_000
+        assert bench.counters["folding_paused"] == 1
+        bench.disk.catch_up()
+        await bench.fold.until(lambda: len(bench.fold.ticks) > MOST_UNCOMMITTED + 3)
+    assert bench.fold.ticks[-1].moment.listening > listened
+    assert bench.counters["folding_paused"] == 1
+
+
+@pytest.mark.parametrize("who", ["commits", "store"])
+async def test_deliveries_wait_while_the_disk_is_behind(who: str) -> None:
+    bench = Bench()
+    if who == "store":
+        bench.store.pending = MOST_UNSTORED + 1
+    else:
+        for number in range(MOST_UNCOMMITTED + 1):
+            bench.disk.submit(number, dict)
+    async with bench.running():
+        bench.source.bring(b"x")
+        await bench.ticked(2)
+        assert not bench.fold.batches
+        assert bench.engine.delivered() >= bench.engine.folded, "who has to wait is not stuck"
+        bench.store.pending = 0
+        bench.disk.catch_up()
+        await bench.fold.until(lambda: bool(bench.fold.batches))
+    assert bench.counters["folding_paused"] == 1
+
+
+async def test_without_room_deliveries_wait_and_rules_go_on() -> None:
+    bench = Bench(fold=Fold(busy=True))
+    bench.engine.accepting.clear()
+    async with bench.running():
+        bench.source.bring(b"x")
+        await bench.fold.until(lambda: len(bench.fold.ticks) >= 2)
+        assert not bench.fold.batches
+        assert bench.disk.pending >= 1, "what the rules decide is committed"
+        bench.engine.accepting.set()
+        await bench.fold.until(lambda: bool(bench.fold.batches))
