@@ -172,7 +172,8 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    source = f"file:{path}?mode=ro"
+    db = sqlite3.connect(source, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
     db.text_factory = bytes
     db.execute("PRAGMA cell_size_check=ON")
     return db

@@ -105,5 +105,5 @@ def write_whole(files: Files, path: Path, data: bytes) -> None:
 def is_full(error: Exception) -> bool:
     """Whether an error of a file or of SQLite says that there is no room."""
     if isinstance(error, sqlite3.Error):
-        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
