@@ -1,0 +1,172 @@
+"""A disk without room and a journal over its budget: who may still write, what is given up, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from edge_gateway.config import SpoolSection
+from edge_gateway.durable.files import Files
+from edge_gateway.durable.journal import Journal, JournalFull
+from edge_gateway.durable.reserve import Reserve
+from edge_gateway.room import LOAN, MARGIN, PROBLEM, Room
+from edge_gateway.status import Counters, Problems
+
+SIZE = 1 << 20
+FULL = OSError(errno.ENOSPC, "No space left on device")
+BROKEN = OSError(errno.EIO, "Input/output error")
+
+
+class Disk(Files):
+    """Says how much is free."""
+
+    free = 1 << 40
+
+    def free_bytes(self, _: Path) -> int:
+        return self.free
+
+
+@dataclass
+class Retries:
+    count: int = 0
+
+    def retry_now(self) -> None:
+        self.count += 1
+
+
+@dataclass
+class Place:
+    """A room over a real journal and a real reserve."""
+
+    room: Room
+    disk: Disk
+    journal: Journal
+    commits: Retries = field(default_factory=Retries)
+    hastened: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, place: Path, **spool: Any) -> Place:
+        disk = Disk()
+        journal = Journal.open(place / "journal", segment_bytes=100, max_bytes=1 << 20)
+        commits = Retries()
+        room = Room(
+            spool=SpoolSection.model_validate({"max_bytes": "1MiB", **spool}),
+            journal=journal,
+            commits=cast("Any", commits),
+            reserve=Reserve(place / "reserve", size=SIZE, files=disk),
+            accepting=asyncio.Event(),
+            counters=Counters(),
+            problems=Problems(lambda: 0),
+        )
+        room.accepting.set()
+        made = cls(room, disk, journal, commits)
+        room.hasten = lambda: made.hastened.append("checkpoint")
+        return made
+
+    def write(self, *numbers: int) -> None:
+        for number in numbers:
+            self.journal.append(number, bytes(200))
+            self.journal.sync(power=False)
+
+    @property
+    def told(self) -> str:
+        return " ".join(problem.text for problem in self.room.problems if problem.code == PROBLEM)
+
+
+async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    room = place.room
+    await room.look()
+    assert (tmp_path / "reserve").stat().st_size == SIZE
+    room.commit_failed(FULL)
+    assert not (tmp_path / "reserve").exists()
+    assert not room.accepting.is_set()
+    assert (place.commits.count, place.hastened) == (1, ["checkpoint"])
+    assert "nothing is acknowledged: " in place.told
+    room.commit_failed(FULL)
+    assert place.commits.count == 1, "there is nothing more to give"
+    room.commit_resumed()
+    assert not room.accepting.is_set()
+    place.disk.free = SIZE + MARGIN - 1
+    await room.look()
+    assert not room.accepting.is_set()
+    assert "less than" in place.told
+    place.disk.free += 1
+    await room.look()
+    assert room.accepting.is_set()
+    assert not place.told
+    assert (room.counters["commits_stalled"], room.counters["reserve_released"]) == (1, 1)
+
+
+async def test_without_a_reserve_it_goes_on_with_the_first_commit_that_succeeds(tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    place.disk.free = SIZE
+    await place.room.look()
+    place.room.commit_failed(FULL)
+    assert place.room.accepting.is_set()
+    assert place.told
+    place.room.commit_resumed()
+    assert not place.told
+
+
+@pytest.mark.parametrize("error", [BROKEN, sqlite3.OperationalError("database is locked")], ids=str)
+async def test_what_is_no_lack_of_room_releases_nothing(tmp_path: Path, error: Exception) -> None:
+    place = Place.of(tmp_path)
+    await place.room.look()
+    place.room.refused(error)
+    if isinstance(error, OSError):
+        place.room.commit_failed(error)
+    assert place.room.reserve.held
+    assert place.room.accepting.is_set()
+
+
+async def test_a_store_that_finds_no_room_releases_the_reserve_too(tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    await place.room.look()
+    place.room.refused(FULL)
+    assert not place.room.accepting.is_set()
+    await place.room.look()
+    assert place.room.accepting.is_set()
+
+
+async def test_stop_drops_nothing_and_lends_once_what_a_checkpoint_needs(tmp_path: Path) -> None:
+    place = Place.of(tmp_path, on_full="stop")
+    place.write(1, 2, 3)
+    place.room.commit_failed(JournalFull("full"))
+    assert place.journal.max_bytes == (1 << 20) + LOAN
+    assert (place.commits.count, place.hastened) == (1, ["checkpoint"])
+    place.room.commit_failed(JournalFull("full"))
+    assert place.commits.count == 1
+    assert [number for number, _ in place.journal.read()] == [1, 2, 3]
+    assert (place.room.counters["journal_lent"], place.room.counters["records_dropped"]) == (1, 0)
+    place.room.checkpointed()
+    assert place.journal.max_bytes == 1 << 20
+
+
+async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Path) -> None:
+    place = Place.of(tmp_path, on_full="drop_oldest")
+    place.write(1, 2, 3)
+    place.room.commit_failed(JournalFull("full"))
+    assert [number for number, _ in place.journal.read()] == [2, 3]
+    place.room.commit_failed(FULL)
+    assert [number for number, _ in place.journal.read()] == [3]
+    assert place.commits.count == place.room.counters["records_dropped"] == 2
+    place.room.commit_failed(FULL)
+    assert place.commits.count == 2, "the one being written stays"
+    place.room.commit_failed(JournalFull("full"))
+    assert place.room.counters["journal_lent"] == 1
+
+
+async def test_a_commit_fails_as_often_as_it_is_tried_and_stalls_once(tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    for _ in range(3):
+        place.room.commit_failed(BROKEN)
+    place.room.commit_resumed()
+    place.room.commit_failed(BROKEN)
+    assert place.room.counters["commits_stalled"] == 2
