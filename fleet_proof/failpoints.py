@@ -113,14 +113,18 @@ POINTS: Final[dict[str, Point]] = {
         "edge_gateway.source:Source.acknowledge", "after", "acknowledged, nothing published or stored"
     ),
     "store-half": _point("edge_gateway.durable.store:Store.apply", "half", "half of what waits is stored"),
-    "store-open": _point("edge_gateway.durable.store:Store._apply", "after", "a transaction is open"),
+    "store-open": _point(
+        "edge_gateway.durable.intake:Intake.apply_windows", "after", "a transaction is open"
+    ),
     "stored": _point("edge_gateway.durable.store:Store.apply", "after", "a transaction is committed"),
     "late": _point(
         "edge_gateway.durable.late_job:LateJob._account", "before", "corrected rows, not committed"
     ),
     "late-done": _point("edge_gateway.durable.store:Store.run_late", "after", "a correction is committed"),
     "copied": _point(
-        "edge_gateway.recovered:State.snapshot", "after", "the state is copied for a checkpoint"
+        "edge_gateway.durable.store_thread:StoreThread.sync",
+        "before",
+        "the state is copied for a checkpoint",
     ),
     "checkpoint": _point(
         "edge_gateway.durable.files:Files.write",
@@ -161,11 +165,11 @@ POINTS: Final[dict[str, Point]] = {
     "journal-open": _point(
         "edge_gateway.durable.journal:Journal.open", "before", "the spool is locked, not read"
     ),
-    "restored": _point("edge_gateway.recovered:Replay.restore", "after", "a checkpoint is taken in"),
-    "replaying": _point("edge_gateway.recovered:Replay.replay", "before", "a record is about to be replayed"),
-    "replayed": _point("edge_gateway.recovered:Replay.replay", "after", "replayed, its effects not applied"),
+    "restored": _point("edge_gateway.replay:Replay.restore", "after", "a checkpoint is taken in"),
+    "replaying": _point("edge_gateway.replay:Replay.replay", "before", "a record is about to be replayed"),
+    "replayed": _point("edge_gateway.replay:Replay.replay", "after", "replayed, its effects not applied"),
     "reapplied": _point(
-        "edge_gateway.recovered:Replay.apply", "after", "effects of a replayed record are stored"
+        "edge_gateway.replay:Replay.apply", "after", "effects of a replayed record are stored"
     ),
     "recovered": _point("edge_gateway.recovered:_take_over", "before", "all is replayed, nothing is written"),
     "first-checkpoint": _point(

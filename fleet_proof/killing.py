@@ -41,10 +41,10 @@ STOPPING: Final = frozenset({"draining", "closing"})
 RELOADING: Final = frozenset({"reload", "reloading", "reloaded"})
 BLOCKING: Final = frozenset({"tick-wait", "writer", "store-thread", "tick"})
 """Points for what stands still; a kill there is like one beside them."""
-SELDOM: Final = frozenset(
-    {*STARTING, *STOPPING, "segment", "checkpoint-old", "unlinked", "copied", "unlink", "late"}
-)
+SELDOM: Final = frozenset({*STARTING, *STOPPING, "segment", "unlinked", "copied", "unlink", "late"})
 """Points that are passed once a start, a checkpoint or a correction."""
+TWICE: Final = RELOADING | {"checkpoint", "checkpoint-name", "checkpoint-old"}
+"""Points that are passed in recovery first, and then while it works."""
 TIMES_AGAIN: Final = 4
 """Fewer than it takes until a record is held for the one that kills."""
 PATIENCE: Final = 10.0
@@ -147,8 +147,10 @@ class Victim:
     def _nth(self, name: str) -> int:
         if name in {"replaying", "replayed", "reapplied"}:
             return self.chance.choice((1, 1, 2, 5))
-        if name in SELDOM | RELOADING or name.startswith("checkpoint"):
-            return self.chance.choice((1, 1, 1, 2)) if name not in SELDOM else 1
+        if name in SELDOM:
+            return 1
+        if name in TWICE:
+            return self.chance.choice((1, 2))
         return self.chance.randint(1, 5 if name in HTTP else 40)
 
     def _killed_itself(self, name: str) -> bool:
