@@ -59,6 +59,8 @@ HOLDS = {
 """Seconds; Mosquitto gives a client up after one and a half keep-alives, the clients after two at the latest."""
 ENTERED = 20.0
 TRIES = 3
+SETTLE = 30.0
+"""Seconds for receipts, too, which a sample can do without."""
 WELL = 90.0
 LOOKS_FRESH = 1.1
 RETAINED = 60.0
@@ -162,7 +164,8 @@ def _windows(buckets: list[str]) -> list[dict[str, str]]:
 
 def _fleet(setting: Setting, at: Broker | Proxy, site: str, keep_alive: int = 60) -> Fleet:
     text = scenario_text(site, devices=DEVICES, every="500ms", seed=setting.rng.randrange(1 << 31))
-    return Fleet(at, setting.place("run"), text, keep_alive=keep_alive)
+    settle = SETTLE / 6 if setting.quick else SETTLE
+    return Fleet(at, setting.place("run"), text, keep_alive=keep_alive, settle=settle)
 
 
 # --- who is meant, and whether they are well
