@@ -140,9 +140,13 @@ class Victim:
         self.gateway.start(ready=False, sabotage=Sabotage(name, nth, "kill", self.constants))
         if self._killed_itself(name):
             self.killed.deaths[name] += 1
-        else:
-            self.killed.missed[name] += 1
-            self.gateway.kill()
+            return
+        if not self.gateway.running and name not in STOPPING:
+            raise AssertionError(
+                f"it was to be killed at '{name}' and ended otherwise: {self.gateway.words(1000)}"
+            )
+        self.killed.missed[name] += 1
+        self.gateway.kill()
 
     def _nth(self, name: str) -> int:
         if name in {"replaying", "replayed", "reapplied"}:

@@ -18,12 +18,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from fleet_proof.field import RULES, Fleet, scenario_text, wait_settled
+from fleet_proof.field import RULES, Fleet, messages_acknowledged, scenario_text, wait_settled
 from fleet_proof.judging import judge_all
 from fleet_proof.killing import HTTP, Victim, deck
 from fleet_proof.proof import Proof, Setting, Unavailable
 from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
+from fleet_sim.ledger_reading import Ledger
 from fleet_sim.stored import InfluxPlace
 
 ROUND = 60
@@ -138,9 +140,20 @@ def _sections(setting: Setting, influx: Influx | None) -> dict[str, Any]:
     return {"windows": windows, "commands": COMMANDS, **forwarding}
 
 
+def _settled(setting: Setting, gateway: Gateway, ledger: Ledger) -> dict[str, Any]:
+    """The report when nothing is under way; what never settles is judged as it is."""
+    try:
+        return wait_settled(gateway, ledger)
+    except AssertionError:
+        report: dict[str, Any] = gateway.ask(do="status")
+        new, sent = report["messages"]["new"], messages_acknowledged(ledger)
+        setting.tally.forbid("not settled", f"{gateway.directory}: {new} messages of {sent} acknowledged")
+        return report
+
+
 def _judge(setting: Setting, lane: Lane) -> None:
     gateway, ledger = lane.victim.gateway, lane.fleet.ledger
-    report = wait_settled(gateway, ledger)
+    report = _settled(setting, gateway, ledger)
     if lane.place is not None:
         report = gateway.wait_for(lambda report: not report["sinks"]["influx"]["waiting"]["lines"])
     judge_all(setting.tally, gateway, ledger, report, lane.place)

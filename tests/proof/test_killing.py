@@ -59,7 +59,7 @@ class Scripted:
         assert not ready
         self.started.append(sabotage)
         self.killed = sabotage.point in self.deadly
-        self.running = not self.killed
+        self.running = not self.killed and sabotage.point != "broken"
 
     def kill(self) -> None:
         self.running, self.killed = False, True
@@ -67,6 +67,9 @@ class Scripted:
     def wait_for(self, holds: Callable[[Any], bool], within: float) -> None:
         assert within
         assert holds({"broker": {"connected": True}})
+
+    def words(self, most: int) -> str:
+        return "what it said"[:most]
 
     def write_rules(self, text: str) -> None:
         assert "Hot" in text
@@ -95,3 +98,12 @@ def test_recovery_is_killed_again_before_it_came_to_its_end(hasty: None, tmp_pat
     killed = Victim(cast("Gateway", gateway), Random(1)).suffer(iter([killing.AGAIN, "read"]), 5)
     assert killed.deaths.total() == 1 + killing.TIMES_AGAIN
     assert all(one.point in STARTING for one in gateway.started[:-1])
+
+
+def test_a_gateway_that_ends_for_another_reason_is_told(
+    hasty: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(POINTS, "broken", POINTS["read"])
+    gateway = Scripted(tmp_path, set())
+    with pytest.raises(AssertionError, match="'broken' and ended otherwise: what it said"):
+        Victim(cast("Gateway", gateway), Random(1)).suffer(iter(["broken"]), 4)
