@@ -23,12 +23,16 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
-    """Deliveries in the order of their arrival; `qos0` are the positions of those that promise nothing."""
+    """Deliveries in the order of their arrival; `qos0` are the positions of those that promise nothing.
+
+    `again` are the positions of those that come out of quarantine, where their sequence number is noted already.
+    """
 
     moment: Moment
     topics: list[str]
     payloads: list[bytes]
     qos0: list[int] = []
+    again: list[int] = []
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):

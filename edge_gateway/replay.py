@@ -180,5 +180,8 @@ class Replay:
 
 
 def _part(batch: Batch, start: int, end: int) -> Batch:
-    qos0 = [position - start for position in batch.qos0 if start <= position < end]
-    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0)
+    qos0, again = (
+        [position - start for position in positions if start <= position < end]
+        for positions in (batch.qos0, batch.again)
+    )
+    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0, again)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from edge_gateway.cli import doctor, influx, inspect, rules, run
+from edge_gateway.cli import doctor, influx, inspect, rules, run, spool
 from edge_gateway.cli.options import console_error
 from edge_gateway.errors import GatewayError
 from fleet_config.problems import ProblemsFound
@@ -33,6 +33,7 @@ inspect.register(app)
 doctor.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(influx.app, name="influx")
+app.add_typer(spool.app, name="spool")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

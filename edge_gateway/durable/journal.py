@@ -59,7 +59,8 @@ def _segment_path(directory: Path, first: int, attempt: int) -> Path:
     return directory / f"{first:020d}-{attempt:04d}.journal"
 
 
-def _parse_name(name: str) -> tuple[int, int] | None:
+def parse_name(name: str) -> tuple[int, int] | None:
+    """First record number and attempt of a segment; None for other files."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
 
@@ -273,7 +274,7 @@ class Journal:
 
     def _recover(self, at: int) -> None:
         names = self._files.names(self._directory)
-        found = sorted((parsed, name) for name in names if (parsed := _parse_name(name)))
+        found = sorted((parsed, name) for name in names if (parsed := parse_name(name)))
         for (first, attempt), _ in found:
             self._attempts[first] = attempt + 1
         scanned = [self._scan(first, name) for (first, _), name in found]

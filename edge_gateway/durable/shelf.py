@@ -61,6 +61,20 @@ class Shelf:
         while self.quarantine_bytes > self._most:
             self._drop_oldest_quarantined()
 
+    def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
+        """Messages behind an id, by id."""
+        columns = "SELECT id, topic, payload, reason, at FROM quarantine"
+        rows = self._db.execute(f"{columns} WHERE id>? ORDER BY id LIMIT ?", (after, limit))
+        return [(number, Quarantined(*message)) for number, *message in rows]
+
+    def remove_quarantined(self, ids: Iterable[int]) -> None:
+        """Forget messages."""
+        for number in ids:
+            (size,) = self._db.execute(
+                "DELETE FROM quarantine WHERE id=? RETURNING size", (number,)
+            ).fetchone()
+            self.quarantine_bytes -= size
+
     def delete_before(self, at: int) -> None:
         """Remove alerts, commands and events older than `at` (ms)."""
         for table in ("alert", "command", "event"):

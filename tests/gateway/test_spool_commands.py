@@ -1,0 +1,168 @@
+"""`edge-gateway spool`: what lies on a stopped gateway's disk, checked, exported, and put back."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge_gateway import spool
+from edge_gateway.cli import main
+from edge_gateway.clock import MachineClock
+from edge_gateway.config import GatewayConfig
+from edge_gateway.config_source import load_config
+from edge_gateway.durable import codec
+from edge_gateway.inputs import Batch, Moment
+from edge_gateway.recovered import recover_spool
+from fleet_wire.telemetry import encode_telemetry
+
+T0 = 1_750_000_000_000
+DEVICES = 5
+
+
+class Place:
+    """A configuration, and a spool that a gateway left."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.file = directory / "gateway.yaml"
+        self.spool = directory / "spool"
+        self._capsys = capsys
+        self.configure(devices=3)
+
+    def configure(self, **limits: int) -> None:
+        self.file.write_text(
+            yaml.safe_dump(
+                {
+                    "version": 1,
+                    "gateway": {"id": "gw"},
+                    "mqtt": {"url": "mqtt://localhost:1"},
+                    "spool": {"path": str(self.spool)},
+                    "limits": limits,
+                }
+            )
+        )
+
+    @property
+    def config(self) -> GatewayConfig:
+        return load_config(self.file, environment={}).config
+
+    def take_in(self) -> None:
+        """Fold telemetry of five devices, and one message that is none, where three are allowed."""
+        recovered = recover_spool(self.spool, self.config, "gw", MachineClock())
+        topics = [f"fleet/v1/s/d{number}/telemetry" for number in range(DEVICES)] * 2
+        payloads = [
+            encode_telemetry(boot=1, seq=seq, ts=T0 + seq, m={"t": 20.0 + number})
+            for seq in range(2)
+            for number in range(DEVICES)
+        ]
+        batch = Batch(Moment(T0, 0), [*topics, "fleet/v1/s/d0/telemetry"], [*payloads, b"\xc1"])
+        effects = recovered.state.pipeline.fold(batch).for_store(recovered.names)
+        recovered.journal.append(1, codec.encode({"inputs": [batch], "effects": [effects]}))
+        recovered.journal.sync()
+        recovered.store.apply([(1, [effects])])
+        recovered.journal.close()
+        recovered.store.close()
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["spool", *arguments, "--config", str(self.file)])
+        told = self._capsys.readouterr()
+        assert (ended.value.code or 0) == status, told
+        return told.out + told.err
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json"))
+
+    def export(self, part: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.run("export", part).splitlines()]
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
+    one = Place(tmp_path, capsys)
+    one.take_in()
+    return one
+
+
+def test_inspect_tells_what_is_there(place: Place) -> None:
+    facts = place.json("inspect")
+    assert (facts["journal"]["records"], facts["journal"]["last"]) == (1, 1)
+    assert facts["store"]["applied"] == 1
+    assert facts["store"]["rows"]["quarantine"] == 5
+    assert facts["set_aside"] == []
+    assert "set aside" in place.run("inspect")
+
+
+def test_a_sound_spool_is_verified_and_nothing_of_it_is_changed(place: Place) -> None:
+    before = {path: path.read_bytes() for path in place.spool.rglob("*") if path.is_file()}
+    findings = place.json("verify")
+    assert all(finding["ok"] for finding in findings)
+    place.run("inspect")
+    place.export("messages")
+    for path, data in before.items():
+        assert path.name.endswith("-shm") or path.read_bytes() == data, path
+
+
+@pytest.mark.parametrize("part", ["journal", "checkpoints", "store"])
+def test_verify_finds_what_is_damaged(place: Place, part: str) -> None:
+    where = {"journal": "*.journal", "checkpoints": "checkpoint-*", "store": "store.sqlite"}[part]
+    (path,) = place.spool.rglob(where)
+    data = bytearray(path.read_bytes())
+    start = len(data) // 2
+    data[start : start + 40_000] = bytes(len(data[start : start + 40_000]))
+    path.write_bytes(data)
+    told = place.run("verify", status=1)
+    assert "WRONG" in told
+
+
+def test_messages_and_quarantine_are_exported_as_they_came(place: Place) -> None:
+    messages = place.export("messages")
+    assert len(messages) == 2 * DEVICES + 1
+    assert base64.b64decode(messages[-1]["payload"]) == b"\xc1"
+    assert {row["topic"] for row in place.export("quarantine") if row["reason"] == "too_many_devices"} == {
+        "fleet/v1/s/d3/telemetry",
+        "fleet/v1/s/d4/telemetry",
+    }
+
+
+def test_quarantine_is_replayed_once_limits_are_raised_and_what_is_bad_stays(place: Place) -> None:
+    first = place.json("replay-quarantine")
+    assert (first["tried"], first["taken"], first["still_bad"]) == (5, 0, 5)
+    place.configure(devices=100)
+    second = place.json("replay-quarantine")
+    assert (second["tried"], second["taken"], second["still_bad"]) == (5, 4, 1)
+    third = place.json("replay-quarantine")
+    assert (third["tried"], third["taken"], third["still_bad"]) == (1, 0, 1)
+    recovered = recover_spool(place.spool, place.config, "gw", MachineClock())
+    totals = recovered.state.pipeline.admission.accounting.totals()
+    assert (totals["new"], totals["accepted"]) == (2 * DEVICES, 2 * DEVICES)
+    assert totals["received"] == totals["new"] + totals["duplicate"] + totals["quarantined"]
+    recovered.store.close()
+
+
+def test_series_beyond_their_limit_count_once_though_their_numbers_were_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = Place(tmp_path, capsys)
+    one.configure(devices=100, series=2)
+    one.take_in()
+    one.configure(devices=100, series=100)
+    done = one.json("replay-quarantine")
+    assert (done["taken"], done["duplicate"], done["still_bad"]) == (6, 0, 1)
+    recovered = recover_spool(one.spool, one.config, "gw", MachineClock())
+    assert recovered.state.pipeline.admission.accounting.totals()["accepted"] == 2 * DEVICES
+    recovered.store.close()
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["verify"], ["export", "messages"], ["replay-quarantine"]])
+def test_while_the_gateway_runs_the_commands_say_so(place: Place, command: list[str]) -> None:
+    with spool.held(place.spool):
+        assert "the gateway is running and holds the spool" in place.run(*command, status=2)
+
+
+def test_without_a_spool_there_is_nothing_to_see(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = Place(tmp_path, capsys)
+    assert "there is no spool" in one.run("inspect", status=2)
+    assert not one.spool.exists(), "looking makes none"
