@@ -14,6 +14,7 @@ from fleet_sim.device import Device
 from fleet_sim.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
+from fleet_wire.link import Conditions
 from fleet_wire.topics import own_filters
 
 __all__ = ["Connector", "Dialled", "OpenSession"]
@@ -39,6 +40,8 @@ class OpenSession(SessionLike, Protocol):
     async def disconnect(self, *, with_will: bool = False) -> None: ...
 
     def abort(self) -> None: ...
+
+    def through(self, conditions: Conditions) -> None: ...
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class Connector:
         self._queue: list[tuple[float, int, Device]] = []
         self._queued: set[int] = set()
         self._barred: set[int] = set()
+        self._links: dict[int, dict[int, Conditions]] = {}
         self._backoff: dict[int, Iterator[float]] = {}
         self._order = count()
         self._changed = asyncio.Event()
@@ -120,7 +124,7 @@ class Connector:
 
     async def _bring_up(self, device: Device) -> None:
         try:
-            if device.index in self._barred or device.online:
+            if self._is_away(device) or device.online:
                 self._queued.discard(device.index)
                 return
             problem = await self._attempt(device)
@@ -143,6 +147,8 @@ class Connector:
         session = self._sessions.get(device.index)
         if session is None:
             session = self._sessions[device.index] = self._open(device)
+            if device.index in self._links:
+                session.through(self._conditions(device))
         try:
             connected = await session.connect()
             if self._subscribing:
@@ -150,7 +156,7 @@ class Connector:
                 await session.subscribe(filters, session_present=connected.session_present)
         except (ConnectionLost, ConnectRefused) as problem:
             return problem
-        if device.index in self._barred:
+        if self._is_away(device):
             session.abort()
             return None
         device.session = session
@@ -167,7 +173,7 @@ class Connector:
             self._seen(device, False, True)
         if classify(why) == "fatal":
             self._give_up(why)
-        elif device.alive and device.index not in self._barred:
+        elif device.alive and not self._is_away(device):
             self.want(device, next(delays()))
 
     # What faults ask for
@@ -191,9 +197,33 @@ class Connector:
         self._barred.discard(device.index)
         self.want(device)
 
+    def die(self, device: Device) -> None:
+        """Let a device be gone without a word, until `restart`."""
+        self.bar(device)
+        device.alive = False
+
+    def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
+        """Let a fault make a device's link worse; None: as it was. A device in the dark does not even dial."""
+        faults = self._links.setdefault(device.index, {})
+        faults.pop(fault, None)
+        if conditions is not None:
+            faults[fault] = conditions
+        session = self._sessions.get(device.index)
+        if session is not None:
+            session.through(self._conditions(device))
+        if device.started and not device.online and not self._is_away(device):
+            self.want(device)
+
+    def _conditions(self, device: Device) -> Conditions:
+        return Conditions.together(self._links.get(device.index, {}).values())
+
+    def _is_away(self, device: Device) -> bool:
+        return device.index in self._barred or (device.index in self._links and self._conditions(device).dark)
+
     def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None:
         """Restart a device: without `keep` as a crash, its session and buffer lost."""
         device.alive = False
+        self._barred.discard(device.index)
         self.cut(device, takes_ms)
         if not keep:
             self._sessions.pop(device.index, None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from fleet_config.durations import Duration, Offset, Percent, Size, parse_duration, parse_offset
 from fleet_config.match import Match, MatchSpec
@@ -202,6 +202,46 @@ class Outage(LinkFault):
     kind: Literal["offline"] = "offline"
 
 
+class Flap(LinkFault):
+    """The link goes down and comes up again, over and over."""
+
+    kind: Literal["flap"] = "flap"
+    every: Duration = 10_000
+    down: Duration = 2000
+
+    @model_validator(mode="after")
+    def _is_up_between(self) -> Self:
+        if not 0 < self.down < self.every:
+            raise ValueError("'down' must be shorter than 'every'")
+        return self
+
+
+class Delay(LinkFault):
+    """Everything takes longer, in both directions."""
+
+    kind: Literal["delay"] = "delay"
+    by: Duration = 200
+
+
+class Bandwidth(LinkFault):
+    """So many bytes a second come through, in each direction."""
+
+    kind: Literal["bandwidth"] = "bandwidth"
+    bytes_per_second: int = Field(ge=1)
+
+
+class BlackHole(LinkFault):
+    """Nothing comes through and nobody is told: the connection stays until one side finds the other too quiet."""
+
+    kind: Literal["black_hole"] = "black_hole"
+
+
+class BatteryDeath(DeviceFault):
+    """The device is gone without a word; at the fault's end a new battery starts it, with a new boot, nothing kept."""
+
+    kind: Literal["battery_death"] = "battery_death"
+
+
 class Reboot(DeviceFault):
     """A clean restart: a new boot number, the buffer kept."""
 
@@ -294,8 +334,13 @@ class PhaseActions(Strict):
     disconnect: Disconnect | None = None
     storm: Storm | None = None
     offline: Outage | None = None
+    flap: Flap | None = None
+    delay: Delay | None = None
+    bandwidth: Bandwidth | None = None
+    black_hole: BlackHole | None = None
     reboot: Reboot | None = None
     crash: Crash | None = None
+    battery_death: BatteryDeath | None = None
     late_batch: LateBatch | None = None
     clock_jump: ClockJump | None = None
 
@@ -323,8 +368,13 @@ AnyFault = Annotated[
     | Disconnect
     | Storm
     | Outage
+    | Flap
+    | Delay
+    | Bandwidth
+    | BlackHole
     | Reboot
     | Crash
+    | BatteryDeath
     | Duplicate
     | Reorder
     | LateBatch

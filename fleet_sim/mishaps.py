@@ -18,13 +18,28 @@ from fleet_sim.device import Device
 from fleet_sim.fault_kinds import Fault
 from fleet_sim.faults import PlannedFault
 from fleet_sim.noise import U8, uniform_of
+from fleet_wire.link import Conditions
 
 __all__ = ["Crew", "Mishaps"]
 
 CONTENT_KINDS: Final = frozenset({"wrong_type"})
 CLOCK_KINDS: Final = frozenset({"clock_skew", "clock_jump"})
 SENDING_KINDS: Final = frozenset({"duplicate", "reorder", "late_batch", "truncated", "random", "oversize"})
-LINK_KINDS: Final = frozenset({"disconnect", "storm", "offline", "reboot", "crash"})
+LINK_KINDS: Final = frozenset(
+    {
+        "disconnect",
+        "storm",
+        "offline",
+        "flap",
+        "delay",
+        "bandwidth",
+        "black_hole",
+        "reboot",
+        "crash",
+        "battery_death",
+    }
+)
+MOST_TIMES: Final = 1000
 WRONG: Final = "not a number"
 
 
@@ -38,6 +53,10 @@ class Crew(Protocol):
     def unbar(self, device: Device) -> None: ...
 
     def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None: ...
+
+    def die(self, device: Device) -> None: ...
+
+    def link(self, device: Device, fault: int, conditions: Conditions | None) -> None: ...
 
 
 class BlockLike(Protocol):
@@ -258,6 +277,8 @@ class Mishaps:
                     (start, lambda: _each(devices, self._crew.bar)),
                     (float(fault.until_ms), lambda: _each(devices, self._crew.unbar)),
                 ]
+            case "flap" | "delay" | "bandwidth" | "black_hole" | "battery_death":
+                return self._lasting_acts(fault, devices)
             case "reboot" | "crash":
                 keep = fault.kind == "reboot"
                 return [(start, lambda: self._restart(devices, _of(spec, "takes"), keep=keep))]
@@ -277,6 +298,40 @@ class Mishaps:
                 self._crew.cut(device, wait)
 
         return act
+
+    def _lasting_acts(
+        self, fault: PlannedFault, devices: list[Device]
+    ) -> list[tuple[float, Callable[[], None]]]:
+        start, until = float(fault.from_ms), float(fault.until_ms)
+        if fault.kind == "flap":
+            return self._flaps(fault, devices)
+        if fault.kind == "battery_death":
+            return [
+                (start, lambda: self._die(devices)),
+                (until, lambda: self._restart(devices, 0.0, keep=False)),
+            ]
+        return [
+            (start, lambda: self._link(fault, devices, _conditions(fault))),
+            (until, lambda: self._link(fault, devices, None)),
+        ]
+
+    def _flaps(self, fault: PlannedFault, devices: list[Device]) -> list[tuple[float, Callable[[], None]]]:
+        every, down = _of(fault.spec, "every"), _of(fault.spec, "down")
+        begins = range(fault.from_ms, min(fault.until_ms, fault.from_ms + MOST_TIMES * every), every)
+        acts: list[tuple[float, Callable[[], None]]] = []
+        for begin in begins:
+            acts.append((float(begin), lambda: _each(devices, self._crew.bar)))
+            acts.append((float(min(begin + down, fault.until_ms)), lambda: _each(devices, self._crew.unbar)))
+        return acts
+
+    def _link(self, fault: PlannedFault, devices: list[Device], conditions: Conditions | None) -> None:
+        for device in devices:
+            self._crew.link(device, fault.number, conditions)
+
+    def _die(self, devices: list[Device]) -> None:
+        for device in devices:
+            self.forget(device)
+            self._crew.die(device)
 
     def _restart(self, devices: list[Device], takes_ms: float, *, keep: bool) -> None:
         for device in devices:
@@ -298,6 +353,15 @@ def _family(kind: str) -> str:
 def _of(spec: Fault, name: str, otherwise: Any = None) -> Any:
     """A setting that this kind of fault has, or what stands for it in a kind that lacks it."""
     return getattr(spec, name, otherwise)
+
+
+def _conditions(fault: PlannedFault) -> Conditions:
+    """What a fault makes of a link."""
+    return Conditions(
+        delay=_of(fault.spec, "by", 0) / 1000.0 if fault.kind == "delay" else 0.0,
+        rate=_of(fault.spec, "bytes_per_second"),
+        dark=fault.kind == "black_hole",
+    )
 
 
 def _each(devices: Iterable[Device], act: Callable[[Device], None]) -> None:

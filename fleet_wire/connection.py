@@ -9,7 +9,8 @@ import mqtt5
 
 from fleet_wire.errors import ConnectionLost
 from fleet_wire.keep_alive import Quiet, Verdict, decide, wheel_of
-from fleet_wire.packets import LONGEST_PLAIN_PUBACK, Damage, packet_length, plain_puback, read_packets
+from fleet_wire.link import Conditions, Pipe
+from fleet_wire.packets import LONGEST_PLAIN_PUBACK, Damage, Read, packet_length, plain_puback, read_packets
 
 _CHUNK = 65_536
 # Mosquitto 2.0 gives no reason when it hands a session over, so that the text must.
@@ -51,8 +52,10 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_buffer",
         "_gone",
+        "_incoming",
         "_keep_alive",
         "_maximum_packet_size",
+        "_outgoing",
         "_owner",
         "_pinged",
         "_received",
@@ -81,6 +84,8 @@ class Connection(asyncio.BufferedProtocol):
         self._keep_alive = 0
         self._sent = self._received = loop.time()
         self._pinged: float | None = None
+        self._incoming: Pipe[Read] | None = None
+        self._outgoing: Pipe[bytes] | None = None
 
     # What asyncio calls
 
@@ -102,7 +107,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._received = monotonic()
         self._pinged = None
-        if nbytes <= LONGEST_PLAIN_PUBACK and not self._tail:
+        if nbytes <= LONGEST_PLAIN_PUBACK and not self._tail and self._incoming is None:
             # Most reads of a device are this one packet: no codec is needed for its few bytes.
             puback = plain_puback(self._buffer, nbytes)
             if puback is not None:
@@ -112,6 +117,12 @@ class Connection(asyncio.BufferedProtocol):
         view = self._buffer[:end]
         read = read_packets(view, self._maximum_packet_size)
         self._tail = bytes(view[read.used :]) if read.used < end and read.damage is None else b""
+        if self._incoming is None:
+            self._hand_over(read)
+        else:
+            self._incoming.put(read, nbytes)
+
+    def _hand_over(self, read: Read) -> None:
         if read.packets:
             self._owner.packets_read(self, read.packets)
         if read.damage:
@@ -123,6 +134,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.check_at = None
+        for pipe in (self._incoming, self._outgoing):
+            if pipe is not None:
+                pipe.close()
         if self._gone and not self._gone.done():
             self._gone.set_result(None)
         self._owner.ended(self, _lost(exc))
@@ -137,8 +151,28 @@ class Connection(asyncio.BufferedProtocol):
     # What the session calls
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._outgoing is not None:
             self._sent = monotonic()
+            self._outgoing.put(data, len(data))
+        elif self._transport is not None:
+            self._sent = monotonic()
+            self._transport.write(data)
+
+    def through(self, conditions: Conditions) -> None:
+        """Let everything from now on go over a link of these conditions. While it is dark nothing is read."""
+        if self._incoming is None or self._outgoing is None:
+            self._incoming = Pipe(self.loop, self._hand_over)
+            self._outgoing = Pipe(self.loop, self._write_now)
+        for pipe in (self._incoming, self._outgoing):
+            pipe.change(conditions)
+        if self._transport is not None and not self.paused:
+            if conditions.dark:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _write_now(self, data: bytes) -> None:
+        if self._transport is not None:
             self._transport.write(data)
 
     def pause(self) -> None:

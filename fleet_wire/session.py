@@ -24,6 +24,7 @@ from fleet_wire.errors import (
     unreachable,
 )  # fmt: skip
 from fleet_wire.handshake import accepted, farewell
+from fleet_wire.link import Conditions
 from fleet_wire.outgoing import OnAck, Outgoing, PublishQueueFull
 from fleet_wire.packets import (
     PUBACK_BYTES,
@@ -61,8 +62,8 @@ class Session:
     """
 
     __slots__ = (
-        "_connack", "_connection", "_dial", "_epoch", "_largest", "_lost", "_lost_waiter", "_on_lost", "_on_publish",
-        "_outgoing", "_requests", "options", "outstanding", "overrun",
+        "_conditions", "_connack", "_connection", "_dial", "_epoch", "_largest", "_lost", "_lost_waiter",
+        "_on_lost", "_on_publish", "_outgoing", "_requests", "options", "outstanding", "overrun",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +72,7 @@ class Session:
     ) -> None:  # fmt: skip
         self.options = options
         self._dial = dial
+        self._conditions: Conditions | None = None
         self.overrun = 0
         """Deliveries that came in while `receive_maximum` of them were unacknowledged already."""
         self.outstanding = 0
@@ -123,6 +125,8 @@ class Session:
             raise RuntimeError("already connected: one session has one connection")
         options, loop = self.options, asyncio.get_running_loop()
         connection = Connection(self, loop, options.maximum_packet_size)
+        if self._conditions is not None:
+            connection.through(self._conditions)
         connack: asyncio.Future[Connected] = loop.create_future()
         self._connection, self._connack, self._lost_waiter = connection, connack, None
         done = False
@@ -168,7 +172,11 @@ class Session:
             self._forget(ConnectionLost("aborted by this side"))
         connection.abort()
 
-    # Subscribing
+    def through(self, conditions: Conditions) -> None:
+        """Let this connection, and those after it, go over a link of these conditions."""
+        self._conditions = conditions
+        if self._connection is not None:
+            self._connection.through(conditions)
 
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
         """Subscribe at QoS 1, in this order; ConnectRefused names a filter the broker refused.
@@ -231,8 +239,7 @@ class Session:
             return
         packet_id = outgoing.next_id()
         packet = encode_plain_publish(topic, payload, packet_id)
-        if self._largest is not None:
-            self._check_size(packet)
+        self._check_size(packet)
         outgoing.unacked[packet_id] = (packet, on_ack)
         connection.write(packet)
 
@@ -305,8 +312,7 @@ class Session:
         awaiting_ack = sum(packet.packet_id is not None for packet in deliveries)
         self.outstanding += awaiting_ack
         beyond = self.outstanding - self.options.receive_maximum
-        if beyond > 0:
-            self.overrun += min(beyond, awaiting_ack)
+        self.overrun += max(0, min(beyond, awaiting_ack))
         self._on_publish(self._epoch, deliveries)
 
     def _acknowledged(self, connection: Connection, acks: list[mqtt5.PubAckPacket]) -> None:
@@ -349,8 +355,6 @@ class Session:
         for on_ack in resent.too_large:
             on_ack(PACKET_TOO_LARGE)
 
-    # How a connection ends
-
     def damaged(self, connection: Connection, damage: Damage) -> None:
         """End the connection at a packet that cannot be read: everything behind it is lost anyway."""
         if connection is not self._connection:
@@ -370,8 +374,9 @@ class Session:
         if self._connack is None:
             self._lose(connection, lost)
         elif not self._connack.done():
-            text = f"{self.options.address} did not answer CONNECT: {lost}"
-            self._connack.set_exception(ConnectionLost(text))
+            self._connack.set_exception(
+                ConnectionLost(f"{self.options.address} did not answer CONNECT: {lost}")
+            )
 
     def _give_up(self, connection: Connection, text: str, reason: mqtt5.DisconnectReasonCode) -> None:
         connection.write(mqtt5.DisconnectPacket(reason_code=reason).write())

@@ -20,6 +20,7 @@ from fleet_sim.running_faults import plan_now
 from fleet_sim.scenario import load_scenario
 from fleet_sim.signals.group import Sample
 from fleet_sim.world import DeviceGroup, Identity, World
+from fleet_wire.link import Conditions
 from tests.sim.wires import Wire
 
 START = 1_700_000_000_000.0
@@ -42,6 +43,12 @@ class Crew:
 
     def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None:
         self.asked.append(("restart", device.index, takes_ms, keep))
+
+    def die(self, device: Device) -> None:
+        self.asked.append(("die", device.index))
+
+    def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
+        self.asked.append(("link", device.index, fault, conditions))
 
 
 @dataclass
@@ -228,3 +235,42 @@ async def test_a_share_is_drawn_by_the_seed(ground: Field) -> None:
     ]
     assert chosen[0] == chosen[1] != chosen[2]
     assert 60 <= len(chosen[0]) <= 140
+
+
+def test_a_link_flaps_as_long_as_its_fault_lasts(ground: Field) -> None:
+    ground.fault("flap", {"device": "frz-00001"}, every="10s", down="2s", for_="21s")
+    told = []
+    for at in range(0, 30_000, 500):
+        ground.mishaps.turn(START + at)
+        told += [(at, what) for what, *_ in ground.crew.asked]
+        ground.crew.asked.clear()
+    assert told == [
+        (0, "bar"), (2_000, "unbar"), (10_000, "bar"), (12_000, "unbar"), (20_000, "bar"), (21_000, "unbar"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "conditions"),
+    [
+        ("delay", {"by": "300ms"}, Conditions(delay=0.3)),
+        ("bandwidth", {"bytes_per_second": 1000}, Conditions(rate=1000)),
+        ("black_hole", {}, Conditions(dark=True)),
+    ],
+)
+def test_a_link_is_worse_for_its_time(
+    ground: Field, kind: str, settings: dict[str, Any], conditions: Conditions
+) -> None:
+    fault = ground.fault(kind, {"device": "frz-00002"}, for_="5s", **settings)
+    ground.mishaps.turn(START)
+    ground.mishaps.turn(START + 4_999)
+    assert ground.crew.asked == [("link", 2, fault.number, conditions)]
+    ground.mishaps.turn(START + 5_000)
+    assert ground.crew.asked[1:] == [("link", 2, fault.number, None)]
+
+
+def test_a_dead_battery_is_changed_at_the_end(ground: Field) -> None:
+    ground.fault("battery_death", {"device": "frz-00000"}, for_="5s")
+    ground.mishaps.turn(START + 4_999)
+    assert ground.crew.asked == [("die", 0)]
+    ground.mishaps.turn(START + 5_000)
+    assert ground.crew.asked[1:] == [("restart", 0, 0.0, False)]
