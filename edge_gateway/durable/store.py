@@ -216,6 +216,21 @@ class Store:
         with self._transaction():
             self._shelf.quarantine(messages)
 
+    def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
+        """Messages in quarantine behind an id, by id."""
+        return self._shelf.quarantined(after, limit)
+
+    def put_back(self, record: Record, ids: Sequence[int]) -> None:
+        """Apply a record that took messages out of quarantine, and remove them there."""
+        with self._transaction():
+            self._shelf.remove_quarantined(ids)
+            number, effects = record
+            for part in effects:
+                self._intake.apply(part)
+            self.applied = number
+            self._outbox.enforce()
+            self._keep_applied()
+
     def release(self, sink: str) -> None:
         """Nothing of a sink is on its way any more."""
         self._outbox.release(sink)
