@@ -24,9 +24,7 @@ class Reserve:
         `beside`: bytes that must stay free; as much again as is taken where it is None.
         """
         if not self.held:
-            self._files.make_directory(self._path.parent)
-            room = self._size if beside is None else beside
-            self.held = self._is_whole() or (self._has_room(room) and self._fill() and self._is_whole())
+            self.held = self._taken(self._size if beside is None else beside)
         return self.held
 
     def release(self) -> bool:
@@ -37,6 +35,13 @@ class Reserve:
         except OSError:
             return False
         return released
+
+    def _taken(self, beside: int) -> bool:
+        try:
+            self._files.make_directory(self._path.parent)
+            return self._is_whole() or (self._has_room(beside) and self._fill() and self._is_whole())
+        except OSError:
+            return False
 
     def _has_room(self, beside: int) -> bool:
         return self._files.free_bytes(self._path.parent) >= self._size + beside

@@ -43,6 +43,8 @@ def test_it_is_not_made_where_it_would_fill_the_disk_itself(tmp_path: Path) -> N
 
 def test_a_disk_that_fills_meanwhile_gets_everything_back(tmp_path: Path) -> None:
     files = FaultyFiles()
+    files.fail["sync_directory"] = [errno.ENOSPC]
+    assert not Reserve(tmp_path / "reserve", size=SIZE, files=files).make()
     files.fail["write"] = [None, errno.ENOSPC]
     reserve = Reserve(tmp_path / "reserve", size=SIZE, files=files)
     assert not reserve.make()
