@@ -21,6 +21,7 @@ from edge_gateway.cli.tables import config_table
 from edge_gateway.config import GatewayConfig
 from edge_gateway.config_source import effective, read_secrets
 from edge_gateway.logs import set_up_logs
+from edge_gateway.memory import keep_little
 from edge_gateway.rules.load import load_rules
 
 config_app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
@@ -39,6 +40,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log as JSON lines.")] = False,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
+    keep_little()
     settings = load(config, embedded=embedded).config
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
     interrupted = asyncio.run(_run_until_signal(settings, embedded=embedded))

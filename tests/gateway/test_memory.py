@@ -1,0 +1,35 @@
+"""Memory that was needed for an instant goes back to the system."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes, threading
+from pathlib import Path
+from edge_gateway.memory import keep_little
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+def work():
+    bytearray(30 << 20)  # by itself glibc keeps blocks of this size from now on
+    kept.append([bytearray(1 << 20) for _ in range(25)][-1])
+
+keep_little()
+kept, before = [], resident()
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+    thread.join()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_threads_needed_for_an_instant_is_given_back() -> None:
+    told = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, check=True).stdout
+    assert int(told) < 12 << 20
