@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from contextlib import suppress
@@ -26,12 +27,14 @@ class ControlClient(aiomqtt.Client):
     async def __aenter__(self) -> Self:
         self._entering = True
         try:
-            return await super().__aenter__()
+            await super().__aenter__()
         except BaseException:
             self._hang_up()
             raise
         finally:
             self._entering = False
+        self._disconnected.add_done_callback(_noticed)
+        return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -78,3 +81,9 @@ class ControlClient(aiomqtt.Client):
         except OSError as error:
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
+
+
+def _noticed(ended: asyncio.Future[None]) -> None:
+    """Whoever uses the client meets the end as an error of what it does; that nobody asked for the reason is none."""
+    if not ended.cancelled():
+        ended.exception()

@@ -177,7 +177,11 @@ class Proxy:
             await asyncio.gather(
                 self._pump(link, reader, link.server, link.first), self._pump(link, answers, client)
             )
-        except (OSError, Cut):
+        except (
+            OSError,
+            Cut,
+            asyncio.CancelledError,
+        ):  # cancelled at the very end alone, and asyncio would cry
             link.reset()
         finally:
             link.close()

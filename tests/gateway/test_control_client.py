@@ -1,6 +1,9 @@
 """A broker that answers too late finds nobody."""
 
 import asyncio
+import gc
+import weakref
+from typing import Any
 
 import aiomqtt
 import pytest
@@ -103,6 +106,30 @@ async def test_a_socket_closed_before_the_loop_gets_to_it_is_not_watched(broker:
         opened.close()
         await asyncio.sleep(0)
         client._disconnected.set_result(None)
+    assert wrong == []
+
+
+async def until_it_ends(port: int) -> weakref.ref[ControlClient]:
+    async with client_of(port) as client:
+        await asyncio.wait([client._disconnected])
+    return weakref.ref(client)
+
+
+async def test_an_end_that_nobody_asks_about_is_no_error() -> None:
+    async def connack_and_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(CONNACK)
+        await asyncio.sleep(0.05)
+        writer.close()
+
+    wrong: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    server = await asyncio.start_server(connack_and_end, "127.0.0.1", 0)
+    async with server, asyncio.timeout(5):
+        gone = await until_it_ends(server.sockets[0].getsockname()[1])
+        while gone() is not None:
+            gc.collect()
+            await asyncio.sleep(0.01)
     assert wrong == []
 
 
