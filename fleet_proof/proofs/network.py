@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -34,7 +35,7 @@ from fleet_proof.judging import (
     judge_identities,
     judge_log,
 )
-from fleet_proof.proof import Proof, Setting
+from fleet_proof.proof import Proof, Setting, Tally
 from fleet_proof.proxy import Kind, Proxy, Trouble
 from fleet_proof.sabotaged import Sabotage
 from fleet_proof.servers.broker import Broker
@@ -139,6 +140,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, times: int) -> None
         _judge_tried(setting, tried, still.ledger, place)
         _judge_retained(setting, broker, tried)
         for gateway in (plain, tried):
+            judge_asyncio(setting.tally, gateway.log)
             gateway.kill()
 
 
@@ -304,6 +306,13 @@ def _judge_tried(setting: Setting, gateway: Gateway, ledger: Ledger, place: Infl
         within=WELL,
     )
     judge_all(setting.tally, gateway, ledger, report, place)
+
+
+def judge_asyncio(tally: Tally, log: Path) -> None:
+    """No connection ended in a way that nobody took notice of."""
+    for line in log.read_text(errors="replace").splitlines():
+        if "ERROR   asyncio:" in line:
+            tally.forbid("error nobody took", line)
 
 
 def _judge_retained(setting: Setting, broker: Broker, gateway: Gateway) -> None:

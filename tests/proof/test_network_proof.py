@@ -10,7 +10,7 @@ from typing import Any, cast
 import aiomqtt
 import pytest
 
-from fleet_proof.proof import Servers, Setting
+from fleet_proof.proof import Servers, Setting, Tally
 from fleet_proof.proofs import network
 from fleet_proof.proofs.network import Pair
 from fleet_proof.proxy import Kind, Proxy
@@ -45,6 +45,14 @@ def test_a_trouble_that_touched_nobody_or_that_nobody_got_over_is_told(
     assert bouts.faults == []
     assert "nothing was there to be touched" in bouts.missed[-1]
     assert any("well after delay" in sentence for sentence in bouts.missed)
+
+
+def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    log.write_text("12:00:00 INFO    edge: all well\n12:00:01 ERROR   asyncio: Exception in callback\n")
+    tally = Tally()
+    network.judge_asyncio(tally, log)
+    assert tally.forbidden == {"error nobody took": 1}
 
 
 async def test_what_the_broker_retains_is_found(broker: Broker) -> None:
