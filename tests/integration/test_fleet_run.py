@@ -5,152 +5,26 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiomqtt
 import numpy as np
 import pytest
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from fleet_proof.servers.broker import Broker
-from fleet_sim.deployment import RunOptions
-from fleet_sim.endpoint import CannotReach, Endpoint
-from fleet_sim.expected import acked_rows
-from fleet_sim.fleet import FleetRun
-from fleet_sim.ledger_reading import Ledger, read_ledger
-from fleet_sim.scenario import load_scenario
+from fleet_sim.endpoint import CannotReach
+from fleet_sim.ledger_reading import read_ledger
 from fleet_wire.control import (
-    Ack,
     Birth,
     Command,
     Death,
     Receipt,
-    decode_ack,
-    decode_status,
     encode_command,
     encode_receipt,
 )
 from fleet_wire.telemetry import Telemetry, decode_telemetry
-
-SCENARIO = """
-version: 1
-name: trial
-seed: 5
-fleet:
-  probe:
-    count: {count}
-    id: "{prefix}-{{i:04d}}"
-    site: [{prefix}]
-    interval: {{every: {every}, start: spread}}
-    offline: {{buffer: 400, replay_rate: 200/s}}
-    metrics:
-      temperature: {{model: sine, mean: 20, amplitude: 5, period: 30s, noise: 0.1, unit: "°C"}}
-      door: {{model: states, stay: {{closed: 2s, open: 2s}}}}
-    commands:
-      blink: {{takes: {{mean: 20ms}}}}
-      "*": {{outcome: rejected}}
-phases:
-- {{name: all, for: {length}}}
-{more}
-"""
-
-
-def run_of(
-    tmp_path: Path, broker: Broker, prefix: str, *, count: int = 1, every: str = "500ms", length: str = "30s",
-    more: str = "", **options: Any,
-) -> FleetRun:  # fmt: skip
-    path = tmp_path / f"{prefix}.yaml"
-    path.write_text(SCENARIO.format(count=count, prefix=prefix, every=every, length=length, more=more))
-    endpoint = Endpoint("127.0.0.1", broker.port)
-    return FleetRun(
-        load_scenario(str(path)), RunOptions(endpoint, tmp_path / f"{prefix}-run", rate=2000.0, **options)
-    )
-
-
-@dataclass
-class Watcher:
-    """What an independent client saw: telemetry by (device, boot, seq), statuses, acks, in their order."""
-
-    telemetry: list[tuple[str, Telemetry]] = field(default_factory=list)
-    statuses: list[tuple[str, Birth | Death]] = field(default_factory=list)
-    acks: list[Ack] = field(default_factory=list)
-    client: Any = None
-
-    def messages(self) -> dict[tuple[str, int, int], Telemetry]:
-        return {(device, each.boot, each.seq): each for device, each in self.telemetry}
-
-    def deaths(self) -> set[str]:
-        return {device for device, status in self.statuses if isinstance(status, Death)}
-
-    def births(self, device: str) -> list[Birth]:
-        return [status for each, status in self.statuses if each == device and isinstance(status, Birth)]
-
-    async def until(self, holds: Callable[[], bool], within: float = 10.0) -> None:
-        async with asyncio.timeout(within):
-            while not holds():  # noqa: ASYNC110 - what another client sees is looked at, not told
-                await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def watching(broker: Broker, site: str) -> AsyncIterator[Watcher]:
-    """Watch one site with a session that survives a restart of the broker."""
-    watcher, listening = Watcher(), asyncio.Event()
-    task = asyncio.create_task(_watch(broker, site, watcher, listening))
-    await asyncio.wait_for(listening.wait(), 10)
-    try:
-        yield watcher
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _watch(broker: Broker, site: str, watcher: Watcher, listening: asyncio.Event) -> None:
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = 600
-    while True:
-        try:
-            async with aiomqtt.Client(
-                "127.0.0.1", broker.port, identifier=f"watch-{site}", protocol=aiomqtt.ProtocolVersion.V5,
-                clean_start=False, properties=properties,
-            ) as client:  # fmt: skip
-                watcher.client = client
-                await client.subscribe(f"fleet/v1/{site}/+/+", qos=1)
-                listening.set()
-                async for message in client.messages:
-                    take(watcher, str(message.topic), bytes(message.payload))
-        except aiomqtt.MqttError:
-            await asyncio.sleep(0.1)
-
-
-def take(watcher: Watcher, topic: str, payload: bytes) -> None:
-    device, kind = topic.split("/")[3:]
-    if kind == "telemetry":
-        watcher.telemetry.append((device, decode_telemetry(payload)))
-    elif kind == "status":
-        watcher.statuses.append((device, decode_status(payload)))
-    elif kind == "ack":
-        watcher.acks.append(decode_ack(payload))
-
-
-def acked_messages(ledger: Ledger) -> dict[tuple[str, int, int], dict[str, Any]]:
-    """What the ledger says was acknowledged, as the payload's own content."""
-    [group] = ledger.groups
-    acked = acked_rows(ledger, group)
-    found = {}
-    for row in np.flatnonzero(acked).tolist():
-        key = tuple(int(group.table[name][row]) for name in ("device", "boot", "seq"))
-        values: dict[str, Any] = {
-            name: float(group.values[k][row]) for k, name in enumerate(group.numbers) if group.present(k)[row]
-        }
-        for k, name in enumerate(group.texts):
-            values[name] = ledger.strings[group.states[k][row]]
-        found[ledger.devices[key[0]].id, key[1], key[2]] = {"ts": int(group.table["ts"][row]), "m": values}
-    return found
+from tests.integration.watched import acked_messages, run_of, watching
 
 
 async def test_the_ledger_equals_what_another_client_received(tmp_path: Path, broker: Broker) -> None:
@@ -223,39 +97,6 @@ async def test_an_offline_device_sends_its_buffer_late_with_its_own_time(
     assert len(ledger.tables["sends"]) >= 12
     [fault] = ledger.of_kind("fault")
     assert (fault["kind"], fault["devices"]) == ("offline", ["away-0000"])
-
-
-async def test_a_device_that_stops_says_what_will_never_come(tmp_path: Path, broker: Broker) -> None:
-    """Its last birth names no message that is still in its buffer, nor one whose time had not come."""
-    run = run_of(tmp_path, broker, "left", every="50ms", settle=0.0)
-    async with watching(broker, "left") as watcher:
-        going = asyncio.create_task(run.run())
-        await watcher.until(lambda: len(watcher.messages()) > 5)
-        run.disconnect({"device": "left-0000"}, 2000)
-        await watcher.until(lambda: len(watcher.births("left-0000")) == 2)
-        run.stop()
-        result = await going
-        await watcher.until(lambda: bool(watcher.deaths()))
-    assert result.unfinished > 0, "its buffer was not empty"
-    last = watcher.births("left-0000")[-1]
-    assert last.floor == last.next == result.counters["made"]
-
-
-async def test_a_birth_counts_only_messages_whose_time_has_come(tmp_path: Path, broker: Broker) -> None:
-    """Messages are made a tenth of a second ahead; what a stop leaves of them was never promised."""
-    run = run_of(tmp_path, broker, "ahead", count=20, every="40ms")
-    async with watching(broker, "ahead") as watcher:
-        going = asyncio.create_task(run.run())
-        await watcher.until(lambda: len(watcher.messages()) > 50)
-        run.start_fault("storm", {}, reconnect={"within": "0s"}, times=3, every="100ms")
-        await watcher.until(lambda: sum(isinstance(each, Birth) for _, each in watcher.statuses) >= 80)
-        run.stop()
-        result = await going
-        await watcher.until(lambda: len(watcher.messages()) >= result.counters["made"])
-    made = {device: 0 for device, _ in watcher.statuses}
-    for device, _, seq in watcher.messages():
-        made[device] = max(made[device], seq + 1)
-    assert all(each.next <= made[device] for device in made for each in watcher.births(device))
 
 
 async def test_a_receipt_makes_a_device_send_again_what_is_missing(tmp_path: Path, broker: Broker) -> None:

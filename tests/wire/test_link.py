@@ -13,7 +13,8 @@ def test_conditions_add_up() -> None:
     assert Conditions.together([]) == Conditions()
     links = [Conditions(delay=0.1), Conditions(delay=0.2, rate=500.0), Conditions(rate=300.0, dark=True)]
     delay, rate, dark = Conditions.together(links)
-    assert (delay, rate, dark) == (pytest.approx(0.3), 300.0, True)
+    assert delay == pytest.approx(0.3)
+    assert (rate, dark) == (300.0, True)
 
 
 async def test_a_delay_keeps_the_order_and_a_rate_counts_bytes() -> None:
