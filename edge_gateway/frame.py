@@ -50,6 +50,27 @@ class Frame:
         return len(self.device)
 
 
+def part(frame: Frame, rows: BoolColumn) -> Frame:
+    """Return these rows of a frame with all that is theirs."""
+    place = np.cumsum(rows) - 1
+    numbers, states = rows[frame.row], rows[frame.state_row]
+    return Frame(
+        arrival=frame.arrival,
+        device=frame.device[rows],
+        boot=frame.boot[rows],
+        seq=frame.seq[rows],
+        ts=frame.ts[rows],
+        backlog=frame.backlog[rows],
+        row=place[frame.row[numbers]],
+        series=frame.series[numbers],
+        value=frame.value[numbers],
+        quality=frame.quality[numbers],
+        state_row=place[frame.state_row[states]],
+        state_series=frame.state_series[states],
+        state_code=frame.state_code[states],
+    )
+
+
 def empty_frame(arrival: int) -> Frame:
     """Return a frame without a row, as a batch of nothing but duplicates gives."""
     none = np.empty(0, np.int64)

@@ -28,7 +28,7 @@ from edge_gateway.durable import effects as stored
 from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.registry import Refusal, Registry
-from edge_gateway.frame import IntColumn
+from edge_gateway.frame import Frame, IntColumn
 from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick
 from edge_gateway.outgoing import Message, alert_messages, command_message, notice_message, receipt_message
 from edge_gateway.rules.evaluate import Evaluator
@@ -104,14 +104,19 @@ class Pipeline:
         effects.held = admitted.held
         for position, reason in admitted.quarantined:
             self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
-        if len(admitted.stepped):
-            self._rewind(admitted.stepped)
-        frame = self.rules.records(admitted.frame)
+        for stepped, part in admitted.laps:
+            if len(stepped):
+                self._rewind(stepped)
+            self._read(part, batch.moment, effects)
+
+    def _read(self, part: Frame, moment: Moment, effects: Effects) -> None:
+        """Readings for windows and rules; none of their clocks steps back among them."""
+        frame = self.rules.records(part)
         self._late(
-            self.windows.add(frame, listening_ms=batch.moment.listening, trusted=batch.moment.trusted),
+            self.windows.add(frame, listening_ms=moment.listening, trusted=moment.trusted),
             effects,
         )
-        self._decided(self.rules.evaluate(frame, batch.moment.listening), batch.moment, effects)
+        self._decided(self.rules.evaluate(frame, moment.listening), moment, effects)
 
     def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         """A birth or a will. An empty payload only clears what the broker retains."""
@@ -155,12 +160,12 @@ class Pipeline:
         """Values whose window is closed go to the store, which corrects what it holds."""
         if len(late.numbers):
             found, versions = late.numbers, self._late_versions(late.numbers)
-            effects.late = stored.LateValues(
-                found.series, versions, found.ts, found.value, found.quality, found.tiers
-            )
+            values = (found.series, versions, found.ts, found.value, found.quality, found.tiers)
+            effects.late = stored.both(effects.late, stored.LateValues(*values))
         if len(late.states):
             found, versions = late.states, self._late_versions(late.states)
-            effects.late_states = stored.LateStates(found.series, versions, found.ts, found.code, found.tiers)
+            states = (found.series, versions, found.ts, found.code, found.tiers)
+            effects.late_states = stored.both(effects.late_states, stored.LateStates(*states))
 
     def _late_versions(self, late: LateReadings) -> IntColumn:
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]

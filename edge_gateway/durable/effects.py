@@ -4,8 +4,8 @@ Series are named by the gateway's own numbers (series, tag version); each pair i
 in the effects that use it first. Codes of texts likewise. The store translates both to numbers of its own.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -92,6 +92,17 @@ class LateStates:
     ts: Array
     code: Array
     tiers: Array
+
+
+Late = TypeVar("Late", LateValues, LateStates)
+
+
+def both(one: Late | None, other: Late) -> Late:
+    """Late readings of two parts of a batch as one."""
+    if one is None:
+        return other
+    names = [column.name for column in fields(other)]
+    return type(other)(**{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from edge_gateway.durable.names import UNKNOWN, Names
 from edge_gateway.durable.outgoing_lines import OutgoingLines
 from edge_gateway.durable.shelf import Shelf
 from edge_gateway.durable.tallies import Tallies
-from edge_gateway.durable.window_table import Packed
+from edge_gateway.durable.window_table import Packed, WindowTable
 
 
 class Resolver(Protocol):
@@ -88,7 +88,19 @@ class Intake:
             self._tallies.add("partial_windows", len(rows))
             lines.partial(closed.tier, windows, at)
         else:
+            self._name_as_stored(self._windows, closed.tier, rows)
             lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
+
+    def _name_as_stored(self, table: WindowTable, tier: int, rows: Array) -> None:
+        """A window that opened again keeps the tags it was stored with; another series would be a window beside it."""
+        kin = self._names.kin
+        pairs = zip(rows["start"].tolist(), rows["series"].tolist(), strict=True) if kin else ()
+        placed = [(place, start, kin[series]) for place, (start, series) in enumerate(pairs) if series in kin]
+        if placed:
+            found = table.find(tier, [(start, one) for _, start, members in placed for one in members])
+            for place, start, members in placed:
+                stored = [one for one in members if (start, one) in found]
+                rows["series"][place] = stored[0] if stored else rows["series"][place]
 
     def _close_states(self, closed: ClosedStates, at: int, lines: OutgoingLines | Silent) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
@@ -96,6 +108,7 @@ class Intake:
         rows["series"] = ids[ids != UNKNOWN]
         for end in ("first", "last"):
             rows[end] = self._text_ids(rows[end])
+        self._name_as_stored(self._states, closed.tier, rows)
         lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
 
     def _keep_late(self, late: LateValues, at: int) -> None:

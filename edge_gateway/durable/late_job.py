@@ -168,7 +168,7 @@ class LateJob:
         homeless = np.array([place not in found for place in range(len(windows))], np.bool_)
         starts = windows.rows["start"]
         lost = (homeless & (starts < coverage.floor)) | (starts < coverage.frozen)
-        self._name(windows, families, piece.series[chosen], readings)
+        self._name(windows, piece.series[chosen], readings, every)
         kept = np.flatnonzero(~lost).tolist()
         if kept:
             stored = {new: found[place] for new, place in enumerate(kept) if place in found}
@@ -188,11 +188,17 @@ class LateJob:
                     found[place] = stored[start, series]
         return found
 
-    def _name(self, windows: Packed, families: Ints, series: Ints, readings: Readings) -> None:
-        """Give each window the series of its newest reading, for those that are not stored yet."""
-        order = np.lexsort((readings.ts, readings.series))
-        newest = dict(zip(readings.series[order].tolist(), series[order].tolist(), strict=True))
-        windows.rows["series"] = [newest[family] for family in families.tolist()]
+    def _name(self, windows: Packed, series: Ints, readings: Readings, every: int) -> None:
+        """Give each window the series of its first reading, for those that are not stored yet."""
+        order = np.lexsort((-readings.ts, readings.series))
+        starts = (readings.ts - readings.ts % every)[order].tolist()
+        first = dict(
+            zip(
+                zip(readings.series[order].tolist(), starts, strict=True), series[order].tolist(), strict=True
+            )
+        )
+        placed = zip(windows.rows["series"].tolist(), windows.rows["start"].tolist(), strict=True)
+        windows.rows["series"] = [first[key] for key in placed]
 
     def _account(self, piece: LatePiece, too_late: Bools, lines: LateLines) -> None:
         refused = np.flatnonzero(too_late)

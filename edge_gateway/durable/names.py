@@ -21,6 +21,11 @@ UNKNOWN: Final = NONE
 VERSIONS_KEPT: Final = 8
 _VERSION_BITS: Final = 32
 
+_OF_SEVERAL: Final = (
+    "SELECT id FROM series WHERE (device, metric) IN"
+    " (SELECT device, metric FROM series GROUP BY device, metric HAVING COUNT(*) > 1)"
+)
+
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -61,6 +66,9 @@ class Names:
         """Know what is in the tables, after rows were put in from elsewhere."""
         self._ids = _numbering(self._db, "SELECT series << 32 | version, id FROM number")
         self._texts = _numbering(self._db, "SELECT code, id FROM code")
+        self.kin: dict[int, list[int]] = {}
+        """Of series whose device and metric have other series too, all of these."""
+        self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
 
     def memory(self) -> None:
         """What memory holds now is what is committed."""
@@ -73,6 +81,9 @@ class Names:
                 table.remove(key)
             else:
                 table.put(key, before)
+        if self._undo:
+            self.kin.clear()
+            self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
         self._undo.clear()
 
     def follow_forwarded(self) -> None:
@@ -105,6 +116,7 @@ class Names:
         insert_many(self._db, "INSERT OR REPLACE INTO number", 4, pairs)
         for series, version, number, _ in pairs:
             self._keep(self._ids, series << _VERSION_BITS | version, number)
+        self._find_kin(set(numbers.values()) - self.kin.keys())
         self._forget_old_versions({name.series for name, _ in named})
 
     def define_texts(self, names: Iterable[TextName]) -> None:
@@ -174,6 +186,11 @@ class Names:
             self._db.execute("DELETE FROM number WHERE series=? AND version=?", (number, version))
             key = number << _VERSION_BITS | version
             self._undo.append((self._ids, key, self._ids.remove(key)))
+
+    def _find_kin(self, numbers: Iterable[int]) -> None:
+        """Note of whole families that they have several members."""
+        for members in self.families(numbers).values():
+            self.kin |= dict.fromkeys(members, members) if len(members) > 1 else {}
 
     def _keep(self, table: Numbering, key: int, number: int) -> None:
         self._undo.append((table, key, table.get(key)))

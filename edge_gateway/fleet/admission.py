@@ -28,11 +28,13 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.sequence import Sequences
 from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
-from edge_gateway.frame import BoolColumn, Frame, IntColumn
+from edge_gateway.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.inputs import Batch
 from fleet_wire.control import Birth
 
 SEQUENCE_CONFLICT = "sequence_conflict"
+LAPS = 16
+"""A clock that steps back more often within one batch is followed no further."""
 REFUSED = 3
 """Fate of a message that is new by its sequence and not taken in; the other fates are its verdict."""
 
@@ -44,6 +46,13 @@ class Quarantined(NamedTuple):
     reason: str
 
 
+class Lap(NamedTuple):
+    """A part of a frame; before it, cursors and watermarks of the devices in `stepped` (ascending) start anew."""
+
+    stepped: IntColumn
+    frame: Frame
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """What became of one batch."""
@@ -53,8 +62,8 @@ class Admitted:
     """In arrival order."""
     held: list[int]
     """Positions of deliveries that wait for a trusted clock. Nothing is noted of them: admit them again."""
-    stepped: IntColumn
-    """Devices whose clock stepped back, ascending: their cursors and watermarks start anew."""
+    laps: list[Lap]
+    """The frame, cut where clocks stepped back; in one piece where none did."""
     stamped: BoolColumn
     """Which rows of the frame carry their arrival as time."""
 
@@ -94,14 +103,21 @@ class Admission:
         verdicts = self.sequences.accept(
             messages.device, messages.boot, messages.seq, believed(times, decoded.samples.message)
         )
+        if batch.again:
+            known = np.isin(messages.index, batch.again) & (verdicts.verdict == DUPLICATE)
+            verdicts.verdict[known] = NEW
         self.receipts.note(messages.device, messages.boot, verdicts)
         self._apply_floors(messages, verdicts.verdict)
         self.registry.seen(messages.device, batch.moment.wall)
         fate = verdicts.verdict.copy()
         fate[[message for message in decoded.refused if fate[message] == NEW]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
-        frame, stamped = self._frame(decoded, fate == NEW, times, batch.moment.wall)
-        return Admitted(frame, _quarantined(decoded, fate), held, verdicts.stepped, stamped)
+        new = fate == NEW
+        frame, stamped = self._frame(decoded, new, times, batch.moment.wall)
+        cut = _laps(
+            frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
+        )
+        return Admitted(frame, _quarantined(decoded, fate), held, cut, stamped)
 
     def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
         """Set aside messages that need a stamp, which an untrusted clock cannot give."""
@@ -227,11 +243,11 @@ class Admission:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        return {part: getattr(self, part).snapshot() for part in _PARTS}
+        return {name: getattr(self, name).snapshot() for name in _PARTS}
 
     def restore(self, state: dict[str, Any]) -> None:
-        for part in _PARTS:
-            getattr(self, part).restore(state[part])
+        for name in _PARTS:
+            getattr(self, name).restore(state[name])
 
 
 _PARTS = ("sequences", "receipts", "values", "accounting")
@@ -242,6 +258,21 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
     decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
     for one in decoded.rejected:
         one.index = at[one.index]
+
+
+def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:
+    """Cut a frame so that within a part no clock steps back.
+
+    `device` is of each message, `message` of each row of the frame, `steps` are messages with a clock that stepped.
+    """
+    if not len(steps):
+        return [Lap(steps, frame)]
+    lap = np.zeros(len(device), np.int64)
+    for place in steps.tolist():
+        lap[place:] += device[place:] == device[place]
+    lap = np.minimum(lap, LAPS)
+    stepped = [np.unique(device[steps[lap[steps] == number]]) for number in range(int(lap.max()) + 1)]
+    return [Lap(devices, part(frame, lap[message] == number)) for number, devices in enumerate(stepped)]
 
 
 def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[Quarantined]:

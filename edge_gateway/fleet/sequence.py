@@ -22,10 +22,11 @@ _COLUMNS = ("boot", "top", "newest", "top_time", "opened", "lost", "given_up", "
 
 
 class Verdicts(NamedTuple):
-    """NEW, DUPLICATE or CONFLICT for each message; and the devices whose clock stepped back, ascending."""
+    """NEW, DUPLICATE or CONFLICT for each message; and which messages came with a clock that had stepped back."""
 
     verdict: NDArray[np.int8]
-    stepped: IntColumn
+    steps: IntColumn
+    """Positions of messages, ascending."""
 
 
 class _Rows(NamedTuple):
@@ -105,17 +106,19 @@ class Sequences:
         fresh = np.flatnonzero(~repeat)
         ahead = rows.pick(fresh)
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
-        stepped: list[int] = []
+        steps = np.empty(0, np.int64)
         if len(odd):
             self._odd[odd] = True
-            slow = self._odd[rows.device]
+            slow = np.flatnonzero(self._odd[rows.device])
+            stepped: list[int] = []
             verdict[slow] = self._one_by_one(rows.pick(slow), stepped)
+            steps = np.sort(order[slow[stepped]])
             ahead = ahead.pick(~self._odd[ahead.device])
             self._odd[odd] = False
         self._advance(ahead)
         judged = np.empty(count, np.int8)
         judged[order] = verdict
-        return Verdicts(judged, np.array(stepped, np.int64))
+        return Verdicts(judged, steps)
 
     def _in_order(self, rows: _Rows) -> BoolColumn:
         """Whether each row is the next seq after the row before it of its device, and not older."""
@@ -140,7 +143,8 @@ class Sequences:
         self.newest[device] = np.maximum(self.newest[device], time)
 
     def _one_by_one(self, rows: _Rows, stepped: list[int]) -> list[int]:
-        verdicts = []
+        """Judge rows in their order; the places of those with a clock that stepped back go to `stepped`."""
+        verdicts: list[int] = []
         holder, mark = -1, None
         for device, boot, seq, time in zip(*(column.tolist() for column in rows), strict=True):
             if mark is None or holder != device or mark.boot != boot:
@@ -148,8 +152,7 @@ class Sequences:
                 holder, mark = device, self._take(device, boot)
             if mark.steps_back(seq, time):
                 self.steps[device] += 1
-                if device not in stepped[-1:]:
-                    stepped.append(device)
+                stepped.append(len(verdicts))
             self.opened[device] += seq > mark.top + 1
             verdicts.append(mark.accept(seq, time))
             self._count(self.given_up, device, mark.give_up())
@@ -274,7 +277,9 @@ class Sequences:
 
     def gapped(self) -> list[int]:
         """Return the devices of which something is missing, ascending."""
-        older = (device for device, marks in self._older.items() if any(mark.holes for mark in marks.values()))
+        older = (
+            device for device, marks in self._older.items() if any(mark.holes for mark in marks.values())
+        )
         return sorted({*self._holes, *older})
 
     def counters(self, device: int) -> dict[str, int]:

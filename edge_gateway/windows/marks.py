@@ -12,6 +12,7 @@ from edge_gateway.windows.rows import NEVER
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+FOREVER: Final = 1 << 62
 _COLUMNS: Final = ("newest", "furthest", "due_to", "closed_to", "heard")
 
 
@@ -66,10 +67,15 @@ class Marks:
         return True
 
     def virtual(self, listening: int) -> Ints:
-        """Return what time it is at least for devices that are silent and have nothing open, else NEVER."""
+        """Return what time it is at least for devices that are silent and have nothing open, else NEVER.
+
+        Of a clock that stepped back and said nothing since, nobody knows the time: what it lived through is over.
+        """
         elapsed = listening - self.heard - self._idle
-        silent = (elapsed >= 0) & (self.closed_to > self.furthest) & (self.furthest > NEVER)
-        return np.where(silent, np.maximum(self.furthest + elapsed, self.closed_to), NEVER)
+        silent = (elapsed >= 0) & (self.heard > NEVER)
+        time = np.maximum(self.furthest + elapsed, self.closed_to)
+        told = silent & (self.closed_to > self.furthest) & (self.furthest > NEVER)
+        return np.where(told, time, np.where(silent & (self.furthest == NEVER), FOREVER, NEVER))
 
     def close_to(self, devices: Ints, end: Ints | int) -> None:
         """Move `closed_to` of devices on to `end`."""

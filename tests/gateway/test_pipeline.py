@@ -149,6 +149,21 @@ def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
     assert not retained[-1].payload
 
 
+def test_a_clock_that_steps_back_within_a_batch_is_followed_as_between_batches(rules: dict[str, Any]) -> None:
+    """As in a backlog: else no reading would count for rules before the clock is where it was."""
+    told = []
+    before = [reading("f1", seq, 600_000 + seq * 1000, temperature=-18.0) for seq in range(2)]
+    after = [reading("f1", 2 + seq, 10_000 + seq * 1000, temperature=-5.0) for seq in range(4)]
+    for cuts in ([before, after], [[*before, *after]], [before[:1], [*before[1:], *after[:1]], after[1:]]):
+        pipeline = build_pipeline("gw", settings())
+        pipeline.fold(Reload(moment(0), rules))
+        found = [pipeline.fold(batch(700_000, *messages)) for messages in cuts]
+        told.append([(one.state, one.at) for effects in found for one in effects.alerts])
+        assert pipeline.windows.newest(0) == START + 13_000
+    assert told[0][-1] == ("firing", START + 12_000)
+    assert told[1] == told[2] == told[0]
+
+
 def test_silence_closes_windows_and_counts_only_while_listening() -> None:
     pipeline = build_pipeline("gw", settings())
     pipeline.fold(batch(0, birth("f1"), reading("f1", 0, 0, temperature=-18.0)))

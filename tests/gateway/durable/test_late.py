@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable.effects import ClosedWindows, StoreEffects
+from edge_gateway.durable.effects import ClosedWindows, StoreEffects, both
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.window_kinds import unpacked
 from edge_gateway.durable.window_table import Packed, unsealed
@@ -220,3 +220,28 @@ def test_huge_sums_are_exact_after_a_correction(store: Store) -> None:
     tail: dict[int, Any] = {0: data[WINDOW_ROW.itemsize :]} if len(data) > WINDOW_ROW.itemsize else {}
     window = Packed(np.frombuffer(data, WINDOW_ROW, 1), tail)
     assert sums(window.rows, dict(enumerate(unpacked(window).tails.values()))).tolist() == [0.1]
+
+
+def tags_of(store: Store) -> dict[tuple[int, int], str]:
+    """(tier, start) -> the region a window is stored under; there is one only."""
+    regions = {number: tags for number, *_, tags in table(store, "series")}
+    rows = [((tier, start), regions[series]) for tier, start, series, *_ in table(store, "window")]
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_windows_that_late_readings_open_together_have_each_the_tags_of_their_own_time(store: Store) -> None:
+    before, after = late([(1, H0 + 5, 1.0)], tiers=1), late([(1, H0 + 5 * MINUTE, 2.0)], tiers=1, version=1)
+    names = (name(1, 0, region="eu"), name(1, 1, region="us"))
+    store.apply([(1, [StoreEffects(T0, names, late=both(before, after))])])
+    merge_all(store)
+    assert tags_of(store) == {(0, H0): '{"region":"eu"}', (0, H0 + 5 * MINUTE): '{"region":"us"}'}
+
+
+def test_a_window_that_opens_again_keeps_its_tags_and_is_one(store: Store) -> None:
+    """As after a clock that stepped back, and a birth with other tags."""
+    names = (name(1, 0, region="eu"), name(1, 1, region="us"))
+    store.apply([(1, [StoreEffects(T0, names, windows=(closed(0, [(1, H0 + 5, 1.0)]),))])])
+    store.apply([(2, [StoreEffects(T0, windows=(closed(0, [(1, H0 + 9, 2.0)], version=1),))])])
+    assert tags_of(store) == {(0, H0): '{"region":"eu"}'}
+    assert [("region=eu" in line, "sum=3.0" in line) for line in lines(store)[-1:]] == [(True, True)]

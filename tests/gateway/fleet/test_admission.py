@@ -197,13 +197,13 @@ class TestTime:
         admission = fresh()
         batched = message(0, s=[(5_000, {"t": 1.0})])
         admission.admit(batch(batched))
-        assert admission.admit(batch(message(1, ts=T + 4_000))).stepped.tolist() == [0]
+        assert admission.admit(batch(message(1, ts=T + 4_000))).laps[1].stepped.tolist() == [0]
         assert admission.admit(batch(batched)).quarantined == []
 
     def test_a_clock_step_is_told(self) -> None:
         admission = fresh()
         admission.admit(batch(message(0)))
-        assert admission.admit(batch(message(1, ts=T - DAY))).stepped.tolist() == [0]
+        assert admission.admit(batch(message(1, ts=T - DAY))).laps[1].stepped.tolist() == [0]
 
 
 class TestBirths:

@@ -33,7 +33,7 @@ def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[i
         np.empty(0, np.int64)
     ] * 4
     verdicts = sequences.accept(*columns)
-    return verdicts.verdict.tolist(), verdicts.stepped.tolist()
+    return verdicts.verdict.tolist(), sorted({rows[place][0] for place in verdicts.steps.tolist()})
 
 
 def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None:
@@ -43,6 +43,7 @@ def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None
 
 
 def same(sequences: Sequences, plain: PlainSequences) -> None:
+    assert sequences.gapped() == [device for device in sorted(plain.devices) if sequences.gaps(device)]
     for device, known in plain.devices.items():
         assert sequences.boots(device)[-1:] == [known.current]
         assert set(sequences.boots(device)) == set(known.boots)

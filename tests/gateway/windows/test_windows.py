@@ -362,6 +362,16 @@ def test_a_clock_that_stepped_back_closes_what_was_ahead_and_begins_anew() -> No
     assert run.windows.watermark(0) == T0 + 20_000 - LATENESS
 
 
+def test_what_a_stepped_clock_left_open_closes_in_silence_whatever_time_it_was() -> None:
+    run = Run()
+    run.add([temperature(3000, 1.0)], trusted=False)
+    run.windows.rewind(np.array([0]))
+    tick_and_close(run, IDLE)
+    tick_and_close(run, IDLE)
+    assert [run.starts(tier) for tier in range(3)] == [[3000]] * 3
+    assert not run.windows.open_coarser
+
+
 def test_the_next_start_is_the_first_window_not_opened_yet() -> None:
     run = Run()
     assert run.windows.next_start(0) == 0
