@@ -105,7 +105,7 @@ def _states(db: sqlite3.Connection) -> Stored:
     for tier, start, data, *names, tags in db.execute(
         "SELECT tier, start, row, device, metric, site, type, tags FROM state_window JOIN series ON id = series"
     ):
-        row = np.frombuffer(data, STATE_ROW)[0]
+        row = np.frombuffer(data[: STATE_ROW.itemsize], STATE_ROW)[0]
         told = json.loads(tags)
         fields = {"last": text_as_sent(texts[int(row["last"])]), "changes": int(row["changes"])}
         yield tier, start, [*names, *(told[name] for name in FORWARDED)], fields

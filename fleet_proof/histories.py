@@ -1,0 +1,286 @@
+"""What devices say and when it arrives: random lives of a few devices, with every disorder that delivery promises on.
+
+life of a device ─▶ sends ─▶ network: late, twice, in another order ─▶ arrivals
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+START = 1_760_000_000_000
+SITE = "town"
+OTHER_SITE = "village"
+SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+BEFORE_ALL = 1_000_000_000
+"""A device time of 1970."""
+BEYOND_SKEW = 10 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One telemetry message; `further` are (ms after `ts`, values)."""
+
+    device: str
+    site: str
+    boot: int
+    seq: int
+    ts: int | None
+    values: Mapping[str, Any]
+    floor: int | None = None
+    further: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+
+    def delivery(self) -> tuple[str, bytes]:
+        told = {
+            "v": 1,
+            "boot": self.boot,
+            "seq": self.seq,
+            "ts": self.ts,
+            "floor": self.floor,
+            "m": self.values,
+        }
+        body: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+        if self.further:
+            body["s"] = [list(sample) for sample in self.further]
+        return f"fleet/v1/{self.site}/{self.device}/telemetry", msgpack.packb(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A birth."""
+
+    device: str
+    site: str
+    boot: int
+    following: int
+    ts: int | None
+    type: str
+    tags: Mapping[str, str]
+    floor: int = 0
+
+    def delivery(self) -> tuple[str, bytes]:
+        body = {"state": "online", "type": self.type, "tags": self.tags, "boot": self.boot, "floor": self.floor,
+                "next": self.following, "ts": self.ts}  # fmt: skip
+        kept = {key: value for key, value in body.items() if value is not None}
+        return f"fleet/v1/{self.site}/{self.device}/status", msgpack.packb(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A will."""
+
+    device: str
+    site: str
+
+    def delivery(self) -> tuple[str, bytes]:
+        return f"fleet/v1/{self.site}/{self.device}/status", msgpack.packb({"state": "offline"})
+
+
+Said = Reading | Born | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Something a device said, when it reaches the gateway (wall ms)."""
+
+    at: int
+    said: Said
+
+
+@dataclass(slots=True)
+class Life:
+    """One device from its first start on; what happens to it is drawn by `chance`."""
+
+    chance: random.Random
+    device: str
+    now: int = START
+    site: str = SITE
+    boot: int = 0
+    seq: int = 0
+    clock: int | None = 0
+    """Milliseconds the device's clock is ahead; None where it has none."""
+    tags: dict[str, str] = field(default_factory=lambda: {"line": "L0"})
+    type: str = "probe"
+    boots: list[int] = field(default_factory=list)
+    lost: bool = False
+    arrivals: list[Arrival] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def live(self, steps: int) -> list[Arrival]:
+        """Go through so many steps; returns what arrives, not in order yet."""
+        self._restart(self.chance.getrandbits(40), born=self.chance.random() < 0.9)
+        happenings = list(_HAPPENINGS)
+        weights = [weight for weight, _ in happenings]
+        for _ in range(steps):
+            self.now += self.chance.choice((0, 100, 300, 900, 1_500, 4_000))
+            ((_, happening),) = self.chance.choices(happenings, weights)
+            happening(self)
+        return self.arrivals
+
+    # --- what it says
+
+    def _ts(self) -> int | None:
+        return None if self.clock is None else max(0, self.now + self.clock)
+
+    def _values(self) -> dict[str, Any]:
+        chance = self.chance
+        values: dict[str, Any] = {"heat": round(chance.uniform(-10, 10), chance.choice((1, 15)))}
+        if chance.random() < 0.5:
+            values["level"] = chance.choice((chance.uniform(-60, 60), chance.randrange(-60, 60), -200))
+        if chance.random() < 0.3:
+            values["door"] = chance.choice(("open", "closed", True))
+        if chance.random() < 0.05:
+            values[chance.choice(("heat", "odd"))] = chance.choice((float("nan"), None, [1], float("inf")))
+        return values
+
+    def _arrive(self, said: Said, delay: int = 0) -> None:
+        self.arrivals.append(Arrival((self.now + delay + 20) // 100 * 100, said))
+
+    def read(self, delay: int = 0) -> None:
+        """Take a reading and send it."""
+        further: list[tuple[int, dict[str, Any]]] = []
+        if self.chance.random() < 0.1:
+            further = [(at * self.chance.choice((1, 700)), self._values()) for at in range(3)]
+        floor = self.seq if self.lost and self.chance.random() < 0.5 else None
+        self.lost = self.lost and floor is None
+        made = Reading(
+            self.device, self.site, self.boot, self.seq, self._ts(), self._values(), floor, tuple(further)
+        )
+        self.seq += 1
+        self._arrive(made, delay)
+        if self.chance.random() < 0.1:
+            self._note("duplicate")
+            self._arrive(made, delay + self.chance.choice((0, 0, 100, 2_000, 20_000)))
+
+    def _note(self, fault: str) -> None:
+        self.faults.append(fault)
+
+    def _be_born(self) -> None:
+        floor = self.seq if self.lost and self.chance.random() < 0.3 else 0
+        self.lost = self.lost and not floor
+        self._arrive(
+            Born(self.device, self.site, self.boot, self.seq, self._ts(), self.type, dict(self.tags), floor)
+        )
+
+    # --- what happens to it
+
+    def _restart(self, boot: int, *, born: bool) -> None:
+        self.boot, self.seq, self.lost = boot, 0, False
+        self.boots.append(boot)
+        if born:
+            self._be_born()
+
+    def late(self) -> None:
+        self._note("late")
+        self.read(self.chance.choice((300, 2_000, 8_000, 30_000, 90_000)))
+
+    def offline(self) -> None:
+        """It keeps what it reads, and sends it when it is back: the newest first, or the oldest."""
+        self._note("offline")
+        back = self.now + self.chance.choice((5_000, 20_000, 60_000))
+        for _ in range(self.chance.randrange(2, 8)):
+            self.now += self.chance.choice((200, 1_000, 2_500))
+            self.read(max(0, back - self.now) + self.chance.choice((0, 0, 300)))
+
+    def lose(self) -> None:
+        """Messages that never come, because its buffer ran over."""
+        self._note("lost at the device")
+        self.seq += self.chance.randrange(1, 6)
+        self.lost = True
+
+    def reboot(self) -> None:
+        self._note("reboot")
+        if self.chance.random() < 0.4:
+            self._turn_clock()
+        self._restart(self.chance.getrandbits(40), born=self.chance.random() < 0.85)
+
+    def reboot_often(self) -> None:
+        for _ in range(self.chance.randrange(3, 10)):
+            self.now += 100
+            self._restart(self.chance.getrandbits(40), born=self.chance.random() < 0.5)
+            self.read(self.chance.choice((0, 0, 20_000)))
+
+    def reflash(self) -> None:
+        """Start again with the number of an earlier boot."""
+        self._note("reflash")
+        self._restart(self.chance.choice(self.boots), born=self.chance.random() < 0.5)
+
+    def move(self) -> None:
+        self._note("move")
+        self.site = OTHER_SITE if self.site == SITE else SITE
+        if self.chance.random() < 0.7:
+            self._be_born()
+
+    def retag(self) -> None:
+        self._note("tags")
+        self.tags = {"line": f"L{self.chance.randrange(4)}"}
+        self.type = self.chance.choice(("probe", "probe", "freezer"))
+        self._be_born()
+
+    def _turn_clock(self) -> None:
+        far = (-6 * HOUR, -10 * MINUTE, -30_000, -3_000, -500, 0, 500, 3_000, 30_000, 4 * MINUTE)
+        self.clock = self.chance.choice((*far, 0, 0, None, BEYOND_SKEW, BEFORE_ALL - self.now))
+
+    def turn_clock(self) -> None:
+        self._note("clock")
+        self._turn_clock()
+
+    def say_goodbye(self) -> None:
+        self._arrive(Gone(self.device, self.site))
+
+
+_HAPPENINGS = (
+    (70, Life.read),
+    (9, Life.late),
+    (3, Life.offline),
+    (4, Life.lose),
+    (3, Life.reboot),
+    (0.4, Life.reboot_often),
+    (1.5, Life.reflash),
+    (1, Life.move),
+    (4, Life.retag),
+    (4, Life.turn_clock),
+    (1, Life.say_goodbye),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Arrivals in order, and the disorders in them."""
+
+    arrivals: tuple[Arrival, ...]
+    faults: tuple[str, ...]
+
+
+def history(chance: random.Random, *, most_steps: int = 60) -> History:
+    """The lives of one to three devices, as they arrive."""
+    lives = [Life(chance, f"dev-{number}") for number in range(chance.randrange(1, 4))]
+    both = [one for life in lives for one in life.live(chance.randrange(5, most_steps))]
+    both.sort(key=lambda one: one.at)
+    faults = tuple(fault for life in lives for fault in life.faults)
+    return History(tuple(_honest(both)), faults)
+
+
+def _honest(arrivals: list[Arrival]) -> Iterator[Arrival]:
+    """Without messages that their device had said before will never come."""
+    floors: dict[tuple[str, int], int] = {}
+    came: set[tuple[str, int, int]] = set()
+    for one in arrivals:
+        said = one.said
+        if isinstance(said, Reading):
+            key = (said.device, said.boot, said.seq)
+            if said.seq < floors.get(key[:2], 0) and key not in came:
+                continue
+            came.add(key)
+            _raise(floors, key[:2], said.floor or 0)
+        elif isinstance(said, Born):
+            _raise(floors, (said.device, said.boot), min(said.floor, said.following))
+        yield one
+
+
+def _raise(floors: dict[tuple[str, int], int], key: tuple[str, int], floor: int) -> None:
+    floors[key] = max(floors.get(key, 0), floor)
