@@ -10,6 +10,7 @@ from benchmarks.measure import tell
 BENCHMARKS = {
     "gateway": "drain a broker's backlog: the gateway, Telegraf, mosquitto_sub",
     "steady": "a fleet that sends in real time: CPU and memory of the gateway and of Telegraf",
+    "durability": "what is written to the disk, a reading, a commit and a day",
     "alerts": "from a reading over its limit to the command at the device",
     "simulator": "what a simulated fleet costs, beside the bare system calls",
     "fold": "what decoding, windows, rules and the whole fold cost, without broker and disk",

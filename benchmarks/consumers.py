@@ -127,14 +127,19 @@ class Telegraf:
 
 
 class EdgeGateway:
-    """The gateway: windows of 10 s, rules, history; a message is synced to disk before it is acknowledged."""
+    """The gateway: windows of 10 s, rules, history; a message is synced to disk before it is acknowledged.
+
+    `sections` of its configuration stand in place of these.
+    """
 
     encoding: Encoding = "fleet-v1"
 
     def __init__(self, broker: Broker, directory: Path, *, rules: str = "", **sections: Any) -> None:
         windows = [{"every": "10s", "bucket": "telemetry", "keep": "30d"}]
-        spool = {"path": str(directory / "gateway" / "spool")}
-        self.gateway = Gateway(directory / "gateway", broker.url, windows=windows, spool=spool, **sections)
+        place = {"path": str(directory / "gateway" / "spool")}
+        usual = {"windows": windows, "time": {}}
+        sections = {**usual, **sections, "spool": {**sections.get("spool", {}), **place}}
+        self.gateway = Gateway(directory / "gateway", broker.url, **sections)
         self._wanted = 0
         if rules:
             self.gateway.write_rules(rules)

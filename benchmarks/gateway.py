@@ -1,4 +1,4 @@
-"""A broker's backlog drained: CPU a reading, messages a second, memory.
+"""A broker's backlog drained: CPU a reading, messages a second, memory; and what is written while a fleet sends.
 
 Each candidate makes its session known, goes away, recorded messages are queued for it, and it comes back: first
 for a small backlog, then for a large one. CPU a reading is the slope between the two, so that starting up, by the same
@@ -9,6 +9,8 @@ All keep a persistent session and take QoS 1. The gateway decodes, drops duplica
 sums, evaluates rules, and syncs a journal before each acknowledgement; it hands out line protocol over HTTP.
 Telegraf keeps count, min, max, mean and sum of each series for 10 s and writes line protocol to a file; it is done
 only at the end of its 10 s, so that its throughput is told where it forwards every reading.
+
+Behind it comes what `durability` measures: bytes written, with each kind of durability, at a few rates.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import durability
 from benchmarks.child import Used
 from benchmarks.consumers import Consumer, EdgeGateway, MosquittoSub, Progress, Telegraf, throughput
 from benchmarks.load import load, write_messages
@@ -46,9 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", type=int, default=2_000, help="devices that they are of (2,000)")
     parser.add_argument("--metrics", type=int, nargs="+", default=[1, 5], help="metrics a message (1 5)")
     parser.add_argument("--rules", type=int, default=100, help="rules that the gateway evaluates (100)")
+    durability.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
+    yield from drained(arguments)
+    yield from durability.run(arguments)
+
+
+def drained(arguments: argparse.Namespace) -> Iterator[Comparison]:
+    """Each candidate on the same backlog, with messages of few metrics and of many."""
     for metrics in arguments.metrics:
         interval_ms = WINDOW_MS * arguments.devices // arguments.messages
         stream = Stream.until_now(arguments.messages, arguments.devices, interval_ms, metrics)
@@ -80,6 +90,9 @@ def candidates(rules: int, metrics: int, influx: dict[str, str]) -> dict[str, Ca
     return {
         f"gateway, {rules} rules": functools.partial(EdgeGateway, rules=text, influx=influx),
         "gateway, no rules": functools.partial(EdgeGateway, influx=influx),
+        "gateway, no rules, durability: process": functools.partial(
+            EdgeGateway, influx=influx, spool={"durability": "process"}
+        ),
         PEER: functools.partial(Telegraf, aggregate=True),
         "telegraf, forward": functools.partial(Telegraf, aggregate=False),
         FLOOR: MosquittoSub,

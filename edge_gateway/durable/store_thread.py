@@ -31,6 +31,10 @@ LATE_PAUSE: Final = 0.5
 LOOK_EVERY: Final = 1.0
 """Seconds after which an idle thread comes round, to show that it can."""
 RECORDS_AT_ONCE: Final = 100
+GROUP_FOR: Final = 1.0
+GROUPED: Final = 25
+"""While nobody waits for them, so many records or seconds of them become one transaction: each writes a few pages
+whatever little it holds, and an SD card wears by the page."""
 ROOM: Final = 100
 """`room` returns when fewer records than this wait."""
 
@@ -74,6 +78,7 @@ class StoreThread:
         self._give_up_at = 0.0
         self._retry_at = 0.0
         self._late_at = 0.0
+        self._apply_at = 0.0
         self._lost = ""
         self._marks: list[tuple[int, asyncio.Future[None]]] = []
         self._stalled = False
@@ -141,7 +146,9 @@ class StoreThread:
             raise RuntimeError("the store is closed")
         if self.facts.applied < number:
             mark: asyncio.Future[None] = self._loop.create_future()
-            self._marks.append((number, mark))
+            with self._wake:
+                self._marks.append((number, mark))
+                self._wake.notify()
             await mark
 
     async def sync(self) -> int:
@@ -188,7 +195,7 @@ class StoreThread:
             return None
         if self._lost:
             return self._make_again
-        if self._records:
+        if self._records and now >= self._group_until():
             return self._apply
         return None if self._stopping else self._in_spare_time(now)
 
@@ -199,9 +206,16 @@ class StoreThread:
             return self._merge_late
         return None
 
+    def _group_until(self) -> float:
+        """When the records that wait are to be applied."""
+        hurry = self._stopping or self._marks or len(self._records) >= GROUPED
+        return 0.0 if hurry else self._apply_at
+
     def _patience(self, now: float) -> float | None:
         waits = []
-        if self._records or self._lost:
+        if self._records:
+            waits.append(max(self._retry_at, self._group_until()) - now)
+        if self._lost:
             waits.append(self._retry_at - now)
         if self.facts.salvaging:
             waits.append(self._retry_at - now)
@@ -223,6 +237,7 @@ class StoreThread:
         self._tell(_set_result, future, result)
 
     def _apply(self) -> None:
+        self._apply_at = monotonic() + GROUP_FOR
         records = list(islice(self._records, RECORDS_AT_ONCE))
         try:
             self._store.apply(records)

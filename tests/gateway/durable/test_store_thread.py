@@ -1,17 +1,18 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge_gateway.durable import store_thread
 from edge_gateway.durable.effects import Event, StoreEffects
 from edge_gateway.durable.schema import set_aside
-from edge_gateway.durable.store import Store
-from edge_gateway.durable.store_thread import ROOM, StoreThread
+from edge_gateway.durable.store import Record, Store
+from edge_gateway.durable.store_thread import GROUPED, ROOM, StoreThread
 from tests.gateway.durable.fleet import MINUTE, T0, closed, late, named
 from tests.gateway.durable.test_store import opened, table
 
@@ -69,6 +70,35 @@ async def test_records_are_applied_in_order_and_waited_for(start: Starts) -> Non
     assert (thread.facts.applied, thread.pending) == (249, 0)
     assert thread.waiting("influx").lines == 249
     assert await thread.sync() == 249
+
+
+async def test_records_that_nobody_waits_for_become_one_transaction(
+    start: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(tmp_path)
+    apply, groups, full = store.apply, [], asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def noted(records: Sequence[Record]) -> None:
+        groups.append([number for number, _ in records])
+        apply(records)
+        if groups[-1][0] == 7:
+            loop.call_soon_threadsafe(full.set)
+
+    monkeypatch.setattr(store, "apply", noted)
+    monkeypatch.setattr(store_thread, "GROUP_FOR", 3600.0)
+    thread = start(store)
+    thread.apply(1, [windows(1)])
+    await thread.applied(1)
+    for number in range(2, 7):
+        thread.apply(number, [windows(number)])
+    await thread.call(lambda _: None)
+    assert thread.facts.applied == 1
+    await thread.applied(6)
+    for number in range(7, 7 + GROUPED):
+        thread.apply(number, [windows(number)])
+    await full.wait()
+    assert groups[:2] == [[1], [2, 3, 4, 5, 6]]
 
 
 async def test_room_is_waited_for_and_comes(start: Starts) -> None:

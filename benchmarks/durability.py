@@ -1,0 +1,106 @@
+"""What durability costs: bytes written to the disk and CPU, while a fleet sends in real time; SD cards wear.
+
+Each device sends its metrics in one message every so many seconds as there are metrics; windows are those of the
+default configuration, a minute and coarser. Bytes are what the kernel counts for the process: pages handed to the
+disk, whichever file they are of, with what is sent to a database on its way through the outbox. What a file system
+writes of its own, as ext4's journal does at each sync of a file that grew, comes on top.
+"""
+
+import argparse
+import functools
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.consumers import EdgeGateway
+from benchmarks.load import load, write_messages
+from benchmarks.measure import Comparison, Measured, Quantity, cpu_seconds, written_bytes
+from benchmarks.sink import sink
+from benchmarks.stream import METRICS, Stream
+from fleet_proof.servers.broker import Broker
+
+QUANTITIES = {
+    "CPU": Quantity("µs a reading", 1),
+    "commits": Quantity("a second", 1),
+    "written": Quantity("bytes a reading", 1),
+    "commit": Quantity("KB a commit", 1),
+    "day": Quantity("GB a day", 2),
+}
+MINUTE_S = 60.0
+WINDOWS = [
+    {"every": "1m", "bucket": "telemetry", "keep": "30d"},
+    {"every": "10m", "bucket": "telemetry_10m", "keep": "180d"},
+    {"every": "1h", "bucket": "telemetry_1h", "keep": "730d"},
+]
+"""Those of the default configuration."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rates", type=int, nargs="+", default=[20, 2_000], help="readings a second together (20 2000)"
+    )
+    parser.add_argument(
+        "--intervals", nargs="+", default=["50ms", "250ms"], help="spool.commit_interval (50ms 250ms)"
+    )
+    parser.add_argument("--minutes", type=int, default=2, help="how long each is measured (2)")
+
+
+def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
+    """All candidates of one rate at once, each with a broker of its own; they leave the machine idle."""
+    for rate in arguments.rates:
+        candidates = {
+            f"{durability}, {interval}": functools.partial(
+                measure, rate, durability, interval, arguments.minutes
+            )
+            for interval in arguments.intervals
+            for durability in ("power", "process")
+        }
+        with ThreadPoolExecutor(len(candidates)) as pool:
+            running = {name: pool.submit(candidate) for name, candidate in candidates.items()}
+            rounds = {name: [done.result()] for name, done in running.items()}
+        yield Comparison(f"{rate:,} readings/s, durability and commit_interval", None, QUANTITIES, rounds)
+
+
+def measure(rate: int, durability: str, interval: str, minutes: int) -> Measured:
+    """One gateway at work, from behind its first checkpoint on."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-fleet-bench-")))
+        broker = Broker(directory / "broker")
+        broker.start()
+        stack.callback(broker.kill)
+        spool = {"durability": durability, "commit_interval": interval}
+        influx = stack.enter_context(sink(directory))
+        consumer = EdgeGateway(broker, directory, spool=spool, windows=WINDOWS, influx=influx)
+        pid = consumer.start()
+        stack.callback(consumer.stop)
+        messages = rate // len(METRICS)
+        seconds = (minutes + 1) * MINUTE_S + 10
+        stream = Stream.from_now(round(messages * seconds), rate, 1000 * len(METRICS))
+        write_messages(stream.encoded(consumer.encoding), directory / "load")
+        stack.callback(load(broker.port, directory / "load", messages).stop)
+        time.sleep(MINUTE_S)
+        return _use(consumer, pid, rate, minutes * MINUTE_S)
+
+
+def _use(consumer: EdgeGateway, pid: int, rate: int, seconds: float) -> Measured:
+    cpu, written, record = cpu_seconds(pid), written_bytes(pid), _records(consumer)
+    begun = time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - begun
+    cpu, written = cpu_seconds(pid) - cpu, written_bytes(pid) - written
+    commits = _records(consumer) - record
+    return {
+        "CPU": cpu / (rate * took) * 1e6,
+        "commits": commits / took,
+        "written": written / (rate * took),
+        "commit": written / commits / 1e3,
+        "day": written / took * 86_400 / 1e9,
+    }
+
+
+def _records(consumer: EdgeGateway) -> int:
+    committed: int = consumer.gateway.ask(do="status")["spool"]["committed"]
+    return committed
