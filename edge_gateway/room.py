@@ -65,12 +65,14 @@ class Room:
 
     async def look(self) -> None:
         """Make the reserve where there is none; deliveries that waited for it go on."""
-        short = not self.accepting.is_set()
-        if await asyncio.to_thread(self.reserve.make, beside=MARGIN if short else None):
+        await asyncio.to_thread(self.reserve.make, beside=None if self.accepting.is_set() else MARGIN)
+        if self.accepting.is_set():
+            return
+        if self.reserve.held:  # asked anew: it may have been released meanwhile
             self.accepting.set()
-            if short and not self._stalled:
+            if not self._stalled:
                 self.problems.clear(PROBLEM)
-        elif short:
+        else:
             self._tell(f"the disk has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left")
 
     def checkpointed(self) -> None:

@@ -135,6 +135,21 @@ async def test_a_store_that_finds_no_room_releases_the_reserve_too(tmp_path: Pat
     assert place.room.accepting.is_set()
 
 
+async def test_a_reserve_that_is_released_while_it_is_looked_for_counts_as_gone(tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    await place.room.look()
+    looking = asyncio.create_task(place.room.look())
+    await asyncio.sleep(0)
+    place.disk.free = 0
+    place.room.refused(FULL)
+    await looking
+    assert not place.room.accepting.is_set()
+    place.disk.free = SIZE + MARGIN
+    await place.room.look()
+    assert place.room.accepting.is_set()
+    assert not place.told
+
+
 async def test_stop_drops_nothing_and_lends_once_what_a_checkpoint_needs(tmp_path: Path) -> None:
     place = Place.of(tmp_path, on_full="stop")
     place.write(1, 2, 3)
