@@ -140,7 +140,8 @@ def recover_spool(
     settings = FoldSettings.of(config)
     state = State.new(gateway, settings)
     checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
-    fresh = journal.last_number is None and not any(checkpoints) and not (place / spool.STORE).exists()
+    begun = journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
+    fresh = not begun
     names = StateNames(state)
 
     def opened(damage: str = "") -> Store:

@@ -8,6 +8,7 @@ its own: the journal is the commit point, and `synced` runs before its segments 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -136,6 +137,17 @@ def refuse_newer(path: Path) -> None:
     version = int.from_bytes(head[60:64])
     if head.startswith(b"SQLite format 3\0") and VERSION < version < VERSION + NEWER_AT_MOST:
         raise NewerSpool.of(path, version, VERSION)
+
+
+def is_begun(path: Path) -> bool:
+    """Whether there is a store with tables, or one that cannot be read; a first start cut short leaves one without."""
+    if not path.exists():
+        return False
+    try:
+        with closing(connect_reader(path)) as db:
+            return bool(db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0])
+    except sqlite3.Error:
+        return True
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> bool:

@@ -1,0 +1,34 @@
+"""What a start finds in a spool that an earlier start had only begun to make."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge_gateway import spool
+from edge_gateway.clock import MachineClock
+from edge_gateway.config import GatewayConfig
+from edge_gateway.durable.schema import is_begun
+from edge_gateway.recovered import recover_spool
+
+
+@pytest.mark.parametrize("begun", ["", "PRAGMA journal_mode=WAL", "PRAGMA application_id=0"])
+def test_a_first_start_that_was_cut_short_is_a_first_start_again(tmp_path: Path, begun: str) -> None:
+    with closing(sqlite3.connect(tmp_path / spool.STORE)) as db:
+        db.execute(begun)
+    (tmp_path / spool.JOURNAL).mkdir()
+    config = GatewayConfig.model_validate({"version": 1, "mqtt": {"url": "mqtt://127.0.0.1"}})
+    found = recover_spool(tmp_path, config, "gw", MachineClock())
+    try:
+        assert (found.fresh, found.whole, found.findings) == (True, True, [])
+        assert found.store.coverage.floor <= 0
+    finally:
+        found.journal.close()
+        found.store.close()
+
+
+def test_a_store_that_cannot_be_read_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    assert not is_begun(tmp_path / "none")
+    (tmp_path / "damaged").write_bytes(b"no database at all" * 300)
+    assert is_begun(tmp_path / "damaged")
