@@ -20,6 +20,8 @@ MOST_BYTES: Final = 1_000_000
 NOT_CARRIED: Final = 100
 """Rank of lines no coarser tier carries: alerts, late and partial readings. Windows have their tier's."""
 
+_BACKSLASH: Final = 0x5C
+
 OnFull = Literal["merge", "drop_oldest"]
 
 
@@ -34,7 +36,10 @@ class SinkBudget:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Chunks `first` to `last` of one bucket as one piece of at most 5,000 lines and about 1 MB."""
+    """Chunks `first` to `last` of one bucket as one piece of at most 5,000 lines and about 1 MB.
+
+    `superseded` lines of them are left out: a later one says the same point anew.
+    """
 
     sink: str
     first: int
@@ -43,6 +48,7 @@ class Parcel:
     body: bytes
     lines: int
     at: int
+    superseded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,10 @@ class Outbox:
         if bucket is None:
             return None
         self._taken[sink] = bucket, last
-        return Parcel(sink, first, last, bucket, b"".join(bodies), lines, at)
+        if len(bodies) == 1:
+            return Parcel(sink, first, last, bucket, bodies[0], lines, at)
+        kept = newest_points(b"".join(bodies))
+        return Parcel(sink, first, last, bucket, b"".join(kept), len(kept), at, lines - len(kept))
 
     def done(self, parcel: Parcel) -> None:
         """Remove what a sink has accepted, or what was put in quarantine for it."""
@@ -150,6 +159,7 @@ class Outbox:
         self._remove(parcel.sink, where, key)
         self._taken.pop(parcel.sink, None)
         self._tallies.add("outbox_sent_lines", parcel.lines)
+        self._tallies.add("outbox_superseded_lines", parcel.superseded)
 
     def release(self, sink: str) -> None:
         """The sink has stopped: nothing of it is on its way any more."""
@@ -185,6 +195,24 @@ class Outbox:
     def _oldest(self, sink: str) -> int | None:
         row = self._db.execute("SELECT at FROM outbox WHERE sink=? ORDER BY id LIMIT 1", (sink,)).fetchone()
         return None if row is None else int(row[0])
+
+
+def newest_points(body: bytes) -> list[bytes]:
+    """Of the lines of each point (series and time) the last one, in its place."""
+    points: dict[tuple[bytes, bytes], bytes] = {}
+    for line in body.split(b"\n")[:-1]:
+        point = _point(line)
+        points.pop(point, None)
+        points[point] = line
+    return [line + b"\n" for line in points.values()]
+
+
+def _point(line: bytes) -> tuple[bytes, bytes]:
+    """Series and time; a space in the series has a backslash before it."""
+    end = line.find(b" ")
+    while end > 0 and line[end - 1] == _BACKSLASH:
+        end = line.find(b" ", end + 1)
+    return line[:end], line[line.rfind(b" ") :]
 
 
 def _unpacked(packed: bytes) -> bytes:

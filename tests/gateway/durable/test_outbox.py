@@ -81,6 +81,26 @@ def test_chunks_of_one_bucket_travel_together_up_to_the_limit(shop: Shop) -> Non
     assert (second.lines, second.at) == (1000, 5000)
 
 
+def test_of_a_point_that_is_corrected_while_it_waits_the_last_correction_is_sent(shop: Shop) -> None:
+    first = b"sensor,device=a\\ b count=1i 1000\nsensor,device=a\\ c count=1i 1000\n"
+    corrected = b'sensor,device=a\\ b count=2i 1000\nsensor_state,device=a last="x y",changes=1i 1000\n'
+    again = b'sensor,device=a\\ b count=1i 2000\nsensor_state,device=a last="z",changes=2i 1000\n'
+    for body in (first, corrected, again):
+        shop.outbox.put("b0", 0, body, 2, 1)
+    parcel = shop.outbox.take("influx")
+    assert parcel is not None
+    assert parcel.body.split(b"\n") == [
+        rb"sensor,device=a\ c count=1i 1000",
+        rb"sensor,device=a\ b count=2i 1000",
+        rb"sensor,device=a\ b count=1i 2000",
+        rb'sensor_state,device=a last="z",changes=2i 1000',
+        b"",
+    ]
+    shop.outbox.done(parcel)
+    assert shop.outbox.waiting["influx"] == Waiting()
+    assert shop.tallies.values == {"outbox_sent_lines": 4, "outbox_superseded_lines": 2}
+
+
 def test_a_long_body_is_cut_at_lines(shop: Shop) -> None:
     shop.put(range(12_345))
     sizes = [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")]

@@ -77,12 +77,11 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def lines(store: Store, sink: str = "influx") -> list[str]:
-    """Take everything out of the outbox."""
-    found: list[str] = []
+    """Take everything out of the outbox, with what is superseded there."""
+    chunks = [codec.decompress(row[-1]) for row in table(store, "outbox") if row[1] == sink]
     while (parcel := store.take(sink)) is not None:
-        found += parcel.body.decode().splitlines()
         store.done(parcel)
-    return found
+    return b"".join(chunks).decode().splitlines()
 
 
 def rich(number: int) -> StoreEffects:
