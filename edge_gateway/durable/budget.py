@@ -1,0 +1,36 @@
+"""How much of the spool's budget is used: journal, checkpoints, late table and quarantine.
+
+Outbox and history have budgets of their own.
+"""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from edge_gateway.durable.store import StoreFacts
+
+LATE_BYTES: Final = 64
+"""What a late reading takes in its table, about."""
+
+
+class SpoolBytes(NamedTuple):
+    """Bytes of each part."""
+
+    journal: int
+    checkpoints: int
+    late: int
+    quarantine: int
+
+    @property
+    def total(self) -> int:
+        return sum(self)
+
+    @property
+    def beside_journal(self) -> int:
+        """What is left for the journal is the budget less this."""
+        return self.total - self.journal
+
+
+def spool_bytes(checkpoints: Path, journal: int, facts: StoreFacts) -> SpoolBytes:
+    """What the parts of a spool take; `checkpoints` is their directory, `journal` the segments' bytes."""
+    sizes = (path.stat().st_size for path in checkpoints.glob("checkpoint-*") if ".corrupt-" not in path.name)
+    return SpoolBytes(journal, sum(sizes), facts.late_pending * LATE_BYTES, facts.quarantine_bytes)
