@@ -102,13 +102,17 @@ class Tier:
         left = [_without(block, gone) for block in self._given]
         self._given = [block for block in left if len(block.rows)]
 
-    def queue_due(self, time_of: Ints) -> bool:
-        """Queue the accumulators whose window ends by their series' time; return whether there was one."""
+    def queue_due(self, time_of: Ints, *, silent: bool = False) -> bool:
+        """Queue the accumulators whose window ends by their series' time; return whether there was one.
+
+        Of `silent` series also those that lie ahead: they are of before the clock stepped back.
+        """
         start = self._rows["start"][: len(time_of)]
         time = time_of[: len(start)]
-        due = np.flatnonzero(
-            (start != NEVER) & (start + self.every <= time) & (self._queued[: len(start)] != start)
-        )
+        over = start + self.every <= time
+        if silent:
+            over |= (start > time) & (time > NEVER)
+        due = np.flatnonzero((start != NEVER) & over & (self._queued[: len(start)] != start))
         if not len(due):
             return False
         self._queue.append((due, start[due]))

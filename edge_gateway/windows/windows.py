@@ -179,16 +179,16 @@ class Windows:
         if silent:
             self._open.wake()
         time = self._marks.virtual(listening_ms)
-        over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time)
+        over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time, silent=True)
         return silent or over or self.pending
 
-    def _queue_over(self, time: Ints) -> bool:
+    def _queue_over(self, time: Ints, *, silent: bool = False) -> bool:
         """Queue the coarser windows that are over by the time of their device."""
         devices = self._series.series_device
         room = int(devices.max(initial=-1)) + 1
         known = np.full(room, NEVER)
         known[: len(time)] = time[:room]
-        queued = [tier.queue_due(known[devices]) for tier in (*self._numbers, *self._states)]
+        queued = [tier.queue_due(known[devices], silent=silent) for tier in (*self._numbers, *self._states)]
         return any(queued)
 
     def rewind(self, devices: Ints) -> None:

@@ -372,6 +372,17 @@ def test_what_a_stepped_clock_left_open_closes_in_silence_whatever_time_it_was()
     assert not run.windows.open_coarser
 
 
+def test_what_a_stepped_clock_left_open_ahead_closes_in_silence_too() -> None:
+    run = Run()
+    run.add([temperature(3000, 1.0)], trusted=False)
+    run.windows.rewind(np.array([0]))
+    run.add([temperature(5, device=0)._replace(metric=1)])
+    for listening in (IDLE, 60_000, 60_000):
+        tick_and_close(run, listening)
+    assert run.starts(2) == [3000, 0]
+    assert not run.windows.open_coarser
+
+
 def test_the_next_start_is_the_first_window_not_opened_yet() -> None:
     run = Run()
     assert run.windows.next_start(0) == 0
