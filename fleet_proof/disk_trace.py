@@ -143,10 +143,16 @@ class TraceReader:
                 continue
             thread, time, said = matched[1], float(matched[2]), matched[3].rstrip("\n")
             if said.endswith(_UNFINISHED):
-                open_calls[thread] = (said.removesuffix(_UNFINISHED), self._lines, time)
+                said = said.removesuffix(_UNFINISHED)
+                open_calls[thread] = (said, self._lines, time)
+                if said.startswith("close("):
+                    # Its number is free for another thread before it returns.
+                    yield _Call("close", said.removeprefix("close("), 0, self._lines, time, self._lines, time)
                 continue
             begun, begun_at = self._lines, time
             if resumed := _RESUMED.match(said):
+                if resumed[1] == "close":
+                    continue
                 start, begun, begun_at = open_calls.pop(thread, ("", self._lines, time))
                 said = start + resumed[2]
             if called := _CALL.match(said):

@@ -144,7 +144,7 @@ def is_begun(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        with closing(connect_reader(path)) as db:
+        with closing(connect(path)) as db:
             return bool(db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0])
     except sqlite3.Error:
         return True

@@ -52,6 +52,22 @@ def test_a_call_that_another_thread_interrupts_is_placed_where_it_returned(tmp_p
     assert [step.offset for step in disk.waiting() if step.kind == "write"] == [512]
 
 
+def test_a_handle_is_free_for_another_thread_before_its_close_returns(tmp_path: Path) -> None:
+    reader = read(
+        tmp_path,
+        line(7, "openat(AT_FDCWD, </d/a>, O_WRONLY|O_CREAT, 0640) = 3<x>"),
+        line(7, "close(3<x> <unfinished ...>"),
+        line(8, "openat(AT_FDCWD, </d/b>, O_WRONLY|O_CREAT, 0640) = 3<x>"),
+        line(7, "<... close resumed>) = 0"),
+        line(8, "write(3<x>, <two>, 3) = 3"),
+    )
+    assert [(step.kind, step.path) for step in reader.steps] == [
+        ("create", "a"),
+        ("create", "b"),
+        ("write", "b"),
+    ]
+
+
 def test_a_failed_call_is_no_step_and_a_short_write_is_as_long_as_it_says(tmp_path: Path) -> None:
     reader = read(
         tmp_path,
