@@ -28,12 +28,12 @@ class Reserve:
         return self.held
 
     def release(self) -> bool:
-        """Give the space up; returns whether there was any to give."""
-        released, self.held = self.held, False
+        """Give the space up; returns whether there was any to give. `make` may run in another thread meanwhile."""
         try:
             self._files.unlink(self._path)
         except OSError:
             return False
+        released, self.held = self.held, False
         return released
 
     def _taken(self, beside: int) -> bool:
