@@ -237,6 +237,11 @@ class Engine:
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(self.commit_interval, self.submit)
 
+    @property
+    def newest(self) -> int:
+        """Number of the newest record, the open one included where something is in it."""
+        return self.number + bool(self._open.inputs)
+
     def submit(self) -> int:
         """Close the open record and hand it to the writer; returns the newest record's number."""
         if self._due is not None:

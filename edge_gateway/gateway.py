@@ -337,7 +337,7 @@ class Gateway:
 
     def _spool_facts(self) -> dict[str, Any]:
         return {
-            "record": self._engine.number,
+            "record": self._engine.newest,
             "committed": self._engine.committed,
             "journal_bytes": self._recovered.journal.total_bytes,
             "checkpoint": self._upkeep.checkpointed,

@@ -57,6 +57,8 @@ class GoodDevices:
     """Twenty devices that do nothing wrong."""
 
     chance: random.Random
+    values: int = 0
+    """How many they have sent, all of them good."""
     _seq: dict[str, int] = field(default_factory=lambda: dict.fromkeys(GOOD, 0))
 
     def births(self) -> list[Hostile]:
@@ -87,6 +89,7 @@ class GoodDevices:
         values = [("heat", real(self.chance.uniform(-12, 12))), ("level", real(self.chance.gauss(50, 30)))]
         pairs = [(text("boot"), whole(1)), (text("seq"), whole(seq)), (text("ts"), whole(now - 5))]
         values.append(("door", text(door or self.chance.choice(("open", "closed")))))
+        self.values += len(values)
         good = table([*pairs, (text("m"), table([(text(key), value) for key, value in values]))])
         return Hostile(_topic(name, "telemetry"), good, "good")
 
@@ -294,16 +297,20 @@ class Siege:
         self._judge_good_counters()
 
     def _judge_good_counters(self) -> None:
+        accepted = 0
         for name in GOOD:
             both = []
             for inside in self.told:
                 number = inside.pipeline.registry.find(name)
                 assert number is not None
                 both.append(inside.pipeline.admission.accounting.of(number))
-            self.tally.acknowledged += both[1]["accepted"]
+            accepted += both[1]["accepted"]
             self.tally.lost += max(0, both[1]["accepted"] - both[0]["accepted"])
             if both[0] != both[1]:
                 self._broken("good device's counters differ", f"{name}: {both}")
+        self.tally.acknowledged += accepted
+        if accepted != self.good.values:
+            self._broken("miscounted", f"{self.good.values} good values sent, {accepted} accepted")
 
     def judge_store(self) -> None:
         """The store says of the quarantine what the fold said."""

@@ -209,6 +209,7 @@ class Oracle:
             device.versions.append(
                 (since if device.versions or device.newest is not None else -(1 << 62), told)
             )
+            self._label_anew(born.device, device, told)
         known = born.boot in device.boots
         current = device.boots[next(reversed(device.boots))] if device.boots else Boot()
         if not known and born.ts is not None and current.top_time is not None and born.ts < current.top_time:
