@@ -7,9 +7,9 @@ the history is what the sound spool has or is absent; of each point the last lin
 sound spool would send; what cannot be read is set aside and told. A newer spool and one that cannot be written are
 refused, and no byte of them changes.
 
-A share is done to gateways at work, between a kill and the next start, with a fleet that goes on and a real InfluxDB:
-each is up at most 10 s later than without damage, and in the end every window in InfluxDB and in the history is right or absent. What is absent
-lies in `sensor_partial` and `sensor_late`, or is named as lost.
+A share is done to gateways at work, between a kill and the next start, with a fleet that goes on and a real InfluxDB.
+Each is up at most 10 s later than without damage, and in the end every window in InfluxDB and in the history is right
+or absent. What is absent lies in `sensor_partial` and `sensor_late`, or is named as lost.
 """
 
 from __future__ import annotations
