@@ -48,6 +48,7 @@ def fed(place: Path) -> State:
     found.state.pipeline.fold(given)
     found.state.pipeline.fold(Batch(Moment(START, 7_000), [status], [control.encode_birth(born)]))
     found.state.listening = 7_000
+    found.store.apply([(NUMBER, ())])
     found.store.close()
     return found.state
 
