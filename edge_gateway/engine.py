@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mqtt5 import PublishPacket
+from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.effects import Effects
 from edge_gateway.inputs import Batch, Input, Moment, Tick, runs
@@ -38,6 +38,7 @@ first one after a pause is folded when it comes."""
 MOST_IN_RECORD = 1_000
 MOST_UNCOMMITTED = 100
 MOST_UNSTORED = 500
+_UNPROMISED = QoS.AT_MOST_ONCE
 """Records; beyond either nothing is folded, deliveries and ticks alike, until the disk has caught up."""
 
 
@@ -292,5 +293,5 @@ def _batch(moment: Moment, packets: list[PublishPacket]) -> Batch:
         moment,
         [packet.topic for packet in packets],
         [packet.payload for packet in packets],
-        [position for position, packet in enumerate(packets) if not packet.qos],
+        [position for position, packet in enumerate(packets) if packet.qos is _UNPROMISED],
     )

@@ -6,8 +6,10 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt5 import PublishPacket, QoS
 
-from edge_gateway.inputs import runs
+from edge_gateway.engine import _batch
+from edge_gateway.inputs import Moment, runs
 
 TOPICS = st.lists(
     st.sampled_from(
@@ -47,3 +49,14 @@ def test_runs_keep_the_order_and_no_status_follows_a_reading_of_its_device(topic
     for before, after in pairwise(cut):
         assert after[0].endswith("status")
         assert after[0].replace("status", "telemetry") in before
+
+
+def test_deliveries_of_qos_0_are_told_apart() -> None:
+    qualities = (QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE, QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE)
+    packets = [
+        PublishPacket(
+            topic="t", payload=b"", qos=qos, packet_id=number + 1 if qos is QoS.AT_LEAST_ONCE else None
+        )
+        for number, qos in enumerate(qualities)
+    ]
+    assert _batch(Moment(0, 0), packets).qos0 == [1, 3]
