@@ -4,17 +4,15 @@ import asyncio
 import gzip
 import ssl
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
-from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.rest import ApiException
-from influxdb_client.service.write_service import WriteService
 
 from edge_gateway.sinks.outcomes import Outcome
 
 TIMEOUT: Final = 30.0
 _MESSAGE_LENGTH: Final = 500
+_REDIRECTED: Final = 300
 _GZIP_LEVEL: Final = 1
 
 
@@ -30,18 +28,17 @@ class InfluxWriter:
         timeout: float = TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        self._target = f"{url.rstrip('/')}/api/v2/write"
         self._org = org
-        # A followed redirect would turn the POST into a GET and its answer into a success.
-        self._client = InfluxDBClientAsync(
-            url,
-            token,
-            org,
+        self._session = aiohttp.ClientSession(
+            headers={
+                "Authorization": f"Token {token}",
+                "Content-Encoding": "gzip",
+                "Content-Type": "text/plain",
+            },
             timeout=aiohttp.ClientTimeout(total=timeout),
-            enable_gzip=False,
-            allow_redirects=False,
-            ssl_context=ssl_context,
+            connector=aiohttp.TCPConnector(ssl=True if ssl_context is None else ssl_context),
         )
-        self._service = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,36 +46,29 @@ class InfluxWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()  # type: ignore[no-untyped-call]
+        await self._session.close()
 
     async def write(self, bucket: str, body: bytes) -> Outcome:
         """Send lines with millisecond times to a bucket. Never raises for what a network or a server does."""
         packed = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
+        query = {"org": self._org, "bucket": bucket, "precision": "ms"}
         try:
-            _, status, _ = await self._service.post_write_async(  # type: ignore[no-untyped-call]
-                self._org,
-                bucket,
-                packed,
-                precision="ms",
-                content_encoding="gzip",
-                _return_http_data_only=False,
-            )
-        except ApiException as error:
-            return _of_exception(error)
+            # A followed redirect would turn the POST into a GET and its answer into a success.
+            async with self._session.post(
+                self._target, params=query, data=packed, allow_redirects=False
+            ) as answer:
+                if answer.ok and answer.status < _REDIRECTED:
+                    return Outcome(answer.status)
+                return Outcome(
+                    answer.status,
+                    _message(await answer.text("utf-8", "replace")),
+                    answer.headers.get("Retry-After"),
+                )
         except TimeoutError:
             return Outcome(None, "no answer in time")
         except (aiohttp.ClientError, OSError) as error:
             return Outcome(None, f"{type(error).__name__}: {error}"[:_MESSAGE_LENGTH])
-        return Outcome(int(status))
 
 
-def _of_exception(error: ApiException) -> Outcome:
-    if not error.status:
-        return Outcome(None, str(error.reason))
-    headers: Any = error.headers or {}
-    return Outcome(int(error.status), _message(error.body), headers.get("Retry-After"))
-
-
-def _message(body: bytes | str | None) -> str:
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body or ""
+def _message(text: str) -> str:
     return " ".join(text.split())[:_MESSAGE_LENGTH]
