@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from edge_gateway.cli import doctor, influx, inspect, rules, run, spool
+from edge_gateway.cli import broker, doctor, influx, inspect, rules, run, spool
 from edge_gateway.cli.options import console_error
 from edge_gateway.errors import GatewayError
 from fleet_config.problems import ProblemsFound
@@ -31,6 +31,7 @@ app = typer.Typer(
 run.register(app)
 inspect.register(app)
 doctor.register(app)
+broker.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(influx.app, name="influx")
 app.add_typer(spool.app, name="spool")

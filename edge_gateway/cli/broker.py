@@ -1,0 +1,32 @@
+"""`guard-broker`: before a Mosquitto of the machine starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_gateway.broker_database import guard
+from edge_gateway.cli.options import console_error
+from edge_gateway.errors import BadInput
+
+
+def register(app: typer.Typer) -> None:
+    app.command("guard-broker")(guard_broker)
+
+
+def guard_broker(
+    database: Annotated[Path, typer.Argument(help="Where Mosquitto keeps its queues.")] = Path(
+        "/var/lib/mosquitto/mosquitto.db"
+    ),
+) -> None:
+    """Move a database aside that Mosquitto could not start with, as a power cut may leave it; run before the broker."""
+    try:
+        done = guard(database)
+    except OSError as error:
+        raise BadInput(
+            f"cannot look at {database}: {error.strerror}; run this as the broker's user, before it starts"
+        ) from error
+    if done:
+        console_error(done)
