@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fleet_proof.field import settled
+from fleet_proof.field import RULES, Fleet, scenario_text, settled, wait_settled
 from fleet_proof.histories import START, Arrival, Born, Gone, History, Reading, history
-from fleet_proof.judging import judge_devices, judge_identities, judge_log
+from fleet_proof.judging import judge_devices, judge_history, judge_identities, judge_log
 from fleet_proof.oracle import Oracle
 from fleet_proof.order_trial import SECTIONS, TERMS, stored_windows
 from fleet_proof.proof import Setting, Tally, Unavailable
@@ -23,6 +23,13 @@ AGO = 600_000
 """How long ago a history begins, so that its newest times are not ahead of now."""
 AT_ONCE = 40
 TEN_YEARS_S = 315_360_000
+PLENTY = {"per_device": "600/m", "total": "1000/s"}
+FAULTS = """\
+faults:
+- {kind: duplicate, p: 5%}
+- {kind: reorder, p: 5%, by: 3}
+- {kind: late_batch, match: {share: 20%}, after: 1s, for: 6s, hold: 4s}
+"""
 COLD_RULES = """\
 version: 1
 groups:
@@ -55,10 +62,10 @@ def retold(given: History, name: str, since: int) -> Iterator[Arrival]:
             yield Arrival(one.at, replace(said, ts=said.ts - START + since, **mine))
 
 
-def round_of(setting: Setting, number: int, *, histories: int = 15) -> None:
+def round_of(setting: Setting, *, histories: int = 15) -> None:
     """Several histories at once, with two kills of the gateway on the way."""
     broker, tally = setting.broker(), setting.tally
-    name = f"gw-order-{number}"
+    name = f"gw-order-{tally.runs}"
     since = now_ms() - AGO
     given = [one for place in range(histories) for one in retold(history(setting.rng), f"h{place}", since)]
     given.sort(key=lambda one: one.at)
@@ -175,9 +182,40 @@ def _judge_points(setting: Setting, gateway: Gateway, buckets: list[str]) -> Non
         if len(facts) > 2 and points.pop(tuple(place), None) != facts[0]:
             setting.tally.wrong += 1
             setting.tally.show(f"InfluxDB has not {facts[0]} readings for {place}")
-    setting.tally.lost += 0
     for key in points:
         setting.tally.forbid("a point of no window", f"{key}")
+
+
+# --- the simulator's disorder
+
+
+def simulated(setting: Setting, *, seconds: float = 12.0) -> None:
+    """A fleet that sends twice, in another order and late, and a gateway that is killed once meanwhile."""
+    broker, tally = setting.broker(), setting.tally
+    name = f"gw-twice-{tally.runs}"
+    windows = SECTIONS["windows"][: len(EVERY)]
+    gateway = setting.gateway(broker, name, windows=windows, time=SECTIONS["time"], commands=PLENTY)
+    gateway.write_rules(RULES)
+    gateway.start()
+    text = scenario_text(
+        f"{name}-site", devices=60, every="500ms", seed=setting.rng.randrange(1 << 31), faults=FAULTS
+    )
+    fleet = Fleet(broker, setting.place("run"), text)
+    with fleet:
+        time.sleep(seconds / 2)
+        gateway.kill()
+        tally.faults["kill"] += 1
+        gateway.start()
+        time.sleep(seconds / 2)
+    report = wait_settled(gateway, fleet.ledger)
+    judge_identities(tally, report)
+    judge_devices(tally, gateway)
+    judge_history(tally, gateway, fleet.ledger, report)
+    judge_log(tally, gateway)
+    tally.faults["sent twice by the fleet"] += report["messages"]["duplicate"]
+    if not report["messages"]["duplicate"] or not report["values"]["late_merged"]:
+        tally.forbid("no disorder to judge", f"{report['messages']}, {report['values']}")
+    gateway.kill()
 
 
 # --- a gateway that starts in 1970

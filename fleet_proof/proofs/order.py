@@ -5,36 +5,41 @@ after it, and after its stored row is gone; clocks ahead, behind, stepping, abse
 number, moves to another site, tags that change within a window. Each goes through the real fold, journal and store, cut
 into batches and commits at random, with crashes and restarts; windows of every tier, counters, gaps, alerts and
 receipts must be what the oracle says of the arrivals alone. Then end to end: histories over a real broker to a gateway
-that is killed on the way, with the corrected points in InfluxDB, and a gateway that starts in 1970.
+that is killed on the way, with the corrected points in InfluxDB; the simulator's own duplicates, reordering and late
+batches; and a gateway that starts in 1970.
 """
 
 from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 
 from fleet_proof.histories import history
 from fleet_proof.inside import rules_of
-from fleet_proof.order_field import round_of, start_in_1970
+from fleet_proof.order_field import round_of, simulated, start_in_1970
 from fleet_proof.order_trial import RULES, Trial
 from fleet_proof.proof import Proof, Setting
 
 A_ROUND = 100
 """So many histories in this process for each round end to end."""
 TOLD_EVERY = 250
+END_TO_END = (round_of, simulated, start_in_1970)
+"""A sample has one of these, by chance."""
 
 
 def run(setting: Setting) -> None:
-    """Judge `count` histories, and a round end to end for every hundred."""
+    """Judge `count` histories, then a round end to end for every hundred of them, a fleet, and the start in 1970."""
     rules = rules_of(setting.place("rules"), RULES)
     for number in range(setting.count):
         _one(setting, rules, setting.rng.getrandbits(32))
         if (number + 1) % TOLD_EVERY == 0:
             setting.say(f"{number + 1:,} histories, {setting.tally.windows:,} windows")
-    for number in range(max(1, setting.count // A_ROUND)):
-        round_of(setting, number)
-        setting.say(f"round {number + 1} end to end")
-    start_in_1970(setting)
+    ends: list[Callable[[Setting], None]] = [round_of] * (setting.count // A_ROUND)
+    ends = [*ends, simulated, start_in_1970] if ends else [setting.rng.choice(END_TO_END)]
+    for number, end_to_end in enumerate(ends, start=1):
+        end_to_end(setting)
+        setting.say(f"{number} of {len(ends)} end to end: {end_to_end.__name__}")
 
 
 def _one(setting: Setting, rules: dict[str, object], seed: int) -> None:
