@@ -41,11 +41,10 @@ class Disk:
     _waiting: list[Step] = field(default_factory=list)
 
     def hold(self, path: str, file: int, content: bytes) -> None:
-        """Have a file, durably, before the first step."""
-        self._files[file] = _File(bytearray(content))
+        """Have a file, durably, before the first step; a directory where its number is 0."""
         self._names[path] = file
-        for parent in Path(path).parents:
-            self._names.setdefault(str(parent), 0)
+        if file:
+            self._files[file] = _File(bytearray(content))
 
     def apply(self, step: Step) -> None:
         """Take one step."""

@@ -116,11 +116,13 @@ class TraceReader:
     _made: int = 0
     _lines: int = 0
 
-    def hold(self, path: str) -> int:
-        """Know of a file that was there before the first trace; its number."""
+    def hold(self, path: str, *, directory: bool = False) -> int:
+        """Know of a file that was there before the first trace; its number, which is 0 for a directory."""
+        if directory:
+            self._directories.add(path)
+            return 0
         self._made += 1
         self.files[path] = self._made
-        self._directories.update(str(parent) for parent in Path(path).parents if str(parent) != ".")
         return self._made
 
     def read(self, output: Path) -> None:

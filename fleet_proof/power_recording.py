@@ -6,6 +6,9 @@ first life ── checkpoints, segments, late readings, alerts, commands ── 
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ from fleet_proof.disk_trace import Step, TraceReader, Wire, strace_command
 from fleet_proof.field import RULES, Fleet, scenario_text
 from fleet_proof.proof import Setting, Unavailable
 from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
+from fleet_proof.servers.gateway import ROOT, Gateway
 from fleet_proof.servers.process import wait_until
 
 WITHIN = 30.0
@@ -156,6 +159,39 @@ def _record(
         gateway.config, name, f"{broker.host}:{broker.port}", reader.steps, reader.wires, taker.taken
     )
     return recording, _differing(reader)
+
+
+def record_recovery(recording: Recording, root: Path) -> list[Step]:
+    """The steps of one more recovery of the spool below a root; their files are numbered by `held_below`."""
+    reader = TraceReader(root)
+    for path, _, content in held_below(root):
+        reader.hold(path, directory=content is None)
+    output = root.with_name(f"{root.name}-trace")
+    under = [word for word in strace_command(output) or () if word != "-D"]
+    program = [sys.executable, "-m", "fleet_proof.recover_once"]
+    subprocess.run(
+        [*under, *program, str(recording.config), recording.gateway, str(root / "spool")],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    reader.read(output)
+    output.unlink()
+    return reader.steps
+
+
+def held_below(root: Path) -> list[tuple[str, int, bytes | None]]:
+    """All that is below a directory: path, number, and content; None is that of a directory, whose number is 0."""
+    held: list[tuple[str, int, bytes | None]] = []
+    files = 0
+    for place in sorted(root.rglob("*")):
+        path = str(place.relative_to(root))
+        if place.is_dir():
+            held.append((path, 0, None))
+        else:
+            files += 1
+            held.append((path, files, place.read_bytes()))
+    return held
 
 
 def _token(setting: Setting) -> Path:

@@ -6,7 +6,8 @@ and publishes. A model of a disk is then led to each step in turn and left there
 reordered, torn or zeroed, and the product's own recovery starts from what is left. It must succeed, find nothing
 damaged, come at least to the newest record that anything was promised of, and be in the very state that a fold of
 all records from the beginning is in after the same record: fold, tables, alerts, and what the database has taken or
-will be sent, each to the last bit.
+will be sent, each to the last bit. Some of the recoveries are recorded in turn, and the power goes at each of their
+steps.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ import pickle
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from edge_gateway.config_source import load_config
 from fleet_proof.disk_model import VARIANTS, Disk
-from fleet_proof.power_judging import Judge, Promises, Verdict, promises_of
-from fleet_proof.power_recording import Recording, record
+from fleet_proof.disk_trace import Step
+from fleet_proof.power_judging import SPOOL, Judge, Promises, Verdict, promises_of
+from fleet_proof.power_recording import Recording, held_below, record, record_recovery
 from fleet_proof.power_reference import Points, Reference, follow, records_of
 from fleet_proof.proof import Proof, Setting, Tally
 
@@ -35,6 +37,8 @@ SECONDS, FEW_SECONDS = 4.0, 1.5
 DEVICES, FEW_DEVICES = 20, 8
 QUICK = 200
 PIECE = 50
+AGAIN, AGAIN_EACH = 500, 100
+"""For each so many cuts one recovery is recorded, and cut so often."""
 TWICE = 0.1
 """Of so many cuts what recovery left is recovered once more."""
 MEMORY = Path("/dev/shm")
@@ -49,6 +53,13 @@ class Cut(NamedTuple):
     seed: int
 
 
+class Moment(NamedTuple):
+    """The newest record promised by then, and when it was, in seconds since 1970."""
+
+    promised: int
+    time: float
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """All that a worker needs."""
@@ -56,6 +67,10 @@ class Work:
     recording: Recording
     reference: Reference
     promises: Promises
+    moments: Sequence[Moment]
+    """What was true just before each step, and after the last."""
+    held: Sequence[tuple[str, int, bytes | None]] = ()
+    """What the disk holds before the first step, as `held_below` gives it."""
 
 
 def run(setting: Setting) -> None:
@@ -67,18 +82,40 @@ def run(setting: Setting) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="power-") as name:
         work = worked(recording, Path(name))
         _tell_recorded(setting, work)
-        cuts = cuts_of(steps, setting.count, setting.rng)
-        for cut, verdict in _judged(work, cuts, Path(name)):
-            count_verdict(setting.tally, cut, verdict)
-            if setting.tally.runs % 1000 == 0:
-                setting.say(f"{setting.tally.runs:,} cuts, {setting.tally.forbidden.total()} recovered badly")
+        again = setting.count // AGAIN
+        _cut(setting, work, setting.count - again * AGAIN_EACH, Path(name))
+        for number in range(again):
+            _cut(setting, recovering(setting, work, Path(name) / f"again-{number}"), AGAIN_EACH, Path(name))
+
+
+def _cut(setting: Setting, work: Work, count: int, place: Path) -> None:
+    """Cut what the work holds so many times."""
+    for cut, verdict in _judged(work, cuts_of(len(work.recording.steps), count, setting.rng), place):
+        count_verdict(setting.tally, cut, verdict)
+        if setting.tally.runs % 1000 == 0:
+            setting.say(f"{setting.tally.runs:,} cuts, {setting.tally.forbidden.total()} recovered badly")
+
+
+def recovering(setting: Setting, work: Work, image: Path) -> Work:
+    """The recovery of what one cut left, to be cut itself."""
+    step = setting.rng.randrange(len(work.recording.steps))
+    (_, disk), *_ = led(work, [Cut(step, "", 0)])
+    variant = VARIANTS[setting.rng.choice(list(VARIANTS))]
+    disk.leave(image, variant(disk.waiting(), setting.rng), setting.rng)
+    (image / SPOOL).mkdir(exist_ok=True)
+    held = held_below(image)
+    steps = record_recovery(work.recording, image)
+    shutil.rmtree(image)
+    setting.tally.measured["recoveries_cut"] = setting.tally.measured.get("recoveries_cut", 0) + 1
+    moments = [work.moments[step]] * (len(steps) + 1)
+    return replace(work, held=held, moments=moments, recording=replace(work.recording, steps=steps))
 
 
 def worked(recording: Recording, place: Path) -> Work:
     config = load_config(recording.config, environment={}).config
     reference = follow(config, recording.gateway, records_of(recording.steps), place / "reference")
     promises = promises_of(recording.wires, reference, recording.broker)
-    return Work(recording, reference, promises)
+    return Work(recording, reference, promises, moments_of(recording.steps, promises))
 
 
 def _tell_recorded(setting: Setting, work: Work) -> None:
@@ -142,6 +179,8 @@ def _judge(cuts: list[Cut]) -> list[tuple[Cut, Verdict]]:
 
 def led(work: Work, cuts: list[Cut]) -> Iterator[tuple[Cut, Disk]]:
     disk, done = Disk(), 0
+    for path, file, content in work.held:
+        disk.hold(path, file, content or b"")
     for cut in cuts:
         for step in work.recording.steps[done : cut.step]:
             disk.apply(step)
@@ -155,25 +194,26 @@ def judge_cut(work: Work, judge: Judge, cut: Cut, disk: Disk, image: Path) -> Ve
     waiting = disk.waiting()
     disk.leave(image, VARIANTS[cut.variant](waiting, chance), chance)
     try:
-        return judge.judge(
-            image, _promised(work, cut.step), _taken(work, cut.step), twice=chance.random() < TWICE
-        )
+        moment = work.moments[cut.step]
+        taken = _taken(work.recording, moment.time)
+        return judge.judge(image, moment.promised, taken, twice=chance.random() < TWICE)
     finally:
         shutil.rmtree(image)
 
 
-def _promised(work: Work, step: int) -> int:
-    """The record promised just before the step that was not done any more."""
-    steps = work.recording.steps
-    return work.promises.before(steps[step].line if step < len(steps) else 1 << 62)
+def moments_of(steps: Sequence[Step], promises: Promises) -> list[Moment]:
+    """By the step that is not done any more."""
+    moments, now = [], 0.0
+    for step in steps:
+        now = max(now, step.time)
+        moments.append(Moment(promises.before(step.line), now))
+    return [*moments, Moment(promises.before(1 << 62), now)]
 
 
-def _taken(work: Work, step: int) -> Points:
+def _taken(recording: Recording, now: float) -> Points:
     """What the database had by then."""
-    steps = work.recording.steps
-    now = max(done.time for done in steps[: step + 1])
     points = Points()
-    for line in work.recording.taken:
+    for line in recording.taken:
         if line.time <= now:
             points.take(line.bucket, [line.text])
     return points

@@ -21,19 +21,26 @@ pytestmark = [pytest.mark.broker, pytest.mark.skipif(strace_command(Path()) is N
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting, Work]]:
     place = tmp_path_factory.mktemp("power")
     with (
         Servers(place / "servers") as servers,
         Setting(place / "setting", count=1, seed=7, servers=servers, say=lambda _: None) as setting,
     ):
-        yield power.worked(record(setting, 1.0, 6), place)
+        yield setting, power.worked(record(setting, 1.0, 6), place)
+
+
+@pytest.fixture
+def work(recorded: tuple[Setting, Work]) -> Work:
+    return recorded[1]
 
 
 def judged(work: Work, image: Path, count: int, *, steps: list[Step] | None = None) -> Tally:
     """Cut within this process; `steps` in place of those that were recorded."""
     logging.disable(logging.CRITICAL)
-    cut = replace(work, recording=replace(work.recording, steps=steps or work.recording.steps))
+    steps = steps or work.recording.steps
+    moments = work.moments if work.held else power.moments_of(steps, work.promises)
+    cut = replace(work, recording=replace(work.recording, steps=steps), moments=moments)
     config = load_config(work.recording.config, environment={}).config
     judge = Judge(config, work.recording.gateway, work.reference)
     tally = Tally()
@@ -52,6 +59,14 @@ def test_recovery_keeps_every_promise_at_every_cut(work: Work, tmp_path: Path) -
     tally = judged(work, tmp_path / "image", 30)
     assert tally.ok, tally.examples
     assert tally.faults.keys() == VARIANTS.keys()
+
+
+def test_a_recovery_can_itself_be_cut(recorded: tuple[Setting, Work], tmp_path: Path) -> None:
+    setting, work = recorded
+    recovering = power.recovering(setting, work, tmp_path / "again")
+    assert "sync" in {step.kind for step in recovering.recording.steps}
+    tally = judged(recovering, tmp_path / "image", 30)
+    assert tally.ok, tally.examples
 
 
 @pytest.mark.parametrize("unsynced", [".journal", "store.sqlite"])
