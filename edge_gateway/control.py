@@ -66,6 +66,11 @@ class Control:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def queued(self) -> int:
+        """Messages that the broker does not have yet."""
+        return len(self._queue)
+
     def send(self, messages: Iterable[Message]) -> None:
         """Queue messages whose record is on disk. Never waits; past the bound fleeting ones are dropped, counted."""
         for message in messages:

@@ -81,7 +81,6 @@ class Gateway:
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}
-        self._lost_task: asyncio.Future[None] | None = None
         self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
         self.problems.changed = self._problems_changed
 
@@ -156,10 +155,11 @@ class Gateway:
 
     def _make_room(self) -> Room:
         return Room(
-            spool=self.config.spool,
+            section=self.config.spool,
             journal=self._recovered.journal,
             commits=self._commits,
             reserve=self._reserve,
+            store_facts=lambda: self._store.facts,
             accepting=self._engine.accepting,
             counters=self.counters,
             problems=self.problems,
@@ -333,6 +333,7 @@ class Gateway:
             "listening": self._listening.elapsed,
             "waiting": self._source.waiting,
             "unacknowledged": self._source.unacknowledged,
+            "outgoing": self._control.queued,
         }
 
     def _spool_facts(self) -> dict[str, Any]:
@@ -341,8 +342,10 @@ class Gateway:
             "committed": self._engine.committed,
             "journal_bytes": self._recovered.journal.total_bytes,
             "checkpoint": self._upkeep.checkpointed,
+            "uncommitted": self._commits.pending,
             "unstored": self._store.pending,
             "recovered_in_ms": round(self._recovered.seconds * 1000),
+            **self._room.facts(),
         }
 
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
@@ -352,10 +355,8 @@ class Gateway:
 
     def _forget(self, code: str, reason: str) -> None:
         """Windows in progress may have had readings that nobody knows any more: they stay apart."""
-        floor = self.clock.wall()
         self.problems.raise_(code, f"{reason}: windows in progress are partial")
         self._engine.fold(Amnesia(self._engine.moment()))
-        self._lost_task = asyncio.ensure_future(self._store.call(lambda store: store.freeze(floor)))
 
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()

@@ -73,11 +73,12 @@ def make_report(
             "series": pipeline.registry.table.alive,
             "open_readings": pipeline.windows.open_readings,
             "open_windows": pipeline.windows.open_coarser,
+            "strings": len(pipeline.registry.strings),
         },
         "messages": {name: totals[name] for name in ("received", "new", "duplicate", "quarantined", "qos0")},
         "values": _values(totals, facts),
         "commands": {"pending": len(pipeline.commands), "refused": pipeline.commands.refused},
-        "counters": {**now.counters, **facts.counters},
+        "counters": {**now.counters, **facts.counters, **_at_bounds(pipeline)},
         "store": {"applied": facts.applied, "floor": facts.floor, "late_pending": facts.late_pending},
         "broker": dict(now.broker),
         "spool": dict(now.spool),
@@ -96,6 +97,12 @@ def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, A
         return map(describe, filter(registry.is_live, range(registry.devices)))
     found = registry.find(wanted)
     return iter([] if found is None else [describe(found)])
+
+
+def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
+    """What was refused or given up of the fleet because of its bounds, where there is any."""
+    refused = {f"refused_{reason}": count for reason, count in sorted(pipeline.registry.refused.items())}
+    return {name: count for name, count in (refused | pipeline.admission.sequences.totals()).items() if count}
 
 
 def settings_of(config: GatewayConfig) -> dict[str, Any]:

@@ -83,6 +83,8 @@ class Fleet(Strict):
     """readings in windows that are not closed yet"""
     open_windows: Count
     """windows of the coarser tiers that are not closed yet"""
+    strings: Count
+    """different texts of metrics that are states"""
 
 
 class Messages(Strict):
@@ -130,6 +132,17 @@ class Broker(Strict):
     """deliveries that are read and not folded"""
     unacknowledged: Count
     """bytes"""
+    outgoing: Count
+    """alerts, commands, receipts and reports that wait for the broker"""
+
+
+class SpoolBytes(Strict):
+    """What the parts of the spool take that share its budget."""
+
+    journal: Count
+    checkpoints: Count
+    late: Count
+    quarantine: Count
 
 
 class Spool(Strict):
@@ -140,9 +153,16 @@ class Spool(Strict):
     journal_bytes: Count
     checkpoint: Count
     """number of the record that the newest checkpoint stands behind"""
+    uncommitted: Count
+    """records that are folded and not yet on disk"""
     unstored: Count
     """records that are committed and not yet in the store"""
     recovered_in_ms: Count
+    bytes: SpoolBytes
+    """as of the last second"""
+    max_bytes: Count
+    reserve: bool
+    """whether disk space is held back for a full disk"""
 
 
 class Waiting(Strict):

@@ -89,7 +89,7 @@ class Upkeep:
 
     def _checkpoint_bytes(self) -> int:
         """How much journal calls for a checkpoint: early enough that a small budget is not used up first."""
-        return min(CHECKPOINT_BYTES, self.config.spool.max_bytes // 2)
+        return min(CHECKPOINT_BYTES, self.room.budget // 2)
 
     async def _publish_status(self) -> None:
         for name, sink in self.sinks.items():

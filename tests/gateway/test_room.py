@@ -7,11 +7,13 @@ import errno
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from edge_gateway.config import SpoolSection
+from edge_gateway.durable.budget import LATE_BYTES
 from edge_gateway.durable.files import Files
 from edge_gateway.durable.journal import Journal, JournalFull
 from edge_gateway.durable.reserve import Reserve
@@ -48,6 +50,7 @@ class Place:
     disk: Disk
     journal: Journal
     commits: Retries = field(default_factory=Retries)
+    late: int = 0
     hastened: list[str] = field(default_factory=list)
 
     @classmethod
@@ -56,10 +59,11 @@ class Place:
         journal = Journal.open(place / "journal", segment_bytes=100, max_bytes=1 << 20)
         commits = Retries()
         room = Room(
-            spool=SpoolSection.model_validate({"max_bytes": "1MiB", **spool}),
+            section=SpoolSection.model_validate({"max_bytes": "1MiB", "path": place, **spool}),
             journal=journal,
             commits=cast("Any", commits),
             reserve=Reserve(place / "reserve", size=SIZE, files=disk),
+            store_facts=lambda: cast("Any", SimpleNamespace(late_pending=made.late, quarantine_bytes=0)),
             accepting=asyncio.Event(),
             counters=Counters(),
             problems=Problems(lambda: 0),
@@ -176,6 +180,42 @@ async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Pat
     assert place.commits.count == 2, "the one being written stays"
     place.room.commit_failed(JournalFull("full"))
     assert place.room.counters["journal_lent"] == 1
+
+
+async def test_the_journal_has_what_the_others_leave_of_the_budget_and_a_quarter_at_least(
+    tmp_path: Path,
+) -> None:
+    place = Place.of(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    state = tmp_path / "checkpoints" / f"checkpoint-{1:020d}"
+    state.write_bytes(bytes(300_000))
+    place.late = 10
+    place.write(1)
+    await place.room.look()
+    assert place.room.facts()["bytes"] == {
+        "journal": place.journal.total_bytes,
+        "checkpoints": 300_000,
+        "late": 10 * LATE_BYTES,
+        "quarantine": 0,
+    }
+    assert place.journal.max_bytes == place.room.budget == (1 << 20) - 300_000 - 10 * LATE_BYTES
+    state.write_bytes(bytes(1 << 20))
+    await place.room.look()
+    assert place.journal.max_bytes == 1 << 18
+
+
+async def test_deliveries_wait_while_late_readings_take_too_much_of_the_budget(tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    place.late = (1 << 18) // LATE_BYTES + 1
+    for _ in range(2):
+        await place.room.look()
+        assert not place.room.accepting.is_set()
+    assert "late readings" in place.told
+    assert place.room.counters["late_table_full"] == 1
+    place.late -= 1
+    await place.room.look()
+    assert place.room.accepting.is_set()
+    assert not place.told
 
 
 async def test_a_commit_fails_as_often_as_it_is_tried_and_stalls_once(tmp_path: Path) -> None:
