@@ -136,7 +136,10 @@ class Replay:
     def replay(self, number: int, inputs: list[Any]) -> None:
         for given in inputs:
             self._refold(number, given, self._led_to.get(id(given)))
-            self.state.listening, self.state.wall = given.moment.listening, given.moment.wall
+            self.state.listening = given.moment.listening
+            self.state.wall = max(
+                self.state.wall, given.moment.wall
+            )  # a life without the time went backwards
 
     def _refold(self, number: int, given: Input, led_to: StoreEffects | None) -> None:
         """Fold an input again, to the same end; `led_to` is None for a part of one that raised."""

@@ -112,7 +112,8 @@ class Upkeep:
         number = self.engine.submit()
         if number == self.checkpointed:
             return
-        self.state.listening, self.state.wall = self.listening.elapsed, self.clock.wall()
+        self.state.listening = self.listening.elapsed
+        self.state.wall = max(self.state.wall, self.clock.wall())
         tree = self.state.snapshot()
         await self.engine.durable(number)
         await self.store.applied(number)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_gateway.durable import codec
 from edge_gateway.effects import Effects
 from edge_gateway.fleet.accounting import MESSAGES, VALUES
 from edge_gateway.inputs import Moment
@@ -256,7 +257,6 @@ class Siege:
             self.gateway.checkpoint()
         before = self.gateway.snapshot()
         lost = self.gateway.crash()
-        self.gateway.state.wall = START
         self.tally.faults["restart"] += 1
         if lost or _without_wall(self.gateway, before) != _without_wall(
             self.gateway, self.gateway.snapshot()
@@ -349,10 +349,6 @@ def _drain(inside: Inside, moment: Moment, told: Told) -> None:
         inside.commit()
 
 
-def _without_wall(inside: Inside, snapshot: bytes) -> Any:
-    """A state without the time of its record, which a restart has from the journal."""
-    from edge_gateway.durable import codec  # noqa: PLC0415
-
-    tree = codec.unpack(snapshot)
-    assert inside
-    return codec.pack(tree["fold"])
+def _fold_of(snapshot: bytes) -> bytes:
+    """The state of the fold alone, without the time of its record."""
+    return codec.pack(codec.unpack(snapshot)["fold"])

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from edge_gateway import spool
-from edge_gateway.clock import MachineClock
+from edge_gateway.clock import BUILT, MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.durable.schema import is_begun
+from edge_gateway.inputs import Moment
 from edge_gateway.recovered import recover_spool
+from fleet_proof.histories import Reading
+from fleet_proof.inside import Inside, configuration
 
 
 @pytest.mark.parametrize("begun", ["", "PRAGMA journal_mode=WAL", "PRAGMA application_id=0"])
@@ -32,3 +35,23 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_a_new_one(tmp_path: Path) 
     assert not is_begun(tmp_path / "none")
     (tmp_path / "damaged").write_bytes(b"no database at all" * 300)
     assert is_begun(tmp_path / "damaged")
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_life_in_1970_does_not_make_a_clock_right_that_is_behind(
+    tmp_path: Path, *, checkpoint: bool
+) -> None:
+    """Not before the newest journaled time: else a clock that stands months behind would be believed next."""
+    now = BUILT + 10_000_000_000
+    inside = Inside(tmp_path, configuration(tmp_path), now)
+    for seq, (wall, trusted) in enumerate([(now, True), (1_000, False)]):
+        said = Reading("d", "s", 1, seq, now + seq, {"heat": 1.0})
+        inside.deliver(Moment(wall, seq, trusted), [said.delivery()])
+        inside.commit()
+        if checkpoint:
+            inside.checkpoint()
+        inside.crash()
+    inside.clock.floor = BUILT
+    inside.crash()
+    assert inside.clock.floor == now
+    inside.close()
