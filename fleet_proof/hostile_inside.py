@@ -258,9 +258,7 @@ class Siege:
         before = self.gateway.snapshot()
         lost = self.gateway.crash()
         self.tally.faults["restart"] += 1
-        if lost or _without_wall(self.gateway, before) != _without_wall(
-            self.gateway, self.gateway.snapshot()
-        ):
+        if lost or _fold_of(before) != _fold_of(self.gateway.snapshot()):
             self._broken("another state after a restart", f"at {self.now}")
 
     def judge_bounds(self) -> None:
