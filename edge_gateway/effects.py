@@ -40,6 +40,7 @@ class Effects:
     alerts: list[Transition] = field(default_factory=list)
     commands: list[CommandEvent] = field(default_factory=list)
     quarantined: list[stored.Quarantined] = field(default_factory=list)
+    frozen: int | None = None
 
     def for_store(self, names: SeriesNames) -> stored.StoreEffects:
         """Everything the store keeps, with the names it has not heard yet."""
@@ -61,6 +62,7 @@ class Effects:
             alerts=tuple(map(_alert_change, self.alerts)),
             commands=tuple(map(_command_change, self.commands)),
             quarantined=tuple(self.quarantined),
+            frozen=self.frozen,
         )
 
 

@@ -76,7 +76,7 @@ class Pipeline:
             case Distrust():
                 self._commanded(self.commands.distrust(given.moment.wall), effects)
             case Amnesia():
-                self.complete_from = given.moment.wall
+                self.complete_from = effects.frozen = given.moment.wall
         return effects
 
     def refold(self, given: Input, led_to: stored.StoreEffects) -> None:

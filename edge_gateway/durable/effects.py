@@ -161,7 +161,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StoreEffects:
-    """Everything one fold leaves for the store; `at` is the input's wall time in ms."""
+    """Everything one fold leaves for the store; `at` is the input's wall time in ms.
+
+    `frozen`: from now on nobody knows which readings the windows before this time (ms) have had.
+    """
 
     at: int
     series: tuple[SeriesName, ...] = ()
@@ -174,6 +177,7 @@ class StoreEffects:
     commands: tuple[CommandChange, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
+    frozen: int | None = None
 
 
 def effects_from_tree(tree: Any) -> StoreEffects:

@@ -171,7 +171,7 @@ class Store:
             for number, effects in records:
                 if number > self.applied:
                     for part in effects:
-                        self._intake.apply(part)
+                        self._take_in(part)
                     self.applied = number
             self._outbox.enforce()
             self._keep_applied()
@@ -226,7 +226,7 @@ class Store:
             self._shelf.remove_quarantined(ids)
             number, effects = record
             for part in effects:
-                self._intake.apply(part)
+                self._take_in(part)
             self.applied = number
             self._outbox.enforce()
             self._keep_applied()
@@ -266,6 +266,14 @@ class Store:
     def close(self) -> None:
         self._salvage.close()
         self._db.close()
+
+    def _take_in(self, effects: StoreEffects) -> None:
+        self._freeze(effects)
+        self._intake.apply(effects)
+
+    def _freeze(self, effects: StoreEffects) -> None:
+        if effects.frozen is not None:
+            self._cover(effects.frozen, effects.frozen)
 
     def _begin_life(self, floor: int, at: int, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
@@ -309,6 +317,7 @@ class Store:
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
                 self._intake.apply_windows(part, silent)
+                self._freeze(part)
                 if upto is None:
                     self._intake.apply_rest(part)
         merge_all((self._numbers, self._texts), silent)
