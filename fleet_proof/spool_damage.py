@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from edge_gateway import spool
 from edge_gateway.durable import frames, schema
+from edge_gateway.spool_contents import contents
 
 PAGE: Final = 4096
 KINDS: Final = (
@@ -76,6 +77,32 @@ def spoil(place: Path, kind: str, chance: random.Random) -> Damage:
         path = chance.choice(_versioned(place))
     changes[kind](path, chance)
     return Damage(kind, str(path.relative_to(place)))
+
+
+def spoil_committed(place: Path, kind: str, chance: random.Random) -> Damage:
+    """Damage one file, but not only what the journal holds beyond the store.
+
+    That is the end of what was written last: damaged, it looks as a write that was never finished, of which nobody
+    was promised anything.
+    """
+    applied = contents(place)["store"].get("applied") or 0
+    before = {path: path.read_bytes() for path in (place / spool.JOURNAL).iterdir()}
+    numbers = _numbers(place)
+    while True:
+        damage = spoil(place, kind, chance)
+        lost = numbers - _numbers(place)
+        if damage.part != "journal" or not lost or min(lost) <= applied:
+            return damage
+        for path, data in before.items():
+            path.write_bytes(data)
+
+
+def _numbers(place: Path) -> set[int]:
+    return {
+        frame.number
+        for path in (place / spool.JOURNAL).glob("*.journal")
+        for frame in frames.scan(path.read_bytes()).frames
+    }
 
 
 def _random_bytes(path: Path, chance: random.Random) -> None:

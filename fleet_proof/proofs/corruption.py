@@ -27,7 +27,7 @@ from fleet_proof.judging import judge_identities, judge_log
 from fleet_proof.proof import Proof, Setting, Tally, Unavailable
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
-from fleet_proof.spool_damage import draw, spoil
+from fleet_proof.spool_damage import draw, spoil_committed
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.expected import Facts
 from fleet_sim.ledger_reading import Ledger
@@ -134,7 +134,7 @@ def _at_work(setting: Setting, broker: Broker, count: int) -> None:
         for _ in range(count):
             time.sleep(setting.rng.uniform(0.5, LEARNED))
             gateway.kill()
-            damage = spoil(gateway.spool, setting.rng.choice(ON_DISK), setting.rng)
+            damage = spoil_committed(gateway.spool, setting.rng.choice(ON_DISK), setting.rng)
             done.append(f"{damage.kind} in {damage.file}")
             setting.tally.faults[f"{damage.kind}, at work"] += 1
             took = _started(gateway) - usual
