@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +23,13 @@ from edge_gateway.config import GatewayConfig
 from edge_gateway.durable.frames import RECORD, scan
 from edge_gateway.durable.history import History
 from edge_gateway.durable.journal import parse_name
+from edge_gateway.durable.schema import is_damage
 from edge_gateway.durable.store import Store
 from edge_gateway.errors import NewerSpool
 from edge_gateway.inputs import Batch
 from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import INFLUX, Recovered, recover_spool
+from edge_gateway.recovered import INFLUX, Recovered, open_store, recover_spool
+from edge_gateway.replay import effects_in
 from fleet_proof.proof import Tally
 from fleet_proof.spool_damage import Damage, read_only, spoil
 
@@ -244,7 +247,22 @@ def sound_of(place: Path, config: GatewayConfig, scratch: Path) -> Sound:
 
 
 def finish(recovered: Recovered, config: GatewayConfig) -> Held:
-    """Let the store do all it has to, and say what it holds."""
+    """Let the store do all it has to, and say what it holds; damage met on the way is dealt with as at work."""
+    while True:
+        try:
+            windows, lines = _all_of(recovered, config)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            _make_again(recovered, config, str(error))
+        else:
+            break
+    recovered.store.close()
+    recovered.journal.close()
+    return Held(windows, lines, recovered.number)
+
+
+def _all_of(recovered: Recovered, config: GatewayConfig) -> tuple[dict[Key, Key], dict[Key, str]]:
     store = recovered.store
     if not recovered.whole:
         store.freeze(MachineClock().wall())
@@ -252,11 +270,24 @@ def finish(recovered: Recovered, config: GatewayConfig) -> Held:
         store.salvage()
     while store.run_late():
         pass
-    windows = _windows(store, config)
     lines = _lines(store)
-    store.close()
-    recovered.journal.close()
-    return Held(windows, lines, recovered.number)
+    return _windows(store, config), lines
+
+
+def _make_again(recovered: Recovered, config: GatewayConfig, damage: str) -> None:
+    """What the gateway does when its store turns out damaged."""
+    at = MachineClock().wall()
+    recovered.store.close()
+    recovered.store = open_store(
+        recovered.store.path.parent,
+        config,
+        floor=max(at, recovered.state.pipeline.windows.closed_to),
+        at=at,
+        names=recovered.names,
+        records=lambda: effects_in(recovered.journal),
+        damage=damage,
+    )
+    recovered.findings.append(("store_corrupt", damage))
 
 
 def _windows(store: Store, config: GatewayConfig) -> dict[Key, Key]:
