@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fleet_proof.field import RULES, Fleet, scenario_text, wait_settled
-from fleet_proof.judging import judge_all
+from fleet_proof.judging import judge_all, judge_history, judge_identities, judge_log
 from fleet_proof.proof import Proof, Setting, Tally
 from fleet_proof.sabotaged import Sabotage
 from fleet_proof.servers.broker import Broker
@@ -26,17 +26,18 @@ from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.process import wait_until
 from fleet_proof.service import Service
 
-DEADLINE: Final = 6.0
-READY_WITHIN: Final = 20.0
+DEADLINE: Final = 4.0
+READY_WITHIN: Final = 60.0
+"""TimeoutStartSec: a busy machine needs half of it to load the program."""
 DEVICES: Final = 40
 FOR_EVER: Final = "block:3600"
-BLOCKED_WITHIN: Final = 60.0
+BLOCKED_WITHIN: Final = 90.0
 PARTS: Final = {
-    "event loop": ("tick", 120),
-    "writer thread": ("writer", 40),
-    "commit": ("written", 40),
-    "rules tick": ("tick-wait", 120),
-    "store's thread": ("store-thread", 20),
+    "event loop": ("tick", 30),
+    "writer thread": ("writer", 20),
+    "commit": ("written", 20),
+    "rules tick": ("tick-wait", 30),
+    "store's thread": ("store-thread", 10),
     "replay": ("replaying", 3),
 }
 """What is blocked: its point, and the call at most at which it blocks."""
@@ -60,7 +61,7 @@ class Case:
     def play(self) -> None:
         """Live through it; the fleet has stopped when this returns."""
         with Service(self.gateway, DEADLINE, ready_within=READY_WITHIN) as service:
-            self.recoveries.append(service.start(ready=self.part != "replay"))
+            self.recoveries.append(service.start())
             with self.fleet:
                 if self.part == BROKER_AWAY:
                     self._without_broker(service)
@@ -150,11 +151,19 @@ def judge(tally: Tally, case: Case) -> None:
         tally.forbid(what, example)
     for name, value in (("fed_for_s", case.fed_for), ("killed_after_s", case.killed_after)):
         tally.measured[name] = round(max(value, tally.measured.get(name, 0.0)), 1)
-    report = wait_settled(case.gateway, case.fleet.ledger)
-    judge_all(tally, case.gateway, case.fleet.ledger, report)
+    gateway, ledger = case.gateway, case.fleet.ledger
+    report = wait_settled(gateway, ledger)
+    if (
+        case.part == BROKER_AWAY
+    ):  # what devices buffer meanwhile comes behind live readings, and moves no alert
+        judge_identities(tally, report)
+        judge_history(tally, gateway, ledger, report)
+        judge_log(tally, gateway)
+    else:
+        judge_all(tally, gateway, ledger, report)
     case.gateway.kill()
 
 
 PROOF = Proof(
-    "watchdog", "each part blocked alone: no longer fed, killed, back", "blocks", full=120, quick=6, run=run
+    "watchdog", "each part blocked alone: no longer fed, killed, back", "blocks", full=120, quick=5, run=run
 )
