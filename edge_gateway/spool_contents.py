@@ -82,7 +82,9 @@ def waiting_lines(place: Path) -> Iterator[Row]:
     """Lines that wait for a sink, in line protocol."""
     with closing(_reader(place)) as db:
         for sink, bucket, at, body in db.execute("SELECT sink, bucket, at, body FROM outbox ORDER BY id"):
-            for line in codec.decompress(body).decode().splitlines():
+            for line in (
+                codec.decompress(body).decode().removesuffix("\n").split("\n")
+            ):  # a tag may hold others
                 yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
 
 

@@ -46,7 +46,7 @@ class InfluxPlace:
 
 
 def json_lines(lines: Iterable[str], name: str) -> Iterator[dict[str, Any]]:
-    """Parse JSON lines; an unreadable one raises StoredUnreadable with its number."""
+    """Parse lines cut at line feeds alone, for a text may hold other line ends; an unreadable one raises."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -62,7 +62,7 @@ def json_lines(lines: Iterable[str], name: str) -> Iterator[dict[str, Any]]:
 def history_from_file(path: Path) -> list[dict[str, Any]]:
     """Read the saved output of `edge-gateway query … --json`."""
     try:
-        return list(json_lines(path.read_text(encoding="utf-8").splitlines(), str(path)))
+        return list(json_lines(path.read_text(encoding="utf-8").split("\n"), str(path)))
     except OSError as problem:
         raise StoredUnreadable(f"cannot read {path}: {problem.strerror}") from None
 
@@ -79,7 +79,7 @@ def history_from_command(command: str) -> list[dict[str, Any]]:
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise StoredUnreadable(f"`{command}` ended with status {done.returncode}: {said[0]}")
-    return list(json_lines(done.stdout.splitlines(), words[0]))
+    return list(json_lines(done.stdout.split("\n"), words[0]))
 
 
 def window_rows(rows: Iterable[Mapping[str, Any]]) -> dict[WindowKey, Facts]:

@@ -176,5 +176,5 @@ class Gateway:
 
     def query(self, what: str, *arguments: str) -> list[dict[str, Any]]:
         """The history's rows."""
-        lines = self.run("query", what, "--json", *arguments).splitlines()
-        return [json.loads(line) for line in lines]
+        lines = self.run("query", what, "--json", *arguments).split("\n")  # other line ends are text
+        return [json.loads(line) for line in lines if line]

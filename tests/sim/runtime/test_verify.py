@@ -20,7 +20,7 @@ from fleet_sim.cli import judging, main
 from fleet_sim.expected import Facts, Policy, Readouts, facts_of, possible, windows
 from fleet_sim.ledger import VOID, LedgerWriter
 from fleet_sim.ledger_reading import Ledger, read_ledger
-from fleet_sim.stored import StoredUnreadable, WindowKey, history_from_command, window_rows
+from fleet_sim.stored import StoredUnreadable, WindowKey, history_from_command, history_from_file, window_rows
 from fleet_sim.verify import Comparison, compare, gateway_terms, ranges
 
 BASE = 1_700_000_000_000
@@ -389,3 +389,11 @@ def test_verify_does_not_wait_in_vain(
 
     result = judging.compared(ledger, terms, "test", read, patience=600.0)
     assert (result.ok, len(reads)) == (True, 1)
+
+
+def test_a_line_of_the_history_ends_at_a_line_feed_alone(tmp_path: Path) -> None:
+    """A device's type may hold what Python takes for the end of a line."""
+    told = tmp_path / "history.jsonl"
+    told.write_text('{"type": "a\u2028b\x85c"}\n{"type": "d"}\n', encoding="utf-8")
+    assert [row["type"] for row in history_from_file(told)] == ["a\u2028b\x85c", "d"]
+    assert len(history_from_command(f"cat {told}")) == 2
