@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from edge_gateway.fleet.mark import LARGEST
+
 if TYPE_CHECKING:
     from edge_gateway.config import GatewayConfig
     from edge_gateway.durable.store import StoreFacts
@@ -140,7 +142,7 @@ def _gaps(pipeline: Pipeline) -> dict[str, Any]:
     found = [(names[device], *gap) for device in devices for gap in sequences.gaps(device)]
     return {
         "devices": len(devices),
-        "messages": sum(last - first + 1 for *_, first, last in found),
+        "messages": min(sum(last - first + 1 for *_, first, last in found), LARGEST),
         "ranges": [
             {"device": device, "boot": boot, "from": first, "to": last}
             for device, boot, first, last in found[:MOST_GAPS]

@@ -23,11 +23,14 @@ from edge_gateway.effects import Effects
 from edge_gateway.fleet.accounting import MESSAGES, VALUES
 from edge_gateway.inputs import Moment
 from edge_gateway.pipeline import Pipeline
+from edge_gateway.report import Now, make_report
+from edge_gateway.sinks.line_protocol import render_gateway
 from fleet_proof.field import RULES
 from fleet_proof.fuzz import Fuzz, Hostile, counts_as_telemetry
 from fleet_proof.fuzz_bytes import is_a_map, real, table, text, whole
-from fleet_proof.inside import Inside, configuration, rules_of
+from fleet_proof.inside import GATEWAY, Inside, configuration, rules_of
 from fleet_proof.proof import Tally
+from fleet_wire.control import encode_gateway_status
 
 SITE = "siege"
 START = 1_760_000_000_000
@@ -274,6 +277,19 @@ class Siege:
         for name, (has, most) in held.items():
             if has > int(most):
                 self._broken("over a bound", f"{name}: {has} of {most}")
+        self._judge_report()
+
+    def _judge_report(self) -> None:
+        """Whatever was counted, the gateway can say it: to people, and to InfluxDB, whose integers have 64 bits."""
+        gateway = self.gateway
+        now = Now("online", self.now, START, "", {}, [], {}, {}, {})
+        told = make_report(GATEWAY, gateway.config, gateway.pipeline, gateway.store.facts(), now)
+        try:
+            encode_gateway_status(told)
+        except (OverflowError, ValueError) as error:
+            self._broken("a status that cannot be sent", repr(error))
+        if too_large := re.findall(rb"=(\d{20,})i", render_gateway(GATEWAY, told, self.now)):
+            self._broken("a number that InfluxDB refuses", f"{too_large}")
 
     def judge_good(self) -> None:
         """What the good devices' windows and alerts are is what they are in peace."""

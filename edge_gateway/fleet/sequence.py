@@ -291,9 +291,9 @@ class Sequences:
         return {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
 
     def totals(self) -> dict[str, int]:
-        """Return the same for the fleet, the retired devices included."""
+        """Return the same for the fleet, the retired devices included; no more than a message can tell."""
         sums = {
-            name: self._gone[name] + sum(column[: self._size].tolist())
+            name: min(self._gone[name] + sum(column[: self._size].tolist()), LARGEST)
             for name, column in self._counted().items()
         }
         return {**sums, "boots_forgotten": self.boots_forgotten}

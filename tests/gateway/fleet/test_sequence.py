@@ -240,3 +240,11 @@ def test_snapshots_are_plain_msgpack_and_arrays() -> None:
     sequences = Sequences()
     accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
     assert isinstance(msgpack.unpackb(packed(sequences.snapshot()), strict_map_key=False), dict)
+
+
+def test_what_devices_say_is_lost_is_told_in_a_number_that_a_message_can_hold() -> None:
+    """Three devices with the highest floor there is: a status with their sum could not be sent, nor a gateway start."""
+    sequences = Sequences()
+    for device in range(3):
+        sequences.birth(device, 1, LARGEST, LARGEST)
+    assert sequences.totals()["lost_at_device"] == LARGEST
