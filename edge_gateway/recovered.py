@@ -142,16 +142,11 @@ def recover_spool(
     checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
     begun = journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
     fresh = not begun
-    names = StateNames(state)
 
     def opened(damage: str = "") -> Store:
         if fresh:
             return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
-        floor = max(at, state.pipeline.windows.closed_to)
-        known = names if not journal.report.lost else None
-        return open_store(
-            place, config, floor=floor, at=at, names=known, records=lambda: effects_in(journal), damage=damage
-        )
+        return _open_to_go_on(place, config, state, journal, at, damage)
 
     replay = Replay(state, journal, opened)
     try:
@@ -183,6 +178,21 @@ def recover_spool(
             *_findings(found, journal),
             *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),
         ],
+    )
+
+
+def _open_to_go_on(  # noqa: PLR0917 - where recovery is
+    place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
+) -> Store:
+    """Open the store; one that is lost is made from the journal, with the state's names where none can be others."""
+    return open_store(
+        place,
+        config,
+        floor=max(at, state.pipeline.windows.closed_to),
+        at=at,
+        names=None if journal.report.lost else StateNames(state),
+        records=lambda: effects_in(journal),
+        damage=damage,
     )
 
 

@@ -31,7 +31,7 @@ from edge_gateway.pipeline import Pipeline
 from edge_gateway.recovered import INFLUX, Recovered, open_store, recover_spool
 from edge_gateway.replay import effects_in
 from fleet_proof.proof import Tally
-from fleet_proof.spool_damage import Damage, read_only, spoil
+from fleet_proof.spool_damage import Damage, read_only, spoil_committed
 
 UP_WITHIN = 10.0
 NAME = "corrupted"
@@ -83,7 +83,7 @@ class Judge:
         elif kind == "poison":
             self._poisoned(place, chance, seed)
         else:
-            damage = spoil(place, kind, chance)
+            damage = spoil_committed(place, kind, chance)
             told = f"{damage.kind} in {damage.file}, {seed}"
             if kind == "newer version":
                 self._refuses(place, told, NewerSpool, _nothing())

@@ -65,7 +65,8 @@ def _whole(*values: Any) -> None:
     _need(all(isinstance(value, int) for value in values))
 
 
-def _texts(*values: bytes) -> list[str]:
+def _texts(*values: Any) -> list[str]:
+    _need(all(isinstance(value, bytes) for value in values))
     return [value.decode() for value in values]
 
 
@@ -78,11 +79,11 @@ def _series(row: Row, _: Known) -> Row:
 def _number(row: Row, known: Known) -> Row:
     series, version, number, tags = row
     _need(number in known.series and isinstance(json.loads(tags), dict))
-    return (series, version, number, tags.decode())
+    return (series, version, number, *_texts(tags))
 
 
 def _text(row: Row, _: Known) -> Row:
-    return (row[0], row[1].decode())
+    return (row[0], *_texts(row[1]))
 
 
 def _code(row: Row, known: Known) -> Row:
@@ -141,7 +142,8 @@ def _command(row: Row, _: Known) -> Row:
     _whole(at)
     _need(n is None or isinstance(n, int))
     _need(isinstance(json.loads(args), dict))
-    return (number.decode(), n, *_texts(device, name, args, state), at)
+    named = _texts(number, device, name, args, state)
+    return (named[0], n, *named[1:], at)
 
 
 def _quarantined(row: Row, _: Known) -> Row:

@@ -11,9 +11,9 @@ import pytest
 from edge_gateway.durable.damaged import DamagedStore
 from edge_gateway.durable.derive import Derived
 from edge_gateway.durable.effects import StoreEffects
-from edge_gateway.durable.salvage import STAGES
+from edge_gateway.durable.salvage import NAMES, STAGES
 from edge_gateway.durable.store import Store
-from edge_gateway.durable.tables import EARLIER, EVENT, WINDOW
+from edge_gateway.durable.tables import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
 from edge_gateway.durable.window_table import unsealed
 from tests.gateway.durable.fleet import MINUTE, T0, closed, late, named
 from tests.gateway.durable.test_store import ALERT, everything, lines, opened, rich, table
@@ -286,3 +286,13 @@ def test_reading_goes_on_behind_a_damaged_place(tmp_path: Path) -> None:
     assert found == sorted(found)
     assert source.piece(EVENT.table, None).rows[0][0] == 1
     source.close()
+
+
+@pytest.mark.parametrize("kept", [*NAMES, *STAGES, LATE, LATE_STATE])
+def test_a_row_of_anything_else_is_not_taken_over_and_raises_nothing(kept: Kept) -> None:
+    known = Known({1}, {1}, 3, {"influx"}, {"telemetry"})
+    width = len(kept.table.key) + len(kept.table.columns)
+    for junk in (None, b"\xff", 7, -1.5, b"[]", b"1", "text"):
+        assert (
+            sound(kept, (1,) * len(kept.table.key) + (junk,) * (width - len(kept.table.key)), known) is None
+        )
