@@ -40,7 +40,7 @@ def test_groups_are_of_points_that_there_are() -> None:
     assert POINTS.keys() >= {*HTTP, *STARTING, *STOPPING, *RELOADING, *BLOCKING, *SELDOM}
 
 
-@pytest.mark.parametrize("place", {place for other in (CALM, *OTHER_PROGRAMS) for place, _ in other})
+@pytest.mark.parametrize("place", sorted({place for other in (CALM, *OTHER_PROGRAMS) for place, _ in other}))
 def test_every_constant_of_another_program_is_there(place: str) -> None:
     *_, held = Place.of(place).resolve()
     assert isinstance(held, int | float)
