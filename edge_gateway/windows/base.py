@@ -116,7 +116,9 @@ class OpenBase:
         """Make due what these devices have open now, whatever their marks will say."""
         for log in self._logs.values():
             known = devices[devices < len(log.present)]
-            log.forced = np.union1d(log.forced, known[log.present[known]])
+            here = known[log.present[known]]
+            if len(here):  # most logs are of other devices, and there may be thousands
+                log.forced = np.union1d(log.forced, here)
         if self._closing is not None:
             self._closing.forced = np.union1d(self._closing.forced, devices)
         self.wake()
