@@ -293,6 +293,6 @@ def test_a_row_of_anything_else_is_not_taken_over_and_raises_nothing(kept: Kept)
     known = Known({1}, {1}, 3, {"influx"}, {"telemetry"})
     width = len(kept.table.key) + len(kept.table.columns)
     for junk in (None, b"\xff", 7, -1.5, b"[]", b"1", "text"):
-        assert (
-            sound(kept, (1,) * len(kept.table.key) + (junk,) * (width - len(kept.table.key)), known) is None
-        )
+        row = (1,) * len(kept.table.key) + (junk,) * (width - len(kept.table.key))
+        any_text = kept.table.name == "text" and junk in {b"[]", b"1"}
+        assert (sound(kept, row, known) is None) is not any_text
