@@ -41,7 +41,7 @@ OF_ONE_LIFE = 10
 MEMORY = Path("/dev/shm")
 EVERY = ("2s", "4s", "12s")
 NOWHERE = "http://127.0.0.1:9"
-LEARNED = 4.0
+LEARNED, QUICK_LEARNED = 4.0, 1.5
 """Seconds of load between two damages of one life."""
 PATIENCE = 90.0
 NONE = Facts(count=0, sum=0.0, min=0.0, max=0.0, first=0.0, last=0.0)
@@ -97,12 +97,16 @@ def _killed_under_load(setting: Setting, broker: Broker) -> Gateway:
     gateway.start()
     text = scenario_text(f"{name}-site", devices=30, every="500ms", seed=setting.rng.randrange(1 << 31))
     with Fleet(broker, setting.place("run"), text, settle=0):
-        time.sleep(LEARNED)
+        time.sleep(_learned(setting))
         gateway.stop()
         gateway.start()
-        time.sleep(LEARNED)
+        time.sleep(_learned(setting))
         gateway.kill()
     return gateway
+
+
+def _learned(setting: Setting) -> float:
+    return QUICK_LEARNED if setting.quick else LEARNED
 
 
 def _windows(buckets: tuple[str, ...]) -> list[dict[str, str]]:
@@ -132,7 +136,7 @@ def _at_work(setting: Setting, broker: Broker, count: int) -> None:
     done: list[str] = []
     with fleet:
         for _ in range(count):
-            time.sleep(setting.rng.uniform(0.5, LEARNED))
+            time.sleep(setting.rng.uniform(0.5, _learned(setting)))
             gateway.kill()
             damage = spoil_committed(gateway.spool, setting.rng.choice(ON_DISK), setting.rng)
             done.append(f"{damage.kind} in {damage.file}")
@@ -205,4 +209,4 @@ class _Noting(dict[WindowKey, Facts]):
         return found
 
 
-PROOF = Proof("corruption", "what lies on the disk is damaged", "damages", full=2_000, quick=40, run=run)
+PROOF = Proof("corruption", "what lies on the disk is damaged", "damages", full=2_000, quick=25, run=run)
