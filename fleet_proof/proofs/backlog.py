@@ -34,7 +34,8 @@ ENOUGH_LOOKS = 20
 MAX_AGE = 60_000
 SILENT = 10_000
 MOST_UNDER_WAY = 5_000
-BUDGET = "1MiB"
+BUDGET = 1 << 20
+"""Of the outbox, in bytes: less than the whole absence takes."""
 RULES = f"""\
 version: 1
 groups:
@@ -198,7 +199,7 @@ def influx_away(setting: Setting, share: float) -> None:
     buckets = [influx.fresh_bucket() for _ in range(3)]
     gateway = _gateway(setting, broker, "gw-days", ("1m", "10m", "1h"), buckets)
     gateway.reconfigure(
-        influx={**setting.forwarding(influx), "max_bytes": BUDGET, "on_full": "merge"},
+        influx={**setting.forwarding(influx), "max_bytes": f"{round(BUDGET * share)}B", "on_full": "merge"},
     )
     rounds = round(AWAY_HOURS * 60 * share)
     stream = Stream("gw-days-site", 20, _hour(_now()) - rounds * MINUTE, MINUTE)
@@ -207,15 +208,10 @@ def influx_away(setting: Setting, share: float) -> None:
         gateway.start()
         with Publisher(broker, "days") as publisher:
             publisher.publish(
-                stream.message(device, seq) for seq in range(rounds) for device in range(stream.devices)
+                stream.message(device, seq) for seq in range(rounds + 1) for device in range(stream.devices)
             )
             publisher.settle()
-        report = gateway.wait_for(
-            lambda report: (
-                report["messages"]["new"] == stream.devices * rounds and not report["spool"]["unstored"]
-            ),
-            within=PATIENCE,
-        )
+        report = gateway.wait_for(lambda report: _closed(report, stream, rounds), within=PATIENCE)
         setting.say(f"{report['sinks']['influx']['waiting']['lines']:,} lines wait, the rest is merged")
     began = time.monotonic()
     with Publisher(broker, "days-live") as publisher:
@@ -240,6 +236,8 @@ def _closed(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
 def _sent(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
     return (
         report["messages"]["new"] > stream.devices * (rounds + 1)
+        and not report["fleet"]["open_readings"]
+        and not report["spool"]["unstored"]
         and not report["sinks"]["influx"]["waiting"]["lines"]
     )
 
@@ -253,9 +251,10 @@ def _judge_influx(
     end = stream.start + rounds * MINUTE
     gone = 0
     for every, bucket in zip((MINUTE, 10 * MINUTE, HOUR), buckets, strict=True):
-        found = influx_windows(place, bucket, every, stream.start, end)
+        beyond = every == MINUTE  # of the readings behind the last full hour only base windows are closed
+        found = influx_windows(place, bucket, every, _hour(stream.start), end + beyond * MINUTE)
         held = {key: facts for key, facts in found.items() if _of(key, stream)}
-        expected = stream.windows(every, rounds)
+        expected = stream.windows(every, rounds + beyond)
         gone += take_windows(tally, expected, held, "InfluxDB", complete=every == HOUR)
     _judge_merged(setting, report, gone)
     history = window_rows(gateway.query("windows", "--every", "1h"))
@@ -274,6 +273,8 @@ def _judge_merged(setting: Setting, report: dict[str, Any], gone: int) -> None:
     tally, counters = setting.tally, report["counters"]
     merged, dropped = counters.get("outbox_merged_lines", 0), counters.get("outbox_dropped_lines", 0)
     tally.measured |= {"windows_merged": gone, "merged_lines": merged}
+    if not merged:
+        tally.forbid("nothing judged", "the outbox never came to its budget")
     if dropped:
         tally.forbid("dropped by merge", f"{dropped} lines that no coarser tier carries")
     if gone != merged:
