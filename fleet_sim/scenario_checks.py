@@ -25,14 +25,13 @@ _GROUP_KEYS: Final = {
     "username": "not supported here in this version; broker.username may hold {id}",
     "credentials": "not supported in this version; use broker.username and broker.password",
 }
-_FAULT_KINDS: Final = ("flap", "delay", "bandwidth", "black_hole", "battery_death")
 
 
 def unsupported(document: Document) -> list[Problem]:
     """Parts of the grammar that this version refuses by name; they are taken out of the data."""
     if not isinstance(document.data, dict):
         return []
-    problems = [*_literal_password(document), *_fault_kinds(document)]
+    problems = list(_literal_password(document))
     fleet = document.data.get("fleet")
     for name, group in fleet.items() if isinstance(fleet, dict) else ():
         for key, text in _GROUP_KEYS.items() if isinstance(group, dict) else ():
@@ -49,16 +48,6 @@ def _literal_password(document: Document) -> Iterator[Problem]:
     if password is not None and not str(password).startswith("${"):
         text = "password: a secret does not belong into a file; write ${MQTT_PASSWORD}"
         yield document.problem(("broker", "password"), text)
-
-
-def _fault_kinds(document: Document) -> Iterator[Problem]:
-    faults = document.data.get("faults")
-    for index, fault in enumerate(faults if isinstance(faults, list) else ()):
-        if isinstance(fault, dict) and fault.get("kind") in _FAULT_KINDS:
-            path = ("faults", index, "kind")
-            yield document.problem(
-                path, f"faults of kind '{fault['kind']}' are not supported in this version"
-            )
 
 
 def check(scenario: Scenario, document: Document) -> list[Problem]:
