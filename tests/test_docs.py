@@ -29,6 +29,7 @@ from fleet_proof.servers.process import free_port, wait_until
 from fleet_sim.recordings.mapping import load_mapping
 from fleet_sim.scenario import load_scenario
 from tests.conftest import BrokerFactory
+from tests.templates import uninstall
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,7 +37,14 @@ BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
-NOT_RUN = {"README.md": 2, "deploy.md": 2, "delivery.md": 1, "extend.md": 1, "operate.md": 1, "recordings.md": 1}
+NOT_RUN = {
+    "README.md": 2,
+    "deploy.md": 2,
+    "delivery.md": 1,
+    "extend.md": 1,
+    "operate.md": 1,
+    "recordings.md": 1,
+}
 SAID = {
     "README.md": ["rules: 32 rules, good", "FreezerBatteryLow", "no problems", "frz-00042", "run finished"],
     "delivery.md": [r"lost +0\n", r"double +0\n", r"wrong windows +0 of [1-9]"],
@@ -262,11 +270,14 @@ def test_commands_do_what_the_page_says(page: Path, tmp_path: Path, broker_facto
         assert re.search(words, reader.said), f"{words!r} is not in:\n{reader.said}"
 
 
-def test_charts_are_made_and_their_queries_find_what_is_written(tmp_path: Path, influx: Influx) -> None:
+def test_charts_are_made_and_their_queries_find_what_is_written(
+    tmp_path: Path, influx: Influx, request: pytest.FixtureRequest
+) -> None:
     """In an organisation of its own, since the page uses the names of the real buckets."""
     org = f"docs-{os.getpid()}"
     influx.call("POST", "/api/v2/orgs", {"name": org})
     server = Influx(influx.url, org=org, token=influx.token, runner=None)
+    request.addfinalizer(lambda: uninstall(server))
     variables = {"URL": influx.url, "ORG": org, "TOKEN": "env:DOCS_TOKEN"}
     settings = {f"EDGE_GATEWAY_INFLUX_{name}": value for name, value in variables.items()}
     reader = Reader(tmp_path, free_port(), variables={**settings, "DOCS_TOKEN": influx.token})

@@ -28,6 +28,7 @@ from edge_gateway.sinks.influx_write import InfluxWriter
 from edge_gateway.sinks.line_protocol import render_gateway
 from fleet_proof.servers.influx import Influx
 from tests.gateway.durable.fleet import closed, closed_states
+from tests.templates import uninstall
 
 DAY = 86_400_000
 MINUTE = 60_000
@@ -36,18 +37,6 @@ WINDOWS = (
     WindowBucket(10 * MINUTE, "telemetry_10m", 180 * DAY),
     WindowBucket(60 * MINUTE, "telemetry_1h", 730 * DAY),
 )
-
-
-def uninstall(influx: Influx) -> None:
-    """Remove the stack with everything in it, and what other tests made of the same names beside it."""
-    org = influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"]
-    for stack in influx.call("GET", f"/api/v2/stacks?orgID={org}&name=edge-fleet")["stacks"] or ():
-        if stack["eventType"] != "uninstall":
-            influx.call("POST", f"/api/v2/stacks/{stack['id']}/uninstall?orgID={org}")
-    for kind in ("buckets", "dashboards", "checks", "variables"):
-        for one in influx.call("GET", f"/api/v2/{kind}?orgID={org}&limit=100")[kind] or ():
-            if kind != "buckets" or one["name"].startswith("telemetry"):
-                influx.call("DELETE", f"/api/v2/{kind}/{one['id']}")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from fleet_proof.servers.influx import Influx
 from tests.integration.conftest import forwarding
 from tests.integration.field import settled
 from tests.integration.stored import points, stored_windows
+from tests.templates import uninstall
 
 SENSORS = 200
 BUCKETS = {"2s": "e2e_2s", "10s": "e2e_10s", "1h": "e2e_1h"}
@@ -101,6 +102,7 @@ def stage(
         influx=forwarding(influx, directory),
     )  # fmt: skip
     gateway.write_rules(RULES)
+    uninstall(influx)
     applied = [json.loads(gateway.run("influx", "apply", "--json")) for _ in range(2)]
     gateway.start()
     try:
@@ -120,14 +122,6 @@ def stage(
     finally:
         gateway.kill()
         uninstall(influx)
-
-
-def uninstall(influx: Influx) -> None:
-    """Remove the stack with everything in it."""
-    org = influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"]
-    for stack in influx.call("GET", f"/api/v2/stacks?orgID={org}&name=edge-fleet")["stacks"] or ():
-        if stack["eventType"] != "uninstall":
-            influx.call("POST", f"/api/v2/stacks/{stack['id']}/uninstall?orgID={org}")
 
 
 # --- verify

@@ -1,0 +1,15 @@
+"""What `influx apply` leaves in a server that several tests share."""
+
+from fleet_proof.servers.influx import Influx
+
+
+def uninstall(influx: Influx) -> None:
+    """Remove the stack with everything in it, and what other tests made of the same names beside it."""
+    org = influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"]
+    for stack in influx.call("GET", f"/api/v2/stacks?orgID={org}&name=edge-fleet")["stacks"] or ():
+        if stack["eventType"] != "uninstall":
+            influx.call("POST", f"/api/v2/stacks/{stack['id']}/uninstall?orgID={org}")
+    for kind in ("buckets", "dashboards", "checks", "variables"):
+        for one in influx.call("GET", f"/api/v2/{kind}?orgID={org}&limit=100")[kind] or ():
+            if kind != "buckets" or one["name"].startswith("telemetry"):
+                influx.call("DELETE", f"/api/v2/{kind}/{one['id']}")
