@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.durable.effects import Quarantined
-from edge_gateway.durable.outbox import Parcel, Waiting
+from edge_gateway.durable.outbox import MOST_LINES, Parcel, Waiting
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
 from tests.fakes import HANG, RESET, Answer, FakeInflux
@@ -32,11 +32,12 @@ class Outlet:
     counters: dict[str, int] = field(default_factory=dict)
     errors: list[Exception] = field(default_factory=list)
     taken: int = 0
+    lines: int = 0
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
     def waiting(self, sink: str) -> Waiting:
         assert sink == "influx"
-        return Waiting(chunks=len(self.parcels))
+        return Waiting(chunks=len(self.parcels), lines=self.lines)
 
     async def take(self, sink: str) -> Parcel:
         assert sink == "influx"
@@ -86,7 +87,7 @@ async def deliver(
     sleeps = Sleeps()
     async with InfluxWriter(server.url, "fleet", "secret", timeout=patience) as writer:
         sink = InfluxSink(
-            "influx", outlet, writer.write, growing, sleep=sleeps, clock=lambda: 1_700_000_000.0
+            "influx", outlet, writer.write, growing, sleep=sleeps, linger=0.0, clock=lambda: 1_700_000_000.0
         )
         task = asyncio.create_task(sink.run())
         await asyncio.wait(
@@ -176,7 +177,7 @@ async def test_a_configuration_problem_keeps_everything_and_says_so(
             problems.append(sink.facts.problem)
             return await writer.write(bucket, body)
 
-        sink = InfluxSink("influx", outlet, noting, growing, sleep=sleeps)
+        sink = InfluxSink("influx", outlet, noting, growing, sleep=sleeps, linger=0.0)
         task = asyncio.create_task(sink.run())
         await outlet.empty.wait()
         task.cancel()
@@ -261,6 +262,37 @@ async def test_a_store_that_refuses_is_asked_again_and_nothing_is_sent_twice_mea
     _, sleeps = await deliver(server, outlet)
     assert len(sleeps) == 3
     assert len(server.requests) == 1
+
+
+async def test_few_lines_gather_between_requests_and_none_wait_for_others_at_the_end(
+    server: FakeInflux,
+) -> None:
+    outlet = Outlet([parcel(n, [line(n)]) for n in range(3)])
+    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+        sink = InfluxSink("influx", outlet, writer.write, growing, linger=3600.0)
+        task = asyncio.create_task(sink.run())
+        await server.requested(1)
+        while len(outlet.parcels) == 3:  # noqa: ASYNC110 - the first is sent at once, and nothing tells that it is done
+            await asyncio.sleep(0)
+        assert outlet.taken == 1
+        assert await sink.drain(60.0)
+        assert len(server.requests) == 3
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_backlog_does_not_linger(server: FakeInflux) -> None:
+    outlet = Outlet([parcel(n, [line(n)]) for n in range(3)])
+    outlet.lines = MOST_LINES
+    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+        task = asyncio.create_task(InfluxSink("influx", outlet, writer.write, growing, linger=3600.0).run())
+        async with asyncio.timeout(60):
+            await outlet.empty.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert len(server.requests) == 3
 
 
 async def test_drain_waits_for_an_empty_outbox_or_its_deadline(server: FakeInflux) -> None:
