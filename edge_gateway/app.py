@@ -27,7 +27,7 @@ from edge_gateway.control_client import ControlClient
 from edge_gateway.durable.files import is_full
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.embedded import EmbeddedBroker
-from edge_gateway.errors import BadInput, GatewayError
+from edge_gateway.errors import BadInput
 from edge_gateway.gateway import Gateway
 from edge_gateway.http import serving
 from edge_gateway.local_api import Door
@@ -158,24 +158,14 @@ class Start:
     async def recover(self, recover: Callable[[], Recovered], stop: asyncio.Event) -> Recovered | None:
         """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
         self.door.says = "the gateway is starting: it reads what its spool holds"
-        raised = False
         while not stop.is_set():
             try:
                 return await asyncio.to_thread(recover)
-            except GatewayError:
-                raise
             except (OSError, sqlite3.OperationalError) as error:
                 _refuse_read_only(error, self.place)
                 if not is_full(error):
                     raise
                 self._wait_for_room()
-            except Exception as error:
-                if raised:
-                    raise
-                # What raised is written down: the next attempt takes it apart, and that may as well be now.
-                raised = True
-                log.error("recovering: %s: %s; trying again", type(error).__name__, error)  # noqa: TRY400 - no traceback
-                continue
             Reserve(self.place / spool.RESERVE).release()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), TRY_AGAIN)

@@ -8,6 +8,7 @@ settings ───▶ the configuration takes over, and a checkpoint with it is 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.outbox import SinkBudget
 from edge_gateway.durable.settings import StoreSettings, Tier
 from edge_gateway.durable.store import Store
-from edge_gateway.errors import BadInput
+from edge_gateway.errors import BadInput, GatewayError
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
 from edge_gateway.naming import SeriesNames
 from edge_gateway.older_states import brought_up
@@ -137,26 +138,15 @@ def recover_spool(
     refuse_newer(place / spool.CHECKPOINTS, files=files)
     schema.refuse_newer(place / spool.STORE)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
-    settings = FoldSettings.of(config)
-    state = State.new(gateway, settings)
     checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
     begun = journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
     fresh = not begun
 
-    def opened(damage: str = "") -> Store:
-        if fresh:
-            return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
-        return _open_to_go_on(place, config, state, journal, at, damage)
-
-    replay = Replay(state, journal, opened)
-    try:
-        found = recovery.recover(
-            place / spool.CHECKPOINTS, journal, replay, at=at, progress=lambda _: progress(), files=files
-        )
-    except BaseException:
-        replay.close()
-        raise
-    _take_over(state, settings)
+    replay, found = _recover(
+        place, config, gateway, journal, fresh=fresh, at=at, files=files, progress=progress
+    )
+    state = replay.state
+    _take_over(state, FoldSettings.of(config))
     store = replay.store
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
@@ -179,6 +169,49 @@ def recover_spool(
             *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),
         ],
     )
+
+
+def _recover(
+    place: Path,
+    config: GatewayConfig,
+    gateway: str,
+    journal: Journal,
+    *,
+    fresh: bool,
+    at: int,
+    files: Files,
+    progress: Callable[[], None],
+) -> tuple[Replay, recovery.Recovered]:
+    """Recover; a record that raises is written down the first time and taken apart the second, which may be now."""
+    for again in (False, True):
+        replay = _beginning(place, config, gateway, journal, fresh=fresh, at=at)
+        try:
+            checkpoints = place / spool.CHECKPOINTS
+            found = recovery.recover(
+                checkpoints, journal, replay, at=at, progress=lambda _: progress(), files=files
+            )
+        except Exception as error:
+            replay.close()
+            if again or isinstance(error, GatewayError | OSError | sqlite3.Error):
+                raise
+            log.error("recovering: %s: %s; trying again", type(error).__name__, error)  # noqa: TRY400 - no traceback
+            continue
+        return replay, found
+    raise AssertionError("the second attempt returns or raises")
+
+
+def _beginning(
+    place: Path, config: GatewayConfig, gateway: str, journal: Journal, *, fresh: bool, at: int
+) -> Replay:
+    """A state that knows nothing, and a store that is opened when it is known from where."""
+    state = State.new(gateway, FoldSettings.of(config))
+
+    def opened(damage: str = "") -> Store:
+        if fresh:
+            return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
+        return _open_to_go_on(place, config, state, journal, at, damage)
+
+    return Replay(state, journal, opened)
 
 
 def _open_to_go_on(  # noqa: PLR0917 - where recovery is

@@ -82,6 +82,8 @@ class Replay:
     """Whether windows close as the records say, because this program would close them at other times."""
     behind: bool = False
     """Whether records are gone that the store has not seen."""
+    holed: bool = False
+    """Whether records are gone that the fold has not seen: then it cannot come to what the records say."""
     _store: Store | None = None
     _effects: list[StoreEffects] = field(default_factory=list)
     _led_to: dict[int, StoreEffects] = field(default_factory=dict)
@@ -104,10 +106,11 @@ class Replay:
 
     def begin(self, after: int) -> None:
         """Open the store, and bring it to where the checkpoint is: it may come from an earlier time."""
+        held_from = self.journal.first_number
+        self.holed = bool(self.journal.report.lost) or (held_from is not None and held_from > after + 1)
         if self._store is not None:
             return
         self._store = self.open_store()
-        held_from = self.journal.first_number
         first = after + 1 if held_from is None else min(held_from, after + 1)
         self.behind = self.store.applied + 1 < first
         for number, body in self.journal.read(self.store.applied + 1):
@@ -147,7 +150,7 @@ class Replay:
             self.state.pipeline.refold(given, led_to)
             return
         effects = self.state.pipeline.fold(given)
-        if led_to is not None and not same_windows(effects, led_to):
+        if led_to is not None and not self.holed and not same_windows(effects, led_to):
             self.follows = True
             log.info("record %s was folded by another program: what it says of windows is followed", number)
             raise recovery.FoldsOtherwise(f"record {number}")

@@ -55,3 +55,30 @@ def test_a_life_in_1970_does_not_make_a_clock_right_that_is_behind(
     inside.crash()
     assert inside.clock.floor == now
     inside.close()
+
+
+def test_records_behind_a_hole_are_folded_without_what_is_lost_and_the_damage_is_told(tmp_path: Path) -> None:
+    """They say that windows closed which began in the hole: no sign of another program, and nothing to quarantine."""
+    now = BUILT + 10_000_000_000
+    inside = Inside(tmp_path, configuration(tmp_path), now)
+    (tmp_path / spool.CHECKPOINTS).joinpath(f"checkpoint-{0:020d}").unlink()
+    for seq in range(6):
+        said = [Reading(name, "s", 1, seq, now + 4_000 * seq, {"heat": float(seq)}) for name in ("d", "e")]
+        moment = Moment(now + 4_000 * seq, 4_000 * seq, trusted=True)
+        inside.deliver(moment, [one.delivery() for one in said[: 1 if seq else 2]])
+        inside.commit()
+    inside.close()
+    (segment,) = (tmp_path / spool.JOURNAL).glob("*.journal")
+    content = bytearray(segment.read_bytes())
+    content[60:100] = bytes(40)
+    segment.write_bytes(content)
+    found = recover_spool(tmp_path, inside.config, "gw", inside.clock)
+    try:
+        codes = [code for code, _ in found.findings]
+        assert "journal_corrupt" in codes
+        assert "records_quarantined" not in codes
+        assert not found.whole
+        assert found.state.pipeline.admission.accounting.totals()["new"] == 5
+    finally:
+        found.journal.close()
+        found.store.close()
