@@ -67,6 +67,8 @@ def test_records_behind_a_hole_are_folded_without_what_is_lost_and_the_damage_is
         moment = Moment(now + 4_000 * seq, 4_000 * seq, trusted=True)
         inside.deliver(moment, [one.delivery() for one in said[: 1 if seq else 2]])
         inside.commit()
+    inside.tick(Moment(now + 400_000, 400_000, trusted=True))
+    inside.commit()
     inside.close()
     (segment,) = (tmp_path / spool.JOURNAL).glob("*.journal")
     content = bytearray(segment.read_bytes())
