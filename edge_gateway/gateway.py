@@ -375,10 +375,8 @@ class Gateway:
     def _store_event(self, code: str, text: str) -> None:
         if code == "store_resumed":
             self.problems.clear("store_stalled")
-        elif code == "store_salvaged":
-            self.problems.raise_("store_corrupt", text)
             return
-        self.problems.raise_(code, text)
+        self.problems.raise_("store_corrupt" if code == "store_salvaged" else code, text)
         if self._store.refusal is not None:
             self._room.refused(self._store.refusal)
 
