@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.fleet.mark import LARGEST
+from edge_gateway.logs import FLOOD
 
 if TYPE_CHECKING:
     from edge_gateway.config import GatewayConfig
@@ -102,9 +103,10 @@ def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, A
 
 
 def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
-    """What was refused or given up of the fleet because of its bounds, where there is any."""
+    """What was refused, given up or left out because of a bound, where there is any."""
     refused = {f"refused_{reason}": count for reason, count in sorted(pipeline.registry.refused.items())}
-    return {name: count for name, count in (refused | pipeline.admission.sequences.totals()).items() if count}
+    found = {**refused, **pipeline.admission.sequences.totals(), "log_lines_left_out": FLOOD.left_out}
+    return {name: count for name, count in found.items() if count}
 
 
 def settings_of(config: GatewayConfig) -> dict[str, Any]:

@@ -201,7 +201,7 @@ class _Run:
             http={"listen": None},
             spool={"path": str(self.place), "commit_interval": "10ms", "durability": "power"},
             windows=[{"every": "1s", "bucket": "base", "keep": "30d"}],
-            time={"allowed_lateness": "0s", "idle_close": "1s"},
+            time={"allowed_lateness": "0s", "idle_close": "300ms"},
         )
         self.found = Found()
         self.expected: Counter[tuple[str, int]] = Counter()
