@@ -285,8 +285,12 @@ class _Run:
     async def _while_full(self, gateway: Gateway) -> None:
         checkpoint = gateway._upkeep.checkpointed
         await self._cap(gateway, cap=self.store_too)
-        await self._hold(lambda: PROBLEM in gateway.problems or (self.disk.room or 0) > LITTLE, "no alarm")
-        if not gateway._room.accepting.is_set():
+        accepting = gateway._room.accepting
+        await self._hold(
+            lambda: PROBLEM in gateway.problems or (accepting.is_set() and (self.disk.room or 0) > LITTLE),
+            "no alarm",
+        )
+        if not accepting.is_set():
             await self._with_reserve(gateway, checkpoint)
         self._kill_now(len(self.line.acknowledged))
         await self._cap(gateway, cap=False)

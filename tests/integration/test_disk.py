@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
+from fleet_proof import full_disk
+from fleet_proof.full_disk import MIB, fill
+from fleet_proof.proof import Unavailable
 from fleet_proof.servers.broker import Broker
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import (
@@ -29,38 +32,15 @@ from tests.integration.test_life import kept, problem, refused
 
 pytestmark = pytest.mark.broker
 
-MIB = 1 << 20
-
 
 @contextmanager
 def small_disk(place: Path, size: int) -> Iterator[Path]:
     """A file system of so many bytes; the test is skipped where mounting is not permitted."""
-    place.mkdir(parents=True)
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
     try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def fill(place: Path) -> Path:
-    """Leave no byte free."""
-    ballast = place / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for piece in (MIB, 4096, 1):
-            try:
-                while True:
-                    file.write(bytes(piece))
-            except OSError:
-                continue
-    return ballast
+        with full_disk.small_disk(place, size):
+            yield place
+    except Unavailable as missing:
+        pytest.skip(str(missing))
 
 
 def test_a_full_disk_stops_acknowledging_and_all_resumes_by_itself(
@@ -107,7 +87,7 @@ def test_a_disk_that_is_full_at_the_start_and_a_kill_while_it_is(
             )
             ballast = fill(disk)
             (gateway.spool / "reserve").unlink(missing_ok=True)
-            fill(disk).rename(disk / "more")
+            fill(disk, "more")
             chance = random.Random(3)
             for _ in range(400):
                 device.measure(
