@@ -210,9 +210,12 @@ class _Comparing:
                 self._judge(key, allowed, sum(sure[rows]), inside)
 
     def _closes(self, key: WindowKey) -> None:
-        """Note when the window closes at the earliest: its device is silent, so that its time goes on from its last."""
-        closing = self.silent_from + max(0.0, key.start + key.every - self.newest_ms)
-        self.result.closing_ms = min(closing, self.result.closing_ms or math.inf)
+        """Note when the window closes at the earliest: its device is silent.
+
+        That closes base windows; for the others its time goes on from its last reading.
+        """
+        left = 0.0 if self._is_base(key) else max(0.0, key.start + key.every - self.newest_ms)
+        self.result.closing_ms = min(self.silent_from + left, self.result.closing_ms or math.inf)
 
     def _judge(self, key: WindowKey, allowed: list[Facts], must: int, inside: Readouts) -> None:
         """Compare one window; `must` readings of it are acknowledged and have to be there."""

@@ -369,6 +369,12 @@ def test_nothing_is_waited_for_that_cannot_close_in_time(tmp_path: Path) -> None
     assert result.may_change_by(end_of_hour + 30_001)
     early = compare(ledger, terms, {}, "test", now_ms=last + 1_000)
     assert early.closing_ms == pytest.approx(last + 30_000, abs=1), "the base windows close first"
+    base = min(key.every for key in both_tiers(rows))
+    stored = both_tiers(rows).items()
+    begun = {key: facts for key, facts in stored if key.every > base or key.start + base <= last}
+    assert len(begun) < len(stored)
+    open_ = compare(ledger, terms, begun, "test", now_ms=last + 1_000)
+    assert open_.closing_ms == pytest.approx(last + 30_000, abs=1), "silence closes it, not its end"
     wrong = compare(ledger, terms, both_tiers(rows[1:]), "test", now_ms=last + 40_000)
     assert wrong.may_change_by(0), "what is wrong may become right"
 
