@@ -21,7 +21,7 @@ async def test_a_device_that_stops_says_what_will_never_come(tmp_path: Path, bro
         await watcher.until(lambda: len(watcher.births("left-0000")) == 2)
         run.stop()
         result = await going
-        await watcher.until(lambda: bool(watcher.deaths()))
+        await watcher.until(lambda: len(watcher.births("left-0000")) == 3)
     assert result.unfinished > 0, "its buffer was not empty"
     last = watcher.births("left-0000")[-1]
     assert last.floor == last.next == result.counters["made"]
