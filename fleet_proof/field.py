@@ -153,6 +153,11 @@ def settled(report: dict[str, Any]) -> bool:
     )
 
 
+def forwarded(report: dict[str, Any]) -> bool:
+    """Whether nothing waits for InfluxDB."""
+    return not report["sinks"]["influx"]["waiting"]["lines"]
+
+
 def wait_settled(gateway: Gateway, ledger: Ledger) -> dict[str, Any]:
     """The gateway's report when nothing is under way any more."""
     sent = messages_acknowledged(ledger)

@@ -22,11 +22,12 @@ from typing import Any
 
 from edge_gateway.config_source import load_config
 from fleet_proof.corruption_judging import UP_WITHIN, Judge, sound_of
-from fleet_proof.field import RULES, Fleet, scenario_text, settled
+from fleet_proof.field import RULES, Fleet, forwarded, scenario_text, settled
 from fleet_proof.judging import judge_identities, judge_log
 from fleet_proof.proof import Proof, Setting, Tally, Unavailable
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
+from fleet_proof.servers.process import wait_until
 from fleet_proof.spool_damage import draw, spoil_committed
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.expected import Facts
@@ -145,6 +146,10 @@ def _at_work(setting: Setting, broker: Broker, count: int) -> None:
             setting.tally.recoveries.append(took)
             if took > UP_WITHIN:
                 setting.tally.forbid("service not up in 10 s", f"{done[-1]}: {took:.1f} s more than without")
+        began = int(time.time() * 1_000)
+        wait_until(
+            lambda: _stored_since(gateway, began), PATIENCE, "a window from after the last damage is stored"
+        )
     report = gateway.wait_for(settled, within=PATIENCE)
     ledger = fleet.ledger
     judge_identities(setting.tally, report)
@@ -154,12 +159,18 @@ def _at_work(setting: Setting, broker: Broker, count: int) -> None:
         setting.tally, ledger, report, window_rows(gateway.query("windows")), f"history after {told}"
     )
     if influx is not None:
+        gateway.wait_for(forwarded, within=PATIENCE)
         place = InfluxPlace(influx.url, influx.org, influx.token)
         rows = influx_of_run(ledger, gateway_terms(report), place)
         judge_present(setting.tally, ledger, report, rows, f"InfluxDB after {told}")
     gateway.kill()
     setting.tally.runs += 1
     setting.say(f"{len(done)} damages to a gateway at work, wrong {setting.tally.wrong}")
+
+
+def _stored_since(gateway: Gateway, began: int) -> bool:
+    """Whether the history has a window that began at or after that time, ms: damage may leave none from before."""
+    return bool(gateway.query("windows", "--since", str(began), "--limit", "1"))
 
 
 def _started(gateway: Gateway) -> float:

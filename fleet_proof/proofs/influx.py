@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleet_proof.field import RULES, Fleet, scenario_text, wait_settled
+from fleet_proof.field import RULES, Fleet, forwarded, scenario_text, wait_settled
 from fleet_proof.http_proxy import LONGEST, SLACK, TWISTS, HttpProxy, twist
 from fleet_proof.judging import (
     judge_all,
@@ -234,9 +234,7 @@ def _judge_answered(tally: Tally, lane: Lane, place: InfluxPlace) -> None:
 
 def _drained(lane: Lane) -> dict[str, Any]:
     wait_settled(lane.gateway, lane.fleet.ledger)
-    return lane.gateway.wait_for(
-        lambda report: not report["sinks"]["influx"]["waiting"]["lines"], within=PATIENCE
-    )
+    return lane.gateway.wait_for(forwarded, within=PATIENCE)
 
 
 def _refusals(lane: Lane) -> list[dict[str, Any]]:

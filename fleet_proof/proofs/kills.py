@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from fleet_proof.field import RULES, Fleet, messages_acknowledged, scenario_text, wait_settled
+from fleet_proof.field import RULES, Fleet, forwarded, messages_acknowledged, scenario_text, wait_settled
 from fleet_proof.judging import judge_all
 from fleet_proof.killing import HTTP, Victim, deck
 from fleet_proof.proof import Proof, Setting, Unavailable
@@ -155,7 +155,7 @@ def _judge(setting: Setting, lane: Lane) -> None:
     gateway, ledger = lane.victim.gateway, lane.fleet.ledger
     report = _settled(setting, gateway, ledger)
     if lane.place is not None:
-        report = gateway.wait_for(lambda report: not report["sinks"]["influx"]["waiting"]["lines"])
+        report = gateway.wait_for(forwarded)
     judge_all(setting.tally, gateway, ledger, report, lane.place)
     if not report["values"]["late_merged"]:
         setting.tally.forbid("nothing came late", str(gateway.directory))

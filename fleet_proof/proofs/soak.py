@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from fleet_proof.field import RULES, Fleet, scenario_text, wait_settled
+from fleet_proof.field import RULES, Fleet, forwarded, scenario_text, wait_settled
 from fleet_proof.judging import judge_all
 from fleet_proof.memory import MB, Look, Watch, most_resident, slope
 from fleet_proof.proof import Proof, Setting
@@ -81,7 +81,7 @@ def run(setting: Setting) -> None:
     _judge_flat(setting, watch.since(since))
     _judge_spool(setting, gateway)
     report = wait_settled(gateway, fleet.ledger)
-    gateway.wait_for(lambda report: not report["sinks"]["influx"]["waiting"]["lines"])
+    gateway.wait_for(forwarded)
     place = InfluxPlace(influx.url, influx.org, influx.token)
     judge_all(setting.tally, gateway, fleet.ledger, report, place)
     setting.tally.runs += 1
