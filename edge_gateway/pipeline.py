@@ -34,6 +34,7 @@ from edge_gateway.outgoing import Message, alert_messages, command_message, noti
 from edge_gateway.rules.evaluate import Evaluator
 from edge_gateway.rules.ruleset import RuleSet
 from edge_gateway.rules.transition import Transition
+from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.windows import Windows
 from fleet_wire import control
@@ -94,29 +95,31 @@ class Pipeline:
             self._status(topic, payload, effects)
         for topic, payload in parts.acks:
             self._ack(topic, payload, effects)
-        if parts.telemetry:
-            self._telemetry(batch, parts.telemetry, effects)
-        self._close(len(batch.topics), effects)
+        arrived = self._telemetry(batch, parts.telemetry, effects) if parts.telemetry else 0
+        self._close(arrived, effects)
         self._advance_commands(batch.moment, effects)
 
-    def _telemetry(self, batch: Batch, positions: list[int], effects: Effects) -> None:
+    def _telemetry(self, batch: Batch, positions: list[int], effects: Effects) -> int:
+        """Returns how many readings are in the telemetry."""
         admitted = self.admission.admit(batch, positions)
         effects.held = admitted.held
         for position, reason in admitted.quarantined:
             self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
+        arrived = 0
         for stepped, part in admitted.laps:
             if len(stepped):
                 self._rewind(stepped)
-            self._read(part, batch.moment, effects)
+            arrived += self._read(part, batch.moment, effects)
+        return arrived
 
-    def _read(self, part: Frame, moment: Moment, effects: Effects) -> None:
-        """Readings for windows and rules; none of their clocks steps back among them."""
+    def _read(self, part: Frame, moment: Moment, effects: Effects) -> int:
+        """Readings for windows and rules, counted; none of their clocks steps back among them."""
         frame = self.rules.records(part)
-        self._late(
-            self.windows.add(frame, listening_ms=moment.listening, trusted=moment.trusted),
-            effects,
-        )
+        late, closed = self.windows.add(frame, listening_ms=moment.listening, trusted=moment.trusted)
+        self._late(late, effects)
+        self._store(closed, effects)
         self._decided(self.rules.evaluate(frame, moment.listening), moment, effects)
+        return len(frame.row) + len(frame.state_row)
 
     def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         """A birth or a will. An empty payload only clears what the broker retains."""
@@ -235,8 +238,10 @@ class Pipeline:
             effects.outgoing.extend(map(command_message, work.send))
 
     def _close(self, arrived: int, effects: Effects) -> None:
-        """Close what is due: a fixed budget of rows an input, so that a close never stalls a batch."""
-        closed = self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived))
+        """Close what is due: a budget of rows for the readings that came, so that a close never stalls a batch."""
+        self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
+
+    def _store(self, closed: Closed, effects: Effects) -> None:
         for tier, rows in closed.numeric:
             tails = {row: tail.pack() for row, tail in closed.tails_of(tier).items()}
             effects.windows.extend(self._closed_windows(tier, rows, tails))

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NoReturn
 
 from mqtt5 import PublishPacket
@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 HIGH = 64 << 20
 LOW = 16 << 20
 OVERHEAD = 64
-MOST_AT_ONCE = 1_000
+MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
+"""Deliveries that are folded together, and bytes of them: a message may hold a thousand samples, and no fold stalls."""
 SETTLED = 30.0
 YIELD_FIRST, YIELD_MOST = 60.0, 600.0
 """Seconds to leave the connection to another client with this id, before it is asked for again."""
@@ -45,6 +46,13 @@ class Arrivals:
     @classmethod
     def of(cls, epoch: int, packets: list[PublishPacket]) -> Arrivals:
         return cls(epoch, packets, sum(len(packet.payload) + OVERHEAD for packet in packets))
+
+    def within(self, count: int, size: int) -> int:
+        """How many of the first are at most `count` and `size` bytes; one at least."""
+        if self.size <= size:
+            return min(len(self.packets), count)
+        sizes = accumulate(len(packet.payload) + OVERHEAD for packet in self.packets[:count])
+        return max(1, sum(1 for upto in sizes if upto <= size))
 
     def cut(self, count: int) -> Arrivals:
         """Take the first `count` away as arrivals of their own."""
@@ -188,13 +196,15 @@ class Source:
         await self._news.wait()
 
     def take(self) -> list[Arrivals]:
-        """At most 1,000 deliveries, oldest first."""
+        """As many deliveries as may be folded together, oldest first."""
         taken: list[Arrivals] = []
-        room = MOST_AT_ONCE
-        while self._arrived and room:
+        room, size = MOST_AT_ONCE, MOST_BYTES_AT_ONCE
+        while self._arrived and room > 0 and size > 0:
             first = self._arrived[0]
-            part = self._arrived.popleft() if len(first.packets) <= room else first.cut(room)
+            count = first.within(room, size)
+            part = self._arrived.popleft() if len(first.packets) == count else first.cut(count)
             room -= len(part.packets)
+            size -= part.size
             taken.append(part)
         if not self._arrived:
             self._news.clear()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.windows.log import Keyed, Log, Walk, joined
 from edge_gateway.windows.marks import Marks
+from edge_gateway.windows.rows import NEVER
 from edge_gateway.windows.told import Gone
 
 Ints = NDArray[np.int64]
@@ -21,6 +22,10 @@ Bools = NDArray[np.bool_]
 
 PIECE: Final = 1 << 14
 """Readings taken at once; larger temporaries fall out of the cache."""
+MANY: Final = 16
+"""Readings of so many windows that are over when they come are not logged, but reduced together. A device that was away
+for weeks says a reading for each of a thousand windows in one message: with a log and a walk each, more would be opened
+than are ever closed."""
 SMALL: Final = 1 << 12
 """Windows of so few readings are always worth a walk."""
 WORTH: Final = 8
@@ -68,9 +73,13 @@ class OpenBase:
         self.bits = (base - 1).bit_length()
         self.credit = 0
         """Grows with readings and calls: how much came since something was looked at."""
+        self.opened = 0
+        """Grows with logs; what closes them sets it back."""
         self.news = False
         """Whether something may be due that is not closing yet."""
         self._waits_at = -1
+        self._begin_at = NEVER
+        """Nothing before this window is due, as long as there is no news."""
         self._base = base
         self._marks = marks
         self._logs: dict[int, Log] = {}
@@ -102,6 +111,28 @@ class OpenBase:
             held[known] |= present[devices[known]]
         return held
 
+    def over(self, start: Ints, device: Ints, late: Bools) -> Bools:
+        """Say which rows that are not late are of windows that are over, and not open; none, if they are few."""
+        none = np.zeros(len(start), np.bool_)
+        if int(start.max()) - int(start.min()) < MANY * self._base:
+            return none
+        found: Bools = ~late & (start + self._base <= self._marks.due_to[device])
+        if len(np.unique(start[found])) < MANY:
+            return none
+        return found & ~self._may_have(start, device)
+
+    def _may_have(self, start: Ints, device: Ints) -> Bools:
+        """Say for each pair of a window's start and a device whether there may be readings of it."""
+        held = np.zeros(len(start), np.bool_)
+        wanted = set(start.tolist())
+        open_of = [(window, log.present) for window, log in self._logs.items() if window in wanted]
+        if self._closing is not None:
+            open_of.append((self._closing.start, self._closing.present))
+        for window, present in open_of:
+            here = np.flatnonzero((start == window) & (device < len(present)))
+            held[here] |= present[device[here]]
+        return held
+
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
         """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
         self._log(start).append(readings, devices, self._marks.count)
@@ -110,6 +141,7 @@ class OpenBase:
         log = self._logs.get(start)
         if log is None:
             log = self._logs[start] = Log()
+            self.opened += 1
         return log
 
     def force(self, devices: Ints) -> None:
@@ -125,13 +157,13 @@ class OpenBase:
 
     def wake(self) -> None:
         """Look again for what is due."""
-        self.news, self._waits_at = True, -1
+        self.news, self._waits_at, self._begin_at = True, -1, NEVER
 
     def begin(self) -> bool:
         """Start closing the oldest window that is due, if there is one and it is worth it."""
         if not self.news:
             return False
-        for start in sorted(self._logs):
+        for start in sorted(start for start in self._logs if start >= self._begin_at):
             log = self._logs[start]
             end, known = start + self._base, len(log.present)
             due = self._marks.due_to[:known] >= end
@@ -139,6 +171,7 @@ class OpenBase:
             due[log.forced] = True
             hits = int(np.count_nonzero(due & log.present))
             if hits:
+                self._begin_at = start
                 return self._begin(start, due, passed, hits)
         self.news = False
         return False
@@ -224,6 +257,7 @@ class OpenBase:
     def restore(self, state: dict[str, Any]) -> None:
         self._logs = {start: Log.restored(log) for start, log in state["logs"]}
         self.credit, self.news, self._waits_at = state["credit"], state["news"], state["waits_at"]
+        self._begin_at = NEVER
         self._closing = None
         kept = state["closing"]
         if kept is not None:

@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 RUN: Final = 1 << 16
-_FIRST_ROOM: Final = 256
+_FIRST_ROOM: Final = 16
 _KEY_BITS: Final = 63
 
 

@@ -44,34 +44,45 @@ class Tier:
             self._queued = np.append(self._queued, np.full(more, NEVER))
 
     def add(self, block: Block) -> None:
-        """Merge rows of finer windows, at most one of a series within one window of this tier."""
-        starts = block.rows["start"] - block.rows["start"] % self.every
-        for start in np.unique(starts).tolist():
-            within = {key: tail for key, tail in block.tails.items() if key[1] - key[1] % self.every == start}
-            self._add_one(start, Block(block.rows[starts == start], within))
+        """Merge rows of finer windows, at most one of a series within one window of this tier.
 
-    def _add_one(self, start: int, block: Block) -> None:
+        They are in the order of (series, start). The last window of each series stays open, all before it are over.
+        """
         rows = block.rows.copy()
-        rows["start"] = start
-        tails = {(series, start): tail for (series, _), tail in block.tails.items()}
+        rows["start"] -= rows["start"] % self.every
+        tails = {(series, at - at % self.every): tail for (series, at), tail in block.tails.items()}
         series = rows["series"]
         open_at = self.start_of(series)
-        self._give(series[(open_at != start) & (open_at != NEVER)])
-        meets = open_at == start
-        if meets.any():
-            merged = self._merge(self._block(series[meets]), Block(rows[meets], tails))
+        meets = open_at == rows["start"]
+        met = series[meets]
+        others = series[~meets & (open_at != NEVER)]
+        if len(others):
+            self._give(np.setdiff1d(others, met))
+        if len(met):
+            merged = self._merge(self._block(met), Block(rows[meets], tails))
             rows[meets] = merged.rows
-            fresh = set(series[~meets].tolist())
-            tails = {key: tail for key, tail in tails.items() if key[0] in fresh} | merged.tails
-        self._put(rows, tails)
+            for key in keys(merged.rows) if tails else ():
+                tails.pop(key, None)
+            tails |= merged.tails
+        self._keep_last(Block(rows, tails))
 
-    def _put(self, rows: Rows, tails: dict[Key, Tail]) -> None:
-        self._rows[rows["series"]] = rows
+    def _keep_last(self, block: Block) -> None:
+        """Put the last row of each series in the accumulators, and give the others out."""
+        series = block.rows["series"]
+        last = np.append(series[1:] != series[:-1], np.ones(min(1, len(series)), np.bool_))
+        if not last.all():
+            given, block = _parted(block, last)
+            self._given.append(given)
+        self._put(block)
+
+    def _put(self, block: Block) -> None:
+        series = block.rows["series"]
+        self._rows[series] = block.rows
         if self._tails:
-            for series in rows["series"].tolist():
-                self._tails.pop(series, None)
-        for (series, _), tail in tails.items():
-            self._tails[series] = tail
+            for number in series.tolist():
+                self._tails.pop(number, None)
+        for (number, _), tail in block.tails.items():
+            self._tails[number] = tail
 
     def _block(self, series: Ints) -> Block:
         rows = self._rows[series]
@@ -168,6 +179,14 @@ class Tier:
         self._tails = {number: tail for (number, _), tail in block.tails.items()}
         self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
         self._given = [Block.restored(given) for given in state["given"]]
+
+
+def _parted(block: Block, last: Bools) -> tuple[Block, Block]:
+    """Return the rows that are not last, and those that are, each with its tails."""
+    kept = set(keys(block.rows[last])) if block.tails else set()
+    tails = {key: tail for key, tail in block.tails.items() if key in kept}
+    others = {key: tail for key, tail in block.tails.items() if key not in kept}
+    return Block(block.rows[~last], others), Block(block.rows[last], tails)
 
 
 def _without(block: Block, gone: set[Key]) -> Block:

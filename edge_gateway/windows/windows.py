@@ -1,7 +1,7 @@
 """The open windows of the fleet, and when they close.
 
     frame ─▶ late? ──no──▶ log of its base window ──due──▶ walk, a budget a call ──▶ closed base rows
-               │                                                                          │
+               │  └─ many windows, over already ──────────────── at once ───────────────▶  │
                └─yes─▶ store, and accumulators still open ◀──── merged into ──────────────┘
                                       └── window over ──▶ closed rows of the coarser tiers
 
@@ -11,7 +11,7 @@ the store hears of it before the row itself, that is no harm: rows of one window
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,16 @@ class SeriesColumns(Protocol):
     def series_is_state(self) -> Bools: ...
     @property
     def metric_names(self) -> Sequence[str]: ...
+
+
+class Added(NamedTuple):
+    """What became of a frame beside what is open now: readings of closed windows, and windows closed at once."""
+
+    late: Late
+    closed: Closed
+
+
+NOTHING: Final = Added(NONE_LATE, Closed())
 
 
 class Windows:
@@ -93,8 +103,8 @@ class Windows:
 
     # --- readings
 
-    def add(self, frame: Frame, *, listening_ms: int, trusted: bool = True) -> Late:
-        """Take in the readings of a frame; return those whose windows are closed.
+    def add(self, frame: Frame, *, listening_ms: int, trusted: bool = True) -> Added:
+        """Take in the readings of a frame; return those that come late, and the windows they close at once.
 
         Args:
             frame: readings of devices and series the registry knows; values finite.
@@ -103,17 +113,18 @@ class Windows:
             ahead.
         """
         if not frame.rows:
-            return NONE_LATE
+            return NOTHING
         self._marks.grow(int(frame.device.max()) + 1)
         start = frame.ts - frame.ts % self._base
-        closed = self._late_rows(frame, start)
-        late = self._take_late(frame, closed) if closed.any() else NONE_LATE
-        self._append(frame, start, closed)
+        taken = self._late_rows(frame, start)
+        late = self._take_late(frame, taken) if taken.any() else NONE_LATE
         cap = frame.arrival + self._skew if trusted else None
         if self._marks.observe(frame.device, frame.ts, cap, listening_ms):
             self._open.wake()
+        closed = self._close_at_once(frame, start, taken)
+        self._append(frame, start, taken)
         self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
-        return late
+        return Added(late, closed)
 
     def _late_rows(self, frame: Frame, start: Ints) -> Bools:
         """Say which rows of a frame come for windows that are closed."""
@@ -122,12 +133,32 @@ class Windows:
         late: Bools = start + self._base <= self._marks.closed_to[frame.device]
         return late
 
-    def _append(self, frame: Frame, start: Ints, closed: Bools) -> None:
-        kept = start[~closed]
+    def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
+        """Close the windows that are over as they come, if they are many; their rows are taken then, too."""
+        if self.told is not None:
+            return NOTHING.closed
+        over = self._open.over(start, frame.device, taken)
+        if not over.any():
+            return NOTHING.closed
+        taken |= over
+        harvest = Harvest()
+        readings, texts = numbers_of(frame, over).readings, states_of(frame, over).readings
+        if len(readings):
+            harvest.numbers(0, rows_of_values(self._base, readings, self._p95()))
+            for tier in self._numbers:
+                tier.add(rows_of_values(tier.every, readings, self._p95()))
+        if len(texts):
+            harvest.states(0, rows_of_states(self._base, texts))
+            for tier in self._states:
+                tier.add(rows_of_states(tier.every, texts))
+        return harvest.closed()
+
+    def _append(self, frame: Frame, start: Ints, taken: Bools) -> None:
+        kept = start[~taken]
         windows = sorted(set(kept.tolist()))
         for window in windows:
             all_of_it = len(windows) == 1 and len(kept) == len(start)
-            self._append_to(window, frame, ALL if all_of_it else (start == window) & ~closed)
+            self._append_to(window, frame, ALL if all_of_it else (start == window) & ~taken)
 
     def _append_to(self, window: int, frame: Frame, rows: Bools | slice) -> None:
         numeric = numbers_of(frame, rows)
@@ -251,10 +282,15 @@ class Windows:
         return sum(tier.open_windows for tier in (*self._numbers, *self._states))
 
     def close(self, budget: int) -> Closed:
-        """Close what is due, for about `budget` readings and rows; the rest comes with the next calls."""
+        """Close what is due, for about `budget` readings and rows; the rest comes with the next calls.
+
+        As many windows as were opened since the last call may close beyond that, or they would become ever more.
+        """
         if self.told is not None:
             self._close_as(self.told)
             return Closed()
+        budget += CHEAPEST_WINDOW * self._open.opened
+        self._open.opened = 0
         harvest = Harvest()
         while budget > 0 and (self._open.closing or self._open.begin()):
             piece = self._open.take(budget, self._series.series_device)

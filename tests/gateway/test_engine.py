@@ -16,6 +16,7 @@ from edge_gateway.effects import Effects
 from edge_gateway.engine import (
     CLOSE_EVERY,
     LEAST_REST,
+    MOST_BYTES_IN_RECORD,
     MOST_REST,
     MOST_UNCOMMITTED,
     MOST_UNSTORED,
@@ -220,6 +221,17 @@ def test_deliveries_gather_in_proportion_to_what_a_fold_costs() -> None:
     assert rest_after(0.0) == LEAST_REST
     assert rest_after(0.002) == pytest.approx(RESTS * 0.002)
     assert rest_after(1.0) == MOST_REST
+
+
+async def test_a_record_of_large_messages_is_submitted_by_their_bytes() -> None:
+    bench = Bench()
+    bench.engine.commit_interval = WITHIN
+    bench.source.bring(bytes(MOST_BYTES_IN_RECORD - 1))
+    bench.engine.fold_arrivals(bench.source.take())
+    assert bench.disk.unfinished == []
+    bench.source.bring(b"1")
+    bench.engine.fold_arrivals(bench.source.take())
+    assert [number for number, _ in bench.disk.unfinished] == [1]
 
 
 async def test_windows_that_wait_are_closed_quickly_while_nothing_else_would_close_them() -> None:

@@ -89,6 +89,7 @@ def small_steps(*, taken: bool) -> Iterator[None]:
             patch.setattr(base, "SMALL", 4)
             patch.setattr(base, "CREDIT_OF_A_CALL", 1)
             patch.setattr(reduce, "MOST_AT_ONCE", 3)
+            patch.setattr(base, "MANY", 2)
         yield
 
 
@@ -102,8 +103,8 @@ class Run:
 
     def add(self, readings: Sequence[Reading], listening: int = 0, *, trusted: bool = True) -> Late:
         arrival = max((reading.ts for reading in readings), default=T0)
-        late = self.windows.add(frame_of(readings, arrival), listening_ms=listening, trusted=trusted)
-        self.given.append(late)
+        late, closed = self.windows.add(frame_of(readings, arrival), listening_ms=listening, trusted=trusted)
+        self.given += [late, closed]
         self.close()
         return late
 
@@ -394,7 +395,7 @@ def test_the_next_start_is_the_first_window_not_opened_yet() -> None:
 
 def test_a_budget_spreads_closing_over_calls() -> None:
     many = [temperature(at / 1000, device=device) for device in range(DEVICES) for at in range(0, 1000, 2)]
-    run = Run(budget=1_000)
+    run = Run(budget=200)
     run.add(many)
     run.add([temperature(9, device=device) for device in range(DEVICES)])
     given = []
@@ -403,11 +404,36 @@ def test_a_budget_spreads_closing_over_calls() -> None:
         run.close()
         given.append(before - run.windows.open_readings)
     assert len(given) >= 1
-    assert max(given) <= 1_500
+    assert max(given) <= 500  # all of a series at once
     assert run.windows.pending
     run.drain()
     rest = [temperature(9, device=device) for device in range(DEVICES)]
     assert run.plain() == plain_windows([*many, *rest], TIERS)
+
+
+def test_weeks_of_readings_at_once_leave_no_more_open_than_one() -> None:
+    kept = [temperature(at, value=at % 7) for at in range(0, 20_000, 2)]
+    run = Run(budget=1_000)
+    for at in range(0, len(kept), 1_000):
+        run.add(kept[at : at + 1_000])
+        assert run.windows.open_readings <= 2
+        assert run.windows.open_coarser <= len(TIERS)
+    run.drain()
+    assert run.numbers_counted() == len(kept)
+    assert stored(run) == all_at_once(kept)
+
+
+def test_devices_whose_clocks_are_apart_open_no_more_windows_than_are_closed() -> None:
+    run = Run(budget=1)
+    sent = [
+        [temperature(100_000 * device + at, device=device) for device in range(DEVICES)]
+        for at in range(0, 60, 3)
+    ]
+    for readings in sent:
+        run.add(readings)
+        assert run.windows.open_readings <= 2 * DEVICES
+    run.drain()
+    assert run.plain() == plain_windows([one for readings in sent for one in readings], TIERS)
 
 
 def test_a_device_that_is_behind_does_not_hold_the_others_back() -> None:
