@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,13 +18,14 @@ from rich.console import Console
 
 from fleet_config.problems import suggest
 from fleet_proof.catalogue import BY_NAME, PROOFS
-from fleet_proof.proof import Proof, Servers, Setting, Unavailable
+from fleet_proof.proof import Proof
 from fleet_proof.report import BROKEN, NOT_RUN, Outcome, print_report, write_json
+from fleet_proof.running import Order, page, run_all
 
 FOUND, USAGE, CANNOT, INTERRUPTED = 1, 2, 3, 130
 ALL = "all"
-PAGE = 132
-"""At least so many columns: the table has many, and wraps better than it is cut."""
+BESIDE = 3
+"""Samples that run beside each other: they wait most of the time, and two processors carry three."""
 
 
 def main(
@@ -37,6 +37,10 @@ def main(
         int | None, typer.Option("--count", min=1, help="How often, instead of the full count.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A sample of each, minutes in all.")] = False,
+    at_once: Annotated[
+        int | None,
+        typer.Option("--at-once", min=1, help="Proofs beside each other; 3 for samples, else 1."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of every random choice; told in the report.")
     ] = None,
@@ -46,8 +50,7 @@ def main(
     ] = None,
 ) -> None:
     """Break things on purpose and compare what was sent with what is held."""
-    console = Console(highlight=False)
-    console.width = max(console.width, PAGE)
+    console = page()
     if not names:
         print_list(console)
         return
@@ -56,24 +59,21 @@ def main(
         console.print(f"--keep {keep}: not empty, and a proof begins with nothing; name a new directory")
         raise typer.Exit(USAGE)
     place = (keep or Path(tempfile.mkdtemp(prefix="proof-"))).absolute()
+    orders = [
+        Order(
+            proof,
+            count or (proof.quick if quick else proof.full),
+            secrets.randbelow(1 << 31) if seed is None else seed,
+            place / proof.name,
+            quick,
+        )
+        for proof in proofs
+    ]
     outcomes: list[Outcome] = []
     interrupted = False
     try:
-        with suppress(BrokenPipeError), Servers(place) as servers:
-            for proof in proofs:
-                number = count or (proof.quick if quick else proof.full)
-                chance = secrets.randbelow(1 << 31) if seed is None else seed
-                outcomes.append(
-                    run_one(
-                        console,
-                        proof,
-                        place / proof.name,
-                        count=number,
-                        seed=chance,
-                        servers=servers,
-                        quick=quick,
-                    )
-                )
+        with suppress(BrokenPipeError):
+            outcomes.extend(run_all(orders, place, at_once or (BESIDE if quick else 1)))
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -99,28 +99,6 @@ def chosen(console: Console, names: Sequence[str]) -> list[Proof]:
     if unknown:
         raise typer.Exit(USAGE)
     return [proof for proof in PROOFS if proof.name in names or ALL in names]
-
-
-def run_one(
-    console: Console, proof: Proof, place: Path, *, count: int, seed: int, servers: Servers, quick: bool
-) -> Outcome:
-    """Run a proof; whatever stops it is told in its outcome."""
-    console.rule(f"{proof.name}: {proof.says} — {count:,} {proof.unit}, seed {seed}", align="left")
-    started, why, ran = time.monotonic(), "", True
-
-    def say(text: str) -> None:
-        console.print(f"{time.monotonic() - started:6.0f} s  {text}", markup=False, soft_wrap=True)
-
-    with Setting(place, count=count, seed=seed, servers=servers, say=say, quick=quick) as setting:
-        try:
-            proof.run(setting)
-        except Unavailable as error:
-            why, ran = str(error), False
-        except Exception as error:  # the other proofs go on, and this one has not held
-            why = f"{type(error).__name__}: {error}"
-        if ran and not why and not setting.tally.faults:
-            why = "it did nothing"
-    return Outcome(proof.name, proof.unit, count, seed, time.monotonic() - started, setting.tally, why, ran)
 
 
 def status_of(outcomes: Sequence[Outcome]) -> int:

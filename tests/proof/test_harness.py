@@ -1,6 +1,8 @@
 """The harness: what a run says and how it ends, with proofs made up for it."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from typer.testing import CliRunner
 from fleet_proof import __main__ as command
 from fleet_proof.catalogue import PROOFS
 from fleet_proof.proof import Proof, Setting, Tally, Unavailable
+from fleet_proof.report import BROKEN, HELD, NOT_RUN, Outcome
+from fleet_proof.running import Order, run_all
 
 
 def held(setting: Setting) -> None:
@@ -133,3 +137,30 @@ def test_every_forbidden_counter_breaks_a_tally() -> None:
 def test_every_proof_of_the_catalogue_has_a_name_of_its_own_and_a_sample() -> None:
     assert len({proof.name for proof in PROOFS}) == len(PROOFS)
     assert all(0 < proof.quick <= proof.full for proof in PROOFS)
+
+
+def dies(setting: Setting) -> None:
+    del setting
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def beside(place: Path, *proofs: Callable[[Setting], None]) -> list[Outcome]:
+    orders = [
+        Order(Proof(run.__name__, "made up", "pushes", 50, 5, run), 5, 7, place / run.__name__, quick=True)
+        for run in proofs
+    ]
+    return list(run_all(orders, place, at_once=2))
+
+
+def test_proofs_beside_each_other_are_told_in_order_with_all_they_counted(tmp_path: Path) -> None:
+    outcomes = beside(tmp_path, held, loses, lacks)
+    assert [outcome.verdict for outcome in outcomes] == [HELD, BROKEN, NOT_RUN]
+    assert outcomes[0].tally.faults == {"push": 5}
+    assert outcomes[1].tally.examples == ["a window that lacks a reading"]
+    assert outcomes[2].why == "no InfluxDB 2: install one"
+
+
+def test_a_proof_whose_process_is_killed_has_not_held(tmp_path: Path) -> None:
+    (outcome, _) = beside(tmp_path, dies, dies)
+    assert outcome.verdict == BROKEN
+    assert "was killed" in outcome.why
