@@ -67,7 +67,7 @@ def runs(topics: Sequence[str]) -> list[slice]:
     """Cut deliveries so that within a run every status stands before the telemetry of its device.
 
     A birth says what a device holds when it is sent: taken in before readings that came ahead of it, it would
-    close the very holes they fill.
+    close the very holes they fill. From another site it would even make that the first one seen.
     """
     ends = [place for place, topic in enumerate(topics) if topic.endswith(STATUS)]
     if not ends:
@@ -75,8 +75,13 @@ def runs(topics: Sequence[str]) -> list[slice]:
     cuts, begin = [], 0
     ahead: set[str] = set()
     for before, place in zip([0, *ends], ends, strict=False):
-        ahead.update(topics[max(begin, before) : place])
-        if topics[place].removesuffix(STATUS) + TELEMETRY in ahead:
+        passed = topics[max(begin, before) : place]
+        ahead.update(_device(topic, TELEMETRY) for topic in passed if topic.endswith(TELEMETRY))
+        if _device(topics[place], STATUS) in ahead:
             cuts.append(slice(begin, place))
             begin, ahead = place, set()
     return [*cuts, slice(begin, len(topics))]
+
+
+def _device(topic: str, kind: str) -> str:
+    return topic.removesuffix(f"/{kind}").rpartition("/")[2]

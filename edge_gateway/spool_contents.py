@@ -17,8 +17,8 @@ from edge_gateway.durable.checkpoint import checkpoint_files, read_latest
 from edge_gateway.durable.frames import RECORD, body_of, scan
 from edge_gateway.durable.journal import parse_name
 from edge_gateway.durable.recovery import ATTEMPTS_FILE, TriesFile
+from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.survey import Scanned, survey
-from edge_gateway.durable.window_table import unsealed
 
 Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")
@@ -158,7 +158,7 @@ def _store_facts(path: Path) -> Row:
             sums = "SELECT sink, COUNT(*), SUM(lines), SUM(size), MIN(at) FROM outbox GROUP BY sink"
             names = ("chunks", "lines", "bytes", "oldest")
             facts["outbox"] = {sink: dict(zip(names, told, strict=True)) for sink, *told in db.execute(sums)}
-    except sqlite3.DatabaseError as error:
+    except schema.READ_ERRORS as error:
         facts["damage"] = str(error)
     return facts
 
@@ -203,13 +203,13 @@ def _store_findings(place: Path) -> Iterator[Finding]:
             verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             yield Finding("store integrity", verdict == "ok", verdict)
             for table in ("window", "state_window"):
-                rows = db.execute(f"SELECT row FROM {table}")  # noqa: S608 - a name from the line above
-                bad = sum(unsealed(blob) is None for (blob,) in rows)
+                rows = db.execute(f"SELECT row, start, series FROM {table}")  # noqa: S608 - a name from the line above
+                bad = sum(unsealed(*row) is None for row in rows)
                 yield Finding(
                     f"store {table}", not bad, f"{bad} rows are not what was written" if bad else "sound"
                 )
             yield _outbox_finding(db)
-    except sqlite3.DatabaseError as error:
+    except schema.READ_ERRORS as error:
         yield Finding("store", False, str(error))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from edge_gateway.config import GatewayConfig
 from edge_gateway.durable.frames import RECORD, scan
 from edge_gateway.durable.history import History
 from edge_gateway.durable.journal import parse_name
-from edge_gateway.durable.schema import is_damage
+from edge_gateway.durable.schema import READ_ERRORS, is_damage
 from edge_gateway.durable.store import Store
 from edge_gateway.errors import NewerSpool
 from edge_gateway.inputs import Batch
@@ -251,7 +250,7 @@ def finish(recovered: Recovered, config: GatewayConfig) -> Held:
     while True:
         try:
             windows, lines = _all_of(recovered, config)
-        except sqlite3.DatabaseError as error:
+        except READ_ERRORS as error:
             if not is_damage(error):
                 raise
             _make_again(recovered, config, str(error))
@@ -270,6 +269,8 @@ def _all_of(recovered: Recovered, config: GatewayConfig) -> tuple[dict[Key, Key]
         store.salvage()
     while store.run_late():
         pass
+    while store.unseen:
+        store.look_through()
     lines = _lines(store)
     return _windows(store, config), lines
 

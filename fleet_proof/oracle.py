@@ -47,11 +47,14 @@ class Expected:
     """What a window must hold, and the tags it may have been opened with.
 
     A base window has those of its start. Where they changed within a coarser window before anything came for it, it
-    may have those of its start or of its first base window; where the clock had stepped back before they changed, the
-    new ones.
+    may have those of its start or of its first base window. Where the clock had stepped back before they changed, the
+    device lives again through windows that something had come for: these, and coarser ones, may have the new ones.
     """
 
     labels: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    """As readings came; of a base window the first counts."""
+    anew: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    """Those of after a clock step."""
     readings: list[tuple[int, Any]] = field(default_factory=list)
 
     def facts(self) -> tuple[Any, ...]:
@@ -209,7 +212,7 @@ class Oracle:
             device.versions.append(
                 (since if device.versions or device.newest is not None else -(1 << 62), told)
             )
-            self._label_anew(born.device, device, told)
+            self._label_anew(born.device, device, told, since)
         known = born.boot in device.boots
         current = device.boots[next(reversed(device.boots))] if device.boots else Boot()
         if not known and born.ts is not None and current.top_time is not None and born.ts < current.top_time:
@@ -219,12 +222,12 @@ class Oracle:
         device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
         device.counters["given_up"] += boot.give_up()
 
-    def _label_anew(self, name: str, device: Device, told: tuple[str, Mapping[str, str]]) -> None:
-        """Coarser windows that are open may take the tags that come after a clock step."""
+    def _label_anew(self, name: str, device: Device, told: tuple[str, Mapping[str, str]], since: int) -> None:
+        """Windows that the device lives through after a clock step may take the tags that come then."""
         if device.counters["clock_steps"]:
             for place, window in self.windows.items():
-                if place.device == name and place.every > self.terms.every[0]:
-                    window.labels.append(told)
+                if place.device == name and (place.every > self.terms.every[0] or place.start >= since):
+                    window.anew.append(told)
 
     def _step(self, device: Device) -> None:
         device.counters["clock_steps"] += 1

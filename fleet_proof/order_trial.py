@@ -197,7 +197,7 @@ class Trial:
                 self.tally.measured["corrected windows"] = self.tally.measured.get("corrected windows", 0) + 1
         self.tally.windows += len(self.oracle.windows)
         for place, expected in self.oracle.windows.items():
-            allowed = expected.labels if place.every > EVERY[0] else expected.labels[:1]
+            allowed = (expected.labels if place.every > EVERY[0] else expected.labels[:1]) + expected.anew
             named = [(kind, tags.get("line", "unknown")) for kind, tags in allowed]
             found = stored.pop(place, [])
             if len(found) != 1 or found[0][0] not in named or not expected.agrees(found[0][1]):

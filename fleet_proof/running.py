@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -95,6 +96,12 @@ def _teller(console: Console, prefix: str) -> Callable[[str], None]:
     return say
 
 
+def _place(error: Exception) -> str:
+    """Where an error was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
+
+
 def run_one(order: Order, servers: Servers, say: Callable[[str], None]) -> Outcome:
     """Run a proof; whatever stops it is told in its outcome."""
     proof, started, why, ran = order.proof, time.monotonic(), "", True
@@ -106,7 +113,7 @@ def run_one(order: Order, servers: Servers, say: Callable[[str], None]) -> Outco
         except Unavailable as error:
             why, ran = str(error), False
         except Exception as error:  # the other proofs go on, and this one has not held
-            why = f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__} at {_place(error)}: {error}"
         if ran and not why and not setting.tally.faults:
             why = "it did nothing"
     took = time.monotonic() - started

@@ -93,6 +93,12 @@ def query(
                 echo_json(row)
         else:
             console.print(rows_table(list(rows)))
+        if history.damaged:
+            typer.echo(
+                f"{history.damaged} windows are not what was stored and are left out; `edge-gateway spool verify`"
+                " tells more when the gateway is stopped",
+                err=True,
+            )
 
 
 def _devices_at_rest(settings: GatewayConfig, device: str | None, *, as_json: bool) -> None:

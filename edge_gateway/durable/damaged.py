@@ -82,7 +82,7 @@ class DamagedStore:
             try:
                 for name, value in self._db.execute(f"SELECT * FROM {table} ORDER BY 1 {direction}"):  # noqa: S608
                     found[_text(name)] = value if isinstance(value, (int, float)) else _text(value)
-            except (sqlite3.Error, UnicodeDecodeError):
+            except schema.READ_ERRORS:
                 continue
         return found
 
@@ -111,7 +111,7 @@ class DamagedStore:
                     return rows, False
                 after = number
                 rows.append(row)
-        except sqlite3.Error:
+        except schema.READ_ERRORS:
             return rows, False
         return rows, True
 
@@ -132,7 +132,7 @@ class DamagedStore:
         """Whether what lies at a key or behind it can be read, be it the end of the table."""
         try:
             row = next(iter(self._select(table, number, 1)), None)
-        except sqlite3.Error:
+        except schema.READ_ERRORS:
             return False
         key = None if row is None else row[: len(table.key)]
         return key is None or (_are_whole(key) and table.number(key) >= number)
@@ -162,7 +162,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         found = {_text(name) for (name,) in db.execute("SELECT name FROM sqlite_schema")}
         if "meta" in found:
             return db
-    except (sqlite3.DatabaseError, UnicodeDecodeError):
+    except schema.READ_ERRORS:
         pass
     db.close()
     _graft(path)

@@ -17,8 +17,9 @@ from typing import Any, Final, Self
 import numpy as np
 
 from edge_gateway.durable.schema import connect_reader
+from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.window_kinds import unpacked
-from edge_gateway.durable.window_table import Packed, unsealed
+from edge_gateway.durable.window_table import Packed
 from edge_gateway.errors import BadInput
 from edge_gateway.spool import STORE
 from edge_gateway.windows.merge import sums
@@ -51,6 +52,8 @@ class History:
     def __init__(self, db: sqlite3.Connection, every: Sequence[int]) -> None:
         self._db = db
         self._every = tuple(every)
+        self.damaged = 0
+        """Windows that were left out because they are not what was stored."""
 
     @classmethod
     def open(cls, spool: Path, every: Sequence[int]) -> Self:
@@ -196,12 +199,12 @@ class History:
             yield from self._by_start(table, tier, span, names)
             return
         cursor = self._db.execute(
-            f"SELECT series, revision, row FROM {table} WHERE tier=? AND start>=? AND start<?"  # noqa: S608
+            f"SELECT start, series, revision, row FROM {table} WHERE tier=? AND start>=? AND start<?"  # noqa: S608
             " ORDER BY start, series",
             (tier, *span),
         )
         while part := cursor.fetchmany(AT_ONCE):
-            yield _sound(row for row in part if row[0] in names)
+            yield self._sound(row for row in part if row[1] in names)
 
     def _by_start(
         self, table: str, tier: int, span: tuple[int, int], series: Iterable[int]
@@ -211,12 +214,19 @@ class History:
         marks = ",".join("?" * len(numbers))
         cursor = self._db.execute(
             "WITH RECURSIVE grid(at) AS (SELECT ? UNION ALL SELECT at+? FROM grid WHERE at+?<?)"  # noqa: S608
-            f" SELECT series, revision, row FROM grid JOIN {table}"
+            f" SELECT start, series, revision, row FROM grid JOIN {table}"
             f" ON tier=? AND start=at AND series IN ({marks}) ORDER BY at, series",
             (span[0], self._every[tier], self._every[tier], span[1], tier, *numbers),
         )
         while part := cursor.fetchmany(AT_ONCE):
-            yield _sound(part)
+            yield self._sound(part)
+
+    def _sound(self, part: Iterable[tuple[int, int, int, object]]) -> list[tuple[int, int, bytes]]:
+        """Rows that are what was written; the others are counted."""
+        opened = [(series, revision, unsealed(blob, start, series)) for start, series, revision, blob in part]
+        sound = [(series, revision, data) for series, revision, data in opened if data is not None]
+        self.damaged += len(opened) - len(sound)
+        return sound
 
     def _span(self, table: str, tier: int, wanted: Wanted) -> tuple[int, int] | None:
         """The range of starts to read, cut to what is stored and to whole windows."""
@@ -241,12 +251,6 @@ def _text(payload: bytes) -> str | None:
         return payload.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _sound(part: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """Rows that are what was written; a damaged one is for the gateway to find and tell."""
-    opened = ((series, revision, unsealed(blob)) for series, revision, blob in part)
-    return [(series, revision, data) for series, revision, data in opened if data is not None]
 
 
 def _window_rows(part: list[tuple[int, int, bytes]], names: dict[int, Row], every: int) -> Iterator[Row]:

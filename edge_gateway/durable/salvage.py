@@ -20,6 +20,7 @@ from edge_gateway.durable import tables
 from edge_gateway.durable.damaged import DamagedStore
 from edge_gateway.durable.outbox import Outbox
 from edge_gateway.durable.outgoing_lines import OutgoingLines
+from edge_gateway.durable.schema import READ_ERRORS
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.tables import Kept, Known, Row
 from edge_gateway.durable.tallies import Tallies
@@ -33,6 +34,8 @@ STAGES: Final = (
 _SINKS_GO_ON: Final = 1
 _LATE_GO_ON: Final = 3
 SEND_AGAIN: Final = 2_000
+LATE_MARGIN: Final = 3_600_000
+"""How long (ms) before the oldest lines that waited a window may have ended that a late reading began."""
 _ALL: Final = 0
 _NONE: Final = -1
 
@@ -234,7 +237,11 @@ class Salvage:
         return [row for row in rows if row is None or row[1:] not in there]
 
     def _send_again(self, lines: OutgoingLines, windows: WindowTable, states: WindowTable) -> None:
-        """Queue stored windows again from the oldest lines on that waited: some of theirs are lost."""
+        """Queue stored windows again whose lines may be lost.
+
+        These are the ones that were not over before the oldest lines that waited, and, of whatever age, those that
+        were corrected.
+        """
         assert self.progress is not None
         assert self.progress.again is not None
         name, after = self.progress.again
@@ -243,11 +250,12 @@ class Salvage:
         keyed = kept.table
         key = keyed.parts(keyed.lowest if after is None else after)
         found = table.after(key, SEND_AGAIN)
-        for tier, packed, last in found:
+        for tier, packed, revisions, last in found:
             every = self._settings.tiers[tier].every if tier < len(self._settings.tiers) else 0
-            recent = np.flatnonzero(packed.rows["start"] + every >= (self.progress.oldest or 0)).tolist()
-            if every and recent:
-                sender.windows(tier, packed.take(recent), self.progress.at)
+            recent = packed.rows["start"] + every >= (self.progress.oldest or 0) - LATE_MARGIN
+            again = np.flatnonzero(recent | (np.array(revisions) > 0)).tolist()
+            if every and again:
+                sender.windows(tier, packed.take(again), self.progress.at)
             after = keyed.number(last)
         if found:
             self._change(again=(name, after))
@@ -261,7 +269,7 @@ class Salvage:
             assert self.progress is not None
             try:
                 self._source = DamagedStore(self._directory / self.progress.file)
-            except (sqlite3.DatabaseError, OSError):
+            except (*READ_ERRORS, OSError):
                 if "everything" not in self.progress.damaged:
                     everything = [*self.progress.damaged, "everything", "outbox", "window", "state_window"]
                     self._change(damaged=everything)

@@ -17,8 +17,8 @@ from edge_gateway.errors import NewerSpool
 
 VERSION: Final = 2
 ROWS_A_STATEMENT: Final = 1_024
-"""Statements for many rows have this length, or a quarter of it, or of that …: a prepared one holds 0.7 KB a row, and
-one of every length that ever came would hold a hundred megabytes."""
+"""A power of four: statements for many rows have this length, or a quarter of it, or of that …. A prepared one holds
+0.7 KB a row, and one of every length that ever came would hold a hundred megabytes."""
 STATEMENTS_KEPT: Final = 64
 CACHE_KB: Final = 4_000
 NEWER_AT_MOST: Final = 100
@@ -27,7 +27,10 @@ _HEADER_BYTES: Final = 100
 _UNREADABLE: Final = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 )
-_UNREADABLE_TEXT: Final = "Could not decode to UTF-8"
+READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading may raise: also the latter, where SQLite's own message quotes what is damaged."""
+_DAMAGE_TEXTS: Final = ("Could not decode to UTF-8", "unsupported file format")
+"""Said without a code of damage: of bytes that are no text, and of a header that no SQLite wrote."""
 CHECKED_BYTES: Final = 64 << 20
 """A store up to this size is checked whole when it is opened; damage in a larger one is met in use."""
 _REFUSALS: Final = frozenset(
@@ -119,7 +122,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
     try:
         db = connect(path)
         return db, _prepare(db, path)
-    except (sqlite3.DatabaseError, StoreUnreadable, NewerSpool) as error:
+    except (*READ_ERRORS, StoreUnreadable, NewerSpool) as error:
         if db is not None:
             db.close()
         if is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _UNREADABLE:
@@ -146,7 +149,7 @@ def is_begun(path: Path) -> bool:
     try:
         with closing(connect(path)) as db:
             return bool(db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0])
-    except sqlite3.Error:
+    except READ_ERRORS:
         return True
 
 
@@ -176,7 +179,8 @@ def _checks(size: int) -> list[str]:
 def is_damage(error: BaseException) -> bool:
     """Whether an error says that the file itself is broken, not that the disk is full or busy."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or _UNREADABLE_TEXT in str(error)
+    coded = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    return coded or isinstance(error, UnicodeDecodeError) or any(text in str(error) for text in _DAMAGE_TEXTS)
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -35,6 +35,8 @@ Record = tuple[int, Sequence[StoreEffects]]
 
 ALWAYS: Final = -(1 << 62)
 _FIRST_KEY: Final = (ALWAYS, 0, 0)
+LOOKED_AT: Final = 2_000
+"""Windows that are looked at in one piece."""
 
 
 class Remembering(Protocol):
@@ -104,6 +106,7 @@ class Store:
             *(self._tallies, self._names, self._outbox),
             *(self._shelf, self._numbers, self._texts, self._salvage),
         )
+        self._unseen = [(table, _FIRST_KEY) for table in (self._windows, self._states)]
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
         self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
@@ -185,6 +188,20 @@ class Store:
             merged += self._texts.run(self.coverage, self._lines.of_texts)
             self._outbox.enforce()
         return merged
+
+    def look_through(self) -> None:
+        """Look at a piece of the windows that nobody looked at since the store was opened.
+
+        Damage would else be met when a late reading comes, or never. StoreDamaged where a row is not what was written.
+        """
+        table, key = self._unseen[0]
+        last = table.look_through(key, LOOKED_AT)
+        self._unseen = self._unseen[1:] if last is None else [(table, last), *self._unseen[1:]]
+
+    @property
+    def unseen(self) -> bool:
+        """Whether there are windows that were not looked at yet."""
+        return bool(self._unseen)
 
     def salvage(self) -> str:
         """Bring back a piece of a damaged store; returns a sentence when that was the last, else nothing."""
@@ -332,7 +349,7 @@ class Store:
         for table, lines in ((self._windows, self._lines), (self._states, self._lines.of_texts)):
             key: tuple[int, ...] = _FIRST_KEY
             while pieces := table.after(key, SEND_AGAIN):
-                for tier, packed, key in pieces:  # noqa: B007 - the last key is where the next piece begins
+                for tier, packed, _, key in pieces:  # noqa: B007 - the last key is where the next piece begins
                     starts, series = packed.rows["start"].tolist(), packed.rows["series"].tolist()
                     found |= {(tier, start, heads[one]) for start, one in zip(starts, series, strict=True)}
                     lines.windows(tier, packed, at)

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 from edge_gateway.durable.effects import Event, StoreEffects
 from edge_gateway.durable.outbox import Parcel, Waiting
-from edge_gateway.durable.schema import is_damage, is_refusal
+from edge_gateway.durable.schema import READ_ERRORS, is_damage, is_refusal
 from edge_gateway.durable.store import Record, Store, StoreFacts
 
 Result = TypeVar("Result")
@@ -35,6 +35,8 @@ GROUP_FOR: Final = 1.0
 GROUPED: Final = 25
 """While nobody waits for them, so many records or seconds of them become one transaction: each writes a few pages
 whatever little it holds, and an SD card wears by the page."""
+LOOK_PAUSE: Final = 0.25
+"""Seconds between two looks at a piece of what is stored, once a life: no SD card is read at a stretch for it."""
 ROOM: Final = 100
 """`room` returns when fewer records than this wait."""
 
@@ -78,6 +80,7 @@ class StoreThread:
         self._give_up_at = 0.0
         self._retry_at = 0.0
         self._late_at = 0.0
+        self._look_at = 0.0
         self._apply_at = 0.0
         self._lost = ""
         self._marks: list[tuple[int, asyncio.Future[None]]] = []
@@ -204,6 +207,8 @@ class StoreThread:
             return self._salvage
         if self.facts.late_pending and now >= self._late_at:
             return self._merge_late
+        if self._store.unseen and now >= self._look_at:
+            return self._look_through
         return None
 
     def _group_until(self) -> float:
@@ -221,6 +226,8 @@ class StoreThread:
             waits.append(self._retry_at - now)
         if self.facts.late_pending:
             waits.append(max(self._late_at, self._retry_at) - now)
+        if self._store.unseen:
+            waits.append(max(self._look_at, self._retry_at) - now)
         if self._stopping:
             waits.append(self._give_up_at - now)
         return max(0.0, min(waits)) if waits else None
@@ -301,11 +308,15 @@ class StoreThread:
         if self._in_passing(self._store.run_late) is not None:
             self._late_at = monotonic() + self._late_pause
 
+    def _look_through(self) -> None:
+        self._look_at = monotonic() + LOOK_PAUSE
+        self._in_passing(self._store.look_through)
+
     def _in_passing(self, work: Callable[[], Result]) -> Result | None:
         """Do work of the store's own; None where the disk or the file did not let it."""
         try:
             result = work()
-        except sqlite3.Error as error:
+        except READ_ERRORS as error:
             if is_damage(error):
                 self._lose(error)
             else:
@@ -321,7 +332,7 @@ class StoreThread:
     def _make_again(self) -> None:
         try:
             self._store = self._reopen(self._lost)
-        except (sqlite3.Error, OSError) as error:
+        except (*READ_ERRORS, OSError) as error:
             self._stall(error)
             return
         damage, self._lost = self._lost, ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_gateway.durable import codec
 from edge_gateway.durable.damaged import Keyed
-from edge_gateway.durable.window_table import unsealed
+from edge_gateway.durable.seal import unsealed
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 Row = tuple[Any, ...]
@@ -105,12 +105,10 @@ def _state_window(row: Row, known: Known) -> Row:
 def _same_window(row: Row, known: Known, dtype: "np.dtype[Any]") -> Any:
     tier, start, series, revision, blob = row
     _whole(revision)
-    data = unsealed(blob)
+    data = unsealed(blob, start, series)
     _need(data is not None and 0 <= tier < known.tiers and series in known.series)
     assert data is not None
-    written = np.frombuffer(data, dtype, 1)[0]
-    _need((int(written["start"]), int(written["series"])) == (start, series))
-    return written
+    return np.frombuffer(data, dtype, 1)[0]
 
 
 def _late(row: Row, known: Known) -> Row:

@@ -5,8 +5,6 @@ checks the shape of its pages, not what is written on them.
 """
 
 import sqlite3
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -14,24 +12,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.durable.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, rows_at_once
+from edge_gateway.durable.seal import sealed, unsealed
 
 Rows = np.ndarray[Any, Any]
 Key = tuple[int, int]
 """(start, series)"""
 
 _COLUMNS: Final = "(tier, start, series, revision, row)"
-_CHECK: Final = struct.Struct("<I")
-
-
-def sealed(data: bytes) -> bytes:
-    """A row's bytes as they are stored."""
-    return data + _CHECK.pack(zlib.crc32(data))
-
-
-def unsealed(blob: bytes) -> bytes | None:
-    """A row's bytes; None where they are not what was stored."""
-    data = blob[: -_CHECK.size]
-    return data if blob[-_CHECK.size :] == _CHECK.pack(zlib.crc32(data)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +53,15 @@ class Stored(NamedTuple):
     data: bytes
 
 
+class Found(NamedTuple):
+    """Rows of one tier, their revisions, and the (tier, start, series) of the last of them."""
+
+    tier: int
+    windows: Packed
+    revisions: Sequence[int]
+    last: tuple[int, int, int]
+
+
 class WindowTable:
     """One table of windows of one kind; `series` within its rows are the store's numbers."""
 
@@ -91,7 +87,7 @@ class WindowTable:
             list(keys),
         )
         return {
-            (start, series): Stored(series, revision, self._checked(bytes.fromhex(data)))
+            (start, series): Stored(series, revision, self._checked(bytes.fromhex(data), start, series))
             for start, series, revision, data in found
         }
 
@@ -114,18 +110,32 @@ class WindowTable:
         self._insert("INSERT OR REPLACE", tier, Packed(rows, tails), revisions)
         return Packed(rows, tails)
 
-    def after(self, key: tuple[int, ...], limit: int) -> list[tuple[int, Packed, tuple[int, int, int]]]:
-        """Rows behind a (tier, start, series), at most `limit`: each tier's, and the key of the last of them."""
-        rows = self._db.execute(
-            f"SELECT tier, start, series, row FROM {self._table} WHERE (tier, start, series) > (?, ?, ?)"  # noqa: S608
-            " ORDER BY tier, start, series LIMIT ?",
-            (*key, limit),
-        ).fetchall()
+    def after(self, key: tuple[int, ...], limit: int) -> list[Found]:
+        """Rows behind a (tier, start, series), at most `limit`, tier by tier."""
+        rows = self._behind(key, limit)
         found = []
         for tier in sorted({row[0] for row in rows}):
             chosen = [row for row in rows if row[0] == tier]
-            found.append((tier, self._packed([self._checked(row[-1]) for row in chosen]), chosen[-1][:3]))
+            data = [self._checked(blob, start, series) for _, start, series, _, blob in chosen]
+            found.append(Found(tier, self._packed(data), [row[3] for row in chosen], chosen[-1][:3]))
         return found
+
+    def _behind(self, key: tuple[int, ...], limit: int) -> list[tuple[Any, ...]]:
+        return self._db.execute(
+            f"SELECT tier, start, series, revision, row FROM {self._table} WHERE (tier, start, series) > (?, ?, ?)"  # noqa: S608
+            " ORDER BY tier, start, series LIMIT ?",
+            (*key, limit),
+        ).fetchall()
+
+    def look_through(self, key: tuple[int, ...], limit: int) -> tuple[int, int, int] | None:
+        """Look at rows behind a key, at most `limit`; returns the last one's key, None at the end.
+
+        StoreDamaged where one is not what was written.
+        """
+        rows = self._behind(key, limit)
+        for _, start, series, _, blob in rows:
+            self._checked(blob, start, series)
+        return rows[-1][:3] if rows else None
 
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start`; returns how many."""
@@ -140,8 +150,8 @@ class WindowTable:
         ]
         return None if ends[0] is None else (ends[0], ends[1])
 
-    def _checked(self, blob: bytes) -> bytes:
-        data = unsealed(blob)
+    def _checked(self, blob: object, start: int, series: int) -> bytes:
+        data = unsealed(blob, start, series)
         if data is None:
             raise StoreDamaged(f"a row of {self._table} is not what was written")
         return data

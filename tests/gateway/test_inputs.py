@@ -38,6 +38,10 @@ def test_a_birth_behind_its_devices_reading_begins_a_run() -> None:
     assert runs(topics) == [slice(0, 2), slice(2, 4)]
 
 
+def test_a_birth_from_another_site_behind_its_devices_reading_begins_a_run() -> None:
+    assert runs(["fleet/v1/town/a/telemetry", "fleet/v1/village/a/status"]) == [slice(0, 1), slice(1, 2)]
+
+
 @given(TOPICS)
 def test_runs_keep_the_order_and_no_status_follows_a_reading_of_its_device(topics: list[str]) -> None:
     cut = [topics[run] for run in runs(topics)]

@@ -15,7 +15,7 @@ from edge_gateway import recovered as product
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.config_source import load_config
-from edge_gateway.durable import codec, salvage, tables, window_table
+from edge_gateway.durable import codec, history, salvage, tables, window_table
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.inputs import Batch, Input, Moment, Tick
 from edge_gateway.recovered import recover_spool
@@ -112,9 +112,8 @@ Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 
 def _no_checksum(patch: pytest.MonkeyPatch) -> None:
-    for module in (tables, window_table):
-        patch.setattr(module, "unsealed", lambda blob: blob[:-4])
-    patch.setattr("edge_gateway.durable.history.unsealed", lambda blob: blob[:-4])
+    for module in (tables, window_table, history):
+        patch.setattr(module, "unsealed", lambda blob, *_: blob[:-4])
 
 
 def test_a_store_without_checksums_is_found_to_hold_wrong_windows(

@@ -1,4 +1,5 @@
 import math
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,20 @@ def test_few_series_and_many_are_read_alike(tmp_path: Path, series: int) -> None
     assert [row["last"] for row in one] == [2.0, 3.0, 4.0, 5.0, 6.0]
     assert [row for row in everyone if row["device"] == "dev-2"] == one
     assert {row["start"] for row in part} == {T0 + MINUTE, T0 + 2 * MINUTE}
+
+
+@pytest.mark.parametrize(("change", "gone"), [("row = X'00'", 1), ("row = 'text'", 1), ("series = 2", 2)])
+@pytest.mark.parametrize("series", [3, 60])
+def test_a_row_that_is_not_what_was_stored_is_left_out_and_counted(
+    tmp_path: Path, series: int, change: str, gone: int
+) -> None:
+    filled(tmp_path, series=series).close()
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        db.execute(f"UPDATE OR REPLACE window SET {change} WHERE tier=0 AND start={T0} AND series=1")
+    db.close()
+    with History.open(tmp_path, EVERY) as history:
+        assert len(list(history.query("windows", tier=0))) == 5 * series - gone
+        assert history.damaged == 1
 
 
 def test_last_values_are_the_newest_of_each_series(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from edge_gateway.durable.damaged import DamagedStore
 from edge_gateway.durable.derive import Derived
 from edge_gateway.durable.effects import StoreEffects
 from edge_gateway.durable.salvage import NAMES, STAGES
+from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.tables import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
-from edge_gateway.durable.window_table import unsealed
 from tests.gateway.durable.fleet import MINUTE, T0, closed, late, named
 from tests.gateway.durable.test_store import ALERT, everything, lines, opened, rich, table
 
@@ -146,9 +146,9 @@ def test_no_damage_makes_a_wrong_row_or_a_wrong_line(tmp_path: Path, seed: int) 
     new = opened(tmp_path, floor=AT, at=AT, records=journal(RECORDS // 2, RECORDS))
     finish(new)
     for name in ("window", "state_window"):
-        known = {row[:3]: unsealed(row[4]) for row in old[name]}
+        known = {row[:3]: unsealed(row[4], row[1], row[2]) for row in old[name]}
         for row in table(new, name):
-            assert known[row[:3]] == unsealed(row[4]), (name, row[:3])
+            assert known[row[:3]] == unsealed(row[4], row[1], row[2]), (name, row[:3])
     assert set(lines(new)) <= sent
     if new.opened.created:
         recent = {row[:3] for row in old["window"] if row[0] == 0 and row[1] >= T0 + RECORDS // 2 * MINUTE}
@@ -204,7 +204,7 @@ def test_a_lost_store_is_made_again_from_the_journal_and_sends_nothing_partial(t
 
 def windows(store: Store) -> dict[tuple[int, ...], bytes]:
     """Rows without their series, by tier, start and series."""
-    opened_rows = {row[:3]: unsealed(row[4]) for row in table(store, "window")}
+    opened_rows = {row[:3]: unsealed(row[4], row[1], row[2]) for row in table(store, "window")}
     return {key: row[8:] for key, row in opened_rows.items() if row is not None}
 
 
@@ -265,6 +265,23 @@ def test_windows_whose_lines_are_lost_are_sent_again(tmp_path: Path) -> None:
     new = salvaged(tmp_path)
     got = {line.split(" ")[0] + line.rsplit(" ", 1)[1] for line in lines(new) if line.startswith("sensor,")}
     assert got == newest.keys()
+
+
+def test_old_windows_that_were_corrected_are_sent_again_where_lines_are_lost(tmp_path: Path) -> None:
+    before = made(tmp_path)
+    for parcel in iter(lambda: before.take("influx"), None):
+        before.done(parcel)
+    before.apply(
+        [(RECORDS + 1, [replace(effects(RECORDS + 1), late=late([(2, T0 + MINUTE, 5.0)], tiers=1))])]
+    )
+    while before.run_late():
+        pass
+    corrected = [
+        line for line in lines(opened_copy(before, tmp_path / "copy")) if line.endswith(f" {T0 + MINUTE}")
+    ]
+    assert corrected
+    spoil(stopped(before), zero(pages_of(before.path, "outbox")[-1]))
+    assert corrected[-1] in lines(salvaged(tmp_path))
 
 
 def test_reading_goes_on_behind_a_damaged_place(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from edge_gateway.durable.effects import (
     TextName,
     effects_from_tree,
 )
-from edge_gateway.durable.schema import set_aside
+from edge_gateway.durable.schema import is_damage, set_aside
+from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.store import Store
-from edge_gateway.durable.window_table import unsealed
 from edge_gateway.errors import NewerSpool
 from tests.gateway.durable.fleet import (
     DAY,
@@ -157,7 +157,10 @@ def test_what_is_stored_is_there_after_opening_again(tmp_path: Path) -> None:
 def test_a_window_that_comes_again_is_merged_and_sent_again(store: Store) -> None:
     store.apply([(1, [named(windows=(closed(0, [(1, T0 + 1, 1.0), (2, T0 + 1, 7.0)]),))])])
     store.apply([(2, [StoreEffects(T0, windows=(closed(0, [(1, T0 + 2, 5.0), (3, T0 + 2, 9.0)]),))])])
-    rows = {series: (revision, unsealed(row)) for _, _, series, revision, row in table(store, "window")}
+    rows = {
+        series: (revision, unsealed(row, start, series))
+        for _, start, series, revision, row in table(store, "window")
+    }
     whole = closed(0, [(1, T0 + 1, 1.0), (1, T0 + 2, 5.0)]).rows
     assert sorted(revision for revision, _ in rows.values()) == [0, 0, 1]
     assert whole.tobytes()[8:] in {row[8:] for _, row in rows.values() if row}
@@ -400,3 +403,11 @@ def test_lines_for_a_sink_that_is_no_longer_configured_are_dropped_and_counted(t
     store.apply([(2, [named(windows=(closed(0, [(1, T0 + MINUTE, 1.0)]),), alerts=(ALERT,))])])
     assert table(store, "outbox") == []
     assert len(table(store, "window")) == 2
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [sqlite3.OperationalError("unsupported file format"), UnicodeDecodeError("utf-8", b"", 0, 1, "")],
+)
+def test_what_sqlite_says_of_a_broken_header_without_a_code_is_damage(raised: Exception) -> None:
+    assert is_damage(raised)

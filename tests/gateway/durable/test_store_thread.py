@@ -197,6 +197,22 @@ async def test_a_damaged_store_is_replaced_and_records_go_on(
     assert told.codes == ["store_lost"]
 
 
+@pytest.mark.parametrize("change", ["row = X'00'", "row = 7", "start = start + 60000"])
+async def test_a_window_that_is_not_what_was_stored_is_found_though_nobody_asks_for_it(
+    start: Starts, tmp_path: Path, change: str
+) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [windows(1)])])
+    store.close()
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        db.execute(f"UPDATE window SET {change}")
+    db.close()
+    told = Told()
+    start(opened(tmp_path), on_event=told)
+    await told.until("store_lost")
+    assert "window is not what was written" in told.texts[0]
+
+
 async def test_damage_met_by_a_call_reaches_the_caller_and_the_store_is_replaced(
     start: Starts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
