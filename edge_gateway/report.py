@@ -26,11 +26,11 @@ DEFINITIONS = {
 
 
 def program_version() -> str:
-    """The installed version, or "0" where it runs from a checkout that is not installed."""
+    """The installed version, or "unreleased" where it runs from a checkout."""
     try:
         return version("edge-fleet")
     except PackageNotFoundError:
-        return "0"
+        return "unreleased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ _heard = re.compile(rf"fleet/v1/{SITE}/[^/]*/(?:telemetry|status|ack)").fullmatc
 MOST_PAYLOAD = 65_536
 UNPROMISED = 20
 """Messages of QoS 0: they may be lost, and are counted apart where they come."""
+WITHOUT_PROMISE = f"fleet/v1/{SITE}/unpromised/telemetry"
+"""Where they go; a gateway that knows as many devices as it may puts them into quarantine."""
 ODD_TOPICS = (
     *(
         b"$SYS/broker/uptime",
@@ -60,7 +62,7 @@ def besiege(setting: Setting, count: int) -> None:
             _publish(enemy, one, sent)
         _operate(setting.tally, enemy, chance)
         for number in range(UNPROMISED):
-            enemy.publish(f"fleet/v1/{SITE}/unpromised/telemetry".encode(), retained(number).payload, qos=0)
+            enemy.publish(WITHOUT_PROMISE.encode(), retained(number).payload, qos=0)
         for topic in ODD_TOPICS:
             _odd(enemy, topic, sent)
     judge(setting.tally, broker, gateway, Counter(one for one in sent.elements() if _heard(one.topic)))
@@ -134,7 +136,8 @@ def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]
     judge_identities(tally, report)
     judge_devices(tally, gateway)
     rows = gateway.query("quarantine")
-    aside = Counter((row["topic"], bytes.fromhex(row["payload"])) for row in rows)
+    kept = [row for row in rows if row["topic"] != WITHOUT_PROMISE]
+    aside = Counter((row["topic"], bytes.fromhex(row["payload"])) for row in kept)
     all_came = Counter({one[:2]: 0 for one in came})
     for one, times in came.items():
         all_came[one[:2]] += times
