@@ -71,7 +71,7 @@ class Fuzz:
             "new device": (3, self._new_device),
         }
         rare: dict[str, tuple[float, Callable[[], Hostile]]] = {
-            "spread samples": (0.3, self._spread_samples),
+            "spread samples": (0.1, self._spread_samples),
             "huge": (0.05, self._huge),
             "deep": (0.3, self._deep),
         }

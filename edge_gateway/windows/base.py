@@ -79,7 +79,7 @@ class OpenBase:
         """Whether something may be due that is not closing yet."""
         self._waits_at = -1
         self._begin_at = NEVER
-        """Nothing before this window is due, as long as there is no news."""
+        """Nothing before this window is due, as long as there is no news and nothing comes for one before it."""
         self._base = base
         self._marks = marks
         self._logs: dict[int, Log] = {}
@@ -136,6 +136,7 @@ class OpenBase:
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
         """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
         self._log(start).append(readings, devices, self._marks.count)
+        self._begin_at = min(self._begin_at, start)
 
     def _log(self, start: int) -> Log:
         log = self._logs.get(start)

@@ -231,6 +231,29 @@ def merges_into_all(held: list[Reading], random: Random) -> None:
     assert stored(run) == all_at_once(held)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(reading, max_size=120), st.randoms(use_true_random=False))
+def test_what_restarts_closes_the_same_at_the_same_time(held: list[Reading], random: Random) -> None:
+    """A replay folds again what a checkpoint does not have: it must come to the same state, bit for bit."""
+    with small_steps(taken=random.random() < 0.7):
+        goes_the_same_way(held, random)
+
+
+def goes_the_same_way(held: list[Reading], random: Random) -> None:
+    budget = random.choice([1, 7, 600])
+    steady, restarted = Run(budget), Run(budget)
+    order = sorted(held, key=lambda reading: reading.ts + random.uniform(0, 20_000))
+    for batch in batches(order, random):
+        stepped = np.array(random.sample(range(DEVICES), 2)) if random.random() < 0.2 else None
+        for run in (steady, restarted):
+            run.add(batch)
+            if stepped is not None:
+                run.windows.rewind(stepped)
+        if random.random() < 0.5:
+            restarted.restart()
+        assert pack(steady.windows.snapshot()) == pack(restarted.windows.snapshot())
+
+
 def temperature(seconds: float, value: float = 20.0, device: int = 0) -> Reading:
     return Reading(device, T0 + int(seconds * 1000), 0, value)
 
