@@ -112,29 +112,35 @@ class OpenBase:
         return held
 
     def over(self, start: Ints, device: Ints, late: Bools) -> Bools:
-        """Say which rows that are not late are of windows that are over, and not open; none, if they are few."""
+        """Say which rows that are not late are of windows that are over; none, if these are few.
+
+        Rows of a device that is in the window which is closing wait for that.
+        """
         none = np.zeros(len(start), np.bool_)
         if int(start.max()) - int(start.min()) < MANY * self._base:
             return none
         found: Bools = ~late & (start + self._base <= self._marks.due_to[device])
-        if len(np.unique(start[found])) < MANY:
-            return none
-        return found & ~self._may_have(start, device)
-
-    def _may_have(self, start: Ints, device: Ints) -> Bools:
-        """Say for each pair of a window's start and a device whether there may be readings of it."""
-        held = np.zeros(len(start), np.bool_)
-        wanted = set(start.tolist())
-        open_of = [(window, log.present) for window, log in self._logs.items() if window in wanted]
         if self._closing is not None:
-            open_of.append((self._closing.start, self._closing.present))
-        for window, present in open_of:
-            here = np.flatnonzero((start == window) & (device < len(present)))
-            held[here] |= present[device[here]]
-        return held
+            closing = np.flatnonzero(self._closing.present)
+            found &= ~np.isin(device, closing)
+        return found if len(np.unique(start[found])) >= MANY else none
+
+    def pull(self, devices: Ints, series_device: Ints) -> list[tuple[int, Keyed]]:
+        """Take out what these devices have open in windows that are over; returns (start, readings)."""
+        pulled = []
+        for start in sorted(self._logs):
+            log = self._logs[start]
+            known = devices[devices < len(log.present)]
+            here = known[log.present[known] & (self._marks.due_to[known] >= start + self._base)]
+            if len(here):
+                pulled.append((start, log.pull(here, series_device, self.bits)))
+                if not len(log):
+                    del self._logs[start]
+        return pulled
 
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
         """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
+        self.opened += start not in self._logs
         self._log(start).append(readings, devices, self._marks.count)
         self._begin_at = min(self._begin_at, start)
 
@@ -142,7 +148,6 @@ class OpenBase:
         log = self._logs.get(start)
         if log is None:
             log = self._logs[start] = Log()
-            self.opened += 1
         return log
 
     def force(self, devices: Ints) -> None:

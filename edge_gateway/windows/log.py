@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.windows.reduce import Readings
 from edge_gateway.windows.told import Gone
 
 Ints = NDArray[np.int64]
@@ -31,6 +32,12 @@ class Keyed(NamedTuple):
 
     def rows(self, chosen: Any) -> "Keyed":
         return Keyed(self.key[chosen], self.value[chosen], self.quality[chosen])
+
+    def readings(self, start: int, bits: int) -> Readings:
+        """Return them with series and times; `start` (ms) is their window's, `bits` of a key are the time within it."""
+        ts = self.key & ((1 << bits) - 1)
+        ts += start
+        return Readings(self.key >> bits, ts, self.value, self.quality)
 
     def by_key(self) -> "Keyed":
         """Return the readings by key; equal keys keep their order."""
@@ -134,6 +141,19 @@ class Log:
             ts = start + (run.key & ((1 << bits) - 1))
             left.append(run.rows(~gone.among(run.key >> bits, ts)))
         self.runs = [run for run in left if len(run.key)]
+
+    def pull(self, devices: Ints, series_device: Ints, bits: int) -> Keyed:
+        """Take out all readings of these devices."""
+        self.seal()
+        of_them = np.zeros(int(series_device.max()) + 1, np.bool_)
+        of_them[devices] = True
+        taken = [of_them[series_device[run.key >> bits]] for run in self.runs]
+        pulled = joined([run.rows(rows) for run, rows in zip(self.runs, taken, strict=True)])
+        left = [run.rows(~rows) for run, rows in zip(self.runs, taken, strict=True)]
+        self.runs = [run for run in left if len(run.key)]
+        self.present[devices] = False
+        self.forced = self.forced[~np.isin(self.forced, devices)]
+        return pulled
 
     def seal(self) -> None:
         """Make the tail a run."""

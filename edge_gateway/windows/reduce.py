@@ -1,5 +1,6 @@
 """Readings of any number of windows -> one row a window."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,15 @@ class Readings:
 
     def __len__(self) -> int:
         return len(self.series)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Readings"]) -> "Readings":
+        return cls(
+            np.concatenate([part.series for part in parts]),
+            np.concatenate([part.ts for part in parts]),
+            np.concatenate([part.value for part in parts]),
+            np.concatenate([part.quality for part in parts]),
+        )
 
     def rows(self, chosen: slice | Bools | Ints) -> "Readings":
         return Readings(self.series[chosen], self.ts[chosen], self.value[chosen], self.quality[chosen])

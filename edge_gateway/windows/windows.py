@@ -134,15 +134,23 @@ class Windows:
         return late
 
     def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
-        """Close the windows that are over as they come, if they are many; their rows are taken then, too."""
+        """Close the windows that are over as they come, if they are many; their rows are taken then, too.
+
+        What their devices have open of such windows closes with them: coarser windows must be met in order.
+        """
         if self.told is not None:
             return NOTHING.closed
         over = self._open.over(start, frame.device, taken)
         if not over.any():
             return NOTHING.closed
         taken |= over
+        pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
+        held = [keyed.readings(start, self._open.bits) for start, keyed in pulled]
+        came = [numbers_of(frame, over).readings, states_of(frame, over).readings]
+        everything = Readings.joined([*came, *held])
+        is_text = self._series.series_is_state[everything.series]
+        readings, texts = everything.rows(~is_text), everything.rows(is_text)
         harvest = Harvest()
-        readings, texts = numbers_of(frame, over).readings, states_of(frame, over).readings
         if len(readings):
             harvest.numbers(0, rows_of_values(self._base, readings, self._p95()))
             for tier in self._numbers:
@@ -324,12 +332,8 @@ class Windows:
 
     def _reduce(self, piece: Piece, harvest: Harvest) -> None:
         """Reduce readings of one base window, give their rows out and merge them into the coarser windows."""
-        key = piece.readings.key
-        series = key >> self._open.bits
-        ts = key & ((1 << self._open.bits) - 1)
-        ts += piece.start
-        readings = Readings(series, ts, piece.readings.value, piece.readings.quality)
-        texts = self._series.series_is_state[series]
+        readings = piece.readings.readings(piece.start, self._open.bits)
+        texts = self._series.series_is_state[readings.series]
         if texts.any():
             state_rows = states(self._base, readings.rows(texts))
             harvest.states(0, state_rows)

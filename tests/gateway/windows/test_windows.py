@@ -444,6 +444,8 @@ def test_weeks_of_readings_at_once_leave_no_more_open_than_one() -> None:
     run.drain()
     assert run.numbers_counted() == len(kept)
     assert stored(run) == all_at_once(kept)
+    for tier in range(len(TIERS)):
+        assert len(run.starts(tier)) == len(set(run.starts(tier)))
 
 
 def test_devices_whose_clocks_are_apart_open_no_more_windows_than_are_closed() -> None:
