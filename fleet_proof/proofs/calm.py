@@ -25,6 +25,7 @@ EVERY: Final = "80ms"
 CALM: Final = 7.0
 QUIET: Final = 4.0
 """Seconds after which the births of a storm are answered."""
+SETTLED: Final = 2.0
 MOST: Final = 0.03
 BACK: Final = 60.0
 NAME: Final = "gw-calm"
@@ -70,8 +71,9 @@ def _is_back(fleet: Fleet) -> bool:
 
 
 def _watch(setting: Setting, fleet: Fleet, when: str) -> None:
-    """Count what goes over the air for a while, once births are answered."""
+    """Count what goes over the air for a while, once births are answered and what was lost is sent again."""
     time.sleep(QUIET)
+    wait_until(lambda: _settles(fleet), BACK, f"nothing is sent again any more {when}")
     before = _seen(fleet)
     time.sleep(CALM)
     after = _seen(fleet)
@@ -79,6 +81,13 @@ def _watch(setting: Setting, fleet: Fleet, when: str) -> None:
     measured = setting.tally.measured
     measured[f"% {when}"] = max(measured.get(f"% {when}", 0.0), round(100 * share, 2))
     judge(setting, when, before, after)
+
+
+def _settles(fleet: Fleet) -> bool:
+    """Whether nothing is sent again for a while: how soon that is depends on how busy the machine is."""
+    before = _seen(fleet).resent
+    time.sleep(SETTLED)
+    return _seen(fleet).resent == before
 
 
 def _seen(fleet: Fleet) -> Snapshot:
