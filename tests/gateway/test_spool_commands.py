@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,19 @@ def test_verify_finds_what_is_damaged(place: Place, part: str) -> None:
     path.write_bytes(data)
     told = place.run("verify", status=1)
     assert "WRONG" in told
+
+
+def test_a_query_says_how_many_windows_it_left_out(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    with sqlite3.connect(place.spool / "store.sqlite") as db:
+        db.execute("INSERT INTO series(device, metric, site, type, tags) VALUES('d', 't', 's', 'x', '{}')")
+        db.execute("INSERT INTO window VALUES(0, 0, (SELECT MAX(id) FROM series), 0, X'00')")
+    db.close()
+    with pytest.raises(SystemExit) as ended:
+        main(["query", "windows", "--json", "--config", str(place.file)])
+    told = capsys.readouterr()
+    assert (ended.value.code or 0, told.out) == (0, "")
+    assert "1 windows are not what was stored and are left out" in told.err
+    assert "store window" in place.run("verify", status=1)
 
 
 def test_messages_and_quarantine_are_exported_as_they_came(place: Place) -> None:
