@@ -31,7 +31,8 @@ from fleet_wire.errors import SESSION_TAKEN_OVER
 log = logging.getLogger(__name__)
 
 MOST_QUEUED = 20_000
-AT_ONCE = 100
+AT_ONCE = 20
+"""As many as paho sends before it waits for an answer: one more would grow old in its queue, past its expiry unseen."""
 SHORT = 10.0
 AWAY = 1.0
 """Seconds that a broker which is not connected is waited for at the end."""
