@@ -21,6 +21,7 @@ from edge_gateway.durable.derive import Records, Silent, merge_all
 from edge_gateway.durable.effects import Quarantined, StoreEffects
 from edge_gateway.durable.intake import Intake, Resolver
 from edge_gateway.durable.late_job import Coverage, LateJob
+from edge_gateway.durable.look_through import LookThrough
 from edge_gateway.durable.names import Names
 from edge_gateway.durable.outbox import Outbox, Parcel, Waiting
 from edge_gateway.durable.outgoing_lines import OutgoingLines
@@ -35,8 +36,6 @@ Record = tuple[int, Sequence[StoreEffects]]
 
 ALWAYS: Final = -(1 << 62)
 _FIRST_KEY: Final = (ALWAYS, 0, 0)
-LOOKED_AT: Final = 2_000
-"""Windows that are looked at in one piece."""
 
 
 class Remembering(Protocol):
@@ -106,7 +105,7 @@ class Store:
             *(self._tallies, self._names, self._outbox),
             *(self._shelf, self._numbers, self._texts, self._salvage),
         )
-        self._unseen = [(table, _FIRST_KEY) for table in (self._windows, self._states)]
+        self._look = LookThrough((self._windows, self._states), tiers=len(settings.tiers))
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
         self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
@@ -189,19 +188,14 @@ class Store:
             self._outbox.enforce()
         return merged
 
-    def look_through(self) -> None:
-        """Look at a piece of the windows that nobody looked at since the store was opened.
-
-        Damage would else be met when a late reading comes, or never. StoreDamaged where a row is not what was written.
-        """
-        table, key = self._unseen[0]
-        last = table.look_through(key, LOOKED_AT)
-        self._unseen = self._unseen[1:] if last is None else [(table, last), *self._unseen[1:]]
-
     @property
     def unseen(self) -> bool:
-        """Whether there are windows that were not looked at yet."""
-        return bool(self._unseen)
+        """Whether there are windows that nobody looked at since the store was opened."""
+        return self._look.unseen
+
+    def look_through(self) -> None:
+        """Look at a piece of them. StoreDamaged where a row is not what was written."""
+        self._look.go_on()
 
     def salvage(self) -> str:
         """Bring back a piece of a damaged store; returns a sentence when that was the last, else nothing."""

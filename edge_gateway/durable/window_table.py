@@ -127,15 +127,19 @@ class WindowTable:
             (*key, limit),
         ).fetchall()
 
-    def look_through(self, key: tuple[int, ...], limit: int) -> tuple[int, int, int] | None:
-        """Look at rows behind a key, at most `limit`; returns the last one's key, None at the end.
+    def look_through(self, tier: int, after: Key, upto: int, limit: int) -> Key | None:
+        """Look at a tier's rows behind a key that start at `upto` at the latest, at most `limit` of them.
 
-        StoreDamaged where one is not what was written.
+        Returns the last one's key, None at the end. StoreDamaged where one is not what was written.
         """
-        rows = self._behind(key, limit)
-        for _, start, series, _, blob in rows:
+        rows = self._db.execute(
+            f"SELECT start, series, row FROM {self._table}"  # noqa: S608
+            " WHERE tier=? AND start<=? AND (start, series) > (?, ?) ORDER BY start, series LIMIT ?",
+            (tier, upto, *after, limit),
+        ).fetchall()
+        for start, series, blob in rows:
             self._checked(blob, start, series)
-        return rows[-1][:3] if rows else None
+        return rows[-1][:2] if rows else None
 
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start`; returns how many."""

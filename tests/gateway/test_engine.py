@@ -219,7 +219,7 @@ class Bench:
 
 def test_deliveries_gather_in_proportion_to_what_a_fold_costs() -> None:
     assert rest_after(0.0) == LEAST_REST
-    assert rest_after(0.002) == pytest.approx(RESTS * 0.002)
+    assert rest_after(0.001) == pytest.approx(RESTS * 0.001)
     assert rest_after(1.0) == MOST_REST
 
 
