@@ -294,11 +294,11 @@ class Windows:
 
         As many windows as were opened since the last call may close beyond that, or they would become ever more.
         """
+        opened, self._open.opened = self._open.opened, 0
         if self.told is not None:
             self._close_as(self.told)
             return Closed()
-        budget += CHEAPEST_WINDOW * self._open.opened
-        self._open.opened = 0
+        budget += CHEAPEST_WINDOW * opened
         harvest = Harvest()
         while budget > 0 and (self._open.closing or self._open.begin()):
             piece = self._open.take(budget, self._series.series_device)
