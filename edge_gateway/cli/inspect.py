@@ -95,8 +95,8 @@ def query(
             console.print(rows_table(list(rows)))
         if history.damaged:
             typer.echo(
-                f"{history.damaged} windows are not what was stored and are left out; `edge-gateway spool verify`"
-                " tells more when the gateway is stopped",
+                f"left out, because they are not what was stored: {history.damaged} windows; when the gateway is"
+                " stopped, `edge-gateway spool verify` tells more",
                 err=True,
             )
 

@@ -19,7 +19,7 @@ from edge_gateway.durable.schema import insert_many
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_kinds import WindowKind
-from edge_gateway.durable.window_table import Packed, Stored
+from edge_gateway.durable.window_table import CORRECTED, Packed, Stored
 from edge_gateway.windows.reduce import Readings
 
 AT_ONCE: Final = 2_000
@@ -172,7 +172,8 @@ class LateJob:
         kept = np.flatnonzero(~lost).tolist()
         if kept:
             stored = {new: found[place] for new, place in enumerate(kept) if place in found}
-            lines.windows(tier, self._kind.windows.store(tier, windows.take(kept), stored), piece.at)
+            now = self._kind.windows.store(tier, windows.take(kept), stored, begun=CORRECTED)
+            lines.windows(tier, now, piece.at)
         refused[chosen] = _within(readings, every, families[lost], windows.rows["start"][lost])
         return refused
 

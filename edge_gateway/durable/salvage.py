@@ -24,7 +24,7 @@ from edge_gateway.durable.schema import READ_ERRORS
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.tables import Kept, Known, Row
 from edge_gateway.durable.tallies import Tallies
-from edge_gateway.durable.window_table import WindowTable
+from edge_gateway.durable.window_table import CORRECTED, WindowTable
 
 NAMES: Final = (tables.SERIES, tables.NUMBER, tables.TEXT, tables.CODE)
 STAGES: Final = (
@@ -34,8 +34,6 @@ STAGES: Final = (
 _SINKS_GO_ON: Final = 1
 _LATE_GO_ON: Final = 3
 SEND_AGAIN: Final = 2_000
-LATE_MARGIN: Final = 3_600_000
-"""How long (ms) before the oldest lines that waited a window may have ended that a late reading began."""
 _ALL: Final = 0
 _NONE: Final = -1
 
@@ -239,8 +237,8 @@ class Salvage:
     def _send_again(self, lines: OutgoingLines, windows: WindowTable, states: WindowTable) -> None:
         """Queue stored windows again whose lines may be lost.
 
-        These are the ones that were not over before the oldest lines that waited, and, of whatever age, those that
-        were corrected.
+        These are the ones that were not over before the oldest lines that waited, and, of whatever age, those of
+        late readings.
         """
         assert self.progress is not None
         assert self.progress.again is not None
@@ -252,8 +250,8 @@ class Salvage:
         found = table.after(key, SEND_AGAIN)
         for tier, packed, revisions, last in found:
             every = self._settings.tiers[tier].every if tier < len(self._settings.tiers) else 0
-            recent = packed.rows["start"] + every >= (self.progress.oldest or 0) - LATE_MARGIN
-            again = np.flatnonzero(recent | (np.array(revisions) > 0)).tolist()
+            recent = packed.rows["start"] + every >= (self.progress.oldest or 0)
+            again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED)).tolist()
             if every and again:
                 sender.windows(tier, packed.take(again), self.progress.at)
             after = keyed.number(last)

@@ -45,6 +45,10 @@ Merge = Callable[[Packed, Packed], Packed]
 """Rows of the same windows, row by row -> the rows of both together."""
 
 
+CORRECTED: Final = 1
+"""The revision from which on late readings are in a window, be it one that they began."""
+
+
 class Stored(NamedTuple):
     """A window as it is stored: the series that has it, its revision, its bytes."""
 
@@ -91,13 +95,13 @@ class WindowTable:
             for start, series, revision, data in found
         }
 
-    def store(self, tier: int, windows: Packed, found: Mapping[int, Stored]) -> Packed:
+    def store(self, tier: int, windows: Packed, found: Mapping[int, Stored], *, begun: int = 0) -> Packed:
         """Store windows; those at the places of `found` are merged into what is stored, as its next revision.
 
-        No two of them may go to one stored window. Returns them as they now stand.
+        The others begin at revision `begun`. No two of them may go to one stored window. Returns them as they are then.
         """
         rows, tails = np.array(windows.rows), dict(windows.tails)
-        revisions = [0] * len(rows)
+        revisions = [begun] * len(rows)
         if found:
             places = sorted(found)
             merged = self._merged([found[place] for place in places], windows.take(places))

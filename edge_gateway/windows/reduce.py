@@ -40,6 +40,10 @@ class Readings:
             np.concatenate([part.quality for part in parts]),
         )
 
+    def ordered(self) -> "Readings":
+        """Return them by (series, ts, value)."""
+        return self.rows(np.lexsort((self.value, self.ts, self.series)))
+
     def rows(self, chosen: slice | Bools | Ints) -> "Readings":
         return Readings(self.series[chosen], self.ts[chosen], self.value[chosen], self.quality[chosen])
 
@@ -52,16 +56,12 @@ def rows_of_values(every: int, readings: Readings, p95: Bools = NO_P95) -> Block
         readings: finite numbers, none of them -0.0.
         p95: for each series number, whether its windows have a p95; series beyond its end have none.
     """
-    return numbers(every, readings.rows(_order(readings)), p95)
+    return numbers(every, readings.ordered(), p95)
 
 
 def rows_of_states(every: int, readings: Readings) -> Block:
     """Return the STATE_ROWs, ordered by (series, start), of readings in any order; their values are codes."""
-    return states(every, readings.rows(_order(readings)))
-
-
-def _order(readings: Readings) -> Ints:
-    return np.lexsort((readings.value, readings.ts, readings.series))
+    return states(every, readings.ordered())
 
 
 def numbers(every: int, ordered: Readings, p95: Bools) -> Block:

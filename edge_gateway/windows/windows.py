@@ -145,20 +145,18 @@ class Windows:
             return NOTHING.closed
         taken |= over
         pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
-        held = [keyed.readings(start, self._open.bits) for start, keyed in pulled]
+        held = [keyed.readings(at, self._open.bits) for at, keyed in pulled]
         came = [numbers_of(frame, over).readings, states_of(frame, over).readings]
-        everything = Readings.joined([*came, *held])
-        is_text = self._series.series_is_state[everything.series]
-        readings, texts = everything.rows(~is_text), everything.rows(is_text)
+        ordered = Readings.joined([*came, *held]).ordered()
+        is_text = self._series.series_is_state[ordered.series]
+        readings, texts = ordered.rows(~is_text), ordered.rows(is_text)
         harvest = Harvest()
-        if len(readings):
-            harvest.numbers(0, rows_of_values(self._base, readings, self._p95()))
-            for tier in self._numbers:
-                tier.add(rows_of_values(tier.every, readings, self._p95()))
-        if len(texts):
-            harvest.states(0, rows_of_states(self._base, texts))
-            for tier in self._states:
-                tier.add(rows_of_states(tier.every, texts))
+        harvest.numbers(0, numbers(self._base, readings, self._p95()))
+        harvest.states(0, states(self._base, texts))
+        for tier in self._numbers if len(readings) else ():
+            tier.add(numbers(tier.every, readings, self._p95()))
+        for tier in self._states if len(texts) else ():
+            tier.add(states(tier.every, texts))
         return harvest.closed()
 
     def _append(self, frame: Frame, start: Ints, taken: Bools) -> None:

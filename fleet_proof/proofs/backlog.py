@@ -130,7 +130,9 @@ def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> N
         lags.append(report["broker"]["lag"])
         return bool(report["broker"]["caught_up"] and report["messages"]["new"] >= stream.devices * rounds)
 
-    began = time.monotonic()  # the start counts: a small backlog is drained before the gateway says it is there
+    began = (
+        time.monotonic()
+    )  # the start counts: a small backlog is drained before the gateway says it is there
     setting.tally.recoveries.append(_timed(gateway.start))
     gateway.wait_for(caught_up, within=PATIENCE)
     took = time.monotonic() - began

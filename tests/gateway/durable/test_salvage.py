@@ -15,7 +15,7 @@ from edge_gateway.durable.salvage import NAMES, STAGES
 from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.tables import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
-from tests.gateway.durable.fleet import MINUTE, T0, closed, late, named
+from tests.gateway.durable.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.durable.test_store import ALERT, everything, lines, opened, rich, table
 
 PAGE = 4096
@@ -267,21 +267,25 @@ def test_windows_whose_lines_are_lost_are_sent_again(tmp_path: Path) -> None:
     assert got == newest.keys()
 
 
-def test_old_windows_that_were_corrected_are_sent_again_where_lines_are_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("series", [2, 39])  # corrected; begun by a late reading
+def test_old_windows_of_late_readings_are_sent_again_where_lines_are_lost(
+    tmp_path: Path, series: int
+) -> None:
+    old = T0 + MINUTE + (0 if series == 2 else DAY)
     before = made(tmp_path)
     for parcel in iter(lambda: before.take("influx"), None):
         before.done(parcel)
-    before.apply(
-        [(RECORDS + 1, [replace(effects(RECORDS + 1), late=late([(2, T0 + MINUTE, 5.0)], tiers=1))])]
-    )
+    far = RECORDS + 5 * DAY // MINUTE
+    before.apply([(far, [replace(effects(far), late=late([(series, old, 5.0)], tiers=1))])])
     while before.run_late():
         pass
-    corrected = [
-        line for line in lines(opened_copy(before, tmp_path / "copy")) if line.endswith(f" {T0 + MINUTE}")
-    ]
-    assert corrected
-    spoil(stopped(before), zero(pages_of(before.path, "outbox")[-1]))
-    assert corrected[-1] in lines(salvaged(tmp_path))
+    expected = [line for line in lines(opened_copy(before, tmp_path / "copy")) if line.endswith(f" {old}")]
+    assert len(expected) == 1
+    with sqlite3.connect(before.path) as db:
+        db.execute("UPDATE outbox SET body=X'00' WHERE id=(SELECT MAX(id) FROM outbox)")
+    db.close()
+    spoil(stopped(before), zero(*pages_of(before.path, "alert_at")))
+    assert expected[0] in lines(salvaged(tmp_path))
 
 
 def test_reading_goes_on_behind_a_damaged_place(tmp_path: Path) -> None:
