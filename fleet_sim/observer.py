@@ -62,11 +62,17 @@ class Observer:
         try:
             gateway = parse_gateway_topic(topic)
             if gateway is not None and gateway.kind == STATUS:
-                self.statuses[gateway.gateway] = decode_gateway_status(payload)
+                self._status(gateway.gateway, decode_gateway_status(payload))
             elif (place := parse_alert_topic(topic)) is not None:
                 self._alert(place.site, payload)
         except MalformedMessage:
             self._tally.malformed += 1
+
+    def _status(self, gateway: str, status: dict[str, Any]) -> None:
+        """Keep it; the first one is written at once, so that a run that is killed can be verified, too."""
+        if gateway not in self.statuses:
+            self._ledger.note("status", gateway=gateway, status=status)
+        self.statuses[gateway] = status
 
     def _is_old(self, transition: tuple[str, str, str, int]) -> bool:
         """Say whether a transition came only because it is retained: those come at once after subscribing.

@@ -87,7 +87,15 @@ def test_the_newest_status_of_each_gateway_is_kept(post: Post) -> None:
     post.observer.record_statuses()
     post.ledger.flush()
     rows = read_ledger(post.directory).of_kind("status")
-    assert [(row["gateway"], row["status"]["at"]) for row in rows] == [("gw", 2), ("other", 3)]
+    assert {row["gateway"]: row["status"]["at"] for row in rows} == {"gw": 2, "other": 3}
+
+
+def test_the_first_status_is_in_the_ledger_before_the_run_ends(post: Post) -> None:
+    for state in ("online", "draining"):
+        post.packet("edge/v1/gw/status", encode_gateway_status({"v": 1, "gateway": "gw", "state": state}))
+    post.ledger.flush()
+    (row,) = read_ledger(post.directory).of_kind("status")
+    assert (row["gateway"], row["status"]["state"]) == ("gw", "online")
 
 
 def test_rubbish_and_the_empty_message_after_a_resolve_are_passed_over(post: Post) -> None:
