@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.errors import BadInput
-from edge_gateway.status import prometheus
+from edge_gateway.status import Gravity, prometheus
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -40,6 +40,19 @@ async def serving(listen: str | None, report: Report) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
+def health_of(report: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return the answer of /healthz and its status: 503 while something fails; warnings are listed beside."""
+    told: dict[str, list[str]] = {gravity: [] for gravity in Gravity}
+    for problem in report["problems"]:
+        told[problem["gravity"]].append(problem["text"])
+    answer = {
+        "state": report["state"],
+        "problems": told[Gravity.FAILURE],
+        "warnings": told[Gravity.WARNING],
+    }
+    return answer, 503 if told[Gravity.FAILURE] else 200
+
+
 def _application(report: Report) -> web.Application:
     from aiohttp import web  # noqa: PLC0415 - as above
 
@@ -47,11 +60,8 @@ def _application(report: Report) -> web.Application:
         return web.Response(text=prometheus(report()), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def health(_: web.Request) -> web.Response:
-        found = report()
-        problems = [problem["text"] for problem in found["problems"]]
-        return web.json_response(
-            {"state": found["state"], "problems": problems}, status=503 if problems else 200
-        )
+        answer, status = health_of(report())
+        return web.json_response(answer, status=status)
 
     application = web.Application()
     application.router.add_get("/metrics", metrics)

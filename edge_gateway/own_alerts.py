@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from edge_gateway.outgoing import Message
-from edge_gateway.status import Problem
+from edge_gateway.status import Gravity, Problem
 from fleet_wire import control, topics
 
 GROUP = "gateway"
@@ -36,7 +36,7 @@ class OwnAlerts:
 
     def follow(self, problems: Iterable[Problem]) -> None:
         """Tell what began and what ended since the last time."""
-        now = {problem.code: problem for problem in problems}
+        now = {problem.code: problem for problem in problems if problem.gravity is not Gravity.NOTICE}
         for code in [code for code in self._firing if code not in now]:
             ended = self._firing.pop(code)
             self.send([self._alert(ended, "resolved"), Message(self._topic(code), b"", retain=True)])

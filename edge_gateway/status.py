@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,17 @@ class Counters:
         return dict(sorted(self._counts.items()))
 
 
+class Gravity(StrEnum):
+    """What a problem means for whoever watches the gateway."""
+
+    FAILURE = "failure"
+    """The gateway does not do all that it is there for: /healthz answers 503."""
+    WARNING = "warning"
+    """A device, a rule or a bound needs a hand; the gateway does its work, /healthz answers 200 and lists it."""
+    NOTICE = "notice"
+    """Somebody else's trouble, such as another client's queue at the broker: shown, no alert, never in /healthz."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something an operator should know, as long as it lasts. `since` in wall milliseconds."""
@@ -40,6 +52,7 @@ class Problem:
     code: str
     text: str
     since: int
+    gravity: Gravity = Gravity.FAILURE
 
 
 @dataclass(slots=True)
@@ -50,15 +63,15 @@ class Problems:
     changed: Callable[[], None] = lambda: None
     _open: dict[str, Problem] = field(default_factory=dict)
 
-    def raise_(self, code: str, text: str) -> None:
-        """Open a problem, or bring its text up to date."""
+    def raise_(self, code: str, text: str, gravity: Gravity = Gravity.FAILURE) -> None:
+        """Open a problem, or bring its text and gravity up to date."""
         before = self._open.get(code)
         if before is None and len(self._open) >= MOST_PROBLEMS:
             return
         if before is None or before.text != text:
             log.warning("%s: %s", code, text)
-        self._open[code] = Problem(code, text, before.since if before else self.clock())
-        if before is None:
+        self._open[code] = Problem(code, text, before.since if before else self.clock(), gravity)
+        if before is None or before.gravity is not gravity:
             self.changed()
 
     def clear(self, code: str) -> None:
@@ -74,7 +87,10 @@ class Problems:
         return iter(tuple(self._open.values()))
 
     def as_list(self) -> list[dict[str, Any]]:
-        return [{"code": one.code, "text": one.text, "since": one.since} for one in self._open.values()]
+        return [
+            {"code": one.code, "text": one.text, "since": one.since, "gravity": one.gravity.value}
+            for one in self._open.values()
+        ]
 
 
 def prometheus(report: Mapping[str, Any]) -> str:

@@ -194,6 +194,8 @@ class Problem(Strict):
     code: str
     text: str
     since: int
+    gravity: Literal["failure", "warning", "notice"]
+    """failure: /healthz answers 503. warning: a device, rule or bound needs a hand. notice: somebody else's trouble"""
 
 
 class GatewayStatus(Strict):

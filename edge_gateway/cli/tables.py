@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
@@ -67,7 +68,10 @@ def status_view(report: Mapping[str, Any]) -> RenderableType:
         waiting = {f"waiting {what}": count for what, count in sink["waiting"].items() if count}
         sent = {what: count for what, count in sink.items() if what != "waiting" and count}
         table.add_row(f"sink {name}", _pairs({**waiting, **sent}))
-    problems = [Text(f"! {one['code']}: {one['text']}", style="red") for one in report["problems"]]
+    problems = [
+        Text(f"! {one['code']}: {one['text']}", style=GRAVITY_STYLES[one["gravity"]])
+        for one in report["problems"]
+    ]
     return Group(table, *(problems or [Text("no problems", style="green")]))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from edge_gateway.http import health_of
 from edge_gateway.outgoing import Message
 from edge_gateway.own_alerts import OwnAlerts
-from edge_gateway.status import Problems
+from edge_gateway.status import Gravity, Problems
 from fleet_wire.control import decode_alert
 from fleet_wire.topics import parse_alert_topic
 
@@ -45,3 +46,26 @@ def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
     problems.raise_("broker", "away again")
     ids = {decode_alert(one.payload).id for one in sent if one.payload}
     assert len(ids) == 3
+
+
+def test_a_notice_is_no_alert_and_a_problem_that_grows_graver_becomes_one() -> None:
+    sent: list[Message] = []
+    problems = Problems(lambda: NOW)
+    alerts = OwnAlerts("gw", sent.extend, lambda: NOW)
+    problems.changed = lambda: alerts.follow(problems)
+    problems.raise_("queue", "another client's queue overflows", Gravity.NOTICE)
+    assert not sent
+    problems.raise_("queue", "now it is ours", Gravity.FAILURE)
+    assert decode_alert(sent[0].payload).state == "firing"
+
+
+def test_only_failures_are_unhealthy_and_notices_are_no_business_of_the_health_check() -> None:
+    problems = Problems(lambda: NOW)
+    problems.raise_("queue", "another client's queue overflows", Gravity.NOTICE)
+    problems.raise_("devices", "frz-1 sends nothing usable", Gravity.WARNING)
+    report = {"state": "online", "problems": problems.as_list()}
+    answer = {"state": "online", "problems": [], "warnings": ["frz-1 sends nothing usable"]}
+    assert health_of(report) == (answer, 200)
+    problems.raise_("disk", "no space left")
+    report["problems"] = problems.as_list()
+    assert health_of(report) == (answer | {"problems": ["no space left"]}, 503)
