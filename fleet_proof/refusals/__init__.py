@@ -1,0 +1,1 @@
+"""One kind of refusal a file; each file's `run(setting, name)` is one trial."""
