@@ -127,8 +127,8 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
             name=name,
             clock=clock,
             recovered=recovered,
-            session=session_options(config, client_id=f"edge-{name}"),
-            clients=ControlClients(config, f"edge-{name}-control"),
+            session=session_options(config, client_id=gateway_id.client_id(name)),
+            clients=ControlClients(config, gateway_id.client_id(name, "control")),
         )
         await gateway.open()
         stack.push_async_callback(gateway.close)

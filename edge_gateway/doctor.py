@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from edge_gateway import gateway_id
 from edge_gateway.app import session_options
 from edge_gateway.clock import MachineClock, synchronised
 from edge_gateway.config import GatewayConfig, InfluxSection
@@ -140,7 +141,9 @@ def _broker(settings: GatewayConfig) -> str:
 
 
 async def _connect(settings: GatewayConfig) -> str:
-    options = session_options(settings, client_id=f"doctor-{os.getpid()}", session_expiry=0)
+    options = session_options(
+        settings, client_id=gateway_id.client_id("doctor", str(os.getpid())), session_expiry=0
+    )
     session = Session(options, on_publish=lambda *_: None)
     try:
         connected = await session.connect()

@@ -86,6 +86,7 @@ class Gateway:
 
     def _make_source(self, session: SessionOptions) -> Source:
         echo = topics.gateway_echo_topic(self.name)
+        state = self._recovered.state
         return Source(
             options=session,
             filters=[*topics.device_filters(self.config.gateway.sites), echo],
@@ -96,6 +97,7 @@ class Gateway:
             problems=self.problems,
             on_first=self._first_connected,
             knows_births=not self._recovered.fresh,
+            heard_to=state.wall if state.listening else None,
         )
 
     def _make_control(self, clients: Callable[[aiomqtt.Will], aiomqtt.Client]) -> Control:

@@ -1,4 +1,4 @@
-"""Who this gateway is, when nobody says so: the board's serial number, else the machine's id."""
+"""Who this gateway is: when nobody says so, the board's serial number, else the machine's id; and at the broker."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def resolve(wanted: str, places: tuple[Path, ...] = PLACES) -> str:
     raise BadInput(
         "this machine has no serial number and no /etc/machine-id; write gateway.id: a-name-of-its-own"
     )
+
+
+def client_id(*parts: str) -> str:
+    """A client id that no device can have: a colon is neither in a topic level nor in a name of a password file."""
+    return ":".join(("edge", *parts))
 
 
 def _read(place: Path) -> str:

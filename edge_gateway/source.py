@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from mqtt5 import PublishPacket
 
+from edge_gateway.broker_memory import BrokerMemory
 from edge_gateway.listening import ECHO_EVERY, ListeningClock
 from edge_gateway.status import Counters, Problems
 from fleet_wire import backoff
@@ -77,6 +78,8 @@ class Source:
     knows_births: bool = True
     """Whether what the broker retains has been heard in an earlier life; if not, it is asked for even when the broker
     knows this session."""
+    heard_to: int | None = None
+    """Wall milliseconds up to which an earlier life took what the broker had; None where there was none."""
     high: int = HIGH
     low: int = LOW
     _arrived: deque[Arrivals] = field(default_factory=deque)
@@ -86,9 +89,13 @@ class Source:
     _gives_way: bool = False
     _known: bool = False
     _session: Session = field(init=False)
+    _memory: BrokerMemory = field(init=False)
 
     def __post_init__(self) -> None:
         self._session = Session(self.options, on_publish=self._take_in)
+        self._memory = BrokerMemory(
+            self.problems.clock, self.clock, self.counters, self.problems, self.heard_to
+        )
 
     @property
     def connected(self) -> bool:
@@ -127,9 +134,7 @@ class Source:
         connected = await self._session.connect()
         if not self._known:
             self.on_first(connected.session_present)
-        elif not connected.session_present:
-            self.counters.add("broker_sessions_lost")
-            log.warning("the broker no longer knows this gateway's session: what it had queued is gone")
+        self._memory.connected(session_present=connected.session_present)
         self._known = True
         known = connected.session_present and self.knows_births
         await self._session.subscribe(self.filters, session_present=known)
@@ -151,9 +156,12 @@ class Source:
                 self._session.publish(self.echo_topic, echo, qos=1)
             if self.clock() - begun > SETTLED * 1000:
                 self.problems.clear(TAKEN_OVER)
+            self._memory.look()
             await asyncio.sleep(ECHO_EVERY / 1000)
 
     def _lost(self, error: Exception) -> None:
+        caught_up = self.listening.caught_up
+        self._memory.disconnected(behind=self.listening.lag(self.clock()) if caught_up else None)
         self.listening.lost()
         self._paused = False
         self.counters.add("broker_connections_lost")

@@ -20,6 +20,8 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 SPARE_FILES = 64
 DEVICE_WINDOW = 100
 """Commands a device takes at once (its Receive Maximum)."""
+LISTENER = "fleet-sim"
+"""What `{id}` in the user name stands for where a client is no device: the fleet's own ears."""
 
 
 class CannotReach(Exception):
@@ -32,7 +34,10 @@ class TooManySockets(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A broker and how to log in; `{id}` in the user name stands for the device's id. Times in seconds."""
+    """A broker and how to log in; times in seconds.
+
+    `{id}` in the user name stands for the device's id, and for `fleet-sim` where a client is no device.
+    """
 
     host: str
     port: int
@@ -61,7 +66,7 @@ class Endpoint:
             clean_start=False,
             session_expiry=self.session_expiry,
             receive_maximum=DEVICE_WINDOW,
-            username=self.username and self.username.replace("{id}", identity.id),
+            username=self._user(identity.id),
             will=will,
             local_address=self.bind[index % len(self.bind)] if self.bind else None,
         )
@@ -72,13 +77,16 @@ class Endpoint:
             host=self.host,
             port=self.port,
             client_id=client_id,
-            username=self.username,
+            username=self._user(LISTENER),
             password=self.password,
             tls=self.tls,
             keep_alive=self.keep_alive,
             session_expiry=0,
             clean_start=True,
         )
+
+    def _user(self, name: str) -> str | None:
+        return self.username and self.username.replace("{id}", name)
 
 
 def endpoint_of(broker: Broker, *, password: str | None = None, bind: Sequence[str] = ()) -> Endpoint:

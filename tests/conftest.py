@@ -43,7 +43,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{count} TESTS DID NOT RUN: {text}", red=True, bold=True)
 
 
-def _unavailable(config: pytest.Config, reason: str) -> NoReturn:
+def unavailable(config: pytest.Config, reason: str) -> NoReturn:
+    """Skip the test for want of a server; with `--full` and in CI it fails."""
     if config.getoption("--full") or os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(_MISSING + reason)
@@ -56,7 +57,7 @@ def _session_broker(
     try:
         broker = Broker(tmp_path_factory.mktemp("broker"))
     except CannotReach as error:
-        _unavailable(request.config, str(error))
+        unavailable(request.config, str(error))
     broker.start()
     yield broker
     broker.kill()
@@ -80,7 +81,7 @@ def broker_factory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[B
         try:
             broker = Broker(tmp_path / f"broker-{len(brokers)}", *lines, anonymous=anonymous)
         except CannotReach as error:
-            _unavailable(request.config, str(error))
+            unavailable(request.config, str(error))
         brokers.append(broker)
         broker.start()
         return broker
@@ -98,7 +99,7 @@ def _session_influx(
         with running_influx(tmp_path_factory.mktemp("influx")) as influx:
             yield influx
     except ServerMissing as error:
-        _unavailable(request.config, str(error))
+        unavailable(request.config, str(error))
 
 
 @pytest.fixture

@@ -71,7 +71,12 @@ PortOption = Annotated[
 ]
 UserOption = Annotated[
     str | None,
-    typer.Option("--user", "-u", envvar="FLEET_SIM_USER", help="User name; {id} is the device's id."),
+    typer.Option(
+        "--user",
+        "-u",
+        envvar="FLEET_SIM_USER",
+        help="User name; {id} is the device's id, and fleet-sim for the rest.",
+    ),
 ]
 PasswordOption = Annotated[
     str | None, typer.Option("--password", "-P", envvar="FLEET_SIM_PASSWORD", help="Better by the variable.")

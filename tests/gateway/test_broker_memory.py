@@ -1,0 +1,94 @@
+"""Since when deliveries may be missing, where the broker kept nothing for the gateway."""
+
+import pytest
+
+from edge_gateway.broker_memory import SESSION_LOST, TOLD_FOR, BrokerMemory
+from edge_gateway.status import Counters, Gravity, Problems
+
+NOON = 1_796_212_800_000
+MINUTE = 60_000
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def memory_of(clock: Clock, heard_to: int | None) -> BrokerMemory:
+    return BrokerMemory(clock, clock, Counters(), Problems(clock), heard_to)
+
+
+def told(memory: BrokerMemory) -> str:
+    [problem] = memory.problems
+    assert (problem.code, problem.gravity) == (SESSION_LOST, Gravity.WARNING)
+    return problem.text
+
+
+def test_a_broker_that_never_knew_the_gateway_lost_nothing(clock: Clock) -> None:
+    memory = memory_of(clock, None)
+    memory.connected(session_present=False)
+    assert list(memory.problems) == []
+    assert memory.counters.as_dict() == {}
+
+
+def test_a_session_that_is_still_there_is_no_trouble(clock: Clock) -> None:
+    memory = memory_of(clock, NOON - MINUTE)
+    memory.connected(session_present=True)
+    assert list(memory.problems) == []
+
+
+def test_the_time_of_an_earlier_life_is_told(clock: Clock) -> None:
+    memory = memory_of(clock, NOON - 90 * MINUTE)
+    memory.connected(session_present=False)
+    assert "from 2026-12-02 10:30:00Z to 2026-12-02 12:00:00Z" in told(memory)
+    assert memory.counters["broker_sessions_lost"] == 1
+
+
+@pytest.mark.parametrize(
+    ("behind", "since"),
+    [(0, "12:10:00"), (5 * MINUTE, "12:05:00"), (None, "12:00:00")],
+    ids=["abreast", "behind the broker's queue", "never abreast of it"],
+)
+def test_what_the_broker_still_had_when_it_was_lost_may_be_missing(
+    clock: Clock, behind: int | None, since: str
+) -> None:
+    memory = memory_of(clock, None)
+    memory.connected(session_present=False)
+    clock.now += 10 * MINUTE
+    memory.disconnected(behind=behind)
+    clock.now += 10 * MINUTE
+    memory.disconnected(behind=None)
+    memory.connected(session_present=False)
+    assert f"from 2026-12-02 {since}Z to 2026-12-02 12:20:00Z" in told(memory)
+
+
+def test_of_several_losses_the_first_says_since_when(clock: Clock) -> None:
+    memory = memory_of(clock, NOON - MINUTE)
+    memory.connected(session_present=False)
+    clock.now += MINUTE
+    memory.disconnected(behind=0)
+    clock.now += MINUTE
+    memory.connected(session_present=False)
+    assert "from 2026-12-02 11:59:00Z to 2026-12-02 12:02:00Z" in told(memory)
+    assert memory.counters["broker_sessions_lost"] == 2
+
+
+def test_a_loss_is_told_for_a_day(clock: Clock) -> None:
+    memory = memory_of(clock, NOON - MINUTE)
+    memory.connected(session_present=False)
+    clock.now += TOLD_FOR
+    memory.look()
+    assert told(memory)
+    clock.now += 1
+    memory.look()
+    assert list(memory.problems) == []
+    memory.disconnected(behind=0)
+    memory.connected(session_present=False)
+    assert "from 2026-12-03 12:00:00Z" in told(memory), "an old loss is not told again"
