@@ -66,7 +66,8 @@ class Arrivals:
 class Source:
     """Deliveries of the broker, in order, each until it is acknowledged."""
 
-    options: SessionOptions
+    connects_as: Callable[[], SessionOptions]
+    """How to connect, asked anew for each attempt: secrets and certificates may have been replaced."""
     filters: Sequence[str]
     echo_topic: str
     clock: Callable[[], int]
@@ -88,7 +89,7 @@ class Source:
     _session: Session = field(init=False)
 
     def __post_init__(self) -> None:
-        self._session = Session(self.options, on_publish=self._take_in)
+        self._session = Session(self.connects_as(), on_publish=self._take_in)
 
     @property
     def connected(self) -> bool:
@@ -124,6 +125,7 @@ class Source:
             return error
 
     async def _stay_connected(self) -> NoReturn:
+        self._session.options = self.connects_as()
         connected = await self._session.connect()
         if not self._known:
             self.on_first(connected.session_present)
@@ -136,7 +138,7 @@ class Source:
         self.knows_births = True
         self.listening.connected(self.clock())
         self.problems.clear("broker")
-        log.info("subscribed at %s:%s", self.options.host, self.options.port)
+        log.info("subscribed at %s:%s", self._session.options.host, self._session.options.port)
         async with asyncio.TaskGroup() as tasks:
             echoes = tasks.create_task(self._send_echoes(), name="echo")
             lost = await self._session.wait_lost()
@@ -160,7 +162,7 @@ class Source:
         if isinstance(error, ConnectionLost) and error.taken_over:
             self.give_way()
         if not self._gives_way:
-            self.problems.raise_("broker", _in_words(error, self.options))
+            self.problems.raise_("broker", _in_words(error, self._session.options))
         self._drop_stale()
 
     def give_way(self) -> None:

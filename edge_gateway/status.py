@@ -74,6 +74,13 @@ class Problems:
         if before is None or before.gravity is not gravity:
             self.changed()
 
+    def tell(self, code: str, text: str, gravity: Gravity = Gravity.FAILURE) -> None:
+        """A problem as long as there is a text."""
+        if text:
+            self.raise_(code, text, gravity)
+        else:
+            self.clear(code)
+
     def clear(self, code: str) -> None:
         """The problem is over; nothing happens where there was none."""
         if self._open.pop(code, None) is not None:

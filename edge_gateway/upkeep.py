@@ -93,19 +93,13 @@ class Upkeep:
 
     async def _publish_status(self) -> None:
         for name, sink in self.sinks.items():
-            self._tell(f"sink_{name}", sink.facts.problem)
+            self.problems.tell(f"sink_{name}", sink.facts.problem)
         if self.clock.trusted():
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
-        self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
+        told = [*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]
+        self.problems.tell("rules_idle", "; ".join(told))
         self.control.publish_status()
-
-    def _tell(self, code: str, text: str) -> None:
-        """A problem as long as there is a text."""
-        if text:
-            self.problems.raise_(code, text)
-        else:
-            self.problems.clear(code)
 
     async def checkpoint(self) -> None:
         """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""

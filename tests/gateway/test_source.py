@@ -11,14 +11,15 @@ from fleet_wire.session import SessionOptions
 
 @pytest.fixture
 def source() -> Source:
+    problems = Problems(lambda: 0)
     return Source(
-        SessionOptions("localhost", 1, "gw"),
+        lambda: SessionOptions("localhost", 1, "gw"),
         (),
         "echo",
         lambda: 0,
         ListeningClock(),
         Counters(),
-        Problems(lambda: 0),
+        problems,
     )
 
 
