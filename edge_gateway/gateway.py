@@ -37,6 +37,7 @@ from edge_gateway.rules_watch import RulesWatch
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.source import Source
 from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.subscriptions import FilterList, Subscriptions
 from edge_gateway.upkeep import Upkeep
 from edge_gateway.watchdog import Signs, Watchdog
 from fleet_config.problems import ProblemsFound
@@ -90,9 +91,11 @@ class Gateway:
 
     def _make_source(self, connects_as: Callable[[], SessionOptions]) -> Source:
         echo = topics.gateway_echo_topic(self.name)
+        wanted = [*topics.device_filters(self.config.gateway.sites), echo]
+        held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connects_as().client_id)
         return Source(
             connects_as=connects_as,
-            filters=[*topics.device_filters(self.config.gateway.sites), echo],
+            subscriptions=Subscriptions(wanted, held, self.problems, self.clock.monotonic),
             echo_topic=echo,
             clock=self.clock.monotonic,
             listening=self._listening,

@@ -19,6 +19,7 @@ from mqtt5 import PublishPacket
 
 from edge_gateway.listening import ECHO_EVERY, ListeningClock
 from edge_gateway.status import Counters, Problems
+from edge_gateway.subscriptions import Subscriptions
 from fleet_wire import backoff
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session, SessionOptions
 
@@ -68,7 +69,7 @@ class Source:
 
     connects_as: Callable[[], SessionOptions]
     """How to connect, asked anew for each attempt: secrets and certificates may have been replaced."""
-    filters: Sequence[str]
+    subscriptions: Subscriptions
     echo_topic: str
     clock: Callable[[], int]
     listening: ListeningClock
@@ -133,21 +134,31 @@ class Source:
             self.counters.add("broker_sessions_lost")
             log.warning("the broker no longer knows this gateway's session: what it had queued is gone")
         self._known = True
-        known = connected.session_present and self.knows_births
-        await self._session.subscribe(self.filters, session_present=known)
+        present = connected.session_present
+        await self.subscriptions.reconcile(
+            self._session, session_present=present, knows_births=self.knows_births
+        )
         self.knows_births = True
-        self.listening.connected(self.clock())
+        self._listen()
         self.problems.clear("broker")
         log.info("subscribed at %s:%s", self._session.options.host, self._session.options.port)
         async with asyncio.TaskGroup() as tasks:
             echoes = tasks.create_task(self._send_echoes(), name="echo")
+            kept = tasks.create_task(self.subscriptions.keep(self._session), name="subscriptions")
             lost = await self._session.wait_lost()
-            echoes.cancel()
+            for task in (echoes, kept):
+                task.cancel()
         raise lost
+
+    def _listen(self) -> None:
+        """Silence means something from when a first filter of telemetry is granted."""
+        if self.subscriptions.hears and not self.listening.subscribed:
+            self.listening.connected(self.clock())
 
     async def _send_echoes(self) -> None:
         begun = self.clock()
         while True:
+            self._listen()
             echo = self.listening.echo_due(self.clock())
             if echo is not None:
                 self._session.publish(self.echo_topic, echo, qos=1)

@@ -90,6 +90,9 @@ class Line:
     async def connect(self) -> Connected:
         return Connected(session_present=False, epoch=1, server_receive_maximum=1, server_keep_alive=None)
 
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        pass
+
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
         pass
 
