@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.commands import CommandDesk, CommandWork
+from edge_gateway.decoders.status import Unreadable, read_status
 from edge_gateway.durable import effects as stored
 from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
@@ -146,17 +147,20 @@ class Pipeline:
         return len(frame.row) + len(frame.state_row)
 
     def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
-        """A birth or a will. An empty payload only clears what the broker retains."""
-        device = self.registry.device(topic.site, topic.device) if payload else Refusal.TOPIC
+        """A birth or a will. An empty payload clears what the broker retains: then nothing is said any more."""
+        if not payload:
+            self.registry.unsaid(topic.site, topic.device)
+            return
+        device, status = self.registry.device(topic.site, topic.device), read_status(payload)
         if isinstance(device, Refusal):
-            if payload:
-                self._quarantine(_text(topic), payload, str(device), effects)
-            return
-        try:
-            status = control.decode_status(payload)
-        except MalformedMessage as error:
-            self._quarantine(_text(topic), payload, str(error), effects)
-            return
+            self._quarantine(_text(topic), payload, str(device), effects)
+        elif isinstance(status, Unreadable):
+            self.registry.presence.unreadable(device, offline=status.offline)
+            self._quarantine(_text(topic), payload, status.reason, effects)
+        else:
+            self._said(device, status)
+
+    def _said(self, device: int, status: control.Status) -> None:
         self.registry.heard(device)
         if isinstance(status, control.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))

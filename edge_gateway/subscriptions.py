@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_gateway.durable.files import FILES, Files, write_whole
-from edge_gateway.status import Gravity, Problems
+from edge_gateway.status import Gravity, Problems, named
 from fleet_wire import topics
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.printable import printable
@@ -31,7 +31,6 @@ TOLD_FOR = 3_600_000
 """Milliseconds after the last delivery of a foreign site until the problem is over."""
 MOST_SITES = 1_000
 """Foreign sites that are told and whose filters are removed; deliveries of more are quarantined all the same."""
-MOST_NAMED = 5
 LONGEST_LIST = 1 << 20
 
 
@@ -169,26 +168,21 @@ class Subscriptions:
 
     async def _unsubscribe(self, session: Subscribes, filters: Sequence[str]) -> bool:
         """Remove filters; False where the broker keeps one: its deliveries go to the quarantine."""
-        named = _named([printable(text) for text in filters])
+        removed = named(filters)
         try:
             await session.unsubscribe(filters)
         except ConnectRefused as answer:
             log.warning("the broker keeps subscriptions that this gateway does not want: %s", answer)
             return False
-        log.info("subscriptions that this configuration has no use for were removed: %s", named)
+        log.info("subscriptions that this configuration has no use for were removed: %s", removed)
         return True
 
 
 def _stray_text(sites: set[str]) -> str:
-    named = _named([printable(site, 64) for site in sorted(sites)])
-    return f"deliveries came of sites that are not this gateway's: {named}; they are in quarantine as foreign_site"
+    whose = named(sorted(sites))
+    return f"deliveries came of sites that are not this gateway's: {whose}; they are in quarantine as foreign_site"
 
 
 def _refused_text(refused: dict[str, int]) -> str:
-    filters = _named([f"{text} ({why_not_granted(code)})" for text, code in refused.items()])
+    filters = named([f"{text} ({why_not_granted(code)})" for text, code in refused.items()])
     return f"the broker does not grant subscriptions, and nothing comes by them: {filters}; check the ACL"
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

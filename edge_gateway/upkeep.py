@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from edge_gateway.recovered import State
 from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
-from edge_gateway.status import Counters, Problems
+from edge_gateway.status import Counters, Gravity, Problems, named
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -97,6 +97,9 @@ class Upkeep:
         if self.clock.trusted():
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
+        registry = self.state.pipeline.registry
+        unread = [registry.device_name[device] for device in registry.presence.unread().tolist()]
+        self.problems.tell("bad_status", _unread_text(unread), Gravity.WARNING)
         told = [*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]
         self.problems.tell("rules_idle", "; ".join(told))
         self.control.publish_status()
@@ -129,3 +132,9 @@ class Upkeep:
             at = self.clock.wall()
             line = render_gateway(self.name, self.report(), at)
             await self.store.call(lambda store: store.enqueue(line, at))
+
+
+def _unread_text(devices: Sequence[str]) -> str:
+    if not devices:
+        return ""
+    return f"the last status cannot be read, so that nobody knows who is online: {named(devices)}"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.presence import Presence
 from edge_gateway.fleet.series import KIND_STATE, NO_ROOM, SeriesTable
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
@@ -75,7 +76,7 @@ class Registry:
         """As MessagePack: a tenth of the objects' size, and few ever ask."""
         self._versions = TagVersions()
         self._changed_at = np.empty(0, np.int64)
-        self._online = np.empty(0, np.int8)
+        self.presence = Presence()
         self._last_seen = np.empty(0, np.int64)
         self._heard = np.empty(0, np.int64)
         self._now = 0
@@ -132,7 +133,7 @@ class Registry:
         self.device_name.append("")
         self.device_site.append("")
         self._changed_at = with_room(self._changed_at, number + 1, 0)
-        self._online = with_room(self._online, number + 1, 0)
+        self.presence.grow(number + 1)
         self._last_seen = with_room(self._last_seen, number + 1, 0)
         self._heard = with_room(self._heard, number + 1, 0)
         return number
@@ -168,9 +169,8 @@ class Registry:
         return int(self._last_seen[device])
 
     def online(self, device: int) -> bool | None:
-        """Return what the last birth or will said; None before either."""
-        said = int(self._online[device])
-        return None if said == 0 else said > 0
+        """Return what the last status said; None before one, once it is cleared, and where it says nothing clear."""
+        return self.presence.online(device)
 
     def is_live(self, device: int) -> bool:
         """Whether the number still stands for a device of this gateway; False once it is retired or its site left."""
@@ -220,7 +220,7 @@ class Registry:
             del self._number[name]
             self.device_of_topic.pop(device_topic(site, name, TELEMETRY), None)
             self._births.pop(device, None)
-            self._online[device] = 0
+            self.presence.unsaid(device)
             self._mark_changed(device)
         self._departed = np.setdiff1d(self._departed, devices)
         self._heard[devices] = _NOT_AWAITED
@@ -235,7 +235,7 @@ class Registry:
 
         The change labels windows that start at `from_start` (ms) or later.
         """
-        self._online[device] = 1
+        self.presence.born(device)
         self._births[device] = _BIRTHS.encode(birth)
         told = Identity(self.device_site[device], self.device_name[device], birth.type, dict(birth.tags))
         if told == self._versions.newest(device):
@@ -246,7 +246,13 @@ class Registry:
 
     def will(self, device: int) -> None:
         """Take in that the device went away."""
-        self._online[device] = -1
+        self.presence.gone(device)
+
+    def unsaid(self, site: str, device: str) -> None:
+        """Take in that the broker retains no status any more; nothing happens where the device is not known."""
+        known = self._number.get(device)
+        if known is not None and self.device_site[known] == site:
+            self.presence.unsaid(known)
 
     def type(self, device: int) -> str:
         return self._versions.newest(device).type
@@ -339,7 +345,7 @@ class Registry:
             "born": np.array(list(self._births), np.int64),
             "births": list(self._births.values()),
             "changed_at": self._changed_at[:count].copy(),
-            "online": self._online[:count].copy(),
+            "online": self.presence.snapshot(count),
             "last_seen": self._last_seen[:count].copy(),
             "heard": self._heard[:count].copy(),
             "free": list(self._free),
@@ -362,7 +368,8 @@ class Registry:
         self.version, self.retired = state["version"], state["retired"]
         self.refused = dict(state["refused"])
         self._births = dict(zip(state["born"].tolist(), state["births"], strict=True))
-        self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
+        self._changed_at = state["changed_at"].copy()
+        self.presence.restore(state["online"])
         self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
         self._free = list(state["free"])
         self.strings.restore(state["strings"])
