@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -94,7 +95,7 @@ class Comparison:
         table = Table(title=f"{self.title} (median of {count}{ratios})")
         table.add_column("")
         for name, quantity in self.quantities.items():
-            table.add_column(f"{name}\n[{quantity.unit}]", justify="right")
+            table.add_column(Text(f"{name}\n[{quantity.unit}]"), justify="right")
         for candidate in self.rounds:
             table.add_row(self._named(candidate), *(self._cell(candidate, name) for name in self.quantities))
         return table

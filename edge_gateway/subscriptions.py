@@ -57,6 +57,8 @@ class FilterList:
             filters = frozenset(map(str, held["filters"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
+        if not all(map(_is_filter, filters)):
+            return None
         if held.get("client_id") != self.client_id:
             other = printable(held.get("client_id"))
             log.warning(
@@ -74,6 +76,11 @@ class FilterList:
             log.warning("the list of subscriptions cannot be written: %s", error)
 
 
+def _is_filter(text: str) -> bool:
+    """Whether a filter is of the kind that a gateway makes; a damaged list must not be sent to the broker."""
+    return all(level == topics.ANY or topics.is_level(level) for level in text.split("/"))
+
+
 def left_over(held: frozenset[str] | None, wanted: Iterable[str]) -> list[str]:
     """Return filters of an earlier configuration; where nobody knows it, those of a gateway of every site."""
     return sorted(
@@ -83,11 +90,9 @@ def left_over(held: frozenset[str] | None, wanted: Iterable[str]) -> list[str]:
 
 def may_match(topic: str) -> list[str]:
     """Return the filters by which a gateway may have asked for a device's topic."""
-    device = topics.parse_device_topic(topic)
-    if device is None:
-        site, kind = topics.site_of(topic), topic.rpartition("/")[2]
-        device = topics.DeviceTopic(site or "", "", kind)
-    return [f"fleet/v1/{site}/+/{device.kind}" for site in (device.site, topics.ANY)]
+    site, kind = topics.site_of(topic) or "", topic.rpartition("/")[2]
+    own = topics.device_filters([site]) if topics.is_level(site) else []
+    return [text for text in (*own, *topics.device_filters([topics.ANY])) if text.endswith(f"/{kind}")]
 
 
 @dataclass(slots=True)

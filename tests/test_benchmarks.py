@@ -217,8 +217,10 @@ def test_a_candidate_that_stalls_is_a_row_and_not_the_end(stalls: int) -> None:
         return {"t": 2.0}
 
     candidates = {"gateway": lambda: {"t": 1.0}, "peer": peer}
-    found = compare("title", candidates, reference="peer", quantities={"t": Quantity("s")}, rounds=3)
+    quantities = {"t": Quantity("messages/s")}
+    found = compare("title", candidates, reference="peer", quantities=quantities, rounds=3)
     table = rendered(found)
+    assert "[messages/s]" in table
     assert f"peer: stalled at 48,213 of 50,000 in {stalls} of 3 rounds" in table
     assert ("1.0 (not comparable)" in table) == (stalls == 3)
     assert ("1.0 (0.50)" in table) == (stalls < 3)

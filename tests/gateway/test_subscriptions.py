@@ -12,7 +12,7 @@ import pytest
 
 from edge_gateway import subscriptions
 from edge_gateway.status import Gravity, Problems
-from edge_gateway.subscriptions import FilterList, Subscriptions
+from edge_gateway.subscriptions import FilterList, Subscriptions, may_match
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.subscriptions import NotGranted
 from tests.gateway.durable.faulty_files import FaultyFiles
@@ -96,7 +96,12 @@ def damaged(file: Path, damage: bytes | None) -> None:
 OF_ANOTHER_KIND = b'{"filters": 3, "client_id": "edge-a"}'
 
 
-@pytest.mark.parametrize("damage", [None, b"", b"{", b"[]", OF_ANOTHER_KIND, b"\xff", b"[" * 9_999])
+NO_FILTER = b'{"filters": ["fleet/v1/#/b"], "client_id": "edge-a"}'
+
+
+@pytest.mark.parametrize(
+    "damage", [None, b"", b"{", b"[]", OF_ANOTHER_KIND, NO_FILTER, b"\xff", b"[" * 9_999]
+)
 async def test_without_its_list_a_gateway_removes_what_one_of_every_site_has(
     file: Path, problems: Problems, damage: bytes | None
 ) -> None:
@@ -124,6 +129,21 @@ async def test_a_delivery_tells_of_a_filter_that_nobody_knows_any_more(
     assert (problem.code, problem.gravity) == ("foreign_site", Gravity.WARNING)
     assert "old" in problem.text
     looking_after.cancel()
+
+
+@pytest.mark.parametrize(
+    ("topic", "filters"),
+    [
+        ("fleet/v1/b/d/ack", ["fleet/v1/b/+/ack", "fleet/v1/+/+/ack"]),
+        ("fleet/v1/b/no level/status", ["fleet/v1/b/+/status", "fleet/v1/+/+/status"]),
+        ("fleet/v1/no level/d/status", ["fleet/v1/+/+/status"]),
+        ("fleet/v1//d/telemetry", ["fleet/v1/+/+/telemetry"]),
+        ("fleet/v1/b/d/command", []),
+        ("fleet/v1/b", []),
+    ],
+)
+def test_only_filters_that_a_gateway_makes_are_removed(topic: str, filters: list[str]) -> None:
+    assert may_match(topic) == filters
 
 
 async def test_what_cannot_be_removed_is_tried_again_with_the_next_connection(
