@@ -2,10 +2,13 @@
 
 import argparse
 import importlib
+import sys
 from pathlib import Path
 from types import ModuleType
 
 from benchmarks.measure import tell
+from edge_gateway.errors import CannotReach
+from fleet_proof.servers.process import ServerFailed
 
 BENCHMARKS = {
     "gateway": "drain a broker's backlog: the gateway, Telegraf, mosquitto_sub",
@@ -33,7 +36,10 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
 def main() -> None:
     top, modules = parser()
     arguments = top.parse_args()
-    tell(list(modules[arguments.benchmark].run(arguments)), arguments.json)
+    try:
+        tell(list(modules[arguments.benchmark].run(arguments)), arguments.json)
+    except (ServerFailed, CannotReach) as failure:
+        sys.exit(f"bench: {failure}")
 
 
 if __name__ == "__main__":

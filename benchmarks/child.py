@@ -21,7 +21,7 @@ class Child:
     """A process whose whole CPU time is known when it has ended."""
 
     def __init__(self, command: list[str], log: Path) -> None:
-        self._log = log
+        self._log, self._name = log, command[0]
         with log.open("wb") as out:
             self._process = subprocess.Popen(tied_to_parent(command), stdout=out, stderr=out)
         self.pid = self._process.pid
@@ -31,7 +31,7 @@ class Child:
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         if self._process.returncode not in {0, -signal.SIGTERM}:
-            raise ServerFailed(f"{self._process.args!r}: {self._log.read_text(errors='replace')[-1000:]}")
+            raise ServerFailed(f"{self._name} failed: {self._log.read_text(errors='replace')[-1000:]}")
         return Used(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
     def stop(self) -> Used:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.child import Child, Used
-from benchmarks.measure import cpu_seconds, resident_bytes
+from benchmarks.measure import Stalled, cpu_seconds, resident_bytes
 from benchmarks.stream import Encoding
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
@@ -18,6 +18,9 @@ from fleet_proof.servers.process import wait_until
 ROOT = Path(__file__).parents[1]
 TOPICS = "fleet/v1/+/+/telemetry"
 PATIENCE_S = 300.0
+LOOK_S = 0.02
+STALLED_S = 60.0
+"""Without one more message for so long nothing more comes: Telegraf tells of its periods every 10 s."""
 
 
 Progress = list[tuple[float, int]]
@@ -33,7 +36,10 @@ class Consumer(Protocol):
         """Start it, so that the broker knows its session, and stop it."""
 
     def drain(self, messages: int) -> Progress:
-        """Start it, and return once it has done all its work for so many more messages."""
+        """Start it, and return once it has done all its work for so many more messages.
+
+        Stalled: it came no further. What it has running then is for `stop` to end.
+        """
 
     def stop(self) -> Used:
         """Stop it, and say what it used since `drain`."""
@@ -77,7 +83,11 @@ class MosquittoSub:
     def drain(self, messages: int) -> Progress:
         child = Child([*self._command, "-C", str(messages)], self._log)
         lines = Lines(self._log)
-        progress = follow(lambda: len(lines.new()), messages, "mosquitto_sub")
+        try:
+            progress = follow(lambda: len(lines.new()), messages)
+        except Stalled:
+            child.stop()
+            raise
         self._cpu = child.wait().cpu
         return progress
 
@@ -119,7 +129,7 @@ class Telegraf:
         self._child = Child(self._command, self._log)
         lines = Lines(self._output)
         count = _sum_of_counts if self._aggregate else len
-        return follow(lambda: count(lines.new()), messages, "Telegraf")
+        return follow(lambda: count(lines.new()), messages)
 
     def stop(self) -> Used:
         assert self._child is not None
@@ -163,7 +173,12 @@ class EdgeGateway:
             progress.append((time.monotonic(), status["messages"]["received"] - before))
             return progress[-1][1] >= messages and not status["broker"]["unacknowledged"]
 
-        counts = self.gateway.wait_for(done, PATIENCE_S)["messages"]
+        try:
+            counts = self.gateway.wait_for(done, PATIENCE_S)["messages"]
+        except AssertionError as late:
+            if not self.gateway.running:
+                raise
+            raise Stalled(progress[-1][1] if progress else 0, messages) from late
         assert counts["new"] == self._wanted, f"the gateway counted {counts}"
         return progress
 
@@ -173,15 +188,17 @@ class EdgeGateway:
         return used
 
 
-def follow(new: Callable[[], int], wanted: int, what: str) -> Progress:
-    """How the sum of what `new()` gives grows, until it has reached `wanted`."""
+def follow(new: Callable[[], int], wanted: int) -> Progress:
+    """How the sum of what `new()` gives grows, until it has reached `wanted`. Stalled: it does not grow any more."""
     progress: Progress = [(time.monotonic(), 0)]
-
-    def reached() -> bool:
-        progress.append((time.monotonic(), progress[-1][1] + new()))
-        return progress[-1][1] >= wanted
-
-    wait_until(reached, PATIENCE_S, f"{what} has {wanted} messages")
+    grew = progress[0][0]
+    while progress[-1][1] < wanted:
+        time.sleep(LOOK_S)
+        now, done = time.monotonic(), progress[-1][1]
+        progress.append((now, done + new()))
+        grew = now if progress[-1][1] > done else grew
+        if now - grew > STALLED_S:
+            raise Stalled(done, wanted)
     return progress
 
 

@@ -8,7 +8,8 @@ of each series. Nothing but broker and candidate runs while it is measured.
 All keep a persistent session and take QoS 1. The gateway decodes, drops duplicates, keeps windows of 10 s with exact
 sums, evaluates rules, and syncs a journal before each acknowledgement; it hands out line protocol over HTTP.
 Telegraf keeps count, min, max, mean and sum of each series for 10 s and writes line protocol to a file; it is done
-only at the end of its 10 s, so that its throughput is told where it forwards every reading.
+only at the end of its 10 s, so that its throughput is told where it forwards every reading. A reading that it drops is
+never counted: then it stalls, its row says how far it came, and nothing is compared with it.
 
 Behind it comes what `durability` measures: bytes written, with each kind of durability, at a few rates.
 """
@@ -25,7 +26,7 @@ from benchmarks import durability
 from benchmarks.child import Used
 from benchmarks.consumers import Consumer, EdgeGateway, MosquittoSub, Progress, Telegraf, throughput
 from benchmarks.load import load, write_messages
-from benchmarks.measure import Comparison, Measured, Quantity, compare
+from benchmarks.measure import Comparison, Measured, Quantity, Stalled, compare
 from benchmarks.sink import sink
 from benchmarks.stream import Message, Stream
 from fleet_proof.servers.broker import Broker
@@ -144,5 +145,9 @@ def _backlog(consumer: Consumer, messages: list[Message], port: int, file: Path)
     """What draining these messages used, and how it went on."""
     write_messages(messages, file)
     load(port, file).wait()
-    progress = consumer.drain(len(messages))
+    try:
+        progress = consumer.drain(len(messages))
+    except Stalled:
+        consumer.stop()
+        raise
     return consumer.stop(), progress

@@ -10,15 +10,24 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 Measured = Mapping[str, float]
+"""Quantities of one round; empty where the candidate stalled."""
+
+
+class Stalled(Exception):
+    """A candidate came no further: it took `done` of the messages it was given."""
+
+    def __init__(self, done: int, wanted: int) -> None:
+        super().__init__(f"stalled at {done:,} of {wanted:,}")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -55,22 +64,29 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Candidates by name, each with one measurement a round; ratios are of the same round's reference, if any."""
+    """Candidates by name, each with one measurement a round; ratios are of the same round's reference, if any.
+
+    `stalled` says of candidates that came to no end in a round how far they came, one text a round.
+    """
 
     title: str
     reference: str | None
     quantities: Mapping[str, Quantity]
     rounds: Mapping[str, Sequence[Measured]]
+    stalled: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def median(self, candidate: str, quantity: str) -> float:
-        return statistics.median(measured[quantity] for measured in self.rounds[candidate])
+        """The median over the rounds it came through; NaN where it never did."""
+        values = [measured[quantity] for measured in self.rounds[candidate] if measured]
+        return statistics.median(values) if values else math.nan
 
     def ratio(self, candidate: str, quantity: str) -> float:
         """The median over the rounds of candidate ÷ reference; NaN where there is none or it measured nothing."""
         if self.reference is None:
             return math.nan
         pairs = zip(self.rounds[candidate], self.rounds[self.reference], strict=True)
-        ratios = [ours[quantity] / theirs[quantity] for ours, theirs in pairs if theirs[quantity]]
+        whole = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+        ratios = [ours[quantity] / theirs[quantity] for ours, theirs in whole if theirs[quantity]]
         return statistics.median(ratios) if ratios else math.nan
 
     def table(self) -> Table:
@@ -79,9 +95,9 @@ class Comparison:
         table = Table(title=f"{self.title} (median of {count}{ratios})")
         table.add_column("")
         for name, quantity in self.quantities.items():
-            table.add_column(f"{name}\n[{quantity.unit}]", justify="right")
+            table.add_column(Text(f"{name}\n[{quantity.unit}]"), justify="right")
         for candidate in self.rounds:
-            table.add_row(candidate, *(self._cell(candidate, name) for name in self.quantities))
+            table.add_row(self._named(candidate), *(self._cell(candidate, name) for name in self.quantities))
         return table
 
     def as_dict(self) -> dict[str, object]:
@@ -92,13 +108,27 @@ class Comparison:
             "medians": self._each(self.median),
             "ratios": self._each(self.ratio),
             "rounds": {candidate: list(map(dict, measured)) for candidate, measured in self.rounds.items()},
+            "stalled": {name: list(texts) for name, texts in self.stalled.items() if name in self.rounds},
         }
 
     def _each(self, figure: Callable[[str, str], float]) -> dict[str, dict[str, float]]:
         return {one: {name: figure(one, name) for name in self.quantities} for one in self.rounds}
 
+    def _named(self, candidate: str) -> str:
+        stalls = self.stalled.get(candidate, ())
+        if not stalls:
+            return candidate
+        return f"{candidate}: {stalls[-1]} in {len(stalls)} of {len(self.rounds[candidate])} rounds"
+
+    @property
+    def _comparable(self) -> bool:
+        """Whether the reference, where there is one, came through a round at least."""
+        return self.reference is None or any(self.rounds[self.reference])
+
     def _cell(self, candidate: str, name: str) -> str:
         shown = self.quantities[name].shown(self.median(candidate, name))
+        if not self._comparable:
+            return shown if candidate == self.reference else f"{shown} (not comparable)"
         ratio = self.ratio(candidate, name)
         return shown if candidate == self.reference or math.isnan(ratio) else f"{shown} ({ratio:.2f})"
 
@@ -111,13 +141,18 @@ def compare(
     quantities: Mapping[str, Quantity],
     rounds: int,
 ) -> Comparison:
-    """Measure every candidate once a round, the order reversed every other round."""
+    """Measure every candidate once a round, the order reversed every other round. One that stalls stops no other."""
     measured: dict[str, list[Measured]] = {name: [] for name in candidates}
+    stalled: dict[str, list[str]] = {}
     for number in range(rounds):
         names = list(candidates)
         for name in names if number % 2 == 0 else reversed(names):
-            measured[name].append(candidates[name]())
-    return Comparison(title, reference, quantities, measured)
+            try:
+                measured[name].append(candidates[name]())
+            except Stalled as stall:
+                measured[name].append({})
+                stalled.setdefault(name, []).append(str(stall))
+    return Comparison(title, reference, quantities, measured, stalled)
 
 
 def machine() -> dict[str, object]:

@@ -11,7 +11,6 @@ import gc
 import logging
 import os
 import sqlite3
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig, MqttSection
 from edge_gateway.control import AT_ONCE
 from edge_gateway.control_client import ControlClient
+from edge_gateway.credentials import Credentials
 from edge_gateway.durable.files import is_full
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.embedded import EmbeddedBroker
@@ -44,32 +44,18 @@ TRY_AGAIN = 1.0
 COLLECT_AFTER = (20_000, 20, 20)
 
 
-def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
-    """What mqtts:// needs; None for mqtt://. BadInput when a file cannot be used."""
-    if not mqtt.tls:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=str(mqtt.ca) if mqtt.ca else None)
-        if mqtt.cert and mqtt.key:
-            context.load_cert_chain(mqtt.cert, mqtt.key)
-    except (OSError, ssl.SSLError) as error:
-        raise BadInput(f"the TLS files of 'mqtt' cannot be used: {error}; check ca, cert and key") from error
-    return context
-
-
 def session_options(
-    config: GatewayConfig, *, client_id: str, session_expiry: int | None = None
+    mqtt: MqttSection, credentials: Credentials, *, client_id: str, session_expiry: int | None = None
 ) -> SessionOptions:
     """How the telemetry session connects; `session_expiry` in seconds."""
-    mqtt = config.mqtt
-    password = mqtt.password.read().encode() if mqtt.password else None
+    password = credentials.password.now()
     return SessionOptions(
         host=mqtt.host,
         port=mqtt.port,
         client_id=client_id,
         username=mqtt.user,
-        password=password,
-        tls=tls_context(mqtt),
+        password=None if password is None else password.encode(),
+        tls=credentials.tls.now(),
         keep_alive=mqtt.keepalive // 1000,
         session_expiry=mqtt.session_expiry // 1000 if session_expiry is None else session_expiry,
         receive_maximum=RECEIVE_MAXIMUM,
@@ -79,21 +65,22 @@ def session_options(
 
 @dataclass(frozen=True, slots=True)
 class ControlClients:
-    """Makes the clients of the control connection."""
+    """Makes the clients of the control connection, each with what proves its identity by then."""
 
-    config: GatewayConfig
+    mqtt: MqttSection
+    credentials: Credentials
     client_id: str
 
     def __call__(self, will: aiomqtt.Will) -> aiomqtt.Client:
-        mqtt = self.config.mqtt
+        mqtt = self.mqtt
         client = ControlClient(
             mqtt.host,
             mqtt.port,
             identifier=self.client_id,
             username=mqtt.user,
-            password=mqtt.password.read() if mqtt.password else None,
+            password=self.credentials.password.now(),
             protocol=aiomqtt.ProtocolVersion.V5,
-            tls_context=tls_context(mqtt),
+            tls_context=self.credentials.tls.now(),
             will=will,
             keepalive=mqtt.keepalive // 1000,
             max_inflight_messages=200,
@@ -122,13 +109,17 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         recovered = await start.recover(lambda: recover_spool(place, config, name, clock, moved), stop)
         if recovered is None:
             return
+        credentials = Credentials(config)
         gateway = Gateway(
             config=config,
             name=name,
             clock=clock,
             recovered=recovered,
-            session=session_options(config, client_id=gateway_id.client_id(name)),
-            clients=ControlClients(config, gateway_id.client_id(name, "control")),
+            credentials=credentials,
+            connects_as=lambda: session_options(
+                config.mqtt, credentials, client_id=gateway_id.client_id(name)
+            ),
+            clients=ControlClients(config.mqtt, credentials, gateway_id.client_id(name, "control")),
         )
         await gateway.open()
         stack.push_async_callback(gateway.close)

@@ -10,7 +10,7 @@ One unconfirmed command a device at a time, critical first. A retry keeps id and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ Mode = Literal["live", "dry_run", "off"]
 MOST_WAITING = 10_000
 MOST_WAITING_A_DEVICE = 20
 LEAST_BUCKETS = 64
+SITE_LEFT = "its site is not this gateway's any more"
 URGENCY = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -159,6 +160,19 @@ class CommandDesk:
         """Forget retired devices. What still waits for one ends as any command does."""
         for device in devices:
             self._last_n.pop(device, None)
+
+    def abandon(self, leaves: Callable[[str], bool], wall: int) -> CommandWork:
+        """End what is pending for sites that `leaves` names: their devices answer another gateway now."""
+        work = CommandWork()
+        for device in [device for device, order in self._sent.items() if leaves(order.site)]:
+            work.events.append(_event(self._sent.pop(device), "unconfirmed", wall, SITE_LEFT))
+        for device, queue in list(self._waiting.items()):
+            gone = [order for order in queue if leaves(order.site)]
+            work.events.extend(_event(order, "expired", wall, SITE_LEFT) for order in gone)
+            queue[:] = [order for order in queue if not leaves(order.site)]
+            if not queue:
+                del self._waiting[device]
+        return work
 
     def distrust(self, wall: int) -> CommandWork:
         """End everything that is pending: after a start without a trusted clock nobody knows its age."""

@@ -20,6 +20,7 @@ from edge_gateway.app import session_options
 from edge_gateway.clock import MachineClock, synchronised
 from edge_gateway.config import GatewayConfig, InfluxSection
 from edge_gateway.config_source import read_secrets
+from edge_gateway.credentials import Credentials
 from edge_gateway.errors import GatewayError
 from edge_gateway.rules.load import load_rules
 from fleet_config.problems import ProblemsFound
@@ -141,9 +142,8 @@ def _broker(settings: GatewayConfig) -> str:
 
 
 async def _connect(settings: GatewayConfig) -> str:
-    options = session_options(
-        settings, client_id=gateway_id.client_id("doctor", str(os.getpid())), session_expiry=0
-    )
+    mine = gateway_id.client_id("doctor", str(os.getpid()))
+    options = session_options(settings.mqtt, Credentials(settings), client_id=mine, session_expiry=0)
     session = Session(options, on_publish=lambda *_: None)
     try:
         connected = await session.connect()

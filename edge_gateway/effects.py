@@ -26,6 +26,7 @@ class Effects:
 
     `changed`: the input must be journaled, because it left something behind. `urgent`: commit at once.
     `held`: positions in the batch of messages that wait for a trusted clock; nothing is noted of them.
+    `foreign`: topics of deliveries of sites that are not this gateway's.
     """
 
     at: int
@@ -40,6 +41,7 @@ class Effects:
     alerts: list[Transition] = field(default_factory=list)
     commands: list[CommandEvent] = field(default_factory=list)
     quarantined: list[stored.Quarantined] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     frozen: int | None = None
 
     def for_store(self, names: SeriesNames) -> stored.StoreEffects:

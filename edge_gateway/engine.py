@@ -234,6 +234,8 @@ class Engine:
             self._open.outgoing.extend(effects.outgoing)
         if effects.quarantined:
             self.counters.add("quarantined", len(effects.quarantined))
+        if effects.foreign:
+            self.source.subscriptions.strayed(effects.foreign)
 
     def _submit_when_due(self, *, urgent: bool) -> None:
         if urgent or self._open.full:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from edge_gateway.rules.evaluate import Evaluator
 from edge_gateway.rules.ruleset import RuleSet
 from edge_gateway.windows.windows import Windows
 from fleet_config.durations import RateSpec
+from fleet_wire.topics import ANY
 
 
 class MetricSettings(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class FoldSettings(msgspec.Struct, frozen=True):
     series: int
     strings: int
     retire_after: int
+    sites: tuple[str, ...] = (ANY,)
+    """Sites whose devices are this gateway's, sorted; `+` alone is every site."""
 
     @classmethod
     def of(cls, config: GatewayConfig) -> FoldSettings:
@@ -71,6 +75,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
             series=limits.series,
             strings=limits.strings,
             retire_after=limits.retire_after,
+            sites=_sites(config.gateway.sites),
         )
 
     def as_plain(self) -> dict[str, Any]:
@@ -84,7 +89,8 @@ class FoldSettings(msgspec.Struct, frozen=True):
 
 def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
     """A fold that has seen nothing yet, without rules."""
-    registry = Registry(RegistryLimits(settings.devices, settings.series, settings.strings))
+    limits = RegistryLimits(settings.devices, settings.series, settings.strings)
+    registry = Registry(limits, None if ANY in settings.sites else frozenset(settings.sites))
     policy = AdmissionPolicy(
         metrics={
             name: MetricPolicy(one.range, one.missing, one.rate) for name, one in settings.metrics.items()
@@ -108,6 +114,10 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
         commands=CommandDesk(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
         retire_after=settings.retire_after,
     )
+
+
+def _sites(named: Iterable[str]) -> tuple[str, ...]:
+    return (ANY,) if ANY in named else tuple(sorted(set(named)))
 
 
 def _pair(rate: RateSpec | None) -> tuple[float, int] | None:

@@ -17,6 +17,7 @@ from edge_gateway.alert_wire import alert_of
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
+from edge_gateway.credentials import Credentials
 from edge_gateway.durable.commit_queue import CommitQueue
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.durable.store import Store
@@ -35,11 +36,12 @@ from edge_gateway.rules.transition import Transition
 from edge_gateway.rules_watch import RulesWatch
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.source import Source
-from edge_gateway.status import Counters, Problems
+from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.subscriptions import FilterList, Subscriptions
 from edge_gateway.upkeep import Upkeep
 from edge_gateway.watchdog import Signs, Watchdog
 from fleet_config.problems import ProblemsFound
-from fleet_wire import backoff, topics
+from fleet_wire import topics
 from fleet_wire.session import SessionOptions
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class Gateway:
         name: str,
         clock: MachineClock,
         recovered: Recovered,
-        session: SessionOptions,
+        credentials: Credentials,
+        connects_as: Callable[[], SessionOptions],
         clients: Callable[[aiomqtt.Will], aiomqtt.Client],
     ) -> None:
         self.config = config
@@ -73,7 +76,7 @@ class Gateway:
         self._recovered = recovered
         self._pipeline = recovered.state.pipeline
         self._listening = ListeningClock(elapsed=recovered.state.listening)
-        self._source = self._make_source(session)
+        self._source = self._make_source(connects_as)
         self._control = self._make_control(clients)
         self._rules = RulesWatch(
             config.rules.path, self._take_rules, self.counters, self.problems, config.rules.on_change
@@ -83,13 +86,17 @@ class Gateway:
         self._sinks: dict[str, InfluxSink] = {}
         self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
         self.problems.changed = self._problems_changed
+        self._credentials = credentials
+        credentials.changed = self._credentials_changed
 
-    def _make_source(self, session: SessionOptions) -> Source:
+    def _make_source(self, connects_as: Callable[[], SessionOptions]) -> Source:
         echo = topics.gateway_echo_topic(self.name)
         state = self._recovered.state
+        wanted = [*topics.device_filters(self.config.gateway.sites), echo]
+        held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connects_as().client_id)
         return Source(
-            options=session,
-            filters=[*topics.device_filters(self.config.gateway.sites), echo],
+            connects_as=connects_as,
+            subscriptions=Subscriptions(wanted, held, self.problems, self.clock.monotonic),
             echo_topic=echo,
             clock=self.clock.monotonic,
             listening=self._listening,
@@ -189,12 +196,9 @@ class Gateway:
     def _open_influx(self) -> None:
         influx = self.config.influx
         if influx is not None:
-            from edge_gateway.sinks.influx_write import InfluxWriter  # noqa: PLC0415 - costs a second of every start
+            from edge_gateway.forwarding import forwarding  # noqa: PLC0415 - costs a second of every start
 
-            self._writer = InfluxWriter(
-                influx.url, influx.org, influx.token.read(), timeout=influx.timeout / 1000
-            )
-            self._sinks[INFLUX] = InfluxSink(INFLUX, self._store, self._writer.write, backoff.delays)
+            self._writer, self._sinks[INFLUX] = forwarding(influx, self._store, self._credentials)
 
     async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
         """Work until `stop`, then let everything folded become durable and known."""
@@ -205,6 +209,7 @@ class Gateway:
             upkeep = tasks.create_task(self._upkeep.run(), name="upkeep")
             rules = tasks.create_task(self._rules.run(), name="rules")
             source = tasks.create_task(self._source.run(), name="source")
+            secrets = tasks.create_task(self._credentials.watch(), name="credentials")
             broken = tasks.create_task(self._commits.wait_ended(), name="commits")
             self.phase = "online"
             watchdog.started(self._signs(), self._in_a_line, self._stuck)
@@ -212,7 +217,7 @@ class Gateway:
             self.phase = "draining"
             watchdog.stopping()
             broken.cancel()
-            for task in (rules, upkeep, engine, source):
+            for task in (rules, upkeep, engine, source, secrets):
                 task.cancel()
             await self._drain()
             for task in (control, *sinks):
@@ -385,6 +390,9 @@ class Gateway:
     def _problems_changed(self) -> None:
         self._own_alerts.follow(self.problems)
         self._control.publish_status()
+
+    def _credentials_changed(self) -> None:
+        self.problems.tell("secrets", self._credentials.fault, Gravity.WARNING)
 
     def _stalled(self, error: Exception) -> None:
         self._room.commit_failed(error)

@@ -1,6 +1,7 @@
 """The fold: (state, input) -> effects. Pure: no clock, no socket, no file.
 
-    Batch ─▶ by topic ─┬─ statuses ──▶ registry: births, tag versions, wills
+    Batch ─▶ by topic ─┬─ of a site that is not this gateway's ──▶ quarantine
+                       ├─ statuses ──▶ registry: births, tag versions, wills
                        ├─ acks ──────▶ commands
                        └─ telemetry ─▶ admission: decode ▶ dedup ▶ time ▶ values ──▶ Frame
                                             │                                         │
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.commands import CommandDesk, CommandWork
+from edge_gateway.decoders.status import Unreadable, read_status
 from edge_gateway.durable import effects as stored
 from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
@@ -39,7 +41,7 @@ from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.windows import Windows
 from fleet_wire import control
 from fleet_wire.telemetry import MalformedMessage
-from fleet_wire.topics import ACK, STATUS, TELEMETRY, DeviceTopic, parse_device_topic
+from fleet_wire.topics import ACK, STATUS, DeviceTopic, parse_device_topic
 
 ALWAYS = -(1 << 62)
 CLOSE_ROWS = 4_096
@@ -62,10 +64,15 @@ class Pipeline:
     retire_after: int
     """Silence, in ms of the listening clock, after which a device is forgotten."""
     complete_from: int = ALWAYS
+    _hands_over: bool = False
+    """Whether devices left with their site since the last input; what is open of them ends with the next one."""
 
     def fold(self, given: Input) -> Effects:
         """Take one input in, and say what follows."""
         effects = Effects(at=given.moment.wall)
+        left, self._hands_over = self._hands_over, False
+        if left:
+            self._hand_over(effects)
         match given:
             case Batch():
                 self._batch(given, effects)
@@ -78,6 +85,7 @@ class Pipeline:
                 self._commanded(self.commands.distrust(given.moment.wall), effects)
             case Amnesia():
                 self.complete_from = effects.frozen = given.moment.wall
+        effects.changed |= left
         return effects
 
     def refold(self, given: Input, led_to: stored.StoreEffects) -> None:
@@ -90,7 +98,9 @@ class Pipeline:
 
     def _batch(self, batch: Batch, effects: Effects) -> None:
         self.registry.listen(batch.moment.listening)
-        parts = _by_kind(batch)
+        parts = _by_kind(batch, self.registry)
+        if parts.foreign:
+            self._foreign(batch, parts.foreign, effects)
         for topic, payload in parts.statuses:
             self._status(topic, payload, effects)
         for topic, payload in parts.acks:
@@ -98,6 +108,21 @@ class Pipeline:
         arrived = self._telemetry(batch, parts.telemetry, effects) if parts.telemetry else 0
         self._close(arrived, effects)
         self._advance_commands(batch.moment, effects)
+
+    def _foreign(self, batch: Batch, positions: list[int], effects: Effects) -> None:
+        """Keep what is of sites that are not this gateway's: its readings are real, and count where they belong."""
+        self.admission.refuse_foreign(batch, positions)
+        effects.foreign = [batch.topics[position] for position in positions]
+        for position in positions:
+            if batch.payloads[position]:
+                topic, payload = batch.topics[position], batch.payloads[position]
+                self._quarantine(topic, payload, Refusal.FOREIGN_SITE.value, effects)
+
+    def _hand_over(self, effects: Effects) -> None:
+        """End what is open of devices whose site left: windows close, commands end; `_leave` retires them then."""
+        self.windows.abandon(self.registry.departed)
+        ended = self.commands.abandon(lambda site: not self.registry.owns(site), effects.at)
+        self._commanded(ended, effects)
 
     def _telemetry(self, batch: Batch, positions: list[int], effects: Effects) -> int:
         """Returns how many readings are in the telemetry."""
@@ -122,17 +147,20 @@ class Pipeline:
         return len(frame.row) + len(frame.state_row)
 
     def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
-        """A birth or a will. An empty payload only clears what the broker retains."""
-        device = self.registry.device(topic.site, topic.device) if payload else Refusal.TOPIC
+        """A birth or a will. An empty payload clears what the broker retains: then nothing is said any more."""
+        if not payload:
+            self.registry.unsaid(topic.site, topic.device)
+            return
+        device, status = self.registry.device(topic.site, topic.device), read_status(payload)
         if isinstance(device, Refusal):
-            if payload:
-                self._quarantine(_text(topic), payload, str(device), effects)
-            return
-        try:
-            status = control.decode_status(payload)
-        except MalformedMessage as error:
-            self._quarantine(_text(topic), payload, str(error), effects)
-            return
+            self._quarantine(_text(topic), payload, str(device), effects)
+        elif isinstance(status, Unreadable):
+            self.registry.presence.unreadable(device, offline=status.offline)
+            self._quarantine(_text(topic), payload, status.reason, effects)
+        else:
+            self._said(device, status)
+
+    def _said(self, device: int, status: control.Status) -> None:
         self.registry.heard(device)
         if isinstance(status, control.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
@@ -184,7 +212,7 @@ class Pipeline:
         silent = self.windows.tick(moment.listening)
         self._close(0, effects)
         receipts = self.admission.receipts_due(moment.listening)
-        for due in receipts:
+        for due in filter(lambda due: self.registry.is_live(due.device), receipts):
             name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
             effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
         self._advance_commands(moment, effects)
@@ -199,7 +227,7 @@ class Pipeline:
         )
 
     def _leave(self, moment: Moment) -> IntColumn:
-        """Retire some devices that were silent for so long that nothing of them is open; their alerts end."""
+        """Retire some devices that left or were silent for long, and of which nothing is open; their alerts end."""
         silent = self.registry.silent(moment.listening - self.retire_after)
         if len(silent):
             silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
@@ -222,9 +250,11 @@ class Pipeline:
         for transition in transitions:
             if transition.state in PUBLISHED:
                 effects.outgoing.extend(alert_messages(self.gateway, transition))
+        own = [transition for transition in transitions if self.registry.owns(transition.site)]
+        for transition in own:
             if transition.notify and not transition.backlog:
                 effects.outgoing.append(notice_message(transition))
-        self._commanded(self.commands.take(transitions, moment.wall), effects)
+        self._commanded(self.commands.take(own, moment.wall), effects)
         self._advance_commands(moment, effects)
 
     def _advance_commands(self, moment: Moment, effects: Effects) -> None:
@@ -266,7 +296,8 @@ class Pipeline:
     def restart_messages(self) -> list[Message]:
         """What may not have reached the broker before a crash: firing alerts, and commands nobody confirmed."""
         alerts = [message for alert in self.rules.firing() for message in alert_messages(self.gateway, alert)]
-        return [*alerts, *map(command_message, self.commands.in_flight())]
+        own = [order for order in self.commands.in_flight() if self.registry.owns(order.site)]
+        return [*alerts, *map(command_message, own)]
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state, as copies."""
@@ -278,23 +309,28 @@ class Pipeline:
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
         self.complete_from = state["complete_from"]
+        self._hands_over = bool(len(self.registry.departed))
 
 
 @dataclass(frozen=True, slots=True)
 class ByKind:
-    """A batch by what its topics are; telemetry as positions."""
+    """A batch by what its topics are; telemetry, and what is of foreign sites, as positions."""
 
     statuses: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
     acks: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
     telemetry: list[int] = field(default_factory=list)
+    foreign: list[int] = field(default_factory=list)
 
 
-def _by_kind(batch: Batch) -> ByKind:
+def _by_kind(batch: Batch, registry: Registry) -> ByKind:
     """Sort a batch by topic. What is neither status nor ack is judged by admission, topic and all."""
-    parts = ByKind()
+    parts, known = ByKind(), registry.device_of_topic
     for position, topic in enumerate(batch.topics):
-        if topic.endswith(TELEMETRY):
+        if topic in known:
             parts.telemetry.append(position)
+            continue
+        if registry.is_foreign(topic):
+            parts.foreign.append(position)
             continue
         parsed = parse_device_topic(topic)
         if parsed is not None and parsed.kind == STATUS:

@@ -28,6 +28,7 @@ from edge_gateway.durable.outbox import SinkBudget
 from edge_gateway.durable.settings import StoreSettings, Tier
 from edge_gateway.durable.store import Store
 from edge_gateway.errors import BadInput, GatewayError
+from edge_gateway.fleet.registry import looked_at_again
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
 from edge_gateway.naming import SeriesNames
 from edge_gateway.older_states import brought_up
@@ -68,11 +69,17 @@ class State:
     def restore(self, tree: dict[str, Any]) -> None:
         """Become what `snapshot` saw, under the settings it saw."""
         tree = brought_up(tree)
-        self.take_over(FoldSettings.from_plain(tree["settings"]), tree["fold"])
+        self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
         self.listening, self.wall = tree["listening"], tree["wall"]
 
-    def take_over(self, settings: FoldSettings, fold: dict[str, Any]) -> None:
-        """The same state under these settings."""
+    def take_over(self, settings: FoldSettings) -> None:
+        """Go on under these settings. Devices whose site left or came are looked at again."""
+        fold = self.pipeline.snapshot()
+        if settings.sites != self.settings.sites:
+            fold["registry"] = looked_at_again(fold["registry"])
+        self._become(settings, fold)
+
+    def _become(self, settings: FoldSettings, fold: dict[str, Any]) -> None:
         self.settings = settings
         self.pipeline = build_pipeline(self.gateway, settings)
         self.pipeline.restore(fold)
@@ -265,7 +272,7 @@ def _take_over(state: State, settings: FoldSettings) -> None:
             f"the spool holds open windows of {held}, and the configuration says {wanted}; "
             "put the old windows back, or give the gateway a new spool.path"
         )
-    state.take_over(settings, state.pipeline.snapshot())
+    state.take_over(settings)
 
 
 def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
 KINDS = ("file", "env")
+LONGEST = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,9 @@ class Secret:
 
     def read(self, environment: Mapping[str, str] = os.environ) -> str:
         """The secret's text, without the line end an editor leaves. Raises BadInput where it cannot be had."""
-        return (
-            _from_file(Path(self.place))
-            if self.kind == "file"
-            else _from_environment(self.place, environment)
-        )
+        if self.kind == "file":
+            return _checked(_from_file(Path(self.place)), f"in {self.place}")
+        return _checked(_from_environment(self.place, environment), str(self))
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -63,9 +63,21 @@ def parse_secret(value: object) -> Secret:
     return Secret(kind, place)
 
 
+def _checked(text: str, where: str) -> str:
+    """A text that can be sent as a password or in a header. The error does not repeat it."""
+    if not text.strip():
+        raise BadInput(f"the secret {where} is empty")
+    if len(text) > LONGEST:
+        raise BadInput(f"the secret {where} is longer than {LONGEST} characters")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise BadInput(f"the secret {where} has more than one line, or control characters")
+    return text
+
+
 def _from_file(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read(LONGEST + len("x\r\n")).rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise BadInput(

@@ -20,6 +20,7 @@ from mqtt5 import PublishPacket
 from edge_gateway.broker_memory import BrokerMemory
 from edge_gateway.listening import ECHO_EVERY, ListeningClock
 from edge_gateway.status import Counters, Problems
+from edge_gateway.subscriptions import Subscriptions
 from fleet_wire import backoff
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session, SessionOptions
 
@@ -67,8 +68,9 @@ class Arrivals:
 class Source:
     """Deliveries of the broker, in order, each until it is acknowledged."""
 
-    options: SessionOptions
-    filters: Sequence[str]
+    connects_as: Callable[[], SessionOptions]
+    """How to connect, asked anew for each attempt: secrets and certificates may have been replaced."""
+    subscriptions: Subscriptions
     echo_topic: str
     clock: Callable[[], int]
     listening: ListeningClock
@@ -92,7 +94,7 @@ class Source:
     _memory: BrokerMemory = field(init=False)
 
     def __post_init__(self) -> None:
-        self._session = Session(self.options, on_publish=self._take_in)
+        self._session = Session(self.connects_as(), on_publish=self._take_in)
         self._memory = BrokerMemory(
             self.problems.clock, self.clock, self.counters, self.problems, self.heard_to
         )
@@ -131,26 +133,37 @@ class Source:
             return error
 
     async def _stay_connected(self) -> NoReturn:
+        self._session.options = self.connects_as()
         connected = await self._session.connect()
         if not self._known:
             self.on_first(connected.session_present)
         self._memory.connected(session_present=connected.session_present)
         self._known = True
-        known = connected.session_present and self.knows_births
-        await self._session.subscribe(self.filters, session_present=known)
+        present = connected.session_present
+        await self.subscriptions.reconcile(
+            self._session, session_present=present, knows_births=self.knows_births
+        )
         self.knows_births = True
-        self.listening.connected(self.clock())
+        self._listen()
         self.problems.clear("broker")
-        log.info("subscribed at %s:%s", self.options.host, self.options.port)
+        log.info("subscribed at %s:%s", self._session.options.host, self._session.options.port)
         async with asyncio.TaskGroup() as tasks:
             echoes = tasks.create_task(self._send_echoes(), name="echo")
+            kept = tasks.create_task(self.subscriptions.keep(self._session), name="subscriptions")
             lost = await self._session.wait_lost()
-            echoes.cancel()
+            for task in (echoes, kept):
+                task.cancel()
         raise lost
+
+    def _listen(self) -> None:
+        """Silence means something from when a first filter of telemetry is granted."""
+        if self.subscriptions.hears and not self.listening.subscribed:
+            self.listening.connected(self.clock())
 
     async def _send_echoes(self) -> None:
         begun = self.clock()
         while True:
+            self._listen()
             echo = self.listening.echo_due(self.clock())
             if echo is not None:
                 self._session.publish(self.echo_topic, echo, qos=1)
@@ -168,7 +181,7 @@ class Source:
         if isinstance(error, ConnectionLost) and error.taken_over:
             self.give_way()
         if not self._gives_way:
-            self.problems.raise_("broker", _in_words(error, self.options))
+            self.problems.raise_("broker", _in_words(error, self._session.options))
         self._drop_stale()
 
     def give_way(self) -> None:

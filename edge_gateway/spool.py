@@ -17,6 +17,7 @@ CHECKPOINTS = "checkpoints"
 STORE = "store.sqlite"
 BROKER = "broker"
 RESERVE = "reserve"
+SUBSCRIPTIONS = "subscriptions.json"
 
 
 @contextmanager

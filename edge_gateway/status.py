@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from fleet_wire.printable import printable
+
 log = logging.getLogger(__name__)
 
 MOST_PROBLEMS = 50
+MOST_NAMED = 5
+
+
+def named(names: Sequence[str]) -> str:
+    """Return the first few names in a row, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(map(printable, names[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(slots=True)
@@ -73,6 +82,13 @@ class Problems:
         self._open[code] = Problem(code, text, before.since if before else self.clock(), gravity)
         if before is None or before.gravity is not gravity:
             self.changed()
+
+    def tell(self, code: str, text: str, gravity: Gravity = Gravity.FAILURE) -> None:
+        """A problem as long as there is a text."""
+        if text:
+            self.raise_(code, text, gravity)
+        else:
+            self.clear(code)
 
     def clear(self, code: str) -> None:
         """The problem is over; nothing happens where there was none."""

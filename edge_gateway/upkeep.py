@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from edge_gateway.recovered import State
 from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
-from edge_gateway.status import Counters, Problems
+from edge_gateway.status import Counters, Gravity, Problems, named
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -93,19 +93,16 @@ class Upkeep:
 
     async def _publish_status(self) -> None:
         for name, sink in self.sinks.items():
-            self._tell(f"sink_{name}", sink.facts.problem)
+            self.problems.tell(f"sink_{name}", sink.facts.problem)
         if self.clock.trusted():
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
-        self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
+        registry = self.state.pipeline.registry
+        unread = [registry.device_name[device] for device in registry.presence.unread().tolist()]
+        self.problems.tell("bad_status", _unread_text(unread), Gravity.WARNING)
+        told = [*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]
+        self.problems.tell("rules_idle", "; ".join(told))
         self.control.publish_status()
-
-    def _tell(self, code: str, text: str) -> None:
-        """A problem as long as there is a text."""
-        if text:
-            self.problems.raise_(code, text)
-        else:
-            self.problems.clear(code)
 
     async def checkpoint(self) -> None:
         """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""
@@ -135,3 +132,9 @@ class Upkeep:
             at = self.clock.wall()
             line = render_gateway(self.name, self.report(), at)
             await self.store.call(lambda store: store.enqueue(line, at))
+
+
+def _unread_text(devices: Sequence[str]) -> str:
+    if not devices:
+        return ""
+    return f"the last status cannot be read, so that nobody knows who is online: {named(devices)}"

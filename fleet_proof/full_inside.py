@@ -27,6 +27,7 @@ import mqtt5
 
 from edge_gateway.app import Start
 from edge_gateway.config import GatewayConfig
+from edge_gateway.credentials import Credentials
 from edge_gateway.durable.history import History
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.durable.store import Store
@@ -69,6 +70,7 @@ class Line:
     """Stands for the telemetry session: brings what it is given, and notes what is acknowledged."""
 
     on_publish: Callable[[int, list[mqtt5.PublishPacket]], None]
+    options: SessionOptions | None = None
     connected: bool = True
     acknowledged: set[int] = field(default_factory=set)
     brought: int = 0
@@ -87,6 +89,9 @@ class Line:
 
     async def connect(self) -> Connected:
         return Connected(session_present=False, epoch=1, server_receive_maximum=1, server_keep_alive=None)
+
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        pass
 
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
         pass
@@ -222,7 +227,8 @@ class _Run:
             name=GATEWAY,
             clock=self.clock,
             recovered=recovered,
-            session=SessionOptions(host="", port=0, client_id=GATEWAY),
+            credentials=Credentials(self.config),
+            connects_as=lambda: SessionOptions(host="", port=0, client_id=GATEWAY),
             clients=cast("Any", Listener),
         )
         self.line = Line(gateway._source._take_in)

@@ -56,12 +56,28 @@ def subscribe_packet(packet_id: int, filters: Sequence[str], *, session_present:
     return mqtt5.SubscribePacket(packet_id, wanted).write()
 
 
+class NotGranted(ConnectRefused):
+    """The broker took the request and did not grant all of it at QoS 1; `codes` has the reason of each such filter.
+
+    The others are subscribed to. The text names the first.
+    """
+
+    def __init__(self, codes: dict[str, int]) -> None:
+        text, code = next(iter(codes.items()))
+        super().__init__(f"subscription to {text}: {why_not_granted(code)}", code)
+        self.codes = codes
+
+
+def why_not_granted(code: int) -> str:
+    """Put into words what a broker answered to a filter that was asked for at QoS 1."""
+    return meaning(code) if code >= _REFUSED else f"granted at QoS {code} only"
+
+
 def check_subscribed(filters: Sequence[str], codes: Sequence[int]) -> None:
-    """Raise ConnectRefused for the first filter that was not granted at QoS 1."""
-    for text, code in _answers(filters, codes):
-        if code != _GRANTED_QOS_1:
-            why = meaning(code) if code >= _REFUSED else f"granted at QoS {code} only"
-            raise ConnectRefused(f"subscription to {text}: {why}", code)
+    """Raise NotGranted where a filter was not granted at QoS 1, ConnectRefused for an answer to something else."""
+    refused = {text: code for text, code in _answers(filters, codes) if code != _GRANTED_QOS_1}
+    if refused:
+        raise NotGranted(refused)
 
 
 def check_unsubscribed(filters: Sequence[str], codes: Sequence[int]) -> None:

@@ -18,6 +18,7 @@ NO_SITE = "_"
 """The site level of an alert that belongs to no site."""
 ANY = "+"
 
+_FLEET = "fleet/v1/"
 _LEVEL = r"[A-Za-z0-9_-]{1,64}"
 _is_level = re.compile(_LEVEL).fullmatch
 _device = re.compile(rf"fleet/v1/({_LEVEL})/({_LEVEL})/({'|'.join(DEVICE_KINDS)})").fullmatch
@@ -69,6 +70,13 @@ def parse_device_topic(topic: str) -> DeviceTopic | None:
     """Read a device's topic; None when it is none of the contract."""
     match = _device(topic)
     return DeviceTopic(*match.groups()) if match else None
+
+
+def site_of(topic: str) -> str | None:
+    """Return the site level of whatever stands below `fleet/v1/`, of the contract or not; None elsewhere."""
+    if not topic.startswith(_FLEET):
+        return None
+    return topic[len(_FLEET) :].partition("/")[0]
 
 
 def device_filters(sites: Sequence[str]) -> list[str]:

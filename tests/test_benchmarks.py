@@ -1,22 +1,36 @@
 """What the benchmarks measure with: if this is wrong, every number is."""
 
+import io
 import math
 import os
 import re
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import aiomqtt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from benchmarks.child import Child
-from benchmarks.consumers import Lines, throughput
+from benchmarks import consumers, fold
+from benchmarks.__main__ import main
+from benchmarks.child import Child, Used
+from benchmarks.consumers import Lines, Progress, follow, throughput
 from benchmarks.fold import by_figure, figures
-from benchmarks.gateway import rules_text
+from benchmarks.gateway import _drain, rules_text
 from benchmarks.load import CHUNK, chunks, load, publish_packet, read_messages, write_messages
-from benchmarks.measure import Comparison, Quantity, compare, cpu_seconds, resident_bytes
-from benchmarks.stream import METRICS, Stream
+from benchmarks.measure import (
+    Comparison,
+    Measured,
+    Quantity,
+    Stalled,
+    compare,
+    cpu_seconds,
+    resident_bytes,
+)
+from benchmarks.stream import METRICS, Encoding, Stream
 from edge_gateway.rules.load import load_rules
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.process import ServerFailed
@@ -143,3 +157,82 @@ def test_candidates_take_turns_and_nobody_is_always_first() -> None:
     candidates = {name: lambda name=name: measure(name) for name in "ab"}
     compare("title", candidates, reference="a", quantities={"t": Quantity("s")}, rounds=2)
     assert order == ["a", "b", "b", "a"]
+
+
+class Peer:
+    """A consumer that takes what it takes, and then no more."""
+
+    encoding: Encoding = "json"
+
+    def __init__(self, takes: list[int]) -> None:
+        self._takes = takes
+        self.stopped = 0
+
+    def make_session(self) -> None:
+        pass
+
+    def drain(self, messages: int) -> Progress:
+        given = iter([*self._takes, *[0] * 1_000_000])
+        return follow(lambda: next(given), messages)
+
+    def stop(self) -> Used:
+        self.stopped += 1
+        return Used(1.0, 1e6)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "STALLED_S", 0.05)
+    monkeypatch.setattr(consumers, "LOOK_S", 0.001)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_peer_that_drops_messages_is_stopped_and_its_count_is_told(broker: Broker, tmp_path: Path) -> None:
+    stream, peer = Stream(messages=200, devices=3, start=0), Peer([4, 3])
+    with pytest.raises(Stalled, match="stalled at 7 of 10"):
+        _drain(peer, stream, broker.port, tmp_path / "messages")
+    assert peer.stopped == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_goes_on_slowly_has_not_stalled() -> None:
+    """The patience counts from the last message, not from the first."""
+    assert Peer([*[0] * 10, 1] * 20).drain(20)[-1][1] == 20
+
+
+def rendered(comparison: Comparison) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(comparison.table())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("stalls", [1, 2, 3])
+def test_a_candidate_that_stalls_is_a_row_and_not_the_end(stalls: int) -> None:
+    left = [stalls]
+
+    def peer() -> Measured:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Stalled(48_213, 50_000)
+        return {"t": 2.0}
+
+    candidates = {"gateway": lambda: {"t": 1.0}, "peer": peer}
+    quantities = {"t": Quantity("messages/s")}
+    found = compare("title", candidates, reference="peer", quantities=quantities, rounds=3)
+    table = rendered(found)
+    assert "[messages/s]" in table
+    assert f"peer: stalled at 48,213 of 50,000 in {stalls} of 3 rounds" in table
+    assert ("1.0 (not comparable)" in table) == (stalls == 3)
+    assert ("1.0 (0.50)" in table) == (stalls < 3)
+    assert found.as_dict()["stalled"] == {"peer": ["stalled at 48,213 of 50,000"] * stalls}
+    assert math.isnan(found.median("peer", "t")) == (stalls == 3)
+
+
+def test_a_server_that_fails_ends_the_measurement_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_: object) -> NoReturn:
+        raise ServerFailed("telegraf: no such file")
+
+    monkeypatch.setattr(fold, "run", run)
+    monkeypatch.setattr(sys, "argv", ["bench", "fold"])
+    with pytest.raises(SystemExit, match="bench: telegraf: no such file"):
+        main()

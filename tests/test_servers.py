@@ -57,7 +57,7 @@ def test_a_paused_broker_answers_nothing_until_it_is_resumed(broker: Broker) -> 
         with pytest.raises(TimeoutError):
             connection.recv(100)
         broker.resume()
-        connection.settimeout(20)
+        connection.settimeout(60)
         assert connection.recv(100)[0] == 0x20  # CONNACK
 
 

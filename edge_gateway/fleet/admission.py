@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 
 from edge_gateway.decoders import native
 from edge_gateway.decoders.decoded import NO_FLOOR, Decoded, Messages, only
-from edge_gateway.fleet.accounting import Accounting, bad_text
+from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 from edge_gateway.fleet.reasons import BadValues, joined
 from edge_gateway.fleet.receipts import Due, Receipts
-from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.registry import Refusal, Registry
 from edge_gateway.fleet.sequence import Sequences
 from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
 from edge_gateway.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.inputs import Batch
 from fleet_wire.control import Birth
+from fleet_wire.topics import ACK, STATUS
 
 SEQUENCE_CONFLICT = "sequence_conflict"
 LAPS = 16
@@ -118,6 +119,15 @@ class Admission:
             frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
         )
         return Admitted(frame, _quarantined(decoded, fate), held, cut, stamped)
+
+    def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
+        """Count deliveries of sites that are not this gateway's; statuses and acks are no messages."""
+        messages = [at for at in positions if not batch.topics[at].endswith((STATUS, ACK))]
+        of_qos0 = set(batch.qos0).intersection(messages)
+        for name, many in (("received", messages), ("quarantined", messages), ("qos0", of_qos0)):
+            self.accounting.count(name, np.full(len(many), NO_DEVICE, np.int64))
+        for _ in positions:
+            self.registry.refuse(Refusal.FOREIGN_SITE)
 
     def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
         """Set aside messages that need a stamp, which an untrusted clock cannot give."""

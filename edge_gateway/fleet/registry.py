@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.presence import Presence
 from edge_gateway.fleet.series import KIND_STATE, NO_ROOM, SeriesTable
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.frame import BoolColumn, IntColumn
 from fleet_wire.control import Birth, MetricInfo
-from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic
+from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic, site_of
 
 _NOT_AWAITED = 1 << 62
 _BIRTHS = msgspec.msgpack.Encoder()
@@ -31,6 +32,7 @@ class Refusal(StrEnum):
 
     TOPIC = "bad_topic"
     WRONG_SITE = "wrong_site"
+    FOREIGN_SITE = "foreign_site"
     DEVICES = "too_many_devices"
     SERIES = "too_many_series"
     STRINGS = "too_many_strings"
@@ -49,11 +51,14 @@ class RegistryLimits:
 class Registry:
     """Devices, series and strings of one gateway.
 
-    `site` in a topic is checked against the device's provisioned or first-seen site.
+    `site` in a topic is checked against the device's provisioned or first-seen site. `sites` are those whose devices
+    are this gateway's, all where it is None. Devices of other sites are known only from a configuration before: they
+    are on their way out.
     """
 
-    def __init__(self, limits: RegistryLimits | None = None) -> None:
+    def __init__(self, limits: RegistryLimits | None = None, sites: frozenset[str] | None = None) -> None:
         self.limits = limits or RegistryLimits()
+        self.sites = sites
         self.device_of_topic: dict[str, int] = {}
         """Telemetry topic of a device that may send on it: its number."""
         self.device_name: list[str] = []
@@ -71,11 +76,12 @@ class Registry:
         """As MessagePack: a tenth of the objects' size, and few ever ask."""
         self._versions = TagVersions()
         self._changed_at = np.empty(0, np.int64)
-        self._online = np.empty(0, np.int8)
+        self.presence = Presence()
         self._last_seen = np.empty(0, np.int64)
         self._heard = np.empty(0, np.int64)
         self._now = 0
         self._free: list[int] = []
+        self._departed = np.empty(0, np.int64)
         self._site: dict[str, str] = {}
 
     # --- devices
@@ -127,7 +133,7 @@ class Registry:
         self.device_name.append("")
         self.device_site.append("")
         self._changed_at = with_room(self._changed_at, number + 1, 0)
-        self._online = with_room(self._online, number + 1, 0)
+        self.presence.grow(number + 1)
         self._last_seen = with_room(self._last_seen, number + 1, 0)
         self._heard = with_room(self._heard, number + 1, 0)
         return number
@@ -163,21 +169,43 @@ class Registry:
         return int(self._last_seen[device])
 
     def online(self, device: int) -> bool | None:
-        """Return what the last birth or will said; None before either."""
-        said = int(self._online[device])
-        return None if said == 0 else said > 0
+        """Return what the last status said; None before one, once it is cleared, and where it says nothing clear."""
+        return self.presence.online(device)
 
     def is_live(self, device: int) -> bool:
-        """Whether the number still stands for a device; False once it is retired."""
+        """Whether the number still stands for a device of this gateway; False once it is retired or its site left."""
+        return self._is_known(device) and self.owns(self.device_site[device])
+
+    def _is_known(self, device: int) -> bool:
         return self._number.get(self.device_name[device]) == device
+
+    # --- sites
+
+    def owns(self, site: str) -> bool:
+        """Whether devices of this site are this gateway's."""
+        return self.sites is None or site in self.sites
+
+    def is_foreign(self, topic: str) -> bool:
+        """Whether a topic is of a device, or what should be one, of a site that is not this gateway's."""
+        site = site_of(topic) if self.sites is not None else None
+        return site is not None and not self.owns(site)
+
+    @property
+    def departed(self) -> IntColumn:
+        """Devices, not yet retired, whose site this gateway owned before and does not now; ascending."""
+        return self._departed
 
     def heard(self, device: int) -> None:
         """Note that a device said something of itself."""
         self._heard[device] = self._now
 
     def silent(self, since: int) -> IntColumn:
-        """Return the live devices of which nothing was heard since then (ms of the listening clock), ascending."""
-        return np.flatnonzero(self._heard[: self.devices] < since)
+        """Return the devices that are to go, ascending: those that departed, and those not heard since then.
+
+        `since` is in ms of the listening clock.
+        """
+        silent = np.flatnonzero(self._heard[: self.devices] < since)
+        return np.union1d(silent, self._departed) if len(self._departed) else silent
 
     def retire(self, devices: IntColumn) -> IntColumn:
         """Forget silent devices; their numbers are given again. Should one come back, it is a new device.
@@ -190,10 +218,11 @@ class Registry:
         for device in devices.tolist():
             name, site = self.device_name[device], self.device_site[device]
             del self._number[name]
-            del self.device_of_topic[device_topic(site, name, TELEMETRY)]
+            self.device_of_topic.pop(device_topic(site, name, TELEMETRY), None)
             self._births.pop(device, None)
-            self._online[device] = 0
+            self.presence.unsaid(device)
             self._mark_changed(device)
+        self._departed = np.setdiff1d(self._departed, devices)
         self._heard[devices] = _NOT_AWAITED
         self._free += devices.tolist()
         self.retired += len(devices)
@@ -206,7 +235,7 @@ class Registry:
 
         The change labels windows that start at `from_start` (ms) or later.
         """
-        self._online[device] = 1
+        self.presence.born(device)
         self._births[device] = _BIRTHS.encode(birth)
         told = Identity(self.device_site[device], self.device_name[device], birth.type, dict(birth.tags))
         if told == self._versions.newest(device):
@@ -217,7 +246,13 @@ class Registry:
 
     def will(self, device: int) -> None:
         """Take in that the device went away."""
-        self._online[device] = -1
+        self.presence.gone(device)
+
+    def unsaid(self, site: str, device: str) -> None:
+        """Take in that the broker retains no status any more; nothing happens where the device is not known."""
+        known = self._number.get(device)
+        if known is not None and self.device_site[known] == site:
+            self.presence.unsaid(known)
 
     def type(self, device: int) -> str:
         return self._versions.newest(device).type
@@ -303,14 +338,14 @@ class Registry:
         return {
             "name": list(self.device_name),
             "site": list(self.device_site),
-            "live": [self.is_live(device) for device in range(count)],
+            "live": [self._is_known(device) for device in range(count)],
             "version": self.version,
             "retired": self.retired,
             "refused": dict(self.refused),
             "born": np.array(list(self._births), np.int64),
             "births": list(self._births.values()),
             "changed_at": self._changed_at[:count].copy(),
-            "online": self._online[:count].copy(),
+            "online": self.presence.snapshot(count),
             "last_seen": self._last_seen[:count].copy(),
             "heard": self._heard[:count].copy(),
             "free": list(self._free),
@@ -324,16 +359,24 @@ class Registry:
         self.device_name, self.device_site = list(state["name"]), [self._site[site] for site in state["site"]]
         live = [device for device, lives in enumerate(state["live"]) if lives]
         self._number = {self.device_name[device]: device for device in live}
+        self._departed = np.array([one for one in live if not self.owns(self.device_site[one])], np.int64)
         self.device_of_topic = {
             device_topic(self.device_site[device], self.device_name[device], TELEMETRY): device
             for device in live
+            if self.owns(self.device_site[device])
         }
         self.version, self.retired = state["version"], state["retired"]
         self.refused = dict(state["refused"])
         self._births = dict(zip(state["born"].tolist(), state["births"], strict=True))
-        self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
+        self._changed_at = state["changed_at"].copy()
+        self.presence.restore(state["online"])
         self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
         self._free = list(state["free"])
         self.strings.restore(state["strings"])
         self.table.restore(state["series"])
         self._versions.restore(state["tags"])
+
+
+def looked_at_again(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a snapshot after which whoever follows the registry looks at every device anew: sites came or left."""
+    return {**state, "version": state["version"] + 1}

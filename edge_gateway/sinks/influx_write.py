@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import ssl
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,22 +18,26 @@ _GZIP_LEVEL: Final = 1
 
 
 class InfluxWriter:
-    """Writes to one server; an async context manager. `timeout` is in seconds, for the whole request."""
+    """Writes to one server; an async context manager.
+
+    `token` is asked before each request, because it may have been replaced. `timeout` is in seconds, for the whole
+    request.
+    """
 
     def __init__(
         self,
         url: str,
         org: str,
-        token: str,
+        token: Callable[[], str],
         *,
         timeout: float = TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._target = f"{url.rstrip('/')}/api/v2/write"
         self._org = org
+        self._token = token
         self._session = aiohttp.ClientSession(
             headers={
-                "Authorization": f"Token {token}",
                 "Content-Encoding": "gzip",
                 "Content-Type": "text/plain",
             },
@@ -51,11 +56,12 @@ class InfluxWriter:
     async def write(self, bucket: str, body: bytes) -> Outcome:
         """Send lines with millisecond times to a bucket. Never raises for what a network or a server does."""
         packed = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
+        headers = {"Authorization": f"Token {self._token()}"}
         query = {"org": self._org, "bucket": bucket, "precision": "ms"}
         try:
             # A followed redirect would turn the POST into a GET and its answer into a success.
             async with self._session.post(
-                self._target, params=query, data=packed, allow_redirects=False
+                self._target, params=query, data=packed, headers=headers, allow_redirects=False
             ) as answer:
                 if answer.ok and answer.status < _REDIRECTED:
                     return Outcome(answer.status)

@@ -95,6 +95,10 @@ class Marks:
         for name in ("newest", "furthest", "due_to", "closed_to"):
             getattr(self, name)[devices] = NEVER
 
+    def silence_now(self, devices: Ints) -> None:
+        """Count devices as silent for long enough."""
+        self.heard[devices] = -self._idle
+
     def forget(self, devices: Ints) -> None:
         """Make these devices as if they were never heard."""
         known = devices[devices < self.count]

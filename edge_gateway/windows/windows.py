@@ -66,8 +66,7 @@ class Windows:
     Args:
         every_ms: lengths of the tiers; the first is the base, each other a multiple of it.
         allowed_lateness_ms: how far the watermark stays behind a device's newest time.
-        idle_close_ms: silence, by the listening clock, after which a device's base windows close. Its coarser
-        windows
+        idle_close_ms: silence, by the listening clock, after which a device's base windows close. Its coarser windows
             close when the silence has also lasted as long as there was left of them.
         max_future_skew_ms: how far ahead of its arrival a reading's time moves the watermark.
         p95_metrics: names of metrics whose windows have a p95.
@@ -236,6 +235,11 @@ class Windows:
         self._marks.grow(int(devices.max(initial=-1)) + 1)
         self._open.force(devices)
         self._marks.rewind(devices)
+
+    def abandon(self, devices: Ints) -> None:
+        """Let what devices have open close next, in every tier: nobody will hear of them again."""
+        self.rewind(devices)
+        self._marks.silence_now(devices)
 
     def open_of(self, devices: Ints) -> Bools:
         """Say for each device whether anything of it is open or waits to be given out."""

@@ -11,6 +11,7 @@ import pytest
 from edge_gateway.control_client import ControlClient
 from fleet_proof.servers.broker import Broker
 
+WITHIN = 60.0
 CONNACK = bytes.fromhex("20 03 00 00 00")
 
 
@@ -45,8 +46,8 @@ async def port_of(broker: SlowBroker) -> tuple[asyncio.Server, int]:
     return server, server.sockets[0].getsockname()[1]
 
 
-def client_of(port: int) -> ControlClient:
-    return ControlClient("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, timeout=0.2)
+def client_of(port: int, patience: float = 0.2) -> ControlClient:
+    return ControlClient("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, timeout=patience)
 
 
 async def flood(broker: SlowBroker, client: ControlClient) -> None:
@@ -63,7 +64,7 @@ async def test_a_connect_that_is_answered_too_late_leaves_no_client() -> None:
         with pytest.raises(aiomqtt.MqttError):
             await client_of(port).__aenter__()
         broker.answer.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WITHIN):
             await broker.left.wait()
 
 
@@ -75,7 +76,7 @@ async def test_a_disconnect_that_cannot_be_sent_leaves_no_connection() -> None:
         client = client_of(port)
         with pytest.raises(aiomqtt.MqttError):
             await flood(broker, client)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WITHIN):
             while client._client.socket() is not None:  # noqa: ASYNC110 - paho has no event for it
                 await asyncio.sleep(0)
         broker.hears.set()
@@ -88,7 +89,7 @@ async def test_a_connection_that_breaks_before_the_answer_is_not_waited_for() ->
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     client = ControlClient("127.0.0.1", server.sockets[0].getsockname()[1], timeout=60)
-    async with server, asyncio.timeout(10):
+    async with server, asyncio.timeout(WITHIN):
         with pytest.raises(aiomqtt.MqttError, match="before the broker answered"):
             await client.__aenter__()
 
@@ -96,7 +97,7 @@ async def test_a_connection_that_breaks_before_the_answer_is_not_waited_for() ->
 async def test_a_socket_closed_before_the_loop_gets_to_it_is_not_watched(broker: Broker) -> None:
     loop, wrong = asyncio.get_running_loop(), []
     loop.set_exception_handler(lambda _, context: wrong.append(context))
-    client = ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5, timeout=5)
+    client = ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5, timeout=WITHIN)
     async with client:
         opened = client._client.socket()
         assert opened is not None
@@ -110,7 +111,7 @@ async def test_a_socket_closed_before_the_loop_gets_to_it_is_not_watched(broker:
 
 
 async def until_it_ends(port: int) -> weakref.ref[ControlClient]:
-    async with client_of(port) as client:
+    async with client_of(port, WITHIN) as client:
         await asyncio.wait([client._disconnected])
     return weakref.ref(client)
 
@@ -125,7 +126,7 @@ async def test_an_end_that_nobody_asks_about_is_no_error() -> None:
     wrong: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
     server = await asyncio.start_server(connack_and_end, "127.0.0.1", 0)
-    async with server, asyncio.timeout(5):
+    async with server, asyncio.timeout(WITHIN):
         gone = await until_it_ends(server.sockets[0].getsockname()[1])
         while gone() is not None:
             gc.collect()

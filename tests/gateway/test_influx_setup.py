@@ -268,7 +268,7 @@ async def data(clean: Influx, tmp_path: Path) -> Influx:
             "values": {"bad": 1, "refused": 0, "too_late": 4},
         }
         store.enqueue(render_gateway("gw", report, start + step * MINUTE), start)
-    async with InfluxWriter(clean.url, clean.org, clean.token) as writer:
+    async with InfluxWriter(clean.url, clean.org, lambda: clean.token) as writer:
         while (parcel := store.take("influx")) is not None:
             assert (await writer.write(parcel.bucket, parcel.body)).status == 204
             store.done(parcel)

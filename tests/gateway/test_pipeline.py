@@ -341,8 +341,7 @@ def test_settings_can_change_between_two_lives(rules: dict[str, Any]) -> None:
     state = State.new("gw", settings())
     for one in [Reload(moment(0), rules), *scenario(9)][:100]:
         state.pipeline.fold(one)
-    fold = state.pipeline.snapshot()
-    state.take_over(settings(time={"allowed_lateness": "2s", "idle_close": "5s"}), fold)
+    state.take_over(settings(time={"allowed_lateness": "2s", "idle_close": "5s"}))
     effects = state.pipeline.fold(batch(60_000, reading("f1", 10_000, 60_000, temperature=-18.0)))
     assert effects.changed
     assert np.all(state.pipeline.registry.series_device >= 0)

@@ -1,24 +1,28 @@
 """How many deliveries are handed over at once."""
 
+from pathlib import Path
+
 import pytest
 from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.listening import ListeningClock
 from edge_gateway.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, Source
 from edge_gateway.status import Counters, Problems
+from edge_gateway.subscriptions import FilterList, Subscriptions
 from fleet_wire.session import SessionOptions
 
 
 @pytest.fixture
-def source() -> Source:
+def source(tmp_path: Path) -> Source:
+    problems = Problems(lambda: 0)
     return Source(
-        SessionOptions("localhost", 1, "gw"),
-        (),
+        lambda: SessionOptions("localhost", 1, "gw"),
+        Subscriptions((), FilterList(tmp_path / "list", "gw"), problems, lambda: 0),
         "echo",
         lambda: 0,
         ListeningClock(),
         Counters(),
-        Problems(lambda: 0),
+        problems,
     )
 
 

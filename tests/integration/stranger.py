@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-WITHIN = 30.0
+WITHIN = 60.0
 SMALL = 0x80
 FIXED_MAP, FIXED_ARRAY, FIXED_TEXT = 0x80, 0x90, 0xA0
 MOST_IN_FIXED, MOST_IN_FIXED_TEXT = 16, 32

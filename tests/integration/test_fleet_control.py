@@ -23,7 +23,7 @@ async def running(broker: Broker, directory: Path, site: str) -> AsyncIterator[a
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
-    while b"up 5/5" not in await asyncio.wait_for(process.stdout.readline(), 20):
+    while b"up 5/5" not in await asyncio.wait_for(process.stdout.readline(), 60):
         pass
     try:
         yield process
@@ -38,7 +38,7 @@ async def ctl(*arguments: str) -> tuple[int, str, str]:
         sys.executable, "-m", "fleet_sim.cli", "ctl", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, out.decode(), err.decode()
 
 
@@ -70,7 +70,7 @@ async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker
         assert outcome["reason"] == "stopped"
         assert outcome["counters"]["acked"] == outcome["counters"]["published"] > 0
         assert read_ledger(run).end is not None, "it has ended when this is told"
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     ledger = read_ledger(run)
     kinds = [(fault["kind"], len(fault["devices"])) for fault in ledger.of_kind("fault")]
     assert ("offline", 1) in kinds
@@ -87,14 +87,14 @@ async def test_a_stop_that_takes_long_is_said(tmp_path: Path, broker: Broker) ->
             status, _, err = await ctl("stop", str(run), "--within", "300ms")
         assert status == 1
         assert "still settling" in err
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_a_kill_of_the_simulator_costs_at_most_the_last_second(tmp_path: Path, broker: Broker) -> None:
     run = tmp_path / "run"
     async with running(broker, run, "killed") as process:
         assert process.stdout is not None
-        await asyncio.wait_for(process.stdout.readline(), 5)
+        await asyncio.wait_for(process.stdout.readline(), 60)
         process.send_signal(signal.SIGKILL)
         await process.wait()
     ledger = read_ledger(run)

@@ -32,7 +32,7 @@ async def replayed(
     async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
         await client.subscribe(f"fleet/v1/{site}/+/telemetry", qos=1)
         result = await run.run()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for message in client.messages:
                 received.append(decode_telemetry(bytes(message.payload)))
                 if len(received) == result.counters["made"]:

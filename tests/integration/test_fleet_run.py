@@ -213,10 +213,10 @@ async def fleet_sim(*arguments: str, interrupt_after: str = "") -> tuple[int, st
     assert process.stdout is not None
     before = b""
     while interrupt_after and interrupt_after.encode() not in before:
-        before += await asyncio.wait_for(process.stdout.readline(), 20)
+        before += await asyncio.wait_for(process.stdout.readline(), 60)
     if interrupt_after:
         process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, (before + out).decode(), err.decode()
 
 

@@ -15,7 +15,7 @@ from tests.integration.stored import points
 from tests.integration.stranger import Device, now_ms
 
 HOUR = 3_600_000
-WITHIN = 30.0
+WITHIN = 60.0
 
 pytestmark = [pytest.mark.broker, pytest.mark.influx]
 

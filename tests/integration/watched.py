@@ -92,7 +92,7 @@ async def watching(broker: Broker, site: str) -> AsyncIterator[Watcher]:
     """Watch one site with a session that survives a restart of the broker."""
     watcher, listening = Watcher(), asyncio.Event()
     task = asyncio.create_task(_watch(broker, site, watcher, listening))
-    await asyncio.wait_for(listening.wait(), 10)
+    await asyncio.wait_for(listening.wait(), 60)
     try:
         yield watcher
     finally:

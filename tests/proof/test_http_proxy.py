@@ -37,7 +37,7 @@ async def server() -> AsyncIterator[FakeInflux]:
 
 
 async def written(proxy: HttpProxy, body: bytes = TWO) -> Outcome:
-    async with InfluxWriter(proxy.url, "fleet", "secret", timeout=0.3) as writer:
+    async with InfluxWriter(proxy.url, "fleet", lambda: "secret", timeout=0.3) as writer:
         return await writer.write("telemetry", body)
 
 

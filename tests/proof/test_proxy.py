@@ -53,7 +53,7 @@ def proxy(echo: Echo) -> Iterator[Proxy]:
 
 
 def opened(proxy: Proxy) -> socket.socket:
-    return socket.create_connection((proxy.host, proxy.port), timeout=10)
+    return socket.create_connection((proxy.host, proxy.port), timeout=60)
 
 
 def received(client: socket.socket, size: int) -> list[bytes]:
@@ -143,7 +143,7 @@ def test_in_a_black_hole_nothing_passes_not_even_an_end(proxy: Proxy, echo: Echo
                 client.recv(1)
             assert (echo.heard, echo.ended) == (b"aa", 0)
             assert hole.touched
-        client.settimeout(10)
+        client.settimeout(60)
         assert client.recv(1) == b"b"
     while echo.ended < 2:
         time.sleep(0.01)
@@ -158,5 +158,5 @@ def test_a_trouble_is_of_those_alone_whom_it_matches(proxy: Proxy) -> None:
             other.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 other.recv(3)
-        other.settimeout(10)
+        other.settimeout(60)
         assert other.recv(3) == b"him"

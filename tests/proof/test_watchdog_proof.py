@@ -70,8 +70,8 @@ def test_who_falls_silent_is_killed(tmp_path: Path, depth: int) -> None:
     process = Process(directory)
     with Service(cast("Any", process), 0.1) as service:
         service.start()
-        wait_until(lambda: service.told.ready is not None, 10, "it is heard")
-        wait_until(service.starved, 10, "it falls silent")
+        wait_until(lambda: service.told.ready is not None, 60, "it is heard")
+        wait_until(service.starved, 60, "it falls silent")
     assert process.killed == service.kills == 1
     assert not os.path.lexists(directory / "notify")
 

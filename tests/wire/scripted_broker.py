@@ -11,7 +11,7 @@ from fleet_wire.session import Connected, ConnectionLost, Session, SessionOption
 from fleet_wire.sockets import Dial, dial
 
 P = TypeVar("P", bound=mqtt5.Packet)
-WITHIN = 5.0
+WITHIN = 60.0
 ACCEPTED = mqtt5.ConnAckPacket(receive_max=20)
 
 

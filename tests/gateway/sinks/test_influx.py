@@ -85,7 +85,7 @@ async def deliver(
 ) -> tuple[InfluxSink, list[float]]:
     """Run a sink until the outlet is empty; returns it and how long it would have slept each time."""
     sleeps = Sleeps()
-    async with InfluxWriter(server.url, "fleet", "secret", timeout=patience) as writer:
+    async with InfluxWriter(server.url, "fleet", lambda: "secret", timeout=patience) as writer:
         sink = InfluxSink(
             "influx", outlet, writer.write, growing, sleep=sleeps, linger=0.0, clock=lambda: 1_700_000_000.0
         )
@@ -171,7 +171,7 @@ async def test_a_configuration_problem_keeps_everything_and_says_so(
     outlet = Outlet([parcel(1, [line(1), line(2)])])
     problems: list[str] = []
     sleeps = Sleeps()
-    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
 
         async def noting(bucket: str, body: bytes) -> Any:
             problems.append(sink.facts.problem)
@@ -230,7 +230,9 @@ async def test_a_server_that_hangs_is_left_after_the_timeout_and_written_to_agai
 async def test_nobody_listening_is_a_temporary_failure() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        async with InfluxWriter(f"http://127.0.0.1:{unused.getsockname()[1]}", "fleet", "t") as writer:
+        async with InfluxWriter(
+            f"http://127.0.0.1:{unused.getsockname()[1]}", "fleet", lambda: "t"
+        ) as writer:
             outcome = await writer.write("telemetry", line(1))
     assert outcome.status is None
     assert "Connect" in outcome.message
@@ -246,7 +248,7 @@ async def test_cancelled_anywhere_it_leaves_what_was_not_accepted(server: FakeIn
         asleep.set()
         await asyncio.Event().wait()
 
-    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
         task = asyncio.create_task(InfluxSink("influx", outlet, writer.write, growing, sleep=sleep).run())
         await {"take": outlet.empty.wait, "write": lambda: server.requested(1), "sleep": asleep.wait}[stage]()
         task.cancel()
@@ -268,7 +270,7 @@ async def test_few_lines_gather_between_requests_and_none_wait_for_others_at_the
     server: FakeInflux,
 ) -> None:
     outlet = Outlet([parcel(n, [line(n)]) for n in range(3)])
-    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
         sink = InfluxSink("influx", outlet, writer.write, growing, linger=3600.0)
         task = asyncio.create_task(sink.run())
         await server.requested(1)
@@ -285,7 +287,7 @@ async def test_few_lines_gather_between_requests_and_none_wait_for_others_at_the
 async def test_a_backlog_does_not_linger(server: FakeInflux) -> None:
     outlet = Outlet([parcel(n, [line(n)]) for n in range(3)])
     outlet.lines = MOST_LINES
-    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
         task = asyncio.create_task(InfluxSink("influx", outlet, writer.write, growing, linger=3600.0).run())
         async with asyncio.timeout(60):
             await outlet.empty.wait()
@@ -297,7 +299,7 @@ async def test_a_backlog_does_not_linger(server: FakeInflux) -> None:
 
 async def test_drain_waits_for_an_empty_outbox_or_its_deadline(server: FakeInflux) -> None:
     outlet = Outlet([parcel(n, [line(n)]) for n in range(3)])
-    async with InfluxWriter(server.url, "fleet", "secret") as writer:
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
         sink = InfluxSink("influx", outlet, writer.write, growing)
         task = asyncio.create_task(sink.run())
         assert await sink.drain(5.0)

@@ -45,7 +45,7 @@ class Bench:
         self, influx: Influx, *, token: str | None = None, patience: float = 20.0
     ) -> InfluxSink:
         """Run the sink until the outbox is empty or the patience is at an end."""
-        async with InfluxWriter(influx.url, influx.org, token or influx.token) as writer:
+        async with InfluxWriter(influx.url, influx.org, lambda: token or influx.token) as writer:
             sink = InfluxSink("influx", self.thread, writer.write, short_delays)
             task = asyncio.create_task(sink.run())
             await sink.drain(patience)

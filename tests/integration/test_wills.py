@@ -1,0 +1,77 @@
+"""Wills that the broker publishes for devices whose makers did not read the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from paho.mqtt.client import MQTTMessage
+
+from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.gateway import Gateway
+from tests.integration.conftest import GatewayFactory
+from tests.integration.field import assert_quiet, settled
+from tests.integration.stranger import Device, pack
+
+pytestmark = pytest.mark.broker
+
+NAME = "gw-wills"
+
+
+class Careless(Device):
+    """A device with a will of its own words."""
+
+    def __init__(self, broker: Broker, name: str, will: bytes) -> None:
+        super().__init__(broker.host, broker.port, f"{NAME}-site", name)
+        self.will(self.topic("status"), will)
+
+    def _on_message(self, _client: Any, _userdata: Any, message: MQTTMessage) -> None:
+        pass
+
+    def vanish(self) -> None:
+        """As a device does whose power is cut: the broker publishes its will."""
+        self.client.loop_stop()
+        self.client.socket().close()  # type: ignore[union-attr]
+
+
+def online(gateway: Gateway) -> dict[str, bool | None]:
+    return {one["device"]: one["online"] for one in gateway.ask(do="devices")}
+
+
+def test_a_will_in_other_words_ends_being_online_and_is_told(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
+    gateway = gateways(broker, NAME)
+    gateway.start()
+    wills = {
+        "will-plain": b"offline",
+        "will-json": b'{"state":"offline"}',
+        "will-capitals": pack({"state": "OFFLINE"}),
+        "will-unknown": pack({"state": "asleep"}),
+    }
+    for name, will in wills.items():
+        device = Careless(broker, name, will).__enter__()
+        device.be_born()
+        device.measure(temperature=1.0)
+        gateway.wait_for(lambda _, name=name: online(gateway).get(name) is True)  # type: ignore[misc]
+        device.vanish()
+    gateway.wait_for(lambda _: True not in online(gateway).values())
+    assert online(gateway) == {
+        "will-plain": False,
+        "will-json": False,
+        "will-capitals": False,
+        "will-unknown": None,
+    }
+    report = gateway.wait_for(lambda report: bool(report["problems"]) and settled(report))
+    (problem,) = report["problems"]
+    assert (problem["code"], problem["gravity"]) == ("bad_status", "warning")
+    assert all(name in problem["text"] for name in wills)
+    reasons = {row["topic"].split("/")[3]: row["reason"] for row in gateway.query("quarantine")}
+    assert reasons["will-plain"] == "bad_status: plain text, not MessagePack"
+    assert reasons["will-json"] == "bad_status: JSON, not MessagePack"
+    for name in wills:
+        with Device(broker.host, broker.port, f"{NAME}-site", name, boot=2) as mended:
+            mended.be_born()
+            mended.client.disconnect()
+    gateway.wait_for(lambda report: not report["problems"])
+    assert_quiet(gateway)
