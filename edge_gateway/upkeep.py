@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edge_gateway import spool
@@ -16,6 +17,7 @@ from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
+from edge_gateway.descriptors import shortage
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.store_thread import StoreThread
@@ -25,7 +27,8 @@ from edge_gateway.recovered import State
 from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
-from edge_gateway.status import Counters, Problems
+from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.supervision import keep_up
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -72,7 +75,7 @@ class Upkeep:
         """Do the chores until cancelled: one that waits holds up no other."""
         async with asyncio.TaskGroup() as tasks:
             for name, chore in self._chores.items():
-                tasks.create_task(self._repeat(name, chore), name=name)
+                tasks.create_task(keep_up(name, partial(self._repeat, name, chore), self.problems))
 
     async def _repeat(self, name: str, chore: Every) -> None:
         while True:
@@ -97,13 +100,14 @@ class Upkeep:
         if self.clock.trusted():
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
+        self._tell("descriptors", shortage(), Gravity.WARNING)
         self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
         self.control.publish_status()
 
-    def _tell(self, code: str, text: str) -> None:
+    def _tell(self, code: str, text: str, gravity: Gravity = Gravity.FAILURE) -> None:
         """A problem as long as there is a text."""
         if text:
-            self.problems.raise_(code, text)
+            self.problems.raise_(code, text, gravity)
         else:
             self.problems.clear(code)
 

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from fleet_config.durations import format_duration
+from fleet_config.problems import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,12 +51,12 @@ def read_plain(text: str) -> Scalar:
     if _LEADING_ZERO.fullmatch(text):
         plain = text.lstrip("+-0") or "0"
         raise AmbiguousScalarError(
-            f"'{text}' is a number with a leading zero; write '{text}' in quotes for text, or {plain}"
+            f"{quoted(text)} is a number with a leading zero; write {quoted(text)} in quotes for text, or {plain}"
         )
     if _SEXAGESIMAL.fullmatch(text):
         raise AmbiguousScalarError(
-            f"'{text}' would be read as a number to the base 60; write {_as_duration(text)}, "
-            f"or '{text}' in quotes for text"
+            f"{quoted(text)} would be read as a number to the base 60; write {_as_duration(text)}, "
+            f"or {quoted(text)} in quotes for text"
         )
     return text
 
@@ -71,7 +72,7 @@ def _integer(text: str) -> int:
 def _float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise AmbiguousScalarError(f"'{text[:40]}' is too large for a number; write .inf if that is meant")
+        raise AmbiguousScalarError(f"{quoted(text)} is too large for a number; write .inf if that is meant")
     return value
 
 

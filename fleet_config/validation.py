@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import pydantic
 
 from fleet_config.explain import alternatives, explain, is_wrong_kind
-from fleet_config.problems import Problem, ProblemsFound
+from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema, ErrorDetails
@@ -70,7 +70,12 @@ def _problems(
     model: type[M], document: Document, at: Path, data: Any, details: list[ErrorDetails]
 ) -> list[Problem]:
     found = _settle_unions([_locate(data, each) for each in details])
-    return [_problem(model, document, at, each) for each in found]
+    problems = [_problem(model, document, at, each) for each in found[:MOST_PROBLEMS]]
+    if len(found) > MOST_PROBLEMS:
+        problems.append(
+            document.problem(at, f"{len(found)} faults in all; the first {MOST_PROBLEMS} are told")
+        )
+    return problems
 
 
 def _problem(model: type[M], document: Document, at: Path, found: _Found | list[_Found]) -> Problem:
