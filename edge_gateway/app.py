@@ -50,13 +50,23 @@ def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
     """What mqtts:// needs; None for mqtt://. BadInput when a file cannot be used."""
     if not mqtt.tls:
         return None
+    for file in (mqtt.ca, mqtt.cert, mqtt.key):
+        if file is not None and not file.is_file():  # a FIFO would be waited for
+            raise BadInput(
+                f"the TLS files of 'mqtt' cannot be used: {file} is no file; check ca, cert and key"
+            )
     try:
         context = ssl.create_default_context(cafile=str(mqtt.ca) if mqtt.ca else None)
         if mqtt.cert and mqtt.key:
-            context.load_cert_chain(mqtt.cert, mqtt.key)
+            context.load_cert_chain(mqtt.cert, mqtt.key, password=_no_passphrase)
     except (OSError, ssl.SSLError) as error:
         raise BadInput(f"the TLS files of 'mqtt' cannot be used: {error}; check ca, cert and key") from error
     return context
+
+
+def _no_passphrase() -> str:
+    """For an encrypted key, which would else be asked for at the terminal."""
+    return ""
 
 
 def session_options(

@@ -267,8 +267,8 @@ class Gateway:
     async def _reload(self) -> str:
         try:
             return await self._rules.load()
-        except ProblemsFound as found:
-            raise ValueError(str(found)) from found
+        except (ProblemsFound, OSError) as error:
+            raise ValueError(str(error)) from error
 
     # --- what others ask and tell
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import core_schema
 
 from edge_gateway.errors import BadInput
+from fleet_config.bounded_file import UnreadableFile, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
 KINDS = ("file", "env")
+MOST_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,14 @@ class Secret:
 
     def read(self, environment: Mapping[str, str] = os.environ) -> str:
         """The secret's text, without the line end an editor leaves. Raises BadInput where it cannot be had."""
-        return (
+        text = (
             _from_file(Path(self.place))
             if self.kind == "file"
             else _from_environment(self.place, environment)
         )
+        if not text or any(unicodedata.category(character) == "Cc" for character in text):
+            raise BadInput(f"the secret {self} is empty, or more than one line of text")
+        return text
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -65,12 +71,11 @@ def parse_secret(value: object) -> Secret:
 
 def _from_file(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise BadInput(
-            f"the secret in {path} cannot be read: {reason}; it must be readable by the gateway's user"
-        ) from error
+        return read_file(path, MOST_BYTES).decode().rstrip("\r\n")
+    except UnreadableFile as error:
+        raise BadInput(f"the secret in {path}: {error}; it must be readable by the gateway's user") from error
+    except UnicodeDecodeError:
+        raise BadInput(f"the secret in {path}: it is not UTF-8 text") from None
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:

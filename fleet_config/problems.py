@@ -6,6 +6,8 @@ import difflib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from fleet_config.secrecy import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -18,7 +20,10 @@ _LONGEST_MESSAGE: Final = 1_000
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One fault of one file. Line and column count from 1, columns in characters; a long message is cut."""
+    """One fault of one file. Line and column count from 1, columns in characters.
+
+    A message loses the passwords of addresses, and its end where it is long.
+    """
 
     file: str
     line: int
@@ -26,8 +31,9 @@ class Problem:
     message: str
 
     def __post_init__(self) -> None:
-        if len(self.message) > _LONGEST_MESSAGE:
-            object.__setattr__(self, "message", self.message[: _LONGEST_MESSAGE - 1] + "…")
+        message = redacted(self.message)
+        cut = message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
+        object.__setattr__(self, "message", cut)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
@@ -64,6 +70,6 @@ def suggest(word: object, candidates: Iterable[str]) -> str:
 
 def quoted(value: object, *, most: int = 40) -> str:
     """A value as it is named in a message: in quotes, cut where it is long, on one line."""
-    text = str(value)
+    text = redacted(str(value))
     short = text if len(text) <= most else text[: most - 1] + "…"
     return "'" + short.replace("\n", "\\n") + "'"

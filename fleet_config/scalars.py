@@ -31,6 +31,8 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _SEXAGESIMAL = re.compile(r"[-+]?(?:[1-9][0-9_]*(?::[0-5]?[0-9])+|[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*)")
 _MOST_DIGITS = 30
+_LONGEST_NUMBER = 1_000
+"""Characters; looking for a number in a longer text would take long."""
 _NUMERIC_START = frozenset("+-.0123456789")
 
 
@@ -46,6 +48,8 @@ def read_plain(text: str) -> Scalar:
         return text
     if _INTEGER.fullmatch(text):
         return _integer(text)
+    if len(text) > _LONGEST_NUMBER:
+        return text
     if _FLOAT.fullmatch(text):
         return _float(text)
     if _LEADING_ZERO.fullmatch(text):

@@ -18,6 +18,7 @@ from fleet_config.bounded_file import UnreadableFile, read_file
 from fleet_config.document import Document, Place, Position
 from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound, quoted
 from fleet_config.scalars import AmbiguousScalarError, read_plain
+from fleet_config.secrecy import UNSEEN, names_secret
 from fleet_config.syntax import explain_syntax
 from fleet_config.validation import Strict, validate
 
@@ -30,6 +31,8 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Strict", "load_yaml", "parse_y
 MAX_BYTES: Final = 1 << 20
 """Of one file. The parser takes about two seconds for as much, and beside a running gateway it takes them from it."""
 MAX_DEPTH: Final = 32
+MAX_VALUES: Final = 50_000
+"""Scalars, lists and mappings of one file: they are validated in one step, during which no other thread runs."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -109,6 +112,7 @@ class _Composer:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self._text = text
+        self._count = 0
         self.problems: list[Problem] = []
         self._open: list[_Open] = []
         self._root: tuple[Any, Place] | None = None
@@ -151,7 +155,7 @@ class _Composer:
         try:
             return read_plain(event.value)
         except AmbiguousScalarError as error:
-            self._problem(at, str(error))
+            self._problem(at, "put it in quotes" if self._at_secret() else str(error))
             return event.value
 
     def _key(self, key: str, at: Position, *, plain: bool) -> None:
@@ -180,6 +184,9 @@ class _Composer:
         self._open.append(_Open({} if mapping else [], Place(at)))
 
     def _value(self, value: Any, place: Place) -> None:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            self._stop(place.at, f"more than {MAX_VALUES} values in one file")
         if not self._open:
             self._root = (value, place)
             return
@@ -196,7 +203,7 @@ class _Composer:
         at = _start(event)
         self._stop(
             at,
-            f"'*{event.anchor}' would be a YAML alias, which is not supported; "
+            f"'*{self._shown(event.anchor)}' would be a YAML alias, which is not supported; "
             f"text that begins with '*' must be put in quotes",
         )
 
@@ -204,13 +211,13 @@ class _Composer:
         if event.anchor is not None:
             self._problem(
                 _start(event),
-                f"'&{event.anchor}' would be a YAML anchor, which is not supported; "
+                f"'&{self._shown(event.anchor)}' would be a YAML anchor, which is not supported; "
                 f"text that begins with '&' must be put in quotes",
             )
         if event.tag is not None:
             self._problem(
                 _start(event),
-                f"the YAML tag {quoted(event.tag)} is not supported; "
+                f"the YAML tag {quoted(self._shown(event.tag))} is not supported; "
                 f"text that begins with '!' must be put in quotes",
             )
 
@@ -222,6 +229,13 @@ class _Composer:
 
     def _at_key(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1].data, dict) and self._open[-1].key is None
+
+    def _at_secret(self) -> bool:
+        return bool(self._open) and names_secret(self._open[-1].key)
+
+    def _shown(self, text: str) -> str:
+        """A part of the value that comes next, as a message may repeat it."""
+        return UNSEEN if self._at_secret() else text
 
     def _problem(self, at: Position, message: str) -> None:
         self.problems.append(Problem(self.name, *at, message))

@@ -40,7 +40,7 @@ NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 def _many(expression: str) -> str:
-    rules = (f"  - {{alert: A{number}, expr: {expression}, above: 1}}\n" for number in range(20_000))
+    rules = (f"  - {{alert: A{number}, expr: {expression}, above: 1}}\n" for number in range(9_000))
     return RULE % "" + "".join(rules)
 
 
@@ -52,11 +52,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "aliases": ("a: &a [x]\n" + "".join(f"k{n}: [*a, *a]\n" for n in range(5_000)), "would be a YAML alias"),
     "anchors": ("".join(f"k{n}: &a{n} 1\n" for n in range(20_000)), "the rest of the file was not read"),
     "doubled": ("a: 1\n" * 100_000, "the rest of the file was not read"),
-    "unknown": ("".join(f"k{n}: 1\n" for n in range(80_000)), "the first 100 are told"),
+    "unknown": ("".join(f"k{n}: 1\n" for n in range(49_000)), "the first 100 are told"),
     "rules": (_many("t"), "more than 2000 rules"),
     "expressions": (_many("t +"), "where a value is wanted"),
+    "values": ("".join(f"k{n}: 1\n" for n in range(80_000)), "more than 50000 values in one file"),
     "digits": (f"version: {'9' * 500_000}\n", "a number of 500000 digits"),
-    "minutes": (f"version: {'1:' * 200_000}1\n", "would be read as a number to the base 60"),
+    "minutes": (f"version: {'1:' * 200_000}1\n", "is not allowed; one of 1"),
     "unclosed": (RULE % "" + '  - {alert: "' + "x\n" * 300_000, "the closing quote is missing"),
 }  # fmt: skip
 """By name: a text below 1 MiB that would be dear to read, and what is said of it."""

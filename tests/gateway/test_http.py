@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -266,3 +267,12 @@ async def test_the_end_of_the_server_ends_what_is_connected() -> None:
             await one.get("/healthz")
         for reader, _ in connections:
             await until_ended(reader)
+
+
+async def test_the_health_checks_of_the_image_and_of_a_name_pass() -> None:
+    async with served() as one:
+        for name in ("127.0.0.1", "localhost"):
+            with await asyncio.to_thread(
+                urlopen, f"http://{name}:{one.port}/healthz", timeout=PATIENCE
+            ) as answer:
+                assert json.loads(answer.read())["state"] == "online"
