@@ -24,6 +24,7 @@ from edge_gateway.config import GatewayConfig, MqttSection
 from edge_gateway.control import AT_ONCE
 from edge_gateway.control_client import ControlClient
 from edge_gateway.credentials import Credentials
+from edge_gateway.descriptors import allow_many
 from edge_gateway.durable.files import is_full
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.embedded import EmbeddedBroker
@@ -32,6 +33,7 @@ from edge_gateway.gateway import Gateway
 from edge_gateway.http import serving
 from edge_gateway.local_api import Door
 from edge_gateway.recovered import Recovered, recover_spool
+from edge_gateway.unexpected import tell_in_the_log
 from edge_gateway.watchdog import Mark, ServiceManager, Watchdog
 from fleet_wire import local_socket
 from fleet_wire.session import SessionOptions
@@ -92,6 +94,8 @@ class ControlClients:
 
 async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embedded: bool) -> None:
     """Run the gateway until `stop` is set; everything folded by then is on disk when this returns."""
+    tell_in_the_log()
+    allow_many()
     moved, door = Mark(), Door()
     watchdog = Watchdog(ServiceManager.take(os.environ), {"start": lambda: moved.at}, lambda: door.says)
     async with AsyncExitStack() as stack:
@@ -126,7 +130,7 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         if not listens and not await _listens(stack, socket, door):
             raise BadInput(f"cannot listen on {socket}: the disk is full")
         door.api = gateway.local_api()
-        await stack.enter_async_context(serving(config.http.listen, gateway.report))
+        await stack.enter_async_context(serving(config.http.listen, gateway.report, gateway.counters))
         _collect_rarely()
         await gateway.serve(stop, watchdog)
 

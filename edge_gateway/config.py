@@ -78,9 +78,11 @@ class MqttSection(Strict):
     @field_validator("url")
     @classmethod
     def _address(cls, text: str) -> str:
-        parts = _url(text, {"mqtt", "mqtts"}, "mqtt://host:port or mqtts://host:port")
-        if parts.username or parts.password:
+        if "@" in text:
             raise ValueError("user and password stand in 'user' and 'password', not in the address")
+        parts = _url(text, {"mqtt", "mqtts"}, "mqtt://host:port or mqtts://host:port")
+        if parts.path not in ("", "/"):
+            raise ValueError("a broker's address has no path; write mqtt://host:port or mqtts://host:port")
         return text
 
     @model_validator(mode="after")
@@ -188,6 +190,8 @@ class InfluxSection(Strict):
     @field_validator("url")
     @classmethod
     def _web(cls, text: str) -> str:
+        if "@" in text:
+            raise ValueError("no user or password stands in the address; 'token' says who writes")
         _url(text, {"http", "https"}, "http://host:8086 or https://host")
         return text.rstrip("/")
 
@@ -230,7 +234,7 @@ class HttpSection(Strict):
         if text is None:
             return None
         parts = _url(f"//{text}", {""}, "host:port")
-        if parts.port is None:
+        if parts.port is None or "@" in text:
             raise ValueError("an address to listen on is host:port")
         if parts.hostname not in LOCAL_HOSTS:
             raise ValueError(
@@ -309,11 +313,14 @@ def _instant(value: object) -> object:
 
 
 def _url(text: str, schemes: set[str], form: str) -> SplitResult:
+    """The parts of an address. No error repeats it: somebody may have written a password into it."""
     try:
         parts = urlsplit(text)
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"'{text}' is no address: {error}; write {form}") from error
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"'{text}' is no address; write {form}")
+    except ValueError:
+        raise ValueError(f"this is no address; write {form}") from None
+    if parts.scheme not in schemes or not parts.hostname or not text.isprintable() or " " in text:
+        raise ValueError(f"this is no address; write {form}")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError(f"an address ends before '?' and '#'; write {form}")
     return parts

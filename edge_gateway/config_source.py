@@ -19,6 +19,7 @@ from edge_gateway.config import GatewayConfig
 from fleet_config.document import Document, Place
 from fleet_config.document import Path as KeyPath
 from fleet_config.problems import Problem, ProblemsFound, suggest
+from fleet_config.secrecy import names_secret
 from fleet_config.yaml_source import load_yaml, parse_yaml, validate
 
 PREFIX = "EDGE_GATEWAY_"
@@ -93,13 +94,20 @@ def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem],
             problems.append(Problem(f"${name}", 1, 1, f"no such setting{suggest(name, known)}"))
             continue
         try:
-            value = parse_yaml(text, f"${name}").data if text else None
+            value = _value_of(known[name], text, f"${name}")
         except ProblemsFound as found:
             problems.extend(found.problems)
             continue
         _put(data, known[name], value)
         variables[known[name]] = name
     return problems, variables
+
+
+def _value_of(path: KeyPath, text: str, name: str) -> Any:
+    """What a variable says, as a value of a file would; where a secret is, as it is: `env:0123` is no number."""
+    if not text:
+        return None
+    return text if names_secret(path[-1]) else parse_yaml(text, name).data
 
 
 def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

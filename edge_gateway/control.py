@@ -101,7 +101,7 @@ class Control:
                     await self._serve(client)
             except (aiomqtt.MqttError, OSError, TimeoutError, NewerGateway) as error:
                 self.counters.add("control_connections_lost")
-                log.info("control connection: %s", error)
+                log.warning("control connection: %s", error)
                 self._lost()
                 gives_way = isinstance(error, NewerGateway) or _taken_over(error)
             if gives_way:

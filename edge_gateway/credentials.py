@@ -35,6 +35,11 @@ def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
     """What mqtts:// needs; None for mqtt://. BadInput when a file cannot be used."""
     if not mqtt.tls:
         return None
+    for file in (mqtt.ca, mqtt.cert, mqtt.key):
+        if file is not None and not file.is_file():  # a FIFO would be waited for
+            raise BadInput(
+                f"the TLS files of 'mqtt' cannot be used: {file} is no file; check ca, cert and key"
+            )
     try:
         context = ssl.create_default_context(cafile=str(mqtt.ca) if mqtt.ca else None)
         if mqtt.cert and mqtt.key:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from edge_gateway.broker_database import guard, set_aside
+from edge_gateway.durable.files import FILES
 from edge_gateway.errors import CannotReach
 from fleet_wire.backoff import delays
 
@@ -109,7 +110,7 @@ class EmbeddedBroker:
         """Start, and return when it accepts connections; CannotReach says why it does not in `within` s."""
         program = self._program or find_mosquitto()
         _require_free(self.host, self.port)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        FILES.make_directory(self.directory)
         configuration = self.directory / "mosquitto.conf"
         configuration.write_text(embedded_configuration(self.directory, self.host, self.port))
         database = self.directory / "mosquitto.db"
@@ -144,7 +145,7 @@ class EmbeddedBroker:
                 await asyncio.sleep(pause)
                 try:
                     await self.start()
-                except CannotReach as error:
+                except (CannotReach, OSError) as error:
                     logger.error("%s", error)  # noqa: TRY400 - its text says all, a traceback nothing
                 else:
                     self.restarts += 1

@@ -26,6 +26,7 @@ from edge_gateway.outgoing import Message
 from edge_gateway.pipeline import Pipeline
 from edge_gateway.source import Arrivals, Source
 from edge_gateway.status import Counters
+from edge_gateway.unexpected import in_words
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,8 @@ class Engine:
     accepting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while deliveries may be folded; ticks go on without it."""
     _paused: bool = False
+    _broken: asyncio.Event = field(default_factory=asyncio.Event)
+    _breaker: Exception = field(default_factory=Exception)
     _open: OpenRecord = field(default_factory=OpenRecord)
     _due: asyncio.TimerHandle | None = None
     _marks: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
@@ -122,10 +125,15 @@ class Engine:
         self.accepting.set()
 
     async def run(self) -> None:
-        """Fold until cancelled."""
+        """Fold until cancelled; raises what a fold raised, whoever asked for it: its state is half changed."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._until_broken(), name="broken")
             tasks.create_task(self._fold_arrivals(), name="fold")
             tasks.create_task(self._tick(), name="tick")
+
+    async def _until_broken(self) -> None:
+        await self._broken.wait()
+        raise RuntimeError(f"an input could not be folded: {in_words(self._breaker)}") from self._breaker
 
     async def _fold_arrivals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -223,9 +231,14 @@ class Engine:
 
     def fold(self, given: Input) -> None:
         """Fold one input into the open record, and submit the record when it is due."""
-        effects = self.pipeline.fold(given)
-        self._keep(given, effects)
-        self._submit_when_due(urgent=effects.urgent)
+        try:
+            effects = self.pipeline.fold(given)
+            self._keep(given, effects)
+            self._submit_when_due(urgent=effects.urgent)
+        except Exception as error:
+            self._breaker = error
+            self._broken.set()
+            raise
 
     def _keep(self, given: Input, effects: Effects) -> None:
         if effects.changed:

@@ -38,6 +38,7 @@ from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.source import Source
 from edge_gateway.status import Counters, Gravity, Problems
 from edge_gateway.subscriptions import FilterList, Subscriptions
+from edge_gateway.supervision import keep_up
 from edge_gateway.upkeep import Upkeep
 from edge_gateway.watchdog import Signs, Watchdog
 from fleet_config.problems import ProblemsFound
@@ -201,26 +202,25 @@ class Gateway:
             self._writer, self._sinks[INFLUX] = forwarding(influx, self._store, self._credentials)
 
     async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
-        """Work until `stop`, then let everything folded become durable and known."""
+        """Work until `stop`, then let everything folded become durable and known. What may end it: `supervision`."""
         async with asyncio.TaskGroup() as tasks:
-            sinks = [tasks.create_task(sink.run(), name=f"sink-{name}") for name, sink in self._sinks.items()]
-            control = tasks.create_task(self._control.run(), name="control")
+            parts = {f"sink_{name}": sink.run for name, sink in self._sinks.items()}
+            parts |= {"control": self._control.run, "rules": self._rules.run}
+            parts |= {"credentials": self._credentials.watch}
+            kept = {name: tasks.create_task(keep_up(name, run, self.problems)) for name, run in parts.items()}
             engine = tasks.create_task(self._engine.run(), name="engine")
             upkeep = tasks.create_task(self._upkeep.run(), name="upkeep")
-            rules = tasks.create_task(self._rules.run(), name="rules")
             source = tasks.create_task(self._source.run(), name="source")
-            secrets = tasks.create_task(self._credentials.watch(), name="credentials")
-            broken = tasks.create_task(self._commits.wait_ended(), name="commits")
+            needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
             self.phase = "online"
             watchdog.started(self._signs(), self._in_a_line, self._stuck)
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
-            broken.cancel()
-            for task in (rules, upkeep, engine, source, secrets):
+            for task in (*needed, kept.pop("credentials"), kept.pop("rules"), upkeep, engine, source):
                 task.cancel()
             await self._drain()
-            for task in (control, *sinks):
+            for task in kept.values():
                 task.cancel()
 
     async def _drain(self) -> None:
@@ -274,8 +274,8 @@ class Gateway:
     async def _reload(self) -> str:
         try:
             return await self._rules.load()
-        except ProblemsFound as found:
-            raise ValueError(str(found)) from found
+        except (ProblemsFound, OSError) as error:
+            raise ValueError(str(error)) from error
 
     # --- what others ask and tell
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fleet_config.problems import suggest
 from fleet_wire.local_socket import RequestFailed
+from fleet_wire.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ class LocalApi:
             "reload": self._reload,
         }
         wanted = request.get("do")
-        if wanted not in answers:
+        if not isinstance(wanted, str) or wanted not in answers:
             raise ValueError(
-                f"unknown request {wanted!r}; known: {', '.join(answers)}{suggest(wanted, answers)}"
+                f"unknown request '{printable(wanted, 40)}'; known: {', '.join(answers)}{suggest(wanted, answers)}"
             )
         return await answers[wanted](request)
 
@@ -37,10 +38,13 @@ class LocalApi:
         return self.status()
 
     async def _devices(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-        return self.devices(request.get("device"))
+        wanted = request.get("device")
+        if not (wanted is None or isinstance(wanted, str)):
+            raise ValueError("'device' is a text, or left out")
+        return self.devices(wanted)
 
-    async def _alerts(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self.alerts()
+    async def _alerts(self, _: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return iter(self.alerts())  # one by one: thousands would not fit into one line
 
     async def _reload(self, _: Mapping[str, Any]) -> str:
         return await self.reload()

@@ -16,6 +16,8 @@ from typing import Literal
 
 from rich.logging import RichHandler
 
+from edge_gateway.repeats import REPEATS
+
 JOURNAL_PRIORITY = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 MOST_AT_ONCE = 200
 PER_SECOND = 5.0
@@ -77,6 +79,7 @@ def set_up_logs(level: str, form: Literal["auto", "text", "json"]) -> None:
         handler = RichHandler(show_path=False, rich_tracebacks=False)
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.addFilter(REPEATS)
     handler.addFilter(FLOOD)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("mqtt").setLevel(logging.ERROR)

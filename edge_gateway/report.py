@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_gateway.fleet.mark import LARGEST
 from edge_gateway.logs import FLOOD
+from edge_gateway.repeats import REPEATS
 
 if TYPE_CHECKING:
     from edge_gateway.config import GatewayConfig
@@ -105,7 +106,11 @@ def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, A
 def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
     """What was refused, given up or left out because of a bound, where there is any."""
     refused = {f"refused_{reason}": count for reason, count in sorted(pipeline.registry.refused.items())}
-    found = {**refused, **pipeline.admission.sequences.totals(), "log_lines_left_out": FLOOD.left_out}
+    found = {
+        **refused,
+        **pipeline.admission.sequences.totals(),
+        "log_lines_left_out": FLOOD.left_out + REPEATS.left_out,
+    }
     return {name: count for name, count in found.items() if count}
 
 

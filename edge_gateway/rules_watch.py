@@ -7,6 +7,7 @@ saw the same names, sizes and times.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,14 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edge_gateway.rules.load import RuleSet, load_rules
+from edge_gateway.rules.load import RuleSet, load_rules, rule_files
 from edge_gateway.status import Counters, Problems
-from fleet_config.problems import ProblemsFound
+from fleet_config.problems import ProblemsFound, first_of
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5
 MOST_SHOWN = 5
+
+_OF_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that say nothing about the directory."""
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
@@ -69,17 +73,28 @@ class RulesWatch:
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """(name, inode, size, time) of every rule file, or nothing where there is none."""
+    """(name, inode, size, time) of every rule file; a file that cannot be looked at has its name alone.
+
+    Nothing where there is no such directory or it may not be read. OSError where nothing can be looked at at all, as
+    without a free file descriptor.
+    """
     try:
-        files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-        stats = [(file.name, file.stat()) for file in files if not file.name.startswith(".")]
-    except OSError:
+        files = rule_files(path)
+    except ProblemsFound as found:
+        if isinstance(found.__cause__, OSError) and found.__cause__.errno in _OF_PROCESS:
+            raise found.__cause__ from found
         return ()
-    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+    return tuple((file.name, *_looks(file)) for file in files)
+
+
+def _looks(file: Path) -> tuple[int, int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def in_words(found: ProblemsFound) -> str:
     """The first few problems, and how many more there are."""
-    shown = [str(problem) for problem in found.problems[:MOST_SHOWN]]
-    more = len(found.problems) - len(shown)
-    return "\n".join([*shown, f"and {more} more"] if more else shown)
+    return first_of(found.problems, MOST_SHOWN)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import core_schema
 
 from edge_gateway.errors import BadInput
+from fleet_config.bounded_file import UnreadableFile, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,13 +77,11 @@ def _checked(text: str, where: str) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return file.read(LONGEST + len("x\r\n")).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise BadInput(
-            f"the secret in {path} cannot be read: {reason}; it must be readable by the gateway's user"
-        ) from error
+        return read_file(path, LONGEST + len("x\r\n")).decode().rstrip("\r\n")
+    except UnreadableFile as error:
+        raise BadInput(f"the secret in {path}: {error}; it must be readable by the gateway's user") from error
+    except UnicodeDecodeError:
+        raise BadInput(f"the secret in {path}: it is not UTF-8 text") from None
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:

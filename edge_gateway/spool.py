@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge_gateway.durable.files import FILES
+from edge_gateway.durable.files import DIRECTORY_MODE, FILE_MODE, FILES
 from edge_gateway.errors import BadInput, SpoolInUse
 
 LOCK = "lock"
@@ -18,14 +20,18 @@ STORE = "store.sqlite"
 BROKER = "broker"
 RESERVE = "reserve"
 SUBSCRIPTIONS = "subscriptions.json"
+_OURS = re.compile(
+    r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|\.?control\.sock)(?:[.-].*)?"
+)
+"""Names in a spool directory, with what stands beside a file or was set aside of it."""
 
 
 @contextmanager
 def held(path: Path) -> Iterator[Path]:
-    """Make the spool directory and keep every other gateway out of it while the block runs."""
+    """Make the spool directory, for owner and group, and keep other gateways out of it while the block runs."""
     try:
         FILES.make_directory(path)
-        handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
         raise BadInput(
             f"the spool {path} cannot be used: {error.strerror}; give spool.path a directory this user may write"
@@ -37,6 +43,39 @@ def held(path: Path) -> Iterator[Path]:
             f"another gateway is using the spool {path}; stop it, or give this one its own"
         ) from error
     else:
+        tighten(path)
         yield path
     finally:
         os.close(handle)
+
+
+def tighten(place: Path) -> None:
+    """Take from what the gateway made what others may do, and the group's right to write.
+
+    An older program left files that everybody may read; so does whoever copies a spool. What belongs to another user
+    stays as it is, and so does a directory that holds other things than a spool.
+    """
+    with suppress(OSError):
+        entries = list(place.iterdir())
+        ours = [entry for entry in entries if _OURS.fullmatch(entry.name)]
+        for entry in ours:
+            _tighten_all(entry)
+        if len(ours) == len(entries):
+            _tighten(place)
+
+
+def _tighten_all(path: Path) -> None:
+    _tighten(path)
+    for directory, within, names in os.walk(path):
+        for name in (*within, *names):
+            _tighten(Path(directory, name))
+
+
+def _tighten(path: Path) -> None:
+    with suppress(OSError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            return  # a link has no mode of its own, and the socket is the group's to write to
+        allowed = DIRECTORY_MODE if stat.S_ISDIR(mode) else FILE_MODE
+        if stat.S_IMODE(mode) & ~allowed:
+            path.chmod(stat.S_IMODE(mode) & allowed)

@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edge_gateway import spool
@@ -16,6 +17,7 @@ from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
+from edge_gateway.descriptors import shortage
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.store_thread import StoreThread
@@ -26,6 +28,7 @@ from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
 from edge_gateway.status import Counters, Gravity, Problems, named
+from edge_gateway.supervision import keep_up
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -72,7 +75,7 @@ class Upkeep:
         """Do the chores until cancelled: one that waits holds up no other."""
         async with asyncio.TaskGroup() as tasks:
             for name, chore in self._chores.items():
-                tasks.create_task(self._repeat(name, chore), name=name)
+                tasks.create_task(keep_up(name, partial(self._repeat, name, chore), self.problems))
 
     async def _repeat(self, name: str, chore: Every) -> None:
         while True:
@@ -100,6 +103,7 @@ class Upkeep:
         registry = self.state.pipeline.registry
         unread = [registry.device_name[device] for device in registry.presence.unread().tolist()]
         self.problems.tell("bad_status", _unread_text(unread), Gravity.WARNING)
+        self.problems.tell("descriptors", shortage(), Gravity.WARNING)
         told = [*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]
         self.problems.tell("rules_idle", "; ".join(told))
         self.control.publish_status()

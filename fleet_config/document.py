@@ -27,11 +27,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says. `data` is made of dict (text keys), list, str, int, float, bool and None."""
+    """What a file says. `data` is made of dict (text keys), list, str, int, float, bool and None.
+
+    `text` is the file as it was read, with line feeds as line ends.
+    """
 
     data: Any
     name: str
     root: Place
+    text: str = field(default="", kw_only=True)
 
     def get(self, path: Path) -> Any:
         """The value at a path; KeyError or IndexError where there is none."""

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from fleet_config.problems import quoted
+
 _UNIT_MS: Final = {
     "y": 365 * 86_400_000,
     "w": 7 * 86_400_000,
@@ -53,16 +55,18 @@ def parse_duration(value: Any) -> int:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"a duration needs a unit; write {value}s, {value}m or {value}ms")  # noqa: TRY004
     if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        raise ValueError(f"'{value}' is not a duration; write one like 90s, 1m30s, 250ms, 2h or 7d")
+        raise ValueError(f"{quoted(value)} is not a duration; write one like 90s, 1m30s, 250ms, 2h or 7d")
     parts = _PART.findall(value)
     units = [unit for _, unit in parts]
     if units != [unit for unit in _UNIT_MS if unit in units]:
-        raise ValueError(f"'{value}' names its units out of order or twice; the larger first, as in 1h30m")
+        raise ValueError(
+            f"{quoted(value)} names its units out of order or twice; the larger first, as in 1h30m"
+        )
     total = sum(Fraction(number) * _UNIT_MS[unit] for number, unit in parts)
     if total.denominator != 1:
-        raise ValueError(f"'{value}' is no whole number of milliseconds")
+        raise ValueError(f"{quoted(value)} is no whole number of milliseconds")
     if total > _LONGEST_MS:
-        raise ValueError(f"'{value}' is longer than 1000 years")
+        raise ValueError(f"{quoted(value)} is longer than 1000 years")
     return int(total)
 
 
@@ -108,7 +112,7 @@ def parse_rate(value: Any) -> RateSpec:
     """`6/m`, `50/s`, `1/10s`; ValueError with the text for the user."""
     found = _RATE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise ValueError(f"'{value}' is not a rate; write one like 50/s, 6/m or 1/10s")
+        raise ValueError(f"{quoted(value)} is not a rate; write one like 50/s, 6/m or 1/10s")
     count, amount, unit = found.groups()
     return RateSpec(float(count), parse_duration((amount or "1") + unit))
 
@@ -119,7 +123,7 @@ def parse_size(value: Any) -> int:
         raise ValueError(f"a size needs a unit; write {value}MiB, {value}GiB or {value}B")  # noqa: TRY004
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if found is None or found[2] not in _SIZES:
-        raise ValueError(f"'{value}' is not a size; write one like 512KiB, 100MiB, 4GiB or 2GB")
+        raise ValueError(f"{quoted(value)} is not a size; write one like 512KiB, 100MiB, 4GiB or 2GB")
     return int(Fraction(found[1]) * _SIZES[found[2]])
 
 
@@ -130,10 +134,10 @@ def parse_percent(value: Any) -> float:
     else:
         found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            raise ValueError(f"'{value}' is not a share; write it like 10% or 0.1")
+            raise ValueError(f"{quoted(value)} is not a share; write it like 10% or 0.1")
         share = float(Fraction(found[1]) / 100)
     if not 0 <= share <= 1:
-        raise ValueError(f"'{value}' is not between 0% and 100%; write 10% or 0.1")
+        raise ValueError(f"{quoted(value)} is not between 0% and 100%; write 10% or 0.1")
     return share
 
 

@@ -10,6 +10,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from fleet_config.problems import quoted, suggest
+from fleet_config.secrecy import Hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +93,7 @@ def wrong_kind(wanted: str) -> PydanticCustomError:
     return PydanticCustomError(WRONG_KIND, "{wanted}", {"wanted": wanted})
 
 
-def describe(value: Any) -> str:
+def describe(value: Any) -> str:  # noqa: PLR0911 - one line a kind of value
     """A value as an error names it."""
     match value:
         case None:
@@ -105,6 +106,8 @@ def describe(value: Any) -> str:
             return f"the text {quoted(value)}"
         case list():
             return "a list"
+        case Hidden():
+            return "what stands there"
         case _:
             return "a mapping"
 

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from fleet_config.secrecy import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+
+MOST_PROBLEMS: Final = 100
+"""Of one file, and of what one text shows: a file that is wrong everywhere need not be told line by line."""
+
+_LONGEST_MESSAGE: Final = 1_000
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One fault of one file. Line and column count from 1, columns in characters."""
+    """One fault of one file. Line and column count from 1, columns in characters.
+
+    A message loses the passwords of addresses, and its end where it is long.
+    """
 
     file: str
     line: int
     column: int
     message: str
+
+    def __post_init__(self) -> None:
+        message = redacted(self.message)
+        cut = message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
+        object.__setattr__(self, "message", cut)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
@@ -28,22 +44,32 @@ class Problem:
 
 
 class ProblemsFound(Exception):
-    """Everything that is wrong, in the order of the files, at least one problem."""
+    """Everything that is wrong, in the order of the files, at least one problem; the text shows the first ones."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__(first_of(self.problems))
+
+
+def first_of(problems: Sequence[Problem], most: int = MOST_PROBLEMS) -> str:
+    """The first problems, a line each, and how many more there are."""
+    more = len(problems) - most
+    return "\n".join([*map(str, problems[:most]), *([f"and {more} more"] if more > 0 else [])])
+
+
+_LONGEST_WORD: Final = 100
+"""Characters compared: the cost grows with the square, and nobody mistypes a longer name."""
 
 
 def suggest(word: object, candidates: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest candidate, or nothing when none is near."""
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
-    near = difflib.get_close_matches(str(word).casefold(), by_folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(word)[:_LONGEST_WORD].casefold(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean '{by_folded[near[0]]}'?" if near else ""
 
 
 def quoted(value: object, *, most: int = 40) -> str:
     """A value as it is named in a message: in quotes, cut where it is long, on one line."""
-    text = str(value)
+    text = redacted(str(value))
     short = text if len(text) <= most else text[: most - 1] + "…"
     return "'" + short.replace("\n", "\\n") + "'"

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from fleet_config.durations import format_duration
+from fleet_config.problems import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _SEXAGESIMAL = re.compile(r"[-+]?(?:[1-9][0-9_]*(?::[0-5]?[0-9])+|[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*)")
 _MOST_DIGITS = 30
+_LONGEST_NUMBER = 1_000
+"""Characters; looking for a number in a longer text would take long."""
 _NUMERIC_START = frozenset("+-.0123456789")
 
 
@@ -45,17 +48,19 @@ def read_plain(text: str) -> Scalar:
         return text
     if _INTEGER.fullmatch(text):
         return _integer(text)
+    if len(text) > _LONGEST_NUMBER:
+        return text
     if _FLOAT.fullmatch(text):
         return _float(text)
     if _LEADING_ZERO.fullmatch(text):
         plain = text.lstrip("+-0") or "0"
         raise AmbiguousScalarError(
-            f"'{text}' is a number with a leading zero; write '{text}' in quotes for text, or {plain}"
+            f"{quoted(text)} is a number with a leading zero; write {quoted(text)} in quotes for text, or {plain}"
         )
     if _SEXAGESIMAL.fullmatch(text):
         raise AmbiguousScalarError(
-            f"'{text}' would be read as a number to the base 60; write {_as_duration(text)}, "
-            f"or '{text}' in quotes for text"
+            f"{quoted(text)} would be read as a number to the base 60; write {_as_duration(text)}, "
+            f"or {quoted(text)} in quotes for text"
         )
     return text
 
@@ -71,7 +76,7 @@ def _integer(text: str) -> int:
 def _float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise AmbiguousScalarError(f"'{text[:40]}' is too large for a number; write .inf if that is meant")
+        raise AmbiguousScalarError(f"{quoted(text)} is too large for a number; write .inf if that is meant")
     return value
 
 

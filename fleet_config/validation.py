@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import pydantic
 
 from fleet_config.explain import alternatives, explain, is_wrong_kind
-from fleet_config.problems import Problem, ProblemsFound
+from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
+from fleet_config.secrecy import HIDDEN, names_secret
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema, ErrorDetails
@@ -70,10 +71,18 @@ def _problems(
     model: type[M], document: Document, at: Path, data: Any, details: list[ErrorDetails]
 ) -> list[Problem]:
     found = _settle_unions([_locate(data, each) for each in details])
-    return [_problem(model, document, at, each) for each in found]
+    problems = [_problem(model, document, at, each) for each in found[:MOST_PROBLEMS]]
+    if len(found) > MOST_PROBLEMS:
+        problems.append(
+            document.problem(at, f"{len(found)} faults in all; the first {MOST_PROBLEMS} are told")
+        )
+    return problems
 
 
 def _problem(model: type[M], document: Document, at: Path, found: _Found | list[_Found]) -> Problem:
+    nearest = found[0] if isinstance(found, list) else found
+    if nearest.path and names_secret(nearest.path[-1]):
+        found = _hidden(found)
     if isinstance(found, list):
         path = at + found[0].path
         return document.problem(path, alternatives([each.details for each in found], path))
@@ -83,6 +92,13 @@ def _problem(model: type[M], document: Document, at: Path, found: _Found | list[
         path = (*path, _discriminator(found.details))
     at_key = kind in ("extra_forbidden", "missing", "union_tag_not_found") or _is_key(found)
     return document.problem(path, explain(model, found.details, path), key=at_key)
+
+
+def _hidden(found: _Found | list[_Found]) -> _Found | list[_Found]:
+    """The same without the value, which may be a secret that stands where it should not."""
+    if isinstance(found, list):
+        return [each._replace(details={**each.details, "input": HIDDEN}) for each in found]
+    return found._replace(details={**found.details, "input": HIDDEN})
 
 
 def _discriminator(details: ErrorDetails) -> str:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import yaml
 from yaml import events as yaml_events
 
+from fleet_config.bounded_file import UnreadableFile, read_file
 from fleet_config.document import Document, Place, Position
-from fleet_config.problems import Problem, ProblemsFound, quoted
+from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound, quoted
 from fleet_config.scalars import AmbiguousScalarError, read_plain
+from fleet_config.secrecy import UNSEEN, names_secret
 from fleet_config.syntax import explain_syntax
 from fleet_config.validation import Strict, validate
 
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Strict", "load_yaml", "parse_yaml", "validate"]
 
-MAX_BYTES: Final = 8 << 20
+MAX_BYTES: Final = 1 << 20
+"""Of one file. The parser takes about two seconds for as much, and beside a running gateway it takes them from it."""
 MAX_DEPTH: Final = 32
+MAX_VALUES: Final = 50_000
+"""Scalars, lists and mappings of one file: they are validated in one step, during which no other thread runs."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -41,27 +46,22 @@ def load_yaml(path: Path, *, name: str | None = None) -> Document:
     """
     shown = str(path) if name is None else name
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        _fail(shown, (1, 1), "no such file")
-    except IsADirectoryError:
-        _fail(shown, (1, 1), "is a directory; a YAML file is wanted")
-    except OSError as error:
-        _fail(shown, (1, 1), f"cannot be read: {error.strerror}")
+        content = read_file(path, MAX_BYTES)
+    except UnreadableFile as error:
+        _fail(shown, (1, 1), str(error))
     return parse_yaml(_decoded(content, shown), shown)
 
 
 def parse_yaml(text: str, name: str) -> Document:
     """Parse one YAML document; ProblemsFound with all that can be found at once."""
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if len(text) > MAX_BYTES:
         _fail(name, (1, 1), f"larger than {MAX_BYTES >> 20} MiB")
     found = _FORBIDDEN.search(text)
     if found is not None:
         code = f"U+{ord(found[0]):04X}"
         _fail(name, _position(text, found.start()), f"the character {code} is not allowed in YAML")
-    composer = _Composer(name)
+    composer = _Composer(name, text)
     try:
         for event in _events(text):
             composer.take(event)
@@ -72,8 +72,6 @@ def parse_yaml(text: str, name: str) -> Document:
 
 
 def _decoded(content: bytes, name: str) -> str:
-    if len(content) > MAX_BYTES:
-        _fail(name, (1, 1), f"larger than {MAX_BYTES >> 20} MiB")
     if content.startswith(_UTF16_MARKS):
         _fail(name, (1, 1), "not UTF-8 but UTF-16; save the file as UTF-8")
     try:
@@ -111,8 +109,10 @@ class _Open:
 class _Composer:
     """Builds data and places from parser events, without recursion, so that depth costs nothing."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, text: str) -> None:
         self.name = name
+        self._text = text
+        self._count = 0
         self.problems: list[Problem] = []
         self._open: list[_Open] = []
         self._root: tuple[Any, Place] | None = None
@@ -123,7 +123,7 @@ class _Composer:
         if self.problems or self._root is None:
             raise ProblemsFound(self.problems)
         data, place = self._root
-        return Document(data, self.name, place)
+        return Document(data, self.name, place, text=self._text)
 
     def take(self, event: Any) -> None:
         match event:
@@ -155,7 +155,7 @@ class _Composer:
         try:
             return read_plain(event.value)
         except AmbiguousScalarError as error:
-            self._problem(at, str(error))
+            self._problem(at, "put it in quotes" if self._at_secret() else str(error))
             return event.value
 
     def _key(self, key: str, at: Position, *, plain: bool) -> None:
@@ -184,6 +184,9 @@ class _Composer:
         self._open.append(_Open({} if mapping else [], Place(at)))
 
     def _value(self, value: Any, place: Place) -> None:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            self._stop(place.at, f"more than {MAX_VALUES} values in one file")
         if not self._open:
             self._root = (value, place)
             return
@@ -200,7 +203,7 @@ class _Composer:
         at = _start(event)
         self._stop(
             at,
-            f"'*{event.anchor}' would be a YAML alias, which is not supported; "
+            f"'*{self._shown(event.anchor)}' would be a YAML alias, which is not supported; "
             f"text that begins with '*' must be put in quotes",
         )
 
@@ -208,13 +211,13 @@ class _Composer:
         if event.anchor is not None:
             self._problem(
                 _start(event),
-                f"'&{event.anchor}' would be a YAML anchor, which is not supported; "
+                f"'&{self._shown(event.anchor)}' would be a YAML anchor, which is not supported; "
                 f"text that begins with '&' must be put in quotes",
             )
         if event.tag is not None:
             self._problem(
                 _start(event),
-                f"the YAML tag {quoted(event.tag)} is not supported; "
+                f"the YAML tag {quoted(self._shown(event.tag))} is not supported; "
                 f"text that begins with '!' must be put in quotes",
             )
 
@@ -227,8 +230,20 @@ class _Composer:
     def _at_key(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1].data, dict) and self._open[-1].key is None
 
+    def _at_secret(self) -> bool:
+        return bool(self._open) and names_secret(self._open[-1].key)
+
+    def _shown(self, text: str) -> str:
+        """A part of the value that comes next, as a message may repeat it."""
+        return UNSEEN if self._at_secret() else text
+
     def _problem(self, at: Position, message: str) -> None:
         self.problems.append(Problem(self.name, *at, message))
+        if len(self.problems) == MOST_PROBLEMS - 1:
+            self.problems.append(
+                Problem(self.name, *at, "the rest of the file was not read: mend these first")
+            )
+            raise ProblemsFound(self.problems)
 
     def _stop(self, at: Position, message: str) -> NoReturn:
         self._problem(at, message)

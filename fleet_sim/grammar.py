@@ -34,11 +34,16 @@ def _interval(value: Any) -> Any:
 
 
 def _broker_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ValueError(f"'{url}' is no broker's address; write mqtt://host:1883 or mqtts://host:8883")
-    if parts.username or parts.password:
+    """No error repeats the address: somebody may have written a password into it."""
+    if "@" in url:
         raise ValueError("user and password do not belong into the address; use username: and password:")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("mqtt", "mqtts") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("this is no broker's address; write mqtt://host:1883 or mqtts://host:8883")
     return url
 
 

@@ -15,6 +15,7 @@ The interface that the runtime uses (all times are ms, phases and faults count f
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet_config.problems import Problem, ProblemsFound, suggest
 from fleet_config.scalars import AmbiguousScalarError, read_plain
+from fleet_config.secrecy import UNSEEN, names_secret, redacted
 from fleet_config.yaml_source import load_yaml, parse_yaml, validate
 from fleet_sim.grammar import Group, Phase, Scenario
 from fleet_sim.scenario_checks import check, unsupported
@@ -143,12 +145,15 @@ def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
 
 
 def _override(document: Document, override: str) -> None:
-    origin = f"--set {override}"
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
+    secret = names_secret(keys[-1])
+    origin = f"--set {name}={UNSEEN}" if secret else f"--set {redacted(override)}"
     if not equals or not all(keys):
         raise ProblemsFound([Problem(origin, 1, 1, "write it as path.to.key=value")])
-    value = parse_yaml(text or "null", origin)
+    value = parse_yaml(
+        json.dumps(text) if secret else text or "null", origin
+    )  # a secret is text, whatever it is
     data, place = document.data, document.root
     for depth, key in enumerate(keys[:-1]):
         part = _part(data, key)
@@ -199,7 +204,8 @@ def _interpolate(document: Document, env: Mapping[str, str]) -> list[Problem]:
                 value[index] = walk(inner, (*path, index), place.children[index])
         elif isinstance(value, str) and "${" in value:
             try:
-                return _filled(value, env, plain=place.plain)
+                plain = place.plain and not (path and names_secret(path[-1]))
+                return _filled(value, env, plain=plain)
             except ValueError as error:
                 problems.append(document.problem(path, str(error)))
         return value

@@ -34,6 +34,8 @@ LONGEST_PATH = 107
 """Bytes of a Unix socket's path: what the kernel's sockaddr_un holds."""
 _MODE = 0o660
 _REQUEST_WITHIN = 10.0
+_TAKEN_WITHIN = 30.0
+"""Seconds in which a client must have read enough that more can be sent: one that does not read loses its place."""
 _TURNS_TO_ARRIVE = 3
 
 _log = logging.getLogger(__name__)
@@ -58,7 +60,9 @@ async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
     if await asyncio.to_thread(_is_alive, path):
         raise FileExistsError(f"{path} is in use: is another one running?")
     server, listener = _Server(handler), _listen(path)
-    unix_server = await asyncio.start_unix_server(server.arrived, sock=listener, limit=LONGEST_LINE)
+    unix_server = await asyncio.start_unix_server(
+        server.arrived, sock=listener, limit=LONGEST_LINE, backlog=MOST_CLIENTS
+    )
     try:
         yield
     finally:
@@ -146,8 +150,12 @@ class _Server:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._converse(reader, writer)
-        except ConnectionError:
-            _log.debug("a local client left before its answer was complete")
+            writer.close()
+            async with asyncio.timeout(_TAKEN_WITHIN):
+                await writer.wait_closed()
+        except (ConnectionError, TimeoutError):
+            _log.debug("a local client left, or read no further, before its answer was complete")
+            writer.transport.abort()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -156,7 +164,10 @@ class _Server:
             raise
         except Exception as problem:  # noqa: BLE001 - the edge of the process: an error is an answer, not an end
             if not isinstance(problem, RequestFailed | ValueError | OSError):
-                _log.exception("a local request failed")
+                details = problem if _log.isEnabledFor(logging.DEBUG) else None
+                _log.error(
+                    "a local request failed: %s: %s", type(problem).__name__, problem, exc_info=details
+                )
             await _send(writer, {"ok": False, "error": str(problem) or type(problem).__name__})
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -192,12 +203,17 @@ async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any]:
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         raise RequestFailed(f"a request is one line of at most {LONGEST_LINE} bytes") from None
     try:
-        request = json.loads(line)
+        request = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise RequestFailed("the request is no JSON") from None
     if not isinstance(request, dict):
         raise RequestFailed("a request is a JSON object")
     return request
+
+
+def _no_number(text: str) -> None:
+    """Refuse `NaN` and `Infinity`, which Python writes and JSON does not have."""
+    raise ValueError(text)
 
 
 async def _stream(writer: asyncio.StreamWriter, items: AsyncIterable[Any] | Iterable[Any]) -> None:
@@ -217,7 +233,11 @@ async def _stream(writer: asyncio.StreamWriter, items: AsyncIterable[Any] | Iter
 
 async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
     writer.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
-    await writer.drain()
+    try:
+        async with asyncio.timeout(_TAKEN_WITHIN):
+            await writer.drain()
+    except TimeoutError:
+        raise ConnectionAbortedError("the other side does not read") from None
 
 
 async def call(path: Path, request: dict[str, Any], timeout: float = 5.0) -> Any:  # noqa: ASYNC109 - of the answer

@@ -14,6 +14,7 @@ import typer
 from edge_gateway.cli import broker, doctor, influx, inspect, rules, run, spool
 from edge_gateway.cli.options import console_error
 from edge_gateway.errors import GatewayError
+from edge_gateway.unexpected import in_words
 from fleet_config.problems import ProblemsFound
 
 INTERRUPTED = 130
@@ -57,5 +58,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - the edge of the process: no traceback reaches a user
         if debug:
             traceback.print_exc()
-        console_error(f"unexpected: {type(error).__name__}: {error} (run again with --debug to see where)")
+        console_error(f"unexpected: {in_words(error)} (run again with --debug to see where)")
         sys.exit(UNEXPECTED)

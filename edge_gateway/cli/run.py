@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from edge_gateway.cli.options import (
 from edge_gateway.cli.tables import config_table
 from edge_gateway.config import GatewayConfig
 from edge_gateway.config_source import effective, read_secrets
+from edge_gateway.durable.files import UMASK
 from edge_gateway.logs import set_up_logs
 from edge_gateway.memory import keep_little
 from edge_gateway.rules.load import load_rules
@@ -41,6 +43,7 @@ def run(
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     keep_little()
+    os.umask(UMASK)
     settings = load(config, embedded=embedded).config
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
     interrupted = asyncio.run(_run_until_signal(settings, embedded=embedded))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from edge_gateway import spool
 from edge_gateway.cli.options import ConfigOption, JsonOption, echo_json, find_config, show
 from edge_gateway.cli.tables import findings_table, rows_table, spool_view
 from edge_gateway.config import GatewayConfig
+from edge_gateway.durable.files import UMASK
 from edge_gateway.errors import BadInput, SpoolInUse
 
 app = typer.Typer(help="The disk of a stopped gateway.", no_args_is_help=True)
@@ -31,6 +33,7 @@ class Part(StrEnum):
 @contextmanager
 def _held(config: GatewayConfig) -> Iterator[Path]:
     """The spool, which no gateway uses meanwhile; BadInput where there is none or one does."""
+    os.umask(UMASK)
     place = config.spool.path
     if not place.is_dir():
         raise BadInput(f"there is no spool at {place}; has this gateway run yet?")

@@ -9,6 +9,13 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+FILE_MODE: Final = 0o640
+DIRECTORY_MODE: Final = 0o750
+"""Readings, alerts and lines that wait are the fleet owner's: the group may read them, other accounts nothing."""
+UMASK: Final = 0o027
+"""For a process that works on a spool: SQLite's index and the embedded broker's files go by it."""
 
 
 class Files:
@@ -16,7 +23,7 @@ class Files:
 
     def create(self, path: Path) -> int:
         """Make a new file for writing and return its handle; `FileExistsError` when it is there."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
     def reopen(self, path: Path) -> int:
         """Open an existing file for writing, its content kept."""
@@ -72,7 +79,7 @@ class Files:
         """
         if not path.parent.is_dir():
             self.make_directory(path.parent)
-        path.mkdir(exist_ok=True)
+        path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         with suppress(PermissionError):
             self.sync_directory(path.parent)
 

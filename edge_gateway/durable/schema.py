@@ -8,11 +8,12 @@ its own: the journal is the commit point, and `synced` runs before its segments 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from edge_gateway.durable.files import FILES
 from edge_gateway.errors import NewerSpool
 
 VERSION: Final = 2
@@ -91,7 +92,12 @@ class StoreDamaged(sqlite3.DatabaseError):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection for the one thread that writes, its transactions begun by hand."""
+    """A connection for the one thread that writes, its transactions begun by hand.
+
+    SQLite would make a store that anybody may read; log and index get the store's mode.
+    """
+    with suppress(OSError):  # it is there, or SQLite says what is wrong
+        FILES.close(FILES.create(path))
     db = sqlite3.connect(
         path, isolation_level=None, cached_statements=STATEMENTS_KEPT, check_same_thread=False, timeout=10
     )
@@ -115,7 +121,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
     StoreUnreadable where the file is damaged or foreign; NewerSpool where a newer program made it;
     sqlite3.OperationalError where the disk refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    FILES.make_directory(path.parent)
     if path.is_dir():
         raise StoreUnreadable(f"{path} is a directory")
     db = None

@@ -158,6 +158,12 @@ class StoreThread:
         """Make the store durable; returns the record number up to which it is."""
         return await self.call(_synced)
 
+    async def wait_ended(self) -> None:
+        """Wait for a thread that was not told to stop: RuntimeError when it has ended all the same."""
+        await asyncio.shield(self._ended)
+        if not self._stopping:
+            raise RuntimeError("the store's thread ended by itself; the log says why")
+
     async def stop(self, deadline: float) -> bool:
         """Apply what is queued, for at most `deadline` seconds, and close; True when all of it is applied."""
         with self._wake:

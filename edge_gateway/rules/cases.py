@@ -97,7 +97,7 @@ def read_cases(path: Path) -> list[Case]:
     """The tests of a file; ProblemsFound with all that is wrong in it."""
     document = load_yaml(path)
     spec = validate(CaseFile, document)
-    source = Source(document, path, [], "keep")
+    source = Source(document, [], "keep")
     rules = tuple(each for name in spec.rule_files for each in rule_files(path.parent / name))
     cases = [_case(test, source.at("tests", number), rules) for number, test in enumerate(spec.tests)]
     if source.problems:

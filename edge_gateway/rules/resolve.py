@@ -25,8 +25,6 @@ from edge_gateway.rules.transition import LEVELS
 from fleet_config.problems import Problem
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge_gateway.rules.model import (
         AlertSpec,
         CommandSpec,
@@ -49,7 +47,6 @@ class Source:
     """One rule file; faults are added to `problems`."""
 
     document: Document
-    file: Path
     problems: list[Problem]
     on_change: OnChange
 
@@ -77,8 +74,7 @@ class Place:
     def fault_within(self, error: ExpressionError) -> None:
         """A fault at one character of a text."""
         document = self.source.document
-        text = self.source.file.read_text("utf-8-sig")
-        line, column = place_in_scalar(text, *document.where(self.path), error.at)
+        line, column = place_in_scalar(document.text, *document.where(self.path), error.at)
         name = self.path[-1] if isinstance(self.path[-1], str) else "text"
         self.source.problems.append(Problem(document.name, line, column, f"{name}: {error.message}"))
 

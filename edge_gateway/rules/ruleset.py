@@ -185,23 +185,34 @@ def _changed(level: Level, change: LevelChange | None) -> Level:
 
 def cycle_of(records: tuple[Rule, ...]) -> tuple[str, ...]:
     """Names of record rules that need each other in a ring; empty where there is none."""
-    left = {rule.name: _needs(rule) for rule in records}
-    while ready := [name for name, needs in left.items() if not needs & left.keys()]:
-        for name in ready:
-            del left[name]
-    return tuple(left)
+    return tuple(rule.name for rule in _by_need(records)[1])
 
 
 def in_order(records: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """Record rules so that each comes after those it needs; the order of the files where that is free."""
-    done: list[Rule] = []
-    left = list(records)
-    while left:
-        names = {rule.name for rule in left}
-        ready = [rule for rule in left if not _needs(rule) & names]
-        done += ready or left
-        left = [rule for rule in left if rule not in ready] if ready else []
-    return tuple(done)
+    ordered, ring = _by_need(records)
+    return (*ordered, *ring)
+
+
+def _by_need(records: tuple[Rule, ...]) -> tuple[list[Rule], list[Rule]]:
+    """Record rules in order, and those that cannot be ordered, in time that grows with their number alone."""
+    names = {rule.name for rule in records}
+    missing = [_needs(rule) & names for rule in records]
+    users: dict[str, list[int]] = {name: [] for name in names}
+    for position, needs in enumerate(missing):
+        for name in needs:
+            users[name].append(position)
+    ordered: list[Rule] = []
+    ready = [position for position, needs in enumerate(missing) if not needs]
+    while ready:
+        ordered += (records[position] for position in ready)
+        freed = []
+        for name in [records[position].name for position in ready]:
+            for user in users[name]:
+                missing[user].discard(name)
+                freed += [] if missing[user] else [user]
+        ready = sorted(freed)
+    return ordered, [rule for rule, needs in zip(records, missing, strict=True) if needs]
 
 
 def _needs(rule: Rule) -> set[str]:

@@ -215,7 +215,7 @@ class TestFiles:
         (b"\xc3\xa4: 1\nxy\xc3", "2:3: not UTF-8: the byte 0xC3; save the file as UTF-8"),
         ("a: 1".encode("utf-16"), "1:1: not UTF-8 but UTF-16; save the file as UTF-8"),
         (b"", "1:1: the file is empty"),
-        (b"#" * ((8 << 20) + 1), "1:1: larger than 8 MiB"),
+        (b"#" * ((1 << 20) + 1), "1:1: larger than 1 MiB"),
     ])  # fmt: skip
     def test_bad_files(self, tmp_path: Path, content: bytes, expected: str) -> None:
         path = tmp_path / "a.yaml"
@@ -227,7 +227,7 @@ class TestFiles:
     def test_no_file_and_a_directory(self, tmp_path: Path) -> None:
         for path, expected in (
             (tmp_path / "none.yaml", "no such file"),
-            (tmp_path, "is a directory; a YAML file is wanted"),
+            (tmp_path, "is a directory; a file is wanted"),
         ):
             with pytest.raises(ProblemsFound) as found:
                 load_yaml(path)

@@ -116,7 +116,7 @@ def test_secrets_are_read_where_they_are(tmp_path: Path) -> None:
     assert Secret("env", "TOKEN").read({"TOKEN": "t"}) == "t"
     with pytest.raises(BadInput, match="env:TOKEN is not set"):
         Secret("env", "TOKEN").read({})
-    with pytest.raises(BadInput, match="No such file"):
+    with pytest.raises(BadInput, match="no such file"):
         Secret("file", str(tmp_path / "none")).read()
     with pytest.raises(ValueError, match="file:/path"):
         parse_secret("literal")

@@ -295,3 +295,23 @@ async def test_without_room_deliveries_wait_and_rules_go_on() -> None:
         assert bench.disk.pending >= 1, "what the rules decide is committed"
         bench.engine.accepting.set()
         await bench.fold.until(lambda: bool(bench.fold.batches))
+
+
+async def test_a_fold_that_fails_ends_the_engine_whoever_asked_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a reload does, whose caller catches what it raises: the state is half changed, and only a restart mends it."""
+    bench = Bench()
+    task = asyncio.create_task(bench.engine.run())
+    await bench.ticked(1)
+
+    def broken(given: Input) -> Effects:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr(bench.fold, "fold", broken)
+    with pytest.raises(LookupError):
+        bench.engine.fold(Tick(bench.engine.moment()))
+    async with asyncio.timeout(WITHIN):
+        with pytest.raises(ExceptionGroup) as ended:
+            await task
+    assert ended.group_contains(RuntimeError, match="could not be folded: LookupError: a defect")

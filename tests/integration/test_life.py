@@ -232,5 +232,5 @@ def test_a_free_port_serves_metrics_and_health(broker: Broker, gateways: Gateway
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.0 200")
+    assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"edge_gateway_messages_received_total 0" in answer

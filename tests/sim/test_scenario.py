@@ -298,7 +298,7 @@ class TestOverrides:
     ("interval: 10s", "credentials: {csv: d.csv}", ["11:5: not supported in this version; use broker.username and broker.password"]),
     ("publish.ack.p99", "publish.ack.p98", [f"25:3: publish.ack.p98: 'publish.ack.p98' is not measured; one of {', '.join(sorted(EXPECTABLE))}; did you mean 'publish.ack.p99'?"]),
     ('"< 250ms"', '"250ms"', ["25:20: publish.ack.p99: '250ms' is no expectation; write one like \"< 250ms\", \"== 0\" or \">= 99%\""]),
-    ("seed: 42", "broker: {url: 'http://x'}", ["3:15: url: 'http://x' is no broker's address; write mqtt://host:1883 or mqtts://host:8883"]),
+    ("seed: 42", "broker: {url: 'http://x'}", ["3:15: url: this is no broker's address; write mqtt://host:1883 or mqtts://host:8883"]),
     ("version: 1", "version: 2", ["1:10: version: the number 2 is not allowed; one of 1"]),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_where_it_stands(old: str, new: str, expected: list[str]) -> None:

@@ -83,7 +83,10 @@ async def test_errors_are_answers_and_the_next_request_is_served(
         assert caplog.text == ""
         with pytest.raises(RequestFailed, match="mistake"):
             await call(path, {"do": "fail"})
-        assert "a local request failed" in caplog.text
+        assert [record.getMessage() for record in caplog.records] == [
+            "a local request failed: LookupError: mistake"
+        ]
+        assert not caplog.records[0].exc_info
 
 
 async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
@@ -104,6 +107,10 @@ async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
         (b'{"do": 1}', "a request is one line"),
         (b"x" * (local_socket.LONGEST_LINE + 1) + b"\n", "a request is one line"),
         (b"\xff\n", "no JSON"),
+        (b'{"do": NaN}\n', "no JSON"),
+        (b'{"do": -Infinity}\n', "no JSON"),
+        (b'{"do": ' + b"9" * 5_000 + b"}\n", "no JSON"),
+        (b'{"do": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "no JSON"),
     ],
 )
 async def test_what_is_no_request_is_refused(path: Path, data: bytes, text: str) -> None:

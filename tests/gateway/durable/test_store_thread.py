@@ -268,3 +268,24 @@ async def test_a_caller_that_goes_away_does_not_stop_the_thread(start: Starts) -
         await taking
     thread.apply(1, [windows(1)])
     await thread.applied(1)
+
+
+async def test_a_thread_that_ends_by_itself_is_told_and_one_that_was_stopped_is_not(
+    start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
+    stopped, thread = start(), start()
+    assert await stopped.stop(5.0)
+    await stopped.wait_ended()
+
+    def broken(_: Store) -> None:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr(Store, "facts", broken)
+    asking = asyncio.ensure_future(thread.call(lambda _: None))
+    with pytest.raises(RuntimeError, match="ended by itself"):
+        async with asyncio.timeout(60):
+            await thread.wait_ended()
+    assert await asyncio.to_thread(died.wait, 60)
+    asking.cancel()

@@ -1,0 +1,55 @@
+"""What nobody caught, told as one line of the log: by the event loop, by a thread, by a destructor.
+
+Python's own way is a traceback on standard error, at each of a thousand times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The first single error of a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def in_words(error: BaseException) -> str:
+    """An error's kind and text; an OSError's text says enough."""
+    one = leaf(error)
+    text = str(one)
+    if isinstance(one, OSError) and text:
+        return text
+    return f"{type(one).__name__}: {text}" if text else type(one).__name__
+
+
+def tell_in_the_log() -> None:
+    """Make the running event loop, threads and destructors tell what nobody caught in the log."""
+    asyncio.get_running_loop().set_exception_handler(_of_loop)
+    threading.excepthook = _of_thread
+    sys.unraisablehook = _of_destructor
+
+
+def _of_loop(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    _tell(str(context.get("message") or "the event loop"), context.get("exception"))
+
+
+def _of_thread(arguments: threading.ExceptHookArgs) -> None:
+    name = arguments.thread.name if arguments.thread else "?"
+    _tell(f"the thread '{name}' ended", arguments.exc_value)
+
+
+def _of_destructor(arguments: sys.UnraisableHookArgs) -> None:
+    _tell(arguments.err_msg or "an object could not be cleared away", arguments.exc_value)
+
+
+def _tell(what: str, error: BaseException | None) -> None:
+    told = f"{what}: {in_words(error)}" if error is not None else what
+    log.error("%s", told, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)

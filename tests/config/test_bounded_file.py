@@ -1,0 +1,67 @@
+"""No file that stands where one is wanted stops or exhausts the program."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from fleet_config.bounded_file import UnreadableFile, read_file
+from fleet_config.problems import ProblemsFound
+from fleet_config.yaml_source import load_yaml
+from tests.hostile_files import NO_FILES
+
+PATIENCE = 60.0
+
+
+def told_of(path: Path) -> str:
+    """What reading it says. In a thread of its own, so that what blocks for ever fails the test."""
+    told: list[str] = []
+
+    def read() -> None:
+        try:
+            load_yaml(path, name="x")
+        except ProblemsFound as found:
+            told.append(str(found))
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "it is still being read"
+    return told[0]
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
+    make, fault = NO_FILES[kind]
+    make(tmp_path / "x.yaml")
+    assert told_of(tmp_path / "x.yaml") == f"x:1:1: {fault}"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("a: 1\n")
+    (tmp_path / "x.yaml").chmod(0)
+    assert told_of(tmp_path / "x.yaml") == "x:1:1: cannot be read: Permission denied"
+
+
+def test_a_path_that_cannot_be_one() -> None:
+    with pytest.raises(UnreadableFile, match="NUL"):
+        read_file(Path("a\0b"), 10)
+
+
+def test_a_file_of_the_most_bytes_is_read_and_one_more_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"1" * 1024)
+    assert read_file(path, 1024) == b"1" * 1024
+    with pytest.raises(UnreadableFile, match="larger than"):
+        read_file(path, 1023)
+
+
+def test_a_file_without_a_size_of_its_own_is_bounded_too() -> None:
+    """Those of /proc say that they are empty."""
+    assert read_file(Path("/proc/self/stat"), 1 << 16)
+    with pytest.raises(UnreadableFile, match="larger than"):
+        read_file(Path("/proc/self/stat"), 5)

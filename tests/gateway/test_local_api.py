@@ -1,0 +1,56 @@
+"""What the running gateway answers on its socket, and what it says to a request of odd types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge_gateway.local_api import LocalApi
+
+
+async def reload() -> str:
+    return "0 rules"
+
+
+def api() -> LocalApi:
+    return LocalApi(
+        status=lambda: {"state": "online"},
+        devices=lambda wanted: iter([{"device": name} for name in ("a", "b") if wanted in (None, name)]),
+        alerts=lambda: [{"rule": "r"}],
+        reload=reload,
+    )
+
+
+async def test_what_can_be_asked() -> None:
+    assert await api()({"do": "status"}) == {"state": "online"}
+    assert list(await api()({"do": "devices", "device": "b"})) == [{"device": "b"}]
+    assert list(await api()({"do": "devices", "device": None})) == [{"device": "a"}, {"device": "b"}]
+    assert await api()({"do": "reload"}) == "0 rules"
+
+
+async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None:
+    answer = await api()({"do": "alerts"})
+    assert not isinstance(answer, list)
+    assert list(answer) == [{"rule": "r"}]
+
+
+@pytest.mark.parametrize(
+    "do", [None, 5, True, [], ["status"], {}, {"do": "status"}, "", "x" * 1_000_000, "\x1b[2J"]
+)
+async def test_an_odd_request_is_told_what_is_known(do: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"^unknown request '.{0,80}'; known: status, devices, alerts, reload"
+    ):
+        await api()({"do": do})
+
+
+async def test_a_request_is_suggested() -> None:
+    with pytest.raises(ValueError, match="did you mean 'status'"):
+        await api()({"do": "statsu"})
+
+
+@pytest.mark.parametrize("device", [5, True, [], {}, ["a"]])
+async def test_a_device_is_a_text(device: Any) -> None:
+    with pytest.raises(ValueError, match="'device' is a text"):
+        await api()({"do": "devices", "device": device})

@@ -1,0 +1,106 @@
+"""A change of the rule files is taken when it is whole and right, and nothing among them ends the watch."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.rules.ruleset import RuleSet
+from edge_gateway.rules_watch import RulesWatch, fingerprint
+from edge_gateway.status import Counters, Problems
+from tests.hostile_files import NO_FILES, RULE
+
+
+@dataclass
+class Watched:
+    """A watch over a directory, and the names of the rules it took, set by set."""
+
+    path: Path
+    taken: list[list[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.problems = Problems(lambda: 0)
+        self.counters = Counters()
+        self.watch = RulesWatch(self.path, self._take, self.counters, self.problems)
+
+    def _take(self, rules: RuleSet) -> None:
+        self.taken.append([rule.name for rule in rules.rules])
+
+    async def settle(self) -> None:
+        """Two looks: a change is taken once it is still."""
+        await self.watch.look()
+        await self.watch.look()
+
+    @property
+    def told(self) -> str:
+        return next((problem.text for problem in self.problems if problem.code == "rules"), "")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    (tmp_path / "a.yaml").write_text(RULE % "")
+    return Watched(tmp_path)
+
+
+async def test_a_change_is_taken_once_it_is_still(watched: Watched) -> None:
+    await watched.watch.look()
+    assert watched.taken == []
+    await watched.watch.look()
+    await watched.watch.look()
+    assert watched.taken == [["A"]]
+    (watched.path / "a.yaml").write_text((RULE % "").replace("alert: A", "alert: Bb"))
+    await watched.settle()
+    assert watched.taken == [["A"], ["Bb"]]
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+async def test_what_is_no_file_is_a_problem_until_it_is_gone(watched: Watched, kind: str) -> None:
+    make, fault = NO_FILES[kind]
+    await watched.settle()
+    make(watched.path / "x.yaml")
+    await watched.settle()
+    assert watched.told == f"the rules in force are kept: {watched.path / 'x.yaml'}:1:1: {fault}"
+    assert watched.counters["rule_reloads_refused"] == 1
+    bad = watched.path / "x.yaml"
+    bad.rmdir() if kind == "directory" else bad.unlink()
+    await watched.settle()
+    assert watched.told == ""
+    assert watched.taken == [["A"], ["A"]]
+
+
+async def test_beside_a_link_that_leads_nowhere_other_changes_are_seen(watched: Watched) -> None:
+    (watched.path / "x.yaml").symlink_to("nothing")
+    before = fingerprint(watched.path)
+    (watched.path / "a.yaml").write_text("version: 1\n")
+    assert fingerprint(watched.path) != before != ()
+
+
+async def test_a_directory_that_went_away_keeps_the_rules(watched: Watched) -> None:
+    await watched.settle()
+    (watched.path / "a.yaml").unlink()
+    watched.path.rmdir()
+    await watched.settle()
+    assert "no such file" in watched.told
+    assert watched.taken == [["A"]]
+
+
+async def test_without_a_free_descriptor_nothing_is_said_of_the_rules(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the process that lacks something: whoever runs the watch tells that, and looks again."""
+    await watched.settle()
+
+    def exhausted(path: Path) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edge_gateway.rules.load.os.scandir", exhausted)
+        with pytest.raises(OSError, match="Too many open files"):
+            await watched.settle()
+    assert watched.told == ""
+    await watched.settle()
+    assert watched.taken == [["A"]]
