@@ -314,6 +314,8 @@ def _url(text: str, schemes: set[str], form: str) -> SplitResult:
         _ = parts.port
     except ValueError as error:
         raise ValueError(f"'{text}' is no address: {error}; write {form}") from error
+    if parts.port == 0:
+        raise ValueError(f"'{text}' is no address: a port is 1 to 65535; write {form}")
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError(f"'{text}' is no address; write {form}")
     return parts

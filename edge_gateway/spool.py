@@ -17,6 +17,8 @@ CHECKPOINTS = "checkpoints"
 STORE = "store.sqlite"
 BROKER = "broker"
 RESERVE = "reserve"
+SOCKET = "control.sock"
+"""Of the running gateway's local socket, see `local_api`."""
 
 
 @contextmanager

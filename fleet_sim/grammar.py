@@ -34,7 +34,13 @@ def _interval(value: Any) -> Any:
 
 
 def _broker_url(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as problem:
+        raise ValueError(f"'{url}' is no broker's address: {problem}") from None
+    if port == 0:
+        raise ValueError(f"'{url}' is no broker's address: a port is 1 to 65535")
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ValueError(f"'{url}' is no broker's address; write mqtt://host:1883 or mqtts://host:8883")
     if parts.username or parts.password:

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from fleet_sim.cli.options import JsonOption, span
-from fleet_sim.cli.output import console, say_json
 from fleet_sim.expected import Facts
 from fleet_sim.grade import Alert, Grade, grade
 from fleet_sim.ledger_reading import Ledger, read_ledger
 from fleet_sim.pacing import Percentiles
-from fleet_sim.report import judged, print_checks, print_rows
+from fleet_sim.report import check_rows, judged, rows_table
 from fleet_sim.stored import (
     InfluxPlace,
     StoredUnreadable,
@@ -26,6 +25,7 @@ from fleet_sim.stored import (
     window_rows,
 )
 from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
+from fleet_wire.terminal import say, say_json
 
 __all__ = ["register"]
 
@@ -72,8 +72,8 @@ def verify(
                   "results": [result.as_dict() for result in results]})  # fmt: skip
     else:
         for result in results:
-            print_rows(console, f"verify {run_dir} against {result.source}", _rows(result, ledger, terms))
-        print_checks(console, checks)
+            say(rows_table(f"verify {run_dir} against {result.source}", _rows(result, ledger, terms)))
+        say(*check_rows(checks))
     right = all(result.ok for result in results) and all(check.passed for check in checks)
     raise typer.Exit(0 if right else 1)
 
@@ -168,8 +168,7 @@ def grade_run(
             "commands": asdict(result.commands), "open": result.open, "examples": result.examples,
         })  # fmt: skip
     else:
-        print_rows(console, f"grade {run_dir}", grade_rows(result))
-        print_checks(console, checks)
+        say(rows_table(f"grade {run_dir}", grade_rows(result)), *check_rows(checks))
     # Where the scenario is silent of alerts, none may be missed, false or repeated.
     lenient = any(check.name.startswith("alerts.") for check in checks) and not result.commands.executed_twice
     raise typer.Exit(0 if all(check.passed for check in checks) and (lenient or result.ok) else 1)
@@ -178,7 +177,7 @@ def grade_run(
 def _alert(row: Mapping[str, Any]) -> Alert:
     try:
         return Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], int(row["at"]))
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, TypeError, ValueError, OverflowError) as problem:
         raise StoredUnreadable(f"not an alert row ({problem!r}): {dict(row)}") from None
 
 

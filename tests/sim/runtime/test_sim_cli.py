@@ -1,7 +1,9 @@
 """What the commands print and how they end, without a broker."""
 
 import json
+import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -17,8 +19,9 @@ from fleet_sim.endpoint import TooManySockets, endpoint_of, reserve_sockets
 from fleet_sim.grammar import Broker, Expectation
 from fleet_sim.live import line
 from fleet_sim.pacing import Percentiles, Verdict
-from fleet_sim.report import checks_of, junit, print_rows
+from fleet_sim.report import checks_of, junit, rows_table
 from fleet_sim.tally import Snapshot, Tally
+from fleet_wire.drawing import draw
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -178,13 +181,16 @@ def test_junit_holds_one_case_an_expectation(tmp_path: Path) -> None:
     assert [case[0].tag if len(case) else "ok" for case in suite] == ["ok", "failure", "skipped"]
 
 
-def test_tables_are_plain_lines_without_a_terminal_and_drawn_on_one() -> None:
-    for terminal in (False, True):
-        console = Console(record=True, force_terminal=terminal, width=60)
-        print_rows(console, "title", [("a", "1"), ("long name", "2")])
-        text = console.export_text()
-        assert "long name" in text
-        assert ("  a          1\n" in text) is not terminal
+@pytest.mark.parametrize("terminal", [False, True])
+def test_tables_of_two_columns_are_aligned_under_their_title(terminal: bool) -> None:
+    written = StringIO()
+    console = Console(file=written, force_terminal=terminal, width=60, color_system=None)
+    draw(console, rows_table("title", [("a", "1"), ("long name", "2")]))
+    assert re.sub(r"\x1b\[\d*m", "", written.getvalue()).splitlines() == [
+        "title",
+        "  a          1",
+        "  long name  2",
+    ]
 
 
 def test_too_many_sockets_are_said_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
