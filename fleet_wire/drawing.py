@@ -97,7 +97,7 @@ def _plain(block: Table | Line) -> Iterable[str]:
 
 def _drawn(table: Table, console: Console) -> Iterable[Text]:
     if table.title:
-        yield Text(printable(table.title), style="italic")
+        yield from Text(printable(table.title), style="italic").wrap(console, console.width)
     rows = _cells(table, longest=LONGEST_CELL)
     places = _places(_widths(rows), console.width)
     for row in rows:

@@ -9,6 +9,7 @@ import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.cli.tables import rule_tests_view
+from edge_gateway.errors import BadInput
 from edge_gateway.rules.load import load_rules
 from edge_gateway.rules.unit_tests import run_rule_tests, to_junit
 from fleet_config.problems import ProblemsFound
@@ -59,6 +60,8 @@ def run_tests(
     as_json: JsonOption = False,
 ) -> None:
     """Run the rules' unit tests, `<name>.test.yaml` beside `<name>.yaml`."""
+    if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
+        raise BadInput(f"--junit: {junit} cannot be written: there is no such directory, or it is one")
     report = run_rule_tests(paths or [_path(None, config)])
     if junit is not None:
         junit.write_text(to_junit(report), encoding="utf-8")

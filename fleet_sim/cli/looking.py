@@ -1,13 +1,14 @@
 """`ls`, `check`, `preview`, `plan`, `doctor`, `init`: a scenario and this machine, looked at without a fleet."""
 
 import asyncio
+import math
 import os
 import resource
 import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 import numpy as np
 import typer
@@ -109,7 +110,7 @@ def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
     rows = []
     for name in names:
         values = [message.get(name) for message in messages]
-        numbers = [value for value in values if isinstance(value, (int, float)) and value == value]  # noqa: PLR0124 - NaN
+        numbers = [value for value in values if _is_number(value)]
         if numbers:
             low, high = min(numbers), max(numbers)
             rows.append((name, f"{_bars(values, low, high)}  {low:g} … {high:g}"))
@@ -120,11 +121,13 @@ def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
 
 def _bars(values: Sequence[object], low: float, high: float) -> str:
     span = (high - low) or 1.0
-    drawn = ""
-    for value in values:
-        known = isinstance(value, (int, float)) and value == value  # noqa: PLR0124 - NaN
-        drawn += BARS[1 + round(7 * (float(value) - low) / span)] if known else "·"  # type: ignore[arg-type]
-    return drawn
+    return "".join(
+        BARS[1 + round(7 * (value - low) / span)] if _is_number(value) else "·" for value in values
+    )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def plan(

@@ -243,8 +243,12 @@ def file_to_write(path: Path | None, option: str) -> Path | None:
 
 
 def directory_for(report: Path | None, name: str) -> Path:
-    """Where a run writes; an existing ledger there is never overwritten."""
+    """Make the directory a run writes into; an existing ledger there is never overwritten."""
     directory = report or Path(".fleet-sim") / f"{name}-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
     if (directory / "ledger.frames").exists():
         raise typer.BadParameter(f"--report: {directory} holds a run already; give another directory")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise typer.BadParameter(f"--report: {directory} cannot be made: {problem.strerror}") from None
     return directory
