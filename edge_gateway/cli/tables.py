@@ -6,7 +6,7 @@ may be missing: `fleet_wire.drawing` makes texts safe, `cell` makes a text of an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
 INSTANTS = frozenset({"at", "start", "oldest"})
 """Columns of stored rows that are wall milliseconds."""
+NUMBERED = frozenset({"id", "n", "boot", "seq"})
+"""Columns whose numbers are names: not to be read in groups of three, but to be copied."""
 
 Blocks = list[Table | Line]
 
@@ -101,11 +103,20 @@ def _missing(gaps: Mapping[str, Any]) -> str:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {cell(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {cell(value)}" for name, value in _figures(values))
+
+
+def _figures(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    """Names with their values; a figure of a group has the group's name before its own."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _figures(value, f"{group}{name} ")
+        else:
+            yield f"{group}{name}", value
 
 
 def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
-    table = Table(("device", "site", "type", "online", "last seen", "received", "new", "duplicate", "gaps"))
+    table = Table(("device", "site", "type", "up", "last seen", "received", "new", "gaps"))
     for one in devices:
         counters = one.get("counters") or {}
         table.add(
@@ -114,7 +125,7 @@ def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
             cell(one.get("type")),
             cell(one.get("online")),
             instant(one.get("last_seen"), whole_seconds=True),
-            *(cell(counters.get(name)) for name in ("received", "new", "duplicate")),
+            *(cell(counters.get(name)) for name in ("received", "new")),
             ", ".join(f"{first}–{last}" for _, first, last in (one.get("gaps") or ())[:3]) or "none",
         )
     return [table] if devices else [Line("no device is known yet")]
@@ -146,6 +157,8 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Blocks:
 
 
 def _stored(name: str, value: object) -> str:
+    if name in NUMBERED and isinstance(value, int):
+        return str(value)
     if name in INSTANTS:
         return instant(value, whole_seconds=name == "start")
     if name == "every" and isinstance(value, int):
@@ -191,9 +204,9 @@ def changes_table(plan: Mapping[str, Any]) -> Blocks:
 
 
 def rule_tests_view(report: Mapping[str, Any]) -> Blocks:
-    table = Table(("", "test", "file"))
+    table = Table(("", "file", "test"))
     for one in report["tests"]:
-        table.add(_verdict(one["ok"], "FAILED"), one["name"], f"{one['file']}:{one['line']}")
+        table.add(_verdict(one["ok"], "FAILED"), f"{one['file']}:{one['line']}", one["name"])
     faults = [fault for one in report["tests"] for fault in one["failures"]]
     told = [Line("{file}:{line}:{column}: {message}".format(**fault), "red") for fault in faults]
     told += [Line(f"no test reaches {name}", "yellow") for name in report["uncovered"]]
