@@ -78,7 +78,7 @@ def load_config(
     Raises ProblemsFound with everything that is wrong, each at its file:line:column or variable; BadInput where there
     is no file and nobody else names a broker.
     """
-    file = path or next(filter(_is_there, DEFAULT_FILES), None)
+    file = path or default_file()
     document = load_yaml(file) if file else parse_yaml("version: 1", "gateway.yaml")
     data = copy.deepcopy(document.data)
     problems, variables = _override(data, environment)
@@ -95,11 +95,16 @@ def load_config(
     return Loaded(config, overridden, file)
 
 
+def default_file() -> Path | None:
+    """The file that is read when none is named, or None where there is none."""
+    return next(filter(_is_there, DEFAULT_FILES), None)
+
+
 def _no_file() -> str:
     looked = " and ".join(str(one.absolute()) for one in DEFAULT_FILES)
     return (
         f"there is no gateway.yaml here; looked at {looked}: write one (mqtt.url alone is required), name one with"
-        f" --config, set {PREFIX}MQTT_URL, or use --embedded, which brings its own broker"
+        f" --config, set {PREFIX}MQTT_URL, or start one that needs none: edge-gateway run --embedded"
     )
 
 

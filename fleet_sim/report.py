@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 from fleet_sim.grammar import Expectation
 from fleet_wire.drawing import Styled, Table
+from fleet_wire.printable import printable
 
 __all__ = ["Check", "check_rows", "checks_of", "judged", "junit", "rows_table", "to_json"]
 
@@ -68,6 +69,7 @@ def to_json(result: Mapping[str, Any], checks: Sequence[Check]) -> str:
 
 def junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
     """Write one test case an expectation, in the form that CI servers read."""
+    suite = printable(suite)
     root = ET.Element(
         "testsuite",
         name=suite,

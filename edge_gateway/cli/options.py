@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from edge_gateway.config import GatewayConfig
-from edge_gateway.config_source import Loaded, load_config
+from edge_gateway.config_source import Loaded, default_file, load_config
 from edge_gateway.errors import CannotReach, GatewayError
-from edge_gateway.spool import SOCKET
+from edge_gateway.spool import LOCK, SOCKET
 from fleet_wire import local_socket
 from fleet_wire.drawing import Line, Table
 from fleet_wire.terminal import say, say_json
@@ -62,10 +62,15 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
 
 
 def find_config(config: Path | None) -> GatewayConfig:
-    """The configuration of the gateway on this machine: the file, or the embedded one that runs here."""
-    if config is None and (EMBEDDED_SPOOL / SOCKET).exists() and not Path("gateway.yaml").is_file():
-        return load(None, embedded=True).config
-    return load(config).config
+    """The configuration of the gateway on this machine: the file, or the embedded one that runs or ran here."""
+    return load(config, embedded=config is None and _is_embedded(default_file())).config
+
+
+def _is_embedded(file: Path | None) -> bool:
+    """Whether the gateway of this directory is meant: before the machine's if it runs, else where there is no file."""
+    if file is None:
+        return (EMBEDDED_SPOOL / LOCK).exists()
+    return file.is_absolute() and (EMBEDDED_SPOOL / SOCKET).exists()
 
 
 def show(value: Any, *, as_json: bool, table: Callable[[Any], Sequence[Table | Line]]) -> None:

@@ -189,7 +189,7 @@ def test_embedded_needs_nothing_and_is_found_without_a_file(tmp_path: Path) -> N
     script = f"""
     {sys.executable} -m edge_gateway run --embedded &
     until {sys.executable} -m edge_gateway status; do kill -0 $! || exit 8; done
-    kill $!; wait $!
+    kill $!; wait $! && {sys.executable} -m edge_gateway query alerts
     """
     done = subprocess.run(
         ["sh", "-c", script],
@@ -202,3 +202,4 @@ def test_embedded_needs_nothing_and_is_found_without_a_file(tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:2] == ["gateway", "embedded"]
+    assert done.stdout.endswith("nothing found\n")
