@@ -101,9 +101,20 @@ def _sources(
     if file is not None:
         sources[str(file)] = lambda: window_rows(history_from_file(file))
     if url is not None:
-        place = InfluxPlace(url, org, os.environ.get("INFLUX_TOKEN", ""))
+        place = _influx(url, org)
         sources[url] = lambda: influx_of_run(ledger, terms, place)
     return sources
+
+
+def _influx(url: str, org: str) -> InfluxPlace:
+    token = os.environ.get("INFLUX_TOKEN", "").strip()
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(
+            f"--influx-url: '{url}' is no address; write http://host:8086 or https://host"
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise typer.BadParameter("INFLUX_TOKEN holds what no token does, such as a line feed")
+    return InfluxPlace(url, org, token)
 
 
 def influx_of_run(ledger: Ledger, terms: Terms, place: InfluxPlace) -> dict[WindowKey, Facts]:
