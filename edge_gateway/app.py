@@ -33,6 +33,7 @@ from edge_gateway.gateway import Gateway
 from edge_gateway.http import serving
 from edge_gateway.local_api import Door
 from edge_gateway.recovered import Recovered, recover_spool
+from edge_gateway.socket_link import linked
 from edge_gateway.unexpected import tell_in_the_log
 from edge_gateway.watchdog import Mark, ServiceManager, Watchdog
 from fleet_wire import local_socket
@@ -108,7 +109,7 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
             log.info("the embedded broker listens on %s", broker.url)
         name = gateway_id.resolve(config.gateway.id)
         clock = MachineClock()
-        listens = await _listens(stack, socket, door)
+        listens = await _listens(stack, socket, name, door)
         start = Start(place, door, moved)
         recovered = await start.recover(lambda: recover_spool(place, config, name, clock, moved), stop)
         if recovered is None:
@@ -127,7 +128,7 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         )
         await gateway.open()
         stack.push_async_callback(gateway.close)
-        if not listens and not await _listens(stack, socket, door):
+        if not listens and not await _listens(stack, socket, name, door):
             raise BadInput(f"cannot listen on {socket}: the disk is full")
         door.api = gateway.local_api()
         await stack.enter_async_context(serving(config.http.listen, gateway.report, gateway.counters))
@@ -192,12 +193,13 @@ def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
         task.cancel()
 
 
-async def _listens(stack: AsyncExitStack, socket: Path, door: Door) -> bool:
-    """Open the local socket; False where the disk has no room even for that."""
+async def _listens(stack: AsyncExitStack, socket: Path, name: str, door: Door) -> bool:
+    """Open the local socket, and the link to it; False where the disk has no room even for that."""
     try:
         await stack.enter_async_context(local_socket.serve(socket, door))
     except OSError as error:
         if is_full(error):
             return False
         raise BadInput(f"cannot listen on {socket} ({error})") from error
+    stack.enter_context(linked(socket, name))
     return True

@@ -321,6 +321,8 @@ def _url(text: str, schemes: set[str], form: str) -> SplitResult:
         raise ValueError(f"this is no address; write {form}") from None
     if parts.scheme not in schemes or not parts.hostname or not text.isprintable() or " " in text:
         raise ValueError(f"this is no address; write {form}")
+    if parts.port == 0:
+        raise ValueError(f"a port is 1 to 65535; write {form}")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError(f"an address ends before '?' and '#'; write {form}")
     return parts

@@ -2,6 +2,9 @@
 
 `EDGE_GATEWAY_` + the key's path in capitals, joined by `_`, overrides a single key:
 `EDGE_GATEWAY_MQTT_URL=mqtt://broker:1883`, `EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL=1s`.
+
+A relative path in a file, or one that a file leaves to its default, is relative to the file; one of a variable or of a
+command line, or where there is no file at all, is relative to the working directory.
 """
 
 from __future__ import annotations
@@ -9,13 +12,16 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
 
 from edge_gateway.config import GatewayConfig
+from edge_gateway.errors import BadInput
+from edge_gateway.secrets import Secret
 from fleet_config.document import Document, Place
 from fleet_config.document import Path as KeyPath
 from fleet_config.problems import Problem, ProblemsFound, suggest
@@ -25,6 +31,8 @@ from fleet_config.yaml_source import load_yaml, parse_yaml, validate
 PREFIX = "EDGE_GATEWAY_"
 NOT_SETTINGS = frozenset({"EDGE_GATEWAY_CONFIG"})
 DEFAULT_FILES = (Path("gateway.yaml"), Path("/etc/edge-gateway/gateway.yaml"))
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +76,62 @@ def load_config(
 ) -> Loaded:
     """Read, override and check. `defaults` stand where neither file nor environment says anything.
 
-    Raises ProblemsFound with everything that is wrong, each at its file:line:column or variable.
+    Raises ProblemsFound with everything that is wrong, each at its file:line:column or variable; BadInput where there
+    is no file and nobody else names a broker.
     """
-    file = path or next((one for one in DEFAULT_FILES if one.is_file()), None)
+    file = path or default_file()
     document = load_yaml(file) if file else parse_yaml("version: 1", "gateway.yaml")
     data = copy.deepcopy(document.data)
     problems, variables = _override(data, environment)
     if problems:
         raise ProblemsFound(problems)
-    for place, value in (defaults or {}).items():
-        _put_default(data, place, value)
+    given = {place for place, value in (defaults or {}).items() if _put_default(data, place, value)}
+    if file is None and "url" not in (data.get("mqtt") or {}):
+        raise BadInput(_no_file())
     root = document.root if isinstance(data, dict) else Place((1, 1))
     overridden = Overridden(data, document.name, root, variables)
-    return Loaded(validate(GatewayConfig, overridden), overridden, file)
+    config = validate(GatewayConfig, overridden)
+    if file is not None:
+        config = _beside(config, file.parent, stay=given | variables.keys())
+    return Loaded(config, overridden, file)
+
+
+def default_file() -> Path | None:
+    """The file that is read when none is named, or None where there is none."""
+    return next(filter(_is_there, DEFAULT_FILES), None)
+
+
+def _no_file() -> str:
+    looked = " and ".join(str(one.absolute()) for one in DEFAULT_FILES)
+    return (
+        f"there is no gateway.yaml here; looked at {looked}: write one (mqtt.url alone is required), name one with"
+        f" --config, set {PREFIX}MQTT_URL, or start one that needs none: edge-gateway run --embedded"
+    )
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file is to be read: one that may not be looked at is, so that this is said."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _beside(model: M, home: Path, *, stay: AbstractSet[KeyPath], path: KeyPath = ()) -> M:
+    """The same settings with relative paths taken from the directory `home`, but for those at `stay`."""
+    changed: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value, place = getattr(model, name), (*path, name)
+        if isinstance(value, BaseModel):
+            changed[name] = _beside(value, home, stay=stay, path=place)
+        elif isinstance(value, Path) and place not in stay:
+            changed[name] = home / value
+        elif isinstance(value, Secret) and place not in stay:
+            changed[name] = value.beside(home)
+    return model.model_copy(update=changed)
 
 
 def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem], dict[KeyPath, str]]:
@@ -135,17 +186,20 @@ def _put(data: dict[str, Any], path: KeyPath, value: Any) -> None:
     data[str(path[-1])] = value
 
 
-def _put_default(data: Any, path: KeyPath, value: Any) -> None:
+def _put_default(data: Any, path: KeyPath, value: Any) -> bool:
+    """Set what is not set yet; returns whether that was so."""
     for part in path[:-1]:
         if not isinstance(data, dict):
-            return
+            return False
         data = data.setdefault(str(part), {})
-    if isinstance(data, dict):
-        data.setdefault(str(path[-1]), value)
+    if not isinstance(data, dict) or path[-1] in data:
+        return False
+    data[str(path[-1])] = value
+    return True
 
 
 def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
-    """(key, value, origin) of every setting, in the order of the model; secrets stay references."""
+    """(key, value, origin) of every setting, in the order of the model; paths are whole, secrets stay references."""
     plain = loaded.config.model_dump(mode="python")
     yield from _rows(plain, (), loaded)
 
@@ -164,6 +218,10 @@ def _rows(value: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str,
 def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_shown, value)) + "]"
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return "null" if value is None else str(value)
 
 

@@ -36,7 +36,7 @@ def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
     if not mqtt.tls:
         return None
     for file in (mqtt.ca, mqtt.cert, mqtt.key):
-        if file is not None and not file.is_file():  # a FIFO would be waited for
+        if file is not None and file.exists() and not file.is_file():  # a FIFO would be waited for
             raise BadInput(
                 f"the TLS files of 'mqtt' cannot be used: {file} is no file; check ca, cert and key"
             )

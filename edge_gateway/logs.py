@@ -1,11 +1,12 @@
 """Logging: colour on a terminal, priorities for journald, JSON lines where they are wanted.
 
+A record is one line in every format, whatever devices, brokers and files wrote into it: what a terminal or the journal
+would obey stands as its escape, so that nobody forges a line. Who has several lines to tell logs several records.
 Bounded: what would flood it is left out, counted, and the next line that is written says how many were not.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -14,9 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rich.console import Console
 from rich.logging import RichHandler
 
 from edge_gateway.repeats import REPEATS
+from fleet_wire.log_lines import LONGEST_LINE, TextLines, in_a_line, said
+from fleet_wire.printable import json_line
 
 JOURNAL_PRIORITY = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 MOST_AT_ONCE = 200
@@ -57,15 +61,17 @@ class Flood:
 FLOOD = Flood()
 
 
-class JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        told = {"at": int(record.created * 1000), "level": record.levelname.lower(), "name": record.name}
-        return json.dumps({**told, "text": record.getMessage()}, ensure_ascii=False)
-
-
 class JournalLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return f"<{JOURNAL_PRIORITY.get(record.levelname, 6)}>{record.name}: {record.getMessage()}"
+        return f"<{JOURNAL_PRIORITY.get(record.levelname, 6)}>{record.name}: {in_a_line(record)}"
+
+
+class JsonLines(logging.Formatter):
+    """The text as it was said: JSON escapes what has to be."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {"at": int(record.created * 1000), "level": record.levelname.lower(), "name": record.name}
+        return json_line({**told, "text": said(record)[:LONGEST_LINE]}, encoding=sys.stderr.encoding)
 
 
 def set_up_logs(level: str, form: Literal["auto", "text", "json"]) -> None:
@@ -76,9 +82,10 @@ def set_up_logs(level: str, form: Literal["auto", "text", "json"]) -> None:
     elif form == "auto" and "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(JournalLines())
     elif form == "auto" and sys.stderr.isatty():
-        handler = RichHandler(show_path=False, rich_tracebacks=False)
+        handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+        handler.setFormatter(TextLines("%(message)s"))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+        handler.setFormatter(TextLines("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(REPEATS)
     handler.addFilter(FLOOD)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.fleet.mark import LARGEST
 from edge_gateway.logs import FLOOD
 from edge_gateway.repeats import REPEATS
+from fleet_wire.version import program_version
 
 if TYPE_CHECKING:
     from edge_gateway.config import GatewayConfig
@@ -24,14 +24,6 @@ DEFINITIONS = {
     "p95": "nearest rank; beyond 64 values a log-bucket sketch of 1 % relative error",
     "quality": "mean of the devices' own q over the readings; 1 where a device gives none",
 }
-
-
-def program_version() -> str:
-    """The installed version, or "unreleased" where it runs from a checkout."""
-    try:
-        return version("edge-fleet")
-    except PackageNotFoundError:
-        return "unreleased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ class Secret:
     def __str__(self) -> str:
         return f"{self.kind}:{self.place}"
 
+    def beside(self, home: Path) -> Secret:
+        """The same secret, a relative file taken from the directory `home`."""
+        return Secret(self.kind, str(home.absolute() / self.place)) if self.kind == "file" else self
+
     def read(self, environment: Mapping[str, str] = os.environ) -> str:
         """The secret's text, without the line end an editor leaves. Raises BadInput where it cannot be had."""
         if self.kind == "file":

@@ -19,6 +19,8 @@ CHECKPOINTS = "checkpoints"
 STORE = "store.sqlite"
 BROKER = "broker"
 RESERVE = "reserve"
+SOCKET = "control.sock"
+"""Of the running gateway's local socket, see `local_api`."""
 SUBSCRIPTIONS = "subscriptions.json"
 _OURS = re.compile(
     r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|\.?control\.sock)(?:[.-].*)?"

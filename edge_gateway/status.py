@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from fleet_wire.printable import printable
+from fleet_wire.printable import printable, printable_lines
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +73,14 @@ class Problems:
     _open: dict[str, Problem] = field(default_factory=dict)
 
     def raise_(self, code: str, text: str, gravity: Gravity = Gravity.FAILURE) -> None:
-        """Open a problem, or bring its text and gravity up to date."""
+        """Open a problem, or bring its text and gravity up to date. A text of several lines is logged line by line."""
+        text = printable_lines(text)
         before = self._open.get(code)
         if before is None and len(self._open) >= MOST_PROBLEMS:
             return
         if before is None or before.text != text:
-            log.warning("%s: %s", code, text)
+            for line in text.split("\n"):
+                log.warning("%s: %s", code, line)
         self._open[code] = Problem(code, text, before.since if before else self.clock(), gravity)
         if before is None or before.gravity is not gravity:
             self.changed()

@@ -43,7 +43,7 @@ def main(
     seed: Annotated[int, typer.Option("--seed", help="Of every random choice.")] = 42,
 ) -> None:
     """Play the demo."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     place = influx_place() if influx else None
     if influx and place is None:
         console.print("--influx needs a server: set INFLUX_URL, INFLUX_ORG and INFLUX_TOKEN")

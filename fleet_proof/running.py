@@ -34,7 +34,7 @@ class Order:
 
 def page() -> Console:
     """A console wide enough for the table."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.width = max(console.width, PAGE)
     return console
 

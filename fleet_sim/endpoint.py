@@ -50,7 +50,8 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
     def of_device(self, identity: Identity, index: int) -> SessionOptions:
         """Options of one device's session: its id as client id, its death as will."""

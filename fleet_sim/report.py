@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
 from fleet_sim.grammar import Expectation
+from fleet_wire.drawing import Styled, Table
+from fleet_wire.printable import printable
 
-__all__ = ["Check", "checks_of", "judged", "junit", "print_checks", "print_rows", "to_json"]
+__all__ = ["Check", "check_rows", "checks_of", "judged", "junit", "rows_table", "to_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +45,22 @@ def judged(header: Mapping[str, Any], measures: Mapping[str, float]) -> list[Che
     return checks_of(expect, measures)
 
 
-def print_rows(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """Print a table of two columns; without a terminal as plain aligned lines."""
-    if not console.is_terminal:
-        console.print(title, markup=False, highlight=False)
-        width = max((len(name) for name, _ in rows), default=0)
-        for name, value in rows:
-            console.print(f"  {name:<{width}}  {value}", markup=False, highlight=False, soft_wrap=True)
-        return
-    table = Table(title=title, box=SIMPLE, show_header=False, title_justify="left")
-    table.add_column(style="dim")
-    table.add_column(justify="left")
+def rows_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+    """Return a table of two columns: what, and how it is."""
+    table = Table(("", ""), title=title)
     for name, value in rows:
-        table.add_row(name, value)
-    console.print(table)
+        table.add(Styled(f"  {name}", "dim"), value)
+    return table
 
 
-def print_checks(console: Console, checks: Sequence[Check]) -> None:
-    """Print every expectation with what was found."""
+def check_rows(checks: Sequence[Check]) -> list[Table]:
+    """Return the table of every expectation with what was found, or none where nothing is expected."""
     words = {True: "ok", False: "FAILED", None: "open"}
-    if checks:
-        rows = [
-            (check.name, f"{words[check.passed]}  expected {check.expected}, found {check.found}")
-            for check in checks
-        ]
-        print_rows(console, "expectations", rows)
+    rows = [
+        (check.name, f"{words[check.passed]}  expected {check.expected}, found {check.found}")
+        for check in checks
+    ]
+    return [rows_table("expectations", rows)] if rows else []
 
 
 def to_json(result: Mapping[str, Any], checks: Sequence[Check]) -> str:
@@ -80,6 +69,7 @@ def to_json(result: Mapping[str, Any], checks: Sequence[Check]) -> str:
 
 def junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
     """Write one test case an expectation, in the form that CI servers read."""
+    suite = printable(suite)
     root = ET.Element(
         "testsuite",
         name=suite,

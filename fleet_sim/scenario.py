@@ -25,11 +25,12 @@ from fleet_config.problems import Problem, ProblemsFound, suggest
 from fleet_config.scalars import AmbiguousScalarError, read_plain
 from fleet_config.secrecy import UNSEEN, names_secret, redacted
 from fleet_config.yaml_source import load_yaml, parse_yaml, validate
-from fleet_sim.grammar import Group, Phase, Scenario
+from fleet_sim.grammar import Broker, Group, Phase, Scenario
 from fleet_sim.scenario_checks import check, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from fleet_config.document import Document, Place
 
@@ -54,7 +55,19 @@ def load_scenario(
         overrides: `a.b.c=value` each, the value as YAML (`fleet.freezer.count=500`).
         env: what `${NAME}` and `${NAME:-default}` stand for; the process environment unless given.
     """
-    return read_scenario(_source(source), overrides=overrides, env=os.environ if env is None else env)
+    scenario = read_scenario(_source(source), overrides=overrides, env=os.environ if env is None else env)
+    named = {override.partition("=")[0] for override in overrides}
+    return scenario.model_copy(update={"broker": _beside(scenario.broker, Path(source).parent, named)})
+
+
+def _beside(broker: Broker, home: Path, named: AbstractSet[str]) -> Broker:
+    """Take relative paths of a scenario file from its directory `home`; those of `--set` are the caller's own."""
+    paths = {
+        key: str(home / value)
+        for key in ("ca", "cert", "key")
+        if (value := getattr(broker, key)) is not None and named.isdisjoint({"broker", f"broker.{key}"})
+    }
+    return broker.model_copy(update=paths)
 
 
 def read_scenario(document: Document, *, overrides: Sequence[str], env: Mapping[str, str]) -> Scenario:

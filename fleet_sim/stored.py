@@ -65,16 +65,23 @@ def history_from_file(path: Path) -> list[dict[str, Any]]:
         return list(json_lines(path.read_text(encoding="utf-8").split("\n"), str(path)))
     except OSError as problem:
         raise StoredUnreadable(f"cannot read {path}: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise StoredUnreadable(f"cannot read {path}: it is not UTF-8 text") from None
 
 
 def history_from_command(command: str) -> list[dict[str, Any]]:
     """Run a query command (split like a shell would, but without one) and read its JSON lines."""
-    words = shlex.split(command)
     try:
+        words = shlex.split(command) or [""]
         done = subprocess.run(  # noqa: S603 - the command is the user's own, run without a shell
-            words, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
+            words,
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=COMMAND_TIMEOUT,
+            check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as problem:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as problem:
         raise StoredUnreadable(f"cannot run `{command}`: {problem}") from None
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
@@ -90,9 +97,9 @@ def window_rows(rows: Iterable[Mapping[str, Any]]) -> dict[WindowKey, Facts]:
         try:
             key = WindowKey(row["device"], row["metric"], int(row["every"]), int(row["start"]))
             facts = Facts(int(row["count"]), *(float(row[name]) for name in _FIELDS[1:]))
-        except (KeyError, TypeError, ValueError) as problem:
+            revision = int(row.get("revision") or 0)
+        except (KeyError, TypeError, ValueError, OverflowError) as problem:
             raise StoredUnreadable(f"not a window row ({problem!r}): {dict(row)}") from None
-        revision = int(row.get("revision") or 0)
         if revision >= revisions.get(key, -1):
             found[key], revisions[key] = facts, revision
     return found

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Protocol, TypeVar
 import msgpack
 from msgspec import Meta
 
+from fleet_wire.printable import printable
+
 MAX_PAYLOAD = 65_536
 """Bytes of a message from or to a device; what is longer is refused before it is decoded."""
 MAX_REPORT = 1 << 20
@@ -53,7 +55,7 @@ def decode(decoder: Decoder[M], payload: bytes, *, most: int = MAX_PAYLOAD) -> M
 def _reason(problem: ValueError) -> str:
     if isinstance(problem, UnicodeDecodeError):
         return "a text is not UTF-8"
-    return str(problem)[:_REASON_LENGTH]
+    return printable(problem, _REASON_LENGTH)
 
 
 def encode(message: Mapping[str, Any], *, most: int = MAX_PAYLOAD) -> bytes:

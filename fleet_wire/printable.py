@@ -1,26 +1,61 @@
-"""Text of somebody else, made safe to show: on a terminal, in a log line, in an error, in a table cell."""
+"""Text of somebody else, made safe to show: on a terminal, in a log line, in an error, in a table cell, in JSON."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 LONGEST = 200
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of what a terminal obeys instead of showing: controls, directions, surrogates, line ends."""
 
 
-def printable(text: object, longest: int = LONGEST) -> str:
-    r"""Return `text` as one line without anything a terminal obeys, at most `longest` characters.
+def printable(text: object, longest: int | None = LONGEST) -> str:
+    r"""Return `text` as one line without anything a terminal obeys, at most `longest` characters; None: all of it.
 
     What cannot be seen stands as its escape (`\x1b`, `\n`, `\u202e`); what is too long ends in `…`. A renderer that
     reads markup must still be told not to: Rich shows this as `Text(printable(text))`.
     """
     whole = str(text)
-    shown = "".join(map(_seen, whole[: longest + 1]))
-    return shown if len(whole) <= longest and len(shown) <= longest else shown[: longest - 1] + "…"
+    shown = _escaped(whole if longest is None else whole[: longest + 1])
+    if longest is None or (len(whole) <= longest and len(shown) <= longest):
+        return shown
+    return shown[: longest - 1] + "…"
+
+
+def printable_lines(text: object) -> str:
+    """Return a text of ours that has several lines: its line feeds stay, all else is as in `printable`."""
+    return "\n".join(_escaped(line) for line in str(text).split("\n"))
+
+
+def json_line(value: Any, *, encoding: str | None = "utf-8") -> str:
+    r"""Return `value` as one line of JSON that reads back exactly, and shows nothing a terminal obeys.
+
+    JSON itself escapes only the first 32 characters; C1 controls, U+2028, directions and lone surrogates are escaped
+    here. What `encoding` cannot write is escaped too: `json_line(value, encoding=sys.stdout.encoding)`.
+    """
+    line = json.dumps(value, ensure_ascii=not _is_unicode(encoding), default=str)
+    return line if line.isprintable() else "".join(map(_seen_in_json, line))
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_seen, text))
 
 
 def _seen(character: str) -> str:
     if character.isprintable() or character == " " or unicodedata.category(character) not in _UNSEEN:
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def _seen_in_json(character: str) -> str:
+    """Outside of its texts JSON holds nothing that needs an escape, so that any character may be escaped by itself."""
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(units[at : at + 2]):04x}" for at in range(0, len(units), 2))
+
+
+def _is_unicode(encoding: str | None) -> bool:
+    return (encoding or "").lower().replace("-", "").replace("_", "").startswith("utf")

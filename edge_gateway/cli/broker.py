@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edge_gateway.broker_database import guard
-from edge_gateway.cli.options import console_error
 from edge_gateway.errors import BadInput
+from fleet_wire.terminal import complain
 
 
 def register(app: typer.Typer) -> None:
@@ -29,4 +29,4 @@ def guard_broker(
             f"cannot look at {database}: {error.strerror}; run this as the broker's user, before it starts"
         ) from error
     if done:
-        console_error(done)
+        complain(done)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from edge_gateway.at_rest import devices_at_rest
-from edge_gateway.cli.options import ConfigOption, JsonOption, ask, console, echo_json, find_config, show
-from edge_gateway.cli.tables import alerts_table, devices_table, rows_table, status_view
-from edge_gateway.config import GatewayConfig
+from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
+from edge_gateway.cli.tables import Blocks, alerts_table, devices_table, rows_table, status_view
 from edge_gateway.durable.history import History
 from edge_gateway.errors import BadInput
 from fleet_config.durations import parse_duration
+from fleet_wire.terminal import complain, say, say_json
+
+MOST_ROWS = 1_000_000_000
+LATEST = 253_402_300_800_000
+"""Wall milliseconds of the year 10000: no time lies beyond."""
+
+SINCE_HELP = "1h for an hour ago, 2026-01-31T12:00Z, or milliseconds since 1970."
 
 
 class Subject(StrEnum):
@@ -65,9 +74,9 @@ def query(
     device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
     metric: Annotated[str | None, typer.Option(help="Only this metric.")] = None,
     every: Annotated[str | None, typer.Option(help="Only windows of this length, such as 1m.")] = None,
-    since: Annotated[int | None, typer.Option(help="From this time on, milliseconds since 1970.")] = None,
-    until: Annotated[int | None, typer.Option(help="Before this time, milliseconds since 1970.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many rows; 0 for all.", min=0)] = 0,
+    since: Annotated[str | None, typer.Option(help="From this time on: " + SINCE_HELP)] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time: " + SINCE_HELP)] = None,
+    limit: Annotated[int, typer.Option(help="At most so many rows; 0 for all.", min=0, max=MOST_ROWS)] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the local history; a running gateway is not disturbed, a stopped one need not run.
@@ -75,39 +84,62 @@ def query(
     `devices` are as the last checkpoint has them: at a stop, or within the last minute.
     """
     settings = find_config(config)
-    if what is Subject.DEVICES:
-        _devices_at_rest(settings, device, as_json=as_json)
-        return
     tier = None if every is None else _tier(every, [window.every for window in settings.windows])
+    now = int(time.time() * 1000)
     wanted: dict[str, Any] = {
         "device": device,
         "metric": metric,
-        "since": since,
-        "until": until,
+        "since": instant_of(since, now, "--since"),
+        "until": instant_of(until, now, "--until"),
         "limit": limit,
     }
+    if what is Subject.DEVICES:
+        _show_rows(devices_at_rest(settings, device), devices_table, as_json=as_json)
+        return
     with History.open(settings.spool.path, [window.every for window in settings.windows]) as history:
-        rows = history.query(what.value, tier=tier, **wanted)
-        if as_json:
-            for row in rows:
-                echo_json(row)
-        else:
-            console.print(rows_table(list(rows)))
+        _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
         if history.damaged:
-            typer.echo(
+            complain(
                 f"left out, because they are not what was stored: {history.damaged} windows; when the gateway is"
-                " stopped, `edge-gateway spool verify` tells more",
-                err=True,
+                " stopped, `edge-gateway spool verify` tells more"
             )
 
 
-def _devices_at_rest(settings: GatewayConfig, device: str | None, *, as_json: bool) -> None:
-    found = list(devices_at_rest(settings, device))
-    if as_json:
-        for row in found:
-            echo_json(row)
-    else:
-        console.print(devices_table(found))
+def _show_rows(
+    rows: Iterable[dict[str, Any]], table: Callable[[list[dict[str, Any]]], Blocks], *, as_json: bool
+) -> None:
+    """Print rows as lines of JSON, one by one, or as a table, for which all of them are needed."""
+    if not as_json:
+        say(*table(list(rows)))
+        return
+    for row in rows:
+        say_json(row)
+
+
+def instant_of(text: str | None, now: int, option: str) -> int | None:
+    """Wall milliseconds of a duration before `now`, of a date or time (UTC where it does not say), or of a number."""
+    if text is None:
+        return None
+    at = _milliseconds(text, now)
+    if at is None or not -LATEST < at < LATEST:
+        raise typer.BadParameter(f"{option}: '{text}' is no time; write {SINCE_HELP}")
+    return at
+
+
+def _milliseconds(text: str, now: int) -> int | None:
+    try:
+        return int(text) if len(text) < len(str(LATEST)) * 2 else None
+    except ValueError:
+        pass
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _tier(every: str, lengths: list[int]) -> int:

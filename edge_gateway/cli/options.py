@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from edge_gateway.config import GatewayConfig
-from edge_gateway.config_source import Loaded, load_config
+from edge_gateway.config_source import Loaded, default_file, load_config
 from edge_gateway.errors import CannotReach, GatewayError
+from edge_gateway.spool import LOCK, SOCKET
 from fleet_wire import local_socket
+from fleet_wire.drawing import Line, Table
+from fleet_wire.terminal import say, say_json
 
 ConfigOption = Annotated[
     Path | None,
@@ -29,20 +29,6 @@ EmbeddedOption = Annotated[
 ]
 
 EMBEDDED_SPOOL = Path(".edge-gateway")
-RUN_DIRECTORY = Path("/run/edge-gateway")
-
-console = Console()
-_errors = Console(stderr=True, soft_wrap=True)
-
-
-def console_error(text: str) -> None:
-    """One text on standard error."""
-    _errors.print(text, style="red" if _errors.is_terminal else None, markup=False, highlight=False)
-
-
-def echo_json(value: Any) -> None:
-    """One value as one line of JSON."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
 def load(config: Path | None, *, embedded: bool = False) -> Loaded:
@@ -58,8 +44,8 @@ def load(config: Path | None, *, embedded: bool = False) -> Loaded:
 
 
 def socket_path(config: GatewayConfig) -> Path:
-    """Where a running gateway listens for its CLI."""
-    return (RUN_DIRECTORY if RUN_DIRECTORY.is_dir() else config.spool.path) / "control.sock"
+    """Where a running gateway listens for its CLI: in its spool, so that two gateways of a machine do not meet."""
+    return config.spool.path / SOCKET
 
 
 def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
@@ -76,15 +62,20 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
 
 
 def find_config(config: Path | None) -> GatewayConfig:
-    """The configuration of the gateway on this machine: the file, or the embedded one that runs here."""
-    if config is None and (EMBEDDED_SPOOL / "control.sock").exists() and not Path("gateway.yaml").is_file():
-        return load(None, embedded=True).config
-    return load(config).config
+    """The configuration of the gateway on this machine: the file, or the embedded one that runs or ran here."""
+    return load(config, embedded=config is None and _is_embedded(default_file())).config
 
 
-def show(value: Any, *, as_json: bool, table: Callable[[Any], Any]) -> None:
+def _is_embedded(file: Path | None) -> bool:
+    """Whether the gateway of this directory is meant: before the machine's if it runs, else where there is no file."""
+    if file is None:
+        return (EMBEDDED_SPOOL / LOCK).exists()
+    return file.is_absolute() and (EMBEDDED_SPOOL / SOCKET).exists()
+
+
+def show(value: Any, *, as_json: bool, table: Callable[[Any], Sequence[Table | Line]]) -> None:
     """Print a value as JSON, or drawn."""
     if as_json:
-        echo_json(value)
+        say_json(value)
     else:
-        console.print(table(value))
+        say(*table(value))

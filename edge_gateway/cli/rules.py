@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edge_gateway.cli.options import ConfigOption, JsonOption, console, echo_json, load, show
+from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.cli.tables import rule_tests_view
+from edge_gateway.errors import BadInput
 from edge_gateway.rules.load import load_rules
 from edge_gateway.rules.unit_tests import run_rule_tests, to_junit
 from fleet_config.problems import ProblemsFound
+from fleet_wire.terminal import say, say_json
 
 app = typer.Typer(help="Rule files: check them, test them.", no_args_is_help=True)
 
@@ -36,12 +38,12 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
     except ProblemsFound as found:
         if not as_json:
             raise
-        echo_json({"ok": False, "problems": [problem.as_dict() for problem in found.problems]})
+        say_json({"ok": False, "problems": [problem.as_dict() for problem in found.problems]})
         raise typer.Exit(2) from found
     if as_json:
-        echo_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": []})
+        say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": []})
     else:
-        console.print(f"{place}: {len(rules.rules)} rules, good", highlight=False)
+        say(f"{place}: {len(rules.rules)} rules, good")
 
 
 @app.command("test")
@@ -58,6 +60,8 @@ def run_tests(
     as_json: JsonOption = False,
 ) -> None:
     """Run the rules' unit tests, `<name>.test.yaml` beside `<name>.yaml`."""
+    if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
+        raise BadInput(f"--junit: {junit} cannot be written: there is no such directory, or it is one")
     report = run_rule_tests(paths or [_path(None, config)])
     if junit is not None:
         junit.write_text(to_junit(report), encoding="utf-8")

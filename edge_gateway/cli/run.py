@@ -13,8 +13,6 @@ from edge_gateway.cli.options import (
     ConfigOption,
     EmbeddedOption,
     JsonOption,
-    console,
-    echo_json,
     load,
     socket_path,
 )
@@ -25,6 +23,7 @@ from edge_gateway.durable.files import UMASK
 from edge_gateway.logs import set_up_logs
 from edge_gateway.memory import keep_little
 from edge_gateway.rules.load import load_rules
+from fleet_wire.terminal import say, say_json
 
 config_app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
 
@@ -76,11 +75,9 @@ def check(
     read_secrets(loaded.config)
     rules = load_rules(loaded.config.rules.path)
     if as_json:
-        echo_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
+        say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
     else:
-        console.print(
-            f"good: {len(rules.rules)} rules, {len(loaded.config.windows)} windows", highlight=False
-        )
+        say(f"good: {len(rules.rules)} rules, {len(loaded.config.windows)} windows")
 
 
 @config_app.command("show")
@@ -90,6 +87,6 @@ def config_show(
     """Print every setting, and where its value comes from. Secrets stay references."""
     rows = list(effective(load(config, embedded=embedded)))
     if as_json:
-        echo_json([{"key": key, "value": value, "from": origin} for key, value, origin in rows])
+        say_json([{"key": key, "value": value, "from": origin} for key, value, origin in rows])
     else:
-        console.print(config_table(rows))
+        say(*config_table(rows))

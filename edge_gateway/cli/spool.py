@@ -13,11 +13,12 @@ from typing import Any
 import typer
 
 from edge_gateway import spool
-from edge_gateway.cli.options import ConfigOption, JsonOption, echo_json, find_config, show
+from edge_gateway.cli.options import ConfigOption, JsonOption, find_config, show
 from edge_gateway.cli.tables import findings_table, rows_table, spool_view
 from edge_gateway.config import GatewayConfig
 from edge_gateway.durable.files import UMASK
 from edge_gateway.errors import BadInput, SpoolInUse
+from fleet_wire.terminal import say_json
 
 app = typer.Typer(help="The disk of a stopped gateway.", no_args_is_help=True)
 
@@ -79,7 +80,7 @@ def export(part: Part, config: ConfigOption = None) -> None:
     }
     with _held(find_config(config)) as place:
         for row in readers[part](place):
-            echo_json(row)
+            say_json(row)
 
 
 @app.command("replay-quarantine")

@@ -1,78 +1,96 @@
-"""What a person reads of the gateway's data."""
+"""What a person reads of the gateway's data.
+
+Everything here may hold texts of devices, of a broker or of a file, and any field that the wire or the store leaves out
+may be missing: `fleet_wire.drawing` makes texts safe, `cell` makes a text of any value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from fleet_config.durations import format_duration
+from fleet_wire.drawing import Line, Styled, Table
+from fleet_wire.printable import json_line
 
+NOTHING = "–"
 LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
+INSTANTS = frozenset({"at", "start", "oldest"})
+"""Columns of stored rows that are wall milliseconds."""
+NUMBERED = frozenset({"id", "n", "boot", "seq"})
+"""Columns whose numbers are names: not to be read in groups of three, but to be copied."""
+
+Blocks = list[Table | Line]
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(
-        title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
-    )
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def instant(at: int | None) -> str:
-    """Wall milliseconds as a person reads them."""
-    if not at:
-        return "–"
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-
-
-def number(value: Any) -> str:
-    """A number short enough for a table; anything else as it is."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return (
-        f"{value:,}"
-        if isinstance(value, int) and not isinstance(value, bool)
-        else str("–" if value is None else value)
+def instant(at: object, *, whole_seconds: bool = False) -> str:
+    """Wall milliseconds as a person reads them; anything that is no instant as it is."""
+    if at is None or at == 0:
+        return NOTHING
+    if not isinstance(at, (int, float)) or isinstance(at, bool):
+        return cell(at)
+    try:
+        moment = datetime.fromtimestamp(at / 1000, UTC)
+    except (OverflowError, ValueError, OSError):  # beyond the year 9999, or no number
+        return cell(at)
+    return moment.strftime("%Y-%m-%d %H:%M:%S") + (
+        "Z" if whole_seconds else f".{moment.microsecond // 1000:03}Z"
     )
 
 
-def config_table(rows: Iterable[Sequence[str]]) -> Table:
-    table = _table("setting", "value", "from")
+def cell(value: object) -> str:
+    """Any value short enough for a table: numbers grouped or with six digits, lists and mappings as JSON."""
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.6g}"
+        case Mapping() | list() | tuple():
+            return json_line(value) if value else NOTHING
+        case _:
+            return str(value)
+
+
+def config_table(rows: Iterable[Sequence[str]]) -> Blocks:
+    table = Table(("setting", "value", "from"))
     for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+        table.add(*row)
+    return [table]
 
 
-def status_view(report: Mapping[str, Any]) -> RenderableType:
-    table = _table("", "")
-    table.add_row("gateway", f"{report['gateway']} ({report['state']}, version {report['version']})")
-    table.add_row("rules", f"{report['rules']['count']} in force, {report['rules']['hash']}")
-    table.add_row("alerts firing", str(report["alerts"]["firing"]))
-    table.add_row(
-        "devices", number(report["fleet"]["devices"]) + f", {number(report['fleet']['series'])} series"
-    )
-    table.add_row("messages", _pairs(report["messages"]))
-    table.add_row("values", _pairs(report["values"]))
-    table.add_row("missing", _missing(report["gaps"]))
-    table.add_row(
-        "broker",
-        f"lag {report['broker']['lag']} ms, {number(report['broker']['unacknowledged'])} B unacknowledged",
-    )
-    table.add_row("spool", _pairs(report["spool"]))
+def status_view(report: Mapping[str, Any]) -> Blocks:
+    table = Table(("", ""))
+    broker, fleet = report["broker"], report["fleet"]
+    table.add("gateway", f"{report['gateway']} ({report['state']}, version {report['version']})")
+    table.add("rules", f"{report['rules']['count']} in force, {report['rules']['hash']}")
+    table.add("alerts firing", cell(report["alerts"]["firing"]))
+    table.add("devices", f"{cell(fleet['devices'])}, {cell(fleet['series'])} series")
+    table.add("messages", _pairs(report["messages"]))
+    table.add("values", _pairs(report["values"]))
+    table.add("missing", _missing(report["gaps"]))
+    table.add("broker", f"lag {cell(broker['lag'])} ms, {cell(broker['unacknowledged'])} B unacknowledged")
+    table.add("spool", _pairs(report["spool"]))
     for name, sink in report["sinks"].items():
         waiting = {f"waiting {what}": count for what, count in sink["waiting"].items() if count}
         sent = {what: count for what, count in sink.items() if what != "waiting" and count}
-        table.add_row(f"sink {name}", _pairs({**waiting, **sent}))
-    problems = [
-        Text(f"! {one['code']}: {one['text']}", style=GRAVITY_STYLES[one["gravity"]])
-        for one in report["problems"]
-    ]
-    return Group(table, *(problems or [Text("no problems", style="green")]))
+        table.add(f"sink {name}", _pairs({**waiting, **sent}) or NOTHING)
+    return [table, *_problems(report["problems"])]
+
+
+def _problems(problems: Sequence[Mapping[str, Any]]) -> Blocks:
+    """A problem of several lines, such as of rule files, goes on in further ones."""
+    told: Blocks = []
+    for one in problems:
+        style = GRAVITY_STYLES.get(one["gravity"], "")
+        first, *more = str(one["text"]).split("\n")
+        told += [Line(f"! {one['code']}: {first}", style), *(Line(f"    {line}", style) for line in more)]
+    return told or [Line("no problems", "green")]
 
 
 def _missing(gaps: Mapping[str, Any]) -> str:
@@ -81,98 +99,119 @@ def _missing(gaps: Mapping[str, Any]) -> str:
         return "no message"
     some = ", ".join(f"{one['device']} {one['from']}–{one['to']}" for one in gaps["ranges"][:3])
     more = ", …" if len(gaps["ranges"]) > 3 else ""  # noqa: PLR2004 - as many as are shown
-    return f"{number(gaps['messages'])} messages of {number(gaps['devices'])} devices: {some}{more}"
+    return f"{cell(gaps['messages'])} messages of {cell(gaps['devices'])} devices: {some}{more}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {number(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {cell(value)}" for name, value in _figures(values))
 
 
-def devices_table(devices: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("device", "site", "type", "online", "last seen", "received", "new", "duplicate", "gaps")
+def _figures(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    """Names with their values; a figure of a group has the group's name before its own."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _figures(value, f"{group}{name} ")
+        else:
+            yield f"{group}{name}", value
+
+
+def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
+    table = Table(("device", "site", "type", "up", "last seen", "received", "new", "gaps"))
     for one in devices:
-        table.add_row(
-            one["device"],
-            one["site"],
-            one["type"],
-            {True: "yes", False: "no"}.get(one["online"], "–"),
-            instant(one["last_seen"]),
-            number(one["counters"]["received"]),
-            number(one["counters"]["new"]),
-            number(one["counters"]["duplicate"]),
-            ", ".join(f"{first}–{last}" for _, first, last in one["gaps"][:3]) or "none",
+        counters = one.get("counters") or {}
+        table.add(
+            cell(one.get("device")),
+            cell(one.get("site")),
+            cell(one.get("type")),
+            cell(one.get("online")),
+            instant(one.get("last_seen"), whole_seconds=True),
+            *(cell(counters.get(name)) for name in ("received", "new")),
+            ", ".join(f"{first}–{last}" for _, first, last in (one.get("gaps") or ())[:3]) or "none",
         )
-    return table
+    return [table] if devices else [Line("no device is known yet")]
 
 
-def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("since", "level", "rule", "subject", "site", "value", "limit", "summary")
+def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Blocks:
+    """What fires. A silence has no value, a condition no limit, and a rule may say nothing about itself."""
+    table = Table(("since", "level", "rule", "subject", "site", "value", "limit", "summary"))
     for one in alerts:
-        table.add_row(
-            instant(one["at"]),
-            Text(one["level"], style=LEVEL_STYLES.get(one["level"], "")),
-            one["rule"],
-            one["subject"],
-            one["site"],
-            number(one["value"]),
-            number(one["limit"]),
-            one["annotations"].get("summary", ""),
+        level = cell(one.get("level"))
+        table.add(
+            instant(one.get("at"), whole_seconds=True),
+            Styled(level, LEVEL_STYLES.get(level, "")),
+            *(cell(one.get(name)) for name in ("rule", "subject", "site", "value", "limit")),
+            (one.get("annotations") or {}).get("summary", ""),
         )
-    return table
+    return [table] if alerts else [Line("no alert fires", "green")]
 
 
-def rows_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Rows of a query, with the columns of the first."""
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> Blocks:
+    """Rows of a query, under every name that any of them has."""
     if not rows:
-        return Text("nothing found")
-    table = _table(*rows[0])
+        return [Line("nothing found")]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(names)
     for row in rows:
-        table.add_row(
-            *(instant(value) if name in {"at", "start"} else number(value) for name, value in row.items())
-        )
-    return table
+        table.add(*(_stored(name, row.get(name)) for name in names))
+    return [table]
 
 
-def spool_view(facts: Mapping[str, Any]) -> RenderableType:
+def _stored(name: str, value: object) -> str:
+    if name in NUMBERED and isinstance(value, int):
+        return str(value)
+    if name in INSTANTS:
+        return instant(value, whole_seconds=name == "start")
+    if name == "every" and isinstance(value, int):
+        return format_duration(value)
+    return cell(value)
+
+
+def spool_view(facts: Mapping[str, Any]) -> Blocks:
     """What lies in a spool."""
-    table = _table("", "", title=str(facts["path"]))
+    table = Table(("", ""), title=str(facts["path"]))
     journal, checkpoints, store = facts["journal"], facts["checkpoints"], facts["store"]
     plain = {name: journal[name] for name in ("records", "bytes", "torn_bytes")}
-    table.add_row("journal", f"{journal['first']}–{journal['last']}, " + _pairs(plain))
-    table.add_row("lost records", ", ".join(f"{first}–{last}" for first, last in journal["lost"]) or "none")
-    table.add_row("checkpoint", f"{checkpoints['newest']} of {instant(checkpoints['at'])}")
-    table.add_row("store", _pairs({"applied": store.get("applied"), "bytes": store["bytes"]}))
-    table.add_row("rows", _pairs(store.get("rows", {})))
+    table.add("journal", f"{_span(journal['first'], journal['last'])}, " + _pairs(plain))
+    table.add("lost records", ", ".join(_span(*hole) for hole in journal["lost"]) or "none")
+    table.add("checkpoint", f"{cell(checkpoints['newest'])} of {instant(checkpoints['at'])}")
+    table.add("store", _pairs({"applied": store.get("applied"), "bytes": store["bytes"]}))
+    table.add("rows", _pairs(store.get("rows", {})) or NOTHING)
     for sink, waiting in store.get("outbox", {}).items():
-        table.add_row(f"waits for {sink}", _pairs({**waiting, "oldest": instant(waiting["oldest"])}))
-    table.add_row("failed starts", number(facts["attempts"]))
-    table.add_row("set aside", ", ".join(one["name"] for one in facts["set_aside"]) or "nothing")
+        table.add(f"waits for {sink}", _pairs({**waiting, "oldest": instant(waiting["oldest"])}))
+    table.add("failed starts", cell(facts["attempts"]))
+    table.add("set aside", ", ".join(one["name"] for one in facts["set_aside"]) or "nothing")
     if "damage" in store:
-        table.add_row("damage", Text(store["damage"], style="red"))
-    return table
+        table.add("damage", Styled(store["damage"], "red"))
+    return [table]
 
 
-def findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("", "check", "found")
+def _span(first: int | None, last: int | None) -> str:
+    return "empty" if first is None else f"{first}–{last}"
+
+
+def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
+    table = Table(("", "check", "found"))
     for one in findings:
-        mark = Text("ok", style="green") if one["ok"] else Text("WRONG", style="bold red")
-        table.add_row(mark, one["check"], Text(one["detail"]))
-    return table
+        table.add(_verdict(one["ok"], "WRONG"), one["check"], one["detail"])
+    return [table]
 
 
-def changes_table(plan: Mapping[str, Any]) -> RenderableType:
-    table = _table("change", "kind", "name")
+def changes_table(plan: Mapping[str, Any]) -> Blocks:
+    table = Table(("change", "kind", "name"))
     for one in plan["changes"]:
-        table.add_row(one["what"], one["kind"], one["name"])
-    return table if plan["changes"] else Text("in step with the templates", style="green")
+        table.add(one["what"], one["kind"], one["name"])
+    return [table] if plan["changes"] else [Line("in step with the templates", "green")]
 
 
-def rule_tests_view(report: Mapping[str, Any]) -> RenderableType:
-    table = _table("", "test", "file")
+def rule_tests_view(report: Mapping[str, Any]) -> Blocks:
+    table = Table(("", "file", "test"))
     for one in report["tests"]:
-        mark = Text("ok", style="green") if one["ok"] else Text("FAILED", style="bold red")
-        table.add_row(mark, Text(one["name"]), f"{one['file']}:{one['line']}")
+        table.add(_verdict(one["ok"], "FAILED"), f"{one['file']}:{one['line']}", one["name"])
     faults = [fault for one in report["tests"] for fault in one["failures"]]
-    told = [Text("{file}:{line}:{column}: {message}".format(**fault), style="red") for fault in faults]
-    told += [Text(f"no test reaches {name}", style="yellow") for name in report["uncovered"]]
-    return Group(table, *told)
+    told = [Line("{file}:{line}:{column}: {message}".format(**fault), "red") for fault in faults]
+    told += [Line(f"no test reaches {name}", "yellow") for name in report["uncovered"]]
+    return [table, *told]
+
+
+def _verdict(ok: object, otherwise: str) -> Styled:
+    return Styled("ok", "green") if ok else Styled(otherwise, "bold red")

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from edge_gateway.durable.effects import AlertChange, CommandChange, Event, Quarantined
 from edge_gateway.durable.schema import insert_many
 from edge_gateway.durable.tallies import Tallies
+from fleet_wire.printable import printable
 
 _ROW_BYTES: Final = 64
 """What a quarantined message costs beside its topic, reason and payload."""
@@ -53,8 +55,12 @@ class Shelf:
         insert_many(self._db, "INSERT INTO event(at, code, text)", 3, rows)
 
     def quarantine(self, messages: Iterable[Quarantined]) -> None:
-        """Keep messages; over the cap the oldest are dropped and counted."""
-        rows = [(one.at, one.topic, one.reason, one.payload, _size(one)) for one in messages]
+        """Keep messages; over the cap the oldest are dropped and counted.
+
+        A reason may quote the payload, or a database: it is kept as people may read it.
+        """
+        safe = [replace(one, reason=printable(one.reason)) for one in messages]
+        rows = [(one.at, one.topic, one.reason, one.payload, _size(one)) for one in safe]
         insert_many(self._db, "INSERT INTO quarantine(at, topic, reason, payload, size)", 5, rows)
         self.quarantine_bytes += sum(row[-1] for row in rows)
         self._tallies.add("quarantined", len(rows))

@@ -16,6 +16,7 @@ from edge_gateway.rules.coverage import unreached
 from edge_gateway.rules.load import load_rules, rule_files
 from edge_gateway.rules.rehearsal import START, Rehearsal
 from fleet_config.problems import Problem, ProblemsFound
+from fleet_wire.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -268,14 +269,15 @@ def _clock(expected: ExpectSpec) -> str:
 
 
 def to_junit(report: Report) -> str:
-    """The report as JUnit XML, one suite a file."""
+    """The report as JUnit XML, one suite a file; XML has no place for control characters, so they are escaped."""
     root = ET.Element("testsuites", name="rules")
     for file in dict.fromkeys(outcome.file for outcome in report.outcomes):
         own = [outcome for outcome in report.outcomes if outcome.file == file]
         failed = sum(not outcome.ok for outcome in own)
         suite = ET.SubElement(root, "testsuite", name=file, tests=str(len(own)), failures=str(failed))
         for outcome in own:
-            test = ET.SubElement(suite, "testcase", classname=file, name=outcome.name)
+            test = ET.SubElement(suite, "testcase", classname=file, name=printable(outcome.name, None))
             for failure in outcome.failures:
-                ET.SubElement(test, "failure", message=failure.message).text = str(failure)
+                told = ET.SubElement(test, "failure", message=printable(failure.message, None))
+                told.text = printable(failure, None)
     return ET.tostring(root, encoding="unicode", xml_declaration=True)

@@ -8,10 +8,11 @@ import typer
 import yaml
 
 from fleet_sim.cli.options import span
-from fleet_sim.cli.output import complain, say_json
 from fleet_sim.control import socket_of
 from fleet_sim.endpoint import CannotReach
 from fleet_wire.local_socket import NotRunning, RequestFailed, call
+from fleet_wire.printable import printable
+from fleet_wire.terminal import complain, say_json
 
 __all__ = ["register"]
 
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
 @ctl.command()
 def status(run_dir: RunDirectory) -> None:
     """Print the state of the run as JSON."""
-    say_json(ask(run_dir, {"do": "status"}))
+    say_json(answer(run_dir, {"do": "status"}))
 
 
 @ctl.command()
@@ -61,7 +62,7 @@ def disconnect(
     length: Annotated[str, typer.Option("--for", help="For how long, e.g. 30s.")] = "10s",
 ) -> None:
     """Take devices off the network for a time."""
-    say_json(ask(run_dir, {"do": "disconnect", "match": _pairs(match), "for": span(length, "--for")}))
+    say_json(answer(run_dir, {"do": "disconnect", "match": _pairs(match), "for": span(length, "--for")}))
 
 
 @ctl.command()
@@ -75,7 +76,7 @@ def fault(
 ) -> None:
     """Start a fault now; prints its number in the ledger."""
     described = {"kind": kind, "match": _pairs(match), **_pairs(settings)}
-    say_json(ask(run_dir, {"do": "fault", "fault": described}))
+    say_json(answer(run_dir, {"do": "fault", "fault": described}))
 
 
 def _pairs(texts: list[str] | None) -> dict[str, Any]:
@@ -84,8 +85,19 @@ def _pairs(texts: list[str] | None) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise typer.BadParameter(f"'{text}' is no NAME=VALUE")
-        found[name] = yaml.safe_load(value)
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise typer.BadParameter(f"'{text}': the value is no YAML; put it in quotes") from None
     return found
+
+
+def answer(run_dir: Path, request: dict[str, Any]) -> Any:
+    """Ask the fleet of a run directory what it can answer at once."""
+    try:
+        return ask(run_dir, request)
+    except TimeoutError as problem:
+        raise CannotReach(f"{problem}; the fleet may be too busy, try again") from None
 
 
 def ask(run_dir: Path, request: dict[str, Any], patience: float = ANSWER_WITHIN) -> Any:
@@ -95,4 +107,8 @@ def ask(run_dir: Path, request: dict[str, Any], patience: float = ANSWER_WITHIN)
     except NotRunning:
         raise CannotReach(f"no fleet runs in {run_dir}; give the run directory of one that does") from None
     except RequestFailed as problem:
-        raise typer.BadParameter(str(problem)) from None
+        raise typer.BadParameter(printable(problem, None)) from None
+    except TimeoutError:
+        raise
+    except OSError as problem:
+        raise CannotReach(f"cannot ask the fleet in {run_dir}: {problem.strerror or problem}") from None

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from fleet_sim.cli.options import JsonOption, span
-from fleet_sim.cli.output import console, say_json
 from fleet_sim.expected import Facts
 from fleet_sim.grade import Alert, Grade, grade
 from fleet_sim.ledger_reading import Ledger, read_ledger
 from fleet_sim.pacing import Percentiles
-from fleet_sim.report import judged, print_checks, print_rows
+from fleet_sim.report import check_rows, judged, rows_table
 from fleet_sim.stored import (
     InfluxPlace,
     StoredUnreadable,
@@ -26,6 +25,7 @@ from fleet_sim.stored import (
     window_rows,
 )
 from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
+from fleet_wire.terminal import say, say_json
 
 __all__ = ["register"]
 
@@ -72,8 +72,8 @@ def verify(
                   "results": [result.as_dict() for result in results]})  # fmt: skip
     else:
         for result in results:
-            print_rows(console, f"verify {run_dir} against {result.source}", _rows(result, ledger, terms))
-        print_checks(console, checks)
+            say(rows_table(f"verify {run_dir} against {result.source}", _rows(result, ledger, terms)))
+        say(*check_rows(checks))
     right = all(result.ok for result in results) and all(check.passed for check in checks)
     raise typer.Exit(0 if right else 1)
 
@@ -101,9 +101,20 @@ def _sources(
     if file is not None:
         sources[str(file)] = lambda: window_rows(history_from_file(file))
     if url is not None:
-        place = InfluxPlace(url, org, os.environ.get("INFLUX_TOKEN", ""))
+        place = _influx(url, org)
         sources[url] = lambda: influx_of_run(ledger, terms, place)
     return sources
+
+
+def _influx(url: str, org: str) -> InfluxPlace:
+    token = os.environ.get("INFLUX_TOKEN", "").strip()
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(
+            f"--influx-url: '{url}' is no address; write http://host:8086 or https://host"
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise typer.BadParameter("INFLUX_TOKEN holds what no token does, such as a line feed")
+    return InfluxPlace(url, org, token)
 
 
 def influx_of_run(ledger: Ledger, terms: Terms, place: InfluxPlace) -> dict[WindowKey, Facts]:
@@ -168,8 +179,7 @@ def grade_run(
             "commands": asdict(result.commands), "open": result.open, "examples": result.examples,
         })  # fmt: skip
     else:
-        print_rows(console, f"grade {run_dir}", grade_rows(result))
-        print_checks(console, checks)
+        say(rows_table(f"grade {run_dir}", grade_rows(result)), *check_rows(checks))
     # Where the scenario is silent of alerts, none may be missed, false or repeated.
     lenient = any(check.name.startswith("alerts.") for check in checks) and not result.commands.executed_twice
     raise typer.Exit(0 if all(check.passed for check in checks) and (lenient or result.ok) else 1)
@@ -178,7 +188,7 @@ def grade_run(
 def _alert(row: Mapping[str, Any]) -> Alert:
     try:
         return Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], int(row["at"]))
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, TypeError, ValueError, OverflowError) as problem:
         raise StoredUnreadable(f"not an alert row ({problem!r}): {dict(row)}") from None
 
 

@@ -1,27 +1,28 @@
 """`ls`, `check`, `preview`, `plan`, `doctor`, `init`: a scenario and this machine, looked at without a fleet."""
 
 import asyncio
+import math
 import os
 import resource
 import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 import numpy as np
 import typer
 
 from fleet_sim.cli import options as given
-from fleet_sim.cli.output import console, say_json
 from fleet_sim.deployment import probe
 from fleet_sim.endpoint import CannotReach
 from fleet_sim.grammar import Scenario
 from fleet_sim.plan import plan_group
-from fleet_sim.report import print_rows
+from fleet_sim.report import rows_table
 from fleet_sim.scenario import load_scenario, profile_names
 from fleet_sim.signals.group import GroupSignals
 from fleet_wire.telemetry import encode_telemetry
+from fleet_wire.terminal import say, say_json
 
 __all__ = ["register"]
 
@@ -49,9 +50,9 @@ def ls(*, as_json: given.JsonOption = False) -> None:
         for name, scenario in found.items():
             say_json({"name": name, "description": scenario.description, "groups": list(scenario.fleet)})
         return
-    print_rows(console, "profiles", [
+    say(rows_table("profiles", [
         (name, scenario.description or ", ".join(scenario.fleet)) for name, scenario in found.items()
-    ])  # fmt: skip
+    ]))  # fmt: skip
 
 
 def check(scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO.yaml|PROFILE...")]) -> None:
@@ -59,7 +60,7 @@ def check(scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO.yaml|
     for source in scenarios:
         scenario = load_scenario(source, env=os.environ)
         count = sum(group.count for group in scenario.fleet.values())
-        console.print(f"{source}: ok, {count} devices, {len(scenario.faults)} faults", highlight=False)
+        say(f"{source}: ok, {count} devices, {len(scenario.faults)} faults")
 
 
 def preview(
@@ -80,7 +81,7 @@ def preview(
                 for ts, content in zip(at, messages, strict=True):
                     say_json({"device": device, "ts": ts, "m": content})
             else:
-                print_rows(console, device, chart_rows(messages))
+                say(rows_table(device, chart_rows(messages)))
 
 
 def previewed(
@@ -109,7 +110,7 @@ def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
     rows = []
     for name in names:
         values = [message.get(name) for message in messages]
-        numbers = [value for value in values if isinstance(value, (int, float)) and value == value]  # noqa: PLR0124 - NaN
+        numbers = [value for value in values if _is_number(value)]
         if numbers:
             low, high = min(numbers), max(numbers)
             rows.append((name, f"{_bars(values, low, high)}  {low:g} … {high:g}"))
@@ -120,11 +121,13 @@ def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
 
 def _bars(values: Sequence[object], low: float, high: float) -> str:
     span = (high - low) or 1.0
-    drawn = ""
-    for value in values:
-        known = isinstance(value, (int, float)) and value == value  # noqa: PLR0124 - NaN
-        drawn += BARS[1 + round(7 * (float(value) - low) / span)] if known else "·"  # type: ignore[arg-type]
-    return drawn
+    return "".join(
+        BARS[1 + round(7 * (value - low) / span)] if _is_number(value) else "·" for value in values
+    )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def plan(
@@ -157,15 +160,15 @@ def plan(
     if as_json:
         say_json(predicted)
     else:
-        print_rows(
-            console, f"plan of {chosen.name}", [(name, f"{value:,}") for name, value in predicted.items()]
-        )
+        say(rows_table(f"plan of {chosen.name}", [(name, f"{value:,}") for name, value in predicted.items()]))
 
 
 def doctor(
-    *, sensors: Annotated[int, typer.Option("--sensors", "-c", min=1)] = 1000, host: given.HostOption = None,
+    *,
+    sensors: Annotated[int, typer.Option("--sensors", "-c", min=1, max=given.MOST_SENSORS)] = 1000,
+    host: given.HostOption = None,
     port: given.PortOption = None,
-) -> None:  # fmt: skip
+) -> None:
     """Check open files, ports and whether a broker answers; exit 1 where something is too small."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = "unlimited" if hard == resource.RLIM_INFINITY else f"{hard}"
@@ -189,7 +192,7 @@ def doctor(
         ),
         ("broker", f"{'ok' if answers == 'answers' else 'MISSING'}  {target.url} {answers}"),
     ]
-    print_rows(console, "doctor", rows)
+    say(rows_table("doctor", rows))
     raise typer.Exit(0 if files_ok and ports >= sensors and answers == "answers" else 1)
 
 
@@ -212,5 +215,8 @@ def init(
     if path.exists():
         raise typer.BadParameter(f"{path} exists already")
     text = (files("fleet_sim") / "profiles" / f"{profile}.yaml").read_text(encoding="utf-8")
-    path.write_text(text, encoding="utf-8")
-    console.print(f"wrote {path}; try: fleet-sim run {path}", highlight=False)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise typer.BadParameter(f"{path} cannot be written: {problem.strerror}") from None
+    say(f"wrote {path}; try: fleet-sim run {path}")

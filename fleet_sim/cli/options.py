@@ -1,21 +1,25 @@
 """Options that several commands share, and how they change a scenario."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fleet_config.durations import parse_duration
+from fleet_config.durations import format_duration, parse_duration
 from fleet_sim.endpoint import Endpoint, endpoint_of
 from fleet_sim.grammar import Broker, Scenario
 from fleet_sim.scenario import load_scenario, scaled
+from fleet_wire.payload import MAX_COUNTER, MAX_TIME
 
 __all__ = [
     "BindOption",
+    "BootOption",
     "CaOption",
     "CertOption",
     "DurationOption",
@@ -35,10 +39,16 @@ __all__ = [
     "broker_with",
     "directory_for",
     "endpoint",
+    "file_to_write",
     "prepared",
     "span",
     "start_time",
 ]  # fmt: skip
+
+MOST_SENSORS = 1_000_000
+"""More than any machine has sockets for."""
+MOST_KEEPALIVE = 65_535_000
+"""Milliseconds; MQTT has 16 bits of seconds."""
 
 ScenarioArgument = Annotated[
     str,
@@ -47,7 +57,12 @@ ScenarioArgument = Annotated[
 SensorsOption = Annotated[
     int | None,
     typer.Option(
-        "--sensors", "-c", min=1, envvar="FLEET_SIM_SENSORS", help="Devices, split over the fleets."
+        "--sensors",
+        "-c",
+        min=1,
+        max=MOST_SENSORS,
+        envvar="FLEET_SIM_SENSORS",
+        help="Devices, split over the fleets.",
     ),
 ]
 DurationOption = Annotated[
@@ -58,7 +73,14 @@ IntervalOption = Annotated[
     str | None, typer.Option("--interval", envvar="FLEET_SIM_INTERVAL", help="Of every device, e.g. 5s.")
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", envvar="FLEET_SIM_SEED", help="Other random values.")
+    int | None,
+    typer.Option("--seed", min=0, max=2**63 - 1, envvar="FLEET_SIM_SEED", help="Other random values."),
+]
+BootOption = Annotated[
+    int | None,
+    typer.Option(
+        "--boot", min=0, max=MAX_COUNTER, envvar="FLEET_SIM_BOOT", help="Boot number of all devices."
+    ),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a value: fleet.freezer.count=500; may be repeated.")
@@ -67,7 +89,8 @@ HostOption = Annotated[
     str | None, typer.Option("--host", "-H", envvar="FLEET_SIM_HOST", help="The broker's host.")
 ]
 PortOption = Annotated[
-    int | None, typer.Option("--port", "-p", envvar="FLEET_SIM_PORT", help="The broker's port.")
+    int | None,
+    typer.Option("--port", "-p", min=1, max=65_535, envvar="FLEET_SIM_PORT", help="The broker's port."),
 ]
 UserOption = Annotated[
     str | None,
@@ -108,14 +131,19 @@ ReportOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 
 
-def span(text: str | None, option: str) -> int | None:
-    """Milliseconds of an option that is a duration; a usage error where it is none."""
+def span(text: str | None, option: str, *, least: int = 0, most: int | None = None) -> int | None:
+    """Milliseconds of an option that is a duration; a usage error where it is none or out of bounds."""
     if text is None:
         return None
     try:
-        return parse_duration(text)
+        length = parse_duration(text)
     except ValueError as problem:
         raise typer.BadParameter(f"{option}: {problem}") from None
+    if length < least:
+        raise typer.BadParameter(f"{option}: '{text}' is too short; at least {format_duration(least)}")
+    if most is not None and length > most:
+        raise typer.BadParameter(f"{option}: '{text}' is too long; at most {format_duration(most)}")
+    return length
 
 
 def start_time(text: str | None) -> int | None:
@@ -124,9 +152,12 @@ def start_time(text: str | None) -> int | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        start = round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"--start: '{text}' is no time; write one like 2026-01-01T00:00Z") from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    if not 0 <= start < MAX_TIME:
+        raise typer.BadParameter(f"--start: '{text}' is not between 1970 and 2100")
+    return start
 
 
 def prepared(
@@ -143,8 +174,8 @@ def prepared(
     scenario = scaled(
         scenario,
         sensors=sensors,
-        duration_ms=span(duration, "--duration"),
-        interval_ms=span(interval, "--interval"),
+        duration_ms=span(duration, "--duration", least=1),
+        interval_ms=span(interval, "--interval", least=1),
     )
     return scenario if seed is None else scenario.model_copy(update={"seed": seed})
 
@@ -163,13 +194,35 @@ def broker_with(
     """Change a scenario's broker as the options say; `--cafile` alone turns TLS on."""
     before = endpoint_of(broker.model_copy(update={"url": broker.url.replace("mqtts", "mqtt", 1)}))
     tls = ca is not None or broker.url.startswith("mqtts")
+    if host is not None and not _is_host(host):
+        raise typer.BadParameter(
+            f"--host: '{host}' is no host; write a name or an address, without port or mqtt://"
+        )
     named = host or port
     port = port or (before.port if not host and ":" in broker.url.split("//")[1] else (8883 if tls else 1883))
-    url = f"{'mqtts' if tls else 'mqtt'}://{host or before.host}:{port}" if named or ca else broker.url
+    url = (
+        f"{'mqtts' if tls else 'mqtt'}://{_in_url(host or before.host)}:{port}" if named or ca else broker.url
+    )
     given = {"username": user, "ca": ca and str(ca), "cert": cert and str(cert), "key": key and str(key)}
-    seconds = span(keepalive, "--keepalive")
+    every = span(keepalive, "--keepalive", least=1000, most=MOST_KEEPALIVE)
     changed = {name: value for name, value in given.items() if value is not None}
-    return broker.model_copy(update={"url": url, **changed, **({"keepalive": seconds} if seconds else {})})
+    return broker.model_copy(update={"url": url, **changed, **({"keepalive": every} if every else {})})
+
+
+def _is_host(text: str) -> bool:
+    return bool(re.fullmatch(r"[^\s/@?#\[\]:]+", text)) or _is_address(text)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint:
@@ -178,12 +231,29 @@ def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint
         found = endpoint_of(broker, password=password)
     except OSError as problem:
         raise typer.BadParameter(f"--cafile, --cert or --key: {problem}") from None
-    return replace(found, bind=tuple(bind.split(","))) if bind else found
+    addresses = tuple(each.strip() for each in bind.split(",")) if bind else ()
+    for each in addresses:
+        if not _is_address(each):
+            raise typer.BadParameter(f"--bind: '{each}' is no IP address; write IP,IP")
+    return replace(found, bind=addresses)
+
+
+def file_to_write(path: Path | None, option: str) -> Path | None:
+    """A file that is written at the end; a usage error now, rather than an error then, where that cannot be."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise typer.BadParameter(
+            f"{option}: {path} cannot be written: there is no such directory, or it is one"
+        )
+    return path
 
 
 def directory_for(report: Path | None, name: str) -> Path:
-    """Where a run writes; an existing ledger there is never overwritten."""
+    """Make the directory a run writes into; an existing ledger there is never overwritten."""
     directory = report or Path(".fleet-sim") / f"{name}-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
     if (directory / "ledger.frames").exists():
         raise typer.BadParameter(f"--report: {directory} holds a run already; give another directory")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise typer.BadParameter(f"--report: {directory} cannot be made: {problem.strerror}") from None
     return directory

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import typer
 
 from fleet_sim.cli import options as given
-from fleet_sim.cli.output import console
 from fleet_sim.cli.running import status_of, tell, watched
 from fleet_sim.deployment import RunOptions
 from fleet_sim.grammar import Broker
 from fleet_sim.recordings.mapping import load_mapping, ready_mappings
 from fleet_sim.recordings.reading import Recording, read_recording
 from fleet_sim.replay import ReplayOptions, ReplayRun
+from fleet_wire.terminal import say
 
 __all__ = ["register"]
 
@@ -47,7 +47,7 @@ def replay(
     cafile: given.CaOption = None,
     cert: given.CertOption = None,
     key: given.KeyOption = None,
-    boot: Annotated[int | None, typer.Option("--boot", min=0, envvar="FLEET_SIM_BOOT")] = None,
+    boot: given.BootOption = None,
     report: given.ReportOption = None,
     as_json: given.JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No live line.")] = False,
@@ -56,7 +56,7 @@ def replay(
     chosen = load_mapping(mapping)
     recording = read_recording(file, chosen)
     if not as_json:
-        console.print(describe(recording), highlight=False)
+        say(describe(recording))
     broker = given.broker_with(Broker(), host=host, port=port, user=user, ca=cafile, cert=cert, key=key)
     run = ReplayRun(
         recording,

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from fleet_sim.cli import options as given
-from fleet_sim.cli.output import complain, console, say_json
 from fleet_sim.control import answering, socket_of
 from fleet_sim.deployment import calm_collector
 from fleet_sim.fleet import FleetRun, RunOptions, RunResult
@@ -17,8 +16,9 @@ from fleet_sim.grade import grade
 from fleet_sim.ledger_reading import read_ledger
 from fleet_sim.live import LiveView
 from fleet_sim.replay import ReplayRun
-from fleet_sim.report import Check, checks_of, junit, print_checks, print_rows
+from fleet_sim.report import Check, check_rows, checks_of, junit, rows_table
 from fleet_wire import local_socket
+from fleet_wire.terminal import complain, console, say, say_json
 
 __all__ = ["register"]
 
@@ -35,11 +35,8 @@ StartOption = Annotated[
     str | None,
     typer.Option("--start", envvar="FLEET_SIM_START", help="Simulated time, 2026-01-01T00:00Z."),
 ]
-BootOption = Annotated[
-    int | None, typer.Option("--boot", min=0, envvar="FLEET_SIM_BOOT", help="Boot number of all devices.")
-]
 SpeedOption = Annotated[
-    float, typer.Option("--speed", min=0.001, help="Simulated seconds in one real second.")
+    float, typer.Option("--speed", min=0.001, max=1_000_000, help="Simulated seconds in one real second.")
 ]
 JunitOption = Annotated[Path | None, typer.Option("--junit", help="Write the expectations there.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No live line.")]
@@ -70,7 +67,7 @@ def run(
     changes: given.SetOption = None,
     seed: given.SeedOption = None,
     start: StartOption = None,
-    boot: BootOption = None,
+    boot: given.BootOption = None,
     speed: SpeedOption = 1.0,
     report: given.ReportOption = None,
     as_json: given.JsonOption = False,
@@ -78,6 +75,7 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Run a fleet against a broker."""
+    junit_at = given.file_to_write(junit_file, "--junit")
     chosen = given.prepared(
         scenario, sensors=sensors, duration=duration, interval=interval, seed=seed, changes=changes
     )
@@ -102,8 +100,8 @@ def run(
     result = asyncio.run(watched(fleet, quiet=quiet or as_json))
     checks = checks_of(chosen.expect, {**graded(result), **result.measures})
     tell(result, checks, as_json=as_json)
-    if junit_file is not None:
-        junit(junit_file, chosen.name, checks, result.seconds)
+    if junit_at is not None:
+        junit(junit_at, chosen.name, checks, result.seconds)
     raise typer.Exit(status_of(result, checks))
 
 
@@ -159,8 +157,7 @@ def tell(result: RunResult, checks: list[Check], *, as_json: bool) -> None:
             {"name": c.name, "expected": c.expected, "found": c.found, "passed": c.passed} for c in checks
         ]})  # fmt: skip
         return
-    print_rows(console, f"run {result.reason} after {result.seconds:.1f} s", rows_of(result))
-    print_checks(console, checks)
+    say(rows_table(f"run {result.reason} after {result.seconds:.1f} s", rows_of(result)), *check_rows(checks))
     for reason, count in result.refused.items():
         complain(f"{count} devices were refused: {reason}")
     if result.verdict.saturated:

@@ -1,10 +1,13 @@
+import json
+import math
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet_wire.printable import printable
+from fleet_wire.printable import json_line, printable, printable_lines
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -37,3 +40,43 @@ def test_nothing_unseen_is_left_of_any_text(text: str) -> None:
     shown = printable(text)
     assert len(shown) <= 200
     assert not [one for one in shown if unicodedata.category(one) in UNSEEN]
+
+
+def test_a_whole_text_is_not_cut() -> None:
+    assert printable("x" * 5000 + "\n", None) == "x" * 5000 + "\\n"
+
+
+def test_a_text_of_several_lines_keeps_its_line_feeds_alone() -> None:
+    assert (
+        printable_lines("a.yaml:1:1: \x1b[2J\nb\r\nc\x85d\u2028e")
+        == "a.yaml:1:1: \\x1b[2J\nb\\r\nc\\x85d\\u2028e"
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON, st.sampled_from(["utf-8", "UTF8", "utf_16", "ascii", "ANSI_X3.4-1968", "iso8859-1", None]))
+def test_json_reads_back_exactly_and_shows_nothing_a_terminal_obeys(value: Any, encoding: str | None) -> None:
+    line = json_line(value, encoding=encoding)
+    assert json.loads(line) == value
+    assert not [one for one in line if unicodedata.category(one) in UNSEEN]
+    line.encode(encoding or "ascii")
+
+
+@pytest.mark.parametrize(
+    "text", ["\x7f", "\x9b31m", "\u2028", "\ud800", "\udfff\ud800", "\U000e0041", "\U00010ffff", "é"]
+)
+def test_json_of_what_json_itself_lets_through(text: str) -> None:
+    line = json_line({text: [text]})
+    assert json.loads(line) == {text: [text]}
+    assert line.isprintable()
+    assert ("é" in line) is (text == "é")
+    assert "é" not in json_line("é", encoding="ascii")
+
+
+def test_json_of_a_number_that_is_none() -> None:
+    assert json_line([math.nan]) == "[NaN]"

@@ -127,6 +127,15 @@ def test_junit(tmp_path: Path) -> None:
     assert "is pending" in (suite[0][0].text or "")
 
 
+def test_junit_of_names_that_xml_has_no_place_for(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(RULES)
+    (tmp_path / "r.test.yaml").write_text(
+        TEST.replace("first", '"\\e[2J<\\0>"') + "\n  - {at: 10s, alert: A, count: 9}\n"
+    )
+    (suite,) = ET.fromstring(to_junit(run_rule_tests([tmp_path])))
+    assert suite[0].get("name") == "\\x1b[2J<\\x00>"
+
+
 @pytest.mark.parametrize(
     ("expectation", "fault"),
     [

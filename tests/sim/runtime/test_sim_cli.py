@@ -1,24 +1,36 @@
 """What the commands print and how they end, without a broker."""
 
 import json
+import math
+import re
+import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
-from fleet_sim.cli import main
+from fleet_sim.cli import judging, main
+from fleet_sim.cli.looking import chart_rows
 from fleet_sim.cli.options import broker_with, start_time
 from fleet_sim.cli.replaying import speed_of
-from fleet_sim.cli.running import status_of
+from fleet_sim.cli.running import rows_of, status_of
 from fleet_sim.deployment import RunResult
 from fleet_sim.endpoint import TooManySockets, endpoint_of, reserve_sockets
+from fleet_sim.grade import Grade, RuleGrade
 from fleet_sim.grammar import Broker, Expectation
 from fleet_sim.live import line
 from fleet_sim.pacing import Percentiles, Verdict
-from fleet_sim.report import checks_of, junit, print_rows
+from fleet_sim.report import Check, check_rows, checks_of, junit, rows_table
+from fleet_sim.scenario import load_scenario
+from fleet_sim.stored import StoredUnreadable, history_from_command, history_from_file, window_rows
 from fleet_sim.tally import Snapshot, Tally
+from fleet_wire.drawing import Table, draw
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -110,6 +122,37 @@ def test_init_writes_a_scenario_that_checks_out_and_never_over_another(cli: Cli,
         (("replay", "x.csv", "--mapping", "uci", "--speed", "fast"), ""),
         (("replay", "x.csv", "--mapping", "uci"), "cannot read x.csv"),
         (("run", "cold-chain", "--set", "fleet.freezer.cuont=5"), "count"),
+        (("run", "cold-chain", "--sensors", "-1"), "greater than or equal to 1"),
+        (("run", "cold-chain", "--sensors", "99999999999"), "less than or equal to 1000000"),
+        (("run", "cold-chain", "--seed", "x"), "valid integer"),
+        (("run", "cold-chain", "--seed", "-1"), "greater than or equal to 0"),
+        (("run", "cold-chain", "--interval", "0s"), "--interval: '0s' is too short; at least 1ms"),
+        (("run", "cold-chain", "--duration", "0s"), "--duration: '0s' is too short"),
+        (("run", "cold-chain", "--keepalive", "10ms"), "--keepalive: '10ms' is too short; at least 1s"),
+        (("run", "cold-chain", "--keepalive", "100h"), "--keepalive: '100h' is too long; at most 18h12m15s"),
+        (("run", "cold-chain", "--limit", "-1"), "greater than or equal to 1"),
+        (("run", "cold-chain", "--speed", "inf"), "less than or equal to"),
+        (("run", "cold-chain", "--speed", "nan"), "or equal to"),
+        (("run", "cold-chain", "--boot", "9" * 30), "less than or equal to"),
+        (("run", "cold-chain", "--start", "3000-01-01"), "not between 1970 and 2100"),
+        (("run", "cold-chain", "--start", "9999-12-31T23:59:59-23:59"), "--start"),
+        (("run", "cold-chain", "--port", "99999"), "less than or equal to 65535"),
+        (("run", "cold-chain", "--port", "0"), "greater than or equal to 1"),
+        (("doctor", "--port", "99999"), "less than or equal to 65535"),
+        (("run", "cold-chain", "--set", "broker.url=mqtt://h:99999"), "Port out of range"),
+        (("run", "cold-chain", "--set", "broker.url=mqtt://h:0"), "a port is 1 to 65535"),
+        (("run", "cold-chain", "--host", "a b"), "--host: 'a b' is no host"),
+        (("run", "cold-chain", "--host", "mqtt://a"), "is no host"),
+        (("run", "cold-chain", "--bind", "eth0"), "--bind: 'eth0' is no IP address"),
+        (
+            ("run", "cold-chain", "--junit", "/nonexistent/x.xml"),
+            "--junit: /nonexistent/x.xml cannot be written",
+        ),
+        (("run", "cold-chain", "--report", "/dev/null/x"), "--report: /dev/null/x cannot be made"),
+        (("ctl", "fault", ".", "stuck", "--set", "a={"), "the value is no YAML"),
+        (("ctl", "disconnect", ".", "--for", "x"), "--for: 'x' is not a duration"),
+        (("init", "/nonexistent/x.yaml"), "/nonexistent/x.yaml cannot be written"),
+        (("check", "[/red]\x1b[2J"), "[/red]\\x1b[2J:1:1: no such file"),
         (("frobnicate",), "frobnicate"),
     ],
 )
@@ -118,6 +161,51 @@ def test_bad_usage_is_2_and_says_what(cli: Cli, arguments: tuple[str, ...], said
     assert status == 2
     assert said in err
     assert "Traceback" not in err
+    assert "unexpected" not in err
+
+
+def test_an_address_of_ipv6_needs_no_brackets(cli: Cli) -> None:
+    broker = broker_with(Broker(), host="::1", port=1884)
+    assert broker.url == "mqtt://[::1]:1884"
+    assert endpoint_of(broker).url == broker.url
+    assert endpoint_of(broker).host == "::1"
+
+
+def test_a_run_directory_that_is_none_cannot_be_asked(cli: Cli) -> None:
+    status, _, err = cli("ctl", "status", "/dev/null")
+    assert (status, "Not a directory" in err) == (3, True)
+
+
+@pytest.mark.parametrize("command", ["'", "", "/nonexistent/program", "printf \\\\xff", "printf [1]"])
+def test_a_command_that_gives_no_history_is_told(command: str) -> None:
+    with pytest.raises(StoredUnreadable):
+        history_from_command(command)
+
+
+def test_a_history_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(b"\xff\xfe")
+    with pytest.raises(StoredUnreadable, match="not UTF-8"):
+        history_from_file(tmp_path / "rows")
+    row = {"device": "d", "metric": "m", "every": 1, "start": 1, "count": float("inf"), "revision": "x"}
+    with pytest.raises(StoredUnreadable, match="not a window row"):
+        window_rows([{**row, **dict.fromkeys(("sum", "min", "max", "first", "last"), 0)}])
+
+
+def test_certificates_of_a_scenario_file_are_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    text = (Path(str(files("fleet_sim"))) / "profiles" / "air.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(
+        re.sub("(?m)^broker:.*\n", "", text)
+        + "\nbroker: {url: mqtts://h, ca: ca.crt, cert: /etc/a.crt, key: a.key}\n"
+    )
+    for source in (str(tmp_path / "mine.yaml"), "../mine.yaml"):
+        broker = load_scenario(source, overrides=("broker.key=b.key",), env={}).broker
+        assert broker.ca is not None
+        assert Path(broker.ca).resolve() == tmp_path / "ca.crt"
+        assert (broker.cert, broker.key) == ("/etc/a.crt", "b.key")
 
 
 def test_broker_options_change_only_what_they_name() -> None:
@@ -178,13 +266,54 @@ def test_junit_holds_one_case_an_expectation(tmp_path: Path) -> None:
     assert [case[0].tag if len(case) else "ok" for case in suite] == ["ok", "failure", "skipped"]
 
 
-def test_tables_are_plain_lines_without_a_terminal_and_drawn_on_one() -> None:
-    for terminal in (False, True):
-        console = Console(record=True, force_terminal=terminal, width=60)
-        print_rows(console, "title", [("a", "1"), ("long name", "2")])
-        text = console.export_text()
-        assert "long name" in text
-        assert ("  a          1\n" in text) is not terminal
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+HOSTILE = "[/red]\x1b[2J\x9b\n\u202e\ud800" + "x" * 64
+
+
+def shown(*blocks: Table, terminal: bool) -> list[str]:
+    written = StringIO()
+    draw(Console(file=written, force_terminal=terminal, width=80, color_system=None), *blocks)
+    return re.sub(r"\x1b\[\d*m", "", written.getvalue()).removesuffix("\n").split("\n")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_every_table_shows_any_text_and_obeys_none(terminal: bool) -> None:
+    spread = Percentiles(1, math.nan, math.inf, -math.inf, 1e300, -1.0)
+    grade = Grade(
+        rules={HOSTILE: RuleGrade(expected=2**64)}, latency=spread, repeated=1, examples=[HOSTILE, "a " * 90]
+    )
+    check = Check(HOSTILE, HOSTILE, HOSTILE, passed=None)
+    told = replace(result(), directory=Path(HOSTILE.replace("\ud800", "")), last=snapshot(ack=spread))
+    tables = [
+        rows_table(HOSTILE, [(HOSTILE, HOSTILE), ("", "")]),
+        rows_table("grade", judging.grade_rows(grade)),
+        rows_table("run", rows_of(told)),
+        rows_table(
+            "preview",
+            chart_rows(
+                [{"a": HOSTILE, "b": math.nan, "c": None, "d": True, "e": [1], "f": math.inf, "g": 1}]
+            ),
+        ),
+        *check_rows([check, replace(check, passed=True), replace(check, passed=False)]),
+    ]
+    lines = shown(*tables, terminal=terminal)
+    assert all(unicodedata.category(one) not in UNSEEN for line in lines for one in line)
+    if terminal:
+        assert max(map(cell_len, lines)) <= 80
+    else:
+        assert len(lines) == sum(1 + len(table.rows) for table in tables)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_tables_of_two_columns_are_aligned_under_their_title(terminal: bool) -> None:
+    written = StringIO()
+    console = Console(file=written, force_terminal=terminal, width=60, color_system=None)
+    draw(console, rows_table("title", [("a", "1"), ("long name", "2")]))
+    assert re.sub(r"\x1b\[\d*m", "", written.getvalue()).splitlines() == [
+        "title",
+        "  a          1",
+        "  long name  2",
+    ]
 
 
 def test_too_many_sockets_are_said_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -403,3 +403,27 @@ def test_a_line_of_the_history_ends_at_a_line_feed_alone(tmp_path: Path) -> None
     told.write_text('{"type": "a\u2028b\x85c"}\n{"type": "d"}\n', encoding="utf-8")
     assert [row["type"] for row in history_from_file(told)] == ["a\u2028b\x85c", "d"]
     assert len(history_from_command(f"cat {told}")) == 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("nonsense:8086", "t", "'nonsense:8086' is no address"),
+        ("http://localhost:99999", "t", "cannot query bucket"),
+        ("http://localhost:8086", "top\nsecret", "INFLUX_TOKEN holds what no token does"),
+    ],
+)
+def test_a_database_that_cannot_be_asked_is_told(
+    tmp_path: Path,
+    exit_status: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[str, str, str],
+) -> None:
+    url, token, told = given
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("INFLUX_TOKEN", token)
+    ledger_of(tmp_path / "run", steady())
+    status, _, err = exit_status("verify", str(tmp_path / "run"), "--influx-url", url)
+    assert status in {2, 3}
+    assert told in err
+    assert "secret" not in err

@@ -1,0 +1,62 @@
+"""The gateway's local socket by its id, in the machine's run directory: a short way to it for people and programs.
+
+The socket itself belongs to the spool; nothing of the gateway needs the link.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+RUN_DIRECTORY = Path("/run/edge-gateway")
+
+
+@contextmanager
+def linked(path: Path, name: str, directory: Path = RUN_DIRECTORY) -> Iterator[None]:
+    """Let `<directory>/<name>.sock` lead to the socket `path` while the block runs, where there is such a directory.
+
+    A link that a dead gateway left is replaced; one to a gateway that answers, and what is no link, stays.
+    """
+    target, link = path.absolute(), directory / f"{name}.sock"
+    if directory.is_dir():
+        try:
+            _make(link, target)
+        except OSError as error:
+            log.warning(
+                "%s does not lead to this gateway's socket %s: %s", link, target, error.strerror or error
+            )
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if link.readlink() == target:
+                link.unlink()
+
+
+def _make(link: Path, target: Path) -> None:
+    if _answers(link, target):
+        raise FileExistsError("another gateway of this id answers there")
+    if os.path.lexists(link) and not link.is_symlink():
+        raise FileExistsError("something that is no link is in the way")
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def _answers(link: Path, target: Path) -> bool:
+    """Whether the link leads to a live socket other than `target`."""
+    try:
+        if link.readlink() == target:
+            return False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(str(link))
+    except OSError:
+        return False
+    return True
