@@ -22,7 +22,6 @@ import aiomqtt
 from edge_gateway import gateway_id, spool
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig, MqttSection
-from edge_gateway.control import AT_ONCE
 from edge_gateway.control_client import ControlClient
 from edge_gateway.durable.files import is_full
 from edge_gateway.durable.reserve import Reserve
@@ -32,6 +31,7 @@ from edge_gateway.gateway import Gateway
 from edge_gateway.http import serving
 from edge_gateway.local_api import Door
 from edge_gateway.recovered import Recovered, recover_spool
+from edge_gateway.sending import AT_ONCE
 from edge_gateway.watchdog import Mark, ServiceManager, Watchdog
 from fleet_wire import local_socket
 from fleet_wire.session import SessionOptions
@@ -74,6 +74,7 @@ def session_options(
         session_expiry=mqtt.session_expiry // 1000 if session_expiry is None else session_expiry,
         receive_maximum=RECEIVE_MAXIMUM,
         maximum_packet_size=MOST_PACKET,
+        needs_retained=False,
     )
 
 
@@ -84,12 +85,19 @@ class ControlClients:
     config: GatewayConfig
     client_id: str
 
-    def __call__(self, will: aiomqtt.Will) -> aiomqtt.Client:
+    def __call__(self, will: aiomqtt.Will) -> ControlClient:
+        return self._client(self.client_id, will)
+
+    def standing_by(self) -> ControlClient:
+        """A client that pushes nobody off the broker."""
+        return self._client(f"{self.client_id}-by-{os.urandom(4).hex()}", None)
+
+    def _client(self, client_id: str, will: aiomqtt.Will | None) -> ControlClient:
         mqtt = self.config.mqtt
         client = ControlClient(
             mqtt.host,
             mqtt.port,
-            identifier=self.client_id,
+            identifier=client_id,
             username=mqtt.user,
             password=mqtt.password.read() if mqtt.password else None,
             protocol=aiomqtt.ProtocolVersion.V5,

@@ -4,6 +4,7 @@ import pytest
 from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.listening import ListeningClock
+from edge_gateway.ownership import Ownership
 from edge_gateway.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, Source
 from edge_gateway.status import Counters, Problems
 from fleet_wire.session import SessionOptions
@@ -19,6 +20,7 @@ def source() -> Source:
         ListeningClock(),
         Counters(),
         Problems(lambda: 0),
+        Ownership(["0" * 16], lambda: 0.0, Counters(), Problems(lambda: 0)),
     )
 
 
