@@ -42,8 +42,8 @@ class ListeningClock:
         return _echo(now)
 
     def not_sent(self) -> None:
-        """The broker did not take the echo: the next one is due."""
-        self._asked_at = None
+        """The broker did not take the echo: nothing is known of the queue, and the next one is due."""
+        self._asked_at, self._heard = None, False
 
     def heard(self, now: int, echo: bytes) -> None:
         """An echo came back. If it is the one that was sent last, everything queued before it has been folded."""

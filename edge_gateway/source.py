@@ -34,6 +34,8 @@ MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
 """Deliveries that are folded together, and bytes of them: a message may hold a thousand samples, and no fold stalls."""
 SETTLED = 30.0
 ECHO = "echo"
+UNHEARD = 60_000
+"""Milliseconds in which neither the echo nor anything else came, so that it is no backlog that holds it up."""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,8 @@ class Source:
     _unacknowledged: int = 0
     _paused: bool = False
     _known: bool = False
+    _arrived_at: int = 0
+    """When the socket was last read, by `clock`."""
     _session: Session = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,7 +139,8 @@ class Source:
         known = connected.session_present and self.knows_births
         await self._session.subscribe(self.filters, session_present=known)
         self.knows_births = True
-        self.listening.connected(self.clock())
+        self._arrived_at = self.clock()
+        self.listening.connected(self._arrived_at)
         self.problems.clear("broker")
         log.info("subscribed at %s:%s", self.options.host, self.options.port)
         async with asyncio.TaskGroup() as tasks:
@@ -149,6 +154,7 @@ class Source:
             echo = self.listening.echo_due(self.clock())
             if echo is not None:
                 self._echo(echo)
+            self._look_for_echo()
             await asyncio.sleep(ECHO_EVERY / 1000)
 
     def _echo(self, echo: bytes) -> None:
@@ -157,20 +163,29 @@ class Source:
         except (ValueError, PublishQueueFull) as error:
             self._echo_refused(str(error))
 
+    def _look_for_echo(self) -> None:
+        """A broker may take the echo and never give it back, without a word, where the ACL forbids to read it."""
+        now = self.clock()
+        if self.listening.lag(now) < UNHEARD:
+            if self.listening.caught_up:
+                self.problems.clear(ECHO)
+        elif not self._paused and now - self._arrived_at > UNHEARD:
+            self._tell_echo(f"it does not come back: check that the ACL lets it read {self.echo_topic}")
+
     def _echo_answered(self, reason: int) -> None:
-        if reason < REFUSED:
-            self.problems.clear(ECHO)
-        elif reason == NOT_AUTHORISED:
+        if reason == NOT_AUTHORISED:
             self._echo_refused(f"not authorised: check the ACL for {self.echo_topic}")
-        else:
+        elif reason >= REFUSED:
             self._echo_refused(meaning(reason))
 
     def _echo_refused(self, why: str) -> None:
         """Without its echo the gateway never knows that it has caught up, and measures no silence."""
         self.listening.not_sent()
-        self.problems.raise_(
-            ECHO, f"silent devices are not noticed, since the gateway cannot hear itself: {why}"
-        )
+        self._tell_echo(why)
+
+    def _tell_echo(self, why: str) -> None:
+        told = "silent devices are not noticed, since the gateway does not hear its own message"
+        self.problems.raise_(ECHO, f"{told}: {why}")
 
     def _lost(self, error: Exception) -> None:
         self.listening.lost()
@@ -197,6 +212,7 @@ class Source:
         arrivals = Arrivals.of(epoch, packets)
         self._arrived.append(arrivals)
         self._unacknowledged += arrivals.size
+        self._arrived_at = self.clock()
         if self._unacknowledged > self.high and not self._paused:
             self._paused = True
             self.counters.add("reading_paused")

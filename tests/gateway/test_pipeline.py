@@ -162,7 +162,8 @@ def test_a_command_the_broker_refuses_is_told_tried_again_and_the_same_in_a_repl
     ]
     state = State.new("gw", settings())
     fold = state.pipeline.fold
-    effects = [fold(one) for one in (Reload(moment(0), rules), *hot)]
+    begin: list[Input] = [Reload(moment(0), rules), *hot]
+    effects = [fold(one) for one in begin]
     (command,) = [sent for one in effects for sent in commands_sent(one)]
     saved = codec.encode(state.snapshot(), shuffle=True)
     refused = Undelivered(moment(4_000), "f1", command.id, "not authorised", for_good=False)

@@ -359,7 +359,7 @@ def test_a_store_of_the_format_before_is_taken_over_whole(tmp_path: Path) -> Non
     again = opened(tmp_path)
     assert not again.opened.set_aside
     assert everything(again) == before
-    again.apply([(2, [named(at=T0, commands=(replace(COMMAND, state="refused", detail="no"),))])])
+    again.apply([(2, [named(at=T0, commands=(replace(COMMAND, id="c2", detail="no"),))])])
     assert {row[7] for row in table(again, "command")} == {"", "no"}
 
 
