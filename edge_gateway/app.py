@@ -21,7 +21,6 @@ import aiomqtt
 from edge_gateway import gateway_id, spool
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig, MqttSection
-from edge_gateway.control import AT_ONCE
 from edge_gateway.control_client import ControlClient
 from edge_gateway.credentials import Credentials
 from edge_gateway.descriptors import allow_many
@@ -33,6 +32,7 @@ from edge_gateway.gateway import Gateway
 from edge_gateway.http import serving
 from edge_gateway.local_api import Door
 from edge_gateway.recovered import Recovered, recover_spool
+from edge_gateway.sending import AT_ONCE
 from edge_gateway.socket_link import linked
 from edge_gateway.unexpected import tell_in_the_log
 from edge_gateway.watchdog import Mark, ServiceManager, Watchdog
@@ -63,6 +63,7 @@ def session_options(
         session_expiry=mqtt.session_expiry // 1000 if session_expiry is None else session_expiry,
         receive_maximum=RECEIVE_MAXIMUM,
         maximum_packet_size=MOST_PACKET,
+        needs_retained=False,
     )
 
 
@@ -74,12 +75,19 @@ class ControlClients:
     credentials: Credentials
     client_id: str
 
-    def __call__(self, will: aiomqtt.Will) -> aiomqtt.Client:
+    def __call__(self, will: aiomqtt.Will) -> ControlClient:
+        return self._client(self.client_id, will)
+
+    def standing_by(self) -> ControlClient:
+        """A client that pushes nobody off the broker."""
+        return self._client(f"{self.client_id}-by-{os.urandom(4).hex()}", None)
+
+    def _client(self, client_id: str, will: aiomqtt.Will | None) -> ControlClient:
         mqtt = self.mqtt
         client = ControlClient(
             mqtt.host,
             mqtt.port,
-            identifier=self.client_id,
+            identifier=client_id,
             username=mqtt.user,
             password=self.credentials.password.now(),
             protocol=aiomqtt.ProtocolVersion.V5,

@@ -1,10 +1,12 @@
 """Commands on their way to devices: numbered, paced, confirmed, expired. Part of the fold: no clock, no socket.
 
     transition ─▶ queued ─▶ sent (n) ─▶ done | rejected | failed        the device acknowledged
-                    │         └──────▶ unconfirmed                      nobody acknowledged in time
+                    │         ├──────▶ unconfirmed                      nobody acknowledged in time
+                    │         └──────▶ refused | failed                 the broker does not take it, now or ever
                     └──▶ expired | expired_unknown | dry_run            it was never sent
 
-One unconfirmed command a device at a time, critical first. A retry keeps id and n, so a device executes it once.
+One unconfirmed command a device at a time, critical first. A retry keeps id and n, so a device executes it once. What
+the broker refused was never delivered: it waits beside the others, and is sent with a new n until it expires.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ MOST_WAITING = 10_000
 MOST_WAITING_A_DEVICE = 20
 LEAST_BUCKETS = 64
 SITE_LEFT = "its site is not this gateway's any more"
+REFUSED_FIRST, REFUSED_MOST = 5_000, 60_000
+"""Milliseconds until a command that the broker refused is sent anew; twice as many each time."""
 URGENCY = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -33,7 +37,8 @@ URGENCY = {"critical": 0, "warning": 1, "info": 2}
 class Order:
     """One command for one device. Times are wall milliseconds; `n` is 0 until it is first sent.
 
-    `alert` is what caused it, as it stands on the wire.
+    `alert` is what caused it, as it stands on the wire. `refused` is why the broker did not take it, as often as
+    `refusals` says.
     """
 
     id: str
@@ -50,6 +55,13 @@ class Order:
     n: int = 0
     sent_at: int = 0
     attempts: int = 0
+    refusals: int = 0
+    refused: str = ""
+
+    def may_go(self, wall: int) -> bool:
+        """Whether it has waited long enough since the broker refused it; a clock that went back ends the wait."""
+        wait = min(REFUSED_FIRST << min(self.refusals, 8) >> 1, REFUSED_MOST) if self.refusals else 0
+        return not self.sent_at <= wall < self.sent_at + wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +159,22 @@ class CommandDesk:
             work.events.append(_event(order, outcome, wall, detail))
         return work
 
+    def undelivered(self, device: str, command: str, why: str, wall: int, *, for_good: bool) -> CommandWork:
+        """The broker did not take `command`. One that was sent before stays: the device may have it."""
+        work = CommandWork()
+        order = self._sent.get(device)
+        if order is None or order.id != command or order.attempts > 1:
+            return work
+        del self._sent[device]
+        if for_good:
+            work.events.append(_event(order, "failed", wall, why))
+            return work
+        order.refusals += 1
+        order.refused = why
+        self._waiting.setdefault(device, []).append(order)
+        work.events.append(_event(order, "refused", wall, why))
+        return work
+
     def advance(self, wall: int, *, trusted: bool = True) -> CommandWork:
         """Retry, expire and send what is due at `wall`."""
         work = CommandWork()
@@ -210,9 +238,10 @@ class CommandDesk:
         queue = self._waiting[device]
         for order in [order for order in queue if trusted and wall >= order.expires_at]:
             queue.remove(order)
-            work.events.append(_event(order, "expired", wall))
-        if queue and device not in self._sent and self._may_send(device, wall):
-            order = min(queue, key=lambda one: (URGENCY[one.level], one.at, one.id))
+            work.events.append(_ended_waiting(order, wall))
+        ready = [order for order in queue if order.may_go(wall)]
+        if ready and device not in self._sent and self._may_send(device, wall):
+            order = min(ready, key=lambda one: (URGENCY[one.level], one.at, one.id))
             queue.remove(order)
             self._send(order, wall, work)
         if not queue:
@@ -264,6 +293,13 @@ class CommandDesk:
         self._buckets = {device: Bucket(*level) for device, level in state["buckets"].items()}
         self._total = Bucket(*state["total"])
         self.refused = state["refused"]
+
+
+def _ended_waiting(order: Order, wall: int) -> CommandEvent:
+    """What becomes of a command that expired before any broker took it."""
+    if not order.refusals:
+        return _event(order, "expired", wall)
+    return _event(order, "refused", wall, f"{order.refused}; tried {order.refusals} times until it expired")
 
 
 def _order(transition: Transition, intent: CommandIntent) -> Order:

@@ -1,87 +1,86 @@
 """The control connection: alerts, commands, receipts and status, which bulk telemetry never delays.
 
-committed effects ─▶ send() ─▶ queue ─▶ broker           operators ─▶ …/command ─▶ operate() ─▶ …/reply
-▲
-what was not confirmed before the connection broke goes to its front again
+committed effects ─▶ send() ─▶ Sending ─▶ broker ─▶ OwnTopics: operators' requests, and what others write on our topics
+                                 ▲                      │
+                                 └──── replies ◀────────┘
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import random
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiomqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_gateway.control_client import ControlClient
 from edge_gateway.outgoing import Message
-from edge_gateway.source import YIELD_FIRST, YIELD_MOST
-from edge_gateway.status import Counters, Problems
+from edge_gateway.own_topics import OwnTopics
+from edge_gateway.ownership import Ownership
+from edge_gateway.sending import Sending
+from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.stopping import stop_if_asked, until_one_ends
 from fleet_wire import backoff, control, topics
-from fleet_wire.errors import SESSION_TAKEN_OVER
+from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
+from fleet_wire.printable import printable
+from fleet_wire.version import program_version
 
 log = logging.getLogger(__name__)
 
-MOST_QUEUED = 20_000
-AT_ONCE = 20
-"""As many as paho sends before it waits for an answer: one more would grow old in its queue, past its expiry unseen."""
-SHORT = 10.0
+SETTLED = 30.0
+"""Seconds a connection lasts before its end is taken for the first one again."""
+OFTEN = 3
 AWAY = 1.0
-"""Seconds that a broker which is not connected is waited for at the end."""
-DROPPED = "$SYS/broker/publish/messages/dropped"
+"""Seconds that a broker which answers nothing is waited for at the end."""
+LOOK_EVERY = 0.5
+AGAIN_FIRST, AGAIN_MOST = 5.0, 300.0
+"""Seconds until what the broker refused is tried again."""
+STAND_BY, STAND_BY_MOST = 15.0, 600.0
+"""Seconds without a status of another gateway of this id until it is held to be gone; it publishes one every ten."""
+PROBLEM, NO_RETAIN = "control_connection", "no_retain"
 
-Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
-
-class NewerGateway(Exception):
-    """A gateway of the same id was started after this one: this one gives way."""
+class Ended(Exception):
+    """This side ends the connection, and why."""
 
 
 @dataclass(slots=True)
 class Control:
-    """One aiomqtt client for everything that is not bulk telemetry."""
+    """One client for everything that is not bulk telemetry. `clock` in seconds, monotonic."""
 
     gateway: str
-    connect: Callable[[aiomqtt.Will], aiomqtt.Client]
-    clock: Callable[[], int]
+    connect: Callable[[aiomqtt.Will], ControlClient]
+    stand_by: Callable[[], ControlClient]
+    """Makes a client of another id, to listen while the connection is another gateway's."""
     report: Callable[[], dict[str, Any]]
-    firing: Callable[[], Iterable[str]]
-    operate: Operate
     started: int
-    give_way: Callable[[], None]
-    tell_rival: Callable[[], None]
+    sending: Sending
+    own_topics: OwnTopics
+    ownership: Ownership
     counters: Counters
     problems: Problems
-    _cut_short: bool = False
+    clock: Callable[[], float]
     _connected: bool = False
-    _patience: asyncio.Timeout | None = None
-    _queue: deque[Message] = field(default_factory=deque)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _losses: int = 0
+    _silent_since: float | None = None
+    _again_at: float = 0.0
+    _patience: float = STAND_BY
+    _took_back_at: float | None = None
+    _agains: Iterator[float] = field(default_factory=lambda: backoff.delays(AGAIN_FIRST, AGAIN_MOST))
 
     @property
     def queued(self) -> int:
         """Messages that the broker does not have yet."""
-        return len(self._queue)
+        return self.sending.queued
 
     def send(self, messages: Iterable[Message]) -> None:
-        """Queue messages whose record is on disk. Never waits; past the bound fleeting ones are dropped, counted."""
-        for message in messages:
-            if len(self._queue) >= MOST_QUEUED and (message.fleeting or not self._make_room()):
-                self.counters.add("outgoing_dropped")
-                continue
-            self._queue.append(message)
-        if self._queue:
-            self._idle.clear()
-            self._news.set()
+        """Queue messages whose record is on disk; never waits."""
+        self.sending.send(messages)
 
     def publish_status(self) -> None:
         """Queue the retained status as it is now."""
@@ -91,164 +90,163 @@ class Control:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         waits = backoff.delays()
-        yielding = backoff.delays(YIELD_FIRST, YIELD_MOST)
         while True:
-            gives_way, connected_at = False, math.inf
-            try:
-                async with self.connect(self._will()) as client:
-                    waits, connected_at = backoff.delays(), time.monotonic()
-                    self._connected = True
-                    await self._serve(client)
-            except (aiomqtt.MqttError, OSError, TimeoutError, NewerGateway) as error:
-                self.counters.add("control_connections_lost")
-                log.warning("control connection: %s", error)
-                self._lost()
-                gives_way = isinstance(error, NewerGateway) or _taken_over(error)
-            if gives_way:
-                self.give_way()
-            self._cut_short = not gives_way and 0 <= time.monotonic() - connected_at < SHORT
-            await asyncio.sleep(next(yielding if gives_way else waits))
+            if not self.ownership.held:
+                await self._until_alone()
+            began = self.clock()
+            error = await self._until_lost()
+            stop_if_asked()
+            if self.clock() - began > SETTLED:
+                self._losses, waits = 0, backoff.delays()
+            self._lost(error)
+            if self.ownership.held:
+                await asyncio.sleep(next(waits))
 
-    def _lost(self) -> None:
+    async def _until_lost(self) -> Exception | None:
+        try:
+            async with self.connect(self._will()) as client:
+                stop_if_asked()
+                await self._serve(client)
+        except (aiomqtt.MqttError, OSError, TimeoutError, Ended) as error:
+            return error
+        return None
+
+    def _lost(self, error: Exception | None) -> None:
+        self.counters.add("control_connections_lost")
+        log.info("control connection: %s", printable(error))
+        reason = _reason_of(error)
         self._connected = False
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time() + AWAY)
+        self._silent_since = self.clock() if self._silent_since is None else self._silent_since
+        self.sending.limit.lost(reason, self.sending.unanswered)
+        if reason == RETAIN_NOT_SUPPORTED:
+            self._retains(able=False)
+        if reason == SESSION_TAKEN_OVER:
+            self.ownership.give_way()
+        self._losses += 1
+        if self._losses >= OFTEN and self.ownership.held and "broker" not in self.problems:
+            told = "the control connection ends again and again, so that alerts, commands and status wait"
+            self.problems.raise_(PROBLEM, f"{told}: {printable(error)}")
+
+    def _retains(self, *, able: bool) -> None:
+        """Whether the broker keeps retained messages."""
+        self.sending.retains = able
+        if able:
+            self.problems.clear(NO_RETAIN)
+            return
+        text = "the broker keeps no retained messages: who connects later does not see births, alerts and this status"
+        self.problems.raise_(NO_RETAIN, f"{text}; set retain_available true", Gravity.WARNING)
 
     async def drained(self, within: float) -> bool:
-        """Wait until everything queued is at the broker; False when that took too long, or the broker is away."""
-        if not self._queue and self._idle.is_set():
-            return True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within if self._connected else min(within, AWAY)) as self._patience:
-                await self._idle.wait()
-        self._patience = None
-        return self._idle.is_set()
+        """Wait until the broker has answered everything queued; False when that took too long, or it is away."""
+        begun = self.clock()
+        while not self.sending.drained and self.clock() < min(begun + within, self._given_up_at(begun)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY / 10):
+                    await self.sending.idle.wait()
+        return self.sending.drained
 
-    async def _serve(self, client: aiomqtt.Client) -> None:
-        await client.subscribe([(filter_, 1) for filter_ in self._filters()])
+    def _given_up_at(self, begun: float) -> float:
+        """When a broker that answers nothing is no longer waited for, however often it lets one connect."""
+        if self._connected and self._silent_since is None:
+            return float("inf")
+        return max(begun, self._silent_since or begun) + AWAY
+
+    async def _serve(self, client: ControlClient) -> None:
+        limits = client.limits
+        if not limits.qos:
+            raise Ended("the broker does not do QoS 1: the contract needs it")
+        self._retains(able=limits.retain)
+        self.sending.limit.connected(limits.packet)
+        await self.own_topics.subscribe(client)
+        stop_if_asked()
+        self._go_on_if_ours()
+        self._connected = True
+        self.sending.try_again()
         self.publish_status()
-        lost: BaseException | None = None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._publish_all(client), name="control-publish")
-                tasks.create_task(self._listen(client), name="control-listen")
-        except* (aiomqtt.MqttError, OSError, TimeoutError, NewerGateway) as group:
-            lost = group.exceptions[0]
-        if lost is not None:
-            raise lost
-
-    def _filters(self) -> list[str]:
-        alerts = f"edge/v1/{self.gateway}/alerts/#"
-        own = topics.gateway_status_topic(self.gateway)
-        return [topics.operator_command_topic(self.gateway), alerts, own, DROPPED]
-
-    async def _publish_all(self, client: aiomqtt.Client) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._queue:
-                await self._publish_some(client)
-            self._idle.set()
-
-    async def _publish_some(self, client: aiomqtt.Client) -> None:
-        some = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
-        now = self.clock()
-        due = [message for message in some if message.expires_at is None or message.expires_at > now]
-        self.counters.add("commands_expired_in_queue", len(some) - len(due))
-        tasks = [asyncio.ensure_future(_publish(client, one, now)) for one in due]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            failed = [message for message, task in zip(due, tasks, strict=True) if not _succeeded(task)]
-            self._queue.extendleft(reversed([message for message in failed if not message.fleeting]))
-
-    async def _listen(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            topic = str(message.topic)
-            payload = message.payload if isinstance(message.payload, bytes) else b""
-            if topic == DROPPED:
-                self._broker_dropped(payload)
-            elif topic == topics.operator_command_topic(self.gateway):
-                await self._answer(payload)
-            elif topic == topics.gateway_status_topic(self.gateway):
-                self._look_for_rival(payload)
-            elif message.retain and payload and topic not in set(self.firing()):
-                self.send([Message(topic, b"", retain=True)])
-
-    def _look_for_rival(self, payload: bytes) -> None:
-        """A status of another start than ours, newer than ours, is another gateway's: the one started last goes on.
-
-        A will says that it lost its connection: to us, if our own was cut short before, else it is gone.
-        """
-        try:
-            status = control.decode_gateway_status(payload)
-        except ValueError:
-            return
-        started, at = (
-            value if isinstance(value := status.get(name), int) else 0 for name in ("started", "at")
+        await until_one_ends(
+            self.sending.send_all(client), self.own_topics.listen(client), self._look_after(client)
         )
-        if started > self.started and (status.get("state") == "online" or self._cut_short):
-            raise NewerGateway(f"another gateway with the id {self.gateway} was started")
-        if started != self.started and at > self.started:
-            self.tell_rival()
 
-    def _broker_dropped(self, payload: bytes) -> None:
-        if payload.isdigit() and int(payload):
-            self.problems.raise_(
-                "broker_dropped", f"the broker has dropped {int(payload)} messages since it started"
-            )
+    def _go_on_if_ours(self) -> None:
+        if not self.ownership.held:
+            raise Ended("another gateway uses this id")
 
-    async def _answer(self, payload: bytes) -> None:
-        try:
-            request = control.decode_operator_request(payload)
-        except ValueError as error:
-            self.counters.add("operator_requests_malformed")
-            log.warning("an operator's request was refused: %s", error)
-            return
-        try:
-            reply = control.OperatorReply(
-                id=request.id, ok=True, detail=await self.operate(request.do, request.args)
-            )
-        except ValueError as error:
-            reply = control.OperatorReply(id=request.id, ok=False, detail=str(error))
-        topic = topics.operator_reply_topic(self.gateway)
-        self.send([Message(topic, control.encode_operator_reply(reply))])
+    async def _look_after(self, client: ControlClient) -> None:
+        """Do now and then what a connection calls for."""
+        began = self.clock()
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self._go_on_if_ours()
+            self.ownership.look()
+            self.own_topics.look()
+            if self.sending.answered_at > began:
+                self._silent_since = None
+            if self.clock() - began > SETTLED:
+                self.problems.clear(PROBLEM)
+            await self._try_again(client)
 
-    def _make_room(self) -> bool:
-        """Drop the oldest fleeting message for one that must not be lost."""
-        for position, message in enumerate(self._queue):
-            if message.fleeting:
-                del self._queue[position]
-                self.counters.add("outgoing_dropped")
-                return True
+    async def _try_again(self, client: ControlClient) -> None:
+        """What the broker refused is tried again, less and less often."""
+        if not (self.sending.held or self.own_topics.refused):
+            self._agains = backoff.delays(AGAIN_FIRST, AGAIN_MOST)
+            self._again_at = self.clock() + next(self._agains)
+        elif self.clock() > self._again_at:
+            self._again_at = self.clock() + next(self._agains)
+            self.sending.try_again()
+            if self.own_topics.refused:
+                await self.own_topics.subscribe(client)
+
+    # Standing by
+
+    async def _until_alone(self) -> None:
+        """Listen, under another client id, until no other gateway of this id is at work; then take the id back."""
+        recently = self._took_back_at is not None and self.clock() - self._took_back_at < STAND_BY_MOST
+        self._patience = min(2 * self._patience, STAND_BY_MOST) if recently else STAND_BY
+        waits = backoff.delays()
+        while not self.ownership.held:
+            try:
+                async with self.stand_by() as client:
+                    stop_if_asked()
+                    await client.subscribe(topics.gateway_status_topic(self.gateway), 1)
+                    stop_if_asked()
+                    while await self._hears_another(client, self._patience * random.uniform(1, 2)):  # noqa: S311
+                        pass
+                    self._took_back_at = self.clock()
+                    self.ownership.take_back()
+            except (aiomqtt.MqttError, OSError) as error:
+                log.info("standing by: %s", printable(error))
+            stop_if_asked()
+            if not self.ownership.held:
+                await asyncio.sleep(next(waits))
+
+    async def _hears_another(self, client: ControlClient, within: float) -> bool:
+        """Whether a gateway that is not this one publishes its status within so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                async for message in client.messages:
+                    status = self.own_topics.status_of(message)
+                    if status is not None and not message.retain and self.ownership.is_at_work(status):
+                        return True
         return False
 
     def _will(self) -> aiomqtt.Will:
-        offline = {"v": 1, "gateway": self.gateway, "state": "offline", "started": self.started}
+        offline = {
+            "v": 1,
+            "gateway": self.gateway,
+            "version": program_version(),
+            "state": "offline",
+            "started": self.started,
+            "nonce": self.ownership.nonce,
+        }
         topic = topics.gateway_status_topic(self.gateway)
-        return aiomqtt.Will(topic, control.encode_gateway_status(offline), qos=1, retain=True)
+        payload = control.encode_gateway_status(offline)
+        return aiomqtt.Will(topic, payload, qos=1, retain=self.sending.retains)
 
 
-def _succeeded(task: asyncio.Future[None]) -> bool:
-    """Whether the broker has the message; a task that still runs is given up."""
-    return not task.cancel() and not task.cancelled() and task.exception() is None
-
-
-def _taken_over(error: BaseException | None) -> bool:
-    """Whether another client with this id ended the connection; aiomqtt keeps the reason in the cause."""
+def _reason_of(error: BaseException | None) -> int | None:
+    """The broker's reason code for the end of a connection; aiomqtt keeps it in the cause."""
     while error is not None:
         if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
-            return bool(error.rc.value == SESSION_TAKEN_OVER)
+            return int(error.rc.value)
         error = error.__cause__
-    return False
-
-
-async def _publish(client: aiomqtt.Client, message: Message, now: int) -> None:
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
-    if message.expires_at is not None:
-        properties.MessageExpiryInterval = max(1, math.ceil((message.expires_at - now) / 1000))
-    if message.correlation is not None:
-        properties.CorrelationData = message.correlation
-    await client.publish(
-        message.topic, message.payload, qos=message.qos, retain=message.retain, properties=properties
-    )
+    return None

@@ -133,4 +133,5 @@ def _command_change(event: CommandEvent) -> stored.CommandChange:
         args=dict(event.args),
         state=event.state,
         at=event.at,
+        detail=event.detail,
     )

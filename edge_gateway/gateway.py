@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import aiomqtt
 import msgspec
 
 from edge_gateway import spool
 from edge_gateway.alert_wire import alert_of
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
-from edge_gateway.control import Control
+from edge_gateway.control_parts import Clients, make_control
 from edge_gateway.credentials import Credentials
 from edge_gateway.durable.commit_queue import CommitQueue
 from edge_gateway.durable.reserve import Reserve
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.store_thread import StoreThread
 from edge_gateway.engine import Engine
-from edge_gateway.inputs import Amnesia, Distrust, Reload
+from edge_gateway.inputs import Amnesia, Distrust, Reload, Undelivered
 from edge_gateway.listening import ListeningClock
 from edge_gateway.local_api import LocalApi
+from edge_gateway.operators import Operators
+from edge_gateway.outgoing import Message, alert_messages
 from edge_gateway.own_alerts import OwnAlerts
+from edge_gateway.ownership import Ownership
 from edge_gateway.recovered import INFLUX, Recovered, open_store
 from edge_gateway.replay import effects_in
 from edge_gateway.report import Now, devices_told, make_report
 from edge_gateway.room import Room
 from edge_gateway.rules.ruleset import RuleSet
-from edge_gateway.rules.transition import Transition
 from edge_gateway.rules_watch import RulesWatch
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.source import Source
@@ -65,7 +67,7 @@ class Gateway:
         recovered: Recovered,
         credentials: Credentials,
         connects_as: Callable[[], SessionOptions],
-        clients: Callable[[aiomqtt.Will], aiomqtt.Client],
+        clients: Clients,
     ) -> None:
         self.config = config
         self.name = name
@@ -77,8 +79,21 @@ class Gateway:
         self._recovered = recovered
         self._pipeline = recovered.state.pipeline
         self._listening = ListeningClock(elapsed=recovered.state.listening)
+        self._ownership = Ownership(recovered.starts, time.monotonic, self.counters, self.problems)
         self._source = self._make_source(connects_as)
-        self._control = self._make_control(clients)
+        self._control = make_control(
+            name,
+            clients=clients,
+            wall=clock.wall,
+            started=self.started,
+            report=self.report,
+            standing=self._standing,
+            operate=lambda do, args: self._operators(do, args),
+            undelivered=self._undelivered,
+            ownership=self._ownership,
+            counters=self.counters,
+            problems=self.problems,
+        )
         self._rules = RulesWatch(
             config.rules.path, self._take_rules, self.counters, self.problems, config.rules.on_change
         )
@@ -103,24 +118,10 @@ class Gateway:
             listening=self._listening,
             counters=self.counters,
             problems=self.problems,
+            ownership=self._ownership,
             on_first=self._first_connected,
             knows_births=not self._recovered.fresh,
             heard_to=state.wall if state.listening else None,
-        )
-
-    def _make_control(self, clients: Callable[[aiomqtt.Will], aiomqtt.Client]) -> Control:
-        return Control(
-            gateway=self.name,
-            connect=clients,
-            clock=self.clock.wall,
-            report=self.report,
-            firing=self._firing_topics,
-            operate=self._operate,
-            started=self.started,
-            give_way=self._source.give_way,
-            tell_rival=self._source.tell_rival,
-            counters=self.counters,
-            problems=self.problems,
         )
 
     async def open(self) -> None:
@@ -148,6 +149,7 @@ class Gateway:
             number=recovered.number,
             committed=recovered.number,
         )
+        self._operators = Operators(self._rules, self._control.publish_status)
         self._room = self._make_room()
         self._upkeep = self._make_upkeep()
         for code, text in recovered.findings:
@@ -262,21 +264,6 @@ class Gateway:
             self.counters.add("rule_reloads")
             log.info("rules in force: %s, %s", len(rules.rules), rules.hash)
 
-    async def _operate(self, do: str, _: Mapping[str, Any]) -> str:
-        """What an authorised operator asks over MQTT. ValueError: it cannot be done, and why."""
-        if do == "reload":
-            return await self._reload()
-        if do == "report":
-            self._control.publish_status()
-            return "published"
-        raise ValueError(f"unknown operation '{do}'; known: reload, report")
-
-    async def _reload(self) -> str:
-        try:
-            return await self._rules.load()
-        except (ProblemsFound, OSError) as error:
-            raise ValueError(str(error)) from error
-
     # --- what others ask and tell
 
     def _signs(self) -> Signs:
@@ -299,7 +286,7 @@ class Gateway:
             self.problems.clear("stuck")
 
     def local_api(self) -> LocalApi:
-        return LocalApi(self.report, self._devices, self._alerts, self._reload)
+        return LocalApi(self.report, self._devices, self._alerts, self._operators.reload)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         return devices_told(self._pipeline, wanted)
@@ -307,15 +294,19 @@ class Gateway:
     def _alerts(self) -> list[dict[str, Any]]:
         return [
             msgspec.to_builtins(alert_of(transition)) | {"site": transition.site}
-            for transition in self._firing()
+            for transition in self._pipeline.rules.firing()
         ]
 
-    def _firing(self) -> Sequence[Transition]:
-        return list(self._pipeline.rules.firing())
+    def _standing(self) -> Iterator[Message]:
+        """What the broker should retain of alerts."""
+        for transition in self._pipeline.rules.firing():
+            yield from alert_messages(self.name, transition)
+        yield from self._own_alerts.standing()
 
-    def _firing_topics(self) -> list[str]:
-        of_rules = [topics.alert_topic(self.name, one.site, one.subject, one.rule) for one in self._firing()]
-        return of_rules + self._own_alerts.topics()
+    def _undelivered(self, device: str, command: str, why: str, for_good: bool) -> None:  # noqa: FBT001 - as it is sent
+        """Tell the fold; while stopping the next life does, which sends again what is not confirmed."""
+        if self.phase == "online":
+            self._engine.fold(Undelivered(self._engine.moment(), device, command, why, for_good))
 
     def report(self) -> dict[str, Any]:
         """The whole status."""
@@ -323,6 +314,7 @@ class Gateway:
             state=self.phase,
             at=self.clock.wall(),
             started=self.started,
+            nonce=self._ownership.nonce,
             rules_on_disk=self._rules.on_disk,
             counters=self.counters.as_dict(),
             problems=self.problems.as_list(),

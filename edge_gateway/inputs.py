@@ -60,7 +60,17 @@ class Amnesia(msgspec.Struct, frozen=True, tag="amnesia"):
     moment: Moment
 
 
-Input = Batch | Tick | Reload | Distrust | Amnesia
+class Undelivered(msgspec.Struct, frozen=True, tag="undelivered"):
+    """The broker does not have a command that was sent; `for_good`: it would not take it later either."""
+
+    moment: Moment
+    device: str
+    command: str
+    why: str
+    for_good: bool
+
+
+Input = Batch | Tick | Reload | Distrust | Amnesia | Undelivered
 
 
 def runs(topics: Sequence[str]) -> list[slice]:

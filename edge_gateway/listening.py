@@ -41,6 +41,10 @@ class ListeningClock:
         self._asked_at = now
         return _echo(now)
 
+    def not_sent(self) -> None:
+        """The broker did not take the echo: nothing is known of the queue, and the next one is due."""
+        self._asked_at, self._heard = None, False
+
     def heard(self, now: int, echo: bytes) -> None:
         """An echo came back. If it is the one that was sent last, everything queued before it has been folded."""
         if self._asked_at is None or echo != _echo(self._asked_at):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import msgspec
 
@@ -13,9 +14,22 @@ from edge_gateway.rules.transition import Transition
 from fleet_wire import control, topics
 
 
+class Kind(StrEnum):
+    """What a message is to whoever hears that the broker refuses it."""
+
+    STATUS = "statuses"
+    ALERT = "alerts"
+    COMMAND = "commands"
+    RECEIPT = "receipts"
+    REPLY = "replies"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One publish. `expires_at` in wall milliseconds; what cannot wait for its place in the queue is `fleeting`."""
+    """One publish. `expires_at` in wall milliseconds; what cannot wait for its place in the queue is `fleeting`.
+
+    `doubtful`: an earlier try may have reached the broker, though nobody heard its answer.
+    """
 
     topic: str
     payload: bytes
@@ -24,6 +38,22 @@ class Message:
     expires_at: int | None = None
     correlation: bytes | None = None
     fleeting: bool = False
+    doubtful: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """Told by the topic."""
+        levels = self.topic.split("/")
+        is_alert = levels[0] == "edge" and levels[3] == "alerts"
+        return Kind.ALERT if is_alert else _BY_LAST_LEVEL[levels[-1]]
+
+
+_BY_LAST_LEVEL = {
+    topics.STATUS: Kind.STATUS,
+    topics.COMMAND: Kind.COMMAND,
+    topics.RECEIPT: Kind.RECEIPT,
+    topics.REPLY: Kind.REPLY,
+}
 
 
 def alert_messages(gateway: str, transition: Transition) -> list[Message]:

@@ -30,9 +30,9 @@ class OwnAlerts:
     clock: Callable[[], int]
     _firing: dict[str, Problem] = field(default_factory=dict)
 
-    def topics(self) -> list[str]:
-        """Topics whose retained alert stands."""
-        return [self._topic(code) for code in self._firing]
+    def standing(self) -> list[Message]:
+        """The retained message of each alert that fires."""
+        return [self._alert(problem, "firing") for problem in self._firing.values()]
 
     def follow(self, problems: Iterable[Problem]) -> None:
         """Tell what began and what ended since the last time."""

@@ -19,7 +19,7 @@ The same inputs give the same effects and the same state, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.registry import Refusal, Registry
 from edge_gateway.frame import Frame, IntColumn
-from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick
+from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
 from edge_gateway.outgoing import Message, alert_messages, command_message, notice_message, receipt_message
 from edge_gateway.rules.evaluate import Evaluator
 from edge_gateway.rules.ruleset import RuleSet
@@ -85,6 +85,8 @@ class Pipeline:
                 self._commanded(self.commands.distrust(given.moment.wall), effects)
             case Amnesia():
                 self.complete_from = effects.frozen = given.moment.wall
+            case Undelivered():
+                self._undelivered(given, effects)
         effects.changed |= left
         return effects
 
@@ -267,6 +269,15 @@ class Pipeline:
             effects.commands.extend(work.events)
             effects.outgoing.extend(map(command_message, work.send))
 
+    def _undelivered(self, given: Undelivered, effects: Effects) -> None:
+        """A command that did not come to the broker waits or ends, and makes room for the next of its device."""
+        work = self.commands.undelivered(
+            given.device, given.command, given.why, given.moment.wall, for_good=given.for_good
+        )
+        self._commanded(work, effects)
+        self._advance_commands(given.moment, effects)
+        effects.changed = bool(effects.commands)
+
     def _close(self, arrived: int, effects: Effects) -> None:
         """Close what is due: a budget of rows for the readings that came, so that a close never stalls a batch."""
         self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
@@ -297,7 +308,8 @@ class Pipeline:
         """What may not have reached the broker before a crash: firing alerts, and commands nobody confirmed."""
         alerts = [message for alert in self.rules.firing() for message in alert_messages(self.gateway, alert)]
         own = [order for order in self.commands.in_flight() if self.registry.owns(order.site)]
-        return [*alerts, *map(command_message, own)]
+        commands = map(command_message, own)
+        return [*alerts, *(replace(command, doubtful=True) for command in commands)]
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state, as copies."""

@@ -100,6 +100,8 @@ class Recovered:
     fresh: bool
     whole: bool
     seconds: float
+    starts: tuple[str, ...]
+    """nonces of this spool's starts, the present one last"""
     findings: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -171,6 +173,7 @@ def recover_spool(
         fresh=fresh,
         whole=_is_whole(found, journal) and not ahead,
         seconds=time.perf_counter() - started,
+        starts=spool.note_start(place, files),
         findings=[
             *_findings(found, journal),
             *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),

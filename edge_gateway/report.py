@@ -33,6 +33,7 @@ class Now:
     state: str
     at: int
     started: int
+    nonce: str
     rules_on_disk: str
     counters: Mapping[str, int]
     problems: list[dict[str, Any]]
@@ -53,6 +54,7 @@ def make_report(
         "state": now.state,
         "at": now.at,
         "started": now.started,
+        "nonce": now.nonce,
         **settings_of(config),
         "definitions": DEFINITIONS,
         "rules": {

@@ -19,10 +19,13 @@ from mqtt5 import PublishPacket
 
 from edge_gateway.broker_memory import BrokerMemory
 from edge_gateway.listening import ECHO_EVERY, ListeningClock
+from edge_gateway.ownership import Ownership
+from edge_gateway.refusals import REFUSED
 from edge_gateway.status import Counters, Problems
 from edge_gateway.subscriptions import Subscriptions
 from fleet_wire import backoff
-from fleet_wire.session import ConnectionLost, ConnectRefused, Session, SessionOptions
+from fleet_wire.errors import NOT_AUTHORISED, meaning
+from fleet_wire.session import ConnectionLost, ConnectRefused, PublishQueueFull, Session, SessionOptions
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +35,9 @@ OVERHEAD = 64
 MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
 """Deliveries that are folded together, and bytes of them: a message may hold a thousand samples, and no fold stalls."""
 SETTLED = 30.0
-YIELD_FIRST, YIELD_MOST = 60.0, 600.0
-"""Seconds to leave the connection to another client with this id, before it is asked for again."""
-TAKEN_OVER = "taken_over"
+ECHO = "echo"
+UNHEARD = 60_000
+"""Milliseconds in which neither the echo nor anything else came, so that it is no backlog that holds it up."""
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class Source:
     listening: ListeningClock
     counters: Counters
     problems: Problems
+    ownership: Ownership
     on_first: Callable[[bool], None] = lambda _session_present: None
     knows_births: bool = True
     """Whether what the broker retains has been heard in an earlier life; if not, it is asked for even when the broker
@@ -88,8 +92,9 @@ class Source:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _unacknowledged: int = 0
     _paused: bool = False
-    _gives_way: bool = False
     _known: bool = False
+    _arrived_at: int = 0
+    """When the socket was last read, by `clock`."""
     _session: Session = field(init=False)
     _memory: BrokerMemory = field(init=False)
 
@@ -98,6 +103,7 @@ class Source:
         self._memory = BrokerMemory(
             self.problems.clock, self.clock, self.counters, self.problems, self.heard_to
         )
+        self.ownership.on_given_way.append(self._give_way)
 
     @property
     def connected(self) -> bool:
@@ -115,16 +121,15 @@ class Source:
 
     async def run(self) -> None:
         """Stay connected until cancelled; refusals that time cannot mend are told and retried slowly."""
-        waits, yielding = backoff.delays(), backoff.delays(YIELD_FIRST, YIELD_MOST)
+        waits = backoff.delays()
         while True:
-            if not self._gives_way:
-                since = self.clock()
-                error = await self._until_lost()
-                if self.clock() - since > SETTLED * 1000:
-                    waits, yielding = backoff.delays(), backoff.delays(YIELD_FIRST, YIELD_MOST)
-                self._lost(error)
-            gives_way, self._gives_way = self._gives_way, False
-            await asyncio.sleep(next(yielding if gives_way else waits))
+            await self.ownership.wait_held()
+            since = self.clock()
+            error = await self._until_lost()
+            if self.clock() - since > SETTLED * 1000:
+                waits = backoff.delays()
+            self._lost(error)
+            await asyncio.sleep(next(waits))
 
     async def _until_lost(self) -> Exception:
         try:
@@ -144,6 +149,7 @@ class Source:
             self._session, session_present=present, knows_births=self.knows_births
         )
         self.knows_births = True
+        self._arrived_at = self.clock()
         self._listen()
         self.problems.clear("broker")
         log.info("subscribed at %s:%s", self._session.options.host, self._session.options.port)
@@ -161,16 +167,44 @@ class Source:
             self.listening.connected(self.clock())
 
     async def _send_echoes(self) -> None:
-        begun = self.clock()
         while True:
             self._listen()
             echo = self.listening.echo_due(self.clock())
             if echo is not None:
-                self._session.publish(self.echo_topic, echo, qos=1)
-            if self.clock() - begun > SETTLED * 1000:
-                self.problems.clear(TAKEN_OVER)
+                self._echo(echo)
+            self._look_for_echo()
             self._memory.look()
             await asyncio.sleep(ECHO_EVERY / 1000)
+
+    def _echo(self, echo: bytes) -> None:
+        try:
+            self._session.publish(self.echo_topic, echo, qos=1, on_ack=self._echo_answered)
+        except (ValueError, PublishQueueFull) as error:
+            self._echo_refused(str(error))
+
+    def _look_for_echo(self) -> None:
+        """A broker may take the echo and never give it back, without a word, where the ACL forbids to read it."""
+        now = self.clock()
+        if self.listening.lag(now) < UNHEARD:
+            if self.listening.caught_up:
+                self.problems.clear(ECHO)
+        elif not self._paused and now - self._arrived_at > UNHEARD:
+            self._tell_echo(f"it does not come back: check that the ACL lets it read {self.echo_topic}")
+
+    def _echo_answered(self, reason: int) -> None:
+        if reason == NOT_AUTHORISED:
+            self._echo_refused(f"not authorised: check the ACL for {self.echo_topic}")
+        elif reason >= REFUSED:
+            self._echo_refused(meaning(reason))
+
+    def _echo_refused(self, why: str) -> None:
+        """Without its echo the gateway never knows that it has caught up, and measures no silence."""
+        self.listening.not_sent()
+        self._tell_echo(why)
+
+    def _tell_echo(self, why: str) -> None:
+        told = "silent devices are not noticed, since the gateway does not hear its own message"
+        self.problems.raise_(ECHO, f"{told}: {why}")
 
     def _lost(self, error: Exception) -> None:
         caught_up = self.listening.caught_up
@@ -179,22 +213,15 @@ class Source:
         self._paused = False
         self.counters.add("broker_connections_lost")
         if isinstance(error, ConnectionLost) and error.taken_over:
-            self.give_way()
-        if not self._gives_way:
+            self.ownership.give_way()
+        if self.ownership.held:
             self.problems.raise_("broker", _in_words(error, self._session.options))
         self._drop_stale()
 
-    def give_way(self) -> None:
-        """Another gateway of this id is at work: leave the connection to it for a while."""
-        if not self._gives_way:
-            self._gives_way = True
-            self.counters.add(TAKEN_OVER)
-            self.tell_rival()
-            self._session.abort()
-
-    def tell_rival(self) -> None:
-        """Say that another gateway of this id is at work."""
-        self.problems.raise_(TAKEN_OVER, "another gateway uses this id: give each its own gateway.id")
+    def _give_way(self) -> None:
+        """The id is another gateway's now, and with it the connection: that says more than that it was lost."""
+        self._session.abort()
+        self.problems.clear("broker")
 
     def _drop_stale(self) -> None:
         """What was not taken yet comes again on the next connection; acks never cross a reconnect."""
@@ -206,6 +233,7 @@ class Source:
         arrivals = Arrivals.of(epoch, packets)
         self._arrived.append(arrivals)
         self._unacknowledged += arrivals.size
+        self._arrived_at = self.clock()
         if self._unacknowledged > self.high and not self._paused:
             self._paused = True
             self.counters.add("reading_paused")

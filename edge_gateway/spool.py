@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge_gateway.durable.files import DIRECTORY_MODE, FILE_MODE, FILES
+from edge_gateway.durable.files import DIRECTORY_MODE, FILE_MODE, FILES, Files, write_whole
 from edge_gateway.errors import BadInput, SpoolInUse
 
 LOCK = "lock"
@@ -22,8 +23,10 @@ RESERVE = "reserve"
 SOCKET = "control.sock"
 """Of the running gateway's local socket, see `local_api`."""
 SUBSCRIPTIONS = "subscriptions.json"
+STARTS = "starts"
+MOST_STARTS = 64
 _OURS = re.compile(
-    r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|\.?control\.sock)(?:[.-].*)?"
+    r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|starts|\.?control\.sock)(?:[.-].*)?"
 )
 """Names in a spool directory, with what stands beside a file or was set aside of it."""
 
@@ -81,3 +84,18 @@ def _tighten(path: Path) -> None:
         allowed = DIRECTORY_MODE if stat.S_ISDIR(mode) else FILE_MODE
         if stat.S_IMODE(mode) & ~allowed:
             path.chmod(stat.S_IMODE(mode) & allowed)
+
+
+def note_start(path: Path, files: Files = FILES) -> tuple[str, ...]:
+    """Give this start a nonce of its own, and return those of this spool's starts, the new one last.
+
+    By them a gateway knows its own past. A list that is gone or damaged is begun anew: then it is a stranger's.
+    """
+    try:
+        text = files.read(path / STARTS).decode("ascii", "replace")
+    except FileNotFoundError:
+        text = ""
+    known = [line for line in text.split("\n") if re.fullmatch("[0-9a-f]{16}", line)]
+    starts = [*known[1 - MOST_STARTS :], secrets.token_hex(8)]
+    write_whole(files, path / STARTS, "\n".join([*starts, ""]).encode())
+    return tuple(starts)

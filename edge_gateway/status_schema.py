@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from fleet_config.yaml_source import Strict
 
@@ -207,6 +207,8 @@ class GatewayStatus(Strict):
     state: Literal["starting", "online", "draining", "offline"]
     at: int
     started: int
+    nonce: str
+    """of this start: no two starts have the same, whatever their clocks say"""
     sites: tuple[str, ...]
     windows: tuple[Window, ...]
     forwarded_tags: tuple[str, ...]
@@ -227,8 +229,25 @@ class GatewayStatus(Strict):
     spool: Spool
     sinks: dict[str, Sink]
     problems: tuple[Problem, ...]
+    left_out: tuple[str, ...] = ()
+    """what is emptied because the broker takes only small packets"""
+
+
+class ShortStatus(Strict):
+    """What is left where the broker takes so small packets that the report has no room; and the will."""
+
+    v: Literal[1]
+    gateway: str
+    version: str
+    state: Literal["starting", "online", "draining", "offline"]
+    at: int | None = None
+    started: int
+    nonce: str
+    problems: tuple[Problem, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """`rest` is everything that is not here"""
 
 
 def status_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the report."""
-    return GatewayStatus.model_json_schema()
+    return TypeAdapter(GatewayStatus | ShortStatus).json_schema()

@@ -282,7 +282,7 @@ class Siege:
     def _judge_report(self) -> None:
         """Whatever was counted, the gateway can say it: to people, and to InfluxDB, whose integers have 64 bits."""
         gateway = self.gateway
-        now = Now("online", self.now, START, "", {}, [], {}, {}, {})
+        now = Now("online", self.now, START, "", "", {}, [], {}, {}, {})
         told = make_report(GATEWAY, gateway.config, gateway.pipeline, gateway.store.facts(), now)
         try:
             encode_gateway_status(told)

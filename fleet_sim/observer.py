@@ -69,7 +69,13 @@ class Observer:
             self._tally.malformed += 1
 
     def _status(self, gateway: str, status: dict[str, Any]) -> None:
-        """Keep it; the first one is written at once, so that a run that is killed can be verified, too."""
+        """Keep it; the first one is written at once, so that a run that is killed can be verified, too.
+
+        A will, or a status cut short for a broker of small packets, does not say how windows are computed.
+        """
+        is_will = status.get("state") == "offline" and "windows" not in status
+        if is_will or status.get("left_out"):
+            return
         if gateway not in self.statuses:
             self._ledger.note("status", gateway=gateway, status=status)
         self.statuses[gateway] = status

@@ -8,6 +8,7 @@ SESSION_TAKEN_OVER = 0x8E
 """Reason code of a broker that gave this client id to a newer connection."""
 NOT_AUTHORISED = 0x87
 PACKET_TOO_LARGE = 0x95
+RETAIN_NOT_SUPPORTED = 0x9A
 
 # MQTT 5, section 2.4: what a code means to whoever runs the program.
 _MEANINGS = {
@@ -36,7 +37,7 @@ _MEANINGS = {
     0x97: "quota exceeded",
     0x98: "ended by the broker's administrator",
     0x99: "payload format not valid",
-    0x9A: "the broker keeps no retained messages: the contract needs them",
+    RETAIN_NOT_SUPPORTED: "the broker keeps no retained messages: the contract needs them",
     0x9B: "the broker does not do QoS 1: the contract needs it",
     0x9C: "use another server",
     0x9D: "server moved",

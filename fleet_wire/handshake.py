@@ -2,18 +2,17 @@
 
 import mqtt5
 
-from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning
+from fleet_wire.errors import RETAIN_NOT_SUPPORTED, ConnectionLost, ConnectRefused, meaning
 
 _REFUSED = 0x80
 _QOS_NOT_SUPPORTED = 0x9B
-_RETAIN_NOT_SUPPORTED = 0x9A
 
 
-def accepted(packet: mqtt5.Packet, address: str) -> mqtt5.ConnAckPacket:
+def accepted(packet: mqtt5.Packet, address: str, *, needs_retained: bool = True) -> mqtt5.ConnAckPacket:
     """Give the CONNACK of a broker the contract can live with.
 
-    Raises ConnectRefused when the broker refuses, or cannot do QoS 1 or retained messages, and ConnectionLost
-    when it ends the connection instead.
+    Raises ConnectRefused when the broker refuses, or cannot do QoS 1 or, where they are needed, retained messages,
+    and ConnectionLost when it ends the connection instead.
     """
     if isinstance(packet, mqtt5.DisconnectPacket):
         reason = int(packet.reason_code)
@@ -23,19 +22,19 @@ def accepted(packet: mqtt5.Packet, address: str) -> mqtt5.ConnAckPacket:
         raise ConnectRefused(
             f"{address} answers CONNECT with a {type(packet).__name__}: it is no MQTT 5 broker"
         )
-    refusal = _reason_to_refuse(packet)
+    refusal = _reason_to_refuse(packet, needs_retained=needs_retained)
     if refusal:
         raise ConnectRefused(f"{address}: {meaning(refusal, packet.reason_str)}", refusal)
     return packet
 
 
-def _reason_to_refuse(packet: mqtt5.ConnAckPacket) -> int | None:
+def _reason_to_refuse(packet: mqtt5.ConnAckPacket, *, needs_retained: bool) -> int | None:
     reason = int(packet.reason_code)
     if reason >= _REFUSED:
         return reason
     if packet.max_qos is mqtt5.QoS.AT_MOST_ONCE:
         return _QOS_NOT_SUPPORTED
-    return None if packet.retain_available else _RETAIN_NOT_SUPPORTED
+    return RETAIN_NOT_SUPPORTED if needs_retained and not packet.retain_available else None
 
 
 def farewell(packet: mqtt5.DisconnectPacket) -> ConnectionLost:

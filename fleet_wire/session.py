@@ -339,7 +339,7 @@ class Session:
         if connack.done():  # given up in this very turn of the loop
             return
         try:
-            answer = accepted(packet, self.options.address)
+            answer = accepted(packet, self.options.address, needs_retained=self.options.needs_retained)
         except (ConnectRefused, ConnectionLost) as refusal:
             connack.set_exception(refusal)
             return

@@ -29,6 +29,8 @@ class SessionOptions:
     will: mqtt5.Will | None = None
     connect_timeout: float = 10.0
     local_address: str | None = None
+    needs_retained: bool = True
+    """Whether a broker without retained messages is refused: a device needs its birth retained."""
 
     @property
     def address(self) -> str:

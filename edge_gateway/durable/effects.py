@@ -138,6 +138,8 @@ class CommandChange:
     args: dict[str, Any]
     state: str
     at: int
+    detail: str = ""
+    """why, where the state does not say it all"""
 
 
 @dataclass(frozen=True, slots=True)

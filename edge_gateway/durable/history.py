@@ -132,7 +132,7 @@ class History:
 
     def commands(self, wanted: Wanted) -> Iterator[Row]:
         """Yield commands in their newest state, by time."""
-        columns = ("id", "n", "device", "name", "args", "state", "at")
+        columns = ("id", "n", "device", "name", "args", "state", "at", "detail")
         for values in self._newest("command", ", ".join(columns), "at", {"device": wanted.device}, wanted):
             row = dict(zip(columns, values, strict=True))
             yield {**row, "args": json.loads(row["args"])}

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from edge_gateway.durable.files import FILES
 from edge_gateway.errors import NewerSpool
 
-VERSION: Final = 2
+VERSION: Final = 3
 ROWS_A_STATEMENT: Final = 1_024
 """A power of four: statements for many rows have this length, or a quarter of it, or of that …. A prepared one holds
 0.7 KB a row, and one of every length that ever came would hold a hundred megabytes."""
@@ -67,7 +67,7 @@ CREATE TABLE alert(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, alert TEXT NOT N
   subject TEXT NOT NULL, metric TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX alert_at ON alert(at);
 CREATE TABLE command(id TEXT PRIMARY KEY, n INTEGER, device TEXT NOT NULL, name TEXT NOT NULL,
-  args TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL);
+  args TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '');
 CREATE INDEX command_at ON command(at);
 CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT NOT NULL,
   reason TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL);
@@ -77,6 +77,10 @@ CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bu
 CREATE INDEX outbox_sink ON outbox(sink, id);
 CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
 """
+
+_WITHOUT_DETAIL: Final = 2
+"""The format in which commands had no text beside their state."""
+_DETAIL: Final = "ALTER TABLE command ADD COLUMN detail TEXT NOT NULL DEFAULT '';"
 
 Row = TypeVar("Row")
 
@@ -167,7 +171,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         return True
     if VERSION < version < VERSION + NEWER_AT_MOST:
         raise NewerSpool.of(path, version, VERSION)
-    if version != VERSION:
+    if version == _WITHOUT_DETAIL:
+        db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
+    elif version != VERSION:
         raise StoreUnreadable(f"{path} has format {version}, this program reads {VERSION}")
     for check in _checks(path.stat().st_size):
         verdict = db.execute(f"PRAGMA {check}").fetchone()[0]

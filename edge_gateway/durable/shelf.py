@@ -45,10 +45,13 @@ class Shelf:
 
     def commands(self, changes: Iterable[CommandChange]) -> None:
         rows = [
-            (one.id, one.n, one.device, one.name, msgspec.json.encode(one.args).decode(), one.state, one.at)
+            (
+                *(one.id, one.n, one.device, one.name, msgspec.json.encode(one.args).decode()),
+                *(one.state, one.at, one.detail),
+            )
             for one in changes
         ]
-        insert_many(self._db, "INSERT OR REPLACE INTO command", 7, rows)
+        insert_many(self._db, "INSERT OR REPLACE INTO command", 8, rows)
 
     def events(self, events: Iterable[Event]) -> None:
         rows = [(event.at, event.code, event.text) for event in events]

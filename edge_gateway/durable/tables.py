@@ -136,12 +136,12 @@ def _alert(row: Row, _: Known) -> Row:
 
 
 def _command(row: Row, _: Known) -> Row:
-    _, number, n, device, name, args, state, at = row
+    _, number, n, device, name, args, state, at, detail = row
     _whole(at)
     _need(n is None or isinstance(n, int))
     _need(isinstance(json.loads(args), dict))
-    named = _texts(number, device, name, args, state)
-    return (named[0], n, *named[1:], at)
+    named = _texts(number, device, name, args, state, detail)
+    return (named[0], n, *named[1:5], at, named[5])
 
 
 def _quarantined(row: Row, _: Known) -> Row:
@@ -188,6 +188,6 @@ _KEY: Final = ("tier", "start", "series")
 WINDOW: Final = _kept("window", _KEY, _WINDOW_BITS, "revision row", _window)
 STATE_WINDOW: Final = _kept("state_window", _KEY, _WINDOW_BITS, "revision row", _state_window)
 ALERT: Final = _kept("alert", ("id",), _ID, "at alert rule subject metric state body", _alert)
-COMMAND: Final = _kept("command", ("rowid",), _ID, "id n device name args state at", _command)
+COMMAND: Final = _kept("command", ("rowid",), _ID, "id n device name args state at detail", _command)
 QUARANTINE: Final = _kept("quarantine", ("id",), _ID, "at topic reason payload size", _quarantined)
 EVENT: Final = _kept("event", ("id",), _ID, "at code text", _event)

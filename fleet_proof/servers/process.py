@@ -81,6 +81,10 @@ class ServerProcess:
         self._end(signal.SIGKILL if kill else signal.SIGTERM)
         self.start()
 
+    def reload(self) -> None:
+        """SIGHUP: it reads again what it may read again, such as an access list."""
+        self._signal(signal.SIGHUP)
+
     def pause(self) -> None:
         """SIGSTOP: its sockets stay open and nothing answers."""
         self._signal(signal.SIGSTOP)

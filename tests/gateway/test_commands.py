@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.commands import LEAST_BUCKETS, CommandDesk, CommandWork, Mode
+from edge_gateway.commands import LEAST_BUCKETS, REFUSED_FIRST, CommandDesk, CommandWork, Mode
 from edge_gateway.durable import codec
 from edge_gateway.rules.transition import CommandIntent, Transition
 from fleet_config.durations import RateSpec
@@ -187,3 +187,76 @@ def test_state_survives_as_bytes() -> None:
         one.acknowledge("b", one.in_flight()[1].id, "done", "", WALL + 5)
     later = [one.advance(WALL + 61_000) for one in (commands, other)]
     assert later[0] == later[1]
+
+
+def test_a_command_the_broker_refuses_is_not_sent_and_goes_again_until_it_expires() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    first = commands.advance(WALL).send[0]
+    number = first.n
+    work = commands.undelivered("frz-1", first.id, "not authorised", WALL, for_good=False)
+    assert [(event.state, event.detail) for event in work.events] == [("refused", "not authorised")]
+    assert not commands.advance(WALL + REFUSED_FIRST - 1)
+    again = commands.advance(WALL + REFUSED_FIRST)
+    assert states(again) == ["sent"]
+    assert again.send[0].id == first.id
+    assert again.send[0].n > number
+    commands.undelivered("frz-1", first.id, "not authorised", WALL + REFUSED_FIRST, for_good=False)
+    assert not commands.advance(WALL + 3 * REFUSED_FIRST - 1)
+    (last,) = commands.advance(WALL + 60_000).events
+    assert (last.state, last.detail) == ("refused", "not authorised; tried 2 times until it expired")
+    assert not commands.busy
+
+
+def test_a_refused_command_holds_up_no_other_of_its_device() -> None:
+    commands = desk()
+    commands.take([transition(level="critical"), transition(level="info", at=WALL + 1)], WALL)
+    critical = commands.advance(WALL).send[0]
+    commands.undelivered("frz-1", critical.id, "quota exceeded", WALL, for_good=False)
+    (other,) = commands.advance(WALL + 1).send
+    assert other.level == "info"
+    commands.acknowledge("frz-1", other.id, "done", "", WALL + 2)
+    assert [order.id for order in commands.advance(WALL + REFUSED_FIRST).send] == [critical.id]
+    assert critical.n > other.n
+
+
+def test_what_no_broker_will_ever_take_has_failed() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    (order,) = commands.advance(WALL).send
+    work = commands.undelivered("frz-1", order.id, "too large", WALL, for_good=True)
+    assert [(event.state, event.detail) for event in work.events] == [("failed", "too large")]
+    assert not commands.busy
+
+
+def test_a_retry_that_is_refused_stays_what_it_was_since_the_device_may_have_it() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    (order,) = commands.advance(WALL).send
+    assert commands.advance(WALL + 10_000).send
+    assert not commands.undelivered("frz-1", order.id, "not authorised", WALL + 10_001, for_good=False)
+    assert commands.in_flight() == [order]
+    assert not commands.undelivered("frz-1", "another", "not authorised", WALL, for_good=True)
+    assert not commands.undelivered("nobody", order.id, "not authorised", WALL, for_good=True)
+
+
+def test_a_clock_that_goes_back_does_not_hold_a_refused_command_for_ever() -> None:
+    commands = desk()
+    commands.take([transition(at=WALL - 7_200_000)], WALL)
+    commands.take([transition(at=WALL + 1)], WALL)
+    commands.advance(WALL)
+    (order,) = commands.in_flight()
+    commands.undelivered("frz-1", order.id, "no", WALL, for_good=False)
+    assert [one.id for one in commands.advance(WALL - 3_600_000).send] == [order.id]
+
+
+def test_refusals_outlive_a_restart() -> None:
+    commands = desk()
+    commands.take([transition()], WALL)
+    (order,) = commands.advance(WALL).send
+    commands.undelivered("frz-1", order.id, "not authorised", WALL, for_good=False)
+    later = desk()
+    later.restore(codec.decode(codec.encode(commands.snapshot())))
+    assert not later.advance(WALL + 1)
+    (last,) = later.advance(WALL + 60_000).events
+    assert (last.state, last.detail) == ("refused", "not authorised; tried 1 times until it expired")

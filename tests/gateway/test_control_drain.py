@@ -4,111 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, cast
 
-import aiomqtt
 import pytest
 
-from edge_gateway.control import Control
 from edge_gateway.outgoing import Message
-from edge_gateway.status import Counters, Problems
+from fleet_proof.servers.process import free_port
+from tests.gateway.strict_broker import Rig, StrictBroker
 
 LONG = 30.0
-MESSAGE = Message("edge/v1/gw/status", b"x")
+MESSAGE = Message("edge/v1/gw/reply", b"x")
 
 
-class ScriptedClient:
-    """A connected client; publishes hang until `go`, and `lose` ends the connection."""
-
-    def __init__(self) -> None:
-        self.go, self.lost = asyncio.Event(), asyncio.Event()
-        self.asked = asyncio.Event()
-        self.published: list[str] = []
-        self.delivered: list[aiomqtt.Message] = []
-        self.messages = self._messages()
-
-    async def subscribe(self, topics: Any) -> None:
-        pass
-
-    async def publish(self, topic: str, *_: Any, **__: Any) -> None:
-        self.asked.set()
-        await self.go.wait()
-        self.published.append(topic)
-
-    async def _messages(self) -> AsyncIterator[aiomqtt.Message]:
-        for message in self.delivered:
-            yield message
-        await self.lost.wait()
-        raise aiomqtt.MqttError("gone")
-
-
-def control(client: ScriptedClient | None) -> Control:
-    @asynccontextmanager
-    async def connect(_: aiomqtt.Will) -> AsyncIterator[ScriptedClient]:
-        if client is None:
-            raise aiomqtt.MqttError("refused")
-        yield client
-
-    async def nothing(*_: Any) -> str:
-        return ""
-
-    return Control(
-        gateway="gw",
-        connect=cast("Any", connect),
-        clock=lambda: 0,
-        report=dict,
-        firing=tuple,
-        operate=nothing,
-        started=0,
-        give_way=lambda: None,
-        tell_rival=lambda: None,
-        counters=Counters(),
-        problems=Problems(lambda: 0),
-    )
-
-
-@asynccontextmanager
-async def running(part: Control) -> AsyncIterator[None]:
-    task = asyncio.create_task(part.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def until_connected(client: ScriptedClient) -> None:
-    """The status of a new connection is on its way."""
-    async with asyncio.timeout(LONG):
-        await client.asked.wait()
-
-
-@pytest.mark.parametrize("ever", [True, False], ids=["no more", "never"])
-async def test_a_broker_that_is_away_is_not_waited_for(ever: bool) -> None:
-    client = ScriptedClient() if ever else None
-    part = control(client)
-    async with running(part):
-        if client is not None:
-            await until_connected(client)
-        part.send([MESSAGE])
+async def test_a_broker_that_was_never_there_is_not_waited_for() -> None:
+    async with Rig(free_port()) as rig:
+        rig.control.send([MESSAGE])
         begun = time.monotonic()
-        draining = asyncio.create_task(part.drained(LONG))
-        await asyncio.sleep(0)
-        if client is not None:
-            client.lost.set()
-        assert not await draining
+        assert not await rig.control.drained(LONG)
         assert time.monotonic() - begun < LONG / 2
 
 
+async def test_a_broker_that_is_gone_is_not_waited_for() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: broker.taken)
+        broker.ends_after = lambda: 0
+        broker.end(None)
+        rig.control.send([MESSAGE])
+        begun = time.monotonic()
+        assert not await rig.control.drained(LONG)
+        assert time.monotonic() - begun < LONG / 2
+
+
+@pytest.mark.parametrize("packets", [1, 4, 6])
+async def test_a_broker_that_lets_one_in_and_hangs_up_is_not_waited_for(packets: int) -> None:
+    async with StrictBroker() as broker:
+        broker.ends_after = lambda: packets
+        broker.largest = 30
+        broker.says_size = False
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: len(broker.connects) > 1)
+            rig.control.send([MESSAGE])
+            begun = time.monotonic()
+            assert not await rig.control.drained(LONG)
+            assert time.monotonic() - begun < LONG / 2
+
+
 async def test_a_broker_that_takes_its_time_is_waited_for() -> None:
-    client = ScriptedClient()
-    part = control(client)
-    async with running(part):
-        await until_connected(client)
-        draining = asyncio.create_task(part.drained(LONG))
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: broker.taken)
+        rig.control.send([MESSAGE] * 500)
+        draining = asyncio.create_task(rig.control.drained(LONG))
         await asyncio.sleep(0)
         assert not draining.done()
-        client.go.set()
         assert await draining
-        assert client.published
+        assert sum(one.topic == MESSAGE.topic for one in broker.taken) == 500
+
+
+async def test_a_broker_that_refuses_everything_is_not_waited_for() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        broker.answer = lambda _: 0x87
+        rig.control.send([MESSAGE, Message("edge/v1/gw/alerts/_/_gateway/disk", b"x", retain=True)])
+        await rig.until(lambda: broker.seen)
+        begun = time.monotonic()
+        assert await rig.control.drained(LONG)
+        assert time.monotonic() - begun < LONG / 2

@@ -14,7 +14,7 @@ from edge_gateway.config import GatewayConfig
 from edge_gateway.durable import codec
 from edge_gateway.effects import Effects
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick
+from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
 from edge_gateway.naming import SeriesNames
 from edge_gateway.pipeline import Pipeline
 from edge_gateway.recovered import State
@@ -147,6 +147,55 @@ def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
     retained = [message for message in last.outgoing if "/alerts/" in message.topic]
     assert retained[-1].retain
     assert not retained[-1].payload
+
+
+def commands_sent(effects: Effects) -> list[control.Command]:
+    sent = (control.decode_command(one.payload) for one in effects.outgoing if one.topic.endswith("/command"))
+    return [command for command in sent if command.kind == "command"]
+
+
+def test_a_command_the_broker_refuses_is_told_tried_again_and_the_same_in_a_replay(
+    rules: dict[str, Any],
+) -> None:
+    hot = [
+        batch(second * 1000, reading("f1", second, second * 1000, temperature=-9.0)) for second in range(4)
+    ]
+    state = State.new("gw", settings())
+    fold = state.pipeline.fold
+    begin: list[Input] = [Reload(moment(0), rules), *hot]
+    effects = [fold(one) for one in begin]
+    (command,) = [sent for one in effects for sent in commands_sent(one)]
+    saved = codec.encode(state.snapshot(), shuffle=True)
+    refused = Undelivered(moment(4_000), "f1", command.id, "not authorised", for_good=False)
+    given: list[Input] = [
+        refused,
+        Undelivered(moment(4_100), "f1", "never heard of", "not authorised", for_good=True),
+        *(Tick(moment(4_000 + 500 * step)) for step in range(1, 200)),
+    ]
+    led_to = [fold(one) for one in given]
+    assert [(one.state, one.detail) for one in led_to[0].commands] == [("refused", "not authorised")]
+    assert not led_to[1].changed
+    again = [sent for one in led_to for sent in commands_sent(one)]
+    assert {sent.id for sent in again} == {command.id}
+    assert command.n is not None
+    assert all(sent.n is not None and sent.n > command.n for sent in again)
+    restored = State.new("gw", settings())
+    restored.restore(codec.decode(saved))
+    through_the_journal = msgspec.convert(codec.decode(codec.encode(given)), list[Input])
+    replayed = [plain(restored.pipeline.fold(one), restored.pipeline) for one in through_the_journal]
+    assert replayed == [plain(one, state.pipeline) for one in led_to]
+
+
+def test_what_a_restart_sends_again_may_have_been_delivered(rules: dict[str, Any]) -> None:
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(Reload(moment(0), rules))
+    for second in range(4):
+        pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=-9.0)))
+    again = pipeline.restart_messages()
+    assert [(one.topic.rpartition("/")[2], one.doubtful) for one in again] == [
+        ("TooWarm", False),
+        ("command", True),
+    ]
 
 
 def test_a_clock_that_steps_back_within_a_batch_is_followed_as_between_batches(rules: dict[str, Any]) -> None:

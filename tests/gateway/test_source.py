@@ -1,4 +1,4 @@
-"""How many deliveries are handed over at once."""
+"""How many deliveries are handed over at once, and what is said when the gateway does not hear its own message."""
 
 from pathlib import Path
 
@@ -6,23 +6,28 @@ import pytest
 from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.listening import ListeningClock
-from edge_gateway.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, Source
+from edge_gateway.ownership import Ownership
+from edge_gateway.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, UNHEARD, Source
 from edge_gateway.status import Counters, Problems
 from edge_gateway.subscriptions import FilterList, Subscriptions
 from fleet_wire.session import SessionOptions
+
+NOW = [0]
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
     problems = Problems(lambda: 0)
+    NOW[0] = 0
     return Source(
         lambda: SessionOptions("localhost", 1, "gw"),
         Subscriptions((), FilterList(tmp_path / "list", "gw"), problems, lambda: 0),
         "echo",
-        lambda: 0,
+        lambda: NOW[0],
         ListeningClock(),
         Counters(),
         problems,
+        Ownership(("us",), lambda: 0.0, Counters(), problems),
     )
 
 
@@ -59,3 +64,51 @@ async def test_what_is_larger_than_all_that_may_come_at_once_comes_alone(source:
     source._take_in(1, packets(3, MOST_BYTES_AT_ONCE))
     assert taken(source) == [1, 1, 1]
     assert source.unacknowledged == 3 * (MOST_BYTES_AT_ONCE + OVERHEAD)
+
+
+def echo_problem(source: Source) -> str:
+    return next((one.text for one in source.problems if one.code == "echo"), "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [(0x87, "check the ACL for echo"), (0x97, "quota"), (0x80, "0x80")]
+)
+def test_an_echo_the_broker_refuses_is_told_until_one_is_heard(
+    source: Source, reason: int, words: str
+) -> None:
+    source.listening.connected(0)
+    assert source.listening.echo_due(0) is not None
+    source._echo_answered(reason)
+    assert words in echo_problem(source)
+    source._look_for_echo()
+    assert echo_problem(source)
+    NOW[0] = 1_000
+    echo = source.listening.echo_due(1_000)
+    assert echo is not None
+    source._echo_answered(0)
+    source.listening.heard(1_001, echo)
+    source._look_for_echo()
+    assert not echo_problem(source)
+
+
+def test_an_echo_that_does_not_come_back_is_told_unless_something_else_comes(source: Source) -> None:
+    source.listening.connected(0)
+    echo = source.listening.echo_due(0)
+    assert echo is not None
+    for NOW[0] in range(0, 3 * UNHEARD, 1_000):
+        source._take_in(1, packets(1, 10))
+        source._look_for_echo()
+    assert not echo_problem(source)
+    NOW[0] += UNHEARD + 1
+    source._look_for_echo()
+    assert "lets it read echo" in echo_problem(source)
+    source.listening.heard(NOW[0], echo)
+    source.listening.heard(NOW[0] + 1, source.listening.echo_due(NOW[0] + 1) or b"")
+    source._look_for_echo()
+    assert not echo_problem(source)
+
+
+async def test_an_echo_that_does_not_fit_the_broker_ends_nothing(source: Source) -> None:
+    source._session._largest = 5
+    source._echo(b"x")
+    assert "the broker takes 5" in echo_problem(source)

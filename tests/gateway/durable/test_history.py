@@ -167,6 +167,7 @@ def test_alerts_commands_quarantine_and_events_are_the_newest_in_order(tmp_path:
             "args": {"to": 4},
             "state": "sent",
             "at": T0 + 4,
+            "detail": "",
         }
         assert [(row["payload"], row["text"]) for row in history.query("quarantine", limit=5)][:2] == [
             ("7b7d", "{}"),

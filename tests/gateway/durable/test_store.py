@@ -347,6 +347,22 @@ def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
     assert store.path.read_bytes() == before
 
 
+def test_a_store_of_the_format_before_is_taken_over_whole(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [rich(1)])])
+    before = everything(store)
+    store.close()
+    with sqlite3.connect(store.path) as db:
+        db.execute("ALTER TABLE command DROP COLUMN detail")
+        db.execute("PRAGMA user_version=2")
+    db.close()
+    again = opened(tmp_path)
+    assert not again.opened.set_aside
+    assert everything(again) == before
+    again.apply([(2, [named(at=T0, commands=(replace(COMMAND, id="c2", detail="no"),))])])
+    assert {row[7] for row in table(again, "command")} == {"", "no"}
+
+
 @pytest.mark.parametrize("damage", ["garbage", "pages"])
 def test_a_damaged_store_is_set_aside_and_a_new_one_made(tmp_path: Path, damage: str) -> None:
     store = opened(tmp_path)

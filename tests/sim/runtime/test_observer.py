@@ -98,6 +98,19 @@ def test_the_first_status_is_in_the_ledger_before_the_run_ends(post: Post) -> No
     assert (row["gateway"], row["status"]["state"]) == ("gw", "online")
 
 
+def test_a_status_that_does_not_say_how_windows_are_computed_is_not_kept(post: Post) -> None:
+    whole = {"gateway": "gw", "at": 1, "state": "online", "windows": [], "metrics": {"t": {}}}
+    post.packet("edge/v1/gw/status", encode_gateway_status(whole))
+    post.packet(
+        "edge/v1/gw/status", encode_gateway_status({**whole, "at": 2, "metrics": {}, "left_out": ["metrics"]})
+    )
+    post.packet("edge/v1/gw/status", encode_gateway_status({"gateway": "gw", "state": "offline"}))
+    post.observer.record_statuses()
+    post.ledger.flush()
+    rows = read_ledger(post.directory).of_kind("status")
+    assert {row["status"].get("at") for row in rows} == {1}
+
+
 def test_rubbish_and_the_empty_message_after_a_resolve_are_passed_over(post: Post) -> None:
     post.packet("edge/v1/gw/alerts/berlin/d/TooWarm", b"")
     post.packet("edge/v1/gw/alerts/berlin/d/TooWarm", b"\xc1")

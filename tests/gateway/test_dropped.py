@@ -1,0 +1,65 @@
+"""Other clients' overflowing queues: told as a notice while they overflow, and over when they no longer do."""
+
+from __future__ import annotations
+
+from edge_gateway.dropped import CODE, OVER_AFTER, BrokerDropped
+from edge_gateway.status import Counters, Gravity, Problems
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.counters, self.problems = Counters(), Problems(lambda: 0)
+        self.dropped = BrokerDropped(lambda: self.at, self.counters, self.problems)
+
+    @property
+    def told(self) -> str:
+        return next((one.text for one in self.problems), "")
+
+
+def test_what_was_dropped_before_anyone_listened_is_nobodys_news() -> None:
+    watch = Watch()
+    watch.dropped.heard(b"730")
+    watch.dropped.heard(b"730")
+    assert not watch.told
+
+
+def test_growth_is_a_notice_and_over_when_it_ends() -> None:
+    watch = Watch()
+    for count in (b"730", b"731", b"740"):
+        watch.dropped.heard(count)
+    assert "dropped 10 messages" in watch.told
+    (problem,) = watch.problems
+    assert problem.gravity is Gravity.NOTICE
+    assert watch.counters["broker_dropped"] == 10
+    watch.at += OVER_AFTER
+    watch.dropped.look()
+    assert CODE in watch.problems
+    watch.dropped.heard(b"741")
+    watch.at += OVER_AFTER
+    watch.dropped.look()
+    assert CODE in watch.problems
+    watch.at += 1
+    watch.dropped.look()
+    assert CODE not in watch.problems
+    watch.dropped.heard(b"742")
+    assert "dropped 1 messages" in watch.told
+
+
+def test_a_broker_that_was_started_again_counts_from_nothing() -> None:
+    watch = Watch()
+    watch.dropped.heard(b"730")
+    watch.dropped.heard(b"0")
+    assert not watch.told
+    watch.dropped.heard(b"5")
+    assert "dropped 5 messages" in watch.told
+
+
+def test_what_is_no_count_is_passed_over() -> None:
+    watch = Watch()
+    watch.dropped.heard(b"1")
+    for nonsense in (b"", b"-1", b"1.5", b"many", b"\xb2", "²".encode(), b"9" * 5_000, b"9" * 20):
+        watch.dropped.heard(nonsense)
+    assert not watch.told
+    watch.dropped.heard(b"3")
+    assert "dropped 2 messages" in watch.told
