@@ -23,8 +23,8 @@ OURS, PACKAGED = Path("/etc/systemd/system"), Path("/lib/systemd/system")
 STATE = Path("/run/systemctl")
 KNOWN = """
 Description Documentation After Wants WantedBy Type NotifyAccess ExecStart ExecStartPre ExecReload User Group UMask
-StateDirectory StateDirectoryMode RuntimeDirectory WatchdogSec Restart RestartSec TimeoutStartSec TimeoutStopSec
-MemoryMax LimitNOFILE NoNewPrivileges ProtectSystem ProtectHome
+StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode WatchdogSec Restart RestartSec
+TimeoutStartSec TimeoutStopSec MemoryMax LimitNOFILE NoNewPrivileges ProtectSystem ProtectHome
 """
 TRIED = 0.05
 
