@@ -29,6 +29,7 @@ from edge_gateway.decoders.status import Unreadable, read_status
 from edge_gateway.durable import effects as stored
 from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
+from edge_gateway.fleet.receipts import Due
 from edge_gateway.fleet.registry import Refusal, Registry
 from edge_gateway.frame import Frame, IntColumn
 from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
@@ -122,6 +123,7 @@ class Pipeline:
 
     def _hand_over(self, effects: Effects) -> None:
         """End what is open of devices whose site left: windows close, commands end; `_leave` retires them then."""
+        self._receipts(self.admission.receipts.farewell(self.registry.departed), effects)
         self.windows.abandon(self.registry.departed)
         ended = self.commands.abandon(lambda site: not self.registry.owns(site), effects.at)
         self._commanded(ended, effects)
@@ -214,9 +216,7 @@ class Pipeline:
         silent = self.windows.tick(moment.listening)
         self._close(0, effects)
         receipts = self.admission.receipts_due(moment.listening)
-        for due in filter(lambda due: self.registry.is_live(due.device), receipts):
-            name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
-            effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
+        self._receipts([due for due in receipts if self.registry.is_live(due.device)], effects)
         self._advance_commands(moment, effects)
         effects.changed = bool(
             len(gone)
@@ -227,6 +227,11 @@ class Pipeline:
             or effects.states
             or effects.commands
         )
+
+    def _receipts(self, receipts: Sequence[Due], effects: Effects) -> None:
+        for due in receipts:
+            name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
+            effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
 
     def _leave(self, moment: Moment) -> IntColumn:
         """Retire some devices that left or were silent for long, and of which nothing is open; their alerts end."""

@@ -169,6 +169,15 @@ class Receipts:
         self._opened[device] = opened
         self._fresh[device] = self._born[device] = self._turn[device] = 0
 
+    def farewell(self, devices: IntColumn) -> list[Due]:
+        """Return what is stored of each boot of devices that another gateway hears from now on.
+
+        They let go of it, so that the other does not ask for what is counted here.
+        """
+        boots = [(device, boot) for device in devices.tolist() for boot in self._sequences.boots(device)]
+        stored = [(device, boot, self._sequences.stored(device, boot)) for device, boot in boots]
+        return [Due(device, boot, *told) for device, boot, told in stored if told and told[0] >= 0]
+
     def forget(self, devices: IntColumn) -> None:
         """Drop what is owed to retired devices. `Sequences.forget` must follow."""
         known = devices[devices < self._size]

@@ -120,7 +120,9 @@ def test_a_site_that_left_takes_all_that_was_open_with_it(rules: RuleSet) -> Non
     alerts = [(one.subject, one.state, one.cause) for each in effects for one in each.alerts]
     assert alerts == [("bb-f", "resolved", "removed")]
     told = [message.topic for each in effects for message in each.outgoing]
-    assert [topic for topic in told if "/bb/" in topic] == ["edge/v1/gw/alerts/bb/bb-f/TooWarm"] * 2
+    receipt, *of_site = [topic for topic in told if "/bb/" in topic]
+    assert receipt == "fleet/v1/bb/bb-f/receipt", "the other gateway need not ask for what is counted here"
+    assert of_site == ["edge/v1/gw/alerts/bb/bb-f/TooWarm"] * 2
     rows = [(one.tier, _device(state, row)) for each in effects for one in each.windows for row in one.rows]
     assert sorted({tier for tier, device in rows if device == "bb-f"}) == [0, 1]
     assert {device for _, device in rows} == {"bb-f"}
