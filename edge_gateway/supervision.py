@@ -42,7 +42,7 @@ async def keep_up(
         begun = loop.time()
         well = loop.call_later(settled, problems.clear, code)
         try:
-            await run()
+            await _uncancelled(run)
         except Exception as error:
             log.debug("%s", code, exc_info=error)
             problems.raise_(code, f"{in_words(error)}; it is begun again", Gravity.FAILURE)
@@ -51,3 +51,14 @@ async def keep_up(
         if loop.time() - begun >= settled:
             waits = pauses()
         await asyncio.sleep(next(waits))
+
+
+async def _uncancelled(run: Callable[[], Awaitable[None]]) -> None:
+    """Run a part; one that a library cancelled, while nobody asked for it, must not end unseen."""
+    try:
+        await run()
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("it was cancelled from within") from cancelled

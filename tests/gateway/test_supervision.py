@@ -80,6 +80,21 @@ async def test_the_problem_is_over_when_the_part_has_worked_for_a_while() -> Non
     assert "part_x" not in problems
 
 
+async def test_one_that_is_cancelled_from_within_does_not_end_unseen() -> None:
+    problems, again, runs = Problems(lambda: 0), asyncio.Event(), 0
+
+    async def run() -> None:
+        nonlocal runs
+        runs += 1
+        if runs > 1:
+            again.set()
+        raise asyncio.CancelledError
+
+    async with kept(run, problems, settled=PATIENCE), asyncio.timeout(PATIENCE):
+        await again.wait()
+    assert "part_x" in problems
+
+
 async def test_it_can_be_cancelled_while_it_works() -> None:
     begun = asyncio.Event()
 

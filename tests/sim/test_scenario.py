@@ -14,6 +14,7 @@ from fleet_sim.faults import NEVER, plan_faults
 from fleet_sim.grammar import EXPECTABLE, PhaseWindow
 from fleet_sim.plan import plan_devices
 from fleet_sim.scenario import load_scenario, profile_names, read_scenario, scaled, scenario_schema
+from tests.hostile_files import NO_FILES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -379,3 +380,12 @@ class TestSchema:
                 for metric in group["metrics"].values():
                     for key in metric:
                         assert f"'{key}'" in text
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    make, fault = NO_FILES[kind]
+    make(tmp_path / "x.yaml")
+    with pytest.raises(ProblemsFound) as found:
+        load_scenario(str(tmp_path / "x.yaml"), env={})
+    assert str(found.value) == f"{tmp_path / 'x.yaml'}:1:1: {fault}"
