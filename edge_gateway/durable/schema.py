@@ -6,12 +6,14 @@ its own: the journal is the commit point, and `synced` runs before its segments 
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from edge_gateway.errors import NewerSpool
 
@@ -104,7 +106,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection; sqlite3.OperationalError when there is no store."""
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    db = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?mode=ro", uri=True, isolation_level=None, timeout=10
+    )
     db.execute("PRAGMA query_only=ON")
     return db
 
