@@ -77,6 +77,9 @@ def carry_out(arguments: Sequence[str]) -> None:
     except GatewayError as error:
         complain(str(error))
         sys.exit(error.status)
+    except PermissionError as error:
+        complain(f"{error.filename or 'what this needs'} may not be used by this user: {error.strerror}")
+        sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(interrupts.INTERRUPTED)
     except BrokenPipeError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +14,9 @@ import typer
 from edge_gateway.at_rest import devices_at_rest
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
 from edge_gateway.cli.tables import Blocks, alerts_table, devices_table, rows_table, status_view
+from edge_gateway.config import GatewayConfig
 from edge_gateway.durable.history import History
+from edge_gateway.durable.schema import READ_ERRORS
 from edge_gateway.errors import BadInput
 from fleet_config.durations import parse_duration
 from fleet_wire.terminal import complain, say, say_json
@@ -96,13 +99,26 @@ def query(
     if what is Subject.DEVICES:
         _show_rows(devices_at_rest(settings, device), devices_table, as_json=as_json)
         return
-    with History.open(settings.spool.path, [window.every for window in settings.windows]) as history:
+    with _history(settings) as history:
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
         if history.damaged:
             complain(
                 f"left out, because they are not what was stored: {history.damaged} windows; when the gateway is"
                 " stopped, `edge-gateway spool verify` tells more"
             )
+
+
+@contextmanager
+def _history(settings: GatewayConfig) -> Iterator[History]:
+    """The open history; what SQLite says while it is read is a BadInput."""
+    try:
+        with History.open(settings.spool.path, [window.every for window in settings.windows]) as history:
+            yield history
+    except READ_ERRORS as error:
+        raise BadInput(
+            f"the history in {settings.spool.path} cannot be read: {error}; it must be readable by this user, and of a"
+            " stopped gateway `edge-gateway spool verify` tells more"
+        ) from error
 
 
 def _show_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +56,10 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
         return asyncio.run(local_socket.call(path, dict(request)))
     except local_socket.RequestFailed as error:
         raise GatewayError(str(error)) from error
+    except PermissionError as error:
+        raise CannotReach(
+            f"{path} may not be used by this user: ask as the gateway's user, or as one of its group"
+        ) from error
     except (OSError, TimeoutError) as error:
         raise CannotReach(
             f"no running gateway answers at {path} ({error}); start one with: edge-gateway run"
@@ -69,8 +74,8 @@ def find_config(config: Path | None) -> GatewayConfig:
 def _is_embedded(file: Path | None) -> bool:
     """Whether the gateway of this directory is meant: before the machine's if it runs, else where there is no file."""
     if file is None:
-        return (EMBEDDED_SPOOL / LOCK).exists()
-    return file.is_absolute() and (EMBEDDED_SPOOL / SOCKET).exists()
+        return os.path.exists(EMBEDDED_SPOOL / LOCK)  # noqa: PTH110 - Path.exists raises where it may not look
+    return file.is_absolute() and os.path.exists(EMBEDDED_SPOOL / SOCKET)  # noqa: PTH110 - as above
 
 
 def show(value: Any, *, as_json: bool, table: Callable[[Any], Sequence[Table | Line]]) -> None:

@@ -172,7 +172,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    source = f"file:{path}?mode=ro"
+    source = schema.read_only(path)
     db = sqlite3.connect(source, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
     db.text_factory = bytes
     db.execute("PRAGMA cell_size_check=ON")

@@ -6,12 +6,14 @@ its own: the journal is the commit point, and `synced` runs before its segments 
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from edge_gateway.durable.files import FILES
 from edge_gateway.errors import NewerSpool
@@ -112,9 +114,14 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def read_only(path: Path) -> str:
+    """The address of a file for reading alone; in it `?`, `#` and `%` of a path would mean something."""
+    return f"file:{quote(os.fsencode(path))}?mode=ro"
+
+
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection; sqlite3.OperationalError when there is no store."""
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    db = sqlite3.connect(read_only(path), uri=True, isolation_level=None, timeout=10)
     db.execute("PRAGMA query_only=ON")
     return db
 

@@ -1,6 +1,7 @@
 """Whatever is asked of `edge-gateway`, the answer is one clear text and an exit status."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,54 @@ def test_bad_usage_is_told(
     assert ended.value.code == status
     assert told in said
     assert "Traceback" not in said
+    assert "unexpected" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@pytest.mark.parametrize(
+    "command", [["status"], ["query", "windows"], ["query", "devices"], ["spool", "inspect"]]
+)
+@pytest.mark.parametrize("closed", ["spool", "inside"])
+def test_what_a_user_may_not_use_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str], command: list[str], closed: str
+) -> None:
+    """A spool of root's, and nobody asks."""
+    for directory in file.parents[:3]:
+        directory.chmod(0o755)
+    spool, rules = file.parent / "spool", file.parent / "rules"
+    spool.mkdir()
+    rules.mkdir()
+    (spool / "checkpoints").mkdir(mode=0o700)
+    (spool / "store.sqlite").touch()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(spool / "control.sock"))
+        for path in (spool / "store.sqlite", spool / "control.sock"):
+            path.chmod(0o600)
+        if closed == "spool":
+            spool.chmod(0o700)
+        os.seteuid(65_534)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main([*command, "--config", str(file)])
+        finally:
+            os.seteuid(0)
+    said = capsys.readouterr()
+    assert ended.value.code in {1, 2, 3}
+    assert "ermission denied" in said.err + said.out or "by this user" in said.err
+    assert "unexpected" not in said.err
+
+
+@pytest.mark.parametrize("subject", ["windows", "last", "alerts", "quarantine"])
+def test_a_history_that_is_damaged_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str], subject: str
+) -> None:
+    (file.parent / "spool").mkdir()
+    (file.parent / "spool" / "store.sqlite").write_bytes(b"SQLite format 3\0" + b"\xa5" * 9000)
+    with pytest.raises(SystemExit) as ended:
+        main(["query", subject, "--config", str(file)])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "cannot be read" in said
     assert "unexpected" not in said
 
 

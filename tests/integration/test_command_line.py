@@ -127,11 +127,13 @@ def test_a_socket_of_a_killed_gateway_is_replaced(broker: Broker, gateways: Gate
 
 def test_a_spool_with_a_path_longer_than_a_sockets_address(broker: Broker, gateways: GatewayFactory) -> None:
     gateway = gateways(broker, "gw-long")
-    gateway.spool = gateway.directory / ("spool-" + "x" * 150)
+    gateway.spool = gateway.directory / ("spool-50%20#?[red]é" + "x" * 150)
     gateway.reconfigure(spool={"path": gateway.spool.name})
     gateway.start()
     assert in_a_pipe(gateway, "status")[0].split()[1] == "gw-long"
+    assert in_a_pipe(gateway, "query", "alerts") == ["nothing found"]
     assert gateway.stop() == 0
+    assert on_a_terminal(gateway, "spool", "inspect")[0].startswith("/")
 
 
 def test_something_that_is_no_socket_in_its_place_is_told(broker: Broker, gateways: GatewayFactory) -> None:

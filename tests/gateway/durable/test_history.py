@@ -204,3 +204,11 @@ def test_no_history_is_said(tmp_path: Path) -> None:
     with History.open(tmp_path, EVERY) as history:
         assert list(history.query("windows")) == []
         assert list(history.query("last")) == []
+
+
+@pytest.mark.parametrize("directory", ["a b", "50%20", "what?", "#1", "é[red]"])
+def test_a_history_is_read_whatever_its_directory_is_called(tmp_path: Path, directory: str) -> None:
+    (tmp_path / directory).mkdir()
+    filled(tmp_path / directory, minutes=1)
+    with History.open(tmp_path / directory, EVERY) as history:
+        assert len(list(history.query("windows", tier=0))) == 3
