@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -141,6 +141,7 @@ def _broker(settings: GatewayConfig) -> str:
 
 async def _connect(settings: GatewayConfig) -> str:
     options = session_options(settings, client_id=f"doctor-{os.getpid()}", session_expiry=0)
+    options = replace(options, needs_retained=True)
     session = Session(options, on_publish=lambda *_: None)
     try:
         connected = await session.connect()

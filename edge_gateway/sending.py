@@ -111,6 +111,12 @@ class Sending:
             self.idle.clear()
             self._news.set()
 
+    def send_in_place_of_older(self, message: Message) -> None:
+        """Queue what makes everything on its topic that still waits worthless; without a broker one such waits."""
+        if any(one.topic == message.topic for one in self._queue):
+            self._queue = deque(one for one in self._queue if one.topic != message.topic)
+        self.send([message])
+
     def try_again(self) -> None:
         """Send what was refused once more: the reason may be gone."""
         held, self._held = self._held, {}
