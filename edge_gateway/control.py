@@ -85,7 +85,8 @@ class Control:
     def publish_status(self) -> None:
         """Queue the retained status as it is now."""
         topic = topics.gateway_status_topic(self.gateway)
-        self.send([Message(topic, control.encode_gateway_status(self.report()), retain=True)])
+        status = Message(topic, control.encode_gateway_status(self.report()), retain=True)
+        self.sending.send_in_place_of_older(status)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""

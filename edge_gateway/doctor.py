@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -144,6 +144,7 @@ def _broker(settings: GatewayConfig) -> str:
 async def _connect(settings: GatewayConfig) -> str:
     mine = gateway_id.client_id("doctor", str(os.getpid()))
     options = session_options(settings.mqtt, Credentials(settings), client_id=mine, session_expiry=0)
+    options = replace(options, needs_retained=True)
     session = Session(options, on_publish=lambda *_: None)
     try:
         connected = await session.connect()

@@ -88,7 +88,7 @@ class Gateway:
             started=self.started,
             report=self.report,
             standing=self._standing,
-            operate=lambda do, args: self._operators(do, args),
+            operate=self._operate,
             undelivered=self._undelivered,
             ownership=self._ownership,
             counters=self.counters,
@@ -263,6 +263,9 @@ class Gateway:
             self._engine.fold(Reload(self._engine.moment(), rules.to_plain()))
             self.counters.add("rule_reloads")
             log.info("rules in force: %s, %s", len(rules.rules), rules.hash)
+
+    async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
+        return await self._operators(do, args)
 
     # --- what others ask and tell
 

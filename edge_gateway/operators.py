@@ -17,7 +17,7 @@ class Operators:
     rules: RulesWatch
     publish_status: Callable[[], None]
 
-    async def __call__(self, do: str, args: Mapping[str, Any]) -> str:
+    async def __call__(self, do: str, _: Mapping[str, Any]) -> str:
         """Carry out what came over MQTT; returns the detail of the answer."""
         if do == "reload":
             return await self.reload()

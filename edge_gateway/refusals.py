@@ -83,6 +83,6 @@ def _pattern(gateway: str, kind: Kind) -> str:
 def _whose(refused: Iterable[str]) -> str:
     """Which devices it is about; nothing for what is about the gateway."""
     parsed = map(topics.parse_device_topic, refused)
-    devices = sorted({one.device for one in parsed if one is not None})
+    devices = sorted({one.device for one in parsed if one is not None and one.site != topics.NO_SITE})
     more = f" and {len(devices) - MOST_NAMED} more" if len(devices) > MOST_NAMED else ""
     return f" (of {', '.join(devices[:MOST_NAMED])}{more})" if devices else ""

@@ -34,7 +34,7 @@ MOST_HELD, MOST_HELD_A_TOPIC = 1_000, 4
 AT_ONCE = 20
 """As many as paho sends before it waits for an answer: one more would grow old in its queue, past its expiry unseen."""
 ASK_EVERY = 60.0
-"""Seconds between receipts at QoS 1: at QoS 0 no broker says that it refuses."""
+"""Seconds between questions whether receipts are taken: these go at QoS 0, where no broker says that it refuses."""
 FOR_GOOD = frozenset({0x90, 0x99})
 """Topic name, payload format: the same message is refused again, however often it is sent."""
 
@@ -111,6 +111,12 @@ class Sending:
             self.idle.clear()
             self._news.set()
 
+    def send_in_place_of_older(self, message: Message) -> None:
+        """Queue what makes everything on its topic that still waits worthless; without a broker one such waits."""
+        if any(one.topic == message.topic for one in self._queue):
+            self._queue = deque(one for one in self._queue if one.topic != message.topic)
+        self.send([message])
+
     def try_again(self) -> None:
         """Send what was refused once more: the reason may be gone."""
         held, self._held = self._held, {}
@@ -134,6 +140,7 @@ class Sending:
         now = self.wall()
         due = [message for message in some if message.expires_at is None or message.expires_at > now]
         self.counters.add("commands_expired_in_queue", len(some) - len(due))
+        due += self._question(due)
         pairs = [(message, ready) for message in due if (ready := self._ready(message)) is not None]
         tasks = [asyncio.ensure_future(_publish(carrier, ready, now)) for _, ready in pairs]
         try:
@@ -154,10 +161,17 @@ class Sending:
                 again.append(replace(message, doubtful=True))
         self._queue.extendleft(reversed(again))
 
+    def _question(self, due: list[Message]) -> list[Message]:
+        """Beside receipts now and then an empty one at QoS 1, to a device that is nobody's."""
+        receipts = any(message.kind is Kind.RECEIPT for message in due)
+        if not receipts or self.clock() - self._asked_at < ASK_EVERY:
+            return []
+        self._asked_at = self.clock()
+        topic = topics.device_topic(topics.NO_SITE, self.refusals.gateway, topics.RECEIPT)
+        return [Message(topic, b"", fleeting=True)]
+
     def _ready(self, message: Message) -> Message | None:
         """The message as this broker takes it; None where it takes none such."""
-        if message.fleeting and self.clock() - self._asked_at > ASK_EVERY:
-            message, self._asked_at = replace(message, qos=1), self.clock()
         if message.retain and not self.retains:
             message = replace(message, retain=False)
             if not message.payload:

@@ -67,3 +67,11 @@ async def test_a_broker_that_refuses_everything_is_not_waited_for() -> None:
         begun = time.monotonic()
         assert await rig.control.drained(LONG)
         assert time.monotonic() - begun < LONG / 2
+
+
+async def test_while_the_broker_is_away_only_the_newest_status_waits() -> None:
+    async with Rig(free_port()) as rig:
+        for _ in range(100):
+            rig.control.send([MESSAGE])
+            rig.control.publish_status()
+        assert rig.control.queued == 101

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import mqtt5
 import pytest
 
 from edge_gateway.control import AGAIN_MOST
 from edge_gateway.outgoing import Message
+from edge_gateway.sending import ASK_EVERY
 from edge_gateway.status import Gravity
 from fleet_wire import control
 from tests.gateway.strict_broker import Rig, StrictBroker
@@ -122,10 +122,16 @@ async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_
         receipt = Message("fleet/v1/berlin/frz-1/receipt", b"x", qos=0, fleeting=True)
         rig.control.send([receipt, receipt, receipt])
         await rig.until(lambda: rig.problem("refused_receipts"))
-        levels = [one.qos for one in broker.seen if one.topic == receipt.topic]
-        assert levels == [mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_MOST_ONCE]
+        await rig.until(lambda: sum(one.topic == receipt.topic for one in broker.seen) == 3)
         (problem,) = rig.problems
         assert problem.gravity is Gravity.WARNING
+        assert problem.text.endswith("check the ACL for fleet/v1/+/+/receipt")
+        assert all(one.qos == 0 for one in broker.seen if one.topic == receipt.topic)
+        refusing("nothing", 0, broker)
+        rig.at += ASK_EVERY
+        rig.control.send([receipt])
+        await rig.until(lambda: not rig.problem("refused_receipts"))
+        assert sum(one.topic == "fleet/v1/_/gw/receipt" for one in broker.seen) == 2
 
 
 async def test_refused_subscriptions_are_named_and_asked_for_again() -> None:

@@ -83,9 +83,8 @@ def test_what_the_access_list_refuses_is_told_and_made_good_when_it_allows_it(
         assert "not authorised: check the ACL for edge/v1/gw-acl/alerts/#" in told["refused_alerts"]
         assert "check the ACL for fleet/v1/+/+/command (of frz-acl)" in told["refused_commands"]
         assert "check the ACL for edge/v1/gw-acl/status" in told["refused_statuses"]
-        row = command_of(gateway, "frz-acl")
-        assert row["state"] == "refused"
-        assert "not authorised" in row["detail"]
+        gateway.wait_for(lambda _: command_of(gateway, "frz-acl").get("state") == "refused")
+        assert "not authorised" in command_of(gateway, "frz-acl")["detail"]
         assert not onlooker.heard
 
         listing(broker, ALL)

@@ -29,6 +29,11 @@ def is_of(nonce: str, heard: Heard) -> bool:
     return bool(heard.body["nonce"] == nonce and heard.body["state"] == "online")
 
 
+def heard_live(onlooker: Client5, least: int, _: Heard) -> bool:
+    """Whether so many came that were not retained."""
+    return sum(not one.retained for one in onlooker.heard) >= least
+
+
 def pair(broker: Broker, gateways: GatewayFactory, name: str) -> tuple[Gateway, Gateway]:
     same = {"id": name, "sites": [f"{name}-site"]}
     return gateways(broker, f"{name}-a", gateway=same), gateways(broker, f"{name}-b", gateway=same)
@@ -56,16 +61,9 @@ def assert_one_works(broker: Broker, name: str, first: Gateway, second: Gateway)
         for value in range(20):
             device.measure(temperature=float(value))
         works.wait_for(lambda report: report["messages"]["new"] == had + 20)
-        live = 0
-
-        def many(_: Heard) -> bool:
-            nonlocal live
-            live = sum(not heard.retained for heard in onlooker.heard)
-            return live >= STATUSES
-
-        for _ in range(STATUSES):
+        for number in range(1, STATUSES + 1):
             onlooker.publish(f"edge/v1/{name}/command", pack({"id": "r", "do": "report"}))
-        onlooker.wait_for(many)
+            onlooker.wait_for(partial(heard_live, onlooker, number))
         nonces = {heard.body["nonce"] for heard in onlooker.heard if not heard.retained}
         assert nonces == {works.ask(do="status")["nonce"]}
     after = works.ask(do="status")["counters"]
