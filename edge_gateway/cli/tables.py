@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fleet_wire.printable import printable
+
 LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
 
@@ -161,10 +163,14 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def changes_table(plan: Mapping[str, Any]) -> RenderableType:
-    table = _table("change", "kind", "name")
+    """What an apply does or did, and why; nothing but a word where all is as it should be."""
+    if plan["in_step"]:
+        return Text("in step with the templates; nothing to change", style="green")
+    table = _table("change", "kind", "name", "differs")
     for one in plan["changes"]:
-        table.add_row(one["what"], one["kind"], one["name"])
-    return table if plan["changes"] else Text("in step with the templates", style="green")
+        differs = Text(printable("; ".join(one["differs"]), 1_000))
+        table.add_row(one["what"], one["kind"], Text(printable(one["name"])), differs)
+    return table
 
 
 def rule_tests_view(report: Mapping[str, Any]) -> RenderableType:

@@ -244,8 +244,8 @@ def test_applying_twice_makes_one_dashboard(stage: Stage) -> None:
 
 def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrote(stage: Stage) -> None:
     chosen = chosen_variables(stage.influx)
-    assert chosen["windows"] == BUCKETS["2s"]
-    assert chosen["site"] in SITES
+    assert chosen["fleet_windows"] == BUCKETS["2s"]
+    assert chosen["fleet_site"] in SITES
     rows = {
         name: stage.influx.query(bound(query, chosen)) for name, query in queries_of(stage.influx).items()
     }
@@ -260,7 +260,7 @@ def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrot
     own = {
         key.start: window
         for key, window in windows.items()
-        if key[:2] == (chosen["device"], chosen["metric"])
+        if key[:2] == (chosen["fleet_device"], chosen["fleet_metric"])
     }
     shown = [row for row in rows["The device"] if row["result"] == "mean"]
     assert sorted(float(row["_value"]) for row in shown) == sorted(window.mean for window in own.values())
@@ -287,9 +287,8 @@ def queries_of(influx: Influx) -> dict[str, str]:
 def chosen_variables(influx: Influx) -> dict[str, str]:
     """What the dashboard's variables offer first: of each the server's own definition is asked."""
     ours = {one["name"]: one["arguments"] for one in influx.call("GET", "/api/v2/variables")["variables"]}
-    chosen = {"windows": next(iter(ours["windows"]["values"].values())), "base": ours["base"]["values"][0]}
-    chosen["windows"] = ours["windows"]["values"]["2s"]
-    for name in ("site", "device", "metric"):
+    chosen = {"fleet_windows": ours["fleet_windows"]["values"]["2s"]}
+    for name in ("fleet_site", "fleet_metric", "fleet_device"):
         offered = influx.query(bound(ours[name]["values"]["query"], chosen))
         assert offered, name
         chosen[name] = offered[0]["_value"]
