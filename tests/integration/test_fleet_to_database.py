@@ -262,9 +262,9 @@ def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrot
         for key, window in windows.items()
         if key[:2] == (chosen["fleet_device"], chosen["fleet_metric"])
     }
-    shown = [row for row in rows["The device"] if row["result"] == "mean"]
+    shown = [row for row in rows["The device: least, mean and greatest"] if row["result"] == "mean"]
     assert sorted(float(row["_value"]) for row in shown) == sorted(window.mean for window in own.values())
-    [firing] = rows["Alerts firing"]
+    [firing] = rows["Alerts firing now"]
     standing: dict[tuple[str, str], str] = {}
     for row in stage.gateway.query("alerts"):
         standing[row["subject"], row["rule"]] = row["state"]

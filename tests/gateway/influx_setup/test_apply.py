@@ -222,16 +222,16 @@ async def test_what_a_person_changed_in_the_dashboard_is_named_and_stays_until_i
 ) -> None:
     await apply(target(clean), WINDOWS)
     board = Board(clean)
-    board.change("The site", lambda cell: cell["colors"][0].update(hex="#000000"))
-    board.change("Alerts", lambda cell: cell["fieldOptions"].pop())
-    board.change("The device", lambda cell: cell["axes"]["y"].update(suffix=" °C"))
+    board.change("The site: least, mean and greatest", lambda cell: cell["colors"][0].update(hex="#000000"))
+    board.change("Firing now", lambda cell: cell["fieldOptions"].pop())
+    board.change("The device: least, mean and greatest", lambda cell: cell["axes"]["y"].update(suffix=" °C"))
     board.change("Too late", lambda cell: cell["queries"][0].update(text="buckets()"))
     board.move("Readings", 0, 30)
-    board.add("Mine", like="The site")
+    board.add("Mine", like="The site: least, mean and greatest")
     changed = board.cells()
     found = await plan(target(clean), WINDOWS)
     differs = " · ".join(differing(found.changes)["Fleet overview"])
-    for said in ("'The site': colors", "'Alerts': fieldOptions", "'The device': axes.y.suffix"):
+    for said in ("greatest': colors", "'Firing now': fieldOptions", "greatest': axes.y.suffix"):
         assert said in differs
     for said in ("'Too late': queries", "'Readings': x, y", "'Mine' would go"):
         assert said in differs

@@ -2,11 +2,17 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from edge_gateway.influx_setup.documents import KeptBucket, WindowBucket, documents_for, resource_name
+from tests.gateway.influx_setup.page import check_faults, template_faults
 from tests.gateway.influx_setup.place import DAY, WINDOWS
+
+HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -43,6 +49,32 @@ def test_cells_do_not_overlap_and_stay_on_the_grid() -> None:
         assert x + width <= 12
         assert not cells & taken, chart["name"]
         taken |= cells
+
+
+def test_the_page_draws_every_cell_of_the_templates() -> None:
+    for one in documents_for(WINDOWS):
+        for chart in one["spec"].get("charts", ()):
+            assert template_faults(chart) == [], chart["name"]
+        if one["kind"] == "CheckDeadman":
+            assert check_faults(one["spec"]) == []
+
+
+@pytest.mark.parametrize(
+    "bad", yaml.safe_load((HERE / "bad_cells.yml").read_text()), ids=lambda bad: str(bad["fault"])
+)
+def test_the_guard_sees_cells_that_the_page_would_draw_wrongly(bad: dict[str, Any]) -> None:
+    assert bad["fault"] in template_faults(bad["chart"])
+
+
+def test_the_guard_sees_a_text_that_does_not_say_which_level_it_is() -> None:
+    assert check_faults({"statusMessageTemplate": "Gateway ${ r.gateway } has sent nothing for five minutes"})
+
+
+def test_cells_have_names_of_their_own() -> None:
+    """A cell that a person changed is known by its name."""
+    (dashboard,) = [one["spec"] for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
+    names = [chart["name"] for chart in dashboard["charts"]]
+    assert len(names) == len(set(names))
 
 
 def offered(documents: list[dict[str, object]]) -> dict[str, str]:
