@@ -16,6 +16,7 @@ from edge_gateway.durable.store import Store
 from edge_gateway.durable.store_thread import StoreThread
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.line_protocol import prefix, render_late, render_windows
 from fleet_proof.servers.influx import Influx
 from tests.gateway.durable.fleet import closed
 
@@ -145,6 +146,29 @@ async def test_a_bucket_the_token_may_not_write_to_holds_up_no_other(influx: Inf
         with pytest.raises(asyncio.CancelledError):
             await task
     await thread.stop(5)
+
+
+VALUES = [0.0, -0.0, 1.0, 7.0, 1e15, 1e16, 1e300, -1e308, 1.7976931348623157e308, 5e-324, 0.1, -12.5, 2.0**53]
+
+
+async def test_no_value_of_a_device_makes_a_conflict_of_types_for_others(influx: Influx) -> None:
+    """Whatever the first point of a field looked like, the next ones are of its type."""
+    bucket = influx.fresh_bucket()
+    start = NOW // 60_000 * 60_000 - 600_000
+    async with InfluxWriter(influx.url, influx.org, influx.token) as writer:
+        for number, value in enumerate(VALUES):
+            window = closed(0, [(0, start, value), (0, start + 1, value)])
+            before = prefix("sensor", {"device": f"d{number}", "metric": "m", "site": "s"})
+            rows = render_windows([before], window.rows) + render_late(
+                prefix("sensor_late", {"device": f"d{number}"}), value, start
+            )
+            assert (await writer.write(bucket, rows)).status == 204, value
+    counted = [
+        row
+        for row in influx.query(f'from(bucket: "{bucket}") |> range(start: -1h)')
+        if row["_field"] == "last"
+    ]
+    assert {float(row["_value"]) for row in counted} == set(VALUES)
 
 
 async def test_a_server_that_is_killed_and_comes_back_gets_everything_once(
