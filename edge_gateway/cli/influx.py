@@ -79,7 +79,8 @@ def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
     if settings.influx is None:
         raise BadInput("the configuration has no 'influx:' section; add url, org and token")
     influx = settings.influx
-    windows = [WindowBucket(window.every, window.bucket, window.keep) for window in settings.windows]
+    settled = settings.windows[0].every + settings.time.allowed_lateness + settings.time.idle_close
+    windows = [WindowBucket(one.every, one.bucket, one.keep, settled) for one in settings.windows]
     return Target(influx.url, influx.org, influx.token.read()), windows
 
 

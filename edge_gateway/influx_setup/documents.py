@@ -17,6 +17,7 @@ WINDOWS: Final = "fleet-windows"
 """Template name of the variable that offers the windows' buckets."""
 _API: Final = "influxdata.com/v2alpha1"
 _BASE_BUCKET: Final = '"telemetry"'
+_SETTLED: Final = "settled = 0ms"
 
 Document = dict[str, Any]
 Key = tuple[str, str]
@@ -25,11 +26,15 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WindowBucket:
-    """Windows of one length and their bucket; `every` and `keep` in ms."""
+    """Windows of one length and their bucket; times in ms.
+
+    `settled`: how much younger than this a window may still be open for some devices and closed for others.
+    """
 
     every: int
     bucket: str
     keep: int
+    settled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +125,14 @@ def _fitted(document: Document, windows: Sequence[WindowBucket], choices: Mappin
     elif "query" in spec:
         spec["query"] = spec["query"].replace(_BASE_BUCKET, base)
     elif document["kind"] == "Dashboard":
-        spec["charts"] = [_with_base(chart, base) for chart in spec["charts"]]
+        settled = f"settled = {windows[0].settled}ms"
+        spec["charts"] = [_fitted_chart(chart, base, settled) for chart in spec["charts"]]
     return {**document, "spec": spec}
 
 
-def _with_base(chart: Document, base: str) -> Document:
-    queries = [{**one, "query": one["query"].replace(_BASE_BUCKET, base)} for one in chart.get("queries", ())]
+def _fitted_chart(chart: Document, base: str, settled: str) -> Document:
+    queries = [
+        {**one, "query": one["query"].replace(_BASE_BUCKET, base).replace(_SETTLED, settled)}
+        for one in chart.get("queries", ())
+    ]
     return {**chart, "queries": queries} if queries else chart

@@ -18,6 +18,7 @@ import yaml
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import ROOT, Gateway
 from fleet_proof.servers.influx import Influx
+from fleet_proof.servers.process import wait_until
 from tests.integration.conftest import forwarding
 from tests.integration.field import settled
 from tests.integration.stored import points, stored_windows
@@ -246,9 +247,10 @@ def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrot
     chosen = chosen_variables(stage.influx)
     assert chosen["fleet_windows"] == BUCKETS["2s"]
     assert chosen["fleet_site"] in SITES
-    rows = {
-        name: stage.influx.query(bound(query, chosen)) for name, query in queries_of(stage.influx).items()
-    }
+    queries = {name: bound(query, chosen) for name, query in queries_of(stage.influx).items()}
+    site = queries["The site: least, mean and greatest"]
+    wait_until(lambda: stage.influx.query(site) != [], 60, "the newest windows are closed for all devices")
+    rows = {name: stage.influx.query(query) for name, query in queries.items()}
     assert len(rows) > 12
     assert not [name for name, found in rows.items() if not found]
     [devices], [readings] = rows["Devices reporting"], rows["Readings"]

@@ -174,6 +174,16 @@ async def test_what_fires_is_shown_however_long_ago_it_began(data: Influx) -> No
     ]
 
 
+async def test_a_window_that_some_devices_may_still_have_open_is_left_out_of_the_sites_lines(
+    data: Influx,
+) -> None:
+    waiting = (replace(WINDOWS[0], settled=4 * MINUTE), *WINDOWS[1:])
+    (board,) = [one["spec"]["charts"] for one in documents_for(waiting) if one["kind"] == "Dashboard"]
+    (chart,) = [one for one in board if one["name"] == "The site: least, mean and greatest"]
+    rows = data.query(with_choices(chart["queries"][0]["query"]))
+    assert len(rows) == len(["greatest", "least", "mean"]) * 2, "of three windows the newest is younger"
+
+
 async def test_the_greatest_of_the_newest_means_comes_first(data: Influx) -> None:
     chart = charts()["Newest means of the site, greatest first"]
     rows = as_shown(chart, data.query(with_choices(chart["queries"][0]["query"])))
