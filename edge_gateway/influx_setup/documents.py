@@ -76,7 +76,10 @@ def documents_for(
         windows: of the configuration.
         kept: buckets that must not go, since their points would go along.
         offered: buckets by window length as the server's variable offers them now; what is kept stays offered.
+
+    Raises BadInput where the names of two buckets are one to a template.
     """
+    _told_apart(windows)
     found = [one for path in template_files() for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
     buckets = [_bucket(window) for window in windows] + [_kept(one) for one in kept]
     choices = {format_duration(window.every): window.bucket for window in windows}
@@ -87,6 +90,18 @@ def documents_for(
 def resource_name(bucket: str) -> str:
     """A template's name for a bucket: at most 63 of a-z 0-9 -, as metadata.name allows."""
     return re.sub(r"[^a-z0-9]+", "-", bucket.lower()).strip("-")[:63] or "bucket"
+
+
+def _told_apart(windows: Sequence[WindowBucket]) -> None:
+    """A name made unique by its place would be another bucket's, with its points, once a window is added."""
+    seen: dict[str, str] = {}
+    for window in windows:
+        other = seen.setdefault(resource_name(window.bucket), window.bucket)
+        if other != window.bucket:
+            raise BadInput(
+                f"windows: the buckets '{other}' and '{window.bucket}' differ in nothing a template's name may have"
+                " (a-z, 0-9, -); rename one"
+            )
 
 
 def _bucket(window: WindowBucket) -> Document:

@@ -200,7 +200,11 @@ def _message(text: str) -> str:
         told = _object(text)
     except ValueError:
         return text[:200]
-    return str(told.get("message") or told.get("errors") or told)
+    errors = told.get("errors")
+    faults = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    if faults:
+        return "; ".join(f"{one.get('kind')} {one.get('fields')}: {one.get('reason')}" for one in faults)
+    return str(told.get("message") or told)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from edge_gateway.errors import BadInput
 from edge_gateway.influx_setup.documents import KeptBucket, WindowBucket, documents_for, resource_name
 from tests.gateway.influx_setup.page import check_faults, template_faults
 from tests.gateway.influx_setup.place import DAY, WINDOWS
@@ -27,6 +28,11 @@ HERE = Path(__file__).parent
 def test_bucket_names_become_names_a_template_may_have(bucket: str, name: str) -> None:
     assert resource_name(bucket) == name
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name)
+
+
+def test_buckets_that_a_template_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(BadInput, match="'a_b' and 'a-b'"):
+        documents_for((WindowBucket(10_000, "a_b", DAY), WindowBucket(60_000, "a-b", DAY)))
 
 
 def test_a_configuration_of_its_own_reaches_every_document() -> None:
