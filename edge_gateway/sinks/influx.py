@@ -129,6 +129,7 @@ class InfluxSink:
         self._timer = timer
         self._held = HeldBuckets()
         self._trouble = ""
+        self._searching = False
         self.facts = SinkFacts()
         self._settled = asyncio.Event()
 
@@ -174,7 +175,7 @@ class InfluxSink:
 
     async def _deliver(self, parcel: Parcel) -> _Delivery:
         lines = [line + b"\n" for line in parcel.body.split(b"\n")[:-1]]
-        delivery = _Delivery(parcel.bucket, parcel.at, deque([lines]))
+        delivery = _Delivery(parcel.bucket, parcel.at, deque([lines]), trial=Trial(searching=self._searching))
         while not delivery.over:
             piece = delivery.pieces[0]
             decision = await self._send(delivery.bucket, piece)
@@ -187,6 +188,7 @@ class InfluxSink:
                 await self._failed(decision, piece, delivery)
             else:
                 self._take_answer(decision, delivery)
+        self._searching = delivery.trial.searching
         return delivery
 
     async def _send(self, bucket: str, piece: list[bytes]) -> Decision:

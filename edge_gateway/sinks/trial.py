@@ -34,8 +34,9 @@ class Verdict(Enum):
 class Trial:
     """What speaks against a request of one parcel; `waited` in seconds.
 
-    While `searching` the server was seen to store, and not to fail for its own reasons since: each part that fails is
-    judged at once. Once a line was `convicted` the next ones need no pauses between their proofs.
+    While `searching` the server was seen to store, and not to fail for its own reasons since: what fails is judged at
+    once. It is carried from parcel to parcel, or a device with a bad line in each would delay them all. Once a line of
+    this parcel was `convicted` the next ones need no pauses between their proofs.
     """
 
     tries: int = 0

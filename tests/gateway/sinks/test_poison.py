@@ -8,7 +8,7 @@ import pytest
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
 from edge_gateway.sinks.outcomes import Outcome
-from edge_gateway.sinks.trial import PROOFS, TRIES, WAITED
+from edge_gateway.sinks.trial import PROOFS, TRIES, WAITED, Trial, Verdict
 from tests.fakes import RESET, Answer, FakeInflux
 from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
 
@@ -112,6 +112,26 @@ async def test_many_poisoned_lines_cost_no_more_pauses_than_one(server: FakeInfl
     _, sleeps = await deliver(server, outlet)
     assert [kept.payload for kept in outlet.refused] == lines
     assert len(sleeps) < TRIES + PROOFS + 2
+
+
+async def test_a_device_with_a_bad_line_in_each_parcel_delays_the_others_once(server: FakeInflux) -> None:
+    server.poison = (b"clash",)
+    parcels = [
+        parcel(n, [line(100 * n + k, "clash" if k == 7 else "sensor") for k in range(20)]) for n in range(5)
+    ]
+    outlet = Outlet(list(parcels))
+    _, sleeps = await deliver(server, outlet)
+    assert len(outlet.refused) == 5
+    assert len(server.points("telemetry")) == 95
+    assert len(sleeps) < TRIES + 1 + 5 * PROOFS
+    assert sum(sleeps[TRIES + PROOFS :]) < 5 * 2.0, "later parcels wait for the proofs alone"
+
+
+def test_after_a_failure_of_the_servers_own_a_request_is_suspected_as_late_as_ever() -> None:
+    trial = Trial(searching=True)
+    assert trial.suspects()
+    assert trial.judge(1, stores=False) is Verdict.WAIT
+    assert not trial.suspects()
 
 
 async def test_a_stranger_that_calls_every_request_bad_puts_nothing_aside(server: FakeInflux) -> None:
