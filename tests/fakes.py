@@ -13,11 +13,15 @@ from aiohttp import web
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of `FakeInflux`. `status` 0 resets the connection, -1 hangs until the server is closed."""
+    """One answer of `FakeInflux`. `status` 0 resets the connection, -1 hangs until the server is closed.
+
+    A `foreign` one is the message alone, in HTML, as a proxy would send it.
+    """
 
     status: int
     message: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    foreign: bool = False
 
 
 STORED = Answer(204)
@@ -39,15 +43,22 @@ class Written:
 class FakeInflux:
     """Answers writes like InfluxDB 2, on a real socket.
 
-    `script` holds the answers to the next requests; without one, a request is judged by its lines: one that
-    starts with a word of `bad` makes the whole request a 400, one of `conflicting` a 422 that stores the
-    rest, more than `most_lines` a 413.
+    `script` holds the answers to the next requests; without one, a request to a bucket of `closed` gets that answer,
+    others are judged by their lines: one that starts with a word of `bad` makes the whole request a 400, one of
+    `poison` gets `poison_answer`, one of `conflicting` a 422 that stores the rest, more than `most_lines` a 413.
+
+    A sink's own point that asks whether the server stores anything is kept apart, in `probes`; while there is a
+    script it is answered like what comes next.
     """
 
     def __init__(self) -> None:
         self.script: list[Answer] = []
         self.bad: tuple[bytes, ...] = ()
         self.conflicting: tuple[bytes, ...] = ()
+        self.poison: tuple[bytes, ...] = ()
+        self.poison_answer = Answer(500, "internal error")
+        self.closed: dict[str, Answer] = {}
+        self.probes: list[Written] = []
         self.most_lines = 1 << 30
         self.requests: list[Written] = []
         self.stored: dict[str, dict[bytes, bytes]] = {}
@@ -91,10 +102,15 @@ class FakeInflux:
             if request.headers.get("Content-Encoding") != "gzip":
                 return web.json_response({"message": "this server expects gzip"}, status=400)
             lines = _lines(body)
-            answer = self.script.pop(0) if self.script else self._judge(lines)
             bucket = request.query["bucket"]
+            probe = all(line.startswith(b"sink_probe ") for line in lines)
+            if self.script:
+                answer = self.script[0] if probe else self.script.pop(0)
+            else:
+                answer = self.closed.get(bucket) or self._judge(lines)
             token = request.headers.get("Authorization", "")
-            self.requests.append(Written(bucket, request.query["precision"], token, lines, answer))
+            kept = self.probes if probe else self.requests
+            kept.append(Written(bucket, request.query["precision"], token, lines, answer))
             self._arrived.set()
             return await self._answer(request, answer, bucket, lines)
 
@@ -113,6 +129,8 @@ class FakeInflux:
         broken = [line for line in lines if self.bad and line.startswith(self.bad)]
         if broken:
             return Answer(400, f"unable to parse '{broken[0].decode()}': missing fields")
+        if self.poison and any(line.startswith(self.poison) for line in lines):
+            return self.poison_answer
         dropped = sum(line.startswith(self.conflicting) for line in lines) if self.conflicting else 0
         if dropped:
             return Answer(422, f"partial write: field type conflict dropped={dropped}")
@@ -127,16 +145,20 @@ class FakeInflux:
             assert request.transport is not None
             request.transport.abort()
             return web.Response(status=500)
-        if answer.status in {204, 422}:
+        if answer.status in {204, 422} and not answer.foreign:
             self._store(bucket, lines)
         if answer.status == STORED.status:
             return web.Response(status=204)
+        if answer.foreign:
+            return web.Response(
+                text=answer.message, status=answer.status, headers=answer.headers, content_type="text/html"
+            )
         body = {"code": "error", "message": answer.message}
         return web.json_response(body, status=answer.status, headers=answer.headers)
 
     def _store(self, bucket: str, lines: tuple[bytes, ...]) -> None:
         for line in lines:
-            if not (self.conflicting and line.startswith(self.conflicting)):
+            if not line.startswith((b"sink_probe ", *self.conflicting)):
                 series, _, rest = line.partition(b" ")
                 self.stored.setdefault(bucket, {})[series + b" " + rest.rpartition(b" ")[2]] = line
                 self.order.append((bucket, line))

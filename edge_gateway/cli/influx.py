@@ -12,54 +12,81 @@ import typer
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.cli.tables import changes_table
 from edge_gateway.errors import BadInput
+from fleet_wire.terminal import complain
 
 if TYPE_CHECKING:
-    from edge_gateway.influx_setup import Plan, Target, WindowBucket
+    from edge_gateway.influx_setup.documents import WindowBucket
+    from edge_gateway.influx_setup.plan import Plan
+    from edge_gateway.influx_setup.server import Target
 
 app = typer.Typer(help="InfluxDB's buckets, variables and dashboard.", no_args_is_help=True)
+
+
+AdoptOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adopt",
+        metavar="[KIND/]NAME",
+        help="Take over what is there under this name and not the gateway's; may be given again.",
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Delete points and undo changes by hand where it says so.")
+]
 
 
 @app.command()
 def apply(
     config: ConfigOption = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Let the server check; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
+    ] = False,
+    adopt: AdoptOption = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make what the templates describe, or bring it up to date; a second apply changes nothing."""
-    from edge_gateway import influx_setup  # noqa: PLC0415 - for this command alone
+    from edge_gateway.influx_setup import apply as setup  # noqa: PLC0415 - for this command alone
+    from edge_gateway.influx_setup.plan import Allowed  # noqa: PLC0415 - as above
 
     target, windows = _place(config)
-    work = influx_setup.plan if dry_run else influx_setup.apply
-    _show(asyncio.run(work(target, windows)), as_json=as_json)
+    allowed = Allowed(tuple(adopt or ()), force=force)
+    planned = asyncio.run((setup.plan if dry_run else setup.apply)(target, windows, allowed))
+    _show(planned, as_json=as_json)
+    if planned.refusals:
+        complain("an apply would change nothing:", *planned.refusals)
+        raise typer.Exit(BadInput.status)
 
 
 @app.command()
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """What an apply would change; exit 1 when that is anything."""
-    from edge_gateway import influx_setup  # noqa: PLC0415 - for this command alone
+    """What is not as the templates say, and what an apply would do; exit 1 when that is anything."""
+    from edge_gateway.influx_setup import apply as setup  # noqa: PLC0415 - for this command alone
 
     target, windows = _place(config)
-    plan = asyncio.run(influx_setup.plan(target, windows))
-    _show(plan, as_json=as_json)
-    if not plan.in_step:
+    planned = asyncio.run(setup.plan(target, windows))
+    _show(planned, as_json=as_json)
+    if not as_json and planned.refusals:
+        complain(*planned.refusals)
+    if not planned.in_step:
         raise typer.Exit(1)
 
 
 def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
-    from edge_gateway.influx_setup import Target, WindowBucket  # noqa: PLC0415 - as above
+    from edge_gateway.influx_setup.documents import WindowBucket  # noqa: PLC0415 - as above
+    from edge_gateway.influx_setup.server import Target  # noqa: PLC0415 - as above
 
     settings = load(config).config
     if settings.influx is None:
         raise BadInput("the configuration has no 'influx:' section; add url, org and token")
     influx = settings.influx
-    windows = [WindowBucket(window.every, window.bucket, window.keep) for window in settings.windows]
+    settled = settings.windows[0].every + settings.time.allowed_lateness + settings.time.idle_close
+    windows = [WindowBucket(one.every, one.bucket, one.keep, settled) for one in settings.windows]
     return Target(influx.url, influx.org, influx.token.read()), windows
 
 
 def _show(plan: Plan, *, as_json: bool) -> None:
-    show(
-        {"stack": plan.stack, "changes": [asdict(one) for one in plan.changes]},
-        as_json=as_json,
-        table=changes_table,
-    )
+    changes = [asdict(one) for one in plan.changes]
+    report = {"stack": plan.stack, "changes": changes, "refusals": plan.refusals, "in_step": plan.in_step}
+    show(report, as_json=as_json, table=changes_table)

@@ -197,10 +197,13 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
 
 
 def changes_table(plan: Mapping[str, Any]) -> Blocks:
-    table = Table(("change", "kind", "name"))
+    """What an apply does or did, and why; nothing but a word where all is as it should be."""
+    if plan["in_step"]:
+        return [Line("in step with the templates; nothing to change", "green")]
+    table = Table(("change", "kind", "name", "differs"))
     for one in plan["changes"]:
-        table.add(one["what"], one["kind"], one["name"])
-    return [table] if plan["changes"] else [Line("in step with the templates", "green")]
+        table.add(one["what"], one["kind"], one["name"], "; ".join(one["differs"]))
+    return [table]
 
 
 def rule_tests_view(report: Mapping[str, Any]) -> Blocks:

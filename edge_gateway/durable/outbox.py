@@ -123,13 +123,16 @@ class Outbox:
                 if not self._give_up_one(sink, finest_first=budget.on_full == "merge"):
                     break
 
-    def take(self, sink: str) -> Parcel | None:
+    def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
         """The oldest lines of a sink and those of the same bucket behind them, as many as one request may carry.
 
-        They stay until `done`. Order matters within a bucket only: points of different buckets never meet.
+        They stay until `done`. Order matters within a bucket only: points of different buckets never meet, and so
+        those `without` which it shall go for now are left out.
         """
+        others = f"AND bucket NOT IN ({', '.join('?' * len(without))})" if without else ""
         rows = self._db.execute(
-            "SELECT id, bucket, lines, at, body FROM outbox WHERE sink=? ORDER BY id LIMIT 200", (sink,)
+            f"SELECT id, bucket, lines, at, body FROM outbox WHERE sink=? {others} ORDER BY id LIMIT 200",  # noqa: S608
+            (sink, *without),
         )
         first = last = lines = at = 0
         bucket, bodies, size = None, [], 0

@@ -208,9 +208,9 @@ class Store:
             self._outbox.enforce()
             return self._salvage.finish() if over else ""
 
-    def take(self, sink: str) -> Parcel | None:
-        """The next lines for a sink."""
-        return None if self._salvage.holds_sinks else self._outbox.take(sink)
+    def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
+        """The next lines for a sink, those of some buckets left out."""
+        return None if self._salvage.holds_sinks else self._outbox.take(sink, without)
 
     def done(
         self, parcel: Parcel, refused: Sequence[Quarantined] = (), counters: dict[str, int] | None = None

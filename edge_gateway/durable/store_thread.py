@@ -133,12 +133,12 @@ class StoreThread:
         """How much waits for a sink."""
         return self.facts.waiting[sink]
 
-    async def take(self, sink: str) -> Parcel:
-        """Wait for lines for a sink and return them."""
+    async def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel:
+        """Wait for lines for a sink and return them, those of some buckets left out."""
         news = self._news.setdefault(sink, asyncio.Event())
         while True:
             news.clear()
-            parcel = await self.call(lambda store: store.take(sink))
+            parcel = await self.call(lambda store: store.take(sink, without))
             if parcel is not None:
                 return parcel
             await news.wait()

@@ -3,7 +3,8 @@
     outbox.take ─▶ write ─▶ decide ─┬─ accept ───────▶ outbox.done
          ▲                          ├─ halve ────────▶ write each half, in order
          │                          ├─ refuse ───────▶ quarantine line by line, with the reason
-         └──────────────────────────┴─ keep, back off ▶ wait, write again
+         │                          ├─ hold ─────────▶ the bucket's lines stay, those of other buckets go on
+         └──────────────────────────┴─ keep, back off ▶ wait, write again; what fails alone is tried (trial.py)
 
 A parcel leaves the outbox only when each of its lines was accepted or put in quarantine.
 """
@@ -14,16 +15,22 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from edge_gateway.durable.effects import Quarantined
 from edge_gateway.durable.outbox import MOST_LINES, Parcel, Waiting
+from edge_gateway.sinks.held import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
+from edge_gateway.sinks.trial import Trial, Verdict, probe
+from fleet_wire.printable import printable
 
 if TYPE_CHECKING:
     from edge_gateway.durable.store import Store
 
 STORE_DELAY: Final = 1.0
+MOST_PROBLEM: Final = 2_000
+"""Characters of a problem's text."""
 LINGER: Final = 0.5
 """Seconds in which lines gather while there are fewer than a request may carry: a request of ten costs as much as one
 of a thousand. The first ones after a pause are sent at once."""
@@ -36,7 +43,7 @@ class Outlet(Protocol):
     """The loop's side of the store (`StoreThread`)."""
 
     def waiting(self, sink: str) -> Waiting: ...
-    async def take(self, sink: str) -> Parcel: ...
+    async def take(self, sink: str, without: frozenset[str]) -> Parcel: ...
     async def call(self, function: "Callable[[Store], None]") -> None: ...
 
 
@@ -54,12 +61,34 @@ class SinkFacts:
 
 @dataclass(slots=True)
 class _Delivery:
-    """A parcel on its way: pieces still to send, the first one first, and what was refused of it."""
+    """A parcel on its way: pieces still to send, the first one first, and what became of the others."""
 
     bucket: str
     at: int
     pieces: deque[list[bytes]]
+    stored: int = 0
     refused: list[Quarantined] = field(default_factory=list)
+    trial: Trial = field(default_factory=Trial)
+
+    @property
+    def over(self) -> bool:
+        """Whether every line was stored or refused."""
+        return not self.pieces
+
+    def split(self) -> None:
+        """The first piece becomes its halves."""
+        piece = self.pieces.popleft()
+        half = len(piece) // 2
+        self.pieces.extendleft([piece[half:], piece[:half]])
+
+    def refuse(self, reason: str) -> None:
+        """The first piece goes to the quarantine, line by line."""
+        piece = self.pieces.popleft()
+        self.refused += (Quarantined(f"influx/{self.bucket}", line, reason, self.at) for line in piece)
+
+    def accept(self) -> None:
+        """The first piece is stored."""
+        self.stored += len(self.pieces.popleft())
 
 
 class InfluxSink:
@@ -73,6 +102,7 @@ class InfluxSink:
         sleep: waits that many seconds.
         linger: seconds between two requests, while little waits.
         clock: wall time in seconds.
+        timer: monotonic time in seconds.
     """
 
     def __init__(
@@ -85,6 +115,7 @@ class InfluxSink:
         sleep: Sleep = asyncio.sleep,
         linger: float = LINGER,
         clock: Callable[[], float] = wall_seconds,
+        timer: Callable[[], float] = monotonic,
     ) -> None:
         self._name = name
         self._outlet = outlet
@@ -95,17 +126,32 @@ class InfluxSink:
         self._linger = linger
         self._draining = asyncio.Event()
         self._clock = clock
+        self._timer = timer
+        self._held = HeldBuckets()
+        self._trouble = ""
+        self._searching = False
         self.facts = SinkFacts()
         self._settled = asyncio.Event()
 
     async def run(self) -> None:
         """Deliver parcel after parcel."""
         while True:
-            parcel = await self._outlet.take(self._name)
+            parcel = await self._next()
             delivery = await self._deliver(parcel)
+            if not delivery.over:
+                continue  # the lines of other buckets have waited for this one
             await self._settle(parcel, delivery)
-            if self._outlet.waiting(self._name).lines < MOST_LINES:
+            if self._held.closed(self._timer()) or self._outlet.waiting(self._name).lines < MOST_LINES:
                 await self._gather()
+
+    async def _next(self) -> Parcel:
+        """The next parcel of a bucket that may be tried."""
+        while True:
+            now = self._timer()
+            closed, wait = self._held.closed(now), self._held.wait(now)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    return await self._outlet.take(self._name, closed)
 
     async def _gather(self) -> None:
         with suppress(TimeoutError):
@@ -129,57 +175,89 @@ class InfluxSink:
 
     async def _deliver(self, parcel: Parcel) -> _Delivery:
         lines = [line + b"\n" for line in parcel.body.split(b"\n")[:-1]]
-        delivery = _Delivery(parcel.bucket, parcel.at, deque([lines]))
-        while delivery.pieces:
+        delivery = _Delivery(parcel.bucket, parcel.at, deque([lines]), trial=Trial(searching=self._searching))
+        while not delivery.over:
             piece = delivery.pieces[0]
-            outcome = await self._write(delivery.bucket, b"".join(piece))
-            self.facts.requests += 1
-            decision = decide(outcome, len(piece), self._clock())
-            if decision.step in {Step.KEEP, Step.BACK_OFF}:
-                await self._wait(decision)
+            decision = await self._send(delivery.bucket, piece)
+            if decision.step is Step.HOLD:
+                self.facts.failures += 1
+                self._held.hold(delivery.bucket, decision.reason, self._timer(), self._fresh_delays())
+                self._settle_trouble("")
+                break
+            if decision.step in {Step.KEEP, Step.BACK_OFF, Step.PROVE}:
+                await self._failed(decision, piece, delivery)
             else:
-                self._take_answer(decision, piece, delivery)
+                self._take_answer(decision, delivery)
+        self._searching = delivery.trial.searching
         return delivery
 
-    def _take_answer(self, decision: Decision, piece: list[bytes], delivery: _Delivery) -> None:
-        self._healthy()
-        delivery.pieces.popleft()
-        if decision.step is Step.HALVE:
-            half = len(piece) // 2
-            delivery.pieces.extendleft([piece[half:], piece[:half]])
-        elif decision.step is Step.REFUSE:
-            delivery.refused += (_quarantined(delivery, line, decision.reason) for line in piece)
-        else:
-            self.facts.lines += len(piece)
+    async def _send(self, bucket: str, piece: list[bytes]) -> Decision:
+        outcome = await self._write(bucket, b"".join(piece))
+        self.facts.requests += 1
+        return decide(outcome, len(piece), self._clock())
 
-    async def _wait(self, decision: Decision) -> None:
+    def _take_answer(self, decision: Decision, delivery: _Delivery) -> None:
+        self._held.release(delivery.bucket)
+        self._settle_trouble("")
+        delivery.trial.answered()
+        if decision.step is Step.HALVE:
+            delivery.split()
+        elif decision.step is Step.REFUSE:
+            delivery.refuse(decision.reason)
+        else:
+            delivery.accept()
+
+    async def _failed(self, decision: Decision, piece: list[bytes], delivery: _Delivery) -> None:
+        """Wait for the server, unless it is the request that fails."""
+        trial = delivery.trial
+        due = decision.suspect and trial.suspects()
+        verdict = Verdict.WAIT
+        if due or decision.step is Step.PROVE:
+            stores = await self._stores(delivery.bucket, piece[0])
+            verdict = trial.judge(len(piece), stores=stores)
+        if verdict is Verdict.WAIT:
+            trial.waited += await self._wait(decision)
+        elif verdict is Verdict.HALVE:
+            delivery.split()
+        elif verdict is Verdict.REFUSE:
+            delivery.refuse(f"{decision.reason}; InfluxDB stores others of the same time and bucket")
+
+    async def _stores(self, bucket: str, line: bytes) -> bool:
+        """Whether the server takes a point of our own where it fails for a line."""
+        point = probe(line, self._clock())
+        decision = await self._send(bucket, [point])
+        return decision.step in {Step.ACCEPT, Step.REFUSE}
+
+    async def _wait(self, decision: Decision) -> float:
+        """Sleep until the next try; returns for how many seconds."""
         self.facts.failures += 1
-        self.facts.problem = decision.reason
+        self._settle_trouble(decision.reason)
         delay = max(next(self._delays), decision.wait or 0.0)
         self.facts.waiting_until = self._clock() + delay
         await self._sleep(delay)
         self.facts.waiting_until = None
+        return delay
 
-    def _healthy(self) -> None:
-        if self.facts.problem:
-            self.facts.problem = ""
+    def _settle_trouble(self, trouble: str) -> None:
+        """Say what is wrong with the server, empty for nothing, beside what is wrong with single buckets."""
+        if self._trouble and not trouble:
             self._delays = self._fresh_delays()
+        self._trouble = trouble
+        told = self._held.told()
+        self.facts.problem = printable("; ".join([trouble, *told] if trouble else told), MOST_PROBLEM)
 
     async def _settle(self, parcel: Parcel, delivery: _Delivery) -> None:
         """Take the parcel out of the outbox; a store that refuses is asked again."""
+        self.facts.lines += delivery.stored
         self.facts.refused_lines += len(delivery.refused)
         counters = {f"{self._name}_refused_points": len(delivery.refused)}
         while True:
             try:
                 await self._outlet.call(lambda store: store.done(parcel, delivery.refused, counters))
             except sqlite3.Error as error:
-                self.facts.problem = f"the store refuses: {error}"
+                self._settle_trouble(f"the store refuses: {error}")
                 await self._sleep(STORE_DELAY)
             else:
-                self._healthy()
+                self._settle_trouble("")
                 self._settled.set()
                 return
-
-
-def _quarantined(delivery: _Delivery, line: bytes, reason: str) -> Quarantined:
-    return Quarantined(f"influx/{delivery.bucket}", line, reason, delivery.at)

@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import json
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,8 +14,10 @@ import aiohttp
 from edge_gateway.sinks.outcomes import Outcome
 
 TIMEOUT: Final = 30.0
-_MESSAGE_LENGTH: Final = 500
-_REDIRECTED: Final = 300
+_MOST_TEXT: Final = 64 << 10
+"""Bytes of an answer that are read. InfluxDB says less; a proxy may send a page without end."""
+_STORED: Final = 204
+_REDIRECTED: Final = range(300, 400)
 _GZIP_LEVEL: Final = 1
 
 
@@ -40,7 +44,10 @@ class InfluxWriter:
             headers={
                 "Content-Encoding": "gzip",
                 "Content-Type": "text/plain",
+                "Accept-Encoding": "identity",
             },
+            # A packed answer could be small on the wire and without end in memory.
+            auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=timeout),
             connector=aiohttp.TCPConnector(ssl=True if ssl_context is None else ssl_context),
         )
@@ -63,18 +70,41 @@ class InfluxWriter:
             async with self._session.post(
                 self._target, params=query, data=packed, headers=headers, allow_redirects=False
             ) as answer:
-                if answer.ok and answer.status < _REDIRECTED:
+                if answer.status == _STORED:
                     return Outcome(answer.status)
-                return Outcome(
-                    answer.status,
-                    _message(await answer.text("utf-8", "replace")),
-                    answer.headers.get("Retry-After"),
-                )
+                return _outcome(answer, await _text(answer))
         except TimeoutError:
             return Outcome(None, "no answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(None, f"{type(error).__name__}: {error}"[:_MESSAGE_LENGTH])
+            return Outcome(None, f"{type(error).__name__}: {error}")
 
 
-def _message(text: str) -> str:
-    return " ".join(text.split())[:_MESSAGE_LENGTH]
+async def _text(answer: aiohttp.ClientResponse) -> bytes:
+    """The first part of an answer's body; what is cut off in the middle is what came of it."""
+    taken = bytearray()
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        while len(taken) < _MOST_TEXT and (part := await answer.content.read(_MOST_TEXT)):
+            taken += part
+    return bytes(taken[:_MOST_TEXT])
+
+
+def _outcome(answer: aiohttp.ClientResponse, body: bytes) -> Outcome:
+    text = body.decode("utf-8", "replace")
+    own = _own_words(text)
+    said = " ".join(text.split()) if own is None else own
+    if answer.status in _REDIRECTED:
+        said = f"to {answer.headers.get('Location', 'nowhere')}"
+    return Outcome(answer.status, said, answer.headers.get("Retry-After"), foreign=own is None)
+
+
+def _own_words(text: str) -> str | None:
+    """What InfluxDB says: `code` and `message` of 2.x, `error` of 1.x and 3.x. None where it is somebody else."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(told, dict):
+        return None
+    if isinstance(told.get("code"), str):
+        return str(told.get("message") or told["code"])
+    return told["error"] if isinstance(told.get("error"), str) else None

@@ -103,6 +103,20 @@ class Influx:
         rows = [row for block in blocks if block for row in csv.DictReader(io.StringIO(block))]
         return [{name: value for name, value in row.items() if name} for row in rows]
 
+    def annotated(self, flux: str) -> list[tuple[list[str], list[list[str]], list[list[str]]]]:
+        """The tables of a Flux query as the server writes them: column names, annotations, lines."""
+        dialect = {"annotations": ["group", "datatype", "default"], "header": True}
+        body = json.dumps({"query": flux, "dialect": dialect}).encode()
+        answer = self._request("POST", f"/api/v2/query?org={self.org}", body, "application/json").decode()
+        tables = []
+        for block in re.split(r"(?:\r?\n){2,}", answer.strip()):
+            lines = list(csv.reader(io.StringIO(block)))
+            notes = [line for line in lines if line and line[0].startswith("#")]
+            rest = lines[len(notes) :]
+            if rest:
+                tables.append((rest[0], notes, rest[1:]))
+        return tables
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         """One request of the management API, JSON in and out."""
         sent = None if body is None else json.dumps(body).encode()

@@ -18,6 +18,7 @@ import yaml
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import ROOT, Gateway
 from fleet_proof.servers.influx import Influx
+from fleet_proof.servers.process import wait_until
 from tests.integration.conftest import forwarding
 from tests.integration.field import settled
 from tests.integration.stored import points, stored_windows
@@ -244,11 +245,12 @@ def test_applying_twice_makes_one_dashboard(stage: Stage) -> None:
 
 def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrote(stage: Stage) -> None:
     chosen = chosen_variables(stage.influx)
-    assert chosen["windows"] == BUCKETS["2s"]
-    assert chosen["site"] in SITES
-    rows = {
-        name: stage.influx.query(bound(query, chosen)) for name, query in queries_of(stage.influx).items()
-    }
+    assert chosen["fleet_windows"] == BUCKETS["2s"]
+    assert chosen["fleet_site"] in SITES
+    queries = {name: bound(query, chosen) for name, query in queries_of(stage.influx).items()}
+    site = queries["The site: least, mean and greatest"]
+    wait_until(lambda: stage.influx.query(site) != [], 60, "the newest windows are closed for all devices")
+    rows = {name: stage.influx.query(query) for name, query in queries.items()}
     assert len(rows) > 12
     assert not [name for name, found in rows.items() if not found]
     [devices], [readings] = rows["Devices reporting"], rows["Readings"]
@@ -260,11 +262,11 @@ def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrot
     own = {
         key.start: window
         for key, window in windows.items()
-        if key[:2] == (chosen["device"], chosen["metric"])
+        if key[:2] == (chosen["fleet_device"], chosen["fleet_metric"])
     }
-    shown = [row for row in rows["The device"] if row["result"] == "mean"]
+    shown = [row for row in rows["The device: least, mean and greatest"] if row["result"] == "mean"]
     assert sorted(float(row["_value"]) for row in shown) == sorted(window.mean for window in own.values())
-    [firing] = rows["Alerts firing"]
+    [firing] = rows["Alerts firing now"]
     standing: dict[tuple[str, str], str] = {}
     for row in stage.gateway.query("alerts"):
         standing[row["subject"], row["rule"]] = row["state"]
@@ -287,9 +289,8 @@ def queries_of(influx: Influx) -> dict[str, str]:
 def chosen_variables(influx: Influx) -> dict[str, str]:
     """What the dashboard's variables offer first: of each the server's own definition is asked."""
     ours = {one["name"]: one["arguments"] for one in influx.call("GET", "/api/v2/variables")["variables"]}
-    chosen = {"windows": next(iter(ours["windows"]["values"].values())), "base": ours["base"]["values"][0]}
-    chosen["windows"] = ours["windows"]["values"]["2s"]
-    for name in ("site", "device", "metric"):
+    chosen = {"fleet_windows": ours["fleet_windows"]["values"]["2s"]}
+    for name in ("fleet_site", "fleet_metric", "fleet_device"):
         offered = influx.query(bound(ours[name]["values"]["query"], chosen))
         assert offered, name
         chosen[name] = offered[0]["_value"]

@@ -81,6 +81,21 @@ def test_chunks_of_one_bucket_travel_together_up_to_the_limit(shop: Shop) -> Non
     assert (second.lines, second.at) == (1000, 5000)
 
 
+def test_buckets_that_are_left_out_hide_no_other_however_much_waits_in_them(shop: Shop) -> None:
+    for _ in range(300):
+        shop.put(range(1), "b0")
+    shop.put(range(3), "b1")
+    shop.put(range(2), "b'2")
+    parcel = shop.outbox.take("influx", frozenset({"b0"}))
+    assert parcel is not None
+    assert (parcel.bucket, parcel.lines) == ("b1", 3)
+    shop.outbox.done(parcel)
+    assert shop.outbox.take("influx", frozenset({"b0", "b'2"})) is None
+    oldest = shop.outbox.take("influx")
+    assert oldest is not None
+    assert oldest.bucket == "b0"
+
+
 def test_of_a_point_that_is_corrected_while_it_waits_the_last_correction_is_sent(shop: Shop) -> None:
     first = b"sensor,device=a\\ b count=1i 1000\nsensor,device=a\\ c count=1i 1000\n"
     corrected = b'sensor,device=a\\ b count=2i 1000\nsensor_state,device=a last="x y",changes=1i 1000\n'

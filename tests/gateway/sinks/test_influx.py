@@ -1,102 +1,22 @@
 import asyncio
-import itertools
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from edge_gateway.durable.effects import Quarantined
-from edge_gateway.durable.outbox import MOST_LINES, Parcel, Waiting
+from edge_gateway.durable.outbox import MOST_LINES
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
 from tests.fakes import HANG, RESET, Answer, FakeInflux
-
-
-def line(number: int, kind: str = "sensor") -> bytes:
-    return f"{kind},device=d{number} value={number}.5 {1_700_000_000_000 + number}\n".encode()
-
-
-def parcel(number: int, lines: list[bytes], bucket: str = "telemetry") -> Parcel:
-    return Parcel("influx", number, number, bucket, b"".join(lines), len(lines), 1_700_000_000_000)
-
-
-@dataclass
-class Outlet:
-    """An outbox in memory, and what the sink put in quarantine and counted; its next calls can fail."""
-
-    parcels: list[Parcel]
-    refused: list[Quarantined] = field(default_factory=list)
-    counters: dict[str, int] = field(default_factory=dict)
-    errors: list[Exception] = field(default_factory=list)
-    taken: int = 0
-    lines: int = 0
-    empty: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def waiting(self, sink: str) -> Waiting:
-        assert sink == "influx"
-        return Waiting(chunks=len(self.parcels), lines=self.lines)
-
-    async def take(self, sink: str) -> Parcel:
-        assert sink == "influx"
-        if not self.parcels:
-            self.empty.set()
-            await asyncio.Event().wait()
-        self.taken += 1
-        return self.parcels[0]
-
-    async def call(self, function: Callable[[Any], None]) -> None:
-        if self.errors:
-            raise self.errors.pop(0)
-        function(self)
-
-    def done(self, parcel: Parcel, refused: list[Quarantined], counters: dict[str, int]) -> None:
-        assert parcel is self.parcels.pop(0)
-        self.refused += refused
-        for name, count in counters.items():
-            self.counters[name] = self.counters.get(name, 0) + count
-
-
-class Sleeps:
-    """Does not sleep; remembers for how long it should have."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        await asyncio.sleep(0)
-
-
-def growing() -> Iterator[float]:
-    return (min(30.0, 0.5 * 2**n) for n in itertools.count())
+from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[FakeInflux]:
     async with FakeInflux() as fake:
         yield fake
-
-
-async def deliver(
-    server: FakeInflux, outlet: Outlet, *, patience: float = 5.0
-) -> tuple[InfluxSink, list[float]]:
-    """Run a sink until the outlet is empty; returns it and how long it would have slept each time."""
-    sleeps = Sleeps()
-    async with InfluxWriter(server.url, "fleet", lambda: "secret", timeout=patience) as writer:
-        sink = InfluxSink(
-            "influx", outlet, writer.write, growing, sleep=sleeps, linger=0.0, clock=lambda: 1_700_000_000.0
-        )
-        task = asyncio.create_task(sink.run())
-        await asyncio.wait(
-            [task, asyncio.create_task(outlet.empty.wait())], return_when=asyncio.FIRST_COMPLETED
-        )
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    return sink, sleeps.seconds
 
 
 async def test_parcels_arrive_whole_gzipped_in_order_one_request_at_a_time(server: FakeInflux) -> None:
@@ -162,7 +82,7 @@ async def test_a_body_too_large_is_halved_until_it_fits_in_order(server: FakeInf
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(401), Answer(403), Answer(404, "bucket not found"), Answer(200), Answer(302)]
+    "answer", [Answer(401), Answer(404, "<html>", foreign=True), Answer(200), Answer(302), Answer(405)]
 )
 async def test_a_configuration_problem_keeps_everything_and_says_so(
     server: FakeInflux, answer: Answer

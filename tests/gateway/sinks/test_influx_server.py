@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.durable.effects import SeriesName, StoreEffects
 from edge_gateway.durable.history import History
 from edge_gateway.durable.outbox import SinkBudget
 from edge_gateway.durable.settings import StoreSettings, Tier
@@ -15,7 +16,9 @@ from edge_gateway.durable.store import Store
 from edge_gateway.durable.store_thread import StoreThread
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.line_protocol import prefix, render_late, render_windows
 from fleet_proof.servers.influx import Influx
+from tests.gateway.durable.fleet import closed
 
 DAY = 86_400_000
 NOW = int(time.time() * 1000)
@@ -112,6 +115,60 @@ async def test_a_wrong_token_or_a_missing_bucket_keeps_everything_until_it_is_me
     assert stored(influx, bucket) == {"d1": "1.5"}
     for one in (bench, lost):
         await one.thread.stop(5)
+
+
+async def test_a_bucket_the_token_may_not_write_to_holds_up_no_other(influx: Influx, tmp_path: Path) -> None:
+    ours, theirs = influx.fresh_bucket(), influx.fresh_bucket()
+    found = influx.call("GET", f"/api/v2/buckets?name={ours}")["buckets"][0]
+    resource = {"type": "buckets", "id": found["id"], "orgID": found["orgID"]}
+    wanted = {"orgID": found["orgID"], "permissions": [{"action": "write", "resource": resource}]}
+    token = influx.call("POST", "/api/v2/authorizations", wanted)["token"]
+    settings = StoreSettings(
+        (Tier(60_000, theirs, 30 * DAY), Tier(600_000, ours, 30 * DAY)),
+        sinks=(SinkBudget("influx", 1 << 30),),
+    )
+    store = Store.open(tmp_path / "store.sqlite", settings, floor=0, at=NOW)
+    start = NOW // 600_000 * 600_000 - 1_200_000
+    named = SeriesName(0, 0, "d0", "m", "s", "t", {})
+    windows = (closed(0, [(0, start, 1.0)]), closed(1, [(0, start, 1.0)]))
+    store.apply([(1, [StoreEffects(start, (named,), windows=windows)])])
+    thread = StoreThread(store, lambda _: store)
+    async with InfluxWriter(influx.url, influx.org, lambda: token) as writer:
+        sink = InfluxSink("influx", thread, writer.write, short_delays)
+        task = asyncio.create_task(sink.run())
+        async with asyncio.timeout(60):
+            while not stored(influx, ours) or not sink.facts.problem:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.05)
+        assert "write access" in sink.facts.problem
+        assert theirs in sink.facts.problem
+        assert thread.waiting("influx").lines == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await thread.stop(5)
+
+
+VALUES = [0.0, -0.0, 1.0, 7.0, 1e15, 1e16, 1e300, -1e308, 1.7976931348623157e308, 5e-324, 0.1, -12.5, 2.0**53]
+
+
+async def test_no_value_of_a_device_makes_a_conflict_of_types_for_others(influx: Influx) -> None:
+    """Whatever the first point of a field looked like, the next ones are of its type."""
+    bucket = influx.fresh_bucket()
+    start = NOW // 60_000 * 60_000 - 600_000
+    async with InfluxWriter(influx.url, influx.org, lambda: influx.token) as writer:
+        for number, value in enumerate(VALUES):
+            window = closed(0, [(0, start, value), (0, start + 1, value)])
+            before = prefix("sensor", {"device": f"d{number}", "metric": "m", "site": "s"})
+            rows = render_windows([before], window.rows) + render_late(
+                prefix("sensor_late", {"device": f"d{number}"}), value, start
+            )
+            assert (await writer.write(bucket, rows)).status == 204, value
+    counted = [
+        row
+        for row in influx.query(f'from(bucket: "{bucket}") |> range(start: -1h)')
+        if row["_field"] == "last"
+    ]
+    assert {float(row["_value"]) for row in counted} == set(VALUES)
 
 
 async def test_a_server_that_is_killed_and_comes_back_gets_everything_once(

@@ -1,0 +1,219 @@
+"""A request that fails for what is in it is searched for the line at fault; a server in trouble loses none."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from edge_gateway.sinks.influx import InfluxSink
+from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.outcomes import Outcome
+from edge_gateway.sinks.trial import PROOFS, TRIES, WAITED, Trial, Verdict
+from tests.fakes import RESET, Answer, FakeInflux
+from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
+
+FIREWALL = Answer(403, "<html>blocked</html>", foreign=True)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeInflux]:
+    async with FakeInflux() as fake:
+        yield fake
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(500, "field type conflict"), Answer(502), Answer(503), RESET, FIREWALL], ids=str
+)
+@pytest.mark.parametrize("at", [{0}, {63}, {5, 6, 40}])
+async def test_only_the_line_a_healthy_server_fails_for_is_put_aside_and_all_stays_in_order(
+    server: FakeInflux, answer: Answer, at: set[int]
+) -> None:
+    server.poison, server.poison_answer = (b"clash",), answer
+    lines = [line(n, "clash" if n in at else "sensor") for n in range(64)]
+    outlet = Outlet([parcel(1, lines), parcel(2, [line(500)])])
+    sink, sleeps = await deliver(server, outlet)
+    assert [kept.payload for kept in outlet.refused] == [lines[n] for n in sorted(at)]
+    assert all("InfluxDB stores others" in kept.reason for kept in outlet.refused)
+    assert [stored + b"\n" for _, stored in server.order] == [
+        *(one for n, one in enumerate(lines) if n not in at),
+        line(500),
+    ]
+    assert (sink.facts.lines, sink.facts.refused_lines, sink.facts.problem) == (65 - len(at), len(at), "")
+    assert len(sleeps) >= TRIES
+    assert sum(sleeps) < 120, "a bounded time"
+    assert server.most_open_requests == 1
+
+
+async def test_a_request_is_not_suspected_before_it_failed_often_and_for_long(server: FakeInflux) -> None:
+    server.poison = (b"clash",)
+    _, sleeps = await deliver(server, Outlet([parcel(1, [line(1, "clash")])]))
+    assert len(server.requests) == TRIES + PROOFS
+    assert len(server.probes) == PROOFS
+    assert sum(sleeps[:TRIES]) >= WAITED
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(500, "no space left on device"), Answer(503), RESET, FIREWALL], ids=str
+)
+async def test_a_server_that_fails_for_everything_loses_no_line_however_long_it_lasts(
+    server: FakeInflux, answer: Answer
+) -> None:
+    server.script = [answer] * 40
+    lines = [line(n) for n in range(8)]
+    outlet = Outlet([parcel(1, lines)])
+    await deliver(server, outlet)
+    assert outlet.refused == []
+    assert [stored + b"\n" for _, stored in server.order] == lines
+    assert all(len(written.lines) == 8 for written in server.requests), (
+        "what a server fails for is not taken apart"
+    )
+    assert len(server.probes) > 1
+
+
+async def test_a_server_that_is_limited_in_its_rate_is_never_doubted(server: FakeInflux) -> None:
+    server.poison, server.poison_answer = (b"sensor",), Answer(429)
+    outlet = Outlet([parcel(1, [line(1)])])
+    task = asyncio.create_task(deliver(server, outlet))
+    await server.requested(30)
+    server.poison = ()
+    await task
+    assert outlet.refused == []
+    assert server.probes == []
+
+
+async def test_a_server_that_takes_some_and_fails_for_others_by_chance_loses_no_line() -> None:
+    """A line that fails twice beside stored points and is then taken: the points proved nothing yet."""
+    outcomes = iter([Outcome(500)] * (TRIES + PROOFS - 1))
+    probes = 0
+
+    async def write(_: str, body: bytes) -> Outcome:
+        nonlocal probes
+        if body.startswith(b"sink_probe "):
+            probes += 1
+            return Outcome(204)
+        return next(outcomes, Outcome(204))
+
+    outlet = Outlet([parcel(1, [line(1)])])
+    sink = InfluxSink("influx", outlet, write, growing, sleep=Sleeps(), linger=0.0)
+    task = asyncio.create_task(sink.run())
+    async with asyncio.timeout(60):
+        await outlet.empty.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert outlet.refused == []
+    assert (probes, sink.facts.lines) == (PROOFS - 1, 1)
+
+
+async def test_many_poisoned_lines_cost_no_more_pauses_than_one(server: FakeInflux) -> None:
+    server.poison = (b"clash",)
+    lines = [line(n, "clash") for n in range(100)]
+    outlet = Outlet([parcel(1, lines)])
+    _, sleeps = await deliver(server, outlet)
+    assert [kept.payload for kept in outlet.refused] == lines
+    assert len(sleeps) < TRIES + PROOFS + 2
+
+
+async def test_a_device_with_a_bad_line_in_each_parcel_delays_the_others_once(server: FakeInflux) -> None:
+    server.poison = (b"clash",)
+    parcels = [
+        parcel(n, [line(100 * n + k, "clash" if k == 7 else "sensor") for k in range(20)]) for n in range(5)
+    ]
+    outlet = Outlet(list(parcels))
+    _, sleeps = await deliver(server, outlet)
+    assert len(outlet.refused) == 5
+    assert len(server.points("telemetry")) == 95
+    assert len(sleeps) < TRIES + 1 + 5 * PROOFS
+    assert sum(sleeps[TRIES + PROOFS :]) < 5 * 2.0, "later parcels wait for the proofs alone"
+
+
+def test_after_a_failure_of_the_servers_own_a_request_is_suspected_as_late_as_ever() -> None:
+    trial = Trial(searching=True)
+    assert trial.suspects()
+    assert trial.judge(1, stores=False) is Verdict.WAIT
+    assert not trial.suspects()
+
+
+async def test_a_stranger_that_calls_every_request_bad_puts_nothing_aside(server: FakeInflux) -> None:
+    """As a web server answers that wants HTTPS where plain HTTP is spoken."""
+    server.poison = (b"",)
+    server.poison_answer = Answer(
+        400, "<html>The plain HTTP request was sent to HTTPS port</html>", foreign=True
+    )
+    outlet = Outlet([parcel(1, [line(1), line(2)])])
+    problems: set[str] = set()
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
+
+        async def sleep(_: float) -> None:
+            problems.add(sink.facts.problem)
+            await asyncio.sleep(0)
+
+        sink = InfluxSink("influx", outlet, writer.write, lambda: iter([0.0] * 1000), sleep=sleep)
+        task = asyncio.create_task(sink.run())
+        await server.requested(40)
+        server.poison = ()
+        async with asyncio.timeout(60):
+            await outlet.empty.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert outlet.refused == []
+    assert len(server.points("telemetry")) == 2
+    assert any("HTTPS port" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(400, "", foreign=True), Answer(413, "<html>", foreign=True), Answer(422, "?", foreign=True)],
+)
+async def test_a_line_that_a_stranger_refuses_is_put_aside_once_others_are_seen_to_be_stored(
+    server: FakeInflux, answer: Answer
+) -> None:
+    server.poison, server.poison_answer = (b"clash",), answer
+    lines = [line(n, "clash" if n == 5 else "sensor") for n in range(16)]
+    outlet = Outlet([parcel(1, lines)])
+    await deliver(server, outlet)
+    assert [kept.payload for kept in outlet.refused] == [lines[5]]
+    assert len(server.points("telemetry")) == 15
+    assert len(server.probes) == PROOFS
+
+
+def short() -> Iterator[float]:
+    while True:
+        yield 0.01
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(403, "insufficient permissions for write"), "write access"),
+        (Answer(404, 'bucket "closed" not found'), "influx apply"),
+    ],
+)
+async def test_a_bucket_that_cannot_be_written_to_holds_up_no_other_and_is_named(
+    server: FakeInflux, answer: Answer, said: str
+) -> None:
+    server.closed = {"closed": answer}
+    parcels = [parcel(n, [line(n)], "closed" if n % 2 else "open") for n in range(10)]
+    outlet = Outlet(list(parcels))
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
+        sink = InfluxSink("influx", outlet, writer.write, short, linger=0.0)
+        task = asyncio.create_task(sink.run())
+        async with asyncio.timeout(60):
+            await server.requested(20)
+        assert {one.bucket for one in outlet.parcels} == {"closed"}
+        assert len(outlet.parcels) == 5
+        assert "bucket 'closed'" in sink.facts.problem
+        assert said in sink.facts.problem
+        server.closed = {}
+        async with asyncio.timeout(60):
+            await outlet.empty.wait()
+        assert sink.facts.problem == ""
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    for bucket in ("open", "closed"):
+        stored = [one + b"\n" for its, one in server.order if its == bucket]
+        assert stored == [one.body for one in parcels if one.bucket == bucket]
+    assert outlet.refused == []
+    assert sink.facts.lines == 10
