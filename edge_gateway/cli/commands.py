@@ -75,7 +75,7 @@ def carry_out(arguments: Sequence[str]) -> None:
         complain(*map(str, found.problems))
         sys.exit(BAD_INPUT)
     except GatewayError as error:
-        complain(str(error))
+        complain(*str(error).split("\n"))
         sys.exit(error.status)
     except PermissionError as error:
         complain(f"{error.filename or 'what this needs'} may not be used by this user: {error.strerror}")

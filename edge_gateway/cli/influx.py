@@ -55,8 +55,7 @@ def apply(
     planned = asyncio.run((setup.plan if dry_run else setup.apply)(target, windows, allowed))
     _show(planned, as_json=as_json)
     if planned.refusals:
-        complain("an apply would change nothing:", *planned.refusals)
-        raise typer.Exit(BadInput.status)
+        raise BadInput("\n".join(["an apply would change nothing:", *planned.refusals]))
 
 
 @app.command()
