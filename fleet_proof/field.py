@@ -73,14 +73,21 @@ class Fleet:
     """A fleet that sends from a thread of its own while the block runs.
 
     At the end of the block it stops, and what is under way settles; `ledger` is what it wrote down. `keep_alive` is
-    in seconds.
+    in seconds; an endpoint has its own.
     """
 
     def __init__(
-        self, broker: Address, directory: Path, text: str, *, settle: float = 30.0, keep_alive: int = 60
+        self,
+        broker: Address | Endpoint,
+        directory: Path,
+        text: str,
+        *,
+        settle: float = 30.0,
+        keep_alive: int = 60,
     ) -> None:
         scenario = read_scenario(parse_yaml(text, "field.yaml"), overrides=(), env={})
-        endpoint = Endpoint(broker.host, broker.port, keep_alive=keep_alive)
+        plain = Endpoint(broker.host, broker.port, keep_alive=keep_alive)
+        endpoint = broker if isinstance(broker, Endpoint) else plain
         options = RunOptions(endpoint, directory, settle=settle)
         self.directory = directory
         self.run = FleetRun(scenario, options)
@@ -121,6 +128,14 @@ class Fleet:
     def waiting(self) -> int:
         """How many messages wait in the devices' buffers to be sent, as of the last second."""
         return 0 if self.seen is None else self.seen.waiting
+
+    def wait_acked(self, messages: int) -> None:
+        """Wait until the broker has acknowledged so many more."""
+        before = 0 if self.seen is None else self.seen.acked
+        wait_until(lambda: self._acked() >= before + messages, WITHIN, f"{messages} more acknowledged")
+
+    def _acked(self) -> int:
+        return 0 if self.seen is None else self.seen.acked
 
     def all_up(self) -> bool:
         """Whether every device is connected, as of the last second."""

@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from fleet_proof.proof import Proof, Setting
-from fleet_proof.refusals import acl, crowding, idlers, packets, rotation, sites
+from fleet_proof.refusals import acl, crowding, identity, idlers, packets, rotation, sites
 
 TRIALS: Final[Mapping[str, Callable[[Setting, str], None]]] = {
     "acl": acl.run,
     "packets": packets.run,
     "sites": sites.run,
     "rotation": rotation.run,
+    "identity": identity.run,
     "crowding": crowding.run,
     "idlers": idlers.run,
 }

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from fleet_proof.field import RULES, Fleet, scenario_text, wait_settled
+from fleet_proof.field import RULES, Address, Fleet, scenario_text, wait_settled
 from fleet_proof.judging import (
     judge_alerts,
     judge_commands,
@@ -25,6 +25,7 @@ from fleet_proof.judging import (
 from fleet_proof.proof import Setting
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
+from fleet_sim.endpoint import Endpoint
 from fleet_sim.ledger_reading import Ledger
 from fleet_sim.stored import InfluxPlace
 
@@ -43,7 +44,7 @@ def gateway_of(setting: Setting, broker: Broker | str, name: str, **sections: An
     return gateway
 
 
-def honest_fleet(setting: Setting, broker: Broker, site: str, *, devices: int = DEVICES) -> Fleet:
+def honest_fleet(setting: Setting, broker: Address | Endpoint, site: str, *, devices: int = DEVICES) -> Fleet:
     """Devices that send four readings a second while the block runs."""
     text = scenario_text(site, devices=devices, every="250ms", seed=setting.rng.randrange(1 << 31))
     return Fleet(broker, setting.place("run"), text, settle=SETTLE)

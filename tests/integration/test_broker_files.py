@@ -11,15 +11,15 @@ import aiomqtt
 import pytest
 
 from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.process import free_port
-from tests.conftest import BrokerFactory
-from tests.integration.field_broker import (
+from fleet_proof.servers.field_broker import (
     FILES,
     PASSWORD,
     FieldBroker,
     placed,
     started,
 )
+from fleet_proof.servers.process import free_port
+from tests.conftest import BrokerFactory
 
 pytestmark = pytest.mark.broker
 

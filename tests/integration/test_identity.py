@@ -25,10 +25,10 @@ from paho.mqtt.properties import Properties
 
 from edge_gateway.gateway_id import client_id
 from fleet_proof.servers.broker import Broker
+from fleet_proof.servers.field_broker import DEVICES, GATEWAYS, PASSWORD, FieldBroker
 from fleet_proof.servers.gateway import Gateway
 from fleet_sim.ledger_reading import read_ledger
 from tests.integration.conftest import GatewayFactory
-from tests.integration.field_broker import DEVICES, GATEWAYS, PASSWORD, FieldBroker
 from tests.integration.stranger import Device, now_ms, pack
 
 pytestmark = pytest.mark.broker
