@@ -46,6 +46,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
     series: int
     strings: int
     retire_after: int
+    forwarded: tuple[str, ...]
 
     @classmethod
     def of(cls, config: GatewayConfig) -> FoldSettings:
@@ -71,6 +72,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
             series=limits.series,
             strings=limits.strings,
             retire_after=limits.retire_after,
+            forwarded=config.gateway.tags,
         )
 
     def as_plain(self) -> dict[str, Any]:
@@ -84,7 +86,8 @@ class FoldSettings(msgspec.Struct, frozen=True):
 
 def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
     """A fold that has seen nothing yet, without rules."""
-    registry = Registry(RegistryLimits(settings.devices, settings.series, settings.strings))
+    limits = RegistryLimits(settings.devices, settings.series, settings.strings)
+    registry = Registry(limits, settings.forwarded)
     policy = AdmissionPolicy(
         metrics={
             name: MetricPolicy(one.range, one.missing, one.rate) for name, one in settings.metrics.items()

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from edge_gateway.fleet.births import Births, Needed
+from fleet_wire.control import Birth
+
 DAY = 86_400_000
+_BIRTH = msgspec.msgpack.Decoder(Birth)
 
 
 def brought_up(state: dict[str, Any]) -> dict[str, Any]:
@@ -53,4 +58,36 @@ def _columns(registry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement,)
+def _until_bounds(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 kept births whole, labelled windows with every tag, and believed whatever a device said of its seqs."""
+    fold = state["fold"]
+    registry, admission = fold["registry"], fold["admission"]
+    devices = len(registry["name"])
+    tags = {**registry["tags"], "refused": 0, "used_up": np.zeros(devices, np.int64)}
+    births = _facts(registry["born"].tolist(), registry["births"])
+    sequences = {
+        **admission["sequences"],
+        "claimed": np.zeros(len(admission["sequences"]["boot"]), np.int64),
+        "not_believed": 0,
+    }
+    return {
+        **state,
+        "settings": {**state["settings"], "forwarded": ()},
+        "fold": {
+            **fold,
+            "registry": {**registry, "tags": tags, "births": births, "forwarded": []},
+            "admission": {**admission, "sequences": sequences},
+        },
+    }
+
+
+def _facts(devices: list[int], births: list[bytes]) -> dict[str, Any]:
+    """What is kept of births that were kept whole: all their tags and units."""
+    found = Births()
+    for device, told in zip(devices, births, strict=True):
+        birth = _BIRTH.decode(told)
+        found.take(device, birth, Needed(frozenset(birth.tags), frozenset(birth.metrics)))
+    return found.snapshot()
+
+
+_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement, _until_bounds)

@@ -27,6 +27,7 @@ from edge_gateway.commands import CommandDesk, CommandWork
 from edge_gateway.durable import effects as stored
 from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
+from edge_gateway.fleet.births import Needed
 from edge_gateway.fleet.registry import Refusal, Registry
 from edge_gateway.frame import Frame, IntColumn
 from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick
@@ -73,6 +74,7 @@ class Pipeline:
                 self._tick(given.moment, effects)
             case Reload():
                 self._decided(self.rules.reload(RuleSet.from_plain(given.rules)), given.moment, effects)
+                self._note_needed()
                 effects.urgent = True
             case Distrust():
                 self._commanded(self.commands.distrust(given.moment.wall), effects)
@@ -176,6 +178,12 @@ class Pipeline:
         self.admission.accounting.late_merged(late.device[measured])
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
 
+    def _note_needed(self) -> None:
+        """Tell the registry which of a birth's facts the rules in force need."""
+        rules = self.rules.rules
+        tags = rules.tags | frozenset(self.registry.forwarded)
+        self.registry.needed = Needed(tags, rules.unit_metrics)
+
     def _tick(self, moment: Moment, effects: Effects) -> None:
         gone = self._leave(moment)
         transitions = self.rules.tick(moment.listening)
@@ -277,6 +285,7 @@ class Pipeline:
         """Become what `snapshot` saw."""
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
+        self._note_needed()
         self.complete_from = state["complete_from"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from edge_gateway.fleet.mark import LARGEST
+from edge_gateway.fleet.mark import missing
 from edge_gateway.logs import FLOOD
 
 if TYPE_CHECKING:
@@ -105,7 +105,13 @@ def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, A
 def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
     """What was refused, given up or left out because of a bound, where there is any."""
     refused = {f"refused_{reason}": count for reason, count in sorted(pipeline.registry.refused.items())}
-    found = {**refused, **pipeline.admission.sequences.totals(), "log_lines_left_out": FLOOD.left_out}
+    found = {
+        **refused,
+        **pipeline.admission.sequences.totals(),
+        "births_cut": pipeline.registry.births.cuts,
+        "label_changes_refused": pipeline.registry.label_changes_refused,
+        "log_lines_left_out": FLOOD.left_out,
+    }
     return {name: count for name, count in found.items() if count}
 
 
@@ -141,10 +147,12 @@ def _gaps(pipeline: Pipeline) -> dict[str, Any]:
     """What is missing of the devices' sequences."""
     names, sequences = pipeline.registry.device_name, pipeline.admission.sequences
     devices = sequences.gapped()
-    found = [(names[device], *gap) for device in devices for gap in sequences.gaps(device)]
+    found = [
+        (names[device], *gap) for device in devices for gap in sequences.gaps(device) if missing(*gap[1:])
+    ]
     return {
-        "devices": len(devices),
-        "messages": min(sum(last - first + 1 for *_, first, last in found), LARGEST),
+        "devices": len({device for device, *_ in found}),
+        "messages": sum(map(sequences.missing, devices)),
         "ranges": [
             {"device": device, "boot": boot, "from": first, "to": last}
             for device, boot, first, last in found[:MOST_GAPS]

@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class SeriesName:
-    """What a (series, tag version) pair stands for; `tags` are all tags of the birth."""
+    """What a (series, tag version) pair stands for; `tags` are the forwarded ones."""
 
     series: int
     version: int

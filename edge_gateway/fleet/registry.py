@@ -4,26 +4,24 @@ The registry is the only owner of names; everything behind it works on its numbe
 of a retired device is given again, so that a fleet whose devices are replaced takes no more memory for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.fleet.births import Births, Needed
 from edge_gateway.fleet.columns import with_room
 from edge_gateway.fleet.series import KIND_STATE, NO_ROOM, SeriesTable
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.frame import BoolColumn, IntColumn
-from fleet_wire.control import Birth, MetricInfo
+from fleet_wire.control import Birth
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic
 
 _NOT_AWAITED = 1 << 62
-_BIRTHS = msgspec.msgpack.Encoder()
-_BIRTH = msgspec.msgpack.Decoder(Birth)
 
 
 class Refusal(StrEnum):
@@ -49,11 +47,14 @@ class RegistryLimits:
 class Registry:
     """Devices, series and strings of one gateway.
 
-    `site` in a topic is checked against the device's provisioned or first-seen site.
+    `site` in a topic is checked against the device's provisioned or first-seen site. `forwarded` are the tags that
+    label windows; the others change nothing there.
     """
 
-    def __init__(self, limits: RegistryLimits | None = None) -> None:
+    def __init__(self, limits: RegistryLimits | None = None, forwarded: Sequence[str] = ()) -> None:
         self.limits = limits or RegistryLimits()
+        self.forwarded = tuple(forwarded)
+        self.needed = Needed(frozenset(forwarded))
         self.device_of_topic: dict[str, int] = {}
         """Telemetry topic of a device that may send on it: its number."""
         self.device_name: list[str] = []
@@ -67,8 +68,7 @@ class Registry:
         """Grows whenever a device appears or its tags or type change."""
         self.retired = 0
         self._number: dict[str, int] = {}
-        self._births: dict[int, bytes] = {}
-        """As MessagePack: a tenth of the objects' size, and few ever ask."""
+        self.births = Births()
         self._versions = TagVersions()
         self._changed_at = np.empty(0, np.int64)
         self._online = np.empty(0, np.int8)
@@ -117,6 +117,7 @@ class Registry:
         self.device_name[number], self.device_site[number] = device, site
         self._number[device] = number
         self.device_of_topic[device_topic(site, device, TELEMETRY)] = number
+        self.births.forget(number)
         self._versions.begin(number, Identity(site, device, UNKNOWN_TYPE, {}))
         self._last_seen[number], self._heard[number] = 0, self._now
         self._mark_changed(number)
@@ -191,7 +192,7 @@ class Registry:
             name, site = self.device_name[device], self.device_site[device]
             del self._number[name]
             del self.device_of_topic[device_topic(site, name, TELEMETRY)]
-            self._births.pop(device, None)
+            self.births.retire(device)
             self._online[device] = 0
             self._mark_changed(device)
         self._heard[devices] = _NOT_AWAITED
@@ -207,24 +208,42 @@ class Registry:
         The change labels windows that start at `from_start` (ms) or later.
         """
         self._online[device] = 1
-        self._births[device] = _BIRTHS.encode(birth)
-        told = Identity(self.device_site[device], self.device_name[device], birth.type, dict(birth.tags))
-        if told == self._versions.newest(device):
+        before = self.births.facts.get(device)
+        facts = self.births.take(device, birth, self.needed)
+        self._label(device, from_start)
+        if before is not None and facts[:2] == before[:2]:
             return False
-        self._versions.change(device, told, from_start)
         self._mark_changed(device)
         return True
+
+    def _label(self, device: int, from_start: int) -> None:
+        """Let windows from a start on carry what the newest birth says, where that is something else."""
+        told = self._identity(device)
+        if told != self._versions.newest(device):
+            self._versions.change(device, told, from_start, self._now)
+
+    def _identity(self, device: int) -> Identity:
+        facts, forwarded = self.births.facts[device], self.forwarded
+        labels = {name: facts.tags[name] for name in forwarded if name in facts.tags}
+        return Identity(self.device_site[device], self.device_name[device], facts.type, labels)
+
+    @property
+    def label_changes_refused(self) -> int:
+        """Changes of type or forwarded tags that labelled no window because they came too often."""
+        return self._versions.refused
 
     def will(self, device: int) -> None:
         """Take in that the device went away."""
         self._online[device] = -1
 
     def type(self, device: int) -> str:
-        return self._versions.newest(device).type
+        facts = self.births.facts.get(device)
+        return UNKNOWN_TYPE if facts is None else facts.type
 
     def tags(self, device: int) -> Mapping[str, str]:
         """Return the tags of the last birth, without site, device and type."""
-        return self._versions.newest(device).tags
+        facts = self.births.facts.get(device)
+        return {} if facts is None else facts.tags
 
     def tag_version(self, device: int, window_start: int) -> int:
         return self._versions.version(device, window_start)
@@ -234,21 +253,18 @@ class Registry:
         return self._versions.versions(device, window_start)
 
     def tags_of(self, version: int) -> Identity:
-        """Return (site, device, type, tags) of a version. KeyError: no device keeps that version any more."""
+        """Return (site, device, type, forwarded tags) of a version. KeyError: no device keeps it any more."""
         return self._versions.identity(version)
 
-    def units(self, device: int) -> Mapping[str, MetricInfo]:
-        """Return what the birth says of the device's metrics, by name; empty without a birth."""
-        birth = self._births.get(device)
-        return {} if birth is None else _BIRTH.decode(birth).metrics
+    def units(self, device: int) -> Mapping[str, str]:
+        """Return the units of the device's metrics, by name, as its birth says; empty without a birth."""
+        facts = self.births.facts.get(device)
+        return {} if facts is None else facts.units
 
     def position(self, device: int) -> tuple[float, float] | None:
         """Return (latitude, longitude) in degrees, where the birth gives both."""
-        told = self._births.get(device)
-        birth = None if told is None else _BIRTH.decode(told)
-        if birth is None or birth.lat is None or birth.lon is None:
-            return None
-        return birth.lat, birth.lon
+        facts = self.births.facts.get(device)
+        return None if facts is None else facts.position
 
     # --- metrics and series
 
@@ -307,8 +323,8 @@ class Registry:
             "version": self.version,
             "retired": self.retired,
             "refused": dict(self.refused),
-            "born": np.array(list(self._births), np.int64),
-            "births": list(self._births.values()),
+            "births": self.births.snapshot(),
+            "forwarded": list(self.forwarded),
             "changed_at": self._changed_at[:count].copy(),
             "online": self._online[:count].copy(),
             "last_seen": self._last_seen[:count].copy(),
@@ -330,10 +346,13 @@ class Registry:
         }
         self.version, self.retired = state["version"], state["retired"]
         self.refused = dict(state["refused"])
-        self._births = dict(zip(state["born"].tolist(), state["births"], strict=True))
+        self.births.restore(state["births"])
         self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
         self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
         self._free = list(state["free"])
         self.strings.restore(state["strings"])
         self.table.restore(state["series"])
         self._versions.restore(state["tags"])
+        if tuple(state["forwarded"]) != self.forwarded:
+            for device in self.births.facts:
+                self._versions.rename(device, self._identity(device))

@@ -57,6 +57,7 @@ def settings(**changes: Any) -> FoldSettings:
                 ],
                 "time": {"allowed_lateness": "1s", "idle_close": "3s"},
                 "metrics": {"temperature": {"range": [-40, 85]}},
+                "gateway": {"tags": ["line"]},
                 **changes,
             }
         )

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_gateway.fleet.births import MOST_TAGS, MOST_UNITS, Needed
 from edge_gateway.fleet.registry import Refusal, Registry, RegistryLimits
 from edge_gateway.fleet.series import KIND_OPEN, KIND_STATE
 from edge_gateway.fleet.strings import StringTable
-from edge_gateway.fleet.tags import CHANGES_KEPT
+from edge_gateway.fleet.tags import CHANGE_EVERY, CHANGES_KEPT
 from fleet_wire.control import Birth, MetricInfo
 from tests.gateway.fleet.states import packed, unpacked
 
@@ -57,7 +58,7 @@ class TestDevices:
         registry.birth(0, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C")}, lat=1.0, lon=2.0), 0)
         assert registry.online(0) is True
         assert (registry.type(0), registry.tags(0)) == ("pump", {"zone": "z"})
-        assert registry.units(0)["t"].unit == "C"
+        assert registry.units(0) == {"t": "C"}
         assert registry.position(0) == (1.0, 2.0)
         registry.will(0)
         assert registry.online(0) is False
@@ -117,10 +118,75 @@ class TestTagVersions:
     def test_only_so_many_changes_are_kept(self, registry: Registry) -> None:
         registry.device("n", "a")
         for number in range(CHANGES_KEPT + 10):
+            registry.listen(number * CHANGE_EVERY)
             registry.birth(0, birth(f"type-{number}"), number * 1_000)
         oldest = registry.tags_of(registry.tag_version(0, 0)).type
         assert oldest == "type-10"
         assert registry.tags_of(registry.tag_version(0, 10**9)).type == f"type-{CHANGES_KEPT + 9}"
+
+    def test_tags_that_are_not_forwarded_label_nothing(self) -> None:
+        registry = Registry(forwarded=("line",))
+        registry.device("n", "a")
+        registry.birth(0, birth(tags={"line": "L1", "note": "one"}), 60_000)
+        before, seen = registry.tag_version(0, 60_000), registry.version
+        assert registry.birth(0, birth(tags={"line": "L1", "note": "two"}), 120_000)
+        assert registry.tag_version(0, 120_000) == before
+        assert registry.tags_of(before).tags == {"line": "L1"}
+        assert registry.tags(0)["note"] == "two", "rules see it"
+        assert registry.changed_devices(seen).tolist() == [0]
+
+    def test_labels_that_change_all_the_time_change_no_more_than_once_an_hour(self) -> None:
+        registry = Registry()
+        registry.device("n", "a")
+        for number in range(1_000):
+            registry.listen(number)
+            registry.birth(0, birth(f"type-{number}"), number * 10_000)
+        kept = {registry.tag_version(0, number * 10_000) for number in range(1_000)}
+        assert len(kept) == CHANGES_KEPT
+        assert registry.label_changes_refused == 1_000 - CHANGES_KEPT
+        assert registry.type(0) == "type-999", "rules follow at once"
+        registry.listen(CHANGE_EVERY + 1_000)
+        registry.birth(0, birth("calm"), 10_000_000)
+        assert registry.tags_of(registry.tag_version(0, 10_000_000)).type == "calm"
+
+    def test_other_tags_are_forwarded_after_a_change_of_the_configuration(self) -> None:
+        registry, again = Registry(), Registry(forwarded=("line",))
+        registry.device("n", "a")
+        registry.birth(0, birth(tags={"line": "L1"}), 60_000)
+        again.restore(unpacked(packed(registry.snapshot())))
+        assert again.tags_of(again.tag_version(0, 60_000)).tags == {"line": "L1"}
+        assert again.tags_of(again.tag_version(0, 0)).tags == {}
+
+
+class TestBirths:
+    def test_a_birth_may_tell_so_much_and_what_is_needed_is_kept_all_the_same(self) -> None:
+        registry = Registry(forwarded=("line",))
+        registry.needed = Needed(frozenset({"line", "owner"}), frozenset({"flow"}))
+        registry.device("n", "a")
+        registry.device("n", "b")
+        tags = {f"tag_{number}": "x" * 128 for number in range(30)} | {"line": "L1", "owner": "o"}
+        metrics = {f"metric_{number}_{'x' * 50}": MetricInfo(unit="y" * 32) for number in range(255)}
+        registry.birth(0, birth(tags=tags, metrics={**metrics, "flow": MetricInfo(unit="l/s")}), 0)
+        kept = sum(len(name) + len(text) for name, text in registry.tags(0).items())
+        assert 512 < kept <= MOST_TAGS + len("lineL1ownero")
+        assert (registry.tags(0)["line"], registry.tags(0)["owner"]) == ("L1", "o")
+        assert list(registry.tags(0))[:3] == ["tag_0", "tag_1", "tag_2"], "the first ones, in their order"
+        assert registry.units(0)["flow"] == "l/s"
+        assert 4_096 < sum(map(len, registry.units(0))) <= MOST_UNITS
+        assert (registry.births.cut, registry.births.cuts) == ({0}, 1)
+        registry.birth(0, birth(tags={"line": "L1"}), 0)
+        assert registry.births.cut == set()
+
+    def test_what_births_tell_alike_is_held_once(self) -> None:
+        registry = Registry()
+        for number in range(200):
+            device = registry.device("n", f"d{number}")
+            assert isinstance(device, int)
+            told = {"t": MetricInfo(unit="C", label="x" * 100)}
+            registry.birth(device, birth(tags={"line": "L1"}, metrics=told), 0)
+        assert len({id(registry.tags(number)) for number in range(200)}) == 1
+        assert len({id(registry.units(number)) for number in range(200)}) == 1
+        assert len(packed(registry.births.snapshot())) < 200 * 40
 
 
 class TestSeries:
@@ -173,7 +239,7 @@ class TestStrings:
 
 
 def test_a_registry_comes_back_bit_for_bit() -> None:
-    registry, again = Registry(), Registry()
+    registry, again = Registry(forwarded=("zone",)), Registry(forwarded=("zone",))
     for name in ("a", "b", "c"):
         registry.device("n", name)
     registry.birth(
