@@ -76,8 +76,18 @@ def _until_bounds(state: dict[str, Any]) -> dict[str, Any]:
         "fold": {
             **fold,
             "registry": {**registry, "tags": tags, "births": births, "forwarded": []},
-            "admission": {**admission, "sequences": sequences},
+            "admission": {**admission, "sequences": sequences, "hearing": _nothing_heard()},
         },
+    }
+
+
+def _nothing_heard() -> dict[str, Any]:
+    none = np.empty(0, np.int64)
+    streaks = dict.fromkeys(("device", "length", "since", "value", "other"), none)
+    return {
+        "troubles": {"_known": [], "_once": [], "_again": [], "left_out": 0},
+        "times": streaks,
+        "repeats": streaks,
     }
 
 

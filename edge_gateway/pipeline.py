@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.commands import CommandDesk, CommandWork
+from edge_gateway.decoders.diagnosis import diagnosed
 from edge_gateway.durable import effects as stored
 from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
@@ -128,13 +129,14 @@ class Pipeline:
         device = self.registry.device(topic.site, topic.device) if payload else Refusal.TOPIC
         if isinstance(device, Refusal):
             if payload:
-                self._quarantine(_text(topic), payload, str(device), effects)
+                self._refuse(topic, payload, str(device), effects)
             return
         try:
             status = control.decode_status(payload)
         except MalformedMessage as error:
-            self._quarantine(_text(topic), payload, str(error), effects)
+            self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
+        self.admission.hearing.taken(*topic)
         self.registry.heard(device)
         if isinstance(status, control.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
@@ -152,11 +154,17 @@ class Pipeline:
         try:
             ack = control.decode_ack(payload)
         except MalformedMessage as error:
-            self._quarantine(_text(topic), payload, str(error), effects)
+            self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
+        self.admission.hearing.taken(*topic)
         self._commanded(
             self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at), effects
         )
+
+    def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
+        """Quarantine a status or an ack."""
+        self.admission.hearing.refused(*topic, reason)
+        self._quarantine(_text(topic), payload, reason, effects)
 
     def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
         effects.quarantined.append(stored.Quarantined(topic, payload, reason, effects.at))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from edge_gateway import device_problems
 from edge_gateway.fleet.mark import missing
 from edge_gateway.logs import FLOOD
 
@@ -94,12 +95,21 @@ def make_report(
 
 
 def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, Any]]:
-    """All that is known of one device, or of each that is not retired; counters, gaps and all."""
+    """All that is known of one device, or of each that is not retired; counters, gaps, and what is wrong with it.
+
+    Publishers of whom nothing was ever taken are there too, with nothing but their trouble.
+    """
     registry, describe = pipeline.registry, pipeline.admission.describe
-    if wanted is None:
-        return map(describe, filter(registry.is_live, range(registry.devices)))
-    found = registry.find(wanted)
-    return iter([] if found is None else [describe(found)])
+    troubles = device_problems.by_device(pipeline)
+    for device in filter(registry.is_live, range(registry.devices)):
+        if wanted not in {None, registry.device_name[device]}:
+            continue
+        told = describe(device)
+        trouble = troubles.pop((told["site"], told["device"]), None)
+        yield {**told, "trouble": trouble.why if trouble else None}
+    for trouble in troubles.values():
+        if wanted in {None, trouble.device}:
+            yield {**device_problems.stranger(trouble), "trouble": trouble.why}
 
 
 def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
@@ -109,6 +119,7 @@ def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
         **refused,
         **pipeline.admission.sequences.totals(),
         "births_cut": pipeline.registry.births.cuts,
+        "publishers_left_out": pipeline.admission.hearing.troubles.left_out,
         "label_changes_refused": pipeline.registry.label_changes_refused,
         "log_lines_left_out": FLOOD.left_out,
     }

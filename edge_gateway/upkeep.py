@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_gateway import spool
+from edge_gateway import device_problems, spool
 from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
@@ -25,7 +25,7 @@ from edge_gateway.recovered import State
 from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
-from edge_gateway.status import Counters, Problems
+from edge_gateway.status import Counters, Gravity, Problems
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -98,12 +98,14 @@ class Upkeep:
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
         self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
+        for code, text in device_problems.problems(self.state.pipeline):
+            self._tell(code, text, Gravity.WARNING)
         self.control.publish_status()
 
-    def _tell(self, code: str, text: str) -> None:
+    def _tell(self, code: str, text: str, gravity: Gravity = Gravity.FAILURE) -> None:
         """A problem as long as there is a text."""
         if text:
-            self.problems.raise_(code, text)
+            self.problems.raise_(code, text, gravity)
         else:
             self.problems.clear(code)
 

@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fleet_wire.printable import printable
+
 LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
 
@@ -88,21 +90,27 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {number(value)}" for name, value in values.items())
 
 
-def devices_table(devices: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("device", "site", "type", "online", "last seen", "received", "new", "duplicate", "gaps")
+def devices_table(devices: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One row a device, marked where something is wrong with it; below, what that is."""
+    table = _table(
+        "device", "site", "type", "online", "last seen", "received", "new", "duplicate", "gaps", "!"
+    )
     for one in devices:
         table.add_row(
-            one["device"],
-            one["site"],
-            one["type"],
+            Text(one["device"]),
+            Text(one["site"]),
+            Text(printable(one["type"])),
             {True: "yes", False: "no"}.get(one["online"], "–"),
             instant(one["last_seen"]),
             number(one["counters"]["received"]),
             number(one["counters"]["new"]),
             number(one["counters"]["duplicate"]),
             ", ".join(f"{first}–{last}" for _, first, last in one["gaps"][:3]) or "none",
+            Text("!" if one["trouble"] else "", style="yellow"),
         )
-    return table
+    troubled = [one for one in devices if one["trouble"]]
+    told = [Text(f"! {one['site']}/{one['device']}: {one['trouble']}", style="yellow") for one in troubled]
+    return Group(table, *told)
 
 
 def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Table:

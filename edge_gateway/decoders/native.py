@@ -27,6 +27,7 @@ from edge_gateway.decoders.decoded import (
     States,
     no_states,
 )
+from edge_gateway.decoders.diagnosis import diagnosed
 from edge_gateway.fleet.mark import NO_TIME
 from edge_gateway.fleet.reasons import NO_METRIC, BadReason, BadValues, joined, no_bad_values
 from edge_gateway.fleet.registry import Refusal, Registry
@@ -150,7 +151,7 @@ def _read(payload: bytes) -> tuple[Telemetry | None, str]:
     try:
         return decode_telemetry(payload), ""
     except MalformedMessage as problem:
-        fault = str(problem)
+        fault = diagnosed(payload, str(problem))
     if len(payload) > MAX_PAYLOAD:
         return None, fault
     try:

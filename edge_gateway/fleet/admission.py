@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from edge_gateway.decoders import native
 from edge_gateway.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.accounting import Accounting, bad_text
+from edge_gateway.fleet.hearing import Hearing
 from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 from edge_gateway.fleet.reasons import BadValues, joined
 from edge_gateway.fleet.receipts import Due, Receipts
@@ -78,7 +79,7 @@ class AdmissionPolicy:
 
 
 class Admission:
-    """Owns what is known of messages: sequences, receipts, value limits, accounting."""
+    """Owns what is known of messages: sequences, receipts, value limits, accounting, and who is not heard."""
 
     def __init__(self, registry: Registry, policy: AdmissionPolicy) -> None:
         self.registry = registry
@@ -87,6 +88,7 @@ class Admission:
         self.receipts = Receipts(self.sequences)
         self.values = ValuePolicy(registry, policy.metrics)
         self.accounting = Accounting()
+        self.hearing = Hearing(registry, policy.max_reading_age)
 
     # --- telemetry
 
@@ -100,9 +102,8 @@ class Admission:
         held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
         messages = decoded.messages
         times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
-        verdicts = self.sequences.accept(
-            messages.device, messages.boot, messages.seq, believed(times, decoded.samples.message)
-        )
+        own = believed(times, decoded.samples.message)
+        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own)
         if batch.again:
             known = np.isin(messages.index, batch.again) & (verdicts.verdict == DUPLICATE)
             verdicts.verdict[known] = NEW
@@ -117,7 +118,9 @@ class Admission:
         cut = _laps(
             frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
         )
-        return Admitted(frame, _quarantined(decoded, fate), held, cut, stamped)
+        quarantined = _quarantined(decoded, fate)
+        self.hearing.telemetry(batch, decoded, fate, own, quarantined)
+        return Admitted(frame, quarantined, held, cut, stamped)
 
     def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
         """Set aside messages that need a stamp, which an untrusted clock cannot give."""
@@ -217,6 +220,7 @@ class Admission:
         self.receipts.forget(devices)
         self.sequences.forget(devices)
         self.accounting.forget(devices)
+        self.hearing.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
     def describe(self, device: int) -> dict[str, Any]:
@@ -250,7 +254,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting")
+_PARTS = ("sequences", "receipts", "values", "accounting", "hearing")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:

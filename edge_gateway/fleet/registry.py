@@ -154,6 +154,11 @@ class Registry:
         """Take in what the listening clock (ms) shows: what is noted as heard next is heard then."""
         self._now = now
 
+    @property
+    def now(self) -> int:
+        """What the listening clock (ms) showed last."""
+        return self._now
+
     def seen(self, devices: IntColumn, arrival: int) -> None:
         """Note that something of these devices arrived, at this wall time (ms)."""
         self._last_seen[devices] = arrival
