@@ -8,6 +8,7 @@ import msgspec
 
 from edge_gateway.commands import CommandDesk, Mode
 from edge_gateway.config import GatewayConfig
+from edge_gateway.durable.budget import late_share
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy
 from edge_gateway.fleet.registry import Registry, RegistryLimits
 from edge_gateway.fleet.time import TimeLimits
@@ -47,6 +48,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
     strings: int
     retire_after: int
     forwarded: tuple[str, ...]
+    late_share: int
 
     @classmethod
     def of(cls, config: GatewayConfig) -> FoldSettings:
@@ -73,6 +75,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
             strings=limits.strings,
             retire_after=limits.retire_after,
             forwarded=config.gateway.tags,
+            late_share=late_share(config.spool.max_bytes),
         )
 
     def as_plain(self) -> dict[str, Any]:
@@ -106,6 +109,7 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
             max_future_skew_ms=settings.max_future_skew,
             p95_metrics=settings.p95,
             series=registry,
+            late_share=settings.late_share,
         ),
         rules=Evaluator(RuleSet(), registry, lookback_ms=settings.lookback),
         commands=CommandDesk(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),

@@ -72,13 +72,19 @@ def _until_bounds(state: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         **state,
-        "settings": {**state["settings"], "forwarded": ()},
+        "settings": {**state["settings"], "forwarded": (), "late_share": 1 << 32},
         "fold": {
             **fold,
             "registry": {**registry, "tags": tags, "births": births, "forwarded": []},
             "admission": {**admission, "sequences": sequences, "hearing": _nothing_heard()},
+            "windows": {**fold["windows"], "late_share": _nothing_late()},
         },
     }
+
+
+def _nothing_late() -> dict[str, Any]:
+    none = np.empty(0, np.int64)
+    return {"device": none, "used": none, "at": none, "refused": 0}
 
 
 def _nothing_heard() -> dict[str, Any]:

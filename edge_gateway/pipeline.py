@@ -183,7 +183,9 @@ class Pipeline:
     def _late_versions(self, late: LateReadings) -> IntColumn:
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
         measured = ~np.isin(self.registry.series_metric[late.series], derived)
-        self.admission.accounting.late_merged(late.device[measured])
+        merged = late.tiers != 0
+        self.admission.accounting.late_merged(late.device[measured & merged])
+        self.admission.accounting.too_late(late.device[measured & ~merged])
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
 
     def _note_needed(self) -> None:

@@ -119,6 +119,7 @@ def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
         **refused,
         **pipeline.admission.sequences.totals(),
         "births_cut": pipeline.registry.births.cuts,
+        "late_over_share": pipeline.windows.late_share.refused,
         "publishers_left_out": pipeline.admission.hearing.troubles.left_out,
         "label_changes_refused": pipeline.registry.label_changes_refused,
         "log_lines_left_out": FLOOD.left_out,

@@ -72,7 +72,8 @@ class LateValues:
         ts: ms, int64.
         value: float64.
         quality: thousandths.
-        tiers: bit i is set where the value must be merged into the stored window of tier i.
+        tiers: bit i is set where the value must be merged into the stored window of tier i; none in a value that is
+            over its device's share, and merged nowhere.
     """
 
     series: Array

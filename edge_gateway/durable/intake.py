@@ -21,6 +21,7 @@ from edge_gateway.durable.outgoing_lines import OutgoingLines
 from edge_gateway.durable.shelf import Shelf
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_table import Packed, WindowTable
+from edge_gateway.windows.reduce import Readings
 
 
 class Resolver(Protocol):
@@ -65,7 +66,7 @@ class Intake:
         for states in effects.states:
             self._close_states(states, effects.at, lines)
         if effects.late is not None:
-            self._keep_late(effects.late, effects.at)
+            self._keep_late(effects.late, effects.at, lines)
         if effects.late_states is not None:
             self._keep_late_states(effects.late_states, effects.at)
 
@@ -111,18 +112,22 @@ class Intake:
         self._name_as_stored(self._states, closed.tier, rows)
         lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
 
-    def _keep_late(self, late: LateValues, at: int) -> None:
+    def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | Silent) -> None:
         ids = self._ids(late.series, late.versions)
-        known = ids != UNKNOWN
+        known, merged = ids != UNKNOWN, late.tiers != 0
+        kept, over = known & merged, known & ~merged
         columns = (late.ts, late.value, late.quality, late.tiers)
-        self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
+        self._numbers.add(at, [ids[kept], *(column[kept] for column in columns)])
+        if over.any():
+            readings = Readings(ids[over], late.ts[over], late.value[over], late.quality[over])
+            lines.late(ids[over], readings, at)
 
     def _keep_late_states(self, late: LateStates, at: int) -> None:
         ids = self._ids(late.series, late.versions)
-        known = ids != UNKNOWN
-        quality = np.zeros(int(known.sum()), np.int64)
-        texts = self._text_ids(late.code[known])
-        self._texts.add(at, [ids[known], late.ts[known], texts, quality, late.tiers[known]])
+        kept = (ids != UNKNOWN) & (late.tiers != 0)
+        quality = np.zeros(int(kept.sum()), np.int64)
+        texts = self._text_ids(late.code[kept])
+        self._texts.add(at, [ids[kept], late.ts[kept], texts, quality, late.tiers[kept]])
 
     def _ids(self, series: Array, versions: Array) -> Array:
         ids = self._names.ids(series, versions)

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from edge_gateway.durable.shares import SENDER
 from edge_gateway.errors import NewerSpool
 
 VERSION: Final = 2
@@ -45,7 +46,7 @@ _REFUSALS: Final = frozenset(
     }
 )
 
-_TABLES: Final = """
+_TABLES: Final = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NOT NULL, site TEXT NOT NULL,
@@ -65,11 +66,14 @@ CREATE TABLE late_state(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTE
 CREATE TABLE alert(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, alert TEXT NOT NULL, rule TEXT NOT NULL,
   subject TEXT NOT NULL, metric TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX alert_at ON alert(at);
+CREATE INDEX alert_subject ON alert(subject, id);
 CREATE TABLE command(id TEXT PRIMARY KEY, n INTEGER, device TEXT NOT NULL, name TEXT NOT NULL,
   args TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL);
 CREATE INDEX command_at ON command(at);
+CREATE INDEX command_device ON command(device);
 CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT NOT NULL,
   reason TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL);
+CREATE INDEX quarantine_sender ON quarantine({SENDER}, id, size);
 CREATE TABLE event(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bucket TEXT NOT NULL,
   rank INTEGER NOT NULL, lines INTEGER NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);

@@ -231,6 +231,10 @@ class Store:
         """Messages in quarantine behind an id, by id."""
         return self._shelf.quarantined(after, limit)
 
+    def quarantine_users(self, limit: int) -> list[tuple[str, int]]:
+        """(device, bytes) of those who have most in quarantine, the biggest first."""
+        return self._shelf.quarantine_users(limit)
+
     def put_back(self, record: Record, ids: Sequence[int]) -> None:
         """Apply a record that took messages out of quarantine, and remove them there."""
         with self._transaction():
@@ -257,7 +261,7 @@ class Store:
         not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
         cutoff = self._retention.cutoff(now, not_history + self._shelf.quarantine_bytes)
         with self._transaction():
-            self._shelf.delete_before(now - self._settings.history_keep)
+            self._shelf.trim(now - self._settings.history_keep)
             if cutoff is None:
                 return 0
             self._cover(cutoff)

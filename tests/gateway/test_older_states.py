@@ -58,7 +58,9 @@ def fed(place: Path) -> State:
 
 def second_format(tree: dict[str, Any]) -> dict[str, Any]:
     tree["format"] = 2
-    del tree["settings"]["forwarded"]
+    for name in ("forwarded", "late_share"):
+        del tree["settings"][name]
+    del tree["fold"]["windows"]["late_share"]
     registry, sequences = tree["fold"]["registry"], tree["fold"]["admission"]["sequences"]
     born = control.Birth(type="pump", boot=1, tags={"zone": "z"}, metrics={"t": control.MetricInfo(unit="C")})
     assert registry["births"]["device"] == [0]

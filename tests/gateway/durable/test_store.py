@@ -1,4 +1,5 @@
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.durable import codec
+from edge_gateway.durable import codec, shelf
 from edge_gateway.durable.effects import (
     AlertChange,
     CommandChange,
@@ -20,6 +21,7 @@ from edge_gateway.durable.effects import (
 from edge_gateway.durable.schema import is_damage, set_aside
 from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.settings import StoreSettings
+from edge_gateway.durable.shares import SENDER
 from edge_gateway.durable.store import Store
 from edge_gateway.errors import NewerSpool
 from tests.gateway.durable.fleet import (
@@ -307,6 +309,74 @@ def test_the_quarantine_drops_its_oldest_over_the_cap_and_counts(tmp_path: Path)
     facts = store.facts()
     assert (facts.counters["quarantined"], facts.counters["quarantine_dropped"]) == (10, 7)
     assert 0 < facts.quarantine_bytes <= 1000
+
+
+def refused(
+    device: str, count: int, *, kind: str = "telemetry", site: str = "s", size: int = 200
+) -> tuple[Quarantined, ...]:
+    topic = f"fleet/v1/{site}/{device}/{kind}"
+    return tuple(Quarantined(topic, bytes(size), f"reason {number}", T0) for number in range(count))
+
+
+def test_a_flood_into_the_quarantine_pushes_out_its_own(tmp_path: Path) -> None:
+    """A device at many sites and on every topic is one device."""
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=20_000))
+    store.apply(
+        [(1, [StoreEffects(T0, quarantined=refused("quiet", 5) + refused("other", 3, kind="status"))])]
+    )
+    for number in range(50):
+        flood = refused("flood", 10, site=f"s{number}", kind=("ack", "telemetry")[number % 2])
+        store.apply([(2 + number, [StoreEffects(T0, quarantined=flood)])])
+        assert store.facts().quarantine_bytes <= 20_000
+    kept = Counter(row[2].split("/")[3] for row in table(store, "quarantine"))
+    assert (kept["quiet"], kept["other"]) == (5, 3)
+    assert kept["flood"] > 20
+    newest = [row[0] for row in table(store, "quarantine") if "/flood/" in row[2]]
+    assert newest == list(range(max(newest) - len(newest) + 1, max(newest) + 1)), "its oldest went"
+    counters = store.facts().counters
+    assert counters["quarantined"] - counters["quarantine_dropped"] == sum(kept.values())
+    assert store.facts().quarantine_bytes == sum(row[5] for row in table(store, "quarantine"))
+    assert [name for name, _ in store.quarantine_users(2)] == ["flood", "quiet"]
+
+
+def test_where_all_have_as_much_all_give_way(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=20_000))
+    for number in range(30):
+        some = tuple(one for name in "abcd" for one in refused(name, 2))
+        store.apply([(1 + number, [StoreEffects(T0, quarantined=some)])])
+    kept = Counter(row[2].split("/")[3] for row in table(store, "quarantine"))
+    assert set(kept) == set("abcd")
+    assert max(kept.values()) - min(kept.values()) <= 3
+
+
+def test_one_message_above_the_whole_cap_leaves_the_others(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=5_000))
+    store.apply([(1, [StoreEffects(T0, quarantined=refused("quiet", 2) + refused("big", 1, size=50_000))])])
+    assert [row[2].split("/")[3] for row in table(store, "quarantine")] == ["quiet", "quiet"]
+
+
+def test_who_has_most_is_found_by_the_index_alone(store: Store) -> None:
+    with sqlite3.connect(store.path) as db:
+        select = f"SELECT {SENDER} AS owner, SUM(size) FROM quarantine GROUP BY owner"
+        plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {select}"))
+    db.close()
+    assert "quarantine_sender" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "MOST_ALERTS", 50)
+    monkeypatch.setattr(shelf, "MOST_EVENTS", 5)
+    restless = tuple(replace(ALERT, subject="restless", at=T0 + n) for n in range(200))
+    events = tuple(Event("code", str(n), T0 + n) for n in range(20))
+    store.apply([(1, [StoreEffects(T0, alerts=(ALERT, ALERT, *restless), events=events)])])
+    store.trim(T0)
+    subjects = Counter(row[4] for row in table(store, "alert"))
+    assert subjects[ALERT.subject] == 2
+    assert 40 <= subjects["restless"] <= 48
+    assert table(store, "alert")[-1][1] == T0 + 199, "its newest are kept"
+    assert store.facts().counters["alerts_dropped"] == 200 - subjects["restless"]
+    assert [row[3] for row in table(store, "event")] == ["15", "16", "17", "18", "19"]
 
 
 def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
