@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_gateway import device_problems, spool
+from edge_gateway import bound_problems, device_problems, spool
+from edge_gateway.bound_problems import MOST_NAMED, NEAR, percent
 from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
@@ -100,7 +101,17 @@ class Upkeep:
         self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
         for code, text in device_problems.problems(self.state.pipeline):
             self._tell(code, text, Gravity.WARNING)
+        await self._tell_of_bounds()
         self.control.publish_status()
+
+    async def _tell_of_bounds(self) -> None:
+        """What comes near its bound; who has most in quarantine is asked for only then."""
+        facts, users = self.store.facts, []
+        if percent(facts.quarantine_bytes, self.config.limits.quarantine) >= NEAR:
+            users = await self.store.call(lambda store: store.quarantine_users(MOST_NAMED))
+        pipeline, used = self.state.pipeline, self.room.used
+        for problem in bound_problems.problems(self.config, pipeline, facts, used, users):
+            self._tell(*problem)
 
     def _tell(self, code: str, text: str, gravity: Gravity = Gravity.FAILURE) -> None:
         """A problem as long as there is a text."""

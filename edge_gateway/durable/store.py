@@ -55,6 +55,7 @@ class StoreFacts:
     salvaging: bool
     late_held: bool
     quarantine_bytes: int
+    history_bytes: int
     waiting: dict[str, Waiting]
     counters: dict[str, int]
 
@@ -153,6 +154,7 @@ class Store:
             salvaging=self._salvage.progress is not None,
             late_held=self._salvage.holds_late,
             quarantine_bytes=self._shelf.quarantine_bytes,
+            history_bytes=self._retention.used,
             waiting=dict(self._outbox.waiting),
             counters=dict(self._tallies.values),
         )
