@@ -18,6 +18,7 @@ from edge_gateway.durable.effects import (
 from edge_gateway.durable.late_job import LateJob
 from edge_gateway.durable.names import UNKNOWN, Names
 from edge_gateway.durable.outgoing_lines import OutgoingLines
+from edge_gateway.durable.series_use import SeriesUse
 from edge_gateway.durable.shelf import Shelf
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_table import Packed, WindowTable
@@ -42,6 +43,7 @@ class Intake:
         shelf: Shelf,
         lines: OutgoingLines,
         kinds: tuple[LateJob, LateJob],
+        use: SeriesUse,
         resolver: Resolver | None,
     ) -> None:
         self._names = names
@@ -50,6 +52,7 @@ class Intake:
         self._lines = lines
         self._numbers, self._texts = kinds
         self._windows, self._states = (kind.windows for kind in kinds)
+        self._use = use
         self._resolver = resolver
 
     def apply(self, effects: StoreEffects) -> None:
@@ -90,6 +93,7 @@ class Intake:
             lines.partial(closed.tier, windows, at)
         else:
             self._name_as_stored(self._windows, closed.tier, rows)
+            self._use.note(rows["series"], rows["start"])
             lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
 
     def _name_as_stored(self, table: WindowTable, tier: int, rows: Array) -> None:
@@ -110,6 +114,7 @@ class Intake:
         for end in ("first", "last"):
             rows[end] = self._text_ids(rows[end])
         self._name_as_stored(self._states, closed.tier, rows)
+        self._use.note(rows["series"], rows["start"])
         lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
 
     def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | Silent) -> None:

@@ -61,6 +61,7 @@ class Names:
         self._forwarded = tuple(sorted(forwarded))
         self.reload()
         self._undo: list[tuple[Numbering, int, int]] = []
+        self._kin_dropped = False
 
     def reload(self) -> None:
         """Know what is in the tables, after rows were put in from elsewhere."""
@@ -73,6 +74,7 @@ class Names:
     def memory(self) -> None:
         """What memory holds now is what is committed."""
         self._undo.clear()
+        self._kin_dropped = False
 
     def recall(self, _: None) -> None:
         """Back to what was committed, after a rollback."""
@@ -81,7 +83,7 @@ class Names:
                 table.remove(key)
             else:
                 table.put(key, before)
-        if self._undo:
+        if self._undo or self._kin_dropped:
             self.kin.clear()
             self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
         self._undo.clear()
@@ -164,6 +166,25 @@ class Names:
         for number, other in rows_at_once(self._db, select, [(number,) for number in numbers]):
             found.setdefault(number, []).append(other)
         return {number: sorted(others) for number, others in found.items()}
+
+    def known(self) -> list[int]:
+        """All series but the newest, whose number SQLite would give again were it removed."""
+        rows = self._db.execute("SELECT id FROM series WHERE id < (SELECT MAX(id) FROM series)")
+        return [number for (number,) in rows]
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Drop series that nothing refers to any more; who names one again gets another number for it."""
+        chosen, among = json.dumps(list(numbers)), "IN (SELECT value FROM json_each(?))"
+        pairs = self._db.execute(f"SELECT series, version FROM number WHERE id {among}", (chosen,)).fetchall()  # noqa: S608
+        for table in ("number", "series"):
+            self._db.execute(f"DELETE FROM {table} WHERE id {among}", (chosen,))  # noqa: S608 - from the line above
+        for series, version in pairs:
+            key = series << _VERSION_BITS | version
+            self._undo.append((self._ids, key, self._ids.remove(key)))
+        if not self.kin.keys().isdisjoint(numbers):
+            self._kin_dropped = True
+            self.kin.clear()
+            self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
 
     def _facts(self, name: SeriesName) -> tuple[str, str, str, str, str]:
         forwarded = {key: name.tags.get(key) or "unknown" for key in self._forwarded}

@@ -53,6 +53,8 @@ CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NO
   type TEXT NOT NULL, tags TEXT NOT NULL, UNIQUE(device, metric, site, type, tags));
 CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
   PRIMARY KEY(series, version)) WITHOUT ROWID;
+CREATE INDEX number_id ON number(id);
+CREATE TABLE series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
 CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
@@ -167,6 +169,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         raise NewerSpool.of(path, version, VERSION)
     if version != VERSION:
         raise StoreUnreadable(f"{path} has format {version}, this program reads {VERSION}")
+    db.execute("CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL)")
     for check in _checks(path.stat().st_size):
         verdict = db.execute(f"PRAGMA {check}").fetchone()[0]
         if verdict != "ok":

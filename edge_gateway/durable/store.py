@@ -27,6 +27,7 @@ from edge_gateway.durable.outbox import Outbox, Parcel, Waiting
 from edge_gateway.durable.outgoing_lines import OutgoingLines
 from edge_gateway.durable.retention import Retention
 from edge_gateway.durable.salvage import SEND_AGAIN, Salvage
+from edge_gateway.durable.series_use import SeriesUse
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.shelf import Shelf
 from edge_gateway.durable.tallies import Tallies
@@ -88,9 +89,11 @@ class Store:
         self._names = Names(db, settings.forwarded)
         self._outbox = Outbox(db, self._tallies, settings.sinks, tiers=len(settings.tiers))
         self._shelf = Shelf(db, self._tallies, quarantine_max_bytes=settings.quarantine_max_bytes)
+        self.quarantine_users = self._shelf.quarantine_users
         self._lines = OutgoingLines(self._outbox, self._names, self._tallies, settings.tiers)
-        self._numbers = LateJob(db, self._names, self._tallies, settings, number_windows(db))
-        self._texts = LateJob(db, self._names, self._tallies, settings, text_windows(db))
+        self._use = SeriesUse(db)
+        self._numbers = LateJob(db, self._names, self._tallies, settings, number_windows(db), use=self._use)
+        self._texts = LateJob(db, self._names, self._tallies, settings, text_windows(db), use=self._use)
         self._windows, self._states = self._numbers.windows, self._texts.windows
         self._intake = Intake(
             names=self._names,
@@ -98,6 +101,7 @@ class Store:
             shelf=self._shelf,
             lines=self._lines,
             kinds=(self._numbers, self._texts),
+            use=self._use,
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._tallies, self._outbox)
@@ -208,6 +212,8 @@ class Store:
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
                 self._cover(self._salvage.progress.floor)
             self._outbox.enforce()
+            if over:
+                self._use.reload()
             return self._salvage.finish() if over else ""
 
     def take(self, sink: str) -> Parcel | None:
@@ -232,10 +238,6 @@ class Store:
     def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
         """Messages in quarantine behind an id, by id."""
         return self._shelf.quarantined(after, limit)
-
-    def quarantine_users(self, limit: int) -> list[tuple[str, int]]:
-        """(device, bytes) of those who have most in quarantine, the biggest first."""
-        return self._shelf.quarantine_users(limit)
 
     def put_back(self, record: Record, ids: Sequence[int]) -> None:
         """Apply a record that took messages out of quarantine, and remove them there."""
@@ -269,6 +271,8 @@ class Store:
             self._cover(cutoff)
             removed = self._retention.delete_before(cutoff)
             self._tallies.add("history_trimmed", removed)
+            if not self.late_pending and self._salvage.progress is None:
+                self._use.prune(cutoff, self._names, self._tallies)
             return removed
 
     def freeze(self, before: int) -> None:
@@ -309,6 +313,7 @@ class Store:
         aside = self.opened.set_aside
         said = self._salvage.begin(aside, at, floor) if aside is not None else {}
         self._names.reload()
+        self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
         applied = _applied(said)
         last = self._derive(records, applied)

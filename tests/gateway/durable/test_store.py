@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.shares import SENDER
 from edge_gateway.durable.store import Store
+from edge_gateway.durable.tallies import Tallies
 from edge_gateway.errors import NewerSpool
 from tests.gateway.durable.fleet import (
     DAY,
@@ -388,6 +390,81 @@ def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
     assert store.floor == now - SETTINGS.history_keep
     assert len(table(store, "alert")) == 1
     assert store.trim(now) == 0
+
+
+class TestSeries:
+    """Names go with the history that bears them."""
+
+    def flapping(self, store: Store, days: int) -> None:
+        """Each day other tags, and a device that stays as it is."""
+        for day in range(days):
+            at = T0 + day * DAY
+            named = (name(1, day, region=f"r{day}"), name(2, 0, region="eu"))
+            windows = (closed(0, [(1, at, 1.0)], version=day), closed(0, [(2, at, 1.0)]))
+            store.apply([(store.applied + 1, [StoreEffects(at, named, windows=windows)])])
+            store.trim(at)
+
+    def test_those_whose_windows_have_gone_are_forgotten(self, tmp_path: Path) -> None:
+        store = opened(tmp_path, replace(SETTINGS, history_keep=5 * DAY))
+        self.flapping(store, 60)
+        regions = [json.loads(row[5])["region"] for row in table(store, "series")]
+        assert "eu" in regions
+        assert len(regions) < 15
+        assert regions[-1] == "r59"
+        assert store.facts().counters["series_forgotten"] == 61 - len(regions)
+        assert len(table(store, "series_use")) <= len(regions)
+        alive = {row[0] for row in table(store, "series")}
+        assert {row[2] for row in table(store, "window")} <= alive
+        assert {row[2] for row in table(store, "number")} <= alive
+
+    def test_a_restart_every_day_keeps_none_alive(self, tmp_path: Path) -> None:
+        settings = replace(SETTINGS, history_keep=5 * DAY)
+        store = opened(tmp_path, settings)
+        for day in range(40):
+            at = T0 + day * DAY
+            known = (name(1, day, region=f"r{day}"),)
+            windows = (closed(0, [(1, at, 1.0)], version=day),)
+            store.apply([(day + 1, [StoreEffects(at, known, windows=windows)])])
+            store.trim(at)
+            store.close()
+            store = opened(tmp_path, settings)
+        assert len(table(store, "series")) < 15
+        store.close()
+
+    def test_one_that_is_named_again_is_there_again(self, tmp_path: Path) -> None:
+        store = opened(tmp_path, replace(SETTINGS, history_keep=5 * DAY), resolver=Registry())
+        first = (closed(0, [(2, T0, 1.0)]),)
+        store.apply([(1, [StoreEffects(T0, (name(2, region="eu"), name(3, region="eu")), windows=first)])])
+        for day in range(1, 40):
+            at = T0 + day * DAY
+            store.apply([(1 + day, [StoreEffects(at, windows=(closed(0, [(3, at, 1.0)]),))])])
+            store.trim(at)
+        assert [row[1] for row in table(store, "series")] == ["dev-3"]
+        at = T0 + 40 * DAY
+        store.apply([(41, [StoreEffects(at, windows=(closed(0, [(2, at, 1.0)]),))])])
+        names = {row[0]: row[1] for row in table(store, "series")}
+        assert [names[row[2]] for row in table(store, "window") if row[1] == at - at % MINUTE] == ["dev-2"]
+        store.close()
+
+    def test_a_rollback_forgets_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = opened(tmp_path, replace(SETTINGS, history_keep=5 * DAY))
+        self.flapping(store, 20)
+        before = table(store, "number")
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Tallies, "add", full)
+            with pytest.raises(sqlite3.OperationalError):
+                store.trim(T0 + 60 * DAY)
+        assert table(store, "number") == before
+        at = T0 + 20 * DAY
+        store.apply(
+            [(store.applied + 1, [StoreEffects(at, windows=(closed(0, [(1, at, 1.0)], version=19),))])]
+        )
+        assert "unnamed_readings" not in store.facts().counters
+        store.close()
 
 
 def test_history_by_size_gives_up_its_oldest_part_step_by_step(tmp_path: Path) -> None:
