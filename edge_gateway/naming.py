@@ -58,6 +58,10 @@ class SeriesNames:
             for code in sorted(fresh):
                 yield TextName(code, self._registry.strings.text(code))
 
+    def forget_texts(self, codes: Column) -> None:
+        """These codes stand for nothing any more, and are never given again."""
+        self._codes.difference_update(codes.tolist())
+
     def series_name(self, series: int, version: int) -> SeriesName | None:
         """The name of a pair, or None where the registry does not know it any more."""
         try:
@@ -69,7 +73,7 @@ class SeriesNames:
         """The text of a code, or None where there is none."""
         try:
             return TextName(code, self._registry.strings.text(code))
-        except IndexError:
+        except KeyError:
             return None
 
     def _name(self, series: int, version: int) -> SeriesName:

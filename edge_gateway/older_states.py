@@ -53,4 +53,46 @@ def _columns(registry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement,)
+def _until_shares(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 knew no shares and freed nothing: everything held is the gateway's, and used now."""
+    fold, limits = state["fold"], state["settings"]
+    registry, admission = fold["registry"], fold["admission"]
+    shares = {"device_series": limits["series"], "device_strings": limits["strings"]}
+    texts = registry["strings"]["texts"]
+    none = np.empty(0, np.int64)
+    strings = {
+        "given": len(texts),
+        "codes": np.arange(len(texts)),
+        "texts": texts,
+        "owned": none,
+        "owners": none,
+    }
+    series = {**registry["series"], **_held_series(registry["series"], state["listening"])}
+    doubts = dict.fromkeys(("device", "values", "bad", "metric", "reason"), none)
+    return {
+        **state,
+        "settings": {**limits, **shares},
+        "fold": {
+            **fold,
+            "registry": {**registry, "swept_at": 0, "strings": strings, "series": series},
+            "admission": {**admission, "doubts": doubts},
+        },
+    }
+
+
+def _held_series(series: dict[str, Any], listening: int) -> dict[str, Any]:
+    """Numbers of retired devices are free."""
+    live = series["live"]
+    count = len(live)
+    return {
+        "held": live.copy(),
+        "counted": live.copy(),
+        "anew": np.zeros(count, np.bool_),
+        "used": np.full(count, listening, np.int64),
+        "free": np.flatnonzero(~live)[::-1].copy(),
+        "free_metrics": [],
+        "pinned": [],
+    }
+
+
+_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement, _until_shares)

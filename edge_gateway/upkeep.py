@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from edge_gateway import spool
+from edge_gateway.bounds import BoundsWatch
 from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
@@ -57,8 +59,10 @@ class Upkeep:
     problems: Problems
     checkpointed: int
     _chores: dict[str, Every] = field(default_factory=dict)
+    _bounds: BoundsWatch = field(init=False)
 
     def __post_init__(self) -> None:
+        self._bounds = BoundsWatch(self.problems, time.monotonic)
         self._chores = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
@@ -97,6 +101,7 @@ class Upkeep:
         if self.clock.trusted():
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
+        self._bounds.look(self.state.pipeline)
         self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
         self.control.publish_status()
 

@@ -133,6 +133,15 @@ class Names:
         for code, number in codes:
             self._keep(self._texts, code, number)
 
+    def forget_texts(self, codes: Iterable[int]) -> None:
+        """Forget codes that stand for nothing any more; the texts stay with the windows that hold them."""
+        waiting = iter(codes)
+        while some := list(islice(waiting, ROWS_A_STATEMENT)):
+            marks = ",".join("?" * len(some))
+            self._db.execute(f"DELETE FROM code WHERE code IN ({marks})", some)  # noqa: S608 - marks alone
+            for code in some:
+                self._undo.append((self._texts, code, self._texts.remove(code)))
+
     def ids(self, series: Ids, versions: Ids) -> Ids:
         """Store numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
         return self._ids.many(series << _VERSION_BITS | versions)

@@ -1,20 +1,21 @@
 """Who is in the fleet: numbers for devices, metrics and series, and what births tell of them.
 
-The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. That
-of a retired device is given again, so that a fleet whose devices are replaced takes no more memory for it.
+The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. Those of
+retired devices, and of series and metrics nobody uses, are given again: what comes and goes takes no more memory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.fleet.columns import with_room
-from edge_gateway.fleet.series import KIND_STATE, NO_ROOM, SeriesTable
+from edge_gateway.fleet.kinds import Kinds
+from edge_gateway.fleet.series import KIND_STATE, SeriesTable
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.frame import BoolColumn, IntColumn
@@ -22,6 +23,8 @@ from fleet_wire.control import Birth, MetricInfo
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic
 
 _NOT_AWAITED = 1 << 62
+RECLAIM_EVERY = 60_000
+"""Milliseconds of the listening clock between two looks for what nobody uses."""
 _BIRTHS = msgspec.msgpack.Encoder()
 _BIRTH = msgspec.msgpack.Decoder(Birth)
 
@@ -32,18 +35,30 @@ class Refusal(StrEnum):
     TOPIC = "bad_topic"
     WRONG_SITE = "wrong_site"
     DEVICES = "too_many_devices"
-    SERIES = "too_many_series"
-    STRINGS = "too_many_strings"
-    METRIC_NAME = "bad_metric_name"
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryLimits:
-    """Caps on what devices can make the gateway remember."""
+    """Caps on what devices can make the gateway remember, all together and each; times in ms.
+
+    A series is given up when it had no value for `unused_for`, and when room is short for `pressed_for`.
+    """
 
     devices: int = 20_000
     series: int = 200_000
     strings: int = 50_000
+    device_series: int = 1_000
+    device_strings: int = 500
+    unused_for: int = 30 * 86_400_000
+    pressed_for: int = 3_600_000
+
+
+class Reclaimed(NamedTuple):
+    """Numbers that stand for nothing any more."""
+
+    series: IntColumn
+    metrics: IntColumn
+    texts: IntColumn
 
 
 class Registry:
@@ -52,20 +67,26 @@ class Registry:
     `site` in a topic is checked against the device's provisioned or first-seen site.
     """
 
-    def __init__(self, limits: RegistryLimits | None = None) -> None:
+    def __init__(self, limits: RegistryLimits | None = None, kinds: Mapping[str, int] | None = None) -> None:
         self.limits = limits or RegistryLimits()
         self.device_of_topic: dict[str, int] = {}
         """Telemetry topic of a device that may send on it: its number."""
         self.device_name: list[str] = []
         self.device_site: list[str] = []
-        self.strings = StringTable(self.limits.strings)
-        self.table = SeriesTable(self.limits.series)
+        self.strings = StringTable(self.limits.strings, self.limits.device_strings)
+        self._kinds = Kinds(kinds or {})
+        self.table = SeriesTable(
+            self.limits.series,
+            self.limits.device_series,
+            lambda device, metric: self._kinds.of(metric, self._births.get(device)),
+        )
         """Series and layouts, for decoders."""
         self.refused: dict[str, int] = {}
         """How often each `Refusal` was given."""
         self.version = 0
         """Grows whenever a device appears or its tags or type change."""
         self.retired = 0
+        self._swept_at = 0
         self._number: dict[str, int] = {}
         self._births: dict[int, bytes] = {}
         """As MessagePack: a tenth of the objects' size, and few ever ask."""
@@ -134,8 +155,12 @@ class Registry:
 
     def refuse(self, refusal: Refusal) -> Refusal:
         """Count a refusal and hand it back."""
-        self.refused[refusal.value] = self.refused.get(refusal.value, 0) + 1
+        self.count_refused(refusal.value)
         return refusal
+
+    def count_refused(self, why: str, count: int = 1) -> None:
+        """Count what found no room."""
+        self.refused[why] = self.refused.get(why, 0) + count
 
     def _mark_changed(self, device: int) -> None:
         self.version += 1
@@ -151,7 +176,7 @@ class Registry:
 
     def listen(self, now: int) -> None:
         """Take in what the listening clock (ms) shows: what is noted as heard next is heard then."""
-        self._now = now
+        self._now = self.table.now = now
 
     def seen(self, devices: IntColumn, arrival: int) -> None:
         """Note that something of these devices arrived, at this wall time (ms)."""
@@ -187,6 +212,7 @@ class Registry:
         Whoever follows `changed_devices` must do so before the next device is registered.
         """
         series = self.table.retire(devices)
+        self.strings.disown(devices)
         for device in devices.tolist():
             name, site = self.device_name[device], self.device_site[device]
             del self._number[name]
@@ -199,6 +225,10 @@ class Registry:
         self.retired += len(devices)
         return series
 
+    def let_go(self, device: int) -> None:
+        """Let a device be as silent as one can be: it is retired as soon as nothing of it is open, unless it speaks."""
+        self._heard[device] = -_NOT_AWAITED
+
     # --- births and tags
 
     def birth(self, device: int, birth: Birth, from_start: int) -> bool:
@@ -207,13 +237,20 @@ class Registry:
         The change labels windows that start at `from_start` (ms) or later.
         """
         self._online[device] = 1
-        self._births[device] = _BIRTHS.encode(birth)
+        encoded = _BIRTHS.encode(birth)
+        if encoded != self._births.get(device):
+            self._births[device] = encoded
+            self._kinds.declare(self.table, device, birth.metrics)
         told = Identity(self.device_site[device], self.device_name[device], birth.type, dict(birth.tags))
         if told == self._versions.newest(device):
             return False
         self._versions.change(device, told, from_start)
         self._mark_changed(device)
         return True
+
+    def guess_anew(self, device: int) -> None:
+        """Take in that a device started again: what its first values made of its metrics may have been wrong."""
+        self._kinds.guess_anew(self.table, device, self._births.get(device))
 
     def will(self, device: int) -> None:
         """Take in that the device went away."""
@@ -261,12 +298,17 @@ class Registry:
         return self.table.metric(name)
 
     def series(self, device: int, metric: int) -> int:
-        """Return the number of a series, giving it one when it is new.
-
-        The cap on series stands where messages come in (`series_of_layout`), not here: what rules derive is
-        bounded by the rule files.
-        """
+        """Return the number of a series, giving it one when it is new, whatever the limits."""
         return self.table.series(device, metric)
+
+    def derived(self, device: int, metric: int) -> int:
+        """Return the number of a series of numbers that a rule derives; the rule files bound how many there are."""
+        return self.table.derived(device, metric)
+
+    @property
+    def series_epoch(self) -> int:
+        """Grows when a number of a series or metric is given to another: what was looked up by it before is void."""
+        return self.table.epoch
 
     @property
     def series_device(self) -> IntColumn:
@@ -289,12 +331,27 @@ class Registry:
         is_state: BoolColumn = self.table.kind == KIND_STATE
         return is_state
 
-    def series_of_layout(self, device: int, layout: int) -> IntColumn | Refusal:
-        """Return the series of a message's metrics in their order; a refusal where the cap forbids them."""
-        start = int(self.table.starts(np.array([device]), np.array([layout]))[0])
-        if start == NO_ROOM:
-            return self.refuse(Refusal.SERIES)
-        return self.table.slots[start : start + int(self.table.lengths[layout])]
+    # --- room
+
+    def worth_reclaiming(self, now: int) -> bool:
+        """Whether there may be numbers that nobody uses, and it is time to look; `now` by the listening clock."""
+        if now - self._swept_at < RECLAIM_EVERY:
+            return False
+        return self.strings.crowded() or self.table.worth_a_look(now - self.limits.unused_for)
+
+    def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
+        """Free series, metrics and texts that nobody uses.
+
+        `open_series` says by series number whether a window is open; `used_texts` are codes that windows or rules hold.
+        """
+        self._swept_at = now
+        series = self.table.reclaimable(now - self.limits.unused_for, now - self.limits.pressed_for)
+        series = series[~open_series[series]]
+        devices = np.unique(self.series_device[series])
+        self.table.free(series)
+        for device in devices.tolist():
+            self._versions.renew(device)
+        return Reclaimed(series, self.table.free_metrics(), self.strings.keep(used_texts))
 
     # --- state
 
@@ -314,6 +371,7 @@ class Registry:
             "last_seen": self._last_seen[:count].copy(),
             "heard": self._heard[:count].copy(),
             "free": list(self._free),
+            "swept_at": self._swept_at,
             "strings": self.strings.snapshot(),
             "series": self.table.snapshot(),
             "tags": self._versions.snapshot(),
@@ -334,6 +392,8 @@ class Registry:
         self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
         self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
         self._free = list(state["free"])
+        self._swept_at = state["swept_at"]
         self.strings.restore(state["strings"])
         self.table.restore(state["series"])
         self._versions.restore(state["tags"])
+        self._kinds.heed(self.table)

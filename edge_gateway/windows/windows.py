@@ -11,7 +11,7 @@ the store hears of it before the row itself, that is no harm: rows of one window
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,14 @@ from edge_gateway.frame import Frame
 from edge_gateway.windows.arriving import ALL, Taken, numbers_of, states_of
 from edge_gateway.windows.base import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
 from edge_gateway.windows.closed import Closed, Harvest
+from edge_gateway.windows.in_use import InUse, in_use
 from edge_gateway.windows.late import NONE_LATE, Late, LateReadings, stored_in
 from edge_gateway.windows.log import Keyed
 from edge_gateway.windows.marks import Marks
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
+from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Tier
 from edge_gateway.windows.told import Gone, Told
 
@@ -35,19 +37,6 @@ Bools = NDArray[np.bool_]
 CHEAPEST_WINDOW: Final = 512
 """What a piece of a closing window costs of the budget at least, however few its readings."""
 _ALL_READINGS: Final = 1 << 62
-
-
-class SeriesColumns(Protocol):
-    """What windows need of the registry: columns by series number, and the names of metrics by number."""
-
-    @property
-    def series_device(self) -> Ints: ...
-    @property
-    def series_metric(self) -> Ints: ...
-    @property
-    def series_is_state(self) -> Bools: ...
-    @property
-    def metric_names(self) -> Sequence[str]: ...
 
 
 class Added(NamedTuple):
@@ -98,6 +87,7 @@ class Windows:
         self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
         self._looked_at = 0
         self._has_p95 = np.zeros(0, np.bool_)
+        self._epoch = 0
         self.told: Told | None = None
         """What the record says that is replayed, where it must be followed."""
 
@@ -203,7 +193,10 @@ class Windows:
     def _p95(self) -> Bools:
         """Say for each series whether its windows have a p95; empty where no metric has."""
         metrics = self._series.series_metric
-        if self._p95_metrics and len(self._has_p95) != len(metrics):
+        if self._p95_metrics and (
+            len(self._has_p95) != len(metrics) or self._epoch != self._series.series_epoch
+        ):
+            self._epoch = self._series.series_epoch
             wanted = [name in self._p95_metrics for name in self._series.metric_names]
             self._has_p95 = np.array(wanted, np.bool_)[metrics]
         return self._has_p95
@@ -245,6 +238,10 @@ class Windows:
         held: Bools = self._open.holds(devices)
         held |= np.isin(devices, self._series.series_device[known])
         return held
+
+    def in_use(self) -> InUse:
+        """Say which series and texts anything open holds."""
+        return in_use(self._open, self._numbers, self._states, self._series.series_is_state)
 
     def forget(self, devices: Ints) -> None:
         """Forget devices that have nothing open."""

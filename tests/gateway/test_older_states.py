@@ -53,7 +53,20 @@ def fed(place: Path) -> State:
     return found.state
 
 
+def second_format(tree: dict[str, Any]) -> dict[str, Any]:
+    for share in ("device_series", "device_strings"):
+        del tree["settings"][share]
+    del tree["fold"]["admission"]["doubts"]
+    registry = tree["fold"]["registry"]
+    del registry["swept_at"]
+    registry["strings"] = {"texts": registry["strings"]["texts"]}
+    for column in ("held", "counted", "anew", "used", "free", "free_metrics", "pinned"):
+        del registry["series"][column]
+    return {**tree, "format": 2}
+
+
 def first_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree = second_format(tree)
     del tree["format"], tree["settings"]["retire_after"]
     registry = tree["fold"]["registry"]
     del registry["heard"], registry["free"]

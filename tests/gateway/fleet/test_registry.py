@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.fleet.registry import Refusal, Registry, RegistryLimits
-from edge_gateway.fleet.series import KIND_OPEN, KIND_STATE
+from edge_gateway.fleet.series import KIND_OPEN, KIND_STATE, NO_ROOM
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import CHANGES_KEPT
 from fleet_wire.control import Birth, MetricInfo
@@ -13,6 +13,14 @@ from tests.gateway.fleet.states import packed, unpacked
 
 def birth(kind: str = "pump", **others: object) -> Birth:
     return Birth(type=kind, boot=1, **others)  # type: ignore[arg-type]
+
+
+def series_of(registry: Registry, device: int, *names: str) -> list[int] | None:
+    """The series of a message; None where there is no room for all of them."""
+    table = registry.table
+    layout = table.layouts.number(names)
+    start = int(table.starts(np.array([device]), np.array([layout]))[0])
+    return None if start == NO_ROOM else table.layouts.slots[start : start + len(names)].tolist()
 
 
 @pytest.fixture
@@ -67,7 +75,7 @@ class TestDevices:
         registry.device("n", "a")
         registry.birth(0, birth(tags={"zone": "z"}), 60_000)
         old = registry.tag_version(0, 60_000)
-        registry.series_of_layout(0, registry.table.layout(("t",)))
+        assert series_of(registry, 0, "t") == [0]
         registry.series_kind[0] = KIND_STATE
         registry.listen(1_000)
         registry.seen(np.array([0]), 5)
@@ -84,11 +92,9 @@ class TestDevices:
         assert registry.tag_version(0, 60_000) > old
         with pytest.raises(KeyError):
             registry.tags_of(old)
-        series = registry.series_of_layout(0, registry.table.layout(("t",)))
-        assert not isinstance(series, Refusal)
-        assert series.tolist() == [0]
+        assert series_of(registry, 0, "t") == [0]
         assert registry.series_kind[0] == KIND_OPEN
-        assert isinstance(registry.series_of_layout(0, registry.table.layout(("u",))), Refusal)
+        assert series_of(registry, 0, "u") is None
         again = Registry(registry.limits)
         again.restore(unpacked(packed(registry.snapshot())))
         assert packed(again.snapshot()) == packed(registry.snapshot())
@@ -143,8 +149,8 @@ class TestSeries:
     def test_the_cap_stands_where_messages_come_in(self) -> None:
         registry = Registry(RegistryLimits(series=1))
         registry.device("n", "a")
-        assert registry.series_of_layout(0, registry.table.layout(("a", "b"))) is Refusal.SERIES
-        registry.series_of_layout(0, registry.table.layout(("a",)))
+        assert series_of(registry, 0, "a", "b") is None
+        assert series_of(registry, 0, "a") == [0]
         assert registry.series(0, registry.metric("derived")) == 1
 
     @settings(max_examples=60, deadline=None)
@@ -159,17 +165,34 @@ class TestSeries:
         for name in ("w", "x", "y", "z"):
             registry.device("n", name)
         for device, names in messages:
-            series = registry.series_of_layout(device, registry.table.layout(tuple(names)))
-            assert not isinstance(series, Refusal)
-            assert series.tolist() == [registry.series(device, registry.metric(name)) for name in names]
+            series = series_of(registry, device, *names)
+            assert series == [registry.series(device, registry.metric(name)) for name in names]
             assert (registry.series_device[series] == device).all()
 
 
 class TestStrings:
     def test_codes_are_stable_and_capped(self) -> None:
-        strings = StringTable(3)
-        assert [strings.code(text) for text in ("true", "false", "on", "off", "on")] == [1, 0, 2, -1, 2]
+        strings = StringTable(1)
+        assert [strings.code(text, 7) for text in ("true", "false", "on", "off", "on")] == [1, 0, 2, -1, 2]
         assert strings.text(2) == "on"
+        assert strings.code("named by a rule") == 3
+
+    def test_a_device_has_a_share_and_what_nobody_uses_makes_room(self) -> None:
+        strings = StringTable(100, share=2)
+        assert [strings.code(text, 7) for text in ("a", "b", "c")] == [2, 3, -1]
+        assert [strings.code(text, 8) for text in ("a", "c")] == [2, 4]
+        assert strings.crowded()
+        again = StringTable(100, share=2)
+        again.restore(unpacked(packed(strings.snapshot())))
+        for one in (strings, again):
+            assert one.keep({2, 4}).tolist() == [3]
+            assert one.code("d", 7) == 5, "no code is given twice"
+            one.disown(np.array([7]))
+            assert (one.of_devices, one.held) == (1, {8: 1})
+            assert [one.code("e", 7), one.text(5)] == [6, "d"]
+            with pytest.raises(KeyError):
+                one.text(3)
+        assert packed(again.snapshot()) == packed(strings.snapshot())
 
 
 def test_a_registry_comes_back_bit_for_bit() -> None:
@@ -180,8 +203,8 @@ def test_a_registry_comes_back_bit_for_bit() -> None:
         1, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C", min=-5.0)}, lat=1.0, lon=2.0), 60_000
     )
     registry.will(2)
-    registry.series_of_layout(0, registry.table.layout(("t", "u")))
-    registry.strings.code("on")
+    series_of(registry, 0, "t", "u")
+    registry.strings.code("on", 0)
     registry.seen(np.array([0, 1]), 5)
     registry.device("elsewhere", "a")
     again.restore(unpacked(packed(registry.snapshot())))
@@ -191,6 +214,6 @@ def test_a_registry_comes_back_bit_for_bit() -> None:
     for one in (registry, again):
         one.device("n", "d")
         one.birth(1, birth("valve"), 120_000)
-        one.series_of_layout(3, one.table.layout(("u", "v")))
+        series_of(one, 3, "u", "v")
     assert packed(again.snapshot()) == packed(registry.snapshot())
     assert again.tags_of(again.tag_version(1, 60_000)).tags == {"zone": "z"}
