@@ -156,12 +156,13 @@ def _named(held: Counter[str]) -> list[str]:
 
 
 def _most(held: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterable[int]:
-    some: list[int] = np.argsort(-held, kind="stable")[:MOST_NAMED].tolist()
-    return some
+    some = np.argsort(-held, kind="stable")[:MOST_NAMED]
+    users: list[int] = some[held[some] > 0].tolist()
+    return users
 
 
 def _crowded_sites(pipeline: Pipeline) -> list[str]:
-    """The sites with most devices, and how many of all never sent a birth: as many as invented names would."""
+    """The sites with most devices, once there are too many of them."""
     registry = pipeline.registry
     if 5 * registry.alive < 4 * registry.limits.devices:
         return []
