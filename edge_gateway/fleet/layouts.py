@@ -42,9 +42,22 @@ class Layouts:
     def trim(self) -> None:
         """Keep within the caps. Layout numbers from before are void."""
         if len(self.names) > LAYOUTS_CACHED:
-            self.forget_all()
-        elif self._used > SLOTS_CACHED:
+            self._keep_usual()
+        if self._used > SLOTS_CACHED:
             self._forget_slots()
+
+    def _keep_usual(self) -> None:
+        """Forget all layouts but the usual ones: a device that sends ever others must not cost the rest theirs."""
+        kept = np.unique(self._usual_layout[self._usual_layout >= 0])
+        if 2 * len(kept) > LAYOUTS_CACHED:
+            self.forget_all()
+            return
+        self.names = [self.names[number] for number in kept.tolist()]
+        self.known = {names: number for number, names in enumerate(self.names)}
+        self._lengths = self._lengths[kept]
+        has = self._usual_layout >= 0
+        self._usual_layout[has] = np.searchsorted(kept, self._usual_layout[has])
+        self._others.clear()
 
     def number(self, names: tuple[str, ...]) -> int:
         """Return the number of a layout, giving it one when it is new.

@@ -287,6 +287,21 @@ def test_full_caches_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tight.table.layouts.known) <= 3 + 20
 
 
+def test_a_device_with_ever_other_metrics_leaves_the_others_their_layouts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layouts_module, "LAYOUTS_CACHED", 20)
+    registry = Registry()
+    usual = decode(message({"a": 1.0, "b": 2.0}), registry=registry).numbers.series.tolist()
+    table = registry.table
+    start = table.layouts.start(0, table.layouts.known["a", "b"])
+    for number in range(100):
+        decode(message({"a": 1.0, f"m{number}": 2.0}), registry=registry, topic=OTHER)
+    assert len(table.layouts.known) <= 21
+    assert table.layouts.start(0, table.layouts.known["a", "b"]) == start, "not looked up again"
+    assert decode(message({"a": 1.0, "b": 2.0}), registry=registry).numbers.series.tolist() == usual
+
+
 def test_a_signalling_nan_is_a_bad_value_and_no_warning() -> None:
     """Adding to one makes numpy warn, and a warning in a log looks like a fault of the gateway."""
     signalling = b"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x01"
