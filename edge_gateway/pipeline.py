@@ -205,7 +205,7 @@ class Pipeline:
 
     def _leave(self, moment: Moment) -> IntColumn:
         """Retire some devices that were silent for so long that nothing of them is open; their alerts end."""
-        silent = self.registry.silent(moment.listening - self.retire_after)
+        silent = self.registry.silent(moment.listening, self.retire_after)
         if len(silent):
             silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
             self.admission.retire(silent)

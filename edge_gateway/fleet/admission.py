@@ -25,7 +25,8 @@ from edge_gateway.fleet.doubts import Doubts
 from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 from edge_gateway.fleet.reasons import BadValues, joined
 from edge_gateway.fleet.receipts import Due, Receipts
-from edge_gateway.fleet.registry import Reclaimed, Registry
+from edge_gateway.fleet.reclaiming import Reclaimed
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.sequence import Sequences
 from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.values import MetricPolicy, ValuePolicy

@@ -7,7 +7,7 @@ retired devices, and of series and metrics nobody uses, are given again: what co
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.fleet.columns import with_room
 from edge_gateway.fleet.kinds import Kinds
+from edge_gateway.fleet.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
 from edge_gateway.fleet.series import KIND_STATE, SeriesTable
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
@@ -23,8 +24,6 @@ from fleet_wire.control import Birth, MetricInfo
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic
 
 _NOT_AWAITED = 1 << 62
-RECLAIM_EVERY = 60_000
-"""Milliseconds of the listening clock between two looks for what nobody uses."""
 _BIRTHS = msgspec.msgpack.Encoder()
 _BIRTH = msgspec.msgpack.Decoder(Birth)
 
@@ -51,14 +50,6 @@ class RegistryLimits:
     device_strings: int = 500
     unused_for: int = 30 * 86_400_000
     pressed_for: int = 3_600_000
-
-
-class Reclaimed(NamedTuple):
-    """Numbers that stand for nothing any more."""
-
-    series: IntColumn
-    metrics: IntColumn
-    texts: IntColumn
 
 
 class Registry:
@@ -200,9 +191,18 @@ class Registry:
         """Note that a device said something of itself."""
         self._heard[device] = self._now
 
-    def silent(self, since: int) -> IntColumn:
-        """Return the live devices of which nothing was heard since then (ms of the listening clock), ascending."""
-        return np.flatnonzero(self._heard[: self.devices] < since)
+    def silent(self, now: int, retire_after: int) -> IntColumn:
+        """Return the live devices of which nothing was heard for so long (ms of the listening clock), ascending.
+
+        While four fifths of the devices there may be are taken, one that never sent a birth waits no longer than a day.
+        """
+        heard = self._heard[: self.devices]
+        silent = heard < now - retire_after
+        if 5 * self.alive >= 4 * self.limits.devices:
+            stranger = heard < now - STRANGER_AFTER
+            stranger[list(self._births)] = False
+            silent |= stranger
+        return np.flatnonzero(silent)
 
     def retire(self, devices: IntColumn) -> IntColumn:
         """Forget silent devices; their numbers are given again. Should one come back, it is a new device.

@@ -92,8 +92,8 @@ def test_a_checkpoint_of_the_first_format_is_taken_over_whole(tmp_path: Path) ->
     registry = found.state.pipeline.registry
     assert (found.number, found.findings, found.whole) == (NUMBER, [], True)
     assert found.state.pipeline.retire_after == DAY // 12
-    assert registry.silent(7_000).tolist() == []
-    assert registry.silent(7_001).tolist() == [0]
+    assert registry.silent(7_000, 0).tolist() == []
+    assert registry.silent(7_001, 0).tolist() == [0]
     assert registry.tags(0) == {"zone": "z"}
     assert registry.units(0)["t"].unit == "C"
     for part in ("registry", "admission", "windows", "commands"):

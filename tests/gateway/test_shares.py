@@ -211,6 +211,25 @@ def test_a_series_without_a_value_for_long_makes_room() -> None:
     assert [name for name in registry.metric_names if name] == ["new"], "with room to spare, retire_after is"
 
 
+def test_invented_devices_make_room_after_a_day_and_those_that_were_born_do_not() -> None:
+    state = fold(devices=10)
+    honest = Sender("honest")
+    life(
+        state, [honest.is_born(0), honest.says(0, temperature=1.0), Sender("quiet").says(0, temperature=1.0)]
+    )
+    life(state, quiet(MINUTE, 25 * HOUR))
+    assert state.pipeline.registry.alive == 2, "with room to spare, retire_after is long enough"
+    life(state, [Sender(f"invented-{number}").says(25 * HOUR, t=1.0) for number in range(9)])
+    life(state, quiet(25 * HOUR, 26 * HOUR))
+    registry = state.pipeline.registry
+    assert (registry.find("quiet"), registry.alive) == (None, 9)
+    life(state, quiet(26 * HOUR, 51 * HOUR, HOUR))
+    assert [name for name in registry.device_name if registry.find(name) is not None] == [
+        "honest",
+        "invented-0",
+    ]
+
+
 def hostile_life(seed: int) -> tuple[list[Input], dict[tuple[str, str], Counter[int]]]:
     """Hours of devices that rename what they measure, say new texts, change kinds and tags; and what must be stored.
 

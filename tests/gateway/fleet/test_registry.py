@@ -79,10 +79,10 @@ class TestDevices:
         registry.series_kind[0] = KIND_STATE
         registry.listen(1_000)
         registry.seen(np.array([0]), 5)
-        assert registry.silent(1_000).tolist() == []
-        assert registry.silent(1_001).tolist() == [0]
+        assert registry.silent(1_000, 0).tolist() == []
+        assert registry.silent(1_001, 0).tolist() == [0]
         assert registry.retire(np.array([0])).tolist() == [0]
-        assert registry.silent(1_001).tolist() == []
+        assert registry.silent(1_001, 0).tolist() == []
         assert (registry.alive, registry.table.alive, registry.retired) == (0, 0, 1)
         assert registry.device_name[0] == "a"
         assert registry.tags(0) == {"zone": "z"}, "until the number is given again"
