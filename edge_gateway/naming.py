@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 VERSION_BITS = 32
 _NOTHING = -1
+MOST_OLDER = 100_000
+"""Pairs of earlier versions that are remembered; beyond it all are told again when they turn up, which does no harm."""
 
 Column = np.ndarray[Any, Any]
 
@@ -45,6 +47,8 @@ class SeriesNames:
 
     def _tell(self, series: int, version: int) -> SeriesName:
         before = int(self._told[series])
+        if len(self._older) >= MOST_OLDER:
+            self._older.clear()
         if before != _NOTHING:
             self._older.add(series << VERSION_BITS | before)
         self._told[series] = version

@@ -8,7 +8,7 @@ from sqlite3 import Connection
 import numpy as np
 
 from edge_gateway.durable.effects import SeriesName, TextName
-from edge_gateway.durable.names import Names
+from edge_gateway.durable.names import UNKNOWN, Names
 from edge_gateway.durable.schema import open_store
 from edge_gateway.durable.window_table import WindowTable
 from edge_gateway.windows.rows import WINDOW_ROW
@@ -49,6 +49,21 @@ def test_names_are_looked_up_one_by_one(tmp_path: Path) -> None:
     assert sorted(one.metric for one in known.values()) == sorted(f"metric_{n}" for n in range(500))
     assert any("sqlite_autoindex_series_1" in detail for detail in found)
     assert read_all(found) == []
+
+
+def test_a_code_that_is_gone_is_forgotten_unless_that_is_rolled_back(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    names = Names(db, ())
+    names.define_texts(TextName(code, f"text {code}") for code in range(2, 3_000))
+    names.memory()
+    before = names.text_ids(np.arange(2, 3_000))
+    names.forget_texts(range(2, 2_500))
+    assert (names.text_ids(np.arange(2, 2_500)) == UNKNOWN).all()
+    assert names.text_ids(np.arange(2_500, 3_000)).tolist() == before[2_498:].tolist()
+    assert db.execute("SELECT COUNT(*) FROM code").fetchone() == (500,)
+    names.recall(None)
+    assert names.text_ids(np.arange(2, 3_000)).tolist() == before.tolist()
+    assert set(names.texts(before.tolist()).values()) == {f"text {code}" for code in range(2, 3_000)}
 
 
 def test_stored_windows_are_looked_up_one_by_one(tmp_path: Path) -> None:
