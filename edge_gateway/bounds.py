@@ -99,6 +99,8 @@ class BoundsWatch:
     clock: Callable[[], float]
     _at_share: dict[str, float] = field(default_factory=dict)
     """When a device was last found at a share of its own, by what is said of it."""
+    _bad: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Since when what is said of a device with bad values; its newest bad value may be another every time."""
 
     def look(self, pipeline: Pipeline) -> None:
         """Say what is to be said now."""
@@ -108,7 +110,10 @@ class BoundsWatch:
         self._at_share |= dict.fromkeys(at_share(pipeline), now)
         self._at_share = {text: at for text, at in self._at_share.items() if now - at < HOLD}
         self._tell("device_shares", _listed(sorted(self._at_share)), Gravity.WARNING)
-        self._tell("bad_values", _listed(mostly_bad(pipeline)), Gravity.WARNING)
+        found = mostly_bad(pipeline)
+        kept = {name: said for name, said in self._bad.items() if now - said[0] < HOLD}
+        self._bad = {name: kept.get(name, (now, text)) for name, text in found.items()}
+        self._tell("bad_values", _listed([text for _, text in self._bad.values()]), Gravity.WARNING)
 
     def _tell(self, code: str, text: str, gravity: Gravity) -> None:
         if text:
@@ -136,14 +141,14 @@ def at_share(pipeline: Pipeline) -> list[str]:
     ]
 
 
-def mostly_bad(pipeline: Pipeline) -> list[str]:
-    """What is said of each device more than half of whose values are bad: the metric and reason of the last one."""
-    registry = pipeline.registry
-    return [
-        f"more than half of the values of {printable(registry.device_name[one.device])} are bad: "
-        f"{metric_text(one.metric, registry.metric_names)} ({one.reason.text})"
-        for one in pipeline.admission.doubts.found()
-    ]
+def mostly_bad(pipeline: Pipeline) -> dict[str, str]:
+    """What is said of each device more than half of whose values are bad: the metric and reason of the newest one."""
+    registry, said = pipeline.registry, {}
+    for one in pipeline.admission.doubts.found():
+        name = registry.device_name[one.device]
+        why = f"{metric_text(one.metric, registry.metric_names)} ({one.reason.text})"
+        said[name] = f"more than half of the values of {printable(name)} are bad: {why}"
+    return said
 
 
 def _listed(texts: list[str]) -> str:

@@ -94,3 +94,18 @@ def test_devices_whose_values_are_bad_are_named_and_no_more_than_five_of_them() 
         "more than half of the values of d0 are bad: temperature (missing); more than half"
     )
     assert text.endswith("; and 2 more")
+
+
+def test_what_is_said_of_a_device_does_not_change_with_every_bad_value() -> None:
+    pipeline = fold().pipeline
+    watch, device = Watch(pipeline), Sender("freezer")
+    said = []
+    for step in range(40):
+        pipeline.fold(device.says(step * SECOND, temperature=None))
+    for step in range(40, 44):
+        said.append(watch.look()["bad_values"][1])
+        pipeline.fold(device.says(step * SECOND, humidity=None))
+    watch.now = HOLD
+    said.append(watch.look()["bad_values"][1])
+    why = [text.rpartition(": ")[2] for text in said]
+    assert why == [*["temperature (missing)"] * 4, "humidity (missing)"]

@@ -219,8 +219,8 @@ def test_a_device_most_of_whose_values_are_bad_is_named_until_it_is_good_again()
         pipeline.fold(device.says(step * SECOND, temperature=-20.0, humidity=None))
         pipeline.fold(other.says(step * SECOND, temperature=-20.0, humidity=None if step == 30 else 40.0))
         told.append(mostly_bad(pipeline))
-    assert told[14] == [], "of too few values nothing is said"
-    assert told[-1] == ["more than half of the values of freezer are bad: temperature (type)"]
+    assert told[14] == {}, "of too few values nothing is said"
+    assert told[-1] == {"freezer": "more than half of the values of freezer are bad: temperature (type)"}
     steps = 0
     while mostly_bad(pipeline):
         steps += 1
