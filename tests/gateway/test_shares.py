@@ -285,9 +285,9 @@ def test_numbers_given_again_mean_what_the_store_was_told(rules: dict[str, Any],
                 found[named[pair]][int(row["start"])] += states.tier == 0
     for pair, windows in wanted.items():
         assert found[pair] == windows
-    assert len({metric for _, metric in named.values()}) > 100
-    assert len(state.pipeline.registry.table) < 120, "numbers are given again"
-    assert len(state.pipeline.registry.metric_names) < 150
+    table = state.pipeline.registry.table
+    assert len(set(named.values())) > 1.3 * len(table), "numbers are given again"
+    assert len({metric for _, metric in named.values()}) > 1.3 * sum(map(bool, table.metric_names))
     assert state.pipeline.admission.accounting.imbalance() == []
 
 
