@@ -52,11 +52,14 @@ class Kinds:
                 table.declare(device, metric, kind)
 
     def heed(self, table: SeriesTable) -> None:
-        """Let all series hold what gateway.yaml says; nothing happens where they do."""
+        """Let all series hold what gateway.yaml says.
+
+        Under an unchanged gateway.yaml nothing happens, however full shares are: a replay must come to the same.
+        """
         for metric, kind in self._configured.items():
             number = table.known_metric(metric)
             for device in () if number is None else table.devices_of(number).tolist():
-                table.declare(device, metric, kind)
+                table.declare(device, metric, kind, whatever_room=True)
 
     def guess_anew(self, table: SeriesTable, device: int, birth: bytes | None) -> None:
         """Let the next good values say what the metrics of a device hold, where it is not declared."""

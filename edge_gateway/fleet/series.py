@@ -226,7 +226,6 @@ class SeriesTable:
         return np.flatnonzero((self.device == device) & self._columns["live"][: self._given])
 
     def devices_of(self, metric: int) -> IntColumn:
-        """Return the devices that have a series of a metric."""
         found: IntColumn = self.device[(self.metric_of == metric) & self._columns["live"][: self._given]]
         return found
 
@@ -251,14 +250,15 @@ class SeriesTable:
         device = int(self.device[number])
         return not self._columns["counted"][number] or self._room(device) > 0
 
-    def declare(self, device: int, name: str, kind: int) -> None:
-        """Take in what a series must hold from now on."""
+    def declare(self, device: int, name: str, kind: int, *, whatever_room: bool = False) -> None:
+        """Take in what a series must hold from now on; one that holds the other needs room for another number."""
         number = self.find(device, name)
         if number == NONE or not self._columns["counted"][number]:
             return
-        if self.kind[number] == KIND_OPEN:
+        if self.kind[number] in {kind, KIND_OPEN}:
             self.kind[number] = kind
-        elif self.kind[number] != kind and self.may_replace(number):
+            self._settle_one(number)
+        elif whatever_room or self.may_replace(number):
             self.replace(number)
 
     # --- use and room

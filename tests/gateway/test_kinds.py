@@ -106,16 +106,44 @@ def test_a_birth_that_comes_late_mends_what_was_guessed_wrong(said: dict[str, An
     assert bad(pipeline, "freezer") == {}
 
 
-def test_a_kind_declared_in_another_life_takes_over_and_changes_nothing_the_next_time() -> None:
-    device, state = Sender("freezer"), fold_of()
+def test_a_birth_that_confirms_what_is_to_be_guessed_anew_ends_the_guessing() -> None:
+    pipeline, device = fold().pipeline, Sender("freezer")
+    pipeline.fold(device.says(0, temperature=-20.0))
+    device.boot, device.seq = 2, 0
+    pipeline.fold(device.is_born(SECOND))
+    pipeline.fold(device.is_born(2 * SECOND, {"temperature": {"unit": "°C"}}))
+    pipeline.fold(device.says(3 * SECOND, temperature="init"))
+    pipeline.fold(device.says(4 * SECOND, temperature=-20.0))
+    assert bad(pipeline, "freezer") == {"temperature: type": 1}
+
+
+def test_births_that_say_now_this_and_now_that_stay_within_the_share() -> None:
+    state, device = fold(device_series=8), Sender("evil")
+    for step in range(60):
+        device.boot, device.seq = step, 0
+        kinds = {f"m{number}": {"kind": ["number", "state"][step % 2]} for number in range(4)}
+        life(state, [device.is_born(step * SECOND, kinds)])
+        life(state, [device.says(step * SECOND, **{name: [1.0, "text"][step % 2] for name in kinds})])
+    table = state.pipeline.registry.table
+    assert table.held_by(0) == table.counted == 8
+    before = state.pipeline.snapshot()
+    state.take_over(state.settings, before)
+    assert codec.pack(state.pipeline.snapshot()) == codec.pack(before)
+
+
+@pytest.mark.parametrize("limits", [{}, {"device_series": 1}])
+def test_a_kind_declared_in_another_life_is_heeded_however_little_room_there_is(
+    limits: dict[str, int],
+) -> None:
+    device, state, told = Sender("freezer"), fold(**limits), fold_of(temperature={"kind": "number"})
     state.pipeline.fold(device.says(0, temperature="init"))
-    told = fold_of(temperature={"kind": "number"})
+    told.settings = msgspec.structs.replace(state.settings, metrics=told.settings.metrics)
     told.take_over(told.settings, state.pipeline.snapshot())
-    told.pipeline.fold(device.says(SECOND, temperature=-20.0))
-    assert bad(told.pipeline, "freezer") == {}
     before = told.pipeline.snapshot()
     told.take_over(told.settings, before)
     assert codec.pack(told.pipeline.snapshot()) == codec.pack(before)
+    told.pipeline.fold(device.says(SECOND, temperature=-20.0))
+    assert bad(told.pipeline, "freezer") == {}
 
 
 def test_what_only_numbers_have_is_no_word_for_texts() -> None:
