@@ -10,6 +10,7 @@ One unconfirmed command a device at a time, critical first. A retry keeps id and
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -117,6 +118,10 @@ class CommandDesk:
 
     def __len__(self) -> int:
         return len(self._sent) + sum(map(len, self._waiting.values()))
+
+    def waiting(self) -> Counter[str]:
+        """Commands that wait, by device."""
+        return Counter({device: len(queue) for device, queue in self._waiting.items()})
 
     @property
     def busy(self) -> bool:

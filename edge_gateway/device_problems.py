@@ -1,14 +1,16 @@
-"""What is wrong with single devices, by name and with what to do: for the problems of the status and for `devices`."""
+"""What is wrong with single devices, by name and with what to do: for the problems of the status and for `devices`.
+
+`edge_gateway.device_watch` tells it in the status.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge_gateway.decoders.diagnosis import TIME_DUE, unit_of
-from edge_gateway.fleet.accounting import COUNTED
+from edge_gateway.fleet.accounting import COUNTED, bad_text
 from edge_gateway.fleet.admission import SEQUENCE_CONFLICT
 from edge_gateway.fleet.registry import Refusal
 from edge_gateway.fleet.tags import UNKNOWN_TYPE
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from edge_gateway.pipeline import Pipeline
     from edge_gateway.rules.ruleset import RuleSet
 
-MOST_NAMED: Final = 5
 LONGEST_REASON: Final = 160
 REPEATED: Final = 100
 LASTS: Final = 600_000
@@ -35,8 +36,6 @@ _HOUR: Final = 3_600_000
 _ADVICE: Final = {
     Refusal.TOPIC: "its topic is not fleet/v1/<site>/<device>/<kind> in letters, digits, _ and -",
     Refusal.DEVICES: "limits.devices is used up: raise it",
-    Refusal.SERIES: "limits.series is used up: raise it",
-    Refusal.STRINGS: "limits.strings is used up: raise it",
     SEQUENCE_CONFLICT: "it numbers its messages anew under the same boot: a new boot at each start is due",
 }
 
@@ -51,19 +50,16 @@ class Trouble(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A problem: its code, what is wrong, what they are of whom it is, and who they are."""
+    """A problem: its code, what is wrong, what they are of whom it is, and who they are.
+
+    One that `lingers` comes and goes: who has it is named for a while longer.
+    """
 
     code: str
     what: str
     who: str
     found: Callable[[Pipeline], Iterator[Trouble]]
-
-
-def problems(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Yield (code, text) of every kind; the text is empty where there is nothing wrong."""
-    for kind in KINDS:
-        found = list(kind.found(pipeline))
-        yield kind.code, _text(kind, found) if found else ""
+    lingers: bool = False
 
 
 def by_device(pipeline: Pipeline) -> dict[tuple[str, str], Trouble]:
@@ -95,13 +91,6 @@ def stranger(trouble: Trouble) -> dict[str, Any]:
     }
 
 
-def _text(kind: Kind, found: Sequence[Trouble]) -> str:
-    named = [f"{one.site}/{one.device}: {one.why}" for one in islice(found, MOST_NAMED)]
-    more = [f"and {len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
-    who = kind.who if len(found) == 1 else f"{kind.who}s"
-    return f"{kind.what} ({len(found)} {who}): {'; '.join([*named, *more])}"
-
-
 # --- who is not heard
 
 
@@ -116,7 +105,7 @@ def _unheard(pipeline: Pipeline) -> Iterator[Trouble]:
 
 def _quarantined(pipeline: Pipeline) -> Iterator[Trouble]:
     """Publishers whose messages of one kind all go to quarantine."""
-    for topic, trouble in pipeline.admission.hearing.troubles.told(pipeline.registry.now):
+    for topic, trouble in pipeline.admission.hearing.troubles.told(pipeline.registry.presence.now):
         site, device = _place(topic)
         why = _reason(pipeline, site, device, trouble.reason)
         kind = topic.rpartition("/")[2]
@@ -143,7 +132,7 @@ def _reason(pipeline: Pipeline, site: str, device: str, reason: str) -> str:
 
 def _repeating(pipeline: Pipeline) -> Iterator[Trouble]:
     for device, streak in _streaks(pipeline, "repeats", REPEATED):
-        if pipeline.registry.now - streak.since >= LASTS:
+        if pipeline.registry.presence.now - streak.since >= LASTS:
             why = f"all it sends has come before (boot {streak.value}): a new boot is due at each start"
             yield _of(pipeline, device, why)
 
@@ -176,7 +165,7 @@ def _clocks(pipeline: Pipeline) -> Iterator[Trouble]:
         time, age = streak.value, streak.other - streak.value
         if time < limits.earliest or age < -limits.max_future_skew:
             yield _of(pipeline, device, f"{_unbelieved(time)}: its readings are stamped with their arrival")
-        elif age >= ANCIENT or pipeline.registry.now - streak.since >= BEHIND_FOR:
+        elif age >= ANCIENT or pipeline.registry.presence.now - streak.since >= BEHIND_FOR:
             yield _of(pipeline, device, _behind(time, age))
 
 
@@ -217,11 +206,45 @@ def _talkative(pipeline: Pipeline) -> Iterator[Trouble]:
         yield _of(pipeline, device, "its birth tells more tags or units than are kept")
 
 
+# --- who uses up a share, or sends what does not count
+
+
+def _shares(pipeline: Pipeline) -> Iterator[Trouble]:
+    table, texts = pipeline.registry.table, pipeline.registry.strings
+    series = {one for one in table.crowded_devices().tolist() if table.held_by(one) >= table.share}
+    said = {one for one, held in texts.held.items() if held >= texts.share}
+    for device in sorted(series | said):
+        shares = (
+            *((f"all its {table.share:,} series (limits.device_series)",) if device in series else ()),
+            *((f"all its {texts.share:,} texts (limits.device_strings)",) if device in said else ()),
+        )
+        yield _of(pipeline, device, f"it has {' and '.join(shares)}, and loses what is new")
+
+
+def _late(pipeline: Pipeline) -> Iterator[Trouble]:
+    for device in pipeline.windows.late_share.nearly_used_up(pipeline.registry.presence.now).tolist():
+        yield _of(
+            pipeline,
+            device,
+            "its late readings take more than four fifths of its share; beyond it they are merged nowhere",
+        )
+
+
+def _mostly_bad(pipeline: Pipeline) -> Iterator[Trouble]:
+    """The metric and reason told are of the newest bad value."""
+    names = pipeline.registry.metric_names
+    for one in pipeline.admission.doubts.found():
+        yield _of(pipeline, one.device, bad_text(one.metric, one.reason, names))
+
+
 KINDS: Final = (
     Kind("devices_unheard", "messages lead to nothing", "publisher", _unheard),
     Kind("device_clocks", "the clock is wrong", "device", _clocks),
     Kind("device_numbering", "the numbering is not believed", "device", _numbering),
     Kind("births_cut", "the birth is too long", "device", _talkative),
+    Kind("bad_values", "more than half of the values are bad", "device", _mostly_bad),
+    Kind("device_shares", "a share is used up", "device", _shares, lingers=True),
+    Kind("late_share", "too many late readings", "device", _late, lingers=True),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,6 +10,7 @@ from edge_gateway.commands import CommandDesk, Mode
 from edge_gateway.config import GatewayConfig
 from edge_gateway.durable.budget import late_share
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy
+from edge_gateway.fleet.kinds import KINDS
 from edge_gateway.fleet.registry import Registry, RegistryLimits
 from edge_gateway.fleet.time import TimeLimits
 from edge_gateway.fleet.values import MetricPolicy
@@ -26,6 +27,7 @@ class MetricSettings(msgspec.Struct, frozen=True):
     range: tuple[float, float] | None
     missing: tuple[float, ...]
     rate: tuple[float, int] | None
+    kind: Literal["number", "state"] | None = None
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class FoldSettings(msgspec.Struct, frozen=True):
     devices: int
     series: int
     strings: int
+    device_series: int
+    device_strings: int
     retire_after: int
     forwarded: tuple[str, ...]
     late_share: int
@@ -61,7 +65,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
             max_future_skew=config.time.max_future_skew,
             earliest=config.time.earliest,
             metrics={
-                name: MetricSettings(metric.range, metric.missing, _pair(metric.rate))
+                name: MetricSettings(metric.range, metric.missing, _pair(metric.rate), metric.kind)
                 for name, metric in config.metrics.items()
             },
             p95=tuple(name for name, metric in config.metrics.items() if metric.p95),
@@ -73,6 +77,8 @@ class FoldSettings(msgspec.Struct, frozen=True):
             devices=limits.devices,
             series=limits.series,
             strings=limits.strings,
+            device_series=limits.share_of_series,
+            device_strings=limits.share_of_strings,
             retire_after=limits.retire_after,
             forwarded=config.gateway.tags,
             late_share=late_share(config.spool.max_bytes),
@@ -89,8 +95,16 @@ class FoldSettings(msgspec.Struct, frozen=True):
 
 def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
     """A fold that has seen nothing yet, without rules."""
-    limits = RegistryLimits(settings.devices, settings.series, settings.strings)
-    registry = Registry(limits, settings.forwarded)
+    limits = RegistryLimits(
+        devices=settings.devices,
+        series=settings.series,
+        strings=settings.strings,
+        device_series=settings.device_series,
+        device_strings=settings.device_strings,
+        unused_for=settings.retire_after,
+    )
+    kinds = {name: KINDS[one.kind] for name, one in settings.metrics.items() if one.kind is not None}
+    registry = Registry(limits, settings.forwarded, kinds)
     policy = AdmissionPolicy(
         metrics={
             name: MetricPolicy(one.range, one.missing, one.rate) for name, one in settings.metrics.items()

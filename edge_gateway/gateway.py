@@ -22,6 +22,7 @@ from edge_gateway.durable.reserve import Reserve
 from edge_gateway.durable.store import Store
 from edge_gateway.durable.store_thread import StoreThread
 from edge_gateway.engine import Engine
+from edge_gateway.forgetting import answer, forgetting
 from edge_gateway.inputs import Amnesia, Distrust, Reload
 from edge_gateway.listening import ListeningClock
 from edge_gateway.local_api import LocalApi
@@ -255,14 +256,22 @@ class Gateway:
             self.counters.add("rule_reloads")
             log.info("rules in force: %s, %s", len(rules.rules), rules.hash)
 
-    async def _operate(self, do: str, _: Mapping[str, Any]) -> str:
+    async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
         """What an authorised operator asks over MQTT. ValueError: it cannot be done, and why."""
         if do == "reload":
             return await self._reload()
         if do == "report":
             self._control.publish_status()
             return "published"
-        raise ValueError(f"unknown operation '{do}'; known: reload, report")
+        if do == "forget":
+            return await self._forget_device(args)
+        raise ValueError(f"unknown operation {do!r}; known: reload, report, forget")
+
+    async def _forget_device(self, args: Mapping[str, Any]) -> str:
+        asked = forgetting(self._pipeline.registry, self._engine.moment(), args)
+        self._engine.fold(asked)
+        await self._engine.durable(self._engine.newest)
+        return answer(asked)
 
     async def _reload(self) -> str:
         try:
@@ -292,7 +301,7 @@ class Gateway:
             self.problems.clear("stuck")
 
     def local_api(self) -> LocalApi:
-        return LocalApi(self.report, self._devices, self._alerts, self._reload)
+        return LocalApi(self.report, self._devices, self._alerts, self._reload, self._forget_device)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         return devices_told(self._pipeline, wanted)

@@ -60,7 +60,15 @@ class Amnesia(msgspec.Struct, frozen=True, tag="amnesia"):
     moment: Moment
 
 
-Input = Batch | Tick | Reload | Distrust | Amnesia
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """An operator wants a device to begin anew, or one metric of it."""
+
+    moment: Moment
+    device: str
+    metric: str | None = None
+
+
+Input = Batch | Tick | Reload | Distrust | Amnesia | Forget
 
 
 def runs(topics: Sequence[str]) -> list[slice]:

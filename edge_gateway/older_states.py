@@ -58,42 +58,43 @@ def _columns(registry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _until_bounds(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 2 kept births whole, labelled windows with every tag, and believed whatever a device said of its seqs."""
-    fold = state["fold"]
-    registry, admission = fold["registry"], fold["admission"]
-    devices = len(registry["name"])
-    tags = {**registry["tags"], "refused": 0, "used_up": np.zeros(devices, np.int64)}
-    births = _facts(registry["born"].tolist(), registry["births"])
-    sequences = {
-        **admission["sequences"],
-        "claimed": np.zeros(len(admission["sequences"]["boot"]), np.int64),
-        "not_believed": 0,
+def _until_shares(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 knew no shares, believed whatever a device said, and noted nothing of devices in trouble."""
+    fold, limits = state["fold"], state["settings"]
+    shares = {
+        "device_series": limits["series"],
+        "device_strings": limits["strings"],
+        "late_share": 1 << 32,
+        "forwarded": (),
     }
     return {
         **state,
-        "settings": {**state["settings"], "forwarded": (), "late_share": 1 << 32},
+        "settings": {**limits, **shares},
         "fold": {
             **fold,
-            "registry": {**registry, "tags": tags, "births": births, "forwarded": []},
-            "admission": {**admission, "sequences": sequences, "hearing": _nothing_heard()},
-            "windows": {**fold["windows"], "late_share": _nothing_late()},
+            "registry": {**fold["registry"], **_within_bounds(fold["registry"], state["listening"])},
+            "admission": {**fold["admission"], **_nothing_odd(fold["admission"])},
+            "windows": {**fold["windows"], "late_share": {**_none("device", "used", "at"), "refused": 0}},
         },
     }
 
 
-def _nothing_late() -> dict[str, Any]:
-    none = np.empty(0, np.int64)
-    return {"device": none, "used": none, "at": none, "refused": 0}
-
-
-def _nothing_heard() -> dict[str, Any]:
-    none = np.empty(0, np.int64)
-    streaks = dict.fromkeys(("device", "length", "since", "value", "other"), none)
+def _within_bounds(registry: dict[str, Any], listening: int) -> dict[str, Any]:
+    """Format 2 freed nothing, kept births whole and labelled windows with every tag."""
+    devices, texts = len(registry["name"]), registry["strings"]["texts"]
+    strings = {
+        "given": len(texts),
+        "codes": np.arange(len(texts)),
+        "texts": texts,
+        **_none("owned", "owners"),
+    }
     return {
-        "troubles": {"_known": [], "_once": [], "_again": [], "left_out": 0},
-        "times": streaks,
-        "repeats": streaks,
+        "swept_at": 0,
+        "forwarded": [],
+        "births": _facts(registry["born"].tolist(), registry["births"]),
+        "strings": strings,
+        "series": {**registry["series"], **_held_series(registry["series"], listening)},
+        "tags": {**registry["tags"], "refused": 0, "used_up": np.zeros(devices, np.int64)},
     }
 
 
@@ -106,4 +107,41 @@ def _facts(devices: list[int], births: list[bytes]) -> dict[str, Any]:
     return found.snapshot()
 
 
-_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement, _until_bounds)
+def _held_series(series: dict[str, Any], listening: int) -> dict[str, Any]:
+    """Everything held is the gateway's, and used now; numbers of retired devices are free."""
+    live = series["live"]
+    count = len(live)
+    return {
+        "held": live.copy(),
+        "counted": live.copy(),
+        "anew": np.zeros(count, np.bool_),
+        "used": np.full(count, listening, np.int64),
+        "free": np.flatnonzero(~live)[::-1].copy(),
+        "free_metrics": [],
+        "pinned": [],
+    }
+
+
+def _nothing_odd(admission: dict[str, Any]) -> dict[str, Any]:
+    sequences = admission["sequences"]
+    streaks = _none("device", "length", "since", "value", "other")
+    return {
+        "sequences": {
+            **sequences,
+            "claimed": np.zeros(len(sequences["boot"]), np.int64),
+            "not_believed": 0,
+        },
+        "doubts": _none("device", "values", "bad", "metric", "reason"),
+        "hearing": {
+            "troubles": {"_known": [], "_once": [], "_again": [], "left_out": 0},
+            "times": streaks,
+            "repeats": streaks,
+        },
+    }
+
+
+def _none(*columns: str) -> dict[str, Any]:
+    return dict.fromkeys(columns, np.empty(0, np.int64))
+
+
+_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement, _until_shares)

@@ -10,7 +10,7 @@
                                                     │ close, a fixed budget of rows                     │
                                                     ▼                                                   ▼
                                              closed rows, every tier                    alerts, notices, commands
-    Tick ────▶ silence, `for`, expiry, receipts        Reload ───▶ rules
+    Tick ────▶ silence, `for`, expiry, receipts        Reload ───▶ rules        Forget ───▶ registry
 
 The same inputs give the same effects and the same state, bit for bit.
 """
@@ -31,7 +31,7 @@ from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.births import Needed
 from edge_gateway.fleet.registry import Refusal, Registry
 from edge_gateway.frame import Frame, IntColumn
-from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick
+from edge_gateway.inputs import Amnesia, Batch, Distrust, Forget, Input, Moment, Reload, Tick
 from edge_gateway.outgoing import Message, alert_messages, command_message, notice_message, receipt_message
 from edge_gateway.rules.evaluate import Evaluator
 from edge_gateway.rules.ruleset import RuleSet
@@ -81,6 +81,9 @@ class Pipeline:
                 self._commanded(self.commands.distrust(given.moment.wall), effects)
             case Amnesia():
                 self.complete_from = effects.frozen = given.moment.wall
+            case Forget():
+                self.admission.let_go(given.device, given.metric)
+                effects.urgent = True
         return effects
 
     def refold(self, given: Input, led_to: stored.StoreEffects) -> None:
@@ -137,13 +140,13 @@ class Pipeline:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
         self.admission.hearing.taken(*topic)
-        self.registry.heard(device)
+        self.registry.presence.heard(device)
         if isinstance(status, control.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
             if self.admission.birth(device, status):
                 self._rewind(np.array([device], np.int64))
         else:
-            self.registry.will(device)
+            self.registry.presence.will(device)
 
     def _rewind(self, devices: IntColumn) -> None:
         """The devices' clocks stepped back: what they say now is later than what they said before."""
@@ -199,6 +202,7 @@ class Pipeline:
         transitions = self.rules.tick(moment.listening)
         self._decided(transitions, moment, effects)
         self._forget(gone)
+        self._reclaim(moment.listening, effects)
         silent = self.windows.tick(moment.listening)
         self._close(0, effects)
         receipts = self.admission.receipts_due(moment.listening)
@@ -210,6 +214,7 @@ class Pipeline:
             len(gone)
             or transitions
             or silent
+            or effects.reclaimed
             or self.admission.receipts.looked
             or effects.windows
             or effects.states
@@ -218,7 +223,7 @@ class Pipeline:
 
     def _leave(self, moment: Moment) -> IntColumn:
         """Retire some devices that were silent for so long that nothing of them is open; their alerts end."""
-        silent = self.registry.silent(moment.listening - self.retire_after)
+        silent = self.registry.silent(moment.listening, self.retire_after)
         if len(silent):
             silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
             self.admission.retire(silent)
@@ -230,6 +235,14 @@ class Pipeline:
         if len(retired):
             self.windows.forget(retired)
             self.rules.forget(retired)
+
+    def _reclaim(self, listening: int, effects: Effects) -> None:
+        """Free series, metrics and texts that nothing refers to any more; what finds no room needs theirs."""
+        if not self.registry.worth_reclaiming(listening):
+            return
+        held = self.windows.in_use()
+        gone = self.admission.reclaim(listening, held.series, held.texts | self.rules.texts())
+        effects.reclaimed, effects.gone_texts = True, gone.texts
 
     def _decided(self, transitions: Sequence[Transition], moment: Moment, effects: Effects) -> None:
         """Transitions become retained alerts, notices and commands."""

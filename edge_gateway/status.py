@@ -15,6 +15,8 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 MOST_PROBLEMS = 50
+MOST_NAMED = 5
+"""Devices that one problem names; of the others it says how many they are."""
 
 
 @dataclass(slots=True)

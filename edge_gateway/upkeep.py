@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_gateway import bound_problems, device_problems, spool
-from edge_gateway.bound_problems import MOST_NAMED, NEAR, percent
+from edge_gateway import bound_problems, spool
 from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
+from edge_gateway.device_watch import DeviceWatch
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.store_thread import StoreThread
@@ -26,7 +26,7 @@ from edge_gateway.recovered import State
 from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
-from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.status import MOST_NAMED, Counters, Gravity, Problems
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -58,8 +58,10 @@ class Upkeep:
     problems: Problems
     checkpointed: int
     _chores: dict[str, Every] = field(default_factory=dict)
+    _devices: DeviceWatch = field(init=False)
 
     def __post_init__(self) -> None:
+        self._devices = DeviceWatch(self.clock.monotonic)
         self._chores = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
@@ -99,16 +101,16 @@ class Upkeep:
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
         self._tell("rules_idle", "; ".join([*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]))
-        for code, text in device_problems.problems(self.state.pipeline):
+        for code, text in self._devices.look(self.state.pipeline):
             self._tell(code, text, Gravity.WARNING)
         await self._tell_of_bounds()
         self.control.publish_status()
 
     async def _tell_of_bounds(self) -> None:
         """What comes near its bound; who has most in quarantine is asked for only then."""
-        facts, users = self.store.facts, []
-        if percent(facts.quarantine_bytes, self.config.limits.quarantine) >= NEAR:
-            users = await self.store.call(lambda store: store.quarantine_users(MOST_NAMED))
+        facts, users = self.store.facts, dict[str, int]()
+        if bound_problems.is_near(facts.quarantine_bytes, self.config.limits.quarantine):
+            users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
         pipeline, used = self.state.pipeline, self.room.used
         for problem in bound_problems.problems(self.config, pipeline, facts, used, users):
             self._tell(*problem)

@@ -164,7 +164,8 @@ class Event:
 class StoreEffects:
     """Everything one fold leaves for the store; `at` is the input's wall time in ms.
 
-    `frozen`: from now on nobody knows which readings the windows before this time (ms) have had.
+    `frozen`: from now on nobody knows which readings the windows before this time (ms) have had. `gone_texts` are
+    codes that stand for nothing any more, once everything else here is taken in.
     """
 
     at: int
@@ -179,6 +180,7 @@ class StoreEffects:
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
     frozen: int | None = None
+    gone_texts: tuple[int, ...] = ()
 
 
 def effects_from_tree(tree: Any) -> StoreEffects:

@@ -72,6 +72,7 @@ class Intake:
             self._keep_late(effects.late, effects.at, lines)
         if effects.late_states is not None:
             self._keep_late_states(effects.late_states, effects.at)
+        self._names.forget_texts(effects.gone_texts)
 
     def apply_rest(self, effects: StoreEffects) -> None:
         """Take in alerts, commands, quarantine and events."""

@@ -14,13 +14,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.durable.effects import SeriesName, TextName
-from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many, rows_at_once
+from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many, looked_up, rows_at_once
 from edge_gateway.numbering import NONE, Numbering
 
 UNKNOWN: Final = NONE
 VERSIONS_KEPT: Final = 8
 _VERSION_BITS: Final = 32
 
+_FACTS: Final = ("device", "metric", "site", "type", "tags")
 _OF_SEVERAL: Final = (
     "SELECT id FROM series WHERE (device, metric) IN"
     " (SELECT device, metric FROM series GROUP BY device, metric HAVING COUNT(*) > 1)"
@@ -134,6 +135,15 @@ class Names:
         for code, number in codes:
             self._keep(self._texts, code, number)
 
+    def forget_texts(self, codes: Iterable[int]) -> None:
+        """Forget codes that stand for nothing any more; the texts stay with the windows that hold them."""
+        waiting = iter(codes)
+        while some := list(islice(waiting, ROWS_A_STATEMENT)):
+            marks = ",".join("?" * len(some))
+            self._db.execute(f"DELETE FROM code WHERE code IN ({marks})", some)  # noqa: S608 - marks alone
+            for code in some:
+                self._undo.append((self._texts, code, self._texts.remove(code)))
+
     def ids(self, series: Ids, versions: Ids) -> Ids:
         """Store numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
         return self._ids.many(series << _VERSION_BITS | versions)
@@ -191,10 +201,7 @@ class Names:
         return (name.device, name.metric, name.site, name.type or "unknown", _tags_text(forwarded))
 
     def _numbers(self, facts: list[tuple[str, str, str, str, str]]) -> dict[tuple[str, ...], int]:
-        select = (
-            "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series"
-            " WHERE (device, metric, site, type, tags) IN (VALUES {})"
-        )
+        select = looked_up("series", "id, device, metric, site, type, tags", _FACTS)
         return {tuple(found): number for number, *found in rows_at_once(self._db, select, facts)}
 
     def _forget_old_versions(self, series: Iterable[int]) -> None:

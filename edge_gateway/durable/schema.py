@@ -248,6 +248,18 @@ def in_statements(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         start += length
 
 
+def looked_up(table: str, columns: str, key: Sequence[str]) -> str:
+    """A SELECT for `rows_at_once` whose keys have several columns, each looked up in the table's index.
+
+    `(a, b) IN (VALUES …)` reads the whole table once SQLite is given more than one row.
+    """
+    names = ", ".join(key)
+    return (
+        f"WITH wanted({names}) AS (VALUES {{}})"  # noqa: S608 - names from this package
+        f" SELECT json_array({columns}) AS item FROM wanted CROSS JOIN {table} USING({names})"
+    )
+
+
 def rows_at_once(db: sqlite3.Connection, select: str, keys: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Rows of a SELECT for many keys, in few steps: each answer is one row that holds all of them as JSON.
 

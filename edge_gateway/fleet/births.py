@@ -11,6 +11,8 @@ MOST_TAGS = 1_024
 """Characters, names and values together, of the tags kept of one device beside those that are needed."""
 MOST_UNITS = 8_192
 """Characters, names and units together, of the metrics whose unit is kept of one device; likewise."""
+MOST_KINDS = 4_096
+"""Characters, names and kinds together, of the metrics of which is kept what they hold and no unit says it."""
 _SPARE = 64
 
 Texts = Mapping[str, str]
@@ -25,11 +27,15 @@ class Needed(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is kept of a birth; `position` is (latitude, longitude) in degrees."""
+    """What is kept of a birth; `position` is (latitude, longitude) in degrees.
+
+    `kinds` are "number" or "state", by metric, where a unit does not say yet that values are numbers.
+    """
 
     type: str
     tags: Texts
     units: Texts
+    kinds: Texts
     position: tuple[float, float] | None
 
 
@@ -49,10 +55,13 @@ class Births:
         told = {name: info.unit for name, info in birth.metrics.items() if info.unit}
         tags = _within(MOST_TAGS, birth.tags.items(), needed.tags)
         units = _within(MOST_UNITS, told.items(), needed.units)
+        declared = _kinds(birth)
+        kinds = _within(MOST_KINDS, declared.items(), needed.units)
         position = None if birth.lat is None or birth.lon is None else (birth.lat, birth.lon)
-        facts = Facts(birth.type, self._share(tags), self._share(units), position)
+        facts = Facts(birth.type, self._share(tags), self._share(units), self._share(kinds), position)
         self.facts[device] = facts
-        self._note_cut(device, cut=len(tags) < len(birth.tags) or len(units) < len(told))
+        kept = (len(tags), len(units), len(kinds))
+        self._note_cut(device, cut=kept != (len(birth.tags), len(told), len(declared)))
         return facts
 
     def _note_cut(self, device: int, *, cut: bool) -> None:
@@ -64,7 +73,9 @@ class Births:
 
     def _share(self, pairs: _Pairs) -> Texts:
         if len(self._shared) > 4 * len(self.facts) + _SPARE:
-            held = (texts for facts in self.facts.values() for texts in (facts.tags, facts.units))
+            held = (
+                texts for facts in self.facts.values() for texts in (facts.tags, facts.units, facts.kinds)
+            )
             self._shared = {tuple(texts.items()): texts for texts in held}
         return self._shared.setdefault(pairs, dict(pairs))
 
@@ -77,7 +88,7 @@ class Births:
         """A device is gone; its type and tags are still there for who has to say something of it."""
         facts = self.facts.get(device)
         if facts is not None:
-            self.facts[device] = Facts(facts.type, facts.tags, {}, None)
+            self.facts[device] = Facts(facts.type, facts.tags, {}, {}, None)
         self.cut.discard(device)
 
     def snapshot(self) -> dict[str, Any]:
@@ -87,6 +98,7 @@ class Births:
             "type": [one.type for one in facts],
             "tags": [one.tags for one in facts],
             "units": [one.units for one in facts],
+            "kinds": [one.kinds for one in facts],
             "position": [one.position for one in facts],
             "cut": sorted(self.cut),
             "cuts": self.cuts,
@@ -94,11 +106,24 @@ class Births:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.facts, self._shared = {}, {}
-        told = zip(*(state[name] for name in ("device", "type", "tags", "units", "position")), strict=True)
+        names = ("device", "type", "tags", "units", "kinds", "position")
+        told = zip(*(state[name] for name in names), strict=True)
         for device, kind, *texts, position in told:
-            tags, units = (self._share(tuple(one.items())) for one in texts)
-            self.facts[device] = Facts(kind, tags, units, None if position is None else tuple(position))
+            tags, units, kinds = (self._share(tuple(one.items())) for one in texts)
+            place = None if position is None else tuple(position)
+            self.facts[device] = Facts(kind, tags, units, kinds, place)
         self.cut, self.cuts = set(state["cut"]), state["cuts"]
+
+
+def _kinds(birth: Birth) -> dict[str, str]:
+    """What a birth declares that metrics hold: in so many words, or by what only a number has, other than a unit."""
+    found: dict[str, str] = {}
+    for name, info in birth.metrics.items():
+        limits = (info.min, info.max, info.warning, info.critical)
+        kind = info.kind or ("number" if any(one is not None for one in limits) else None)
+        if kind == "state" or (kind and not info.unit):
+            found[name] = kind
+    return found
 
 
 def _within(most: int, pairs: Iterable[tuple[str, str]], needed: frozenset[str]) -> _Pairs:

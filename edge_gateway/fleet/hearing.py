@@ -94,7 +94,7 @@ class Hearing:
         """Take in that a birth, a will or an ack was quarantined."""
         number = self._registry.find(device)
         known = number is not None and self._registry.device_site[number] == site
-        self.troubles.bad(_topic(site, device, kind), reason, self._registry.now, known=known)
+        self.troubles.bad(_topic(site, device, kind), reason, self._registry.presence.now, known=known)
 
     def taken(self, site: str, device: str, kind: str) -> None:
         """Take in that a birth, a will or an ack was good."""

@@ -1,27 +1,27 @@
 """Who is in the fleet: numbers for devices, metrics and series, and what births tell of them.
 
-The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. That
-of a retired device is given again, so that a fleet whose devices are replaced takes no more memory for it.
+The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. Those of
+retired devices, and of series and metrics nobody uses, are given again: what comes and goes takes no more memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_gateway.fleet.births import Births, Needed
 from edge_gateway.fleet.columns import with_room
-from edge_gateway.fleet.series import KIND_STATE, NO_ROOM, SeriesTable
+from edge_gateway.fleet.kinds import Kinds
+from edge_gateway.fleet.presence import Presence
+from edge_gateway.fleet.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
+from edge_gateway.fleet.series import KIND_STATE, SeriesTable
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.frame import BoolColumn, IntColumn
 from fleet_wire.control import Birth
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic
-
-_NOT_AWAITED = 1 << 62
 
 
 class Refusal(StrEnum):
@@ -30,18 +30,22 @@ class Refusal(StrEnum):
     TOPIC = "bad_topic"
     WRONG_SITE = "wrong_site"
     DEVICES = "too_many_devices"
-    SERIES = "too_many_series"
-    STRINGS = "too_many_strings"
-    METRIC_NAME = "bad_metric_name"
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryLimits:
-    """Caps on what devices can make the gateway remember."""
+    """Caps on what devices can make the gateway remember, all together and each; times in ms.
+
+    A series is given up when it had no value for `unused_for`, and when room is short for `pressed_for`.
+    """
 
     devices: int = 20_000
     series: int = 200_000
     strings: int = 50_000
+    device_series: int = 1_000
+    device_strings: int = 500
+    unused_for: int = 30 * 86_400_000
+    pressed_for: int = 3_600_000
 
 
 class Registry:
@@ -51,7 +55,12 @@ class Registry:
     label windows; the others change nothing there.
     """
 
-    def __init__(self, limits: RegistryLimits | None = None, forwarded: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        limits: RegistryLimits | None = None,
+        forwarded: Sequence[str] = (),
+        kinds: Mapping[str, int] | None = None,
+    ) -> None:
         self.limits = limits or RegistryLimits()
         self.forwarded = tuple(forwarded)
         self.needed = Needed(frozenset(forwarded))
@@ -59,22 +68,25 @@ class Registry:
         """Telemetry topic of a device that may send on it: its number."""
         self.device_name: list[str] = []
         self.device_site: list[str] = []
-        self.strings = StringTable(self.limits.strings)
-        self.table = SeriesTable(self.limits.series)
+        self.strings = StringTable(self.limits.strings, self.limits.device_strings)
+        self._kinds = Kinds(kinds or {})
+        self.table = SeriesTable(
+            self.limits.series,
+            self.limits.device_series,
+            lambda device, metric: self._kinds.of(metric, self.births.facts.get(device)),
+        )
         """Series and layouts, for decoders."""
         self.refused: dict[str, int] = {}
         """How often each `Refusal` was given."""
         self.version = 0
         """Grows whenever a device appears or its tags or type change."""
         self.retired = 0
+        self._swept_at = 0
         self._number: dict[str, int] = {}
         self.births = Births()
         self._versions = TagVersions()
         self._changed_at = np.empty(0, np.int64)
-        self._online = np.empty(0, np.int8)
-        self._last_seen = np.empty(0, np.int64)
-        self._heard = np.empty(0, np.int64)
-        self._now = 0
+        self.presence = Presence()
         self._free: list[int] = []
         self._site: dict[str, str] = {}
 
@@ -119,7 +131,7 @@ class Registry:
         self.device_of_topic[device_topic(site, device, TELEMETRY)] = number
         self.births.forget(number)
         self._versions.begin(number, Identity(site, device, UNKNOWN_TYPE, {}))
-        self._last_seen[number], self._heard[number] = 0, self._now
+        self.presence.begin(number)
         self._mark_changed(number)
         return number
 
@@ -128,15 +140,16 @@ class Registry:
         self.device_name.append("")
         self.device_site.append("")
         self._changed_at = with_room(self._changed_at, number + 1, 0)
-        self._online = with_room(self._online, number + 1, 0)
-        self._last_seen = with_room(self._last_seen, number + 1, 0)
-        self._heard = with_room(self._heard, number + 1, 0)
         return number
 
     def refuse(self, refusal: Refusal) -> Refusal:
         """Count a refusal and hand it back."""
-        self.refused[refusal.value] = self.refused.get(refusal.value, 0) + 1
+        self.count_refused(refusal.value)
         return refusal
+
+    def count_refused(self, why: str, count: int = 1) -> None:
+        """Count what found no room."""
+        self.refused[why] = self.refused.get(why, 0) + count
 
     def _mark_changed(self, device: int) -> None:
         self.version += 1
@@ -151,39 +164,24 @@ class Registry:
         return np.flatnonzero(self._changed_at[: self.devices] > since)
 
     def listen(self, now: int) -> None:
-        """Take in what the listening clock (ms) shows: what is noted as heard next is heard then."""
-        self._now = now
-
-    @property
-    def now(self) -> int:
-        """What the listening clock (ms) showed last."""
-        return self._now
-
-    def seen(self, devices: IntColumn, arrival: int) -> None:
-        """Note that something of these devices arrived, at this wall time (ms)."""
-        self._last_seen[devices] = arrival
-        self._heard[devices] = self._now
-
-    def last_seen(self, device: int) -> int:
-        """Return the wall time in ms of the last arrival; 0 when nothing came yet."""
-        return int(self._last_seen[device])
-
-    def online(self, device: int) -> bool | None:
-        """Return what the last birth or will said; None before either."""
-        said = int(self._online[device])
-        return None if said == 0 else said > 0
+        """Take in what the listening clock (ms) shows: who is noted as heard next is heard then."""
+        self.presence.now = self.table.now = now
 
     def is_live(self, device: int) -> bool:
         """Whether the number still stands for a device; False once it is retired."""
         return self._number.get(self.device_name[device]) == device
 
-    def heard(self, device: int) -> None:
-        """Note that a device said something of itself."""
-        self._heard[device] = self._now
+    def silent(self, now: int, retire_after: int) -> IntColumn:
+        """Return the live devices of which nothing was heard for so long (ms of the listening clock), ascending.
 
-    def silent(self, since: int) -> IntColumn:
-        """Return the live devices of which nothing was heard since then (ms of the listening clock), ascending."""
-        return np.flatnonzero(self._heard[: self.devices] < since)
+        While four fifths of the devices there may be are taken, one that never sent a birth waits no longer than a day.
+        """
+        silent = self.presence.silent(now - retire_after)
+        if 5 * self.alive >= 4 * self.limits.devices:
+            stranger = self.presence.silent(now - STRANGER_AFTER)
+            stranger[list(self.births.facts)] = False
+            silent |= stranger
+        return np.flatnonzero(silent)
 
     def retire(self, devices: IntColumn) -> IntColumn:
         """Forget silent devices; their numbers are given again. Should one come back, it is a new device.
@@ -193,14 +191,14 @@ class Registry:
         Whoever follows `changed_devices` must do so before the next device is registered.
         """
         series = self.table.retire(devices)
+        self.strings.disown(devices)
         for device in devices.tolist():
             name, site = self.device_name[device], self.device_site[device]
             del self._number[name]
             del self.device_of_topic[device_topic(site, name, TELEMETRY)]
             self.births.retire(device)
-            self._online[device] = 0
             self._mark_changed(device)
-        self._heard[devices] = _NOT_AWAITED
+        self.presence.retire(devices)
         self._free += devices.tolist()
         self.retired += len(devices)
         return series
@@ -212,9 +210,10 @@ class Registry:
 
         The change labels windows that start at `from_start` (ms) or later.
         """
-        self._online[device] = 1
+        self.presence.born(device)
         before = self.births.facts.get(device)
         facts = self.births.take(device, birth, self.needed)
+        self._kinds.declare(self.table, device, facts)
         self._label(device, from_start)
         if before is not None and facts[:2] == before[:2]:
             return False
@@ -225,7 +224,7 @@ class Registry:
         """Let windows from a start on carry what the newest birth says, where that is something else."""
         told = self._identity(device)
         if told != self._versions.newest(device):
-            self._versions.change(device, told, from_start, self._now)
+            self._versions.change(device, told, from_start, self.presence.now)
 
     def _identity(self, device: int) -> Identity:
         facts, forwarded = self.births.facts[device], self.forwarded
@@ -237,9 +236,9 @@ class Registry:
         """Changes of type or forwarded tags that labelled no window because they came too often."""
         return self._versions.refused
 
-    def will(self, device: int) -> None:
-        """Take in that the device went away."""
-        self._online[device] = -1
+    def guess_anew(self, device: int) -> None:
+        """Take in that a device started again: what its first values made of its metrics may have been wrong."""
+        self._kinds.guess_anew(self.table, device, self.births.facts.get(device))
 
     def type(self, device: int) -> str:
         facts = self.births.facts.get(device)
@@ -282,12 +281,17 @@ class Registry:
         return self.table.metric(name)
 
     def series(self, device: int, metric: int) -> int:
-        """Return the number of a series, giving it one when it is new.
-
-        The cap on series stands where messages come in (`series_of_layout`), not here: what rules derive is
-        bounded by the rule files.
-        """
+        """Return the number of a series, giving it one when it is new, whatever the limits."""
         return self.table.series(device, metric)
+
+    def derived(self, device: int, metric: int) -> int:
+        """Return the number of a series of numbers that a rule derives; the rule files bound how many there are."""
+        return self.table.derived(device, metric)
+
+    @property
+    def series_epoch(self) -> int:
+        """Grows when a number of a series or metric is given to another: what was looked up by it before is void."""
+        return self.table.epoch
 
     @property
     def series_device(self) -> IntColumn:
@@ -300,22 +304,32 @@ class Registry:
         return self.table.metric_of
 
     @property
-    def series_kind(self) -> NDArray[np.int8]:
-        """What each series holds: KIND_OPEN before its first good value, KIND_NUMBER or KIND_STATE."""
-        return self.table.kind
-
-    @property
     def series_is_state(self) -> BoolColumn:
         """Whether each series holds texts."""
         is_state: BoolColumn = self.table.kind == KIND_STATE
         return is_state
 
-    def series_of_layout(self, device: int, layout: int) -> IntColumn | Refusal:
-        """Return the series of a message's metrics in their order; a refusal where the cap forbids them."""
-        start = int(self.table.starts(np.array([device]), np.array([layout]))[0])
-        if start == NO_ROOM:
-            return self.refuse(Refusal.SERIES)
-        return self.table.slots[start : start + int(self.table.lengths[layout])]
+    # --- room
+
+    def worth_reclaiming(self, now: int) -> bool:
+        """Whether there may be numbers that nobody uses, and it is time to look; `now` by the listening clock."""
+        if now - self._swept_at < RECLAIM_EVERY:
+            return False
+        return self.strings.crowded() or self.table.worth_a_look(now - self.limits.unused_for)
+
+    def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
+        """Free series, metrics and texts that nobody uses.
+
+        `open_series` says by series number whether a window is open; `used_texts` are codes that windows or rules hold.
+        """
+        self._swept_at = now
+        series = self.table.reclaimable(now - self.limits.unused_for, now - self.limits.pressed_for)
+        series = series[~open_series[series]]
+        devices = np.unique(self.series_device[series])
+        self.table.free(series)
+        for device in devices.tolist():
+            self._versions.renew(device)
+        return Reclaimed(series, self.table.free_metrics(), self.strings.keep(used_texts))
 
     # --- state
 
@@ -331,10 +345,9 @@ class Registry:
             "births": self.births.snapshot(),
             "forwarded": list(self.forwarded),
             "changed_at": self._changed_at[:count].copy(),
-            "online": self._online[:count].copy(),
-            "last_seen": self._last_seen[:count].copy(),
-            "heard": self._heard[:count].copy(),
+            **self.presence.snapshot(),
             "free": list(self._free),
+            "swept_at": self._swept_at,
             "strings": self.strings.snapshot(),
             "series": self.table.snapshot(),
             "tags": self._versions.snapshot(),
@@ -352,12 +365,14 @@ class Registry:
         self.version, self.retired = state["version"], state["retired"]
         self.refused = dict(state["refused"])
         self.births.restore(state["births"])
-        self._changed_at, self._online = state["changed_at"].copy(), state["online"].copy()
-        self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
+        self._changed_at = state["changed_at"].copy()
+        self.presence.restore(state)
         self._free = list(state["free"])
+        self._swept_at = state["swept_at"]
         self.strings.restore(state["strings"])
         self.table.restore(state["series"])
         self._versions.restore(state["tags"])
         if tuple(state["forwarded"]) != self.forwarded:
             for device in self.births.facts:
                 self._versions.rename(device, self._identity(device))
+        self._kinds.heed(self.table)

@@ -94,6 +94,15 @@ class TagVersions:
         """Let a device's newest version stand for something else: other tags are forwarded from now on."""
         self._identities[int(self._current[device])] = self._shared(identity)
 
+    def renew(self, device: int) -> None:
+        """Give every version of a device another number: its series may mean something else from now on."""
+        history = [(start, self._identities.pop(version)) for start, version in self._history(device)]
+        self._older.pop(device, None)
+        for place, (start, identity) in enumerate(history):
+            self._put(device, start, identity)
+            if place < len(history) - 1:
+                self._older.setdefault(device, []).append((start, int(self._current[device])))
+
     def _put(self, device: int, start: int, identity: Identity) -> None:
         version, self._given = self._given, self._given + 1
         self._identities[version] = self._shared(identity)

@@ -17,8 +17,6 @@ Bools = NDArray[np.bool_]
 
 A_MS = 1
 """Readings a millisecond of the listening clock by which a share fills again; the store merges several times that."""
-NEARLY = 5
-"""A device is told of while less than this part of its share is left."""
 
 
 class LateShare:
@@ -55,13 +53,10 @@ class LateShare:
         self._used = with_room(self._used, devices, 0)
         self._at = with_room(self._at, devices, 0)
 
-    def nearly_used_up(self, now: int) -> list[tuple[int, int]]:
-        """Return (device, part of its share that is used, in percent) of those with little left, the worst first."""
+    def nearly_used_up(self, now: int) -> Ints:
+        """Return the devices that have used four fifths of their share or more, ascending."""
         devices = np.flatnonzero(self._used)
-        used = self._still_used(devices, now) * 100 // self.most
-        near = np.flatnonzero(used >= 100 - 100 // NEARLY)
-        found = zip(devices[near].tolist(), used[near].tolist(), strict=True)
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+        return devices[5 * self._still_used(devices, now) >= 4 * self.most]
 
     def forget(self, devices: Ints) -> None:
         """Let retired devices have their whole share."""

@@ -1,4 +1,4 @@
-"""What windows need to know of series."""
+"""What windows need to know of series; `edge_gateway.fleet.registry.Registry` is one."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -19,5 +19,7 @@ class SeriesColumns(Protocol):
     def series_metric(self) -> Ints: ...
     @property
     def series_is_state(self) -> Bools: ...
+    @property
+    def series_epoch(self) -> int: ...
     @property
     def metric_names(self) -> Sequence[str]: ...

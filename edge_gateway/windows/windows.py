@@ -20,6 +20,7 @@ from edge_gateway.frame import Frame
 from edge_gateway.windows.arriving import ALL, Taken, numbers_of, states_of
 from edge_gateway.windows.base import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
 from edge_gateway.windows.closed import Closed, Harvest
+from edge_gateway.windows.in_use import InUse, in_use
 from edge_gateway.windows.late import NONE_LATE, Late, LateReadings, stored_in
 from edge_gateway.windows.late_share import LateShare
 from edge_gateway.windows.log import Keyed
@@ -89,6 +90,7 @@ class Windows:
         self._looked_at = 0
         self.late_share = LateShare(late_share)
         self._has_p95 = np.zeros(0, np.bool_)
+        self._epoch = 0
         self.told: Told | None = None
         """What the record says that is replayed, where it must be followed."""
 
@@ -195,7 +197,10 @@ class Windows:
     def _p95(self) -> Bools:
         """Say for each series whether its windows have a p95; empty where no metric has."""
         metrics = self._series.series_metric
-        if self._p95_metrics and len(self._has_p95) != len(metrics):
+        if self._p95_metrics and (
+            len(self._has_p95) != len(metrics) or self._epoch != self._series.series_epoch
+        ):
+            self._epoch = self._series.series_epoch
             wanted = [name in self._p95_metrics for name in self._series.metric_names]
             self._has_p95 = np.array(wanted, np.bool_)[metrics]
         return self._has_p95
@@ -237,6 +242,10 @@ class Windows:
         held: Bools = self._open.holds(devices)
         held |= np.isin(devices, self._series.series_device[known])
         return held
+
+    def in_use(self) -> InUse:
+        """Say which series and texts anything open holds."""
+        return in_use(self._open, self._numbers, self._states, self._series.series_is_state)
 
     def forget(self, devices: Ints) -> None:
         """Forget devices that have nothing open."""

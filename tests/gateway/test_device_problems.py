@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.config import GatewayConfig
-from edge_gateway.device_problems import problems
+from edge_gateway.device_watch import DeviceWatch
 from edge_gateway.fleet.troubles import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
 from edge_gateway.inputs import Batch, Moment, Reload
@@ -49,7 +49,10 @@ class Gateway:
         self.pipeline.fold(Batch(Moment(START + self.elapsed, self.elapsed), topics, payloads))
 
     def problem(self, code: str) -> str:
-        return dict(problems(self.pipeline))[code]
+        return self.problems()[code]
+
+    def problems(self) -> dict[str, str]:
+        return dict(DeviceWatch(lambda: 0).look(self.pipeline))
 
     def rows(self, device: str | None = None) -> list[dict[str, Any]]:
         return list(devices_told(self.pipeline, device))
@@ -83,7 +86,7 @@ def birth(device: str, **facts: Any) -> tuple[str, bytes]:
 
 def test_all_is_well(gateway: Gateway) -> None:
     gateway.take(birth("f1"), reading("f1", 0), reading("f1", 1, ts=None))
-    assert not any(text for _, text in problems(gateway.pipeline))
+    assert not any(gateway.problems().values())
     assert [row["trouble"] for row in gateway.rows()] == [None]
 
 

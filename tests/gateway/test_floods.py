@@ -19,6 +19,7 @@ from fleet_wire.telemetry import encode_telemetry
 START = 1_790_000_000_000
 LARGEST = 2**63 - 1
 EARLY, LATER = 200, 700
+SHARES = {"device_series": 64, "device_strings": 64}
 SLACK = 2_000
 """Bytes by which a state may grow: numbers that take a byte more, a list that is not full yet."""
 
@@ -53,6 +54,17 @@ FLOODS: dict[str, Flood] = {
     "births with other labels": lambda n: birth(type=f"type-{n}", tags={"line": f"L{n}", "note": f"{n}"}),
     "long births": long_birth,
     "the same birth": lambda n: birth(next=n % 2),
+    "births that change their mind": lambda n: birth(
+        boot=n, metrics={"temperature": control.MetricInfo(kind="state" if n % 2 else "number")}
+    ),
+    "metrics without end": lambda n: (
+        topic("telemetry"),
+        encode_telemetry(1, n, None, {f"m{n}_{place}": 1.0 for place in range(9)}),
+    ),
+    "texts without end": lambda n: (
+        topic("telemetry"),
+        encode_telemetry(1, n, None, {f"m{place}": f"text {n} {place}" for place in range(9)}),
+    ),
     "wills": lambda n: (topic("status"), control.encode_death(control.Death(ts=START + n))),
     "acks of commands nobody sent": lambda n: (
         topic("ack"),
@@ -71,7 +83,7 @@ class Folded:
     """A fold that a flood and a good device feed."""
 
     def __init__(self) -> None:
-        config = {"mqtt": {"url": "mqtt://localhost"}, "gateway": {"tags": ["line"]}}
+        config = {"mqtt": {"url": "mqtt://localhost"}, "gateway": {"tags": ["line"]}, "limits": SHARES}
         self.pipeline: Pipeline = build_pipeline("gw", FoldSettings.of(GatewayConfig.model_validate(config)))
         self.elapsed = 0
 

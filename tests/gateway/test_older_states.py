@@ -58,18 +58,28 @@ def fed(place: Path) -> State:
 
 def second_format(tree: dict[str, Any]) -> dict[str, Any]:
     tree["format"] = 2
-    for name in ("forwarded", "late_share"):
+    for name in ("device_series", "device_strings", "forwarded", "late_share"):
         del tree["settings"][name]
-    del tree["fold"]["windows"]["late_share"]
-    registry, sequences = tree["fold"]["registry"], tree["fold"]["admission"]["sequences"]
+    fold = tree["fold"]
+    registry, sequences = fold["registry"], fold["admission"]["sequences"]
     born = control.Birth(type="pump", boot=1, tags={"zone": "z"}, metrics={"t": control.MetricInfo(unit="C")})
     assert registry["births"]["device"] == [0]
-    registry |= {"born": np.array([0], np.int64), "births": [control.encode_birth(born)]}
-    for name in ("refused", "used_up"):
-        del registry["tags"][name]
-    for name in ("claimed", "not_believed"):
-        del sequences[name]
-    del registry["forwarded"], tree["fold"]["admission"]["hearing"]
+    registry |= {
+        "born": np.array([0], np.int64),
+        "births": [control.encode_birth(born)],
+        "strings": {"texts": registry["strings"]["texts"]},
+    }
+    lacking: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
+        (fold["windows"], ("late_share",)),
+        (fold["admission"], ("doubts", "hearing")),
+        (sequences, ("claimed", "not_believed")),
+        (registry, ("swept_at", "forwarded")),
+        (registry["tags"], ("refused", "used_up")),
+        (registry["series"], ("held", "counted", "anew", "used", "free", "free_metrics", "pinned")),
+    )
+    for part, names in lacking:
+        for name in names:
+            del part[name]
     return tree
 
 
@@ -103,8 +113,8 @@ def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
     registry = found.state.pipeline.registry
     assert (found.number, found.findings, found.whole) == (NUMBER, [], True)
     assert found.state.pipeline.retire_after == DAY // 12
-    assert registry.silent(7_000).tolist() == []
-    assert registry.silent(7_001).tolist() == [0]
+    assert registry.silent(7_000, 0).tolist() == []
+    assert registry.silent(7_001, 0).tolist() == [0]
     assert registry.tags(0) == {"zone": "z"}
     assert registry.units(0) == {"t": "C"}
     for part in ("registry", "admission", "windows", "commands"):
