@@ -10,7 +10,8 @@ from statistics import median
 
 import numpy as np
 
-from edge_gateway.fleet.registry import Refusal, Registry, RegistryLimits
+from edge_gateway.fleet.limits import Refusal, RegistryLimits
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.frame import Frame
 from edge_gateway.rules.evaluate import Evaluator
 from edge_gateway.rules.load import load_rules

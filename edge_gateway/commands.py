@@ -12,6 +12,7 @@ the broker refused was never delivered: it waits beside the others, and is sent 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -130,6 +131,10 @@ class CommandDesk:
 
     def __len__(self) -> int:
         return len(self._sent) + sum(map(len, self._waiting.values()))
+
+    def waiting(self) -> Counter[str]:
+        """Commands that wait, by device."""
+        return Counter({device: len(queue) for device, queue in self._waiting.items()})
 
     @property
     def busy(self) -> bool:

@@ -120,8 +120,12 @@ class SourceSection(Strict):
 
 
 class MetricSection(Strict):
-    """What a value must look like to count."""
+    """What a value must look like to count.
 
+    `kind` says whether values are numbers or states (texts and bools), whatever a device's birth or first value say.
+    """
+
+    kind: Literal["number", "state"] | None = None
     unit: str | None = None
     range: tuple[float, float] | None = None
     missing: tuple[float, ...] = ()
@@ -134,6 +138,15 @@ class MetricSection(Strict):
         if limits is not None and not limits[0] < limits[1]:
             raise ValueError("a range is [lowest, highest], the lowest first")
         return limits
+
+    @model_validator(mode="after")
+    def _numbers_alone_are_measured(self) -> MetricSection:
+        said = [name for name in ("range", "rate", "p95") if getattr(self, name)]
+        if self.kind == "state" and (said or self.missing):
+            raise ValueError(
+                f"'{said[0] if said else 'missing'}' is for numbers, and 'kind: state' says texts and bools"
+            )
+        return self
 
 
 class TimeSection(Strict):
@@ -213,14 +226,43 @@ class SpoolSection(Strict):
     commit_interval: Duration = 250
 
 
+SERIES_OF_A_DEVICE = 1_000
+STRINGS_OF_A_DEVICE = 500
+
+
+def _share(bound: int, usual: int) -> int:
+    return min(usual, max(1, bound // 4))
+
+
 class LimitsSection(Strict):
-    """Bounds on what a fleet may make the gateway remember."""
+    """Bounds on what a fleet may make the gateway remember, and on the share of one device.
+
+    Left out, a share is 1,000 series and 500 texts, and never more than a quarter of the bound.
+    """
 
     devices: Annotated[int, Field(ge=1)] = 20_000
     series: Annotated[int, Field(ge=1)] = 200_000
     strings: Annotated[int, Field(ge=16)] = 50_000
+    device_series: Annotated[int, Field(ge=1)] | None = None
+    device_strings: Annotated[int, Field(ge=1)] | None = None
     quarantine: Size = 100 * MIB
     retire_after: Annotated[Duration, Field(ge=HOUR)] = 30 * DAY
+
+    @model_validator(mode="after")
+    def _shares_within_bounds(self) -> LimitsSection:
+        for name in ("series", "strings"):
+            share, bound = getattr(self, f"device_{name}"), getattr(self, name)
+            if share is not None and share > bound:
+                raise ValueError(f"device_{name}: {share} of one device is more than {name}: {bound} of all")
+        return self
+
+    @property
+    def share_of_series(self) -> int:
+        return self.device_series or _share(self.series, SERIES_OF_A_DEVICE)
+
+    @property
+    def share_of_strings(self) -> int:
+        return self.device_strings or _share(self.strings, STRINGS_OF_A_DEVICE)
 
 
 class HttpSection(Strict):

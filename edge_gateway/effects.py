@@ -43,6 +43,10 @@ class Effects:
     quarantined: list[stored.Quarantined] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     frozen: int | None = None
+    reclaimed: bool = False
+    """Whether it was looked for what nobody uses."""
+    gone_texts: stored.Array = field(default_factory=lambda: np.empty(0, np.int64))
+    """Codes that stand for nothing any more."""
 
     def for_store(self, names: SeriesNames) -> stored.StoreEffects:
         """Everything the store keeps, with the names it has not heard yet."""
@@ -53,6 +57,7 @@ class Effects:
         ]
         codes = [closed.rows[end] for closed in self.states for end in ("first", "last")]
         codes += [self.late_states.code] if self.late_states is not None else []
+        names.forget_texts(self.gone_texts)
         return stored.StoreEffects(
             at=self.at,
             series=tuple(names.new_series(columns)),
@@ -65,6 +70,7 @@ class Effects:
             commands=tuple(map(_command_change, self.commands)),
             quarantined=tuple(self.quarantined),
             frozen=self.frozen,
+            gone_texts=tuple(self.gone_texts.tolist()),
         )
 
 

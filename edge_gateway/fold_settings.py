@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from edge_gateway.commands import CommandDesk, Mode
 from edge_gateway.config import GatewayConfig
+from edge_gateway.durable.budget import late_share
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy
-from edge_gateway.fleet.registry import Registry, RegistryLimits
+from edge_gateway.fleet.kinds import KINDS
+from edge_gateway.fleet.limits import RegistryLimits
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.time import TimeLimits
 from edge_gateway.fleet.values import MetricPolicy
 from edge_gateway.pipeline import Pipeline
@@ -27,6 +30,7 @@ class MetricSettings(msgspec.Struct, frozen=True):
     range: tuple[float, float] | None
     missing: tuple[float, ...]
     rate: tuple[float, int] | None
+    kind: Literal["number", "state"] | None = None
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
@@ -47,7 +51,11 @@ class FoldSettings(msgspec.Struct, frozen=True):
     devices: int
     series: int
     strings: int
+    device_series: int
+    device_strings: int
     retire_after: int
+    forwarded: tuple[str, ...]
+    late_share: int
     sites: tuple[str, ...] = (ANY,)
     """Sites whose devices are this gateway's, sorted; `+` alone is every site."""
 
@@ -62,7 +70,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
             max_future_skew=config.time.max_future_skew,
             earliest=config.time.earliest,
             metrics={
-                name: MetricSettings(metric.range, metric.missing, _pair(metric.rate))
+                name: MetricSettings(metric.range, metric.missing, _pair(metric.rate), metric.kind)
                 for name, metric in config.metrics.items()
             },
             p95=tuple(name for name, metric in config.metrics.items() if metric.p95),
@@ -74,8 +82,12 @@ class FoldSettings(msgspec.Struct, frozen=True):
             devices=limits.devices,
             series=limits.series,
             strings=limits.strings,
+            device_series=limits.share_of_series,
+            device_strings=limits.share_of_strings,
             retire_after=limits.retire_after,
             sites=_sites(config.gateway.sites),
+            forwarded=config.gateway.tags,
+            late_share=late_share(config.spool.max_bytes),
         )
 
     def as_plain(self) -> dict[str, Any]:
@@ -89,8 +101,17 @@ class FoldSettings(msgspec.Struct, frozen=True):
 
 def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
     """A fold that has seen nothing yet, without rules."""
-    limits = RegistryLimits(settings.devices, settings.series, settings.strings)
-    registry = Registry(limits, None if ANY in settings.sites else frozenset(settings.sites))
+    limits = RegistryLimits(
+        devices=settings.devices,
+        series=settings.series,
+        strings=settings.strings,
+        device_series=settings.device_series,
+        device_strings=settings.device_strings,
+        unused_for=settings.retire_after,
+    )
+    kinds = {name: KINDS[one.kind] for name, one in settings.metrics.items() if one.kind is not None}
+    sites = None if ANY in settings.sites else frozenset(settings.sites)
+    registry = Registry(limits, settings.forwarded, kinds, sites)
     policy = AdmissionPolicy(
         metrics={
             name: MetricPolicy(one.range, one.missing, one.rate) for name, one in settings.metrics.items()
@@ -109,6 +130,7 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
             max_future_skew_ms=settings.max_future_skew,
             p95_metrics=settings.p95,
             series=registry,
+            late_share=settings.late_share,
         ),
         rules=Evaluator(RuleSet(), registry, lookback_ms=settings.lookback),
         commands=CommandDesk(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),

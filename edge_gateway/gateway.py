@@ -149,7 +149,9 @@ class Gateway:
             number=recovered.number,
             committed=recovered.number,
         )
-        self._operators = Operators(self._rules, self._control.publish_status)
+        self._operators = Operators(
+            self._rules, self._control.publish_status, self._pipeline.registry, self._engine
+        )
         self._room = self._make_room()
         self._upkeep = self._make_upkeep()
         for code, text in recovered.findings:
@@ -289,7 +291,8 @@ class Gateway:
             self.problems.clear("stuck")
 
     def local_api(self) -> LocalApi:
-        return LocalApi(self.report, self._devices, self._alerts, self._operators.reload)
+        operators = self._operators
+        return LocalApi(self.report, self._devices, self._alerts, operators.reload, operators.forget)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         return devices_told(self._pipeline, wanted)

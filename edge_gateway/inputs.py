@@ -70,7 +70,15 @@ class Undelivered(msgspec.Struct, frozen=True, tag="undelivered"):
     for_good: bool
 
 
-Input = Batch | Tick | Reload | Distrust | Amnesia | Undelivered
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """An operator wants a device to begin anew, or one metric of it."""
+
+    moment: Moment
+    device: str
+    metric: str | None = None
+
+
+Input = Batch | Tick | Reload | Distrust | Amnesia | Undelivered | Forget
 
 
 def runs(topics: Sequence[str]) -> list[slice]:

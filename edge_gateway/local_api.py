@@ -19,6 +19,7 @@ class LocalApi:
     devices: Callable[[str | None], Iterator[dict[str, Any]]]
     alerts: Callable[[], list[dict[str, Any]]]
     reload: Callable[[], Awaitable[str]]
+    forget: Callable[[Mapping[str, Any]], Awaitable[str]]
 
     async def __call__(self, request: Mapping[str, Any]) -> Any:
         answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
@@ -26,6 +27,7 @@ class LocalApi:
             "devices": self._devices,
             "alerts": self._alerts,
             "reload": self._reload,
+            "forget": self.forget,
         }
         wanted = request.get("do")
         if not isinstance(wanted, str) or wanted not in answers:

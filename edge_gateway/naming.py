@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 VERSION_BITS = 32
 _NOTHING = -1
+MOST_OLDER = 100_000
+"""Pairs of earlier versions that are remembered; beyond it all are told again when they turn up, which does no harm."""
 
 Column = np.ndarray[Any, Any]
 
@@ -45,6 +47,8 @@ class SeriesNames:
 
     def _tell(self, series: int, version: int) -> SeriesName:
         before = int(self._told[series])
+        if len(self._older) >= MOST_OLDER:
+            self._older.clear()
         if before != _NOTHING:
             self._older.add(series << VERSION_BITS | before)
         self._told[series] = version
@@ -58,6 +62,10 @@ class SeriesNames:
             for code in sorted(fresh):
                 yield TextName(code, self._registry.strings.text(code))
 
+    def forget_texts(self, codes: Column) -> None:
+        """These codes stand for nothing any more, and are never given again."""
+        self._codes.difference_update(codes.tolist())
+
     def series_name(self, series: int, version: int) -> SeriesName | None:
         """The name of a pair, or None where the registry does not know it any more."""
         try:
@@ -69,7 +77,7 @@ class SeriesNames:
         """The text of a code, or None where there is none."""
         try:
             return TextName(code, self._registry.strings.text(code))
-        except IndexError:
+        except KeyError:
             return None
 
     def _name(self, series: int, version: int) -> SeriesName:

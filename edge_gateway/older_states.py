@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from edge_gateway.fleet.births import Births, Needed
+from fleet_wire.control import Birth
+
 DAY = 86_400_000
+_BIRTH = msgspec.msgpack.Decoder(Birth)
 
 
 def brought_up(state: dict[str, Any]) -> dict[str, Any]:
@@ -53,4 +58,90 @@ def _columns(registry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement,)
+def _until_shares(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 knew no shares, believed whatever a device said, and noted nothing of devices in trouble."""
+    fold, limits = state["fold"], state["settings"]
+    shares = {
+        "device_series": limits["series"],
+        "device_strings": limits["strings"],
+        "late_share": 1 << 32,
+        "forwarded": (),
+    }
+    return {
+        **state,
+        "settings": {**limits, **shares},
+        "fold": {
+            **fold,
+            "registry": {**fold["registry"], **_within_bounds(fold["registry"], state["listening"])},
+            "admission": {**fold["admission"], **_nothing_odd(fold["admission"])},
+            "windows": {**fold["windows"], "late_share": {**_none("device", "used", "at"), "refused": 0}},
+        },
+    }
+
+
+def _within_bounds(registry: dict[str, Any], listening: int) -> dict[str, Any]:
+    """Format 2 freed nothing, kept births whole and labelled windows with every tag."""
+    devices, texts = len(registry["name"]), registry["strings"]["texts"]
+    strings = {
+        "given": len(texts),
+        "codes": np.arange(len(texts)),
+        "texts": texts,
+        **_none("owned", "owners"),
+    }
+    return {
+        "swept_at": 0,
+        "forwarded": [],
+        "births": _facts(registry["born"].tolist(), registry["births"]),
+        "strings": strings,
+        "series": {**registry["series"], **_held_series(registry["series"], listening)},
+        "tags": {**registry["tags"], "refused": 0, "used_up": np.zeros(devices, np.int64)},
+    }
+
+
+def _facts(devices: list[int], births: list[bytes]) -> dict[str, Any]:
+    """What is kept of births that were kept whole: all their tags and units."""
+    found = Births()
+    for device, told in zip(devices, births, strict=True):
+        birth = _BIRTH.decode(told)
+        found.take(device, birth, Needed(frozenset(birth.tags), frozenset(birth.metrics)))
+    return found.snapshot()
+
+
+def _held_series(series: dict[str, Any], listening: int) -> dict[str, Any]:
+    """Everything held is the gateway's, and used now; numbers of retired devices are free."""
+    live = series["live"]
+    count = len(live)
+    return {
+        "held": live.copy(),
+        "counted": live.copy(),
+        "anew": np.zeros(count, np.bool_),
+        "used": np.full(count, listening, np.int64),
+        "free": np.flatnonzero(~live)[::-1].copy(),
+        "free_metrics": [],
+        "pinned": [],
+    }
+
+
+def _nothing_odd(admission: dict[str, Any]) -> dict[str, Any]:
+    sequences = admission["sequences"]
+    streaks = _none("device", "length", "since", "value", "other")
+    return {
+        "sequences": {
+            **sequences,
+            "claimed": np.zeros(len(sequences["boot"]), np.int64),
+            "not_believed": 0,
+        },
+        "doubts": _none("device", "values", "bad", "metric", "reason"),
+        "hearing": {
+            "troubles": {"_known": [], "_once": [], "_again": [], "left_out": 0},
+            "times": streaks,
+            "repeats": streaks,
+        },
+    }
+
+
+def _none(*columns: str) -> dict[str, Any]:
+    return dict.fromkeys(columns, np.empty(0, np.int64))
+
+
+_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement, _until_shares)

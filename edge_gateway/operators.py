@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_gateway.engine import Engine
+from edge_gateway.fleet.registry import Registry
+from edge_gateway.forgetting import answer, forgetting
 from edge_gateway.rules_watch import RulesWatch
 from fleet_config.problems import ProblemsFound
 
@@ -16,15 +19,19 @@ class Operators:
 
     rules: RulesWatch
     publish_status: Callable[[], None]
+    registry: Registry
+    engine: Engine
 
-    async def __call__(self, do: str, _: Mapping[str, Any]) -> str:
+    async def __call__(self, do: str, args: Mapping[str, Any]) -> str:
         """Carry out what came over MQTT; returns the detail of the answer."""
         if do == "reload":
             return await self.reload()
         if do == "report":
             self.publish_status()
             return "published"
-        raise ValueError(f"unknown operation {do!r}; known: reload, report")
+        if do == "forget":
+            return await self.forget(args)
+        raise ValueError(f"unknown operation {do!r}; known: reload, report, forget")
 
     async def reload(self) -> str:
         """Read the rule files now."""
@@ -32,3 +39,10 @@ class Operators:
             return await self.rules.load()
         except (ProblemsFound, OSError) as error:
             raise ValueError(str(error)) from error
+
+    async def forget(self, args: Mapping[str, Any]) -> str:
+        """Let a device, or one metric of it, begin anew; it is on disk when this returns."""
+        asked = forgetting(self.registry, self.engine.moment(), args)
+        self.engine.fold(asked)
+        await self.engine.durable(self.engine.newest)
+        return answer(asked)

@@ -11,7 +11,7 @@
                                                     │ close, a fixed budget of rows                     │
                                                     ▼                                                   ▼
                                              closed rows, every tier                    alerts, notices, commands
-    Tick ────▶ silence, `for`, expiry, receipts        Reload ───▶ rules
+    Tick ────▶ silence, `for`, expiry, receipts        Reload ───▶ rules        Forget ───▶ registry
 
 The same inputs give the same effects and the same state, bit for bit.
 """
@@ -25,14 +25,17 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.commands import CommandDesk, CommandWork
+from edge_gateway.decoders.diagnosis import diagnosed
 from edge_gateway.decoders.status import Unreadable, read_status
 from edge_gateway.durable import effects as stored
 from edge_gateway.effects import Effects, told_of
 from edge_gateway.fleet.admission import Admission
+from edge_gateway.fleet.births import Needed
+from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.receipts import Due
-from edge_gateway.fleet.registry import Refusal, Registry
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.frame import Frame, IntColumn
-from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
+from edge_gateway.inputs import Amnesia, Batch, Distrust, Forget, Input, Moment, Reload, Tick, Undelivered
 from edge_gateway.outgoing import Message, alert_messages, command_message, notice_message, receipt_message
 from edge_gateway.rules.evaluate import Evaluator
 from edge_gateway.rules.ruleset import RuleSet
@@ -81,6 +84,7 @@ class Pipeline:
                 self._tick(given.moment, effects)
             case Reload():
                 self._decided(self.rules.reload(RuleSet.from_plain(given.rules)), given.moment, effects)
+                self._note_needed()
                 effects.urgent = True
             case Distrust():
                 self._commanded(self.commands.distrust(given.moment.wall), effects)
@@ -88,6 +92,9 @@ class Pipeline:
                 self.complete_from = effects.frozen = given.moment.wall
             case Undelivered():
                 self._undelivered(given, effects)
+            case Forget():
+                self.admission.let_go(given.device, given.metric)
+                effects.urgent = True
         effects.changed |= left
         return effects
 
@@ -157,21 +164,22 @@ class Pipeline:
             return
         device, status = self.registry.device(topic.site, topic.device), read_status(payload)
         if isinstance(device, Refusal):
-            self._quarantine(_text(topic), payload, str(device), effects)
+            self._refuse(topic, payload, str(device), effects)
         elif isinstance(status, Unreadable):
             self.registry.presence.unreadable(device, offline=status.offline)
-            self._quarantine(_text(topic), payload, status.reason, effects)
+            self._refuse(topic, payload, status.reason, effects)
         else:
+            self.admission.hearing.taken(*topic)
             self._said(device, status)
 
     def _said(self, device: int, status: control.Status) -> None:
-        self.registry.heard(device)
+        self.registry.presence.heard(device)
         if isinstance(status, control.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
             if self.admission.birth(device, status):
                 self._rewind(np.array([device], np.int64))
         else:
-            self.registry.will(device)
+            self.registry.presence.gone(device)
 
     def _rewind(self, devices: IntColumn) -> None:
         """The devices' clocks stepped back: what they say now is later than what they said before."""
@@ -182,11 +190,17 @@ class Pipeline:
         try:
             ack = control.decode_ack(payload)
         except MalformedMessage as error:
-            self._quarantine(_text(topic), payload, str(error), effects)
+            self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
+        self.admission.hearing.taken(*topic)
         self._commanded(
             self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at), effects
         )
+
+    def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
+        """Quarantine a status or an ack."""
+        self.admission.hearing.refused(*topic, reason)
+        self._quarantine(_text(topic), payload, reason, effects)
 
     def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
         effects.quarantined.append(stored.Quarantined(topic, payload, reason, effects.at))
@@ -205,14 +219,23 @@ class Pipeline:
     def _late_versions(self, late: LateReadings) -> IntColumn:
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
         measured = ~np.isin(self.registry.series_metric[late.series], derived)
-        self.admission.accounting.late_merged(late.device[measured])
+        merged = late.tiers != 0
+        self.admission.accounting.late_merged(late.device[measured & merged])
+        self.admission.accounting.too_late(late.device[measured & ~merged])
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
+
+    def _note_needed(self) -> None:
+        """Tell the registry which of a birth's facts the rules in force need."""
+        rules = self.rules.rules
+        tags = rules.tags | frozenset(self.registry.forwarded)
+        self.registry.needed = Needed(tags, rules.unit_metrics)
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         gone = self._leave(moment)
         transitions = self.rules.tick(moment.listening)
         self._decided(transitions, moment, effects)
         self._forget(gone)
+        self._reclaim(moment.listening, effects)
         silent = self.windows.tick(moment.listening)
         self._close(0, effects)
         receipts = self.admission.receipts_due(moment.listening)
@@ -222,6 +245,7 @@ class Pipeline:
             len(gone)
             or transitions
             or silent
+            or effects.reclaimed
             or self.admission.receipts.looked
             or effects.windows
             or effects.states
@@ -235,7 +259,7 @@ class Pipeline:
 
     def _leave(self, moment: Moment) -> IntColumn:
         """Retire some devices that left or were silent for long, and of which nothing is open; their alerts end."""
-        silent = self.registry.silent(moment.listening - self.retire_after)
+        silent = self.registry.silent(moment.listening, self.retire_after)
         if len(silent):
             silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
             self.admission.retire(silent)
@@ -247,6 +271,14 @@ class Pipeline:
         if len(retired):
             self.windows.forget(retired)
             self.rules.forget(retired)
+
+    def _reclaim(self, listening: int, effects: Effects) -> None:
+        """Free series, metrics and texts that nothing refers to any more; what finds no room needs theirs."""
+        if not self.registry.worth_reclaiming(listening):
+            return
+        held = self.windows.in_use()
+        gone = self.admission.reclaim(listening, held.series, held.texts | self.rules.texts())
+        effects.reclaimed, effects.gone_texts = True, gone.texts
 
     def _decided(self, transitions: Sequence[Transition], moment: Moment, effects: Effects) -> None:
         """Transitions become retained alerts, notices and commands."""
@@ -325,6 +357,7 @@ class Pipeline:
         """Become what `snapshot` saw."""
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
+        self._note_needed()
         self.complete_from = state["complete_from"]
         self._hands_over = bool(len(self.registry.departed))
 

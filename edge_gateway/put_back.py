@@ -15,15 +15,12 @@ from edge_gateway.config import GatewayConfig
 from edge_gateway.durable import codec
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.effects import Quarantined
-from edge_gateway.fleet.registry import Refusal
 from edge_gateway.inputs import Batch, Moment
 from edge_gateway.recovered import Recovered, recover_spool
 from fleet_wire.topics import TELEMETRY
 
 AT_ONCE: Final = 500
-NUMBERED: Final = frozenset(
-    {Refusal.SERIES, Refusal.STRINGS, Refusal.METRIC_NAME, "a sample's time is past 2100"}
-)
+NUMBERED: Final = frozenset({"a sample's time is past 2100"})
 """Why messages are refused whose sequence number was noted all the same: a device does not send them again."""
 FIRST: Final = -(1 << 62)
 

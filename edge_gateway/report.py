@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_gateway.fleet.mark import LARGEST
+from edge_gateway import device_problems
+from edge_gateway.fleet.mark import missing
 from edge_gateway.logs import FLOOD
 from edge_gateway.repeats import REPEATS
 from fleet_wire.version import program_version
@@ -89,12 +90,21 @@ def make_report(
 
 
 def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, Any]]:
-    """All that is known of one device, or of each that is not retired; counters, gaps and all."""
+    """All that is known of one device, or of each that is not retired; counters, gaps, and what is wrong with it.
+
+    Publishers of whom nothing was ever taken are there too, with nothing but their trouble.
+    """
     registry, describe = pipeline.registry, pipeline.admission.describe
-    if wanted is None:
-        return map(describe, filter(registry.is_live, range(registry.devices)))
-    found = registry.find(wanted)
-    return iter([] if found is None else [describe(found)])
+    troubles = device_problems.by_device(pipeline)
+    for device in filter(registry.is_live, range(registry.devices)):
+        if wanted not in {None, registry.device_name[device]}:
+            continue
+        told = describe(device)
+        trouble = troubles.pop((told["site"], told["device"]), None)
+        yield {**told, "trouble": trouble.why if trouble else None}
+    for trouble in troubles.values():
+        if wanted in {None, trouble.device}:
+            yield {**device_problems.stranger(trouble), "trouble": trouble.why}
 
 
 def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
@@ -103,6 +113,10 @@ def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
     found = {
         **refused,
         **pipeline.admission.sequences.totals(),
+        "births_cut": pipeline.registry.births.cuts,
+        "late_over_share": pipeline.windows.late_share.refused,
+        "publishers_left_out": pipeline.admission.hearing.troubles.left_out,
+        "label_changes_refused": pipeline.registry.label_changes_refused,
         "log_lines_left_out": FLOOD.left_out + REPEATS.left_out,
     }
     return {name: count for name, count in found.items() if count}
@@ -140,10 +154,12 @@ def _gaps(pipeline: Pipeline) -> dict[str, Any]:
     """What is missing of the devices' sequences."""
     names, sequences = pipeline.registry.device_name, pipeline.admission.sequences
     devices = sequences.gapped()
-    found = [(names[device], *gap) for device in devices for gap in sequences.gaps(device)]
+    found = [
+        (names[device], *gap) for device in devices for gap in sequences.gaps(device) if missing(*gap[1:])
+    ]
     return {
-        "devices": len(devices),
-        "messages": min(sum(last - first + 1 for *_, first, last in found), LARGEST),
+        "devices": len({device for device, *_ in found}),
+        "messages": sum(map(sequences.missing, devices)),
         "ranges": [
             {"device": device, "boot": boot, "from": first, "to": last}
             for device, boot, first, last in found[:MOST_GAPS]

@@ -17,7 +17,7 @@ from typing import Any
 
 from edge_gateway import spool
 from edge_gateway.config import SpoolSection
-from edge_gateway.durable.budget import SpoolBytes, spool_bytes
+from edge_gateway.durable.budget import SpoolBytes, late_bytes, spool_bytes
 from edge_gateway.durable.commit_queue import CommitQueue
 from edge_gateway.durable.files import is_full
 from edge_gateway.durable.journal import Journal, JournalFull
@@ -98,7 +98,7 @@ class Room:
         """Make the reserve where there is none, and see what is used; deliveries that waited for it go on."""
         await asyncio.to_thread(self._look_at_disk)
         self._released = self._released and not self.reserve.held  # it may have been released meanwhile
-        late = self.used.late > self.section.max_bytes // SHARE
+        late = self.used.late > late_bytes(self.section.max_bytes)
         self.counters.add("late_table_full", late and not self._late)
         self._late = late
         if self._released:

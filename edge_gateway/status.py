@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 MOST_PROBLEMS = 50
 MOST_NAMED = 5
+"""Devices that one problem names; of the others it says how many they are."""
 
 
 def named(names: Sequence[str]) -> str:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from edge_gateway import spool
+from edge_gateway import bound_problems, spool
 from edge_gateway.chores import Every
 from edge_gateway.clock import MachineClock
 from edge_gateway.config import GatewayConfig
 from edge_gateway.control import Control
 from edge_gateway.descriptors import shortage
+from edge_gateway.device_watch import DeviceWatch
 from edge_gateway.durable.checkpoint import write_checkpoint
 from edge_gateway.durable.journal import Journal
 from edge_gateway.durable.store_thread import StoreThread
@@ -27,7 +28,7 @@ from edge_gateway.recovered import State
 from edge_gateway.room import Room
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.line_protocol import render_gateway
-from edge_gateway.status import Counters, Gravity, Problems, named
+from edge_gateway.status import MOST_NAMED, Counters, Gravity, Problems
 from edge_gateway.supervision import keep_up
 
 STATUS_EVERY = 10.0
@@ -60,8 +61,10 @@ class Upkeep:
     problems: Problems
     checkpointed: int
     _chores: dict[str, Every] = field(default_factory=dict)
+    _devices: DeviceWatch = field(init=False)
 
     def __post_init__(self) -> None:
+        self._devices = DeviceWatch(self.clock.monotonic)
         self._chores = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
@@ -100,13 +103,22 @@ class Upkeep:
         if self.clock.trusted():
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()
-        registry = self.state.pipeline.registry
-        unread = [registry.device_name[device] for device in registry.presence.unread().tolist()]
-        self.problems.tell("bad_status", _unread_text(unread), Gravity.WARNING)
         self.problems.tell("descriptors", shortage(), Gravity.WARNING)
         told = [*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]
         self.problems.tell("rules_idle", "; ".join(told))
+        for code, text in self._devices.look(self.state.pipeline):
+            self.problems.tell(code, text, Gravity.WARNING)
+        await self._tell_of_bounds()
         self.control.publish_status()
+
+    async def _tell_of_bounds(self) -> None:
+        """What comes near its bound; who has most in quarantine is asked for only then."""
+        facts, users = self.store.facts, dict[str, int]()
+        if bound_problems.is_near(facts.quarantine_bytes, self.config.limits.quarantine):
+            users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
+        pipeline, used = self.state.pipeline, self.room.used
+        for problem in bound_problems.problems(self.config, pipeline, facts, used, users):
+            self.problems.tell(*problem)
 
     async def checkpoint(self) -> None:
         """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""
@@ -136,9 +148,3 @@ class Upkeep:
             at = self.clock.wall()
             line = render_gateway(self.name, self.report(), at)
             await self.store.call(lambda store: store.enqueue(line, at))
-
-
-def _unread_text(devices: Sequence[str]) -> str:
-    if not devices:
-        return ""
-    return f"the last status cannot be read, so that nobody knows who is online: {named(devices)}"

@@ -70,7 +70,11 @@ Range = tuple[Counter, Counter]
 
 
 class MetricInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a birth tells of one metric. `min` and `max` are what the sensor can measure."""
+    """What a birth tells of one metric. `min` and `max` are what the sensor can measure.
+
+    `kind` says what its values are: numbers, or states (texts and bools). Where it is left out, a unit or any of the
+    four limits says that they are numbers.
+    """
 
     unit: Annotated[str, Meta(max_length=32)] | None = None
     label: Annotated[str, Meta(max_length=128)] | None = None
@@ -78,6 +82,7 @@ class MetricInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max: float | None = None
     warning: float | None = None
     critical: float | None = None
+    kind: Literal["number", "state"] | None = None
 
 
 class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="state", tag="online"):

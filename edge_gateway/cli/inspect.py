@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from edge_gateway.at_rest import devices_at_rest
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
@@ -19,6 +20,7 @@ from edge_gateway.durable.history import History
 from edge_gateway.durable.schema import READ_ERRORS
 from edge_gateway.errors import BadInput
 from fleet_config.durations import parse_duration
+from fleet_wire.drawing import Line
 from fleet_wire.terminal import complain, say, say_json
 
 MOST_ROWS = 1_000_000_000
@@ -42,7 +44,6 @@ class Subject(StrEnum):
 
 def register(app: typer.Typer) -> None:
     app.command()(status)
-    app.command()(devices)
     app.command()(alerts)
     app.command()(query)
 
@@ -52,7 +53,21 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     show(ask(find_config(config), {"do": "status"}), as_json=as_json, table=status_view)
 
 
-def devices(
+class _ShowsUnlessTold(TyperGroup):
+    """`devices` and `devices NAME` show; another command is said."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        told = args[:1] and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if told else ["show", *args])
+
+
+devices = typer.Typer(
+    cls=_ShowsUnlessTold, help="The devices a running gateway knows: show them (the default), forget one."
+)
+
+
+@devices.command("show")
+def show_devices(
     device: Annotated[str | None, typer.Argument(help="One device; all of them when left out.")] = None,
     config: ConfigOption = None,
     *,
@@ -63,6 +78,19 @@ def devices(
     if device is not None and not found:
         raise BadInput(f"no device '{device}' is known here")
     show(found, as_json=as_json, table=devices_table)
+
+
+@devices.command("forget")
+def forget_device(
+    device: Annotated[str, typer.Argument(help="The device.")],
+    metric: Annotated[str | None, typer.Argument(help="One metric; the whole device when left out.")] = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a metric begin anew with its next value; or a whole device, which makes room if it is gone."""
+    told = ask(find_config(config), {"do": "forget", "device": device, "metric": metric})
+    show(told, as_json=as_json, table=lambda text: [Line(text)])
 
 
 def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:

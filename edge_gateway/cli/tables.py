@@ -116,7 +116,8 @@ def _figures(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, 
 
 
 def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
-    table = Table(("device", "site", "type", "up", "last seen", "received", "new", "gaps"))
+    """One row a device, marked where something is wrong with it; below, what that is."""
+    table = Table(("device", "site", "type", "up", "last seen", "received", "new", "gaps", "!"))
     for one in devices:
         counters = one.get("counters") or {}
         table.add(
@@ -127,8 +128,14 @@ def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
             instant(one.get("last_seen"), whole_seconds=True),
             *(cell(counters.get(name)) for name in ("received", "new")),
             ", ".join(f"{first}–{last}" for _, first, last in (one.get("gaps") or ())[:3]) or "none",
+            Styled("!" if one.get("trouble") else "", "yellow"),
         )
-    return [table] if devices else [Line("no device is known yet")]
+    troubled = [one for one in devices if one.get("trouble")]
+    told = [
+        Line(f"! {cell(one.get('site'))}/{cell(one.get('device'))}: {one['trouble']}", "yellow")
+        for one in troubled
+    ]
+    return [table, *told] if devices else [Line("no device is known yet")]
 
 
 def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Blocks:

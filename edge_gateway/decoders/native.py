@@ -27,11 +27,15 @@ from edge_gateway.decoders.decoded import (
     States,
     no_states,
 )
+from edge_gateway.decoders.diagnosis import diagnosed
+from edge_gateway.fleet.layouts import BAD_LAYOUT
+from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.mark import NO_TIME
-from edge_gateway.fleet.reasons import NO_METRIC, BadReason, BadValues, joined, no_bad_values
-from edge_gateway.fleet.registry import Refusal, Registry
-from edge_gateway.fleet.series import BAD_LAYOUT, NO_ROOM
+from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason, BadValues, joined, no_bad_values
+from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.series import NO_ROOM
 from edge_gateway.fleet.strings import FALSE, TRUE
+from edge_gateway.fleet.strings import NO_ROOM as NO_CODE
 from edge_gateway.frame import PERFECT, BoolColumn, FloatColumn, IntColumn, QualityColumn
 from fleet_wire.payload import MAX_TIME, Counter
 from fleet_wire.telemetry import (
@@ -83,15 +87,16 @@ def decode(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes])
 
     `topics` and `payloads` are of equal length, in arrival order. Nothing a payload holds raises.
     """
-    registry.table.trim()
+    registry.table.layouts.trim()
     taken = _take_plain(registry, topics, payloads) or _take_each(registry, topics, payloads)
     messages, maps, qualities, further = _headers(taken)
     samples, maps = _samples(messages, maps, further, taken.refused)
     layout, bad_names = _layouts(registry, maps)
-    row, series = _series(registry, taken, samples, layout, maps)
+    device = taken.device[samples.message]
+    roomless, row, series = _series(registry, device, layout, maps)
     quality = _quality(samples, maps, qualities)
-    numbers, states, bad_values = _values(registry, taken, samples, maps, _Places(row, series, quality))
-    bad = joined([bad_names, bad_values])
+    numbers, states, bad_values = _values(registry, device, maps, _Places(row, series, quality))
+    bad = joined([bad_names, roomless, bad_values])
     return Decoded(messages, samples, numbers, states, bad, taken.refused, taken.rejected)
 
 
@@ -150,7 +155,7 @@ def _read(payload: bytes) -> tuple[Telemetry | None, str]:
     try:
         return decode_telemetry(payload), ""
     except MalformedMessage as problem:
-        fault = str(problem)
+        fault = diagnosed(payload, str(problem))
     if len(payload) > MAX_PAYLOAD:
         return None, fault
     try:
@@ -212,15 +217,16 @@ def _samples(
 
 def _layouts(registry: Registry, maps: list[_Values]) -> tuple[IntColumn, BadValues]:
     """Return the layout of each sample. Values with names that are none are taken out of `maps`, and told."""
-    known = list(map(registry.table.layouts.get, map(tuple, maps)))
+    layouts = registry.table.layouts
+    known = list(map(layouts.known.get, map(tuple, maps)))
     bad: list[int] = []
     if None in known:
         for row in [row for row, layout in enumerate(known) if layout is None]:
-            layout = registry.table.layout(tuple(maps[row]))
+            layout = layouts.number(tuple(maps[row]))
             if layout == BAD_LAYOUT:
                 good = {name: value for name, value in maps[row].items() if is_metric_name(name)}
                 bad += [row] * (len(maps[row]) - len(good))
-                maps[row], layout = good, registry.table.layout(tuple(good))
+                maps[row], layout = good, layouts.number(tuple(good))
             known[row] = layout
     return np.array(known, np.int64), _bad(bad, [NO_METRIC] * len(bad), [BadReason.NAME] * len(bad))
 
@@ -230,27 +236,39 @@ def _bad(row: Any, metric: Any, reason: Any) -> BadValues:
 
 
 def _series(
-    registry: Registry, taken: _Taken, samples: Samples, layout: IntColumn, maps: list[_Values]
-) -> tuple[IntColumn, IntColumn]:
-    """Return row and series of every value. Messages the cap on series refuses lose their values."""
+    registry: Registry, device: IntColumn, layout: IntColumn, maps: list[_Values]
+) -> tuple[BadValues, IntColumn, IntColumn]:
+    """Return row and series of every value. Values that find no room for a series are taken out, and told."""
     table = registry.table
-    start = table.starts(taken.device[samples.message], layout)
-    if (start == NO_ROOM).any():
-        empty = table.layout(())
-        for without in np.flatnonzero(start == NO_ROOM).tolist():
-            _refuse(registry, taken, int(samples.message[without]), Refusal.SERIES)
-            maps[without], layout[without], start[without] = {}, empty, 0
-    length = table.lengths[layout]
+    start, bad = table.starts(device, layout), no_bad_values()
+    full = np.flatnonzero(start == NO_ROOM)
+    if len(full):
+        bad = _take_out_roomless(registry, device, layout, maps, full)
+        start[full] = table.starts(device[full], layout[full])
+    length = table.layouts.lengths[layout]
     row = np.repeat(np.arange(len(layout)), length)
     ends = np.cumsum(length)
     slot = np.repeat(start - ends + length, length)
     slot += np.arange(len(slot))
-    return row, table.slots[slot]
+    return bad, row, table.layouts.slots[slot]
 
 
-def _refuse(registry: Registry, taken: _Taken, message: int, refusal: Refusal) -> None:
-    if message not in taken.refused:
-        taken.refused[message] = registry.refuse(refusal).value
+def _take_out_roomless(
+    registry: Registry, device: IntColumn, layout: IntColumn, maps: list[_Values], rows: IntColumn
+) -> BadValues:
+    """Leave in `maps` and `layout` what finds room for a series: the rest of a message still counts."""
+    table = registry.table
+    at: list[int] = []
+    metric: list[int] = []
+    for row in rows.tolist():
+        kept = table.with_room(int(device[row]), maps[row])
+        without = [table.known_metric(name) for name in maps[row] if name not in kept]
+        metric += [NO_NUMBER if one is None else one for one in without]
+        at += [row] * len(without)
+        maps[row] = {name: value for name, value in maps[row].items() if name in kept}
+        layout[row] = table.layouts.number(tuple(maps[row]))
+    registry.count_refused(BadReason.TOO_MANY_SERIES.text, len(at))
+    return _bad(at, metric, [BadReason.TOO_MANY_SERIES] * len(at))
 
 
 def _quality(samples: Samples, maps: list[_Values], qualities: list[_Qualities]) -> QualityColumn:
@@ -269,7 +287,7 @@ def _thousandths(quality: float) -> int:
 
 
 def _values(
-    registry: Registry, taken: _Taken, samples: Samples, maps: list[_Values], places: _Places
+    registry: Registry, device: IntColumn, maps: list[_Values], places: _Places
 ) -> tuple[Numbers, States, BadValues]:
     raw = list(chain.from_iterable(map(dict.values, maps)))
     if set(map(type, raw)) <= _NUMBERS:
@@ -277,33 +295,29 @@ def _values(
         if np.isfinite(value).all():
             value += 0.0  # -0.0 would make first, last, min and max depend on order
             return Numbers(*places[:2], value, places.quality), no_states(), no_bad_values()
-    return _sort_out(registry, taken, samples, raw, places)
+    return _sort_out(registry, device, raw, places)
 
 
 def _sort_out(
-    registry: Registry, taken: _Taken, samples: Samples, raw: list[Any], places: _Places
+    registry: Registry, device: IntColumn, raw: list[Any], places: _Places
 ) -> tuple[Numbers, States, BadValues]:
     """Tell numbers from states from bad values, in place of `raw` where a value is no number."""
     state_at: list[int] = []
     codes: list[int] = []
     bad_at: list[int] = []
     reasons: list[BadReason] = []
-    gone: list[int] = []
     for at in [at for at, kind in enumerate(map(type, raw)) if kind not in _NUMBERS]:
-        code = _code(registry, raw[at])
+        code = _code(registry, raw[at], int(device[places.row[at]]))
         raw[at] = 0.0
         if isinstance(code, BadReason):
             bad_at.append(at)
             reasons.append(code)
-        elif code < 0:
-            _refuse(registry, taken, int(samples.message[places.row[at]]), Refusal.STRINGS)
-            gone.append(at)
         else:
             state_at.append(at)
             codes.append(code)
     value = np.array(raw, np.float64)
     is_number = np.ones(len(raw), np.bool_)
-    is_number[state_at + bad_at + gone] = False
+    is_number[state_at + bad_at] = False
     wild = np.flatnonzero(~np.isfinite(value)).tolist()
     is_number[wild] = False
     bad_at, reasons = bad_at + wild, reasons + [BadReason.NOT_FINITE] * len(wild)
@@ -312,14 +326,24 @@ def _sort_out(
     return places.numbers(is_number, value[is_number] + 0.0), places.states(state_at, codes), bad
 
 
-def _code(registry: Registry, value: object) -> int | BadReason:
-    """Return the code of a text or bool, -1 when the table of texts is full, or why the value is bad."""
+def _code(registry: Registry, value: object, device: int) -> int | BadReason:
+    """Return the code of a text or bool, or why the value is bad."""
     match value:
         case bool():
             return TRUE if value else FALSE
         case str():
-            return registry.strings.code(value) if len(value) <= MAX_TEXT else BadReason.TOO_LONG
+            return _text_code(registry, value, device)
         case None:
             return BadReason.MISSING
         case _:
             return BadReason.TYPE
+
+
+def _text_code(registry: Registry, text: str, device: int) -> int | BadReason:
+    if len(text) > MAX_TEXT:
+        return BadReason.TOO_LONG
+    code = registry.strings.code(text, device)
+    if code != NO_CODE:
+        return code
+    registry.count_refused(BadReason.TOO_MANY_TEXTS.text)
+    return BadReason.TOO_MANY_TEXTS

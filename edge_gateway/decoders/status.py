@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from edge_gateway.decoders.diagnosis import diagnosed
 from fleet_wire import control
 from fleet_wire.payload import MAX_PAYLOAD
-from fleet_wire.printable import printable
 
 BAD_STATUS = "bad_status"
 OFFLINE = "offline"
@@ -30,30 +30,17 @@ def read_status(payload: bytes) -> control.Status | Unreadable:
     try:
         return control.decode_status(payload)
     except control.MalformedMessage as error:
-        said = _other_words(payload)
-        why = f"{said.form}, not MessagePack" if said.form else str(error)
-        return Unreadable(printable(f"{BAD_STATUS}: {why}"), _is_offline(said.content))
+        return Unreadable(f"{BAD_STATUS}: {diagnosed(payload, str(error))}", _is_offline(payload))
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What a payload holds, of whatever form; the form is empty for MessagePack and for what is nothing."""
-
-    form: str
-    content: Any = None
-
-
-def _other_words(payload: bytes) -> _Said:
+def _is_offline(payload: bytes) -> bool:
+    """Whether somebody says in plain words that the device is gone: `offline`, or a map of which it is the state."""
     if len(payload) > MAX_PAYLOAD:
-        return _Said("")
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError:
-        return _Said("", _decoded(msgspec.msgpack.decode, payload))
-    found = _decoded(msgspec.json.decode, payload)
-    if isinstance(found, dict | str):
-        return _Said("JSON", found)
-    return _Said("plain text", text) if text.strip().isprintable() else _Said("")
+        return False
+    found = (
+        _decoded(decode, payload) for decode in (msgspec.msgpack.decode, msgspec.json.decode, bytes.decode)
+    )
+    return any(map(_says_offline, found))
 
 
 def _decoded(decode: Any, payload: bytes) -> Any:
@@ -63,7 +50,6 @@ def _decoded(decode: Any, payload: bytes) -> Any:
         return None
 
 
-def _is_offline(content: Any) -> bool:
-    """Whether somebody says in plain words that the device is gone: `offline`, or a map of which it is the state."""
+def _says_offline(content: Any) -> bool:
     said = content.get("state") if isinstance(content, dict) else content
     return isinstance(said, str) and said.strip().casefold() == OFFLINE

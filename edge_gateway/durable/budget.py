@@ -10,6 +10,8 @@ from edge_gateway.durable.store import StoreFacts
 
 LATE_BYTES: Final = 64
 """What a late reading takes in its table, about."""
+LATE_PART: Final = 4
+"""The late table may take so great a part of the spool's budget, and a device as great a part of that."""
 
 
 class SpoolBytes(NamedTuple):
@@ -28,6 +30,16 @@ class SpoolBytes(NamedTuple):
     def beside_journal(self) -> int:
         """What is left for the journal is the budget less this."""
         return self.total - self.journal
+
+
+def late_bytes(max_bytes: int) -> int:
+    """How many bytes of late readings may wait in a spool of this budget before deliveries do."""
+    return max_bytes // LATE_PART
+
+
+def late_share(max_bytes: int) -> int:
+    """How many late readings of one device may wait there."""
+    return max(late_bytes(max_bytes) // LATE_PART // LATE_BYTES, 1)
 
 
 def spool_bytes(checkpoints: Path, journal: int, facts: StoreFacts) -> SpoolBytes:

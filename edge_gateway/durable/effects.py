@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class SeriesName:
-    """What a (series, tag version) pair stands for; `tags` are all tags of the birth."""
+    """What a (series, tag version) pair stands for; `tags` are the forwarded ones."""
 
     series: int
     version: int
@@ -72,7 +72,8 @@ class LateValues:
         ts: ms, int64.
         value: float64.
         quality: thousandths.
-        tiers: bit i is set where the value must be merged into the stored window of tier i.
+        tiers: bit i is set where the value must be merged into the stored window of tier i; none in a value that is
+            over its device's share, and merged nowhere.
     """
 
     series: Array
@@ -165,7 +166,8 @@ class Event:
 class StoreEffects:
     """Everything one fold leaves for the store; `at` is the input's wall time in ms.
 
-    `frozen`: from now on nobody knows which readings the windows before this time (ms) have had.
+    `frozen`: from now on nobody knows which readings the windows before this time (ms) have had. `gone_texts` are
+    codes that stand for nothing any more, once everything else here is taken in.
     """
 
     at: int
@@ -180,6 +182,7 @@ class StoreEffects:
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
     frozen: int | None = None
+    gone_texts: tuple[int, ...] = ()
 
 
 def effects_from_tree(tree: Any) -> StoreEffects:

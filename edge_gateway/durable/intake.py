@@ -18,9 +18,11 @@ from edge_gateway.durable.effects import (
 from edge_gateway.durable.late_job import LateJob
 from edge_gateway.durable.names import UNKNOWN, Names
 from edge_gateway.durable.outgoing_lines import OutgoingLines
+from edge_gateway.durable.series_use import SeriesUse
 from edge_gateway.durable.shelf import Shelf
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_table import Packed, WindowTable
+from edge_gateway.windows.reduce import Readings
 
 
 class Resolver(Protocol):
@@ -41,6 +43,7 @@ class Intake:
         shelf: Shelf,
         lines: OutgoingLines,
         kinds: tuple[LateJob, LateJob],
+        use: SeriesUse,
         resolver: Resolver | None,
     ) -> None:
         self._names = names
@@ -49,6 +52,7 @@ class Intake:
         self._lines = lines
         self._numbers, self._texts = kinds
         self._windows, self._states = (kind.windows for kind in kinds)
+        self._use = use
         self._resolver = resolver
 
     def apply(self, effects: StoreEffects) -> None:
@@ -65,9 +69,10 @@ class Intake:
         for states in effects.states:
             self._close_states(states, effects.at, lines)
         if effects.late is not None:
-            self._keep_late(effects.late, effects.at)
+            self._keep_late(effects.late, effects.at, lines)
         if effects.late_states is not None:
             self._keep_late_states(effects.late_states, effects.at)
+        self._names.forget_texts(effects.gone_texts)
 
     def apply_rest(self, effects: StoreEffects) -> None:
         """Take in alerts, commands, quarantine and events."""
@@ -89,6 +94,7 @@ class Intake:
             lines.partial(closed.tier, windows, at)
         else:
             self._name_as_stored(self._windows, closed.tier, rows)
+            self._use.note(rows["series"], rows["start"])
             lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
 
     def _name_as_stored(self, table: WindowTable, tier: int, rows: Array) -> None:
@@ -109,20 +115,25 @@ class Intake:
         for end in ("first", "last"):
             rows[end] = self._text_ids(rows[end])
         self._name_as_stored(self._states, closed.tier, rows)
+        self._use.note(rows["series"], rows["start"])
         lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
 
-    def _keep_late(self, late: LateValues, at: int) -> None:
+    def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | Silent) -> None:
         ids = self._ids(late.series, late.versions)
-        known = ids != UNKNOWN
+        known, merged = ids != UNKNOWN, late.tiers != 0
+        kept, over = known & merged, known & ~merged
         columns = (late.ts, late.value, late.quality, late.tiers)
-        self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
+        self._numbers.add(at, [ids[kept], *(column[kept] for column in columns)])
+        if over.any():
+            readings = Readings(ids[over], late.ts[over], late.value[over], late.quality[over])
+            lines.late(ids[over], readings, at)
 
     def _keep_late_states(self, late: LateStates, at: int) -> None:
         ids = self._ids(late.series, late.versions)
-        known = ids != UNKNOWN
-        quality = np.zeros(int(known.sum()), np.int64)
-        texts = self._text_ids(late.code[known])
-        self._texts.add(at, [ids[known], late.ts[known], texts, quality, late.tiers[known]])
+        kept = (ids != UNKNOWN) & (late.tiers != 0)
+        quality = np.zeros(int(kept.sum()), np.int64)
+        texts = self._text_ids(late.code[kept])
+        self._texts.add(at, [ids[kept], late.ts[kept], texts, quality, late.tiers[kept]])
 
     def _ids(self, series: Array, versions: Array) -> Array:
         ids = self._names.ids(series, versions)

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge_gateway.durable.names import Names
 from edge_gateway.durable.schema import insert_many
+from edge_gateway.durable.series_use import SeriesUse
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.tallies import Tallies
 from edge_gateway.durable.window_kinds import WindowKind
@@ -85,12 +86,15 @@ class LateJob:
         tallies: Tallies,
         settings: StoreSettings,
         kind: WindowKind,
+        *,
+        use: SeriesUse,
     ) -> None:
         self._db = db
         self._names = names
         self._tallies = tallies
         self._settings = settings
         self._kind = kind
+        self._use = use
         self.windows = kind.windows
         self.pending = 0
         self.recount()
@@ -173,6 +177,7 @@ class LateJob:
         if kept:
             stored = {new: found[place] for new, place in enumerate(kept) if place in found}
             now = self._kind.windows.store(tier, windows.take(kept), stored, begun=CORRECTED)
+            self._use.note(now.rows["series"], now.rows["start"])
             lines.windows(tier, now, piece.at)
         refused[chosen] = _within(readings, every, families[lost], windows.rows["start"][lost])
         return refused

@@ -14,13 +14,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.durable.effects import SeriesName, TextName
-from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many, rows_at_once
+from edge_gateway.durable.schema import ROWS_A_STATEMENT, insert_many, looked_up, rows_at_once
 from edge_gateway.numbering import NONE, Numbering
 
 UNKNOWN: Final = NONE
 VERSIONS_KEPT: Final = 8
 _VERSION_BITS: Final = 32
 
+_FACTS: Final = ("device", "metric", "site", "type", "tags")
 _OF_SEVERAL: Final = (
     "SELECT id FROM series WHERE (device, metric) IN"
     " (SELECT device, metric FROM series GROUP BY device, metric HAVING COUNT(*) > 1)"
@@ -61,6 +62,7 @@ class Names:
         self._forwarded = tuple(sorted(forwarded))
         self.reload()
         self._undo: list[tuple[Numbering, int, int]] = []
+        self._kin_dropped = False
 
     def reload(self) -> None:
         """Know what is in the tables, after rows were put in from elsewhere."""
@@ -73,6 +75,7 @@ class Names:
     def memory(self) -> None:
         """What memory holds now is what is committed."""
         self._undo.clear()
+        self._kin_dropped = False
 
     def recall(self, _: None) -> None:
         """Back to what was committed, after a rollback."""
@@ -81,7 +84,7 @@ class Names:
                 table.remove(key)
             else:
                 table.put(key, before)
-        if self._undo:
+        if self._undo or self._kin_dropped:
             self.kin.clear()
             self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
         self._undo.clear()
@@ -132,6 +135,15 @@ class Names:
         for code, number in codes:
             self._keep(self._texts, code, number)
 
+    def forget_texts(self, codes: Iterable[int]) -> None:
+        """Forget codes that stand for nothing any more; the texts stay with the windows that hold them."""
+        waiting = iter(codes)
+        while some := list(islice(waiting, ROWS_A_STATEMENT)):
+            marks = ",".join("?" * len(some))
+            self._db.execute(f"DELETE FROM code WHERE code IN ({marks})", some)  # noqa: S608 - marks alone
+            for code in some:
+                self._undo.append((self._texts, code, self._texts.remove(code)))
+
     def ids(self, series: Ids, versions: Ids) -> Ids:
         """Store numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
         return self._ids.many(series << _VERSION_BITS | versions)
@@ -165,15 +177,31 @@ class Names:
             found.setdefault(number, []).append(other)
         return {number: sorted(others) for number, others in found.items()}
 
+    def known(self) -> list[int]:
+        """All series but the newest, whose number SQLite would give again were it removed."""
+        rows = self._db.execute("SELECT id FROM series WHERE id < (SELECT MAX(id) FROM series)")
+        return [number for (number,) in rows]
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Drop series that nothing refers to any more; who names one again gets another number for it."""
+        chosen, among = json.dumps(list(numbers)), "IN (SELECT value FROM json_each(?))"
+        pairs = self._db.execute(f"SELECT series, version FROM number WHERE id {among}", (chosen,)).fetchall()  # noqa: S608
+        for table in ("number", "series"):
+            self._db.execute(f"DELETE FROM {table} WHERE id {among}", (chosen,))  # noqa: S608 - from the line above
+        for series, version in pairs:
+            key = series << _VERSION_BITS | version
+            self._undo.append((self._ids, key, self._ids.remove(key)))
+        if not self.kin.keys().isdisjoint(numbers):
+            self._kin_dropped = True
+            self.kin.clear()
+            self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
+
     def _facts(self, name: SeriesName) -> tuple[str, str, str, str, str]:
         forwarded = {key: name.tags.get(key) or "unknown" for key in self._forwarded}
         return (name.device, name.metric, name.site, name.type or "unknown", _tags_text(forwarded))
 
     def _numbers(self, facts: list[tuple[str, str, str, str, str]]) -> dict[tuple[str, ...], int]:
-        select = (
-            "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series"
-            " WHERE (device, metric, site, type, tags) IN (VALUES {})"
-        )
+        select = looked_up("series", "id, device, metric, site, type, tags", _FACTS)
         return {tuple(found): number for number, *found in rows_at_once(self._db, select, facts)}
 
     def _forget_old_versions(self, series: Iterable[int]) -> None:

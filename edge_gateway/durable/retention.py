@@ -40,15 +40,17 @@ class Retention:
         self._db = db
         self._settings = settings
         self._tables = tables
+        self.used = 0
+        """Bytes of the history at the last look."""
 
     def cutoff(self, now: int, not_history: int) -> int | None:
         """Where to cut now, by age or size; `not_history` are bytes that have a budget of their own."""
         oldest, newest = self._span()
+        self.used = max(used_bytes(self._db) - not_history, 0)
         if oldest is None or newest is None:
             return None
         by_age = age_cutoff(now, self._settings.history_keep)
-        used = used_bytes(self._db) - not_history
-        by_size = size_cutoff(oldest, newest, used, self._settings.history_max_bytes)
+        by_size = size_cutoff(oldest, newest, self.used, self._settings.history_max_bytes)
         cutoff = max(by_age, by_size or 0)
         return cutoff if cutoff > oldest else None
 

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from edge_gateway.durable.files import FILES
+from edge_gateway.durable.shares import SENDER
 from edge_gateway.errors import NewerSpool
 
 VERSION: Final = 3
@@ -48,13 +49,15 @@ _REFUSALS: Final = frozenset(
     }
 )
 
-_TABLES: Final = """
+_TABLES: Final = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NOT NULL, site TEXT NOT NULL,
   type TEXT NOT NULL, tags TEXT NOT NULL, UNIQUE(device, metric, site, type, tags));
 CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
   PRIMARY KEY(series, version)) WITHOUT ROWID;
+CREATE INDEX number_id ON number(id);
+CREATE TABLE series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
 CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
@@ -68,11 +71,14 @@ CREATE TABLE late_state(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTE
 CREATE TABLE alert(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, alert TEXT NOT NULL, rule TEXT NOT NULL,
   subject TEXT NOT NULL, metric TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX alert_at ON alert(at);
+CREATE INDEX alert_subject ON alert(subject, id);
 CREATE TABLE command(id TEXT PRIMARY KEY, n INTEGER, device TEXT NOT NULL, name TEXT NOT NULL,
   args TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '');
 CREATE INDEX command_at ON command(at);
+CREATE INDEX command_device ON command(device);
 CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT NOT NULL,
   reason TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL);
+CREATE INDEX quarantine_sender ON quarantine({SENDER}, id, size);
 CREATE TABLE event(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bucket TEXT NOT NULL,
   rank INTEGER NOT NULL, lines INTEGER NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
@@ -182,6 +188,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
     elif version != VERSION:
         raise StoreUnreadable(f"{path} has format {version}, this program reads {VERSION}")
+    db.execute("CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL)")
     for check in _checks(path.stat().st_size):
         verdict = db.execute(f"PRAGMA {check}").fetchone()[0]
         if verdict != "ok":
@@ -258,6 +265,18 @@ def in_statements(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
             length //= 4
         yield rows[start : start + length]
         start += length
+
+
+def looked_up(table: str, columns: str, key: Sequence[str]) -> str:
+    """A SELECT for `rows_at_once` whose keys have several columns, each looked up in the table's index.
+
+    `(a, b) IN (VALUES …)` reads the whole table once SQLite is given more than one row.
+    """
+    names = ", ".join(key)
+    return (
+        f"WITH wanted({names}) AS (VALUES {{}})"  # noqa: S608 - names from this package
+        f" SELECT json_array({columns}) AS item FROM wanted CROSS JOIN {table} USING({names})"
+    )
 
 
 def rows_at_once(db: sqlite3.Connection, select: str, keys: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -1,6 +1,5 @@
-"""What the history keeps beside windows: alerts, commands, events, and the quarantine with its cap."""
+"""What the history keeps beside windows: alerts, commands, events, and the quarantine; each with its bound."""
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,12 +9,15 @@ import msgspec
 
 from edge_gateway.durable.effects import AlertChange, CommandChange, Event, Quarantined
 from edge_gateway.durable.schema import insert_many
+from edge_gateway.durable.shares import ALERTS, COMMANDS, QUARANTINE, biggest, give_way
 from edge_gateway.durable.tallies import Tallies
 from fleet_wire.printable import printable
 
 _ROW_BYTES: Final = 64
 """What a quarantined message costs beside its topic, reason and payload."""
-_DROPPED_AT_ONCE: Final = 1_000
+MOST_ALERTS: Final = 200_000
+MOST_COMMANDS: Final = 100_000
+MOST_EVENTS: Final = 10_000
 
 
 class Shelf:
@@ -58,7 +60,7 @@ class Shelf:
         insert_many(self._db, "INSERT INTO event(at, code, text)", 3, rows)
 
     def quarantine(self, messages: Iterable[Quarantined]) -> None:
-        """Keep messages; over the cap the oldest are dropped and counted.
+        """Keep messages; over the cap the oldest of whoever has most there are dropped and counted.
 
         A reason may quote the payload, or a database: it is kept as people may read it.
         """
@@ -67,8 +69,14 @@ class Shelf:
         insert_many(self._db, "INSERT INTO quarantine(at, topic, reason, payload, size)", 5, rows)
         self.quarantine_bytes += sum(row[-1] for row in rows)
         self._tallies.add("quarantined", len(rows))
-        while self.quarantine_bytes > self._most:
-            self._drop_oldest_quarantined()
+        if self.quarantine_bytes > self._most:
+            dropped, freed = give_way(self._db, QUARANTINE, self.quarantine_bytes, self._most)
+            self.quarantine_bytes -= freed
+            self._tallies.add("quarantine_dropped", dropped)
+
+    def quarantine_users(self, limit: int) -> list[tuple[str, int]]:
+        """(device, bytes) of those who have most in quarantine, the biggest first."""
+        return biggest(self._db, QUARANTINE, limit)
 
     def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
         """Messages behind an id, by id."""
@@ -84,25 +92,15 @@ class Shelf:
             ).fetchone()
             self.quarantine_bytes -= size
 
-    def delete_before(self, at: int) -> None:
-        """Remove alerts, commands and events older than `at` (ms)."""
+    def trim(self, before: int) -> None:
+        """Remove alerts, commands and events older than `before` (ms), and the oldest above their bounds."""
         for table in ("alert", "command", "event"):
-            self._db.execute(f"DELETE FROM {table} WHERE at<?", (at,))  # noqa: S608 - a name from the line above
-
-    def _drop_oldest_quarantined(self) -> None:
-        (answer,) = self._db.execute(
-            "SELECT json_group_array(json_array(id, size)) FROM"
-            " (SELECT id, size FROM quarantine ORDER BY id LIMIT ?)",
-            (_DROPPED_AT_ONCE,),
-        ).fetchone()
-        dropped: list[int] = []
-        for number, size in json.loads(answer):
-            if self.quarantine_bytes <= self._most:
-                break
-            self.quarantine_bytes -= size
-            dropped.append(number)
-        self._db.execute("DELETE FROM quarantine WHERE id<=?", (dropped[-1],))
-        self._tallies.add("quarantine_dropped", len(dropped))
+            self._db.execute(f"DELETE FROM {table} WHERE at<?", (before,))  # noqa: S608 - a name from the line above
+        for of, most in ((ALERTS, MOST_ALERTS), (COMMANDS, MOST_COMMANDS)):
+            (rows,) = self._db.execute(f"SELECT COUNT(*) FROM {of.table}").fetchone()  # noqa: S608 - from above
+            self._tallies.add(f"{of.table}s_dropped", give_way(self._db, of, rows, most)[0])
+        gone = "SELECT id FROM event ORDER BY id DESC LIMIT -1 OFFSET ?"
+        self._db.execute(f"DELETE FROM event WHERE id IN ({gone})", (MOST_EVENTS,))  # noqa: S608 - from above
 
 
 def _size(message: Quarantined) -> int:

@@ -27,6 +27,7 @@ from edge_gateway.durable.outbox import Outbox, Parcel, Waiting
 from edge_gateway.durable.outgoing_lines import OutgoingLines
 from edge_gateway.durable.retention import Retention
 from edge_gateway.durable.salvage import SEND_AGAIN, Salvage
+from edge_gateway.durable.series_use import SeriesUse
 from edge_gateway.durable.settings import StoreSettings
 from edge_gateway.durable.shelf import Shelf
 from edge_gateway.durable.tallies import Tallies
@@ -55,6 +56,7 @@ class StoreFacts:
     salvaging: bool
     late_held: bool
     quarantine_bytes: int
+    history_bytes: int
     waiting: dict[str, Waiting]
     counters: dict[str, int]
 
@@ -87,9 +89,11 @@ class Store:
         self._names = Names(db, settings.forwarded)
         self._outbox = Outbox(db, self._tallies, settings.sinks, tiers=len(settings.tiers))
         self._shelf = Shelf(db, self._tallies, quarantine_max_bytes=settings.quarantine_max_bytes)
+        self.quarantine_users = self._shelf.quarantine_users
         self._lines = OutgoingLines(self._outbox, self._names, self._tallies, settings.tiers)
-        self._numbers = LateJob(db, self._names, self._tallies, settings, number_windows(db))
-        self._texts = LateJob(db, self._names, self._tallies, settings, text_windows(db))
+        self._use = SeriesUse(db)
+        self._numbers = LateJob(db, self._names, self._tallies, settings, number_windows(db), use=self._use)
+        self._texts = LateJob(db, self._names, self._tallies, settings, text_windows(db), use=self._use)
         self._windows, self._states = self._numbers.windows, self._texts.windows
         self._intake = Intake(
             names=self._names,
@@ -97,6 +101,7 @@ class Store:
             shelf=self._shelf,
             lines=self._lines,
             kinds=(self._numbers, self._texts),
+            use=self._use,
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._tallies, self._outbox)
@@ -153,6 +158,7 @@ class Store:
             salvaging=self._salvage.progress is not None,
             late_held=self._salvage.holds_late,
             quarantine_bytes=self._shelf.quarantine_bytes,
+            history_bytes=self._retention.used,
             waiting=dict(self._outbox.waiting),
             counters=dict(self._tallies.values),
         )
@@ -206,6 +212,8 @@ class Store:
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
                 self._cover(self._salvage.progress.floor)
             self._outbox.enforce()
+            if over:
+                self._use.reload()
             return self._salvage.finish() if over else ""
 
     def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
@@ -257,12 +265,14 @@ class Store:
         not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
         cutoff = self._retention.cutoff(now, not_history + self._shelf.quarantine_bytes)
         with self._transaction():
-            self._shelf.delete_before(now - self._settings.history_keep)
+            self._shelf.trim(now - self._settings.history_keep)
             if cutoff is None:
                 return 0
             self._cover(cutoff)
             removed = self._retention.delete_before(cutoff)
             self._tallies.add("history_trimmed", removed)
+            if not self.late_pending and self._salvage.progress is None:
+                self._use.prune(cutoff, self._names, self._tallies)
             return removed
 
     def freeze(self, before: int) -> None:
@@ -303,6 +313,7 @@ class Store:
         aside = self.opened.set_aside
         said = self._salvage.begin(aside, at, floor) if aside is not None else {}
         self._names.reload()
+        self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
         applied = _applied(said)
         last = self._derive(records, applied)

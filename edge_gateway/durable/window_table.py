@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from edge_gateway.durable.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, rows_at_once
+from edge_gateway.durable.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 from edge_gateway.durable.seal import sealed, unsealed
 
 Rows = np.ndarray[Any, Any]
@@ -84,12 +84,8 @@ class WindowTable:
 
     def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
         """The stored windows of these keys."""
-        found = rows_at_once(
-            self._db,
-            f"SELECT json_array(start, series, revision, hex(row)) AS item FROM {self._table}"  # noqa: S608
-            f" WHERE tier={tier:d} AND (start, series) IN (VALUES {{}})",
-            list(keys),
-        )
+        select = looked_up(self._table, "start, series, revision, hex(row)", ("start", "series"))
+        found = rows_at_once(self._db, f"{select} WHERE tier={tier:d}", list(keys))
         return {
             (start, series): Stored(series, revision, self._checked(bytes.fromhex(data), start, series))
             for start, series, revision, data in found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.fleet.columns import with_room
-from edge_gateway.fleet.reasons import NO_METRIC, BadReason, BadValues
+from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason, BadValues
 from edge_gateway.frame import BoolColumn, IntColumn
 
 MESSAGES = ("received", "new", "duplicate", "quarantined")
@@ -74,6 +74,13 @@ class Accounting:
             key = (NO_DEVICE, metric, reason)
             self._bad[key] = self._bad.get(key, 0) + self._bad.pop((device, metric, reason))
 
+    def forget_metrics(self, metrics: IntColumn) -> None:
+        """Count the bad values of these metrics without a name: their numbers are given to others."""
+        gone = set(metrics.tolist())
+        for device, metric, reason in [key for key in self._bad if key[1] in gone] if gone else ():
+            key = (device, NO_NUMBER, reason)
+            self._bad[key] = self._bad.get(key, 0) + self._bad.pop((device, metric, reason))
+
     def of(self, device: int) -> dict[str, int]:
         """Return all counters of one device."""
         known = device < self._size
@@ -90,7 +97,7 @@ class Accounting:
     def bad(self, device: int | None = None) -> Iterator[tuple[int, int, BadReason, int]]:
         """Yield (device, metric, reason, count), of one device or of all.
 
-        The metric is NO_METRIC where the name is none.
+        The metric is NO_METRIC where the name is none, NO_NUMBER where it has no number.
         """
         for (of, metric, reason), count in self._bad.items():
             if device is None or device == of:
@@ -117,4 +124,10 @@ class Accounting:
 
 def bad_text(metric: int, reason: BadReason, metric_names: list[str]) -> str:
     """Return how a bad value is named to people, such as "temperature: range"."""
-    return f"{'(no metric name)' if metric == NO_METRIC else metric_names[metric]}: {reason.text}"
+    return f"{metric_text(metric, metric_names)}: {reason.text}"
+
+
+def metric_text(metric: int, metric_names: list[str]) -> str:
+    """Return what people call a metric."""
+    unnamed = {NO_METRIC: "(no metric name)", NO_NUMBER: "(other metrics)"}
+    return unnamed[metric] if metric in unnamed else metric_names[metric]

@@ -11,7 +11,7 @@
 Everything here is a function of what came before and of the arguments: no clock, no socket, no file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,10 +21,14 @@ from numpy.typing import NDArray
 from edge_gateway.decoders import native
 from edge_gateway.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
+from edge_gateway.fleet.doubts import Doubts
+from edge_gateway.fleet.hearing import Hearing
+from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 from edge_gateway.fleet.reasons import BadValues, joined
 from edge_gateway.fleet.receipts import Due, Receipts
-from edge_gateway.fleet.registry import Refusal, Registry
+from edge_gateway.fleet.reclaiming import Reclaimed
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.sequence import Sequences
 from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
@@ -79,7 +83,7 @@ class AdmissionPolicy:
 
 
 class Admission:
-    """Owns what is known of messages: sequences, receipts, value limits, accounting."""
+    """Owns what is known of messages: sequences, receipts, value limits, accounting, and who is not heard."""
 
     def __init__(self, registry: Registry, policy: AdmissionPolicy) -> None:
         self.registry = registry
@@ -88,6 +92,8 @@ class Admission:
         self.receipts = Receipts(self.sequences)
         self.values = ValuePolicy(registry, policy.metrics)
         self.accounting = Accounting()
+        self.hearing = Hearing(registry, policy.max_reading_age)
+        self.doubts = Doubts()
 
     # --- telemetry
 
@@ -101,15 +107,14 @@ class Admission:
         held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
         messages = decoded.messages
         times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
-        verdicts = self.sequences.accept(
-            messages.device, messages.boot, messages.seq, believed(times, decoded.samples.message)
-        )
+        own = believed(times, decoded.samples.message)
+        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own)
         if batch.again:
             known = np.isin(messages.index, batch.again) & (verdicts.verdict == DUPLICATE)
             verdicts.verdict[known] = NEW
         self.receipts.note(messages.device, messages.boot, verdicts)
         self._apply_floors(messages, verdicts.verdict)
-        self.registry.seen(messages.device, batch.moment.wall)
+        self.registry.presence.seen(messages.device, batch.moment.wall)
         fate = verdicts.verdict.copy()
         fate[[message for message in decoded.refused if fate[message] == NEW]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
@@ -118,7 +123,9 @@ class Admission:
         cut = _laps(
             frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
         )
-        return Admitted(frame, _quarantined(decoded, fate), held, cut, stamped)
+        quarantined = _quarantined(decoded, fate)
+        self.hearing.telemetry(batch, decoded, fate, own, quarantined)
+        return Admitted(frame, quarantined, held, cut, stamped)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
         """Count deliveries of sites that are not this gateway's; statuses and acks are no messages."""
@@ -190,6 +197,9 @@ class Admission:
             state_series=checked.states.series,
             state_code=checked.states.code,
         )
+        self.registry.table.use(frame.series)
+        if len(frame.state_series):
+            self.registry.table.use(frame.state_series)
         self._count_values(frame, joined([decoded.bad, checked.bad]))
         self.accounting.count("stamped", frame.device[times.stamped])
         return frame, times.stamped
@@ -201,10 +211,11 @@ class Admission:
             good += np.bincount(frame.state_row, minlength=rows)
         count("values", frame.device, good)
         count("accepted", frame.device, good)
-        if len(bad.row):
+        if len(bad.row) or self.doubts:
             device = frame.device[bad.row]
             count("values", device)
             self.accounting.bad_values(device, bad)
+            self.doubts.count(frame.device, good, device, bad)
 
     # --- births, receipts, and what is known of a device
 
@@ -214,6 +225,8 @@ class Admission:
         Returns whether a new boot begins with an older clock than the one before had: a clock step.
         """
         time = NO_TIME if birth.ts is None else birth.ts
+        if birth.boot not in self.sequences.boots(device):
+            self.registry.guess_anew(device)
         stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
         self.receipts.birth(device)
         return stepped
@@ -227,7 +240,30 @@ class Admission:
         self.receipts.forget(devices)
         self.sequences.forget(devices)
         self.accounting.forget(devices)
+        self.hearing.forget(devices)
+        self.doubts.forget(devices)
         self.values.forget(self.registry.retire(devices))
+
+    def let_go(self, device: str, metric: str | None) -> None:
+        """Let a metric of a device begin anew, or all of it; nothing happens where it is not known.
+
+        A device's sequences stay until it is retired, so that what it sends again meanwhile is known.
+        """
+        number = self.registry.find(device)
+        if number is None:
+            return
+        if metric is None:
+            self.registry.presence.let_go(number)
+        self.registry.table.let_go_of(number, metric)
+        self.doubts.forget(np.array([number], np.int64))
+
+    def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
+        """Free what nobody uses any more, as `Registry.reclaim` says."""
+        gone = self.registry.reclaim(now, open_series, used_texts)
+        self.values.forget(gone.series)
+        self.accounting.forget_metrics(gone.metrics)
+        self.doubts.forget_metrics(gone.metrics)
+        return gone
 
     def describe(self, device: int) -> dict[str, Any]:
         """Return what is known of a device, as plain data: times in ms, gaps as (boot, from, to)."""
@@ -240,8 +276,8 @@ class Admission:
             "type": registry.type(device),
             "tags": dict(registry.tags(device)),
             "position": registry.position(device),
-            "online": registry.online(device),
-            "last_seen": registry.last_seen(device) or None,
+            "online": registry.presence.online(device),
+            "last_seen": registry.presence.last_seen(device) or None,
             "boot": boots[-1] if boots else None,
             "top_seq": top,
             "gaps": sequences.gaps(device),
@@ -260,7 +296,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting")
+_PARTS = ("sequences", "receipts", "values", "accounting", "doubts", "hearing")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:

@@ -8,7 +8,9 @@ NEW, DUPLICATE, CONFLICT = 0, 1, 2
 NO_TIME = -(2**63)
 """Time of a message that carries none."""
 HOLES_KEPT = 64
-LARGEST = 2**63 - 1
+MOST_MISSING = 1_000_000
+"""A hole of more messages than that is a device's odd numbering or its life before this gateway, and nothing that is
+missing: it is held, so that what comes of it is new, and is counted nowhere."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,10 @@ class Mark:
         self.holes[at : at + 1] = [hole for hole in rest if hole[0] <= hole[1]]
         return True
 
+    def believes(self, seq: int) -> bool:
+        """Whether a device can be so far: nobody sends a million messages unseen."""
+        return seq <= self.top + MOST_MISSING
+
     def expect(self, following: int) -> None:
         """Take in that the next new message will be `following`: what is missing below it is a hole."""
         self._open(following - 1)
@@ -71,11 +77,11 @@ class Mark:
 
     def close_below(self, floor: int) -> int:
         """Close what the device no longer holds; return how many messages will never come."""
-        lost = max(0, floor - 1 - self.top)
+        lost = missing(self.top + 1, max(self.top, floor - 1))
         self.top = max(self.top, floor - 1)
         while self.holes and self.holes[0][0] < floor:
             first, last = self.holes[0]
-            lost += min(last, floor - 1) - first + 1
+            lost += missing(first, min(last, floor - 1))
             if last >= floor:
                 self.holes[0][0] = floor
                 break
@@ -86,7 +92,13 @@ class Mark:
         """Close the lowest holes beyond those kept; return how many messages that gives up."""
         surplus = self.holes[: max(0, len(self.holes) - HOLES_KEPT)]
         del self.holes[: len(surplus)]
-        return sum(last - first + 1 for first, last in surplus)
+        return sum(missing(first, last) for first, last in surplus)
+
+
+def missing(first: int, last: int) -> int:
+    """Return how many messages count as missing in a hole, both ends in: none where it is too large to be one."""
+    size = last - first + 1
+    return size if size <= MOST_MISSING else 0
 
 
 def _first(hole: list[int]) -> int:

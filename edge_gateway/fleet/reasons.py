@@ -9,10 +9,12 @@ from edge_gateway.frame import IntColumn
 
 NO_METRIC = -1
 """Metric of a value whose name is no metric name."""
+NO_NUMBER = -2
+"""Metric of a value whose name has no number: there was no room for it, or nothing uses it any more."""
 
 
 class BadReason(IntEnum):
-    """The first reason that applies, in this order; REFUSED is not the value's fault and is counted apart."""
+    """Why a value does not count. RATE is not the value's fault and is counted apart."""
 
     NAME = 0
     TYPE = 1
@@ -22,6 +24,8 @@ class BadReason(IntEnum):
     QUALITY = 5
     RANGE = 6
     RATE = 7
+    TOO_MANY_SERIES = 8
+    TOO_MANY_TEXTS = 9
 
     @property
     def text(self) -> str:

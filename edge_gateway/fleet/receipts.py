@@ -95,9 +95,14 @@ class Receipts:
         self._fresh[device] = 0
 
     def _owe(self, device: int, boot: int) -> None:
-        owed = self._owed.setdefault(device, [])
+        """Note that a boot has news; what is owed to boots that are no longer kept is dropped."""
+        owed = self._owed.get(device, [])
         if boot not in owed:
-            owed.append(boot)
+            kept = self._sequences.boots(device)
+            if still := [one for one in (*owed, boot) if one in kept]:
+                self._owed[device] = still
+            else:
+                self._owed.pop(device, None)
 
     def birth(self, device: int) -> None:
         """Take in that a device was born: it is told at once. Call it after `Sequences.birth`."""

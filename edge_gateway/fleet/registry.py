@@ -1,85 +1,70 @@
 """Who is in the fleet: numbers for devices, metrics and series, and what births tell of them.
 
-The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. That
-of a retired device is given again, so that a fleet whose devices are replaced takes no more memory for it.
+The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. Those of
+retired devices, and of series and metrics nobody uses, are given again: what comes and goes takes no more memory.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_gateway.fleet.births import Births, Needed
 from edge_gateway.fleet.columns import with_room
+from edge_gateway.fleet.kinds import Kinds
+from edge_gateway.fleet.limits import Refusal, RegistryLimits
 from edge_gateway.fleet.presence import Presence
-from edge_gateway.fleet.series import KIND_STATE, NO_ROOM, SeriesTable
+from edge_gateway.fleet.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
+from edge_gateway.fleet.series import KIND_STATE, SeriesTable
 from edge_gateway.fleet.strings import StringTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.frame import BoolColumn, IntColumn
-from fleet_wire.control import Birth, MetricInfo
+from fleet_wire.control import Birth
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic, site_of
-
-_NOT_AWAITED = 1 << 62
-_BIRTHS = msgspec.msgpack.Encoder()
-_BIRTH = msgspec.msgpack.Decoder(Birth)
-
-
-class Refusal(StrEnum):
-    """Why a device or a message is not taken in."""
-
-    TOPIC = "bad_topic"
-    WRONG_SITE = "wrong_site"
-    FOREIGN_SITE = "foreign_site"
-    DEVICES = "too_many_devices"
-    SERIES = "too_many_series"
-    STRINGS = "too_many_strings"
-    METRIC_NAME = "bad_metric_name"
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryLimits:
-    """Caps on what devices can make the gateway remember."""
-
-    devices: int = 20_000
-    series: int = 200_000
-    strings: int = 50_000
 
 
 class Registry:
     """Devices, series and strings of one gateway.
 
-    `site` in a topic is checked against the device's provisioned or first-seen site. `sites` are those whose devices
-    are this gateway's, all where it is None. Devices of other sites are known only from a configuration before: they
-    are on their way out.
+    `site` in a topic is checked against the device's provisioned or first-seen site. `forwarded` are the tags that
+    label windows; the others change nothing there. `sites` are those whose devices are this gateway's, all where it is
+    None. Devices of other sites are known only from a configuration before: they are on their way out.
     """
 
-    def __init__(self, limits: RegistryLimits | None = None, sites: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        limits: RegistryLimits | None = None,
+        forwarded: Sequence[str] = (),
+        kinds: Mapping[str, int] | None = None,
+        sites: frozenset[str] | None = None,
+    ) -> None:
         self.limits = limits or RegistryLimits()
         self.sites = sites
+        self.forwarded = tuple(forwarded)
+        self.needed = Needed(frozenset(forwarded))
         self.device_of_topic: dict[str, int] = {}
         """Telemetry topic of a device that may send on it: its number."""
         self.device_name: list[str] = []
         self.device_site: list[str] = []
-        self.strings = StringTable(self.limits.strings)
-        self.table = SeriesTable(self.limits.series)
+        self.strings = StringTable(self.limits.strings, self.limits.device_strings)
+        self._kinds = Kinds(kinds or {})
+        self.table = SeriesTable(
+            self.limits.series,
+            self.limits.device_series,
+            lambda device, metric: self._kinds.of(metric, self.births.facts.get(device)),
+        )
         """Series and layouts, for decoders."""
         self.refused: dict[str, int] = {}
         """How often each `Refusal` was given."""
         self.version = 0
         """Grows whenever a device appears or its tags or type change."""
         self.retired = 0
+        self._swept_at = 0
         self._number: dict[str, int] = {}
-        self._births: dict[int, bytes] = {}
-        """As MessagePack: a tenth of the objects' size, and few ever ask."""
+        self.births = Births()
         self._versions = TagVersions()
         self._changed_at = np.empty(0, np.int64)
         self.presence = Presence()
-        self._last_seen = np.empty(0, np.int64)
-        self._heard = np.empty(0, np.int64)
-        self._now = 0
         self._free: list[int] = []
         self._departed = np.empty(0, np.int64)
         self._site: dict[str, str] = {}
@@ -123,8 +108,9 @@ class Registry:
         self.device_name[number], self.device_site[number] = device, site
         self._number[device] = number
         self.device_of_topic[device_topic(site, device, TELEMETRY)] = number
+        self.births.forget(number)
         self._versions.begin(number, Identity(site, device, UNKNOWN_TYPE, {}))
-        self._last_seen[number], self._heard[number] = 0, self._now
+        self.presence.begin(number)
         self._mark_changed(number)
         return number
 
@@ -133,15 +119,16 @@ class Registry:
         self.device_name.append("")
         self.device_site.append("")
         self._changed_at = with_room(self._changed_at, number + 1, 0)
-        self.presence.grow(number + 1)
-        self._last_seen = with_room(self._last_seen, number + 1, 0)
-        self._heard = with_room(self._heard, number + 1, 0)
         return number
 
     def refuse(self, refusal: Refusal) -> Refusal:
         """Count a refusal and hand it back."""
-        self.refused[refusal.value] = self.refused.get(refusal.value, 0) + 1
+        self.count_refused(refusal.value)
         return refusal
+
+    def count_refused(self, why: str, count: int = 1) -> None:
+        """Count what found no room."""
+        self.refused[why] = self.refused.get(why, 0) + count
 
     def _mark_changed(self, device: int) -> None:
         self.version += 1
@@ -156,21 +143,8 @@ class Registry:
         return np.flatnonzero(self._changed_at[: self.devices] > since)
 
     def listen(self, now: int) -> None:
-        """Take in what the listening clock (ms) shows: what is noted as heard next is heard then."""
-        self._now = now
-
-    def seen(self, devices: IntColumn, arrival: int) -> None:
-        """Note that something of these devices arrived, at this wall time (ms)."""
-        self._last_seen[devices] = arrival
-        self._heard[devices] = self._now
-
-    def last_seen(self, device: int) -> int:
-        """Return the wall time in ms of the last arrival; 0 when nothing came yet."""
-        return int(self._last_seen[device])
-
-    def online(self, device: int) -> bool | None:
-        """Return what the last status said; None before one, once it is cleared, and where it says nothing clear."""
-        return self.presence.online(device)
+        """Take in what the listening clock (ms) shows: who is noted as heard next is heard then."""
+        self.presence.now = self.table.now = now
 
     def is_live(self, device: int) -> bool:
         """Whether the number still stands for a device of this gateway; False once it is retired or its site left."""
@@ -195,17 +169,20 @@ class Registry:
         """Devices, not yet retired, whose site this gateway owned before and does not now; ascending."""
         return self._departed
 
-    def heard(self, device: int) -> None:
-        """Note that a device said something of itself."""
-        self._heard[device] = self._now
+    def silent(self, now: int, retire_after: int) -> IntColumn:
+        """Return the devices that are to go, ascending: those that departed, and those silent for so long.
 
-    def silent(self, since: int) -> IntColumn:
-        """Return the devices that are to go, ascending: those that departed, and those not heard since then.
+        Times are ms of the listening clock.
 
-        `since` is in ms of the listening clock.
+        While four fifths of the devices there may be are taken, one that never sent a birth waits no longer than a day.
         """
-        silent = np.flatnonzero(self._heard[: self.devices] < since)
-        return np.union1d(silent, self._departed) if len(self._departed) else silent
+        silent = self.presence.silent(now - retire_after)
+        if 5 * self.alive >= 4 * self.limits.devices:
+            stranger = self.presence.silent(now - STRANGER_AFTER)
+            stranger[list(self.births.facts)] = False
+            silent |= stranger
+        silent[self._departed] = True
+        return np.flatnonzero(silent)
 
     def retire(self, devices: IntColumn) -> IntColumn:
         """Forget silent devices; their numbers are given again. Should one come back, it is a new device.
@@ -215,15 +192,15 @@ class Registry:
         Whoever follows `changed_devices` must do so before the next device is registered.
         """
         series = self.table.retire(devices)
+        self.strings.disown(devices)
         for device in devices.tolist():
             name, site = self.device_name[device], self.device_site[device]
             del self._number[name]
             self.device_of_topic.pop(device_topic(site, name, TELEMETRY), None)
-            self._births.pop(device, None)
-            self.presence.unsaid(device)
+            self.births.retire(device)
             self._mark_changed(device)
         self._departed = np.setdiff1d(self._departed, devices)
-        self._heard[devices] = _NOT_AWAITED
+        self.presence.retire(devices)
         self._free += devices.tolist()
         self.retired += len(devices)
         return series
@@ -236,11 +213,12 @@ class Registry:
         The change labels windows that start at `from_start` (ms) or later.
         """
         self.presence.born(device)
-        self._births[device] = _BIRTHS.encode(birth)
-        told = Identity(self.device_site[device], self.device_name[device], birth.type, dict(birth.tags))
-        if told == self._versions.newest(device):
+        before = self.births.facts.get(device)
+        facts = self.births.take(device, birth, self.needed)
+        self._kinds.declare(self.table, device, facts)
+        self._label(device, from_start)
+        if before is not None and facts[:2] == before[:2]:
             return False
-        self._versions.change(device, told, from_start)
         self._mark_changed(device)
         return True
 
@@ -254,12 +232,34 @@ class Registry:
         if known is not None and self.device_site[known] == site:
             self.presence.unsaid(known)
 
+    def _label(self, device: int, from_start: int) -> None:
+        """Let windows from a start on carry what the newest birth says, where that is something else."""
+        told = self._identity(device)
+        if told != self._versions.newest(device):
+            self._versions.change(device, told, from_start, self.presence.now)
+
+    def _identity(self, device: int) -> Identity:
+        facts, forwarded = self.births.facts[device], self.forwarded
+        labels = {name: facts.tags[name] for name in forwarded if name in facts.tags}
+        return Identity(self.device_site[device], self.device_name[device], facts.type, labels)
+
+    @property
+    def label_changes_refused(self) -> int:
+        """Changes of type or forwarded tags that labelled no window because they came too often."""
+        return self._versions.refused
+
+    def guess_anew(self, device: int) -> None:
+        """Take in that a device started again: what its first values made of its metrics may have been wrong."""
+        self._kinds.guess_anew(self.table, device, self.births.facts.get(device))
+
     def type(self, device: int) -> str:
-        return self._versions.newest(device).type
+        facts = self.births.facts.get(device)
+        return UNKNOWN_TYPE if facts is None else facts.type
 
     def tags(self, device: int) -> Mapping[str, str]:
         """Return the tags of the last birth, without site, device and type."""
-        return self._versions.newest(device).tags
+        facts = self.births.facts.get(device)
+        return {} if facts is None else facts.tags
 
     def tag_version(self, device: int, window_start: int) -> int:
         return self._versions.version(device, window_start)
@@ -269,21 +269,18 @@ class Registry:
         return self._versions.versions(device, window_start)
 
     def tags_of(self, version: int) -> Identity:
-        """Return (site, device, type, tags) of a version. KeyError: no device keeps that version any more."""
+        """Return (site, device, type, forwarded tags) of a version. KeyError: no device keeps it any more."""
         return self._versions.identity(version)
 
-    def units(self, device: int) -> Mapping[str, MetricInfo]:
-        """Return what the birth says of the device's metrics, by name; empty without a birth."""
-        birth = self._births.get(device)
-        return {} if birth is None else _BIRTH.decode(birth).metrics
+    def units(self, device: int) -> Mapping[str, str]:
+        """Return the units of the device's metrics, by name, as its birth says; empty without a birth."""
+        facts = self.births.facts.get(device)
+        return {} if facts is None else facts.units
 
     def position(self, device: int) -> tuple[float, float] | None:
         """Return (latitude, longitude) in degrees, where the birth gives both."""
-        told = self._births.get(device)
-        birth = None if told is None else _BIRTH.decode(told)
-        if birth is None or birth.lat is None or birth.lon is None:
-            return None
-        return birth.lat, birth.lon
+        facts = self.births.facts.get(device)
+        return None if facts is None else facts.position
 
     # --- metrics and series
 
@@ -296,12 +293,17 @@ class Registry:
         return self.table.metric(name)
 
     def series(self, device: int, metric: int) -> int:
-        """Return the number of a series, giving it one when it is new.
-
-        The cap on series stands where messages come in (`series_of_layout`), not here: what rules derive is
-        bounded by the rule files.
-        """
+        """Return the number of a series, giving it one when it is new, whatever the limits."""
         return self.table.series(device, metric)
+
+    def derived(self, device: int, metric: int) -> int:
+        """Return the number of a series of numbers that a rule derives; the rule files bound how many there are."""
+        return self.table.derived(device, metric)
+
+    @property
+    def series_epoch(self) -> int:
+        """Grows when a number of a series or metric is given to another: what was looked up by it before is void."""
+        return self.table.epoch
 
     @property
     def series_device(self) -> IntColumn:
@@ -314,22 +316,32 @@ class Registry:
         return self.table.metric_of
 
     @property
-    def series_kind(self) -> NDArray[np.int8]:
-        """What each series holds: KIND_OPEN before its first good value, KIND_NUMBER or KIND_STATE."""
-        return self.table.kind
-
-    @property
     def series_is_state(self) -> BoolColumn:
         """Whether each series holds texts."""
         is_state: BoolColumn = self.table.kind == KIND_STATE
         return is_state
 
-    def series_of_layout(self, device: int, layout: int) -> IntColumn | Refusal:
-        """Return the series of a message's metrics in their order; a refusal where the cap forbids them."""
-        start = int(self.table.starts(np.array([device]), np.array([layout]))[0])
-        if start == NO_ROOM:
-            return self.refuse(Refusal.SERIES)
-        return self.table.slots[start : start + int(self.table.lengths[layout])]
+    # --- room
+
+    def worth_reclaiming(self, now: int) -> bool:
+        """Whether there may be numbers that nobody uses, and it is time to look; `now` by the listening clock."""
+        if now - self._swept_at < RECLAIM_EVERY:
+            return False
+        return self.strings.crowded() or self.table.worth_a_look(now - self.limits.unused_for)
+
+    def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
+        """Free series, metrics and texts that nobody uses.
+
+        `open_series` says by series number whether a window is open; `used_texts` are codes that windows or rules hold.
+        """
+        self._swept_at = now
+        series = self.table.reclaimable(now - self.limits.unused_for, now - self.limits.pressed_for)
+        series = series[~open_series[series]]
+        devices = np.unique(self.series_device[series])
+        self.table.free(series)
+        for device in devices.tolist():
+            self._versions.renew(device)
+        return Reclaimed(series, self.table.free_metrics(), self.strings.keep(used_texts))
 
     # --- state
 
@@ -342,13 +354,12 @@ class Registry:
             "version": self.version,
             "retired": self.retired,
             "refused": dict(self.refused),
-            "born": np.array(list(self._births), np.int64),
-            "births": list(self._births.values()),
+            "births": self.births.snapshot(),
+            "forwarded": list(self.forwarded),
             "changed_at": self._changed_at[:count].copy(),
-            "online": self.presence.snapshot(count),
-            "last_seen": self._last_seen[:count].copy(),
-            "heard": self._heard[:count].copy(),
+            **self.presence.snapshot(),
             "free": list(self._free),
+            "swept_at": self._swept_at,
             "strings": self.strings.snapshot(),
             "series": self.table.snapshot(),
             "tags": self._versions.snapshot(),
@@ -367,14 +378,18 @@ class Registry:
         }
         self.version, self.retired = state["version"], state["retired"]
         self.refused = dict(state["refused"])
-        self._births = dict(zip(state["born"].tolist(), state["births"], strict=True))
+        self.births.restore(state["births"])
         self._changed_at = state["changed_at"].copy()
-        self.presence.restore(state["online"])
-        self._last_seen, self._heard = state["last_seen"].copy(), state["heard"].copy()
+        self.presence.restore(state)
         self._free = list(state["free"])
+        self._swept_at = state["swept_at"]
         self.strings.restore(state["strings"])
         self.table.restore(state["series"])
         self._versions.restore(state["tags"])
+        if tuple(state["forwarded"]) != self.forwarded:
+            for device in self.births.facts:
+                self._versions.rename(device, self._identity(device))
+        self._kinds.heed(self.table)
 
 
 def looked_at_again(state: dict[str, Any]) -> dict[str, Any]:

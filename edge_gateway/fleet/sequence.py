@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.fleet.columns import with_room
-from edge_gateway.fleet.mark import DUPLICATE, LARGEST, NEW, NO_TIME, Mark
+from edge_gateway.fleet.mark import DUPLICATE, MOST_MISSING, NEW, NO_TIME, Mark, missing
 from edge_gateway.frame import BoolColumn, IntColumn
 
 BOOTS_KEPT = 8
 NO_BOOT = -1
 _ARRIVAL_BITS = 32
 _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
-_COLUMNS = ("boot", "top", "newest", "top_time", "opened", "lost", "given_up", "steps")
+_COLUMNS = ("boot", "top", "newest", "top_time", "opened", "lost", "given_up", "steps", "claimed")
 
 
 class Verdicts(NamedTuple):
@@ -62,6 +62,12 @@ class Sequences:
         """Messages the gateway no longer waits for because holes or boots are capped, by device."""
         self.steps = np.empty(0, np.int64)
         """Clock steps, by device."""
+        self.claimed = np.empty(0, np.int64)
+        """The next seq that a birth of the current boot told and nobody believed, by device; 0 where none did."""
+        self.not_believed = 0
+        """Births and messages that spoke of a seq too far ahead."""
+        self._leapt: set[int] = set()
+        """Devices that did so in the batch at hand: what such a message says of its floor is not believed either."""
         self._odd = np.empty(0, np.bool_)
         self._holes: dict[int, list[list[int]]] = {}
         self.holed = np.empty(0, np.bool_)
@@ -82,7 +88,7 @@ class Sequences:
         self.top = with_room(self.top, devices, -1)
         self.newest = with_room(self.newest, devices, NO_TIME)
         self.top_time = with_room(self.top_time, devices, NO_TIME)
-        for name in ("opened", "lost", "given_up", "steps"):
+        for name in ("opened", "lost", "given_up", "steps", "claimed"):
             setattr(self, name, with_room(getattr(self, name), devices, 0))
         self._odd = with_room(self._odd, devices, fill=False)
         self.holed = with_room(self.holed, devices, fill=False)
@@ -95,6 +101,7 @@ class Sequences:
         `time` is the device time in ms, NO_TIME where it is absent or not believed.
         """
         count = len(device)
+        self._leapt.clear()
         if not count:
             return Verdicts(np.empty(0, np.int8), np.empty(0, np.int64))
         self.make_room(int(device.max()) + 1)
@@ -154,16 +161,17 @@ class Sequences:
                 self.steps[device] += 1
                 stepped.append(len(verdicts))
             self.opened[device] += seq > mark.top + 1
+            if not mark.believes(seq):
+                self._disbelieve(device)
             verdicts.append(mark.accept(seq, time))
-            self._count(self.given_up, device, mark.give_up())
+            self.given_up[device] += mark.give_up()
         self._put(holder, mark)
         self.one_by_one += len(verdicts)
         return verdicts
 
-    def _count(self, column: IntColumn, device: int, messages: int) -> None:
-        """Add to a counter that a lying device could drive past 2^63."""
-        if messages:
-            column[device] = min(int(column[device]) + messages, LARGEST)
+    def _disbelieve(self, device: int) -> None:
+        self.not_believed += 1
+        self._leapt.add(device)
 
     # --- marks
 
@@ -190,6 +198,7 @@ class Sequences:
         """Make room for a new current boot; the mark to come is put in its place by `_put`."""
         mark = self._current(device)
         self._holes.pop(device, None)
+        self.claimed[device] = 0
         if mark.boot == NO_BOOT:
             return
         older = self._older.setdefault(device, {})
@@ -197,7 +206,7 @@ class Sequences:
         self.boot[device] = NO_BOOT
         if len(older) >= BOOTS_KEPT:
             quiet = older.pop(next(iter(older)))
-            self._count(self.given_up, device, sum(last - first + 1 for first, last in quiet.holes))
+            self.given_up[device] += sum(missing(*hole) for hole in quiet.holes)
             self.boots_forgotten += 1
 
     def _put(self, device: int, mark: Mark | None) -> None:
@@ -225,31 +234,43 @@ class Sequences:
         current = boot == self.boot[device]
         idle = current & ~self.holed[device] & (floor <= self.top[device] + 1)
         for row in np.flatnonzero(~idle).tolist():
-            self._floor(int(device[row]), int(boot[row]), int(floor[row]))
+            if int(device[row]) not in self._leapt:
+                self._floor(int(device[row]), int(boot[row]), int(floor[row]))
 
     def _floor(self, device: int, boot: int, floor: int) -> None:
         if boot == int(self.boot[device]) or boot in self._older.get(device, {}):
             mark = self._take(device, boot)
-            self._count(self.lost, device, mark.close_below(floor))
+            self.lost[device] += mark.close_below(floor)
             self._put(device, mark)
 
     def birth(self, device: int, boot: int, floor: int, following: int, time: int = NO_TIME) -> bool:
         """Take in a birth: seqs below `floor` will never come, `following` is the next new one.
 
-        What is missing between them is a hole from now on. Returns whether a boot never seen before begins
-        with an older clock than the boot before it had.
+        What is missing between them is a hole from now on; neither is believed too far above what came. Returns
+        whether a boot never seen before begins with an older clock than the boot before it had.
         """
         self.make_room(device + 1)
         known = boot == int(self.boot[device]) or boot in self._older.get(device, {})
         stepped = not known and NO_TIME < time < int(self.top_time[device])
         mark = self._take(device, boot)
+        floor, following = self._believed(device, mark, floor, following)
         self.opened[device] += following - 1 > max(mark.top, floor - 1)
         mark.expect(following)
-        self._count(self.lost, device, mark.close_below(min(floor, following)))
-        self._count(self.given_up, device, mark.give_up())
+        self.lost[device] += mark.close_below(floor)
+        self.given_up[device] += mark.give_up()
         self._put(device, mark)
         self.steps[device] += stepped
         return stepped
+
+    def _believed(self, device: int, mark: Mark, floor: int, following: int) -> tuple[int, int]:
+        """Return (floor, next) as far as they are believed: what is too far ahead says nothing."""
+        floor, far = min(floor, following), not mark.believes(following - 1)
+        if mark.boot not in self._older.get(device, {}):
+            self.claimed[device] = following if far else 0
+        self.not_believed += far
+        if far:
+            return (floor if mark.believes(floor - 1) else 0), mark.top + 1
+        return floor, following
 
     # --- what is known
 
@@ -282,6 +303,20 @@ class Sequences:
         )
         return sorted({*self._holes, *older})
 
+    def missing(self, device: int) -> int:
+        """Return how many messages of a device are missing, no more than one device can be believed to lack."""
+        return min(sum(missing(first, last) for _, first, last in self.gaps(device)), MOST_MISSING)
+
+    def odd(self) -> list[int]:
+        """Return the devices whose numbering is not believed, ascending: of birth or messages of their current boot."""
+        ahead = self.claimed[: self._size] - MOST_MISSING - 1 > self.top[: self._size]
+        leapt = (
+            device
+            for device, holes in self._holes.items()
+            if any(first and not missing(first, last) for first, last in holes)
+        )
+        return sorted({*np.flatnonzero(ahead).tolist(), *leapt})
+
     def counters(self, device: int) -> dict[str, int]:
         """Return what went missing for good of a device, and its clock steps."""
         known = device < self._size
@@ -291,21 +326,26 @@ class Sequences:
         return {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
 
     def totals(self) -> dict[str, int]:
-        """Return the same for the fleet, the retired devices included; no more than a message can tell."""
+        """Return the same for the fleet, the retired devices included."""
         sums = {
-            name: min(self._gone[name] + sum(column[: self._size].tolist()), LARGEST)
+            name: self._gone[name] + int(column[: self._size].sum())
             for name, column in self._counted().items()
         }
-        return {**sums, "boots_forgotten": self.boots_forgotten}
+        return {
+            **sums,
+            "boots_forgotten": self.boots_forgotten,
+            "sequence_not_believed": self.not_believed,
+        }
 
     def forget(self, devices: IntColumn) -> None:
         """Drop everything of retired devices; what they counted stays in the totals."""
         known = devices[devices < self._size]
         for name, column in self._counted().items():
-            self._gone[name] += sum(column[known].tolist())
+            self._gone[name] += int(column[known].sum())
         self.boot[known], self.top[known], self.holed[known] = NO_BOOT, -1, False
         self.newest[known] = self.top_time[known] = NO_TIME
-        self.opened[known] = self.lost[known] = self.given_up[known] = self.steps[known] = 0
+        for name in ("opened", "lost", "given_up", "steps", "claimed"):
+            getattr(self, name)[known] = 0
         for device in known.tolist():
             self._holes.pop(device, None)
             self._older.pop(device, None)
@@ -328,6 +368,7 @@ class Sequences:
             "gone": dict(self._gone),
             "boots_forgotten": self.boots_forgotten,
             "one_by_one": self.one_by_one,
+            "not_believed": self.not_believed,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -347,6 +388,7 @@ class Sequences:
             marks[number].holes.append([first, last])
         self._gone = dict(state["gone"])
         self.boots_forgotten, self.one_by_one = state["boots_forgotten"], state["one_by_one"]
+        self.not_believed = state["not_believed"]
 
 
 def _table(rows: list[tuple[int, ...]], width: int) -> NDArray[np.int64]:

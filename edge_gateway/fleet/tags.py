@@ -1,4 +1,4 @@
-"""Versions of a device's type and tags, each in force from one window start on."""
+"""Versions of a device's type and forwarded tags, each in force from one window start on."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -15,6 +15,9 @@ ALWAYS = -(2**63)
 NO_VERSION = -1
 CHANGES_KEPT = 64
 """Changes remembered a device; a correction older than all of them takes the oldest one kept."""
+CHANGE_EVERY = 3_600_000
+"""Milliseconds of the listening clock after which a device that used up its changes may have another one: each makes
+new series, here and in the database. Until then its windows keep the labels they have."""
 
 
 Tags = tuple[tuple[str, str], ...]
@@ -42,24 +45,33 @@ class TagVersions:
         self._since = np.empty(0, np.int64)
         self._older: dict[int, list[tuple[int, int]]] = {}
         """(start, version) of what was in force before, of the devices that changed, in order."""
+        self._used_up = np.empty(0, np.int64)
+        """When, on the listening clock, each device would have all its changes again, were they not bounded."""
         self._devices = 0
         self.forgotten = 0
+        self.refused = 0
+        """Changes that came too soon after too many."""
 
     def begin(self, device: int, identity: Identity) -> None:
         """Begin the history of a device; that of another one before it under the same number ends."""
         self._devices = max(self._devices, device + 1)
         self._current = with_room(self._current, self._devices, NO_VERSION)
         self._since = with_room(self._since, self._devices, 0)
+        self._used_up = with_room(self._used_up, self._devices, 0)
+        self._used_up[device] = 0
         for _, version in self._history(device):
             del self._identities[version]
         self._older.pop(device, None)
         self._put(device, ALWAYS, identity)
 
-    def change(self, device: int, identity: Identity, start: int) -> None:
-        """Put `identity` in force for windows that start at `start` or later.
+    def change(self, device: int, identity: Identity, start: int, now: int) -> None:
+        """Put `identity` in force for windows that start at `start` or later; `now` is the listening clock (ms).
 
         Versions that would have begun at `start` or later have labelled no window, and give way.
         """
+        if not self._may_change(device, now):
+            self.refused += 1
+            return
         history = self._history(device)
         while history and history[-1][0] >= start:
             del self._identities[history.pop()[1]]
@@ -70,6 +82,26 @@ class TagVersions:
         if history:
             self._older[device] = history
         self._put(device, start if history else ALWAYS, identity)
+
+    def _may_change(self, device: int, now: int) -> bool:
+        used_up = max(int(self._used_up[device]), now) + CHANGE_EVERY
+        if used_up > now + CHANGES_KEPT * CHANGE_EVERY:
+            return False
+        self._used_up[device] = used_up
+        return True
+
+    def rename(self, device: int, identity: Identity) -> None:
+        """Let a device's newest version stand for something else: other tags are forwarded from now on."""
+        self._identities[int(self._current[device])] = self._shared(identity)
+
+    def renew(self, device: int) -> None:
+        """Give every version of a device another number: its series may mean something else from now on."""
+        history = [(start, self._identities.pop(version)) for start, version in self._history(device)]
+        self._older.pop(device, None)
+        for place, (start, identity) in enumerate(history):
+            self._put(device, start, identity)
+            if place < len(history) - 1:
+                self._older.setdefault(device, []).append((start, int(self._current[device])))
 
     def _put(self, device: int, start: int, identity: Identity) -> None:
         version, self._given = self._given, self._given + 1
@@ -109,6 +141,8 @@ class TagVersions:
         return {
             "given": self._given,
             "forgotten": self.forgotten,
+            "refused": self.refused,
+            "used_up": self._used_up[: self._devices].copy(),
             **self._columns(),
         }
 
@@ -127,7 +161,8 @@ class TagVersions:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._given, self.forgotten = state["given"], state["forgotten"]
+        self._given, self.forgotten, self.refused = state["given"], state["forgotten"], state["refused"]
+        self._used_up = state["used_up"].copy()
         self._identities, self._tags, self._older = {}, {}, {}
         device, start, version = (column.copy() for column in state["versions"].T)
         names = zip(state["site"], state["name"], state["type"], state["tags"], strict=True)

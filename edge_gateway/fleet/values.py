@@ -43,6 +43,7 @@ class ValuePolicy:
         self._policies = dict(metrics)
         self._buckets = Buckets()
         self._loaded = 0
+        self._epoch = 0
         self._low = np.empty(0, np.float64)
         self._high = np.empty(0, np.float64)
         self._missing = np.empty((0, max((len(one.missing) for one in metrics.values()), default=0)))
@@ -51,6 +52,9 @@ class ValuePolicy:
     def _load(self) -> None:
         """Follow the metrics the registry learnt since the last batch."""
         names = self._registry.metric_names
+        if self._epoch != self._registry.series_epoch:
+            self._epoch = self._registry.series_epoch
+            self._unload()
         if self._loaded == len(names):
             return
         added = [self._policies.get(name, MetricPolicy()) for name in names[self._loaded :]]
@@ -63,6 +67,11 @@ class ValuePolicy:
         self._missing = np.concatenate([self._missing, missing])
         self._limited = np.append(self._limited, [one.rate is not None for one in added])
         self._loaded = len(names)
+
+    def _unload(self) -> None:
+        self._loaded = 0
+        self._low, self._high = np.empty(0), np.empty(0)
+        self._missing, self._limited = self._missing[:0], np.empty(0, np.bool_)
 
     def check(self, numbers: Numbers, states: States, ts: IntColumn) -> Checked:
         """Sort out the values that do not count. `ts` is the time of each sample in ms.
@@ -89,25 +98,46 @@ class ValuePolicy:
         self, numbers: Numbers, states: States, parts: list[BadValues]
     ) -> tuple[Numbers, States]:
         """Leave out texts in series of numbers, and numbers in series of texts."""
-        kind = self._registry.series_kind
-        found = kind[numbers.series]
+        table = self._registry.table
+        found = table.kind[numbers.series]
         if not len(states.row) and not found.any():  # KIND_NUMBER is 0: all are numbers in series of numbers
+            if table.any_anew:
+                table.settle(numbers.series)
             return numbers, states
         self._fix_kinds(numbers, states)
+        kind = table.kind
         numbers = self._only(numbers, kind[numbers.series] == KIND_NUMBER, BadReason.TYPE, parts)
         return numbers, self._only_states(states, kind[states.series] == KIND_STATE, BadReason.TYPE, parts)
 
     def _fix_kinds(self, numbers: Numbers, states: States) -> None:
-        """Fix the kind of open series by their first value; a sample has no two values of a series."""
-        kind = self._registry.series_kind
+        """Fix the kind of open series by their first value; a sample has no two values of a series.
+
+        Of a series that begins anew, too: if the value is of the other kind, it and those behind it get a new number.
+        """
+        table = self._registry.table
         firsts: dict[int, tuple[int, int]] = {}
         for column, kind_of_it in ((numbers, KIND_NUMBER), (states, KIND_STATE)):
-            for at in np.flatnonzero(kind[column.series] == KIND_OPEN).tolist():
+            unsure = table.kind[column.series] == KIND_OPEN
+            if table.any_anew:
+                unsure |= table.anew[column.series]
+            for at in np.flatnonzero(unsure).tolist():
                 seen = (int(column.row[at]), kind_of_it)
                 series = int(column.series[at])
                 firsts[series] = min(firsts.get(series, seen), seen)
         for series, (_, first_kind) in firsts.items():
-            kind[series] = first_kind
+            self._begin(series, first_kind, numbers, states)
+
+    def _begin(self, series: int, kind: int, numbers: Numbers, states: States) -> None:
+        table = self._registry.table
+        if table.kind[series] not in {kind, KIND_OPEN}:
+            if not table.may_replace(series):
+                return
+            number = table.replace(series)
+            for column in (numbers, states):
+                column.series[column.series == series] = number
+            series = number
+        table.settle(np.array([series], np.int64))
+        table.kind[series] = kind
 
     def _within_limits(self, numbers: Numbers, parts: list[BadValues]) -> Numbers:
         metric = self._registry.series_metric[numbers.series]
@@ -157,6 +187,4 @@ class ValuePolicy:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._buckets.restore(state["buckets"])
-        self._loaded = 0
-        self._low, self._high = np.empty(0), np.empty(0)
-        self._missing, self._limited = self._missing[:0], np.empty(0, np.bool_)
+        self._unload()

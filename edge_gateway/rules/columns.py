@@ -55,6 +55,10 @@ class Histories:
                 codes[device] = registry.strings.code(registry.tags(device).get(name, UNKNOWN))
             self._tags[name] = codes
 
+    def texts(self) -> set[int]:
+        """Codes of all tags that are compared."""
+        return {int(code) for codes in self._tags.values() for code in np.unique(codes)}
+
     def tag(self, name: str, devices: IntColumn) -> FloatColumn:
         return self._tags[name][devices]
 

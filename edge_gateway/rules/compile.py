@@ -55,6 +55,14 @@ class Names:
     rings: dict[Range, int] = field(default_factory=dict)
     functions: dict[int, dict[str, None]] = field(default_factory=dict)
     """What is asked of each ring."""
+    constants: set[int] = field(default_factory=set)
+    """Codes of the texts that expressions name."""
+
+    def text(self, text: str) -> int:
+        """The code of a text that an expression names."""
+        code = self.strings.code(text)
+        self.constants.add(code)
+        return code
 
     def input(self, name: str, *, is_text: bool) -> int:
         return self.inputs.setdefault((name, is_text), len(self.inputs))
@@ -174,10 +182,10 @@ def _comparison(node: Compare, names: Names) -> Operation:
 
 
 def _text(node: Node, names: Names) -> Operation:
-    """Codes of texts; -1, the code of a text that the full table refused, equals none."""
+    """Codes of texts; -1, of a tag that is not known, equals none."""
     match node:
         case Text(value):
-            return _constant(float(names.strings.code(value)))
+            return _constant(float(names.text(value)))
         case Tag(name):
             return lambda context: context.tag(name)
         case Metric(name):
@@ -191,10 +199,7 @@ def _membership(node: OneOf, names: Names) -> Operation:
     is_text = isinstance(node.options[0], Text)
     operand = _text(node.operand, names) if is_text else _compiled(node.operand, names)
     options = np.array(
-        [
-            names.strings.code(option.value) if isinstance(option, Text) else option.value
-            for option in node.options
-        ],
+        [names.text(option.value) if isinstance(option, Text) else option.value for option in node.options],
         np.float64,
     )
 

@@ -118,6 +118,12 @@ class Evaluator:
         self._records.forget(devices)
         self._notices.forget(devices)
 
+    def texts(self) -> set[int]:
+        """Codes of all texts that rules and their state hold."""
+        held = self._held
+        constants = held.program.names.constants
+        return constants | held.inputs.texts() | held.histories.texts() | self._records.texts()
+
     def _follow(self) -> list[Transition]:
         """Take in what changed of the fleet."""
         owed, self._owed = self._owed, []

@@ -92,6 +92,7 @@ class Inputs:
             self._learn(registry.metric(name), number, is_text=is_text)
         self._number_of_series = np.full(0, -1, np.int64)
         self._text_of_series = np.full(0, -1, np.int64)
+        self._epoch = registry.series_epoch
         self._any_texts = any(is_text for _, is_text in self.wanted)
         self.cursor = np.zeros(0, np.int64)
         self.first_seen = np.zeros(0, np.int64)
@@ -180,7 +181,10 @@ class Inputs:
         return found.then(texts)
 
     def _learn_series(self) -> None:
-        """Look up the inputs of series that came since."""
+        """Look up the inputs of series that came since; of all, where numbers were given to others."""
+        if self._epoch != self._registry.series_epoch:
+            self._epoch = self._registry.series_epoch
+            self._number_of_series = self._text_of_series = np.full(0, -1, np.int64)
         have = len(self._number_of_series)
         metric = self._registry.series_metric[have:]
         if len(metric):
@@ -234,6 +238,14 @@ class Inputs:
         self.cursor[devices] = 0
         self.first_seen[devices] = 0
         self.last_at[devices] = 0
+
+    def texts(self) -> set[int]:
+        """Codes of the last texts of every device."""
+        found: set[int] = set()
+        for number, (_, is_text) in enumerate(self.wanted):
+            if is_text:
+                found.update(self.last[self.last_at[:, number] > 0, number].astype(np.int64).tolist())
+        return found
 
     def take_over(self, old: Inputs) -> None:
         """Cursors and last values of another set of inputs, where they name the same metrics."""

@@ -69,7 +69,7 @@ class Placement:
         fitting: list[Choice] = []
         for choice in chosen:
             rule = self._held.rules[choice[0]]
-            told = units[rule.metric].unit if rule.metric in units else None
+            told = units.get(rule.metric)
             if rule.unit is None or not told or told == rule.unit:
                 fitting.append(choice)
                 self.unit_mismatches.pop((device, choice[0]), None)

@@ -102,7 +102,7 @@ class Records:
 
     def _series(self, record: _Record, devices: IntColumn) -> IntColumn:
         for device in np.unique(devices[record.series[devices] < 0]).tolist():
-            record.series[device] = self._registry.series(device, record.metric)
+            record.series[device] = self._registry.derived(device, record.metric)
         return record.series[devices]
 
     def _follow_registry(self) -> None:
@@ -139,6 +139,10 @@ class Records:
         self.histories.forget(devices)
         for record in self._records:
             record.series[devices[devices < len(record.series)]] = -1
+
+    def texts(self) -> set[int]:
+        """Codes of all texts that are held here."""
+        return self._names.constants | self.inputs.texts() | self.histories.texts()
 
     def take_over(self, old: Records) -> None:
         """State of another set of records; histories of expressions that changed begin anew."""

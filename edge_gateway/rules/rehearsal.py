@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge_gateway.durable import codec
-from edge_gateway.fleet.registry import Refusal, Registry
+from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.frame import PERFECT, Frame
 from edge_gateway.rules.evaluate import Evaluator
 from edge_gateway.rules.ruleset import RuleSet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -10,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from edge_gateway.rules.kinds import Shape, shape_of
+from edge_gateway.rules.template import parts_of
 
 Match = dict[str, list[str]]
 """Key (site, device, type or a tag) to the globs of which one must fit."""
@@ -148,6 +150,16 @@ class RuleSet:
         """The record rules, each after those whose metric it names."""
         return in_order(tuple(rule for rule in self.rules if rule.record))
 
+    @property
+    def tags(self) -> frozenset[str]:
+        """Names of all tags that any rule selects by, compares or tells."""
+        return frozenset(tag for rule in self.rules for tag in _tags(rule))
+
+    @property
+    def unit_metrics(self) -> frozenset[str]:
+        """Names of the metrics whose unit a rule wants."""
+        return frozenset(rule.metric for rule in self.rules if rule.unit is not None)
+
     def to_plain(self) -> dict[str, Any]:
         """As nested dicts, lists and scalars; `from_plain` reads it back without the files."""
         return {"format": FORMAT, "rules": [msgspec.to_builtins(rule) for rule in self.rules]}
@@ -157,6 +169,15 @@ class RuleSet:
         if plain["format"] != FORMAT:
             raise ValueError(f"a rule set of format {plain['format']}, this program reads {FORMAT}")
         return cls(tuple(msgspec.convert(plain["rules"], list[Rule])))
+
+
+def _tags(rule: Rule) -> Iterator[str]:
+    for match in (*rule.match, *(override.match for override in rule.overrides)):
+        yield from match
+    for shape in (rule.shape, rule.clear_shape):
+        yield from () if shape is None else shape.tags
+    for text in (*rule.labels.values(), *rule.annotations.values()):
+        yield from (name for kind, name, _ in parts_of(text) if kind == "tags")
 
 
 def _named(shape: Shape) -> list[tuple[str, bool]]:

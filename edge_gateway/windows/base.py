@@ -6,6 +6,7 @@ back, but not before that is worth the walk: when three of four of its devices a
 of them was an eighth as many new readings came as it holds.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -101,6 +102,13 @@ class OpenBase:
     def waiting(self) -> bool:
         """Whether there is something to close now; what is not worth a walk yet does not count."""
         return self.closing or (self.news and self._waits_at != self.credit)
+
+    def parts(self) -> Iterator[Keyed]:
+        """All readings in open windows, in pieces."""
+        for log in self._logs.values():
+            yield from log.parts()
+        if self._closing is not None:
+            yield from (*self._closing.walk.runs, *self._closing.back)
 
     def holds(self, devices: Ints) -> Bools:
         """Say for each device whether there may be readings of it."""

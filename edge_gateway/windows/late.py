@@ -7,11 +7,12 @@ reading once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.reduce import Readings
 from edge_gateway.windows.tiers import Tier
 
@@ -27,7 +28,8 @@ class LateReadings:
     """The reading's row in its frame."""
     device: Ints
     tiers: Ints
-    """Bit i is set where the reading must be merged into the stored window of tier i; bit 0 always is."""
+    """Bit i is set where the reading must be merged into the stored window of tier i. Bit 0 always is, but for readings
+    over their device's share: these have none, and no tier takes them."""
     readings: Readings
     """Series, time, value (for texts: the code as a float) and quality."""
 
@@ -36,7 +38,7 @@ class LateReadings:
 
     def not_stored(self, tier: int) -> Readings:
         """Return the readings that a tier takes in memory."""
-        return self.readings.rows((self.tiers >> tier) & 1 == 0)
+        return self.readings.rows(((self.tiers >> tier) & 1 == 0) & (self.tiers != 0))
 
     @property
     def series(self) -> Ints:
@@ -80,17 +82,31 @@ NONE_LATE: Final = Late(_none(), _none())
 """No late reading; shared, so never written to."""
 
 
-def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints) -> Ints:
-    """Return for each late reading the tiers in which it must be merged in the store, as bits; bit 0 always.
+def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: Bools) -> Ints:
+    """Return for each late reading the tiers in which it must be merged in the store, as bits.
+
+    That is at least tier 0, and nowhere for those over their device's share.
 
     Args:
         tiers: the open coarser windows, tier 1 first.
         readings: numbers or texts, the kind of the tiers.
         closed_to: up to where the base windows of each reading's device are closed, ms.
+        over: which readings are over the share.
     """
     bits = np.ones(len(readings), np.int64)
     for number, tier in enumerate(tiers, start=1):
         start = readings.ts - readings.ts % tier.every
-        over = (tier.start_of(readings.series) != start) & (start + tier.every <= closed_to)
-        bits |= over.astype(np.int64) << number
+        gone = (tier.start_of(readings.series) != start) & (start + tier.every <= closed_to)
+        bits |= gone.astype(np.int64) << number
+    bits[over] = 0
     return bits
+
+
+class Added(NamedTuple):
+    """What became of a frame beside what is open now: readings of closed windows, and windows closed at once."""
+
+    late: Late
+    closed: Closed
+
+
+NOTHING: Final = Added(NONE_LATE, Closed())

@@ -133,6 +133,10 @@ class Log:
         self.present = both
         self.runs.append(run)
 
+    def parts(self) -> list[Keyed]:
+        """All readings here, in pieces."""
+        return [*self.runs, self._tail.rows(slice(0, self._used))]
+
     def remove(self, gone: Gone, start: int, bits: int) -> None:
         """Take readings out; `start` (ms) is that of the window, and `bits` of a key are the time within it."""
         self.seal()

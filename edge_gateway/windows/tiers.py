@@ -151,6 +151,10 @@ class Tier:
             held[block.rows["series"]] = True
         return held
 
+    def blocks(self) -> list[Rows]:
+        """Rows of all accumulators, empty ones too, and what was given out and not yet taken."""
+        return [self._rows, *(block.rows for block in self._given)]
+
     @property
     def open_windows(self) -> int:
         """Windows that are open or queued."""

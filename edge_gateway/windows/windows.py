@@ -11,7 +11,7 @@ the store hears of it before the row itself, that is no harm: rows of one window
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,15 @@ from edge_gateway.frame import Frame
 from edge_gateway.windows.arriving import ALL, Taken, numbers_of, states_of
 from edge_gateway.windows.base import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
 from edge_gateway.windows.closed import Closed, Harvest
-from edge_gateway.windows.late import NONE_LATE, Late, LateReadings, stored_in
+from edge_gateway.windows.in_use import InUse, in_use
+from edge_gateway.windows.late import NONE_LATE, NOTHING, Added, Late, LateReadings, stored_in
+from edge_gateway.windows.late_share import LateShare
 from edge_gateway.windows.log import Keyed
 from edge_gateway.windows.marks import Marks
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
+from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Tier
 from edge_gateway.windows.told import Gone, Told
 
@@ -35,29 +38,6 @@ Bools = NDArray[np.bool_]
 CHEAPEST_WINDOW: Final = 512
 """What a piece of a closing window costs of the budget at least, however few its readings."""
 _ALL_READINGS: Final = 1 << 62
-
-
-class SeriesColumns(Protocol):
-    """What windows need of the registry: columns by series number, and the names of metrics by number."""
-
-    @property
-    def series_device(self) -> Ints: ...
-    @property
-    def series_metric(self) -> Ints: ...
-    @property
-    def series_is_state(self) -> Bools: ...
-    @property
-    def metric_names(self) -> Sequence[str]: ...
-
-
-class Added(NamedTuple):
-    """What became of a frame beside what is open now: readings of closed windows, and windows closed at once."""
-
-    late: Late
-    closed: Closed
-
-
-NOTHING: Final = Added(NONE_LATE, Closed())
 
 
 class Windows:
@@ -71,6 +51,7 @@ class Windows:
         max_future_skew_ms: how far ahead of its arrival a reading's time moves the watermark.
         p95_metrics: names of metrics whose windows have a p95.
         series: the registry; it must know every series of a frame before the frame comes.
+        late_share: how many late readings a device may have merged at once.
     """
 
     def __init__(
@@ -82,6 +63,7 @@ class Windows:
         max_future_skew_ms: int,
         p95_metrics: Collection[str],
         series: SeriesColumns,
+        late_share: int = 1 << 32,
     ) -> None:
         base, *coarser = every_ms
         if any(every % base for every in coarser):
@@ -96,7 +78,9 @@ class Windows:
         self._numbers = [Tier(every, WINDOW_ROW, merge_blocks) for every in coarser]
         self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
         self._looked_at = 0
+        self.late_share = LateShare(late_share)
         self._has_p95 = np.zeros(0, np.bool_)
+        self._epoch = 0
         self.told: Told | None = None
         """What the record says that is replayed, where it must be followed."""
 
@@ -108,15 +92,14 @@ class Windows:
         Args:
             frame: readings of devices and series the registry knows; values finite.
             listening_ms: the listening clock when the frame arrived.
-            trusted: whether the wall time of the frame may be believed; if not, no reading's time is too far
-            ahead.
+            trusted: whether the frame's wall time may be believed; if not, no reading's time is too far ahead.
         """
         if not frame.rows:
             return NOTHING
         self._marks.grow(int(frame.device.max()) + 1)
         start = frame.ts - frame.ts % self._base
         taken = self._late_rows(frame, start)
-        late = self._take_late(frame, taken) if taken.any() else NONE_LATE
+        late = self._take_late(frame, taken, listening_ms) if taken.any() else NONE_LATE
         cap = frame.arrival + self._skew if trusted else None
         if self._marks.observe(frame.device, frame.ts, cap, listening_ms):
             self._open.wake()
@@ -177,12 +160,12 @@ class Windows:
         key |= readings.ts - window
         return Keyed(key, readings.value, readings.quality)
 
-    def _take_late(self, frame: Frame, rows: Bools) -> Late:
+    def _take_late(self, frame: Frame, rows: Bools, now: int) -> Late:
         """Merge late readings into coarser windows that are open, and note where the store has to."""
         told = (None, None) if self.told is None else (self.told.late.tiers, self.told.late_states.tiers)
         late = Late(
-            self._where(frame, numbers_of(frame, rows), self._numbers, told[0]),
-            self._where(frame, states_of(frame, rows), self._states, told[1]),
+            self._where(frame, numbers_of(frame, rows), self._numbers, told[0], now),
+            self._where(frame, states_of(frame, rows), self._states, told[1], now),
         )
         for number, (tier, state_tier) in enumerate(zip(self._numbers, self._states, strict=True), start=1):
             if len(late.numbers):
@@ -191,18 +174,23 @@ class Windows:
                 state_tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
         return late
 
-    def _where(self, frame: Frame, taken: Taken, tiers: Sequence[Tier], told: Ints | None) -> LateReadings:
+    def _where(
+        self, frame: Frame, taken: Taken, tiers: Sequence[Tier], told: Ints | None, now: int
+    ) -> LateReadings:
         device = frame.device[taken.row]
-        if told is not None and len(told) == len(taken.row):
+        over = self.late_share.over(device, now)
+        bits = stored_in(tiers, taken.readings, self._marks.closed_to[device], over)
+        if told is not None and len(told) == len(bits):
             bits = told
-        else:
-            bits = stored_in(tiers, taken.readings, self._marks.closed_to[device])
         return LateReadings(taken.row, device, bits, taken.readings)
 
     def _p95(self) -> Bools:
         """Say for each series whether its windows have a p95; empty where no metric has."""
         metrics = self._series.series_metric
-        if self._p95_metrics and len(self._has_p95) != len(metrics):
+        if self._p95_metrics and (
+            len(self._has_p95) != len(metrics) or self._epoch != self._series.series_epoch
+        ):
+            self._epoch = self._series.series_epoch
             wanted = [name in self._p95_metrics for name in self._series.metric_names]
             self._has_p95 = np.array(wanted, np.bool_)[metrics]
         return self._has_p95
@@ -250,9 +238,14 @@ class Windows:
         held |= np.isin(devices, self._series.series_device[known])
         return held
 
+    def in_use(self) -> InUse:
+        """Say which series and texts anything open holds."""
+        return in_use(self._open, self._numbers, self._states, self._series.series_is_state)
+
     def forget(self, devices: Ints) -> None:
         """Forget devices that have nothing open."""
         self._marks.forget(devices)
+        self.late_share.forget(devices)
 
     @property
     def closed_to(self) -> int:
@@ -389,6 +382,7 @@ class Windows:
             "numbers": [tier.snapshot() for tier in self._numbers],
             "states": [tier.snapshot() for tier in self._states],
             "looked_at": self._looked_at,
+            "late_share": self.late_share.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -398,3 +392,4 @@ class Windows:
             for tier, kept in zip(tiers, state[name], strict=True):
                 tier.restore(kept)
         self._looked_at = state["looked_at"]
+        self.late_share.restore(state["late_share"])

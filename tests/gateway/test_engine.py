@@ -43,6 +43,9 @@ class Names:
     def new_texts(self, _: Any) -> tuple[()]:
         return ()
 
+    def forget_texts(self, codes: object) -> None:
+        """No text was told."""
+
 
 @dataclass
 class Windows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,12 +14,17 @@ async def reload() -> str:
     return "0 rules"
 
 
+async def forget(request: Mapping[str, Any]) -> str:
+    return f"forgotten: {request['device']}"
+
+
 def api() -> LocalApi:
     return LocalApi(
         status=lambda: {"state": "online"},
         devices=lambda wanted: iter([{"device": name} for name in ("a", "b") if wanted in (None, name)]),
         alerts=lambda: [{"rule": "r"}],
         reload=reload,
+        forget=forget,
     )
 
 
@@ -27,6 +33,7 @@ async def test_what_can_be_asked() -> None:
     assert list(await api()({"do": "devices", "device": "b"})) == [{"device": "b"}]
     assert list(await api()({"do": "devices", "device": None})) == [{"device": "a"}, {"device": "b"}]
     assert await api()({"do": "reload"}) == "0 rules"
+    assert await api()({"do": "forget", "device": "b"}) == "forgotten: b"
 
 
 async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None:

@@ -57,6 +57,7 @@ def settings(**changes: Any) -> FoldSettings:
                 ],
                 "time": {"allowed_lateness": "1s", "idle_close": "3s"},
                 "metrics": {"temperature": {"range": [-40, 85]}},
+                "gateway": {"tags": ["line"]},
                 **changes,
             }
         )
@@ -394,3 +395,30 @@ def test_settings_can_change_between_two_lives(rules: dict[str, Any]) -> None:
     effects = state.pipeline.fold(batch(60_000, reading("f1", 10_000, 60_000, temperature=-18.0)))
     assert effects.changed
     assert np.all(state.pipeline.registry.series_device >= 0)
+
+
+def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:
+    """One device sends newest first what it kept; the rest of the fleet's late readings are none of its business."""
+    pipeline = build_pipeline("gw", settings(spool={"max_bytes": "16KiB"}))
+    share = 16 * 1024 // 4 // 4 // 64
+    pipeline.fold(batch(0, reading("flood", 0, 0, temperature=1.0), reading("other", 0, 0, temperature=1.0)))
+    pipeline.fold(
+        batch(
+            HOUR,
+            reading("flood", 1_000, HOUR, temperature=1.0),
+            reading("other", 1_000, HOUR, temperature=1.0),
+        )
+    )
+    pipeline.fold(Tick(moment(HOUR)))
+    late = [reading("flood", 2 + n, 60_000 + n * 1_000, temperature=float(n)) for n in range(40)]
+    effects = pipeline.fold(batch(HOUR, *late, reading("other", 2, 60_000, temperature=2.0)))
+    assert effects.late is not None
+    assert effects.late.tiers.astype(bool).tolist() == [True] * share + [False] * (40 - share) + [True]
+    totals = pipeline.admission.accounting.totals()
+    assert (totals["late_merged"], totals["too_late"]) == (share + 1, 40 - share)
+    assert pipeline.admission.accounting.imbalance() == []
+    closed = [one for one in pipeline.windows.drain().numeric if one[0] == 1]
+    counted = sum(
+        int(row["count"]) for _, rows in closed for row in rows if 50_000 <= row["start"] - START < HOUR
+    )
+    assert counted <= share + 1, "no tier takes what the base refuses"

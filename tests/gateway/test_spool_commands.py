@@ -156,17 +156,18 @@ def test_quarantine_is_replayed_once_limits_are_raised_and_what_is_bad_stays(pla
     recovered.store.close()
 
 
-def test_series_beyond_their_limit_count_once_though_their_numbers_were_noted(
+def test_values_beyond_a_limit_are_lost_alone_and_nothing_of_theirs_waits_in_quarantine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = Place(tmp_path, capsys)
     one.configure(devices=100, series=2)
     one.take_in()
-    one.configure(devices=100, series=100)
-    done = one.json("replay-quarantine")
-    assert (done["taken"], done["duplicate"], done["still_bad"]) == (6, 0, 1)
+    assert [row["reason"] for row in one.export("quarantine")] != []
+    assert one.json("replay-quarantine")["tried"] == 1
     recovered = recover_spool(one.spool, one.config, "gw", MachineClock())
-    assert recovered.state.pipeline.admission.accounting.totals()["accepted"] == 2 * DEVICES
+    totals = recovered.state.pipeline.admission.accounting.totals()
+    assert (totals["new"], totals["values"]) == (2 * DEVICES, 2 * DEVICES)
+    assert (totals["accepted"], totals["bad"]) == (4, 2 * DEVICES - 4)
     recovered.store.close()
 
 

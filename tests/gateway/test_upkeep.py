@@ -29,6 +29,9 @@ class Parts:
     def wall(self) -> int:
         return 1_700_000_000_000
 
+    def monotonic(self) -> int:
+        return 0
+
     async def call(self, function: Any) -> None:
         function(cast("Store", self))
 

@@ -96,7 +96,7 @@ def test_ten_thousand_bad_messages_are_counted_kept_and_harmless(
     after = gateway.ask(do="status")
     assert after["messages"] == report["messages"]
     assert len(gateway.query("quarantine")) == len(rows)
-    assert not after["problems"]
+    assert {one["gravity"] for one in after["problems"]} <= {"warning"}
 
 
 def test_what_is_too_long_or_of_another_version_says_so(broker: Broker, gateways: GatewayFactory) -> None:

@@ -116,13 +116,17 @@ def test_a_spool_that_may_not_be_written_is_refused(
     assert "spool.path" in said
 
 
+PAGE = 4_096
+
+
 def spoil(path: Path) -> None:
-    """Turn bytes in the middle into others, as a dying card does."""
+    """Turn bytes in the middle into others, as a dying card does; of a database whole pages, which are half empty."""
     size = path.stat().st_size
+    spoilt = PAGE if size > 16 * PAGE else 64
     with path.open("r+b") as file:
         for place in (size // 3, size // 2, 2 * size // 3):
             file.seek(place)
-            file.write(os.urandom(min(64, size)))
+            file.write(os.urandom(min(spoilt, size)))
 
 
 class Rot(NamedTuple):

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from edge_gateway.decoders import native
 from edge_gateway.decoders.decoded import NO_FLOOR, Decoded, only
-from edge_gateway.fleet import series as series_module
+from edge_gateway.fleet import layouts as layouts_module
+from edge_gateway.fleet.limits import RegistryLimits
 from edge_gateway.fleet.mark import NO_TIME
-from edge_gateway.fleet.reasons import NO_METRIC, BadReason
-from edge_gateway.fleet.registry import Registry, RegistryLimits
+from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason
+from edge_gateway.fleet.registry import Registry
 from fleet_wire.payload import MAX_TIME
 from fleet_wire.telemetry import MAX_PAYLOAD, is_metric_name
 
@@ -244,20 +245,26 @@ class TestRefusals:
         assert [one.reason for one in decoded.rejected] == ["too_many_devices"]
         assert registry.refused == {"too_many_devices": 1}
 
-    def test_the_cap_on_series_refuses_a_message_whole(self) -> None:
+    def test_the_cap_on_series_takes_values_alone(self) -> None:
         registry = Registry(RegistryLimits(series=2))
         payloads = [message({"a": 1.0}), message({"a": 1.0, "b": 1.0, "c": 1.0}), message({"b": 2.0})]
         decoded = decode(*payloads, registry=registry)
-        assert decoded.refused == {1: "too_many_series"}
-        assert decoded.numbers.value.tolist() == [1.0, 2.0]
+        assert decoded.refused == {}
+        assert decoded.numbers.value.tolist() == [1.0, 1.0, 1.0, 2.0]
+        assert decoded.numbers.row.tolist() == [0, 1, 1, 2]
+        assert [(*one,) for one in zip(*decoded.bad, strict=True)] == [
+            (1, NO_NUMBER, BadReason.TOO_MANY_SERIES)
+        ]
         assert registry.refused == {"too_many_series": 1}
 
-    def test_the_cap_on_texts_refuses_the_message(self) -> None:
-        registry = Registry(RegistryLimits(strings=3))
+    def test_the_cap_on_texts_takes_values_alone(self) -> None:
+        registry = Registry(RegistryLimits(strings=1))
         payloads = [message({"a": "on"}), message({"a": "off", "b": 1.0}), message({"a": "on", "b": True})]
         decoded = decode(*payloads, registry=registry)
-        assert decoded.refused == {1: "too_many_strings"}
-        assert len(decoded.states.row) == 3
+        assert decoded.refused == {}
+        assert decoded.states.row.tolist() == [0, 2, 2]
+        assert decoded.numbers.value.tolist() == [1.0]
+        assert [(*one,) for one in zip(*decoded.bad, strict=True)] == [(1, 0, BadReason.TOO_MANY_TEXTS)]
 
     def test_a_sample_past_2100_refuses_its_message(self) -> None:
         registry = Registry()
@@ -275,10 +282,25 @@ def test_full_caches_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(20)
     ]
     expected = [decode(*batch, registry=roomy).numbers.series.tolist() for batch in batches]
-    monkeypatch.setattr(series_module, "LAYOUTS_CACHED", 3)
-    monkeypatch.setattr(series_module, "SLOTS_CACHED", 9)
+    monkeypatch.setattr(layouts_module, "LAYOUTS_CACHED", 3)
+    monkeypatch.setattr(layouts_module, "SLOTS_CACHED", 9)
     assert [decode(*batch, registry=tight).numbers.series.tolist() for batch in batches] == expected
-    assert len(tight.table.layouts) <= 3 + 20
+    assert len(tight.table.layouts.known) <= 3 + 20
+
+
+def test_a_device_with_ever_other_metrics_leaves_the_others_their_layouts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layouts_module, "LAYOUTS_CACHED", 20)
+    registry = Registry()
+    usual = decode(message({"a": 1.0, "b": 2.0}), registry=registry).numbers.series.tolist()
+    table = registry.table
+    start = table.layouts.start(0, table.layouts.known["a", "b"])
+    for number in range(100):
+        decode(message({"a": 1.0, f"m{number}": 2.0}), registry=registry, topic=OTHER)
+    assert len(table.layouts.known) <= 21
+    assert table.layouts.start(0, table.layouts.known["a", "b"]) == start, "not looked up again"
+    assert decode(message({"a": 1.0, "b": 2.0}), registry=registry).numbers.series.tolist() == usual
 
 
 def test_a_signalling_nan_is_a_bad_value_and_no_warning() -> None:

@@ -129,6 +129,20 @@ def test_no_row_at_or_after_the_floor_becomes_a_new_one_and_before_it_a_late_lin
     assert too_late.endswith(f"value=2.0 {H0 - 1}")
 
 
+def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(store: Store) -> None:
+    windows = tuple(closed(tier, [(1, H0 + 5, 1.0)]) for tier in range(3))
+    store.apply([(1, [named(windows=windows)])])
+    lines(store)
+    told = both(late([(1, H0 + 6, 8.0)], tiers=0), late([(1, H0 + 7, 9.0)]))
+    store.apply([(2, [StoreEffects(T0, late=told, late_states=late_states([(2, H0, 0.0)], tiers=0))])])
+    assert store.facts().late_pending == 1
+    merge_all(store)
+    sent = lines(store)
+    (over,) = [line for line in sent if line.startswith("sensor_late")]
+    assert over.endswith(f"value=8.0 {H0 + 6}")
+    assert all("count=2i" in line for line in sent if line is not over)
+
+
 def test_before_the_floor_a_stored_row_is_still_corrected(store: Store) -> None:
     old = H0 - 3 * HOUR
     store.apply(

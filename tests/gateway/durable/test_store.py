@@ -1,4 +1,6 @@
+import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.durable import codec
+from edge_gateway.durable import codec, shelf
 from edge_gateway.durable.effects import (
     AlertChange,
     CommandChange,
@@ -20,7 +22,9 @@ from edge_gateway.durable.effects import (
 from edge_gateway.durable.schema import is_damage, set_aside
 from edge_gateway.durable.seal import unsealed
 from edge_gateway.durable.settings import StoreSettings
+from edge_gateway.durable.shares import SENDER
 from edge_gateway.durable.store import Store
+from edge_gateway.durable.tallies import Tallies
 from edge_gateway.errors import NewerSpool
 from tests.gateway.durable.fleet import (
     DAY,
@@ -309,6 +313,74 @@ def test_the_quarantine_drops_its_oldest_over_the_cap_and_counts(tmp_path: Path)
     assert 0 < facts.quarantine_bytes <= 1000
 
 
+def refused(
+    device: str, count: int, *, kind: str = "telemetry", site: str = "s", size: int = 200
+) -> tuple[Quarantined, ...]:
+    topic = f"fleet/v1/{site}/{device}/{kind}"
+    return tuple(Quarantined(topic, bytes(size), f"reason {number}", T0) for number in range(count))
+
+
+def test_a_flood_into_the_quarantine_pushes_out_its_own(tmp_path: Path) -> None:
+    """A device at many sites and on every topic is one device."""
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=20_000))
+    store.apply(
+        [(1, [StoreEffects(T0, quarantined=refused("quiet", 5) + refused("other", 3, kind="status"))])]
+    )
+    for number in range(50):
+        flood = refused("flood", 10, site=f"s{number}", kind=("ack", "telemetry")[number % 2])
+        store.apply([(2 + number, [StoreEffects(T0, quarantined=flood)])])
+        assert store.facts().quarantine_bytes <= 20_000
+    kept = Counter(row[2].split("/")[3] for row in table(store, "quarantine"))
+    assert (kept["quiet"], kept["other"]) == (5, 3)
+    assert kept["flood"] > 20
+    newest = [row[0] for row in table(store, "quarantine") if "/flood/" in row[2]]
+    assert newest == list(range(max(newest) - len(newest) + 1, max(newest) + 1)), "its oldest went"
+    counters = store.facts().counters
+    assert counters["quarantined"] - counters["quarantine_dropped"] == sum(kept.values())
+    assert store.facts().quarantine_bytes == sum(row[5] for row in table(store, "quarantine"))
+    assert [name for name, _ in store.quarantine_users(2)] == ["flood", "quiet"]
+
+
+def test_where_all_have_as_much_all_give_way(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=20_000))
+    for number in range(30):
+        some = tuple(one for name in "abcd" for one in refused(name, 2))
+        store.apply([(1 + number, [StoreEffects(T0, quarantined=some)])])
+    kept = Counter(row[2].split("/")[3] for row in table(store, "quarantine"))
+    assert set(kept) == set("abcd")
+    assert max(kept.values()) - min(kept.values()) <= 3
+
+
+def test_one_message_above_the_whole_cap_leaves_the_others(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=5_000))
+    store.apply([(1, [StoreEffects(T0, quarantined=refused("quiet", 2) + refused("big", 1, size=50_000))])])
+    assert [row[2].split("/")[3] for row in table(store, "quarantine")] == ["quiet", "quiet"]
+
+
+def test_who_has_most_is_found_by_the_index_alone(store: Store) -> None:
+    with sqlite3.connect(store.path) as db:
+        select = f"SELECT {SENDER} AS owner, SUM(size) FROM quarantine GROUP BY owner"
+        plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {select}"))
+    db.close()
+    assert "quarantine_sender" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "MOST_ALERTS", 50)
+    monkeypatch.setattr(shelf, "MOST_EVENTS", 5)
+    restless = tuple(replace(ALERT, subject="restless", at=T0 + n) for n in range(200))
+    events = tuple(Event("code", str(n), T0 + n) for n in range(20))
+    store.apply([(1, [StoreEffects(T0, alerts=(ALERT, ALERT, *restless), events=events)])])
+    store.trim(T0)
+    subjects = Counter(row[4] for row in table(store, "alert"))
+    assert subjects[ALERT.subject] == 2
+    assert 40 <= subjects["restless"] <= 48
+    assert table(store, "alert")[-1][1] == T0 + 199, "its newest are kept"
+    assert store.facts().counters["alerts_dropped"] == 200 - subjects["restless"]
+    assert [row[3] for row in table(store, "event")] == ["15", "16", "17", "18", "19"]
+
+
 def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
     windows = closed(0, [(1, T0 + n * DAY, 1.0) for n in range(5)])
     store.apply([(1, [named(windows=(windows,), alerts=(ALERT, replace(ALERT, at=T0 + 4 * DAY)))])])
@@ -318,6 +390,81 @@ def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
     assert store.floor == now - SETTINGS.history_keep
     assert len(table(store, "alert")) == 1
     assert store.trim(now) == 0
+
+
+class TestSeries:
+    """Names go with the history that bears them."""
+
+    def flapping(self, store: Store, days: int) -> None:
+        """Each day other tags, and a device that stays as it is."""
+        for day in range(days):
+            at = T0 + day * DAY
+            named = (name(1, day, region=f"r{day}"), name(2, 0, region="eu"))
+            windows = (closed(0, [(1, at, 1.0)], version=day), closed(0, [(2, at, 1.0)]))
+            store.apply([(store.applied + 1, [StoreEffects(at, named, windows=windows)])])
+            store.trim(at)
+
+    def test_those_whose_windows_have_gone_are_forgotten(self, tmp_path: Path) -> None:
+        store = opened(tmp_path, replace(SETTINGS, history_keep=5 * DAY))
+        self.flapping(store, 60)
+        regions = [json.loads(row[5])["region"] for row in table(store, "series")]
+        assert "eu" in regions
+        assert len(regions) < 15
+        assert regions[-1] == "r59"
+        assert store.facts().counters["series_forgotten"] == 61 - len(regions)
+        assert len(table(store, "series_use")) <= len(regions)
+        alive = {row[0] for row in table(store, "series")}
+        assert {row[2] for row in table(store, "window")} <= alive
+        assert {row[2] for row in table(store, "number")} <= alive
+
+    def test_a_restart_every_day_keeps_none_alive(self, tmp_path: Path) -> None:
+        settings = replace(SETTINGS, history_keep=5 * DAY)
+        store = opened(tmp_path, settings)
+        for day in range(40):
+            at = T0 + day * DAY
+            known = (name(1, day, region=f"r{day}"),)
+            windows = (closed(0, [(1, at, 1.0)], version=day),)
+            store.apply([(day + 1, [StoreEffects(at, known, windows=windows)])])
+            store.trim(at)
+            store.close()
+            store = opened(tmp_path, settings)
+        assert len(table(store, "series")) < 15
+        store.close()
+
+    def test_one_that_is_named_again_is_there_again(self, tmp_path: Path) -> None:
+        store = opened(tmp_path, replace(SETTINGS, history_keep=5 * DAY), resolver=Registry())
+        first = (closed(0, [(2, T0, 1.0)]),)
+        store.apply([(1, [StoreEffects(T0, (name(2, region="eu"), name(3, region="eu")), windows=first)])])
+        for day in range(1, 40):
+            at = T0 + day * DAY
+            store.apply([(1 + day, [StoreEffects(at, windows=(closed(0, [(3, at, 1.0)]),))])])
+            store.trim(at)
+        assert [row[1] for row in table(store, "series")] == ["dev-3"]
+        at = T0 + 40 * DAY
+        store.apply([(41, [StoreEffects(at, windows=(closed(0, [(2, at, 1.0)]),))])])
+        names = {row[0]: row[1] for row in table(store, "series")}
+        assert [names[row[2]] for row in table(store, "window") if row[1] == at - at % MINUTE] == ["dev-2"]
+        store.close()
+
+    def test_a_rollback_forgets_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = opened(tmp_path, replace(SETTINGS, history_keep=5 * DAY))
+        self.flapping(store, 20)
+        before = table(store, "number")
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Tallies, "add", full)
+            with pytest.raises(sqlite3.OperationalError):
+                store.trim(T0 + 60 * DAY)
+        assert table(store, "number") == before
+        at = T0 + 20 * DAY
+        store.apply(
+            [(store.applied + 1, [StoreEffects(at, windows=(closed(0, [(1, at, 1.0)], version=19),))])]
+        )
+        assert "unnamed_readings" not in store.facts().counters
+        store.close()
 
 
 def test_history_by_size_gives_up_its_oldest_part_step_by_step(tmp_path: Path) -> None:

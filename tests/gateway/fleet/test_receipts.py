@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.fleet.receipts import LONGEST, MESSAGES, SHORTEST, Receipts
-from edge_gateway.fleet.sequence import Sequences
+from edge_gateway.fleet.sequence import BOOTS_KEPT, Sequences
 from tests.gateway.fleet.states import packed, unpacked
 
 
@@ -71,6 +71,18 @@ def test_a_device_hears_that_its_holes_have_closed_but_never_twice_in_five_secon
     assert gateway.due(2 * SHORTEST) == []
     gateway.receive((0, 5, 4))
     assert gateway.due(3 * SHORTEST) == [], "nothing was missing: it waits for more, or for ten minutes"
+
+
+def test_what_is_owed_to_boots_no_longer_kept_is_dropped(gateway: Gateway) -> None:
+    """A device that starts anew with every message would make each of everybody's cost more."""
+    for boot in range(1_000):
+        gateway.receive((0, boot, 0))
+        gateway.birth(1, boot, 0, 3)
+    owed = gateway.receipts.snapshot()["owed"]
+    assert [device for device, *_ in owed] == [0, 1]
+    assert all(len(boots) <= BOOTS_KEPT for _, *boots in owed)
+    told = {boot for now in range(0, 200_000, 5_000) for device, boot, *_ in gateway.due(now) if not device}
+    assert told == set(range(1_000 - BOOTS_KEPT, 1_000))
 
 
 def test_a_receipt_never_follows_another_too_soon(gateway: Gateway) -> None:

@@ -3,16 +3,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.fleet.registry import Refusal, Registry, RegistryLimits
-from edge_gateway.fleet.series import KIND_OPEN, KIND_STATE
+from edge_gateway.fleet.births import MOST_KINDS, MOST_TAGS, MOST_UNITS, Needed
+from edge_gateway.fleet.limits import Refusal, RegistryLimits
+from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, NO_ROOM
 from edge_gateway.fleet.strings import StringTable
-from edge_gateway.fleet.tags import CHANGES_KEPT
+from edge_gateway.fleet.tags import CHANGE_EVERY, CHANGES_KEPT
 from fleet_wire.control import Birth, MetricInfo
 from tests.gateway.fleet.states import packed, unpacked
 
 
 def birth(kind: str = "pump", **others: object) -> Birth:
     return Birth(type=kind, boot=1, **others)  # type: ignore[arg-type]
+
+
+def series_of(registry: Registry, device: int, *names: str) -> list[int] | None:
+    """The series of a message; None where there is no room for all of them."""
+    table = registry.table
+    layout = table.layouts.number(names)
+    start = int(table.starts(np.array([device]), np.array([layout]))[0])
+    return None if start == NO_ROOM else table.layouts.slots[start : start + len(names)].tolist()
 
 
 @pytest.fixture
@@ -49,46 +59,44 @@ class TestDevices:
 
     def test_births_and_wills_say_who_is_there(self, registry: Registry) -> None:
         registry.device("n", "a")
-        assert registry.online(0) is None
+        assert registry.presence.online(0) is None
         assert registry.type(0) == "unknown"
         assert registry.tags(0) == {}
         assert registry.units(0) == {}
         assert registry.position(0) is None
         registry.birth(0, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C")}, lat=1.0, lon=2.0), 0)
-        assert registry.online(0) is True
+        assert registry.presence.online(0) is True
         assert (registry.type(0), registry.tags(0)) == ("pump", {"zone": "z"})
-        assert registry.units(0)["t"].unit == "C"
+        assert registry.units(0) == {"t": "C"}
         assert registry.position(0) == (1.0, 2.0)
-        registry.will(0)
-        assert registry.online(0) is False
+        registry.presence.gone(0)
+        assert registry.presence.online(0) is False
 
     def test_a_retired_device_frees_its_place_and_comes_back_as_another(self) -> None:
         registry = Registry(RegistryLimits(devices=1, series=1))
         registry.device("n", "a")
         registry.birth(0, birth(tags={"zone": "z"}), 60_000)
         old = registry.tag_version(0, 60_000)
-        registry.series_of_layout(0, registry.table.layout(("t",)))
-        registry.series_kind[0] = KIND_STATE
+        assert series_of(registry, 0, "t") == [0]
+        registry.table.kind[0] = KIND_STATE
         registry.listen(1_000)
-        registry.seen(np.array([0]), 5)
-        assert registry.silent(1_000).tolist() == []
-        assert registry.silent(1_001).tolist() == [0]
+        registry.presence.seen(np.array([0]), 5)
+        assert registry.silent(1_000, 0).tolist() == []
+        assert registry.silent(1_001, 0).tolist() == [0]
         assert registry.retire(np.array([0])).tolist() == [0]
-        assert registry.silent(1_001).tolist() == []
+        assert registry.silent(1_001, 0).tolist() == []
         assert (registry.alive, registry.table.alive, registry.retired) == (0, 0, 1)
         assert registry.device_name[0] == "a"
         assert registry.tags(0) == {"zone": "z"}, "until the number is given again"
         assert registry.device("n", "b") == 0
         assert registry.tags(0) == {}
-        assert registry.last_seen(0) == 0
+        assert registry.presence.last_seen(0) == 0
         assert registry.tag_version(0, 60_000) > old
         with pytest.raises(KeyError):
             registry.tags_of(old)
-        series = registry.series_of_layout(0, registry.table.layout(("t",)))
-        assert not isinstance(series, Refusal)
-        assert series.tolist() == [0]
-        assert registry.series_kind[0] == KIND_OPEN
-        assert isinstance(registry.series_of_layout(0, registry.table.layout(("u",))), Refusal)
+        assert series_of(registry, 0, "t") == [0]
+        assert registry.table.kind[0] == KIND_OPEN
+        assert series_of(registry, 0, "u") is None
         again = Registry(registry.limits)
         again.restore(unpacked(packed(registry.snapshot())))
         assert packed(again.snapshot()) == packed(registry.snapshot())
@@ -117,10 +125,94 @@ class TestTagVersions:
     def test_only_so_many_changes_are_kept(self, registry: Registry) -> None:
         registry.device("n", "a")
         for number in range(CHANGES_KEPT + 10):
+            registry.listen(number * CHANGE_EVERY)
             registry.birth(0, birth(f"type-{number}"), number * 1_000)
         oldest = registry.tags_of(registry.tag_version(0, 0)).type
         assert oldest == "type-10"
         assert registry.tags_of(registry.tag_version(0, 10**9)).type == f"type-{CHANGES_KEPT + 9}"
+
+    def test_tags_that_are_not_forwarded_label_nothing(self) -> None:
+        registry = Registry(forwarded=("line",))
+        registry.device("n", "a")
+        registry.birth(0, birth(tags={"line": "L1", "note": "one"}), 60_000)
+        before, seen = registry.tag_version(0, 60_000), registry.version
+        assert registry.birth(0, birth(tags={"line": "L1", "note": "two"}), 120_000)
+        assert registry.tag_version(0, 120_000) == before
+        assert registry.tags_of(before).tags == {"line": "L1"}
+        assert registry.tags(0)["note"] == "two", "rules see it"
+        assert registry.changed_devices(seen).tolist() == [0]
+
+    def test_labels_that_change_all_the_time_change_no_more_than_once_an_hour(self) -> None:
+        registry = Registry()
+        registry.device("n", "a")
+        for number in range(1_000):
+            registry.listen(number)
+            registry.birth(0, birth(f"type-{number}"), number * 10_000)
+        kept = {registry.tag_version(0, number * 10_000) for number in range(1_000)}
+        assert len(kept) == CHANGES_KEPT
+        assert registry.label_changes_refused == 1_000 - CHANGES_KEPT
+        assert registry.type(0) == "type-999", "rules follow at once"
+        registry.listen(CHANGE_EVERY + 1_000)
+        registry.birth(0, birth("calm"), 10_000_000)
+        assert registry.tags_of(registry.tag_version(0, 10_000_000)).type == "calm"
+
+    def test_other_tags_are_forwarded_after_a_change_of_the_configuration(self) -> None:
+        registry, again = Registry(), Registry(forwarded=("line",))
+        registry.device("n", "a")
+        registry.birth(0, birth(tags={"line": "L1"}), 60_000)
+        again.restore(unpacked(packed(registry.snapshot())))
+        assert again.tags_of(again.tag_version(0, 60_000)).tags == {"line": "L1"}
+        assert again.tags_of(again.tag_version(0, 0)).tags == {}
+
+
+class TestBirths:
+    def test_a_birth_may_tell_so_much_and_what_is_needed_is_kept_all_the_same(self) -> None:
+        registry = Registry(forwarded=("line",))
+        registry.needed = Needed(frozenset({"line", "owner"}), frozenset({"flow"}))
+        registry.device("n", "a")
+        registry.device("n", "b")
+        tags = {f"tag_{number}": "x" * 128 for number in range(30)} | {"line": "L1", "owner": "o"}
+        metrics = {f"metric_{number}_{'x' * 50}": MetricInfo(unit="y" * 32) for number in range(255)}
+        registry.birth(0, birth(tags=tags, metrics={**metrics, "flow": MetricInfo(unit="l/s")}), 0)
+        kept = sum(len(name) + len(text) for name, text in registry.tags(0).items())
+        assert 512 < kept <= MOST_TAGS + len("lineL1ownero")
+        assert (registry.tags(0)["line"], registry.tags(0)["owner"]) == ("L1", "o")
+        assert list(registry.tags(0))[:3] == ["tag_0", "tag_1", "tag_2"], "the first ones, in their order"
+        assert registry.units(0)["flow"] == "l/s"
+        assert 4_096 < sum(map(len, registry.units(0))) <= MOST_UNITS
+        assert (registry.births.cut, registry.births.cuts) == ({0}, 1)
+        registry.birth(0, birth(tags={"line": "L1"}), 0)
+        assert registry.births.cut == set()
+
+    def test_kinds_are_kept_of_as_many_metrics_as_there_is_room_for_and_a_unit_says_one_too(self) -> None:
+        registry = Registry()
+        registry.device("n", "a")
+        metrics = {f"metric_{number}_{'x' * 50}": MetricInfo(kind="state") for number in range(255)}
+        told = {
+            "flow": MetricInfo(unit="l/s"),
+            "level": MetricInfo(max=1.0),
+            "door": MetricInfo(kind="state"),
+        }
+        registry.birth(0, birth(metrics={**told, **metrics}), 0)
+        kinds = registry.births.facts[0].kinds
+        assert 2_048 < sum(map(len, kinds)) <= MOST_KINDS
+        assert registry.births.cut == {0}
+        registry.birth(0, birth(metrics=told), 0)
+        assert registry.births.facts[0].kinds == {"level": "number", "door": "state"}
+        assert registry.births.cut == set()
+        series = series_of(registry, 0, "flow", "level", "door", "else")
+        assert registry.table.kind[series].tolist() == [KIND_NUMBER, KIND_NUMBER, KIND_STATE, KIND_OPEN]
+
+    def test_what_births_tell_alike_is_held_once(self) -> None:
+        registry = Registry()
+        for number in range(200):
+            device = registry.device("n", f"d{number}")
+            assert isinstance(device, int)
+            told = {"t": MetricInfo(unit="C", label="x" * 100)}
+            registry.birth(device, birth(tags={"line": "L1"}, metrics=told), 0)
+        assert len({id(registry.tags(number)) for number in range(200)}) == 1
+        assert len({id(registry.units(number)) for number in range(200)}) == 1
+        assert len(packed(registry.births.snapshot())) < 200 * 40
 
 
 class TestSeries:
@@ -133,7 +225,7 @@ class TestSeries:
         assert registry.series(0, metric) == 0
         assert registry.series_device.tolist() == [0, 1]
         assert registry.series_metric.tolist() == [metric, metric]
-        assert registry.series_kind.tolist() == [KIND_OPEN, KIND_OPEN]
+        assert registry.table.kind.tolist() == [KIND_OPEN, KIND_OPEN]
         assert registry.series_is_state.tolist() == [False, False]
 
     def test_names_that_are_none_have_no_number(self, registry: Registry) -> None:
@@ -143,8 +235,8 @@ class TestSeries:
     def test_the_cap_stands_where_messages_come_in(self) -> None:
         registry = Registry(RegistryLimits(series=1))
         registry.device("n", "a")
-        assert registry.series_of_layout(0, registry.table.layout(("a", "b"))) is Refusal.SERIES
-        registry.series_of_layout(0, registry.table.layout(("a",)))
+        assert series_of(registry, 0, "a", "b") is None
+        assert series_of(registry, 0, "a") == [0]
         assert registry.series(0, registry.metric("derived")) == 1
 
     @settings(max_examples=60, deadline=None)
@@ -159,30 +251,46 @@ class TestSeries:
         for name in ("w", "x", "y", "z"):
             registry.device("n", name)
         for device, names in messages:
-            series = registry.series_of_layout(device, registry.table.layout(tuple(names)))
-            assert not isinstance(series, Refusal)
-            assert series.tolist() == [registry.series(device, registry.metric(name)) for name in names]
+            series = series_of(registry, device, *names)
+            assert series == [registry.series(device, registry.metric(name)) for name in names]
             assert (registry.series_device[series] == device).all()
 
 
 class TestStrings:
     def test_codes_are_stable_and_capped(self) -> None:
-        strings = StringTable(3)
-        assert [strings.code(text) for text in ("true", "false", "on", "off", "on")] == [1, 0, 2, -1, 2]
+        strings = StringTable(1)
+        assert [strings.code(text, 7) for text in ("true", "false", "on", "off", "on")] == [1, 0, 2, -1, 2]
         assert strings.text(2) == "on"
+        assert strings.code("named by a rule") == 3
+
+    def test_a_device_has_a_share_and_what_nobody_uses_makes_room(self) -> None:
+        strings = StringTable(100, share=2)
+        assert [strings.code(text, 7) for text in ("a", "b", "c")] == [2, 3, -1]
+        assert [strings.code(text, 8) for text in ("a", "c")] == [2, 4]
+        assert strings.crowded()
+        again = StringTable(100, share=2)
+        again.restore(unpacked(packed(strings.snapshot())))
+        for one in (strings, again):
+            assert one.keep({2, 4}).tolist() == [3]
+            assert one.code("d", 7) == 5, "no code is given twice"
+            one.disown(np.array([7]))
+            assert (one.of_devices, one.held) == (1, {8: 1})
+            assert [one.code("e", 7), one.text(5)] == [6, "d"]
+            with pytest.raises(KeyError):
+                one.text(3)
+        assert packed(again.snapshot()) == packed(strings.snapshot())
 
 
 def test_a_registry_comes_back_bit_for_bit() -> None:
-    registry, again = Registry(), Registry()
+    registry, again = Registry(forwarded=("zone",)), Registry(forwarded=("zone",))
     for name in ("a", "b", "c"):
         registry.device("n", name)
-    registry.birth(
-        1, birth(tags={"zone": "z"}, metrics={"t": MetricInfo(unit="C", min=-5.0)}, lat=1.0, lon=2.0), 60_000
-    )
-    registry.will(2)
-    registry.series_of_layout(0, registry.table.layout(("t", "u")))
-    registry.strings.code("on")
-    registry.seen(np.array([0, 1]), 5)
+    told = {"t": MetricInfo(unit="C", min=-5.0), "door": MetricInfo(kind="state")}
+    registry.birth(1, birth(tags={"zone": "z"}, metrics=told, lat=1.0, lon=2.0), 60_000)
+    registry.presence.gone(2)
+    series_of(registry, 0, "t", "u")
+    registry.strings.code("on", 0)
+    registry.presence.seen(np.array([0, 1]), 5)
     registry.device("elsewhere", "a")
     again.restore(unpacked(packed(registry.snapshot())))
     assert packed(again.snapshot()) == packed(registry.snapshot())
@@ -191,6 +299,7 @@ def test_a_registry_comes_back_bit_for_bit() -> None:
     for one in (registry, again):
         one.device("n", "d")
         one.birth(1, birth("valve"), 120_000)
-        one.series_of_layout(3, one.table.layout(("u", "v")))
+        series_of(one, 3, "u", "v")
+        series_of(one, 1, "door")
     assert packed(again.snapshot()) == packed(registry.snapshot())
     assert again.tags_of(again.tag_version(1, 60_000)).tags == {"zone": "z"}

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet import mark as mark_module
 from edge_gateway.fleet import sequence as sequence_module
-from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, LARGEST, NEW, NO_TIME, Mark
+from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME, Mark
 from edge_gateway.fleet.sequence import Sequences
 from tests.gateway.fleet.plain_sequences import PlainSequences
 from tests.gateway.fleet.states import packed, unpacked
 
 Message = tuple[int, int, int, int]
+LARGEST = 2**63 - 1
 
 messages = st.tuples(
     st.integers(0, 2),
@@ -202,20 +203,86 @@ def test_counters_and_marks_survive_the_largest_numbers() -> None:
             NEW,
         ]
         apply_floors(sequences, [(0, LARGEST - boot, LARGEST)])
-    assert sequences.counters(0)["lost_at_device"] == LARGEST
+    assert sequences.counters(0)["lost_at_device"] == 0, "nobody sends so many messages: none is missing"
     assert sequences.totals()["boots_forgotten"] == 4
     assert accept(sequences, [(0, LARGEST, LARGEST, 0)])[0] == [NEW], "forgotten with its boot"
+
+
+FAR = 1_000_000
+"""How far above what came a device is believed."""
+
+
+def test_a_birth_is_believed_up_to_a_million_messages_ahead() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 0)])
+    sequences.birth(0, 5, 0, FAR + 1)
+    assert sequences.gaps(0) == [(5, 1, FAR)]
+    assert sequences.odd() == []
+    accept(sequences, [(1, 5, 0, 0)])
+    sequences.birth(1, 5, 0, FAR + 2)
+    assert sequences.gaps(1) == []
+    assert sequences.odd() == [1]
+
+
+def test_a_first_birth_from_nowhere_is_odd() -> None:
+    sequences = Sequences()
+    sequences.birth(0, 5, 0, LARGEST)
+    assert (sequences.odd(), sequences.stored(0, 5)) == ([0], (-1, []))
+
+
+@pytest.mark.parametrize("following", [2**40, LARGEST])
+def test_a_birth_from_nowhere_says_nothing_until_messages_bear_it_out(following: int) -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 0)])
+    sequences.birth(0, 5, following, following)
+    assert (sequences.missing(0), sequences.counters(0)["lost_at_device"]) == (0, 0)
+    assert sequences.totals()["sequence_not_believed"] == 1
+    assert accept(sequences, [(0, 5, 1, 1), (0, 5, 2, 2)])[0] == [NEW, NEW], "its readings go on counting"
+    assert sequences.odd() == [0]
+    sequences.birth(0, 5, 0, 3)
+    assert sequences.odd() == []
+
+
+def test_a_message_from_nowhere_opens_nothing_that_is_missing_and_what_lies_between_is_new() -> None:
+    sequences = Sequences()
+    assert accept(sequences, [(0, 5, 0, 0), (0, 5, LARGEST, 1)])[0] == [NEW, NEW]
+    apply_floors(sequences, [(0, 5, LARGEST)])
+    assert (sequences.missing(0), sequences.odd()) == (0, [0])
+    assert accept(sequences, [(0, 5, 1, 2), (0, 5, 2, 3), (0, 5, 1, 2)])[0] == [NEW, NEW, DUPLICATE]
+    accept(sequences, [(0, 6, 0, 4)])
+    assert sequences.odd() == [], "it began anew"
+
+
+def test_a_device_first_heard_late_in_its_boot_is_nothing_odd() -> None:
+    sequences = Sequences()
+    sequences.birth(0, 5, 31 * FAR, 31 * FAR + 4)
+    accept(sequences, [(0, 5, 31 * FAR + 4, 0), (0, 5, 31 * FAR + 5, 1)])
+    assert (sequences.missing(0), sequences.odd()) == (0, [])
+    apply_floors(sequences, [(0, 5, 31 * FAR)])
+    accept(sequences, [(0, 5, 31 * FAR + 6, 2)])
+    apply_floors(sequences, [(0, 5, 31 * FAR)])
+    assert sequences.gaps(0) == [(5, 31 * FAR, 31 * FAR + 3)], "what it still holds is asked for"
+
+
+def test_one_device_lacks_no_more_than_a_million_messages() -> None:
+    sequences = Sequences()
+    for boot in range(8):
+        accept(sequences, [(0, boot, seq * FAR, 0) for seq in range(1, 60)])
+    assert len(sequences.gaps(0)) > 8 * 50
+    assert sequences.missing(0) == FAR
 
 
 def test_retired_devices_are_forgotten() -> None:
     sequences = Sequences()
     accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
     sequences.birth(0, 6, 9, 9)
+    sequences.birth(0, 6, 9, LARGEST)
     before = sequences.totals()
     assert before["lost_at_device"] > 0
     sequences.forget(np.array([0, 7]))
     assert sequences.boots(0) == []
     assert sequences.counters(0)["lost_at_device"] == 0
+    assert sequences.odd() == []
     assert sequences.totals() == before
     assert accept(sequences, [(0, 5, 3, 10)])[0] == [NEW]
 
@@ -240,11 +307,3 @@ def test_snapshots_are_plain_msgpack_and_arrays() -> None:
     sequences = Sequences()
     accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
     assert isinstance(msgpack.unpackb(packed(sequences.snapshot()), strict_map_key=False), dict)
-
-
-def test_what_devices_say_is_lost_is_told_in_a_number_that_a_message_can_hold() -> None:
-    """Three devices with the highest floor there is: a status with their sum could not be sent, nor a gateway start."""
-    sequences = Sequences()
-    for device in range(3):
-        sequences.birth(device, 1, LARGEST, LARGEST)
-    assert sequences.totals()["lost_at_device"] == LARGEST

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.fleet.registry import Refusal, Registry
+from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.frame import Frame
 from fleet_wire.control import Birth, MetricInfo
 

@@ -42,6 +42,7 @@ class Fleet:
         self.series_device = number // len(METRICS)
         self.series_metric = number % len(METRICS)
         self.series_is_state = np.equal(self.series_metric, DOOR)
+        self.series_epoch = 0
         self.metric_names: Sequence[str] = METRICS
 
 

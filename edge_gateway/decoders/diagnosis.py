@@ -1,0 +1,139 @@
+"""What a payload that is no message of the contract looks like, said so that its maker knows what to mend."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from fleet_wire.payload import MAX_PAYLOAD
+from fleet_wire.printable import printable
+
+DUE: Final = "msgpack is due"
+TIME_DUE: Final = "milliseconds since 1970, as an integer, are due"
+_UNITS: Final = (
+    ("seconds", 10**9),
+    ("milliseconds", 10**12),
+    ("microseconds", 10**15),
+    ("nanoseconds", 10**18),
+)
+"""Units of a time, and what 2001 is in each; 2100 is a little above four times that."""
+_UP_TO_2100: Final = 4.2
+_SHOWN: Final = 40
+_COMPRESSED: Final = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x78\x9c", "zlib"),
+    (b"\x78\x01", "zlib"),
+)
+_CBOR_MAPS: Final = range(0xA1, 0xC0)
+"""First bytes of a CBOR map; in msgpack a text begins so, which is no message."""
+_CBOR_TEXTS: Final = range(0x61, 0x78)
+_MOST_FIELDS: Final = 64
+
+
+class _Timed(msgspec.Struct, gc=False):
+    ts: Any = None
+
+
+_TIMED = msgspec.msgpack.Decoder(_Timed)
+
+
+def diagnosed(payload: bytes, fault: str) -> str:
+    """Return `fault`, or what says more where another format or another unit of time can be told; safe to show."""
+    if len(payload) > MAX_PAYLOAD:
+        return printable(fault)
+    try:
+        time = _TIMED.decode(payload).ts
+    except (ValueError, RecursionError):
+        return _other_format(payload) or printable(fault)
+    return (_wrong_time(time) if "$.ts" in fault else "") or printable(fault)
+
+
+def unit_of(time: float) -> str:
+    """Return the unit in which a number is a time from 2001 to 2100, "" where it is none."""
+    fitting = (name for name, in_2001 in _UNITS if in_2001 <= time <= _UP_TO_2100 * in_2001)
+    return next(fitting, "")
+
+
+def _wrong_time(time: object) -> str:
+    """Say what is wrong with the time of a message; "" where it is nothing like a time."""
+    shown = printable(time, _SHOWN)
+    match time:
+        case bool():
+            return f"ts is {shown}; {TIME_DUE}"
+        case int() | float():
+            unit = unit_of(time)
+            looks = (
+                f"looks like {unit}"
+                if unit and unit != "milliseconds"
+                else f"is of type {type(time).__name__}"
+            )
+            return f"ts {shown} {looks}; {TIME_DUE}"
+        case str() | datetime():
+            return f"ts is text or a timestamp, {shown}; {TIME_DUE}"
+        case _:
+            return ""
+
+
+def _other_format(payload: bytes) -> str:
+    """Say what else a payload is, as far as that can be told cheaply; "" where it cannot."""
+    if not payload:
+        return f"the payload is empty; {DUE}"
+    for magic, name in _COMPRESSED:
+        if payload.startswith(magic):
+            return f"this is compressed ({name}); plain msgpack is due"
+    if _is_cbor(payload):
+        return f"this looks like CBOR; {DUE}"
+    return _as_text(payload) or (f"this may be protobuf; {DUE}" if _is_protobuf(payload) else "")
+
+
+def _as_text(payload: bytes) -> str:
+    """Say what kind of text a payload is; "" where it is none."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return ""
+    if not all(character.isprintable() or character.isspace() for character in text):
+        return ""
+    try:
+        kind = type(msgspec.json.decode(payload))
+    except (ValueError, RecursionError):
+        return f"this is text, {printable(text, _SHOWN)}; {DUE}"
+    if kind in (dict, list):
+        return f"this looks like JSON; {DUE}"
+    return f"this is text, {printable(text, _SHOWN)}; {DUE}"
+
+
+def _is_cbor(payload: bytes) -> bool:
+    """Whether a payload begins like a CBOR map with text for keys."""
+    if len(payload) < 3 or payload[0] not in _CBOR_MAPS or payload[1] not in _CBOR_TEXTS:  # noqa: PLR2004 - map, key
+        return False
+    key = payload[2 : 2 + payload[1] - 0x60]
+    return len(key) == payload[1] - 0x60 and key.isascii() and key.decode("ascii").isidentifier()
+
+
+def _is_protobuf(payload: bytes) -> bool:
+    """Whether a payload is a row of protobuf fields from its first byte to its last."""
+    at = fields = 0
+    while at < len(payload) and fields < _MOST_FIELDS:
+        key, at = _varint(payload, at)
+        kind, number = key & 7, key >> 3
+        if number == 0 or kind not in (0, 1, 2, 5):
+            return False
+        value, after = _varint(payload, at) if kind in (0, 2) else (0, at + (8 if kind == 1 else 4))
+        at = after + (value if kind == 2 else 0)  # noqa: PLR2004 - wire type LEN
+        fields += 1
+    return fields > 1 and (at == len(payload) or fields == _MOST_FIELDS)
+
+
+def _varint(payload: bytes, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte and where it ends; (0, beyond the end) where it does not."""
+    value = shift = 0
+    for place in range(at, min(at + 10, len(payload))):
+        value |= (payload[place] & 0x7F) << shift
+        shift += 7
+        if payload[place] < 0x80:  # noqa: PLR2004 - the last byte
+            return value, place + 1
+    return 0, len(payload) + 1

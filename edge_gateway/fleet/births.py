@@ -1,0 +1,139 @@
+"""What births tell of devices, within bounds: what windows and rules need always, the rest as far as there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from fleet_wire.control import Birth
+
+MOST_TAGS = 1_024
+"""Characters, names and values together, of the tags kept of one device beside those that are needed."""
+MOST_UNITS = 8_192
+"""Characters, names and units together, of the metrics whose unit is kept of one device; likewise."""
+MOST_KINDS = 4_096
+"""Characters, names and kinds together, of the metrics of which is kept what they hold and no unit says it."""
+_SPARE = 64
+
+Texts = Mapping[str, str]
+_Pairs = tuple[tuple[str, str], ...]
+
+
+class Needed(NamedTuple):
+    """What is kept however much a birth tells: tags that are forwarded or named by rules, metrics of a checked unit."""
+
+    tags: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
+
+
+class Facts(NamedTuple):
+    """What is kept of a birth; `position` is (latitude, longitude) in degrees.
+
+    `kinds` are "number" or "state", by metric, where a unit does not say yet that values are numbers.
+    """
+
+    type: str
+    tags: Texts
+    units: Texts
+    kinds: Texts
+    position: tuple[float, float] | None
+
+
+class Births:
+    """The newest facts of each device, by its number. Texts that several devices tell alike are held once."""
+
+    def __init__(self) -> None:
+        self.facts: dict[int, Facts] = {}
+        self.cut: set[int] = set()
+        """Devices whose newest birth told more than is kept."""
+        self.cuts = 0
+        """Births that did."""
+        self._shared: dict[_Pairs, Texts] = {}
+
+    def take(self, device: int, birth: Birth, needed: Needed) -> Facts:
+        """Keep what a birth tells, as far as the bounds go."""
+        told = {name: info.unit for name, info in birth.metrics.items() if info.unit}
+        tags = _within(MOST_TAGS, birth.tags.items(), needed.tags)
+        units = _within(MOST_UNITS, told.items(), needed.units)
+        declared = _kinds(birth)
+        kinds = _within(MOST_KINDS, declared.items(), needed.units)
+        position = None if birth.lat is None or birth.lon is None else (birth.lat, birth.lon)
+        facts = Facts(birth.type, self._share(tags), self._share(units), self._share(kinds), position)
+        self.facts[device] = facts
+        kept = (len(tags), len(units), len(kinds))
+        self._note_cut(device, cut=kept != (len(birth.tags), len(told), len(declared)))
+        return facts
+
+    def _note_cut(self, device: int, *, cut: bool) -> None:
+        if cut:
+            self.cut.add(device)
+            self.cuts += 1
+        else:
+            self.cut.discard(device)
+
+    def _share(self, pairs: _Pairs) -> Texts:
+        if len(self._shared) > 4 * len(self.facts) + _SPARE:
+            held = (
+                texts for facts in self.facts.values() for texts in (facts.tags, facts.units, facts.kinds)
+            )
+            self._shared = {tuple(texts.items()): texts for texts in held}
+        return self._shared.setdefault(pairs, dict(pairs))
+
+    def forget(self, device: int) -> None:
+        """Drop what is known of the device that had this number before."""
+        self.facts.pop(device, None)
+        self.cut.discard(device)
+
+    def retire(self, device: int) -> None:
+        """A device is gone; its type and tags are still there for who has to say something of it."""
+        facts = self.facts.get(device)
+        if facts is not None:
+            self.facts[device] = Facts(facts.type, facts.tags, {}, {}, None)
+        self.cut.discard(device)
+
+    def snapshot(self) -> dict[str, Any]:
+        facts = self.facts.values()
+        return {
+            "device": list(self.facts),
+            "type": [one.type for one in facts],
+            "tags": [one.tags for one in facts],
+            "units": [one.units for one in facts],
+            "kinds": [one.kinds for one in facts],
+            "position": [one.position for one in facts],
+            "cut": sorted(self.cut),
+            "cuts": self.cuts,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.facts, self._shared = {}, {}
+        names = ("device", "type", "tags", "units", "kinds", "position")
+        told = zip(*(state[name] for name in names), strict=True)
+        for device, kind, *texts, position in told:
+            tags, units, kinds = (self._share(tuple(one.items())) for one in texts)
+            place = None if position is None else tuple(position)
+            self.facts[device] = Facts(kind, tags, units, kinds, place)
+        self.cut, self.cuts = set(state["cut"]), state["cuts"]
+
+
+def _kinds(birth: Birth) -> dict[str, str]:
+    """What a birth declares that metrics hold: in so many words, or by what only a number has, other than a unit."""
+    found: dict[str, str] = {}
+    for name, info in birth.metrics.items():
+        limits = (info.min, info.max, info.warning, info.critical)
+        kind = info.kind or ("number" if any(one is not None for one in limits) else None)
+        if kind == "state" or (kind and not info.unit):
+            found[name] = kind
+    return found
+
+
+def _within(most: int, pairs: Iterable[tuple[str, str]], needed: frozenset[str]) -> _Pairs:
+    """Return the pairs that are needed, and of the others, in their order, the first that have room."""
+    kept = []
+    for name, text in pairs:
+        if name in needed:
+            kept.append((name, text))
+            continue
+        most -= len(name) + len(text)
+        if most >= 0:
+            kept.append((name, text))
+    return tuple(kept)

@@ -1,0 +1,121 @@
+"""What keeps publishers from being heard: messages in quarantine, times nobody believes, sequences that begin again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
+from edge_gateway.fleet.streaks import Streaks
+from edge_gateway.fleet.troubles import Troubles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge_gateway.decoders.decoded import Decoded, Messages
+    from edge_gateway.fleet.registry import Registry
+    from edge_gateway.frame import IntColumn
+    from edge_gateway.inputs import Batch
+
+
+class Hearing:
+    """Follows every delivery. While all is well a batch costs a few comparisons of columns.
+
+    Attributes:
+        troubles: topics on which all of late went to quarantine.
+        times: streaks of messages whose time is not believed or older than `max_reading_age` (ms) on arrival; the
+            values are the time and the arrival.
+        repeats: streaks of messages that had come before; the values are boot and seq.
+    """
+
+    def __init__(self, registry: Registry, max_reading_age: int) -> None:
+        self._registry = registry
+        self._max_reading_age = max_reading_age
+        self.troubles = Troubles()
+        self.times = Streaks()
+        self.repeats = Streaks()
+
+    def telemetry(
+        self,
+        batch: Batch,
+        decoded: Decoded,
+        fate: NDArray[np.int8],
+        own: IntColumn,
+        refused: Iterable[tuple[int, str]],
+    ) -> None:
+        """Take in what became of a batch.
+
+        Args:
+            batch: all deliveries.
+            decoded: what they say.
+            fate: of each message in it, its verdict; above CONFLICT where it is refused.
+            own: the newest own time (ms) of each message that is believed, NO_TIME where none is.
+            refused: (position in the batch, reason) of what is quarantined.
+        """
+        messages, now, reasons = decoded.messages, batch.moment.listening, dict(refused)
+        if reasons or self.troubles.touches(batch.topics):
+            strangers = {one.index for one in decoded.rejected if one.device < 0}
+            good = messages.index[fate < CONFLICT].tolist()
+            self._troubles(batch, good, reasons, strangers)
+        self._repeats(messages, fate, now)
+        if batch.moment.trusted:
+            self._times(messages, fate, own, batch)
+
+    def _troubles(self, batch: Batch, good: list[int], reasons: dict[int, str], strangers: set[int]) -> None:
+        """Take in, in arrival order, what is bad, and what is good on topics that were not."""
+        topics = batch.topics
+        bad = {topics[place] for place in reasons}
+        mended = [place for place in good if topics[place] in bad or topics[place] in self.troubles]
+        for place in sorted([*reasons, *mended]):
+            if place in reasons:
+                known = place not in strangers
+                self.troubles.bad(topics[place], reasons[place], batch.moment.listening, known=known)
+            else:
+                self.troubles.good(topics[place])
+
+    def _repeats(self, messages: Messages, fate: NDArray[np.int8], now: int) -> None:
+        if self.repeats.on or fate.any():  # NEW is 0: every message is new
+            taken = fate < CONFLICT
+            columns = (messages.device[taken], fate[taken] == DUPLICATE)
+            self.repeats.note(*columns, now, messages.boot[taken], messages.seq[taken])
+
+    def _times(self, messages: Messages, fate: NDArray[np.int8], own: IntColumn, batch: Batch) -> None:
+        wrong = own < batch.moment.wall - self._max_reading_age  # NO_TIME is, too
+        if self.times.on or wrong.any():
+            wrong &= messages.ts != NO_TIME
+            new = fate == NEW
+            said = np.where(own == NO_TIME, messages.ts, own)[new]
+            arrival = np.full(len(said), batch.moment.wall, np.int64)
+            self.times.note(messages.device[new], wrong[new], batch.moment.listening, said, arrival)
+
+    def refused(self, site: str, device: str, kind: str, reason: str) -> None:
+        """Take in that a birth, a will or an ack was quarantined."""
+        number = self._registry.find(device)
+        known = number is not None and self._registry.device_site[number] == site
+        self.troubles.bad(_topic(site, device, kind), reason, self._registry.presence.now, known=known)
+
+    def taken(self, site: str, device: str, kind: str) -> None:
+        """Take in that a birth, a will or an ack was good."""
+        if len(self.troubles):
+            self.troubles.good(_topic(site, device, kind))
+
+    def forget(self, devices: IntColumn) -> None:
+        """Drop what was noted of retired devices."""
+        self.times.forget(devices)
+        self.repeats.forget(devices)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {name: getattr(self, name).snapshot() for name in _PARTS}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in _PARTS:
+            getattr(self, name).restore(state[name])
+
+
+_PARTS: Sequence[str] = ("troubles", "times", "repeats")
+
+
+def _topic(site: str, device: str, kind: str) -> str:
+    return f"fleet/v1/{site}/{device}/{kind}"

@@ -1,0 +1,83 @@
+"""How long something has been so of a device, message after message."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edge_gateway.fleet.columns import with_room
+from edge_gateway.frame import BoolColumn, IntColumn
+
+_NAMES = ("length", "since", "value", "other")
+
+
+class Streak(NamedTuple):
+    """So many messages in a row since then (ms of the listening clock); two values of the newest."""
+
+    length: int
+    since: int
+    value: int
+    other: int
+
+
+class Streaks:
+    """A streak of each device; it ends with the first message that is not so.
+
+    Nothing need be noted while nothing is so and no streak is `on`.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._columns = {name: np.empty(0, np.int64) for name in _NAMES}
+        self.on = False
+
+    def note(self, device: IntColumn, so: BoolColumn, now: int, value: IntColumn, other: IntColumn) -> None:
+        """Take in, in arrival order, of which messages it is so."""
+        if not len(device):
+            return
+        self._make_room(int(device.max()) + 1)
+        ended = np.full(self._size, -1, np.int64)
+        ends = np.flatnonzero(~so)
+        ended[device[ends]] = ends
+        self._end(device[ends])
+        goes_on = so & (np.arange(len(device)) > ended[device])
+        device, length = device[goes_on], self._columns["length"]
+        self._columns["since"][device[length[device] == 0]] = now
+        np.add.at(length, device, np.int64(1))
+        self._columns["value"][device], self._columns["other"][device] = value[goes_on], other[goes_on]
+        self.on = bool(length[: self._size].any())
+
+    def _make_room(self, devices: int) -> None:
+        if devices > self._size:
+            self._size = devices
+            for name, column in self._columns.items():
+                self._columns[name] = with_room(column, devices, 0)
+
+    def _end(self, devices: IntColumn) -> None:
+        for column in self._columns.values():
+            column[devices] = 0
+
+    def long(self, length: int) -> IntColumn:
+        """Return the devices with so many messages in a row, ascending."""
+        return np.flatnonzero(self._columns["length"][: self._size] >= length)
+
+    def of(self, device: int) -> Streak:
+        """Return the streak of a device in which `long` found one."""
+        return Streak(*(int(self._columns[name][device]) for name in _NAMES))
+
+    def forget(self, devices: IntColumn) -> None:
+        """Drop the streaks of retired devices."""
+        self._end(devices[devices < self._size])
+
+    def snapshot(self) -> dict[str, Any]:
+        device = self.long(1)
+        return {"device": device, **{name: column[device] for name, column in self._columns.items()}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        device = state["device"]
+        self._size, self.on = 0, len(device) > 0
+        self._columns = {name: np.empty(0, np.int64) for name in _NAMES}
+        self._make_room(int(device.max(initial=-1)) + 1)
+        for name, column in self._columns.items():
+            column[device] = state[name]

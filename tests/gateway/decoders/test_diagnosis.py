@@ -1,0 +1,94 @@
+"""What is said of payloads that are no messages. Encoded by others' libraries, or by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import struct
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.decoders.diagnosis import diagnosed, unit_of
+from fleet_wire.telemetry import MalformedMessage, decode_telemetry
+
+NOW = 1_790_000_000
+
+
+def reason(payload: bytes) -> str:
+    with pytest.raises(MalformedMessage) as found:
+        decode_telemetry(payload)
+    return diagnosed(payload, str(found.value))
+
+
+def timed(ts: Any) -> bytes:
+    packed: bytes = msgpack.packb({"v": 1, "boot": 1, "seq": 0, "ts": ts, "m": {"t": 1.0}}, datetime=True)
+    return packed
+
+
+@pytest.mark.parametrize(
+    ("ts", "said"),
+    [
+        (NOW * 10**6, "ts 1790000000000000 looks like microseconds; milliseconds since 1970"),
+        (NOW * 10**9, "ts 1790000000000000000 looks like nanoseconds; milliseconds since 1970"),
+        (NOW + 0.5, "ts 1790000000.5 looks like seconds; milliseconds since 1970"),
+        (NOW * 1000.0, "ts 1790000000000.0 is of type float; milliseconds since 1970, as an integer"),
+        ("2026-09-21T14:13:20Z", "2026-09-21T14:13:20Z; milliseconds since 1970, as an integer"),
+        (str(NOW), "1790000000; milliseconds since 1970, as an integer"),
+        (dt.datetime(2026, 9, 21, tzinfo=dt.UTC), "timestamp, 2026-09-21"),
+        (10**13, "ts 10000000000000 is of type int; milliseconds"),
+        (True, "ts is True; milliseconds"),
+    ],
+)
+def test_the_reason_names_the_unit_that_would_fit(ts: Any, said: str) -> None:
+    assert said in reason(timed(ts))
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (json.dumps({"temperature": 21.5}).encode(), "this looks like JSON; msgpack is due"),
+        (json.dumps([{"t": 1}], indent=1).encode(), "this looks like JSON; msgpack is due"),
+        (b"21.5", "this is text, 21.5; msgpack is due"),
+        (b"on", "this is text, on; msgpack is due"),
+        ("Tür offen".encode(), "this is text, Tür offen; msgpack is due"),
+        (b"", "the payload is empty; msgpack is due"),
+        (gzip.compress(b"x"), "this is compressed (gzip); plain msgpack is due"),
+        (b"\xa2\x64boot\x01\x63seq\x00", "this looks like CBOR; msgpack is due"),
+        (b"\xbf\x64boot\x01\xff", "this looks like CBOR; msgpack is due"),
+        (b"\x08\x96\x01\x12\x03abc\x1d" + struct.pack("<f", 21.5), "this may be protobuf; msgpack is due"),
+        (msgpack.packb({"boot": 1, "seq": 0}), "missing required field `m`"),
+        (msgpack.packb([1, 2, 3]), "Expected `object`, got `array`"),
+    ],
+)
+def test_the_reason_names_the_format_it_is(payload: bytes, said: str) -> None:
+    assert said in reason(payload)
+
+
+def test_what_a_device_says_reaches_nobody_s_terminal() -> None:
+    assert "\x1b" not in reason(timed("\x1b]0;gone\x07"))
+    assert "\x1b" not in diagnosed(b"\xc1", "Invalid value '\x1b[2J'")
+    assert len(reason(timed("x" * 60_000))) < 200
+
+
+def test_units_are_told_from_2001_to_2100() -> None:
+    assert [unit_of(NOW * scale) for scale in (1, 10**3, 10**6, 10**9)] == [
+        "seconds",
+        "milliseconds",
+        "microseconds",
+        "nanoseconds",
+    ]
+    assert [unit_of(number) for number in (0, -NOW, 7, 10**22, float("inf"), float("nan"))] == [""] * 6
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(st.binary(max_size=80), st.text(max_size=40).map(str.encode)),
+    st.sampled_from(["x", "a - at `$.ts`"]),
+)
+def test_no_payload_raises(payload: bytes, fault: str) -> None:
+    assert diagnosed(payload, fault)

@@ -1,0 +1,45 @@
+"""Names are told once, and memory of what was told is bounded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_gateway import naming
+from edge_gateway.fleet.registry import Registry
+from edge_gateway.naming import SeriesNames
+from fleet_wire.control import Birth
+
+
+def told(names: SeriesNames, registry: Registry, start: int) -> list[tuple[int, int]]:
+    series = np.arange(len(registry.table))
+    versions = registry.tag_versions(registry.series_device[series], np.full(len(series), start))
+    return [(one.series, one.version) for one in names.new_series([(series, versions)])]
+
+
+def test_a_pair_is_told_once_and_again_only_beyond_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry()
+    registry.device("berlin", "freezer")
+    registry.series(0, registry.metric("temperature"))
+    names = SeriesNames(registry)
+    assert told(names, registry, 0) == [(0, 0)]
+    for change in range(1, 6):
+        registry.birth(0, Birth(type=f"type-{change}", boot=1), change * 60_000)
+        assert told(names, registry, change * 60_000) == [(0, change)]
+    assert told(names, registry, 60_000) == [], "told before"
+    monkeypatch.setattr(naming, "MOST_OLDER", 3)
+    registry.birth(0, Birth(type="type-6", boot=1), 360_000)
+    assert told(names, registry, 360_000) == [(0, 6)]
+    assert told(names, registry, 60_000) == [(0, 1)]
+
+
+def test_codes_that_are_gone_are_remembered_no_more() -> None:
+    registry = Registry()
+    names = SeriesNames(registry)
+    code = registry.strings.code("open", 0)
+    assert [text.text for text in names.new_texts([np.array([code])])] == ["open"]
+    assert list(names.new_texts([np.array([code])])) == []
+    gone = registry.strings.keep(set())
+    names.forget_texts(gone)
+    assert names.text_name(code) is None
+    assert names._codes == set()
