@@ -203,7 +203,7 @@ def _numbering(pipeline: Pipeline) -> Iterator[Trouble]:
 
 def _talkative(pipeline: Pipeline) -> Iterator[Trouble]:
     for device in sorted(pipeline.registry.births.cut):
-        yield _of(pipeline, device, "its birth tells more tags or units than are kept")
+        yield _of(pipeline, device, "its birth tells more of tags or metrics than is kept")
 
 
 # --- who uses up a share, or sends what does not count
@@ -213,12 +213,13 @@ def _shares(pipeline: Pipeline) -> Iterator[Trouble]:
     table, texts = pipeline.registry.table, pipeline.registry.strings
     series = {one for one in table.crowded_devices().tolist() if table.held_by(one) >= table.share}
     said = {one for one, held in texts.held.items() if held >= texts.share}
+    full = {
+        f"all its {table.share:,} series (limits.device_series)": series,
+        f"all its {texts.share:,} texts (limits.device_strings)": said,
+    }
     for device in sorted(series | said):
-        shares = (
-            *((f"all its {table.share:,} series (limits.device_series)",) if device in series else ()),
-            *((f"all its {texts.share:,} texts (limits.device_strings)",) if device in said else ()),
-        )
-        yield _of(pipeline, device, f"it has {' and '.join(shares)}, and loses what is new")
+        shares = " and ".join(share for share, devices in full.items() if device in devices)
+        yield _of(pipeline, device, f"it has {shares}, and loses what is new")
 
 
 def _late(pipeline: Pipeline) -> Iterator[Trouble]:
@@ -234,7 +235,8 @@ def _mostly_bad(pipeline: Pipeline) -> Iterator[Trouble]:
     """The metric and reason told are of the newest bad value."""
     names = pipeline.registry.metric_names
     for one in pipeline.admission.doubts.found():
-        yield _of(pipeline, one.device, bad_text(one.metric, one.reason, names))
+        newest = bad_text(one.metric, one.reason, names)
+        yield _of(pipeline, one.device, f"more than half of its values are bad, such as {newest}")
 
 
 KINDS: Final = (
@@ -242,7 +244,7 @@ KINDS: Final = (
     Kind("device_clocks", "the clock is wrong", "device", _clocks),
     Kind("device_numbering", "the numbering is not believed", "device", _numbering),
     Kind("births_cut", "the birth is too long", "device", _talkative),
-    Kind("bad_values", "more than half of the values are bad", "device", _mostly_bad),
+    Kind("bad_values", "values do not count", "device", _mostly_bad),
     Kind("device_shares", "a share is used up", "device", _shares, lingers=True),
     Kind("late_share", "too many late readings", "device", _late, lingers=True),
 )

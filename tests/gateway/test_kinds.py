@@ -248,7 +248,7 @@ def test_a_device_most_of_whose_values_are_bad_is_named_until_it_is_good_again()
         pipeline.fold(other.says(step * SECOND, temperature=-20.0, humidity=None if step == 30 else 40.0))
         told.append({device: one.why for (_, device), one in by_device(pipeline).items()})
     assert told[14] == {}, "of too few values nothing is said"
-    assert told[-1] == {"freezer": "temperature: type"}
+    assert told[-1] == {"freezer": "more than half of its values are bad, such as temperature: type"}
     steps = 0
     while by_device(pipeline):
         steps += 1

@@ -13,6 +13,7 @@ import pytest
 
 from edge_gateway import logs
 from edge_gateway.logs import MOST_AT_ONCE, PER_SECOND, Flood, set_up_logs
+from edge_gateway.repeats import Repeats
 from edge_gateway.status import Gravity, Problems
 from fleet_wire.log_lines import LONGEST_LINE
 
@@ -56,6 +57,7 @@ def written(
     """Gives what was logged since it was asked last, into what is no terminal; the handlers are put back."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     monkeypatch.setattr(logs, "FLOOD", Flood())
+    monkeypatch.setattr(logs, "REPEATS", Repeats())
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield lambda: capsys.readouterr().err
