@@ -358,13 +358,20 @@ def _url(text: str, schemes: set[str], form: str) -> SplitResult:
     """The parts of an address. No error repeats it: somebody may have written a password into it."""
     try:
         parts = urlsplit(text)
-        _ = parts.port
     except ValueError:
         raise ValueError(f"this is no address; write {form}") from None
     if parts.scheme not in schemes or not parts.hostname or not text.isprintable() or " " in text:
         raise ValueError(f"this is no address; write {form}")
-    if parts.port == 0:
+    if not _has_port(parts):
         raise ValueError(f"a port is 1 to 65535; write {form}")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError(f"an address ends before '?' and '#'; write {form}")
     return parts
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is one, or left out."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False

@@ -239,7 +239,9 @@ REPORTS: list[tuple[Callable[[Any], Blocks], Mapping[str, Any] | Sequence[Any]]]
     (spool_view, SPOOL), (spool_view, FULL_SPOOL), (rule_tests_view, TESTS), (status_view, STATUS),
     (findings_table, [{"ok": True, "check": "a", "detail": "[/x]\n"}, {"ok": False, "check": LONG,
                                                                        "detail": "d " * 99}]),
-    (changes_table, {"changes": []}), (changes_table, {"changes": [{"what": "new", "kind": "[/x]", "name": "\x1b"}]}),
+    (changes_table, {"in_step": True, "changes": []}),
+    (changes_table, {"in_step": False, "changes": [{"what": "new", "kind": "[/x]", "name": "\x1b",
+                                                    "differs": ["[/x]"]}]}),
     (config_table, [("a", "[/x]", "f:1"), ("mqtt.url", "x" * 200, "default")]),
 ]  # fmt: skip
 
