@@ -17,7 +17,8 @@ Count = Annotated[int, Field(ge=0)]
 class Window(Strict):
     every: Count
     bucket: str
-    keep: Count
+    keep: Count | None
+    """null: for ever"""
 
 
 class Time(Strict):
