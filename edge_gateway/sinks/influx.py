@@ -22,6 +22,7 @@ from edge_gateway.durable.effects import Quarantined
 from edge_gateway.durable.outbox import MOST_LINES, Parcel, Waiting
 from edge_gateway.sinks.held import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
+from edge_gateway.sinks.refusals import Refusals
 from edge_gateway.sinks.trial import Trial, Verdict, probe
 from fleet_wire.printable import printable
 
@@ -128,6 +129,7 @@ class InfluxSink:
         self._clock = clock
         self._timer = timer
         self._held = HeldBuckets()
+        self._refusals = Refusals()
         self._trouble = ""
         self._searching = False
         self.facts = SinkFacts()
@@ -203,7 +205,7 @@ class InfluxSink:
         if decision.step is Step.HALVE:
             delivery.split()
         elif decision.step is Step.REFUSE:
-            delivery.refuse(decision.reason)
+            self._refuse(delivery, decision.reason)
         else:
             delivery.accept()
 
@@ -220,7 +222,16 @@ class InfluxSink:
         elif verdict is Verdict.HALVE:
             delivery.split()
         elif verdict is Verdict.REFUSE:
-            delivery.refuse(f"{decision.reason}; InfluxDB stores others of the same time and bucket")
+            reason = f"{decision.reason}; InfluxDB stores others of the same time and bucket"
+            self._refuse(delivery, reason)
+
+    def _refuse(self, delivery: _Delivery, reason: str) -> None:
+        self._refusals.note(delivery.bucket, delivery.pieces[0], reason, self._timer())
+        delivery.refuse(reason)
+
+    def refusals(self) -> str:
+        """What InfluxDB refused within the last hour, and what to do; empty for nothing."""
+        return self._refusals.told(self._timer())
 
     async def _stores(self, bucket: str, line: bytes) -> bool:
         """Whether the server takes a point of our own where it fails for a line."""
