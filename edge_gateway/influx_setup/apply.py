@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_gateway.errors import BadInput
@@ -18,6 +18,7 @@ from edge_gateway.influx_setup.documents import (
 )
 from edge_gateway.influx_setup.facts import Facts, found_facts, wanted_facts
 from edge_gateway.influx_setup.plan import Allowed, Plan, Survey, There, part_key, plan_of
+from edge_gateway.influx_setup.second_stacks import Second, changes, let_go, make_stack, second_stacks, told
 from edge_gateway.influx_setup.server import Server, Stack, Target, connected
 
 
@@ -25,6 +26,7 @@ from edge_gateway.influx_setup.server import Server, Stack, Target, connected
 class _Looked:
     documents: list[Document]
     survey: Survey
+    seconds: tuple[Second, ...]
 
 
 async def plan(target: Target, windows: Sequence[WindowBucket], allowed: Allowed | None = None) -> Plan:
@@ -34,7 +36,8 @@ async def plan(target: Target, windows: Sequence[WindowBucket], allowed: Allowed
     """
     async with connected(target) as server:
         looked = await _look(server, windows)
-        return plan_of(looked.survey, allowed or Allowed(), time.time())
+        asked = allowed or Allowed()
+        return _beside(plan_of(looked.survey, asked, time.time()), looked, asked)
 
 
 async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowed | None = None) -> Plan:
@@ -45,15 +48,26 @@ async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowe
     """
     async with connected(target) as server:
         looked = await _look(server, windows)
-        planned = plan_of(looked.survey, allowed or Allowed(), time.time())
+        asked = allowed or Allowed()
+        planned = plan_of(looked.survey, asked, time.time())
         if planned.refusals:
             raise BadInput("\n".join(["nothing was changed:", *planned.refusals]))
-        stack = planned.stack or await server.make_stack()
+        stack = planned.stack or await make_stack(server)
         if not planned.in_step:
             for documents in _steps(looked):
                 await server.apply(stack, documents)
         await _note(server, looked.survey.applied)
-        return Plan(stack, planned.changes)
+        for second in looked.seconds if asked.force else ():
+            await let_go(server, second)
+        return _beside(Plan(stack, planned.changes), looked, asked)
+
+
+def _beside(planned: Plan, looked: _Looked, allowed: Allowed) -> Plan:
+    """The plan with what is to be said of other stacks, or done with them by force."""
+    if not allowed.force:
+        return replace(planned, warnings=tuple(told(one) for one in looked.seconds))
+    more = [change for one in looked.seconds for change in changes(one)]
+    return replace(planned, changes=(*planned.changes, *more))
 
 
 def _steps(looked: _Looked) -> list[list[Document]]:
@@ -71,7 +85,8 @@ def _steps(looked: _Looked) -> list[list[Document]]:
 
 
 async def _look(server: Server, windows: Sequence[WindowBucket]) -> _Looked:
-    stack = await server.stack()
+    stacks = await server.stacks()
+    stack = stacks[0] if stacks else Stack()
     raw = await _resources(server, stack)
     documents = documents_for(windows, _kept(raw, windows), _offered(raw))
     checked = await server.dry_run(documents)
@@ -82,7 +97,8 @@ async def _look(server: Server, windows: Sequence[WindowBucket]) -> _Looked:
     for key, number in checked.named.items():
         if key not in there and (one := await server.resource(key[0], number)) is not None:
             there[key] = There(found_facts(key[0], one), ours=False)
-    return _Looked(documents, Survey(stack.id, wanted, there, stack.applied or {}))
+    survey = Survey(stack.id, wanted, there, stack.applied or {})
+    return _Looked(documents, survey, second_stacks(stacks, wanted))
 
 
 async def _resources(server: Server, stack: Stack) -> dict[Key, dict[str, Any]]:

@@ -44,16 +44,21 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes by kind and name; `stack` is empty where there is none yet. With refusals nothing is applied."""
+    """Changes by kind and name; `stack` is empty where there is none yet. With refusals nothing is applied.
+
+    `warnings` are what an apply leaves for a person to decide.
+    """
 
     stack: str
     changes: tuple[Change, ...]
     refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def in_step(self) -> bool:
         """Whether the server has everything as the documents say."""
-        return bool(self.stack) and all(change.what == "keep" for change in self.changes)
+        kept = all(change.what == "keep" for change in self.changes)
+        return bool(self.stack) and kept and not self.warnings
 
 
 @dataclass(frozen=True, slots=True)
