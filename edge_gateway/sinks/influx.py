@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from edge_gateway.durable.store import Store
 
 STORE_DELAY: Final = 1.0
+LONG_WAIT: Final = 60.0
+"""Seconds of a Retry-After from which on the problem says when it ends."""
 MOST_PROBLEM: Final = 2_000
 """Characters of a problem's text."""
 LINGER: Final = 0.5
@@ -50,14 +53,17 @@ class Outlet(Protocol):
 
 @dataclass(slots=True)
 class SinkFacts:
-    """What a sink says of itself; `problem` is a sentence for the operator, empty while all is well."""
+    """What a sink says of itself; `problem` is a sentence for the operator, empty while all is well.
+
+    `waiting_until` is the wall time in ms of the next try while it waits for one.
+    """
 
     requests: int = 0
     lines: int = 0
     refused_lines: int = 0
     failures: int = 0
     problem: str = ""
-    waiting_until: float | None = None
+    waiting_until: int | None = None
 
 
 @dataclass(slots=True)
@@ -242,9 +248,10 @@ class InfluxSink:
     async def _wait(self, decision: Decision) -> float:
         """Sleep until the next try; returns for how many seconds."""
         self.facts.failures += 1
-        self._settle_trouble(decision.reason)
         delay = max(next(self._delays), decision.wait or 0.0)
-        self.facts.waiting_until = self._clock() + delay
+        until = self._clock() + delay
+        self._settle_trouble(_with_wait(decision, until))
+        self.facts.waiting_until = int(until * 1000)
         await self._sleep(delay)
         self.facts.waiting_until = None
         return delay
@@ -272,3 +279,11 @@ class InfluxSink:
                 self._settle_trouble("")
                 self._settled.set()
                 return
+
+
+def _with_wait(decision: Decision, until: float) -> str:
+    """The reason, and the wall time (s) of the next try where the server asked for a long wait."""
+    if (decision.wait or 0.0) < LONG_WAIT:
+        return decision.reason
+    moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"{decision.reason}; asked to wait, the next try is at {moment}"
