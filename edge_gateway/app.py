@@ -172,7 +172,8 @@ class Start:
                 self._wait_for_room()
             Reserve(self.place / spool.RESERVE).release()
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), TRY_AGAIN)
+                async with asyncio.timeout(TRY_AGAIN):
+                    await stop.wait()
         return None
 
     def _wait_for_room(self) -> None:

@@ -285,6 +285,11 @@ class HttpSection(Strict):
 
     listen: str | None = "127.0.0.1:8080"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, section: object) -> object:
+        return {"listen": None} if section is None else section
+
     @field_validator("listen")
     @classmethod
     def _local_address(cls, text: str | None) -> str | None:

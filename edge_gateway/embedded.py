@@ -132,7 +132,8 @@ class EmbeddedBroker:
             return
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), within)
+            async with asyncio.timeout(within):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -168,7 +169,8 @@ class EmbeddedBroker:
                 stderr=log,
             )
         try:
-            return await asyncio.wait_for(self._accepts(self._process), within)
+            async with asyncio.timeout(within):
+                return await self._accepts(self._process)
         except TimeoutError:
             await self.stop()
             raise CannotReach(f"nothing accepts on {self.url} in {within:g} s (log: {self._log})") from None

@@ -120,7 +120,6 @@ class Gateway:
             problems=self.problems,
             ownership=self._ownership,
             on_first=self._first_connected,
-            knows_births=not self._recovered.fresh,
             heard_to=state.wall if state.listening else None,
         )
 

@@ -35,6 +35,9 @@ RIGHT_FOR = 60.0
 NEVER_RETAINED = 2
 """Retain handling: nothing that is retained comes for this subscription."""
 PROBLEM = "control_subscriptions"
+FORGED = "forged_alerts"
+FORGED_FOR = 3_600.0
+"""Seconds after the last forged alert until the problem is over."""
 
 Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
@@ -57,6 +60,7 @@ class OwnTopics:
     """Subscriptions the broker refused, and its reason code."""
     _strange: dict[str, bool] = field(default_factory=dict)
     """Alert topics that somebody else may have written to; True where it was while we listened."""
+    _forged_at: float = -FORGED_FOR
     _righted: dict[str, float] = field(default_factory=dict)
     """When what stands on an alert topic was put right last."""
 
@@ -80,6 +84,8 @@ class OwnTopics:
     async def _ask(self, client: ControlClient, filters: list[str], options: SubscribeOptions) -> None:
         answers = await client.subscribe([(one, options) for one in filters])
         codes = [answer if isinstance(answer, int) else answer.value for answer in answers]
+        if len(codes) != len(filters):
+            raise aiomqtt.MqttError(f"the broker gave {len(codes)} answers to {len(filters)} topic filters")
         self.refused |= {one: code for one, code in zip(filters, codes, strict=True) if code >= REFUSED}
 
     def _tell_refused(self) -> None:
@@ -112,6 +118,8 @@ class OwnTopics:
         self.dropped.look()
         if self._strange:
             self._put_right()
+        if self.clock() - self._forged_at > FORGED_FOR:
+            self.problems.clear(FORGED)
 
     def _put_right(self) -> None:
         """Clear what is retained of alerts that do not fire, from a former life or from nobody of ours.
@@ -124,12 +132,19 @@ class OwnTopics:
         standing = {message.topic: message for message in self.standing()} if due else {}
         for topic in due:
             live = self._strange.pop(topic)
-            self.counters.add("alerts_overwritten", live)
+            if live:
+                self._tell_forged(topic)
             if topic not in standing:
                 self.send([Message(topic, b"", retain=True)])
             elif live:
                 self.send([standing[topic]])
             self._righted[topic] = now
+
+    def _tell_forged(self, topic: str) -> None:
+        self.counters.add("alerts_overwritten")
+        self._forged_at = self.clock()
+        told = f"somebody else publishes alerts of this gateway, on {printable(topic)} among others"
+        self.problems.raise_(FORGED, f"{told}: check the ACL", Gravity.WARNING)
 
     def status_of(self, message: aiomqtt.Message) -> dict[str, Any] | None:
         """What a status says; None where it is none."""

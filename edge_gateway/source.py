@@ -81,9 +81,6 @@ class Source:
     problems: Problems
     ownership: Ownership
     on_first: Callable[[bool], None] = lambda _session_present: None
-    knows_births: bool = True
-    """Whether what the broker retains has been heard in an earlier life; if not, it is asked for even when the broker
-    knows this session."""
     heard_to: int | None = None
     """Wall milliseconds up to which an earlier life took what the broker had; None where there was none."""
     high: int = HIGH
@@ -95,6 +92,9 @@ class Source:
     _known: bool = False
     _arrived_at: int = 0
     """When the socket was last read, by `clock`."""
+    _knows_births: bool = False
+    """Whether this life has heard what the broker retains. A resumed session brings what its queue held; where that was
+    full, births were dropped that still are retained, and only they tell what else is missing."""
     _session: Session = field(init=False)
     _memory: BrokerMemory = field(init=False)
 
@@ -135,6 +135,7 @@ class Source:
         try:
             await self._stay_connected()
         except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
+            self._session.abort()  # one that answers nonsense is still connected
             return error
 
     async def _stay_connected(self) -> NoReturn:
@@ -144,11 +145,8 @@ class Source:
             self.on_first(connected.session_present)
         self._memory.connected(session_present=connected.session_present)
         self._known = True
-        present = connected.session_present
-        await self.subscriptions.reconcile(
-            self._session, session_present=present, knows_births=self.knows_births
-        )
-        self.knows_births = True
+        self._arrived_at = self.clock()
+        await self._subscribe(session_present=connected.session_present)
         self._arrived_at = self.clock()
         self._listen()
         self.problems.clear("broker")
@@ -160,6 +158,28 @@ class Source:
             for task in (echoes, kept):
                 task.cancel()
         raise lost
+
+    async def _subscribe(self, *, session_present: bool) -> None:
+        """Make the subscriptions; the answer may stand behind a long backlog, so that only silence is told."""
+        silence = asyncio.create_task(self._tell_of_silence(), name="silence")
+        try:
+            await self.subscriptions.reconcile(
+                self._session, session_present=session_present, knows_births=self._knows_births
+            )
+        finally:
+            silence.cancel()
+        self._knows_births = True
+
+    async def _tell_of_silence(self) -> None:
+        while True:
+            rest = UNHEARD - (self.clock() - self._arrived_at)
+            if rest <= 0:
+                break
+            await asyncio.sleep(rest / 1000)
+        where = f"{self._session.options.host}:{self._session.options.port}"
+        self.problems.raise_(
+            "broker", f"the broker at {where} does not answer subscriptions, and nothing comes"
+        )
 
     def _listen(self) -> None:
         """Silence means something from when a first filter of telemetry is granted."""

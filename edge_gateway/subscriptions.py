@@ -139,13 +139,19 @@ class Subscriptions:
                         await self._news.wait()
                 self._news.clear()
                 unwanted, self._unwanted = sorted(self._unwanted), set()
-                if unwanted:
-                    await self._unsubscribe(session, unwanted)
-                elif self._refused:
-                    await self._subscribe(session, list(self._refused), session_present=True)
+                await self._look_after(session, unwanted)
                 if self._strays and self.clock() - self._strayed_at > TOLD_FOR:
                     self._strays.clear()
                     self.problems.clear("foreign_site")
+
+    async def _look_after(self, session: Subscribes, unwanted: Sequence[str]) -> None:
+        try:
+            if unwanted:
+                await self._unsubscribe(session, unwanted)
+            elif self._refused:
+                await self._subscribe(session, list(self._refused), session_present=True)
+        except ConnectRefused as answer:  # an answer to something else
+            self.problems.raise_("subscription", f"the broker answers subscriptions wrongly: {answer}")
 
     def strayed(self, deliveries: Iterable[str]) -> None:
         """Take in topics of deliveries of foreign sites: they are told, and their filters are removed."""

@@ -75,7 +75,8 @@ class GatewayProcess:
             return
         self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await self._process.wait()
         except TimeoutError:
             await self.kill()
 

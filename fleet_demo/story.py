@@ -212,13 +212,7 @@ class Story:
     async def _drain(self) -> None:
         """Every window closes by silence; then nothing is under way any more."""
         self.narrator.tell("the fleet stops; the gateway closes what is open")
-        await self.gateway.until(
-            lambda report: (
-                not report["fleet"]["open_readings"]
-                and not report["store"]["late_pending"]
-                and not report["spool"]["unstored"]
-            )
-        )
+        await self.gateway.until(_has_settled)
 
     async def _alert_ids(self) -> frozenset[str]:
         return frozenset(row["id"] for row in await self.gateway.query("alerts"))
@@ -301,3 +295,17 @@ def _fleet(directory: Path, broker: EmbeddedBroker, sensors: int, seed: int, *, 
 def influx_settings(influx: InfluxPlace | None) -> dict[str, str] | None:
     """The gateway's section for an InfluxDB; the token stays in the environment."""
     return None if influx is None else {"url": influx.url, "org": influx.org, "token": "env:INFLUX_TOKEN"}
+
+
+def _has_settled(report: dict[str, Any]) -> bool:
+    """Whether all that the broker had is in closed windows, stored and corrected."""
+    broker, spool, store = report["broker"], report["spool"], report["store"]
+    return bool(
+        broker["caught_up"]
+        and not broker["waiting"]
+        and not broker["unacknowledged"]
+        and not report["fleet"]["open_readings"]
+        and not report["fleet"]["open_windows"]
+        and not store["late_pending"]
+        and spool["record"] == spool["committed"] == store["applied"]
+    )

@@ -16,10 +16,11 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, Self, cast
 
 import aiomqtt
@@ -27,6 +28,7 @@ import mqtt5
 
 from edge_gateway.app import Start
 from edge_gateway.config import GatewayConfig
+from edge_gateway.control_client import Limits
 from edge_gateway.credentials import Credentials
 from edge_gateway.durable.history import History
 from edge_gateway.durable.reserve import Reserve
@@ -96,7 +98,7 @@ class Line:
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
         pass
 
-    def publish(self, topic: str, payload: bytes, *, qos: int) -> None:  # noqa: ARG002 - as `Session` has it
+    def publish(self, topic: str, payload: bytes, **_: Any) -> None:
         """An echo comes back as a delivery that nobody counts."""
         packet = mqtt5.PublishPacket(topic, payload=payload, qos=mqtt5.QoS.AT_MOST_ONCE, packet_id=None)
         asyncio.get_running_loop().call_soon(self.on_publish, 1, [packet])
@@ -121,11 +123,31 @@ class Line:
         pass
 
 
+class Nothing:
+    """Messages of a broker that has none for this client."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> aiomqtt.Message:
+        await asyncio.Event().wait()
+        raise StopAsyncIteration
+
+
 class Listener:
     """Stands for the client of the control connection: takes all that is published."""
 
-    def __init__(self, _: aiomqtt.Will) -> None:
-        self.messages = self._messages()
+    limits = Limits()
+
+    def __init__(self, _: aiomqtt.Will | None = None) -> None:
+        self.messages = Nothing()
+
+    @classmethod
+    def standing_by(cls) -> Self:
+        return cls()
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,16 +155,15 @@ class Listener:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def subscribe(self, topics: Any) -> None:
+    async def subscribe(self, topics: Any) -> list[Any]:
+        return [SimpleNamespace(value=1) for _ in topics]
+
+    async def unsubscribe(self, _: Any) -> None:
         pass
 
-    async def publish(self, *_: Any, **__: Any) -> None:
+    async def deliver(self, *_: Any) -> int:
         await asyncio.sleep(0)
-
-    async def _messages(self) -> AsyncIterator[aiomqtt.Message]:
-        for message in list[aiomqtt.Message]():
-            yield message
-        await asyncio.Event().wait()
+        return 0
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
@@ -117,10 +118,9 @@ class Connector:
             wait = self._queue[0][0] - monotonic() if self._queue else None
             if wait is not None and wait <= 0:
                 return heapq.heappop(self._queue)[2]
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
 
     async def _bring_up(self, device: Device) -> None:
         try:

@@ -43,7 +43,9 @@ def _broker_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError("this is no broker's address; write mqtt://host:1883 or mqtts://host:8883")
+        raise ValueError(
+            "this is no broker's address; write mqtt://host:1883 or mqtts://host:8883, with a port of 1 to 65535"
+        )
     return url
 
 

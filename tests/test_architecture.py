@@ -27,6 +27,10 @@ def imported_packages(tree: ast.AST) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def is_asyncio(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "asyncio"
+
+
 def is_command_line(path: Path) -> bool:
     return "cli" in path.with_suffix("").parts
 
@@ -46,6 +50,10 @@ def test_a_file_keeps_to_the_rules(path: Path) -> None:
             assert lines <= MAX_FUNCTION_LINES, f"{node.name} has {lines} lines"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             assert is_command_line(path), f"print in line {node.lineno}"
+        if isinstance(node, ast.Attribute) and node.attr == "wait_for":
+            assert not is_asyncio(node.value), (
+                f"line {node.lineno}: asyncio.wait_for swallows cancels on 3.11"
+            )
 
 
 def test_the_walk_sees_what_it_is_to_refuse() -> None:

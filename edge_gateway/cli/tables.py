@@ -74,7 +74,10 @@ def status_view(report: Mapping[str, Any]) -> Blocks:
     table.add("messages", _pairs(report["messages"]))
     table.add("values", _pairs(report["values"]))
     table.add("missing", _missing(report["gaps"]))
-    table.add("broker", f"lag {cell(broker['lag'])} ms, {cell(broker['unacknowledged'])} B unacknowledged")
+    there = "connected" if broker["connected"] else "NOT CONNECTED"
+    table.add(
+        "broker", f"{there}, lag {cell(broker['lag'])} ms, {cell(broker['unacknowledged'])} B unacknowledged"
+    )
     table.add("spool", _pairs(report["spool"]))
     for name, sink in report["sinks"].items():
         table.add(f"sink {name}", _pairs(_sink(sink)) or NOTHING)

@@ -13,7 +13,6 @@ from edge_gateway.decoders.diagnosis import diagnosed
 from fleet_wire import control
 from fleet_wire.payload import MAX_PAYLOAD
 
-BAD_STATUS = "bad_status"
 OFFLINE = "offline"
 
 
@@ -30,7 +29,7 @@ def read_status(payload: bytes) -> control.Status | Unreadable:
     try:
         return control.decode_status(payload)
     except control.MalformedMessage as error:
-        return Unreadable(f"{BAD_STATUS}: {diagnosed(payload, str(error))}", _is_offline(payload))
+        return Unreadable(diagnosed(payload, str(error)), _is_offline(payload))
 
 
 def _is_offline(payload: bytes) -> bool:

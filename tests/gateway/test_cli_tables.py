@@ -208,7 +208,7 @@ STATUS = {
     "gateway": "gw", "state": "running", "version": "1", "rules": {"count": 3, "hash": "abc"}, "alerts": {"firing": 0},
     "fleet": {"devices": 1, "series": 2}, "messages": {"received": 1}, "values": {"values": 1},
     "gaps": {"messages": 5, "devices": 4, "ranges": [{"device": "[/x]\x1b", "boot": 1, "from": 0, "to": 2**62}] * 4},
-    "broker": {"lag": None, "unacknowledged": 0}, "spool": {"record": 1, "on_full": "stop"},
+    "broker": {"connected": True, "lag": None, "unacknowledged": 0}, "spool": {"record": 1, "on_full": "stop"},
     "sinks": {"influx": {"waiting": {"lines": 0}, "problem": "[/x]\x1b[2J"}, "idle": {"waiting": {}}},
     "problems": [{"code": "rules", "text": "a.yaml:1:1: [/red]\nb.yaml:2:1: \x1b[2J", "gravity": "warning"},
                  {"code": "other", "text": "", "gravity": "unheard of"}],
@@ -246,7 +246,9 @@ REPORTS: list[tuple[Callable[[Any], Blocks], Mapping[str, Any] | Sequence[Any]]]
     (spool_view, SPOOL), (spool_view, FULL_SPOOL), (rule_tests_view, TESTS), (status_view, STATUS),
     (findings_table, [{"ok": True, "check": "a", "detail": "[/x]\n"}, {"ok": False, "check": LONG,
                                                                        "detail": "d " * 99}]),
-    (changes_table, {"changes": []}), (changes_table, {"changes": [{"what": "new", "kind": "[/x]", "name": "\x1b"}]}),
+    (changes_table, {"in_step": True, "changes": []}),
+    (changes_table, {"in_step": False, "changes": [{"what": "new", "kind": "[/x]", "name": "\x1b",
+                                                    "differs": ["[/x]"]}]}),
     (config_table, [("a", "[/x]", "f:1"), ("mqtt.url", "x" * 200, "default")]),
 ]  # fmt: skip
 

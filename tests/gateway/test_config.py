@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.config import DAY, GIB, MINUTE
+from edge_gateway.config import DAY, GIB, MINUTE, GatewayConfig
 from edge_gateway.config_source import Loaded, effective, load_config
 from edge_gateway.errors import BadInput
 from edge_gateway.report import settings_of
@@ -153,3 +153,8 @@ def test_the_effective_configuration_masks_nothing_it_does_not_hold(tmp_path: Pa
     shown = {key: value for key, value, _ in effective(load(tmp_path, text))}
     assert shown["influx.token"] == f"file:{file}"
     assert "TOPSECRET" not in str(shown)
+
+
+def test_no_http_at_all_may_be_written_as_null() -> None:
+    mqtt = {"url": "mqtt://localhost"}
+    assert GatewayConfig.model_validate({"mqtt": mqtt, "http": None}).http.listen is None

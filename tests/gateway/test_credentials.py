@@ -102,7 +102,7 @@ def test_a_file_that_is_gone_or_a_directory_is_told(place: Place) -> None:
     place.credentials.password.now()
     place.password.unlink()
     assert place.credentials.password.now() == "secret-1"
-    assert "No such file" in place.credentials.fault
+    assert "no such file" in place.credentials.fault.lower()
     place.password.mkdir()
     assert place.credentials.password.now() == "secret-1"
     assert "directory" in place.credentials.fault
@@ -146,7 +146,7 @@ def test_a_look_reads_certificates_only_when_their_files_changed(place: Place) -
     assert tls.now() is first
     place.ca.unlink()
     tls.look()
-    assert "No such file" in place.credentials.fault
+    assert "no such file" in place.credentials.fault.lower()
 
 
 async def test_what_cannot_be_used_is_told_before_it_is_needed(

@@ -67,8 +67,8 @@ def test_a_will_in_other_words_ends_being_online_and_is_told(
     assert (problem["code"], problem["gravity"]) == ("devices_unheard", "warning")
     assert all(name in problem["text"] for name in wills)
     reasons = {row["topic"].split("/")[3]: row["reason"] for row in gateway.query("quarantine")}
-    assert reasons["will-plain"] == "bad_status: this is text, offline; msgpack is due"
-    assert reasons["will-json"] == "bad_status: this looks like JSON; msgpack is due"
+    assert reasons["will-plain"] == "this is text, offline; msgpack is due"
+    assert reasons["will-json"] == "this looks like JSON; msgpack is due"
     for name in wills:
         with Device(broker.host, broker.port, f"{NAME}-site", name, boot=2) as mended:
             mended.be_born()

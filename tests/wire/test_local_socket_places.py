@@ -43,7 +43,8 @@ def connected(path: Path, stack: ExitStack, said: bytes = b"") -> socket.socket:
     client = stack.enter_context(socket.socket(socket.AF_UNIX))
     client.settimeout(PATIENCE)
     client.connect(str(path))
-    client.sendall(said)
+    if said:  # one that is refused may be closed by now
+        client.sendall(said)
     return client
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.decoders.status import BAD_STATUS, Unreadable, read_status
+from edge_gateway.decoders.status import Unreadable, read_status
 from fleet_wire.control import Birth, Death
 
 BIRTH = {"state": "online", "type": "freezer", "boot": 1}
@@ -55,7 +55,7 @@ def test_who_says_in_other_words_that_it_is_gone_is_gone(payload: bytes) -> None
     status = read_status(payload)
     assert isinstance(status, Unreadable)
     assert status.offline
-    assert status.reason.startswith(f"{BAD_STATUS}: ")
+    assert status.reason
 
 
 @pytest.mark.parametrize("payload", UNCLEAR.values(), ids=UNCLEAR.keys())
@@ -68,8 +68,8 @@ def test_everything_else_says_nothing(payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        (b"offline", "plain text, not MessagePack"),
-        (b'{"state":"offline"}', "JSON, not MessagePack"),
+        (b"offline", "this is text, offline; msgpack is due"),
+        (b'{"state":"offline"}', "this looks like JSON; msgpack is due"),
         (UNCLEAR["no boot"], "boot"),
         (UNCLEAR["another state"], "lost"),
         (UNCLEAR["too long"], "longer than"),

@@ -1,0 +1,29 @@
+"""Devices that wait to be connected do not keep a run from its end."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fleet_sim.connecting import Connector
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_an_end_in_the_same_turn_as_a_wish_is_an_end(turns: int) -> None:
+    """`turns` of the loop lie between the wish of a device to be connected and the cancel."""
+    connector = Connector(
+        lambda _: cast("Any", None), rate=100, restarted=lambda *_: None, seen=lambda *_: None
+    )
+    connector.want(cast("Any", SimpleNamespace(index=1)), 60)
+    running = asyncio.create_task(connector.run())
+    await asyncio.sleep(0.05)
+    connector.want(cast("Any", SimpleNamespace(index=2)), 60)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    ended, _ = await asyncio.wait({running}, timeout=60)
+    assert ended
+    assert running.cancelled()
