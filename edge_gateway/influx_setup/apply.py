@@ -20,6 +20,7 @@ from edge_gateway.influx_setup.facts import Facts, found_facts, wanted_facts
 from edge_gateway.influx_setup.plan import Allowed, Plan, Survey, There, part_key, plan_of
 from edge_gateway.influx_setup.second_stacks import Second, changes, let_go, make_stack, second_stacks, told
 from edge_gateway.influx_setup.server import Server, Stack, Target, connected
+from edge_gateway.influx_setup.shards import fitting, misfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class _Looked:
     documents: list[Document]
     survey: Survey
     seconds: tuple[Second, ...]
+    misfits: Mapping[str, int]
+    """Ids of buckets that get other shards, and what they are to keep (s)."""
 
 
 async def plan(target: Target, windows: Sequence[WindowBucket], allowed: Allowed | None = None) -> Plan:
@@ -56,6 +59,8 @@ async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowe
         if not planned.in_step:
             for documents in _steps(looked):
                 await server.apply(stack, documents)
+            for bucket, keeps in looked.misfits.items():
+                await server.keep(bucket, keeps, fitting(keeps))
         await _note(server, looked.survey.applied)
         for second in looked.seconds if asked.force else ():
             await let_go(server, second)
@@ -94,11 +99,19 @@ async def _look(server: Server, windows: Sequence[WindowBucket]) -> _Looked:
         key_of(one): wanted_facts(key_of(one)[0], checked.wanted[key_of(one)], one) for one in documents
     }
     there = {key: There(found_facts(key[0], one), ours=True) for key, one in raw.items()}
+    numbers = {key: str(one["id"]) for key, one in raw.items() if "id" in one}
     for key, number in checked.named.items():
         if key not in there and (one := await server.resource(key[0], number)) is not None:
-            there[key] = There(found_facts(key[0], one), ours=False)
+            there[key], numbers[key] = There(found_facts(key[0], one), ours=False), number
     survey = Survey(stack.id, wanted, there, stack.applied or {})
-    return _Looked(documents, survey, second_stacks(stacks, wanted))
+    return _Looked(documents, survey, second_stacks(stacks, wanted), _misfits(survey, numbers))
+
+
+def _misfits(survey: Survey, numbers: Mapping[Key, str]) -> dict[str, int]:
+    both = {
+        key: (facts, survey.there[key].facts) for key, facts in survey.wanted.items() if key in survey.there
+    }
+    return {numbers[key]: wanted.keeps or 0 for key, (wanted, found) in both.items() if misfit(wanted, found)}
 
 
 async def _resources(server: Server, stack: Stack) -> dict[Key, dict[str, Any]]:

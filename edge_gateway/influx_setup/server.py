@@ -93,6 +93,11 @@ class Server:
     async def rename_stack(self, stack: str, name: str) -> None:
         await self._call("PATCH", f"/api/v2/stacks/{stack}", {"name": name})
 
+    async def keep(self, bucket: str, seconds: int, shards: int) -> None:
+        """Set what a bucket keeps, 0 for ever, and how long its next shards are, in seconds."""
+        rule = {"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": shards}
+        await self._call("PATCH", f"/api/v2/buckets/{bucket}", {"retentionRules": [rule]})
+
     async def remove(self, kind: str, number: str) -> None:
         """Remove a resource; nothing happens where it is gone."""
         path = _PATHS[kind].format(number).partition("?")[0]
