@@ -5,16 +5,24 @@ Durations are milliseconds, sizes are bytes, whatever unit the file uses.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from edge_gateway.config_texts import instant, url_parts
 from edge_gateway.secrets import Secret
-from fleet_config.durations import Duration, Rate, RateSpec, Size
+from fleet_config.durations import Duration, Rate, RateSpec, Size, format_duration
 from fleet_config.yaml_source import Strict
 from fleet_wire.topics import is_level
 
@@ -80,7 +88,7 @@ class MqttSection(Strict):
     def _address(cls, text: str) -> str:
         if "@" in text:
             raise ValueError("user and password stand in 'user' and 'password', not in the address")
-        parts = _url(text, {"mqtt", "mqtts"}, "mqtt://host:port or mqtts://host:port")
+        parts = url_parts(text, {"mqtt", "mqtts"}, "mqtt://host:port or mqtts://host:port")
         if parts.path not in ("", "/"):
             raise ValueError("a broker's address has no path; write mqtt://host:port or mqtts://host:port")
         return text
@@ -162,15 +170,22 @@ class TimeSection(Strict):
     @field_validator("earliest", mode="before")
     @classmethod
     def _instant(cls, value: object) -> object:
-        return _instant(value)
+        return instant(value)
 
 
 class WindowSection(Strict):
-    """One tier of windows: its length, its bucket, and how long the bucket keeps it."""
+    """One tier of windows: its length, its bucket, and how long the bucket keeps it, `0s` for ever."""
 
     every: Duration
     bucket: Annotated[str, Field(min_length=1)]
     keep: Duration
+
+    @field_validator("keep")
+    @classmethod
+    def _as_a_bucket_can(cls, keep: int) -> int:
+        if 0 < keep < HOUR:
+            raise ValueError("InfluxDB keeps points for at least 1h; write a longer time, or 0s for ever")
+        return keep
 
 
 class RulesSection(Strict):
@@ -205,12 +220,12 @@ class InfluxSection(Strict):
     def _web(cls, text: str) -> str:
         if "@" in text:
             raise ValueError("no user or password stands in the address; 'token' says who writes")
-        _url(text, {"http", "https"}, "http://host:8086 or https://host")
+        url_parts(text, {"http", "https"}, "http://host:8086 or https://host")
         return text.rstrip("/")
 
 
 class HistorySection(Strict):
-    """The local history."""
+    """The local history; `keep: 0s` leaves its bound to `max_bytes` alone."""
 
     keep: Duration = 30 * DAY
     max_bytes: Size = GIB
@@ -280,7 +295,7 @@ class HttpSection(Strict):
     def _local_address(cls, text: str | None) -> str | None:
         if text is None:
             return None
-        parts = _url(f"//{text}", {""}, "host:port")
+        parts = url_parts(f"//{text}", {""}, "host:port")
         if parts.port is None or "@" in text:
             raise ValueError("an address to listen on is host:port")
         if parts.hostname not in LOCAL_HOSTS:
@@ -347,36 +362,19 @@ class GatewayConfig(Strict):
             )
         return windows
 
-
-def _instant(value: object) -> object:
-    """Wall milliseconds of `2020-01-01` or `2020-01-01T12:00:00Z`."""
-    if not isinstance(value, str):
-        raise ValueError("a date is written like 2020-01-01 or 2020-01-01T12:00:00Z")  # noqa: TRY004
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise ValueError(f"'{value}' is no date; write it like 2020-01-01 or 2020-01-01T12:00:00Z") from error
-    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _url(text: str, schemes: set[str], form: str) -> SplitResult:
-    """The parts of an address. No error repeats it: somebody may have written a password into it."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise ValueError(f"this is no address; write {form}") from None
-    if parts.scheme not in schemes or not parts.hostname or not text.isprintable() or " " in text:
-        raise ValueError(f"this is no address; write {form}")
-    if not _has_port(parts):
-        raise ValueError(f"a port is 1 to 65535; write {form}")
-    if parts.query or parts.fragment or "?" in text or "#" in text:
-        raise ValueError(f"an address ends before '?' and '#'; write {form}")
-    return parts
-
-
-def _has_port(parts: SplitResult) -> bool:
-    """Whether the port is one, or left out."""
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
+    @field_validator("windows")
+    @classmethod
+    def _kept_beyond_their_closing(
+        cls, windows: tuple[WindowSection, ...], info: ValidationInfo
+    ) -> tuple[WindowSection, ...]:
+        """A point older than its bucket keeps is not sent: such a bucket would stay empty."""
+        time = info.data.get("time", TimeSection())
+        for one in windows:
+            age = one.every + time.allowed_lateness + time.idle_close
+            if 0 < one.keep <= age:
+                raise ValueError(
+                    f"the bucket '{one.bucket}' keeps {format_duration(one.keep)}, but a window of"
+                    f" {format_duration(one.every)} may be {format_duration(age)} old when it closes;"
+                    " keep it for longer, or 0s for ever"
+                )
+        return windows

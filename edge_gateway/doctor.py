@@ -7,13 +7,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import quote
-
-import aiohttp
 
 from edge_gateway import gateway_id
 from edge_gateway.app import session_options
@@ -21,9 +17,12 @@ from edge_gateway.clock import MachineClock, synchronised
 from edge_gateway.config import GatewayConfig, InfluxSection
 from edge_gateway.config_source import read_secrets
 from edge_gateway.credentials import Credentials
+from edge_gateway.doctor_influx import faults_of_writing
 from edge_gateway.errors import GatewayError
 from edge_gateway.rules.load import load_rules
+from edge_gateway.sinks.influx_write import InfluxWriter
 from fleet_config.problems import ProblemsFound
+from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 
 SYNCS = 100
@@ -157,21 +156,13 @@ async def _connect(settings: GatewayConfig) -> str:
 def _influx(settings: GatewayConfig) -> str:
     if settings.influx is None:
         return "not configured: history only"
-    return asyncio.run(_ask_influx(settings.influx))
+    return asyncio.run(_ask_influx(settings.influx, [window.bucket for window in settings.windows]))
 
 
-async def _ask_influx(influx: InfluxSection) -> str:
-    """Whether the server answers, and whether it knows organisation and token."""
-    wanted = f"{influx.url}/api/v2/buckets?limit=1&org={quote(influx.org)}"
-    headers = {"Authorization": f"Token {influx.token.read()}"}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as client,
-            client.get(wanted, headers=headers) as answer,
-        ):
-            status = answer.status
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise Unwell(f"{influx.url} does not answer: {error or 'no answer in time'}") from error
-    if status != HTTPStatus.OK:
-        raise Unwell(f"{influx.url} answers {status}: check influx.org and influx.token")
-    return f"{influx.url} answers and knows organisation and token"
+async def _ask_influx(influx: InfluxSection, buckets: Sequence[str]) -> str:
+    """Whether each bucket is there and the token may write to it."""
+    async with InfluxWriter(influx.url, influx.org, influx.token.read, timeout=PATIENCE) as writer:
+        faults = await faults_of_writing(writer, buckets)
+    if faults:
+        raise Unwell(f"{influx.url}: {'; '.join(faults)}")
+    return f"{influx.url} lets us write to {', '.join(map(printable, buckets))}"

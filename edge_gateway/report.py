@@ -128,7 +128,8 @@ def settings_of(config: GatewayConfig) -> dict[str, Any]:
     return {
         "sites": list(config.gateway.sites),
         "windows": [
-            {"every": window.every, "bucket": window.bucket, "keep": window.keep} for window in config.windows
+            {"every": window.every, "bucket": window.bucket, "keep": window.keep or None}
+            for window in config.windows
         ],
         "forwarded_tags": list(config.gateway.tags),
         "time": {

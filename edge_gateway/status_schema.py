@@ -17,7 +17,8 @@ Count = Annotated[int, Field(ge=0)]
 class Window(Strict):
     every: Count
     bucket: str
-    keep: Count
+    keep: Count | None
+    """null: for ever"""
 
 
 class Time(Strict):
@@ -184,8 +185,8 @@ class Sink(Strict):
     failures: Count = 0
     problem: str = ""
     """what is wrong, empty while all is well"""
-    waiting_until: float | None = None
-    """wall time in seconds of the next try, while the sink backs off"""
+    waiting_until: Count | None = None
+    """of the next try, while the sink backs off"""
 
 
 class Problem(Strict):

@@ -100,6 +100,7 @@ class Upkeep:
     async def _publish_status(self) -> None:
         for name, sink in self.sinks.items():
             self.problems.tell(f"sink_{name}", sink.facts.problem)
+            self.problems.tell(f"{name}_refused", sink.refusals(), Gravity.WARNING)
         if self.clock.trusted():
             self.problems.clear("clock")
         idle = self.state.pipeline.rules.idle_rules()

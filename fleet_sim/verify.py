@@ -132,7 +132,7 @@ def gateway_terms(status: Mapping[str, Any]) -> Terms:
 
 
 def _or_none(value: Any) -> int | None:
-    return None if value is None else int(value)
+    return int(value) if value else None
 
 
 def compare(

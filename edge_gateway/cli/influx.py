@@ -56,6 +56,8 @@ def apply(
     _show(planned, as_json=as_json)
     if planned.refusals:
         raise BadInput("\n".join(["an apply would change nothing:", *planned.refusals]))
+    if planned.warnings:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -86,6 +88,13 @@ def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
 
 
 def _show(plan: Plan, *, as_json: bool) -> None:
-    changes = [asdict(one) for one in plan.changes]
-    report = {"stack": plan.stack, "changes": changes, "refusals": plan.refusals, "in_step": plan.in_step}
+    report = {
+        "stack": plan.stack,
+        "changes": [asdict(one) for one in plan.changes],
+        "refusals": plan.refusals,
+        "warnings": plan.warnings,
+        "in_step": plan.in_step,
+    }
     show(report, as_json=as_json, table=changes_table)
+    if not as_json and plan.warnings:
+        complain(*plan.warnings)

@@ -17,8 +17,8 @@ from fleet_wire.printable import json_line
 NOTHING = "–"
 LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
-INSTANTS = frozenset({"at", "start", "oldest"})
-"""Columns of stored rows that are wall milliseconds."""
+INSTANTS = frozenset({"at", "start", "oldest", "waiting_until"})
+"""Columns and figures that are wall milliseconds."""
 NUMBERED = frozenset({"id", "n", "boot", "seq"})
 """Columns whose numbers are names: not to be read in groups of three, but to be copied."""
 
@@ -80,10 +80,15 @@ def status_view(report: Mapping[str, Any]) -> Blocks:
     )
     table.add("spool", _pairs(report["spool"]))
     for name, sink in report["sinks"].items():
-        waiting = {f"waiting {what}": count for what, count in sink["waiting"].items() if count}
-        sent = {what: count for what, count in sink.items() if what != "waiting" and count}
-        table.add(f"sink {name}", _pairs({**waiting, **sent}) or NOTHING)
+        table.add(f"sink {name}", _pairs(_sink(sink)) or NOTHING)
     return [table, *_problems(report["problems"])]
+
+
+def _sink(sink: Mapping[str, Any]) -> dict[str, Any]:
+    """What waits and what was sent, without what is nothing."""
+    waiting = {f"waiting {what}": _stored(what, count) for what, count in sink["waiting"].items() if count}
+    sent = {what: _stored(what, count) for what, count in sink.items() if what != "waiting" and count}
+    return waiting | sent
 
 
 def _problems(problems: Sequence[Mapping[str, Any]]) -> Blocks:

@@ -57,7 +57,7 @@ class OutgoingLines:
         """Send readings that cannot be merged any more; `series` are the store's numbers."""
         if not self._outbox.sinks:
             return
-        sent = np.flatnonzero(readings.ts >= at - self._tiers[0].keep)
+        sent = np.flatnonzero(readings.ts >= self._tiers[0].oldest(at))
         self._tallies.add("points_beyond_retention", len(readings) - len(sent))
         prefixes = self.prefixes("sensor_late", series[sent])
         values, times = readings.value[sent].tolist(), readings.ts[sent].tolist()
@@ -68,7 +68,7 @@ class OutgoingLines:
         """Send alert transitions."""
         if self._outbox.sinks:
             told = list(changes)
-            sent = [change for change in told if change.at >= at - self._tiers[0].keep]
+            sent = [change for change in told if change.at >= self._tiers[0].oldest(at)]
             self._tallies.add("points_beyond_retention", len(told) - len(sent))
             lines = b"".join(map(render_alert, sent))
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
@@ -81,7 +81,7 @@ class OutgoingLines:
         """The windows that their bucket still takes; None where there is nothing to send."""
         if not self._outbox.sinks or not len(windows):
             return None
-        kept = np.flatnonzero(windows.rows["start"] >= at - self._tiers[tier].keep)
+        kept = np.flatnonzero(windows.rows["start"] >= self._tiers[tier].oldest(at))
         self._tallies.add("points_beyond_retention", len(windows) - len(kept))
         if len(kept) == len(windows):
             return windows

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from edge_gateway.durable.settings import StoreSettings
+from edge_gateway.durable.settings import FOR_EVER, StoreSettings
 from edge_gateway.durable.window_table import WindowTable
 
 PIECES: Final = 20
@@ -12,8 +12,8 @@ PIECES: Final = 20
 
 
 def age_cutoff(now: int, keep: int) -> int:
-    """Windows that start before this time (ms) are older than the history keeps."""
-    return now - keep
+    """Windows that start before this time (ms) are older than the history keeps; 0 keeps for ever."""
+    return now - keep if keep else FOR_EVER
 
 
 def size_cutoff(oldest: int, newest: int, used: int, most: int) -> int | None:

@@ -1,17 +1,24 @@
 """What the store is told once, when it is opened."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from edge_gateway.durable.outbox import SinkBudget
+
+FOR_EVER: Final = -(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Windows of one length (ms), their bucket, and how long (ms) the bucket keeps them."""
+    """Windows of one length (ms), their bucket, and how long (ms) the bucket keeps them, 0 for ever."""
 
     every: int
     bucket: str
     keep: int
+
+    def oldest(self, at: int) -> int:
+        """The earliest time of a point that the bucket still takes at wall time `at`; both in ms."""
+        return at - self.keep if self.keep else FOR_EVER
 
 
 @dataclass(frozen=True, slots=True)

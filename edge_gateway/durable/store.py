@@ -25,7 +25,7 @@ from edge_gateway.durable.look_through import LookThrough
 from edge_gateway.durable.names import Names
 from edge_gateway.durable.outbox import Outbox, Parcel, Waiting
 from edge_gateway.durable.outgoing_lines import OutgoingLines
-from edge_gateway.durable.retention import Retention
+from edge_gateway.durable.retention import Retention, age_cutoff
 from edge_gateway.durable.salvage import SEND_AGAIN, Salvage
 from edge_gateway.durable.series_use import SeriesUse
 from edge_gateway.durable.settings import StoreSettings
@@ -265,7 +265,7 @@ class Store:
         not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
         cutoff = self._retention.cutoff(now, not_history + self._shelf.quarantine_bytes)
         with self._transaction():
-            self._shelf.trim(now - self._settings.history_keep)
+            self._shelf.trim(age_cutoff(now, self._settings.history_keep))
             if cutoff is None:
                 return 0
             self._cover(cutoff)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_gateway.errors import BadInput
@@ -18,13 +18,18 @@ from edge_gateway.influx_setup.documents import (
 )
 from edge_gateway.influx_setup.facts import Facts, found_facts, wanted_facts
 from edge_gateway.influx_setup.plan import Allowed, Plan, Survey, There, part_key, plan_of
+from edge_gateway.influx_setup.second_stacks import Second, changes, let_go, make_stack, second_stacks, told
 from edge_gateway.influx_setup.server import Server, Stack, Target, connected
+from edge_gateway.influx_setup.shards import fitting, misfit
 
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
     documents: list[Document]
     survey: Survey
+    seconds: tuple[Second, ...]
+    misfits: Mapping[str, int]
+    """Ids of buckets that get other shards, and what they are to keep (s)."""
 
 
 async def plan(target: Target, windows: Sequence[WindowBucket], allowed: Allowed | None = None) -> Plan:
@@ -34,7 +39,8 @@ async def plan(target: Target, windows: Sequence[WindowBucket], allowed: Allowed
     """
     async with connected(target) as server:
         looked = await _look(server, windows)
-        return plan_of(looked.survey, allowed or Allowed(), time.time())
+        asked = allowed or Allowed()
+        return _beside(plan_of(looked.survey, asked, time.time()), looked, asked)
 
 
 async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowed | None = None) -> Plan:
@@ -45,15 +51,28 @@ async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowe
     """
     async with connected(target) as server:
         looked = await _look(server, windows)
-        planned = plan_of(looked.survey, allowed or Allowed(), time.time())
+        asked = allowed or Allowed()
+        planned = plan_of(looked.survey, asked, time.time())
         if planned.refusals:
             raise BadInput("\n".join(["nothing was changed:", *planned.refusals]))
-        stack = planned.stack or await server.make_stack()
+        stack = planned.stack or await make_stack(server)
         if not planned.in_step:
             for documents in _steps(looked):
                 await server.apply(stack, documents)
+            for bucket, keeps in looked.misfits.items():
+                await server.keep(bucket, keeps, fitting(keeps))
         await _note(server, looked.survey.applied)
-        return Plan(stack, planned.changes)
+        for second in looked.seconds if asked.force else ():
+            await let_go(server, second)
+        return _beside(Plan(stack, planned.changes), looked, asked)
+
+
+def _beside(planned: Plan, looked: _Looked, allowed: Allowed) -> Plan:
+    """The plan with what is to be said of other stacks, or done with them by force."""
+    if not allowed.force:
+        return replace(planned, warnings=tuple(told(one) for one in looked.seconds))
+    more = [change for one in looked.seconds for change in changes(one)]
+    return replace(planned, changes=(*planned.changes, *more))
 
 
 def _steps(looked: _Looked) -> list[list[Document]]:
@@ -71,7 +90,8 @@ def _steps(looked: _Looked) -> list[list[Document]]:
 
 
 async def _look(server: Server, windows: Sequence[WindowBucket]) -> _Looked:
-    stack = await server.stack()
+    stacks = await server.stacks()
+    stack = stacks[0] if stacks else Stack()
     raw = await _resources(server, stack)
     documents = documents_for(windows, _kept(raw, windows), _offered(raw))
     checked = await server.dry_run(documents)
@@ -79,10 +99,19 @@ async def _look(server: Server, windows: Sequence[WindowBucket]) -> _Looked:
         key_of(one): wanted_facts(key_of(one)[0], checked.wanted[key_of(one)], one) for one in documents
     }
     there = {key: There(found_facts(key[0], one), ours=True) for key, one in raw.items()}
+    numbers = {key: str(one["id"]) for key, one in raw.items() if "id" in one}
     for key, number in checked.named.items():
         if key not in there and (one := await server.resource(key[0], number)) is not None:
-            there[key] = There(found_facts(key[0], one), ours=False)
-    return _Looked(documents, Survey(stack.id, wanted, there, stack.applied or {}))
+            there[key], numbers[key] = There(found_facts(key[0], one), ours=False), number
+    survey = Survey(stack.id, wanted, there, stack.applied or {})
+    return _Looked(documents, survey, second_stacks(stacks, wanted), _misfits(survey, numbers))
+
+
+def _misfits(survey: Survey, numbers: Mapping[Key, str]) -> dict[str, int]:
+    both = {
+        key: (facts, survey.there[key].facts) for key, facts in survey.wanted.items() if key in survey.there
+    }
+    return {numbers[key]: wanted.keeps or 0 for key, (wanted, found) in both.items() if misfit(wanted, found)}
 
 
 async def _resources(server: Server, stack: Stack) -> dict[Key, dict[str, Any]]:

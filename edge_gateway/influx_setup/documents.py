@@ -26,7 +26,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WindowBucket:
-    """Windows of one length and their bucket; times in ms.
+    """Windows of one length and their bucket; times in ms, `keep` 0 for ever.
 
     `settled`: how much younger than this a window may still be open for some devices and closed for others.
     """
@@ -106,7 +106,7 @@ def _told_apart(windows: Sequence[WindowBucket]) -> None:
 
 def _bucket(window: WindowBucket) -> Document:
     description = f"Windows of {format_duration(window.every)}"
-    return _bucket_document(resource_name(window.bucket), window.bucket, description, window.keep // 1000)
+    return _bucket_document(resource_name(window.bucket), window.bucket, description, -(-window.keep // 1000))
 
 
 def _kept(one: KeptBucket) -> Document:

@@ -25,11 +25,15 @@ _DIGITS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`keeps` is the retention of a bucket in seconds, 0 for ever; None for what is no bucket."""
+    """`keeps` is the retention of a bucket in seconds, 0 for ever; None for what is no bucket.
+
+    `shards` is the length of its shards in seconds, of a bucket that is there.
+    """
 
     name: str
     parts: Mapping[str, Properties]
     keeps: int | None = None
+    shards: int | None = None
 
     def digests(self) -> dict[str, str]:
         """A short digest of each part."""
@@ -67,8 +71,10 @@ def wanted_facts(kind: str, item: Mapping[str, Any], document: Document) -> Fact
 def found_facts(kind: str, raw: Mapping[str, Any]) -> Facts:
     """What is stored, from the server's answer for the resource."""
     if kind == "Bucket":
-        seconds = sum(rule["everySeconds"] for rule in raw.get("retentionRules") or ())
-        return Facts(raw["name"], {"": _plain(raw)}, seconds)
+        rules = raw.get("retentionRules") or ()
+        seconds = sum(rule["everySeconds"] for rule in rules)
+        shards = sum(rule.get("shardGroupDurationSeconds") or 0 for rule in rules)
+        return Facts(raw["name"], {"": _plain(raw)}, seconds, shards)
     if kind == "Variable":
         return Facts(raw["name"], {"": _variable(raw, raw.get("selected") or [])})
     if kind == "Check":

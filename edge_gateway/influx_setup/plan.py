@@ -8,6 +8,7 @@ from typing import Final, Literal
 from edge_gateway.errors import BadInput
 from edge_gateway.influx_setup.documents import Key
 from edge_gateway.influx_setup.facts import Facts, differences, digest
+from edge_gateway.influx_setup.shards import count, fitting, misfit
 from fleet_config.durations import format_duration
 from fleet_wire.printable import printable
 
@@ -44,16 +45,21 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes by kind and name; `stack` is empty where there is none yet. With refusals nothing is applied."""
+    """Changes by kind and name; `stack` is empty where there is none yet. With refusals nothing is applied.
+
+    `warnings` are what an apply leaves for a person to decide.
+    """
 
     stack: str
     changes: tuple[Change, ...]
     refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def in_step(self) -> bool:
         """Whether the server has everything as the documents say."""
-        return bool(self.stack) and all(change.what == "keep" for change in self.changes)
+        kept = all(change.what == "keep" for change in self.changes)
+        return bool(self.stack) and kept and not self.warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,11 @@ def _differs(wanted: Facts, found: Facts) -> Iterator[str]:
     """What an apply would change, in words."""
     if wanted.keeps != found.keeps:
         yield f"keeps {_span(found.keeps)} now, would keep {_span(wanted.keeps)}"
+    if wanted.keeps is not None and found.shards and misfit(wanted, found):
+        yield (
+            f"shards of {_span(found.shards)}, {count(wanted.keeps, found.shards):,} of them,"
+            f" would be of {_span(fitting(wanted.keeps))}"
+        )
     for part in sorted(wanted.parts.keys() | found.parts.keys()):
         if part not in found.parts:
             yield f"{part} is missing"

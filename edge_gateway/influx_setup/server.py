@@ -27,6 +27,7 @@ _PATHS: Final = {
     "Variable": "variables/{}",
 }
 """Where each kind is found; some no template here has, but a person may have added them to the stack."""
+_NO_CONTENT: Final = 204
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
@@ -45,11 +46,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The stack's id, empty where there is none; ids of its resources, and digests of what was applied."""
+    """The stack's id, empty where there is none; ids of its resources, digests of what was applied, and when made."""
 
     id: str = ""
     resources: Mapping[Key, str] | None = None
     applied: Mapping[str, str] | None = None
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +72,36 @@ class Server:
 
     async def stack(self) -> Stack:
         """The stack that is there."""
+        return next(iter(await self.stacks()), Stack())
+
+    async def stacks(self) -> list[Stack]:
+        """All of the name, the oldest first: that one is the gateway's."""
         query = f"orgID={await self._org()}&name={STACK}"
-        for stack in (await self._call("GET", f"/api/v2/stacks?{query}")).get("stacks") or ():
-            if stack["eventType"] != "uninstall":
-                resources = {
-                    (resource_kind(one["kind"]), one["templateMetaName"]): one["resourceID"]
-                    for one in stack["resources"] or ()
-                }
-                return Stack(stack["id"], resources, _applied(stack.get("description") or ""))
-        return Stack()
+        found = (await self._call("GET", f"/api/v2/stacks?{query}")).get("stacks") or ()
+        there = [_stack(one) for one in found if one["eventType"] != "uninstall"]
+        return sorted(there, key=lambda stack: (_instant(stack.made), stack.id))
 
     async def make_stack(self) -> str:
         """Make the stack; returns its id."""
         body = {"orgID": await self._org(), "name": STACK, "description": _DESCRIPTION, "urls": []}
         return str((await self._call("POST", "/api/v2/stacks", body))["id"])
+
+    async def remove_empty_stack(self, stack: str) -> None:
+        """Remove a stack that has nothing. What one has would go with it, buckets with their points too."""
+        await self._call("DELETE", f"/api/v2/stacks/{stack}?orgID={await self._org()}")
+
+    async def rename_stack(self, stack: str, name: str) -> None:
+        await self._call("PATCH", f"/api/v2/stacks/{stack}", {"name": name})
+
+    async def keep(self, bucket: str, seconds: int, shards: int) -> None:
+        """Set what a bucket keeps, 0 for ever, and how long its next shards are, in seconds."""
+        rule = {"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": shards}
+        await self._call("PATCH", f"/api/v2/buckets/{bucket}", {"retentionRules": [rule]})
+
+    async def remove(self, kind: str, number: str) -> None:
+        """Remove a resource; nothing happens where it is gone."""
+        path = _PATHS[kind].format(number).partition("?")[0]
+        await self._call("DELETE", f"/api/v2/{path}", absent={})
 
     async def note(self, stack: str, applied: Mapping[str, str]) -> None:
         """Keep digests of what was applied with the stack: who changed what since is told by them."""
@@ -158,7 +176,7 @@ class Server:
                     return absent
                 if answer.status >= _FAILED:
                     raise _refusal(self._target, answer.status, text)
-                return _object(text)
+                return {} if answer.status == _NO_CONTENT else _object(text)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise CannotReach(
                 f"InfluxDB at {self._target.url} does not answer: {error or 'timeout'}"
@@ -167,6 +185,8 @@ class Server:
             raise CannotReach(f"what answers at {self._target.url} is not InfluxDB 2") from error
 
 
+_TAKEN: Final = ("already exists", "is not unique", "already been applied", "conflict")
+"""How the server says that a name is taken, which a dry run before had found free."""
 _RIGHTS: Final = "managing needs an all-access token, or one that may read and write all of that organisation"
 
 
@@ -175,6 +195,21 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("not an object")  # noqa: TRY004 - as json.loads has it for other text that is no answer
     return found
+
+
+def _stack(raw: Mapping[str, Any]) -> Stack:
+    resources = {
+        (resource_kind(one["kind"]), one["templateMetaName"]): one["resourceID"]
+        for one in raw["resources"] or ()
+    }
+    applied = _applied(raw.get("description") or "")
+    return Stack(raw["id"], resources, applied, str(raw.get("createdAt") or ""))
+
+
+def _instant(text: str) -> tuple[str, str]:
+    """Seconds and their fraction: the server leaves out zeros at its end, so that plain texts would not compare."""
+    second, _, fraction = text.removesuffix("Z").partition(".")
+    return second, fraction
 
 
 def _applied(description: str) -> dict[str, str]:
@@ -190,6 +225,11 @@ def _refusal(target: Target, status: int, text: str) -> BadInput | CannotReach:
     where = f"InfluxDB at {target.url}"
     if status in {_UNAUTHORIZED, _FORBIDDEN} or "unauthorized" in said:
         return BadInput(f"{where}: the token may not manage '{target.org}' ({status}: {said}); {_RIGHTS}")
+    if any(word in said for word in _TAKEN):
+        return BadInput(
+            f"{where}: something of that name was made meanwhile ({status}: {said}); another apply may be at work:"
+            " run this one again when it has ended"
+        )
     if status >= _SERVER_FAILED:
         return CannotReach(f"{where} failed ({status}: {said})")
     return BadInput(f"{where} does not accept this ({status}: {said})")

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,6 +23,7 @@ from edge_gateway.durable.effects import Quarantined
 from edge_gateway.durable.outbox import MOST_LINES, Parcel, Waiting
 from edge_gateway.sinks.held import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
+from edge_gateway.sinks.refusals import Refusals
 from edge_gateway.sinks.trial import Trial, Verdict, probe
 from fleet_wire.printable import printable
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from edge_gateway.durable.store import Store
 
 STORE_DELAY: Final = 1.0
+LONG_WAIT: Final = 60.0
+"""Seconds of a Retry-After from which on the problem says when it ends."""
 MOST_PROBLEM: Final = 2_000
 """Characters of a problem's text."""
 LINGER: Final = 0.5
@@ -49,14 +53,17 @@ class Outlet(Protocol):
 
 @dataclass(slots=True)
 class SinkFacts:
-    """What a sink says of itself; `problem` is a sentence for the operator, empty while all is well."""
+    """What a sink says of itself; `problem` is a sentence for the operator, empty while all is well.
+
+    `waiting_until` is the wall time in ms of the next try while it waits for one.
+    """
 
     requests: int = 0
     lines: int = 0
     refused_lines: int = 0
     failures: int = 0
     problem: str = ""
-    waiting_until: float | None = None
+    waiting_until: int | None = None
 
 
 @dataclass(slots=True)
@@ -128,6 +135,7 @@ class InfluxSink:
         self._clock = clock
         self._timer = timer
         self._held = HeldBuckets()
+        self._refusals = Refusals()
         self._trouble = ""
         self._searching = False
         self.facts = SinkFacts()
@@ -203,7 +211,7 @@ class InfluxSink:
         if decision.step is Step.HALVE:
             delivery.split()
         elif decision.step is Step.REFUSE:
-            delivery.refuse(decision.reason)
+            self._refuse(delivery, decision.reason)
         else:
             delivery.accept()
 
@@ -220,7 +228,16 @@ class InfluxSink:
         elif verdict is Verdict.HALVE:
             delivery.split()
         elif verdict is Verdict.REFUSE:
-            delivery.refuse(f"{decision.reason}; InfluxDB stores others of the same time and bucket")
+            reason = f"{decision.reason}; InfluxDB stores others of the same time and bucket"
+            self._refuse(delivery, reason)
+
+    def _refuse(self, delivery: _Delivery, reason: str) -> None:
+        self._refusals.note(delivery.bucket, delivery.pieces[0], reason, self._timer())
+        delivery.refuse(reason)
+
+    def refusals(self) -> str:
+        """What InfluxDB refused within the last hour, and what to do; empty for nothing."""
+        return self._refusals.told(self._timer())
 
     async def _stores(self, bucket: str, line: bytes) -> bool:
         """Whether the server takes a point of our own where it fails for a line."""
@@ -231,9 +248,10 @@ class InfluxSink:
     async def _wait(self, decision: Decision) -> float:
         """Sleep until the next try; returns for how many seconds."""
         self.facts.failures += 1
-        self._settle_trouble(decision.reason)
         delay = max(next(self._delays), decision.wait or 0.0)
-        self.facts.waiting_until = self._clock() + delay
+        until = self._clock() + delay
+        self._settle_trouble(_with_wait(decision, until))
+        self.facts.waiting_until = int(until * 1000)
         await self._sleep(delay)
         self.facts.waiting_until = None
         return delay
@@ -261,3 +279,11 @@ class InfluxSink:
                 self._settle_trouble("")
                 self._settled.set()
                 return
+
+
+def _with_wait(decision: Decision, until: float) -> str:
+    """The reason, and the wall time (s) of the next try where the server asked for a long wait."""
+    if (decision.wait or 0.0) < LONG_WAIT:
+        return decision.reason
+    moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"{decision.reason}; asked to wait, the next try is at {moment}"

@@ -105,8 +105,13 @@ def _refused(outcome: Outcome) -> Decision:
 
 
 def _unwritable(outcome: Outcome) -> str:
+    if outcome.status == _FORBIDDEN and "inactive" in outcome.message:
+        return f"the token is not active ({_said(outcome)}); activate it, or give influx.token another"
     if outcome.status == _FORBIDDEN:
-        return f"the token may not write to this bucket ({_said(outcome)}); give it write access"
+        return (
+            f"the token may not write to this bucket ({_said(outcome)});"
+            " give it write access, and see that it is one of this organisation"
+        )
     if outcome.message.startswith("organization"):
         return f"the organisation is not there ({_said(outcome)}); check influx.org"
     return f"the bucket is not there ({_said(outcome)}); `edge-gateway influx apply` makes the buckets"

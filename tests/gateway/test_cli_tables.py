@@ -208,7 +208,7 @@ STATUS = {
     "gateway": "gw", "state": "running", "version": "1", "rules": {"count": 3, "hash": "abc"}, "alerts": {"firing": 0},
     "fleet": {"devices": 1, "series": 2}, "messages": {"received": 1}, "values": {"values": 1},
     "gaps": {"messages": 5, "devices": 4, "ranges": [{"device": "[/x]\x1b", "boot": 1, "from": 0, "to": 2**62}] * 4},
-    "broker": {"lag": None, "unacknowledged": 0}, "spool": {"record": 1, "on_full": "stop"},
+    "broker": {"connected": True, "lag": None, "unacknowledged": 0}, "spool": {"record": 1, "on_full": "stop"},
     "sinks": {"influx": {"waiting": {"lines": 0}, "problem": "[/x]\x1b[2J"}, "idle": {"waiting": {}}},
     "problems": [{"code": "rules", "text": "a.yaml:1:1: [/red]\nb.yaml:2:1: \x1b[2J", "gravity": "warning"},
                  {"code": "other", "text": "", "gravity": "unheard of"}],
@@ -219,6 +219,13 @@ def test_the_status_tells_a_problem_of_several_lines_in_several() -> None:
     lines = looked_at(status_view(STATUS))
     assert lines[-3:] == ["! rules: a.yaml:1:1: [/red]", "    b.yaml:2:1: \\x1b[2J", "! other: "]
     assert looked_at(status_view({**STATUS, "problems": []}))[-1] == "no problems"
+
+
+def test_the_status_tells_times_of_a_sink_as_times() -> None:
+    sink = {"waiting": {"lines": 5_000, "oldest": AT}, "waiting_until": AT + 90_000, "requests": 1}
+    told = " ".join(looked_at(status_view({**STATUS, "sinks": {"influx": sink}})))
+    assert "waiting lines 5,000, waiting oldest 2026-09-21 14:13:20.123Z" in told
+    assert "waiting_until 2026-09-21 14:14:50.123Z" in told
 
 
 SPOOL = {

@@ -9,6 +9,7 @@ import pytest
 from edge_gateway.config import DAY, GIB, MINUTE, GatewayConfig
 from edge_gateway.config_source import Loaded, effective, load_config
 from edge_gateway.errors import BadInput
+from edge_gateway.report import settings_of
 from edge_gateway.secrets import Secret, parse_secret
 from fleet_config.problems import ProblemsFound
 
@@ -73,6 +74,22 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
             MINIMAL + "windows: [{every: 1m, bucket: a, keep: 1d}, {every: 2m, bucket: a, keep: 1d}]",
             "a bucket of its own",
         ),
+        (
+            MINIMAL + "windows: [{every: 1m, bucket: a, keep: 59m59s}]",
+            "at least 1h; write a longer time, or 0s",
+        ),
+        (
+            MINIMAL + "windows: [{every: 1m, bucket: a, keep: 500ms}]",
+            "at least 1h; write a longer time, or 0s",
+        ),
+        (
+            MINIMAL + "windows: [{every: 1m, bucket: a, keep: 0s}, {every: 1d, bucket: b, keep: 1d}]",
+            "the bucket 'b' keeps 1d, but a window of 1d may be 1d32s old when it closes",
+        ),
+        (
+            MINIMAL + "time: {idle_close: 2h}\nwindows: [{every: 1m, bucket: a, keep: 1h}]",
+            "may be 2h1m2s old",
+        ),
         (MINIMAL + "time: {earliest: soon}", "'soon' is no date"),
         (MINIMAL + "http: {listen: '0.0.0.0:8080'}", "this machine only"),
         (MINIMAL + "web: {listen: '127.0.0.1:8081'}", "not part of this version"),
@@ -81,6 +98,13 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
 )
 def test_what_is_refused_says_why(tmp_path: Path, text: str, told: str) -> None:
     assert told in refused(tmp_path, text)
+
+
+def test_a_bucket_may_keep_for_ever_or_for_as_short_as_influxdb_can(tmp_path: Path) -> None:
+    text = MINIMAL + "windows: [{every: 1m, bucket: a, keep: 0s}, {every: 10m, bucket: b, keep: 1h}]"
+    config = load(tmp_path, text).config
+    assert [window.keep for window in config.windows] == [0, 60 * MINUTE]
+    assert [window["keep"] for window in settings_of(config)["windows"]] == [None, 60 * MINUTE]
 
 
 def test_a_literal_secret_is_not_repeated(tmp_path: Path) -> None:

@@ -270,6 +270,22 @@ def test_points_older_than_their_bucket_keeps_are_stored_and_not_sent(store: Sto
     assert store.facts().counters["points_beyond_retention"] == 2
 
 
+def test_a_bucket_that_keeps_for_ever_is_sent_points_of_any_age(tmp_path: Path) -> None:
+    ever = replace(SETTINGS, tiers=tuple(replace(tier, keep=0) for tier in SETTINGS.tiers))
+    store, old = opened(tmp_path, ever), T0 - 40_000 * DAY
+    windows = (closed(0, [(1, old, 1.0), (1, T0, 2.0)]), closed(1, [(1, old, 1.0)]))
+    states = (closed_states(0, [(4, old, 0)]),)
+    told = named(
+        windows=windows,
+        states=states,
+        texts=texts("open"),
+        alerts=(replace(ALERT, at=old),),
+    )
+    store.apply([(1, [told])])
+    assert len(lines(store)) == 5
+    assert "points_beyond_retention" not in store.facts().counters
+
+
 def test_texts_are_stored_under_numbers_of_the_store(store: Store) -> None:
     one = named([4], texts=texts("open", "closed"), states=(closed_states(0, [(4, T0, 0), (4, T0 + 9, 1)]),))
     store.apply([(1, [one])])
@@ -390,6 +406,13 @@ def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
     assert store.floor == now - SETTINGS.history_keep
     assert len(table(store, "alert")) == 1
     assert store.trim(now) == 0
+
+
+def test_a_history_that_is_kept_for_ever_is_bound_by_its_size_alone(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_keep=0))
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),), alerts=(ALERT,))])])
+    assert store.trim(T0 + 40_000 * DAY) == 0
+    assert (len(table(store, "window")), len(table(store, "alert"))) == (1, 1)
 
 
 class TestSeries:

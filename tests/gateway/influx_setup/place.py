@@ -1,5 +1,7 @@
 """A server without anything of the product, and the windows that are set up on it."""
 
+from typing import Any
+
 from edge_gateway.influx_setup.documents import WindowBucket
 from edge_gateway.influx_setup.server import Target
 from fleet_proof.servers.influx import Influx
@@ -15,3 +17,12 @@ WINDOWS = (
 
 def target(influx: Influx) -> Target:
     return Target(influx.url, influx.org, influx.token)
+
+
+def org_id(influx: Influx) -> str:
+    return str(influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"])
+
+
+def all_of(influx: Influx, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = influx.call("GET", f"/api/v2/{kind}?orgID={org_id(influx)}&limit=100")[kind]
+    return found

@@ -17,7 +17,7 @@ from edge_gateway.influx_setup.documents import WindowBucket
 from edge_gateway.influx_setup.plan import Allowed, Change
 from edge_gateway.influx_setup.server import Target
 from fleet_proof.servers.influx import Influx
-from tests.gateway.influx_setup.place import DAY, MINUTE, WINDOWS, target
+from tests.gateway.influx_setup.place import DAY, MINUTE, WINDOWS, all_of, org_id, target
 
 FORCE = Allowed(force=True)
 
@@ -31,15 +31,6 @@ def kinds(changes: tuple[Change, ...]) -> dict[str, int]:
 
 def differing(changes: tuple[Change, ...]) -> dict[str, tuple[str, ...]]:
     return {change.name: change.differs for change in changes if change.what != "keep"}
-
-
-def org_id(influx: Influx) -> str:
-    return str(influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"])
-
-
-def all_of(influx: Influx, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = influx.call("GET", f"/api/v2/{kind}?orgID={org_id(influx)}&limit=100")[kind]
-    return found
 
 
 def one_of(influx: Influx, kind: str, name: str) -> dict[str, Any]:

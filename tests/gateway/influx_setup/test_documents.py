@@ -44,6 +44,19 @@ def test_a_configuration_of_its_own_reaches_every_document() -> None:
     assert '"telemetry' not in json.dumps(list(by_name.values()))
 
 
+@pytest.mark.parametrize(
+    ("keep", "rules"),
+    [
+        (0, []),
+        (3_600_000, [{"type": "expire", "everySeconds": 3600}]),
+        (3_600_001, [{"type": "expire", "everySeconds": 3601}]),
+    ],
+)
+def test_a_bucket_keeps_for_ever_or_no_shorter_than_is_sent(keep: int, rules: list[dict[str, Any]]) -> None:
+    (found,) = [one for one in documents_for([WindowBucket(60_000, "b", keep)]) if one["kind"] == "Bucket"]
+    assert found["spec"]["retentionRules"] == rules
+
+
 def test_cells_do_not_overlap_and_stay_on_the_grid() -> None:
     (dashboard,) = [one["spec"] for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
     taken: set[tuple[int, int]] = set()

@@ -139,6 +139,32 @@ async def test_retry_after_is_honoured_when_it_is_longer(
     assert sleeps == [seconds]
 
 
+@pytest.mark.parametrize(("header", "told"), [("300", "2023-11-14 22:18:20Z"), ("7", "")])
+async def test_a_long_wait_is_told_with_its_end(server: FakeInflux, header: str, told: str) -> None:
+    server.script = [Answer(503, "busy", headers={"Retry-After": header})]
+    seen: list[tuple[int | None, str]] = []
+    outlet = Outlet([parcel(1, [line(1)])])
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
+
+        async def sleep(_: float) -> None:
+            seen.append((sink.facts.waiting_until, sink.facts.problem))
+
+        sink = InfluxSink(
+            "influx", outlet, writer.write, growing, sleep=sleep, linger=0.0, clock=lambda: 1_700_000_000.0
+        )
+        task = asyncio.create_task(sink.run())
+        await outlet.empty.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    ((until, problem),) = seen
+    assert until == 1_700_000_000_000 + int(header) * 1000
+    assert "busy" in problem
+    assert told in problem
+    assert ("next try" in problem) == bool(told)
+    assert (sink.facts.waiting_until, sink.facts.problem) == (None, "")
+
+
 async def test_a_server_that_hangs_is_left_after_the_timeout_and_written_to_again(server: FakeInflux) -> None:
     server.script = [HANG]
     sink, sleeps = await deliver(server, Outlet([parcel(1, [line(1)])]), patience=0.2)

@@ -96,7 +96,24 @@ async def test_points_of_another_type_or_outside_retention_are_put_aside_and_the
     assert [line for line, _ in bench.quarantined()] == [clash.decode(), old.decode()]
     assert all("422" in reason for _, reason in bench.quarantined())
     assert sink.facts.lines == 3
+    assert f"'sensor' for bucket '{bucket}' are refused (422" in sink.refusals()
     await bench.thread.stop(5)
+
+
+async def test_lines_that_are_all_refused_are_told_with_what_to_do(influx: Influx, tmp_path: Path) -> None:
+    clash, short = influx.fresh_bucket(), influx.fresh_bucket(retention_s=86_400)
+    influx.write(clash, point(0, value='"text"').decode())
+    told = []
+    for bucket, at in ((clash, NOW), (short, NOW - 10 * DAY)):
+        bench = Bench(tmp_path / bucket, bucket)
+        await bench.put(*(point(n, at=at) for n in range(1, 9)))
+        sink = await bench.deliver(influx)
+        assert len(bench.quarantined()) == 8
+        assert sink.facts.problem == ""
+        told.append(sink.refusals())
+        await bench.thread.stop(5)
+    assert "a bucket of its own" in told[0]
+    assert "influx status" in told[1]
 
 
 async def test_a_wrong_token_or_a_missing_bucket_keeps_everything_until_it_is_mended(

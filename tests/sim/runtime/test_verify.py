@@ -280,6 +280,8 @@ def test_the_policy_is_read_from_the_status() -> None:
     assert Policy.of(None) == Policy()
     assert Policy.of({"range": [0, None], "missing": [-200]}) == Policy(0.0, math.inf, (-200.0,))
     assert gateway_terms(STATUS).tiers[1].keep_ms is None
+    ever = {"every": 60_000, "bucket": "b", "keep": 0}
+    assert gateway_terms(STATUS | {"windows": [ever]}).tiers[0].keep_ms is None
 
 
 def row_of(key: WindowKey, facts: Facts, revision: int = 0) -> dict[str, Any]:

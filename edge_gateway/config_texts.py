@@ -1,0 +1,38 @@
+"""Dates and addresses as gateway.yaml has them."""
+
+from datetime import UTC, datetime
+from urllib.parse import SplitResult, urlsplit
+
+
+def instant(value: object) -> object:
+    """Wall milliseconds of `2020-01-01` or `2020-01-01T12:00:00Z`."""
+    if not isinstance(value, str):
+        raise ValueError("a date is written like 2020-01-01 or 2020-01-01T12:00:00Z")  # noqa: TRY004
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"'{value}' is no date; write it like 2020-01-01 or 2020-01-01T12:00:00Z") from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def url_parts(text: str, schemes: set[str], form: str) -> SplitResult:
+    """The parts of an address. No error repeats it: somebody may have written a password into it."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(f"this is no address; write {form}") from None
+    if parts.scheme not in schemes or not parts.hostname or not text.isprintable() or " " in text:
+        raise ValueError(f"this is no address; write {form}")
+    if not _has_port(parts):
+        raise ValueError(f"a port is 1 to 65535; write {form}")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError(f"an address ends before '?' and '#'; write {form}")
+    return parts
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is one, or left out."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False

@@ -1,0 +1,64 @@
+"""Two applies at once, and what they may have left on a server: one stack goes on, no point is lost."""
+
+import asyncio
+import time
+from typing import Any
+
+from edge_gateway.errors import BadInput
+from edge_gateway.influx_setup.apply import apply, plan
+from edge_gateway.influx_setup.documents import documents_for
+from edge_gateway.influx_setup.plan import Allowed
+from edge_gateway.influx_setup.server import connected
+from fleet_proof.servers.influx import Influx
+from tests.gateway.influx_setup.place import WINDOWS, all_of, org_id, target
+
+FORCE = Allowed(force=True)
+
+
+def stacks(influx: Influx) -> list[dict[str, Any]]:
+    found = influx.call("GET", f"/api/v2/stacks?orgID={org_id(influx)}&name=edge-fleet")["stacks"] or []
+    return [one for one in found if one["eventType"] != "uninstall"]
+
+
+async def test_of_two_applies_at_once_one_makes_everything_and_the_other_gives_way(clean: Influx) -> None:
+    together = [apply(target(clean), WINDOWS) for _ in range(2)]
+    done = await asyncio.gather(*together, return_exceptions=True)
+    assert len(stacks(clean)) == 1
+    assert len(all_of(clean, "dashboards")) == 1
+    for one in done:
+        if isinstance(one, BaseException):
+            assert isinstance(one, BadInput)
+            assert "run this one again" in str(one)
+    assert (await plan(target(clean), WINDOWS)).in_step
+
+
+async def second_stack(influx: Influx) -> None:
+    """As a race leaves it: the same buckets and variables, and a dashboard of its own."""
+    async with connected(target(influx)) as server:
+        await server.apply(await server.make_stack(), documents_for(WINDOWS))
+
+
+async def test_a_second_stack_is_named_and_let_go_by_force_and_takes_no_point_along(clean: Influx) -> None:
+    await apply(target(clean), WINDOWS)
+    (first,) = stacks(clean)
+    clean.write("telemetry", f"kept value=1 {int(time.time() * 1000)}")
+    await second_stack(clean)
+    (copy,) = {one["id"] for one in stacks(clean)} - {first["id"]}
+    assert len(all_of(clean, "dashboards")) == 2
+    for done in (await plan(target(clean), WINDOWS), await apply(target(clean), WINDOWS)):
+        assert (done.stack, done.in_step) == (first["id"], False)
+        (warning,) = done.warnings
+        assert f"{copy}, made 20" in warning
+        assert "Dashboard 1" in warning or "Dashboard 0" in warning
+        assert "--force" in warning
+    dry = await plan(target(clean), WINDOWS, FORCE)
+    done = await apply(target(clean), WINDOWS, FORCE)
+    assert done.changes == dry.changes
+    assert [(one.what, one.kind) for one in done.changes if one.what != "keep"] == [
+        ("remove", "Dashboard"),
+        ("update", "Stack"),
+    ]
+    assert [one["id"] for one in stacks(clean)] == [first["id"]]
+    assert len(all_of(clean, "dashboards")) == 1
+    assert (await plan(target(clean), WINDOWS)).in_step
+    assert len(clean.query('from(bucket: "telemetry") |> range(start: -1h)')) == 1
