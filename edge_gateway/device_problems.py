@@ -17,6 +17,7 @@ from edge_gateway.fleet.tags import UNKNOWN_TYPE
 from edge_gateway.fleet.troubles import IN_A_ROW, name_of
 from fleet_config.durations import format_duration
 from fleet_wire.printable import printable
+from fleet_wire.topics import TELEMETRY
 
 if TYPE_CHECKING:
     from edge_gateway.fleet.streaks import Streak
@@ -41,7 +42,7 @@ _ADVICE: Final = {
 
 
 class Trouble(NamedTuple):
-    """One device (or publisher that is none) and what is wrong with it; `messages` went to quarantine for it."""
+    """One device, or publisher that is none, and what is wrong with it; `messages` of telemetry are in quarantine."""
 
     site: str
     device: str
@@ -109,10 +110,8 @@ def _quarantined(pipeline: Pipeline) -> Iterator[Trouble]:
         site, device = _place(topic)
         why = _reason(pipeline, site, device, trouble.reason)
         kind = topic.rpartition("/")[2]
-        said = (
-            why if kind == "telemetry" else f"{'birth' if kind == 'status' else printable(kind, 20)}: {why}"
-        )
-        yield Trouble(site, device, said, trouble.times)
+        said = why if kind == TELEMETRY else f"{'birth' if kind == 'status' else printable(kind, 20)}: {why}"
+        yield Trouble(site, device, said, trouble.times if kind == TELEMETRY else 0)
 
 
 def _place(topic: str) -> tuple[str, str]:

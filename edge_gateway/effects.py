@@ -27,6 +27,7 @@ class Effects:
     `changed`: the input must be journaled, because it left something behind. `urgent`: commit at once.
     `held`: positions in the batch of messages that wait for a trusted clock; nothing is noted of them.
     `foreign`: topics of deliveries of sites that are not this gateway's.
+    `births_wanted`: a device was let in whose birth was refused before; the broker still retains it.
     """
 
     at: int
@@ -42,6 +43,7 @@ class Effects:
     commands: list[CommandEvent] = field(default_factory=list)
     quarantined: list[stored.Quarantined] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    births_wanted: bool = False
     frozen: int | None = None
     reclaimed: bool = False
     """Whether it was looked for what nobody uses."""

@@ -247,6 +247,8 @@ class Engine:
             self._open.outgoing.extend(effects.outgoing)
         if effects.quarantined:
             self.counters.add("quarantined", len(effects.quarantined))
+        if effects.births_wanted:
+            self.source.subscriptions.want_births()
         if effects.foreign:
             self.source.subscriptions.strayed(effects.foreign)
 

@@ -115,7 +115,10 @@ class Pipeline:
             self._status(topic, payload, effects)
         for topic, payload in parts.acks:
             self._ack(topic, payload, effects)
+        before = self.registry.version
         arrived = self._telemetry(batch, parts.telemetry, effects) if parts.telemetry else 0
+        if self.registry.version != before:
+            effects.births_wanted = self.admission.hearing.let_in(self.registry.changed_devices(before))
         self._close(arrived, effects)
         self._advance_commands(batch.moment, effects)
 

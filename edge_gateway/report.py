@@ -69,7 +69,7 @@ def make_report(
         "fleet": {
             "devices": pipeline.registry.alive,
             "retired": pipeline.registry.retired,
-            "series": pipeline.registry.table.alive,
+            "series": pipeline.registry.table.counted,
             "open_readings": pipeline.windows.open_readings,
             "open_windows": pipeline.windows.open_coarser,
             "strings": len(pipeline.registry.strings),

@@ -103,6 +103,7 @@ class Subscriptions:
     held: FilterList
     problems: Problems
     clock: Callable[[], int]
+    _births_wanted: bool = False
     _refused: dict[str, int] = field(default_factory=dict)
     _strays: set[str] = field(default_factory=set)
     _strayed_at: int = 0
@@ -144,12 +145,24 @@ class Subscriptions:
                     self._strays.clear()
                     self.problems.clear("foreign_site")
 
+    def want_births(self) -> None:
+        """Ask the broker, within a minute and once for all, for the births that it retains."""
+        self._births_wanted = True
+
+    async def _ask_for_births(self, session: Subscribes) -> None:
+        self._births_wanted = False
+        statuses = [text for text in self.wanted if text.endswith(topics.STATUS)]
+        with suppress(NotGranted):  # told where it was asked for first
+            await session.subscribe(statuses, session_present=False)
+
     async def _look_after(self, session: Subscribes, unwanted: Sequence[str]) -> None:
         try:
             if unwanted:
                 await self._unsubscribe(session, unwanted)
             elif self._refused:
                 await self._subscribe(session, list(self._refused), session_present=True)
+            elif self._births_wanted:
+                await self._ask_for_births(session)
         except ConnectRefused as answer:  # an answer to something else
             self.problems.raise_("subscription", f"the broker answers subscriptions wrongly: {answer}")
 

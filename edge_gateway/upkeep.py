@@ -73,6 +73,7 @@ class Upkeep:
             "room": Every(LOOK_EVERY, self.room.look),
         }
         self.room.hasten = self._chores["checkpoint"].hasten
+        self._chores["status"].hasten()  # what the life before knew of is told at once
 
     async def run(self) -> None:
         """Do the chores until cancelled: one that waits holds up no other."""

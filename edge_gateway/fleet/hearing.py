@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 from edge_gateway.fleet.streaks import Streaks
 from edge_gateway.fleet.troubles import Troubles
+from fleet_wire.topics import STATUS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,6 +102,17 @@ class Hearing:
         """Take in that a birth, a will or an ack was good."""
         if len(self.troubles):
             self.troubles.good(_topic(site, device, kind))
+
+    def let_in(self, devices: IntColumn) -> bool:
+        """Take in who is a device now; returns whether the birth of one was refused for want of room."""
+        if not len(self.troubles):
+            return False
+        sites, names = self._registry.device_site, self._registry.device_name
+        topics = [_topic(sites[one], names[one], STATUS) for one in devices.tolist()]
+        refused = [topic for topic in topics if self.troubles.reason(topic) == Refusal.DEVICES.value]
+        for topic in refused:
+            self.troubles.good(topic)
+        return bool(refused)
 
     def forget(self, devices: IntColumn) -> None:
         """Drop what was noted of retired devices."""

@@ -129,11 +129,6 @@ class SeriesTable:
     def any_anew(self) -> bool:
         return self._anew > 0
 
-    @property
-    def alive(self) -> int:
-        """Pairs that have a number."""
-        return len(self._of)
-
     def held_by(self, device: int) -> int:
         """Return how many numbers are held for what a device sends."""
         return int(self._share_held[device]) if device < len(self._share_held) else 0

@@ -75,6 +75,11 @@ class Troubles:
         else:
             self.left_out += 1
 
+    def reason(self, topic: str) -> str:
+        """Return why a topic is in trouble; "" where it is not."""
+        held = self._held_in.get(topic)
+        return "" if held is None else held[topic].reason
+
     def good(self, topic: str) -> None:
         """Take in that a message was taken: the troubles of its topic are over."""
         self._take_out(topic)

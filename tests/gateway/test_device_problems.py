@@ -12,7 +12,7 @@ from edge_gateway.config import GatewayConfig
 from edge_gateway.device_watch import DeviceWatch
 from edge_gateway.fleet.troubles import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
 from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Batch, Moment, Reload
+from edge_gateway.inputs import Batch, Moment, Reload, Tick
 from edge_gateway.pipeline import Pipeline
 from edge_gateway.report import devices_told
 from edge_gateway.rules.load import load_rules
@@ -278,3 +278,26 @@ def test_odd_numbers_and_long_births_are_named(gateway: Gateway) -> None:
     assert "berlin/f2" in gateway.problem("births_cut")
     gateway.take(birth("f1", next=5), birth("f2"))
     assert (gateway.problem("device_numbering"), gateway.problem("births_cut")) == ("", "")
+
+
+def test_a_birth_that_found_no_room_is_asked_for_again_once_there_is_some() -> None:
+    config = {"mqtt": {"url": "mqtt://localhost"}, "limits": {"devices": 1, "retire_after": "1h"}}
+    pipeline = build_pipeline("gw", FoldSettings.of(GatewayConfig.model_validate(config)))
+
+    def take(at: int, device: str, kind: str, payload: bytes) -> bool:
+        topic = f"fleet/v1/berlin/{device}/{kind}"
+        return pipeline.fold(Batch(Moment(START + at, at), [topic], [payload])).births_wanted
+
+    def reading(seq: int, at: int) -> bytes:
+        return encode_telemetry(7, seq, START + at, {"temperature": 1.0})
+
+    birth = control.encode_birth(control.Birth(type="freezer", boot=7, next=0))
+    assert not take(0, "first", "telemetry", reading(0, 0))
+    assert not take(1, "second", "status", birth)
+    assert not take(2, "second", "telemetry", reading(0, 2))
+    for step in range(1, 5):
+        pipeline.fold(Tick(Moment(START + step * HOUR, step * HOUR)))
+    later = 5 * HOUR
+    assert take(later, "second", "telemetry", reading(1, later)), "it is let in, and its birth is retained"
+    assert not take(later + 1, "second", "telemetry", reading(2, later + 1)), "it is asked for once"
+    assert pipeline.registry.find("second") is not None

@@ -269,3 +269,27 @@ async def _turns() -> None:
     """Let everything that is ready run."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def test_births_are_asked_for_once_for_all_that_want_them(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "ASK_AGAIN", 0.01)
+    asked: list[tuple[list[str], bool]] = []
+
+    class Session:
+        async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
+            asked.append((list(filters), session_present))
+
+        async def unsubscribe(self, filters: Sequence[str]) -> None:
+            raise AssertionError(filters)
+
+    wanting_ = wanting(["a"], file, Problems(lambda: 0))
+    wanting_.want_births()
+    wanting_.want_births()
+    keeping = asyncio.create_task(wanting_.keep(Session()))
+    async with asyncio.timeout(60):
+        while not asked:  # noqa: ASYNC110 - what is waited for says nothing
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    assert asked == [(["fleet/v1/a/+/status"], False)]

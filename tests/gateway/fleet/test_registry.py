@@ -85,7 +85,7 @@ class TestDevices:
         assert registry.silent(1_001, 0).tolist() == [0]
         assert registry.retire(np.array([0])).tolist() == [0]
         assert registry.silent(1_001, 0).tolist() == []
-        assert (registry.alive, registry.table.alive, registry.retired) == (0, 0, 1)
+        assert (registry.alive, registry.table.counted, registry.retired) == (0, 0, 1)
         assert registry.device_name[0] == "a"
         assert registry.tags(0) == {"zone": "z"}, "until the number is given again"
         assert registry.device("n", "b") == 0
