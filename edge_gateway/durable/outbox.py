@@ -204,13 +204,13 @@ def newest_points(body: bytes) -> list[bytes]:
     """Of the lines of each point (series and time) the last one, in its place."""
     points: dict[tuple[bytes, bytes], bytes] = {}
     for line in body.split(b"\n")[:-1]:
-        point = _point(line)
+        point = point_of(line)
         points.pop(point, None)
         points[point] = line
     return [line + b"\n" for line in points.values()]
 
 
-def _point(line: bytes) -> tuple[bytes, bytes]:
+def point_of(line: bytes) -> tuple[bytes, bytes]:
     """Series and time; a space in the series has a backslash before it."""
     end = line.find(b" ")
     while end > 0 and line[end - 1] == _BACKSLASH:

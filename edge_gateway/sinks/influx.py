@@ -24,7 +24,7 @@ from edge_gateway.durable.outbox import MOST_LINES, Parcel, Waiting
 from edge_gateway.sinks.held import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
 from edge_gateway.sinks.refusals import Refusals
-from edge_gateway.sinks.trial import Trial, Verdict, probe
+from edge_gateway.sinks.trial import Convicts, Trial, Verdict, probe
 from fleet_wire.printable import printable
 
 if TYPE_CHECKING:
@@ -82,9 +82,12 @@ class _Delivery:
         """Whether every line was stored or refused."""
         return not self.pieces
 
-    def split(self) -> None:
-        """The first piece becomes its halves."""
+    def split(self, convicts: Convicts) -> None:
+        """The first piece becomes the lines of series that were refused before and the others, or else its halves."""
         piece = self.pieces.popleft()
+        if len(parts := convicts.apart(piece)) > 1:
+            self.pieces.extendleft(reversed(parts))
+            return
         half = len(piece) // 2
         self.pieces.extendleft([piece[half:], piece[:half]])
 
@@ -138,6 +141,7 @@ class InfluxSink:
         self._refusals = Refusals()
         self._trouble = ""
         self._searching = False
+        self._convicts = Convicts()
         self.facts = SinkFacts()
         self._settled = asyncio.Event()
 
@@ -209,10 +213,12 @@ class InfluxSink:
         self._settle_trouble("")
         delivery.trial.answered()
         if decision.step is Step.HALVE:
-            delivery.split()
+            delivery.split(self._convicts)
         elif decision.step is Step.REFUSE:
             self._refuse(delivery, decision.reason)
         else:
+            if len(delivery.pieces[0]) == 1:
+                self._convicts.acquit(delivery.pieces[0][0])
             delivery.accept()
 
     async def _failed(self, decision: Decision, piece: list[bytes], delivery: _Delivery) -> None:
@@ -222,12 +228,15 @@ class InfluxSink:
         verdict = Verdict.WAIT
         if due or decision.step is Step.PROVE:
             stores = await self._stores(delivery.bucket, piece[0])
-            verdict = trial.judge(len(piece), stores=stores)
+            if not stores:
+                self._convicts.clear()
+            verdict = trial.judge(len(piece), stores=stores, known=piece[0] in self._convicts)
         if verdict is Verdict.WAIT:
             trial.waited += await self._wait(decision)
         elif verdict is Verdict.HALVE:
-            delivery.split()
+            delivery.split(self._convicts)
         elif verdict is Verdict.REFUSE:
+            self._convicts.add(piece[0])
             reason = f"{decision.reason}; InfluxDB stores others of the same time and bucket"
             self._refuse(delivery, reason)
 

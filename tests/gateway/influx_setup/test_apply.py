@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 
-from edge_gateway.cli import main
 from edge_gateway.errors import BadInput, CannotReach
 from edge_gateway.influx_setup.apply import apply, plan
 from edge_gateway.influx_setup.documents import WindowBucket
 from edge_gateway.influx_setup.plan import Allowed, Change
 from edge_gateway.influx_setup.server import Target
 from fleet_proof.servers.influx import Influx
-from tests.gateway.influx_setup.place import DAY, MINUTE, WINDOWS, all_of, org_id, target
+from tests.gateway.influx_setup.place import DAY, MINUTE, WINDOWS, Commands, all_of, org_id, target
 
 FORCE = Allowed(force=True)
 
@@ -350,30 +348,6 @@ async def test_no_server_or_another_one_is_said(stranger: str) -> None:
         await plan(Target(stranger, "down", "t"), WINDOWS)
     with pytest.raises(CannotReach, match="does not answer"):
         await plan(Target("http://127.0.0.1:1", "fleet", "t"), WINDOWS)
-
-
-class Commands:
-    """The commands, as a shell runs them."""
-
-    def __init__(self, directory: Path, influx: Influx, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.file = directory / "gateway.yaml"
-        settings = {
-            "gateway": {"id": "gw"},
-            "mqtt": {"url": "mqtt://localhost:1883"},
-            "influx": {"url": influx.url, "org": influx.org, "token": "env:SETUP_TOKEN"},
-        }
-        self.file.write_text(yaml.safe_dump(settings))
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, standard output, standard error."""
-        status: str | int | None = 0
-        try:
-            main(["influx", *arguments, "--config", str(self.file)])
-        except SystemExit as left:
-            status = left.code
-        told = self._capsys.readouterr()
-        return int(status or 0), told.out, told.err
 
 
 def test_a_dry_run_says_exactly_what_an_apply_does_and_the_exit_statuses_tell(

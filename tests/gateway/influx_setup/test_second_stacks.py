@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from edge_gateway.errors import BadInput
 from edge_gateway.influx_setup.apply import apply, plan
@@ -10,7 +13,7 @@ from edge_gateway.influx_setup.documents import documents_for
 from edge_gateway.influx_setup.plan import Allowed
 from edge_gateway.influx_setup.server import connected
 from fleet_proof.servers.influx import Influx
-from tests.gateway.influx_setup.place import WINDOWS, all_of, org_id, target
+from tests.gateway.influx_setup.place import WINDOWS, Commands, all_of, org_id, target
 
 FORCE = Allowed(force=True)
 
@@ -62,3 +65,18 @@ async def test_a_second_stack_is_named_and_let_go_by_force_and_takes_no_point_al
     assert len(all_of(clean, "dashboards")) == 1
     assert (await plan(target(clean), WINDOWS)).in_step
     assert len(clean.query('from(bucket: "telemetry") |> range(start: -1h)')) == 1
+
+
+def test_a_second_stack_ends_the_commands_with_1_until_force_has_let_it_go(
+    clean: Influx, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SETUP_TOKEN", clean.token)
+    commands = Commands(tmp_path, clean, capsys)
+    assert commands.run("apply")[0] == 0
+    asyncio.run(second_stack(clean))
+    for command in ("status", "apply"):
+        status, _, error = commands.run(command)
+        assert status == 1
+        assert "a second stack 'edge-fleet' is there" in error
+    assert commands.run("apply", "--force")[::2] == (0, "")
+    assert commands.run("status")[::2] == (0, "")

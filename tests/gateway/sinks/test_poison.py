@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from edge_gateway.durable.outbox import Parcel
 from edge_gateway.sinks.influx import InfluxSink
 from edge_gateway.sinks.influx_write import InfluxWriter
 from edge_gateway.sinks.outcomes import Outcome
-from edge_gateway.sinks.trial import PROOFS, TRIES, WAITED, Trial, Verdict
+from edge_gateway.sinks.trial import MOST_CONVICTS, PROOFS, TRIES, WAITED, Convicts, Trial, Verdict
 from tests.fakes import RESET, Answer, FakeInflux
 from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
 
@@ -125,6 +126,68 @@ async def test_a_device_with_a_bad_line_in_each_parcel_delays_the_others_once(se
     assert len(server.points("telemetry")) == 95
     assert len(sleeps) < TRIES + 1 + 5 * PROOFS
     assert sum(sleeps[TRIES + PROOFS :]) < 5 * 2.0, "later parcels wait for the proofs alone"
+
+
+async def test_a_device_that_always_fails_slows_nobody_below_the_live_rate(server: FakeInflux) -> None:
+    """Twenty devices, three tiers, a parcel of each every second: what it costs does not grow with the parcels."""
+    server.poison = (b"clash",)
+    seconds, tiers = 60, 3
+
+    def parcels() -> Iterator[Parcel]:
+        for n in range(tiers * seconds):
+            at = 1_700_000_000_000 + 1000 * (n // tiers)
+            lines = [b"%s,device=d%d value=1 %d\n" % (b"sensor" if d else b"clash", d, at) for d in range(20)]
+            yield parcel(n, lines, f"tier{n % tiers}")
+
+    outlet = Outlet(list(parcels()))
+    _, sleeps = await deliver(server, outlet)
+    assert len(outlet.refused) == tiers * seconds
+    assert sum(len(server.points(f"tier{n}")) for n in range(tiers)) == tiers * seconds * 19
+    assert len(sleeps) == TRIES + PROOFS - 1, "it is waited for the first line alone"
+    asked = len(server.requests) + len(server.probes)
+    assert asked < 12 * tiers * seconds, "a known series is not searched for again"
+
+
+async def test_a_series_that_is_well_again_is_taken_in_and_judged_anew(server: FakeInflux) -> None:
+    server.poison = (b"clash",)
+    bad = b"clash,device=a v=1 %d\n"
+    outlet = Outlet([])
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
+        sleeps = Sleeps()
+        sink = InfluxSink("influx", outlet, writer.write, growing, sleep=sleeps, linger=0.0)
+        for body, poison in ((bad % 2, (b"clash",)), (bad % 3, ()), (bad % 4, (b"clash",))):
+            server.poison = poison
+            outlet.parcels = [parcel(1, [body])]
+            outlet.empty.clear()
+            task = asyncio.create_task(sink.run())
+            async with asyncio.timeout(60):
+                await outlet.empty.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    assert [one.payload for one in outlet.refused] == [bad % 2, bad % 4]
+    assert len(server.points("telemetry")) == 1
+    assert len(sleeps.seconds) == TRIES + 2 * (PROOFS - 1), "the second trial pauses as the first did"
+
+
+def test_convicts_are_apart_until_they_are_acquitted() -> None:
+    convicts = Convicts()
+    a, b = b"sensor,device=a\\ b v=1 1\n", b"sensor,device=b v=1 1\n"
+    assert convicts.apart([a, b]) == [[a, b]]
+    convicts.add(a)
+    again = b"sensor,device=a\\ b v=2 2\n"
+    assert convicts.apart([a, b, again]) == [[b], [a, again]]
+    assert (again in convicts, b in convicts) == (True, False)
+    convicts.acquit(again)
+    assert a not in convicts
+
+
+def test_convicts_are_bounded() -> None:
+    convicts = Convicts()
+    for number in range(MOST_CONVICTS + 1):
+        convicts.add(b"s%d v=1 1\n" % number)
+    assert b"s0 v=1 2\n" in convicts
+    assert b"s%d v=1 2\n" % MOST_CONVICTS not in convicts
 
 
 def test_after_a_failure_of_the_servers_own_a_request_is_suspected_as_late_as_ever() -> None:
