@@ -86,7 +86,7 @@ def test_a_password_that_is_replaced_is_used_by_both_connections(
     assert "mqtt.password" in problem(report, "secrets")
     assert "empty" in problem(report, "secrets")
     secret.unlink()
-    gateway.wait_for(lambda report: "No such file" in problem(report, "secrets"))
+    gateway.wait_for(lambda report: "no such file" in problem(report, "secrets").lower())
     with guarded.device(name) as device:
         device.seq = 1
         device.measure(temperature=2.0)

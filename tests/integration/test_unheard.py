@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
+from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Device, now_ms, pack
 
@@ -37,7 +37,10 @@ def message(seq: int, ts: Any) -> bytes:
     return pack({"v": 1, "boot": 1, "seq": seq, "ts": ts, "m": {"temperature": 20.5}})
 
 
-def test_whoever_is_not_heard_is_named_with_what_to_do(broker: Broker, gateways: GatewayFactory) -> None:
+def test_whoever_is_not_heard_is_named_with_what_to_do(
+    broker_factory: BrokerFactory, gateways: GatewayFactory
+) -> None:
+    broker = broker_factory()  # one that retains nothing of others
     gateway = gateways(broker, "gw-unheard", gateway={"id": "gw-unheard", "sites": ["+"]})
     gateway.start()
     with Device(broker.host, broker.port, SITE, "publisher", boot=1) as device:
