@@ -1,4 +1,4 @@
-"""A device that uses none of the product's code sends readings over TLS, and one of now that closes their window.
+"""A device that uses none of the product's code is born, sends readings over TLS, and one of now that closes their window.
 
     device.py HOST CA SITE NAME PASSWORD [CERTIFICATE KEY]
 
@@ -36,6 +36,9 @@ def main(host: str, ca: str, site: str, name: str, password: str, *certificate: 
     if not answers or not answers[0]:
         raise SystemExit(1)
     now = time.time_ns() // 1_000_000
+    birth = {"state": "online", "type": "freezer", "boot": now, "next": 0, "ts": now}
+    status = f"fleet/v1/{site}/{name}/status"
+    client.publish(status, msgpack.packb(birth), qos=1, retain=True).wait_for_publish(WITHIN)
     for seq, at in enumerate([now - 3 * MINUTE, now - 3 * MINUTE + 1, now]):
         reading = {"v": 1, "boot": now, "seq": seq, "ts": at, "m": {"temperature": -18.0}}
         sent = client.publish(f"fleet/v1/{site}/{name}/telemetry", msgpack.packb(reading), qos=1)
