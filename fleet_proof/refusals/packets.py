@@ -14,7 +14,7 @@ from fleet_proof.refusals.trial import (
     taken_more,
 )
 
-SMALLEST, LARGEST = 450, 1_400
+SMALLEST, LARGEST = 450, 1_100
 """Bytes; the fleet's births and readings fit into the smallest, the gateway's whole status into none of them."""
 WORDS: Final = ("packet", "bytes")
 MOST_CONNECTIONS: Final = 30

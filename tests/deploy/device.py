@@ -1,4 +1,4 @@
-"""A device that uses none of the product's code is born, sends readings over TLS, and one of now that closes their window.
+"""A device that uses none of the product's code: it is born, sends readings over TLS, and one of now for their window.
 
     device.py HOST CA SITE NAME PASSWORD [CERTIFICATE KEY]
 
