@@ -26,7 +26,7 @@ from edge_gateway.outgoing import Message
 from edge_gateway.pipeline import Pipeline
 from edge_gateway.source import Arrivals, Source
 from edge_gateway.status import Counters
-from edge_gateway.unexpected import in_words
+from fleet_wire.failures import in_words
 
 log = logging.getLogger(__name__)
 

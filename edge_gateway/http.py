@@ -22,7 +22,7 @@ from typing import Any, Final
 from edge_gateway.errors import BadInput
 from edge_gateway.http_request import LOOPBACK, Answer, Request, parse, refusal
 from edge_gateway.status import Counters, Gravity, prometheus
-from edge_gateway.unexpected import in_words
+from fleet_wire.failures import in_words
 
 log = logging.getLogger(__name__)
 

@@ -11,23 +11,9 @@ import sys
 import threading
 from typing import Any
 
+from fleet_wire.failures import in_words
+
 log = logging.getLogger(__name__)
-
-
-def leaf(error: BaseException) -> BaseException:
-    """The first single error of a group of groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def in_words(error: BaseException) -> str:
-    """An error's kind and text; an OSError's text says enough."""
-    one = leaf(error)
-    text = str(one)
-    if isinstance(one, OSError) and text:
-        return text
-    return f"{type(one).__name__}: {text}" if text else type(one).__name__
 
 
 def tell_in_the_log() -> None:

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 from edge_gateway.errors import CannotReach
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.influx import Influx, ServerMissing, running_influx
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 BrokerFactory = Callable[..., Broker]
 _MISSING = "missing here: "

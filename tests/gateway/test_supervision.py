@@ -15,7 +15,8 @@ import pytest
 from edge_gateway.repeats import AGAIN_AFTER, MOST_KEPT, Repeats
 from edge_gateway.status import Problems
 from edge_gateway.supervision import keep_up
-from edge_gateway.unexpected import in_words, tell_in_the_log
+from edge_gateway.unexpected import tell_in_the_log
+from fleet_wire.failures import in_words
 
 PATIENCE = 60.0
 EXHAUSTED = OSError(24, "Too many open files")
