@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fleet_proof.proof import Setting
 from fleet_proof.refusals.trial import (
+    WITHIN,
     gateway_of,
     honest_fleet,
     judge_fleet,
@@ -59,6 +60,7 @@ def run(setting: Setting, name: str) -> None:
         must_be_over(setting, gateway, f"the ACL allows {refused} again", *WORDS)
         taken_more(gateway)
     judge_fleet(setting, gateway, fleet.ledger)
+    gateway.wait_for(lambda report: not report["commands"]["pending"], within=WITHIN)
     judge_done(setting, gateway.query("commands"), fleet.ledger)
     setting.tally.faults[f"ACL refuses {refused}"] += 1
     gateway.kill()
