@@ -111,3 +111,12 @@ def influx(_session_influx: Influx) -> Influx:
     """The InfluxDB 2 that all tests share, running: use a fresh_bucket()."""
     _session_influx.heal()
     return _session_influx
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """Commands that write a spool change it for their whole process, which here is that of other tests too."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

@@ -1,13 +1,18 @@
 """What `influx apply` leaves in a server that several tests share."""
 
-from fleet_proof.servers.influx import Influx
+from fleet_proof.servers.influx import ORG, Influx
+
+
+def org_id(influx: Influx) -> str:
+    """What an organisation that was deleted leaves behind is listed too where no organisation is named."""
+    return str(influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"])
 
 
 def uninstall(influx: Influx) -> None:
     """Remove the stack with everything in it, and what other tests made of the same names beside it, or elsewhere."""
-    org = influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"]
+    org = org_id(influx)
     for other in influx.call("GET", "/api/v2/orgs?limit=100")["orgs"]:
-        if other["id"] != org:
+        if other["id"] != org and other["name"] != ORG:
             influx.call("DELETE", f"/api/v2/orgs/{other['id']}")
     for stack in influx.call("GET", f"/api/v2/stacks?orgID={org}&name=edge-fleet")["stacks"] or ():
         if stack["eventType"] != "uninstall":

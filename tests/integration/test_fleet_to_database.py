@@ -22,7 +22,7 @@ from fleet_proof.servers.process import wait_until
 from tests.integration.conftest import forwarding
 from tests.integration.field import settled
 from tests.integration.stored import points, stored_windows
-from tests.templates import uninstall
+from tests.templates import org_id, uninstall
 
 SENSORS = 200
 BUCKETS = {"2s": "e2e_2s", "10s": "e2e_10s", "1h": "e2e_1h"}
@@ -238,7 +238,7 @@ def test_applying_twice_makes_one_dashboard(stage: Stage) -> None:
     assert {change["what"] for change in first["changes"]} == {"create"}
     assert {change["what"] for change in second["changes"]} == {"keep"}
     assert second["stack"] == first["stack"]
-    dashboards = stage.influx.call("GET", "/api/v2/dashboards")["dashboards"]
+    dashboards = stage.influx.call("GET", f"/api/v2/dashboards?orgID={org_id(stage.influx)}")["dashboards"]
     assert [one["name"] for one in dashboards] == ["Fleet overview"]
     assert stage.gateway.run("influx", "status", "--json")
 
@@ -275,7 +275,7 @@ def test_every_cell_variable_and_check_of_the_server_shows_what_the_gateway_wrot
 
 def queries_of(influx: Influx) -> dict[str, str]:
     """Every Flux query that the server has of dashboards' cells and checks, by name."""
-    [dashboard] = influx.call("GET", "/api/v2/dashboards")["dashboards"]
+    [dashboard] = influx.call("GET", f"/api/v2/dashboards?orgID={org_id(influx)}")["dashboards"]
     cells = influx.call("GET", f"/api/v2/dashboards/{dashboard['id']}?include=properties")["cells"]
     found = {
         cell["name"]: query["text"] for cell in cells for query in cell["properties"].get("queries") or ()
@@ -288,7 +288,10 @@ def queries_of(influx: Influx) -> dict[str, str]:
 
 def chosen_variables(influx: Influx) -> dict[str, str]:
     """What the dashboard's variables offer first: of each the server's own definition is asked."""
-    ours = {one["name"]: one["arguments"] for one in influx.call("GET", "/api/v2/variables")["variables"]}
+    ours = {
+        one["name"]: one["arguments"]
+        for one in influx.call("GET", f"/api/v2/variables?orgID={org_id(influx)}")["variables"]
+    }
     chosen = {"fleet_windows": ours["fleet_windows"]["values"]["2s"]}
     for name in ("fleet_site", "fleet_metric", "fleet_device"):
         offered = influx.query(bound(ours[name]["values"]["query"], chosen))
