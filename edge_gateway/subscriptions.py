@@ -126,7 +126,9 @@ class Subscriptions:
             await asyncio.to_thread(self.held.write, both)
         self._refused.clear()
         self._removed.clear()
-        await self._subscribe(session, self.wanted, session_present=session_present and knows_births)
+        await self._subscribe(session, self.wanted, session_present=session_present)
+        if session_present and not knows_births:
+            await self._ask_for_births(session)
         surplus = left_over(held, self.wanted) if session_present else []
         if surplus and await self._unsubscribe(session, surplus):
             await asyncio.to_thread(self.held.write, self.wanted)

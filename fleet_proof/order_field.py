@@ -142,7 +142,7 @@ def _judge(tally: Tally, gateway: Gateway, oracle: Oracle) -> None:
 
 
 def _judge_device(tally: Tally, gateway: Gateway, name: str, device: Any) -> None:
-    (told,) = gateway.ask(do="devices", device=name)
+    (told,) = (row for row in gateway.ask(do="devices", device=name) if row["site"] == device.site)
     for counter in (
         "new",
         "values",

@@ -192,11 +192,11 @@ def _some_devices(rng: random.Random, kind: Kind) -> Callable[[bytes], bool]:
 
 
 def _telemetry(_rng: random.Random, _kind: Kind) -> Callable[[bytes], bool]:
-    return lambda first: b"-control" not in first
+    return lambda first: b":control" not in first
 
 
 def _control(_rng: random.Random, _kind: Kind) -> Callable[[bytes], bool]:
-    return lambda first: b"-control" in first
+    return lambda first: b":control" in first
 
 
 def _anybody(_rng: random.Random, _kind: Kind) -> Callable[[bytes], bool]:
@@ -213,7 +213,7 @@ def _connected(gateway: Gateway) -> bool:
 
 def _linked(proxy: Proxy) -> bool:
     """Whether the control connection reaches the broker."""
-    return any(b"-control" in link.first and link.server is not None for link in list(proxy.links))
+    return any(b":control" in link.first and link.server is not None for link in list(proxy.links))
 
 
 def _writes(gateway: Gateway) -> bool:
