@@ -183,6 +183,8 @@ async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
         await rig.until(lambda: sum("/alerts/" in one.topic for one in broker.taken) == 2)
         put_right = {one.topic: one.payload for one in broker.taken if "/alerts/" in one.topic}
         assert put_right == {ALERT: b"firing", ALERT + "-2": b""}
+        (told,) = [one for one in rig.problems if one.code == "forged_alerts"]
+        assert told.gravity is Gravity.WARNING
         broker.publish(ALERT, b"forged again")
         broker.publish("edge/v1/gw/command", b"\xff")
         await rig.until(lambda: rig.counters["operator_requests_malformed"])
