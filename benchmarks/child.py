@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_gateway.embedded import tied_to_parent
+from edge_gateway.mqtt.embedded import tied_to_parent
 from fleet_proof.servers.process import ServerFailed
 
 

@@ -17,12 +17,12 @@ import msgpack
 
 from benchmarks.gateway import rules_text
 from benchmarks.stream import Stream
-from edge_gateway.config_source import load_config
-from edge_gateway.durable import codec
-from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Batch, Moment, Reload
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.rules.load import load_rules
+from edge_gateway.configuration.loading import load_config
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment, Reload
+from edge_gateway.rules.files.load import load_rules
 from fleet_wire.packets import encode_pubacks, read_packets
 
 DEVICES = 2_000

@@ -10,12 +10,12 @@ from statistics import median
 
 import numpy as np
 
+from edge_gateway.columns.frame import Frame
 from edge_gateway.fleet.limits import Refusal, RegistryLimits
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.frame import Frame
-from edge_gateway.rules.evaluate import Evaluator
-from edge_gateway.rules.load import load_rules
-from edge_gateway.rules.ruleset import Level, LevelChange, Override, Rule, RuleSet
+from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.language.ruleset import Level, LevelChange, Override, Rule, RuleSet
 from fleet_wire.control import Birth
 
 DEVICES, METRICS, MESSAGES = 10_000, 5, 500

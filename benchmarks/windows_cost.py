@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.frame import Frame
-from edge_gateway.sinks.line_protocol import prefix, render_windows
+from edge_gateway.columns.frame import Frame
+from edge_gateway.store.line_protocol import prefix, render_windows
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.windows import Windows
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_gateway import gateway_id
-from edge_gateway.app import session_options
-from edge_gateway.clock import MachineClock, synchronised
-from edge_gateway.config import GatewayConfig, InfluxSection
-from edge_gateway.config_source import read_secrets
-from edge_gateway.credentials import Credentials
-from edge_gateway.doctor_influx import faults_of_writing
+from edge_gateway.configuration import gateway_id
+from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.loading import read_secrets
+from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
-from edge_gateway.rules.load import load_rules
-from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.service.app import session_options
+from edge_gateway.sinks.influx.check import faults_of_writing
+from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.status.clock import MachineClock, synchronised
 from fleet_config.problems import ProblemsFound
 from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session

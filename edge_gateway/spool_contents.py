@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge_gateway import spool
-from edge_gateway.durable import codec, schema
-from edge_gateway.durable.checkpoint import checkpoint_files, read_latest
-from edge_gateway.durable.frames import RECORD, body_of, scan
-from edge_gateway.durable.journal import parse_name
-from edge_gateway.durable.recovery import ATTEMPTS_FILE, TriesFile
-from edge_gateway.durable.seal import unsealed
-from edge_gateway.durable.survey import Scanned, survey
+from edge_gateway.journal import spool
+from edge_gateway.journal.checkpoint import checkpoint_files, read_latest
+from edge_gateway.journal.framing import RECORD, body_of, scan
+from edge_gateway.journal.journal import parse_name
+from edge_gateway.journal.survey import Scanned, survey
+from edge_gateway.records import codec
+from edge_gateway.recovery.attempts import ATTEMPTS_FILE, TriesFile
+from edge_gateway.store import schema
+from edge_gateway.store.row_checksum import unsealed
 
 Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from edge_gateway.embedded import tied_to_parent
 from edge_gateway.errors import GatewayError
+from edge_gateway.mqtt.embedded import tied_to_parent
 from fleet_wire import local_socket
 
 ROOT = Path(__file__).resolve().parent.parent

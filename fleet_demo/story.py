@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edge_gateway.embedded import EmbeddedBroker
+from edge_gateway.mqtt.embedded import EmbeddedBroker
 from fleet_demo.gateway_process import GatewayProcess
 from fleet_demo.narrator import Narrator, chart
 from fleet_demo.watcher import Seen, Watcher

@@ -28,9 +28,9 @@ class Brisk(Sabotage):
 
 def hasten() -> None:
     """Give the gateway of this process other intervals and sizes."""
-    from edge_gateway import upkeep  # noqa: PLC0415 - where the class above is used, the gateway is another process
-    from edge_gateway.durable.journal import Journal  # noqa: PLC0415
-    from edge_gateway.durable.reserve import Reserve  # noqa: PLC0415
+    from edge_gateway.journal.journal import Journal  # noqa: PLC0415
+    from edge_gateway.journal.reserve import Reserve  # noqa: PLC0415
+    from edge_gateway.service import maintenance as upkeep  # noqa: PLC0415 - where the class above is used, the gateway is another process
 
     upkeep.LOOK_EVERY, upkeep.CHECKPOINT_EVERY = LOOK_EVERY, CHECKPOINT_EVERY
     _defaults(Journal.open)["segment_bytes"] = SEGMENT_BYTES

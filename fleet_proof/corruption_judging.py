@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from edge_gateway import spool
-from edge_gateway.clock import MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable.frames import RECORD, scan
-from edge_gateway.durable.history import History
-from edge_gateway.durable.journal import parse_name
-from edge_gateway.durable.schema import READ_ERRORS, is_damage
-from edge_gateway.durable.store import Store
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import NewerSpool
-from edge_gateway.inputs import Batch
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import INFLUX, Recovered, open_store, recover_spool
-from edge_gateway.replay import effects_in
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.journal import spool
+from edge_gateway.journal.framing import RECORD, scan
+from edge_gateway.journal.journal import parse_name
+from edge_gateway.records.inputs import Batch
+from edge_gateway.recovery.replay import effects_in
+from edge_gateway.recovery.startup import INFLUX, Recovered, open_store, recover_spool
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.store.history import History
+from edge_gateway.store.schema import READ_ERRORS, is_damage
+from edge_gateway.store.store import Store
 from fleet_proof.proof import Tally
 from fleet_proof.spool_damage import Damage, read_only, spoil_committed
 

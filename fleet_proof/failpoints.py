@@ -33,7 +33,7 @@ class NoSuchPoint(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An attribute of the gateway: `edge_gateway.engine:Engine.submit`, or a module's own `…:write_checkpoint`."""
+    """An attribute: of a class, `edge_gateway.service.engine:Engine.submit`, or of a module, `…:write_checkpoint`."""
 
     module: str
     path: str
@@ -42,7 +42,9 @@ class Place:
     def of(cls, text: str) -> Place:
         module, colon, path = text.partition(":")
         if not (module and colon and path):
-            raise NoSuchPoint(f"'{text}' is no place; write one like edge_gateway.engine:Engine.submit")
+            raise NoSuchPoint(
+                f"'{text}' is no place; write one like edge_gateway.service.engine:Engine.submit"
+            )
         return cls(module, path)
 
     def resolve(self) -> tuple[Any, str, Any]:
@@ -87,110 +89,126 @@ def _point(place: str, when: When, says: str, within: str | None = None) -> Poin
 
 POINTS: Final[dict[str, Point]] = {
     "read": _point(
-        "edge_gateway.source:Source._take_in", "after", "deliveries were read, nothing was folded"
+        "edge_gateway.mqtt.source:Source._take_in", "after", "deliveries were read, nothing was folded"
     ),
     "folding": _point(
-        "edge_gateway.rules.evaluate:Evaluator.evaluate", "before", "windows have a batch, rules do not"
+        "edge_gateway.rules.alerts.evaluator:Evaluator.evaluate",
+        "before",
+        "windows have a batch, rules do not",
     ),
-    "folded": _point("edge_gateway.engine:Engine.submit", "before", "a record is folded, and not submitted"),
+    "folded": _point(
+        "edge_gateway.service.engine:Engine.submit", "before", "a record is folded, and not submitted"
+    ),
     "encoded": _point(
-        "edge_gateway.durable.journal:Journal.sync", "before", "a group is encoded, not written"
+        "edge_gateway.journal.journal:Journal.sync", "before", "a group is encoded, not written"
     ),
-    "record": _point("edge_gateway.durable.journal:Journal._write", "half", "half of a group is written"),
+    "record": _point("edge_gateway.journal.journal:Journal._write", "half", "half of a group is written"),
     "written": _point(
-        "edge_gateway.durable.files:Files.datasync",
+        "edge_gateway.journal.files:Files.datasync",
         "before",
         "a group is written, and not synced",
-        "edge_gateway.durable.journal:Journal._write",
+        "edge_gateway.journal.journal:Journal._write",
     ),
     "segment": _point(
-        "edge_gateway.durable.journal:Journal._start_segment", "after", "a segment is begun and empty"
+        "edge_gateway.journal.journal:Journal._start_segment", "after", "a segment is begun and empty"
     ),
-    "committed": _point("edge_gateway.durable.journal:Journal.sync", "after", "on disk, the loop not told"),
-    "before-ack": _point("edge_gateway.engine:Engine._let_out", "before", "on disk, not acknowledged"),
+    "committed": _point("edge_gateway.journal.journal:Journal.sync", "after", "on disk, the loop not told"),
+    "before-ack": _point(
+        "edge_gateway.service.engine:Engine._let_out", "before", "on disk, not acknowledged"
+    ),
     "between-acks": _point("fleet_wire.session:Session.ack", "half", "half of the acknowledgements are sent"),
     "after-ack": _point(
-        "edge_gateway.source:Source.acknowledge", "after", "acknowledged, nothing published or stored"
+        "edge_gateway.mqtt.source:Source.acknowledge", "after", "acknowledged, nothing published or stored"
     ),
-    "store-half": _point("edge_gateway.durable.store:Store.apply", "half", "half of what waits is stored"),
-    "store-open": _point(
-        "edge_gateway.durable.intake:Intake.apply_windows", "after", "a transaction is open"
-    ),
-    "stored": _point("edge_gateway.durable.store:Store.apply", "after", "a transaction is committed"),
-    "late": _point(
-        "edge_gateway.durable.late_job:LateJob._account", "before", "corrected rows, not committed"
-    ),
-    "late-done": _point("edge_gateway.durable.store:Store.run_late", "after", "a correction is committed"),
+    "store-half": _point("edge_gateway.store.store:Store.apply", "half", "half of what waits is stored"),
+    "store-open": _point("edge_gateway.store.apply:Intake.apply_windows", "after", "a transaction is open"),
+    "stored": _point("edge_gateway.store.store:Store.apply", "after", "a transaction is committed"),
+    "late": _point("edge_gateway.store.late_job:LateJob._account", "before", "corrected rows, not committed"),
+    "late-done": _point("edge_gateway.store.store:Store.run_late", "after", "a correction is committed"),
     "copied": _point(
-        "edge_gateway.durable.store_thread:StoreThread.sync",
+        "edge_gateway.store.store_thread:StoreThread.sync",
         "before",
         "the state is copied for a checkpoint",
     ),
     "checkpoint": _point(
-        "edge_gateway.durable.files:Files.write",
+        "edge_gateway.journal.files:Files.write",
         "half",
         "half of a checkpoint is written",
-        "edge_gateway.durable.checkpoint:write_whole",
+        "edge_gateway.journal.checkpoint:write_whole",
     ),
     "checkpoint-name": _point(
-        "edge_gateway.durable.files:Files.rename",
+        "edge_gateway.journal.files:Files.rename",
         "before",
         "a checkpoint is written under its temporary name",
-        "edge_gateway.durable.checkpoint:write_whole",
+        "edge_gateway.journal.checkpoint:write_whole",
     ),
     "checkpoint-old": _point(
-        "edge_gateway.durable.checkpoint:write_whole",
+        "edge_gateway.journal.checkpoint:write_whole",
         "after",
         "the oldest of three checkpoints is still there",
     ),
     "unlink": _point(
-        "edge_gateway.durable.journal:Journal.unlink_before",
+        "edge_gateway.journal.journal:Journal.unlink_before",
         "before",
         "a checkpoint, and all segments behind it",
     ),
     "unlinked": _point(
-        "edge_gateway.durable.journal:Journal._unlink_oldest",
+        "edge_gateway.journal.journal:Journal._unlink_oldest",
         "after",
         "a segment is unlinked, more may be due",
     ),
     "request": _point(
-        "edge_gateway.sinks.influx_write:InfluxWriter.write", "during", "a request is on its way"
+        "edge_gateway.sinks.influx.writer:InfluxWriter.write", "during", "a request is on its way"
     ),
     "answered": _point(
-        "edge_gateway.sinks.influx_write:InfluxWriter.write",
+        "edge_gateway.sinks.influx.writer:InfluxWriter.write",
         "after",
         "a request is answered, the cursor stands",
     ),
-    "cursor": _point("edge_gateway.durable.outbox:Outbox.done", "after", "the cursor moves, not committed"),
+    "cursor": _point("edge_gateway.store.outbox:Outbox.done", "after", "the cursor moves, not committed"),
     "journal-open": _point(
-        "edge_gateway.durable.journal:Journal.open", "before", "the spool is locked, not read"
+        "edge_gateway.journal.journal:Journal.open", "before", "the spool is locked, not read"
     ),
-    "restored": _point("edge_gateway.replay:Replay.restore", "after", "a checkpoint is taken in"),
-    "replaying": _point("edge_gateway.replay:Replay.replay", "before", "a record is about to be replayed"),
-    "replayed": _point("edge_gateway.replay:Replay.replay", "after", "replayed, its effects not applied"),
+    "restored": _point("edge_gateway.recovery.replay:Replay.restore", "after", "a checkpoint is taken in"),
+    "replaying": _point(
+        "edge_gateway.recovery.replay:Replay.replay", "before", "a record is about to be replayed"
+    ),
+    "replayed": _point(
+        "edge_gateway.recovery.replay:Replay.replay", "after", "replayed, its effects not applied"
+    ),
     "reapplied": _point(
-        "edge_gateway.replay:Replay.apply", "after", "effects of a replayed record are stored"
+        "edge_gateway.recovery.replay:Replay.apply", "after", "effects of a replayed record are stored"
     ),
-    "recovered": _point("edge_gateway.recovered:_take_over", "before", "all is replayed, nothing is written"),
+    "recovered": _point(
+        "edge_gateway.recovery.startup:_take_over", "before", "all is replayed, nothing is written"
+    ),
     "first-checkpoint": _point(
-        "edge_gateway.recovered:write_checkpoint", "after", "recovery has written its checkpoint"
+        "edge_gateway.recovery.startup:write_checkpoint", "after", "recovery has written its checkpoint"
     ),
-    "reload": _point("edge_gateway.gateway:Gateway._take_rules", "before", "rules are read, not in force"),
-    "reloading": _point("edge_gateway.rules.evaluate:Evaluator.reload", "after", "in force, not on disk"),
-    "reloaded": _point("edge_gateway.gateway:Gateway._take_rules", "after", "their record is submitted"),
-    "draining": _point("edge_gateway.gateway:Gateway._drain", "before", "asked to stop, not drained"),
-    "closing": _point("edge_gateway.gateway:Gateway.close", "before", "drained, no checkpoint yet"),
-    "tick": _point("edge_gateway.pipeline:Pipeline._tick", "before", "on the event loop, before rules tick"),
+    "reload": _point(
+        "edge_gateway.service.gateway:Gateway._take_rules", "before", "rules are read, not in force"
+    ),
+    "reloading": _point(
+        "edge_gateway.rules.alerts.evaluator:Evaluator.reload", "after", "in force, not on disk"
+    ),
+    "reloaded": _point(
+        "edge_gateway.service.gateway:Gateway._take_rules", "after", "their record is submitted"
+    ),
+    "draining": _point("edge_gateway.service.gateway:Gateway._drain", "before", "asked to stop, not drained"),
+    "closing": _point("edge_gateway.service.gateway:Gateway.close", "before", "drained, no checkpoint yet"),
+    "tick": _point(
+        "edge_gateway.fold.pipeline:Pipeline._tick", "before", "on the event loop, before rules tick"
+    ),
     "tick-wait": _point(
-        "edge_gateway.engine:Engine._until_tick", "longer", "the task that ticks the rules waits"
+        "edge_gateway.service.engine:Engine._until_tick", "longer", "the task that ticks the rules waits"
     ),
     "writer": _point(
-        "edge_gateway.durable.commit_queue:CommitQueue._encode",
+        "edge_gateway.journal.commit_queue:CommitQueue._encode",
         "before",
         "in the writer thread, before a group",
     ),
     "store-thread": _point(
-        "edge_gateway.durable.store_thread:StoreThread._apply", "before", "in the store's thread"
+        "edge_gateway.store.store_thread:StoreThread._apply", "before", "in the store's thread"
     ),
 }
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from edge_gateway import clock
+from edge_gateway.status import clock
 
 SINCE_1970 = 100_000_000
 """Milliseconds a machine without a battery may have counted since it was switched on for the first time."""

@@ -18,7 +18,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
-from edge_gateway.durable.files import Files
+from edge_gateway.journal.files import Files
 from fleet_proof.proof import Unavailable
 
 MIB: Final = 1 << 20

@@ -26,19 +26,19 @@ from typing import Any, Final, Self, cast
 import aiomqtt
 import mqtt5
 
-from edge_gateway.app import Start
-from edge_gateway.config import GatewayConfig
-from edge_gateway.control_client import Limits
-from edge_gateway.credentials import Credentials
-from edge_gateway.durable.history import History
-from edge_gateway.durable.reserve import Reserve
-from edge_gateway.durable.store import Store
-from edge_gateway.gateway import Gateway
-from edge_gateway.local_api import Door
-from edge_gateway.recovered import Recovered, recover_spool
-from edge_gateway.room import PROBLEM
-from edge_gateway.spool import CHECKPOINTS, JOURNAL, RESERVE
-from edge_gateway.watchdog import Mark, Watchdog
+from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.journal.spool import CHECKPOINTS, JOURNAL, RESERVE
+from edge_gateway.mqtt.control_client import Limits
+from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.service.app import Start
+from edge_gateway.service.disk_guard import PROBLEM
+from edge_gateway.service.gateway import Gateway
+from edge_gateway.service.local_api import Door
+from edge_gateway.service.watchdog import Mark, Watchdog
+from edge_gateway.store.history import History
+from edge_gateway.store.store import Store
 from fleet_proof.failpoints import Place
 from fleet_proof.full_disk import FullDisk
 from fleet_proof.inside import GATEWAY, GivenClock, configuration
@@ -59,10 +59,10 @@ NO_END: Final = (1 << 32) - 2
 """Pages of SQLite's largest file."""
 SOON: Final = 0.02
 QUICKER: Final = {
-    "edge_gateway.upkeep:LOOK_EVERY": SOON,
-    "edge_gateway.upkeep:CHECKPOINT_EVERY": 0.15,
-    "edge_gateway.app:TRY_AGAIN": SOON,
-    "edge_gateway.room:MARGIN": RESERVE_SIZE,
+    "edge_gateway.service.maintenance:LOOK_EVERY": SOON,
+    "edge_gateway.service.maintenance:CHECKPOINT_EVERY": 0.15,
+    "edge_gateway.service.app:TRY_AGAIN": SOON,
+    "edge_gateway.service.disk_guard:MARGIN": RESERVE_SIZE,
 }
 """So that a run takes a second: how often is looked and tried."""
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_gateway.durable import codec
-from edge_gateway.effects import Effects
 from edge_gateway.fleet.accounting import MESSAGES, VALUES
-from edge_gateway.inputs import Moment
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.report import Now, make_report
-from edge_gateway.sinks.line_protocol import render_gateway
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Moment
+from edge_gateway.status.report import Now, make_report
+from edge_gateway.store.line_protocol import render_gateway
 from fleet_proof.field import RULES
 from fleet_proof.fuzz import Fuzz, Hostile, counts_as_telemetry
 from fleet_proof.fuzz_bytes import is_a_map, real, table, text, whole

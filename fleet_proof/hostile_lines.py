@@ -1,6 +1,6 @@
 """What hostile messages leave behind, written to a real InfluxDB and read back: each stored window is a point.
 
-What line protocol cannot hold is changed in a documented way (`edge_gateway.sinks.line_protocol`); that change is put
+What line protocol cannot hold is changed in a documented way (`edge_gateway.store.line_protocol`); that change is put
 down here once more, so that the two can be compared.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.recovered import INFLUX
-from edge_gateway.spool import STORE
+from edge_gateway.journal.spool import STORE
+from edge_gateway.recovery.startup import INFLUX
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from fleet_proof.hostile_inside import SECTIONS, Siege
 from fleet_proof.inside import Inside

@@ -14,18 +14,18 @@ from typing import Any
 
 import msgspec
 
-from edge_gateway.clock import MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import codec
-from edge_gateway.durable.checkpoint import write_checkpoint
-from edge_gateway.durable.effects import effects_from_tree
-from edge_gateway.durable.history import History
-from edge_gateway.effects import Effects
-from edge_gateway.inputs import Batch, Input, Moment, Reload, Tick, runs
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import recover_spool
-from edge_gateway.rules.load import load_rules
-from edge_gateway.spool import CHECKPOINTS
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.journal.spool import CHECKPOINTS
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick, runs
+from edge_gateway.records.store_effects import effects_from_tree
+from edge_gateway.recovery.startup import recover_spool
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.store.history import History
 
 GATEWAY = "gw-inside"
 Delivery = tuple[str, bytes]

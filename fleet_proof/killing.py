@@ -51,13 +51,13 @@ PATIENCE: Final = 10.0
 """Seconds in which an armed kill must come, once the gateway has recovered."""
 GENEROUS: Final = 240.0
 """Seconds to recover, on a machine that does much else."""
-CALM: Final = (("edge_gateway.upkeep:CHECKPOINT_EVERY", 2.0),)
+CALM: Final = (("edge_gateway.service.maintenance:CHECKPOINT_EVERY", 2.0),)
 OTHER_PROGRAMS: Final = (
-    (("edge_gateway.pipeline:CLOSE_ROWS", 8.0), ("edge_gateway.pipeline:CLOSE_SHARE", 0.0)),
-    (("edge_gateway.pipeline:CLOSE_ROWS", 200_000.0), ("edge_gateway.windows.base:WORTH", 1_000.0)),
+    (("edge_gateway.fold.pipeline:CLOSE_ROWS", 8.0), ("edge_gateway.fold.pipeline:CLOSE_SHARE", 0.0)),
+    (("edge_gateway.fold.pipeline:CLOSE_ROWS", 200_000.0), ("edge_gateway.windows.base:WORTH", 1_000.0)),
     (("edge_gateway.windows.base:SMALL", 1.0), ("edge_gateway.windows.base:WORTH", 1.0)),
     (("edge_gateway.windows.windows:CHEAPEST_WINDOW", 16_384.0),),
-    (("edge_gateway.engine:MOST_IN_RECORD", 7.0), ("edge_gateway.engine:MOST_REST", 0.001)),
+    (("edge_gateway.service.engine:MOST_IN_RECORD", 7.0), ("edge_gateway.service.engine:MOST_REST", 0.001)),
 )
 """What decides otherwise when windows close and how much goes into a record."""
 

@@ -18,9 +18,9 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from edge_gateway.effects import Effects
-from edge_gateway.inputs import Moment
-from edge_gateway.spool import STORE
+from edge_gateway.fold.effects import Effects
+from edge_gateway.journal.spool import STORE
+from edge_gateway.records.inputs import Moment
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from fleet_proof.histories import HOUR, SITE, START, Arrival, History, Reading

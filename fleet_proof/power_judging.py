@@ -16,9 +16,9 @@ from pathlib import Path
 
 import mqtt5
 
-from edge_gateway.clock import MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.recovered import Recovered, recover_spool
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.status.clock import MachineClock
 from fleet_proof.disk_trace import Wire
 from fleet_proof.power_reference import Message, Points, Reference, Stored, settle, state_digest
 

@@ -17,17 +17,17 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from edge_gateway import spool
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import codec
-from edge_gateway.durable.effects import effects_from_tree
-from edge_gateway.durable.frames import body_of, scan
-from edge_gateway.durable.schema import connect_reader
-from edge_gateway.durable.store import Store
-from edge_gateway.fold_settings import FoldSettings
-from edge_gateway.inputs import Batch, Input
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import ALWAYS, State, open_store
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings
+from edge_gateway.journal import spool
+from edge_gateway.journal.framing import body_of, scan
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Input
+from edge_gateway.records.store_effects import effects_from_tree
+from edge_gateway.recovery.startup import ALWAYS, State, open_store
+from edge_gateway.store.schema import connect_reader
+from edge_gateway.store.store import Store
 from edge_gateway.windows.rows import WINDOW_ROW
 from fleet_proof.disk_model import Disk
 from fleet_proof.disk_trace import Step

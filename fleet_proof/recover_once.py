@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edge_gateway.clock import MachineClock
-from edge_gateway.config_source import load_config
-from edge_gateway.recovered import recover_spool
-from edge_gateway.spool import held
+from edge_gateway.configuration.loading import load_config
+from edge_gateway.journal.spool import held
+from edge_gateway.recovery.startup import recover_spool
+from edge_gateway.status.clock import MachineClock
 
 
 def main(config: str, gateway: str, spool: str) -> None:

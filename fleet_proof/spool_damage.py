@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edge_gateway import spool
-from edge_gateway.durable import frames, schema
+from edge_gateway.journal import framing as frames
+from edge_gateway.journal import spool
 from edge_gateway.spool_contents import contents
+from edge_gateway.store import schema
 
 PAGE: Final = 4096
 KINDS: Final = (

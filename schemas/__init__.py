@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.rules.model import rules_schema
-from edge_gateway.status_schema import status_schema
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.rules.files.model import rules_schema
+from edge_gateway.status.schema import status_schema
 from fleet_config.durations import DURATION_PATTERN, format_duration
 from fleet_sim.scenario import scenario_schema
 

@@ -31,7 +31,7 @@ from benchmarks.measure import (
     resident_bytes,
 )
 from benchmarks.stream import METRICS, Encoding, Stream
-from edge_gateway.rules.load import load_rules
+from edge_gateway.rules.files.load import load_rules
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.process import ServerFailed
 from fleet_wire.telemetry import decode_telemetry

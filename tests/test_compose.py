@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_gateway.config_source import load_config
+from edge_gateway.configuration.loading import load_config
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -21,9 +21,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge_gateway.config_source import load_config
-from edge_gateway.rules.load import load_rules
-from edge_gateway.rules.unit_tests import run_rule_tests
+from edge_gateway.configuration.loading import load_config
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.testing.unit_tests import run_rule_tests
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
 from fleet_proof.servers.process import free_port, wait_until

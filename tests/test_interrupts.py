@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.embedded import tied_to_parent
+from edge_gateway.mqtt.embedded import tied_to_parent
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.process import free_port
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edge_gateway.broker_database import guard
 from edge_gateway.errors import BadInput
+from edge_gateway.mqtt.broker_database import guard
 from fleet_wire.terminal import complain
 
 

@@ -15,9 +15,9 @@ from edge_gateway.errors import BadInput
 from fleet_wire.terminal import complain
 
 if TYPE_CHECKING:
-    from edge_gateway.influx_setup.documents import WindowBucket
-    from edge_gateway.influx_setup.plan import Plan
-    from edge_gateway.influx_setup.server import Target
+    from edge_gateway.sinks.influx.setup.documents import WindowBucket
+    from edge_gateway.sinks.influx.setup.plan import Plan
+    from edge_gateway.sinks.influx.setup.server import Target
 
 app = typer.Typer(help="InfluxDB's buckets, variables and dashboard.", no_args_is_help=True)
 
@@ -47,8 +47,8 @@ def apply(
     as_json: JsonOption = False,
 ) -> None:
     """Make what the templates describe, or bring it up to date; a second apply changes nothing."""
-    from edge_gateway.influx_setup import apply as setup  # noqa: PLC0415 - for this command alone
-    from edge_gateway.influx_setup.plan import Allowed  # noqa: PLC0415 - as above
+    from edge_gateway.sinks.influx.setup import apply as setup  # noqa: PLC0415 - for this command alone
+    from edge_gateway.sinks.influx.setup.plan import Allowed  # noqa: PLC0415 - as above
 
     target, windows = _place(config)
     allowed = Allowed(tuple(adopt or ()), force=force)
@@ -63,7 +63,7 @@ def apply(
 @app.command()
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """What is not as the templates say, and what an apply would do; exit 1 when that is anything."""
-    from edge_gateway.influx_setup import apply as setup  # noqa: PLC0415 - for this command alone
+    from edge_gateway.sinks.influx.setup import apply as setup  # noqa: PLC0415 - for this command alone
 
     target, windows = _place(config)
     planned = asyncio.run(setup.plan(target, windows))
@@ -75,8 +75,8 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 
 def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
-    from edge_gateway.influx_setup.documents import WindowBucket  # noqa: PLC0415 - as above
-    from edge_gateway.influx_setup.server import Target  # noqa: PLC0415 - as above
+    from edge_gateway.sinks.influx.setup.documents import WindowBucket  # noqa: PLC0415 - as above
+    from edge_gateway.sinks.influx.setup.server import Target  # noqa: PLC0415 - as above
 
     settings = load(config).config
     if settings.influx is None:

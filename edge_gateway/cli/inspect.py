@@ -12,13 +12,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edge_gateway.at_rest import devices_at_rest
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
 from edge_gateway.cli.tables import Blocks, alerts_table, devices_table, rows_table, status_view
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable.history import History
-from edge_gateway.durable.schema import READ_ERRORS
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput
+from edge_gateway.recovery.checkpoint_view import devices_at_rest
+from edge_gateway.store.history import History
+from edge_gateway.store.schema import READ_ERRORS
 from fleet_config.durations import parse_duration
 from fleet_wire.drawing import Line
 from fleet_wire.terminal import complain, say, say_json

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.config_source import Loaded, default_file, load_config
+from edge_gateway.configuration.loading import Loaded, default_file, load_config
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import CannotReach, GatewayError
-from edge_gateway.spool import LOCK, SOCKET
+from edge_gateway.journal.spool import LOCK, SOCKET
 from fleet_wire import local_socket
 from fleet_wire.drawing import Line, Table
 from fleet_wire.terminal import say, say_json

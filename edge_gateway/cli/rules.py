@@ -10,8 +10,8 @@ import typer
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.cli.tables import rule_tests_view
 from edge_gateway.errors import BadInput
-from edge_gateway.rules.load import load_rules
-from edge_gateway.rules.unit_tests import run_rule_tests, to_junit
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.testing.unit_tests import run_rule_tests, to_junit
 from fleet_config.problems import ProblemsFound
 from fleet_wire.terminal import say, say_json
 

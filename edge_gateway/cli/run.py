@@ -17,12 +17,12 @@ from edge_gateway.cli.options import (
     socket_path,
 )
 from edge_gateway.cli.tables import config_table
-from edge_gateway.config import GatewayConfig
-from edge_gateway.config_source import effective, read_secrets
-from edge_gateway.durable.files import UMASK
-from edge_gateway.logs import set_up_logs
-from edge_gateway.memory import keep_little
-from edge_gateway.rules.load import load_rules
+from edge_gateway.configuration.loading import effective, read_secrets
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal.files import UMASK
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.service.malloc import keep_little
+from edge_gateway.status.logs import set_up_logs
 from fleet_wire.terminal import say, say_json
 
 config_app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
@@ -61,7 +61,7 @@ async def _run_until_signal(config: GatewayConfig, *, embedded: bool) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    from edge_gateway import app as composition  # noqa: PLC0415 - the gateway's own imports, for this command alone
+    from edge_gateway.service import app as composition  # noqa: PLC0415 - the gateway's own imports, for this command alone
 
     await composition.run(config, stop=stop, socket=socket_path(config), embedded=embedded)
     return signal.SIGINT in received

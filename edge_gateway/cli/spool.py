@@ -12,12 +12,12 @@ from typing import Any
 
 import typer
 
-from edge_gateway import spool
 from edge_gateway.cli.options import ConfigOption, JsonOption, find_config, show
 from edge_gateway.cli.tables import findings_table, rows_table, spool_view
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable.files import UMASK
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, SpoolInUse
+from edge_gateway.journal import spool
+from edge_gateway.journal.files import UMASK
 from fleet_wire.terminal import say_json
 
 app = typer.Typer(help="The disk of a stopped gateway.", no_args_is_help=True)
@@ -86,7 +86,7 @@ def export(part: Part, config: ConfigOption = None) -> None:
 @app.command("replay-quarantine")
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Fold quarantined messages once more, after what was wrong has been mended; what is still bad stays."""
-    from edge_gateway.put_back import put_back  # noqa: PLC0415 - the whole fold, for this command alone
+    from edge_gateway.recovery.quarantine_replay import put_back  # noqa: PLC0415 - the whole fold, for this command alone
 
     settings = find_config(config)
     with _held(settings) as place:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.decoders import native
-from edge_gateway.decoders.decoded import NO_FLOOR, Decoded, Messages, only
+from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
+from edge_gateway.fleet.decoders import native
+from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.doubts import Doubts
 from edge_gateway.fleet.hearing import Hearing
 from edge_gateway.fleet.limits import Refusal
@@ -32,8 +33,7 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.sequence import Sequences
 from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
-from edge_gateway.frame import BoolColumn, Frame, IntColumn, part
-from edge_gateway.inputs import Batch
+from edge_gateway.records.inputs import Batch
 from fleet_wire.control import Birth
 from fleet_wire.topics import ACK, STATUS
 

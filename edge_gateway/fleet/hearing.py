@@ -16,10 +16,10 @@ from fleet_wire.topics import STATUS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_gateway.decoders.decoded import Decoded, Messages
+    from edge_gateway.columns.frame import IntColumn
+    from edge_gateway.fleet.decoders.decoded import Decoded, Messages
     from edge_gateway.fleet.registry import Registry
-    from edge_gateway.frame import IntColumn
-    from edge_gateway.inputs import Batch
+    from edge_gateway.records.inputs import Batch
 
 
 class Hearing:

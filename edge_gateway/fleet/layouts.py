@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_gateway.fleet.columns import with_room
-from edge_gateway.frame import IntColumn
+from edge_gateway.columns.frame import IntColumn
+from edge_gateway.columns.growing import with_room
 from fleet_wire.telemetry import is_metric_name
 
 BAD_LAYOUT = -1

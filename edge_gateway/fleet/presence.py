@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.fleet.columns import with_room
-from edge_gateway.frame import BoolColumn, IntColumn
+from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.columns.growing import with_room
 
 _NOT_AWAITED = 1 << 62
 _COLUMNS = ("online", "last_seen", "heard")

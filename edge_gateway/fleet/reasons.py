@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_gateway.frame import IntColumn
+from edge_gateway.columns.frame import IntColumn
 
 NO_METRIC = -1
 """Metric of a value whose name is no metric name."""

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_gateway.fleet.columns import with_room
+from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.mark import NEW
 from edge_gateway.fleet.sequence import NO_BOOT, Sequences, Verdicts
-from edge_gateway.frame import BoolColumn, IntColumn
 
 MESSAGES = 64
 """New messages of a device after which it is told."""

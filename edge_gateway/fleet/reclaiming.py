@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from edge_gateway.frame import IntColumn
+from edge_gateway.columns.frame import IntColumn
 
 RECLAIM_EVERY = 60_000
 """Milliseconds of the listening clock between two looks for what nobody uses."""

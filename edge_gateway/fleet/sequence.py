@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.fleet.columns import with_room
+from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.mark import DUPLICATE, MOST_MISSING, NEW, NO_TIME, Mark, missing
-from edge_gateway.frame import BoolColumn, IntColumn
 
 BOOTS_KEPT = 8
 NO_BOOT = -1

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.fleet.columns import with_room
+from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.numbering import NONE, Numbering
 from edge_gateway.fleet.layouts import NOT_READY, Layouts
-from edge_gateway.frame import BoolColumn, IntColumn
-from edge_gateway.numbering import NONE, Numbering
 from fleet_wire.telemetry import is_metric_name
 
 KIND_OPEN, KIND_NUMBER, KIND_STATE = -1, 0, 1

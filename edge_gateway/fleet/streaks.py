@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_gateway.fleet.columns import with_room
-from edge_gateway.frame import BoolColumn, IntColumn
+from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.columns.growing import with_room
 
 _NAMES = ("length", "since", "value", "other")
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_gateway.fleet.columns import with_room
-from edge_gateway.frame import IntColumn
+from edge_gateway.columns.frame import IntColumn
+from edge_gateway.columns.growing import with_room
 
 UNKNOWN_TYPE = "unknown"
 ALWAYS = -(2**63)

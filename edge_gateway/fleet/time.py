@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.fleet.mark import NO_TIME
-from edge_gateway.frame import BoolColumn, IntColumn
 
 
 @dataclass(frozen=True, slots=True)

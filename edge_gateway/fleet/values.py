@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_gateway.decoders.decoded import Numbers, States
+from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.fleet.decoders.decoded import Numbers, States
 from edge_gateway.fleet.rate import Buckets
 from edge_gateway.fleet.reasons import BadReason, BadValues, joined
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE
-from edge_gateway.frame import BoolColumn, IntColumn
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Where closed windows and alerts go: InfluxDB and the local history."""
+"""Where stored windows and alerts are sent; each sink reads the store's outbox at its own pace."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge_gateway.status import MOST_NAMED
+from edge_gateway.status.problems import MOST_NAMED
 from fleet_wire.printable import printable
 
 LASTS: Final = 3_600.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from edge_gateway.durable.outbox import point_of
+from edge_gateway.store.outbox import point_of
 
 TRIES: Final = 6
 WAITED: Final = 20.0

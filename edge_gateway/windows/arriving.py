@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.frame import PERFECT, Frame
+from edge_gateway.columns.frame import PERFECT, Frame
 from edge_gateway.windows.reduce import Readings
 
 Ints = NDArray[np.int64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.fleet.columns import with_room
+from edge_gateway.columns.growing import with_room
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

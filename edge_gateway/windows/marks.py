@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.fleet.columns import with_room
+from edge_gateway.columns.growing import with_room
 from edge_gateway.windows.rows import NEVER
 
 Ints = NDArray[np.int64]

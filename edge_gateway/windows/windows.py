@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.frame import Frame
+from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.arriving import ALL, Taken, numbers_of, states_of
 from edge_gateway.windows.base import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
 from edge_gateway.windows.closed import Closed, Harvest

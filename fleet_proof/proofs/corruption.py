@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_gateway.config_source import load_config
+from edge_gateway.configuration.loading import load_config
 from fleet_proof.corruption_judging import UP_WITHIN, Judge, sound_of
 from fleet_proof.field import RULES, Fleet, forwarded, scenario_text, settled
 from fleet_proof.judging import judge_identities, judge_log

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import aiomqtt
 
-from edge_gateway.room import PROBLEM
+from edge_gateway.service.disk_guard import PROBLEM
 from fleet_proof.field import RULES, Fleet, scenario_text, wait_settled
 from fleet_proof.full_disk import MIB, fill, small_disk
 from fleet_proof.full_inside import Found, live

@@ -67,7 +67,7 @@ LOOKS_FRESH = 1.1
 RETAINED = 60.0
 TELEMETRY = {"allowed_lateness": "1s", "idle_close": "4s"}
 COMMANDS = {"per_device": "600/m", "total": "1000/s"}
-SOON_SETTLED = Sabotage(constants=(("edge_gateway.source:SETTLED", 3.0),))
+SOON_SETTLED = Sabotage(constants=(("edge_gateway.mqtt.source:SETTLED", 3.0),))
 """A connection that holds for so long starts the back-off anew: else a proof of hours would mostly wait."""
 
 

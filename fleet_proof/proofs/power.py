@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_gateway.config_source import load_config
+from edge_gateway.configuration.loading import load_config
 from fleet_proof.disk_model import VARIANTS, Disk
 from fleet_proof.disk_trace import Step
 from fleet_proof.power_judging import SPOOL, Judge, Promises, Verdict, promises_of

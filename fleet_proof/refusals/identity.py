@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from edge_gateway.gateway_id import client_id
+from edge_gateway.configuration.gateway_id import client_id
 from fleet_proof.proof import Setting
 from fleet_proof.refusals.trial import DEVICES, gateway_of, honest_fleet, judge_fleet, taken_more
 from fleet_proof.servers import field_broker

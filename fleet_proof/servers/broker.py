@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from edge_gateway.embedded import find_mosquitto
+from edge_gateway.mqtt.embedded import find_mosquitto
 from fleet_proof.servers.process import ServerProcess, accepts, free_port
 
 LIMITS = Path(__file__).parents[2] / "broker" / "limits"

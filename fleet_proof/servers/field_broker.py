@@ -15,7 +15,7 @@ from typing import Any
 
 import aiomqtt
 
-from edge_gateway.embedded import find_mosquitto
+from edge_gateway.mqtt.embedded import find_mosquitto
 from fleet_proof.servers.process import ServerProcess, accepts, free_port
 
 FILES = Path(__file__).parents[2] / "broker"

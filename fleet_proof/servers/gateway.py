@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from edge_gateway.embedded import tied_to_parent
+from edge_gateway.mqtt.embedded import tied_to_parent
 from fleet_proof.sabotaged import Sabotage
 from fleet_wire import local_socket
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from edge_gateway.embedded import tied_to_parent
+from edge_gateway.mqtt.embedded import tied_to_parent
 
 START_S = 60.0
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.embedded import find_mosquitto
 from edge_gateway.errors import CannotReach
+from edge_gateway.mqtt.embedded import find_mosquitto
 from tests.conftest import unavailable
 from tests.test_docs import FRESH, Block, blocks
 

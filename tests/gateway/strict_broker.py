@@ -11,12 +11,12 @@ from typing import Any, Self
 import aiomqtt
 import mqtt5
 
-from edge_gateway.control import Control
-from edge_gateway.control_client import ControlClient
-from edge_gateway.control_parts import make_control
-from edge_gateway.outgoing import Message
-from edge_gateway.ownership import Ownership
-from edge_gateway.status import Counters, Problems
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.control_client import ControlClient
+from edge_gateway.mqtt.control_parts import make_control
+from edge_gateway.mqtt.control_session import Control
+from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.status.problems import Counters, Problems
 
 WITHIN = 30.0
 NONCE = "00000000000000aa"

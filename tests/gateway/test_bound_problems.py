@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.bound_problems import BoundProblem, Users, problems
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable.budget import SpoolBytes
-from edge_gateway.durable.store import StoreFacts
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.status import Gravity
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.status.bound_problems import BoundProblem, Users, problems
+from edge_gateway.status.problems import Gravity
+from edge_gateway.store.budget import SpoolBytes
+from edge_gateway.store.store import StoreFacts
 from tests.gateway.test_shares import Sender, fold
 
 MIB = 1 << 20

@@ -2,8 +2,8 @@
 
 import pytest
 
-from edge_gateway.broker_memory import SESSION_LOST, TOLD_FOR, BrokerMemory
-from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.mqtt.broker_memory import SESSION_LOST, TOLD_FOR, BrokerMemory
+from edge_gateway.status.problems import Counters, Gravity, Problems
 
 NOON = 1_796_212_800_000
 MINUTE = 60_000

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.commands import LEAST_BUCKETS, REFUSED_FIRST, CommandDesk, CommandWork, Mode
-from edge_gateway.durable import codec
-from edge_gateway.rules.transition import CommandIntent, Transition
+from edge_gateway.fold.commands import LEAST_BUCKETS, REFUSED_FIRST, CommandDesk, CommandWork, Mode
+from edge_gateway.records import codec
+from edge_gateway.records.transition import CommandIntent, Transition
 from fleet_config.durations import RateSpec
 
 WALL = 1_760_000_000_000

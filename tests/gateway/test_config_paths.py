@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway import config_source
 from edge_gateway.cli.options import load as load_cli
-from edge_gateway.config_source import effective, load_config
+from edge_gateway.configuration import loading as config_source
+from edge_gateway.configuration.loading import effective, load_config
 from edge_gateway.errors import BadInput
 from fleet_config.problems import ProblemsFound
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from edge_gateway.control_client import ControlClient
+from edge_gateway.mqtt.control_client import ControlClient
 from fleet_proof.servers.broker import Broker
 
 WITHIN = 60.0

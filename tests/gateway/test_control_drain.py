@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edge_gateway.outgoing import Message
+from edge_gateway.fold.outgoing import Message
 from fleet_proof.servers.process import free_port
 from tests.gateway.strict_broker import Rig, StrictBroker
 

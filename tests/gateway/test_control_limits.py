@@ -7,11 +7,11 @@ import asyncio
 import mqtt5
 import pytest
 
-from edge_gateway.control import NO_RETAIN
-from edge_gateway.outgoing import Message
-from edge_gateway.packet_limit import BELIEVED, LEAST_LEARNED, SAME_END, PacketLimit
-from edge_gateway.refusals import REFUSED
-from edge_gateway.status import Gravity
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.control_session import NO_RETAIN
+from edge_gateway.mqtt.packet_limit import BELIEVED, LEAST_LEARNED, SAME_END, PacketLimit
+from edge_gateway.mqtt.refusals import REFUSED
+from edge_gateway.status.problems import Gravity
 from fleet_wire import control
 from tests.gateway.strict_broker import NONCE, Rig, StrictBroker
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from edge_gateway.control import AGAIN_MOST
-from edge_gateway.outgoing import Message
-from edge_gateway.sending import ASK_EVERY
-from edge_gateway.status import Gravity
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.control_session import AGAIN_MOST
+from edge_gateway.mqtt.sending import ASK_EVERY
+from edge_gateway.status.problems import Gravity
 from fleet_wire import control
 from tests.gateway.strict_broker import Rig, StrictBroker
 

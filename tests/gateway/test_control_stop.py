@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from edge_gateway.outgoing import Message
-from edge_gateway.stopping import stop_if_asked, until_one_ends
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.stopping import stop_if_asked, until_one_ends
 from tests.gateway.strict_broker import Rig, StrictBroker
 
 ROUNDS = 150

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway import credentials
-from edge_gateway.config import GatewayConfig
-from edge_gateway.credentials import Credentials, tls_context
+from edge_gateway.configuration import credentials
+from edge_gateway.configuration.credentials import Credentials, tls_context
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.configuration.secrets import Secret
 from edge_gateway.errors import BadInput
-from edge_gateway.secrets import Secret
 
 
 class Place:

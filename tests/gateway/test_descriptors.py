@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from edge_gateway.descriptors import LEAST, MOST, allow_many, shortage
+from edge_gateway.service.descriptors import LEAST, MOST, allow_many, shortage
 
 WITHOUT = resource.RLIM_INFINITY
 

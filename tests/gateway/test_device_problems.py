@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.device_watch import DeviceWatch
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.troubles import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
-from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Batch, Moment, Reload, Tick
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.report import devices_told
-from edge_gateway.rules.load import load_rules
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.status.device_watch import DeviceWatch
+from edge_gateway.status.report import devices_told
 from fleet_wire import control
 from fleet_wire.telemetry import encode_telemetry
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_gateway.device_watch import HOLD, DeviceWatch
-from edge_gateway.pipeline import Pipeline
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.status.device_watch import HOLD, DeviceWatch
 from tests.gateway.test_shares import SECOND, Sender, fold
 
 

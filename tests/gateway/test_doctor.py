@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edge_gateway.config import GatewayConfig
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.doctor import look
 
 

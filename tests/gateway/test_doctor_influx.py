@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.config import GatewayConfig
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.doctor import Finding, look
 from fleet_proof.servers.influx import Influx
 from fleet_proof.servers.process import free_port

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_gateway.dropped import CODE, OVER_AFTER, BrokerDropped
-from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.mqtt.broker_dropped import CODE, OVER_AFTER, BrokerDropped
+from edge_gateway.status.problems import Counters, Gravity, Problems
 
 
 class Watch:

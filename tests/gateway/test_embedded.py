@@ -10,9 +10,9 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from edge_gateway import broker_database
-from edge_gateway.embedded import EmbeddedBroker, embedded_configuration, find_mosquitto
 from edge_gateway.errors import CannotReach
+from edge_gateway.mqtt import broker_database
+from edge_gateway.mqtt.embedded import EmbeddedBroker, embedded_configuration, find_mosquitto
 from fleet_proof.servers.process import accepts, wait_until
 
 pytestmark = pytest.mark.broker
@@ -138,7 +138,7 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_program_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("edge_gateway.embedded._PLACES", ())
+    monkeypatch.setattr("edge_gateway.mqtt.embedded._PLACES", ())
     with pytest.raises(CannotReach, match="apt install mosquitto"):
         find_mosquitto()
 
@@ -151,7 +151,7 @@ def test_the_program_is_found_where_users_have_no_path(
     (place / "mosquitto").write_text("#!/bin/sh\n")
     (place / "mosquitto").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("edge_gateway.embedded._PLACES", (str(place),))
+    monkeypatch.setattr("edge_gateway.mqtt.embedded._PLACES", (str(place),))
     assert find_mosquitto() == place / "mosquitto"
 
 
@@ -189,7 +189,7 @@ async def test_it_comes_back_after_it_was_killed(saved: EmbeddedBroker) -> None:
 async def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     code = (
         "import asyncio, pathlib, sys\n"
-        "from edge_gateway.embedded import EmbeddedBroker\n"
+        "from edge_gateway.mqtt.embedded import EmbeddedBroker\n"
         "async def main():\n"
         "    broker = EmbeddedBroker(pathlib.Path(sys.argv[1]), port=0)\n"
         "    await broker.start()\n"

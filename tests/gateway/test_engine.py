@@ -12,8 +12,12 @@ from typing import Any, cast
 import pytest
 from mqtt5 import PublishPacket
 
-from edge_gateway.effects import Effects
-from edge_gateway.engine import (
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.source import Arrivals, Source
+from edge_gateway.records.inputs import Batch, Input, Tick
+from edge_gateway.service.engine import (
     CLOSE_EVERY,
     LEAST_REST,
     MOST_BYTES_IN_RECORD,
@@ -25,11 +29,7 @@ from edge_gateway.engine import (
     Engine,
     rest_after,
 )
-from edge_gateway.inputs import Batch, Input, Tick
-from edge_gateway.listening import ListeningClock
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.source import Arrivals, Source
-from edge_gateway.status import Counters
+from edge_gateway.status.problems import Counters
 
 WITHIN = 60.0
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from edge_gateway.fitting import fitted, packet_size
-from edge_gateway.outgoing import Kind, Message
+from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.mqtt.fitting import fitted, packet_size
 from fleet_wire import control
 from fleet_wire.control import Alert, Command, OperatorReply, Receipt
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import codec
-from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Batch, Moment, Tick
-from edge_gateway.pipeline import Pipeline
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment, Tick
 from fleet_wire import control
 from fleet_wire.telemetry import encode_telemetry
 

@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_gateway.durable import codec
-from edge_gateway.effects import Effects
-from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Batch, Moment, Tick
-from edge_gateway.naming import SeriesNames
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import State
-from edge_gateway.rules.load import load_rules
-from edge_gateway.rules.ruleset import RuleSet
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment, Tick
+from edge_gateway.recovery.startup import State
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_wire import control, topics
 from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.test_pipeline import RULES, START, batch, moment, settings

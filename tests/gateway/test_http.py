@@ -14,8 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from edge_gateway.errors import BadInput
-from edge_gateway.http import LONGEST_HEAD, MOST_CONNECTIONS, REFUSED, serving
-from edge_gateway.status import Counters
+from edge_gateway.service.http import LONGEST_HEAD, MOST_CONNECTIONS, REFUSED, serving
+from edge_gateway.status.problems import Counters
 
 PATIENCE = 60.0
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt5 import PublishPacket, QoS
 
-from edge_gateway.engine import _batch
-from edge_gateway.inputs import Moment, runs
+from edge_gateway.records.inputs import Moment, runs
+from edge_gateway.service.engine import _batch
 
 TOPICS = st.lists(
     st.sampled_from(

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.device_problems import by_device
-from edge_gateway.durable import codec
-from edge_gateway.durable.effects import ClosedStates, ClosedWindows, StoreEffects
-from edge_gateway.fold_settings import FoldSettings
-from edge_gateway.forgetting import answer, forgetting
-from edge_gateway.inputs import Forget, Input, Tick
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import State
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.forgetting import answer, forgetting
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Forget, Input, Tick
+from edge_gateway.records.store_effects import ClosedStates, ClosedWindows, StoreEffects
+from edge_gateway.recovery.startup import State
+from edge_gateway.status.device_problems import by_device
 from tests.gateway.test_shares import MINUTE, SECOND, Sender, bad, fold, life, moment
 
 

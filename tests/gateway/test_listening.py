@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from edge_gateway.listening import ECHO_LATE, ListeningClock
+from edge_gateway.mqtt.caught_up_clock import ECHO_LATE, ListeningClock
 
 
 def test_it_stands_still_until_the_echo_came_back() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.local_api import LocalApi
+from edge_gateway.service.local_api import LocalApi
 
 
 async def reload() -> str:

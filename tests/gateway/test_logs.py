@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from edge_gateway import logs
-from edge_gateway.logs import MOST_AT_ONCE, PER_SECOND, Flood, set_up_logs
-from edge_gateway.repeats import Repeats
-from edge_gateway.status import Gravity, Problems
+from edge_gateway.status import logs
+from edge_gateway.status.logs import MOST_AT_ONCE, PER_SECOND, Flood, set_up_logs
+from edge_gateway.status.problems import Gravity, Problems
+from edge_gateway.status.repeats import Repeats
 from fleet_wire.log_lines import LONGEST_LINE
 
 

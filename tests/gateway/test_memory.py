@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import ctypes, threading
 from pathlib import Path
-from edge_gateway.memory import keep_little
+from edge_gateway.service.malloc import keep_little
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_gateway import naming
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.naming import SeriesNames
+from edge_gateway.fold import store_names as naming
+from edge_gateway.fold.store_names import SeriesNames
 from fleet_wire.control import Birth
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway import numbering
-from edge_gateway.numbering import NONE, Numbering
+from edge_gateway.columns import numbering
+from edge_gateway.columns.numbering import NONE, Numbering
 
 keys = st.integers(0, 40).map(lambda key: key << 40)
 steps = st.lists(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway import source as module
-from edge_gateway.listening import ListeningClock
-from edge_gateway.ownership import Ownership
-from edge_gateway.source import Source
-from edge_gateway.status import Counters, Problems
-from edge_gateway.subscriptions import FilterList, Subscriptions
+from edge_gateway.mqtt import source as module
+from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.mqtt.source import Source
+from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
+from edge_gateway.status.problems import Counters, Problems
 from fleet_wire.session import SessionOptions
 
 CONNACK, SUBACK = 0x20, 0x90

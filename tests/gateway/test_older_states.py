@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_gateway import spool
-from edge_gateway.clock import MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import checkpoint, codec, frames
-from edge_gateway.durable.checkpoint import write_checkpoint
-from edge_gateway.durable.journal import Journal
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import NewerSpool
-from edge_gateway.inputs import Batch, Moment
-from edge_gateway.older_states import DAY
-from edge_gateway.recovered import Recovered, State, recover_spool
+from edge_gateway.journal import checkpoint, spool
+from edge_gateway.journal import framing as frames
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.journal.journal import Journal
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.recovery.older_states import DAY
+from edge_gateway.recovery.startup import Recovered, State, recover_spool
+from edge_gateway.status.clock import MachineClock
 from fleet_wire import control, topics
 from fleet_wire.telemetry import encode_telemetry
 

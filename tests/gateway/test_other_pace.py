@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_gateway import pipeline
-from edge_gateway.clock import MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import codec
-from edge_gateway.durable.effects import ClosedWindows
-from edge_gateway.inputs import Batch, Moment
-from edge_gateway.recovered import Recovered, recover_spool
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold import pipeline
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.records.store_effects import ClosedWindows
+from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.status.clock import MachineClock
 from edge_gateway.windows.rows import TierRows
 from fleet_wire import topics
 from fleet_wire.telemetry import encode_telemetry

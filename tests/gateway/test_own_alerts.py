@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edge_gateway.http import health_of
-from edge_gateway.outgoing import Message
-from edge_gateway.own_alerts import OwnAlerts
-from edge_gateway.status import Gravity, Problems
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.own_alerts import OwnAlerts
+from edge_gateway.service.http import health_of
+from edge_gateway.status.problems import Gravity, Problems
 from fleet_wire.control import decode_alert
 from fleet_wire.topics import parse_alert_topic
 

@@ -9,10 +9,10 @@ import mqtt5
 import msgpack
 import pytest
 
-from edge_gateway import spool
-from edge_gateway.control import STAND_BY_MOST
-from edge_gateway.ownership import CODE, TOLD_FOR, Ownership, Whose
-from edge_gateway.status import Counters, Gravity, Problems
+from edge_gateway.journal import spool
+from edge_gateway.mqtt.control_session import STAND_BY_MOST
+from edge_gateway.mqtt.ownership import CODE, TOLD_FOR, Ownership, Whose
+from edge_gateway.status.problems import Counters, Gravity, Problems
 from tests.gateway.strict_broker import NONCE, Rig, StrictBroker
 
 STATUS = "edge/v1/gw/status"

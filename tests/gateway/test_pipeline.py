@@ -10,15 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import codec
-from edge_gateway.effects import Effects
-from edge_gateway.fold_settings import FoldSettings, build_pipeline
-from edge_gateway.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
-from edge_gateway.naming import SeriesNames
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import State
-from edge_gateway.rules.load import load_rules
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
+from edge_gateway.recovery.startup import State
+from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control, topics
 from fleet_wire.telemetry import encode_telemetry
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway import spool
-from edge_gateway.clock import BUILT, MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable.schema import is_begun
-from edge_gateway.inputs import Moment
-from edge_gateway.recovered import recover_spool
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal import spool
+from edge_gateway.records.inputs import Moment
+from edge_gateway.recovery.startup import recover_spool
+from edge_gateway.status.clock import BUILT, MachineClock
+from edge_gateway.store.schema import is_begun
 from fleet_proof.histories import Reading
 from fleet_proof.inside import Inside, configuration
 

@@ -12,13 +12,13 @@ from typing import Any, cast
 
 import pytest
 
-from edge_gateway.config import SpoolSection
-from edge_gateway.durable.budget import LATE_BYTES
-from edge_gateway.durable.files import Files
-from edge_gateway.durable.journal import Journal, JournalFull
-from edge_gateway.durable.reserve import Reserve
-from edge_gateway.room import LOAN, MARGIN, PROBLEM, Room
-from edge_gateway.status import Counters, Problems
+from edge_gateway.configuration.model import SpoolSection
+from edge_gateway.journal.files import Files
+from edge_gateway.journal.journal import Journal, JournalFull
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.service.disk_guard import LOAN, MARGIN, PROBLEM, Room
+from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.store.budget import LATE_BYTES
 
 SIZE = 1 << 20
 FULL = OSError(errno.ENOSPC, "No space left on device")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.rules.ruleset import RuleSet
-from edge_gateway.rules_watch import RulesWatch, fingerprint
-from edge_gateway.status import Counters, Problems
+from edge_gateway.rules.language.ruleset import RuleSet
+from edge_gateway.service.rules_watch import RulesWatch, fingerprint
+from edge_gateway.status.problems import Counters, Problems
 from tests.hostile_files import NO_FILES, RULE
 
 
@@ -98,7 +98,7 @@ async def test_without_a_free_descriptor_nothing_is_said_of_the_rules(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("edge_gateway.rules.load.os.scandir", exhausted)
+        patched.setattr("edge_gateway.rules.files.load.os.scandir", exhausted)
         with pytest.raises(OSError, match="Too many open files"):
             await watched.settle()
     assert watched.told == ""

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.cli import main
+from edge_gateway.configuration.secrets import Secret
 from edge_gateway.errors import BadInput
-from edge_gateway.secrets import Secret
 from fleet_config.problems import ProblemsFound
 from fleet_config.secrecy import redacted
 from fleet_sim.scenario import load_scenario

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable import codec
-from edge_gateway.durable.effects import StoreEffects
-from edge_gateway.fold_settings import FoldSettings
-from edge_gateway.inputs import Batch, Input, Moment, Reload, Tick
-from edge_gateway.naming import SeriesNames
-from edge_gateway.pipeline import Pipeline
-from edge_gateway.recovered import State
-from edge_gateway.rules.load import load_rules
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings
+from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick
+from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.recovery.startup import State
+from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control, topics
 from fleet_wire.telemetry import encode_telemetry
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.socket_link import linked
+from edge_gateway.service.socket_link import linked
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from mqtt5 import PublishPacket, QoS
 
-from edge_gateway.listening import ListeningClock
-from edge_gateway.ownership import Ownership
-from edge_gateway.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, UNHEARD, Source
-from edge_gateway.status import Counters, Problems
-from edge_gateway.subscriptions import FilterList, Subscriptions
+from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, UNHEARD, Source
+from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
+from edge_gateway.status.problems import Counters, Problems
 from fleet_wire.session import SessionOptions
 
 NOW = [0]

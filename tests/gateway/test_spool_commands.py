@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_gateway import spool
 from edge_gateway.cli import main
-from edge_gateway.clock import MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.config_source import load_config
-from edge_gateway.durable import codec
-from edge_gateway.inputs import Batch, Moment
-from edge_gateway.recovered import recover_spool
+from edge_gateway.configuration.loading import load_config
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal import spool
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.recovery.startup import recover_spool
+from edge_gateway.status.clock import MachineClock
 from fleet_wire.telemetry import encode_telemetry
 
 T0 = 1_750_000_000_000

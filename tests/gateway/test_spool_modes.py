@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway import spool
-from edge_gateway.durable.files import FILES, write_whole
-from edge_gateway.durable.reserve import Reserve
-from edge_gateway.durable.schema import open_store
+from edge_gateway.journal import spool
+from edge_gateway.journal.files import FILES, write_whole
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.store.schema import open_store
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.process import free_port
 from tests.integration.conftest import GatewayFactory, gateways

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from edge_gateway.device_problems import by_device
-from edge_gateway.durable import codec
-from edge_gateway.fold_settings import build_pipeline
-from edge_gateway.pipeline import Pipeline
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import build_pipeline
+from edge_gateway.records import codec
+from edge_gateway.status.device_problems import by_device
 from fleet_wire import topics
 from tests.gateway.test_pipeline import batch, birth, reading, settings
 

@@ -6,8 +6,8 @@ import errno
 from types import SimpleNamespace
 from typing import Any, cast
 
-from edge_gateway.gateway import Gateway
-from edge_gateway.status import Problems
+from edge_gateway.service.gateway import Gateway
+from edge_gateway.status.problems import Problems
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway import subscriptions
-from edge_gateway.status import Gravity, Problems
-from edge_gateway.subscriptions import FilterList, Subscriptions, may_match
+from edge_gateway.mqtt import subscriptions
+from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions, may_match
+from edge_gateway.status.problems import Gravity, Problems
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.subscriptions import NotGranted
 from tests.gateway.durable.faulty_files import FaultyFiles

@@ -12,10 +12,10 @@ from itertools import repeat
 
 import pytest
 
-from edge_gateway.repeats import AGAIN_AFTER, MOST_KEPT, Repeats
-from edge_gateway.status import Problems
-from edge_gateway.supervision import keep_up
-from edge_gateway.unexpected import tell_in_the_log
+from edge_gateway.service.supervision import keep_up
+from edge_gateway.service.unexpected import tell_in_the_log
+from edge_gateway.status.problems import Problems
+from edge_gateway.status.repeats import AGAIN_AFTER, MOST_KEPT, Repeats
 from fleet_wire.failures import in_words
 
 PATIENCE = 60.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.config import MqttSection
-from edge_gateway.credentials import tls_context
+from edge_gateway.configuration.credentials import tls_context
+from edge_gateway.configuration.model import MqttSection
 from edge_gateway.errors import BadInput
 
 

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from edge_gateway.config import GatewayConfig
-from edge_gateway.durable.store import Store
-from edge_gateway.status import Counters, Problems
-from edge_gateway.upkeep import CHECKPOINT_BYTES, LOOK_EVERY, SELF_EVERY, Upkeep
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.service.maintenance import CHECKPOINT_BYTES, LOOK_EVERY, SELF_EVERY, Upkeep
+from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.store.store import Store
 
 
 @dataclass

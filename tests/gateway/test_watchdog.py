@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 
-from edge_gateway.watchdog import Mark, ServiceManager, Watchdog, stuck
+from edge_gateway.service.watchdog import Mark, ServiceManager, Watchdog, stuck
 
 
 class Manager:

@@ -23,7 +23,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_gateway.gateway_id import client_id
+from edge_gateway.configuration.gateway_id import client_id
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.field_broker import DEVICES, GATEWAYS, PASSWORD, FieldBroker
 from fleet_proof.servers.gateway import Gateway

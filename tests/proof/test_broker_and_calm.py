@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from edge_gateway.broker_database import fault
+from edge_gateway.mqtt.broker_database import fault
 from fleet_proof.proof import Servers, Setting
 from fleet_proof.proofs import calm
 from fleet_proof.proofs.broker import EMBEDDED, HEADER, child_of, damage, stamp

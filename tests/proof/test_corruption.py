@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_gateway import recovered as product
-from edge_gateway.clock import MachineClock
-from edge_gateway.config import GatewayConfig
-from edge_gateway.config_source import load_config
-from edge_gateway.durable import codec, history, salvage, tables, window_table
-from edge_gateway.durable.checkpoint import write_checkpoint
-from edge_gateway.inputs import Batch, Input, Moment, Tick
-from edge_gateway.recovered import recover_spool
+from edge_gateway.configuration.loading import load_config
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Input, Moment, Tick
+from edge_gateway.recovery import startup as product
+from edge_gateway.recovery.startup import recover_spool
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.store import history, window_table
+from edge_gateway.store.salvage import salvage
+from edge_gateway.store.salvage import sound_rows as tables
 from fleet_proof.corruption_judging import Judge, sound_of
 from fleet_proof.proof import Tally
 from fleet_proof.spool_damage import KINDS, PAGE, Damage

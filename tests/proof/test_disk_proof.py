@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.durable.files import FILES, Files
-from edge_gateway.durable.reserve import Reserve
-from edge_gateway.engine import Engine
-from edge_gateway.room import Room
+from edge_gateway.journal.files import FILES, Files
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.service.disk_guard import Room
+from edge_gateway.service.engine import Engine
 from fleet_proof.full_disk import FullDisk
 from fleet_proof.full_inside import live
 from fleet_proof.proof import Tally

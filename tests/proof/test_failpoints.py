@@ -77,7 +77,12 @@ def test_every_point_is_there(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["edge_gateway.engine:Engine.gone", "edge_gateway.engine:Gone.submit", "edge_gateway.gone:x", "engine"],
+    [
+        "edge_gateway.service.engine:Engine.gone",
+        "edge_gateway.service.engine:Gone.submit",
+        "edge_gateway.gone:x",
+        "engine",
+    ],
 )
 def test_a_place_that_is_gone_is_told(text: str) -> None:
     with pytest.raises(NoSuchPoint):
@@ -169,7 +174,7 @@ def test_a_constant_becomes_another(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_program_that_kills_itself_says_where() -> None:
-    sabotage = Sabotage("closing", 1, "kill", (("edge_gateway.upkeep:CHECKPOINT_EVERY", 2.0),))
+    sabotage = Sabotage("closing", 1, "kill", (("edge_gateway.service.maintenance:CHECKPOINT_EVERY", 2.0),))
     done = subprocess.run(
         [sys.executable, *sabotage.command(), "--help"], capture_output=True, text=True, check=False
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.decoders import native
 from edge_gateway.fleet.admission import Admission
-from edge_gateway.pipeline import Pipeline
+from edge_gateway.fleet.decoders import native
+from edge_gateway.fold.pipeline import Pipeline
 from fleet_proof.fuzz import Fuzz, Hostile
 from fleet_proof.fuzz_bytes import is_a_map
 from fleet_proof.hostile_inside import Siege, must_be_quarantined

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.sinks.outcomes import Outcome
 from fleet_proof.http_proxy import TWISTS, HttpProxy, Order, Twist, Wait, twist
 from fleet_proof.proof import Tally

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.clock import MachineClock
-from edge_gateway.durable import late_job
 from edge_gateway.fleet import mark
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.store import late_job
 from fleet_proof.far_past import send_back
 from fleet_proof.histories import START, Arrival, History, Reading, history
 from fleet_proof.inside import rules_of
@@ -82,7 +82,7 @@ def test_the_oracle_knows_a_duplicate_a_conflict_and_a_step() -> None:
 
 def test_a_clock_is_sent_back_until_the_flag_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MachineClock, "wall", MachineClock.wall)
-    monkeypatch.setattr("edge_gateway.clock.synchronised", lambda: True)
+    monkeypatch.setattr("edge_gateway.status.clock.synchronised", lambda: True)
     flag = tmp_path / "flag"
     flag.touch()
     send_back(flag)

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from edge_gateway.config_source import load_config
+from edge_gateway.configuration.loading import load_config
 from fleet_proof.disk_model import VARIANTS
 from fleet_proof.disk_trace import Step, strace_command
 from fleet_proof.power_judging import Judge

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.decoders.diagnosis import diagnosed, unit_of
+from edge_gateway.fleet.decoders.diagnosis import diagnosed, unit_of
 from fleet_wire.telemetry import MalformedMessage, decode_telemetry
 
 NOW = 1_790_000_000

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.decoders import native
-from edge_gateway.decoders.decoded import NO_FLOOR, Decoded, only
 from edge_gateway.fleet import layouts as layouts_module
+from edge_gateway.fleet.decoders import native
+from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, only
 from edge_gateway.fleet.limits import RegistryLimits
 from edge_gateway.fleet.mark import NO_TIME
 from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason

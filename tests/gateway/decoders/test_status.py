@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.decoders.status import Unreadable, read_status
+from edge_gateway.fleet.decoders.status import Unreadable, read_status
 from fleet_wire.control import Birth, Death
 
 BIRTH = {"state": "online", "type": "freezer", "boot": 1}

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from edge_gateway.durable.files import Files
+from edge_gateway.journal.files import Files
 
 
 class FaultyFiles(Files):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.durable.effects import (
+from edge_gateway.records.store_effects import (
     ClosedStates,
     ClosedWindows,
     LateStates,
@@ -14,9 +14,9 @@ from edge_gateway.durable.effects import (
     StoreEffects,
     TextName,
 )
-from edge_gateway.durable.outbox import SinkBudget
-from edge_gateway.durable.settings import StoreSettings, Tier
-from edge_gateway.durable.window_kinds import packed
+from edge_gateway.store.outbox import SinkBudget
+from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.window_kinds import packed
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 
 MINUTE = 60_000

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from edge_gateway.durable.budget import LATE_BYTES, spool_bytes
-from edge_gateway.durable.checkpoint import write_checkpoint
-from edge_gateway.durable.effects import Quarantined, StoreEffects
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.records.store_effects import Quarantined, StoreEffects
+from edge_gateway.store.budget import LATE_BYTES, spool_bytes
 from tests.gateway.durable.fleet import T0, closed, late, named
 from tests.gateway.durable.test_store import opened
 

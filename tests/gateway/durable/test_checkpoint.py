@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_gateway.durable import checkpoint, codec
-from edge_gateway.durable.checkpoint import read_latest, refuse_newer, set_aside_unreadable, write_checkpoint
 from edge_gateway.errors import NewerSpool
+from edge_gateway.journal import checkpoint
+from edge_gateway.journal.checkpoint import read_latest, refuse_newer, set_aside_unreadable, write_checkpoint
+from edge_gateway.records import codec
 from tests.gateway.durable.faulty_files import FaultyFiles
 
 

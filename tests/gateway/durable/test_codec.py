@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edge_gateway.durable import codec
+from edge_gateway.records import codec
 
 leaves = (
     st.none()

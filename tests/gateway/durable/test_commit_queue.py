@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.durable import codec
-from edge_gateway.durable.commit_queue import ROOM, CommitQueue, CommitQueueStopped
-from edge_gateway.durable.journal import Journal
+from edge_gateway.journal.commit_queue import ROOM, CommitQueue, CommitQueueStopped
+from edge_gateway.journal.journal import Journal
+from edge_gateway.records import codec
 from tests.gateway.durable.faulty_files import FaultyFiles
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.durable.effects import CommandChange, Event, Quarantined, StoreEffects
-from edge_gateway.durable.history import History
-from edge_gateway.durable.store import Store
 from edge_gateway.errors import BadInput
+from edge_gateway.records.store_effects import CommandChange, Event, Quarantined, StoreEffects
+from edge_gateway.store.history import History
+from edge_gateway.store.store import Store
 from tests.gateway.durable.fleet import (
     MINUTE,
     SETTINGS,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable.frames import encode_frame, scan
-from edge_gateway.durable.journal import Journal, JournalFull
+from edge_gateway.journal.framing import encode_frame, scan
+from edge_gateway.journal.journal import Journal, JournalFull
 from tests.gateway.durable.faulty_files import FaultyFiles
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable.effects import ClosedWindows, StoreEffects, both
-from edge_gateway.durable.seal import unsealed
-from edge_gateway.durable.store import Store
-from edge_gateway.durable.window_kinds import unpacked
-from edge_gateway.durable.window_table import Packed
+from edge_gateway.records.store_effects import ClosedWindows, StoreEffects, both
+from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.store import Store
+from edge_gateway.store.window_kinds import unpacked
+from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.durable.fleet import (

@@ -7,10 +7,10 @@ from sqlite3 import Connection
 
 import numpy as np
 
-from edge_gateway.durable.effects import SeriesName, TextName
-from edge_gateway.durable.names import UNKNOWN, Names
-from edge_gateway.durable.schema import open_store
-from edge_gateway.durable.window_table import WindowTable
+from edge_gateway.records.store_effects import SeriesName, TextName
+from edge_gateway.store.names import UNKNOWN, Names
+from edge_gateway.store.schema import open_store
+from edge_gateway.store.window_table import WindowTable
 from edge_gateway.windows.rows import WINDOW_ROW
 
 READS_ALL = (

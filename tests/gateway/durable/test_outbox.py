@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable.outbox import MOST_LINES, NOT_CARRIED, Outbox, SinkBudget, Waiting
-from edge_gateway.durable.schema import open_store
-from edge_gateway.durable.tallies import Tallies
+from edge_gateway.store.counters import Tallies
+from edge_gateway.store.outbox import MOST_LINES, NOT_CARRIED, Outbox, SinkBudget, Waiting
+from edge_gateway.store.schema import open_store
 
 BIG = 1 << 30
 

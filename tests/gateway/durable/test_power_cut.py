@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.durable.checkpoint import read_latest, write_checkpoint
-from edge_gateway.durable.journal import Journal
+from edge_gateway.journal.checkpoint import read_latest, write_checkpoint
+from edge_gateway.journal.journal import Journal
 from fleet_proof.disk_model import VARIANTS
 from tests.gateway.durable.traced_files import TracedFiles
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable import codec
-from edge_gateway.durable.checkpoint import write_checkpoint
-from edge_gateway.durable.journal import Journal
-from edge_gateway.durable.recovery import ATTEMPTS_FILE, FoldsOtherwise, Recovered, TriesFile, recover
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.journal.journal import Journal
+from edge_gateway.records import codec
+from edge_gateway.recovery.attempts import ATTEMPTS_FILE, FoldsOtherwise, Recovered, TriesFile, recover
 
 
 class Killed(BaseException):

@@ -1,8 +1,8 @@
 import errno
 from pathlib import Path
 
-from edge_gateway.durable.files import Files
-from edge_gateway.durable.reserve import Reserve
+from edge_gateway.journal.files import Files
+from edge_gateway.journal.reserve import Reserve
 from tests.gateway.durable.faulty_files import FaultyFiles
 
 SIZE = 3 << 20

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.durable.damaged import DamagedStore
-from edge_gateway.durable.derive import Derived
-from edge_gateway.durable.effects import StoreEffects
-from edge_gateway.durable.salvage import NAMES, STAGES
-from edge_gateway.durable.seal import unsealed
-from edge_gateway.durable.store import Store
-from edge_gateway.durable.tables import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
+from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.store.rederive import Derived
+from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.salvage.damaged_file import DamagedStore
+from edge_gateway.store.salvage.salvage import NAMES, STAGES
+from edge_gateway.store.salvage.sound_rows import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
+from edge_gateway.store.store import Store
 from tests.gateway.durable.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.durable.test_store import ALERT, everything, lines, opened, rich, table
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.durable import codec, shelf
-from edge_gateway.durable.effects import (
+from edge_gateway.errors import NewerSpool
+from edge_gateway.records import codec
+from edge_gateway.records.store_effects import (
     AlertChange,
     CommandChange,
     Event,
@@ -19,13 +20,13 @@ from edge_gateway.durable.effects import (
     TextName,
     effects_from_tree,
 )
-from edge_gateway.durable.schema import is_damage, set_aside
-from edge_gateway.durable.seal import unsealed
-from edge_gateway.durable.settings import StoreSettings
-from edge_gateway.durable.shares import SENDER
-from edge_gateway.durable.store import Store
-from edge_gateway.durable.tallies import Tallies
-from edge_gateway.errors import NewerSpool
+from edge_gateway.store import side_tables as shelf
+from edge_gateway.store.counters import Tallies
+from edge_gateway.store.eviction import SENDER
+from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.schema import is_damage, set_aside
+from edge_gateway.store.settings import StoreSettings
+from edge_gateway.store.store import Store
 from tests.gateway.durable.fleet import (
     DAY,
     MINUTE,

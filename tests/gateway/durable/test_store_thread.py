@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.durable import store_thread
-from edge_gateway.durable.effects import Event, StoreEffects
-from edge_gateway.durable.schema import set_aside
-from edge_gateway.durable.store import Record, Store
-from edge_gateway.durable.store_thread import GROUPED, ROOM, StoreThread
+from edge_gateway.records.store_effects import Event, StoreEffects
+from edge_gateway.store import store_thread
+from edge_gateway.store.schema import set_aside
+from edge_gateway.store.store import Record, Store
+from edge_gateway.store.store_thread import GROUPED, ROOM, StoreThread
 from tests.gateway.durable.fleet import MINUTE, T0, closed, late, named
 from tests.gateway.durable.test_store import opened, table
 

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from edge_gateway.durable.files import Files
+from edge_gateway.journal.files import Files
 from fleet_proof.disk_model import VARIANTS, Disk
 from fleet_proof.disk_trace import Kind, Step
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_gateway.fleet.columns import with_room
+from edge_gateway.columns.growing import with_room
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 DTYPES = (np.bool_, np.int8, np.uint16, np.int64, np.float64)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from edge_gateway.decoders.decoded import Numbers, States, no_states
+from edge_gateway.fleet.decoders.decoded import Numbers, States, no_states
 from edge_gateway.fleet.reasons import BadReason
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.values import Checked, MetricPolicy, ValuePolicy

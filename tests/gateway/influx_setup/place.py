@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from edge_gateway.cli import main
-from edge_gateway.influx_setup.documents import WindowBucket
-from edge_gateway.influx_setup.server import Target
+from edge_gateway.sinks.influx.setup.documents import WindowBucket
+from edge_gateway.sinks.influx.setup.server import Target
 from fleet_proof.servers.influx import Influx
 
 DAY = 86_400_000

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from edge_gateway.errors import BadInput, CannotReach
-from edge_gateway.influx_setup.apply import apply, plan
-from edge_gateway.influx_setup.documents import WindowBucket
-from edge_gateway.influx_setup.plan import Allowed, Change
-from edge_gateway.influx_setup.server import Target
+from edge_gateway.sinks.influx.setup.apply import apply, plan
+from edge_gateway.sinks.influx.setup.documents import WindowBucket
+from edge_gateway.sinks.influx.setup.plan import Allowed, Change
+from edge_gateway.sinks.influx.setup.server import Target
 from fleet_proof.servers.influx import Influx
 from tests.gateway.influx_setup.place import DAY, MINUTE, WINDOWS, Commands, all_of, org_id, target
 

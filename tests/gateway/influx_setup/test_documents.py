@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from edge_gateway.errors import BadInput
-from edge_gateway.influx_setup.documents import KeptBucket, WindowBucket, documents_for, resource_name
+from edge_gateway.sinks.influx.setup.documents import KeptBucket, WindowBucket, documents_for, resource_name
 from tests.gateway.influx_setup.page import check_faults, template_faults
 from tests.gateway.influx_setup.place import DAY, WINDOWS
 

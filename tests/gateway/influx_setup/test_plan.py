@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from edge_gateway.errors import BadInput
-from edge_gateway.influx_setup.facts import Facts, digest
-from edge_gateway.influx_setup.plan import Allowed, Change, Plan, Survey, There, part_key, plan_of
+from edge_gateway.sinks.influx.setup.facts import Facts, digest
+from edge_gateway.sinks.influx.setup.plan import Allowed, Change, Plan, Survey, There, part_key, plan_of
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 DAY = 86_400

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_gateway.durable.effects import AlertChange, SeriesName, StoreEffects, TextName
-from edge_gateway.durable.outbox import SinkBudget
-from edge_gateway.durable.settings import StoreSettings, Tier
-from edge_gateway.durable.store import Store
-from edge_gateway.influx_setup.apply import apply
-from edge_gateway.influx_setup.documents import documents_for
-from edge_gateway.sinks.influx_write import InfluxWriter
-from edge_gateway.sinks.line_protocol import render_gateway
+from edge_gateway.records.store_effects import AlertChange, SeriesName, StoreEffects, TextName
+from edge_gateway.sinks.influx.setup.apply import apply
+from edge_gateway.sinks.influx.setup.documents import documents_for
+from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.store.line_protocol import render_gateway
+from edge_gateway.store.outbox import SinkBudget
+from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.store import Store
 from fleet_proof.servers.influx import Influx
 from tests.gateway.durable.fleet import closed, closed_states
 from tests.gateway.influx_setup.page import result_faults

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from edge_gateway.errors import BadInput
-from edge_gateway.influx_setup.apply import apply, plan
-from edge_gateway.influx_setup.documents import documents_for
-from edge_gateway.influx_setup.plan import Allowed
-from edge_gateway.influx_setup.server import connected
+from edge_gateway.sinks.influx.setup.apply import apply, plan
+from edge_gateway.sinks.influx.setup.documents import documents_for
+from edge_gateway.sinks.influx.setup.plan import Allowed
+from edge_gateway.sinks.influx.setup.server import connected
 from fleet_proof.servers.influx import Influx
 from tests.gateway.influx_setup.place import WINDOWS, Commands, all_of, org_id, target
 

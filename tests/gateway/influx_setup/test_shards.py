@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.influx_setup.apply import apply, plan
-from edge_gateway.influx_setup.documents import WindowBucket
-from edge_gateway.influx_setup.facts import Facts
-from edge_gateway.influx_setup.plan import Allowed
-from edge_gateway.influx_setup.shards import fitting, misfit
+from edge_gateway.sinks.influx.setup.apply import apply, plan
+from edge_gateway.sinks.influx.setup.documents import WindowBucket
+from edge_gateway.sinks.influx.setup.facts import Facts
+from edge_gateway.sinks.influx.setup.plan import Allowed
+from edge_gateway.sinks.influx.setup.shards import fitting, misfit
 from fleet_proof.servers.influx import Influx
 from tests.gateway.influx_setup.place import DAY, MINUTE, all_of, org_id, target
 

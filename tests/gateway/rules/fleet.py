@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from edge_gateway.columns.frame import Frame
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.frame import Frame
 from fleet_wire.control import Birth, MetricInfo
 
 T0 = 1_767_225_600_000

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_gateway.rules.ruleset import Level, Override, Rule
+from edge_gateway.rules.language.ruleset import Level, Override, Rule
 from fleet_config.match import Match
 
 RANKS = ("info", "warning", "critical")

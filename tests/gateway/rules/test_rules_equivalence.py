@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable import codec
-from edge_gateway.rules.evaluate import Evaluator
-from edge_gateway.rules.ruleset import Level, LevelChange, NoData, Override, Rule, RuleSet
-from edge_gateway.rules.transition import Transition
+from edge_gateway.records import codec
+from edge_gateway.records.transition import Transition
+from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.language.ruleset import Level, LevelChange, NoData, Override, Rule, RuleSet
 from tests.gateway.rules.fleet import T0, Fleet, Row
 from tests.gateway.rules.plain_rules import PlainRules
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_gateway.durable import codec
-from edge_gateway.rules.evaluate import Evaluator
-from edge_gateway.rules.ruleset import Command, Level, NoData, Override, Rule, RuleSet
-from edge_gateway.rules.transition import CommandIntent, Transition, alert_id
+from edge_gateway.records import codec
+from edge_gateway.records.transition import CommandIntent, Transition, alert_id
+from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.language.ruleset import Command, Level, NoData, Override, Rule, RuleSet
 from tests.gateway.rules.fleet import T0, Fleet, Row
 
 HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.rules.expression import MAX_DEPTH, normal_text, parse
-from edge_gateway.rules.functions import UNSUPPORTED
-from edge_gateway.rules.kinds import Range, shape_of
-from edge_gateway.rules.tokens import MAX_OPERATORS, ExpressionError
+from edge_gateway.rules.language.expression import MAX_DEPTH, normal_text, parse
+from edge_gateway.rules.language.functions import UNSUPPORTED
+from edge_gateway.rules.language.kinds import Range, shape_of
+from edge_gateway.rules.language.tokens import MAX_OPERATORS, ExpressionError
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_gateway.cli import main
-from edge_gateway.rules.load import MOST_FILES, load_rules, rule_files
-from edge_gateway.rules.ruleset import Rule, in_order
+from edge_gateway.rules.files.load import MOST_FILES, load_rules, rule_files
+from edge_gateway.rules.language.ruleset import Rule, in_order
 from fleet_config.problems import MOST_PROBLEMS, ProblemsFound
 from tests.hostile_files import NO_FILES, RULE, TEXTS
 
@@ -96,7 +96,7 @@ def test_a_directory_that_cannot_be_read_is_not_one_without_rules(
     def forbidden(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("edge_gateway.rules.load.os.scandir", forbidden)
+    monkeypatch.setattr("edge_gateway.rules.files.load.os.scandir", forbidden)
     assert refusal(tmp_path).problems[0].message == "cannot be read: Permission denied"
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.rules.load import load_rules, rule_files
-from edge_gateway.rules.model import rules_schema
-from edge_gateway.rules.ruleset import RuleSet
-from edge_gateway.rules.scalar_place import place_in_scalar
+from edge_gateway.rules.files.load import load_rules, rule_files
+from edge_gateway.rules.files.model import rules_schema
+from edge_gateway.rules.files.scalar_place import place_in_scalar
+from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_config.problems import ProblemsFound
 from fleet_config.yaml_source import parse_yaml
 

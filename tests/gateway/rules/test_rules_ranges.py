@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.rules.functions import FAMILY
-from edge_gateway.rules.ranges import MAX_CAPACITY, PANES, Ring
+from edge_gateway.rules.columns.ranges import MAX_CAPACITY, PANES, Ring
+from edge_gateway.rules.language.functions import FAMILY
 
 Sample = tuple[int, int, float]
 """Slot, time, value."""

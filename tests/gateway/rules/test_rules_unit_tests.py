@@ -7,11 +7,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from edge_gateway.rules.load import load_rules
-from edge_gateway.rules.rehearsal import START, Rehearsal
-from edge_gateway.rules.series_notation import samples
-from edge_gateway.rules.tokens import ExpressionError
-from edge_gateway.rules.unit_tests import Report, run_rule_tests, to_junit
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.language.tokens import ExpressionError
+from edge_gateway.rules.testing.rehearsal import START, Rehearsal
+from edge_gateway.rules.testing.series_notation import samples
+from edge_gateway.rules.testing.unit_tests import Report, run_rule_tests, to_junit
 from fleet_config.problems import ProblemsFound
 
 EXAMPLES = Path(__file__).parents[3] / "rules"

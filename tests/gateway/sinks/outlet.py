@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.durable.effects import Quarantined
-from edge_gateway.durable.outbox import Parcel, Waiting
-from edge_gateway.sinks.influx import InfluxSink
-from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.records.store_effects import Quarantined
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.store.outbox import Parcel, Waiting
 from tests.fakes import FakeInflux
 
 

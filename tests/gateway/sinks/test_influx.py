@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.durable.outbox import MOST_LINES
-from edge_gateway.sinks.influx import InfluxSink
-from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.store.outbox import MOST_LINES
 from tests.fakes import HANG, RESET, Answer, FakeInflux
 from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
 

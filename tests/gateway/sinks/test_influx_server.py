@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.durable.effects import SeriesName, StoreEffects
-from edge_gateway.durable.history import History
-from edge_gateway.durable.outbox import SinkBudget
-from edge_gateway.durable.settings import StoreSettings, Tier
-from edge_gateway.durable.store import Store
-from edge_gateway.durable.store_thread import StoreThread
-from edge_gateway.sinks.influx import InfluxSink
-from edge_gateway.sinks.influx_write import InfluxWriter
-from edge_gateway.sinks.line_protocol import prefix, render_late, render_windows
+from edge_gateway.records.store_effects import SeriesName, StoreEffects
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.store.history import History
+from edge_gateway.store.line_protocol import prefix, render_late, render_windows
+from edge_gateway.store.outbox import SinkBudget
+from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.store import Store
+from edge_gateway.store.store_thread import StoreThread
 from fleet_proof.servers.influx import Influx
 from tests.gateway.durable.fleet import closed
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.sinks.outcomes import Outcome
 
 Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]

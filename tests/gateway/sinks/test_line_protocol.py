@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.sinks.line_protocol import (
+from edge_gateway.store.line_protocol import (
     field_text,
     prefix,
     render_alert,

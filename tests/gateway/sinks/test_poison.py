@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from edge_gateway.durable.outbox import Parcel
-from edge_gateway.sinks.influx import InfluxSink
-from edge_gateway.sinks.influx_write import InfluxWriter
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.sinks.outcomes import Outcome
 from edge_gateway.sinks.trial import MOST_CONVICTS, PROOFS, TRIES, WAITED, Convicts, Trial, Verdict
+from edge_gateway.store.outbox import Parcel
 from tests.fakes import RESET, Answer, FakeInflux
 from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
 

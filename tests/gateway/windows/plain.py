@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_gateway.frame import Frame, empty_frame
+from edge_gateway.columns.frame import Frame, empty_frame
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import Rows

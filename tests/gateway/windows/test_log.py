@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable.codec import pack, unpack
+from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows import log as module
 from edge_gateway.windows.log import Keyed, Log, Walk, sorting
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge_gateway.durable.codec import pack, unpack
+from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows.merge import merge_blocks, united
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import WINDOW_ROW, Block, keys

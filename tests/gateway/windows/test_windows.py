@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.durable.codec import pack, unpack
+from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows import base, log, reduce
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late

@@ -1,0 +1,1 @@
+"""Columns over devices and readings, and the numbers that stand for names in them."""

@@ -1,0 +1,114 @@
+"""Texts as numbers, so that states travel in integer columns."""
+
+from collections import Counter
+from collections.abc import Container
+from typing import Any
+
+import numpy as np
+
+from edge_gateway.columns.frame import IntColumn
+
+FALSE, TRUE = 0, 1
+"""Codes every table starts with: a bool is a state with one of two texts."""
+NO_ROOM = -1
+GATEWAY = -1
+"""Owner of what no device said first: bools, the texts of rules, and tags that rules compare."""
+
+
+class StringTable:
+    """A bounded table of texts; codes count up from 0 and are never given twice.
+
+    A text is in the share of the device that said it first. The gateway's own always find room: there are no more
+    of them than the rules name.
+    """
+
+    def __init__(self, limit: int, share: int | None = None) -> None:
+        self.limit = limit
+        self.share = limit if share is None else share
+        self._given = 2
+        self._texts = {FALSE: "false", TRUE: "true"}
+        self._codes = {"false": FALSE, "true": TRUE}
+        self._owners: dict[int, int] = {}
+        """Device that owns a code; the gateway owns the others."""
+        self.held: Counter[int] = Counter()
+        """Texts by the device that owns them."""
+        self._tight: set[int] = set()
+        """Devices that hold more than half of their share."""
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @property
+    def of_devices(self) -> int:
+        """Texts that devices own; the limit is theirs."""
+        return len(self._owners)
+
+    def code(self, text: str, device: int = GATEWAY) -> int:
+        """Return the code of `text`, giving it one when it is new; NO_ROOM where the device's share or all is full."""
+        known = self._codes.get(text)
+        if known is not None:
+            return known
+        if device != GATEWAY:
+            if len(self._owners) >= self.limit or self.held[device] >= self.share:
+                return NO_ROOM
+            self._owners[self._given] = device
+            self.held[device] += 1
+            if self._is_tight(device):
+                self._tight.add(device)
+        code, self._given = self._given, self._given + 1
+        self._codes[text], self._texts[code] = code, text
+        return code
+
+    def text(self, code: int) -> str:
+        """Return the text of a code. KeyError: nobody used it any more."""
+        return self._texts[code]
+
+    def crowded(self) -> bool:
+        """Whether it is worth looking for texts that are used no more."""
+        return bool(self._tight) or 2 * len(self._owners) > self.limit
+
+    def _is_tight(self, device: int) -> bool:
+        return 2 * self.held[device] > self.share
+
+    def keep(self, used: Container[int]) -> IntColumn:
+        """Forget all texts but these and the bools; returns the codes that are gone."""
+        gone = [code for code in self._texts if code > TRUE and code not in used]
+        for code in gone:
+            del self._codes[self._texts.pop(code)]
+            owner = self._owners.pop(code, GATEWAY)
+            if owner != GATEWAY:
+                self._take_from(owner)
+        return np.array(gone, np.int64)
+
+    def _take_from(self, device: int) -> None:
+        self.held[device] -= 1
+        if not self._is_tight(device):
+            self._tight.discard(device)
+        if not self.held[device]:
+            del self.held[device]
+
+    def disown(self, devices: IntColumn) -> None:
+        """Let texts of retired devices stand in nobody's share; their numbers are given to others."""
+        gone = set(devices.tolist()) & self.held.keys()
+        if gone:
+            self._owners = {code: owner for code, owner in self._owners.items() if owner not in gone}
+            self._tight -= gone
+            for device in gone:
+                del self.held[device]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "given": self._given,
+            "codes": np.array(list(self._texts), np.int64),
+            "texts": list(self._texts.values()),
+            "owned": np.array(list(self._owners), np.int64),
+            "owners": np.array(list(self._owners.values()), np.int64),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._given = state["given"]
+        self._texts = dict(zip(state["codes"].tolist(), state["texts"], strict=True))
+        self._codes = {text: code for code, text in self._texts.items()}
+        self._owners = dict(zip(state["owned"].tolist(), state["owners"].tolist(), strict=True))
+        self.held = Counter(self._owners.values())
+        self._tight = set(filter(self._is_tight, self.held))

@@ -1,0 +1,232 @@
+"""Where the configuration comes from: gateway.yaml, then environment variables, then defaults; and who said what.
+
+`EDGE_GATEWAY_` + the key's path in capitals, joined by `_`, overrides a single key:
+`EDGE_GATEWAY_MQTT_URL=mqtt://broker:1883`, `EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL=1s`.
+
+A relative path in a file, or one that a file leaves to its default, is relative to the file; one of a variable or of a
+command line, or where there is no file at all, is relative to the working directory.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel
+
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.configuration.secrets import Secret
+from edge_gateway.errors import BadInput
+from fleet_config.document import Document, Place
+from fleet_config.document import Path as KeyPath
+from fleet_config.problems import Problem, ProblemsFound, suggest
+from fleet_config.secrecy import names_secret
+from fleet_config.yaml_source import load_yaml, parse_yaml, validate
+
+PREFIX = "EDGE_GATEWAY_"
+NOT_SETTINGS = frozenset({"EDGE_GATEWAY_CONFIG"})
+DEFAULT_FILES = (Path("gateway.yaml"), Path("/etc/edge-gateway/gateway.yaml"))
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Overridden(Document):
+    """A document some of whose values come from the environment."""
+
+    variables: Mapping[KeyPath, str]
+
+    def problem(self, path: KeyPath, message: str, *, key: bool = False) -> Problem:
+        for depth in range(len(path), 0, -1):
+            if path[:depth] in self.variables:
+                return Problem(f"${self.variables[path[:depth]]}", 1, 1, message)
+        return Document.problem(self, path, message, key=key)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The effective configuration, and where each value of it comes from."""
+
+    config: GatewayConfig
+    document: Overridden
+    file: Path | None
+
+    def origin(self, path: KeyPath) -> str:
+        """`file:line`, `$VARIABLE` or `default`."""
+        for depth in range(len(path), 0, -1):
+            if path[:depth] in self.document.variables:
+                return f"${self.document.variables[path[:depth]]}"
+        try:
+            self.document.get(path)
+        except (KeyError, IndexError, TypeError):
+            return "default"
+        return f"{self.document.name}:{self.document.where_key(path)[0]}"
+
+
+def load_config(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    defaults: Mapping[KeyPath, Any] | None = None,
+) -> Loaded:
+    """Read, override and check. `defaults` stand where neither file nor environment says anything.
+
+    Raises ProblemsFound with everything that is wrong, each at its file:line:column or variable; BadInput where there
+    is no file and nobody else names a broker.
+    """
+    file = path or default_file()
+    document = load_yaml(file) if file else parse_yaml("version: 1", "gateway.yaml")
+    data = copy.deepcopy(document.data)
+    problems, variables = _override(data, environment)
+    if problems:
+        raise ProblemsFound(problems)
+    given = {place for place, value in (defaults or {}).items() if _put_default(data, place, value)}
+    if file is None and "url" not in (data.get("mqtt") or {}):
+        raise BadInput(_no_file())
+    root = document.root if isinstance(data, dict) else Place((1, 1))
+    overridden = Overridden(data, document.name, root, variables)
+    config = validate(GatewayConfig, overridden)
+    if file is not None:
+        config = _beside(config, file.parent, stay=given | variables.keys())
+    return Loaded(config, overridden, file)
+
+
+def default_file() -> Path | None:
+    """The file that is read when none is named, or None where there is none."""
+    return next(filter(_is_there, DEFAULT_FILES), None)
+
+
+def _no_file() -> str:
+    looked = " and ".join(str(one.absolute()) for one in DEFAULT_FILES)
+    return (
+        f"there is no gateway.yaml here; looked at {looked}: write one (mqtt.url alone is required), name one with"
+        f" --config, set {PREFIX}MQTT_URL, or start one that needs none: edge-gateway run --embedded"
+    )
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file is to be read: one that may not be looked at is, so that this is said."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _beside(model: M, home: Path, *, stay: AbstractSet[KeyPath], path: KeyPath = ()) -> M:
+    """The same settings with relative paths taken from the directory `home`, but for those at `stay`."""
+    changed: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value, place = getattr(model, name), (*path, name)
+        if isinstance(value, BaseModel):
+            changed[name] = _beside(value, home, stay=stay, path=place)
+        elif isinstance(value, Path) and place not in stay:
+            changed[name] = home / value
+        elif isinstance(value, Secret) and place not in stay:
+            changed[name] = value.beside(home)
+    return model.model_copy(update=changed)
+
+
+def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem], dict[KeyPath, str]]:
+    known = {PREFIX + "_".join(path).upper(): path for path in _leaves(GatewayConfig)}
+    problems: list[Problem] = []
+    variables: dict[KeyPath, str] = {}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS or not isinstance(data, dict):
+            continue
+        if name not in known:
+            problems.append(Problem(f"${name}", 1, 1, f"no such setting{suggest(name, known)}"))
+            continue
+        try:
+            value = _value_of(known[name], text, f"${name}")
+        except ProblemsFound as found:
+            problems.extend(found.problems)
+            continue
+        _put(data, known[name], value)
+        variables[known[name]] = name
+    return problems, variables
+
+
+def _value_of(path: KeyPath, text: str, name: str) -> Any:
+    """What a variable says, as a value of a file would; where a secret is, as it is: `env:0123` is no number."""
+    if not text:
+        return None
+    return text if names_secret(path[-1]) else parse_yaml(text, name).data
+
+
+def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        inner = _model_of(field.annotation)
+        if inner is None:
+            yield (*path, name)
+        else:
+            yield from _leaves(inner, (*path, name))
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _put(data: dict[str, Any], path: KeyPath, value: Any) -> None:
+    for part in path[:-1]:
+        inner = data.get(str(part))
+        if not isinstance(inner, dict):
+            inner = data[str(part)] = {}
+        data = inner
+    data[str(path[-1])] = value
+
+
+def _put_default(data: Any, path: KeyPath, value: Any) -> bool:
+    """Set what is not set yet; returns whether that was so."""
+    for part in path[:-1]:
+        if not isinstance(data, dict):
+            return False
+        data = data.setdefault(str(part), {})
+    if not isinstance(data, dict) or path[-1] in data:
+        return False
+    data[str(path[-1])] = value
+    return True
+
+
+def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
+    """(key, value, origin) of every setting, in the order of the model; paths are whole, secrets stay references."""
+    plain = loaded.config.model_dump(mode="python")
+    yield from _rows(plain, (), loaded)
+
+
+def _rows(value: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _rows(inner, (*path, key), loaded)
+    elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+        for position, inner in enumerate(value):
+            yield from _rows(inner, (*path, position), loaded)
+    else:
+        yield ".".join(map(str, path)), _shown(value), loaded.origin(path)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+def read_secrets(config: GatewayConfig) -> dict[str, str]:
+    """Every secret the configuration refers to; BadInput for one that cannot be read."""
+    token = config.influx.token if config.influx else None
+    wanted = {"mqtt.password": config.mqtt.password, "influx.token": token}
+    return {name: secret.read() for name, secret in wanted.items() if secret is not None}

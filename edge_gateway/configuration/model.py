@@ -1,0 +1,380 @@
+"""gateway.yaml as frozen models. Every default of the gateway lives here.
+
+Durations are milliseconds, sizes are bytes, whatever unit the file uses.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from edge_gateway.configuration.secrets import Secret
+from edge_gateway.configuration.texts import instant, url_parts
+from fleet_config.durations import Duration, Rate, RateSpec, Size, format_duration
+from fleet_config.yaml_source import Strict
+from fleet_wire.topics import is_level
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+MIB = 1 << 20
+GIB = 1 << 30
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _site(text: str) -> str:
+    if text != "+" and not is_level(text):
+        raise ValueError("a site is 1 to 64 of A-Z a-z 0-9 _ -, or '+' for every site")
+    return text
+
+
+def _tag(text: str) -> str:
+    if text in RESERVED_TAGS or not text or text.startswith("_"):
+        raise ValueError(
+            f"'{text}' cannot be a forwarded tag; {', '.join(sorted(RESERVED_TAGS))} are always there"
+        )
+    return text
+
+
+RESERVED_TAGS = frozenset({"site", "device", "type", "metric", "time"})
+Site = Annotated[str, AfterValidator(_site)]
+Tag = Annotated[str, AfterValidator(_tag)]
+
+
+class GatewaySection(Strict):
+    """Who this gateway is, which sites it owns, and which birth tags it forwards to InfluxDB."""
+
+    id: str = "auto"
+    sites: Annotated[tuple[Site, ...], Field(min_length=1)] = ("+",)
+    tags: tuple[Tag, ...] = ()
+
+    @field_validator("id")
+    @classmethod
+    def _level(cls, text: str) -> str:
+        if not is_level(text):
+            raise ValueError("a gateway id is 1 to 64 of A-Z a-z 0-9 _ -")
+        return text
+
+
+class MqttSection(Strict):
+    """The broker, and how the gateway proves who it is."""
+
+    url: str
+    allow_plain: bool = False
+    user: str | None = None
+    password: Secret | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    session_expiry: Duration = 7 * DAY
+    keepalive: Annotated[Duration, Field(ge=SECOND, le=65_535 * SECOND)] = 30 * SECOND
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        if "@" in text:
+            raise ValueError("user and password stand in 'user' and 'password', not in the address")
+        parts = url_parts(text, {"mqtt", "mqtts"}, "mqtt://host:port or mqtts://host:port")
+        if parts.path not in ("", "/"):
+            raise ValueError("a broker's address has no path; write mqtt://host:port or mqtts://host:port")
+        return text
+
+    @model_validator(mode="after")
+    def _encrypted_beyond_this_machine(self) -> MqttSection:
+        if not self.tls and self.host not in LOCAL_HOSTS and not self.allow_plain:
+            raise ValueError(
+                f"mqtt:// to {self.host} would send readings and passwords in the clear; "
+                "use mqtts://, or write allow_plain: true where the network is trusted"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> MqttSection:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("'cert' and 'key' come together, for mutual TLS")
+        return self
+
+    @property
+    def tls(self) -> bool:
+        return urlsplit(self.url).scheme == "mqtts"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or "localhost"
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or (8883 if self.tls else 1883)
+
+
+class SourceSection(Strict):
+    """One kind of telemetry that the gateway takes in."""
+
+    name: Literal["native"] = "native"
+
+
+class MetricSection(Strict):
+    """What a value must look like to count.
+
+    `kind` says whether values are numbers or states (texts and bools), whatever a device's birth or first value say.
+    """
+
+    kind: Literal["number", "state"] | None = None
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+    missing: tuple[float, ...] = ()
+    rate: Rate | None = None
+    p95: bool = False
+
+    @field_validator("range")
+    @classmethod
+    def _ordered(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and not limits[0] < limits[1]:
+            raise ValueError("a range is [lowest, highest], the lowest first")
+        return limits
+
+    @model_validator(mode="after")
+    def _numbers_alone_are_measured(self) -> MetricSection:
+        said = [name for name in ("range", "rate", "p95") if getattr(self, name)]
+        if self.kind == "state" and (said or self.missing):
+            raise ValueError(
+                f"'{said[0] if said else 'missing'}' is for numbers, and 'kind: state' says texts and bools"
+            )
+        return self
+
+
+class TimeSection(Strict):
+    """How far device clocks are believed."""
+
+    allowed_lateness: Duration = 2 * SECOND
+    idle_close: Duration = 30 * SECOND
+    max_future_skew: Duration = 5 * MINUTE
+    earliest: Annotated[int, WithJsonSchema({"type": "string", "examples": ["2020-01-01"]})] = (
+        1_577_836_800_000
+    )
+
+    @field_validator("earliest", mode="before")
+    @classmethod
+    def _instant(cls, value: object) -> object:
+        return instant(value)
+
+
+class WindowSection(Strict):
+    """One tier of windows: its length, its bucket, and how long the bucket keeps it, `0s` for ever."""
+
+    every: Duration
+    bucket: Annotated[str, Field(min_length=1)]
+    keep: Duration
+
+    @field_validator("keep")
+    @classmethod
+    def _as_a_bucket_can(cls, keep: int) -> int:
+        if 0 < keep < HOUR:
+            raise ValueError("InfluxDB keeps points for at least 1h; write a longer time, or 0s for ever")
+        return keep
+
+
+class RulesSection(Strict):
+    """Where the rules are, and what a changed rule does with its state."""
+
+    path: Path = Path("rules")
+    on_change: Literal["keep", "reset"] = "keep"
+    lookback: Duration = 5 * MINUTE
+
+
+class CommandsSection(Strict):
+    """Whether and how fast commands go out."""
+
+    mode: Literal["live", "dry_run", "off"] = "live"
+    max_reading_age: Duration = 5 * MINUTE
+    per_device: Rate = RateSpec(6, MINUTE)
+    total: Rate = RateSpec(50, SECOND)
+
+
+class InfluxSection(Strict):
+    """The database aggregates are forwarded to, and how much waits for it on disk."""
+
+    url: str
+    org: str
+    token: Secret
+    timeout: Annotated[Duration, Field(ge=SECOND)] = 30 * SECOND
+    max_bytes: Size = 4 * GIB
+    on_full: Literal["merge", "drop_oldest"] = "merge"
+
+    @field_validator("url")
+    @classmethod
+    def _web(cls, text: str) -> str:
+        if "@" in text:
+            raise ValueError("no user or password stands in the address; 'token' says who writes")
+        url_parts(text, {"http", "https"}, "http://host:8086 or https://host")
+        return text.rstrip("/")
+
+
+class HistorySection(Strict):
+    """The local history; `keep: 0s` leaves its bound to `max_bytes` alone."""
+
+    keep: Duration = 30 * DAY
+    max_bytes: Size = GIB
+
+
+class SpoolSection(Strict):
+    """The directory nothing acknowledged is lost from."""
+
+    path: Path = Path("/var/lib/edge-gateway")
+    max_bytes: Size = 2 * GIB
+    on_full: Literal["stop", "drop_oldest"] = "stop"
+    durability: Literal["power", "process"] = "power"
+    commit_interval: Duration = 250
+
+
+SERIES_OF_A_DEVICE = 1_000
+STRINGS_OF_A_DEVICE = 500
+
+
+def _share(bound: int, usual: int) -> int:
+    return min(usual, max(1, bound // 4))
+
+
+class LimitsSection(Strict):
+    """Bounds on what a fleet may make the gateway remember, and on the share of one device.
+
+    Left out, a share is 1,000 series and 500 texts, and never more than a quarter of the bound.
+    """
+
+    devices: Annotated[int, Field(ge=1)] = 20_000
+    series: Annotated[int, Field(ge=1)] = 200_000
+    strings: Annotated[int, Field(ge=16)] = 50_000
+    device_series: Annotated[int, Field(ge=1)] | None = None
+    device_strings: Annotated[int, Field(ge=1)] | None = None
+    quarantine: Size = 100 * MIB
+    retire_after: Annotated[Duration, Field(ge=HOUR)] = 30 * DAY
+
+    @model_validator(mode="after")
+    def _shares_within_bounds(self) -> LimitsSection:
+        for name in ("series", "strings"):
+            share, bound = getattr(self, f"device_{name}"), getattr(self, name)
+            if share is not None and share > bound:
+                raise ValueError(f"device_{name}: {share} of one device is more than {name}: {bound} of all")
+        return self
+
+    @property
+    def share_of_series(self) -> int:
+        return self.device_series or _share(self.series, SERIES_OF_A_DEVICE)
+
+    @property
+    def share_of_strings(self) -> int:
+        return self.device_strings or _share(self.strings, STRINGS_OF_A_DEVICE)
+
+
+class HttpSection(Strict):
+    """Where /metrics and /healthz are served; null turns them off."""
+
+    listen: str | None = "127.0.0.1:8080"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, section: object) -> object:
+        return {"listen": None} if section is None else section
+
+    @field_validator("listen")
+    @classmethod
+    def _local_address(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        parts = url_parts(f"//{text}", {""}, "host:port")
+        if parts.port is None or "@" in text:
+            raise ValueError("an address to listen on is host:port")
+        if parts.hostname not in LOCAL_HOSTS:
+            raise ValueError(
+                "this version serves metrics on this machine only; put a proxy in front, or use 127.0.0.1"
+            )
+        return text
+
+
+class LogSection(Strict):
+    """What is logged, and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+def _not_yet(_: object) -> object:
+    raise ValueError("is not part of this version; remove it")
+
+
+NotYet = Annotated[None, BeforeValidator(_not_yet)]
+
+
+def _default_windows() -> tuple[WindowSection, ...]:
+    tiers = (("1m", "telemetry", "30d"), ("10m", "telemetry_10m", "180d"), ("1h", "telemetry_1h", "2y"))
+    return tuple(
+        WindowSection.model_validate({"every": every, "bucket": bucket, "keep": keep})
+        for every, bucket, keep in tiers
+    )
+
+
+class GatewayConfig(Strict):
+    """The whole of gateway.yaml; `mqtt.url` alone is required."""
+
+    version: Literal[1] = 1
+    gateway: GatewaySection = GatewaySection()
+    mqtt: MqttSection
+    sources: Annotated[tuple[SourceSection, ...], Field(min_length=1, max_length=1)] = (SourceSection(),)
+    metrics: dict[str, MetricSection] = Field(default_factory=dict)
+    time: TimeSection = TimeSection()
+    windows: Annotated[tuple[WindowSection, ...], Field(min_length=1, max_length=4)] = _default_windows()
+    rules: RulesSection = RulesSection()
+    commands: CommandsSection = CommandsSection()
+    influx: InfluxSection | None = None
+    history: HistorySection = HistorySection()
+    spool: SpoolSection = SpoolSection()
+    limits: LimitsSection = LimitsSection()
+    http: HttpSection = HttpSection()
+    log: LogSection = LogSection()
+    notices: NotYet = None
+    web: NotYet = None
+
+    @field_validator("windows")
+    @classmethod
+    def _nested(cls, windows: tuple[WindowSection, ...]) -> tuple[WindowSection, ...]:
+        for finer, coarser in pairwise(windows):
+            if coarser.every <= finer.every or coarser.every % finer.every:
+                raise ValueError("each window is a whole multiple of the one before it")
+        if windows[0].every < SECOND:
+            raise ValueError("the base window is at least 1s")
+        if len({window.bucket for window in windows}) != len(windows):
+            raise ValueError(
+                "each window has a bucket of its own: length is the bucket's business, not a tag"
+            )
+        return windows
+
+    @field_validator("windows")
+    @classmethod
+    def _kept_beyond_their_closing(
+        cls, windows: tuple[WindowSection, ...], info: ValidationInfo
+    ) -> tuple[WindowSection, ...]:
+        """A point older than its bucket keeps is not sent: such a bucket would stay empty."""
+        time = info.data.get("time", TimeSection())
+        for one in windows:
+            age = one.every + time.allowed_lateness + time.idle_close
+            if 0 < one.keep <= age:
+                raise ValueError(
+                    f"the bucket '{one.bucket}' keeps {format_duration(one.keep)}, but a window of"
+                    f" {format_duration(one.every)} may be {format_duration(age)} old when it closes;"
+                    " keep it for longer, or 0s for ever"
+                )
+        return windows

@@ -1,1 +1,0 @@
-"""What survives: the journal, checkpoints, and the store behind them."""

@@ -1,0 +1,117 @@
+"""What a decoder makes of one batch, whatever the wire format."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn, QualityColumn
+from edge_gateway.fleet.reasons import BadValues
+
+NO_FLOOR = -1
+
+
+@dataclass(slots=True)
+class Rejected:
+    """A delivery without a usable (device, boot, seq); `device` is -1 where it is not known."""
+
+    index: int
+    device: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Messages:
+    """One entry a message, in arrival order."""
+
+    index: IntColumn
+    """Position in the batch."""
+    device: IntColumn
+    boot: IntColumn
+    seq: IntColumn
+    ts: IntColumn
+    """Device time in ms; NO_TIME where there is none."""
+    floor: IntColumn
+    """NO_FLOOR where there is none."""
+
+
+@dataclass(slots=True)
+class Samples:
+    """One entry a sample: a message's own, then each of its further ones; `message` is ascending."""
+
+    message: IntColumn
+    ts: IntColumn
+
+
+@dataclass(slots=True)
+class Numbers:
+    """One entry a number, `row` (the sample) ascending.
+
+    Quality is in thousandths, 500 to 1000; 0 where the device does not trust its own value.
+    """
+
+    row: IntColumn
+    series: IntColumn
+    value: FloatColumn
+    quality: QualityColumn
+
+
+@dataclass(slots=True)
+class States:
+    """One entry a text or bool, `row` (the sample) ascending."""
+
+    row: IntColumn
+    series: IntColumn
+    code: IntColumn
+    quality: QualityColumn
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A batch in columns.
+
+    `refused` names messages that are not taken in though their (device, boot, seq) is known: they are
+    quarantined, and count as stored when they are new.
+    """
+
+    messages: Messages
+    samples: Samples
+    numbers: Numbers
+    states: States
+    bad: BadValues
+    refused: dict[int, str]
+    """Message (not position in the batch): reason."""
+    rejected: list[Rejected]
+
+
+def no_states() -> States:
+    none = np.empty(0, np.int64)
+    return States(none, none, none, np.empty(0, np.uint16))
+
+
+def only(decoded: Decoded, keep: BoolColumn) -> Decoded:
+    """Return the messages of `keep` with all that is theirs, numbered anew; rejected deliveries stay."""
+    if keep.all():
+        return decoded
+    samples, old = decoded.samples, decoded.messages
+    sample_kept = keep[samples.message]
+    message_at, sample_at = np.cumsum(keep) - 1, np.cumsum(sample_kept) - 1
+    number, state, bad = (sample_kept[part.row] for part in (decoded.numbers, decoded.states, decoded.bad))
+    numbers, states = decoded.numbers, decoded.states
+    return Decoded(
+        messages=Messages(
+            old.index[keep], old.device[keep], old.boot[keep], old.seq[keep], old.ts[keep], old.floor[keep]
+        ),
+        samples=Samples(message_at[samples.message[sample_kept]], samples.ts[sample_kept]),
+        numbers=Numbers(
+            sample_at[numbers.row[number]],
+            numbers.series[number],
+            numbers.value[number],
+            numbers.quality[number],
+        ),
+        states=States(
+            sample_at[states.row[state]], states.series[state], states.code[state], states.quality[state]
+        ),
+        bad=BadValues(sample_at[decoded.bad.row[bad]], decoded.bad.metric[bad], decoded.bad.reason[bad]),
+        refused={int(message_at[message]): why for message, why in decoded.refused.items() if keep[message]},
+        rejected=decoded.rejected,
+    )

@@ -1,0 +1,1 @@
+"""(state, inputs) -> effects: the whole gateway as one pure function."""

@@ -1,0 +1,28 @@
+"""A transition as it stands on the wire."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from edge_gateway.records.transition import Transition
+from fleet_wire import control
+
+
+def alert_of(transition: Transition) -> control.Alert:
+    """The alert that notices, commands and the retained message carry."""
+    return control.Alert(
+        id=transition.id,
+        group=transition.group,
+        rule=transition.rule,
+        level=cast("control.Level", transition.level),
+        state=transition.state,
+        subject=transition.subject,
+        metric=transition.metric,
+        value=transition.value,
+        limit=transition.limit,
+        at=transition.at,
+        boot=transition.boot,
+        seq=transition.seq,
+        labels=dict(transition.labels),
+        annotations=dict(transition.annotations),
+    )

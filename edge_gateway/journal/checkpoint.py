@@ -1,0 +1,139 @@
+"""Checkpoints: the folded state after a record, whole, in one checked file.
+
+    magic "EGCP" + format | record number | length | CRC-32 of all the rest | zstd(codec, arrays shuffled)
+
+The header's layout never changes; the format says which keys the state has. Format 1 checked the body alone.
+
+The file before the newest one stays until the newest is durable, and as long after as the caller wants:
+with its journal records still there, it is what a corrupt newest file falls back to.
+"""
+
+import logging
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from edge_gateway.errors import NewerSpool
+from edge_gateway.journal.files import FILES, Files, write_whole
+from edge_gateway.records import codec
+
+log = logging.getLogger(__name__)
+
+_HEADER: Final = struct.Struct("<4sB3xQQI")
+_CHECK: Final = struct.Struct("<I")
+_MAGIC: Final = b"EGCP"
+FORMAT: Final = 3
+_UNCHECKED_HEADER: Final = 1
+_NAME: Final = re.compile(r"checkpoint-(\d{20})")
+
+
+class Checkpoint(NamedTuple):
+    """The state after record `number`; `skipped` names newer files that could not be read."""
+
+    number: int
+    state: dict[str, Any]
+    skipped: tuple[str, ...] = ()
+
+
+def write_checkpoint(
+    directory: Path, number: int, state: dict[str, Any], *, files: Files = FILES, keep: int = 2
+) -> int:
+    """Write the state after record `number` atomically; returns the lowest number of the files kept.
+
+    Journal segments may be unlinked before that number + 1. Takes time for large states: run it in a thread,
+    on copies: the state is taken apart. OSError leaves the earlier checkpoints as they are.
+    """
+    body = codec.encode_apart(state)
+    header = _header(FORMAT, number, body)
+    if not directory.is_dir():
+        files.make_directory(directory)
+    write_whole(files, directory / f"checkpoint-{number:020d}", header + body)
+    numbers = sorted(_numbers(directory, files))
+    for old in numbers[:-keep]:
+        files.unlink(directory / f"checkpoint-{old:020d}")
+    return numbers[-keep:][0]
+
+
+def read_latest(
+    directory: Path, *, files: Files = FILES, take: Callable[[dict[str, Any]], object] = lambda _: None
+) -> Checkpoint | None:
+    """The newest readable checkpoint whose state `take` does not refuse, or None.
+
+    Those that cannot be read or taken are named in `skipped`.
+    """
+    skipped: list[str] = []
+    for number in sorted(_numbers(directory, files), reverse=True):
+        path = directory / f"checkpoint-{number:020d}"
+        state = _read(path, number, files)
+        if state is not None and _is_taken(take, state, path):
+            return Checkpoint(number, state, tuple(skipped))
+        skipped.append(path.name)
+    return None
+
+
+def _is_taken(take: Callable[[dict[str, Any]], object], state: dict[str, Any], path: Path) -> bool:
+    try:
+        take(state)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the checkpoint before and the records since lead there
+        log.error("%s: its state cannot be taken over: %s: %s", path, type(error).__name__, error)  # noqa: TRY400 - told
+        return False
+    return True
+
+
+def refuse_newer(directory: Path, *, files: Files = FILES) -> None:
+    """Raise NewerSpool where a newer program wrote a checkpoint; nothing is changed."""
+    for number in _numbers(directory, files):
+        path = directory / f"checkpoint-{number:020d}"
+        try:
+            data = files.read(path)
+            _, version, named, *_ = _HEADER.unpack_from(data)
+        except (OSError, struct.error):
+            continue
+        body = data[_HEADER.size :]
+        if version > FORMAT and data[: _HEADER.size] == _header(version, named, body):
+            raise NewerSpool.of(path, version, FORMAT)
+
+
+def checkpoint_files(directory: Path, *, files: Files = FILES) -> tuple[str, ...]:
+    """Names of all checkpoints, readable or not, the oldest first."""
+    return tuple(f"checkpoint-{number:020d}" for number in sorted(_numbers(directory, files)))
+
+
+def set_aside_unreadable(directory: Path, names: tuple[str, ...], at: int, *, files: Files = FILES) -> None:
+    """Rename checkpoints that cannot be read to `<name>.corrupt-<at>`."""
+    for name in names:
+        files.rename(directory / name, directory / f"{name}.corrupt-{at}")
+    if names:
+        files.sync_directory(directory)
+
+
+def _numbers(directory: Path, files: Files) -> list[int]:
+    try:
+        names = files.names(directory)
+    except FileNotFoundError:
+        return []
+    return [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
+
+
+def _read(path: Path, number: int, files: Files) -> dict[str, Any] | None:
+    try:
+        data = files.read(path)
+        version = _HEADER.unpack_from(data)[1]
+    except (OSError, struct.error):
+        return None
+    body = data[_HEADER.size :]
+    if not 0 < version <= FORMAT or data[: _HEADER.size] != _header(version, number, body):
+        return None
+    try:
+        state = codec.decode(body)
+    except codec.UndecodableBytes:
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def _header(version: int, number: int, body: bytes) -> bytes:
+    start = _HEADER.pack(_MAGIC, version, number, len(body), 0)[: -_CHECK.size]
+    return start + _CHECK.pack(zlib.crc32(body, 0 if version == _UNCHECKED_HEADER else zlib.crc32(start)))

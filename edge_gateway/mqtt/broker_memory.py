@@ -1,0 +1,64 @@
+"""What the broker keeps for this gateway, and since when something may be missing where it kept nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edge_gateway.status.problems import Counters, Gravity, Problems
+
+SESSION_LOST = "session_lost"
+TOLD_FOR = 24 * 3_600_000
+"""Milliseconds that a lost session stays in the status: nothing mends it, and who looks once a day is told."""
+
+
+@dataclass(slots=True)
+class BrokerMemory:
+    """Whether the broker still knows this gateway's session; `wall` and `monotonic` are clocks in milliseconds.
+
+    `heard_to`: everything the broker had up to then, in wall milliseconds, was taken; None: it never knew this gateway.
+    """
+
+    wall: Callable[[], int]
+    monotonic: Callable[[], int]
+    counters: Counters
+    problems: Problems
+    heard_to: int | None = None
+    _missing_since: int | None = None
+    _told_at: int = 0
+
+    def connected(self, *, session_present: bool) -> None:
+        """Tell of deliveries that nobody has any more, where the broker should have kept them and did not."""
+        if self.heard_to is not None and not session_present:
+            self.counters.add("broker_sessions_lost")
+            self._tell(self.heard_to)
+        if self.heard_to is None:
+            self.heard_to = self.wall()
+
+    def disconnected(self, *, behind: int | None) -> None:
+        """Remember what was heard; `behind` are milliseconds, None where the broker's queue was not caught up with."""
+        if behind is not None:
+            self.heard_to = self.wall() - behind
+
+    def look(self) -> None:
+        """Let a loss rest that was told for long enough."""
+        if self._missing_since is not None and self.monotonic() - self._told_at > TOLD_FOR:
+            self._missing_since = None
+            self.problems.clear(SESSION_LOST)
+
+    def _tell(self, since: int) -> None:
+        if self._missing_since is None:
+            self._missing_since = since
+        self._told_at = self.monotonic()
+        self.problems.raise_(
+            SESSION_LOST,
+            "the broker lost this gateway's session: of what was sent from "
+            f"{_stamp(self._missing_since)} to {_stamp(self.wall())} deliveries may be missing; devices that "
+            "read receipts send them again",
+            Gravity.WARNING,
+        )
+
+
+def _stamp(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

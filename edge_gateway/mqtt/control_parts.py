@@ -1,0 +1,84 @@
+"""The control connection put together from its parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import aiomqtt
+
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.broker_dropped import BrokerDropped
+from edge_gateway.mqtt.control_client import ControlClient
+from edge_gateway.mqtt.control_session import Control
+from edge_gateway.mqtt.own_topics import Operate, OwnTopics
+from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.mqtt.packet_limit import PacketLimit
+from edge_gateway.mqtt.refusals import Refusals
+from edge_gateway.mqtt.sending import Sending, Undelivered
+from edge_gateway.mqtt.shortfall import Shortfall
+from edge_gateway.status.problems import Counters, Problems
+
+
+class Clients(Protocol):
+    """Makes clients of this gateway."""
+
+    def __call__(self, will: aiomqtt.Will) -> ControlClient: ...
+    def standing_by(self) -> ControlClient: ...
+
+
+def make_control(
+    gateway: str,
+    *,
+    clients: Clients,
+    wall: Callable[[], int],
+    started: int,
+    report: Callable[[], dict[str, Any]],
+    standing: Callable[[], Iterable[Message]],
+    operate: Operate,
+    undelivered: Undelivered,
+    ownership: Ownership,
+    counters: Counters,
+    problems: Problems,
+    clock: Callable[[], float] = time.monotonic,
+) -> Control:
+    """Everything of one control connection; `wall` in milliseconds, `clock` in seconds."""
+
+    def status_taken() -> None:
+        ownership.published = True
+
+    sending = Sending(
+        wall=wall,
+        clock=clock,
+        counters=counters,
+        refusals=Refusals(gateway, clock, counters, problems),
+        shortfall=Shortfall(problems),
+        limit=PacketLimit(clock),
+        undelivered=undelivered,
+        on_status=status_taken,
+    )
+    own_topics = OwnTopics(
+        gateway=gateway,
+        operate=operate,
+        standing=standing,
+        send=sending.send,
+        ownership=ownership,
+        clock=clock,
+        dropped=BrokerDropped(clock, counters, problems),
+        counters=counters,
+        problems=problems,
+    )
+    return Control(
+        gateway=gateway,
+        connect=clients,
+        stand_by=clients.standing_by,
+        report=report,
+        started=started,
+        sending=sending,
+        own_topics=own_topics,
+        ownership=ownership,
+        counters=counters,
+        problems=problems,
+        clock=clock,
+    )

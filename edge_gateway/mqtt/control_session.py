@@ -1,0 +1,253 @@
+"""The control connection: alerts, commands, receipts and status, which bulk telemetry never delays.
+
+committed effects ─▶ send() ─▶ Sending ─▶ broker ─▶ OwnTopics: operators' requests, and what others write on our topics
+                                 ▲                      │
+                                 └──── replies ◀────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.control_client import ControlClient
+from edge_gateway.mqtt.own_topics import OwnTopics
+from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.mqtt.sending import Sending
+from edge_gateway.mqtt.stopping import stop_if_asked, until_one_ends
+from edge_gateway.status.problems import Counters, Gravity, Problems
+from fleet_wire import backoff, control, topics
+from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
+from fleet_wire.printable import printable
+from fleet_wire.version import program_version
+
+log = logging.getLogger(__name__)
+
+SETTLED = 30.0
+"""Seconds a connection lasts before its end is taken for the first one again."""
+OFTEN = 3
+AWAY = 1.0
+"""Seconds that a broker which answers nothing is waited for at the end."""
+LOOK_EVERY = 0.5
+AGAIN_FIRST, AGAIN_MOST = 5.0, 300.0
+"""Seconds until what the broker refused is tried again."""
+STAND_BY, STAND_BY_MOST = 15.0, 600.0
+"""Seconds without a status of another gateway of this id until it is held to be gone; it publishes one every ten."""
+PROBLEM, NO_RETAIN = "control_connection", "no_retain"
+
+
+class Ended(Exception):
+    """This side ends the connection, and why."""
+
+
+@dataclass(slots=True)
+class Control:
+    """One client for everything that is not bulk telemetry. `clock` in seconds, monotonic."""
+
+    gateway: str
+    connect: Callable[[aiomqtt.Will], ControlClient]
+    stand_by: Callable[[], ControlClient]
+    """Makes a client of another id, to listen while the connection is another gateway's."""
+    report: Callable[[], dict[str, Any]]
+    started: int
+    sending: Sending
+    own_topics: OwnTopics
+    ownership: Ownership
+    counters: Counters
+    problems: Problems
+    clock: Callable[[], float]
+    _connected: bool = False
+    _losses: int = 0
+    _silent_since: float | None = None
+    _again_at: float = 0.0
+    _patience: float = STAND_BY
+    _took_back_at: float | None = None
+    _agains: Iterator[float] = field(default_factory=lambda: backoff.delays(AGAIN_FIRST, AGAIN_MOST))
+
+    @property
+    def queued(self) -> int:
+        """Messages that the broker does not have yet."""
+        return self.sending.queued
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Queue messages whose record is on disk; never waits."""
+        self.sending.send(messages)
+
+    def publish_status(self) -> None:
+        """Queue the retained status as it is now."""
+        topic = topics.gateway_status_topic(self.gateway)
+        status = Message(topic, control.encode_gateway_status(self.report()), retain=True)
+        self.sending.send_in_place_of_older(status)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        waits = backoff.delays()
+        while True:
+            if not self.ownership.held:
+                await self._until_alone()
+            began = self.clock()
+            error = await self._until_lost()
+            stop_if_asked()
+            if self.clock() - began > SETTLED:
+                self._losses, waits = 0, backoff.delays()
+            self._lost(error)
+            if self.ownership.held:
+                await asyncio.sleep(next(waits))
+
+    async def _until_lost(self) -> Exception | None:
+        try:
+            async with self.connect(self._will()) as client:
+                stop_if_asked()
+                await self._serve(client)
+        except (aiomqtt.MqttError, OSError, TimeoutError, Ended) as error:
+            return error
+        return None
+
+    def _lost(self, error: Exception | None) -> None:
+        self.counters.add("control_connections_lost")
+        log.info("control connection: %s", printable(error))
+        reason = _reason_of(error)
+        self._connected = False
+        self._silent_since = self.clock() if self._silent_since is None else self._silent_since
+        self.sending.limit.lost(reason, self.sending.unanswered)
+        if reason == RETAIN_NOT_SUPPORTED:
+            self._retains(able=False)
+        if reason == SESSION_TAKEN_OVER:
+            self.ownership.give_way()
+        self._losses += 1
+        if self._losses >= OFTEN and self.ownership.held and "broker" not in self.problems:
+            told = "the control connection ends again and again, so that alerts, commands and status wait"
+            self.problems.raise_(PROBLEM, f"{told}: {printable(error)}")
+
+    def _retains(self, *, able: bool) -> None:
+        """Whether the broker keeps retained messages."""
+        self.sending.retains = able
+        if able:
+            self.problems.clear(NO_RETAIN)
+            return
+        text = "the broker keeps no retained messages: who connects later does not see births, alerts and this status"
+        self.problems.raise_(NO_RETAIN, f"{text}; set retain_available true", Gravity.WARNING)
+
+    async def drained(self, within: float) -> bool:
+        """Wait until the broker has answered everything queued; False when that took too long, or it is away."""
+        begun = self.clock()
+        while not self.sending.drained and self.clock() < min(begun + within, self._given_up_at(begun)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY / 10):
+                    await self.sending.idle.wait()
+        return self.sending.drained
+
+    def _given_up_at(self, begun: float) -> float:
+        """When a broker that answers nothing is no longer waited for, however often it lets one connect."""
+        if self._connected and self._silent_since is None:
+            return float("inf")
+        return max(begun, self._silent_since or begun) + AWAY
+
+    async def _serve(self, client: ControlClient) -> None:
+        limits = client.limits
+        if not limits.qos:
+            raise Ended("the broker does not do QoS 1: the contract needs it")
+        self._retains(able=limits.retain)
+        self.sending.limit.connected(limits.packet)
+        await self.own_topics.subscribe(client)
+        stop_if_asked()
+        self._go_on_if_ours()
+        self._connected = True
+        self.sending.try_again()
+        self.publish_status()
+        await until_one_ends(
+            self.sending.send_all(client), self.own_topics.listen(client), self._look_after(client)
+        )
+
+    def _go_on_if_ours(self) -> None:
+        if not self.ownership.held:
+            raise Ended("another gateway uses this id")
+
+    async def _look_after(self, client: ControlClient) -> None:
+        """Do now and then what a connection calls for."""
+        began = self.clock()
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self._go_on_if_ours()
+            self.ownership.look()
+            self.own_topics.look()
+            if self.sending.answered_at > began:
+                self._silent_since = None
+            if self.clock() - began > SETTLED:
+                self.problems.clear(PROBLEM)
+            await self._try_again(client)
+
+    async def _try_again(self, client: ControlClient) -> None:
+        """What the broker refused is tried again, less and less often."""
+        if not (self.sending.held or self.own_topics.refused):
+            self._agains = backoff.delays(AGAIN_FIRST, AGAIN_MOST)
+            self._again_at = self.clock() + next(self._agains)
+        elif self.clock() > self._again_at:
+            self._again_at = self.clock() + next(self._agains)
+            self.sending.try_again()
+            if self.own_topics.refused:
+                await self.own_topics.subscribe(client)
+
+    # Standing by
+
+    async def _until_alone(self) -> None:
+        """Listen, under another client id, until no other gateway of this id is at work; then take the id back."""
+        recently = self._took_back_at is not None and self.clock() - self._took_back_at < STAND_BY_MOST
+        self._patience = min(2 * self._patience, STAND_BY_MOST) if recently else STAND_BY
+        waits = backoff.delays()
+        while not self.ownership.held:
+            try:
+                async with self.stand_by() as client:
+                    stop_if_asked()
+                    await client.subscribe(topics.gateway_status_topic(self.gateway), 1)
+                    stop_if_asked()
+                    while await self._hears_another(client, self._patience * random.uniform(1, 2)):  # noqa: S311
+                        pass
+                    self._took_back_at = self.clock()
+                    self.ownership.take_back()
+            except (aiomqtt.MqttError, OSError) as error:
+                log.info("standing by: %s", printable(error))
+            stop_if_asked()
+            if not self.ownership.held:
+                await asyncio.sleep(next(waits))
+
+    async def _hears_another(self, client: ControlClient, within: float) -> bool:
+        """Whether a gateway that is not this one publishes its status within so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                async for message in client.messages:
+                    status = self.own_topics.status_of(message)
+                    if status is not None and not message.retain and self.ownership.is_at_work(status):
+                        return True
+        return False
+
+    def _will(self) -> aiomqtt.Will:
+        offline = {
+            "v": 1,
+            "gateway": self.gateway,
+            "version": program_version(),
+            "state": "offline",
+            "started": self.started,
+            "nonce": self.ownership.nonce,
+        }
+        topic = topics.gateway_status_topic(self.gateway)
+        payload = control.encode_gateway_status(offline)
+        return aiomqtt.Will(topic, payload, qos=1, retain=self.sending.retains)
+
+
+def _reason_of(error: BaseException | None) -> int | None:
+    """The broker's reason code for the end of a connection; aiomqtt keeps it in the cause."""
+    while error is not None:
+        if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
+            return int(error.rc.value)
+        error = error.__cause__
+    return None

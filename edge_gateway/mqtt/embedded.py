@@ -1,0 +1,216 @@
+"""The broker of `edge-gateway run --embedded`: a Mosquitto of the gateway's own, for this machine only.
+
+It is a child process that ends with the gateway, with its files in one directory:
+
+    mosquitto.conf      written at each start
+    mosquitto.db        sessions, queues and retained messages
+    mosquitto.log       the last two starts at least; the one before the newest as mosquitto.log.1
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+from edge_gateway.errors import CannotReach
+from edge_gateway.journal.files import FILES
+from edge_gateway.mqtt.broker_database import guard, set_aside
+from fleet_wire.backoff import delays
+
+logger = logging.getLogger(__name__)
+
+LIMITS = Path(__file__).with_name("broker_limits")
+_PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on the PATH of a normal user
+_LOG_BYTES = 1 << 20
+
+# Run before the program itself: ask the kernel for SIGTERM when the parent dies (prctl 1), allow as many
+# connections as the system does, and become the program. A program of its own rather than a function after
+# fork, which can hang in a process that has threads, as the gateway has.
+_TIE = """
+import ctypes, os, resource, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent is gone")
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def tied_to_parent(command: list[str]) -> list[str]:
+    """The command line that runs `command` as a child that does not outlive this process (on Linux)."""
+    return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
+
+
+def find_mosquitto() -> Path:
+    """The mosquitto program; CannotReach with what to install where there is none."""
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), *_PLACES])
+    found = shutil.which("mosquitto", path=search)
+    if found is None:
+        raise CannotReach("mosquitto is not installed: apt install mosquitto, dnf install mosquitto, …")
+    return Path(found)
+
+
+def embedded_configuration(directory: Path, host: str, port: int) -> str:
+    """The text of mosquitto.conf: the limits of broker/limits, one listener, no passwords."""
+    lines = [
+        f"include_dir {LIMITS.resolve()}",
+        f"listener {port} {host}",
+        "allow_anonymous true",
+        f"persistence_location {directory.resolve()}/",
+        "log_dest stderr",
+    ]
+    if os.geteuid() == 0:
+        lines.append("user root")  # else Mosquitto becomes a user who may not write into the directory
+    return "\n".join(lines) + "\n"
+
+
+class EmbeddedBroker:
+    """One Mosquitto as a child process; `async with` starts and stops it.
+
+    `port` 0 takes a free one. Without passwords, so `host` must be an address of this machine alone.
+    """
+
+    def __init__(
+        self, directory: Path, *, host: str = "127.0.0.1", port: int = 1883, program: Path | None = None
+    ) -> None:
+        self.directory = directory
+        self.host = host
+        self.port = port or _free_port(host)
+        self.restarts = 0
+        self._program = program
+        self._log_start = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self, *, within: float = 20.0) -> None:
+        """Start, and return when it accepts connections; CannotReach says why it does not in `within` s."""
+        program = self._program or find_mosquitto()
+        _require_free(self.host, self.port)
+        FILES.make_directory(self.directory)
+        configuration = self.directory / "mosquitto.conf"
+        configuration.write_text(embedded_configuration(self.directory, self.host, self.port))
+        database = self.directory / "mosquitto.db"
+        if moved := await asyncio.to_thread(guard, database):
+            logger.error("%s", moved)
+        if await self._spawn(program, configuration, within):
+            return
+        # The structure was sound and the content is not: once more without it, if Mosquitto says so.
+        if "Couldn't open database" in self._last_words() and database.exists():
+            logger.error("the broker cannot read %s: kept as %s", database, set_aside(database).name)
+            if await self._spawn(program, configuration, within):
+                return
+        raise CannotReach(f"the embedded broker ended at once: {self._last_words()} (log: {self._log})")
+
+    async def stop(self, *, within: float = 10.0) -> None:
+        """End it and wait: SIGTERM, by which it saves its database, and SIGKILL after `within` s."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(within):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def supervise(self, pauses: Callable[[], Iterator[float]] = delays) -> None:
+        """Start it again whenever it ends, after the growing `pauses` (s), until cancelled."""
+        while self._process is not None:
+            logger.error("the embedded broker ended with status %s", await self._process.wait())
+            for pause in pauses():
+                await asyncio.sleep(pause)
+                try:
+                    await self.start()
+                except (CannotReach, OSError) as error:
+                    logger.error("%s", error)  # noqa: TRY400 - its text says all, a traceback nothing
+                else:
+                    self.restarts += 1
+                    break
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "mosquitto.log"
+
+    async def _spawn(self, program: Path, configuration: Path, within: float) -> bool:
+        """Whether a new process accepts connections; False when it ended first."""
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            self._log.replace(self._log.with_name("mosquitto.log.1"))
+        with self._log.open("ab") as log:
+            self._log_start = log.tell()
+            self._process = await asyncio.create_subprocess_exec(
+                *tied_to_parent([str(program), "-c", str(configuration)]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            async with asyncio.timeout(within):
+                return await self._accepts(self._process)
+        except TimeoutError:
+            await self.stop()
+            raise CannotReach(f"nothing accepts on {self.url} in {within:g} s (log: {self._log})") from None
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    async def _accepts(self, process: asyncio.subprocess.Process) -> bool:
+        ended = asyncio.create_task(process.wait())
+        try:
+            while not ended.done():
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection(self.host, self.port)
+                    writer.close()
+                    return not ended.done()
+                await asyncio.wait([ended], timeout=0.02)
+            return False
+        finally:
+            ended.cancel()
+
+    def _last_words(self) -> str:
+        """The errors that the newest process logged."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read(_LOG_BYTES).decode(errors="replace").splitlines()
+        errors = [line.partition("Error: ")[2] for line in lines if "Error: " in line]
+        return " ".join(errors) or "no error in its log"
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _require_free(host: str, port: int) -> None:
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise CannotReach(
+            f"cannot listen on {host}:{port} ({error.strerror}): another broker is running there? "
+            "Use it with mqtt.url, stop it, or choose another port"
+        ) from error

@@ -1,0 +1,63 @@
+"""The gateway's own problems as alerts on the wire, beside those of the rules: subject `_gateway`, site `_`.
+
+A problem that begins is one alert that fires; when it is over the alert resolves. What the broker cannot hear, because
+it is the broker that is lost, waits in the queue and arrives as one alert when it is back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import cast
+
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.status.problems import Gravity, Problem
+from fleet_wire import control, topics
+
+GROUP = "gateway"
+LEVELS = {"disk": "critical", "broker": "critical", "spool_lost": "critical", "journal_corrupt": "critical"}
+USUAL = "warning"
+LONGEST = 500
+
+
+@dataclass(slots=True)
+class OwnAlerts:
+    """Turns problems that begin and end into messages."""
+
+    gateway: str
+    send: Callable[[Iterable[Message]], None]
+    clock: Callable[[], int]
+    _firing: dict[str, Problem] = field(default_factory=dict)
+
+    def standing(self) -> list[Message]:
+        """The retained message of each alert that fires."""
+        return [self._alert(problem, "firing") for problem in self._firing.values()]
+
+    def follow(self, problems: Iterable[Problem]) -> None:
+        """Tell what began and what ended since the last time."""
+        now = {problem.code: problem for problem in problems if problem.gravity is not Gravity.NOTICE}
+        for code in [code for code in self._firing if code not in now]:
+            ended = self._firing.pop(code)
+            self.send([self._alert(ended, "resolved"), Message(self._topic(code), b"", retain=True)])
+        for code, problem in now.items():
+            if code not in self._firing:
+                self._firing[code] = problem
+                self.send([self._alert(problem, "firing")])
+
+    def _topic(self, code: str) -> str:
+        return topics.alert_topic(self.gateway, topics.NO_SITE, topics.GATEWAY_SUBJECT, code)
+
+    def _alert(self, problem: Problem, state: str) -> Message:
+        name = f"{self.gateway}\0{problem.code}\0{problem.since}"
+        alert = control.Alert(
+            id=hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
+            group=GROUP,
+            rule=problem.code,
+            level=cast("control.Level", LEVELS.get(problem.code, USUAL)),
+            state=cast("control.AlertState", state),
+            subject=topics.GATEWAY_SUBJECT,
+            at=problem.since if state == "firing" else self.clock(),
+            annotations={"summary": problem.text[:LONGEST]},
+        )
+        return Message(self._topic(problem.code), control.encode_alert(alert), retain=state == "firing")

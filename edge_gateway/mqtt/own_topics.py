@@ -1,0 +1,194 @@
+"""What others write on this gateway's topics: operators' requests, another gateway's status, alerts that are not ours.
+
+status, alerts   asked for twice: once for what is retained, then anew without what this client writes itself, so that
+                 what comes live is somebody else's. Mosquitto 2.0 must forget the first to take the second so
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.broker_dropped import BrokerDropped
+from edge_gateway.mqtt.control_client import ControlClient
+from edge_gateway.mqtt.ownership import Ownership, Whose
+from edge_gateway.mqtt.refusals import REFUSED
+from edge_gateway.status.problems import Counters, Gravity, Problems
+from fleet_wire import control, topics
+from fleet_wire.errors import NOT_AUTHORISED, meaning
+from fleet_wire.payload import MalformedMessage
+from fleet_wire.printable import printable
+
+log = logging.getLogger(__name__)
+
+DROPPED = "$SYS/broker/publish/messages/dropped"
+MOST_STRANGE = 20_000
+LONGEST_DETAIL = 100_000
+RIGHT_FOR = 60.0
+"""Seconds until a topic is put right again: nobody is answered as fast as it writes."""
+NEVER_RETAINED = 2
+"""Retain handling: nothing that is retained comes for this subscription."""
+PROBLEM = "control_subscriptions"
+FORGED = "forged_alerts"
+FORGED_FOR = 3_600.0
+"""Seconds after the last forged alert until the problem is over."""
+
+Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
+
+
+@dataclass(slots=True)
+class OwnTopics:
+    """The listening half of the control connection."""
+
+    gateway: str
+    operate: Operate
+    standing: Callable[[], Iterable[Message]]
+    """The retained message of every alert that fires now."""
+    send: Callable[[Iterable[Message]], None]
+    ownership: Ownership
+    clock: Callable[[], float]
+    dropped: BrokerDropped
+    counters: Counters
+    problems: Problems
+    refused: dict[str, int] = field(default_factory=dict)
+    """Subscriptions the broker refused, and its reason code."""
+    _strange: dict[str, bool] = field(default_factory=dict)
+    """Alert topics that somebody else may have written to; True where it was while we listened."""
+    _forged_at: float = -FORGED_FOR
+    _righted: dict[str, float] = field(default_factory=dict)
+    """When what stands on an alert topic was put right last."""
+
+    @property
+    def status_topic(self) -> str:
+        return topics.gateway_status_topic(self.gateway)
+
+    async def subscribe(self, client: ControlClient) -> None:
+        """Subscribe, and take in what is retained: on return it is known whose status stands there."""
+        watched = [self.status_topic, f"edge/v1/{self.gateway}/alerts/#"]
+        others = [topics.operator_command_topic(self.gateway), DROPPED]
+        self.refused = {}
+        await self._ask(client, watched, SubscribeOptions(qos=1))
+        await client.unsubscribe(watched)
+        await self._ask(client, watched, SubscribeOptions(qos=1, noLocal=True, retainHandling=NEVER_RETAINED))
+        await self._ask(client, others, SubscribeOptions(qos=1))
+        self._tell_refused()
+        while len(client.messages):
+            await self._take(await anext(client.messages))
+
+    async def _ask(self, client: ControlClient, filters: list[str], options: SubscribeOptions) -> None:
+        answers = await client.subscribe([(one, options) for one in filters])
+        codes = [answer if isinstance(answer, int) else answer.value for answer in answers]
+        if len(codes) != len(filters):
+            raise aiomqtt.MqttError(f"the broker gave {len(codes)} answers to {len(filters)} topic filters")
+        self.refused |= {one: code for one, code in zip(filters, codes, strict=True) if code >= REFUSED}
+
+    def _tell_refused(self) -> None:
+        """A refusal is a problem by name; that of the broker's own counter only a notice, since not all have one."""
+        if not self.refused:
+            self.problems.clear(PROBLEM)
+            return
+        told = ", ".join(f"{one} ({_why(code)})" for one, code in self.refused.items())
+        gravity = Gravity.NOTICE if set(self.refused) == {DROPPED} else Gravity.WARNING
+        self.problems.raise_(PROBLEM, f"the broker refuses subscriptions: {told}", gravity)
+
+    async def listen(self, client: ControlClient) -> None:
+        """Take in what comes, until the connection ends."""
+        async for message in client.messages:
+            await self._take(message)
+
+    async def _take(self, message: aiomqtt.Message) -> None:
+        topic, payload = str(message.topic), _bytes_of(message)
+        if topic == DROPPED:
+            self.dropped.heard(payload)
+        elif topic == topics.operator_command_topic(self.gateway):
+            await self._answer(payload, retained=message.retain)
+        elif topic == self.status_topic:
+            self._judge(message)
+        elif len(self._strange) < MOST_STRANGE and (payload or not message.retain):
+            self._strange[topic] = not message.retain
+
+    def look(self) -> None:
+        """Call now and then while listening."""
+        self.dropped.look()
+        if self._strange:
+            self._put_right()
+        if self.clock() - self._forged_at > FORGED_FOR:
+            self.problems.clear(FORGED)
+
+    def _put_right(self) -> None:
+        """Clear what is retained of alerts that do not fire, from a former life or from nobody of ours.
+
+        Where somebody wrote over one that does fire, it is published again.
+        """
+        now = self.clock()
+        self._righted = {topic: at for topic, at in self._righted.items() if at > now - RIGHT_FOR}
+        due = [topic for topic, live in self._strange.items() if not (live and topic in self._righted)]
+        standing = {message.topic: message for message in self.standing()} if due else {}
+        for topic in due:
+            live = self._strange.pop(topic)
+            if live:
+                self._tell_forged(topic)
+            if topic not in standing:
+                self.send([Message(topic, b"", retain=True)])
+            elif live:
+                self.send([standing[topic]])
+            self._righted[topic] = now
+
+    def _tell_forged(self, topic: str) -> None:
+        self.counters.add("alerts_overwritten")
+        self._forged_at = self.clock()
+        told = f"somebody else publishes alerts of this gateway, on {printable(topic)} among others"
+        self.problems.raise_(FORGED, f"{told}: check the ACL", Gravity.WARNING)
+
+    def status_of(self, message: aiomqtt.Message) -> dict[str, Any] | None:
+        """What a status says; None where it is none."""
+        try:
+            return control.decode_gateway_status(_bytes_of(message))
+        except MalformedMessage:
+            return None
+
+    def _judge(self, message: aiomqtt.Message) -> None:
+        status = self.status_of(message)
+        if status is None:
+            return
+        whose = self.ownership.whose(status, retained=message.retain)
+        if whose is Whose.RIVAL:
+            self.ownership.give_way()
+        elif whose is Whose.FOREIGN:
+            self.ownership.tell()
+
+    async def _answer(self, payload: bytes, *, retained: bool) -> None:
+        """Do what an operator asks. A retained request would come again with each connection: it is never obeyed."""
+        try:
+            request = control.decode_operator_request(payload)
+        except MalformedMessage as error:
+            self.counters.add("operator_requests_malformed")
+            log.warning("an operator's request was refused: %s", printable(error))
+            return
+        if retained:
+            self.counters.add("operator_requests_retained")
+            log.warning(
+                "an operator's request is retained by the broker and not obeyed: %s", printable(request.id)
+            )
+            return
+        try:
+            ok, detail = True, await self.operate(request.do, request.args)
+        except ValueError as error:
+            ok, detail = False, str(error)
+        reply = control.OperatorReply(id=request.id, ok=ok, detail=detail[:LONGEST_DETAIL])
+        topic = topics.operator_reply_topic(self.gateway)
+        self.send([Message(topic, control.encode_operator_reply(reply))])
+
+
+def _bytes_of(message: aiomqtt.Message) -> bytes:
+    return message.payload if isinstance(message.payload, bytes) else b""
+
+
+def _why(code: int) -> str:
+    return "not authorised: check the ACL" if code == NOT_AUTHORISED else meaning(code)

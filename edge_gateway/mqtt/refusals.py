@@ -1,0 +1,88 @@
+"""What the broker answers to what is published: a refusal is a problem by kind, until it takes that kind again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.status.problems import Counters, Gravity, Problems
+from fleet_wire import topics
+from fleet_wire.errors import NOT_AUTHORISED, meaning
+
+REFUSED = 0x80
+"""This reason code and those above say that the broker did not take a message."""
+MOST_NAMED = 5
+MOST_REMEMBERED = 1_000
+FORGIVEN = 60.0
+"""Seconds after which the refusal of one topic is taken for over, when another of its kind is accepted."""
+GRAVE = frozenset({Kind.STATUS, Kind.ALERT, Kind.COMMAND})
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Raises and clears one problem for each kind of message. `clock` in seconds, monotonic."""
+
+    gateway: str
+    clock: Callable[[], float]
+    counters: Counters
+    problems: Problems
+    _refused: dict[Kind, dict[str, tuple[str, float]]] = field(default_factory=dict)
+    """By topic: what the broker said, and when it last did."""
+
+    def refused(self, message: Message, reason: int) -> str:
+        """Tell that the broker refused a message; returns why, in words."""
+        kind, why = message.kind, self._in_words(message.kind, reason)
+        self.counters.add(f"refused_{kind.value}")
+        of_kind = self._refused.setdefault(kind, {})
+        of_kind.pop(message.topic, None)
+        while len(of_kind) >= MOST_REMEMBERED:
+            del of_kind[next(iter(of_kind))]
+        of_kind[message.topic] = why, self.clock()
+        self._tell(kind)
+        return why
+
+    def accepted(self, message: Message) -> None:
+        """Tell that the broker took a message: its topic is free again, and so is what was refused long ago."""
+        of_kind = self._refused.get(message.kind)
+        if not of_kind:
+            return
+        of_kind.pop(message.topic, None)
+        since = self.clock() - FORGIVEN
+        for topic in [topic for topic, (_, at) in of_kind.items() if at < since]:
+            del of_kind[topic]
+        self._tell(message.kind)
+
+    def _tell(self, kind: Kind) -> None:
+        code, of_kind = f"refused_{kind.value}", self._refused[kind]
+        if not of_kind:
+            self.problems.clear(code)
+            return
+        why, _ = next(reversed(of_kind.values()))
+        gravity = Gravity.FAILURE if kind in GRAVE else Gravity.WARNING
+        self.problems.raise_(code, f"the broker refuses {kind.value}: {why}{_whose(of_kind)}", gravity)
+
+    def _in_words(self, kind: Kind, reason: int) -> str:
+        """What the code means; where the broker does not allow it, the line its access list lacks."""
+        if reason == NOT_AUTHORISED:
+            return f"not authorised: check the ACL for {_pattern(self.gateway, kind)}"
+        return meaning(reason)
+
+
+def _pattern(gateway: str, kind: Kind) -> str:
+    """The topics of a kind, as an access list names them."""
+    return {
+        Kind.STATUS: topics.gateway_status_topic(gateway),
+        Kind.ALERT: f"edge/v1/{gateway}/alerts/#",
+        Kind.COMMAND: "fleet/v1/+/+/command",
+        Kind.RECEIPT: "fleet/v1/+/+/receipt",
+        Kind.REPLY: topics.operator_reply_topic(gateway),
+    }[kind]
+
+
+def _whose(refused: Iterable[str]) -> str:
+    """Which devices it is about; nothing for what is about the gateway."""
+    parsed = map(topics.parse_device_topic, refused)
+    devices = sorted({one.device for one in parsed if one is not None and one.site != topics.NO_SITE})
+    more = f" and {len(devices) - MOST_NAMED} more" if len(devices) > MOST_NAMED else ""
+    return f" (of {', '.join(devices[:MOST_NAMED])}{more})" if devices else ""

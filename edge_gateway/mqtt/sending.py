@@ -1,0 +1,248 @@
+"""What waits for the broker, what is on its way, and what became of it.
+
+    send() ─▶ queue ─▶ fitted to the broker ─▶ PUBLISH ─▶ PUBACK ─┬─▶ taken
+                ▲                                                 ├─▶ refused: alerts are held and tried again,
+                │                                                 │            commands are told to the fold
+                └── no answer before the connection ended ◀───────┘
+
+Nothing is sent twice but what has no answer, and nothing is dropped but what is fleeting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.mqtt.control_client import Limits
+from edge_gateway.mqtt.fitting import fitted, packet_size
+from edge_gateway.mqtt.packet_limit import PacketLimit
+from edge_gateway.mqtt.refusals import REFUSED, Refusals
+from edge_gateway.mqtt.shortfall import Shortfall
+from edge_gateway.status.problems import Counters
+from fleet_wire import topics
+
+MOST_QUEUED = 20_000
+MOST_HELD, MOST_HELD_A_TOPIC = 1_000, 4
+AT_ONCE = 20
+"""As many as paho sends before it waits for an answer: one more would grow old in its queue, past its expiry unseen."""
+ASK_EVERY = 60.0
+"""Seconds between questions whether receipts are taken: these go at QoS 0, where no broker says that it refuses."""
+FOR_GOOD = frozenset({0x90, 0x99})
+"""Topic name, payload format: the same message is refused again, however often it is sent."""
+
+
+Undelivered = Callable[[str, str, str, bool], None]
+
+
+class Carrier(Protocol):
+    """A connection that publishes (`ControlClient`)."""
+
+    limits: Limits
+
+    async def deliver(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,  # noqa: FBT001 - as paho has it
+        properties: Properties,
+        /,
+    ) -> int: ...
+
+
+@dataclass(slots=True)
+class Sending:
+    """The queue of one gateway. `wall` in milliseconds, `clock` in seconds, monotonic."""
+
+    wall: Callable[[], int]
+    clock: Callable[[], float]
+    counters: Counters
+    refusals: Refusals
+    shortfall: Shortfall
+    limit: PacketLimit
+    undelivered: Undelivered
+    """Told of a command the broker does not have: device, id, why, and whether that is for good."""
+    on_status: Callable[[], None]
+    """Called when the broker took a status."""
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while everything that was sent is answered; what is held does not count."""
+    answered_at: float = -math.inf
+    """When the broker last answered anything."""
+    unanswered: int = 0
+    """Bytes of the largest packet that the present connection, or the last, had no answer to."""
+    retains: bool = True
+    """Whether the broker keeps retained messages."""
+    _queue: deque[Message] = field(default_factory=deque)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _held: dict[str, list[Message]] = field(default_factory=dict)
+    """Alerts the broker refused, by topic, each in order."""
+    _asked_at: float = -math.inf
+
+    @property
+    def queued(self) -> int:
+        """Messages that the broker does not have yet."""
+        return len(self._queue) + sum(map(len, self._held.values()))
+
+    @property
+    def held(self) -> bool:
+        """Whether alerts wait because the broker refused them."""
+        return bool(self._held)
+
+    @property
+    def drained(self) -> bool:
+        return not self._queue and self.idle.is_set()
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Queue messages whose record is on disk. Never waits; past the bound fleeting ones are dropped, counted."""
+        for message in messages:
+            if len(self._queue) >= MOST_QUEUED and (message.fleeting or not self._make_room()):
+                self.counters.add("outgoing_dropped")
+                continue
+            self._queue.append(message)
+        if self._queue:
+            self.idle.clear()
+            self._news.set()
+
+    def send_in_place_of_older(self, message: Message) -> None:
+        """Queue what makes everything on its topic that still waits worthless; without a broker one such waits."""
+        if any(one.topic == message.topic for one in self._queue):
+            self._queue = deque(one for one in self._queue if one.topic != message.topic)
+        self.send([message])
+
+    def try_again(self) -> None:
+        """Send what was refused once more: the reason may be gone."""
+        held, self._held = self._held, {}
+        self.send(message for messages in held.values() for message in messages)
+
+    async def send_all(self, carrier: Carrier) -> None:
+        """Publish whatever is queued, until the connection ends."""
+        self.unanswered = 0
+        if self._queue:
+            self._news.set()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._queue:
+                await self._send_some(carrier)
+            self.idle.set()
+
+    async def _send_some(self, carrier: Carrier) -> None:
+        most = min(AT_ONCE, carrier.limits.received, len(self._queue))
+        some = [self._queue.popleft() for _ in range(most)]
+        now = self.wall()
+        due = [message for message in some if message.expires_at is None or message.expires_at > now]
+        self.counters.add("commands_expired_in_queue", len(some) - len(due))
+        due += self._question(due)
+        pairs = [(message, ready) for message in due if (ready := self._ready(message)) is not None]
+        tasks = [asyncio.ensure_future(_publish(carrier, ready, now)) for _, ready in pairs]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            self._settle([(*pair, task) for pair, task in zip(pairs, tasks, strict=True)])
+
+    def _settle(self, sent: list[tuple[Message, Message, asyncio.Future[int]]]) -> None:
+        """Judge each answer; what has none goes to the front of the queue again."""
+        again, self.unanswered = [], 0
+        for message, ready, task in sent:
+            reason = _result(task)
+            if reason is not None:
+                self._answered(message, ready, reason)
+                continue
+            self.unanswered = max(self.unanswered, packet_size(ready))
+            if not message.fleeting:
+                again.append(replace(message, doubtful=True))
+        self._queue.extendleft(reversed(again))
+
+    def _question(self, due: list[Message]) -> list[Message]:
+        """Beside receipts now and then an empty one at QoS 1, to a device that is nobody's."""
+        receipts = any(message.kind is Kind.RECEIPT for message in due)
+        if not receipts or self.clock() - self._asked_at < ASK_EVERY:
+            return []
+        self._asked_at = self.clock()
+        topic = topics.device_topic(topics.NO_SITE, self.refusals.gateway, topics.RECEIPT)
+        return [Message(topic, b"", fleeting=True)]
+
+    def _ready(self, message: Message) -> Message | None:
+        """The message as this broker takes it; None where it takes none such."""
+        if message.retain and not self.retains:
+            message = replace(message, retain=False)
+            if not message.payload:
+                return None
+        ready = fitted(message, self.limit.most)
+        self.shortfall.look(message, ready, self.limit.most)
+        if ready is None:
+            self.counters.add("too_large")
+            self._tell_fold(message, self.shortfall.in_words(message, self.limit.most), for_good=True)
+        return ready
+
+    def _answered(self, message: Message, ready: Message, reason: int) -> None:
+        if not ready.qos:
+            return
+        self.answered_at = self.clock()
+        self.limit.answered()
+        if reason >= REFUSED:
+            self._refused(message, reason)
+            return
+        self.refusals.accepted(message)
+        self._held.pop(message.topic, None)
+        if message.kind is Kind.STATUS:
+            self.on_status()
+
+    def _refused(self, message: Message, reason: int) -> None:
+        why = self.refusals.refused(message, reason)
+        if message.kind is Kind.ALERT:
+            self._hold(message)
+        self._tell_fold(message, why, for_good=reason in FOR_GOOD)
+
+    def _tell_fold(self, message: Message, why: str, *, for_good: bool) -> None:
+        """A command that the broker does not have ends, or waits, in the fold. A doubtful one a device may have."""
+        device = topics.parse_device_topic(message.topic)
+        if (
+            device is not None
+            and message.correlation
+            and message.expires_at is not None
+            and not message.doubtful
+        ):
+            self.undelivered(device.device, message.correlation.decode(), why, for_good)
+
+    def _hold(self, message: Message) -> None:
+        of_topic = self._held.setdefault(message.topic, [])
+        of_topic.append(message)
+        if len(of_topic) > MOST_HELD_A_TOPIC:
+            del of_topic[0]
+        if len(self._held) > MOST_HELD:
+            del self._held[next(iter(self._held))]
+            self.counters.add("outgoing_dropped")
+
+    def _make_room(self) -> bool:
+        """Drop the oldest fleeting message for one that must not be lost."""
+        for position, message in enumerate(self._queue):
+            if message.fleeting:
+                del self._queue[position]
+                self.counters.add("outgoing_dropped")
+                return True
+        return False
+
+
+def _result(task: asyncio.Future[int]) -> int | None:
+    """What the broker answered; a task that still runs is given up."""
+    if task.cancel() or task.cancelled() or task.exception() is not None:
+        return None
+    return task.result()
+
+
+async def _publish(carrier: Carrier, message: Message, now: int) -> int:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+    if message.expires_at is not None:
+        properties.MessageExpiryInterval = max(1, math.ceil((message.expires_at - now) / 1000))
+    if message.correlation is not None:
+        properties.CorrelationData = message.correlation
+    return await carrier.deliver(message.topic, message.payload, message.qos, message.retain, properties)

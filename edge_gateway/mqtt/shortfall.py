@@ -1,0 +1,41 @@
+"""What this broker's largest packet makes of messages: a problem while any is shortened or cannot be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.mqtt.fitting import packet_size
+from edge_gateway.status.problems import Gravity, Problems
+
+CODE = "packet_size"
+
+
+@dataclass(slots=True)
+class Shortfall:
+    """Follows which kinds do not fit whole; each until one of its kind does."""
+
+    problems: Problems
+    _short: dict[Kind, str] = field(default_factory=dict)
+
+    def look(self, message: Message, ready: Message | None, most: int) -> None:
+        """Compare a message with what is sent of it, None for nothing."""
+        kind = message.kind
+        if ready is not None and ready.payload == message.payload:
+            if self._short.pop(kind, None) is not None:
+                self._tell(most)
+            return
+        self._short[kind] = f"{kind.value} are {'not sent' if ready is None else 'shortened'}"
+        self._tell(most)
+
+    def in_words(self, message: Message, most: int) -> str:
+        """Why a message cannot be sent."""
+        return f"too large for the broker: {packet_size(message)} bytes, and it takes {most}"
+
+    def _tell(self, most: int) -> None:
+        if not self._short:
+            self.problems.clear(CODE)
+            return
+        told = ", ".join(self._short[kind] for kind in Kind if kind in self._short)
+        text = f"the broker takes packets of {most} bytes: {told}; raise max_packet_size (1048576 is enough)"
+        self.problems.raise_(CODE, text, Gravity.WARNING)

@@ -1,0 +1,314 @@
+"""The telemetry session: the only module that owns it.
+
+broker ─▶ session ─▶ arrived (bytes counted) ─▶ take() ─▶ fold ─▶ commit ─▶ acknowledge(ticket)
+▲                │
+└── pause/resume ┘  above `high` unacknowledged bytes reading stops, below `low` it resumes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, groupby
+from typing import NoReturn
+
+from mqtt5 import PublishPacket
+
+from edge_gateway.mqtt.broker_memory import BrokerMemory
+from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, ListeningClock
+from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.mqtt.refusals import REFUSED
+from edge_gateway.mqtt.subscriptions import Subscriptions
+from edge_gateway.status.problems import Counters, Problems
+from fleet_wire import backoff
+from fleet_wire.errors import NOT_AUTHORISED, meaning
+from fleet_wire.session import ConnectionLost, ConnectRefused, PublishQueueFull, Session, SessionOptions
+
+log = logging.getLogger(__name__)
+
+HIGH = 64 << 20
+LOW = 16 << 20
+OVERHEAD = 64
+MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
+"""Deliveries that are folded together, and bytes of them: a message may hold a thousand samples, and no fold stalls."""
+SETTLED = 30.0
+ECHO = "echo"
+UNHEARD = 60_000
+"""Milliseconds in which neither the echo nor anything else came, so that it is no backlog that holds it up."""
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Deliveries of one connection, in order, none of them acknowledged yet; `size` in bytes."""
+
+    epoch: int
+    packets: list[PublishPacket]
+    size: int
+
+    @classmethod
+    def of(cls, epoch: int, packets: list[PublishPacket]) -> Arrivals:
+        return cls(epoch, packets, sum(len(packet.payload) + OVERHEAD for packet in packets))
+
+    def within(self, count: int, size: int) -> int:
+        """How many of the first are at most `count` and `size` bytes; one at least."""
+        if self.size <= size:
+            return min(len(self.packets), count)
+        sizes = accumulate(len(packet.payload) + OVERHEAD for packet in self.packets[:count])
+        return max(1, sum(1 for upto in sizes if upto <= size))
+
+    def cut(self, count: int) -> Arrivals:
+        """Take the first `count` away as arrivals of their own."""
+        first = Arrivals.of(self.epoch, self.packets[:count])
+        self.packets = self.packets[count:]
+        self.size -= first.size
+        return first
+
+
+@dataclass(slots=True)
+class Source:
+    """Deliveries of the broker, in order, each until it is acknowledged."""
+
+    connects_as: Callable[[], SessionOptions]
+    """How to connect, asked anew for each attempt: secrets and certificates may have been replaced."""
+    subscriptions: Subscriptions
+    echo_topic: str
+    clock: Callable[[], int]
+    listening: ListeningClock
+    counters: Counters
+    problems: Problems
+    ownership: Ownership
+    on_first: Callable[[bool], None] = lambda _session_present: None
+    heard_to: int | None = None
+    """Wall milliseconds up to which an earlier life took what the broker had; None where there was none."""
+    high: int = HIGH
+    low: int = LOW
+    _arrived: deque[Arrivals] = field(default_factory=deque)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _unacknowledged: int = 0
+    _paused: bool = False
+    _known: bool = False
+    _arrived_at: int = 0
+    """When the socket was last read, by `clock`."""
+    _knows_births: bool = False
+    """Whether this life has heard what the broker retains. A resumed session brings what its queue held; where that was
+    full, births were dropped that still are retained, and only they tell what else is missing."""
+    _session: Session = field(init=False)
+    _memory: BrokerMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._session = Session(self.connects_as(), on_publish=self._take_in)
+        self._memory = BrokerMemory(
+            self.problems.clock, self.clock, self.counters, self.problems, self.heard_to
+        )
+        self.ownership.on_given_way.append(self._give_way)
+
+    @property
+    def connected(self) -> bool:
+        return self._session.connected
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries that nobody has taken yet."""
+        return sum(len(arrivals.packets) for arrivals in self._arrived)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Bytes of deliveries that are not acknowledged."""
+        return self._unacknowledged
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; refusals that time cannot mend are told and retried slowly."""
+        waits = backoff.delays()
+        while True:
+            await self.ownership.wait_held()
+            since = self.clock()
+            error = await self._until_lost()
+            if self.clock() - since > SETTLED * 1000:
+                waits = backoff.delays()
+            self._lost(error)
+            await asyncio.sleep(next(waits))
+
+    async def _until_lost(self) -> Exception:
+        try:
+            await self._stay_connected()
+        except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
+            self._session.abort()  # one that answers nonsense is still connected
+            return error
+
+    async def _stay_connected(self) -> NoReturn:
+        self._session.options = self.connects_as()
+        connected = await self._session.connect()
+        if not self._known:
+            self.on_first(connected.session_present)
+        self._memory.connected(session_present=connected.session_present)
+        self._known = True
+        self._arrived_at = self.clock()
+        await self._subscribe(session_present=connected.session_present)
+        self._arrived_at = self.clock()
+        self._listen()
+        self.problems.clear("broker")
+        log.info("subscribed at %s:%s", self._session.options.host, self._session.options.port)
+        async with asyncio.TaskGroup() as tasks:
+            echoes = tasks.create_task(self._send_echoes(), name="echo")
+            kept = tasks.create_task(self.subscriptions.keep(self._session), name="subscriptions")
+            lost = await self._session.wait_lost()
+            for task in (echoes, kept):
+                task.cancel()
+        raise lost
+
+    async def _subscribe(self, *, session_present: bool) -> None:
+        """Make the subscriptions; the answer may stand behind a long backlog, so that only silence is told."""
+        silence = asyncio.create_task(self._tell_of_silence(), name="silence")
+        try:
+            await self.subscriptions.reconcile(
+                self._session, session_present=session_present, knows_births=self._knows_births
+            )
+        finally:
+            silence.cancel()
+        self._knows_births = True
+
+    async def _tell_of_silence(self) -> None:
+        while True:
+            rest = UNHEARD - (self.clock() - self._arrived_at)
+            if rest <= 0:
+                break
+            await asyncio.sleep(rest / 1000)
+        where = f"{self._session.options.host}:{self._session.options.port}"
+        self.problems.raise_(
+            "broker", f"the broker at {where} does not answer subscriptions, and nothing comes"
+        )
+
+    def _listen(self) -> None:
+        """Silence means something from when a first filter of telemetry is granted."""
+        if self.subscriptions.hears and not self.listening.subscribed:
+            self.listening.connected(self.clock())
+
+    async def _send_echoes(self) -> None:
+        while True:
+            self._listen()
+            echo = self.listening.echo_due(self.clock())
+            if echo is not None:
+                self._echo(echo)
+            self._look_for_echo()
+            self._memory.look()
+            await asyncio.sleep(ECHO_EVERY / 1000)
+
+    def _echo(self, echo: bytes) -> None:
+        try:
+            self._session.publish(self.echo_topic, echo, qos=1, on_ack=self._echo_answered)
+        except (ValueError, PublishQueueFull) as error:
+            self._echo_refused(str(error))
+
+    def _look_for_echo(self) -> None:
+        """A broker may take the echo and never give it back, without a word, where the ACL forbids to read it."""
+        now = self.clock()
+        if self.listening.lag(now) < UNHEARD:
+            if self.listening.caught_up:
+                self.problems.clear(ECHO)
+        elif not self._paused and now - self._arrived_at > UNHEARD:
+            self._tell_echo(f"it does not come back: check that the ACL lets it read {self.echo_topic}")
+
+    def _echo_answered(self, reason: int) -> None:
+        if reason == NOT_AUTHORISED:
+            self._echo_refused(f"not authorised: check the ACL for {self.echo_topic}")
+        elif reason >= REFUSED:
+            self._echo_refused(meaning(reason))
+
+    def _echo_refused(self, why: str) -> None:
+        """Without its echo the gateway never knows that it has caught up, and measures no silence."""
+        self.listening.not_sent()
+        self._tell_echo(why)
+
+    def _tell_echo(self, why: str) -> None:
+        told = "silent devices are not noticed, since the gateway does not hear its own message"
+        self.problems.raise_(ECHO, f"{told}: {why}")
+
+    def _lost(self, error: Exception) -> None:
+        caught_up = self.listening.caught_up
+        self._memory.disconnected(behind=self.listening.lag(self.clock()) if caught_up else None)
+        self.listening.lost()
+        self._paused = False
+        self.counters.add("broker_connections_lost")
+        if isinstance(error, ConnectionLost) and error.taken_over:
+            self.ownership.give_way()
+        if self.ownership.held:
+            self.problems.raise_("broker", _in_words(error, self._session.options))
+        self._drop_stale()
+
+    def _give_way(self) -> None:
+        """The id is another gateway's now, and with it the connection: that says more than that it was lost."""
+        self._session.abort()
+        self.problems.clear("broker")
+
+    def _drop_stale(self) -> None:
+        """What was not taken yet comes again on the next connection; acks never cross a reconnect."""
+        while self._arrived:
+            self._unacknowledged -= self._arrived.popleft().size
+        self._paused = False
+
+    def _take_in(self, epoch: int, packets: list[PublishPacket]) -> None:
+        arrivals = Arrivals.of(epoch, packets)
+        self._arrived.append(arrivals)
+        self._unacknowledged += arrivals.size
+        self._arrived_at = self.clock()
+        if self._unacknowledged > self.high and not self._paused:
+            self._paused = True
+            self.counters.add("reading_paused")
+            self._session.pause()
+        self._news.set()
+
+    async def news(self) -> None:
+        """Wait until a delivery is there."""
+        await self._news.wait()
+
+    def take(self) -> list[Arrivals]:
+        """As many deliveries as may be folded together, oldest first."""
+        taken: list[Arrivals] = []
+        room, size = MOST_AT_ONCE, MOST_BYTES_AT_ONCE
+        while self._arrived and room > 0 and size > 0:
+            first = self._arrived[0]
+            count = first.within(room, size)
+            part = self._arrived.popleft() if len(first.packets) == count else first.cut(count)
+            room -= len(part.packets)
+            size -= part.size
+            taken.append(part)
+        if not self._arrived:
+            self._news.clear()
+        return taken
+
+    async def rest(self, seconds: float) -> None:
+        """Leave deliveries in the socket for so long: one read of many costs less than many reads of one."""
+        self._session.pause()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if not self._paused:
+                self._session.resume()
+
+    def put_back(self, arrivals: Sequence[Arrivals]) -> None:
+        """Deliveries that must wait go to the front again."""
+        self._arrived.extendleft(reversed(arrivals))
+        self._news.set()
+
+    def acknowledge(self, arrivals: Sequence[Arrivals]) -> None:
+        """Acknowledge what is on disk, in arrival order, one write a connection."""
+        for epoch, group in groupby(arrivals, key=lambda part: part.epoch):
+            self._session.ack(epoch, _packet_ids(group))
+        self._unacknowledged -= sum(part.size for part in arrivals)
+        if self._paused and self._unacknowledged < self.low:
+            self._paused = False
+            self._session.resume()
+
+    async def close(self) -> None:
+        await self._session.disconnect()
+
+
+def _packet_ids(group: Iterator[Arrivals]) -> list[int]:
+    return [packet.packet_id for part in group for packet in part.packets if packet.packet_id is not None]
+
+
+def _in_words(error: Exception, options: SessionOptions) -> str:
+    return f"the broker at {options.host}:{options.port}: {error or type(error).__name__}"

@@ -1,0 +1,328 @@
+"""From a spool directory to a running state: last checkpoint, then the records behind it, then a new checkpoint.
+
+checkpoint ─▶ restore, under the settings it was written with
+records ────▶ fold each input; what the record says it led to goes to the store, once, by number
+settings ───▶ the configuration takes over, and a checkpoint with it is written before anything new
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.errors import BadInput, GatewayError
+from edge_gateway.fleet.registry import looked_at_again
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.journal import spool
+from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoint
+from edge_gateway.journal.files import Files
+from edge_gateway.journal.journal import Journal
+from edge_gateway.recovery import attempts as recovery
+from edge_gateway.recovery.older_states import brought_up
+from edge_gateway.recovery.replay import Replay, StateNames, effects_in
+from edge_gateway.status.clock import BUILT, MachineClock
+from edge_gateway.store import schema
+from edge_gateway.store.apply import Resolver
+from edge_gateway.store.outbox import SinkBudget
+from edge_gateway.store.rederive import Records
+from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.store import Store
+from fleet_config.durations import format_duration
+
+log = logging.getLogger(__name__)
+
+ALWAYS = -(1 << 62)
+INFLUX = "influx"
+
+
+@dataclass(slots=True)
+class State:
+    """The fold, and what a checkpoint holds beside it."""
+
+    gateway: str
+    settings: FoldSettings
+    pipeline: Pipeline
+    listening: int = 0
+    wall: int = BUILT
+
+    @classmethod
+    def new(cls, gateway: str, settings: FoldSettings) -> State:
+        return cls(gateway, settings, build_pipeline(gateway, settings))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything, as a tree of copies."""
+        return {
+            "format": FORMAT,
+            "settings": self.settings.as_plain(),
+            "listening": self.listening,
+            "wall": self.wall,
+            "fold": self.pipeline.snapshot(),
+        }
+
+    def restore(self, tree: dict[str, Any]) -> None:
+        """Become what `snapshot` saw, under the settings it saw."""
+        tree = brought_up(tree)
+        self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
+        self.listening, self.wall = tree["listening"], tree["wall"]
+
+    def take_over(self, settings: FoldSettings) -> None:
+        """Go on under these settings. Devices whose site left or came are looked at again."""
+        fold = self.pipeline.snapshot()
+        if settings.sites != self.settings.sites:
+            fold["registry"] = looked_at_again(fold["registry"])
+        self._become(settings, fold)
+
+    def _become(self, settings: FoldSettings, fold: dict[str, Any]) -> None:
+        self.settings = settings
+        self.pipeline = build_pipeline(self.gateway, settings)
+        self.pipeline.restore(fold)
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a start found on disk. `findings` are (code, sentence) pairs for the log and the status.
+
+    `whole`: nothing is missing between the state and the newest record, so that open windows are complete.
+    """
+
+    state: State
+    names: SeriesNames
+    journal: Journal
+    store: Store
+    number: int
+    fresh: bool
+    whole: bool
+    seconds: float
+    starts: tuple[str, ...]
+    """nonces of this spool's starts, the present one last"""
+    findings: list[tuple[str, str]] = field(default_factory=list)
+
+
+def store_settings(config: GatewayConfig) -> StoreSettings:
+    """What the store is told of the configuration."""
+    influx = config.influx
+    return StoreSettings(
+        p95_metrics=frozenset(name for name, metric in config.metrics.items() if metric.p95),
+        tiers=tuple(Tier(window.every, window.bucket, window.keep) for window in config.windows),
+        forwarded=config.gateway.tags,
+        sinks=(SinkBudget(INFLUX, influx.max_bytes, influx.on_full),) if influx else (),
+        history_keep=config.history.keep,
+        history_max_bytes=config.history.max_bytes,
+        quarantine_max_bytes=config.limits.quarantine,
+    )
+
+
+class WatchedFiles(Files):
+    """Files that tell of each reading: opening a long journal is progress, segment by segment."""
+
+    def __init__(self, progress: Callable[[], None]) -> None:
+        self._progress = progress
+
+    def read(self, path: Path) -> bytes:
+        self._progress()
+        return super().read(path)
+
+
+def recover_spool(
+    place: Path,
+    config: GatewayConfig,
+    gateway: str,
+    clock: MachineClock,
+    progress: Callable[[], None] = lambda: None,
+) -> Recovered:
+    """Bring back what the spool holds. BadInput when the configuration does not fit it.
+
+    `progress` is called whenever a file was read or a record replayed.
+    """
+    started = time.perf_counter()
+    at = clock.wall()
+    files = WatchedFiles(progress)
+    refuse_newer(place / spool.CHECKPOINTS, files=files)
+    schema.refuse_newer(place / spool.STORE)
+    journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
+    checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
+    begun = journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
+    fresh = not begun
+
+    replay, found = _recover(
+        place, config, gateway, journal, fresh=fresh, at=at, files=files, progress=progress
+    )
+    state = replay.state
+    _take_over(state, FoldSettings.of(config))
+    store = replay.store
+    ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
+    if replay.behind:
+        store.freeze(at)
+    clock.floor = max(clock.floor, state.wall)
+    number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
+    store.sync()
+    write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
+    return Recovered(
+        state=state,
+        names=SeriesNames(state.pipeline.registry),
+        journal=journal,
+        store=store,
+        number=number,
+        fresh=fresh,
+        whole=_is_whole(found, journal) and not ahead,
+        seconds=time.perf_counter() - started,
+        starts=spool.note_start(place, files),
+        findings=[
+            *_findings(found, journal),
+            *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),
+        ],
+    )
+
+
+def _recover(
+    place: Path,
+    config: GatewayConfig,
+    gateway: str,
+    journal: Journal,
+    *,
+    fresh: bool,
+    at: int,
+    files: Files,
+    progress: Callable[[], None],
+) -> tuple[Replay, recovery.Recovered]:
+    """Recover; a record that raises is written down the first time and taken apart the second, which may be now."""
+    for again in (False, True):
+        replay = _beginning(place, config, gateway, journal, fresh=fresh, at=at)
+        try:
+            checkpoints = place / spool.CHECKPOINTS
+            found = recovery.recover(
+                checkpoints, journal, replay, at=at, progress=lambda _: progress(), files=files
+            )
+        except Exception as error:
+            replay.close()
+            if again or isinstance(error, GatewayError | OSError | sqlite3.Error):
+                raise
+            log.error("recovering: %s: %s; trying again", type(error).__name__, error)  # noqa: TRY400 - no traceback
+            continue
+        return replay, found
+    raise AssertionError("the second attempt returns or raises")
+
+
+def _beginning(
+    place: Path, config: GatewayConfig, gateway: str, journal: Journal, *, fresh: bool, at: int
+) -> Replay:
+    """A state that knows nothing, and a store that is opened when it is known from where."""
+    state = State.new(gateway, FoldSettings.of(config))
+
+    def opened(damage: str = "") -> Store:
+        if fresh:
+            return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
+        return _open_to_go_on(place, config, state, journal, at, damage)
+
+    return Replay(state, journal, opened)
+
+
+def _open_to_go_on(  # noqa: PLR0917 - where recovery is
+    place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
+) -> Store:
+    """Open the store; one that is lost is made from the journal, with the state's names where none can be others."""
+    return open_store(
+        place,
+        config,
+        floor=max(at, state.pipeline.windows.closed_to),
+        at=at,
+        names=None if journal.report.lost else StateNames(state),
+        records=lambda: effects_in(journal),
+        damage=damage,
+    )
+
+
+def open_store(
+    place: Path,
+    config: GatewayConfig,
+    *,
+    floor: int,
+    at: int,
+    names: Resolver | None = None,
+    records: Records | None = None,
+    damage: str = "",
+) -> Store:
+    """Open the store of a spool; before `floor` a new one is not known to be complete.
+
+    `names` knows what a store that is made new has not been told, `records` are what the journal has for it.
+    """
+    return Store.open(
+        place / spool.STORE,
+        store_settings(config),
+        floor=floor,
+        at=at,
+        resolver=names,
+        records=records,
+        damage=damage,
+    )
+
+
+def _take_over(state: State, settings: FoldSettings) -> None:
+    """From here on the configuration decides."""
+    if settings == state.settings:
+        return
+    if settings.every != state.settings.every:
+        held = ", ".join(map(format_duration, state.settings.every))
+        wanted = ", ".join(map(format_duration, settings.every))
+        raise BadInput(
+            f"the spool holds open windows of {held}, and the configuration says {wanted}; "
+            "put the old windows back, or give the gateway a new spool.path"
+        )
+    state.take_over(settings)
+
+
+def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
+    """Whether every record behind the checkpoint, or behind the beginning, was folded."""
+    begins_at = journal.first_number
+    headless = (
+        begins_at > max(found.checkpoint, 0) + 1
+        if begins_at
+        else found.checkpoint < 0 and bool(found.skipped_checkpoints)
+    )
+    lost = any(last > found.checkpoint for _, last in journal.report.lost)
+    return not (headless or lost or found.unreadable)
+
+
+def _findings(found: recovery.Recovered, journal: Journal) -> list[tuple[str, str]]:
+    """What an operator should know of how the spool was found."""
+    findings = []
+    if journal.report.set_aside:
+        findings.append(("journal_corrupt", f"set aside: {', '.join(journal.report.set_aside)}"))
+    if journal.report.lost:
+        findings.append(("records_lost", f"records that could not be read: {list(journal.report.lost)}"))
+    if found.skipped_checkpoints:
+        findings.append(("checkpoint_corrupt", f"set aside: {', '.join(found.skipped_checkpoints)}"))
+    if found.culprits:
+        findings.append(
+            ("records_quarantined", f"{found.culprits} inputs could not be folded and are in quarantine")
+        )
+    return findings
+
+
+def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[str, str]]:
+    """What an operator should know of how the store was found."""
+    findings = []
+    if store.opened.set_aside:
+        told = (
+            f"{store.opened.damage}; set aside as {store.opened.set_aside}; what can be read is brought back"
+        )
+        findings.append(("store_corrupt", told))
+    elif store.opened.created and not fresh:
+        findings.append(("store_corrupt", f"{store.path.name} was missing: made again from the journal"))
+    if ahead:
+        findings.append(
+            ("records_lost", f"the journal ends before record {store.applied}, which the store has")
+        )
+    if behind:
+        findings.append(
+            ("store_behind", "the store is from an earlier time than the journal: older windows stay")
+        )
+    return findings

@@ -1,0 +1,1 @@
+"""Expressions over columns: compiled once, computed for many rows at a time."""

@@ -1,0 +1,229 @@
+"""Expressions as column operations: each is compiled once and then computed for many rows at a time.
+
+Conditions are columns of 1, 0 and NaN, NaN meaning unknown: a comparison with a missing value is neither
+true nor false, `and` and `or` follow Kleene's logic of three values, and only 1 satisfies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+
+from edge_gateway.columns.frame import BoolColumn, FloatColumn
+from edge_gateway.rules.language.expression import (
+    Binary,
+    Call,
+    Compare,
+    Duration,
+    Metric,
+    Node,
+    Number,
+    OneOf,
+    Tag,
+    Text,
+    Unary,
+)
+from edge_gateway.rules.language.functions import FAMILY
+from edge_gateway.rules.language.kinds import Range
+
+if TYPE_CHECKING:
+    from edge_gateway.rules.columns.inputs import Input
+    from edge_gateway.rules.columns.registry_view import Strings
+
+
+class Context(Protocol):
+    """The rows an expression is computed for; every column has one value a row."""
+
+    def value(self, number: int) -> FloatColumn: ...
+    def tag(self, name: str) -> FloatColumn: ...
+    def ranged(self, ring: int, function: str) -> FloatColumn: ...
+
+
+Operation: TypeAlias = Callable[[Context], FloatColumn]
+
+
+@dataclass(slots=True)
+class Names:
+    """Numbers of inputs and rings, given as expressions ask for them."""
+
+    strings: Strings
+    inputs: dict[Input, int] = field(default_factory=dict)
+    rings: dict[Range, int] = field(default_factory=dict)
+    functions: dict[int, dict[str, None]] = field(default_factory=dict)
+    """What is asked of each ring."""
+    constants: set[int] = field(default_factory=set)
+    """Codes of the texts that expressions name."""
+
+    def text(self, text: str) -> int:
+        """The code of a text that an expression names."""
+        code = self.strings.code(text)
+        self.constants.add(code)
+        return code
+
+    def input(self, name: str, *, is_text: bool) -> int:
+        return self.inputs.setdefault((name, is_text), len(self.inputs))
+
+    def ring(self, wanted: Range) -> int:
+        self.input(wanted.metric, is_text=False)
+        return self.rings.setdefault(wanted, len(self.rings))
+
+
+def compile_tree(tree: Node, names: Names) -> Operation:
+    """The operation of a checked tree. What cannot be computed is NaN."""
+    operation = _compiled(tree, names)
+
+    def quietly(context: Context) -> FloatColumn:
+        with np.errstate(all="ignore"):
+            return operation(context)
+
+    return quietly
+
+
+def _compiled(node: Node, names: Names) -> Operation:  # noqa: PLR0911 - one line a kind of node
+    match node:
+        case Number(value):
+            return _constant(value)
+        case Metric(name):
+            number = names.input(name, is_text=False)
+            return lambda context: context.value(number)
+        case Unary("-", operand):
+            inner = _compiled(operand, names)
+            return lambda context: -inner(context)
+        case Unary(_, operand):
+            inner = _compiled(operand, names)
+            return lambda context: 1.0 - inner(context)
+        case Binary(op, left, right):
+            sides = _compiled(left, names), _compiled(right, names)
+            return _joined(_LOGIC[op] if op in _LOGIC else _arithmetic(_ARITHMETIC[op]), *sides)
+        case Compare():
+            return _comparison(node, names)
+        case OneOf():
+            return _membership(node, names)
+        case Call(name, (Metric(metric), Duration(ms))):
+            ring = names.ring(Range(metric, ms, FAMILY[name]))
+            names.functions.setdefault(ring, {})[name] = None
+            return _over_range(name, ring)
+        case Call(name, args):
+            operations = [_compiled(arg, names) for arg in args]
+            function = _FUNCTIONS[name]
+            return lambda context: function(*[operation(context) for operation in operations])
+        case _:
+            raise AssertionError(f"{node} is no number and no condition")
+
+
+def _constant(value: float) -> Operation:
+    column = np.float64(value)
+    return lambda _context: column  # type: ignore[return-value]  # numpy spreads it over the rows
+
+
+_ARITHMETIC: dict[str, np.ufunc] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
+
+
+def _arithmetic(ufunc: np.ufunc) -> Callable[[FloatColumn, FloatColumn], FloatColumn]:
+    """What has no finite result, as 1/0, is unknown at once: an infinity would satisfy comparisons."""
+
+    def compute(left: FloatColumn, right: FloatColumn) -> FloatColumn:
+        column = ufunc(left, right)
+        return np.where(np.isfinite(column), column, np.nan)
+
+    return compute
+
+
+def _joined(function: Callable[[FloatColumn, FloatColumn], FloatColumn], *sides: Operation) -> Operation:
+    left, right = sides
+    return lambda context: function(left(context), right(context))
+
+
+# --- conditions
+
+
+def _three_valued(truth: BoolColumn, *sides: FloatColumn) -> FloatColumn:
+    unknown = reduce(np.logical_or, [np.isnan(side) for side in sides])
+    return np.where(unknown, np.nan, truth)
+
+
+def _and(left: FloatColumn, right: FloatColumn) -> FloatColumn:
+    return np.where((left == 0) | (right == 0), 0.0, left * right)
+
+
+def _or(left: FloatColumn, right: FloatColumn) -> FloatColumn:
+    return np.where((left == 1) | (right == 1), 1.0, left + right)
+
+
+_LOGIC: dict[str, Callable[[FloatColumn, FloatColumn], FloatColumn]] = {"and": _and, "or": _or}
+_COMPARE: dict[str, Callable[[FloatColumn, FloatColumn], BoolColumn]] = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+def _comparison(node: Compare, names: Names) -> Operation:
+    sides = [node.first, *(side for _, side in node.rest)]
+    is_text = any(isinstance(side, (Text, Tag)) for side in sides)
+    operations = [_text(side, names) if is_text else _compiled(side, names) for side in sides]
+    functions = [_COMPARE[op] for op, _ in node.rest]
+
+    def compare(context: Context) -> FloatColumn:
+        columns = [operation(context) for operation in operations]
+        pairs = zip(functions, columns, columns[1:], strict=False)
+        return reduce(
+            _and, [_three_valued(function(left, right), left, right) for function, left, right in pairs]
+        )
+
+    return compare
+
+
+def _text(node: Node, names: Names) -> Operation:
+    """Codes of texts; -1, of a tag that is not known, equals none."""
+    match node:
+        case Text(value):
+            return _constant(float(names.text(value)))
+        case Tag(name):
+            return lambda context: context.tag(name)
+        case Metric(name):
+            number = names.input(name, is_text=True)
+            return lambda context: context.value(number)
+        case _:
+            raise AssertionError(f"{node} is no text")
+
+
+def _membership(node: OneOf, names: Names) -> Operation:
+    is_text = isinstance(node.options[0], Text)
+    operand = _text(node.operand, names) if is_text else _compiled(node.operand, names)
+    options = np.array(
+        [names.text(option.value) if isinstance(option, Text) else option.value for option in node.options],
+        np.float64,
+    )
+
+    def member(context: Context) -> FloatColumn:
+        column = operand(context)
+        return _three_valued(np.isin(column, options) != node.negated, column)
+
+    return member
+
+
+# --- functions
+
+
+def _clamp(value: FloatColumn, low: FloatColumn, high: FloatColumn) -> FloatColumn:
+    return np.minimum(np.maximum(value, low), high)
+
+
+_FUNCTIONS: dict[str, Callable[..., FloatColumn]] = {
+    "abs": np.abs,
+    "min": lambda *columns: reduce(np.minimum, columns),
+    "max": lambda *columns: reduce(np.maximum, columns),
+    "clamp": _clamp,
+}
+
+
+def _over_range(name: str, ring: int) -> Operation:
+    return lambda context: context.ranged(ring, name)

@@ -1,0 +1,287 @@
+"""A frame as the rules read it: rows by device in order of arrival, one column a metric, late rows apart.
+
+A row is taken when it is not older than the newest row of its device (the device's cursor). Of rows with one
+time, each metric counts once. A metric that holds numbers and one that holds texts are two inputs; the
+values of the latter are the texts' codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from edge_gateway.columns.growing import with_room
+from edge_gateway.rules.columns.runs import opens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
+    from edge_gateway.rules.columns.registry_view import RegistryView
+
+Input = tuple[str, bool]
+"""Name of a metric and whether it holds texts."""
+
+_TIME_BITS: Final = 43
+"""Times up to the year 2248 fit beside a device's place in the batch."""
+
+
+class Brought(NamedTuple):
+    """Values of inputs, one entry each: the row, the number of the input, the value; in order of arrival."""
+
+    row: IntColumn
+    number: IntColumn
+    value: FloatColumn
+
+    def only(self, entries: IntColumn) -> Brought:
+        return Brought(self.row[entries], self.number[entries], self.value[entries])
+
+    def then(self, more: Brought) -> Brought:
+        row, number = np.concatenate([self.row, more.row]), np.concatenate([self.number, more.number])
+        return Brought(row, number, np.concatenate([self.value, more.value]))
+
+
+@dataclass(slots=True)
+class Rows:
+    """`x[place[input]]` is the column of an input; `x[0]`, all NaN, stands for inputs without a value.
+
+    `source` is each row's number in the frame. `start` is where each row's device begins, `several` whether
+    any device has more than one row.
+    """
+
+    source: IntColumn
+    device: IntColumn
+    at: IntColumn
+    start: IntColumn
+    several: bool
+    brought: Brought
+    x: FloatColumn
+    place: IntColumn
+
+    def column(self, number: int) -> FloatColumn:
+        found: FloatColumn = self.x[self.place[number]]
+        return found
+
+    def add(self, number: int, rows: IntColumn, values: FloatColumn) -> None:
+        """Values of a further input, computed from the others, for rows that had none."""
+        if not self.place[number]:
+            self.place[number] = len(self.x)
+            self.x = np.concatenate([self.x, np.full((1, len(self.device)), np.nan)])
+        self.x[self.place[number], rows] = values
+        added = Brought(rows, np.full(len(rows), number), values)
+        self.brought = self.brought.then(added)
+
+    def brings(self, numbers: tuple[int, ...], rows: IntColumn) -> BoolColumn:
+        """Which of these rows have a value of any of the inputs."""
+        here: BoolColumn = ~np.isnan(self.x[self.place[list(numbers)]][:, rows])
+        return np.bitwise_or.reduce(here, axis=0)  # type: ignore[no-any-return]
+
+
+class Inputs:
+    """Cursors of the devices, and the last value of every input with its time."""
+
+    def __init__(self, wanted: Sequence[Input], registry: RegistryView, lookback_ms: int) -> None:
+        self.wanted = tuple(wanted)
+        self._registry = registry
+        self._lookback_ms = lookback_ms
+        self._number_of = np.full(0, -1, np.int64)
+        self._text_of = np.full(0, -1, np.int64)
+        for number, (name, is_text) in enumerate(self.wanted):
+            self._learn(registry.metric(name), number, is_text=is_text)
+        self._number_of_series = np.full(0, -1, np.int64)
+        self._text_of_series = np.full(0, -1, np.int64)
+        self._epoch = registry.series_epoch
+        self._any_texts = any(is_text for _, is_text in self.wanted)
+        self.cursor = np.zeros(0, np.int64)
+        self.first_seen = np.zeros(0, np.int64)
+        self.last = np.zeros((0, len(self.wanted)))
+        self.last_at = np.zeros((0, len(self.wanted)), np.int64)
+
+    def _learn(self, metric: int, number: int, *, is_text: bool) -> None:
+        self._number_of = with_room(self._number_of, metric + 1, -1)
+        self._text_of = with_room(self._text_of, metric + 1, -1)
+        (self._text_of if is_text else self._number_of)[metric] = number
+
+    def make_room(self, devices: int) -> None:
+        """Room for devices up to this count."""
+        have = len(self.cursor)
+        if devices <= have:
+            return
+        size = max(devices, 2 * have, 64)
+        self.cursor = with_room(self.cursor, size, 0)
+        self.first_seen = with_room(self.first_seen, size, 0)
+        self.last = np.concatenate([self.last, np.full((size - have, len(self.wanted)), np.nan)])
+        self.last_at = np.concatenate([self.last_at, np.zeros((size - have, len(self.wanted)), np.int64)])
+
+    # --- a frame in
+
+    def rows_of(self, frame: Frame) -> Rows:
+        """The rows that may advance state, with the inputs they bring. Nothing is remembered yet."""
+        order = np.argsort(frame.device, kind="stable")
+        device, at = frame.device[order], frame.ts[order]
+        first = opens(device)
+        before = self._newest_before(device, at, first)
+        in_order = at >= before
+        again = bool((at == before).any())
+        if not in_order.all():
+            kept = np.flatnonzero(in_order)
+            order, device, at = order[kept], device[kept], at[kept]
+            first = opens(device)
+        several = not first.all()
+        start = _starts(first) if several else np.arange(len(device))
+        brought, x, place = self._columns(frame, order, device, at, again=again)
+        return Rows(order, device, at, start, several, brought, x, place)
+
+    def late_rows(self, frame: Frame, taken: Rows) -> Rows:
+        """The rows that were too old to be taken, each on its own."""
+        is_late = np.ones(frame.rows, np.bool_)
+        is_late[taken.source] = False
+        order = np.flatnonzero(is_late)
+        device, at = frame.device[order], frame.ts[order]
+        brought, x, place = self._columns(frame, order, device, at, again=False)
+        return Rows(order, device, at, np.arange(len(order)), False, brought, x, place)
+
+    def _newest_before(self, device: IntColumn, at: IntColumn, first: BoolColumn) -> IntColumn:
+        """For each row the newest time of its device before it."""
+        cursor = self.cursor[device]
+        if first.all():
+            return cursor
+        offset = np.cumsum(first) << _TIME_BITS
+        newest = np.maximum.accumulate(offset + np.maximum(at, cursor)) - offset
+        before = np.empty_like(newest)
+        before[1:] = newest[:-1]
+        return np.where(first, cursor, before)
+
+    def _columns(
+        self, frame: Frame, order: IntColumn, device: IntColumn, at: IntColumn, *, again: bool
+    ) -> tuple[Brought, FloatColumn, IntColumn]:
+        brought = self._values(frame, order)
+        if again:
+            fresh = self._fresh(device[brought.row], brought.number, at[brought.row])
+            brought = brought.only(fresh)
+        present = np.flatnonzero(np.bincount(brought.number, minlength=len(self.wanted)))
+        place = np.zeros(len(self.wanted), np.int64)
+        place[present] = np.arange(1, len(present) + 1)
+        x = np.full((len(present) + 1, len(order)), np.nan)
+        x.ravel()[place[brought.number] * len(order) + brought.row] = brought.value
+        return brought, x, place
+
+    def _values(self, frame: Frame, order: IntColumn) -> Brought:
+        """Every wanted value of the kept rows."""
+        self._learn_series()
+        row_of = np.full(frame.rows, -1)
+        row_of[order] = np.arange(len(order))
+        found = _chosen(row_of[frame.row], self._number_of_series[frame.series], frame.value)
+        if not self._any_texts or not len(frame.state_row):
+            return found
+        codes = frame.state_code.astype(np.float64)
+        texts = _chosen(row_of[frame.state_row], self._text_of_series[frame.state_series], codes)
+        return found.then(texts)
+
+    def _learn_series(self) -> None:
+        """Look up the inputs of series that came since; of all, where numbers were given to others."""
+        if self._epoch != self._registry.series_epoch:
+            self._epoch = self._registry.series_epoch
+            self._number_of_series = self._text_of_series = np.full(0, -1, np.int64)
+        have = len(self._number_of_series)
+        metric = self._registry.series_metric[have:]
+        if len(metric):
+            highest = int(metric.max()) + 1
+            self._number_of = with_room(self._number_of, highest, -1)
+            self._text_of = with_room(self._text_of, highest, -1)
+            self._number_of_series = np.concatenate([self._number_of_series, self._number_of[metric]])
+            self._text_of_series = np.concatenate([self._text_of_series, self._text_of[metric]])
+
+    def _fresh(self, device: IntColumn, number: IntColumn, at: IntColumn) -> IntColumn:
+        """Which values are the first of their input at their time, in order."""
+        cell = device * len(self.wanted) + number
+        unseen = self.last_at.ravel()[cell] != at
+        order = np.lexsort((at, cell))
+        same = (cell[order][1:] == cell[order][:-1]) & (at[order][1:] == at[order][:-1])
+        unseen[order[1:][same]] = False
+        return np.flatnonzero(unseen)
+
+    # --- joins
+
+    def joined(self, rows: Rows, number: int) -> FloatColumn:
+        """The input at every row: its own value, else the device's last one unless older than the lookback."""
+        column = rows.column(number)
+        here = ~np.isnan(column)
+        if here.all():
+            return column
+        source = np.maximum.accumulate(np.where(here, np.arange(len(column)), -1))
+        inside = source >= rows.start
+        value = np.where(inside, column[source], self.last[rows.device, number])
+        at = np.where(inside, rows.at[source], self.last_at[rows.device, number])
+        return np.where((at > 0) & (rows.at - at <= self._lookback_ms), value, np.nan)
+
+    # --- remembering
+
+    def greet(self, rows: Rows) -> None:
+        """Note when devices were first seen; call once a frame, before it is read."""
+        unseen = np.flatnonzero(self.first_seen[rows.device] == 0)[::-1]
+        self.first_seen[rows.device[unseen]] = rows.at[unseen]
+
+    def remember(self, rows: Rows) -> None:
+        """Move the cursors and keep the last values; call once a frame, after all was read."""
+        self.cursor[rows.device] = rows.at
+        row, number, value = rows.brought
+        cell = rows.device[row] * len(self.wanted) + number
+        self.last.ravel()[cell] = value
+        self.last_at.ravel()[cell] = rows.at[row]
+
+    def forget(self, devices: IntColumn) -> None:
+        """Begin anew for devices that were retired, or whose clock stepped back."""
+        devices = devices[devices < len(self.cursor)]
+        self.cursor[devices] = 0
+        self.first_seen[devices] = 0
+        self.last_at[devices] = 0
+
+    def texts(self) -> set[int]:
+        """Codes of the last texts of every device."""
+        found: set[int] = set()
+        for number, (_, is_text) in enumerate(self.wanted):
+            if is_text:
+                found.update(self.last[self.last_at[:, number] > 0, number].astype(np.int64).tolist())
+        return found
+
+    def take_over(self, old: Inputs) -> None:
+        """Cursors and last values of another set of inputs, where they name the same metrics."""
+        self.make_room(len(old.cursor))
+        size = len(old.cursor)
+        self.cursor[:size], self.first_seen[:size] = old.cursor, old.first_seen
+        for number, wanted in enumerate(self.wanted):
+            if wanted in old.wanted:
+                source = old.wanted.index(wanted)
+                self.last[:size, number] = old.last[:, source]
+                self.last_at[:size, number] = old.last_at[:, source]
+
+    # --- state
+
+    def snapshot(self, devices: int) -> dict[str, Any]:
+        return {
+            "wanted": [list(each) for each in self.wanted],
+            "cursor": self.cursor[:devices].copy(),
+            "first_seen": self.first_seen[:devices].copy(),
+            "last": self.last[:devices].copy(),
+            "last_at": self.last_at[:devices].copy(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        devices = len(state["cursor"])
+        self.make_room(devices)
+        for name in ("cursor", "first_seen", "last", "last_at"):
+            getattr(self, name)[:devices] = state[name]
+
+
+def _starts(first: BoolColumn) -> IntColumn:
+    found: IntColumn = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
+    return found
+
+
+def _chosen(row: IntColumn, number: IntColumn, value: FloatColumn) -> Brought:
+    """What is of a kept row and of a wanted input."""
+    kept, every = (number >= 0) & (row >= 0), Brought(row, number, value)
+    return every if kept.all() else every.only(np.flatnonzero(kept))

@@ -1,0 +1,178 @@
+"""Record rules: metrics derived from others, reading by reading, and added to the frame they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_gateway.columns.frame import PERFECT
+from edge_gateway.columns.growing import with_room
+from edge_gateway.rules.columns.compile import Names, Operation, compile_tree
+from edge_gateway.rules.columns.inputs import Inputs
+from edge_gateway.rules.columns.table import Batch, Histories, SomeRows
+from edge_gateway.rules.language.selection import Selection
+
+if TYPE_CHECKING:
+    from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
+    from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.language.kinds import Range
+    from edge_gateway.rules.language.ruleset import Rule
+
+
+@dataclass(slots=True)
+class _Record:
+    """`output` is the input number of what it derives; `applies` tells of each device whether it is derived there."""
+
+    metric: int
+    operation: Operation
+    triggers: tuple[int, ...]
+    output: int
+    rings: tuple[int, ...]
+    applies: BoolColumn
+    series: IntColumn
+
+
+class Derived(list[tuple["IntColumn", "IntColumn", "FloatColumn"]]):
+    """(row of the frame, series, value) columns, one entry a record."""
+
+
+class Records:
+    """All record rules, in an order in which each finds what it needs."""
+
+    def __init__(self, rules: tuple[Rule, ...], registry: RegistryView, lookback_ms: int) -> None:
+        self._rules = rules
+        self._registry = registry
+        self._names = Names(registry.strings)
+        self._records = [self._compiled(rule) for rule in rules]
+        self.inputs = Inputs(tuple(self._names.inputs), registry, lookback_ms)
+        self.histories = Histories(self._names)
+        self._selection = Selection(rules)
+        self._tags = {tag for rule in rules if rule.shape for tag in rule.shape.tags}
+        self._known = 0
+
+    def _compiled(self, rule: Rule) -> _Record:
+        shape = rule.shape
+        assert shape is not None
+        triggers = tuple(self._names.input(name, is_text=is_text) for name, is_text in rule.metrics)
+        operation = compile_tree(shape.tree, self._names)
+        output = self._names.input(rule.name, is_text=False)
+        rings = tuple(self._names.ring(each) for each in shape.ranges)
+        metric = self._registry.metric(rule.name)
+        return _Record(
+            metric, operation, triggers, output, rings, np.zeros(0, np.bool_), np.full(0, -1, np.int64)
+        )
+
+    def extend(self, frame: Frame) -> Frame:
+        """The frame with the derived metrics; the same one where there are none.
+
+        A late row is computed from its own values alone.
+        """
+        if not self._records or not frame.rows:
+            return frame
+        self._follow_registry()
+        rows = self.inputs.rows_of(frame)
+        derived = self._derive(Batch(rows, self.inputs, self.histories), self._records)
+        self.inputs.remember(rows)
+        if len(rows.source) < frame.rows:
+            late = self.inputs.late_rows(frame, rows)
+            alone = Inputs(self.inputs.wanted, self._registry, 0)
+            alone.make_room(self._registry.devices)
+            derived += self._derive(
+                Batch(late, alone, self.histories), [each for each in self._records if not each.rings]
+            )
+        return _extended(frame, derived) if derived else frame
+
+    def _derive(self, batch: Batch, records: list[_Record]) -> Derived:
+        derived = Derived()
+        rows = batch.rows
+        for record in records:
+            own = np.flatnonzero(record.applies[rows.device] & np.isnan(rows.column(record.output)))
+            own = own[rows.brings(record.triggers, own)]
+            if not len(own):
+                continue
+            values = record.operation(SomeRows(batch, own))
+            known = np.flatnonzero(~np.isnan(values))
+            if len(known):
+                own, values = own[known], values[known]
+                rows.add(record.output, own, values)
+                derived.append((rows.source[own], self._series(record, rows.device[own]), values))
+        return derived
+
+    def _series(self, record: _Record, devices: IntColumn) -> IntColumn:
+        for device in np.unique(devices[record.series[devices] < 0]).tolist():
+            record.series[device] = self._registry.derived(device, record.metric)
+        return record.series[devices]
+
+    def _follow_registry(self) -> None:
+        registry = self._registry
+        if registry.version == self._known:
+            return
+        devices = registry.changed_devices(self._known)
+        self._known = registry.version
+        self.inputs.make_room(registry.devices)
+        for record in self._records:
+            record.applies = with_room(record.applies, registry.devices, 0)
+            record.series = with_room(record.series, registry.devices, -1)
+        for device in devices.tolist():
+            self._enrol(device)
+        for number, record in enumerate(self._records):
+            for ring in record.rings:
+                self.histories.enrol(ring, devices[self._records[number].applies[devices]])
+        self.histories.learn_tags(self._tags, devices.tolist(), registry)
+
+    def _enrol(self, device: int) -> None:
+        registry = self._registry
+        chosen = self._selection.choices(
+            registry.device_site[device],
+            registry.device_name[device],
+            registry.type(device),
+            registry.tags(device),
+        )
+        numbers = {number for number, _ in chosen} if registry.is_live(device) else set()
+        for number, record in enumerate(self._records):
+            record.applies[device] = number in numbers
+
+    def forget(self, devices: IntColumn) -> None:
+        self.inputs.forget(devices)
+        self.histories.forget(devices)
+        for record in self._records:
+            record.series[devices[devices < len(record.series)]] = -1
+
+    def texts(self) -> set[int]:
+        """Codes of all texts that are held here."""
+        return self._names.constants | self.inputs.texts() | self.histories.texts()
+
+    def take_over(self, old: Records) -> None:
+        """State of another set of records; histories of expressions that changed begin anew."""
+        same = {rule.name: rule.expr for rule in old._rules}
+        keep: set[Range] = set()
+        for rule in self._rules:
+            if rule.shape is not None and same.get(rule.name) == rule.expr:
+                keep.update(rule.shape.ranges)
+        self.inputs.take_over(old.inputs)
+        self.histories.take_over(old.histories, keep)
+
+    def snapshot(self) -> dict[str, Any]:
+        devices = self._registry.devices
+        self.inputs.make_room(devices)
+        return {"inputs": self.inputs.snapshot(devices), "histories": self.histories.snapshot()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.inputs.restore(state["inputs"])
+        self.histories.restore(state["histories"])
+
+
+def _extended(frame: Frame, derived: Derived) -> Frame:
+    """The derived values stand after the measured ones; each is as good as the worst value of its reading."""
+    row, series, value = (np.concatenate(columns) for columns in zip(*derived, strict=True))
+    worst = np.full(frame.rows, PERFECT, np.uint16)
+    np.minimum.at(worst, frame.row, frame.quality)
+    return replace(
+        frame,
+        row=np.concatenate([frame.row, row]),
+        series=np.concatenate([frame.series, series]),
+        value=np.concatenate([frame.value, value]),
+        quality=np.concatenate([frame.quality, worst[row]]),
+    )

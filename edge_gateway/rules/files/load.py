@@ -1,0 +1,153 @@
+"""Rule files from disk: every fault of every file at once, each at its line and column."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
+from edge_gateway.rules.files.resolve import Place, Source, alert_rule, check_expression, record_rule
+from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
+from fleet_config.bounded_file import in_words
+from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
+from fleet_config.yaml_source import load_yaml, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_gateway.rules.language.ruleset import OnChange
+
+__all__ = ["MOST_FILES", "MOST_RULES", "RuleSet", "load_rules", "rule_files"]
+
+MOST_FILES: Final = 200
+MOST_RULES: Final = 2_000
+"""In one set. It is put in force between two batches, and so many hold the next one up for less than a tenth second."""
+
+
+def rule_files(path: Path) -> list[Path]:
+    """The rule files of a directory, or the file itself: `*.yaml` but no dotfile and no `*.test.yaml`.
+
+    ProblemsFound for a directory that cannot be read, which must not look like one without rules.
+    """
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            return [path]
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if _is_rule_file(entry.name))
+    except OSError as error:
+        raise ProblemsFound([Problem(str(path), 1, 1, in_words(error))]) from error
+    if len(names) > MOST_FILES:
+        raise ProblemsFound([Problem(str(path), 1, 1, f"more than {MOST_FILES} rule files")])
+    return [path / name for name in names]
+
+
+def _is_rule_file(name: str) -> bool:
+    return name.endswith(".yaml") and not name.startswith(".") and not name.endswith(".test.yaml")
+
+
+def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> RuleSet:
+    """Read a directory, a file, or several; ProblemsFound with everything that is wrong in any of them.
+
+    `on_change` counts for the rules that do not say it themselves.
+    """
+    paths = [path] if isinstance(path, Path) else path
+    loading = _Loading(on_change)
+    for each in paths:
+        loading.read_all(each)
+    return loading.finish()
+
+
+class _Loading:
+    def __init__(self, on_change: OnChange) -> None:
+        self._on_change = on_change
+        self._problems: list[Problem] = []
+        self._rules: list[Rule] = []
+        self._records: dict[str, Place] = {}
+        self._first: dict[tuple[str, str], Place] = {}
+        self._newest: Place | None = None
+
+    def read_all(self, path: Path) -> None:
+        try:
+            for file in rule_files(path):
+                self._read(file)
+        except ProblemsFound as found:
+            self._problems += found.problems
+
+    def _read(self, file: Path) -> None:
+        if self._is_enough():
+            return
+        try:
+            document = load_yaml(file)
+        except ProblemsFound as found:
+            self._problems += found.problems
+            return
+        source = Source(document, self._problems, self._on_change)
+        try:
+            spec = validate(RuleFile, document)
+        except ProblemsFound as found:
+            self._problems += found.problems
+            self._salvage(source)
+            return
+        for index, group in enumerate(spec.groups):
+            place = source.at("groups", index)
+            self._claim("group", group.name, place.at("name"))
+            for number, rule in enumerate(group.rules):
+                self._rule(group, rule, place.at("rules", number))
+                if self._is_enough():
+                    return
+
+    def _is_enough(self) -> bool:
+        """Whether so much is wrong that looking further would only take time."""
+        return len(self._problems) >= MOST_PROBLEMS or len(self._rules) > MOST_RULES
+
+    def _salvage(self, source: Source) -> None:
+        """Check the rules of a file that is wrong somewhere, so that one look shows all there is to mend."""
+        data = source.document.data
+        groups = data.get("groups") if isinstance(data, dict) else None
+        for index, group in enumerate(groups if isinstance(groups, list) else []):
+            rules = group.get("rules") if isinstance(group, dict) else None
+            for number in range(len(rules) if isinstance(rules, list) else 0):
+                if self._is_enough():
+                    return
+                self._salvage_rule(source.at("groups", index, "rules", number))
+
+    def _salvage_rule(self, place: Place) -> None:
+        document = place.source.document
+        raw = document.get(place.path)
+        model = RecordSpec if isinstance(raw, dict) and "record" in raw else AlertSpec
+        try:
+            spec = validate(model, document, at=place.path)
+        except ProblemsFound:
+            if isinstance(raw, dict) and isinstance(raw.get("expr"), str):
+                check_expression(raw["expr"], place.at("expr"))
+            return
+        self._rule(GroupSpec.model_construct(name="", match=None, rules=()), spec, place)
+
+    def _rule(self, group: Any, spec: Any, place: Place) -> None:
+        if isinstance(spec, AlertSpec):
+            self._claim("alert", spec.alert, place.at("alert"))
+            rule = alert_rule(group, spec, place)
+        else:
+            self._claim("record", spec.record, place.at("record"))
+            self._records[spec.record] = place.at("expr")
+            rule = record_rule(group, spec, place)
+        if rule is not None:
+            self._rules.append(rule)
+            self._newest = place
+
+    def _claim(self, kind: str, name: str, place: Place) -> None:
+        first = self._first.setdefault((kind, name), place)
+        if first is not place:
+            place.fault(f"duplicate {kind} name '{name}'; it stands at {first} already")
+
+    def finish(self) -> RuleSet:
+        ring = cycle_of(tuple(rule for rule in self._rules if rule.record))
+        for name in ring[:MOST_PROBLEMS]:
+            self._records[name].fault(f"these records need each other: {', '.join(ring)}")
+        if len(self._rules) > MOST_RULES and self._newest is not None:
+            self._newest.fault(f"more than {MOST_RULES} rules; a gateway takes at most so many, of all files")
+        if self._problems:
+            raise ProblemsFound(self._problems)
+        return RuleSet(tuple(self._rules))

@@ -1,0 +1,348 @@
+"""From what a file says to a rule that can run; what the keys mean together is checked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from edge_gateway.records.transition import LEVELS
+from edge_gateway.rules.files.scalar_place import place_in_scalar
+from edge_gateway.rules.language.expression import normal_text
+from edge_gateway.rules.language.kinds import Shape, shape_of
+from edge_gateway.rules.language.ruleset import (
+    Command,
+    Level,
+    LevelChange,
+    Match,
+    NoData,
+    Override,
+    Rule,
+    levels_of,
+)
+from edge_gateway.rules.language.template import parts_of
+from edge_gateway.rules.language.tokens import ExpressionError
+from fleet_config.problems import Problem
+
+if TYPE_CHECKING:
+    from edge_gateway.rules.files.model import (
+        AlertSpec,
+        CommandSpec,
+        GroupSpec,
+        LimitChange,
+        LimitSpec,
+        NoDataSpec,
+        OverrideSpec,
+        RecordSpec,
+    )
+    from edge_gateway.rules.language.ruleset import OnChange
+    from fleet_config.match import Match as MatchSpec
+    from fleet_config.yaml_source import Document
+
+DEFAULT_LEVEL = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One rule file; faults are added to `problems`."""
+
+    document: Document
+    problems: list[Problem]
+    on_change: OnChange
+
+    def at(self, *path: str | int) -> Place:
+        return Place(self, path)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A value of a rule file."""
+
+    source: Source
+    path: tuple[str | int, ...]
+
+    def at(self, *path: str | int) -> Place:
+        return Place(self.source, self.path + path)
+
+    def __str__(self) -> str:
+        line, _ = self.source.document.where(self.path)
+        return f"{self.source.document.name}:{line}"
+
+    def fault(self, message: str) -> None:
+        self.source.problems.append(self.source.document.problem(self.path, message))
+
+    def fault_within(self, error: ExpressionError) -> None:
+        """A fault at one character of a text."""
+        document = self.source.document
+        line, column = place_in_scalar(document.text, *document.where(self.path), error.at)
+        name = self.path[-1] if isinstance(self.path[-1], str) else "text"
+        self.source.problems.append(Problem(document.name, line, column, f"{name}: {error.message}"))
+
+
+def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None:
+    """The record rule, or None where a fault was found."""
+    before = len(place.source.problems)
+    shape = check_expression(spec.expr, place.at("expr"))
+    if shape is not None and shape.is_condition:
+        place.at("expr").fault("expr: a record needs a number, and this is a condition")
+    if shape is not None and not shape.metrics:
+        place.at("expr").fault("expr: the expression names no metric, so no reading would evaluate it")
+    if len(place.source.problems) > before:
+        return None
+    return Rule(
+        name=spec.record,
+        group=group.name,
+        record=True,
+        match=_matches(group.match, spec.match),
+        expr=normal_text(spec.expr),
+        unit=spec.unit,
+    )
+
+
+def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
+    """The alert rule, or None where a fault was found."""
+    before = len(place.source.problems)
+    _check_templates(spec, place)
+    levels, clear_expr = _levels(spec, place)
+    no_data = None if spec.no_data is None else _no_data(spec, spec.no_data, levels, place.at("no_data"))
+    overrides = tuple(
+        _override(each, place.at("overrides", index), levels) for index, each in enumerate(spec.overrides)
+    )
+    if len(place.source.problems) > before:
+        return None
+    rule = Rule(
+        name=spec.alert,
+        group=group.name,
+        match=_matches(group.match, spec.match),
+        expr=None if spec.expr is None else normal_text(spec.expr),
+        clear_expr=clear_expr,
+        levels=levels,
+        keep_ms=spec.keep_firing_for,
+        no_data=no_data,
+        overrides=overrides,
+        labels=dict(spec.labels),
+        annotations=dict(spec.annotations),
+        commands=tuple(map(_command, spec.commands)),
+        warmup_ms=spec.warmup,
+        repeat_ms=spec.repeat,
+        notify_device=spec.notify_device,
+        on_change=spec.on_change or place.source.on_change,
+        unit=spec.unit,
+    )
+    _check_overrides(rule, place)
+    return rule if len(place.source.problems) == before else None
+
+
+def check_expression(text: str, place: Place) -> Shape | None:
+    """Parse and check one; None, and a fault at the offending character, where it is wrong."""
+    try:
+        return shape_of(text)
+    except ExpressionError as error:
+        place.fault_within(error)
+        return None
+
+
+def _check_templates(spec: AlertSpec, place: Place) -> None:
+    for key in ("labels", "annotations"):
+        for name, text in getattr(spec, key).items():
+            try:
+                parts_of(text)
+            except ExpressionError as error:
+                place.at(key, name).fault_within(error)
+
+
+def _levels(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
+    if spec.expr is None:
+        _check_without_expression(spec, place)
+        return (), None
+    shape = check_expression(spec.expr, place.at("expr"))
+    if shape is None:
+        return (), None
+    if not shape.metrics:
+        place.at("expr").fault("expr: the expression names no metric, so no reading would evaluate it")
+    if shape.is_condition:
+        return _condition_level(spec, place)
+    return _limit_levels(spec, place), None
+
+
+def _check_without_expression(spec: AlertSpec, place: Place) -> None:
+    if spec.no_data is None:
+        place.fault("the key 'expr' is missing; only a rule with 'no_data' may leave it out")
+    for key in ("above", "below", "clear", "levels"):
+        if getattr(spec, key) is not None:
+            place.at(key).fault(f"{key}: a limit needs an 'expr'")
+
+
+def _condition_level(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
+    for key in ("above", "below", "levels"):
+        if getattr(spec, key) is not None:
+            place.at(key).fault(f"{key}: the expression is a condition and takes no limit; use 'severity'")
+    clear = _clear_condition(spec, place.at("clear"))
+    return (Level(spec.severity or DEFAULT_LEVEL, for_ms=spec.for_),), clear
+
+
+def _clear_condition(spec: AlertSpec, place: Place) -> str | None:
+    if spec.clear is None:
+        return None
+    if not isinstance(spec.clear, str):
+        place.fault("clear: beside a condition 'clear' is a condition too, as in clear: flow > 0.5")
+        return None
+    shape = check_expression(spec.clear, place)
+    if shape is None:
+        return None
+    if not shape.is_condition:
+        place.fault("clear: a condition is wanted here, not a number")
+    return normal_text(spec.clear)
+
+
+def _limit_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
+    if isinstance(spec.clear, str):
+        place.at("clear").fault("clear: beside a limit 'clear' is a number")
+        return ()
+    if spec.levels is None:
+        level = _limit(spec.severity or DEFAULT_LEVEL, spec, place)
+        return () if level is None else (level,)
+    for key in ("above", "below", "clear", "severity"):
+        if getattr(spec, key) is not None:
+            place.at(key).fault(f"{key}: it belongs into each of the 'levels' here")
+    if spec.for_:
+        place.at("for").fault("for: it belongs into each of the 'levels' here")
+    return _ordered_levels(spec, place.at("levels"))
+
+
+def _ordered_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
+    given = spec.levels or {}
+    found = [_limit(name, given[name], place.at(name)) for name in LEVELS if name in given]
+    levels = tuple(level for level in found if level is not None)
+    fault = _disorder(levels)
+    if fault is not None:
+        place.at(fault[0]).fault(fault[1])
+    return levels
+
+
+def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
+    """The level that does not fit those below it, and why."""
+    for lower, higher in pairwise(levels):
+        if lower.above is not higher.above:
+            return higher.level, f"{higher.level}: all levels of an alert are 'above' or all are 'below'"
+        if lower.limit is None or higher.limit is None:
+            continue
+        if (higher.limit < lower.limit) if lower.above else (higher.limit > lower.limit):
+            return higher.level, (
+                f"{higher.level}: its limit {higher.limit:g} is reached before that of {lower.level}, {lower.limit:g}"
+            )
+    return None
+
+
+def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None:
+    if (spec.above is None) == (spec.below is None):
+        both = spec.above is not None
+        what = "both 'above' and 'below' are given" if both else "the limit is missing"
+        place.fault(f"{what}; the expression is a number and needs one of 'above' and 'below'")
+        return None
+    clear = spec.clear if isinstance(spec.clear, (int, float)) else None
+    limit = spec.below if spec.above is None else spec.above
+    level = Level(name, spec.above is not None, limit, clear, spec.for_)
+    fault = wrong_side(level)
+    if fault is not None:
+        place.at("clear").fault(fault)
+    return level
+
+
+def wrong_side(level: Level) -> str | None:
+    """What is wrong where `clear` lies beyond the limit."""
+    if level.clear is None or level.limit is None:
+        return None
+    if (level.clear > level.limit) if level.above else (level.clear < level.limit):
+        side, word = ("above", "at most") if level.above else ("below", "at least")
+        must = f"with {side}: {level.limit:g} it must be {word} {level.limit:g}"
+        return f"clear: {level.clear:g} is on the wrong side; {must}"
+    return None
+
+
+def _no_data(spec: AlertSpec, no_data: NoDataSpec, levels: tuple[Level, ...], place: Place) -> NoData | None:
+    metric = no_data.metric or _only_metric(spec, place)
+    if metric is None:
+        return None
+    lowest = levels[0].level if levels else DEFAULT_LEVEL
+    return NoData(no_data.after, metric, no_data.state, no_data.severity or spec.severity or lowest)
+
+
+def _only_metric(spec: AlertSpec, place: Place) -> str | None:
+    if spec.expr is None:
+        place.fault("no_data: 'metric' is missing; say which metric must keep coming")
+        return None
+    try:
+        metrics = shape_of(spec.expr).metrics
+    except ExpressionError:
+        return None  # told at the expression
+    if len(metrics) != 1:
+        place.fault(f"no_data: 'metric' is missing; the expression names {', '.join(metrics) or 'none'}")
+        return None
+    return metrics[0]
+
+
+def _override(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) -> Override:
+    changes = [
+        _change(name, change, place.at("levels", name), levels) for name, change in spec.levels.items()
+    ]
+    direct = _direct_change(spec, place, levels)
+    return Override(spec.match.as_dict(), (*direct, *changes), spec.keep_firing_for)
+
+
+def _direct_change(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) -> tuple[LevelChange, ...]:
+    given = [key for key in ("above", "below", "clear", "for_") if getattr(spec, key) is not None]
+    if not given:
+        if not spec.levels and spec.keep_firing_for is None:
+            place.fault(
+                "overrides: this override changes nothing; give it a limit, 'for' or 'keep_firing_for'"
+            )
+        return ()
+    if len(levels) != 1:
+        key = given[0].rstrip("_")
+        place.at(key).fault(f"{key}: the rule has levels; write levels: {{warning: {{{key}: …}}}}")
+        return ()
+    return (_change(levels[0].level, spec, place, levels),)
+
+
+def _change(name: str, spec: LimitChange, place: Place, levels: tuple[Level, ...]) -> LevelChange:
+    level = next((each for each in levels if each.level == name), None)
+    if level is None:
+        if levels:
+            known = ", ".join(each.level for each in levels)
+            place.fault(f"levels: the rule has no level {name}; it has {known}")
+        return LevelChange(name)
+    if level.limit is None:
+        for key in ("above", "below", "clear"):
+            if getattr(spec, key) is not None:
+                place.at(key).fault(f"{key}: the rule is a condition and has no limit")
+    wrong, right = ("below", "above") if level.above else ("above", "below")
+    if level.limit is not None and getattr(spec, wrong) is not None:
+        place.at(wrong).fault(f"{wrong}: the rule says '{right}', and so must its overrides")
+    return LevelChange(name, getattr(spec, right), spec.clear, spec.for_)
+
+
+def _check_overrides(rule: Rule, place: Place) -> None:
+    for index, override in enumerate(rule.overrides):
+        levels = levels_of(rule, override)
+        faults = [wrong_side(level) for level in levels]
+        disorder = _disorder(levels)
+        for fault in (*faults, disorder[1] if disorder else None):
+            if fault is not None:
+                place.at("overrides", index).fault(f"overrides: {fault}")
+
+
+def _command(spec: CommandSpec) -> Command:
+    return Command(
+        name=spec.name,
+        args=dict(spec.args),
+        on=spec.on,
+        cooldown_ms=spec.cooldown,
+        expires_ms=spec.expires,
+        within_ms=None if spec.confirm is None else spec.confirm.within,
+        retries=0 if spec.confirm is None else spec.confirm.retries,
+    )
+
+
+def _matches(*specs: MatchSpec | None) -> tuple[Match, ...]:
+    return tuple(spec.as_dict() for spec in specs if spec)

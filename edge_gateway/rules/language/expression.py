@@ -1,0 +1,344 @@
+"""Expressions of rules: a small precedence parser of our own.
+
+    or  <  and  <  not  <  == != < <= > >= in  <  + -  <  * /  <  -x  <  numbers, names, calls, ( … )
+
+Neither `eval` nor `ast` is used: durations stand bare, nesting is limited, and every fault has its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from edge_gateway.rules.language.functions import FUNCTIONS, KEYWORDS, UNSUPPORTED
+from edge_gateway.rules.language.tokens import ExpressionError, Token, constant, duration_ms, tokens
+from fleet_config.problems import suggest
+from fleet_wire.telemetry import is_metric_name
+
+MAX_DEPTH: Final = 32
+MAX_OPTIONS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: float
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    ms: int
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    value: str
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    name: str
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    name: str
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """`op` is `-` or `not`."""
+
+    op: str
+    operand: Node
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`op` is one of `+ - * / and or`."""
+
+    op: str
+    left: Node
+    right: Node
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`first op node op node …`: every neighbouring pair must hold."""
+
+    first: Node
+    rest: tuple[tuple[str, Node], ...]
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    operand: Node
+    options: tuple[Number | Text, ...]
+    negated: bool
+    at: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    name: str
+    args: tuple[Node, ...]
+    at: int = field(compare=False)
+
+
+Node: TypeAlias = Number | Duration | Text | Metric | Tag | Unary | Binary | Compare | OneOf | Call
+
+_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+
+
+def parse(text: str) -> Node:
+    """The tree of an expression; ExpressionError with the place of the first fault."""
+    parser = _Parser(tokens(text))
+    tree = parser.either()
+    parser.expect_end()
+    return tree
+
+
+@lru_cache(maxsize=16_384)
+def normal_text(text: str) -> str:
+    """The expression with its spaces evened out: two writings of one expression become equal."""
+    return " ".join(token.text for token in tokens(text)[:-1])
+
+
+class _Parser:
+    def __init__(self, stream: list[Token]) -> None:
+        self._stream = stream
+        self._next = 0
+        self._depth = 0
+
+    # --- the stream
+
+    @property
+    def _token(self) -> Token:
+        return self._stream[self._next]
+
+    def _take(self) -> Token:
+        token = self._token
+        self._next += token.kind != "end"
+        return token
+
+    def _take_if(self, *texts: str) -> Token | None:
+        token = self._token
+        return self._take() if token.kind in ("operator", "name") and token.text in texts else None
+
+    def _expect(self, text: str, why: str) -> Token:
+        token = self._take_if(text)
+        if token is None:
+            hint = (
+                "; within { } an expression with a comma must be quoted" if self._token.kind == "end" else ""
+            )
+            raise ExpressionError(
+                self._token.at, f"{_found(self._token)} where '{text}' is wanted {why}{hint}"
+            )
+        return token
+
+    def expect_end(self) -> None:
+        token = self._token
+        if token.kind == "end":
+            return
+        if token.text == ")":
+            raise ExpressionError(token.at, "this ')' closes nothing")
+        raise ExpressionError(token.at, f"{_found(token)} where an operator or the end is wanted")
+
+    def _enter(self, token: Token) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise ExpressionError(token.at, f"nested deeper than {MAX_DEPTH} levels")
+
+    # --- the levels of precedence, loosest first
+
+    def either(self) -> Node:
+        left = self._both()
+        while (token := self._take_if("or")) is not None:
+            left = Binary("or", left, self._both(), token.at)
+        return left
+
+    def _both(self) -> Node:
+        left = self._negation()
+        while (token := self._take_if("and")) is not None:
+            left = Binary("and", left, self._negation(), token.at)
+        return left
+
+    def _negation(self) -> Node:
+        token = self._take_if("not")
+        if token is None:
+            return self._comparison()
+        self._enter(token)
+        tree = Unary("not", self._negation(), token.at)
+        self._depth -= 1
+        return tree
+
+    def _comparison(self) -> Node:
+        first = self._sum()
+        negated = self._token.text == "not" and self._stream[self._next + 1 :][:1]
+        if negated and negated[0].text == "in":
+            self._take()
+            return self._one_of(first, negated=True)
+        if self._token.kind == "name" and self._token.text == "in":
+            return self._one_of(first, negated=False)
+        rest: list[tuple[str, Node]] = []
+        at = self._token.at
+        while (token := self._take_if(*_COMPARISONS)) is not None:
+            rest.append((token.text, self._sum()))
+        return Compare(first, tuple(rest), at) if rest else first
+
+    def _one_of(self, operand: Node, *, negated: bool) -> Node:
+        at = self._take().at
+        self._expect("(", "after 'in'")
+        options = [self._option()]
+        while self._take_if(",") is not None:
+            options.append(self._option())
+        self._expect(")", "after the last choice")
+        if len(options) > MAX_OPTIONS:
+            raise ExpressionError(at, f"at most {MAX_OPTIONS} choices are allowed, not {len(options)}")
+        return OneOf(operand, tuple(options), negated, at)
+
+    def _option(self) -> Number | Text:
+        sign = self._take_if("-")
+        token = self._take()
+        if token.kind == "number":
+            return Number(-float(token.text) if sign else float(token.text), token.at)
+        if token.kind == "text" and sign is None:
+            return Text(constant(token), token.at)
+        if token.kind == "name" and token.text in ("true", "false") and sign is None:
+            return Text(token.text, token.at)
+        raise ExpressionError(
+            token.at, f"{_found(token)} where a constant is wanted, a number or a quoted text"
+        )
+
+    def _sum(self) -> Node:
+        left = self._product()
+        while (token := self._take_if("+", "-")) is not None:
+            left = Binary(token.text, left, self._product(), token.at)
+        return left
+
+    def _product(self) -> Node:
+        left = self._signed()
+        while (token := self._take_if("*", "/")) is not None:
+            left = Binary(token.text, left, self._signed(), token.at)
+        return left
+
+    def _signed(self) -> Node:
+        token = self._take_if("-", "+")
+        if token is None:
+            return self._primary()
+        self._enter(token)
+        operand = self._signed()
+        self._depth -= 1
+        if token.text == "+":
+            return operand
+        return (
+            Number(-operand.value, token.at) if isinstance(operand, Number) else Unary("-", operand, token.at)
+        )
+
+    def _primary(self) -> Node:
+        token = self._take()
+        if token.kind == "number":
+            return _number(token)
+        if token.kind == "duration":
+            return Duration(duration_ms(token), token.at)
+        if token.kind == "text":
+            return Text(constant(token), token.at)
+        if token.kind == "name":
+            return self._named(token)
+        if token.text == "(":
+            self._enter(token)
+            inner = self.either()
+            self._expect(")", "to close the parenthesis")
+            self._depth -= 1
+            return inner
+        raise ExpressionError(token.at, f"{_found(token)} where a value is wanted")
+
+    def _named(self, token: Token) -> Node:
+        if token.text in ("true", "false"):
+            return Text(token.text, token.at)
+        if token.text == "tag":
+            return self._tag(token)
+        if self._token.text == "(":
+            return self._call(token)
+        return _metric(token)
+
+    def _tag(self, token: Token) -> Node:
+        self._expect(".", "after 'tag'")
+        name = self._take()
+        if name.kind != "name":
+            raise ExpressionError(
+                name.at, f"{_found(name)} where the name of a tag is wanted, as in tag.zone"
+            )
+        return Tag(name.text, token.at)
+
+    def _call(self, name: Token) -> Node:
+        if name.text in UNSUPPORTED:
+            raise ExpressionError(name.at, f"`{name.text}` is not supported in this version")
+        signature = FUNCTIONS.get(name.text)
+        if signature is None:
+            known = ", ".join(sorted(FUNCTIONS))
+            raise ExpressionError(
+                name.at, f"there is no function '{name.text}'; one of {known}{suggest(name.text, FUNCTIONS)}"
+            )
+        self._enter(self._take())
+        args = self._arguments()
+        self._depth -= 1
+        if not signature.least <= len(args) <= signature.most:
+            raise ExpressionError(
+                name.at,
+                f"{name.text} takes {_arity(signature.least, signature.most)}; write {signature.shape}",
+            )
+        return Call(name.text, args, name.at)
+
+    def _arguments(self) -> tuple[Node, ...]:
+        if self._take_if(")") is not None:
+            return ()
+        args = [self.either()]
+        while self._take_if(",") is not None:
+            args.append(self.either())
+        self._expect(")", "after the arguments")
+        return tuple(args)
+
+
+def _number(token: Token) -> Number:
+    value = float(token.text)
+    if value == float("inf"):
+        raise ExpressionError(token.at, "this number is too large")
+    return Number(value, token.at)
+
+
+def _metric(token: Token) -> Metric:
+    if token.text in FUNCTIONS:
+        shape = FUNCTIONS[token.text].shape
+        raise ExpressionError(token.at, f"'{token.text}' is a function and no metric; write {shape}")
+    if token.text in UNSUPPORTED:
+        raise ExpressionError(token.at, f"`{token.text}` is not supported in this version")
+    if token.text in KEYWORDS:
+        raise ExpressionError(token.at, f"{_found(token)} where a value is wanted")
+    if token.text.lower() in ("and", "or", "not", "in"):
+        raise ExpressionError(token.at, f"'{token.text}' is written '{token.text.lower()}'")
+    if not is_metric_name(token.text):
+        raise ExpressionError(
+            token.at,
+            f"'{token.text}' is no metric name; lower-case letters, digits and _ are allowed, at most 64, "
+            "a letter first",
+        )
+    return Metric(token.text, token.at)
+
+
+def _arity(least: int, most: int) -> str:
+    if least == most:
+        return "1 argument" if least == 1 else f"{least} arguments"
+    return f"{least} to {most} arguments"
+
+
+def _found(token: Token) -> str:
+    return "the expression ends" if token.kind == "end" else f"'{token.text}' stands"

@@ -1,0 +1,203 @@
+"""What an expression is: a number or a condition; and which metrics, texts and ranges it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from edge_gateway.rules.language.expression import (
+    Binary,
+    Call,
+    Compare,
+    Duration,
+    Metric,
+    Node,
+    Number,
+    OneOf,
+    Tag,
+    Text,
+    Unary,
+    parse,
+)
+from edge_gateway.rules.language.functions import FAMILY, FUNCTIONS
+from edge_gateway.rules.language.tokens import ExpressionError
+
+Kind = Literal["number", "text", "condition", "duration", "metric"]
+"""`metric`: a bare name whose use decides whether it holds numbers or texts."""
+
+_IN_WORDS = {
+    "number": "a number",
+    "metric": "a number",
+    "text": "a text",
+    "condition": "a condition",
+    "duration": "a duration",
+}
+
+
+class Range(NamedTuple):
+    """A metric over the last `ms`, for the functions of a family."""
+
+    metric: str
+    ms: int
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`numbers` and `states` are the metrics that hold numbers and texts, in the order of their first mention."""
+
+    tree: Node
+    is_condition: bool
+    numbers: tuple[str, ...]
+    states: tuple[str, ...]
+    tags: tuple[str, ...]
+    ranges: tuple[Range, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.numbers + self.states
+
+
+@lru_cache(maxsize=16_384)
+def shape_of(text: str) -> Shape:
+    """Parse and check an expression; ExpressionError with the place of the first fault."""
+    tree = parse(text)
+    check = _Check()
+    kind = check.kind(tree)
+    if kind == "metric":
+        kind = check.number(tree)
+    if kind not in ("number", "condition"):
+        raise ExpressionError(tree.at, f"this is {_IN_WORDS[kind]}; a number or a condition is wanted")
+    metrics = check.metrics
+    return Shape(
+        tree,
+        is_condition=kind == "condition",
+        numbers=tuple(name for name, state in metrics.items() if not state),
+        states=tuple(name for name, state in metrics.items() if state),
+        tags=tuple(dict.fromkeys(check.tags)),
+        ranges=tuple(dict.fromkeys(check.ranges)),
+    )
+
+
+@dataclass(slots=True)
+class _Check:
+    """Walks a tree once; `metrics` tells of each metric whether it holds texts."""
+
+    metrics: dict[str, bool] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    ranges: list[Range] = field(default_factory=list)
+
+    def kind(self, node: Node) -> Kind:  # noqa: C901, PLR0911 - one line a kind of node
+        match node:
+            case Number():
+                return "number"
+            case Duration():
+                return "duration"
+            case Text():
+                return "text"
+            case Metric():
+                return "metric"
+            case Tag(name):
+                self.tags.append(name)
+                return "text"
+            case Unary(op, operand):
+                return self.number(operand) if op == "-" else self._condition(operand, "'not' needs")
+            case Binary():
+                return self._binary(node)
+            case Compare():
+                return self._compare(node)
+            case OneOf():
+                return self._one_of(node)
+            case Call():
+                return self._call(node)
+
+    def number(self, node: Node) -> Kind:
+        kind = self.kind(node)
+        if isinstance(node, Metric):
+            self._use(node, state=False)
+        elif kind != "number":
+            raise ExpressionError(node.at, f"this is {_IN_WORDS[kind]}; a number is wanted")
+        return "number"
+
+    def _use(self, metric: Metric, *, state: bool) -> None:
+        if self.metrics.setdefault(metric.name, state) is not state:
+            raise ExpressionError(metric.at, f"'{metric.name}' is used both as a number and as a text")
+
+    def _binary(self, node: Binary) -> Kind:
+        if node.op in ("and", "or"):
+            self._condition(node.left, f"'{node.op}' needs")
+            self._condition(node.right, f"'{node.op}' needs")
+            return "condition"
+        self.number(node.left)
+        return self.number(node.right)
+
+    def _condition(self, node: Node, who: str) -> Kind:
+        kind = self.kind(node)
+        if kind == "metric" and isinstance(node, Metric):
+            advice = f'; write {node.name} == "true" or {node.name} > 0'
+            raise ExpressionError(node.at, f"{who} a condition, and '{node.name}' alone is none{advice}")
+        if kind != "condition":
+            raise ExpressionError(node.at, f"{who} a condition, not {_IN_WORDS[kind]}")
+        return "condition"
+
+    def _compare(self, node: Compare) -> Kind:
+        sides = [node.first, *(side for _, side in node.rest)]
+        if "text" in (kinds := [self.kind(side) for side in sides]):
+            self._compare_texts(node, sides, kinds)
+        else:
+            for side in sides:
+                self.number(side)
+        return "condition"
+
+    def _compare_texts(self, node: Compare, sides: list[Node], kinds: list[Kind]) -> None:
+        for side, kind in zip(sides, kinds, strict=True):
+            if isinstance(side, Metric):
+                self._use(side, state=True)
+            elif kind != "text":
+                raise ExpressionError(side.at, f"a text cannot be compared with {_IN_WORDS[kind]}")
+        for op, _ in node.rest:
+            if op not in ("==", "!="):
+                raise ExpressionError(node.at, f"texts have no order; compare them with == or !=, not {op}")
+        if not any(isinstance(side, (Metric, Tag)) for side in sides):
+            raise ExpressionError(node.at, "two constants are compared; one side must be a metric or a tag")
+
+    def _one_of(self, node: OneOf) -> Kind:
+        texts = [isinstance(option, Text) for option in node.options]
+        if all(texts):
+            self._text(node.operand)
+        elif not any(texts):
+            self.number(node.operand)
+        else:
+            raise ExpressionError(
+                node.options[texts.index(not texts[0])].at, "numbers and texts are mixed here"
+            )
+        return "condition"
+
+    def _text(self, node: Node) -> None:
+        kind = self.kind(node)
+        if isinstance(node, Metric):
+            self._use(node, state=True)
+        elif not isinstance(node, Tag):
+            raise ExpressionError(node.at, f"a metric or a tag is wanted before 'in', not {_IN_WORDS[kind]}")
+
+    def _call(self, node: Call) -> Kind:
+        signature = FUNCTIONS[node.name]
+        if signature.ranged:
+            return self._ranged(node, signature.shape)
+        for arg in node.args:
+            self.number(arg)
+        return "number"
+
+    def _ranged(self, node: Call, shape: str) -> Kind:
+        metric, span = node.args
+        if not isinstance(metric, Metric):
+            raise ExpressionError(
+                metric.at,
+                f"{node.name} covers a metric, not an expression; give it a name with 'record:' first",
+            )
+        if not isinstance(span, Duration):
+            raise ExpressionError(span.at, f"a duration is wanted here; write {shape}")
+        self._use(metric, state=False)
+        self.ranges.append(Range(metric.name, span.ms, FAMILY[node.name]))
+        return "number"

@@ -1,0 +1,42 @@
+"""What of the rules no test reached: a rule, a level, a clear, an absence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from edge_gateway.records.transition import Transition
+    from edge_gateway.rules.language.ruleset import Rule
+
+Reached = tuple["Sequence[Transition]", frozenset[str]]
+"""The transitions of a test, and the metrics that had values in it."""
+
+
+def unreached(rules: Iterable[Rule], tests: Sequence[Reached]) -> tuple[str, ...]:
+    """One line for each thing that no test saw happen."""
+    told = [transition for transitions, _ in tests for transition in transitions]
+    metrics = frozenset(metric for _, seen in tests for metric in seen)
+    return tuple(line for rule in rules for line in _of_rule(rule, told, metrics))
+
+
+def _of_rule(rule: Rule, told: Sequence[Transition], metrics: frozenset[str]) -> Iterator[str]:
+    if rule.record:
+        if rule.name not in metrics:
+            yield f"{rule.name}: never recorded"
+        return
+    own = [transition for transition in told if transition.rule == rule.name]
+    if not own:
+        yield f"{rule.name}: never reached"
+        return
+    fired = {each.level for each in own if each.state == "firing" and each.cause != "no_data"}
+    left = {each.previous_level for each in own if each.cause in ("deescalated", "resolved")}
+    for level in rule.levels:
+        if level.level not in fired:
+            yield f"{rule.name}: {level.level} never fired"
+        elif level.level not in left:
+            yield f"{rule.name}: {level.level} was never cleared"
+    watches = rule.no_data is not None and rule.no_data.state != "keep_last"
+    if watches and not any(each.cause == "no_data" for each in own):
+        yield f"{rule.name}: no_data never came"

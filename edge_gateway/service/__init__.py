@@ -1,0 +1,1 @@
+"""The running program: what is built, started, watched, asked and stopped."""

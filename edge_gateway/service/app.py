@@ -1,0 +1,215 @@
+"""The composition root: build everything from the configuration, start sink to source, stop source to sink.
+
+held spool ─▶ embedded broker ─▶ recovered state ─▶ store, commit queue ─▶ sinks ─▶ control ─▶ engine ─▶ source
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+
+from edge_gateway.configuration import gateway_id
+from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.model import GatewayConfig, MqttSection
+from edge_gateway.errors import BadInput
+from edge_gateway.journal import spool
+from edge_gateway.journal.files import is_full
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.mqtt.control_client import ControlClient
+from edge_gateway.mqtt.embedded import EmbeddedBroker
+from edge_gateway.mqtt.sending import AT_ONCE
+from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.service.descriptors import allow_many
+from edge_gateway.service.gateway import Gateway
+from edge_gateway.service.http import serving
+from edge_gateway.service.local_api import Door
+from edge_gateway.service.socket_link import linked
+from edge_gateway.service.unexpected import tell_in_the_log
+from edge_gateway.service.watchdog import Mark, ServiceManager, Watchdog
+from edge_gateway.status.clock import MachineClock
+from fleet_wire import local_socket
+from fleet_wire.session import SessionOptions
+
+log = logging.getLogger(__name__)
+
+MOST_PACKET = 1 << 20
+RECEIVE_MAXIMUM = 4_000
+TRY_AGAIN = 1.0
+COLLECT_AFTER = (20_000, 20, 20)
+
+
+def session_options(
+    mqtt: MqttSection, credentials: Credentials, *, client_id: str, session_expiry: int | None = None
+) -> SessionOptions:
+    """How the telemetry session connects; `session_expiry` in seconds."""
+    password = credentials.password.now()
+    return SessionOptions(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=client_id,
+        username=mqtt.user,
+        password=None if password is None else password.encode(),
+        tls=credentials.tls.now(),
+        keep_alive=mqtt.keepalive // 1000,
+        session_expiry=mqtt.session_expiry // 1000 if session_expiry is None else session_expiry,
+        receive_maximum=RECEIVE_MAXIMUM,
+        maximum_packet_size=MOST_PACKET,
+        needs_retained=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ControlClients:
+    """Makes the clients of the control connection, each with what proves its identity by then."""
+
+    mqtt: MqttSection
+    credentials: Credentials
+    client_id: str
+
+    def __call__(self, will: aiomqtt.Will) -> ControlClient:
+        return self._client(self.client_id, will)
+
+    def standing_by(self) -> ControlClient:
+        """A client that pushes nobody off the broker."""
+        return self._client(f"{self.client_id}-by-{os.urandom(4).hex()}", None)
+
+    def _client(self, client_id: str, will: aiomqtt.Will | None) -> ControlClient:
+        mqtt = self.mqtt
+        client = ControlClient(
+            mqtt.host,
+            mqtt.port,
+            identifier=client_id,
+            username=mqtt.user,
+            password=self.credentials.password.now(),
+            protocol=aiomqtt.ProtocolVersion.V5,
+            tls_context=self.credentials.tls.now(),
+            will=will,
+            keepalive=mqtt.keepalive // 1000,
+            max_inflight_messages=200,
+            logger=logging.getLogger("mqtt"),
+        )
+        client.pending_calls_threshold = 2 * AT_ONCE
+        return client
+
+
+async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embedded: bool) -> None:
+    """Run the gateway until `stop` is set; everything folded by then is on disk when this returns."""
+    tell_in_the_log()
+    allow_many()
+    moved, door = Mark(), Door()
+    watchdog = Watchdog(ServiceManager.take(os.environ), {"start": lambda: moved.at}, lambda: door.says)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(watchdog.watching())
+        place = stack.enter_context(spool.held(config.spool.path))
+        if embedded:
+            broker = EmbeddedBroker(place / spool.BROKER, port=config.mqtt.port)
+            await stack.enter_async_context(broker)
+            stack.enter_context(_supervised(broker))
+            log.info("the embedded broker listens on %s", broker.url)
+        name = gateway_id.resolve(config.gateway.id)
+        clock = MachineClock()
+        listens = await _listens(stack, socket, name, door)
+        start = Start(place, door, moved)
+        recovered = await start.recover(lambda: recover_spool(place, config, name, clock, moved), stop)
+        if recovered is None:
+            return
+        credentials = Credentials(config)
+        gateway = Gateway(
+            config=config,
+            name=name,
+            clock=clock,
+            recovered=recovered,
+            credentials=credentials,
+            connects_as=lambda: session_options(
+                config.mqtt, credentials, client_id=gateway_id.client_id(name)
+            ),
+            clients=ControlClients(config.mqtt, credentials, gateway_id.client_id(name, "control")),
+        )
+        await gateway.open()
+        stack.push_async_callback(gateway.close)
+        if not listens and not await _listens(stack, socket, name, door):
+            raise BadInput(f"cannot listen on {socket}: the disk is full")
+        door.api = gateway.local_api()
+        await stack.enter_async_context(serving(config.http.listen, gateway.report, gateway.counters))
+        _collect_rarely()
+        await gateway.serve(stop, watchdog)
+
+
+def _collect_rarely() -> None:
+    """What there is by now stays, and little that comes is cyclic: to look for it often was a tenth of all work."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a start does before there is a gateway; the door and the watchdog know of it."""
+
+    place: Path
+    door: Door
+    moved: Mark
+
+    async def recover(self, recover: Callable[[], Recovered], stop: asyncio.Event) -> Recovered | None:
+        """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
+        self.door.says = "the gateway is starting: it reads what its spool holds"
+        while not stop.is_set():
+            try:
+                return await asyncio.to_thread(recover)
+            except (OSError, sqlite3.OperationalError) as error:
+                _refuse_read_only(error, self.place)
+                if not is_full(error):
+                    raise
+                self._wait_for_room()
+            Reserve(self.place / spool.RESERVE).release()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TRY_AGAIN):
+                    await stop.wait()
+        return None
+
+    def _wait_for_room(self) -> None:
+        self.moved()
+        self.door.says = (
+            f"the disk of the spool {self.place} is full: free space, and the gateway starts by itself"
+        )
+        log.warning("%s", self.door.says)
+
+
+def _refuse_read_only(error: OSError | sqlite3.OperationalError, place: Path) -> None:
+    """BadInput where the spool may not be written, however long one waits."""
+    forbidden = {errno.EROFS, errno.EACCES, errno.EPERM}
+    readonly = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+    if readonly or getattr(error, "errno", None) in forbidden:
+        raise BadInput(f"the spool {place} cannot be written ({error}); nothing of it was changed") from error
+
+
+@contextmanager
+def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
+    """Start the broker again whenever it ends, while the block runs."""
+    task = asyncio.create_task(broker.supervise(), name="broker")
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _listens(stack: AsyncExitStack, socket: Path, name: str, door: Door) -> bool:
+    """Open the local socket, and the link to it; False where the disk has no room even for that."""
+    try:
+        await stack.enter_async_context(local_socket.serve(socket, door))
+    except OSError as error:
+        if is_full(error):
+            return False
+        raise BadInput(f"cannot listen on {socket} ({error})") from error
+    stack.enter_context(linked(socket, name))
+    return True

@@ -1,0 +1,23 @@
+"""The way to InfluxDB: a sink that reads the outbox, and the writer it sends with."""
+
+from __future__ import annotations
+
+from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.model import InfluxSection
+from edge_gateway.recovery.startup import INFLUX
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.store.store_thread import StoreThread
+from fleet_wire import backoff
+
+
+def forwarding(
+    influx: InfluxSection, store: StoreThread, credentials: Credentials
+) -> tuple[InfluxWriter, InfluxSink]:
+    """A writer to be closed, and a sink to be run. BadInput: there is no token that can be used.
+
+    A sink that was refused rests until its time has come or the token is another.
+    """
+    credentials.token.now()
+    writer = InfluxWriter(influx.url, influx.org, credentials.token.now, timeout=influx.timeout / 1000)
+    return writer, InfluxSink(INFLUX, store, writer.write, backoff.delays, sleep=credentials.rest)

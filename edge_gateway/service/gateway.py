@@ -1,0 +1,398 @@
+"""A gateway at work: its parts, started sink to source and stopped source to sink."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.alert_wire import alert_of
+from edge_gateway.fold.outgoing import Message, alert_messages
+from edge_gateway.journal import spool
+from edge_gateway.journal.commit_queue import CommitQueue
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.control_parts import Clients, make_control
+from edge_gateway.mqtt.own_alerts import OwnAlerts
+from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.mqtt.source import Source
+from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
+from edge_gateway.records.inputs import Amnesia, Distrust, Reload, Undelivered
+from edge_gateway.recovery.replay import effects_in
+from edge_gateway.recovery.startup import INFLUX, Recovered, open_store
+from edge_gateway.rules.language.ruleset import RuleSet
+from edge_gateway.service.disk_guard import Room
+from edge_gateway.service.engine import Engine
+from edge_gateway.service.local_api import LocalApi
+from edge_gateway.service.maintenance import Upkeep
+from edge_gateway.service.operators import Operators
+from edge_gateway.service.rules_watch import RulesWatch
+from edge_gateway.service.supervision import keep_up
+from edge_gateway.service.watchdog import Signs, Watchdog
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.status.report import Now, devices_told, make_report
+from edge_gateway.store.store import Store
+from edge_gateway.store.store_thread import StoreThread
+from fleet_config.problems import ProblemsFound
+from fleet_wire import topics
+from fleet_wire.session import SessionOptions
+
+if TYPE_CHECKING:
+    from edge_gateway.sinks.influx.writer import InfluxWriter
+
+log = logging.getLogger(__name__)
+
+DRAIN = 10.0
+
+
+class Gateway:
+    """Everything between the source and the sinks, as one thing to open, serve and close."""
+
+    def __init__(
+        self,
+        *,
+        config: GatewayConfig,
+        name: str,
+        clock: MachineClock,
+        recovered: Recovered,
+        credentials: Credentials,
+        connects_as: Callable[[], SessionOptions],
+        clients: Clients,
+    ) -> None:
+        self.config = config
+        self.name = name
+        self.clock = clock
+        self.phase = "starting"
+        self.started = clock.wall()
+        self.counters = Counters()
+        self.problems = Problems(clock.wall)
+        self._recovered = recovered
+        self._pipeline = recovered.state.pipeline
+        self._listening = ListeningClock(elapsed=recovered.state.listening)
+        self._ownership = Ownership(recovered.starts, time.monotonic, self.counters, self.problems)
+        self._source = self._make_source(connects_as)
+        self._control = make_control(
+            name,
+            clients=clients,
+            wall=clock.wall,
+            started=self.started,
+            report=self.report,
+            standing=self._standing,
+            operate=self._operate,
+            undelivered=self._undelivered,
+            ownership=self._ownership,
+            counters=self.counters,
+            problems=self.problems,
+        )
+        self._rules = RulesWatch(
+            config.rules.path, self._take_rules, self.counters, self.problems, config.rules.on_change
+        )
+        self._reserve = Reserve(config.spool.path / spool.RESERVE)
+        self._writer: InfluxWriter | None = None
+        self._sinks: dict[str, InfluxSink] = {}
+        self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
+        self.problems.changed = self._problems_changed
+        self._credentials = credentials
+        credentials.changed = self._credentials_changed
+
+    def _make_source(self, connects_as: Callable[[], SessionOptions]) -> Source:
+        echo = topics.gateway_echo_topic(self.name)
+        state = self._recovered.state
+        wanted = [*topics.device_filters(self.config.gateway.sites), echo]
+        held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connects_as().client_id)
+        return Source(
+            connects_as=connects_as,
+            subscriptions=Subscriptions(wanted, held, self.problems, self.clock.monotonic),
+            echo_topic=echo,
+            clock=self.clock.monotonic,
+            listening=self._listening,
+            counters=self.counters,
+            problems=self.problems,
+            ownership=self._ownership,
+            on_first=self._first_connected,
+            heard_to=state.wall if state.listening else None,
+        )
+
+    async def open(self) -> None:
+        """Start everything that makes things durable, and take the rules. BadInput: no rules that can be used."""
+        recovered = self._recovered
+        self._store = StoreThread(recovered.store, self._reopen_store, on_event=self._store_event)
+        self._commits = CommitQueue(
+            recovered.journal,
+            power=self.config.spool.durability == "power",
+            on_stalled=self._stalled,
+            on_resumed=self._resumed,
+        )
+        self._engine = Engine(
+            pipeline=self._pipeline,
+            names=recovered.names,
+            source=self._source,
+            commits=self._commits,
+            store=self._store,
+            send=self._control.send,
+            clock=self.clock,
+            listening=self._listening,
+            counters=self.counters,
+            echo_topic=self._source.echo_topic,
+            commit_interval=self.config.spool.commit_interval / 1000,
+            number=recovered.number,
+            committed=recovered.number,
+        )
+        self._operators = Operators(
+            self._rules, self._control.publish_status, self._pipeline.registry, self._engine
+        )
+        self._room = self._make_room()
+        self._upkeep = self._make_upkeep()
+        for code, text in recovered.findings:
+            self.problems.raise_(code, text)
+        if not recovered.whole:
+            self._forget("state_lost", "a part of what was folded is lost")
+        if not self.clock.trusted():
+            self.problems.raise_("clock", "waiting for time: the wall clock is not set")
+            self._engine.fold(Distrust(self._engine.moment()))
+        await self._room.look()
+        self._open_influx()
+        await self._first_rules()
+        self._control.send(self._pipeline.restart_messages())
+        log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
+
+    def _make_room(self) -> Room:
+        return Room(
+            section=self.config.spool,
+            journal=self._recovered.journal,
+            commits=self._commits,
+            reserve=self._reserve,
+            store_facts=lambda: self._store.facts,
+            accepting=self._engine.accepting,
+            counters=self.counters,
+            problems=self.problems,
+        )
+
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            config=self.config,
+            clock=self.clock,
+            name=self.name,
+            state=self._recovered.state,
+            listening=self._listening,
+            engine=self._engine,
+            store=self._store,
+            journal=self._recovered.journal,
+            room=self._room,
+            control=self._control,
+            sinks=self._sinks,
+            report=self.report,
+            counters=self.counters,
+            problems=self.problems,
+            checkpointed=self._recovered.number,
+        )
+
+    def _open_influx(self) -> None:
+        influx = self.config.influx
+        if influx is not None:
+            from edge_gateway.service.forwarding import forwarding  # noqa: PLC0415 - costs a second of every start
+
+            self._writer, self._sinks[INFLUX] = forwarding(influx, self._store, self._credentials)
+
+    async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
+        """Work until `stop`, then let everything folded become durable and known. What may end it: `supervision`."""
+        async with asyncio.TaskGroup() as tasks:
+            parts = {f"sink_{name}": sink.run for name, sink in self._sinks.items()}
+            parts |= {"control": self._control.run, "rules": self._rules.run}
+            parts |= {"credentials": self._credentials.watch}
+            kept = {name: tasks.create_task(keep_up(name, run, self.problems)) for name, run in parts.items()}
+            engine = tasks.create_task(self._engine.run(), name="engine")
+            upkeep = tasks.create_task(self._upkeep.run(), name="upkeep")
+            source = tasks.create_task(self._source.run(), name="source")
+            needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
+            self.phase = "online"
+            watchdog.started(self._signs(), self._in_a_line, self._stuck)
+            await stop.wait()
+            self.phase = "draining"
+            watchdog.stopping()
+            for task in (*needed, kept.pop("credentials"), kept.pop("rules"), upkeep, engine, source):
+                task.cancel()
+            await self._drain()
+            for task in kept.values():
+                task.cancel()
+
+    async def _drain(self) -> None:
+        """Commit what was folded, acknowledge it, and say goodbye."""
+        self._engine.submit()
+        await self._commits.stop(DRAIN)
+        await self._source.close()
+        for sink in self._sinks.values():
+            if not sink.facts.problem:
+                await sink.drain(DRAIN)
+        self.phase = "offline"
+        self._control.publish_status()
+        await self._control.drained(DRAIN)
+
+    async def close(self) -> None:
+        """Bring the store up to date and write a checkpoint, so that the next start is quick."""
+        await self._commits.stop(DRAIN)
+        with suppress(TimeoutError, OSError, RuntimeError):
+            async with asyncio.timeout(DRAIN):
+                await self._upkeep.checkpoint()
+        await self._store.stop(DRAIN)
+        if self._writer is not None:
+            await self._writer.__aexit__(None, None, None)
+
+    # --- rules
+
+    async def _first_rules(self) -> None:
+        """Take the rules on disk. BadInput only when they are wrong and none are in force."""
+        try:
+            await self._rules.load()
+        except ProblemsFound:
+            if not self._pipeline.rules.rules.rules:
+                raise
+            log.warning("the rule files are wrong; the rules last in force stay")
+
+    def _take_rules(self, rules: RuleSet) -> None:
+        if rules.hash != self._pipeline.rules.rules.hash:
+            self._engine.fold(Reload(self._engine.moment(), rules.to_plain()))
+            self.counters.add("rule_reloads")
+            log.info("rules in force: %s, %s", len(rules.rules), rules.hash)
+
+    async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
+        return await self._operators(do, args)
+
+    # --- what others ask and tell
+
+    def _signs(self) -> Signs:
+        """Who must move, for the watchdog."""
+        return {
+            "writer": lambda: self._commits.moved,
+            "store": lambda: self._store.moved,
+            "rules": lambda: self._engine.ticked,
+            "deliveries": self._engine.delivered,
+        }
+
+    def _in_a_line(self) -> str:
+        """How it is, for the service manager."""
+        return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
+
+    def _stuck(self, who: str) -> None:
+        if who:
+            self.problems.raise_("stuck", f"no progress: {who}; a watchdog would start the gateway again")
+        else:
+            self.problems.clear("stuck")
+
+    def local_api(self) -> LocalApi:
+        operators = self._operators
+        return LocalApi(self.report, self._devices, self._alerts, operators.reload, operators.forget)
+
+    def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
+        return devices_told(self._pipeline, wanted)
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        return [
+            msgspec.to_builtins(alert_of(transition)) | {"site": transition.site}
+            for transition in self._pipeline.rules.firing()
+        ]
+
+    def _standing(self) -> Iterator[Message]:
+        """What the broker should retain of alerts."""
+        for transition in self._pipeline.rules.firing():
+            yield from alert_messages(self.name, transition)
+        yield from self._own_alerts.standing()
+
+    def _undelivered(self, device: str, command: str, why: str, for_good: bool) -> None:  # noqa: FBT001 - as it is sent
+        """Tell the fold; while stopping the next life does, which sends again what is not confirmed."""
+        if self.phase == "online":
+            self._engine.fold(Undelivered(self._engine.moment(), device, command, why, for_good))
+
+    def report(self) -> dict[str, Any]:
+        """The whole status."""
+        now = Now(
+            state=self.phase,
+            at=self.clock.wall(),
+            started=self.started,
+            nonce=self._ownership.nonce,
+            rules_on_disk=self._rules.on_disk,
+            counters=self.counters.as_dict(),
+            problems=self.problems.as_list(),
+            broker=self._broker_facts(),
+            spool=self._spool_facts(),
+            sinks={name: asdict(sink.facts) for name, sink in self._sinks.items()},
+        )
+        return make_report(self.name, self.config, self._pipeline, self._store.facts, now)
+
+    def _broker_facts(self) -> dict[str, Any]:
+        return {
+            "connected": self._listening.subscribed,
+            "caught_up": self._listening.caught_up,
+            "lag": self._listening.lag(self.clock.monotonic()),
+            "listening": self._listening.elapsed,
+            "waiting": self._source.waiting,
+            "unacknowledged": self._source.unacknowledged,
+            "outgoing": self._control.queued,
+        }
+
+    def _spool_facts(self) -> dict[str, Any]:
+        return {
+            "record": self._engine.newest,
+            "committed": self._engine.committed,
+            "journal_bytes": self._recovered.journal.total_bytes,
+            "checkpoint": self._upkeep.checkpointed,
+            "uncommitted": self._commits.pending,
+            "unstored": self._store.pending,
+            "recovered_in_ms": round(self._recovered.seconds * 1000),
+            **self._room.facts(),
+        }
+
+    def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
+        """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""
+        if session_present and self._recovered.fresh:
+            self._forget("spool_lost", "the broker knows this gateway but the spool is new")
+
+    def _forget(self, code: str, reason: str) -> None:
+        """Windows in progress may have had readings that nobody knows any more: they stay apart."""
+        self.problems.raise_(code, f"{reason}: windows in progress are partial")
+        self._engine.fold(Amnesia(self._engine.moment()))
+
+    def _reopen_store(self, damage: str) -> Store:
+        at = self.clock.wall()
+        log.error("the store is damaged: %s", damage)
+        recovered = self._recovered
+        return open_store(
+            self.config.spool.path,
+            self.config,
+            floor=max(at, self._pipeline.windows.closed_to),
+            at=at,
+            names=recovered.names,
+            records=lambda: effects_in(recovered.journal),
+            damage=damage,
+        )
+
+    def _store_event(self, code: str, text: str) -> None:
+        if code == "store_resumed":
+            self.problems.clear("store_stalled")
+            return
+        self.problems.raise_("store_corrupt" if code == "store_salvaged" else code, text)
+        if self._store.refusal is not None:
+            self._room.refused(self._store.refusal)
+
+    def _problems_changed(self) -> None:
+        self._own_alerts.follow(self.problems)
+        self._control.publish_status()
+
+    def _credentials_changed(self) -> None:
+        self.problems.tell("secrets", self._credentials.fault, Gravity.WARNING)
+
+    def _stalled(self, error: Exception) -> None:
+        self._room.commit_failed(error)
+
+    def _resumed(self) -> None:
+        self._room.commit_resumed()

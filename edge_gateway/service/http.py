@@ -1,0 +1,176 @@
+"""/metrics for Prometheus and /healthz for whoever restarts things, on this machine only.
+
+Any account of the machine may connect, so nothing that a client does or leaves undone holds more than one of a few
+connections, and that for a few seconds. (aiohttp's server bounds neither the connections nor the time a head may take.)
+
+accepted ─▶ one of 16? ─ no ─▶ closed, counted
+            └─ yes ─▶ head (8 KiB) ─▶ answer ─▶ end of the client's words ─▶ closed      all of it within 10 s
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+from edge_gateway.errors import BadInput
+from edge_gateway.service.http_request import LOOPBACK, Answer, Request, parse, refusal
+from edge_gateway.status.problems import Counters, Gravity, prometheus
+from fleet_wire.failures import in_words
+
+log = logging.getLogger(__name__)
+
+MOST_CONNECTIONS: Final = 16
+MOST_WAITING: Final = 64
+"""Connections accepted at one turn of the event loop, most of them to be closed: so many files more for a moment."""
+LONGEST_HEAD: Final = 8 << 10
+WITHIN: Final = 10.0
+"""Seconds from accepting a connection until it is closed, whoever of the two is slow."""
+REFUSED: Final = "http_connections_refused"
+_READ_OUT: Final = 64 << 10
+"""Bytes of a refused request that are still read: a connection closed over unread bytes loses its answer."""
+_FRESH: Final = 0.25
+"""Seconds for which a report is shown again: who asks without a pause must not keep the event loop busy."""
+
+Report = Callable[[], dict[str, Any]]
+
+
+@asynccontextmanager
+async def serving(
+    listen: str | None, report: Report, counters: Counters, *, within: float = WITHIN
+) -> AsyncIterator[None]:
+    """Serve while the block runs; with None nothing is served. BadInput when the address is taken."""
+    if listen is None:
+        yield
+        return
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    server = _Server(_Answers(report), counters, LOOPBACK | {host.lower()}, within)
+    try:
+        listener = await asyncio.start_server(
+            server.arrived, host, int(port), limit=LONGEST_HEAD, backlog=MOST_WAITING
+        )
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadInput(
+            f"cannot listen on {listen} ({reason}); choose another address in http.listen, or null"
+        ) from error
+    try:
+        yield
+    finally:
+        listener.close()
+        await server.stop()
+
+
+def health_of(report: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return the answer of /healthz and its status: 503 while something fails; warnings are listed beside."""
+    told: dict[str, list[str]] = {gravity: [] for gravity in Gravity}
+    for problem in report["problems"]:
+        told[problem["gravity"]].append(problem["text"])
+    answer = {
+        "state": report["state"],
+        "problems": told[Gravity.FAILURE],
+        "warnings": told[Gravity.WARNING],
+    }
+    return answer, 503 if told[Gravity.FAILURE] else 200
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What stands under each path, of a report that is at most `_FRESH` seconds old."""
+
+    report: Report
+    _newest: dict[str, Any] = field(default_factory=dict)
+    _until: float = 0.0
+
+    def __call__(self, path: str) -> Answer:
+        if path == "/metrics":
+            return Answer(HTTPStatus.OK, prometheus(self._recent()), "text/plain; version=0.0.4")
+        if path == "/healthz":
+            answer, status = health_of(self._recent())
+            return Answer(HTTPStatus(status), json.dumps(answer) + "\n", "application/json")
+        return refusal(HTTPStatus.NOT_FOUND, "/metrics and /healthz are served here")
+
+    def _recent(self) -> dict[str, Any]:
+        if time.monotonic() >= self._until:
+            self._newest = self.report()
+            self._until = time.monotonic() + _FRESH
+        return self._newest
+
+
+class _Server:
+    """One task a connection; when the task is done, begun or not, the connection is gone."""
+
+    def __init__(
+        self, answers: Callable[[str], Answer], counters: Counters, hosts: frozenset[str], within: float
+    ) -> None:
+        self._answers = answers
+        self._counters = counters
+        self._hosts = hosts
+        self._within = within
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._stopped = False
+
+    def arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopped or len(self._clients) >= MOST_CONNECTIONS:
+            self._counters.add(REFUSED)
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._client(reader, writer), name="http client")
+        self._clients[task] = writer
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._clients.pop(task).transport.abort()
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(self._within):
+                writer.write(await self._answered(reader))
+                writer.write_eof()
+                await writer.drain()
+                await _read_out(reader)
+                writer.close()
+                await writer.wait_closed()  # what is written has left
+
+    async def _answered(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            request = parse(await reader.readuntil(b"\r\n\r\n"), self._hosts)
+        except asyncio.IncompleteReadError as error:
+            request = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
+            if not error.partial:
+                return b""
+        except asyncio.LimitOverrunError:
+            request = refusal(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request has {LONGEST_HEAD >> 10} KiB at most"
+            )
+        if isinstance(request, Request):
+            return self._content(request.path).encode(with_content=request.with_content)
+        return request.encode()
+
+    def _content(self, path: str) -> Answer:
+        try:
+            return self._answers(path)
+        except Exception as error:  # noqa: BLE001 - the edge of the process: a defect is an answer, not an end
+            log.error("%s cannot be answered: %s", path, in_words(error))  # noqa: TRY400 - no traceback
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the report cannot be made; see the log")
+
+    async def stop(self) -> None:
+        """End every connection."""
+        self._stopped = True
+        for task in self._clients:
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+
+async def _read_out(reader: asyncio.StreamReader) -> None:
+    """Take what a client still sends, until it ends or has sent enough."""
+    left = _READ_OUT
+    while left > 0 and (some := await reader.read(left)):
+        left -= len(some)

@@ -1,0 +1,153 @@
+"""What must happen now and then: status, checkpoints, trimming, the gateway's own point; each at its own pace.
+
+checkpoint:  submit ─▶ copy of the state ─▶ record durable, store applied and synced ─▶ written ─▶ segments unlinked
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal import spool
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.journal.journal import Journal
+from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.control_session import Control
+from edge_gateway.recovery.startup import State
+from edge_gateway.service.descriptors import shortage
+from edge_gateway.service.disk_guard import Room
+from edge_gateway.service.engine import Engine
+from edge_gateway.service.periodic import Every
+from edge_gateway.service.supervision import keep_up
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.status import bound_problems
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.device_watch import DeviceWatch
+from edge_gateway.status.problems import MOST_NAMED, Counters, Gravity, Problems
+from edge_gateway.store.line_protocol import render_gateway
+from edge_gateway.store.store_thread import StoreThread
+
+STATUS_EVERY = 10.0
+LOOK_EVERY = 1.0
+CHECKPOINT_EVERY = 60.0
+CHECKPOINT_BYTES = 64 << 20
+TRIM_EVERY = 60.0
+SELF_EVERY = 60.0
+"""At most: a check for silent gateways waits five minutes, however long the base windows are."""
+MOST_TOLD = 3
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """The chores of one gateway, over the parts they look after."""
+
+    config: GatewayConfig
+    clock: MachineClock
+    name: str
+    state: State
+    listening: ListeningClock
+    engine: Engine
+    store: StoreThread
+    journal: Journal
+    room: Room
+    control: Control
+    sinks: Mapping[str, InfluxSink]
+    report: Callable[[], dict[str, Any]]
+    counters: Counters
+    problems: Problems
+    checkpointed: int
+    _chores: dict[str, Every] = field(default_factory=dict)
+    _devices: DeviceWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._devices = DeviceWatch(self.clock.monotonic)
+        self._chores = {
+            "status": Every(STATUS_EVERY, self._publish_status),
+            "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
+            "trim": Every(TRIM_EVERY, self._trim),
+            "self": Every(min(SELF_EVERY, self.config.windows[0].every / 1000), self._record_self),
+            "room": Every(LOOK_EVERY, self.room.look),
+        }
+        self.room.hasten = self._chores["checkpoint"].hasten
+        self._chores["status"].hasten()  # what the life before knew of is told at once
+
+    async def run(self) -> None:
+        """Do the chores until cancelled: one that waits holds up no other."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, chore in self._chores.items():
+                tasks.create_task(keep_up(name, partial(self._repeat, name, chore), self.problems))
+
+    async def _repeat(self, name: str, chore: Every) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if name == "checkpoint" and self.journal.total_bytes > self._checkpoint_bytes():
+                chore.hasten()
+            try:
+                await chore.when_due()
+                self.problems.clear(f"upkeep_{name}")
+            except (OSError, sqlite3.Error) as error:
+                self.room.refused(error)
+                told = f"{type(error).__name__}: {error}; it is tried again"
+                self.problems.raise_(f"upkeep_{name}", told)
+
+    def _checkpoint_bytes(self) -> int:
+        """How much journal calls for a checkpoint: early enough that a small budget is not used up first."""
+        return min(CHECKPOINT_BYTES, self.room.budget // 2)
+
+    async def _publish_status(self) -> None:
+        for name, sink in self.sinks.items():
+            self.problems.tell(f"sink_{name}", sink.facts.problem)
+            self.problems.tell(f"{name}_refused", sink.refusals(), Gravity.WARNING)
+        if self.clock.trusted():
+            self.problems.clear("clock")
+        idle = self.state.pipeline.rules.idle_rules()
+        self.problems.tell("descriptors", shortage(), Gravity.WARNING)
+        told = [*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]
+        self.problems.tell("rules_idle", "; ".join(told))
+        for code, text in self._devices.look(self.state.pipeline):
+            self.problems.tell(code, text, Gravity.WARNING)
+        await self._tell_of_bounds()
+        self.control.publish_status()
+
+    async def _tell_of_bounds(self) -> None:
+        """What comes near its bound; who has most in quarantine is asked for only then."""
+        facts, users = self.store.facts, dict[str, int]()
+        if bound_problems.is_near(facts.quarantine_bytes, self.config.limits.quarantine):
+            users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
+        pipeline, used = self.state.pipeline, self.room.used
+        for problem in bound_problems.problems(self.config, pipeline, facts, used, users):
+            self.problems.tell(*problem)
+
+    async def checkpoint(self) -> None:
+        """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""
+        number = self.engine.submit()
+        if number == self.checkpointed:
+            return
+        self.state.listening = self.listening.elapsed
+        self.state.wall = max(self.state.wall, self.clock.wall())
+        tree = self.state.snapshot()
+        await self.engine.durable(number)
+        await self.store.applied(number)
+        await self.store.sync()
+        place = self.config.spool.path / spool.CHECKPOINTS
+        kept = await asyncio.to_thread(write_checkpoint, place, number, tree)
+        self.checkpointed = number
+        self.room.checkpointed()
+        await asyncio.to_thread(self.journal.unlink_before, kept + 1)
+
+    async def _trim(self) -> None:
+        now = self.clock.wall()
+        if self.clock.trusted():
+            await self.store.call(lambda store: store.trim(now))
+
+    async def _record_self(self) -> None:
+        """The gateway's own counters are a point in InfluxDB."""
+        if self.sinks:
+            at = self.clock.wall()
+            line = render_gateway(self.name, self.report(), at)
+            await self.store.call(lambda store: store.enqueue(line, at))

@@ -1,0 +1,100 @@
+"""The rule files, watched: a change is taken once it is still, and only when it is whole and right.
+
+A file written in pieces, renamed over, symlinked or briefly missing is one change: it is read when two looks in a row
+saw the same names, sizes and times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edge_gateway.rules.files.load import RuleSet, load_rules, rule_files
+from edge_gateway.status.problems import Counters, Problems
+from fleet_config.problems import ProblemsFound, first_of
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5
+MOST_SHOWN = 5
+
+_OF_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that say nothing about the directory."""
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(slots=True)
+class RulesWatch:
+    """Loads the rule set of `path` whenever it changed; `take` gets each one that is right."""
+
+    path: Path
+    take: Callable[[RuleSet], None]
+    counters: Counters
+    problems: Problems
+    on_change: Literal["keep", "reset"] = "keep"
+    on_disk: str = ""
+    _tried: Fingerprint | None = None
+    _seen: Fingerprint | None = field(default=None)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            await self.look()
+
+    async def look(self) -> None:
+        """Load the rules if they changed and have been still since the last look."""
+        now = await asyncio.to_thread(fingerprint, self.path)
+        still, self._seen = now == self._seen, now
+        if still and now != self._tried:
+            with suppress(ProblemsFound):  # told by `load` already
+                await self.load()
+
+    async def load(self) -> str:
+        """Load the rules now. Returns what to tell an operator; raises ProblemsFound, with the old rules kept."""
+        self._seen = self._tried = await asyncio.to_thread(fingerprint, self.path)
+        try:
+            rules = await asyncio.to_thread(load_rules, self.path, on_change=self.on_change)
+        except ProblemsFound as found:
+            self.counters.add("rule_reloads_refused")
+            self.problems.raise_("rules", "the rules in force are kept: " + in_words(found))
+            raise
+        self.problems.clear("rules")
+        self.on_disk = rules.hash
+        self.take(rules)
+        return f"{len(rules.rules)} rules, {rules.hash}"
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """(name, inode, size, time) of every rule file; a file that cannot be looked at has its name alone.
+
+    Nothing where there is no such directory or it may not be read. OSError where nothing can be looked at at all, as
+    without a free file descriptor.
+    """
+    try:
+        files = rule_files(path)
+    except ProblemsFound as found:
+        if isinstance(found.__cause__, OSError) and found.__cause__.errno in _OF_PROCESS:
+            raise found.__cause__ from found
+        return ()
+    return tuple((file.name, *_looks(file)) for file in files)
+
+
+def _looks(file: Path) -> tuple[int, int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def in_words(found: ProblemsFound) -> str:
+    """The first few problems, and how many more there are."""
+    return first_of(found.problems, MOST_SHOWN)

@@ -1,0 +1,64 @@
+"""Parts of the gateway that may fail without ending it.
+
+What may end the process is what the promise rests on, where going on would break it:
+
+    engine    the fold is half done, and only the journal knows a state that is whole
+    commits   a record cannot be encoded, or the writer is gone: nothing could be acknowledged any more
+    store     its thread is gone: windows would be lost with the journal's next checkpoint
+    source    the session's acknowledgements are in an unknown state; the broker sends again to a new process
+
+Everything else is begun again, and is a problem until it has worked for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+from edge_gateway.status.problems import Gravity, Problems
+from fleet_wire import backoff
+from fleet_wire.failures import in_words
+
+log = logging.getLogger(__name__)
+
+SETTLED: Final = 30.0
+"""Seconds of work after which a part is well again."""
+
+
+async def keep_up(
+    name: str,
+    run: Callable[[], Awaitable[None]],
+    problems: Problems,
+    *,
+    pauses: Callable[[], Iterator[float]] = backoff.delays,
+    settled: float = SETTLED,
+) -> None:
+    """Run a part until cancelled; what it raises is the problem `part_<name>`, and it is begun again."""
+    loop, code = asyncio.get_running_loop(), f"part_{name}"
+    waits = pauses()
+    while True:
+        begun = loop.time()
+        well = loop.call_later(settled, problems.clear, code)
+        try:
+            await _uncancelled(run)
+        except Exception as error:
+            log.debug("%s", code, exc_info=error)
+            problems.raise_(code, f"{in_words(error)}; it is begun again", Gravity.FAILURE)
+        finally:
+            well.cancel()
+        if loop.time() - begun >= settled:
+            waits = pauses()
+        await asyncio.sleep(next(waits))
+
+
+async def _uncancelled(run: Callable[[], Awaitable[None]]) -> None:
+    """Run a part; one that a library cancelled, while nobody asked for it, must not end unseen."""
+    try:
+        await run()
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("it was cancelled from within") from cancelled

@@ -1,0 +1,153 @@
+"""The templates as they fit a configuration."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from edge_gateway.errors import BadInput
+from fleet_config.durations import format_duration
+
+STACK: Final = "edge-fleet"
+WINDOWS: Final = "fleet-windows"
+"""Template name of the variable that offers the windows' buckets."""
+_API: Final = "influxdata.com/v2alpha1"
+_BASE_BUCKET: Final = '"telemetry"'
+_SETTLED: Final = "settled = 0ms"
+
+Document = dict[str, Any]
+Key = tuple[str, str]
+"""Kind and template name of a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBucket:
+    """Windows of one length and their bucket; times in ms, `keep` 0 for ever.
+
+    `settled`: how much younger than this a window may still be open for some devices and closed for others.
+    """
+
+    every: int
+    bucket: str
+    keep: int
+    settled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBucket:
+    """A bucket of the stack that the configuration no longer names; it keeps its points for `seconds`, 0 for ever."""
+
+    template: str
+    bucket: str
+    description: str
+    seconds: int
+
+
+def key_of(document: Mapping[str, Any]) -> Key:
+    """How a stack calls the resource of a document: of checks it knows one kind."""
+    return resource_kind(document["kind"]), document["metadata"]["name"]
+
+
+def resource_kind(kind: str) -> str:
+    return "Check" if kind.startswith("Check") else kind
+
+
+def template_files() -> list[Path]:
+    """The templates: in the package when it is installed, beside it in a checkout."""
+    package = Path(__file__).parents[3]
+    for directory in (package / "influx_templates", package.parent / "influx"):
+        if files := sorted(directory.glob("*.yml")):
+            return files
+    raise BadInput(f"the InfluxDB templates are missing beside {package}; install the package again")
+
+
+def documents_for(
+    windows: Sequence[WindowBucket],
+    kept: Sequence[KeptBucket] = (),
+    offered: Mapping[str, str] | None = None,
+) -> list[Document]:
+    """The templates with names, retention and window lengths of a configuration, the base windows first.
+
+    Args:
+        windows: of the configuration.
+        kept: buckets that must not go, since their points would go along.
+        offered: buckets by window length as the server's variable offers them now; what is kept stays offered.
+
+    Raises BadInput where the names of two buckets are one to a template.
+    """
+    _told_apart(windows)
+    found = [one for path in template_files() for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+    buckets = [_bucket(window) for window in windows] + [_kept(one) for one in kept]
+    choices = {format_duration(window.every): window.bucket for window in windows}
+    choices = _with_kept(choices, offered or {}, {one.bucket for one in kept})
+    return buckets + [_fitted(one, windows, choices) for one in found if one["kind"] != "Bucket"]
+
+
+def resource_name(bucket: str) -> str:
+    """A template's name for a bucket: at most 63 of a-z 0-9 -, as metadata.name allows."""
+    return re.sub(r"[^a-z0-9]+", "-", bucket.lower()).strip("-")[:63] or "bucket"
+
+
+def _told_apart(windows: Sequence[WindowBucket]) -> None:
+    """A name made unique by its place would be another bucket's, with its points, once a window is added."""
+    seen: dict[str, str] = {}
+    for window in windows:
+        other = seen.setdefault(resource_name(window.bucket), window.bucket)
+        if other != window.bucket:
+            raise BadInput(
+                f"windows: the buckets '{other}' and '{window.bucket}' differ in nothing a template's name may have"
+                " (a-z, 0-9, -); rename one"
+            )
+
+
+def _bucket(window: WindowBucket) -> Document:
+    description = f"Windows of {format_duration(window.every)}"
+    return _bucket_document(resource_name(window.bucket), window.bucket, description, -(-window.keep // 1000))
+
+
+def _kept(one: KeptBucket) -> Document:
+    return _bucket_document(one.template, one.bucket, one.description, one.seconds)
+
+
+def _bucket_document(template: str, name: str, description: str, seconds: int) -> Document:
+    spec: Document = {
+        "name": name,
+        "description": description,
+        "retentionRules": [{"type": "expire", "everySeconds": seconds}] if seconds else [],
+        "associations": [{"kind": "Label", "name": STACK}],
+    }
+    return {"apiVersion": _API, "kind": "Bucket", "metadata": {"name": template}, "spec": spec}
+
+
+def _with_kept(choices: dict[str, str], offered: Mapping[str, str], kept: set[str]) -> dict[str, str]:
+    """The choices and, behind them, kept buckets that were offered; one whose length is taken is told by its name."""
+    for length, bucket in offered.items():
+        if bucket in kept:
+            plain = length.removesuffix(f" ({bucket})")
+            choices[plain if plain not in choices else f"{plain} ({bucket})"] = bucket
+    return choices
+
+
+def _fitted(document: Document, windows: Sequence[WindowBucket], choices: Mapping[str, str]) -> Document:
+    spec = dict(document["spec"])
+    base = json.dumps(windows[0].bucket, ensure_ascii=False)
+    if document["metadata"]["name"] == WINDOWS:
+        spec |= {"values": dict(choices), "selected": [format_duration(windows[0].every)]}
+    elif "query" in spec:
+        spec["query"] = spec["query"].replace(_BASE_BUCKET, base)
+    elif document["kind"] == "Dashboard":
+        settled = f"settled = {windows[0].settled}ms"
+        spec["charts"] = [_fitted_chart(chart, base, settled) for chart in spec["charts"]]
+    return {**document, "spec": spec}
+
+
+def _fitted_chart(chart: Document, base: str, settled: str) -> Document:
+    queries = [
+        {**one, "query": one["query"].replace(_BASE_BUCKET, base).replace(_SETTLED, settled)}
+        for one in chart.get("queries", ())
+    ]
+    return {**chart, "queries": queries} if queries else chart

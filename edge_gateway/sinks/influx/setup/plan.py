@@ -1,0 +1,199 @@
+"""What an apply would do, and what it must not do unasked; decided from what is wanted, there, and was applied."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from edge_gateway.errors import BadInput
+from edge_gateway.sinks.influx.setup.documents import Key
+from edge_gateway.sinks.influx.setup.facts import Facts, differences, digest
+from edge_gateway.sinks.influx.setup.shards import count, fitting, misfit
+from fleet_config.durations import format_duration
+from fleet_wire.printable import printable
+
+_DAY: Final = 86_400
+
+What = Literal["create", "adopt", "update", "keep", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What was asked for: names of what may be taken over, and whether points and changes by hand may go."""
+
+    adopt: tuple[str, ...] = ()
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """A resource that is there; `ours` when it belongs to the stack."""
+
+    facts: Facts
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an apply does, or did, to one resource; `differs` names what is not as the templates say."""
+
+    what: What
+    kind: str
+    name: str
+    differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Changes by kind and name; `stack` is empty where there is none yet. With refusals nothing is applied.
+
+    `warnings` are what an apply leaves for a person to decide.
+    """
+
+    stack: str
+    changes: tuple[Change, ...]
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the server has everything as the documents say."""
+        kept = all(change.what == "keep" for change in self.changes)
+        return bool(self.stack) and kept and not self.warnings
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is wanted and what is there, by kind and template name; digests of what was applied, by `part_key`."""
+
+    stack: str
+    wanted: Mapping[Key, Facts]
+    there: Mapping[Key, There]
+    applied: Mapping[str, str] = field(default_factory=dict)
+
+
+def part_key(key: Key, part: str) -> str:
+    return " ".join([*key, *([part] if part else [])])
+
+
+def plan_of(survey: Survey, allowed: Allowed, now: float) -> Plan:
+    """Say what follows at wall time `now` (s). BadInput where a name to adopt is not to be understood."""
+    adopted = _adopted(survey, allowed.adopt)
+    changes, refusals = [], []
+    for key, facts in sorted(survey.wanted.items()):
+        there = survey.there.get(key)
+        change, refused = _change(survey, key, facts, there, adopted=key in adopted, now=now)
+        changes.append(change)
+        refusals += [text for text, forced in refused if not (forced and allowed.force)]
+    for key, there in sorted(survey.there.items()):
+        if key not in survey.wanted:
+            changes.append(Change("remove", key[0], there.facts.name))
+            if by_hand := [] if allowed.force else list(_by_hand(survey, key, {}, there.facts)):
+                refusals.append(_changed_by_hand(key[0], there.facts.name, by_hand))
+    changes.sort(key=lambda change: (change.kind, change.name))
+    return Plan(survey.stack, tuple(changes), tuple(refusals))
+
+
+def _change(
+    survey: Survey, key: Key, wanted: Facts, there: There | None, *, adopted: bool, now: float
+) -> tuple[Change, list[tuple[str, bool]]]:
+    """The change of one resource, and what speaks against it, each with whether force helps."""
+    kind = key[0]
+    if there is None:
+        return Change("create", kind, wanted.name), []
+    differs = tuple(_differs(wanted, there.facts))
+    refused = []
+    if (text := _shorter(wanted, there.facts, now)) is not None:
+        refused.append((text, True))
+    if not there.ours:
+        if not adopted:
+            refused.insert(0, (_not_ours(kind, wanted.name, differs), False))
+        return Change("adopt", kind, wanted.name, differs), refused
+    if by_hand := list(_by_hand(survey, key, wanted.parts, there.facts)):
+        refused.append((_changed_by_hand(kind, there.facts.name, by_hand), True))
+    return Change("update" if differs else "keep", kind, wanted.name, differs), refused
+
+
+def _differs(wanted: Facts, found: Facts) -> Iterator[str]:
+    """What an apply would change, in words."""
+    if wanted.keeps != found.keeps:
+        yield f"keeps {_span(found.keeps)} now, would keep {_span(wanted.keeps)}"
+    if wanted.keeps is not None and found.shards and misfit(wanted, found):
+        yield (
+            f"shards of {_span(found.shards)}, {count(wanted.keeps, found.shards):,} of them,"
+            f" would be of {_span(fitting(wanted.keeps))}"
+        )
+    for part in sorted(wanted.parts.keys() | found.parts.keys()):
+        if part not in found.parts:
+            yield f"{part} is missing"
+        elif part not in wanted.parts:
+            yield f"{part} would go"
+        elif names := differences(wanted.parts[part], found.parts[part]):
+            yield f"{part}: {', '.join(names)}" if part else ", ".join(names)
+
+
+def _by_hand(survey: Survey, key: Key, wanted: Mapping[str, object], found: Facts) -> Iterator[str]:
+    """Parts that an apply would change or remove though they are not what was applied last."""
+    for part, properties in sorted(found.parts.items()):
+        if part in wanted and wanted[part] == properties:
+            continue
+        if survey.applied.get(part_key(key, part)) != digest(properties):
+            added = part not in wanted and part_key(key, part) not in survey.applied
+            yield f"{part} was added" if added else f"{part or 'it'} was changed"
+
+
+def _changed_by_hand(kind: str, name: str, by_hand: list[str]) -> str:
+    clone = "clone the dashboard and change the clone, then --force" if kind == "Dashboard" else "--force"
+    told = printable("; ".join(by_hand), 1_000)
+    return f"{kind} '{printable(name)}': {told}, by hand since the last apply. That would be undone: {clone}"
+
+
+def _not_ours(kind: str, name: str, differs: tuple[str, ...]) -> str:
+    would = f" and changes it ({printable('; '.join(differs), 500)})" if differs else ""
+    shown = printable(name)
+    return f"{kind} '{shown}' is there and not the gateway's: --adopt {kind.lower()}/{shown} takes it over{would}"
+
+
+def _shorter(wanted: Facts, found: Facts, now: float) -> str | None:
+    """A sentence where points would be deleted."""
+    if wanted.keeps is None or not wanted.keeps or (found.keeps and wanted.keeps >= found.keeps):
+        return None
+    date = datetime.fromtimestamp(now - wanted.keeps, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"Bucket '{printable(found.name)}' keeps {_span(found.keeps)} now, would keep {_span(wanted.keeps)}:"
+        f" points older than {date} would be deleted. Raise `keep` of its window in gateway.yaml, or --force"
+    )
+
+
+def _span(seconds: int | None) -> str:
+    """In days where it is whole days, so that two of them compare at a glance."""
+    if not seconds:
+        return "everything"
+    days, rest = divmod(seconds, _DAY)
+    return format_duration(seconds * 1000) if rest else f"{days}d"
+
+
+# --- names to adopt
+
+
+def _adopted(survey: Survey, names: tuple[str, ...]) -> set[Key]:
+    """What the names mean: NAME, or KIND/NAME where several kinds have it."""
+    return {key for name in names for key in _meant(survey, name)}
+
+
+def _meant(survey: Survey, name: str) -> list[Key]:
+    kind, _, rest = name.partition("/")
+    meant = [key for key, facts in survey.wanted.items() if facts.name == name]
+    if not meant and rest:
+        meant = [
+            key
+            for key, facts in survey.wanted.items()
+            if key[0].lower() == kind.lower() and facts.name == rest
+        ]
+    if not meant:
+        raise BadInput(f"--adopt {printable(name)}: the templates have nothing of that name")
+    foreign = [key for key in meant if key in survey.there and not survey.there[key].ours]
+    if len(foreign) > 1:
+        choices = " or ".join(f"--adopt {key[0].lower()}/{printable(name)}" for key in sorted(foreign))
+        raise BadInput(f"--adopt {printable(name)}: several have that name; say {choices}")
+    return meant

@@ -1,0 +1,256 @@
+"""The few requests of InfluxDB's management API that this needs."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+
+from edge_gateway.errors import BadInput, CannotReach
+from edge_gateway.sinks.influx.setup.documents import STACK, Document, Key, resource_kind
+from fleet_wire.printable import printable
+
+TIMEOUT: Final = 30.0
+_APPLIED: Final = " As applied: "
+_DESCRIPTION: Final = "Buckets, variables, dashboard and check of the edge gateway."
+_PATHS: Final = {
+    "Bucket": "buckets/{}",
+    "Check": "checks/{}",
+    "Dashboard": "dashboards/{}?include=properties",
+    "Label": "labels/{}",
+    "NotificationEndpoint": "notificationEndpoints/{}",
+    "NotificationRule": "notificationRules/{}",
+    "Task": "tasks/{}",
+    "Telegraf": "telegrafs/{}",
+    "Variable": "variables/{}",
+}
+"""Where each kind is found; some no template here has, but a person may have added them to the stack."""
+_NO_CONTENT: Final = 204
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_FAILED: Final = 400
+_SERVER_FAILED: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server, an organisation by name, and a token that may manage it."""
+
+    url: str
+    org: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The stack's id, empty where there is none; ids of its resources, digests of what was applied, and when made."""
+
+    id: str = ""
+    resources: Mapping[Key, str] | None = None
+    applied: Mapping[str, str] | None = None
+    made: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What the server makes of documents: each as it would be stored, and ids of what has its name already."""
+
+    wanted: Mapping[Key, Mapping[str, Any]]
+    named: Mapping[Key, str]
+
+
+class Server:
+    """One organisation of a server."""
+
+    def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
+        self._session = session
+        self._target = target
+        self._org_id = ""
+
+    async def stack(self) -> Stack:
+        """The stack that is there."""
+        return next(iter(await self.stacks()), Stack())
+
+    async def stacks(self) -> list[Stack]:
+        """All of the name, the oldest first: that one is the gateway's."""
+        query = f"orgID={await self._org()}&name={STACK}"
+        found = (await self._call("GET", f"/api/v2/stacks?{query}")).get("stacks") or ()
+        there = [_stack(one) for one in found if one["eventType"] != "uninstall"]
+        return sorted(there, key=lambda stack: (_instant(stack.made), stack.id))
+
+    async def make_stack(self) -> str:
+        """Make the stack; returns its id."""
+        body = {"orgID": await self._org(), "name": STACK, "description": _DESCRIPTION, "urls": []}
+        return str((await self._call("POST", "/api/v2/stacks", body))["id"])
+
+    async def remove_empty_stack(self, stack: str) -> None:
+        """Remove a stack that has nothing. What one has would go with it, buckets with their points too."""
+        await self._call("DELETE", f"/api/v2/stacks/{stack}?orgID={await self._org()}")
+
+    async def rename_stack(self, stack: str, name: str) -> None:
+        await self._call("PATCH", f"/api/v2/stacks/{stack}", {"name": name})
+
+    async def keep(self, bucket: str, seconds: int, shards: int) -> None:
+        """Set what a bucket keeps, 0 for ever, and how long its next shards are, in seconds."""
+        rule = {"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": shards}
+        await self._call("PATCH", f"/api/v2/buckets/{bucket}", {"retentionRules": [rule]})
+
+    async def remove(self, kind: str, number: str) -> None:
+        """Remove a resource; nothing happens where it is gone."""
+        path = _PATHS[kind].format(number).partition("?")[0]
+        await self._call("DELETE", f"/api/v2/{path}", absent={})
+
+    async def note(self, stack: str, applied: Mapping[str, str]) -> None:
+        """Keep digests of what was applied with the stack: who changed what since is told by them."""
+        text = json.dumps(applied, separators=(",", ":"), sort_keys=True)
+        await self._call("PATCH", f"/api/v2/stacks/{stack}", {"description": _DESCRIPTION + _APPLIED + text})
+
+    async def dry_run(self, documents: Sequence[Document]) -> DryRun:
+        """Let the server check documents, and find what it would take over by name."""
+        answer = await self._post("", documents, dry_run=True)
+        named = {
+            (resource_kind(item["kind"]), item["templateMetaName"]): f"{item['id']:016x}"
+            for items in answer["diff"].values()
+            for item in items or ()
+            if isinstance(item, dict) and item.get("id") and "templateMetaName" in item
+        }
+        wanted = {
+            (resource_kind(item["kind"]), item["templateMetaName"]): item
+            for items in answer["summary"].values()
+            if isinstance(items, list)
+            for item in items
+            if "kind" in item and "templateMetaName" in item
+        }
+        return DryRun(wanted, named)
+
+    async def apply(self, stack: str, documents: Sequence[Document]) -> None:
+        """Make the stack's resources as the documents say; those that no document names go."""
+        await self._post(stack, documents, dry_run=False)
+
+    async def _post(self, stack: str, documents: Sequence[Document], *, dry_run: bool) -> dict[str, Any]:
+        body = {"dryRun": dry_run, "orgID": await self._org(), "template": {"contents": list(documents)}}
+        return await self._call(
+            "POST", "/api/v2/templates/apply", body | ({"stackID": stack} if stack else {})
+        )
+
+    async def resource(self, kind: str, number: str) -> dict[str, Any] | None:
+        """A resource as it is stored; None where it is gone."""
+        path = next((path for name, path in _PATHS.items() if kind.startswith(name)), None)
+        if path is None:
+            raise BadInput(
+                f"the stack '{STACK}' has a {printable(kind)}, which no template here makes: take it out"
+            )
+        found = await self._call("GET", f"/api/v2/{path.format(number)}", absent={})
+        return (found.get("label") if kind == "Label" else found) or None
+
+    async def _org(self) -> str:
+        if not self._org_id:
+            answer = await self._call("GET", "/api/v2/orgs", params={"org": self._target.org})
+            if not answer.get("orgs"):
+                raise BadInput(
+                    f"InfluxDB at {self._target.url}: the token does not see the organisation '{self._target.org}';"
+                    f" {_RIGHTS}"
+                )
+            self._org_id = answer["orgs"][0]["id"]
+        return self._org_id
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        params: Mapping[str, str] | None = None,
+        absent: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """One request, JSON in and out; `absent` is the answer where there is nothing, which else is an error."""
+        url = f"{self._target.url}{path}"
+        try:
+            async with self._session.request(
+                method, url, json=body, params=params, allow_redirects=False
+            ) as answer:
+                text = await answer.text()
+                if answer.status == _NOT_FOUND and absent is not None:
+                    return absent
+                if answer.status >= _FAILED:
+                    raise _refusal(self._target, answer.status, text)
+                return {} if answer.status == _NO_CONTENT else _object(text)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise CannotReach(
+                f"InfluxDB at {self._target.url} does not answer: {error or 'timeout'}"
+            ) from error
+        except ValueError as error:
+            raise CannotReach(f"what answers at {self._target.url} is not InfluxDB 2") from error
+
+
+_TAKEN: Final = ("already exists", "is not unique", "already been applied", "conflict")
+"""How the server says that a name is taken, which a dry run before had found free."""
+_RIGHTS: Final = "managing needs an all-access token, or one that may read and write all of that organisation"
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - as json.loads has it for other text that is no answer
+    return found
+
+
+def _stack(raw: Mapping[str, Any]) -> Stack:
+    resources = {
+        (resource_kind(one["kind"]), one["templateMetaName"]): one["resourceID"]
+        for one in raw["resources"] or ()
+    }
+    applied = _applied(raw.get("description") or "")
+    return Stack(raw["id"], resources, applied, str(raw.get("createdAt") or ""))
+
+
+def _instant(text: str) -> tuple[str, str]:
+    """Seconds and their fraction: the server leaves out zeros at its end, so that plain texts would not compare."""
+    second, _, fraction = text.removesuffix("Z").partition(".")
+    return second, fraction
+
+
+def _applied(description: str) -> dict[str, str]:
+    """The digests in a stack's description; none where a person wrote another one."""
+    try:
+        return _object(description.partition(_APPLIED)[2])
+    except ValueError:
+        return {}
+
+
+def _refusal(target: Target, status: int, text: str) -> BadInput | CannotReach:
+    said = printable(_message(text), 500)
+    where = f"InfluxDB at {target.url}"
+    if status in {_UNAUTHORIZED, _FORBIDDEN} or "unauthorized" in said:
+        return BadInput(f"{where}: the token may not manage '{target.org}' ({status}: {said}); {_RIGHTS}")
+    if any(word in said for word in _TAKEN):
+        return BadInput(
+            f"{where}: something of that name was made meanwhile ({status}: {said}); another apply may be at work:"
+            " run this one again when it has ended"
+        )
+    if status >= _SERVER_FAILED:
+        return CannotReach(f"{where} failed ({status}: {said})")
+    return BadInput(f"{where} does not accept this ({status}: {said})")
+
+
+def _message(text: str) -> str:
+    try:
+        told = _object(text)
+    except ValueError:
+        return text[:200]
+    errors = told.get("errors")
+    faults = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    if faults:
+        return "; ".join(f"{one.get('kind')} {one.get('fields')}: {one.get('reason')}" for one in faults)
+    return str(told.get("message") or told)
+
+
+@asynccontextmanager
+async def connected(target: Target) -> AsyncIterator[Server]:
+    """The server, while the block runs."""
+    headers = {"Authorization": f"Token {target.token}"}
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+        yield Server(session, target)

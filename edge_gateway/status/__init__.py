@@ -1,0 +1,1 @@
+"""What the gateway says of itself: its report, its problems, its logs."""

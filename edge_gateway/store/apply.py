@@ -1,0 +1,159 @@
+"""What records leave, into the store's tables: the gateway's numbers become the store's on the way."""
+
+from typing import Protocol
+
+import numpy as np
+
+from edge_gateway.records.store_effects import (
+    Array,
+    ClosedStates,
+    ClosedWindows,
+    LateStates,
+    LateValues,
+    SeriesName,
+    StoreEffects,
+    TextName,
+)
+from edge_gateway.store.counters import Tallies
+from edge_gateway.store.late_job import LateJob
+from edge_gateway.store.names import UNKNOWN, Names
+from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.rederive import Silent
+from edge_gateway.store.series_use import SeriesUse
+from edge_gateway.store.side_tables import Shelf
+from edge_gateway.store.window_table import Packed, WindowTable
+from edge_gateway.windows.reduce import Readings
+
+
+class Resolver(Protocol):
+    """Who knows names that a lost store no longer has: the registry, by gateway number."""
+
+    def series_name(self, series: int, version: int) -> SeriesName | None: ...
+    def text_name(self, code: int) -> TextName | None: ...
+
+
+class Intake:
+    """Used inside the store's transactions; `numbers` and `texts` are its two kinds of windows."""
+
+    def __init__(
+        self,
+        *,
+        names: Names,
+        tallies: Tallies,
+        shelf: Shelf,
+        lines: OutgoingLines,
+        kinds: tuple[LateJob, LateJob],
+        use: SeriesUse,
+        resolver: Resolver | None,
+    ) -> None:
+        self._names = names
+        self._tallies = tallies
+        self._shelf = shelf
+        self._lines = lines
+        self._numbers, self._texts = kinds
+        self._windows, self._states = (kind.windows for kind in kinds)
+        self._use = use
+        self._resolver = resolver
+
+    def apply(self, effects: StoreEffects) -> None:
+        """Take in everything of them."""
+        self.apply_windows(effects, self._lines)
+        self.apply_rest(effects)
+
+    def apply_windows(self, effects: StoreEffects, lines: OutgoingLines | Silent) -> None:
+        """Take in names, closed windows and late readings; what follows for sinks goes to `lines`."""
+        self._names.define(effects.series)
+        self._names.define_texts(effects.texts)
+        for closed in effects.windows:
+            self._close_windows(closed, effects.at, lines)
+        for states in effects.states:
+            self._close_states(states, effects.at, lines)
+        if effects.late is not None:
+            self._keep_late(effects.late, effects.at, lines)
+        if effects.late_states is not None:
+            self._keep_late_states(effects.late_states, effects.at)
+        self._names.forget_texts(effects.gone_texts)
+
+    def apply_rest(self, effects: StoreEffects) -> None:
+        """Take in alerts, commands, quarantine and events."""
+        self._shelf.alerts(effects.alerts)
+        self._lines.alerts(effects.alerts, effects.at)
+        self._shelf.commands(effects.commands)
+        self._shelf.quarantine(effects.quarantined)
+        self._shelf.events(effects.events)
+
+    def _close_windows(self, closed: ClosedWindows, at: int, lines: OutgoingLines | Silent) -> None:
+        ids = self._ids(closed.rows["series"], closed.versions)
+        known = np.flatnonzero(ids != UNKNOWN)
+        rows = closed.rows[known]
+        rows["series"] = ids[known]
+        tails = {place: closed.tails[i] for place, i in enumerate(known.tolist()) if i in closed.tails}
+        windows = Packed(rows, tails)
+        if closed.partial:
+            self._tallies.add("partial_windows", len(rows))
+            lines.partial(closed.tier, windows, at)
+        else:
+            self._name_as_stored(self._windows, closed.tier, rows)
+            self._use.note(rows["series"], rows["start"])
+            lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
+
+    def _name_as_stored(self, table: WindowTable, tier: int, rows: Array) -> None:
+        """A window that opened again keeps the tags it was stored with; another series would be a window beside it."""
+        kin = self._names.kin
+        pairs = zip(rows["start"].tolist(), rows["series"].tolist(), strict=True) if kin else ()
+        placed = [(place, start, kin[series]) for place, (start, series) in enumerate(pairs) if series in kin]
+        if placed:
+            found = table.find(tier, [(start, one) for _, start, members in placed for one in members])
+            for place, start, members in placed:
+                stored = [one for one in members if (start, one) in found]
+                rows["series"][place] = stored[0] if stored else rows["series"][place]
+
+    def _close_states(self, closed: ClosedStates, at: int, lines: OutgoingLines | Silent) -> None:
+        ids = self._ids(closed.rows["series"], closed.versions)
+        rows = closed.rows[ids != UNKNOWN]
+        rows["series"] = ids[ids != UNKNOWN]
+        for end in ("first", "last"):
+            rows[end] = self._text_ids(rows[end])
+        self._name_as_stored(self._states, closed.tier, rows)
+        self._use.note(rows["series"], rows["start"])
+        lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
+
+    def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | Silent) -> None:
+        ids = self._ids(late.series, late.versions)
+        known, merged = ids != UNKNOWN, late.tiers != 0
+        kept, over = known & merged, known & ~merged
+        columns = (late.ts, late.value, late.quality, late.tiers)
+        self._numbers.add(at, [ids[kept], *(column[kept] for column in columns)])
+        if over.any():
+            readings = Readings(ids[over], late.ts[over], late.value[over], late.quality[over])
+            lines.late(ids[over], readings, at)
+
+    def _keep_late_states(self, late: LateStates, at: int) -> None:
+        ids = self._ids(late.series, late.versions)
+        kept = (ids != UNKNOWN) & (late.tiers != 0)
+        quality = np.zeros(int(kept.sum()), np.int64)
+        texts = self._text_ids(late.code[kept])
+        self._texts.add(at, [ids[kept], late.ts[kept], texts, quality, late.tiers[kept]])
+
+    def _ids(self, series: Array, versions: Array) -> Array:
+        ids = self._names.ids(series, versions)
+        missing = np.flatnonzero(ids == UNKNOWN)
+        if not len(missing):
+            return ids
+        if self._resolver is not None:
+            pairs = dict.fromkeys(zip(series[missing].tolist(), versions[missing].tolist(), strict=True))
+            found = (self._resolver.series_name(*pair) for pair in pairs)
+            self._names.define(name for name in found if name is not None)
+            ids = self._names.ids(series, versions)
+        self._tallies.add("unnamed_readings", int((ids == UNKNOWN).sum()))
+        return ids
+
+    def _text_ids(self, codes: Array) -> Array:
+        ids = self._names.text_ids(codes)
+        missing = dict.fromkeys(codes[ids == UNKNOWN].tolist())
+        if not missing:
+            return ids
+        found = [self._resolver.text_name(code) if self._resolver else None for code in missing]
+        named = [name or TextName(code, "unknown") for name, code in zip(found, missing, strict=True)]
+        self._names.define_texts(named)
+        return self._names.text_ids(codes)

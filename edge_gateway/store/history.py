@@ -1,0 +1,290 @@
+"""The local history, read: windows, last values, states, alerts, commands, quarantine, events.
+
+Reads through a connection of its own that cannot write, beside the gateway or without it. Rows come as plain dicts
+in the form of `edge-gateway query --json`; times in ms, `every` too.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+
+from edge_gateway.errors import BadInput
+from edge_gateway.journal.spool import STORE
+from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.schema import connect_reader
+from edge_gateway.store.window_kinds import unpacked
+from edge_gateway.store.window_table import Packed
+from edge_gateway.windows.merge import sums
+from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
+
+AT_ONCE: Final = 2_000
+FEW_SERIES: Final = 50
+"""Up to so many series are read start by start; more by going through the whole range."""
+LAST_SPAN: Final = 86_400_000
+"""Last values are looked for in the newest day of base windows."""
+
+_PERFECT: Final = 1000.0
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for: times in [since, until) ms, None for open; names None for any; at most `limit` rows."""
+
+    device: str | None = None
+    metric: str | None = None
+    since: int | None = None
+    until: int | None = None
+    limit: int = 0
+
+
+class History:
+    """An open history; a context manager."""
+
+    def __init__(self, db: sqlite3.Connection, every: Sequence[int]) -> None:
+        self._db = db
+        self._every = tuple(every)
+        self.damaged = 0
+        """Windows that were left out because they are not what was stored."""
+
+    @classmethod
+    def open(cls, spool: Path, every: Sequence[int]) -> Self:
+        """Open the history of a spool; BadInput where there is none.
+
+        Args:
+            spool: the spool directory.
+            every: lengths of the tiers' windows in ms, the base first.
+        """
+        path = spool / STORE
+        if not path.exists():
+            raise BadInput(f"there is no history at {path}; has this gateway run yet?")
+        return cls(connect_reader(path), every)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def query(
+        self,
+        what: str,
+        *,
+        tier: int | None = None,
+        device: str | None = None,
+        metric: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        limit: int = 0,
+    ) -> Iterator[Row]:
+        """Rows of one subject, in the order of time; KeyError for a subject there is not.
+
+        Args:
+            what: last, windows, states, alerts, commands, quarantine or events.
+            tier: only this tier of windows and states; all of them when None.
+            device: only this device; of alerts the subject.
+            metric: only this metric.
+            since: from this time on, ms.
+            until: before this time, ms.
+            limit: at most so many rows, 0 for all: the first ones of windows and states, the newest of the rest.
+        """
+        subjects: dict[str, Callable[[Wanted], Iterator[Row]]] = {
+            "last": partial(self._last, tier or 0),
+            "windows": partial(self._tiers, self.windows, tier),
+            "states": partial(self._tiers, self.states, tier),
+            "alerts": self.alerts,
+            "commands": self.commands,
+            "quarantine": self.quarantine,
+            "events": self.events,
+        }
+        return subjects[what](Wanted(device, metric, since, until, limit))
+
+    def windows(self, tier: int, wanted: Wanted) -> Iterator[Row]:
+        """Yield windows of numbers in a tier, by start, then series."""
+        names = self._series(wanted)
+        for part in self._pieces("window", tier, wanted, names):
+            yield from _window_rows(part, names, self._every[tier])
+
+    def states(self, tier: int, wanted: Wanted) -> Iterator[Row]:
+        """Yield windows of texts in a tier, by start, then series."""
+        names = self._series(wanted)
+        texts: dict[int, str] = dict(self._db.execute("SELECT id, text FROM text"))
+        for part in self._pieces("state_window", tier, wanted, names):
+            for series, revision, data in part:
+                row = np.frombuffer(data, STATE_ROW, 1)[0]
+                yield _state_row(names[series], revision, row, texts, self._every[tier])
+
+    def alerts(self, wanted: Wanted) -> Iterator[Row]:
+        """Yield alert transitions in the order they came."""
+        where = {"subject": wanted.device, "metric": wanted.metric}
+        for (body,) in self._newest("alert", "body", "id", where, wanted):
+            yield json.loads(body)
+
+    def commands(self, wanted: Wanted) -> Iterator[Row]:
+        """Yield commands in their newest state, by time."""
+        columns = ("id", "n", "device", "name", "args", "state", "at", "detail")
+        for values in self._newest("command", ", ".join(columns), "at", {"device": wanted.device}, wanted):
+            row = dict(zip(columns, values, strict=True))
+            yield {**row, "args": json.loads(row["args"])}
+
+    def quarantine(self, wanted: Wanted) -> Iterator[Row]:
+        """Yield messages and lines in quarantine; `payload` is hexadecimal, `text` is there where it is text."""
+        columns = ("id", "at", "topic", "reason", "payload")
+        for values in self._newest("quarantine", ", ".join(columns), "id", {}, wanted):
+            row = dict(zip(columns, values, strict=True))
+            if wanted.device is None or wanted.device in row["topic"].split("/"):
+                yield {**row, "payload": row["payload"].hex(), "text": _text(row["payload"])}
+
+    def events(self, wanted: Wanted) -> Iterator[Row]:
+        """Yield what the gateway noted about itself."""
+        for at, code, text in self._newest("event", "at, code, text", "id", {}, wanted):
+            yield {"at": at, "code": code, "text": text}
+
+    def _tiers(
+        self, one: Callable[[int, Wanted], Iterator[Row]], tier: int | None, wanted: Wanted
+    ) -> Iterator[Row]:
+        tiers = range(len(self._every)) if tier is None else [tier]
+        rows = chain.from_iterable(one(number, wanted) for number in tiers)
+        return islice(rows, wanted.limit or None)
+
+    def _last(self, tier: int, wanted: Wanted) -> Iterator[Row]:
+        """Each series' newest window among those of the last day, by device and metric."""
+        newest = self._db.execute("SELECT MAX(start) FROM window WHERE tier=?", (tier,)).fetchone()[0]
+        recent = replace(wanted, since=max(wanted.since or 0, (newest or 0) - LAST_SPAN))
+        last = {(row["device"], row["metric"]): row for row in self.windows(tier, recent)}
+        return islice((last[key] for key in sorted(last)), wanted.limit or None)
+
+    def _newest(
+        self, table: str, columns: str, order: str, where: dict[str, str | None], wanted: Wanted
+    ) -> list[tuple[Any, ...]]:
+        """The newest rows of a table that are wanted, the oldest of them first."""
+        named = {column: value for column, value in where.items() if value is not None}
+        since = -(1 << 62) if wanted.since is None else wanted.since
+        until = 1 << 62 if wanted.until is None else wanted.until
+        conditions = " AND ".join(["at>=?", "at<?", *(f"{column}=?" for column in named)])
+        rows = self._db.execute(
+            f"SELECT {columns} FROM {table} WHERE {conditions} ORDER BY {order} DESC LIMIT ?",  # noqa: S608
+            (since, until, *named.values(), wanted.limit or -1),
+        ).fetchall()
+        rows.reverse()
+        return rows
+
+    def _series(self, wanted: Wanted) -> dict[int, Row]:
+        """Store numbers of the series that are wanted, with their names."""
+        rows = self._db.execute(
+            "SELECT id, device, metric, site, type FROM series"
+            " WHERE (?1 IS NULL OR device=?1) AND (?2 IS NULL OR metric=?2)",
+            (wanted.device, wanted.metric),
+        )
+        return {number: _names(*names) for number, *names in rows}
+
+    def _pieces(
+        self, table: str, tier: int, wanted: Wanted, names: dict[int, Row]
+    ) -> Iterator[list[tuple[int, int, bytes]]]:
+        """Yield (series, revision, row) of the windows that are wanted, some at a time."""
+        span = self._span(table, tier, wanted)
+        if span is None or not names:
+            return
+        if len(names) <= FEW_SERIES:
+            yield from self._by_start(table, tier, span, names)
+            return
+        cursor = self._db.execute(
+            f"SELECT start, series, revision, row FROM {table} WHERE tier=? AND start>=? AND start<?"  # noqa: S608
+            " ORDER BY start, series",
+            (tier, *span),
+        )
+        while part := cursor.fetchmany(AT_ONCE):
+            yield self._sound(row for row in part if row[1] in names)
+
+    def _by_start(
+        self, table: str, tier: int, span: tuple[int, int], series: Iterable[int]
+    ) -> Iterator[list[tuple[int, int, bytes]]]:
+        """Ask for each start of the range: the primary key answers without an index by series."""
+        numbers = sorted(series)
+        marks = ",".join("?" * len(numbers))
+        cursor = self._db.execute(
+            "WITH RECURSIVE grid(at) AS (SELECT ? UNION ALL SELECT at+? FROM grid WHERE at+?<?)"  # noqa: S608
+            f" SELECT start, series, revision, row FROM grid JOIN {table}"
+            f" ON tier=? AND start=at AND series IN ({marks}) ORDER BY at, series",
+            (span[0], self._every[tier], self._every[tier], span[1], tier, *numbers),
+        )
+        while part := cursor.fetchmany(AT_ONCE):
+            yield self._sound(part)
+
+    def _sound(self, part: Iterable[tuple[int, int, int, object]]) -> list[tuple[int, int, bytes]]:
+        """Rows that are what was written; the others are counted."""
+        opened = [(series, revision, unsealed(blob, start, series)) for start, series, revision, blob in part]
+        sound = [(series, revision, data) for series, revision, data in opened if data is not None]
+        self.damaged += len(opened) - len(sound)
+        return sound
+
+    def _span(self, table: str, tier: int, wanted: Wanted) -> tuple[int, int] | None:
+        """The range of starts to read, cut to what is stored and to whole windows."""
+        ends = [
+            self._db.execute(f"SELECT {end}(start) FROM {table} WHERE tier=?", (tier,)).fetchone()[0]  # noqa: S608
+            for end in ("MIN", "MAX")
+        ]
+        if ends[0] is None:
+            return None
+        every = self._every[tier]
+        first = ends[0] if wanted.since is None else max(ends[0], -(-wanted.since // every) * every)
+        stop = ends[1] + 1 if wanted.until is None else min(ends[1] + 1, wanted.until)
+        return (first, stop) if first < stop else None
+
+
+def _names(device: str, metric: str, site: str, kind: str) -> Row:
+    return {"device": device, "metric": metric, "site": site, "type": kind}
+
+
+def _text(payload: bytes) -> str | None:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _window_rows(part: list[tuple[int, int, bytes]], names: dict[int, Row], every: int) -> Iterator[Row]:
+    size = WINDOW_ROW.itemsize
+    rows = np.frombuffer(b"".join(data[:size] for _, _, data in part), WINDOW_ROW)
+    tails = {place: data[size:] for place, (_, _, data) in enumerate(part) if len(data) > size}
+    by_key = unpacked(Packed(rows, tails)).tails
+    places = zip(rows["series"].tolist(), rows["start"].tolist(), strict=True)
+    total = sums(rows, {place: by_key[key] for place, key in enumerate(places) if key in by_key})
+    quality = rows["quality"] / (rows["count"] * _PERFECT)
+    for (series, revision, _), row, whole, good in zip(
+        part, rows, total.tolist(), quality.tolist(), strict=True
+    ):
+        p95 = float(row["p95"])
+        yield {
+            **names[series],
+            "start": int(row["start"]),
+            "every": every,
+            "count": int(row["count"]),
+            "sum": whole,
+            **{name: float(row[name]) for name in ("min", "max", "first", "last")},
+            "quality": good,
+            "revision": revision,
+            "p95": None if np.isnan(p95) else p95,
+        }
+
+
+def _state_row(names: Row, revision: int, row: Any, texts: dict[int, str], every: int) -> Row:
+    return {
+        **names,
+        "start": int(row["start"]),
+        "every": every,
+        "first": texts[int(row["first"])],
+        "last": texts[int(row["last"])],
+        "changes": int(row["changes"]),
+        "revision": revision,
+    }

@@ -1,0 +1,230 @@
+"""The store's own numbers for series and texts.
+
+The gateway's numbers end with its checkpoint; the store's last as long as the data that bears them. A series
+of the store is (device, metric, site, type, forwarded tags), so a device whose tags change gets new series,
+and windows keep the tags they were opened with.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from edge_gateway.columns.numbering import NONE, Numbering
+from edge_gateway.records.store_effects import SeriesName, TextName
+from edge_gateway.store.schema import ROWS_A_STATEMENT, insert_many, looked_up, rows_at_once
+
+UNKNOWN: Final = NONE
+VERSIONS_KEPT: Final = 8
+_VERSION_BITS: Final = 32
+
+_FACTS: Final = ("device", "metric", "site", "type", "tags")
+_OF_SEVERAL: Final = (
+    "SELECT id FROM series WHERE (device, metric) IN"
+    " (SELECT device, metric FROM series GROUP BY device, metric HAVING COUNT(*) > 1)"
+)
+
+Ids = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Identity(NamedTuple):
+    """What the store knows of one of its series; `tags` are the forwarded ones, sorted by key."""
+
+    device: str
+    metric: str
+    site: str
+    type: str
+    tags: dict[str, str]
+
+    def labels(self) -> dict[str, str]:
+        """Tags of the series' points."""
+        return {
+            **self.tags,
+            "device": self.device,
+            "metric": self.metric,
+            "site": self.site,
+            "type": self.type,
+        }
+
+
+def _tags_text(tags: dict[str, str]) -> str:
+    return json.dumps(tags, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+class Names:
+    """Translate the gateway's numbers to the store's, and the store's to names."""
+
+    def __init__(self, db: sqlite3.Connection, forwarded: Sequence[str]) -> None:
+        self._db = db
+        self._forwarded = tuple(sorted(forwarded))
+        self.reload()
+        self._undo: list[tuple[Numbering, int, int]] = []
+        self._kin_dropped = False
+
+    def reload(self) -> None:
+        """Know what is in the tables, after rows were put in from elsewhere."""
+        self._ids = _numbering(self._db, "SELECT series << 32 | version, id FROM number")
+        self._texts = _numbering(self._db, "SELECT code, id FROM code")
+        self.kin: dict[int, list[int]] = {}
+        """Of series whose device and metric have other series too, all of these."""
+        self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
+
+    def memory(self) -> None:
+        """What memory holds now is what is committed."""
+        self._undo.clear()
+        self._kin_dropped = False
+
+    def recall(self, _: None) -> None:
+        """Back to what was committed, after a rollback."""
+        for table, key, before in reversed(self._undo):
+            if before == UNKNOWN:
+                table.remove(key)
+            else:
+                table.put(key, before)
+        if self._undo or self._kin_dropped:
+            self.kin.clear()
+            self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
+        self._undo.clear()
+
+    def follow_forwarded(self) -> None:
+        """Give series new numbers where other tags are forwarded than when they were defined."""
+        rows = self._db.execute(
+            "SELECT number.series, version, device, metric, site, type, number.tags"
+            " FROM number JOIN series ON series.id = number.id"
+        ).fetchall()
+        self.define(
+            SeriesName(series, version, device, metric, site, kind, json.loads(tags))
+            for series, version, device, metric, site, kind, tags in rows
+        )
+
+    def define(self, names: Iterable[SeriesName]) -> None:
+        """Note what (series, version) pairs stand for; of one series only the newest versions are kept."""
+        waiting = iter(names)
+        while some := list(islice(waiting, ROWS_A_STATEMENT)):
+            self._define(some)
+
+    def _define(self, names: Sequence[SeriesName]) -> None:
+        named = [(name, self._facts(name)) for name in names]
+        insert_many(
+            self._db,
+            "INSERT OR IGNORE INTO series(device, metric, site, type, tags)",
+            5,
+            dict.fromkeys(facts for _, facts in named),
+        )
+        numbers = self._numbers([facts for _, facts in named])
+        pairs = [(name.series, name.version, numbers[facts], _tags_text(name.tags)) for name, facts in named]
+        insert_many(self._db, "INSERT OR REPLACE INTO number", 4, pairs)
+        for series, version, number, _ in pairs:
+            self._keep(self._ids, series << _VERSION_BITS | version, number)
+        self._find_kin(set(numbers.values()) - self.kin.keys())
+        self._forget_old_versions({name.series for name, _ in named})
+
+    def define_texts(self, names: Iterable[TextName]) -> None:
+        """Note what codes stand for."""
+        named = list(names)
+        if not named:
+            return
+        insert_many(self._db, "INSERT OR IGNORE INTO text(text)", 1, [(name.text,) for name in named])
+        select = "SELECT json_array(text, id) AS item FROM text WHERE (text) IN (VALUES {})"
+        numbers: dict[str, int] = dict(rows_at_once(self._db, select, [(name.text,) for name in named]))
+        codes = [(name.code, numbers[name.text]) for name in named]
+        insert_many(self._db, "INSERT OR REPLACE INTO code", 2, codes)
+        for code, number in codes:
+            self._keep(self._texts, code, number)
+
+    def forget_texts(self, codes: Iterable[int]) -> None:
+        """Forget codes that stand for nothing any more; the texts stay with the windows that hold them."""
+        waiting = iter(codes)
+        while some := list(islice(waiting, ROWS_A_STATEMENT)):
+            marks = ",".join("?" * len(some))
+            self._db.execute(f"DELETE FROM code WHERE code IN ({marks})", some)  # noqa: S608 - marks alone
+            for code in some:
+                self._undo.append((self._texts, code, self._texts.remove(code)))
+
+    def ids(self, series: Ids, versions: Ids) -> Ids:
+        """Store numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
+        return self._ids.many(series << _VERSION_BITS | versions)
+
+    def text_ids(self, codes: Ids) -> Ids:
+        """Store numbers of a column of codes; UNKNOWN where a code was never defined."""
+        return self._texts.many(codes)
+
+    def identities(self, numbers: Iterable[int]) -> dict[int, Identity]:
+        """What series of the store stand for."""
+        select = "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series WHERE (id) IN (VALUES {})"
+        rows = rows_at_once(self._db, select, [(number,) for number in numbers])
+        return {
+            number: Identity(device, metric, site, kind, json.loads(tags))
+            for number, device, metric, site, kind, tags in rows
+        }
+
+    def texts(self, numbers: Iterable[int]) -> dict[int, str]:
+        """What texts of the store say."""
+        select = "SELECT json_array(id, text) AS item FROM text WHERE (id) IN (VALUES {})"
+        return dict(rows_at_once(self._db, select, [(number,) for number in numbers]))
+
+    def families(self, numbers: Iterable[int]) -> dict[int, list[int]]:
+        """All series of the same device and metric as each of these, whatever their tags, ascending."""
+        select = (
+            "SELECT json_array(one.id, other.id) AS item FROM series AS one"
+            " JOIN series AS other USING(device, metric) WHERE (one.id) IN (VALUES {}) ORDER BY other.id"
+        )
+        found: dict[int, list[int]] = {}
+        for number, other in rows_at_once(self._db, select, [(number,) for number in numbers]):
+            found.setdefault(number, []).append(other)
+        return {number: sorted(others) for number, others in found.items()}
+
+    def known(self) -> list[int]:
+        """All series but the newest, whose number SQLite would give again were it removed."""
+        rows = self._db.execute("SELECT id FROM series WHERE id < (SELECT MAX(id) FROM series)")
+        return [number for (number,) in rows]
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Drop series that nothing refers to any more; who names one again gets another number for it."""
+        chosen, among = json.dumps(list(numbers)), "IN (SELECT value FROM json_each(?))"
+        pairs = self._db.execute(f"SELECT series, version FROM number WHERE id {among}", (chosen,)).fetchall()  # noqa: S608
+        for table in ("number", "series"):
+            self._db.execute(f"DELETE FROM {table} WHERE id {among}", (chosen,))  # noqa: S608 - from the line above
+        for series, version in pairs:
+            key = series << _VERSION_BITS | version
+            self._undo.append((self._ids, key, self._ids.remove(key)))
+        if not self.kin.keys().isdisjoint(numbers):
+            self._kin_dropped = True
+            self.kin.clear()
+            self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
+
+    def _facts(self, name: SeriesName) -> tuple[str, str, str, str, str]:
+        forwarded = {key: name.tags.get(key) or "unknown" for key in self._forwarded}
+        return (name.device, name.metric, name.site, name.type or "unknown", _tags_text(forwarded))
+
+    def _numbers(self, facts: list[tuple[str, str, str, str, str]]) -> dict[tuple[str, ...], int]:
+        select = looked_up("series", "id, device, metric, site, type, tags", _FACTS)
+        return {tuple(found): number for number, *found in rows_at_once(self._db, select, facts)}
+
+    def _forget_old_versions(self, series: Iterable[int]) -> None:
+        select = (
+            "SELECT json_array(series, version) AS item FROM (SELECT series, version, ROW_NUMBER()"  # noqa: S608
+            " OVER (PARTITION BY series ORDER BY version DESC) AS place FROM number"
+            f" WHERE (series) IN (VALUES {{}})) WHERE place > {VERSIONS_KEPT:d}"
+        )
+        for number, version in rows_at_once(self._db, select, [(number,) for number in series]):
+            self._db.execute("DELETE FROM number WHERE series=? AND version=?", (number, version))
+            key = number << _VERSION_BITS | version
+            self._undo.append((self._ids, key, self._ids.remove(key)))
+
+    def _find_kin(self, numbers: Iterable[int]) -> None:
+        """Note of whole families that they have several members."""
+        for members in self.families(numbers).values():
+            self.kin |= dict.fromkeys(members, members) if len(members) > 1 else {}
+
+    def _keep(self, table: Numbering, key: int, number: int) -> None:
+        self._undo.append((table, key, table.get(key)))
+        table.put(key, number)
+
+
+def _numbering(db: sqlite3.Connection, select: str) -> Numbering:
+    pairs = np.fromiter(chain.from_iterable(db.execute(select)), np.int64).reshape(-1, 2)
+    return Numbering.of(pairs[:, 0], pairs[:, 1])

@@ -1,0 +1,241 @@
+"""What waits for each sink: rendered lines in compressed chunks, sent and removed in the order they came.
+
+A chunk belongs to one sink and one bucket. Over its budget an outbox gives up chunks by a named policy and
+counts every line: `merge` gives up the finest windows first, oldest first, because the coarser tiers carry
+what they held; `drop_oldest` goes by age alone. What is being sent is never given up under the sender.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from edge_gateway.records import codec
+from edge_gateway.store.counters import Tallies
+from edge_gateway.store.schema import StoreDamaged
+
+MOST_LINES: Final = 5_000
+MOST_BYTES: Final = 1_000_000
+
+NOT_CARRIED: Final = 100
+"""Rank of lines no coarser tier carries: alerts, late and partial readings. Windows have their tier's."""
+
+_BACKSLASH: Final = 0x5C
+
+OnFull = Literal["merge", "drop_oldest"]
+
+
+@dataclass(frozen=True, slots=True)
+class SinkBudget:
+    """A sink that has an outbox, and how much may wait in it, in compressed bytes."""
+
+    name: str
+    max_bytes: int
+    on_full: OnFull = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Chunks `first` to `last` of one bucket as one piece of at most 5,000 lines and about 1 MB.
+
+    `superseded` lines of them are left out: a later one says the same point anew.
+    """
+
+    sink: str
+    first: int
+    last: int
+    bucket: str
+    body: bytes
+    lines: int
+    at: int
+    superseded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits for a sink; `oldest` is the wall time in ms of the oldest chunk."""
+
+    chunks: int = 0
+    lines: int = 0
+    bytes: int = 0
+    oldest: int | None = None
+
+
+class Outbox:
+    """The outboxes of all sinks in one table. Used inside the store's transactions."""
+
+    def __init__(
+        self, db: sqlite3.Connection, tallies: Tallies, sinks: Sequence[SinkBudget], *, tiers: int
+    ) -> None:
+        self._db = db
+        self._coarsest = tiers - 1
+        self._tallies = tallies
+        self._sinks: Mapping[str, SinkBudget] = {sink.name: sink for sink in sinks}
+        self._taken: dict[str, tuple[str, int]] = {}
+        self.waiting: dict[str, Waiting] = self._counted()
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        return tuple(self._sinks)
+
+    def memory(self) -> dict[str, Waiting]:
+        """What memory holds now, to go back to after a rollback."""
+        return dict(self.waiting)
+
+    def recall(self, memory: dict[str, Waiting]) -> None:
+        """Back to what was committed."""
+        self.waiting = memory
+
+    def recount(self) -> None:
+        """Count what waits, after chunks were put in from elsewhere."""
+        self.waiting = self._counted()
+
+    def _counted(self) -> dict[str, Waiting]:
+        facts = "SELECT sink, COUNT(*), SUM(lines), SUM(size) FROM outbox GROUP BY sink"
+        found = {sink: Waiting(*sums) for sink, *sums in self._db.execute(facts).fetchall()}
+        return {sink: replace(found.get(sink, Waiting()), oldest=self._oldest(sink)) for sink in self._sinks}
+
+    def drop_strangers(self) -> None:
+        """Remove what waits for sinks that are no longer configured; counted."""
+        found = self._db.execute("SELECT sink, SUM(lines) FROM outbox GROUP BY sink").fetchall()
+        for sink, lines in found:
+            if sink not in self._sinks:
+                self._tallies.add("outbox_dropped_unconfigured", lines)
+                self._db.execute("DELETE FROM outbox WHERE sink=?", (sink,))
+
+    def put(self, bucket: str, rank: int, body: bytes, lines: int, at: int) -> None:
+        """Queue lines for every sink. `body` is complete lines, each ended by a newline."""
+        if not lines:
+            return
+        for piece, count in _pieces(body, lines):
+            packed = codec.compress(piece)
+            for sink in self._sinks:
+                self._db.execute(
+                    "INSERT INTO outbox(sink, bucket, rank, lines, size, at, body) VALUES(?,?,?,?,?,?,?)",
+                    (sink, bucket, rank, count, len(packed), at, packed),
+                )
+                self._grow(sink, 1, count, len(packed))
+
+    def enforce(self) -> None:
+        """Give up chunks of sinks that are over their budget."""
+        for sink, budget in self._sinks.items():
+            while self.waiting[sink].bytes > budget.max_bytes:
+                if not self._give_up_one(sink, finest_first=budget.on_full == "merge"):
+                    break
+
+    def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
+        """The oldest lines of a sink and those of the same bucket behind them, as many as one request may carry.
+
+        They stay until `done`. Order matters within a bucket only: points of different buckets never meet, and so
+        those `without` which it shall go for now are left out.
+        """
+        others = f"AND bucket NOT IN ({', '.join('?' * len(without))})" if without else ""
+        rows = self._db.execute(
+            f"SELECT id, bucket, lines, at, body FROM outbox WHERE sink=? {others} ORDER BY id LIMIT 200",  # noqa: S608
+            (sink, *without),
+        )
+        first = last = lines = at = 0
+        bucket, bodies, size = None, [], 0
+        for number, its_bucket, its_lines, its_at, packed in rows:
+            if bucket is not None and its_bucket != bucket:
+                continue
+            body = _unpacked(packed)
+            full = lines + its_lines > MOST_LINES or size + len(body) > MOST_BYTES
+            if bucket is not None and full:
+                break
+            if bucket is None:
+                first, bucket, at = number, its_bucket, its_at
+            last, lines, size = number, lines + its_lines, size + len(body)
+            bodies.append(body)
+        if bucket is None:
+            return None
+        self._taken[sink] = bucket, last
+        if len(bodies) == 1:
+            return Parcel(sink, first, last, bucket, bodies[0], lines, at)
+        kept = newest_points(b"".join(bodies))
+        return Parcel(sink, first, last, bucket, b"".join(kept), len(kept), at, lines - len(kept))
+
+    def done(self, parcel: Parcel) -> None:
+        """Remove what a sink has accepted, or what was put in quarantine for it."""
+        where = "sink=? AND bucket=? AND id BETWEEN ? AND ?"
+        key = (parcel.sink, parcel.bucket, parcel.first, parcel.last)
+        self._remove(parcel.sink, where, key)
+        self._taken.pop(parcel.sink, None)
+        self._tallies.add("outbox_sent_lines", parcel.lines)
+        self._tallies.add("outbox_superseded_lines", parcel.superseded)
+
+    def release(self, sink: str) -> None:
+        """The sink has stopped: nothing of it is on its way any more."""
+        self._taken.pop(sink, None)
+
+    def _give_up_one(self, sink: str, *, finest_first: bool) -> bool:
+        order = "rank, id" if finest_first else "id"
+        row = self._db.execute(
+            f"SELECT id, rank, lines FROM outbox WHERE sink=? AND NOT (bucket=? AND id<=?) ORDER BY {order} LIMIT 1",  # noqa: S608
+            (sink, *self._taken.get(sink, ("", 0))),
+        ).fetchone()
+        if row is None:
+            return False
+        number, rank, lines = row
+        carried = finest_first and rank < self._coarsest
+        self._remove(sink, "sink=? AND id=?", (sink, number))
+        self._tallies.add("outbox_merged_lines" if carried else "outbox_dropped_lines", lines)
+        return True
+
+    def _remove(self, sink: str, where: str, key: tuple[object, ...]) -> None:
+        sums = "COUNT(*), COALESCE(SUM(lines), 0), COALESCE(SUM(size), 0)"
+        facts = f"SELECT {sums} FROM outbox WHERE {where}"  # noqa: S608
+        chunks, lines, size = self._db.execute(facts, key).fetchone()
+        self._db.execute(f"DELETE FROM outbox WHERE {where}", key)  # noqa: S608
+        self._grow(sink, -chunks, -lines, -size)
+
+    def _grow(self, sink: str, chunks: int, lines: int, size: int) -> None:
+        now = self.waiting[sink]
+        self.waiting[sink] = Waiting(
+            now.chunks + chunks, now.lines + lines, now.bytes + size, self._oldest(sink)
+        )
+
+    def _oldest(self, sink: str) -> int | None:
+        row = self._db.execute("SELECT at FROM outbox WHERE sink=? ORDER BY id LIMIT 1", (sink,)).fetchone()
+        return None if row is None else int(row[0])
+
+
+def newest_points(body: bytes) -> list[bytes]:
+    """Of the lines of each point (series and time) the last one, in its place."""
+    points: dict[tuple[bytes, bytes], bytes] = {}
+    for line in body.split(b"\n")[:-1]:
+        point = point_of(line)
+        points.pop(point, None)
+        points[point] = line
+    return [line + b"\n" for line in points.values()]
+
+
+def point_of(line: bytes) -> tuple[bytes, bytes]:
+    """Series and time; a space in the series has a backslash before it."""
+    end = line.find(b" ")
+    while end > 0 and line[end - 1] == _BACKSLASH:
+        end = line.find(b" ", end + 1)
+    return line[:end], line[line.rfind(b" ") :]
+
+
+def _unpacked(packed: bytes) -> bytes:
+    try:
+        return codec.decompress(packed)
+    except codec.UndecodableBytes as error:
+        raise StoreDamaged(f"lines that wait are not what was written: {error}") from error
+
+
+def _pieces(body: bytes, lines: int) -> list[tuple[bytes, int]]:
+    if lines <= MOST_LINES and len(body) <= MOST_BYTES:
+        return [(body, lines)]
+    pieces: list[tuple[bytes, int]] = []
+    part: list[bytes] = []
+    size = 0
+    for line in (line + b"\n" for line in body.split(b"\n")[:-1]):
+        if part and (len(part) == MOST_LINES or size + len(line) > MOST_BYTES):
+            pieces.append((b"".join(part), len(part)))
+            part, size = [], 0
+        part.append(line)
+        size += len(line)
+    pieces.append((b"".join(part), len(part)))
+    return pieces

@@ -1,0 +1,1 @@
+"""A new store from what can still be read of a damaged one."""

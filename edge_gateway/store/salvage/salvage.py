@@ -1,0 +1,304 @@
+"""From a damaged store to the one made new in its place: at once what work needs, the rest piece by piece.
+
+    at once:  names ─▶ windows of the journal's records ─▶ counters, late readings
+    pieces:   lines that wait ─▶ windows ─▶ lines again of windows whose lines are lost ─▶ alerts, commands, …
+                    │ then sinks go on   │ then late readings are merged
+
+Each piece is one transaction that also notes how far it came, so that a kill loses nothing of it. What is in
+the new store already is newer and stays.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from edge_gateway.store.counters import Tallies
+from edge_gateway.store.outbox import Outbox
+from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.salvage import sound_rows as tables
+from edge_gateway.store.salvage.damaged_file import DamagedStore
+from edge_gateway.store.salvage.sound_rows import Kept, Known, Row
+from edge_gateway.store.schema import READ_ERRORS
+from edge_gateway.store.settings import StoreSettings
+from edge_gateway.store.window_table import CORRECTED, WindowTable
+
+NAMES: Final = (tables.SERIES, tables.NUMBER, tables.TEXT, tables.CODE)
+STAGES: Final = (
+    *(tables.OUTBOX, tables.WINDOW, tables.STATE_WINDOW),
+    *(tables.ALERT, tables.COMMAND, tables.QUARANTINE, tables.EVENT),
+)
+_SINKS_GO_ON: Final = 1
+_LATE_GO_ON: Final = 3
+SEND_AGAIN: Final = 2_000
+_ALL: Final = 0
+_NONE: Final = -1
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the salvage of a file came; kept in the new store.
+
+    Attributes:
+        file: the name under which the damaged store was set aside.
+        at: wall time (ms) of that.
+        floor: coverage floor (ms) if stored windows turn out to be lost.
+        stage: place in STAGES.
+        after: key of that table behind which to go on.
+        series, texts: the highest numbers that were taken over.
+        damaged: names of tables of which something is lost.
+        rows, unreadable: rows taken over; places and rows that could not be.
+        oldest: wall time (ms) of the oldest lines that were found waiting.
+        again: whether it is at sending windows again whose lines are lost, and behind which key.
+    """
+
+    file: str
+    at: int
+    floor: int
+    stage: int = 0
+    after: int | None = None
+    series: int = _ALL
+    texts: int = _ALL
+    damaged: list[str] = []
+    rows: int = 0
+    unreadable: int = 0
+    oldest: int | None = None
+    again: tuple[str, int | None] | None = None
+
+
+class Salvage:
+    """Used inside the store's transactions."""
+
+    def __init__(
+        self,
+        directory: Path,
+        db: sqlite3.Connection,
+        settings: StoreSettings,
+        tallies: Tallies,
+        outbox: Outbox,
+    ) -> None:
+        self._directory = directory
+        self._db = db
+        self._settings = settings
+        self._tallies = tallies
+        self._outbox = outbox
+        self._source: DamagedStore | None = None
+        self._known: Known | None = None
+        row = db.execute("SELECT value FROM meta WHERE key='salvage'").fetchone()
+        self.progress = None if row is None else msgspec.json.decode(row[0], type=Progress)
+
+    @property
+    def holds_sinks(self) -> bool:
+        """Whether older lines are still to come: they go first."""
+        return self.progress is not None and self.progress.stage < _SINKS_GO_ON
+
+    @property
+    def holds_late(self) -> bool:
+        """Whether stored windows are still to come, which late readings may belong to."""
+        return self.progress is not None and self.progress.stage < _LATE_GO_ON
+
+    def memory(self) -> Progress | None:
+        """What memory holds now, to go back to after a rollback."""
+        return self.progress
+
+    def recall(self, memory: Progress | None) -> None:
+        """Back to what was committed."""
+        self.progress = memory
+        self._known = None
+
+    def close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    # --- at once
+
+    def begin(self, file: str, at: int, floor: int) -> dict[str, Any]:
+        """Take over the names; returns what the damaged store says of itself (`meta`), as far as it can be read."""
+        self._keep(Progress(file, at, floor))
+        source = self._open()
+        if source is None:
+            return {}
+        for kept in NAMES:
+            self._take_whole(source, kept)
+            self._known = None
+        upto = [self._db.execute(f"SELECT MAX(id) FROM {name}").fetchone()[0] for name in ("series", "text")]  # noqa: S608
+        self._change(series=upto[0] or _NONE, texts=upto[1] or _NONE)
+        return source.pairs("meta")
+
+    def take_late(self, derived: Collection[tuple[int, int, int]], families: dict[int, int]) -> None:
+        """Take over late readings; a window in `derived`, (tier, start, head of the series' family), has its own."""
+        source = None if self.progress is None else self._open()
+        if source is None:
+            return
+        counters = source.pairs("counter")
+        self._tallies.take_over({name: n for name, n in counters.items() if _is_count(name, n)})
+        for kept in (tables.LATE, tables.LATE_STATE):
+            self._take_whole(source, kept)
+            columns = "SELECT id, series, ts, tiers FROM"
+            for number, series, ts, tiers in self._db.execute(f"{columns} {kept.table.name}").fetchall():
+                left = self._left(tiers, ts, families.get(series, series), derived)
+                if left != tiers:
+                    self._shrink(kept.table.name, number, left)
+
+    def _left(self, tiers: int, ts: int, family: int, derived: Collection[tuple[int, int, int]]) -> int:
+        for tier, settings in enumerate(self._settings.tiers):
+            if (tier, ts - ts % settings.every, family) in derived:
+                tiers &= ~(1 << tier)
+        return tiers
+
+    def _shrink(self, table: str, number: int, left: int) -> None:
+        if left:
+            self._db.execute(f"UPDATE {table} SET tiers=? WHERE id=?", (left, number))  # noqa: S608
+        else:
+            self._db.execute(f"DELETE FROM {table} WHERE id=?", (number,))  # noqa: S608
+
+    def _take_whole(self, source: DamagedStore, kept: Kept) -> None:
+        after: int | None = None
+        while True:
+            after = self._take(source, kept, after)
+            if after is None:
+                return
+
+    # --- piece by piece
+
+    def step(self, lines: OutgoingLines, windows: WindowTable, states: WindowTable) -> bool:
+        """Take over a piece; returns whether that was the last."""
+        assert self.progress is not None
+        if self.progress.again is not None:
+            self._send_again(lines, windows, states)
+            return False
+        source = self._open()
+        after = (
+            None if source is None else self._take(source, STAGES[self.progress.stage], self.progress.after)
+        )
+        self._change(after=after)
+        if after is None:
+            self._next_stage()
+        return self.progress.stage == len(STAGES)
+
+    def finish(self) -> str:
+        """Forget the file; returns what came of it as a sentence."""
+        done = self.progress
+        assert done is not None
+        self.close()
+        self.progress = None
+        self._db.execute("DELETE FROM meta WHERE key='salvage'")
+        lost = (
+            f"{done.unreadable} places of {', '.join(done.damaged)} could not be read" if done.damaged else ""
+        )
+        return f"{done.rows} rows of {done.file} brought back; {lost or 'all could be read'}"
+
+    def lost(self, *names: str) -> bool:
+        """Whether something of these tables is lost."""
+        return self.progress is not None and any(name in self.progress.damaged for name in names)
+
+    def _next_stage(self) -> None:
+        assert self.progress is not None
+        self._change(stage=self.progress.stage + 1, after=None)
+        if self.progress.stage == _SINKS_GO_ON:
+            oldest = self._db.execute("SELECT MIN(at) FROM outbox").fetchone()[0]
+            self._change(oldest=oldest)
+            self._outbox.recount()
+        elif self.progress.stage == _LATE_GO_ON and self.lost("outbox"):
+            self._change(again=("window", None))
+
+    def _take(self, source: DamagedStore, kept: Kept, after: int | None) -> int | None:
+        """Take over a piece of a table; returns the key to go on behind."""
+        assert self.progress is not None
+        piece = source.piece(kept.table, after)
+        known = self._knowing()
+        rows = [tables.sound(kept, row, known) for row in piece.rows]
+        good = [row for row in self._new(kept, rows) if row is not None]
+        self._db.executemany(kept.insert, good)
+        unreadable = rows.count(None) + piece.damaged
+        self._tallies.add("salvaged_rows", len(good))
+        self._tallies.add("salvage_unreadable", unreadable)
+        damaged = sorted({*self.progress.damaged, *([kept.table.name] if unreadable else ())})
+        self._change(
+            rows=self.progress.rows + len(good),
+            unreadable=self.progress.unreadable + unreadable,
+            damaged=damaged,
+        )
+        return piece.last
+
+    def _new(self, kept: Kept, rows: Iterable[Row | None]) -> Iterable[Row | None]:
+        """Rows but those that the records of the journal brought back already."""
+        if kept not in {tables.ALERT, tables.QUARANTINE, tables.EVENT}:
+            return rows
+        columns = ", ".join(kept.table.columns)
+        brought = f"SELECT {columns} FROM {kept.table.name} WHERE id>0 AND at<=?"  # noqa: S608
+        assert self.progress is not None
+        there = set(self._db.execute(brought, (self.progress.at,)))
+        return [row for row in rows if row is None or row[1:] not in there]
+
+    def _send_again(self, lines: OutgoingLines, windows: WindowTable, states: WindowTable) -> None:
+        """Queue stored windows again whose lines may be lost.
+
+        These are the ones that were not over before the oldest lines that waited, and, of whatever age, those of
+        late readings.
+        """
+        assert self.progress is not None
+        assert self.progress.again is not None
+        name, after = self.progress.again
+        kept, table = (tables.WINDOW, windows) if name == "window" else (tables.STATE_WINDOW, states)
+        sender = lines if name == "window" else lines.of_texts
+        keyed = kept.table
+        key = keyed.parts(keyed.lowest if after is None else after)
+        found = table.after(key, SEND_AGAIN)
+        for tier, packed, revisions, last in found:
+            every = self._settings.tiers[tier].every if tier < len(self._settings.tiers) else 0
+            recent = packed.rows["start"] + every >= (self.progress.oldest or 0)
+            again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED)).tolist()
+            if every and again:
+                sender.windows(tier, packed.take(again), self.progress.at)
+            after = keyed.number(last)
+        if found:
+            self._change(again=(name, after))
+        else:
+            self._change(again=("state_window", None) if name == "window" else None)
+
+    # --- parts
+
+    def _open(self) -> DamagedStore | None:
+        if self._source is None:
+            assert self.progress is not None
+            try:
+                self._source = DamagedStore(self._directory / self.progress.file)
+            except (*READ_ERRORS, OSError):
+                if "everything" not in self.progress.damaged:
+                    everything = [*self.progress.damaged, "everything", "outbox", "window", "state_window"]
+                    self._change(damaged=everything)
+        return self._source
+
+    def _knowing(self) -> Known:
+        if self._known is None:
+            assert self.progress is not None
+            upto = self.progress
+            self._known = Known(
+                series=self._numbers("series", upto.series),
+                texts=self._numbers("text", upto.texts),
+                tiers=len(self._settings.tiers),
+                sinks=self._outbox.sinks,
+                buckets={tier.bucket for tier in self._settings.tiers},
+            )
+        return self._known
+
+    def _numbers(self, table: str, upto: int) -> set[int]:
+        rows = self._db.execute(f"SELECT id FROM {table} WHERE ?={_ALL} OR id<=?", (upto, upto))  # noqa: S608
+        return {number for (number,) in rows}
+
+    def _change(self, **changes: Any) -> None:
+        assert self.progress is not None
+        self._keep(msgspec.structs.replace(self.progress, **changes))
+
+    def _keep(self, progress: Progress) -> None:
+        self.progress = progress
+        written = msgspec.json.encode(progress).decode()
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES('salvage', ?)", (written,))
+
+
+def _is_count(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and name.isidentifier() and isinstance(value, int) and value >= 0

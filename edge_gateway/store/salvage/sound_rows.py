@@ -1,0 +1,193 @@
+"""What may be taken over from a damaged store, table by table: a row that is sound, or nothing of it.
+
+Windows and lines that wait bear checksums; of the rest, types, texts, and what one column says of another are
+looked at. A row that names a series or a text which is not there is not taken over.
+"""
+
+import json
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from edge_gateway.records import codec
+from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.salvage.damaged_file import Keyed
+from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
+
+Row = tuple[Any, ...]
+
+EARLIER: Final = 1 << 40
+"""Taken off the ids of rows taken over, so that they stand before all that are new, in their order."""
+_ID: Final = (64,)
+_WINDOW_BITS: Final = (16, 48, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What rows may refer to: numbers of series and of texts, how many tiers there are, names of sinks."""
+
+    series: Collection[int]
+    texts: Collection[int]
+    tiers: int
+    sinks: Collection[str]
+    buckets: set[str] = field(default_factory=set)
+
+
+class Kept(NamedTuple):
+    """A table that is taken over: how it is read, how a row is judged, and the statement that puts it in."""
+
+    table: Keyed
+    sound: Callable[[Row, Known], Row | None]
+    insert: str
+
+
+class Unsound(Exception):
+    """A row is not what was written."""
+
+
+def sound(kept: Kept, row: Row, known: Known) -> Row | None:
+    """A row as it is put in, or None; whatever stands on the page, it does not raise."""
+    try:
+        return kept.sound(row, known)
+    except (Unsound, ValueError, TypeError, KeyError, OverflowError, codec.UndecodableBytes):
+        return None
+
+
+def _need(truth: object) -> None:
+    if not truth:
+        raise Unsound
+
+
+def _whole(*values: Any) -> None:
+    _need(all(isinstance(value, int) for value in values))
+
+
+def _texts(*values: Any) -> list[str]:
+    _need(all(isinstance(value, bytes) for value in values))
+    return [value.decode() for value in values]
+
+
+def _series(row: Row, _: Known) -> Row:
+    texts = _texts(*row[1:])
+    _need(isinstance(json.loads(texts[-1]), dict) and texts[0] and texts[1])
+    return (row[0], *texts)
+
+
+def _number(row: Row, known: Known) -> Row:
+    series, version, number, tags = row
+    _need(number in known.series and isinstance(json.loads(tags), dict))
+    return (series, version, number, *_texts(tags))
+
+
+def _text(row: Row, _: Known) -> Row:
+    return (row[0], *_texts(row[1]))
+
+
+def _code(row: Row, known: Known) -> Row:
+    _need(row[1] in known.texts)
+    return row
+
+
+def _window(row: Row, known: Known) -> Row:
+    _same_window(row, known, WINDOW_ROW)
+    return row
+
+
+def _state_window(row: Row, known: Known) -> Row:
+    written = _same_window(row, known, STATE_ROW)
+    _need(int(written["first"]) in known.texts and int(written["last"]) in known.texts)
+    return row
+
+
+def _same_window(row: Row, known: Known, dtype: "np.dtype[Any]") -> Any:
+    tier, start, series, revision, blob = row
+    _whole(revision)
+    data = unsealed(blob, start, series)
+    _need(data is not None and 0 <= tier < known.tiers and series in known.series)
+    assert data is not None
+    return np.frombuffer(data, dtype, 1)[0]
+
+
+def _late(row: Row, known: Known) -> Row:
+    number, series, ts, value, quality, tiers, at = row
+    _whole(ts, quality, tiers, at)
+    _need(series in known.series and isinstance(value, float) and math.isfinite(value))
+    _need(0 <= quality <= 1000 and 0 < tiers < 1 << known.tiers)  # noqa: PLR2004 - thousandths
+    return (number - EARLIER, *row[1:])
+
+
+def _late_state(row: Row, known: Known) -> Row:
+    number, series, ts, value, quality, tiers, at = row
+    _whole(ts, quality, tiers, at)
+    _need(series in known.series and value in known.texts and 0 < tiers < 1 << known.tiers)
+    return (number - EARLIER, *row[1:])
+
+
+def _alert(row: Row, _: Known) -> Row:
+    number, at, *texts = row
+    named = _texts(*texts)
+    said = json.loads(named[-1])
+    facts = (said["at"], said["id"], said["rule"], said["subject"], said["metric"], said["state"])
+    _need(facts == (at, *named[:-1]))
+    return (number - EARLIER, at, *named)
+
+
+def _command(row: Row, _: Known) -> Row:
+    _, number, n, device, name, args, state, at, detail = row
+    _whole(at)
+    _need(n is None or isinstance(n, int))
+    _need(isinstance(json.loads(args), dict))
+    named = _texts(number, device, name, args, state, detail)
+    return (named[0], n, *named[1:5], at, named[5])
+
+
+def _quarantined(row: Row, _: Known) -> Row:
+    number, at, topic, reason, payload, size = row
+    _whole(at, size)
+    _need(isinstance(payload, bytes) and len(payload) <= size)
+    return (number - EARLIER, at, *_texts(topic, reason), payload, size)
+
+
+def _event(row: Row, _: Known) -> Row:
+    number, at, code, text = row
+    _whole(at)
+    return (number - EARLIER, at, *_texts(code, text))
+
+
+def _chunk(row: Row, known: Known) -> Row:
+    number, sink, bucket, rank, lines, size, at, body = row
+    _whole(rank, lines, size, at)
+    names = _texts(sink, bucket)
+    _need(names[0] in known.sinks and size == len(body) and codec.decompress(body).count(b"\n") == lines)
+    _need(names[1] in known.buckets)
+    return (number, *names, rank, lines, size, at, body)
+
+
+def _kept(
+    name: str, key: tuple[str, ...], bits: tuple[int, ...], columns: str, judge: Callable[[Row, Known], Row]
+) -> Kept:
+    others = tuple(columns.split())
+    stored = tuple(column for column in (*key, *others) if column != "rowid")
+    marks = ", ".join("?" * len(stored))
+    insert = f"INSERT OR IGNORE INTO {name}({', '.join(stored)}) VALUES({marks})"
+    return Kept(Keyed(name, key, bits, others), judge, insert)
+
+
+SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags", _series)
+NUMBER: Final = _kept("number", ("series", "version"), (64, 32), "id tags", _number)
+TEXT: Final = _kept("text", ("id",), _ID, "text", _text)
+CODE: Final = _kept("code", ("code",), _ID, "id", _code)
+_TAKEN: Final = "series ts value quality tiers at"
+LATE: Final = _kept("late", ("id",), _ID, _TAKEN, _late)
+LATE_STATE: Final = _kept("late_state", ("id",), _ID, _TAKEN, _late_state)
+OUTBOX: Final = _kept("outbox", ("id",), _ID, "sink bucket rank lines size at body", _chunk)
+_KEY: Final = ("tier", "start", "series")
+WINDOW: Final = _kept("window", _KEY, _WINDOW_BITS, "revision row", _window)
+STATE_WINDOW: Final = _kept("state_window", _KEY, _WINDOW_BITS, "revision row", _state_window)
+ALERT: Final = _kept("alert", ("id",), _ID, "at alert rule subject metric state body", _alert)
+COMMAND: Final = _kept("command", ("rowid",), _ID, "id n device name args state at detail", _command)
+QUARANTINE: Final = _kept("quarantine", ("id",), _ID, "at topic reason payload size", _quarantined)
+EVENT: Final = _kept("event", ("id",), _ID, "at code text", _event)

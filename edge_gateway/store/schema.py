@@ -1,0 +1,293 @@
+"""The store's tables, and opening its file.
+
+Windows are rows of bytes under (tier, start, series): closing writes them in that order, retention drops
+ranges of it, and a single series is read by asking for each start of its range. Nothing here is synced on
+its own: the journal is the commit point, and `synced` runs before its segments are unlinked.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+from edge_gateway.errors import NewerSpool
+from edge_gateway.journal.files import FILES
+from edge_gateway.store.eviction import SENDER
+
+VERSION: Final = 3
+ROWS_A_STATEMENT: Final = 1_024
+"""A power of four: statements for many rows have this length, or a quarter of it, or of that …. A prepared one holds
+0.7 KB a row, and one of every length that ever came would hold a hundred megabytes."""
+STATEMENTS_KEPT: Final = 64
+CACHE_KB: Final = 4_000
+NEWER_AT_MOST: Final = 100
+"""A format number further ahead than this is damage."""
+_HEADER_BYTES: Final = 100
+_UNREADABLE: Final = frozenset(
+    {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+)
+READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading may raise: also the latter, where SQLite's own message quotes what is damaged."""
+_DAMAGE_TEXTS: Final = ("Could not decode to UTF-8", "unsupported file format")
+"""Said without a code of damage: of bytes that are no text, and of a header that no SQLite wrote."""
+CHECKED_BYTES: Final = 64 << 20
+"""A store up to this size is checked whole when it is opened; damage in a larger one is met in use."""
+_REFUSALS: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+_TABLES: Final = f"""
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NOT NULL, site TEXT NOT NULL,
+  type TEXT NOT NULL, tags TEXT NOT NULL, UNIQUE(device, metric, site, type, tags));
+CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
+  PRIMARY KEY(series, version)) WITHOUT ROWID;
+CREATE INDEX number_id ON number(id);
+CREATE TABLE series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
+CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
+CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
+  row BLOB NOT NULL, PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
+CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
+  row BLOB NOT NULL, PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
+CREATE TABLE late(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTEGER NOT NULL, value REAL NOT NULL,
+  quality INTEGER NOT NULL, tiers INTEGER NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE late_state(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTEGER NOT NULL,
+  value INTEGER NOT NULL, quality INTEGER NOT NULL, tiers INTEGER NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE alert(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, alert TEXT NOT NULL, rule TEXT NOT NULL,
+  subject TEXT NOT NULL, metric TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX alert_at ON alert(at);
+CREATE INDEX alert_subject ON alert(subject, id);
+CREATE TABLE command(id TEXT PRIMARY KEY, n INTEGER, device TEXT NOT NULL, name TEXT NOT NULL,
+  args TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '');
+CREATE INDEX command_at ON command(at);
+CREATE INDEX command_device ON command(device);
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT NOT NULL,
+  reason TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL);
+CREATE INDEX quarantine_sender ON quarantine({SENDER}, id, size);
+CREATE TABLE event(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bucket TEXT NOT NULL,
+  rank INTEGER NOT NULL, lines INTEGER NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX outbox_sink ON outbox(sink, id);
+CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
+"""
+
+_WITHOUT_DETAIL: Final = 2
+"""The format in which commands had no text beside their state."""
+_DETAIL: Final = "ALTER TABLE command ADD COLUMN detail TEXT NOT NULL DEFAULT '';"
+
+Row = TypeVar("Row")
+
+
+class StoreUnreadable(Exception):
+    """The file is no store, or is damaged."""
+
+
+class StoreDamaged(sqlite3.DatabaseError):
+    """What is written on a page is not what was put there, though SQLite can read the page."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for the one thread that writes, its transactions begun by hand.
+
+    SQLite would make a store that anybody may read; log and index get the store's mode.
+    """
+    with suppress(OSError):  # it is there, or SQLite says what is wrong
+        FILES.close(FILES.create(path))
+    db = sqlite3.connect(
+        path, isolation_level=None, cached_statements=STATEMENTS_KEPT, check_same_thread=False, timeout=10
+    )
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
+    db.execute("PRAGMA journal_size_limit=16777216")
+    return db
+
+
+def read_only(path: Path) -> str:
+    """The address of a file for reading alone; in it `?`, `#` and `%` of a path would mean something."""
+    return f"file:{quote(os.fsencode(path))}?mode=ro"
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection; sqlite3.OperationalError when there is no store."""
+    db = sqlite3.connect(read_only(path), uri=True, isolation_level=None, timeout=10)
+    db.execute("PRAGMA query_only=ON")
+    return db
+
+
+def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open the store at `path`, making it where it is missing; the flag tells whether it was made.
+
+    StoreUnreadable where the file is damaged or foreign; NewerSpool where a newer program made it;
+    sqlite3.OperationalError where the disk refuses.
+    """
+    FILES.make_directory(path.parent)
+    if path.is_dir():
+        raise StoreUnreadable(f"{path} is a directory")
+    db = None
+    try:
+        db = connect(path)
+        return db, _prepare(db, path)
+    except (*READ_ERRORS, StoreUnreadable, NewerSpool) as error:
+        if db is not None:
+            db.close()
+        if is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _UNREADABLE:
+            raise StoreUnreadable(str(error)) from error
+        raise
+
+
+def refuse_newer(path: Path) -> None:
+    """Raise NewerSpool where a newer program made the store, without opening it as a database."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER_BYTES)
+    except OSError:
+        return
+    version = int.from_bytes(head[60:64])
+    if head.startswith(b"SQLite format 3\0") and VERSION < version < VERSION + NEWER_AT_MOST:
+        raise NewerSpool.of(path, version, VERSION)
+
+
+def is_begun(path: Path) -> bool:
+    """Whether there is a store with tables, or one that cannot be read; a first start cut short leaves one without."""
+    if not path.exists():
+        return False
+    try:
+        with closing(connect(path)) as db:
+            return bool(db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0])
+    except READ_ERRORS:
+        return True
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> bool:
+    """Check a store, or make its tables; returns whether they were made."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0 and not db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
+        db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
+        return True
+    if VERSION < version < VERSION + NEWER_AT_MOST:
+        raise NewerSpool.of(path, version, VERSION)
+    if version == _WITHOUT_DETAIL:
+        db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
+    elif version != VERSION:
+        raise StoreUnreadable(f"{path} has format {version}, this program reads {VERSION}")
+    db.execute("CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL)")
+    for check in _checks(path.stat().st_size):
+        verdict = db.execute(f"PRAGMA {check}").fetchone()[0]
+        if verdict != "ok":
+            raise StoreUnreadable(f"{path} is damaged: {verdict}")
+    return False
+
+
+def _checks(size: int) -> list[str]:
+    """Names are looked at always, against their index: a wrong one would go to the database."""
+    names = ["integrity_check(series)", "integrity_check(text)"]
+    return ["quick_check(1)", *names] if size <= CHECKED_BYTES else names
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file itself is broken, not that the disk is full or busy."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    coded = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    return coded or isinstance(error, UnicodeDecodeError) or any(text in str(error) for text in _DAMAGE_TEXTS)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error comes from the disk or from another process, so that the same may succeed later."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, OSError) or code in _REFUSALS
+
+
+def set_aside(path: Path, at: int) -> str:
+    """Rename a damaged store, with its log, to `<name>.corrupt-<at>`; returns the new name."""
+    aside = path.with_name(f"{path.name}.corrupt-{at}")
+    for suffix in ("-wal", "-shm", ""):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.replace(aside.with_name(aside.name + suffix))
+    return aside.name
+
+
+def remove(path: Path) -> None:
+    """Unlink a store with its log."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def synced(db: sqlite3.Connection) -> None:
+    """Make everything committed so far survive a power cut."""
+    busy, logged, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if busy or logged != moved:
+        # A reader holds old pages back. The log itself is as good as the file once it is synced,
+        # which a commit under synchronous=FULL does.
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO meta VALUES('synced', 1) ON CONFLICT(key) DO UPDATE SET value = value + 1")
+        db.execute("COMMIT")
+        db.execute("PRAGMA synchronous=NORMAL")
+
+
+def insert_many(db: sqlite3.Connection, into: str, width: int, rows: Iterable[Sequence[Any]]) -> int:
+    """Insert rows of `width` values by few, long statements; returns how many were inserted.
+
+    Each sqlite3 step drops the GIL and waits for it again beside a busy loop, so rows do not go singly.
+    `into` is the statement up to VALUES.
+    """
+    done = 0
+    for part in in_statements(list(rows)):
+        marks = ",".join([f"({','.join('?' * width)})"] * len(part))
+        done += db.execute(f"{into} VALUES {marks}", list(chain.from_iterable(part))).rowcount
+    return done
+
+
+def in_statements(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Cut rows into pieces of few lengths, so that few statements are prepared and kept."""
+    start, length = 0, ROWS_A_STATEMENT
+    while start < len(rows):
+        while start + length > len(rows):
+            length //= 4
+        yield rows[start : start + length]
+        start += length
+
+
+def looked_up(table: str, columns: str, key: Sequence[str]) -> str:
+    """A SELECT for `rows_at_once` whose keys have several columns, each looked up in the table's index.
+
+    `(a, b) IN (VALUES …)` reads the whole table once SQLite is given more than one row.
+    """
+    names = ", ".join(key)
+    return (
+        f"WITH wanted({names}) AS (VALUES {{}})"  # noqa: S608 - names from this package
+        f" SELECT json_array({columns}) AS item FROM wanted CROSS JOIN {table} USING({names})"
+    )
+
+
+def rows_at_once(db: sqlite3.Connection, select: str, keys: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Rows of a SELECT for many keys, in few steps: each answer is one row that holds all of them as JSON.
+
+    `select` gives one column `item`, a JSON array, and has `{}` where the keys stand as VALUES rows.
+    """
+    found: list[list[Any]] = []
+    for part in in_statements(keys):
+        marks = ",".join([f"({','.join('?' * len(part[0]))})"] * len(part))
+        whole = f"SELECT json_group_array(json(item)) FROM ({select.format(marks)})"  # noqa: S608
+        (answer,) = db.execute(whole, list(chain.from_iterable(part))).fetchone()
+        found += json.loads(answer)
+    return found

@@ -1,0 +1,99 @@
+"""Up to when each of the store's series has windows, so that those the history no longer has can go.
+
+Windows have no index by series: it would be as large as they are. So the newest start of each series is followed as
+windows are stored, and written down once a day of it. What is not written down counts as used to the newest window.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edge_gateway.columns.growing import with_room
+from edge_gateway.store.schema import insert_many
+
+if TYPE_CHECKING:
+    from edge_gateway.store.counters import Tallies
+    from edge_gateway.store.names import Names
+
+Ids = np.ndarray[Any, np.dtype[np.int64]]
+
+APART: Final = 86_400_000
+"""A series is written down again when it was used so much later (ms)."""
+MARGIN: Final = 3 * APART
+"""What is written down may be so much behind, after a crash or where the disk refused."""
+WRITTEN_AT_ONCE: Final = 5_000
+FORGOTTEN_AT_ONCE: Final = 1_000
+PRUNE_EVERY: Final = 3_600_000
+_NEVER: Final = -(1 << 62)
+
+
+class SeriesUse:
+    """Used inside the store's transactions; after a rollback it may know of more use than there was."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._pruned_to = _NEVER
+        self.reload()
+
+    def reload(self) -> None:
+        """Know what is in the tables, after rows were put in from elsewhere."""
+        newest = [
+            self._db.execute(f"SELECT MAX(start) FROM {table} WHERE tier=0").fetchone()[0]  # noqa: S608 - from here
+            for table in ("window", "state_window")
+        ]
+        unknown = max((start for start in newest if start is not None), default=_NEVER)
+        rows = self._db.execute(
+            "SELECT series.id, upto FROM series LEFT JOIN series_use USING(id)"
+        ).fetchall()
+        size = max((number for number, _ in rows), default=0) + 1
+        self._written = np.full(size, _NEVER, np.int64)
+        self._upto = np.full(size, _NEVER, np.int64)
+        for number, upto in rows:
+            self._written[number] = _NEVER if upto is None else upto
+            self._upto[number] = unknown if upto is None else upto
+
+    def note(self, series: Ids, starts: Ids) -> None:
+        """Take in that windows of these series are stored, by their starts (ms)."""
+        if len(series):
+            self._make_room(int(series.max()) + 1)
+            np.maximum.at(self._upto, series, starts)
+
+    def _make_room(self, size: int) -> None:
+        self._written = with_room(self._written, size, _NEVER)
+        self._upto = with_room(self._upto, size, _NEVER)
+
+    def prune(self, oldest: int, names: Names, tallies: Tallies) -> None:
+        """Forget series whose windows have all gone, where nothing else refers to them; the history begins at `oldest`.
+
+        They are looked for when an hour of the history has gone since none were found.
+        """
+        self._write()
+        if oldest - self._pruned_to < PRUNE_EVERY:
+            return
+        gone = self._unused(oldest, names.known())
+        if not gone:
+            self._pruned_to = oldest
+            return
+        names.forget(gone)
+        self._db.executemany("DELETE FROM series_use WHERE id=?", [(number,) for number in gone])
+        self._upto[gone] = self._written[gone] = _NEVER
+        tallies.add("series_forgotten", len(gone))
+
+    def _write(self) -> None:
+        """Write down some of those that were used since."""
+        late = np.flatnonzero(self._upto - APART >= self._written)[:WRITTEN_AT_ONCE]
+        rows = list(zip(late.tolist(), self._upto[late].tolist(), strict=True))
+        insert_many(self._db, "INSERT OR REPLACE INTO series_use", 2, rows)
+        self._written[late] = self._upto[late]
+
+    def _unused(self, oldest: int, known: Sequence[int]) -> list[int]:
+        """Some of the known series that have no window any more; one that never had one counts as used until now."""
+        numbers = np.array(known, np.int64)
+        self._make_room(int(numbers.max(initial=-1)) + 1)
+        self._upto[numbers[self._upto[numbers] == _NEVER]] = self._upto.max(initial=_NEVER)
+        gone: list[int] = numbers[self._upto[numbers] < oldest - MARGIN][:FORGOTTEN_AT_ONCE].tolist()
+        return gone

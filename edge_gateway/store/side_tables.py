@@ -1,0 +1,107 @@
+"""What the history keeps beside windows: alerts, commands, events, and the quarantine; each with its bound."""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from edge_gateway.records.store_effects import AlertChange, CommandChange, Event, Quarantined
+from edge_gateway.store.counters import Tallies
+from edge_gateway.store.eviction import ALERTS, COMMANDS, QUARANTINE, biggest, give_way
+from edge_gateway.store.schema import insert_many
+from fleet_wire.printable import printable
+
+_ROW_BYTES: Final = 64
+"""What a quarantined message costs beside its topic, reason and payload."""
+MOST_ALERTS: Final = 200_000
+MOST_COMMANDS: Final = 100_000
+MOST_EVENTS: Final = 10_000
+
+
+class Shelf:
+    """Writes within the store's transactions."""
+
+    def __init__(self, db: sqlite3.Connection, tallies: Tallies, *, quarantine_max_bytes: int) -> None:
+        self._db = db
+        self._tallies = tallies
+        self._most = quarantine_max_bytes
+        sums = "SELECT COALESCE(SUM(size), 0) FROM quarantine"
+        self.quarantine_bytes: int = db.execute(sums).fetchone()[0]
+
+    def memory(self) -> int:
+        """What memory holds now, to go back to after a rollback."""
+        return self.quarantine_bytes
+
+    def recall(self, memory: int) -> None:
+        """Back to what was committed."""
+        self.quarantine_bytes = memory
+
+    def alerts(self, changes: Iterable[AlertChange]) -> None:
+        rows = [
+            (one.at, one.id, one.rule, one.subject, one.metric, one.state, msgspec.json.encode(one).decode())
+            for one in changes
+        ]
+        insert_many(self._db, "INSERT INTO alert(at, alert, rule, subject, metric, state, body)", 7, rows)
+
+    def commands(self, changes: Iterable[CommandChange]) -> None:
+        rows = [
+            (
+                *(one.id, one.n, one.device, one.name, msgspec.json.encode(one.args).decode()),
+                *(one.state, one.at, one.detail),
+            )
+            for one in changes
+        ]
+        insert_many(self._db, "INSERT OR REPLACE INTO command", 8, rows)
+
+    def events(self, events: Iterable[Event]) -> None:
+        rows = [(event.at, event.code, event.text) for event in events]
+        insert_many(self._db, "INSERT INTO event(at, code, text)", 3, rows)
+
+    def quarantine(self, messages: Iterable[Quarantined]) -> None:
+        """Keep messages; over the cap the oldest of whoever has most there are dropped and counted.
+
+        A reason may quote the payload, or a database: it is kept as people may read it.
+        """
+        safe = [replace(one, reason=printable(one.reason)) for one in messages]
+        rows = [(one.at, one.topic, one.reason, one.payload, _size(one)) for one in safe]
+        insert_many(self._db, "INSERT INTO quarantine(at, topic, reason, payload, size)", 5, rows)
+        self.quarantine_bytes += sum(row[-1] for row in rows)
+        self._tallies.add("quarantined", len(rows))
+        if self.quarantine_bytes > self._most:
+            dropped, freed = give_way(self._db, QUARANTINE, self.quarantine_bytes, self._most)
+            self.quarantine_bytes -= freed
+            self._tallies.add("quarantine_dropped", dropped)
+
+    def quarantine_users(self, limit: int) -> list[tuple[str, int]]:
+        """(device, bytes) of those who have most in quarantine, the biggest first."""
+        return biggest(self._db, QUARANTINE, limit)
+
+    def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
+        """Messages behind an id, by id."""
+        columns = "SELECT id, topic, payload, reason, at FROM quarantine"
+        rows = self._db.execute(f"{columns} WHERE id>? ORDER BY id LIMIT ?", (after, limit))
+        return [(number, Quarantined(*message)) for number, *message in rows]
+
+    def remove_quarantined(self, ids: Iterable[int]) -> None:
+        """Forget messages."""
+        for number in ids:
+            (size,) = self._db.execute(
+                "DELETE FROM quarantine WHERE id=? RETURNING size", (number,)
+            ).fetchone()
+            self.quarantine_bytes -= size
+
+    def trim(self, before: int) -> None:
+        """Remove alerts, commands and events older than `before` (ms), and the oldest above their bounds."""
+        for table in ("alert", "command", "event"):
+            self._db.execute(f"DELETE FROM {table} WHERE at<?", (before,))  # noqa: S608 - a name from the line above
+        for of, most in ((ALERTS, MOST_ALERTS), (COMMANDS, MOST_COMMANDS)):
+            (rows,) = self._db.execute(f"SELECT COUNT(*) FROM {of.table}").fetchone()  # noqa: S608 - from above
+            self._tallies.add(f"{of.table}s_dropped", give_way(self._db, of, rows, most)[0])
+        gone = "SELECT id FROM event ORDER BY id DESC LIMIT -1 OFFSET ?"
+        self._db.execute(f"DELETE FROM event WHERE id IN ({gone})", (MOST_EVENTS,))  # noqa: S608 - from above
+
+
+def _size(message: Quarantined) -> int:
+    return len(message.payload) + len(message.topic) + len(message.reason) + _ROW_BYTES

@@ -1,0 +1,400 @@
+"""The store: history, outboxes, late table and quarantine in one SQLite file, fed from the journal.
+
+    records ─▶ apply ─┬─ windows, states ─▶ stored rows ─▶ lines ─▶ outbox of each sink
+                      ├─ late readings ───▶ late table ─▶ late job ─▶ corrected rows ─▶ lines
+                      └─ alerts, commands, quarantine, events, counters
+
+What a record leaves is applied once, by record number, in one transaction. A damaged store is set aside; a new
+one takes its place and brings back what can be read. `Store` is used by one thread at
+a time; `StoreThread` is that thread.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from edge_gateway.records.store_effects import Quarantined, StoreEffects
+from edge_gateway.store import schema
+from edge_gateway.store.apply import Intake, Resolver
+from edge_gateway.store.counters import Tallies
+from edge_gateway.store.late_job import Coverage, LateJob
+from edge_gateway.store.names import Names
+from edge_gateway.store.outbox import Outbox, Parcel, Waiting
+from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.rederive import Records, Silent, merge_all
+from edge_gateway.store.retention import Retention, age_cutoff
+from edge_gateway.store.salvage.salvage import SEND_AGAIN, Salvage
+from edge_gateway.store.scrub import LookThrough
+from edge_gateway.store.series_use import SeriesUse
+from edge_gateway.store.settings import StoreSettings
+from edge_gateway.store.side_tables import Shelf
+from edge_gateway.store.window_kinds import number_windows, text_windows
+
+Record = tuple[int, Sequence[StoreEffects]]
+
+ALWAYS: Final = -(1 << 62)
+_FIRST_KEY: Final = (ALWAYS, 0, 0)
+
+
+class Remembering(Protocol):
+    """A part of the store that holds something of the tables in memory, which a rollback must take back."""
+
+    def memory(self) -> Any: ...
+    def recall(self, memory: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What the store says of itself; a copy, safe to read from any thread. Sizes in bytes, times in ms."""
+
+    applied: int
+    floor: int
+    late_pending: int
+    salvaging: bool
+    late_held: bool
+    quarantine_bytes: int
+    history_bytes: int
+    waiting: dict[str, Waiting]
+    counters: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """How the store was found: made new, and the name under which a damaged one was set aside."""
+
+    created: bool
+    set_aside: str | None = None
+    damage: str = ""
+
+
+class Store:
+    """An open store. Errors are sqlite3's own; after one nothing of the transaction is kept."""
+
+    def __init__(
+        self,
+        path: Path,
+        settings: StoreSettings,
+        db: sqlite3.Connection,
+        opened: Opened,
+        resolver: Resolver | None,
+    ) -> None:
+        self.path = path
+        self.opened = opened
+        self._settings = settings
+        self._db = db
+        self._tallies = Tallies(db)
+        self._names = Names(db, settings.forwarded)
+        self._outbox = Outbox(db, self._tallies, settings.sinks, tiers=len(settings.tiers))
+        self._shelf = Shelf(db, self._tallies, quarantine_max_bytes=settings.quarantine_max_bytes)
+        self.quarantine_users = self._shelf.quarantine_users
+        self._lines = OutgoingLines(self._outbox, self._names, self._tallies, settings.tiers)
+        self._use = SeriesUse(db)
+        self._numbers = LateJob(db, self._names, self._tallies, settings, number_windows(db), use=self._use)
+        self._texts = LateJob(db, self._names, self._tallies, settings, text_windows(db), use=self._use)
+        self._windows, self._states = self._numbers.windows, self._texts.windows
+        self._intake = Intake(
+            names=self._names,
+            tallies=self._tallies,
+            shelf=self._shelf,
+            lines=self._lines,
+            kinds=(self._numbers, self._texts),
+            use=self._use,
+            resolver=resolver,
+        )
+        self._salvage = Salvage(path.parent, db, settings, self._tallies, self._outbox)
+        self._retention = Retention(db, settings, (self._windows, self._states))
+        self._parts: tuple[Remembering, ...] = (
+            *(self._tallies, self._names, self._outbox),
+            *(self._shelf, self._numbers, self._texts, self._salvage),
+        )
+        self._look = LookThrough((self._windows, self._states), tiers=len(settings.tiers))
+        self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
+        self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        settings: StoreSettings,
+        *,
+        floor: int,
+        at: int,
+        resolver: Resolver | None = None,
+        records: Records | None = None,
+        damage: str = "",
+    ) -> "Store":
+        """Open the store, setting a damaged one aside and making a new one.
+
+        Args:
+            path: the SQLite file.
+            settings: what the store is told once.
+            floor: coverage floor (ms) of a store that is made now: nothing before it is known to be complete.
+            at: wall time in ms, which names a file set aside.
+            resolver: who knows names that a new store does not have yet.
+            records: what the journal has, for a store that is made in place of a lost one.
+            damage: why the file is known to be damaged, where that was met in use.
+        """
+        aside = None
+        if not damage:
+            try:
+                db, created = schema.open_store(path)
+            except schema.StoreUnreadable as error:
+                damage = str(error)
+        if damage:
+            aside = schema.set_aside(path, at)
+            db, created = schema.open_store(path)
+        store = cls(path, settings, db, Opened(created, aside, damage), resolver)
+        store._begin_life(floor, at, records)
+        return store
+
+    def facts(self) -> StoreFacts:
+        return StoreFacts(
+            applied=self.applied,
+            floor=self.floor,
+            late_pending=self.late_pending,
+            salvaging=self._salvage.progress is not None,
+            late_held=self._salvage.holds_late,
+            quarantine_bytes=self._shelf.quarantine_bytes,
+            history_bytes=self._retention.used,
+            waiting=dict(self._outbox.waiting),
+            counters=dict(self._tallies.values),
+        )
+
+    @property
+    def floor(self) -> int:
+        """From this time (ms) on the store is known to be complete."""
+        return self.coverage.floor
+
+    @property
+    def late_pending(self) -> int:
+        """Late readings that wait to be merged."""
+        return self._numbers.pending + self._texts.pending
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Apply what records left, in order, in one transaction; what was applied before is skipped."""
+        with self._transaction():
+            for number, effects in records:
+                if number > self.applied:
+                    for part in effects:
+                        self._take_in(part)
+                    self.applied = number
+            self._outbox.enforce()
+            self._keep_applied()
+
+    def run_late(self) -> int:
+        """Merge a piece of the late readings in one transaction; returns how many."""
+        if self._salvage.holds_late:
+            return 0
+        with self._transaction():
+            merged = self._numbers.run(self.coverage, self._lines)
+            merged += self._texts.run(self.coverage, self._lines.of_texts)
+            self._outbox.enforce()
+        return merged
+
+    @property
+    def unseen(self) -> bool:
+        """Whether there are windows that nobody looked at since the store was opened."""
+        return self._look.unseen
+
+    def look_through(self) -> None:
+        """Look at a piece of them. StoreDamaged where a row is not what was written."""
+        self._look.go_on()
+
+    def salvage(self) -> str:
+        """Bring back a piece of a damaged store; returns a sentence when that was the last, else nothing."""
+        with self._transaction():
+            if self._salvage.progress is None:
+                return ""
+            over = self._salvage.step(self._lines, self._windows, self._states)
+            if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
+                self._cover(self._salvage.progress.floor)
+            self._outbox.enforce()
+            if over:
+                self._use.reload()
+            return self._salvage.finish() if over else ""
+
+    def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
+        """The next lines for a sink, those of some buckets left out."""
+        return None if self._salvage.holds_sinks else self._outbox.take(sink, without)
+
+    def done(
+        self, parcel: Parcel, refused: Sequence[Quarantined] = (), counters: dict[str, int] | None = None
+    ) -> None:
+        """Remove a parcel from its outbox; refused lines go to the quarantine, counters are added."""
+        with self._transaction():
+            self._outbox.done(parcel)
+            self._shelf.quarantine(refused)
+            for name, count in (counters or {}).items():
+                self._tallies.add(name, count)
+
+    def keep_quarantined(self, messages: Sequence[Quarantined]) -> None:
+        """Put messages in quarantine that no record's effects name, as those a replay cannot fold."""
+        with self._transaction():
+            self._shelf.quarantine(messages)
+
+    def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
+        """Messages in quarantine behind an id, by id."""
+        return self._shelf.quarantined(after, limit)
+
+    def put_back(self, record: Record, ids: Sequence[int]) -> None:
+        """Apply a record that took messages out of quarantine, and remove them there."""
+        with self._transaction():
+            self._shelf.remove_quarantined(ids)
+            number, effects = record
+            for part in effects:
+                self._take_in(part)
+            self.applied = number
+            self._outbox.enforce()
+            self._keep_applied()
+
+    def release(self, sink: str) -> None:
+        """Nothing of a sink is on its way any more."""
+        self._outbox.release(sink)
+
+    def enqueue(self, lines: bytes, at: int) -> None:
+        """Queue complete lines of the gateway's own for the base bucket of every sink."""
+        with self._transaction():
+            self._lines.raw(lines, at)
+            self._outbox.enforce()
+
+    def trim(self, now: int) -> int:
+        """One step towards the history's bounds at wall time `now`; returns how many windows went."""
+        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
+        cutoff = self._retention.cutoff(now, not_history + self._shelf.quarantine_bytes)
+        with self._transaction():
+            self._shelf.trim(age_cutoff(now, self._settings.history_keep))
+            if cutoff is None:
+                return 0
+            self._cover(cutoff)
+            removed = self._retention.delete_before(cutoff)
+            self._tallies.add("history_trimmed", removed)
+            if not self.late_pending and self._salvage.progress is None:
+                self._use.prune(cutoff, self._names, self._tallies)
+            return removed
+
+    def freeze(self, before: int) -> None:
+        """Say that nobody knows which readings windows before this time (ms) have had: they do not change any more."""
+        with self._transaction():
+            self._cover(before, before)
+
+    def sync(self) -> None:
+        """Make everything applied so far survive a power cut; before journal segments are unlinked."""
+        schema.synced(self._db)
+
+    def close(self) -> None:
+        self._salvage.close()
+        self._db.close()
+
+    def _take_in(self, effects: StoreEffects) -> None:
+        self._freeze(effects)
+        self._intake.apply(effects)
+
+    def _freeze(self, effects: StoreEffects) -> None:
+        if effects.frozen is not None:
+            self._cover(effects.frozen, effects.frozen)
+
+    def _begin_life(self, floor: int, at: int, records: Records | None) -> None:
+        forwarded = ",".join(sorted(self._settings.forwarded))
+        with self._transaction():
+            if self.opened.created and records is not None:
+                self._take_place(floor, at, records)
+            elif self.opened.created:
+                self._cover(floor)
+            if self._meta("forwarded", forwarded) != forwarded:
+                self._names.follow_forwarded()
+            self._keep("forwarded", forwarded)
+            self._outbox.drop_strangers()
+
+    def _take_place(self, floor: int, at: int, records: Records) -> None:
+        """Begin where a lost store was, from the journal and from what can be read of that store."""
+        aside = self.opened.set_aside
+        said = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        self._names.reload()
+        self._use.reload()
+        self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
+        applied = _applied(said)
+        last = self._derive(records, applied)
+        self._tallies.take_over({})
+        self._salvage.take_late(*self._derived(at))
+        for job in (self._numbers, self._texts):
+            job.recount()
+        self.applied = last if applied is None else applied
+        self._keep_applied()
+        before = (said.get("floor"), said.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
+        known = [part if isinstance(part, int) else floor for part in before]
+        self._cover(*known)
+
+    def _derive(self, records: Records, upto: int | None) -> int:
+        """Make the windows of the records up to a number, of all and with all else where it is not known."""
+        silent, last = Silent(), 0
+        for number, effects in records():
+            if upto is not None and number > upto:
+                break
+            last = number
+            if effects is None:
+                for table in ("window", "state_window", "late", "late_state"):
+                    self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
+            for part in effects or ():
+                self._intake.apply_windows(part, silent)
+                self._freeze(part)
+                if upto is None:
+                    self._intake.apply_rest(part)
+        merge_all((self._numbers, self._texts), silent)
+        return last
+
+    def _derived(self, at: int) -> tuple[set[tuple[int, int, int]], dict[int, int]]:
+        """Queue all windows there are; returns them by (tier, start, head of the family), and the heads of series."""
+        heads: dict[int, int] = dict(
+            self._db.execute("SELECT id, MIN(id) OVER (PARTITION BY device, metric) FROM series")
+        )
+        found = set()
+        for table, lines in ((self._windows, self._lines), (self._states, self._lines.of_texts)):
+            key: tuple[int, ...] = _FIRST_KEY
+            while pieces := table.after(key, SEND_AGAIN):
+                for tier, packed, _, key in pieces:  # noqa: B007 - the last key is where the next piece begins
+                    starts, series = packed.rows["start"].tolist(), packed.rows["series"].tolist()
+                    found |= {(tier, start, heads[one]) for start, one in zip(starts, series, strict=True)}
+                    lines.windows(tier, packed, at)
+        return found, heads
+
+    def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
+        self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))
+        self._keep("floor", self.coverage.floor)
+        self._keep("frozen", self.coverage.frozen)
+
+    def _keep_applied(self) -> None:
+        self._keep("applied", self.applied)
+        self._keep("applied_check", ~self.applied)
+
+    def _meta(self, key: str, default: Any) -> Any:
+        row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        return default if row is None else row[0]
+
+    def _keep(self, key: str, value: Any) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (key, value))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        memories = [part.memory() for part in self._parts]
+        applied, coverage = self.applied, self.coverage
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            for part, memory in zip(self._parts, memories, strict=True):
+                part.recall(memory)
+            self.applied, self.coverage = applied, coverage
+            raise
+
+
+def _applied(said: Mapping[str, Any]) -> int | None:
+    """The number of the newest record applied, as a store's `meta` says twice; None where it does not."""
+    applied, check = said.get("applied"), said.get("applied_check")
+    sound = isinstance(applied, int) and isinstance(check, int) and check == ~applied
+    return applied if sound else None

@@ -1,0 +1,68 @@
+"""What numbers and texts do differently in the store: how rows merge, and how late readings become rows."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_gateway.store.window_table import Packed, WindowTable
+from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
+from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
+from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW, Block, keys
+from edge_gateway.windows.tail import Tail
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowKind:
+    """Numbers or texts: the table of late readings, the table of windows, and readings as rows.
+
+    `reduce` takes a window length (ms), readings, and for each series number whether it has a p95.
+    """
+
+    late: str
+    windows: WindowTable
+    reduce: Callable[[int, Readings, Flags], Packed]
+
+
+def packed(block: Block) -> Packed:
+    """Rows with their tails as bytes, by place."""
+    if not block.tails:
+        return Packed(block.rows)
+    places = enumerate(keys(block.rows))
+    return Packed(block.rows, {place: block.tails[key].pack() for place, key in places if key in block.tails})
+
+
+def unpacked(windows: Packed) -> Block:
+    """The inverse of `packed`."""
+    if not windows.tails:
+        return Block(windows.rows)
+    names = keys(windows.rows)
+    return Block(windows.rows, {names[place]: Tail.unpack(tail) for place, tail in windows.tails.items()})
+
+
+def number_windows(db: sqlite3.Connection) -> WindowKind:
+    return WindowKind("late", WindowTable(db, "window", WINDOW_ROW, _merge_numbers), _reduce_numbers)
+
+
+def text_windows(db: sqlite3.Connection) -> WindowKind:
+    return WindowKind("late_state", WindowTable(db, "state_window", STATE_ROW, _merge_texts), _reduce_texts)
+
+
+def _merge_numbers(one: Packed, other: Packed) -> Packed:
+    return packed(merge_blocks(unpacked(one), unpacked(other)))
+
+
+def _merge_texts(one: Packed, other: Packed) -> Packed:
+    return packed(merge_state_blocks(unpacked(one), unpacked(other)))
+
+
+def _reduce_numbers(every: int, readings: Readings, p95: Flags) -> Packed:
+    return packed(rows_of_values(every, readings, p95))
+
+
+def _reduce_texts(every: int, readings: Readings, p95: Flags) -> Packed:  # noqa: ARG001 - texts have no p95
+    return packed(rows_of_states(every, readings))

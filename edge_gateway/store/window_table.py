@@ -1,0 +1,220 @@
+"""Closed windows in the store: whole columns in and out, merged where a row is there already.
+
+A stored row is its fixed-width bytes, behind them, for the few that have one, a tail, and a CRC-32 of both: SQLite
+checks the shape of its pages, not what is written on them.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from edge_gateway.store.row_checksum import sealed, unsealed
+from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
+
+Rows = np.ndarray[Any, Any]
+Key = tuple[int, int]
+"""(start, series)"""
+
+_COLUMNS: Final = "(tier, start, series, revision, row)"
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows of one tier, and the bytes of the tails of those that have one, by place in `rows`."""
+
+    rows: Rows
+    tails: Mapping[int, bytes] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, places: Sequence[int]) -> "Packed":
+        """The rows at these places, copied, with their tails."""
+        tails = (
+            {new: self.tails[old] for new, old in enumerate(places) if old in self.tails}
+            if self.tails
+            else {}
+        )
+        return Packed(self.rows[np.array(places, np.int64)], tails)
+
+
+Merge = Callable[[Packed, Packed], Packed]
+"""Rows of the same windows, row by row -> the rows of both together."""
+
+
+CORRECTED: Final = 1
+"""The revision from which on late readings are in a window, be it one that they began."""
+
+
+class Stored(NamedTuple):
+    """A window as it is stored: the series that has it, its revision, its bytes."""
+
+    series: int
+    revision: int
+    data: bytes
+
+
+class Found(NamedTuple):
+    """Rows of one tier, their revisions, and the (tier, start, series) of the last of them."""
+
+    tier: int
+    windows: Packed
+    revisions: Sequence[int]
+    last: tuple[int, int, int]
+
+
+class WindowTable:
+    """One table of windows of one kind; `series` within its rows are the store's numbers."""
+
+    def __init__(self, db: sqlite3.Connection, table: str, dtype: np.dtype[Any], merge: Merge) -> None:
+        self._db = db
+        self._table = table
+        self._dtype = dtype
+        self._merge = merge
+
+    def put(self, tier: int, closed: Packed) -> Packed:
+        """Store closed windows; returns them as they now stand, merged with what was stored before."""
+        if self._insert_new(tier, closed):
+            return closed
+        pieces = [self._put_known(tier, closed.take(places)) for places in _without_repeats(closed.rows)]
+        return joined(pieces)
+
+    def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
+        """The stored windows of these keys."""
+        select = looked_up(self._table, "start, series, revision, hex(row)", ("start", "series"))
+        found = rows_at_once(self._db, f"{select} WHERE tier={tier:d}", list(keys))
+        return {
+            (start, series): Stored(series, revision, self._checked(bytes.fromhex(data), start, series))
+            for start, series, revision, data in found
+        }
+
+    def store(self, tier: int, windows: Packed, found: Mapping[int, Stored], *, begun: int = 0) -> Packed:
+        """Store windows; those at the places of `found` are merged into what is stored, as its next revision.
+
+        The others begin at revision `begun`. No two of them may go to one stored window. Returns them as they are then.
+        """
+        rows, tails = np.array(windows.rows), dict(windows.tails)
+        revisions = [begun] * len(rows)
+        if found:
+            places = sorted(found)
+            merged = self._merged([found[place] for place in places], windows.take(places))
+            rows[places] = merged.rows
+            for new, place in enumerate(places):
+                revisions[place] = found[place].revision + 1
+                tails.pop(place, None)
+                if new in merged.tails:
+                    tails[place] = merged.tails[new]
+        self._insert("INSERT OR REPLACE", tier, Packed(rows, tails), revisions)
+        return Packed(rows, tails)
+
+    def after(self, key: tuple[int, ...], limit: int) -> list[Found]:
+        """Rows behind a (tier, start, series), at most `limit`, tier by tier."""
+        rows = self._behind(key, limit)
+        found = []
+        for tier in sorted({row[0] for row in rows}):
+            chosen = [row for row in rows if row[0] == tier]
+            data = [self._checked(blob, start, series) for _, start, series, _, blob in chosen]
+            found.append(Found(tier, self._packed(data), [row[3] for row in chosen], chosen[-1][:3]))
+        return found
+
+    def _behind(self, key: tuple[int, ...], limit: int) -> list[tuple[Any, ...]]:
+        return self._db.execute(
+            f"SELECT tier, start, series, revision, row FROM {self._table} WHERE (tier, start, series) > (?, ?, ?)"  # noqa: S608
+            " ORDER BY tier, start, series LIMIT ?",
+            (*key, limit),
+        ).fetchall()
+
+    def look_through(self, tier: int, after: Key, upto: int, limit: int) -> Key | None:
+        """Look at a tier's rows behind a key that start at `upto` at the latest, at most `limit` of them.
+
+        Returns the last one's key, None at the end. StoreDamaged where one is not what was written.
+        """
+        rows = self._db.execute(
+            f"SELECT start, series, row FROM {self._table}"  # noqa: S608
+            " WHERE tier=? AND start<=? AND (start, series) > (?, ?) ORDER BY start, series LIMIT ?",
+            (tier, upto, *after, limit),
+        ).fetchall()
+        for start, series, blob in rows:
+            self._checked(blob, start, series)
+        return rows[-1][:2] if rows else None
+
+    def delete_before(self, tier: int, start: int) -> int:
+        """Remove windows of a tier that start before `start`; returns how many."""
+        statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
+        return self._db.execute(statement, (tier, start)).rowcount
+
+    def span(self, tier: int) -> tuple[int, int] | None:
+        """Starts of the oldest and the newest window of a tier; None without one."""
+        ends = [
+            self._db.execute(f"SELECT {end}(start) FROM {self._table} WHERE tier=?", (tier,)).fetchone()[0]  # noqa: S608
+            for end in ("MIN", "MAX")
+        ]
+        return None if ends[0] is None else (ends[0], ends[1])
+
+    def _checked(self, blob: object, start: int, series: int) -> bytes:
+        data = unsealed(blob, start, series)
+        if data is None:
+            raise StoreDamaged(f"a row of {self._table} is not what was written")
+        return data
+
+    def _merged(self, stored: Sequence[Stored], more: Packed) -> Packed:
+        held = self._packed([one.data for one in stored])
+        more.rows["series"] = held.rows["series"]
+        return self._merge(held, more)
+
+    def _packed(self, stored: Sequence[bytes]) -> Packed:
+        size = self._dtype.itemsize
+        rows = np.frombuffer(b"".join(data[:size] for data in stored), self._dtype)
+        return Packed(rows, {place: data[size:] for place, data in enumerate(stored) if len(data) > size})
+
+    def _insert_new(self, tier: int, windows: Packed) -> bool:
+        """Insert rows none of which is stored yet; False, and nothing done, where one is."""
+        self._db.execute("SAVEPOINT put")
+        inserted = self._insert("INSERT OR IGNORE", tier, windows, [0] * len(windows))
+        if inserted != len(windows):
+            self._db.execute("ROLLBACK TO put")
+        self._db.execute("RELEASE put")
+        return inserted == len(windows)
+
+    def _put_known(self, tier: int, windows: Packed) -> Packed:
+        keys = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
+        stored = self.find(tier, keys)
+        return self.store(
+            tier, windows, {place: stored[key] for place, key in enumerate(keys) if key in stored}
+        )
+
+    def _insert(self, insert: str, tier: int, windows: Packed, revisions: Sequence[int]) -> int:
+        size = self._dtype.itemsize
+        rows, data, tail = windows.rows, windows.rows.tobytes(), windows.tails.get
+        facts = zip(rows["start"].tolist(), rows["series"].tolist(), revisions, strict=True)
+        values = [
+            (tier, *fact, sealed(data[i * size : (i + 1) * size] + tail(i, b"")))
+            for i, fact in enumerate(facts)
+        ]
+        return insert_many(self._db, f"{insert} INTO {self._table}{_COLUMNS}", 5, values)
+
+
+def joined(pieces: Sequence[Packed]) -> Packed:
+    """Pieces as one, in their order."""
+    tails: dict[int, bytes] = {}
+    start = 0
+    for piece in pieces:
+        tails |= {start + place: tail for place, tail in piece.tails.items()}
+        start += len(piece)
+    return Packed(np.concatenate([piece.rows for piece in pieces]), tails)
+
+
+def _without_repeats(rows: Rows) -> list[list[int]]:
+    """Places of rows in runs of bounded length, in each of which a window stands at most once."""
+    runs: list[list[int]] = [[]]
+    seen: set[Key] = set()
+    for place, key in enumerate(zip(rows["start"].tolist(), rows["series"].tolist(), strict=True)):
+        if key in seen or len(seen) >= ROWS_A_STATEMENT:
+            runs.append([])
+            seen.clear()
+        runs[-1].append(place)
+        seen.add(key)
+    return runs
