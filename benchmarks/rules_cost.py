@@ -16,7 +16,7 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import Level, LevelChange, Override, Rule, RuleSet
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 
 DEVICES, METRICS, MESSAGES = 10_000, 5, 500
 T0 = 1_767_225_600_000

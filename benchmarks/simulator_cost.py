@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fleet_sim.deployment import RunOptions, calm_collector
-from fleet_sim.endpoint import Endpoint
-from fleet_sim.fleet import FleetRun
-from fleet_sim.scenario import load_scenario, scaled
-from fleet_sim.tally import Snapshot
+from fleet_sim.devices.endpoint import Endpoint
+from fleet_sim.devices.tally import Snapshot
+from fleet_sim.runtime.deployment import RunOptions, calm_collector
+from fleet_sim.runtime.fleet import FleetRun
+from fleet_sim.scenario.loading import load_scenario, scaled
 
 PACKET = bytes(160)
 CALLS = 20_000

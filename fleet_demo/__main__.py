@@ -22,8 +22,8 @@ from edge_gateway.errors import GatewayError
 from fleet_demo.judge import Row, judge
 from fleet_demo.narrator import Narrator, result_table
 from fleet_demo.story import Story, staged
-from fleet_sim.fleet import RunResult
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.runtime.fleet import RunResult
 
 FALSE, SET_UP_FAILED, TOO_SLOW, INTERRUPTED = 1, 3, 4, 130
 

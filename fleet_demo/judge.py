@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from fleet_demo.story import OFFLINE_MS, Story
 from fleet_sim.cli.judging import influx_of_run, newest_status
-from fleet_sim.fleet import RunResult
-from fleet_sim.grade import Alert, Grade, grade
-from fleet_sim.ledger_reading import Ledger, read_ledger
-from fleet_sim.stored import window_rows
-from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.judging.grade import Alert, Grade, grade
+from fleet_sim.judging.stored import window_rows
+from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.ledger.reading import Ledger, read_ledger
+from fleet_sim.runtime.fleet import RunResult
 
 
 @dataclass(frozen=True, slots=True)

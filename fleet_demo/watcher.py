@@ -8,7 +8,15 @@ from time import time
 
 import aiomqtt
 
-from fleet_wire.control import Ack, Alert, Command, MalformedMessage, decode_ack, decode_alert, decode_command
+from fleet_wire.control_messages import (
+    Ack,
+    Alert,
+    Command,
+    MalformedMessage,
+    decode_ack,
+    decode_alert,
+    decode_command,
+)
 from fleet_wire.topics import parse_alert_topic, parse_device_topic
 
 

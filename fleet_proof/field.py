@@ -12,11 +12,11 @@ from typing import Any, Protocol, Self
 from fleet_config.yaml_source import parse_yaml
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.process import wait_until
-from fleet_sim.endpoint import Endpoint
-from fleet_sim.fleet import FleetRun, RunOptions
-from fleet_sim.ledger_reading import Ledger, read_ledger
-from fleet_sim.scenario import read_scenario
-from fleet_sim.tally import Snapshot
+from fleet_sim.devices.endpoint import Endpoint
+from fleet_sim.devices.tally import Snapshot
+from fleet_sim.ledger.reading import Ledger, read_ledger
+from fleet_sim.runtime.fleet import FleetRun, RunOptions
+from fleet_sim.scenario.loading import read_scenario
 
 WITHIN = 90.0
 RULES = """\

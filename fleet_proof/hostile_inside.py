@@ -30,7 +30,7 @@ from fleet_proof.fuzz import Fuzz, Hostile, counts_as_telemetry
 from fleet_proof.fuzz_bytes import is_a_map, real, table, text, whole
 from fleet_proof.inside import GATEWAY, Inside, configuration, rules_of
 from fleet_proof.proof import Tally
-from fleet_wire.control import encode_gateway_status
+from fleet_wire.control_messages import encode_gateway_status
 
 SITE = "siege"
 START = 1_760_000_000_000

@@ -15,11 +15,11 @@ from typing import Any
 from fleet_proof.proof import Tally
 from fleet_proof.servers.gateway import Gateway
 from fleet_sim.cli.judging import influx_of_run
-from fleet_sim.expected import Policy, readouts
-from fleet_sim.grade import grade_commands
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.stored import InfluxPlace, window_rows
-from fleet_sim.verify import Comparison, compare, gateway_terms
+from fleet_sim.judging.grade import grade_commands
+from fleet_sim.judging.stored import InfluxPlace, window_rows
+from fleet_sim.judging.verify import Comparison, compare, gateway_terms
+from fleet_sim.ledger.expected import Policy, readouts
+from fleet_sim.ledger.reading import Ledger
 
 WARM, COOL = 5.0, 4.0
 """Where the rule `Hot` of `field.RULES` fires and where it ends."""

@@ -21,9 +21,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from fleet_proof.proof import Tally
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.process import ServerFailed
-from fleet_sim.expected import Facts
-from fleet_sim.stored import WindowKey
-from fleet_wire.control import decode_command
+from fleet_sim.judging.stored import WindowKey
+from fleet_sim.ledger.expected import Facts
+from fleet_wire.control_messages import decode_command
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import COMMAND, TELEMETRY, device_topic, parse_device_topic
 

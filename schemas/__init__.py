@@ -13,7 +13,7 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.rules.files.model import rules_schema
 from edge_gateway.status.schema import status_schema
 from fleet_config.durations import DURATION_PATTERN, format_duration
-from fleet_sim.scenario import scenario_schema
+from fleet_sim.scenario.loading import scenario_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DIRECTORY = Path(__file__).parent

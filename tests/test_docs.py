@@ -28,7 +28,7 @@ from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
 from fleet_proof.servers.process import free_port, wait_until
 from fleet_sim.recordings.mapping import load_mapping
-from fleet_sim.scenario import load_scenario
+from fleet_sim.scenario.loading import load_scenario
 from tests.conftest import BrokerFactory
 from tests.templates import uninstall
 

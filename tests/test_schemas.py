@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from fleet_config.yaml_source import load_yaml
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
-from fleet_wire.control import decode_gateway_status
+from fleet_wire.control_messages import decode_gateway_status
 from fleet_wire.topics import gateway_status_topic
 from schemas import DIRECTORY, as_text, schemas
 

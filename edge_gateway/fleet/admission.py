@@ -34,7 +34,7 @@ from edge_gateway.fleet.sequence import Sequences
 from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
 from edge_gateway.records.inputs import Batch
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 from fleet_wire.topics import ACK, STATUS
 
 SEQUENCE_CONFLICT = "sequence_conflict"

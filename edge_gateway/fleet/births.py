@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 
 MOST_TAGS = 1_024
 """Characters, names and values together, of the tags kept of one device beside those that are needed."""

@@ -19,7 +19,7 @@ from edge_gateway.fleet.presence import Presence
 from edge_gateway.fleet.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
 from edge_gateway.fleet.series import KIND_STATE, SeriesTable
 from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic, site_of
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 from edge_gateway.records.transition import Transition
-from fleet_wire import control
+from fleet_wire import control_messages
 
 
-def alert_of(transition: Transition) -> control.Alert:
+def alert_of(transition: Transition) -> control_messages.Alert:
     """The alert that notices, commands and the retained message carry."""
-    return control.Alert(
+    return control_messages.Alert(
         id=transition.id,
         group=transition.group,
         rule=transition.rule,
-        level=cast("control.Level", transition.level),
+        level=cast("control_messages.Level", transition.level),
         state=transition.state,
         subject=transition.subject,
         metric=transition.metric,

@@ -11,7 +11,7 @@ import msgspec
 from edge_gateway.fold.alert_wire import alert_of
 from edge_gateway.fold.commands import Order
 from edge_gateway.records.transition import Transition
-from fleet_wire import control, topics
+from fleet_wire import control_messages, topics
 
 
 class Kind(StrEnum):
@@ -59,13 +59,15 @@ _BY_LAST_LEVEL = {
 def alert_messages(gateway: str, transition: Transition) -> list[Message]:
     """The retained alert; after a resolve an empty one takes its place."""
     topic = topics.alert_topic(gateway, transition.site, transition.subject, transition.rule)
-    alert = Message(topic, control.encode_alert(alert_of(transition)), retain=transition.state == "firing")
+    alert = Message(
+        topic, control_messages.encode_alert(alert_of(transition)), retain=transition.state == "firing"
+    )
     return [alert] if transition.state != "resolved" else [alert, Message(topic, b"", retain=True)]
 
 
 def notice_message(transition: Transition) -> Message:
     """The alert notice to the device itself: it has no `n` and is not acknowledged."""
-    notice = control.Command(
+    notice = control_messages.Command(
         id=transition.id,
         n=None,
         kind="alert",
@@ -75,23 +77,23 @@ def notice_message(transition: Transition) -> Message:
         ts=transition.at,
     )
     topic = topics.device_topic(transition.site, transition.subject, topics.COMMAND)
-    return Message(topic, control.encode_command(notice), correlation=transition.id.encode())
+    return Message(topic, control_messages.encode_command(notice), correlation=transition.id.encode())
 
 
 def command_message(order: Order) -> Message:
     """A numbered command; the broker drops it when it expires."""
-    command = control.Command(
+    command = control_messages.Command(
         id=order.id,
         n=order.n,
         kind="command",
         name=order.name,
         args=order.args,
-        alert=msgspec.convert(order.alert, control.Alert),
+        alert=msgspec.convert(order.alert, control_messages.Alert),
         ts=order.sent_at,
     )
     return Message(
         topics.device_topic(order.site, order.device, topics.COMMAND),
-        control.encode_command(command),
+        control_messages.encode_command(command),
         expires_at=order.expires_at,
         correlation=order.id.encode(),
     )
@@ -101,10 +103,12 @@ def receipt_message(
     site: str, device: str, boot: int, upto: int, missing: Sequence[tuple[int, int]]
 ) -> Message:
     """What is stored of a device's readings; a lost one is made good by the next."""
-    receipt = control.Receipt(boot=boot, upto=upto, missing=[(first, last) for first, last in missing])
+    receipt = control_messages.Receipt(
+        boot=boot, upto=upto, missing=[(first, last) for first, last in missing]
+    )
     return Message(
         topics.device_topic(site, device, topics.RECEIPT),
-        control.encode_receipt(receipt),
+        control_messages.encode_receipt(receipt),
         qos=0,
         fleeting=True,
     )

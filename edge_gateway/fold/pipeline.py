@@ -59,7 +59,7 @@ from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.windows import Windows
-from fleet_wire import control
+from fleet_wire import control_messages
 from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import ACK, STATUS, DeviceTopic, parse_device_topic
 
@@ -191,9 +191,9 @@ class Pipeline:
             self.admission.hearing.taken(*topic)
             self._said(device, status)
 
-    def _said(self, device: int, status: control.Status) -> None:
+    def _said(self, device: int, status: control_messages.Status) -> None:
         self.registry.presence.heard(device)
-        if isinstance(status, control.Birth):
+        if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
             if self.admission.birth(device, status):
                 self._rewind(np.array([device], np.int64))
@@ -207,7 +207,7 @@ class Pipeline:
 
     def _ack(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         try:
-            ack = control.decode_ack(payload)
+            ack = control_messages.decode_ack(payload)
         except MalformedMessage as error:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return

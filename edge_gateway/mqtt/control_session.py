@@ -25,7 +25,7 @@ from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.sending import Sending
 from edge_gateway.mqtt.stopping import stop_if_asked, until_one_ends
 from edge_gateway.status.problems import Counters, Gravity, Problems
-from fleet_wire import backoff, control, topics
+from fleet_wire import backoff, control_messages, topics
 from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
 from fleet_wire.printable import printable
 from fleet_wire.version import program_version
@@ -85,7 +85,7 @@ class Control:
     def publish_status(self) -> None:
         """Queue the retained status as it is now."""
         topic = topics.gateway_status_topic(self.gateway)
-        status = Message(topic, control.encode_gateway_status(self.report()), retain=True)
+        status = Message(topic, control_messages.encode_gateway_status(self.report()), retain=True)
         self.sending.send_in_place_of_older(status)
 
     async def run(self) -> None:
@@ -240,7 +240,7 @@ class Control:
             "nonce": self.ownership.nonce,
         }
         topic = topics.gateway_status_topic(self.gateway)
-        payload = control.encode_gateway_status(offline)
+        payload = control_messages.encode_gateway_status(offline)
         return aiomqtt.Will(topic, payload, qos=1, retain=self.sending.retains)
 
 

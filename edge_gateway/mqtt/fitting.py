@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from edge_gateway.fold.outgoing import Kind, Message
-from fleet_wire import control
+from fleet_wire import control_messages
 from fleet_wire.payload import MalformedMessage
 
 ENVELOPE = 1 + 4 + 2 + 2 + 4
@@ -61,15 +61,15 @@ def _shorter(message: Message) -> Iterator[bytes]:
 
 
 def _statuses(payload: bytes) -> Iterator[bytes]:
-    status = control.decode_gateway_status(payload)
+    status = control_messages.decode_gateway_status(payload)
     left_out: list[str] = []
     for name, spare in _SPARED.items():
         spare(status)
         left_out.append(name)
-        yield control.encode_gateway_status({**status, "left_out": left_out})
+        yield control_messages.encode_gateway_status({**status, "left_out": left_out})
     short = {name: status[name] for name in SHORT if name in status}
-    yield control.encode_gateway_status({**short, "left_out": [REST]})
-    yield control.encode_gateway_status({**short, "problems": [], "left_out": [REST, "problems"]})
+    yield control_messages.encode_gateway_status({**short, "left_out": [REST]})
+    yield control_messages.encode_gateway_status({**short, "problems": [], "left_out": [REST, "problems"]})
 
 
 def _without_ranges(status: dict[str, Any]) -> None:
@@ -100,35 +100,35 @@ _SPARED: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 def _alerts(payload: bytes) -> Iterator[bytes]:
-    yield from map(control.encode_alert, _barer(control.decode_alert(payload)))
+    yield from map(control_messages.encode_alert, _barer(control_messages.decode_alert(payload)))
 
 
-def _barer(alert: control.Alert) -> Iterator[control.Alert]:
+def _barer(alert: control_messages.Alert) -> Iterator[control_messages.Alert]:
     yield msgspec.structs.replace(alert, annotations={})
     yield msgspec.structs.replace(alert, annotations={}, labels={})
 
 
 def _commands(payload: bytes) -> Iterator[bytes]:
-    command = control.decode_command(payload)
+    command = control_messages.decode_command(payload)
     if command.alert is not None:
         for alert in [*_barer(command.alert), None]:
-            yield control.encode_command(msgspec.structs.replace(command, alert=alert))
+            yield control_messages.encode_command(msgspec.structs.replace(command, alert=alert))
 
 
 def _receipts(payload: bytes) -> Iterator[bytes]:
     """Speak of the readings before a range that is not named; without a range there is nothing to spare."""
-    receipt = control.decode_receipt(payload)
+    receipt = control_messages.decode_receipt(payload)
     for kept in range(len(receipt.missing) - 1, -1, -1):
         upto = receipt.missing[kept][0] - 1
         if upto >= 0:
             shorter = msgspec.structs.replace(receipt, upto=upto, missing=receipt.missing[:kept])
-            yield control.encode_receipt(shorter)
+            yield control_messages.encode_receipt(shorter)
 
 
 def _replies(payload: bytes) -> Iterator[bytes]:
-    reply = control.decode_operator_reply(payload)
+    reply = control_messages.decode_operator_reply(payload)
     detail = "the answer is larger than the broker takes: see max_packet_size"
-    yield control.encode_operator_reply(msgspec.structs.replace(reply, detail=detail))
+    yield control_messages.encode_operator_reply(msgspec.structs.replace(reply, detail=detail))
 
 
 _SHORTER: dict[Kind, Callable[[bytes], Iterator[bytes]]] = {

@@ -13,7 +13,7 @@ from typing import cast
 
 from edge_gateway.fold.outgoing import Message
 from edge_gateway.status.problems import Gravity, Problem
-from fleet_wire import control, topics
+from fleet_wire import control_messages, topics
 
 GROUP = "gateway"
 LEVELS = {"disk": "critical", "broker": "critical", "spool_lost": "critical", "journal_corrupt": "critical"}
@@ -50,14 +50,16 @@ class OwnAlerts:
 
     def _alert(self, problem: Problem, state: str) -> Message:
         name = f"{self.gateway}\0{problem.code}\0{problem.since}"
-        alert = control.Alert(
+        alert = control_messages.Alert(
             id=hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
             group=GROUP,
             rule=problem.code,
-            level=cast("control.Level", LEVELS.get(problem.code, USUAL)),
-            state=cast("control.AlertState", state),
+            level=cast("control_messages.Level", LEVELS.get(problem.code, USUAL)),
+            state=cast("control_messages.AlertState", state),
             subject=topics.GATEWAY_SUBJECT,
             at=problem.since if state == "firing" else self.clock(),
             annotations={"summary": problem.text[:LONGEST]},
         )
-        return Message(self._topic(problem.code), control.encode_alert(alert), retain=state == "firing")
+        return Message(
+            self._topic(problem.code), control_messages.encode_alert(alert), retain=state == "firing"
+        )

@@ -20,7 +20,7 @@ from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.ownership import Ownership, Whose
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.status.problems import Counters, Gravity, Problems
-from fleet_wire import control, topics
+from fleet_wire import control_messages, topics
 from fleet_wire.errors import NOT_AUTHORISED, meaning
 from fleet_wire.payload import MalformedMessage
 from fleet_wire.printable import printable
@@ -149,7 +149,7 @@ class OwnTopics:
     def status_of(self, message: aiomqtt.Message) -> dict[str, Any] | None:
         """What a status says; None where it is none."""
         try:
-            return control.decode_gateway_status(_bytes_of(message))
+            return control_messages.decode_gateway_status(_bytes_of(message))
         except MalformedMessage:
             return None
 
@@ -166,7 +166,7 @@ class OwnTopics:
     async def _answer(self, payload: bytes, *, retained: bool) -> None:
         """Do what an operator asks. A retained request would come again with each connection: it is never obeyed."""
         try:
-            request = control.decode_operator_request(payload)
+            request = control_messages.decode_operator_request(payload)
         except MalformedMessage as error:
             self.counters.add("operator_requests_malformed")
             log.warning("an operator's request was refused: %s", printable(error))
@@ -181,9 +181,9 @@ class OwnTopics:
             ok, detail = True, await self.operate(request.do, request.args)
         except ValueError as error:
             ok, detail = False, str(error)
-        reply = control.OperatorReply(id=request.id, ok=ok, detail=detail[:LONGEST_DETAIL])
+        reply = control_messages.OperatorReply(id=request.id, ok=ok, detail=detail[:LONGEST_DETAIL])
         topic = topics.operator_reply_topic(self.gateway)
-        self.send([Message(topic, control.encode_operator_reply(reply))])
+        self.send([Message(topic, control_messages.encode_operator_reply(reply))])
 
 
 def _bytes_of(message: aiomqtt.Message) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from edge_gateway.fleet.births import Births, Needed
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000
 _BIRTH = msgspec.msgpack.Decoder(Birth)

@@ -22,7 +22,7 @@ from fleet_proof.proof import Proof, Setting
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.stream import Arrived, Commands, Publisher, Stream, take_windows
-from fleet_sim.stored import InfluxPlace, WindowKey, influx_windows, window_rows
+from fleet_sim.judging.stored import InfluxPlace, WindowKey, influx_windows, window_rows
 
 MINUTE, HOUR = 60_000, 3_600_000
 AWAY_HOURS = 72

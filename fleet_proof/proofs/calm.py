@@ -17,7 +17,7 @@ from fleet_proof.judging import judge_devices, judge_history, judge_identities, 
 from fleet_proof.proof import Proof, Setting
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.process import wait_until
-from fleet_sim.tally import Snapshot
+from fleet_sim.devices.tally import Snapshot
 
 DEVICES: Final = 50
 EVERY: Final = "80ms"

@@ -30,10 +30,10 @@ from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.process import wait_until
 from fleet_proof.spool_damage import draw, spoil_committed
 from fleet_sim.cli.judging import influx_of_run
-from fleet_sim.expected import Facts
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.stored import InfluxPlace, WindowKey, window_rows
-from fleet_sim.verify import Comparison, compare, gateway_terms
+from fleet_sim.judging.stored import InfluxPlace, WindowKey, window_rows
+from fleet_sim.judging.verify import Comparison, compare, gateway_terms
+from fleet_sim.ledger.expected import Facts
+from fleet_sim.ledger.reading import Ledger
 
 ALIVE_SHARE = 40
 """One of so many damages is done to a gateway at work."""

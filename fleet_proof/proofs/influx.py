@@ -37,9 +37,9 @@ from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
 from fleet_proof.servers.process import wait_until
 from fleet_sim.cli.judging import influx_of_run
-from fleet_sim.expected import Facts
-from fleet_sim.stored import InfluxPlace, WindowKey
-from fleet_sim.verify import compare, gateway_terms
+from fleet_sim.judging.stored import InfluxPlace, WindowKey
+from fleet_sim.judging.verify import compare, gateway_terms
+from fleet_sim.ledger.expected import Facts
 
 ROUND = 25
 EACH = 5

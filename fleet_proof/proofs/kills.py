@@ -25,8 +25,8 @@ from fleet_proof.proof import Proof, Setting, Unavailable
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.ledger.reading import Ledger
 
 ROUND = 60
 LANES = 3

@@ -42,8 +42,8 @@ from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
 from fleet_proof.servers.process import ServerFailed, wait_until
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.ledger.reading import Ledger
 from fleet_wire.topics import alert_topic
 
 ROUND = 5

@@ -27,7 +27,7 @@ from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
 from fleet_proof.servers.process import wait_until
 from fleet_proof.stream import Publisher
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.judging.stored import InfluxPlace
 from fleet_wire.topics import TELEMETRY, device_topic
 
 DEVICES = 200

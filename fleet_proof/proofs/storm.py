@@ -19,8 +19,8 @@ from fleet_proof.memory import MB, Watch, most_resident
 from fleet_proof.proof import Proof, Setting
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.process import wait_until
-from fleet_sim.grade import send_times
-from fleet_sim.ledger_reading import Ledger
+from fleet_sim.judging.grade import send_times
+from fleet_sim.ledger.reading import Ledger
 
 FEWER, DEVICES, LIVE = 1_000, 10_000, 100
 CALM, LOST = 6.0, 10

@@ -21,7 +21,7 @@ from fleet_proof.refusals.trial import (
     taken_more,
 )
 from fleet_proof.servers.broker import Broker
-from fleet_sim.ledger_reading import Ledger
+from fleet_sim.ledger.reading import Ledger
 
 ALWAYS: Final = """\
 topic readwrite fleet/v1/#

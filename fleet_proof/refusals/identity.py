@@ -16,7 +16,7 @@ from fleet_proof.proof import Setting
 from fleet_proof.refusals.trial import DEVICES, gateway_of, honest_fleet, judge_fleet, taken_more
 from fleet_proof.servers import field_broker
 from fleet_proof.servers.field_broker import PASSWORD, FieldBroker
-from fleet_sim.endpoint import LISTENER, Endpoint
+from fleet_sim.devices.endpoint import LISTENER, Endpoint
 
 THIEF: Final = "thief"
 LET_IN: Final = 0

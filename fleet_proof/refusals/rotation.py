@@ -25,7 +25,7 @@ from fleet_proof.refusals.trial import (
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
 from fleet_proof.servers.influx import Influx
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.judging.stored import InfluxPlace
 
 USER: Final = "gateway"
 BROKER_REFUSES: Final = ("password", "authori")

@@ -24,11 +24,11 @@ from fleet_proof.refusals.trial import (
     taken_more,
 )
 from fleet_proof.servers.gateway import Gateway
-from fleet_sim.expected import Policy, readouts
-from fleet_sim.grade import send_times
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.stored import window_rows
-from fleet_sim.verify import compare, gateway_terms
+from fleet_sim.judging.grade import send_times
+from fleet_sim.judging.stored import window_rows
+from fleet_sim.judging.verify import compare, gateway_terms
+from fleet_sim.ledger.expected import Policy, readouts
+from fleet_sim.ledger.reading import Ledger
 
 FOREIGN = "foreign_site"
 METRICS = ("heat", "level")

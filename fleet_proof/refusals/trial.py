@@ -25,9 +25,9 @@ from fleet_proof.judging import (
 from fleet_proof.proof import Setting
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import Gateway
-from fleet_sim.endpoint import Endpoint
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.devices.endpoint import Endpoint
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.ledger.reading import Ledger
 
 DEVICES = 12
 WITHIN = 90.0

@@ -8,8 +8,8 @@ import typer
 import yaml
 
 from fleet_sim.cli.options import span
-from fleet_sim.control import socket_of
-from fleet_sim.endpoint import CannotReach
+from fleet_sim.devices.endpoint import CannotReach
+from fleet_sim.runtime.requests import socket_of
 from fleet_wire.local_socket import NotRunning, RequestFailed, call
 from fleet_wire.printable import printable
 from fleet_wire.terminal import complain, say_json

@@ -10,12 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from fleet_sim.cli.options import JsonOption, span
-from fleet_sim.expected import Facts
-from fleet_sim.grade import Alert, Grade, grade
-from fleet_sim.ledger_reading import Ledger, read_ledger
-from fleet_sim.pacing import Percentiles
-from fleet_sim.report import check_rows, judged, rows_table
-from fleet_sim.stored import (
+from fleet_sim.devices.pacing import Percentiles
+from fleet_sim.judging.grade import Alert, Grade, grade
+from fleet_sim.judging.report import check_rows, judged, rows_table
+from fleet_sim.judging.stored import (
     InfluxPlace,
     StoredUnreadable,
     WindowKey,
@@ -24,7 +22,9 @@ from fleet_sim.stored import (
     influx_windows,
     window_rows,
 )
-from fleet_sim.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.ledger.expected import Facts
+from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_wire.terminal import say, say_json
 
 __all__ = ["register"]

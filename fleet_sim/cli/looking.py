@@ -14,12 +14,12 @@ import numpy as np
 import typer
 
 from fleet_sim.cli import options as given
-from fleet_sim.deployment import probe
-from fleet_sim.endpoint import CannotReach
-from fleet_sim.grammar import Scenario
-from fleet_sim.plan import plan_group
-from fleet_sim.report import rows_table
-from fleet_sim.scenario import load_scenario, profile_names
+from fleet_sim.devices.endpoint import CannotReach
+from fleet_sim.judging.report import rows_table
+from fleet_sim.runtime.deployment import probe
+from fleet_sim.scenario.grammar import Scenario
+from fleet_sim.scenario.loading import load_scenario, profile_names
+from fleet_sim.scenario.plan import plan_group
 from fleet_sim.signals.group import GroupSignals
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.terminal import say, say_json

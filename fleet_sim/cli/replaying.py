@@ -8,11 +8,11 @@ import typer
 
 from fleet_sim.cli import options as given
 from fleet_sim.cli.running import status_of, tell, watched
-from fleet_sim.deployment import RunOptions
-from fleet_sim.grammar import Broker
 from fleet_sim.recordings.mapping import load_mapping, ready_mappings
 from fleet_sim.recordings.reading import Recording, read_recording
-from fleet_sim.replay import ReplayOptions, ReplayRun
+from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
+from fleet_sim.runtime.deployment import RunOptions
+from fleet_sim.scenario.grammar import Broker
 from fleet_wire.terminal import say
 
 __all__ = ["register"]

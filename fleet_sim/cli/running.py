@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from fleet_sim.cli import options as given
-from fleet_sim.control import answering, socket_of
-from fleet_sim.deployment import calm_collector
-from fleet_sim.fleet import FleetRun, RunOptions, RunResult
-from fleet_sim.grade import grade
-from fleet_sim.ledger_reading import read_ledger
-from fleet_sim.live import LiveView
-from fleet_sim.replay import ReplayRun
-from fleet_sim.report import Check, check_rows, checks_of, junit, rows_table
+from fleet_sim.judging.grade import grade
+from fleet_sim.judging.report import Check, check_rows, checks_of, junit, rows_table
+from fleet_sim.ledger.reading import read_ledger
+from fleet_sim.recordings.replay import ReplayRun
+from fleet_sim.runtime.deployment import calm_collector
+from fleet_sim.runtime.fleet import FleetRun, RunOptions, RunResult
+from fleet_sim.runtime.live import LiveView
+from fleet_sim.runtime.requests import answering, socket_of
 from fleet_wire import local_socket
 from fleet_wire.terminal import complain, console, say, say_json
 

@@ -18,7 +18,7 @@ from fleet_sim.signals.excursion import Excursion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fleet_sim.faults import PlannedFault
+    from fleet_sim.faults.plan import PlannedFault
     from fleet_sim.noise import F8
     from fleet_sim.signals.moment import BOOL, Devices, Moment, Signal
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from fleet_sim import fault_kinds as kinds
+from fleet_sim.faults import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fleet_sim.faults import PlannedFault
+    from fleet_sim.faults.plan import PlannedFault
     from fleet_sim.noise import F8
     from fleet_sim.signals.moment import BOOL, Devices, Moment
 

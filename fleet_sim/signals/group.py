@@ -15,10 +15,10 @@ from fleet_sim.signals.spec import Pump, sources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from fleet_sim.faults import PlannedFault
-    from fleet_sim.grammar import Group
+    from fleet_sim.faults.plan import PlannedFault
     from fleet_sim.noise import I8
-    from fleet_sim.plan import DevicePlan
+    from fleet_sim.scenario.grammar import Group
+    from fleet_sim.scenario.plan import DevicePlan
     from fleet_sim.signals.excursion import Episode
     from fleet_sim.signals.moment import BOOL
     from fleet_sim.signals.spec import Metric

@@ -12,7 +12,7 @@ from edge_gateway.mqtt.control_session import NO_RETAIN
 from edge_gateway.mqtt.packet_limit import BELIEVED, LEAST_LEARNED, SAME_END, PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.status.problems import Gravity
-from fleet_wire import control
+from fleet_wire import control_messages
 from tests.gateway.strict_broker import NONCE, Rig, StrictBroker
 
 ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
@@ -33,7 +33,7 @@ BULKY = {
 
 
 def firing() -> Message:
-    alert = control.Alert(
+    alert = control_messages.Alert(
         id="a",
         group="g",
         rule="TooWarm",
@@ -43,7 +43,7 @@ def firing() -> Message:
         at=1,
         annotations={"summary": "x" * 2_000},
     )
-    return Message(ALERT, control.encode_alert(alert), retain=True)
+    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
 
 
 def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
@@ -70,7 +70,7 @@ async def test_what_is_too_large_is_shortened_or_told_and_never_ends_the_connect
             (problem,) = rig.problems
             assert problem.gravity is Gravity.WARNING
             assert len(broker.connects) == 1
-        said = control.decode_gateway_status(statuses(broker)[-1].payload)
+        said = control_messages.decode_gateway_status(statuses(broker)[-1].payload)
         assert (said["state"], said["nonce"]) == ("online", NONCE)
 
 

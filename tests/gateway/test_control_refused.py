@@ -8,7 +8,7 @@ from edge_gateway.fold.outgoing import Message
 from edge_gateway.mqtt.control_session import AGAIN_MOST
 from edge_gateway.mqtt.sending import ASK_EVERY
 from edge_gateway.status.problems import Gravity
-from fleet_wire import control
+from fleet_wire import control_messages
 from tests.gateway.strict_broker import Rig, StrictBroker
 
 REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
@@ -164,7 +164,7 @@ async def test_many_devices_are_one_problem_that_names_five() -> None:
 
 
 async def test_a_request_that_the_broker_retains_is_never_obeyed() -> None:
-    request = control.encode_operator_request(control.OperatorRequest(id="r1", do="reload"))
+    request = control_messages.encode_operator_request(control_messages.OperatorRequest(id="r1", do="reload"))
     async with StrictBroker() as broker:
         broker.retained["edge/v1/gw/command"] = request
         async with Rig(broker.port) as rig:

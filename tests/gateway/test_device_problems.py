@@ -16,7 +16,7 @@ from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.status.device_watch import DeviceWatch
 from edge_gateway.status.report import devices_told
-from fleet_wire import control
+from fleet_wire import control_messages
 from fleet_wire.telemetry import encode_telemetry
 
 START = 1_790_000_000_000
@@ -81,7 +81,9 @@ def as_json(device: str, site: str = "berlin") -> tuple[str, bytes]:
 
 
 def birth(device: str, **facts: Any) -> tuple[str, bytes]:
-    return topic(device, "status"), control.encode_birth(control.Birth(type="freezer", boot=1, **facts))
+    return topic(device, "status"), control_messages.encode_birth(
+        control_messages.Birth(type="freezer", boot=1, **facts)
+    )
 
 
 def test_all_is_well(gateway: Gateway) -> None:
@@ -291,7 +293,7 @@ def test_a_birth_that_found_no_room_is_asked_for_again_once_there_is_some() -> N
     def reading(seq: int, at: int) -> bytes:
         return encode_telemetry(7, seq, START + at, {"temperature": 1.0})
 
-    birth = control.encode_birth(control.Birth(type="freezer", boot=7, next=0))
+    birth = control_messages.encode_birth(control_messages.Birth(type="freezer", boot=7, next=0))
     assert not take(0, "first", "telemetry", reading(0, 0))
     assert not take(1, "second", "status", birth)
     assert not take(2, "second", "telemetry", reading(0, 2))

@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 
 from edge_gateway.fold.outgoing import Kind, Message
 from edge_gateway.mqtt.fitting import fitted, packet_size
-from fleet_wire import control
-from fleet_wire.control import Alert, Command, OperatorReply, Receipt
+from fleet_wire import control_messages
+from fleet_wire.control_messages import Alert, Command, OperatorReply, Receipt
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "gateway-status.schema.json").read_text())
 SAMPLE = json.loads((Path(__file__).parent / "a_status.json").read_text())
@@ -38,7 +38,9 @@ def alert() -> Alert:
 
 
 def alert_message() -> Message:
-    return Message("edge/v1/gw/alerts/berlin/frz-1/TooWarm", control.encode_alert(alert()), retain=True)
+    return Message(
+        "edge/v1/gw/alerts/berlin/frz-1/TooWarm", control_messages.encode_alert(alert()), retain=True
+    )
 
 
 def command_message(args: dict[str, Any] | None = None) -> Message:
@@ -47,19 +49,21 @@ def command_message(args: dict[str, Any] | None = None) -> Message:
     )
     return Message(
         "fleet/v1/berlin/frz-1/command",
-        control.encode_command(command),
+        control_messages.encode_command(command),
         expires_at=60_000,
         correlation=b"c1",
     )
 
 
 def status_message() -> Message:
-    return Message("edge/v1/gw/status", control.encode_gateway_status(SAMPLE), retain=True)
+    return Message("edge/v1/gw/status", control_messages.encode_gateway_status(SAMPLE), retain=True)
 
 
 def receipt_message(missing: list[tuple[int, int]]) -> Message:
     receipt = Receipt(boot=2**62, upto=10**9, missing=missing)
-    return Message("fleet/v1/berlin/frz-1/receipt", control.encode_receipt(receipt), qos=0, fleeting=True)
+    return Message(
+        "fleet/v1/berlin/frz-1/receipt", control_messages.encode_receipt(receipt), qos=0, fleeting=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,7 @@ def test_a_status_loses_the_bulky_parts_first() -> None:
 def test_an_alert_loses_annotations_then_labels_and_keeps_what_it_is() -> None:
     whole = packet_size(alert_message())
     said = [
-        control.decode_alert(one.payload)
+        control_messages.decode_alert(one.payload)
         for most in (whole, whole - 1, 200)
         if (one := fitted(alert_message(), most)) is not None
     ]
@@ -123,7 +127,7 @@ def test_an_alert_loses_annotations_then_labels_and_keeps_what_it_is() -> None:
 def test_a_command_keeps_its_arguments_and_number_or_is_not_sent() -> None:
     shorter = fitted(command_message(), 150)
     assert shorter is not None
-    said = control.decode_command(shorter.payload)
+    said = control_messages.decode_command(shorter.payload)
     assert (said.n, said.args, said.alert) == (7, {"to": -22}, None)
     assert (shorter.correlation, shorter.expires_at) == (b"c1", 60_000)
     assert fitted(command_message({"text": "x" * 500}), 400) is None
@@ -131,9 +135,9 @@ def test_a_command_keeps_its_arguments_and_number_or_is_not_sent() -> None:
 
 def test_a_reply_says_that_it_was_too_long() -> None:
     reply = OperatorReply(id="r1", ok=True, detail="x" * 5_000)
-    shorter = fitted(Message("edge/v1/gw/reply", control.encode_operator_reply(reply)), 300)
+    shorter = fitted(Message("edge/v1/gw/reply", control_messages.encode_operator_reply(reply)), 300)
     assert shorter is not None
-    said = control.decode_operator_reply(shorter.payload)
+    said = control_messages.decode_operator_reply(shorter.payload)
     assert (said.id, said.ok) == ("r1", True)
     assert "max_packet_size" in said.detail
 
@@ -153,7 +157,7 @@ def test_a_shorter_receipt_says_nothing_that_the_whole_one_does_not(
         return
     assert packet_size(shorter) <= most
     said, lacking = (
-        control.decode_receipt(shorter.payload),
+        control_messages.decode_receipt(shorter.payload),
         {seq for first, last in missing for seq in range(first, last + 1)},
     )
     named = {seq for first, last in said.missing for seq in range(first, last + 1)}

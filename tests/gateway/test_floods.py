@@ -13,7 +13,7 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Tick
-from fleet_wire import control
+from fleet_wire import control_messages
 from fleet_wire.telemetry import encode_telemetry
 
 START = 1_790_000_000_000
@@ -35,12 +35,14 @@ def reading(boot: int, seq: int, ts: int | None = None, **more: Any) -> tuple[st
 
 
 def birth(**facts: Any) -> tuple[str, bytes]:
-    return topic("status"), control.encode_birth(control.Birth(**{"type": "freezer", "boot": 1, **facts}))
+    return topic("status"), control_messages.encode_birth(
+        control_messages.Birth(**{"type": "freezer", "boot": 1, **facts})
+    )
 
 
 def long_birth(number: int) -> tuple[str, bytes]:
     tags = {f"tag_{place}": f"{number}-{'x' * 120}" for place in range(32)}
-    info = control.MetricInfo(unit="y" * 32, label=f"{number}-{'z' * 100}", min=float(number))
+    info = control_messages.MetricInfo(unit="y" * 32, label=f"{number}-{'z' * 100}", min=float(number))
     return birth(tags=tags, metrics={f"metric_{place}": info for place in range(200)})
 
 
@@ -55,7 +57,7 @@ FLOODS: dict[str, Flood] = {
     "long births": long_birth,
     "the same birth": lambda n: birth(next=n % 2),
     "births that change their mind": lambda n: birth(
-        boot=n, metrics={"temperature": control.MetricInfo(kind="state" if n % 2 else "number")}
+        boot=n, metrics={"temperature": control_messages.MetricInfo(kind="state" if n % 2 else "number")}
     ),
     "metrics without end": lambda n: (
         topic("telemetry"),
@@ -65,10 +67,10 @@ FLOODS: dict[str, Flood] = {
         topic("telemetry"),
         encode_telemetry(1, n, None, {f"m{place}": f"text {n} {place}" for place in range(9)}),
     ),
-    "wills": lambda n: (topic("status"), control.encode_death(control.Death(ts=START + n))),
+    "wills": lambda n: (topic("status"), control_messages.encode_death(control_messages.Death(ts=START + n))),
     "acks of commands nobody sent": lambda n: (
         topic("ack"),
-        control.encode_ack(control.Ack(id=f"none-{n}", outcome="done", detail="x" * 500)),
+        control_messages.encode_ack(control_messages.Ack(id=f"none-{n}", outcome="done", detail="x" * 500)),
     ),
     "acks that are none": lambda n: (topic("ack"), f"nonsense {n}".encode()),
     "JSON": lambda n: (topic("telemetry"), json.dumps({"n": n}).encode()),

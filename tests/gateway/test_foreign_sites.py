@@ -17,7 +17,7 @@ from edge_gateway.records.inputs import Batch, Moment, Tick
 from edge_gateway.recovery.startup import State
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import RuleSet
-from fleet_wire import control, topics
+from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.test_pipeline import RULES, START, batch, moment, settings
 
@@ -32,8 +32,8 @@ def said(site: str, device: str, seq: int, ms: int, value: float) -> tuple[str, 
 
 
 def born(site: str, device: str) -> tuple[str, bytes]:
-    birth = control.Birth(type="freezer", boot=1, next=0, floor=0)
-    return topics.device_topic(site, device, topics.STATUS), control.encode_birth(birth)
+    birth = control_messages.Birth(type="freezer", boot=1, next=0, floor=0)
+    return topics.device_topic(site, device, topics.STATUS), control_messages.encode_birth(birth)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def started(rules: RuleSet, *sites: str) -> State:
 
 def test_what_is_of_another_site_is_kept_apart_and_counted() -> None:
     pipeline = build_pipeline("gw", owning("aa"))
-    ack = control.encode_ack(control.Ack(id="x", outcome="done"))
+    ack = control_messages.encode_ack(control_messages.Ack(id="x", outcome="done"))
     odd = ("fleet/v1/bb/no level/telemetry", b"x")
     foreign = [born("bb", "f2"), said("bb", "f2", 0, 0, -5.0), ("fleet/v1/bb/f2/ack", ack), odd]
     effects = pipeline.fold(

@@ -8,7 +8,7 @@ import pytest
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold import store_names as naming
 from edge_gateway.fold.store_names import SeriesNames
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 
 
 def told(names: SeriesNames, registry: Registry, start: int) -> list[tuple[int, int]]:

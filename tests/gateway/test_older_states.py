@@ -20,7 +20,7 @@ from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.older_states import DAY
 from edge_gateway.recovery.startup import Recovered, State, recover_spool
 from edge_gateway.status.clock import MachineClock
-from fleet_wire import control, topics
+from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
 
 START = 1_760_000_000_000
@@ -47,10 +47,12 @@ def fed(place: Path) -> State:
     found = begin(place)
     topic = topics.device_topic("berlin", "f1", topics.TELEMETRY)
     given = Batch(Moment(START, 7_000), [topic], [encode_telemetry(1, 0, START, {"t": 1.0})])
-    born = control.Birth(type="pump", boot=1, tags={"zone": "z"}, metrics={"t": control.MetricInfo(unit="C")})
+    born = control_messages.Birth(
+        type="pump", boot=1, tags={"zone": "z"}, metrics={"t": control_messages.MetricInfo(unit="C")}
+    )
     status = topics.device_topic("berlin", "f1", topics.STATUS)
     found.state.pipeline.fold(given)
-    found.state.pipeline.fold(Batch(Moment(START, 7_000), [status], [control.encode_birth(born)]))
+    found.state.pipeline.fold(Batch(Moment(START, 7_000), [status], [control_messages.encode_birth(born)]))
     found.state.listening = 7_000
     found.store.apply([(NUMBER, ())])
     found.store.close()
@@ -63,11 +65,13 @@ def second_format(tree: dict[str, Any]) -> dict[str, Any]:
         del tree["settings"][name]
     fold = tree["fold"]
     registry, sequences = fold["registry"], fold["admission"]["sequences"]
-    born = control.Birth(type="pump", boot=1, tags={"zone": "z"}, metrics={"t": control.MetricInfo(unit="C")})
+    born = control_messages.Birth(
+        type="pump", boot=1, tags={"zone": "z"}, metrics={"t": control_messages.MetricInfo(unit="C")}
+    )
     assert registry["births"]["device"] == [0]
     registry |= {
         "born": np.array([0], np.int64),
-        "births": [control.encode_birth(born)],
+        "births": [control_messages.encode_birth(born)],
         "strings": {"texts": registry["strings"]["texts"]},
     }
     lacking: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (

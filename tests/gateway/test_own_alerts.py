@@ -6,7 +6,7 @@ from edge_gateway.fold.outgoing import Message
 from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.service.http import health_of
 from edge_gateway.status.problems import Gravity, Problems
-from fleet_wire.control import decode_alert
+from fleet_wire.control_messages import decode_alert
 from fleet_wire.topics import parse_alert_topic
 
 NOW = 1_760_000_000_000

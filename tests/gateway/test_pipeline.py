@@ -19,7 +19,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
 from edge_gateway.recovery.startup import State
 from edge_gateway.rules.files.load import load_rules
-from fleet_wire import control, topics
+from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
 
 HOUR = 3_600_000
@@ -83,7 +83,9 @@ def reading(device: str, seq: int, ms: int, **metrics: Any) -> tuple[str, bytes]
 
 def birth(device: str, **tags: str) -> tuple[str, bytes]:
     topic = topics.device_topic("berlin", device, topics.STATUS)
-    return topic, control.encode_birth(control.Birth(type="freezer", boot=1, next=0, floor=0, tags=tags))
+    return topic, control_messages.encode_birth(
+        control_messages.Birth(type="freezer", boot=1, next=0, floor=0, tags=tags)
+    )
 
 
 def batch(ms: int, *messages: tuple[str, bytes]) -> Batch:
@@ -133,14 +135,16 @@ def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
         alerts += [(second, one.state) for one in effects.alerts]
         sent += [message for message in effects.outgoing if message.topic.endswith("/command")]
     assert alerts == [(2, "pending"), (4, "firing")]
-    notice, command = (control.decode_command(message.payload) for message in sent[:2])
+    notice, command = (control_messages.decode_command(message.payload) for message in sent[:2])
     kinds = {notice.kind: notice, command.kind: command}
     assert kinds["alert"].n is None
     assert kinds["command"].name == "compressor"
     assert kinds["command"].n == START + 4000
     assert kinds["command"].alert == kinds["alert"].alert
     topic = topics.device_topic("berlin", "f1", topics.ACK)
-    ack = control.encode_ack(control.Ack(id=kinds["command"].id, outcome="done", ts=START + 5000))
+    ack = control_messages.encode_ack(
+        control_messages.Ack(id=kinds["command"].id, outcome="done", ts=START + 5000)
+    )
     done = pipeline.fold(batch(8_000, (topic, ack)))
     assert [event.state for event in done.commands] == ["done"]
     last = pipeline.fold(batch(9_000, reading("f1", 9, 9_000, temperature=-20.0)))
@@ -150,8 +154,12 @@ def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
     assert not retained[-1].payload
 
 
-def commands_sent(effects: Effects) -> list[control.Command]:
-    sent = (control.decode_command(one.payload) for one in effects.outgoing if one.topic.endswith("/command"))
+def commands_sent(effects: Effects) -> list[control_messages.Command]:
+    sent = (
+        control_messages.decode_command(one.payload)
+        for one in effects.outgoing
+        if one.topic.endswith("/command")
+    )
     return [command for command in sent if command.kind == "command"]
 
 

@@ -14,7 +14,7 @@ from edge_gateway.configuration.secrets import Secret
 from edge_gateway.errors import BadInput
 from fleet_config.problems import ProblemsFound
 from fleet_config.secrecy import redacted
-from fleet_sim.scenario import load_scenario
+from fleet_sim.scenario.loading import load_scenario
 from tests.hostile_files import NO_FILES
 
 SECRET = "hunter2"

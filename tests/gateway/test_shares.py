@@ -19,7 +19,7 @@ from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick
 from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.recovery.startup import State
 from edge_gateway.rules.files.load import load_rules
-from fleet_wire import control, topics
+from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -75,9 +75,9 @@ class Sender:
         return Batch(moment(ms), [self.topic()], [payload])
 
     def is_born(self, ms: int, metrics: dict[str, Any] | None = None, **tags: str) -> Batch:
-        told = {name: control.MetricInfo(**info) for name, info in (metrics or {}).items()}
-        birth = control.Birth(type="freezer", boot=self.boot, tags=tags, metrics=told, next=self.seq)
-        return Batch(moment(ms), [self.topic(topics.STATUS)], [control.encode_birth(birth)])
+        told = {name: control_messages.MetricInfo(**info) for name, info in (metrics or {}).items()}
+        birth = control_messages.Birth(type="freezer", boot=self.boot, tags=tags, metrics=told, next=self.seq)
+        return Batch(moment(ms), [self.topic(topics.STATUS)], [control_messages.encode_birth(birth)])
 
 
 def bad(pipeline: Pipeline, device: str) -> dict[str, int]:

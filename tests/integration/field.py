@@ -15,9 +15,9 @@ from fleet_proof.field import (
 )
 from fleet_proof.proof import Tally
 from fleet_proof.servers.gateway import Gateway
-from fleet_sim.grade import CommandGrade, grade_commands
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.judging.grade import CommandGrade, grade_commands
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.ledger.reading import Ledger
 
 __all__ = [
     "RULES",

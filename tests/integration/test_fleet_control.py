@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fleet_proof.servers.broker import Broker
-from fleet_sim.expected import acked_rows
-from fleet_sim.ledger_reading import read_ledger
+from fleet_sim.ledger.expected import acked_rows
+from fleet_sim.ledger.reading import read_ledger
 
 
 @asynccontextmanager

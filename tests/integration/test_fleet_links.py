@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 from fleet_proof.servers.broker import Broker
-from fleet_sim.ledger_reading import read_ledger
-from fleet_wire.control import (
+from fleet_sim.ledger.reading import read_ledger
+from fleet_wire.control_messages import (
     Birth,
 )
 from tests.integration.watched import acked_messages, run_of, watching

@@ -8,13 +8,13 @@ import aiomqtt
 import pytest
 
 from fleet_proof.servers.broker import Broker
-from fleet_sim.deployment import RunOptions, RunResult
-from fleet_sim.endpoint import Endpoint
-from fleet_sim.expected import acked_rows
-from fleet_sim.ledger_reading import read_ledger
+from fleet_sim.devices.endpoint import Endpoint
+from fleet_sim.ledger.expected import acked_rows
+from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.recordings.mapping import load_mapping
 from fleet_sim.recordings.reading import Recording, read_recording
-from fleet_sim.replay import ReplayOptions, ReplayRun
+from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
+from fleet_sim.runtime.deployment import RunOptions, RunResult
 from fleet_wire.telemetry import Telemetry, decode_telemetry
 from tests.sim.recordings import write_ea, write_uci
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from fleet_proof.servers.broker import Broker
-from fleet_sim.endpoint import CannotReach
-from fleet_sim.ledger_reading import read_ledger
-from fleet_wire.control import (
+from fleet_sim.devices.endpoint import CannotReach
+from fleet_sim.ledger.reading import read_ledger
+from fleet_wire.control_messages import (
     Birth,
     Command,
     Death,

@@ -11,7 +11,7 @@ import pytest
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import GENEROUS, Gateway
 from fleet_proof.servers.influx import Influx
-from fleet_sim.stored import InfluxPlace
+from fleet_sim.judging.stored import InfluxPlace
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import (
     RULES,

@@ -19,7 +19,7 @@ import pytest
 from fleet_proof.servers.broker import Broker
 from fleet_proof.servers.gateway import ROOT, Gateway
 from fleet_proof.servers.influx import Influx
-from fleet_sim.ledger_reading import read_ledger
+from fleet_sim.ledger.reading import read_ledger
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory, forwarding
 from tests.integration.recorded import (

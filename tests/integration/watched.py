@@ -13,13 +13,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from fleet_proof.servers.broker import Broker
-from fleet_sim.deployment import RunOptions
-from fleet_sim.endpoint import Endpoint
-from fleet_sim.expected import acked_rows
-from fleet_sim.fleet import FleetRun
-from fleet_sim.ledger_reading import Ledger
-from fleet_sim.scenario import load_scenario
-from fleet_wire.control import (
+from fleet_sim.devices.endpoint import Endpoint
+from fleet_sim.ledger.expected import acked_rows
+from fleet_sim.ledger.reading import Ledger
+from fleet_sim.runtime.deployment import RunOptions
+from fleet_sim.runtime.fleet import FleetRun
+from fleet_sim.scenario.loading import load_scenario
+from fleet_wire.control_messages import (
     Ack,
     Birth,
     Death,

@@ -14,7 +14,7 @@ from edge_gateway.mqtt.broker_database import fault
 from fleet_proof.proof import Servers, Setting
 from fleet_proof.proofs import calm
 from fleet_proof.proofs.broker import EMBEDDED, HEADER, child_of, damage, stamp
-from fleet_sim.tally import Snapshot
+from fleet_sim.devices.tally import Snapshot
 
 MAGIC = b"\x00\xb5\x00mosquitto db" + bytes(4) + b"\x00\x00\x00\x06"
 CHUNKS = b"".join(b"\x00\x00\x00\x01\x00\x00\x00\x20" + bytes([n] * 32) for n in range(1, 9))

@@ -18,8 +18,8 @@ from fleet_proof.proofs.influx import (
     judge_waits,
     quarantined_windows,
 )
-from fleet_sim.expected import Facts
-from fleet_sim.stored import WindowKey
+from fleet_sim.judging.stored import WindowKey
+from fleet_sim.ledger.expected import Facts
 from tests.fakes import FakeInflux
 
 TWO = b"sensor,device=a value=1.0 1000\nsensor,device=a value=2.0 2000\n"

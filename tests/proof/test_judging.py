@@ -7,8 +7,8 @@ import pytest
 from fleet_proof import judging
 from fleet_proof.proof import Tally
 from fleet_proof.stream import Stream, take_windows
-from fleet_sim.expected import Facts
-from fleet_sim.verify import Comparison
+from fleet_sim.judging.verify import Comparison
+from fleet_sim.ledger.expected import Facts
 
 
 def step(state: str, *, alert: str = "a1", at: int = 1, level: str = "critical") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fleet_proof.proof import Servers, Setting
 from fleet_proof.refusals import acl, crowding, sites, trial
 from fleet_proof.refusals.sites import Place, quarantined
 from fleet_proof.servers.gateway import Gateway
-from fleet_sim.ledger_reading import Ledger
+from fleet_sim.ledger.reading import Ledger
 
 
 @pytest.fixture

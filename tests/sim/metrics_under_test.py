@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleet_config.yaml_source import parse_yaml
-from fleet_sim.faults import plan_faults
-from fleet_sim.plan import plan_devices
-from fleet_sim.scenario import read_scenario
+from fleet_sim.faults.plan import plan_faults
+from fleet_sim.scenario.loading import read_scenario
+from fleet_sim.scenario.plan import plan_devices
 from fleet_sim.signals.group import GroupSignals
 
 if TYPE_CHECKING:
-    from fleet_sim.scenario import Scenario
+    from fleet_sim.scenario.loading import Scenario
 
 START = 1_767_225_600_000  # 2026-01-01, a Thursday
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet_sim.encoding import TelemetryEncoder
+from fleet_sim.devices.encoding import TelemetryEncoder
 from fleet_sim.signals.group import Sample
 from fleet_wire.telemetry import encode_telemetry
 

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fleet_sim.faults import plan_faults
-from fleet_sim.plan import plan_devices
-from fleet_sim.scenario import load_scenario, profile_names, scaled
+from fleet_sim.faults.plan import plan_faults
+from fleet_sim.scenario.loading import load_scenario, profile_names, scaled
+from fleet_sim.scenario.plan import plan_devices
 from fleet_sim.signals.group import GroupSignals
 from fleet_sim.signals.spec import States
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fleet_sim.scenario import Scenario
+    from fleet_sim.scenario.loading import Scenario
 
 START = 1_767_225_600_000
 HOUR = 3_600_000

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from fleet_config.problems import ProblemsFound
 from fleet_config.yaml_source import parse_yaml
-from fleet_sim.faults import NEVER, plan_faults
-from fleet_sim.grammar import EXPECTABLE, PhaseWindow
-from fleet_sim.plan import plan_devices
-from fleet_sim.scenario import load_scenario, profile_names, read_scenario, scaled, scenario_schema
+from fleet_sim.faults.plan import NEVER, plan_faults
+from fleet_sim.scenario.grammar import EXPECTABLE, PhaseWindow
+from fleet_sim.scenario.loading import load_scenario, profile_names, read_scenario, scaled, scenario_schema
+from fleet_sim.scenario.plan import plan_devices
 from tests.hostile_files import NO_FILES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fleet_sim.scenario import Scenario
+    from fleet_sim.scenario.loading import Scenario
 
 SMALL = """\
 version: 1
@@ -371,7 +371,7 @@ class TestSchema:
 
     def test_every_key_of_every_profile_is_in_it(self) -> None:
         from fleet_config.yaml_source import load_yaml
-        from fleet_sim import scenario as module
+        from fleet_sim.scenario import loading as module
 
         text = str(scenario_schema())
         for name in profile_names():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.sim.metrics_under_test import DAY, HOUR, MINUTE, START, Run, scenario
 
 if TYPE_CHECKING:
-    from fleet_sim.scenario import Scenario
+    from fleet_sim.scenario.loading import Scenario
 
 EVERY_MODEL = """
 constant: {model: constant, value: [1, 2]}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet_wire import control, telemetry
+from fleet_wire import control_messages, telemetry
 
 _VECTORS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("vectors.json").read_text())["vectors"]
 _ENCODED = [vector for vector in _VECTORS if vector.get("canonical")]
@@ -30,37 +30,41 @@ def _encode_telemetry(message: dict[str, Any]) -> bytes:
 def _encode_status(message: dict[str, Any]) -> bytes:
     fields = {key: value for key, value in message.items() if key != "state"}
     if message["state"] == "offline":
-        return control.encode_death(control.Death(**fields))
-    metrics = {name: control.MetricInfo(**info) for name, info in fields.pop("metrics").items()}
-    return control.encode_birth(control.Birth(**fields, metrics=metrics))
+        return control_messages.encode_death(control_messages.Death(**fields))
+    metrics = {name: control_messages.MetricInfo(**info) for name, info in fields.pop("metrics").items()}
+    return control_messages.encode_birth(control_messages.Birth(**fields, metrics=metrics))
 
 
 def _encode_command(message: dict[str, Any]) -> bytes:
-    alert = control.Alert(**message["alert"]) if message["alert"] else None
-    return control.encode_command(control.Command(**{**message, "alert": alert}))
+    alert = control_messages.Alert(**message["alert"]) if message["alert"] else None
+    return control_messages.encode_command(control_messages.Command(**{**message, "alert": alert}))
 
 
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
     "telemetry": telemetry.decode_telemetry,
-    "status": control.decode_status,
-    "command": control.decode_command,
-    "ack": control.decode_ack,
-    "alert": control.decode_alert,
-    "receipt": control.decode_receipt,
-    "request": control.decode_operator_request,
-    "reply": control.decode_operator_reply,
-    "gateway_status": control.decode_gateway_status,
+    "status": control_messages.decode_status,
+    "command": control_messages.decode_command,
+    "ack": control_messages.decode_ack,
+    "alert": control_messages.decode_alert,
+    "receipt": control_messages.decode_receipt,
+    "request": control_messages.decode_operator_request,
+    "reply": control_messages.decode_operator_reply,
+    "gateway_status": control_messages.decode_gateway_status,
 }
 _ENCODERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "telemetry": _encode_telemetry,
     "status": _encode_status,
     "command": _encode_command,
-    "ack": lambda message: control.encode_ack(control.Ack(**message)),
-    "alert": lambda message: control.encode_alert(control.Alert(**message)),
-    "receipt": lambda message: control.encode_receipt(control.Receipt(**message)),
-    "request": lambda message: control.encode_operator_request(control.OperatorRequest(**message)),
-    "reply": lambda message: control.encode_operator_reply(control.OperatorReply(**message)),
-    "gateway_status": control.encode_gateway_status,
+    "ack": lambda message: control_messages.encode_ack(control_messages.Ack(**message)),
+    "alert": lambda message: control_messages.encode_alert(control_messages.Alert(**message)),
+    "receipt": lambda message: control_messages.encode_receipt(control_messages.Receipt(**message)),
+    "request": lambda message: control_messages.encode_operator_request(
+        control_messages.OperatorRequest(**message)
+    ),
+    "reply": lambda message: control_messages.encode_operator_reply(
+        control_messages.OperatorReply(**message)
+    ),
+    "gateway_status": control_messages.encode_gateway_status,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from edge_gateway.fleet.decoders.diagnosis import diagnosed
-from fleet_wire import control
+from fleet_wire import control_messages
 from fleet_wire.payload import MAX_PAYLOAD
 
 OFFLINE = "offline"
@@ -24,11 +24,11 @@ class Unreadable:
     offline: bool
 
 
-def read_status(payload: bytes) -> control.Status | Unreadable:
+def read_status(payload: bytes) -> control_messages.Status | Unreadable:
     """Return what a status says. Nothing that it holds raises."""
     try:
-        return control.decode_status(payload)
-    except control.MalformedMessage as error:
+        return control_messages.decode_status(payload)
+    except control_messages.MalformedMessage as error:
         return Unreadable(diagnosed(payload, str(error)), _is_offline(payload))
 
 

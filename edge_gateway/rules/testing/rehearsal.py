@@ -13,7 +13,7 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.records import codec
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_gateway.fleet.decoders.status import Unreadable, read_status
-from fleet_wire.control import Birth, Death
+from fleet_wire.control_messages import Birth, Death
 
 BIRTH = {"state": "online", "type": "freezer", "boot": 1}
 

@@ -12,7 +12,7 @@ from edge_gateway.fleet.reasons import BadReason
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.values import MetricPolicy
 from edge_gateway.records.inputs import Batch, Moment
-from fleet_wire.control import Birth
+from fleet_wire.control_messages import Birth
 from fleet_wire.payload import MAX_TIME
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import TELEMETRY, device_topic

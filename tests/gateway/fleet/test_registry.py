@@ -9,7 +9,7 @@ from edge_gateway.fleet.limits import Refusal, RegistryLimits
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, NO_ROOM
 from edge_gateway.fleet.tags import CHANGE_EVERY, CHANGES_KEPT
-from fleet_wire.control import Birth, MetricInfo
+from fleet_wire.control_messages import Birth, MetricInfo
 from tests.gateway.fleet.states import packed, unpacked
 
 

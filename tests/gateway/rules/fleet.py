@@ -11,7 +11,7 @@ import numpy as np
 from edge_gateway.columns.frame import Frame
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
-from fleet_wire.control import Birth, MetricInfo
+from fleet_wire.control_messages import Birth, MetricInfo
 
 T0 = 1_767_225_600_000
 """The start of 2026; tests count from here."""

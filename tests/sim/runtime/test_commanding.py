@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet_sim.commanding import RESTARTED, CommandMemory, Decision
-from fleet_wire.control import Ack, Command
+from fleet_sim.devices.commands import RESTARTED, CommandMemory, Decision
+from fleet_wire.control_messages import Ack, Command
 
 
 def command(n: int, name: str = "") -> Command:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from fleet_sim.connecting import Connector
+from fleet_sim.devices.connecting import Connector
 
 
 @pytest.mark.parametrize("turns", range(4))

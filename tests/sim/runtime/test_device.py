@@ -9,11 +9,11 @@ from typing import Any
 import mqtt5
 import pytest
 
-from fleet_sim.device import MOST_UNACKED, Device
-from fleet_sim.ledger import LedgerWriter
-from fleet_sim.ledger_reading import read_ledger
-from fleet_sim.world import Behaviour, DeviceGroup, Identity, World
-from fleet_wire.control import (
+from fleet_sim.devices.device import MOST_UNACKED, Device
+from fleet_sim.devices.world import Behaviour, DeviceGroup, Identity, World
+from fleet_sim.ledger.reading import read_ledger
+from fleet_sim.ledger.writing import LedgerWriter
+from fleet_wire.control_messages import (
     Alert,
     Birth,
     Command,

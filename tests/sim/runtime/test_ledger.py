@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleet_sim.ledger import FILE_NAME, VOID, LedgerWriter, ReadingColumns
-from fleet_sim.ledger_reading import LedgerUnreadable, read_ledger
+from fleet_sim.ledger.reading import LedgerUnreadable, read_ledger
+from fleet_sim.ledger.writing import FILE_NAME, VOID, LedgerWriter, ReadingColumns
 
 
 def add(columns: ReadingColumns, device: int, seq: int, **values: float) -> None:

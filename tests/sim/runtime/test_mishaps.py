@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fleet_sim.device import Device
-from fleet_sim.emission import Block, Message
-from fleet_sim.faults import PlannedFault
-from fleet_sim.ledger import LedgerWriter
-from fleet_sim.mishaps import WRONG, Mishaps
+from fleet_sim.devices.device import Device
+from fleet_sim.devices.emission import Block, Message
+from fleet_sim.devices.world import DeviceGroup, Identity, World
+from fleet_sim.faults.injection import WRONG, Mishaps
+from fleet_sim.faults.on_request import plan_now
+from fleet_sim.faults.plan import PlannedFault
+from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
-from fleet_sim.plan import plan_devices
-from fleet_sim.running_faults import plan_now
-from fleet_sim.scenario import load_scenario
+from fleet_sim.scenario.loading import load_scenario
+from fleet_sim.scenario.plan import plan_devices
 from fleet_sim.signals.group import Sample
-from fleet_sim.world import DeviceGroup, Identity, World
 from fleet_wire.link import Conditions
 from tests.sim.wires import Wire
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import mqtt5
 import pytest
 
-from fleet_sim.ledger import LedgerWriter
-from fleet_sim.ledger_reading import read_ledger
-from fleet_sim.observer import RETAINED_WITHIN_US, Observer
-from fleet_sim.tally import Tally
-from fleet_wire.control import Alert, encode_alert, encode_gateway_status
+from fleet_sim.devices.tally import Tally
+from fleet_sim.judging.observer import RETAINED_WITHIN_US, Observer
+from fleet_sim.ledger.reading import read_ledger
+from fleet_sim.ledger.writing import LedgerWriter
+from fleet_wire.control_messages import Alert, encode_alert, encode_gateway_status
 
 
 @dataclass

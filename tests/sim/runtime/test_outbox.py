@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from fleet_sim.outbox import Outbox, Resend
+from fleet_sim.devices.outbox import Outbox, Resend
 
 
 def filled(room: int = 10, *, acked: int = 0, unacked: int = 0, unsent: int = 0) -> Outbox:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet_sim.devices.pacing import Lateness, Pacer, Percentiles, SimClock, judge
 from fleet_sim.noise import Stream, device_keys
-from fleet_sim.pacing import Lateness, Pacer, Percentiles, SimClock, judge
 
 
 def uniform(count: int) -> Stream:

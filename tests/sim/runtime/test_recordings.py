@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fleet_config.problems import ProblemsFound
 from fleet_sim.recordings.mapping import Mapping, legal_name, load_mapping, ready_mappings
 from fleet_sim.recordings.reading import RecordingUnreadable, Sample, number_of, read_recording, time_of
-from fleet_sim.replay import bundles, shifted
+from fleet_sim.recordings.replay import bundles, shifted
 from fleet_wire.telemetry import is_metric_name
 from tests.sim.recordings import write_ea, write_uci
 

@@ -20,16 +20,16 @@ from fleet_sim.cli.looking import chart_rows
 from fleet_sim.cli.options import broker_with, start_time
 from fleet_sim.cli.replaying import speed_of
 from fleet_sim.cli.running import rows_of, status_of
-from fleet_sim.deployment import RunResult
-from fleet_sim.endpoint import TooManySockets, endpoint_of, reserve_sockets
-from fleet_sim.grade import Grade, RuleGrade
-from fleet_sim.grammar import Broker, Expectation
-from fleet_sim.live import line
-from fleet_sim.pacing import Percentiles, Verdict
-from fleet_sim.report import Check, check_rows, checks_of, junit, rows_table
-from fleet_sim.scenario import load_scenario
-from fleet_sim.stored import StoredUnreadable, history_from_command, history_from_file, window_rows
-from fleet_sim.tally import Snapshot, Tally
+from fleet_sim.devices.endpoint import TooManySockets, endpoint_of, reserve_sockets
+from fleet_sim.devices.pacing import Percentiles, Verdict
+from fleet_sim.devices.tally import Snapshot, Tally
+from fleet_sim.judging.grade import Grade, RuleGrade
+from fleet_sim.judging.report import Check, check_rows, checks_of, junit, rows_table
+from fleet_sim.judging.stored import StoredUnreadable, history_from_command, history_from_file, window_rows
+from fleet_sim.runtime.deployment import RunResult
+from fleet_sim.runtime.live import line
+from fleet_sim.scenario.grammar import Broker, Expectation
+from fleet_sim.scenario.loading import load_scenario
 from fleet_wire.drawing import Table, draw
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -320,8 +320,8 @@ def test_too_many_sockets_are_said_with_the_limit(monkeypatch: pytest.MonkeyPatc
     def refuse(_what: int, limits: tuple[int, int]) -> None:
         raise ValueError("not allowed to raise maximum limit")
 
-    monkeypatch.setattr("fleet_sim.endpoint.resource.getrlimit", lambda _what: (100, 200))
-    monkeypatch.setattr("fleet_sim.endpoint.resource.setrlimit", refuse)
+    monkeypatch.setattr("fleet_sim.devices.endpoint.resource.getrlimit", lambda _what: (100, 200))
+    monkeypatch.setattr("fleet_sim.devices.endpoint.resource.setrlimit", refuse)
     reserve_sockets(10)
     with pytest.raises(
         TooManySockets, match=r"5000 connections need 5064 open files, the limit is 200; .*ulimit -n 5064"

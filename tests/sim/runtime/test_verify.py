@@ -17,11 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet_sim.cli import judging, main
-from fleet_sim.expected import Facts, Policy, Readouts, facts_of, possible, windows
-from fleet_sim.ledger import VOID, LedgerWriter
-from fleet_sim.ledger_reading import Ledger, read_ledger
-from fleet_sim.stored import StoredUnreadable, WindowKey, history_from_command, history_from_file, window_rows
-from fleet_sim.verify import Comparison, compare, gateway_terms, ranges
+from fleet_sim.judging.stored import (
+    StoredUnreadable,
+    WindowKey,
+    history_from_command,
+    history_from_file,
+    window_rows,
+)
+from fleet_sim.judging.verify import Comparison, compare, gateway_terms, ranges
+from fleet_sim.ledger.expected import Facts, Policy, Readouts, facts_of, possible, windows
+from fleet_sim.ledger.reading import Ledger, read_ledger
+from fleet_sim.ledger.writing import VOID, LedgerWriter
 
 BASE = 1_700_000_000_000
 STATUS: dict[str, Any] = {

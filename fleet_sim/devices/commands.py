@@ -1,0 +1,50 @@
+"""What a device does with a command: at most once per number, and one answer for its newest."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fleet_wire.control_messages import Ack, Command
+
+__all__ = ["RESTARTED", "CommandMemory", "Decision"]
+
+RESTARTED = "the device restarted before it was done"
+
+
+class Decision(Enum):
+    EXECUTE = "execute"
+    REPEAT = "repeat"
+    IGNORE = "ignore"
+
+
+@dataclass(slots=True)
+class CommandMemory:
+    """What survives a restart of the device: the number and id of its newest command, and the answer to it.
+
+    The number is stored before the command is executed, so a device that dies while executing never executes
+    the same command again; it then answers `failed`.
+    """
+
+    n: int = -1
+    id: str = ""
+    answer: Ack | None = None
+
+    def take(self, command: Command) -> Decision:
+        """Decide on an arriving command and remember it if it is new."""
+        if command.n is not None and command.n > self.n:
+            self.n, self.id, self.answer = command.n, command.id, None
+            return Decision.EXECUTE
+        if command.id == self.id and self.answer is not None:
+            return Decision.REPEAT
+        return Decision.IGNORE
+
+    def answered(self, ack: Ack) -> bool:
+        """Store the outcome; False where a newer command has come in the meantime."""
+        if ack.id != self.id:
+            return False
+        self.answer = ack
+        return True
+
+    def restart(self, now_ms: int) -> None:
+        """Note that the device lost what it was doing."""
+        if self.id and self.answer is None:
+            self.answer = Ack(id=self.id, outcome="failed", detail=RESTARTED, ts=now_ms)

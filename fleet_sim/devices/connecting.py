@@ -1,0 +1,244 @@
+"""Brings devices onto the network: the ramp, reconnects with back-off, and the cuts that faults ask for."""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from time import monotonic
+from typing import Protocol
+
+from asyncio_throttle.throttler import Throttler
+
+from fleet_sim.devices.device import Device
+from fleet_sim.devices.world import SessionLike
+from fleet_wire.backoff import classify, delays
+from fleet_wire.errors import ConnectionLost, ConnectRefused
+from fleet_wire.link import Conditions
+from fleet_wire.topics import own_filters
+
+__all__ = ["Connector", "Dialled", "OpenSession"]
+
+AT_ONCE = 100
+"""Connections being made at one moment."""
+BURST_SECONDS = 0.05
+"""The throttle lets this much of its rate through at once, so that a ramp is smooth."""
+
+
+class ConnectedLike(Protocol):
+    @property
+    def session_present(self) -> bool: ...
+
+
+class OpenSession(SessionLike, Protocol):
+    """What is used of `fleet_wire.session.Session` here."""
+
+    async def connect(self) -> ConnectedLike: ...
+
+    async def subscribe(self, filters: list[str], *, session_present: bool) -> None: ...
+
+    async def disconnect(self, *, with_will: bool = False) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def through(self, conditions: Conditions) -> None: ...
+
+
+@dataclass(slots=True)
+class Dialled:
+    """What came of connecting so far. `refused` are devices that gave up, by the reason."""
+
+    refused: dict[str, int] = field(default_factory=dict)
+    last_error: str = ""
+
+
+class Connector:
+    """Connects devices at most at `rate` a second, and again when their connection is lost.
+
+    `open_session` makes a session of a device; `seen` is told of every device that goes up (True) or down,
+    and whether it was up before.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[Device], OpenSession],
+        *,
+        rate: float,
+        restarted: Callable[[Device, bool], None],
+        seen: Callable[[Device, bool, bool], None],
+        subscribing: bool = True,
+    ) -> None:
+        self._open = open_session
+        self._restarted = restarted
+        self._seen = seen
+        self._subscribing = subscribing
+        self._sessions: dict[int, OpenSession] = {}
+        self._queue: list[tuple[float, int, Device]] = []
+        self._queued: set[int] = set()
+        self._barred: set[int] = set()
+        self._links: dict[int, dict[int, Conditions]] = {}
+        self._backoff: dict[int, Iterator[float]] = {}
+        self._order = count()
+        self._changed = asyncio.Event()
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self.dialled = Dialled()
+        self.rate = rate
+
+    @property
+    def rate(self) -> float:
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self._rate = rate
+        burst = max(1, round(rate * BURST_SECONDS))
+        self._throttle = Throttler(rate_limit=burst, period=burst / rate, retry_interval=0.005)
+
+    def want(self, device: Device, delay: float = 0.0) -> None:
+        """Ask for a device to be connected in `delay` seconds, if nobody has asked yet."""
+        if device.index in self._queued:
+            return
+        self._queued.add(device.index)
+        heapq.heappush(self._queue, (monotonic() + delay, next(self._order), device))
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                device = await self._next()
+                async with self._throttle:
+                    await self._places.acquire()
+                    tasks.create_task(self._bring_up(device), name=f"connect {device.identity.id}")
+
+    async def _next(self) -> Device:
+        while True:
+            self._changed.clear()
+            wait = self._queue[0][0] - monotonic() if self._queue else None
+            if wait is not None and wait <= 0:
+                return heapq.heappop(self._queue)[2]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+
+    async def _bring_up(self, device: Device) -> None:
+        try:
+            if self._is_away(device) or device.online:
+                self._queued.discard(device.index)
+                return
+            problem = await self._attempt(device)
+        finally:
+            self._places.release()
+        self._queued.discard(device.index)
+        if problem is None:
+            self._backoff.pop(device.index, None)
+        elif classify(problem) == "fatal":
+            self._give_up(problem)
+        else:
+            self.dialled.last_error = str(problem) or type(problem).__name__
+            self.want(device, next(self._backoff.setdefault(device.index, delays())))
+
+    def _give_up(self, why: Exception) -> None:
+        text = str(why)
+        self.dialled.refused[text] = self.dialled.refused.get(text, 0) + 1
+
+    async def _attempt(self, device: Device) -> Exception | None:
+        session = self._sessions.get(device.index)
+        if session is None:
+            session = self._sessions[device.index] = self._open(device)
+            if device.index in self._links:
+                session.through(self._conditions(device))
+        try:
+            connected = await session.connect()
+            if self._subscribing:
+                filters = own_filters(device.identity.site, device.identity.id)
+                await session.subscribe(filters, session_present=connected.session_present)
+        except (ConnectionLost, ConnectRefused) as problem:
+            return problem
+        if self._is_away(device):
+            session.abort()
+            return None
+        device.session = session
+        device.alive = True
+        again = device.started
+        device.connected()
+        self._seen(device, True, again)
+        return None
+
+    def lost(self, device: Device, why: ConnectionLost) -> None:
+        """Note that a device's connection is gone; it comes back after a first back-off, if that can help."""
+        if device.online:
+            device.online = False
+            self._seen(device, False, True)
+        if classify(why) == "fatal":
+            self._give_up(why)
+        elif device.alive and not self._is_away(device):
+            self.want(device, next(delays()))
+
+    # What faults ask for
+
+    def cut(self, device: Device, back_ms: float) -> None:
+        """Break a connection as a network does; the device connects again after `back_ms`."""
+        session = self._sessions.get(device.index)
+        if session is not None and device.online:
+            device.online = False
+            self._seen(device, False, True)
+            session.abort()
+        if device.started:
+            self.want(device, back_ms / 1000.0)
+
+    def bar(self, device: Device) -> None:
+        """Keep a device off the network until `unbar`."""
+        self._barred.add(device.index)
+        self.cut(device, 0.0)
+
+    def unbar(self, device: Device) -> None:
+        self._barred.discard(device.index)
+        self.want(device)
+
+    def die(self, device: Device) -> None:
+        """Let a device be gone without a word, until `restart`."""
+        self.bar(device)
+        device.alive = False
+
+    def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
+        """Let a fault make a device's link worse; None: as it was. A device in the dark does not even dial."""
+        faults = self._links.setdefault(device.index, {})
+        faults.pop(fault, None)
+        if conditions is not None:
+            faults[fault] = conditions
+        session = self._sessions.get(device.index)
+        if session is not None:
+            session.through(self._conditions(device))
+        if device.started and not device.online and not self._is_away(device):
+            self.want(device)
+
+    def _conditions(self, device: Device) -> Conditions:
+        return Conditions.together(self._links.get(device.index, {}).values())
+
+    def _is_away(self, device: Device) -> bool:
+        return device.index in self._barred or (device.index in self._links and self._conditions(device).dark)
+
+    def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None:
+        """Restart a device: without `keep` as a crash, its session and buffer lost."""
+        device.alive = False
+        self._barred.discard(device.index)
+        self.cut(device, takes_ms)
+        if not keep:
+            self._sessions.pop(device.index, None)
+        self._restarted(device, keep)
+
+    def abandon(self) -> None:
+        """End every connection at once, as when the program dies."""
+        for session in self._sessions.values():
+            session.abort()
+
+    async def hang_up(self, devices: Iterable[Device]) -> None:
+        """Disconnect devices in order, their wills published."""
+        for device in devices:
+            session = self._sessions.get(device.index)
+            if session is not None and device.online:
+                device.online = False
+                self._seen(device, False, True)
+                await session.disconnect(with_will=True)

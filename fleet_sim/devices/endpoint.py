@@ -1,0 +1,135 @@
+"""Where a fleet connects to and as whom, and whether this machine can hold that many connections."""
+
+import resource
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import mqtt5
+
+from fleet_sim.devices.world import Identity
+from fleet_sim.scenario.grammar import Broker
+from fleet_wire.control_messages import encode_death
+from fleet_wire.session_options import SessionOptions
+from fleet_wire.topics import STATUS, device_topic
+
+__all__ = ["CannotReach", "Endpoint", "TooManySockets", "endpoint_of", "reserve_sockets"]
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+SPARE_FILES = 64
+DEVICE_WINDOW = 100
+"""Commands a device takes at once (its Receive Maximum)."""
+LISTENER = "fleet-sim"
+"""What `{id}` in the user name stands for where a client is no device: the fleet's own ears."""
+
+
+class CannotReach(Exception):
+    """The broker does not answer or will not have us; the text says what, where, and what to do."""
+
+
+class TooManySockets(Exception):
+    """The machine's limit of open files does not allow that many connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A broker and how to log in; times in seconds.
+
+    `{id}` in the user name stands for the device's id, and for `fleet-sim` where a client is no device.
+    """
+
+    host: str
+    port: int
+    username: str | None = None
+    password: bytes | None = None
+    tls: ssl.SSLContext | None = None
+    keep_alive: int = 60
+    session_expiry: int = 3600
+    bind: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+    def of_device(self, identity: Identity, index: int) -> SessionOptions:
+        """Options of one device's session: its id as client id, its death as will."""
+        will = mqtt5.Will(
+            device_topic(identity.site, identity.id, STATUS),
+            payload=encode_death(),
+            qos=mqtt5.QoS.AT_LEAST_ONCE,
+            retain=True,
+        )
+        options = self.of_client(identity.id)
+        return replace(
+            options,
+            clean_start=False,
+            session_expiry=self.session_expiry,
+            receive_maximum=DEVICE_WINDOW,
+            username=self._user(identity.id),
+            will=will,
+            local_address=self.bind[index % len(self.bind)] if self.bind else None,
+        )
+
+    def of_client(self, client_id: str) -> SessionOptions:
+        """Options of a client that is no device: nothing is kept for it while it is away."""
+        return SessionOptions(
+            host=self.host,
+            port=self.port,
+            client_id=client_id,
+            username=self._user(LISTENER),
+            password=self.password,
+            tls=self.tls,
+            keep_alive=self.keep_alive,
+            session_expiry=0,
+            clean_start=True,
+        )
+
+    def _user(self, name: str) -> str | None:
+        return self.username and self.username.replace("{id}", name)
+
+
+def endpoint_of(broker: Broker, *, password: str | None = None, bind: Sequence[str] = ()) -> Endpoint:
+    """Read a scenario's broker section; `password` overrides the one in it."""
+    parts = urlsplit(broker.url)
+    secret = password if password is not None else broker.password
+    return Endpoint(
+        host=parts.hostname or "localhost",
+        port=parts.port or PORTS[parts.scheme],
+        username=broker.username,
+        password=secret.encode() if secret is not None else None,
+        tls=_tls(broker) if parts.scheme == "mqtts" else None,
+        keep_alive=broker.keepalive // 1000,
+        session_expiry=broker.session_expiry // 1000,
+        bind=tuple(bind),
+    )
+
+
+def _tls(broker: Broker) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=broker.ca)
+    if broker.cert:
+        context.load_cert_chain(broker.cert, broker.key)
+    return context
+
+
+def reserve_sockets(connections: int) -> None:
+    """Raise this process's limit of open files as far as `connections` need it.
+
+    Raises:
+        TooManySockets: the hard limit is lower.
+    """
+    wanted = connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted or soft == resource.RLIM_INFINITY:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    except (ValueError, OSError):
+        if hard == resource.RLIM_INFINITY or hard >= wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return
+        raise TooManySockets(
+            f"{connections} connections need {wanted} open files, the limit is {hard}; "
+            f"raise it with `ulimit -n {wanted}` or start fewer sensors"
+        ) from None

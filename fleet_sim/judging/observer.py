@@ -1,0 +1,116 @@
+"""Listens to what the gateways tell everybody: their retained status, and every alert transition."""
+
+from collections.abc import Callable
+from typing import Any
+
+import mqtt5
+
+from fleet_sim.devices.endpoint import Endpoint
+from fleet_sim.devices.tally import Tally
+from fleet_sim.ledger.writing import LedgerWriter
+from fleet_wire.control_messages import MalformedMessage, decode_alert, decode_gateway_status
+from fleet_wire.errors import ConnectionLost
+from fleet_wire.session import Session
+from fleet_wire.topics import STATUS, parse_alert_topic, parse_gateway_topic
+
+__all__ = ["FILTERS", "Observer"]
+
+FILTERS = ("edge/v1/+/status", "edge/v1/+/alerts/#")
+RETAINED_WITHIN_US = 1_000_000
+
+
+class Observer:
+    """Writes alerts to the ledger as they arrive; keeps the newest status of each gateway."""
+
+    def __init__(self, ledger: LedgerWriter, tally: Tally, now_us: Callable[[], int]) -> None:
+        self._ledger = ledger
+        self._tally = tally
+        self._now_us = now_us
+        self._session: Session | None = None
+        self._subscribed_us = 0
+        self._first = True
+        self._seen: set[tuple[str, str, str, int]] = set()
+        self.statuses: dict[str, dict[str, Any]] = {}
+
+    async def watch(self, endpoint: Endpoint, client_id: str, lost: Callable[[ConnectionLost], None]) -> None:
+        """Connect and subscribe; `lost` is called when that connection ends."""
+        self._first = self._session is None
+        self._session = Session(endpoint.of_client(client_id), on_publish=self.heard, on_lost=lost)
+        connected = await self._session.connect()
+        self._subscribed_us = self._now_us()
+        await self._session.subscribe(FILTERS, session_present=connected.session_present)
+
+    def abandon(self) -> None:
+        if self._session is not None:
+            self._session.abort()
+
+    async def leave(self) -> None:
+        if self._session is not None and self._session.connected:
+            await self._session.disconnect()
+
+    def heard(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
+        """Take what arrived in one read."""
+        for packet in packets:
+            self._take(packet.topic, packet.payload or b"")
+        numbers = [packet.packet_id for packet in packets if packet.packet_id]
+        if numbers and self._session is not None:
+            self._session.ack(epoch, numbers)
+
+    def _take(self, topic: str, payload: bytes) -> None:
+        if not payload:
+            return
+        try:
+            gateway = parse_gateway_topic(topic)
+            if gateway is not None and gateway.kind == STATUS:
+                self._status(gateway.gateway, decode_gateway_status(payload))
+            elif (place := parse_alert_topic(topic)) is not None:
+                self._alert(place.site, payload)
+        except MalformedMessage:
+            self._tally.malformed += 1
+
+    def _status(self, gateway: str, status: dict[str, Any]) -> None:
+        """Keep it; the first one is written at once, so that a run that is killed can be verified, too.
+
+        A will, or a status cut short for a broker of small packets, does not say how windows are computed.
+        """
+        is_will = status.get("state") == "offline" and "windows" not in status
+        if is_will or status.get("left_out"):
+            return
+        if gateway not in self.statuses:
+            self._ledger.note("status", gateway=gateway, status=status)
+        self.statuses[gateway] = status
+
+    def _is_old(self, transition: tuple[str, str, str, int]) -> bool:
+        """Say whether a transition came only because it is retained: those come at once after subscribing.
+
+        The packet's own flag does not tell, because a live one is published as retained too.
+        """
+        soon = self._now_us() - self._subscribed_us < RETAINED_WITHIN_US
+        return soon and (self._first or transition in self._seen)
+
+    def _alert(self, site: str, payload: bytes) -> None:
+        alert = decode_alert(payload)
+        transition = (alert.id, alert.state, alert.level, alert.at)
+        retained = self._is_old(transition)
+        self._seen.add(transition)
+        self._tally.alerts += not retained
+        self._ledger.note(
+            "alert",
+            at=self._now_us(),
+            retained=retained,
+            site=site,
+            id=alert.id,
+            group=alert.group,
+            rule=alert.rule,
+            level=alert.level,
+            state=alert.state,
+            subject=alert.subject,
+            raised=alert.at,
+            boot=alert.boot,
+            seq=alert.seq,
+        )
+
+    def record_statuses(self) -> None:
+        """Write the newest status of every gateway to the ledger."""
+        for gateway, status in self.statuses.items():
+            self._ledger.note("status", gateway=gateway, status=status)

@@ -1,0 +1,327 @@
+"""Compares the ledger of a run with what is stored: lost, double and wrong windows, by arithmetic alone."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fleet_sim.judging.stored import WindowKey
+from fleet_sim.ledger.expected import Facts, Policy, Readouts, possible, readouts, windows
+from fleet_sim.ledger.reading import Ledger
+
+__all__ = ["NOT_CLOSED", "Comparison", "Tier", "TimeLimits", "Wrong", "compare", "gateway_terms", "ranges"]
+
+MOST_EXAMPLES = 10
+CLOSING_TAKES_MS = 2_000
+NOT_CLOSED = "not closed yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Windows of one length; `keep_ms` is how long they are kept (None: without end)."""
+
+    every_ms: int
+    bucket: str
+    keep_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """What the gateway makes of time (ms): outside of which it stamps readings, and when it closes windows."""
+
+    earliest_ms: int
+    max_future_skew_ms: int
+    allowed_lateness_ms: int = 0
+    idle_close_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the gateway's retained status says about how it counts."""
+
+    gateway: str
+    tiers: tuple[Tier, ...]
+    time: TimeLimits
+    policies: Mapping[str, Policy]
+    too_late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A window that is not what the ledger says."""
+
+    key: WindowKey
+    expected: Facts | None
+    stored: Facts | None
+    messages: str
+
+    def __str__(self) -> str:
+        say = "nothing" if self.stored is None else _told(self.stored)
+        want = "nothing" if self.expected is None else _told(self.expected)
+        where = f"{self.key.device} {self.key.metric} {self.key.every // 1000}s window at {self.key.start}"
+        return f"{where}: expected {want}, stored {say}; {self.messages}"
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What came of it. `lost` and `double` count readings (values) of the base windows."""
+
+    source: str = ""
+    readings: int = 0
+    windows: int = 0
+    lost: int = 0
+    double: int = 0
+    wrong: int = 0
+    foreign: int = 0
+    not_judged: dict[str, int] = field(default_factory=dict)
+    examples: list[Wrong] = field(default_factory=list)
+    closing_ms: float | None = None
+    """Before this time (ms since 1970) none of the windows closes that are not closed yet; None: there are none."""
+
+    @property
+    def ok(self) -> bool:
+        return not (self.lost or self.double or self.wrong)
+
+    def measures(self) -> dict[str, float]:
+        """Return what a scenario may expect of it."""
+        return {"delivery.lost": self.lost, "delivery.duplicate": self.double, "windows.wrong": self.wrong}
+
+    def may_change_by(self, until_ms: float) -> bool:
+        """Say whether looking again up to `until_ms` can bring anything that is not known now."""
+        return not self.ok or (self.closing_ms is not None and self.closing_ms <= until_ms)
+
+    def set_aside(self, reason: str) -> None:
+        self.not_judged[reason] = self.not_judged.get(reason, 0) + 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "readings": self.readings,
+            "windows": self.windows,
+            "lost": self.lost,
+            "double": self.double,
+            "wrong_windows": self.wrong,
+            "foreign_windows": self.foreign,
+            "not_judged": self.not_judged,
+            "next_close": None if self.closing_ms is None else round(self.closing_ms),
+            "examples": [str(example) for example in self.examples],
+        }
+
+
+def gateway_terms(status: Mapping[str, Any]) -> Terms:
+    """Read what verifying needs out of a gateway's retained status."""
+    limits = status.get("time") or {}
+    return Terms(
+        gateway=str(status.get("gateway", "")),
+        tiers=tuple(
+            Tier(int(row["every"]), str(row.get("bucket") or ""), _or_none(row.get("keep")))
+            for row in status.get("windows") or ()
+        ),
+        time=TimeLimits(
+            earliest_ms=int(limits.get("earliest") or 0),
+            max_future_skew_ms=int(limits.get("max_future_skew") or 300_000),
+            allowed_lateness_ms=int(limits.get("allowed_lateness") or 0),
+            idle_close_ms=int(limits.get("idle_close") or 0),
+        ),
+        policies={name: Policy.of(row) for name, row in (status.get("metrics") or {}).items()},
+        too_late=int((status.get("values") or {}).get("too_late") or 0),
+    )
+
+
+def _or_none(value: Any) -> int | None:
+    return int(value) if value else None
+
+
+def compare(
+    ledger: Ledger,
+    terms: Terms,
+    stored: Mapping[WindowKey, Facts],
+    source: str,
+    *,
+    now_ms: float | None = None,
+) -> Comparison:
+    """Compare every window of every metric of the run with `stored`, as it was read at `now_ms` (None: now).
+
+    A window that cannot have been closed by then, because it or the run ended too shortly before, is not judged
+    unless it is stored.
+    """
+    comparing = _Comparing(
+        ledger,
+        terms,
+        stored,
+        Comparison(source=source),
+        known_until=_known_until(ledger),
+        open_from=_open_from(ledger, terms.time, time.time() * 1000 if now_ms is None else now_ms),
+        silent_from=_last_arrival_ms(ledger) + terms.time.idle_close_ms,
+        newest_ms=max(
+            (float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0
+        ),
+    )
+    metrics = dict.fromkeys(metric for group in ledger.groups for metric in group.numbers)
+    for metric in metrics:
+        comparing.metric(metric)
+    comparing.unexpected(metrics)
+    return comparing.result
+
+
+@dataclass(slots=True)
+class _Comparing:
+    """One comparison as it goes; `seen` are the windows that the ledger knows of."""
+
+    ledger: Ledger
+    terms: Terms
+    stored: Mapping[WindowKey, Facts]
+    result: Comparison
+    known_until: float
+    open_from: float
+    silent_from: float
+    newest_ms: float
+    seen: set[WindowKey] = field(default_factory=set)
+
+    def metric(self, metric: str) -> None:
+        policy = self.terms.policies.get(metric, Policy())
+        readings = readouts(self.ledger, metric, policy)
+        believed = _believed(readings, self.terms.time)
+        astray = _astray(self.ledger, metric, readings.rows(~believed), self.terms.tiers)
+        for tier in self.terms.tiers:
+            self._tier(metric, readings.rows(believed), tier, astray, rated=policy.rated)
+
+    def _tier(
+        self, metric: str, readings: Readouts, tier: Tier, astray: set[WindowKey], *, rated: bool
+    ) -> None:
+        values, sure = readings.value.tolist(), readings.sure.tolist()
+        for device, start, rows in windows(readings, tier.every_ms):
+            key = WindowKey(self.ledger.devices[device].id, metric, tier.every_ms, start)
+            self.seen.add(key)
+            inside = readings.rows(rows)
+            allowed = possible(values[rows], sure[rows])
+            reason = _why_not(key, tier, inside, astray, rated=rated)
+            if key.start + key.every > self.known_until:
+                reason = "after the end of the killed run's ledger"
+            elif key.start + key.every > self.open_from and key not in self.stored:
+                reason = NOT_CLOSED
+                self._closes(key)
+            if allowed is None or reason:
+                self.result.set_aside(reason or "too many readings without a PUBACK")
+            else:
+                self._judge(key, allowed, sum(sure[rows]), inside)
+
+    def _closes(self, key: WindowKey) -> None:
+        """Note when the window closes at the earliest: its device is silent.
+
+        That closes base windows; for the others its time goes on from its last reading.
+        """
+        left = 0.0 if self._is_base(key) else max(0.0, key.start + key.every - self.newest_ms)
+        self.result.closing_ms = min(self.silent_from + left, self.result.closing_ms or math.inf)
+
+    def _judge(self, key: WindowKey, allowed: list[Facts], must: int, inside: Readouts) -> None:
+        """Compare one window; `must` readings of it are acknowledged and have to be there."""
+        self.result.windows += 1
+        if self._is_base(key):
+            self.result.readings += must
+        found = self.stored.get(key)
+        if found not in allowed and (found is not None or must):
+            self._blame(Wrong(key, allowed[0], found, _messages(inside)), must, allowed)
+
+    def _is_base(self, key: WindowKey) -> bool:
+        return key.every == self.terms.tiers[0].every_ms
+
+    def _blame(self, wrong: Wrong, must: int, allowed: Sequence[Facts]) -> None:
+        result, held = self.result, wrong.stored.count if wrong.stored else 0
+        result.wrong += 1
+        if self._is_base(wrong.key):
+            result.lost += max(0, must - held)
+            result.double += max(0, held - max((facts.count for facts in allowed), default=0))
+        if len(result.examples) < MOST_EXAMPLES:
+            result.examples.append(wrong)
+
+    def unexpected(self, metrics: Iterable[str]) -> None:
+        """Count stored windows of the run's own devices and time for which the ledger has no reading."""
+        devices, known = {entry.id for entry in self.ledger.devices}, set(metrics)
+        times = [group.table["ts"] for group in self.ledger.groups if len(group.table)]
+        if not times:
+            return
+        first, last = min(int(ts.min()) for ts in times), max(int(ts.max()) for ts in times)
+        for key, facts in self.stored.items():
+            if key in self.seen:
+                continue
+            begun = key.start + key.every <= self.known_until
+            if begun and key.device in devices and key.metric in known and first < key.start <= last:
+                self._blame(Wrong(key, None, facts, "no such reading"), 0, ())
+            else:
+                self.result.foreign += 1
+
+
+def _known_until(ledger: Ledger) -> float:
+    """Return up to which device time (ms) the ledger knows every reading: of a killed run, to its last."""
+    if ledger.end is not None:
+        return math.inf
+    return max((float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0)
+
+
+def _last_arrival_ms(ledger: Ledger) -> float:
+    arrivals = ledger.tables["acks"]["at"]
+    return float(arrivals.max()) / 1000 if arrivals.size else -math.inf
+
+
+def _open_from(ledger: Ledger, limits: TimeLimits, now_ms: float) -> float:
+    """Return the end from which on a window may still be open at `now_ms` (all ms)."""
+    grace = limits.idle_close_ms + CLOSING_TAKES_MS
+    if now_ms < _last_arrival_ms(ledger) + grace:
+        return -math.inf
+    return now_ms - limits.allowed_lateness_ms - grace
+
+
+def _believed(readings: Readouts, limits: TimeLimits) -> Any:
+    """Rows whose time the gateway takes as it is; one that it stamps lands where nobody can foretell."""
+    ahead = readings.ts > readings.sent // 1000 + limits.max_future_skew_ms
+    return (readings.ts >= limits.earliest_ms) & ~(ahead & (readings.sent > 0))
+
+
+def _astray(ledger: Ledger, metric: str, stamped: Readouts, tiers: Sequence[Tier]) -> set[WindowKey]:
+    """Windows that a stamped reading may have reached: those from its sending to a minute later."""
+    return {
+        WindowKey(ledger.devices[device].id, metric, tier.every_ms, start)
+        for device, sent in zip(stamped.device.tolist(), stamped.sent.tolist(), strict=True)
+        for tier in tiers
+        for start in range(
+            sent // 1000 // tier.every_ms * tier.every_ms, sent // 1000 + 60_000, tier.every_ms
+        )
+    }
+
+
+def _why_not(key: WindowKey, tier: Tier, inside: Readouts, astray: set[WindowKey], *, rated: bool) -> str:
+    if rated:
+        return "rate-limited metric"
+    if key in astray:
+        return "may hold readings stamped on arrival"
+    if tier.keep_ms is not None and (inside.sent // 1000 > key.start + key.every + tier.keep_ms).any():
+        return "later than the window is kept"
+    return ""
+
+
+def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Fold sorted numbers into ranges, both ends in."""
+    column = np.asarray(numbers, dtype=np.int64)
+    if column.size == 0:
+        return []
+    cuts = np.flatnonzero(np.diff(column) > 1)
+    first = column[np.r_[0, cuts + 1]].tolist()
+    last = column[np.r_[cuts, column.size - 1]].tolist()
+    return list(zip(first, last, strict=True))
+
+
+def _messages(rows: Readouts) -> str:
+    """Name the messages of one window: `boot 17 seq 100-104, 107`."""
+    parts = []
+    for boot in np.unique(rows.boot).tolist():
+        seqs = ranges(np.unique(rows.seq[rows.boot == boot]).tolist())
+        parts.append(f"boot {boot} seq " + ", ".join(f"{a}-{b}" if b > a else f"{a}" for a, b in seqs))
+    return "; ".join(parts)
+
+
+def _told(facts: Facts) -> str:
+    return " ".join(f"{name} {getattr(facts, name)!r}" for name in facts.__slots__)

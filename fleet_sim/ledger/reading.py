@@ -1,0 +1,204 @@
+"""Reads a run directory back as columns. What was torn off by a crash is left out and said."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from fleet_sim.ledger.writing import FILE_NAME, FORMAT, TABLES, VOID
+
+__all__ = ["DeviceEntry", "Ledger", "LedgerUnreadable", "Readings", "Table", "read_ledger"]
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_READING_TYPES = {
+    "device": "i",
+    "boot": "q",
+    "seq": "q",
+    "ts": "q",
+    "sent": "q",
+    "flags": "B",
+    "present": "q",
+}
+
+
+class LedgerUnreadable(Exception):
+    """The directory holds no ledger, or one of a format this program does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEntry:
+    id: str
+    site: str
+    type: str
+    tags: Mapping[str, str]
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of one table, int64, all of one length."""
+
+    columns: Mapping[str, Ints]
+
+    def __getitem__(self, name: str) -> Ints:
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The readings of one group, one row a sample. `numbers[k]` has its values in `values[k]`, and bit `k`."""
+
+    name: str
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+    table: Table
+    values: tuple[npt.NDArray[np.float64], ...]
+    states: tuple[Ints, ...]
+    quality: Mapping[str, npt.NDArray[np.float64]]
+
+    def present(self, metric: int) -> Bools:
+        """Say for each row whether its message held metric number `metric`."""
+        held: Bools = (self.table["present"] >> metric) & 1 == 1
+        return held
+
+    def intact(self) -> Bools:
+        """Say for each row whether its message was sent undamaged."""
+        whole: Bools = (self.table["flags"] & VOID) == 0
+        return whole
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything a run wrote down."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    devices: list[DeviceEntry] = field(default_factory=list)
+    groups: list[Readings] = field(default_factory=list)
+    tables: dict[str, Table] = field(default_factory=dict)
+    strings: list[str] = field(default_factory=list)
+    notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    end: dict[str, Any] | None = None
+    torn: bool = False
+
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
+        """Return the notes of one kind (command, notice, alert, fault, episode, status …) in their order."""
+        return self.notes.get(kind, [])
+
+
+def frames(path: Path) -> Iterator[dict[str, Any] | None]:
+    """Yield every whole frame; a last None says that a torn tail was left out."""
+    expand = zstandard.ZstdDecompressor()
+    content = path.read_bytes()
+    at = 0
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4], "little")
+        check = int.from_bytes(content[at + 4 : at + 8], "little")
+        body = content[at + 8 : at + 8 + size]
+        if len(body) < size or at + 8 > len(content) or zlib.crc32(body) != check:
+            yield None
+            return
+        yield msgspec.msgpack.decode(expand.decompress(body))
+        at += 8 + size
+
+
+def read_ledger(directory: Path) -> Ledger:
+    """Read a run directory.
+
+    Raises:
+        LedgerUnreadable: there is none, or its format is newer.
+    """
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise LedgerUnreadable(
+            f"{directory}: no {FILE_NAME} there; a run directory is what `run --report` writes"
+        )
+    ledger = Ledger()
+    parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for frame in frames(path):
+        if frame is None:
+            ledger.torn = True
+        else:
+            _take(ledger, parts, frame)
+    if ledger.header.get("format") != FORMAT:
+        raise LedgerUnreadable(f"{path}: not a ledger of format {FORMAT}")
+    ledger.groups = [_readings(group, parts["readings"]) for group in parts["group"]]
+    ledger.tables = {name: _table(names, parts[name]) for name, names in TABLES.items()}
+    return ledger
+
+
+def _take(ledger: Ledger, parts: dict[str, list[dict[str, Any]]], frame: dict[str, Any]) -> None:
+    match frame["k"]:
+        case "header":
+            ledger.header = frame
+        case "devices":
+            ledger.devices.extend(
+                DeviceEntry(row["id"], row["site"], row["type"], row["tags"], frame["g"])
+                for row in frame["rows"]
+            )
+        case "strings":
+            ledger.strings.extend(frame["rows"])
+        case "notes":
+            for row in frame["rows"]:
+                ledger.notes.setdefault(row["k"], []).append(row)
+        case "end":
+            ledger.end = frame
+        case kind:
+            parts[kind].append(frame)
+
+
+def _joined(blobs: list[bytes], code: str) -> npt.NDArray[Any]:
+    return np.frombuffer(b"".join(blobs), dtype=np.dtype(code))
+
+
+def _perfect(rows: int) -> bytes:
+    return np.ones(rows).tobytes()
+
+
+def _columns(types: Mapping[str, str], parts: list[dict[str, Any]]) -> Table:
+    return Table(
+        {
+            name: _joined([part["c"][name] for part in parts], code).astype(np.int64)
+            for name, code in types.items()
+        }
+    )
+
+
+def _table(names: tuple[str, ...], parts: list[dict[str, Any]]) -> Table:
+    blocks = [np.frombuffer(part["c"], dtype=np.int64).reshape(len(names), -1) for part in parts]
+    joined = np.concatenate(blocks, axis=1) if blocks else np.zeros((len(names), 0), dtype=np.int64)
+    return Table(dict(zip(names, joined, strict=True)))
+
+
+def _readings(group: dict[str, Any], every: list[dict[str, Any]]) -> Readings:
+    parts = [part for part in every if part["g"] == group["g"]]
+    doubted = dict.fromkeys(metric for part in parts for metric in part["quality"])
+    quality = {
+        metric: _joined([part["quality"].get(metric) or _perfect(part["n"]) for part in parts], "d")
+        for metric in doubted
+    }
+    return Readings(
+        name=group["name"],
+        numbers=tuple(group["numbers"]),
+        texts=tuple(group["texts"]),
+        table=_columns(_READING_TYPES, parts),
+        values=tuple(
+            _joined([part["values"][k] for part in parts], "d") for k in range(len(group["numbers"]))
+        ),
+        states=tuple(
+            _joined([part["states"][k] for part in parts], "i").astype(np.int64)
+            for k in range(len(group["texts"]))
+        ),
+        quality=quality,
+    )

@@ -1,0 +1,241 @@
+"""Recorded samples as live devices: with their own pace, a multiple of it, or as fast as nothing is lost.
+
+A fast replay is held back twice: by what has no PUBACK, because a broker drops what a slow subscriber leaves
+queued and still says success; and, where gateways send receipts, by what has no receipt.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from fleet_sim.devices.device import Device
+from fleet_sim.devices.endpoint import reserve_sockets
+from fleet_sim.devices.tally import Snapshot
+from fleet_sim.devices.world import DeviceGroup, Identity, World
+from fleet_sim.ledger.writing import LedgerWriter, ReadingColumns
+from fleet_sim.recordings.mapping import Mapping
+from fleet_sim.recordings.reading import Recording, Sample
+from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_wire.control_messages import MetricInfo
+from fleet_wire.telemetry import encode_telemetry
+
+__all__ = ["Bundle", "ReplayOptions", "ReplayRun", "bundles", "shifted"]
+
+Stamp = Literal["shift", "now", "recorded"]
+
+UNACKED: Final = 20
+"""Messages of a device without a PUBACK: what Mosquitto takes at once."""
+UNRECEIPTED: Final = 2_000
+"""Messages of a device without a receipt, once gateways are known to send them."""
+ROOM: Final = 4_000
+NAP: Final = 0.005
+CONNECT_RATE: Final = 1000.0
+RAMP_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How a recording is replayed.
+
+    `speed` recorded seconds pass in one real second; None: as fast as nothing is lost. `batch` samples share
+    a message; `limit` ends after so many samples.
+    """
+
+    speed: float | None = 1.0
+    stamp: Stamp = "shift"
+    batch: int = 1
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Samples of one device that go out as one message; `due` is the recorded time of the last of them."""
+
+    device: str
+    samples: tuple[Sample, ...]
+
+    @property
+    def due(self) -> int:
+        return self.samples[-1].ts
+
+
+def shifted(samples: Sequence[Sample], stamp: Stamp, now_ms: int) -> list[Sample]:
+    """Move recorded times so that the last is now (`shift`); other stamps leave them as they are."""
+    if stamp != "shift" or not samples:
+        return list(samples)
+    by = now_ms - samples[-1].ts
+    return [sample._replace(ts=sample.ts + by) for sample in samples]
+
+
+def bundles(samples: Iterable[Sample], batch: int) -> Iterator[Bundle]:
+    """Put up to `batch` successive samples of a device together, in the order in which they are complete.
+
+    A sample with doubtful values goes alone, because a message has one set of qualities.
+    """
+    open_: dict[str, list[Sample]] = {}
+    for sample in samples:
+        waiting = open_.setdefault(sample.device, [])
+        if sample.q and waiting:
+            yield Bundle(sample.device, tuple(waiting))
+            waiting.clear()
+        waiting.append(sample)
+        if sample.q or len(waiting) >= batch:
+            yield Bundle(sample.device, tuple(waiting))
+            waiting.clear()
+    for device, waiting in open_.items():
+        if waiting:
+            yield Bundle(device, tuple(waiting))
+
+
+class ReplayRun:
+    """One replay. `run` does it all."""
+
+    def __init__(
+        self, recording: Recording, mapping: Mapping, name: str, options: RunOptions, replay: ReplayOptions
+    ) -> None:
+        self.recording = recording
+        self.mapping = mapping
+        self.name = name
+        self.options = options
+        self.replay = replay
+        self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
+        self._stopping = asyncio.Event()
+        self._reason = "finished"
+
+    def stop(self, reason: str = "stopped") -> None:
+        """End the replay; `run` returns when what is under way has settled."""
+        if not self._stopping.is_set():
+            self._reason = reason
+            self._stopping.set()
+
+    async def run(self) -> RunResult:
+        """Connect every device of the recording, send its samples, settle.
+
+        Raises:
+            CannotReach, ConnectRefused, TooManySockets: as a fleet's run.
+        """
+        reserve_sockets(len(self.recording.units))
+        boot = self.options.boot if self.options.boot is not None else int(time.time())
+        await probe(self.options.endpoint, f"fleet-sim-{boot}-{os.getpid()}-probe")
+        with LedgerWriter(self.options.directory) as ledger:
+            deployment = self._prepare(ledger, boot)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    services = deployment.serve(tasks)
+                    await self._everybody_up(deployment)
+                    await self._feed(deployment)
+                    await deployment.settle()
+                    for service in services:
+                        service.cancel()
+                return await deployment.finish(self._reason)
+            finally:
+                deployment.abandon()
+
+    def _prepare(self, ledger: LedgerWriter, boot: int) -> Deployment:
+        now_us = wall_clock()
+        self._now_us = now_us
+        world = World.of(ledger, asyncio.get_running_loop(), now_us, lambda: now_us() // 1000)
+        ledger.header({
+            "name": self.name, "seed": 0, "boot": boot, "start_ms": now_us() // 1000, "speed": 1.0,
+            "started_us": now_us(), "devices": len(self.recording.units), "broker": self.options.endpoint.url,
+            "expect": {},
+        })  # fmt: skip
+        metrics = dict.fromkeys(name for units in self.recording.units.values() for name in units)
+        self._columns = ledger.group("recording", list(metrics))
+        devices = [self._device(world, name, index, boot) for index, name in enumerate(self.recording.units)]
+        ledger.devices(0, 0, [
+            {"id": each.identity.id, "site": each.identity.site, "type": each.identity.type,
+             "tags": dict(each.identity.tags)} for each in devices
+        ])  # fmt: skip
+        self._devices = {device.identity.id: device for device in devices}
+        deployment = Deployment(self.options, world, boot, rate=self.options.rate or CONNECT_RATE)
+        deployment.on_second = self.on_second
+        deployment.deploy(devices)
+        return deployment
+
+    def _device(self, world: World, name: str, index: int, boot: int) -> Device:
+        units = self.recording.units[name]
+        group = DeviceGroup(
+            name="recording",
+            metrics={metric: MetricInfo(unit=unit) for metric, unit in units.items()},
+            commands={},
+            apply=_refuse,
+            room=ROOM,
+            drop="oldest",
+            replay_rate=1e6,
+            qos=self.options.qos,
+        )
+        tags = self.recording.tags.get(name, {})
+        identity = Identity(name, self.mapping.device.site, self.mapping.device.type, tags)
+        return Device(world, group, identity, index=index, row=index, boot=boot)
+
+    async def _everybody_up(self, deployment: Deployment) -> None:
+        deadline = time.monotonic() + RAMP_SECONDS
+        everybody = len(self._devices)
+        while (  # noqa: ASYNC110 - who comes up tells nobody
+            deployment.up < everybody and time.monotonic() < deadline and not self._stopping.is_set()
+        ):
+            await asyncio.sleep(NAP)
+
+    async def _feed(self, deployment: Deployment) -> None:
+        started = self._now_us()
+        samples = self.recording.samples[: self.replay.limit]
+        samples = shifted(samples, self.replay.stamp, started // 1000)
+        for bundle in bundles(samples, self.replay.batch):
+            device = self._devices[bundle.device]
+            await self._until_due(started, bundle.due - samples[0].ts)
+            while not self._may_send(device, deployment) and not self._stopping.is_set():
+                deployment.drain()
+                await asyncio.sleep(NAP)
+            if self._stopping.is_set():
+                return
+            self._send(device, bundle)
+            if self.replay.speed is None and device.outbox.next % UNACKED == 0:
+                await asyncio.sleep(0)
+
+    async def _until_due(self, started_us: int, recorded_ms: float) -> None:
+        if self.replay.speed is None:
+            return
+        due = started_us + recorded_ms * 1000.0 / self.replay.speed
+        while (wait := (due - self._now_us()) / 1e6) > 0 and not self._stopping.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(min(wait, 0.5))
+
+    def _may_send(self, device: Device, deployment: Deployment) -> bool:
+        if not device.online or device.unacked >= UNACKED:
+            return False
+        return deployment.tally.receipts == 0 or device.kept < UNRECEIPTED
+
+    def _send(self, device: Device, bundle: Bundle) -> None:
+        now_us = self._now_us()
+        seq, first = device.outbox.number(), bundle.samples[0]
+        base = now_us // 1000 if self.replay.stamp == "now" else first.ts
+        steps = [0 if self.replay.stamp == "now" else sample.ts - first.ts for sample in bundle.samples]
+        further = [(step, sample.m) for step, sample in zip(steps[1:], bundle.samples[1:], strict=True)]
+        payload = encode_telemetry(device.outbox.boot, seq, base, first.m, q=first.q, s=further or None)
+        sent = device.emit(seq, payload, now_us)
+        device.world.tally.made += 1
+        for step, sample in zip(steps, bundle.samples, strict=True):
+            self._columns.device.append(device.index)
+            self._columns.boot.append(device.outbox.boot)
+            self._columns.seq.append(seq)
+            self._columns.ts.append(base + step)
+            self._columns.sent.append(now_us if sent else 0)
+            _record_values(self._columns, sample)
+
+
+def _record_values(columns: ReadingColumns, sample: Sample) -> None:
+    columns.flags.append(0)
+    present = 0
+    for bit, (name, values) in enumerate(zip(columns.numbers, columns.values, strict=True)):
+        present |= (name in sample.m) << bit
+        values.append(sample.m.get(name, 0.0))
+    columns.present.append(present)
+    for name, quality in (sample.q or {}).items():
+        columns.doubt(name, (quality,))
+
+
+def _refuse(_device: Device, setting: str, _value: Any) -> None:
+    raise ValueError(f"a recording cannot change {setting}")

@@ -1,0 +1,1 @@
+"""A fleet that runs: built from a scenario, paced, watched and asked."""

@@ -1,0 +1,143 @@
+"""From a scenario to the parts of a run: devices, their groups, when they are due, what they measure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fleet_sim.devices.device import Device
+from fleet_sim.devices.emission import GroupFlow
+from fleet_sim.devices.pacing import Pacer
+from fleet_sim.devices.world import Behaviour, DeviceGroup, Identity, World
+from fleet_sim.faults.plan import PlannedFault
+from fleet_sim.noise import Stream, device_keys
+from fleet_sim.scenario.grammar import CommandSpec, Scenario
+from fleet_sim.scenario.plan import DevicePlan, MetricFacts
+from fleet_sim.signals.group import GroupSignals
+from fleet_sim.signals.spec import MetricSpec, States
+from fleet_wire.control_messages import MetricInfo
+
+__all__ = ["Fleet", "build", "describe_fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The devices of a run in the order of the plan, and their groups by name."""
+
+    devices: list[Device]
+    flows: list[GroupFlow]
+    signals: Mapping[str, GroupSignals]
+    firsts: Mapping[str, int]
+    plans: Sequence[DevicePlan]
+
+
+def build(
+    scenario: Scenario,
+    plans: Sequence[DevicePlan],
+    faults: Sequence[PlannedFault],
+    world: World,
+    *,
+    start_ms: int,
+    boot: int,
+    qos: int,
+    apply: Callable[[Device, str, Any], object],
+) -> Fleet:
+    """Make the devices and flows of every group; writes groups and devices to the ledger."""
+    fleet = Fleet([], [], {}, {}, plans)
+    signals: dict[str, GroupSignals] = {}
+    firsts: dict[str, int] = {}
+    for name in scenario.fleet:
+        members = [plan for plan in plans if plan.group == name]
+        if not members:
+            continue
+        firsts[name] = len(fleet.devices)
+        signals[name] = GroupSignals(
+            scenario.fleet[name], members, seed=scenario.seed, start_ms=start_ms, faults=faults
+        )
+        group = _group(name, members[0], qos, apply)
+        devices = [
+            Device(world, group, _identity(plan), index=firsts[name] + row, row=row, boot=boot)
+            for row, plan in enumerate(members)
+        ]
+        numbers, states = kinds_of(scenario.fleet[name].metrics)
+        columns = world.ledger.group(name, numbers, states)
+        pacer = _pacer(scenario.seed, members, start_ms)
+        fleet.devices.extend(devices)
+        fleet.flows.append(GroupFlow(devices, pacer, signals[name], columns, world.ledger.text))
+        _write_devices(world, len(fleet.flows) - 1, firsts[name], members)
+    return Fleet(fleet.devices, fleet.flows, signals, firsts, plans)
+
+
+def _group(name: str, plan: DevicePlan, qos: int, apply: Callable[[Device, str, Any], object]) -> DeviceGroup:
+    rate = plan.offline.replay_rate
+    return DeviceGroup(
+        name=name,
+        metrics={metric: _info(facts) for metric, facts in plan.metrics.items()},
+        commands={command: _behaviour(spec) for command, spec in plan.commands.items()},
+        apply=apply,
+        room=plan.offline.buffer,
+        drop=plan.offline.drop,
+        replay_rate=1000.0 * rate.count / rate.per_ms,
+        qos=qos,
+    )
+
+
+def _info(facts: MetricFacts) -> MetricInfo:
+    return MetricInfo(
+        unit=facts.unit or None,
+        label=facts.label or None,
+        min=facts.min,
+        max=facts.max,
+        warning=facts.warning,
+        critical=facts.critical,
+    )
+
+
+def _behaviour(spec: CommandSpec) -> Behaviour:
+    return Behaviour(dict(spec.set), float(spec.takes.mean), float(spec.takes.jitter), spec.outcome)
+
+
+def _identity(plan: DevicePlan) -> Identity:
+    return Identity(plan.id, plan.site, plan.type, plan.tags, plan.lat, plan.lon)
+
+
+def kinds_of(metrics: Mapping[str, MetricSpec]) -> tuple[list[str], list[str]]:
+    """Split metrics into those of numbers and those of words."""
+    states = [name for name, metric in metrics.items() if isinstance(metric, States)]
+    return [name for name in metrics if name not in states], states
+
+
+def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int) -> Pacer:
+    interval = members[0].interval
+    pace = Stream(device_keys(seed, [plan.id for plan in members]), "pace")
+    return Pacer(
+        np.array([start_ms + plan.phase_ms for plan in members]),
+        interval.every,
+        uniform=pace.uniform,
+        jitter=interval.jitter,
+        poisson=interval.start == "poisson",
+    )
+
+
+def _write_devices(world: World, group: int, first: int, members: Sequence[DevicePlan]) -> None:
+    rows = [
+        {"id": plan.id, "site": plan.site, "type": plan.type, "tags": dict(plan.tags)} for plan in members
+    ]
+    world.ledger.devices(group, first, rows)
+
+
+def describe_fault(fault: PlannedFault, start_ms: float) -> dict[str, Any]:
+    """Say what the ledger keeps of a fault; times in ms since 1970."""
+    expected = fault.expect_alert
+    return {
+        "number": fault.number,
+        "kind": fault.kind,
+        "where": fault.where,
+        "metric": fault.metric,
+        "devices": list(fault.devices),
+        "from": round(start_ms + fault.from_ms),
+        "until": round(min(start_ms + fault.until_ms, 2**62)),
+        "expect": expected and {"rule": expected.rule, "within": expected.within, "level": expected.level},
+        "spec": fault.spec.model_dump(mode="json", by_alias=True),
+    }

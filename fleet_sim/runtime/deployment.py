@@ -1,0 +1,348 @@
+"""Devices out in the field: their connections, counters, ledger and end, whatever makes their messages."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import os
+import time
+from asyncio import TaskGroup
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from fleet_sim.devices.connecting import Connector
+from fleet_sim.devices.endpoint import CannotReach, Endpoint
+from fleet_sim.devices.pacing import Verdict, judge
+from fleet_sim.devices.tally import Snapshot, Tally
+from fleet_sim.judging.observer import Observer
+from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
+from fleet_wire.errors import ConnectionLost, ConnectRefused
+from fleet_wire.session import Session
+from fleet_wire.sockets import Sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from fleet_sim.devices.device import Device
+    from fleet_sim.devices.world import World
+
+__all__ = ["Deployment", "RunOptions", "RunResult", "calm_collector", "probe", "wall_clock"]
+
+TICK: Final = 1.0
+LOOP_PROBE: Final = 0.05
+SETTLE_SECONDS: Final = 10.0
+AGAIN: Final = 0.02
+ASK_AGAIN: Final = 6.0
+"""Seconds between births that ask for a receipt: gateways tell a device at most every 5 s."""
+GARBAGE_THRESHOLDS: Final = (20_000, 50, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How something is run. `start_ms` and `boot` fix time and numbering; None: now.
+
+    `rate` is connects a second (None: as the scenario says). `limit` ends the run after so many messages.
+    `settle` seconds are given at the end for what is under way; `observe` listens to the gateways' alerts and
+    status.
+    """
+
+    endpoint: Endpoint
+    directory: Path
+    start_ms: int | None = None
+    boot: int | None = None
+    speed: float = 1.0
+    qos: int = 1
+    rate: float | None = None
+    limit: int | None = None
+    settle: float = SETTLE_SECONDS
+    observe: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What is known when a run has ended. `unfinished` messages have no PUBACK or were never sent.
+
+    `measures` are what a scenario may expect of a run, times in ms.
+    """
+
+    directory: Path
+    reason: str
+    seconds: float
+    last: Snapshot
+    counters: Mapping[str, int]
+    verdict: Verdict
+    unfinished: int
+    refused: Mapping[str, int]
+    measures: Mapping[str, float]
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+            "directory": str(self.directory),
+            "counters": dict(self.counters),
+            "measures": dict(self.measures),
+            "saturated": self.verdict.reason,
+            "refused": dict(self.refused),
+        }
+
+
+def calm_collector() -> None:
+    """Let the garbage collector look seldom, for a process that is mostly a fleet.
+
+    Ten thousand sessions live as long as the run; looking through all of them for garbage again and again stops
+    everything for half a second each time (measured: a ramp with 550 ms of lag instead of 13).
+    """
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+def wall_clock() -> Callable[[], int]:
+    """Return a clock in microseconds since 1970 that never steps: now, driven monotonically."""
+    shift = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+    return lambda: time.monotonic_ns() // 1000 + shift
+
+
+class Deployment:
+    """Connects devices, counts, writes the ledger every second, and brings all to an end in order."""
+
+    def __init__(self, options: RunOptions, world: World, boot: int, *, rate: float) -> None:
+        self.options = options
+        self.world = world
+        self.tally: Tally = world.tally
+        self.ledger: LedgerWriter = world.ledger
+        self.devices: Sequence[Device] = ()
+        self.up = 0
+        self.started = time.monotonic()
+        self.before_flush: Callable[[], None] = lambda: None
+        self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
+        self.observer = Observer(world.ledger, world.tally, world.now_us)
+        self.connector = Connector(self._open, rate=rate, restarted=self._restarted, seen=self._seen)
+        self.sockets = Sockets(world.loop)
+        self._links: list[int] = world.ledger.table("links")
+        self._client = f"fleet-sim-{boot}-{os.getpid()}"
+        self._draining = world.draining
+        self.rate = 0.0
+        self._published_before = 0
+
+    def deploy(self, devices: Sequence[Device]) -> None:
+        """Take devices on; each is connected when its turn comes."""
+        self.devices = devices
+        for device in devices:
+            self.connector.want(device)
+
+    def serve(self, tasks: TaskGroup) -> list[asyncio.Task[None]]:
+        """Start what goes on beside the sending; cancel the tasks to end it."""
+        return [
+            tasks.create_task(self.connector.run(), name="connector"),
+            tasks.create_task(self._count(), name="counting"),
+            tasks.create_task(self._probe_loop(), name="loop lag"),
+            tasks.create_task(self._observe(), name="observer"),
+        ]
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the run now."""
+        tally = self.tally
+        return Snapshot(
+            seconds=time.monotonic() - self.started,
+            devices=len(self.devices),
+            up=self.up,
+            published=tally.published,
+            rate=self.rate,
+            acked=tally.acked,
+            unacked=tally.in_flight,
+            waiting=self._waiting(),
+            lost=tally.lost,
+            resent=tally.resent,
+            reconnects=tally.reconnects,
+            receipts=tally.receipts,
+            commands=tally.commands,
+            notices=tally.notices,
+            alerts=tally.alerts,
+            overruns=tally.overruns,
+            ack=tally.ack.percentiles(),
+            lag=tally.lag.percentiles(),
+            lag_now=tally.lag_now,
+            ack_now=tally.ack_now,
+        )
+
+    def _waiting(self) -> int:
+        return sum(
+            device.waiting for device in self.devices if not device.online or device.index in self._draining
+        )
+
+    def drain(self) -> None:
+        """Give every device with a buffer its share of its replay rate."""
+        now = time.monotonic()
+        for index, since in list(self._draining.items()):
+            device = self.devices[index]
+            most = int((now - since) * device.group.replay_rate)
+            if most == 0:
+                continue
+            self._draining[index] = since + most / device.group.replay_rate
+            if device.drain(most) == 0 or not device.online:
+                self._draining.pop(index, None)
+
+    # What the connector tells
+
+    def _open(self, device: Device) -> Session:
+        return Session(
+            self.options.endpoint.of_device(device.identity, device.index),
+            on_publish=device.heard,
+            on_lost=lambda why: self.connector.lost(device, why),
+            dial=self.sockets.dial,
+        )
+
+    def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
+        self.up += 1 if up else -1
+        self._links.extend((device.index, self.world.now_us(), int(up)))
+        if not up:
+            self.tally.disconnects += 1
+            return
+        self.tally.connects += 1
+        self.tally.reconnects += again
+        if device.waiting:
+            self._draining[device.index] = time.monotonic()
+
+    def _restarted(self, device: Device, keep: bool) -> None:  # noqa: FBT001 - as it is called
+        boot = device.outbox.boot + 1
+        device.restart(boot if self.options.boot is not None else max(boot, int(time.time())), keep=keep)
+
+    # Beside the sending
+
+    async def _count(self) -> None:
+        due = time.monotonic()
+        while True:
+            due += TICK
+            await asyncio.sleep(due - time.monotonic())
+            self.tally.gather()
+            self.rate = (self.tally.published - self._published_before) / TICK
+            self._published_before = self.tally.published
+            self.before_flush()
+            self.ledger.flush()
+            self.on_second(self.snapshot())
+
+    async def _probe_loop(self) -> None:
+        while True:
+            due = time.monotonic() + LOOP_PROBE
+            await asyncio.sleep(LOOP_PROBE)
+            self.tally.loop_us.append(max(0, round((time.monotonic() - due) * 1e6)))
+            if self.ledger.rows >= FLUSH_ROWS:
+                self.ledger.flush()
+
+    async def _observe(self) -> None:
+        while self.options.observe:
+            gone = asyncio.Event()
+            try:
+                await self.observer.watch(self.options.endpoint, f"{self._client}-observer", _setting(gone))
+                await gone.wait()
+            except (ConnectionLost, ConnectRefused):
+                await asyncio.sleep(TICK)
+
+    # The end
+
+    async def settle(self) -> None:
+        """Wait until what was made is sent, acknowledged and, where gateways send receipts, receipted."""
+        deadline = time.monotonic() + self.options.settle
+        asked = -math.inf
+        while time.monotonic() < deadline:
+            self.drain()
+            if not self.tally.in_flight and not self._waiting():
+                if not self._wants_receipts():
+                    return
+                if not any(device.kept for device in self.devices):
+                    return
+                if time.monotonic() - asked >= ASK_AGAIN:
+                    asked = time.monotonic()
+                    self._ask_for_receipts()
+            await asyncio.sleep(AGAIN)
+
+    def _wants_receipts(self) -> bool:
+        """After a lost connection the broker may have lost what it acknowledged; only a receipt tells."""
+        return self.tally.receipts > 0 and self.tally.reconnects > 0
+
+    def _ask_for_receipts(self) -> None:
+        """Say once more what was sent last: a gateway answers every birth with a receipt."""
+        for device in self.devices:
+            if device.kept and device.online:
+                device.connected()
+
+    def abandon(self) -> None:
+        """Leave nothing open; for a run that failed, and harmless after `finish`."""
+        self.connector.abandon()
+        self.observer.abandon()
+        self.sockets.close()
+
+    async def finish(self, reason: str) -> RunResult:
+        """Let devices say what they never sent, hang up, write the last of the ledger, and sum up."""
+        for device in self.devices:
+            if device.waiting:
+                device.give_up()
+        await self.connector.hang_up(self.devices)
+        await self.observer.leave()
+        self.tally.gather()
+        self.before_flush()
+        self.observer.record_statuses()
+        tally = self.tally
+        unfinished = sum(device.unacked + device.waiting for device in self.devices)
+        verdict = judge(
+            sent=tally.published, overruns=tally.overruns, loop_lag_p99_us=tally.loop.percentile(0.99)
+        )
+        counters = tally.counters() | {"unfinished": unfinished}
+        facts = {"at": self.world.now_us(), "counters": counters, "saturated": verdict.reason}
+        self.ledger.end(reason, facts)
+        return RunResult(
+            directory=self.options.directory,
+            reason=reason,
+            seconds=time.monotonic() - self.started,
+            last=self.snapshot(),
+            counters=counters,
+            verdict=verdict,
+            unfinished=unfinished,
+            refused=dict(self.connector.dialled.refused),
+            measures=measures_of(tally, len(self.devices), unfinished, time.monotonic() - self.started),
+        )
+
+
+def measures_of(tally: Tally, devices: int, unfinished: int, seconds: float) -> dict[str, float]:
+    """Return what a run can say of a scenario's expectations by itself; times in ms."""
+    found: dict[str, float] = {
+        "devices.connected": min(devices, tally.connects - tally.reconnects),
+        "publish.rate": tally.published / seconds,
+        "delivery.unacknowledged": unfinished,
+        "delivery.dropped": tally.lost,
+        "commands.received": tally.commands,
+        "pacing.overruns": tally.overruns,
+    }
+    for name, times in (("publish.ack", tally.ack), ("pacing.lag", tally.lag)):
+        if times.count:
+            for label, share in (("p50", 0.50), ("p90", 0.90), ("p95", 0.95), ("p99", 0.99)):
+                found[f"{name}.{label}"] = times.percentile(share) / 1000.0
+            found[f"{name}.max"] = times.most / 1000.0
+    return found
+
+
+async def probe(endpoint: Endpoint, client_id: str) -> None:
+    """Connect once as nobody, so that a broker that is not there is said in one line.
+
+    Raises:
+        CannotReach: there is no connection.
+        ConnectRefused: the broker will not have anybody of this name and password.
+    """
+    session = Session(endpoint.of_client(client_id), on_publish=lambda _epoch, _packets: None)
+    try:
+        await session.connect()
+    except ConnectionLost as problem:
+        why = str(problem).removeprefix(f"cannot reach {endpoint.url}: ")
+        raise CannotReach(
+            f"no broker at {endpoint.url}: {why}; "
+            "start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT"
+        ) from None
+    await session.disconnect()
+
+
+def _setting(event: asyncio.Event) -> Callable[[ConnectionLost], None]:
+    return lambda _lost: event.set()

@@ -1,0 +1,283 @@
+"""A fleet that runs as a scenario says: phases, faults, stop.
+
+::
+
+    scenario ─ build ─▶ devices ◀─ Connector ─▶ broker
+                          ▲                        │ commands, receipts ─▶ Device.heard
+       Emission ──────────┘ ◀─ Mishaps             │ alerts, status ─▶ Observer
+          every message, PUBACK, command, fault ─▶ LedgerWriter
+
+One task drives all devices: what is due is sent, then it sleeps until the next is.
+"""
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from fleet_sim.devices.device import Device
+from fleet_sim.devices.emission import Emission
+from fleet_sim.devices.endpoint import reserve_sockets
+from fleet_sim.devices.pacing import SimClock
+from fleet_sim.devices.tally import Snapshot
+from fleet_sim.devices.world import World
+from fleet_sim.faults.injection import Mishaps
+from fleet_sim.faults.on_request import plan_now
+from fleet_sim.faults.plan import PlannedFault, plan_faults
+from fleet_sim.ledger.writing import LedgerWriter
+from fleet_sim.noise import device_keys
+from fleet_sim.runtime.building import build, describe_fault
+from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_sim.scenario.loading import Scenario
+from fleet_sim.scenario.plan import plan_devices
+
+__all__ = ["FleetRun", "RunOptions", "RunResult"]
+
+SHORTEST_NAP: Final = 0.002
+MOST_GATHERED: Final = 0.005
+NAP_PER_RATE: Final = 1.25e-6
+"""At 4,000 messages a second those due within 5 ms go out together: a wake-up costs as much as some messages."""
+LONGEST_NAP: Final = 0.05
+DEFAULT_RATE: Final = 2000.0
+"""Connects a second where neither the scenario nor the user says."""
+
+
+class FleetRun:
+    """One run of a scenario. `run` does it all; the other methods may be called in its loop while it goes."""
+
+    def __init__(self, scenario: Scenario, options: RunOptions) -> None:
+        self.scenario = scenario
+        self.options = options
+        self.plans = plan_devices(scenario)
+        self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
+        self._deployment: Deployment | None = None
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._result: RunResult | None = None
+        self._reason = "finished"
+        self._next_fault = 0
+        self._timer: asyncio.Handle
+
+    # For who holds the run
+
+    def stop(self, reason: str = "stopped") -> None:
+        """End the run; `run` returns when what is under way has settled."""
+        if not self._stopping.is_set():
+            self._reason = reason
+            self._stopping.set()
+
+    async def ended(self) -> RunResult | None:
+        """Wait for the end of the run and give its result; None when it failed."""
+        await self._ended.wait()
+        return self._result
+
+    def start_fault(self, kind: str, match: Mapping[str, Any], **settings: Any) -> int:
+        """Start a fault now, as a scenario's `faults` would say it (its `for` is given as `for_`).
+
+        Returns its number. ValueError says what is wrong with it.
+        """
+        words = {key.rstrip("_"): value for key, value in settings.items()}
+        since = round(self._now_ms() - self._clock.origin_ms)
+        described = {"kind": kind, "match": dict(match), **words}
+        fault = plan_now(self._next_fault, described, self.plans, self.scenario.seed, since)
+        for signals in self._signals.values() if fault.where == "sensor" else ():
+            signals.add_fault(fault)
+        self._add_faults([fault])
+        return fault.number
+
+    def disconnect(self, match: Mapping[str, Any], for_ms: int) -> int:
+        """Take devices off the network for a time; returns the number of the fault."""
+        return self.start_fault("offline", match, for_=f"{for_ms}ms")
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the run now."""
+        return self.deployment.snapshot()
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        """The devices in the order of the plan; none before the broker has answered."""
+        return self._deployment.devices if self._deployment else ()
+
+    @property
+    def up(self) -> int:
+        """How many devices are connected."""
+        return self._deployment.up if self._deployment else 0
+
+    @property
+    def deployment(self) -> Deployment:
+        """The devices in the field, once the broker has answered."""
+        if self._deployment is None:
+            raise RuntimeError("the run has not begun")
+        return self._deployment
+
+    @property
+    def statuses(self) -> Mapping[str, Mapping[str, Any]]:
+        """The newest retained status of every gateway, by its id."""
+        return self.deployment.observer.statuses
+
+    # The run
+
+    async def run(self) -> RunResult:
+        """Connect, send, fault, and stop as the scenario says.
+
+        Raises:
+            CannotReach: the broker does not answer.
+            ConnectRefused: it refuses everybody.
+            TooManySockets: this machine cannot hold that many connections.
+        """
+        reserve_sockets(len(self.plans))
+        boot = self.options.boot if self.options.boot is not None else int(time.time())
+        await probe(self.options.endpoint, f"fleet-sim-{boot}-{os.getpid()}-probe")
+        with LedgerWriter(self.options.directory) as ledger:
+            self._prepare(ledger, boot)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    services = self.deployment.serve(tasks)
+                    services.append(tasks.create_task(self._follow_phases(), name="phases"))
+                    await self._drive()
+                    self._mishaps.release_all()
+                    self._emission.finish()
+                    await self.deployment.settle()
+                    for service in services:
+                        service.cancel()
+                self._result = await self.deployment.finish(self._reason)
+            finally:
+                self.deployment.abandon()
+                self._ended.set()
+        return self._result
+
+    def _prepare(self, ledger: LedgerWriter, boot: int) -> None:
+        options, scenario = self.options, self.scenario
+        now_us = wall_clock()
+        start_ms = options.start_ms if options.start_ms is not None else self._default_start()
+        self._clock = SimClock(time.monotonic(), float(start_ms), options.speed)
+        self._wall = SimClock(now_us() / 1e6, float(start_ms), options.speed)
+        world = World.of(ledger, asyncio.get_running_loop(), now_us, lambda: round(self._now_ms()))
+        ledger.header(self._header(boot, start_ms, now_us()))
+        faults = plan_faults(scenario, self.plans)
+        fleet = build(
+            scenario,
+            self.plans,
+            faults,
+            world,
+            start_ms=start_ms,
+            boot=boot,
+            qos=options.qos,
+            apply=self._apply,
+        )
+        self._signals = fleet.signals
+        self._deployment = Deployment(options, world, boot, rate=self._first_rate())
+        self.deployment.before_flush = self._note_episodes
+        self.deployment.on_second = self.on_second
+        keys = device_keys(scenario.seed, [plan.id for plan in self.plans])
+        self._mishaps = Mishaps(fleet.devices, keys, self.deployment.connector, start_ms)
+        self._end_ms = start_ms + (math.inf if scenario.duration_ms is None else scenario.duration_ms)
+        self._emission = Emission(
+            fleet.flows, self._mishaps, world.tally, start_ms=float(start_ms), end_ms=self._end_ms
+        )
+        self._world, self._now_us = world, now_us
+        self._noted_until = start_ms
+        self._add_faults(faults)
+        self.deployment.deploy(fleet.devices)
+
+    def _header(self, boot: int, start_ms: int, started_us: int) -> dict[str, Any]:
+        return {
+            "name": self.scenario.name,
+            "seed": self.scenario.seed,
+            "boot": boot,
+            "start_ms": start_ms,
+            "speed": self.options.speed,
+            "started_us": started_us,
+            "devices": len(self.plans),
+            "broker": self.options.endpoint.url,
+            "expect": {name: list(expectation) for name, expectation in self.scenario.expect.items()},
+        }
+
+    def _default_start(self) -> int:
+        """Now; a run faster than time starts so far back that it ends now."""
+        ahead = (self.scenario.duration_ms or 0) * (1.0 - 1.0 / self.options.speed)
+        return round(time.time() * 1000 - max(0.0, ahead))
+
+    def _first_rate(self) -> float:
+        if self.options.rate is not None:
+            return self.options.rate
+        connect = self.scenario.timeline()[0].connect
+        return 1000.0 * connect.count / connect.per_ms if connect else DEFAULT_RATE
+
+    def _now_ms(self) -> float:
+        return self._clock.at(time.monotonic())
+
+    async def _drive(self) -> None:
+        """Send what is due, and again when more is, until the run is over.
+
+        A timer that calls costs half of a task that sleeps, and a run of 4,000 messages a second has 200 of them.
+        """
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timer = over.get_loop().call_soon(self._tick, over)
+        try:
+            await over
+        finally:
+            self._timer.cancel()
+
+    def _tick(self, over: asyncio.Future[None]) -> None:
+        try:
+            wait = self._turn()
+        except Exception as problem:  # noqa: BLE001 - it is raised where the run is awaited
+            over.set_exception(problem)
+            return
+        if wait is None:
+            over.set_result(None)
+        else:
+            self._timer = over.get_loop().call_later(wait, self._tick, over)
+
+    def _turn(self) -> float | None:
+        """Do what is due; gives the seconds until more is, None when the run is over."""
+        if self._stopping.is_set():
+            return None
+        now_ms = min(self._now_ms(), self._end_ms)
+        self._mishaps.turn(now_ms)
+        self._emission.advance(now_ms, self._now_us, self._wall)
+        self.deployment.drain()
+        self.deployment.sockets.collect()
+        if now_ms >= self._end_ms or self._enough():
+            return None
+        next_ms = min(self._emission.next_at(), self._mishaps.next_at(), self._end_ms)
+        wait = self._clock.mono(next_ms) - time.monotonic()
+        return min(max(wait, self._shortest_nap()), LONGEST_NAP)
+
+    def _shortest_nap(self) -> float:
+        return min(max(SHORTEST_NAP, self.deployment.rate * NAP_PER_RATE), MOST_GATHERED)
+
+    def _enough(self) -> bool:
+        return self.options.limit is not None and self._world.tally.made >= self.options.limit
+
+    def _apply(self, device: Device, setting: str, value: Any) -> None:
+        """Move a signal from what is not sampled yet on; notes the faults that this repaired."""
+        for number in self._signals[device.group.name].apply_command(device.row, setting, value):
+            self._world.ledger.note("repaired", fault=number, device=device.index, at=self._now_us())
+
+    def _add_faults(self, faults: Sequence[PlannedFault]) -> None:
+        self._mishaps.add(faults)
+        for fault in faults:
+            self._next_fault = max(self._next_fault, fault.number + 1)
+            self._world.ledger.note("fault", **describe_fault(fault, self._clock.origin_ms))
+
+    def _note_episodes(self) -> None:
+        """Label what the signals did by themselves since the last time, each episode where it begins."""
+        until = round(self._emission.planned_until)
+        for name, signals in self._signals.items():
+            for episode in signals.episodes(self._noted_until, until):
+                if episode.from_ms >= self._noted_until or self._noted_until == self._clock.origin_ms:
+                    self._world.ledger.note("episode", group=name, **episode._asdict())
+        self._noted_until = until
+
+    async def _follow_phases(self) -> None:
+        """Note the phases, and connect at the rate each of them gives."""
+        for phase in self.scenario.timeline():
+            begin = self._clock.mono(self._clock.origin_ms + phase.from_ms)
+            await asyncio.sleep(begin - time.monotonic())
+            self._world.ledger.note("phase", name=phase.name, at=self._now_us())
+            if phase.connect is not None and self.options.rate is None:
+                self.deployment.connector.rate = 1000.0 * phase.connect.count / phase.connect.per_ms

@@ -1,0 +1,58 @@
+"""The one line that shows a run while it goes: redrawn in place on a terminal, one a second elsewhere."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from fleet_sim.devices.tally import Snapshot
+
+__all__ = ["LiveView", "line"]
+
+
+def line(snapshot: Snapshot) -> str:
+    """Say in one line how a run does; the figures are those of the last second."""
+    parts = [
+        f"{snapshot.seconds:.0f}s",
+        f"up {snapshot.up}/{snapshot.devices}",
+        f"pub {snapshot.rate:.1f}/s",
+        f"ack p99 {snapshot.ack_now.p99 / 1000:.1f}ms",
+        f"cmd {snapshot.commands}",
+        f"lag p99 {max(0.0, snapshot.lag_now.p99) / 1000:.1f}ms",
+        f"overrun {snapshot.overruns}",
+    ]
+    if snapshot.waiting:
+        parts.append(f"buffered {snapshot.waiting}")
+    return "  ".join(parts)
+
+
+class LiveView:
+    """Shows snapshots on a console; quiet shows nothing."""
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live is not None and not self._quiet:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, snapshot: Snapshot) -> None:
+        if self._quiet:
+            return
+        if self._live is not None:
+            self._live.update(Text(line(snapshot)), refresh=True)
+        else:
+            self._console.print(line(snapshot), markup=False, highlight=False, soft_wrap=True)

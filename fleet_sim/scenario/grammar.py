@@ -1,0 +1,281 @@
+"""The grammar of a scenario file as frozen models; every default of the simulator lives here.
+
+Durations are milliseconds, rates are counts per time, shares are 0 to 1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from fleet_config.durations import Duration, Percent, Rate, RateSpec, parse_duration
+from fleet_config.problems import suggest
+from fleet_config.yaml_source import Strict
+from fleet_sim.faults.kinds import Faults, PhaseActions
+from fleet_sim.signals.spec import MetricName, MetricSpec, Spread
+
+_LEVEL = r"^[A-Za-z0-9_-]{1,64}$"
+_PLACEHOLDER = re.compile(r"\{(i|site|group)(?::0?([0-9]{1,2})d)?\}")
+_SETTING = re.compile(r"([a-z][a-z0-9_]{0,63})\.([a-z][a-z0-9_]*)")
+_EXPECTED = re.compile(r"(<=|>=|==|!=|<|>)\s*(-?[0-9.]+)\s*(ms|s|m|h|%)?")
+
+Level = Annotated[str, Field(pattern=_LEVEL)]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _interval(value: Any) -> Any:
+    return value if isinstance(value, dict) else {"every": value}
+
+
+def _broker_url(url: str) -> str:
+    """No error repeats the address: somebody may have written a password into it."""
+    if "@" in url:
+        raise ValueError("user and password do not belong into the address; use username: and password:")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("mqtt", "mqtts") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(
+            "this is no broker's address; write mqtt://host:1883 or mqtts://host:8883, with a port of 1 to 65535"
+        )
+    return url
+
+
+def _id_template(template: str) -> str:
+    left = _PLACEHOLDER.sub("0", template)
+    if "{" in left or "}" in left:
+        raise ValueError(
+            f"'{template}' may hold {{i}}, {{i:05d}}, {{site}} and {{group}}, and no other braces"
+        )
+    if "{i" not in template:
+        raise ValueError(f"'{template}' gives all devices the same id; it must hold {{i}} or {{i:05d}}")
+    return template
+
+
+class Broker(Strict):
+    """Where the fleet connects to."""
+
+    url: Annotated[str, AfterValidator(_broker_url)] = "mqtt://localhost:1883"
+    username: str | None = None
+    """`{id}` stands for the device's id"""
+    password: str | None = None
+    """only as ${VARIABLE}: secrets do not belong into a file"""
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    keepalive: Duration = Field(default=60_000, ge=1000, le=65_535_000)
+    session_expiry: Duration = 3_600_000
+    qos: Annotated[int, Field(ge=0, le=1)] = 1
+
+
+class Interval(Strict):
+    """When a device sends."""
+
+    every: Duration = Field(gt=0)
+    jitter: Percent = 0.0
+    """each message up to this share of the interval early or late"""
+    start: Literal["spread", "aligned", "poisson"] = "spread"
+    """phases spread evenly; all at once; or gaps of random length"""
+
+
+class Offline(Strict):
+    """What a device does when it cannot send: what has no receipt is kept and sent late with its own time."""
+
+    buffer: int = Field(default=500, ge=0, le=1_000_000)
+    """messages"""
+    drop: Literal["oldest", "newest"] = "oldest"
+    replay_rate: Rate = RateSpec(50.0, 1000)
+
+
+class Takes(Strict):
+    """How long a command takes."""
+
+    mean: Duration = 50
+    jitter: Duration = 0
+
+
+class CommandSpec(Strict):
+    """What a device does with a command of this name."""
+
+    set: dict[str, str | float] = Field(default_factory=dict)
+    """`metric.setting: argument of the command` (or a number)"""
+    takes: Takes = Takes()
+    outcome: Literal["done", "rejected", "failed"] = "done"
+
+
+class Position(Strict):
+    """Degrees; a range is a box in which devices are spread evenly."""
+
+    lat: Spread
+    lon: Spread
+
+
+class Group(Strict):
+    """Devices of one kind."""
+
+    count: int = Field(ge=0, le=1_000_000)
+    id: Annotated[str, AfterValidator(_id_template)] = "{group}-{i:05d}"
+    type: str | None = None
+    """the group's key unless given"""
+    site: Annotated[
+        tuple[Level, ...],
+        Field(min_length=1),
+        BeforeValidator(_listed, json_schema_input_type=Level | tuple[Level, ...]),
+    ] = ("site",)
+    """a list is dealt round robin by i; so are those of the tags"""
+    tags: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")],
+        Annotated[
+            tuple[str, ...],
+            Field(min_length=1),
+            BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...]),
+        ],
+    ] = Field(default_factory=dict)
+    position: Position | None = None
+    interval: Annotated[Interval, BeforeValidator(_interval, json_schema_input_type=Duration | Interval)] = (
+        Interval.model_validate({"every": "10s"})
+    )
+    offline: Offline = Offline()
+    metrics: dict[MetricName, MetricSpec] = Field(min_length=1)
+    commands: dict[str, CommandSpec] = Field(default_factory=dict)
+    """by name; `*` is for all others"""
+
+    def device_id(self, group: str, i: int, site: str) -> str:
+        """The id of device `i` (from 0)."""
+        words = {"i": i, "site": site, "group": group}
+        return _PLACEHOLDER.sub(
+            lambda found: f"{i:0{found[2]}d}" if found[2] and found[1] == "i" else str(words[found[1]]),
+            self.id,
+        )
+
+
+class Phase(Strict):
+    """A span of the run; phases follow one another."""
+
+    name: Level
+    for_: Duration | None = Field(default=None, alias="for")
+    """only the last phase may have no end"""
+    connect: Rate | None = None
+    """devices connect at this rate from the phase's start on, until all are connected"""
+    do: PhaseActions = PhaseActions()
+    """device and link faults at the phase's start"""
+
+
+class PhaseWindow(NamedTuple):
+    """A phase with its times since the run's start, ms; `until_ms` None: no end."""
+
+    name: str
+    from_ms: int
+    until_ms: int | None
+    connect: RateSpec | None
+
+
+class Expectation(NamedTuple):
+    """`"< 250ms"`: durations as ms, percentages as shares."""
+
+    comparison: str
+    limit: float
+    text: str
+
+    def holds(self, value: float) -> bool:
+        """Whether a measured value (ms where it is a time) is as expected; NaN never is."""
+        match self.comparison:
+            case "<":
+                return value < self.limit
+            case "<=":
+                return value <= self.limit
+            case ">":
+                return value > self.limit
+            case ">=":
+                return value >= self.limit
+            case "==":
+                return value == self.limit
+            case _:
+                return value != self.limit and value == value  # noqa: PLR0124 - NaN
+
+
+def _expectation(value: Any) -> Any:
+    if isinstance(value, Expectation):
+        return value
+    found = _EXPECTED.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f'\'{value}\' is no expectation; write one like "< 250ms", "== 0" or ">= 99%"')
+    comparison, number, unit = found.groups()
+    return Expectation(comparison, _limit(number, unit), value.strip())
+
+
+def _limit(number: str, unit: str | None) -> float:
+    if unit is None:
+        return float(number)
+    return float(number) / 100 if unit == "%" else float(parse_duration(number + unit))
+
+
+_PERCENTILES = ("p50", "p90", "p95", "p99", "max")
+EXPECTABLE = frozenset(
+    {
+        "devices.connected",
+        "publish.rate",
+        *(f"publish.ack.{each}" for each in _PERCENTILES),
+        *(f"delivery.{each}" for each in ("lost", "duplicate", "out_of_order", "unacknowledged", "dropped")),
+        *(f"alerts.{each}" for each in ("missed", "false", "repeated", "precision", "recall")),
+        *(f"alerts.latency.{each}" for each in _PERCENTILES),
+        *(f"commands.{each}" for each in ("received", "rejected", "failed", "repeated")),
+        *(f"commands.{what}.{each}" for what in ("latency", "ack") for each in _PERCENTILES),
+        *(f"pacing.lag.{each}" for each in _PERCENTILES),
+        "pacing.overruns",
+        "windows.wrong",
+        "windows.missing",
+    }
+)
+
+
+def _expectable(name: str) -> str:
+    if name not in EXPECTABLE:
+        raise ValueError(
+            f"'{name}' is not measured; one of {', '.join(sorted(EXPECTABLE))}{suggest(name, EXPECTABLE)}"
+        )
+    return name
+
+
+class Scenario(Strict):
+    """A whole scenario file."""
+
+    version: Literal[1]
+    name: Level
+    description: str = ""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    broker: Broker = Broker()
+    fleet: dict[Level, Group] = Field(min_length=1)
+    phases: tuple[Phase, ...] = ()
+    faults: Faults = ()
+    expect: dict[
+        Annotated[str, AfterValidator(_expectable)],
+        Annotated[
+            Expectation,
+            BeforeValidator(_expectation),
+            WithJsonSchema({"type": "string", "pattern": _EXPECTED.pattern, "examples": ["< 250ms", "== 0"]}),
+        ],
+    ] = Field(default_factory=dict)
+
+    def timeline(self) -> tuple[PhaseWindow, ...]:
+        """The phases with their times; a scenario without phases is one phase `run` without end."""
+        windows: list[PhaseWindow] = []
+        at = 0
+        for phase in self.phases:
+            until = None if phase.for_ is None else at + phase.for_
+            windows.append(PhaseWindow(phase.name, at, until, phase.connect))
+            at = at if until is None else until
+        return tuple(windows) or (PhaseWindow("run", 0, None, None),)
+
+    @property
+    def duration_ms(self) -> int | None:
+        """The whole run's length; None: until it is interrupted."""
+        return self.timeline()[-1].until_ms
