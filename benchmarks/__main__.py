@@ -8,7 +8,7 @@ from types import ModuleType
 
 from benchmarks.measure import tell
 from edge_gateway.errors import CannotReach
-from fleet_proof.servers.process import ServerFailed
+from tests.servers.process import ServerFailed
 
 BENCHMARKS = {
     "gateway": "drain a broker's backlog: the gateway, Telegraf, mosquitto_sub",

@@ -19,11 +19,11 @@ import aiomqtt
 from benchmarks.load import load, write_messages
 from benchmarks.measure import Comparison, Measured, Quantity, compare
 from benchmarks.stream import Stream
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
 from fleet_wire.control_messages import Birth, decode_command, encode_birth
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import COMMAND, STATUS, TELEMETRY, device_topic, parse_device_topic
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
 
 QUANTITIES = {name: Quantity("ms", 2) for name in ("p50", "p95", "p99", "slowest")}
 SITE = "bench"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_gateway.mqtt.embedded import tied_to_parent
-from fleet_proof.servers.process import ServerFailed
+from tests.servers.process import ServerFailed
 
 
 class Used(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from benchmarks.child import Child, Used
 from benchmarks.measure import Stalled, cpu_seconds, resident_bytes
 from benchmarks.stream import Encoding
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
-from fleet_proof.servers.process import wait_until
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+from tests.servers.process import wait_until
 
 ROOT = Path(__file__).parents[1]
 TOPICS = "fleet/v1/+/+/telemetry"

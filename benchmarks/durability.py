@@ -20,7 +20,7 @@ from benchmarks.load import load, write_messages
 from benchmarks.measure import Comparison, Measured, Quantity, cpu_seconds, written_bytes
 from benchmarks.sink import sink
 from benchmarks.stream import METRICS, Stream
-from fleet_proof.servers.broker import Broker
+from tests.servers.broker import Broker
 
 QUANTITIES = {
     "CPU": Quantity("µs a reading", 1),

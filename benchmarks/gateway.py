@@ -29,7 +29,7 @@ from benchmarks.load import load, write_messages
 from benchmarks.measure import Comparison, Measured, Quantity, Stalled, compare
 from benchmarks.sink import sink
 from benchmarks.stream import Message, Stream
-from fleet_proof.servers.broker import Broker
+from tests.servers.broker import Broker
 
 QUANTITIES = {
     "CPU": Quantity("µs a reading", 2),

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.child import Child
-from fleet_proof.servers.process import accepts, free_port, wait_until
+from tests.servers.process import accepts, free_port, wait_until
 
 START_S = 20.0
 

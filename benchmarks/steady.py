@@ -18,7 +18,7 @@ from benchmarks.load import load, write_messages
 from benchmarks.measure import Comparison, Measured, Quantity, compare, cpu_seconds, resident_bytes
 from benchmarks.sink import sink
 from benchmarks.stream import METRICS, Stream
-from fleet_proof.servers.broker import Broker
+from tests.servers.broker import Broker
 
 QUANTITIES = {
     "CPU": Quantity("µs a reading", 2),

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings
 
 from edge_gateway.errors import CannotReach
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.influx import Influx, ServerMissing, running_influx
+from tests.servers.broker import Broker
+from tests.servers.influx import Influx, ServerMissing, running_influx
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

@@ -1,6 +1,6 @@
 """What `influx apply` leaves in a server that several tests share."""
 
-from fleet_proof.servers.influx import ORG, Influx
+from tests.servers.influx import ORG, Influx
 
 
 def org_id(influx: Influx) -> str:

@@ -32,9 +32,9 @@ from benchmarks.measure import (
 )
 from benchmarks.stream import METRICS, Encoding, Stream
 from edge_gateway.rules.files.load import load_rules
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.process import ServerFailed
 from fleet_wire.telemetry import decode_telemetry
+from tests.servers.broker import Broker
+from tests.servers.process import ServerFailed
 
 messages = st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.binary(max_size=300)), max_size=20)
 

@@ -24,12 +24,12 @@ import yaml
 from edge_gateway.configuration.loading import load_config
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.testing.unit_tests import run_rule_tests
-from fleet_proof.servers.gateway import Gateway
-from fleet_proof.servers.influx import Influx
-from fleet_proof.servers.process import free_port, wait_until
 from fleet_sim.recordings.mapping import load_mapping
 from fleet_sim.scenario.loading import load_scenario
 from tests.conftest import BrokerFactory
+from tests.servers.gateway import Gateway
+from tests.servers.influx import Influx
+from tests.servers.process import free_port, wait_until
 from tests.templates import uninstall
 
 ROOT = Path(__file__).parents[1]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.mqtt.embedded import tied_to_parent
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.process import free_port
+from tests.servers.broker import Broker
+from tests.servers.process import free_port
 
 ROOT = Path(__file__).parents[1]
 TRIES = 15

@@ -11,11 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from fleet_config.yaml_source import load_yaml
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
 from fleet_wire.control_messages import decode_gateway_status
 from fleet_wire.topics import gateway_status_topic
 from schemas import DIRECTORY, as_text, schemas
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
 
 ROOT = Path(__file__).parents[1]
 RULES = [path for path in sorted(ROOT.glob("rules/*.yaml")) if not path.name.endswith(".test.yaml")]

@@ -5,10 +5,10 @@ import socket
 import aiomqtt
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.influx import Influx
-from fleet_proof.servers.process import ServerFailed
 from tests.conftest import BrokerFactory
+from tests.servers.broker import Broker
+from tests.servers.influx import Influx
+from tests.servers.process import ServerFailed
 
 FLUX = 'from(bucket: "{}") |> range(start: 0) |> filter(fn: (r) => r._field == "mean")'
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
-from fleet_proof.servers.influx import Influx
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+from tests.servers.influx import Influx
 
 
 class GatewayFactory(Protocol):

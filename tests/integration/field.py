@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleet_proof import judging
-from fleet_proof.field import (
+from fleet_sim.judging.grade import CommandGrade, grade_commands
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.ledger.reading import Ledger
+from tests.proofs.ground import judging
+from tests.proofs.ground.field import (
     RULES,
     Fleet,
     messages_acknowledged,
@@ -13,11 +16,8 @@ from fleet_proof.field import (
     settled,
     wait_settled,
 )
-from fleet_proof.proof import Tally
-from fleet_proof.servers.gateway import Gateway
-from fleet_sim.judging.grade import CommandGrade, grade_commands
-from fleet_sim.judging.stored import InfluxPlace
-from fleet_sim.ledger.reading import Ledger
+from tests.proofs.proof import Tally
+from tests.servers.gateway import Gateway
 
 __all__ = [
     "RULES",

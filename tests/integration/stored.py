@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from fleet_proof.servers.influx import Influx
 from tests.integration.recorded import Key, Window
+from tests.servers.influx import Influx
 
 NUMBERS = ("sum", "mean", "min", "max", "first", "last", "quality")
 

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
 from fleet_wire.topics import parse_device_topic
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import assert_identities, assert_quiet
 from tests.integration.stranger import Device, now_ms, pack
+from tests.servers.broker import Broker
 
 pytestmark = pytest.mark.broker
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.field_broker import (
+from tests.conftest import BrokerFactory
+from tests.servers.broker import Broker
+from tests.servers.field_broker import (
     FILES,
     PASSWORD,
     FieldBroker,
     placed,
     started,
 )
-from fleet_proof.servers.process import free_port
-from tests.conftest import BrokerFactory
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.broker
 

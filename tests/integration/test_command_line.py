@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import ROOT, Gateway
-from fleet_proof.servers.process import free_port
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Device, pack
+from tests.servers.broker import Broker
+from tests.servers.gateway import ROOT, Gateway
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.broker
 

@@ -12,10 +12,6 @@ from typing import NamedTuple
 
 import pytest
 
-from fleet_proof import full_disk
-from fleet_proof.full_disk import MIB, fill
-from fleet_proof.proof import Unavailable
-from fleet_proof.servers.broker import Broker
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import (
     RULES,
@@ -29,6 +25,10 @@ from tests.integration.field import (
 )
 from tests.integration.stranger import Device, now_ms
 from tests.integration.test_life import kept, problem, refused
+from tests.proofs.disk import full_disk
+from tests.proofs.disk.full_disk import MIB, fill
+from tests.proofs.proof import Unavailable
+from tests.servers.broker import Broker
 
 pytestmark = pytest.mark.broker
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Client5, now_ms, pack
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
 
 pytestmark = pytest.mark.broker
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
-from fleet_proof.servers.process import free_port
 from tests.hostile_files import NO_FILES, TEXTS
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import RULES, assert_quiet, settled
 from tests.integration.stranger import Device
 from tests.integration.test_life import kept, problem
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.broker
 

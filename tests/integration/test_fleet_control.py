@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fleet_proof.servers.broker import Broker
 from fleet_sim.ledger.expected import acked_rows
 from fleet_sim.ledger.reading import read_ledger
+from tests.servers.broker import Broker
 
 
 @asynccontextmanager

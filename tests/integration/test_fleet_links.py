@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from fleet_proof.servers.broker import Broker
 from fleet_sim.ledger.reading import read_ledger
 from fleet_wire.control_messages import (
     Birth,
 )
 from tests.integration.watched import acked_messages, run_of, watching
+from tests.servers.broker import Broker
 
 
 async def test_a_device_that_stops_says_what_will_never_come(tmp_path: Path, broker: Broker) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from fleet_proof.servers.broker import Broker
 from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.ledger.expected import acked_rows
 from fleet_sim.ledger.reading import read_ledger
@@ -16,7 +15,8 @@ from fleet_sim.recordings.reading import Recording, read_recording
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
 from fleet_sim.runtime.deployment import RunOptions, RunResult
 from fleet_wire.telemetry import Telemetry, decode_telemetry
-from tests.sim.recordings import write_ea, write_uci
+from tests.servers.broker import Broker
+from tests.sim.recordings.written import write_ea, write_uci
 
 
 async def replayed(

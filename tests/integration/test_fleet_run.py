@@ -12,7 +12,6 @@ import aiomqtt
 import numpy as np
 import pytest
 
-from fleet_proof.servers.broker import Broker
 from fleet_sim.devices.endpoint import CannotReach
 from fleet_sim.ledger.reading import read_ledger
 from fleet_wire.control_messages import (
@@ -25,6 +24,7 @@ from fleet_wire.control_messages import (
 )
 from fleet_wire.telemetry import Telemetry, decode_telemetry
 from tests.integration.watched import acked_messages, run_of, watching
+from tests.servers.broker import Broker
 
 
 async def test_the_ledger_equals_what_another_client_received(tmp_path: Path, broker: Broker) -> None:

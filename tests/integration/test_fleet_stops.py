@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet_proof.servers.process import wait_until
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import Fleet, scenario_text, wait_settled
+from tests.servers.process import wait_until
 
 pytestmark = pytest.mark.broker
 

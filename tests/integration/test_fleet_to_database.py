@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import ROOT, Gateway
-from fleet_proof.servers.influx import Influx
-from fleet_proof.servers.process import wait_until
 from tests.integration.conftest import forwarding
 from tests.integration.field import settled
 from tests.integration.stored import points, stored_windows
+from tests.servers.broker import Broker
+from tests.servers.gateway import ROOT, Gateway
+from tests.servers.influx import Influx
+from tests.servers.process import wait_until
 from tests.templates import org_id, uninstall
 
 SENSORS = 200

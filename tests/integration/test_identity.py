@@ -24,12 +24,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge_gateway.configuration.gateway_id import client_id
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.field_broker import DEVICES, GATEWAYS, PASSWORD, FieldBroker
-from fleet_proof.servers.gateway import Gateway
 from fleet_sim.ledger.reading import read_ledger
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Device, now_ms, pack
+from tests.servers.broker import Broker
+from tests.servers.field_broker import DEVICES, GATEWAYS, PASSWORD, FieldBroker
+from tests.servers.gateway import Gateway
 
 pytestmark = pytest.mark.broker
 

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import GENEROUS, Gateway
-from fleet_proof.servers.influx import Influx
 from fleet_sim.judging.stored import InfluxPlace
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import (
@@ -23,6 +20,9 @@ from tests.integration.field import (
     scenario_text,
     wait_settled,
 )
+from tests.servers.broker import Broker
+from tests.servers.gateway import GENEROUS, Gateway
+from tests.servers.influx import Influx
 
 pytestmark = [pytest.mark.influx, pytest.mark.broker]
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fleet_proof.servers.gateway import Gateway
-from fleet_proof.servers.process import wait_until
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import (
@@ -24,6 +22,8 @@ from tests.integration.field import (
     scenario_text,
     wait_settled,
 )
+from tests.servers.gateway import Gateway
+from tests.servers.process import wait_until
 
 pytestmark = pytest.mark.broker
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.influx import Influx
-from fleet_proof.servers.process import wait_until
 from tests.integration.conftest import GatewayFactory, forwarding
 from tests.integration.stored import points
 from tests.integration.stranger import Device, now_ms
+from tests.servers.broker import Broker
+from tests.servers.influx import Influx
+from tests.servers.process import wait_until
 
 HOUR = 3_600_000
 WITHIN = 60.0

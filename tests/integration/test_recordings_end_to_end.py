@@ -16,9 +16,6 @@ from typing import Any
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import ROOT, Gateway
-from fleet_proof.servers.influx import Influx
 from fleet_sim.ledger.reading import read_ledger
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory, forwarding
@@ -41,6 +38,9 @@ from tests.integration.recorded import (
 )
 from tests.integration.recorded_files import write_air, write_water
 from tests.integration.stored import differences, points, stored_windows
+from tests.servers.broker import Broker
+from tests.servers.gateway import ROOT, Gateway
+from tests.servers.influx import Influx
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.influx import Influx
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import Fleet, scenario_text
+from tests.servers.broker import Broker
+from tests.servers.influx import Influx
 
 pytestmark = [pytest.mark.influx, pytest.mark.broker]
 

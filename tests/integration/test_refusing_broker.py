@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
-from fleet_proof.servers.process import free_port
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import assert_quiet
 from tests.integration.stranger import Client5, Device, now_ms, pack
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.broker
 

@@ -13,7 +13,6 @@ import aiomqtt
 import mqtt5
 import pytest
 
-from fleet_proof.servers.broker import Broker
 from fleet_wire.session import (
     Connected,
     ConnectionLost,
@@ -23,6 +22,7 @@ from fleet_wire.session import (
     SessionOptions,
 )
 from tests.conftest import BrokerFactory
+from tests.servers.broker import Broker
 
 WITHIN = 60.0
 

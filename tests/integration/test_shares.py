@@ -9,11 +9,11 @@ from typing import Any
 import msgpack
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.process import free_port
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import assert_identities, assert_quiet, settled
 from tests.integration.stranger import Client5, Device, now_ms, pack
+from tests.servers.broker import Broker
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.broker
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import assert_quiet, settled
 from tests.integration.stranger import Client5, Device
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
 
 pytestmark = pytest.mark.broker
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Client5, Device, now_ms, pack
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
 
 pytestmark = pytest.mark.broker
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Client5, Device, Heard, pack
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
 
 pytestmark = pytest.mark.broker
 

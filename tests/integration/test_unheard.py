@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from fleet_proof.servers.gateway import Gateway
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Device, now_ms, pack
+from tests.servers.gateway import Gateway
 
 pytestmark = pytest.mark.broker
 

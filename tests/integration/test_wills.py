@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from paho.mqtt.client import MQTTMessage
 
-from fleet_proof.servers.broker import Broker
-from fleet_proof.servers.gateway import Gateway
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import assert_quiet, settled
 from tests.integration.stranger import Device, pack
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
 
 pytestmark = pytest.mark.broker
 

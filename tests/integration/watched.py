@@ -12,7 +12,6 @@ import numpy as np
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from fleet_proof.servers.broker import Broker
 from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.ledger.expected import acked_rows
 from fleet_sim.ledger.reading import Ledger
@@ -27,6 +26,7 @@ from fleet_wire.control_messages import (
     decode_status,
 )
 from fleet_wire.telemetry import Telemetry, decode_telemetry
+from tests.servers.broker import Broker
 
 SCENARIO = """
 version: 1

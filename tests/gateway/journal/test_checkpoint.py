@@ -1,0 +1,117 @@
+import errno
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_gateway.errors import NewerSpool
+from edge_gateway.journal import checkpoint
+from edge_gateway.journal.checkpoint import read_latest, refuse_newer, set_aside_unreadable, write_checkpoint
+from edge_gateway.records import codec
+from tests.gateway.journal.faulty_files import FaultyFiles
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_newest_is_read_back_and_one_older_is_kept(tmp_path: Path) -> None:
+    for number in (3, 9, 20):
+        lowest = write_checkpoint(tmp_path, number, {"n": number, "a": np.arange(number)})
+    latest = read_latest(tmp_path)
+    assert latest is not None
+    assert (latest.number, latest.state["n"], latest.skipped) == (20, 20, ())
+    assert latest.state["a"].tolist() == list(range(20))
+    assert lowest == 9
+    assert len(names(tmp_path)) == 2
+
+
+def test_none_where_nothing_was_written(tmp_path: Path) -> None:
+    assert read_latest(tmp_path) is None
+    assert read_latest(tmp_path / "missing") is None
+
+
+def test_every_cut_and_every_flipped_byte_falls_back_to_the_older_one(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 1, {"n": 1})
+    write_checkpoint(tmp_path, 2, {"n": 2})
+    newest = max(tmp_path.iterdir())
+    sound = newest.read_bytes()
+    damaged = [sound[:cut] for cut in range(len(sound))]
+    damaged += [
+        sound[:at] + bytes([sound[at] ^ 64]) + sound[at + 1 :]
+        for at in range(len(sound))
+        if at not in range(5, 8)
+    ]
+    for data in damaged:
+        newest.write_bytes(data)
+        latest = read_latest(tmp_path)
+        assert latest is not None
+        assert latest.state == {"n": 1}
+        assert latest.skipped == (newest.name,)
+    set_aside_unreadable(tmp_path, (newest.name,), 77)
+    assert names(tmp_path) == ["checkpoint-00000000000000000001", f"{newest.name}.corrupt-77"]
+
+
+def test_a_newer_format_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 1, {"n": 1})
+    with pytest.MonkeyPatch.context() as newer:
+        newer.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+        write_checkpoint(tmp_path, 2, {"n": 2})
+    newest = max(tmp_path.iterdir())
+    before = newest.read_bytes()
+    with pytest.raises(
+        NewerSpool, match=rf"{newest.name} .* newer .* start that version again, or .* spool\.path"
+    ):
+        refuse_newer(tmp_path)
+    assert newest.read_bytes() == before
+
+
+def test_a_flipped_bit_makes_no_newer_format(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 1, {"n": 1})
+    (path,) = tmp_path.iterdir()
+    sound = path.read_bytes()
+    for bit in range(8 * len(sound)):
+        data = bytearray(sound)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        refuse_newer(tmp_path)
+        assert read_latest(tmp_path) is None
+    path.write_bytes(b"EG")
+    refuse_newer(tmp_path)
+    refuse_newer(tmp_path / "missing")
+
+
+def test_the_first_format_checked_its_body_alone(tmp_path: Path) -> None:
+    body = codec.encode({"n": 1}, shuffle=True)
+    path = tmp_path / f"checkpoint-{7:020d}"
+    path.write_bytes(struct.pack("<4sB3xQQI", b"EGCP", 1, 7, len(body), zlib.crc32(body)) + body)
+    found = read_latest(tmp_path)
+    assert found is not None
+    assert found.state == {"n": 1}
+
+
+def test_a_state_that_cannot_be_taken_over_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 1, {"n": 1})
+    write_checkpoint(tmp_path, 2, {"m": 2})
+    taken: list[int] = []
+    found = read_latest(tmp_path, take=lambda state: taken.append(state["n"]))
+    assert found is not None
+    assert (found.number, found.skipped, taken) == (1, (f"checkpoint-{2:020d}",), [1])
+
+
+@pytest.mark.parametrize("step", ["create", "write", "sync", "rename", "sync_directory", "unlink"])
+def test_a_failed_write_leaves_the_older_checkpoint_readable(tmp_path: Path, step: str) -> None:
+    write_checkpoint(tmp_path, 1, {"n": 1})
+    files = FaultyFiles()
+    files.fail[step] = [errno.ENOSPC]
+    with pytest.raises(OSError, match="ENOSPC"):
+        write_checkpoint(tmp_path, 2, {"n": 2}, files=files)
+    latest = read_latest(tmp_path)
+    assert latest is not None
+    assert latest.state["n"] == (2 if step == "sync_directory" else 1)
+    write_checkpoint(tmp_path, 3, {"n": 3})
+    again = read_latest(tmp_path)
+    assert again is not None
+    assert again.number == 3

@@ -1,0 +1,253 @@
+import errno
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.journal.framing import encode_frame, scan
+from edge_gateway.journal.journal import Journal, JournalFull
+from tests.gateway.journal.faulty_files import FaultyFiles
+
+
+def body(number: int) -> bytes:
+    return random.Random(number).randbytes(20 + number % 7)
+
+
+def fill(directory: Path, groups: list[list[int]], *, segment_bytes: int = 1 << 20) -> None:
+    journal = Journal.open(directory, segment_bytes=segment_bytes)
+    for group in groups:
+        for number in group:
+            journal.append(number, body(number))
+        journal.sync()
+    journal.close()
+
+
+def records(journal: Journal, start: int = 0) -> list[int]:
+    found = list(journal.read(start))
+    assert all(data == body(number) for number, data in found)
+    return [number for number, _ in found]
+
+
+def segments(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.journal"))
+
+
+def test_records_come_back_in_order_across_segments_and_restarts(tmp_path: Path) -> None:
+    fill(tmp_path, [[1, 2], [3], [4, 5]], segment_bytes=60)
+    journal = Journal.open(tmp_path, segment_bytes=60)
+    assert journal.last_number == 5
+    journal.append(6, body(6))
+    journal.sync(power=False)
+    assert records(journal) == [1, 2, 3, 4, 5, 6]
+    assert records(journal, 4) == [4, 5, 6]
+    assert journal.total_bytes == sum(path.stat().st_size for path in segments(tmp_path))
+    assert journal.report.torn_bytes == 0
+    assert journal.report.lost == ()
+
+
+def test_a_record_is_not_there_before_its_sync(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    journal.append(1, body(1))
+    journal.close()
+    assert records(Journal.open(tmp_path)) == []
+
+
+def test_numbers_must_grow(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    journal.append(7, b"")
+    with pytest.raises(ValueError, match="record 7 after record 7"):
+        journal.append(7, b"")
+
+
+def test_every_cut_of_the_last_groups_keeps_exactly_the_whole_groups_before_it(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    fill(source, [[1], [2], [3, 4], [5, 6]])
+    data = segments(source)[0].read_bytes()
+    ends = [frame.end for frame in scan(data).frames]
+    for cut in range(len(data) + 1):
+        directory = tmp_path / f"cut{cut}"
+        directory.mkdir()
+        (directory / segments(source)[0].name).write_bytes(data[:cut])
+        journal = Journal.open(directory)
+        whole = sum(end <= cut for end in ends)
+        assert records(journal) == list(range(1, whole + 1))
+        assert journal.report.torn_bytes == cut - (ends[whole - 1] if whole else 0)
+        assert journal.report.set_aside == ()
+        journal.append(whole + 1, body(whole + 1))
+        journal.sync()
+        assert records(Journal.open(directory)) == list(range(1, whole + 2))
+
+
+def test_a_group_whose_first_record_is_torn_counts_as_a_whole_as_never_written(tmp_path: Path) -> None:
+    fill(tmp_path, [[1], [2, 3, 4]])
+    path = segments(tmp_path)[0]
+    data = bytearray(path.read_bytes())
+    second = scan(bytes(data)).frames[1]
+    data[second.start : second.end] = bytes(second.end - second.start)
+    path.write_bytes(data)
+    journal = Journal.open(tmp_path)
+    assert records(journal) == [1]
+    assert journal.last_number == 1
+    assert journal.report.set_aside == ()
+    assert journal.report.torn_bytes == len(data) - second.start
+
+
+def test_a_corrupt_record_that_was_acknowledged_is_reported_and_the_rest_salvaged(tmp_path: Path) -> None:
+    fill(tmp_path, [[1], [2], [3], [4]])
+    path = segments(tmp_path)[0]
+    data = bytearray(path.read_bytes())
+    damaged = scan(bytes(data)).frames[1]
+    data[damaged.start + 40] ^= 4
+    path.write_bytes(data)
+    journal = Journal.open(tmp_path, at=99)
+    assert records(journal) == [1, 3, 4]
+    assert journal.report.lost == ((2, 2),)
+    assert journal.report.set_aside == (f"{path.name}.corrupt-99",)
+    assert (tmp_path / f"{path.name}.corrupt-99").read_bytes() == bytes(data)
+    again = Journal.open(tmp_path)
+    assert records(again) == [1, 3, 4]
+    assert again.report.lost == ()
+    assert again.report.set_aside == ()
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "tail"])
+def test_a_damaged_middle_segment_loses_only_its_own_records(tmp_path: Path, damage: str) -> None:
+    fill(tmp_path, [[1, 2], [3, 4], [5, 6]], segment_bytes=1)
+    middle = segments(tmp_path)[1]
+    data = middle.read_bytes()
+    if damage == "missing":
+        middle.unlink()
+    else:
+        middle.write_bytes({"empty": b"", "garbage": b"\x55" * 90, "tail": data[:-1]}[damage])
+    journal = Journal.open(tmp_path)
+    kept = [3] if damage == "tail" else []
+    assert records(journal) == [1, 2, *kept, 5, 6]
+    assert journal.report.lost == (((4, 4),) if kept else ((3, 4),))
+    again = Journal.open(tmp_path)
+    assert records(again) == [1, 2, *kept, 5, 6]
+    assert again.report.lost == ()
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**9), flips=st.integers(1, 8))
+def test_flipped_bytes_never_invent_a_record_and_never_stop_the_journal(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, flips: int
+) -> None:
+    directory = tmp_path_factory.mktemp("flip")
+    fill(directory, [[1, 2], [3], [4, 5, 6], [7]], segment_bytes=200)
+    rng = random.Random(seed)
+    for _ in range(flips):
+        path = rng.choice(segments(directory))
+        data = bytearray(path.read_bytes())
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        path.write_bytes(data)
+    journal = Journal.open(directory)
+    kept = records(journal)
+    lost = {n for first, last in journal.report.lost for n in range(first, last + 1)}
+    assert kept == sorted(kept)
+    assert not lost & set(kept)
+    newest = journal.last_number or 0
+    assert set(kept) | lost == set(range(1, newest + 1))
+    journal.append(newest + 1, body(newest + 1))
+    journal.sync()
+    assert records(Journal.open(directory)) == [*kept, newest + 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(max_size=200), at=st.integers(0, 3))
+def test_scan_finds_frames_between_any_bytes(data: bytes, at: int) -> None:
+    first, second = encode_frame(1, 1, b"abc"), encode_frame(2, 1, b"")
+    found = scan(data[:at] + first + data + second).frames
+    assert [frame.number for frame in found] == [1, 2]
+
+
+def test_unlink_before_removes_only_whole_segments_below(tmp_path: Path) -> None:
+    fill(tmp_path, [[1, 2], [3, 4], [5, 6]], segment_bytes=1)
+    journal = Journal.open(tmp_path, segment_bytes=1)
+    before = journal.total_bytes
+    assert journal.unlink_before(4) == before - journal.total_bytes > 0
+    assert records(journal) == [3, 4, 5, 6]
+    assert journal.first_number == 3
+    journal.unlink_before(7)
+    assert segments(tmp_path) == []
+    assert journal.last_number == 6
+    journal.append(7, body(7))
+    journal.sync()
+    journal.unlink_before(8)
+    assert records(journal) == [7], "the segment being written stays"
+
+
+def test_the_budget_refuses_a_group_until_space_is_freed(tmp_path: Path) -> None:
+    fill(tmp_path, [[1], [2]], segment_bytes=1)
+    journal = Journal.open(tmp_path, segment_bytes=1, max_bytes=120)
+    journal.append(3, body(3))
+    with pytest.raises(JournalFull):
+        journal.sync()
+    with pytest.raises(JournalFull):
+        journal.sync()
+    assert records(journal) == [1, 2]
+    assert journal.drop_oldest() == (1, 1)
+    journal.sync()
+    assert records(journal) == [2, 3]
+    assert journal.dropped_records == 1
+    assert records(Journal.open(tmp_path)) == [2, 3]
+
+
+@pytest.mark.parametrize("step", ["write", "datasync", "create", "sync_directory"])
+@pytest.mark.parametrize("partial", [0, 30, 70])
+def test_a_failed_group_is_written_again_to_a_new_segment(tmp_path: Path, step: str, partial: int) -> None:
+    files = FaultyFiles()
+    journal = Journal.open(tmp_path, files=files)
+    if step in {"write", "datasync"}:
+        journal.append(1, body(1))
+        journal.sync()
+    files.partial = partial
+    files.fail[step] = [errno.ENOSPC, errno.EIO]
+    for number in (2, 3):
+        journal.append(number, body(number))
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"EIO|ENOSPC"):
+            journal.sync()
+    journal.sync()
+    expected = [1, 2, 3] if step in {"write", "datasync"} else [2, 3]
+    assert records(journal) == expected
+    reopened = Journal.open(tmp_path)
+    assert records(reopened) == expected
+    assert reopened.report == Journal.open(tmp_path).report
+    assert reopened.report.lost == ()
+
+
+def test_leftovers_of_a_failed_sync_that_could_not_be_cut_are_superseded(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    journal = Journal.open(tmp_path, files=files)
+    journal.append(1, body(1))
+    journal.sync()
+    files.fail = {"datasync": [errno.EIO], "truncate": [errno.EIO]}
+    journal.append(2, body(2))
+    with pytest.raises(OSError, match="EIO"):
+        journal.sync()
+    journal.sync()
+    old, new = segments(tmp_path)
+    assert [f.number for f in scan(old.read_bytes()).frames] == [1, 2]
+    assert [f.number for f in scan(new.read_bytes()).frames] == [2]
+    assert records(journal) == [1, 2]
+    assert records(Journal.open(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize("step", ["create", "write", "sync", "rename", "sync_directory"])
+def test_a_repair_that_fails_half_way_is_done_again_at_the_next_open(tmp_path: Path, step: str) -> None:
+    fill(tmp_path, [[1], [2], [3]])
+    path = segments(tmp_path)[0]
+    data = bytearray(path.read_bytes())
+    data[scan(bytes(data)).frames[1].start] ^= 1
+    path.write_bytes(data)
+    for successes in range(2):
+        files = FaultyFiles()
+        files.fail[step] = [None] * successes + [errno.EIO]
+        try:
+            Journal.open(tmp_path, files=files)
+        except OSError:
+            continue
+    assert records(Journal.open(tmp_path)) == [1, 3]

@@ -1,0 +1,52 @@
+import errno
+from pathlib import Path
+
+from edge_gateway.journal.files import Files
+from edge_gateway.journal.reserve import Reserve
+from tests.gateway.journal.faulty_files import FaultyFiles
+
+SIZE = 3 << 20
+
+
+class SmallDisk(Files):
+    """Reports so much free space."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+
+    def free_bytes(self, path: Path) -> int:
+        assert path.is_dir()
+        return self.free
+
+
+def test_the_reserve_is_real_space_given_up_once_and_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "spool" / "reserve"
+    reserve = Reserve(path, size=SIZE)
+    assert reserve.make()
+    assert path.stat().st_blocks * 512 >= SIZE
+    assert reserve.release()
+    assert not path.exists()
+    assert not reserve.release()
+    assert reserve.make()
+    assert Reserve(path, size=SIZE).make(), "one that is there is taken over"
+    assert path.stat().st_size == SIZE
+
+
+def test_it_is_not_made_where_it_would_fill_the_disk_itself(tmp_path: Path) -> None:
+    disk = SmallDisk(2 * SIZE - 1)
+    reserve = Reserve(tmp_path / "reserve", size=SIZE, files=disk)
+    assert not reserve.make()
+    assert not (tmp_path / "reserve").exists()
+    disk.free += 1
+    assert reserve.make()
+
+
+def test_a_disk_that_fills_meanwhile_gets_everything_back(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    files.fail["sync_directory"] = [errno.ENOSPC]
+    assert not Reserve(tmp_path / "reserve", size=SIZE, files=files).make()
+    files.fail["write"] = [None, errno.ENOSPC]
+    reserve = Reserve(tmp_path / "reserve", size=SIZE, files=files)
+    assert not reserve.make()
+    assert not (tmp_path / "reserve").exists()
+    assert reserve.make()

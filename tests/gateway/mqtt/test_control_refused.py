@@ -1,0 +1,191 @@
+"""What the broker refuses on the control connection is told by name, tried again, and over when it is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_gateway.fold.outgoing import Message
+from edge_gateway.mqtt.control_session import AGAIN_MOST
+from edge_gateway.mqtt.sending import ASK_EVERY
+from edge_gateway.status.problems import Gravity
+from fleet_wire import control_messages
+from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
+
+REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
+ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
+COMMAND = "fleet/v1/berlin/frz-1/command"
+
+
+def alert(state: str = "firing") -> Message:
+    return Message(ALERT, state.encode(), retain=state == "firing")
+
+
+def command(number: int = 1, device: str = "frz-1", *, doubtful: bool = False) -> Message:
+    return Message(
+        f"fleet/v1/berlin/{device}/command",
+        b"x",
+        expires_at=60_000,
+        correlation=b"c%d" % number,
+        doubtful=doubtful,
+    )
+
+
+def refusing(kind: str, code: int, broker: StrictBroker) -> None:
+    broker.answer = lambda packet: code if kind in packet.topic else 0
+
+
+@pytest.mark.parametrize("code", REFUSALS, ids=hex)
+async def test_every_refusal_of_a_command_is_a_problem_and_known_to_the_fold(code: int) -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/command", code, broker)
+        rig.control.send([command()])
+        await rig.until(lambda: rig.told)
+        ((device, name, why, for_good),) = rig.told
+        assert (device, name) == ("frz-1", "c1")
+        assert why in rig.problem("refused_commands")
+        assert "frz-1" in rig.problem("refused_commands")
+        assert for_good is (code in {0x90, 0x99})
+        if code == 0x87:
+            assert why == "not authorised: check the ACL for fleet/v1/+/+/command"
+        refusing("nothing", 0, broker)
+        rig.control.send([command(2)])
+        await rig.until(lambda: not rig.problem("refused_commands"))
+        assert not rig.control.queued
+
+
+async def test_a_refused_status_is_a_failure_until_one_is_taken() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/status", 0x87, broker)
+        await rig.until(lambda: rig.problem("refused_statuses"))
+        assert "edge/v1/gw/status" in rig.problem("refused_statuses")
+        (problem,) = rig.problems
+        assert problem.gravity is Gravity.FAILURE
+        refusing("nothing", 0, broker)
+        rig.control.publish_status()
+        await rig.until(lambda: not rig.problem("refused_statuses"))
+
+
+async def test_refused_alerts_are_sent_again_in_order_when_the_refusal_may_be_over() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/alerts/", 0x87, broker)
+        rig.control.send([alert("firing"), alert("resolved"), Message(ALERT, b"", retain=True)])
+        await rig.until(lambda: sum("/alerts/" in one.topic for one in broker.seen) == 3)
+        await rig.until(lambda: "check the ACL for edge/v1/gw/alerts/#" in rig.problem("refused_alerts"))
+        await rig.until(lambda: rig.control.queued == 3)
+        refusing("nothing", 0, broker)
+        rig.at += 2 * AGAIN_MOST
+        await rig.until(lambda: not rig.problem("refused_alerts"))
+        await rig.until(lambda: not rig.control.queued)
+        sent = [one.payload for one in broker.taken if one.topic == ALERT]
+        assert sent == [b"firing", b"resolved", b""]
+
+
+async def test_what_was_refused_is_not_sent_behind_something_newer_of_its_topic() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/alerts/", 0x97, broker)
+        rig.control.send([alert("firing")])
+        await rig.until(lambda: rig.problem("refused_alerts"))
+        refusing("nothing", 0, broker)
+        rig.control.send([alert("resolved"), Message(ALERT, b"", retain=True)])
+        await rig.until(lambda: not rig.control.queued)
+        rig.at += 2 * AGAIN_MOST
+        await rig.until(lambda: not rig.problem("refused_alerts"))
+        broker.end(None)
+        await rig.until(lambda: len(broker.connects) == 2)
+        rig.control.send([Message("edge/v1/gw/reply", b"last")])
+        await rig.until(lambda: any(one.payload == b"last" for one in broker.taken))
+        assert [one.payload for one in broker.taken if one.topic == ALERT] == [b"resolved", b""]
+
+
+async def test_a_command_that_a_device_may_have_is_not_said_to_be_undelivered() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/command", 0x87, broker)
+        rig.control.send([command(doubtful=True)])
+        await rig.until(lambda: rig.problem("refused_commands"))
+        assert not rig.told
+
+
+async def test_no_answer_before_the_end_makes_a_message_doubtful() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        broker.largest, broker.says_size = 200, False
+        rig.control.send([Message(COMMAND, bytes(300), expires_at=60_000, correlation=b"c1")])
+        await rig.until(lambda: len(broker.connects) >= 2)
+        broker.largest = 1 << 20
+        refusing("/command", 0x87, broker)
+        await rig.until(lambda: rig.problem("refused_commands"))
+        assert not rig.told
+
+
+async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_no() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/receipt", 0x87, broker)
+        receipt = Message("fleet/v1/berlin/frz-1/receipt", b"x", qos=0, fleeting=True)
+        rig.control.send([receipt, receipt, receipt])
+        await rig.until(lambda: rig.problem("refused_receipts"))
+        await rig.until(lambda: sum(one.topic == receipt.topic for one in broker.seen) == 3)
+        (problem,) = rig.problems
+        assert problem.gravity is Gravity.WARNING
+        assert problem.text.endswith("check the ACL for fleet/v1/+/+/receipt")
+        assert all(one.qos == 0 for one in broker.seen if one.topic == receipt.topic)
+        refusing("nothing", 0, broker)
+        rig.at += ASK_EVERY
+        rig.control.send([receipt])
+        await rig.until(lambda: not rig.problem("refused_receipts"))
+        assert sum(one.topic == "fleet/v1/_/gw/receipt" for one in broker.seen) == 2
+
+
+async def test_refused_subscriptions_are_named_and_asked_for_again() -> None:
+    async with StrictBroker() as broker:
+        broker.refused_filters = {"edge/v1/gw/command"}
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: rig.problem("control_subscriptions"))
+            assert "edge/v1/gw/command (not authorised" in rig.problem("control_subscriptions")
+            broker.refused_filters = set()
+            rig.at += 2 * AGAIN_MOST
+            await rig.until(lambda: not rig.problem("control_subscriptions"))
+            assert len(broker.connects) == 1
+
+
+async def test_a_broker_without_its_own_counter_is_only_a_notice() -> None:
+    async with StrictBroker() as broker:
+        broker.refused_filters = {"$SYS/broker/publish/messages/dropped"}
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: rig.problem("control_subscriptions"))
+            (problem,) = rig.problems
+            assert problem.gravity is Gravity.NOTICE
+
+
+async def test_many_devices_are_one_problem_that_names_five() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/command", 0x87, broker)
+        rig.control.send(command(number, f"d{number}") for number in range(8))
+        await rig.until(lambda: len(rig.told) == 8)
+        assert "(of d0, d1, d2, d3, d4 and 3 more)" in rig.problem("refused_commands")
+
+
+async def test_a_request_that_the_broker_retains_is_never_obeyed() -> None:
+    request = control_messages.encode_operator_request(control_messages.OperatorRequest(id="r1", do="reload"))
+    async with StrictBroker() as broker:
+        broker.retained["edge/v1/gw/command"] = request
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: rig.counters["operator_requests_retained"])
+            broker.publish("edge/v1/gw/command", request)
+            await rig.until(lambda: [one for one in broker.taken if one.topic.endswith("/reply")])
+            assert sum(one.topic.endswith("/reply") for one in broker.seen) == 1
+
+
+async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        rig.fires = [alert("firing")]
+        await rig.until(lambda: broker.taken)
+        broker.publish(ALERT, b"forged")
+        broker.publish(ALERT + "-2", b"forged")
+        await rig.until(lambda: sum("/alerts/" in one.topic for one in broker.taken) == 2)
+        put_right = {one.topic: one.payload for one in broker.taken if "/alerts/" in one.topic}
+        assert put_right == {ALERT: b"firing", ALERT + "-2": b""}
+        (told,) = [one for one in rig.problems if one.code == "forged_alerts"]
+        assert told.gravity is Gravity.WARNING
+        broker.publish(ALERT, b"forged again")
+        broker.publish("edge/v1/gw/command", b"\xff")
+        await rig.until(lambda: rig.counters["operator_requests_malformed"])
+        assert rig.counters["alerts_overwritten"] == 2

@@ -1,0 +1,126 @@
+"""Two gateways of one id: who goes on, who stands by, and what nobody gives way to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mqtt5
+import msgpack
+import pytest
+
+from edge_gateway.journal import spool
+from edge_gateway.mqtt.control_session import STAND_BY_MOST
+from edge_gateway.mqtt.ownership import CODE, TOLD_FOR, Ownership, Whose
+from edge_gateway.status.problems import Counters, Gravity, Problems
+from tests.gateway.mqtt.strict_broker import NONCE, Rig, StrictBroker
+
+STATUS = "edge/v1/gw/status"
+OTHER = "00000000000000bb"
+OLD = "00000000000000cc"
+YEAR_3000 = 32_503_680_000_000
+
+
+def ownership(published: bool = False) -> Ownership:
+    made = Ownership([OLD, NONCE], lambda: 0.0, Counters(), Problems(lambda: 0))
+    made.published = published
+    return made
+
+
+def status(nonce: Any = OTHER, state: str = "online") -> bytes:
+    said = {"v": 1, "gateway": "gw", "state": state, "started": YEAR_3000, "at": YEAR_3000, "nonce": nonce}
+    packed: bytes = msgpack.packb(said)
+    return packed
+
+
+@pytest.mark.parametrize(
+    ("nonce", "retained", "published", "whose"),
+    [
+        (NONCE, True, True, Whose.OURS),
+        (OLD, True, True, Whose.OURS),
+        (OLD, False, True, Whose.OURS),
+        (OTHER, True, False, Whose.PAST),
+        (None, True, False, Whose.PAST),
+        (OTHER, True, True, Whose.RIVAL),
+        (None, True, True, Whose.RIVAL),
+        (OTHER, False, False, Whose.FOREIGN),
+        (OTHER, False, True, Whose.FOREIGN),
+        ([OLD], False, True, Whose.FOREIGN),
+    ],
+)
+def test_a_status_is_judged_by_whose_start_it_is_of_and_what_stood_there(
+    nonce: Any, retained: bool, published: bool, whose: Whose
+) -> None:
+    assert ownership(published).whose({"nonce": nonce, "started": YEAR_3000}, retained=retained) is whose
+
+
+def test_a_start_knows_those_before_it_and_a_lost_list_is_begun_anew(tmp_path: Path) -> None:
+    first = spool.note_start(tmp_path)
+    second = spool.note_start(tmp_path)
+    assert second[:-1] == first
+    assert len(set(second)) == 2
+    (tmp_path / spool.STARTS).write_bytes(b"\xff\xfe garbage\n" + second[0].encode() + b"\nzz\n")
+    third = spool.note_start(tmp_path)
+    assert third[:-1] == first
+    for _ in range(2 * spool.MOST_STARTS):
+        last = spool.note_start(tmp_path)
+    assert len(last) == spool.MOST_STARTS
+    (tmp_path / spool.STARTS).unlink()
+    assert len(spool.note_start(tmp_path)) == 1
+
+
+async def test_a_retained_status_from_the_future_silences_nobody() -> None:
+    async with StrictBroker() as broker:
+        broker.retained[STATUS] = status()
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: rig.ownership.published)
+            assert not list(rig.problems)
+
+
+async def test_a_live_status_of_somebody_else_is_told_and_over_after_a_while() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: rig.ownership.published)
+        broker.publish(STATUS, b"\xc1 no status")
+        broker.publish(STATUS, status(OLD))
+        broker.publish(STATUS, status())
+        await rig.until(lambda: rig.problem(CODE))
+        (problem,) = rig.problems
+        assert problem.gravity is Gravity.WARNING
+        assert rig.ownership.held
+        rig.at += TOLD_FOR + 1
+        await rig.until(lambda: not rig.problem(CODE))
+
+
+async def test_whoever_is_told_that_the_session_was_taken_over_stands_by_and_comes_back_alone() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: rig.ownership.published)
+        broker.end(mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER)
+        await rig.until(lambda: rig.clients.standing)
+        assert "another gateway uses this id" in rig.problem(CODE)
+        assert not rig.ownership.held
+        (problem,) = rig.problems
+        assert problem.gravity is Gravity.FAILURE
+        begun = [connect.client_id for connect in broker.connects]
+        await rig.until(lambda: len(broker.connects) == 3)
+        assert begun.count("edge-gw-control") == 1
+        await rig.until(lambda: not rig.problem(CODE))
+
+
+async def test_a_status_of_another_where_ours_stood_is_a_rival_though_the_broker_says_nothing() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: rig.ownership.published)
+        broker.retained[STATUS] = status(state="offline")
+        broker.end(None)
+        await rig.until(lambda: not rig.ownership.held)
+        assert rig.counters[CODE] == 1
+        assert STAND_BY_MOST > 60
+
+
+async def test_our_own_past_that_a_broker_remembers_after_a_crash_is_no_rival() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        rig.ownership.starts = [OLD, NONCE]
+        await rig.until(lambda: rig.ownership.published)
+        broker.retained[STATUS] = status(OLD)
+        broker.end(None)
+        await rig.until(lambda: len([one for one in broker.taken if one.topic == STATUS]) >= 2)
+        assert rig.ownership.held

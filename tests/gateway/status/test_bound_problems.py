@@ -1,0 +1,126 @@
+"""Bounds are told of before they are reached, and by whom they are used up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.status.bound_problems import BoundProblem, Users, problems
+from edge_gateway.status.problems import Gravity
+from edge_gateway.store.budget import SpoolBytes
+from edge_gateway.store.store import StoreFacts
+from tests.gateway.fold.test_shares import Sender, fold
+
+MIB = 1 << 20
+CONFIG = GatewayConfig.model_validate(
+    {
+        "mqtt": {"url": "mqtt://localhost"},
+        "spool": {"max_bytes": "100MiB"},
+        "history": {"max_bytes": "100MiB"},
+        "limits": {"quarantine": "100MiB"},
+    }
+)
+
+
+def told(
+    *,
+    quarantine: int = 0,
+    history: int = 0,
+    used: tuple[int, int, int, int] = (0, 0, 0, 0),
+    users: Users | None = None,
+    pipeline: Pipeline | None = None,
+) -> dict[str, BoundProblem]:
+    facts: dict[str, Any] = {
+        "applied": 0,
+        "floor": 0,
+        "late_pending": 0,
+        "salvaging": False,
+        "late_held": False,
+        "waiting": {},
+        "counters": {},
+    }
+    stored = StoreFacts(**facts, quarantine_bytes=quarantine * MIB, history_bytes=history * MIB)
+    seen = pipeline or build_pipeline("gw", FoldSettings.of(CONFIG))
+    spool = SpoolBytes(*(part * MIB for part in used))
+    shown = {name: size * MIB for name, size in (users or {}).items()}
+    return {one.code: one for one in problems(CONFIG, seen, stored, spool, shown) if one.text}
+
+
+def test_nothing_is_told_below_four_fifths() -> None:
+    assert told(quarantine=79, history=79, used=(40, 10, 19, 9)) == {}
+
+
+NEAR = "more than four fifths of "
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "said"),
+    [
+        ("bound_late", {"used": (0, 0, 20, 0)}, NEAR + "what late readings may take of spool.max_bytes"),
+        ("bound_late", {"used": (0, 0, 25, 0)}, "what late readings may take of spool.max_bytes is full"),
+        (
+            "bound_spool",
+            {"used": (60, 10, 1, 20)},
+            NEAR + "spool.max_bytes are used; beyond it spool.on_full",
+        ),
+        ("bound_history", {"history": 85}, NEAR + "history.max_bytes"),
+        ("bound_history", {"history": 101}, "history.max_bytes is full: the oldest goes"),
+        ("bound_quarantine", {"quarantine": 85, "users": {"f2": 5, "f1": 60}}, "; most are of f1, f2"),
+    ],
+)
+def test_what_is_nearly_full_of_the_disk_is_a_warning(code: str, given: dict[str, Any], said: str) -> None:
+    found = told(**given)
+    assert found.keys() == {code}
+    assert found[code].gravity is Gravity.WARNING
+    assert said in found[code].text
+
+
+def test_a_quarantine_that_one_device_fills_is_no_failure_of_the_gateway() -> None:
+    assert told(quarantine=99, users={"flood": 90, "f1": 1})["bound_quarantine"].gravity is Gravity.WARNING
+    assert told(quarantine=99, users={"f1": 20, "f2": 19})["bound_quarantine"].gravity is Gravity.FAILURE
+    assert told(quarantine=90, users={"f1": 20, "f2": 19})["bound_quarantine"].gravity is Gravity.WARNING
+
+
+def test_a_fleet_within_its_bounds_has_no_problem() -> None:
+    pipeline = fold().pipeline
+    pipeline.fold(Sender("freezer").says(0, temperature=1.0, door="open"))
+    assert told(pipeline=pipeline) == {}
+
+
+def test_series_warn_at_four_fifths_and_fail_when_they_are_full() -> None:
+    pipeline = fold(series=20, device_series=12).pipeline
+    devices = [Sender("most"), Sender("less")]
+    pipeline.fold(devices[0].says(0, **{f"m{number}": 1.0 for number in range(11)}))
+    pipeline.fold(devices[1].says(0, **{f"m{number}": 1.0 for number in range(4)}))
+    assert told(pipeline=pipeline) == {}
+    pipeline.fold(devices[1].says(1, n0=1.0))
+    assert told(pipeline=pipeline)["bound_series"] == BoundProblem(
+        "bound_series",
+        "more than four fifths of limits.series (20) are used; "
+        "beyond it values of further metrics are lost, as too_many_series; most are of most, less",
+        Gravity.WARNING,
+    )
+    pipeline.fold(devices[1].says(2, **{f"n{number}": 1.0 for number in range(5)}))
+    full = told(pipeline=pipeline)["bound_series"]
+    assert full.gravity is Gravity.FAILURE
+    assert full.text.startswith("limits.series (20) is full: values of further metrics are lost")
+
+
+def test_texts_and_devices_likewise() -> None:
+    pipeline = fold(devices=5, strings=16, device_strings=16).pipeline
+    for number in range(4):
+        assert "bound_devices" not in told(pipeline=pipeline)
+        pipeline.fold(Sender(f"d{number}").says(0, **{f"m{n}": f"{number} {n}" for n in range(4)}))
+    found = told(pipeline=pipeline)
+    assert found["bound_devices"].gravity is Gravity.WARNING
+    assert found["bound_strings"].gravity is Gravity.FAILURE
+    assert found["bound_devices"].text.endswith("most are of site berlin")
+    assert "most are of d0, d1, d2, d3" in found["bound_strings"].text
+    pipeline.fold(Sender("d4").says(0, t=1.0))
+    assert told(pipeline=pipeline)["bound_devices"].gravity is Gravity.FAILURE
+    assert pipeline.registry.device("berlin", "d5") is Refusal.DEVICES

@@ -1,0 +1,214 @@
+import math
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.errors import BadInput
+from edge_gateway.records.store_effects import CommandChange, Event, Quarantined, StoreEffects
+from edge_gateway.store.history import History
+from edge_gateway.store.store import Store
+from tests.gateway.store.fleet import (
+    MINUTE,
+    SETTINGS,
+    T0,
+    TIERS,
+    closed,
+    closed_states,
+    late,
+    name,
+    named,
+    texts,
+)
+from tests.gateway.store.test_store import ALERT, opened
+
+EVERY = [tier.every for tier in TIERS]
+
+
+def filled(spool: Path, minutes: int = 5, series: int = 3) -> Store:
+    """Series 0… with the value `series + minute` at the start of each minute."""
+    store = opened(spool, SETTINGS)
+    for minute in range(minutes):
+        readings = [(s, T0 + minute * MINUTE, float(s + minute)) for s in range(series)]
+        windows = (closed(0, readings), closed(1, readings))
+        store.apply([(minute + 1, [named(range(series), windows=windows)])])
+    return store
+
+
+def test_windows_of_a_tier_come_by_start_with_their_names(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with History.open(tmp_path, EVERY) as history:
+        rows = list(history.query("windows", tier=0))
+    assert [(row["start"], row["device"]) for row in rows] == [
+        (T0 + minute * MINUTE, f"dev-{series}") for minute in range(5) for series in range(3)
+    ]
+    assert rows[4] == {
+        "device": "dev-1",
+        "metric": "temperature",
+        "site": "berlin",
+        "type": "freezer",
+        "start": T0 + MINUTE,
+        "every": MINUTE,
+        "count": 1,
+        "sum": 2.0,
+        "min": 2.0,
+        "max": 2.0,
+        "first": 2.0,
+        "last": 2.0,
+        "quality": 1.0,
+        "revision": 0,
+        "p95": None,
+    }
+
+
+@pytest.mark.parametrize("series", [3, 60])
+def test_few_series_and_many_are_read_alike(tmp_path: Path, series: int) -> None:
+    filled(tmp_path, series=series)
+    with History.open(tmp_path, EVERY) as history:
+        one = list(history.query("windows", tier=0, device="dev-2"))
+        everyone = list(history.query("windows", tier=0))
+        part = list(history.query("windows", tier=0, since=T0 + 1, until=T0 + 3 * MINUTE))
+        assert list(history.query("windows", metric="none")) == []
+        assert len(list(history.query("windows"))) == series * 6
+        assert len(list(history.query("windows", limit=7))) == 7
+    assert [row["last"] for row in one] == [2.0, 3.0, 4.0, 5.0, 6.0]
+    assert [row for row in everyone if row["device"] == "dev-2"] == one
+    assert {row["start"] for row in part} == {T0 + MINUTE, T0 + 2 * MINUTE}
+
+
+@pytest.mark.parametrize(("change", "gone"), [("row = X'00'", 1), ("row = 'text'", 1), ("series = 2", 2)])
+@pytest.mark.parametrize("series", [3, 60])
+def test_a_row_that_is_not_what_was_stored_is_left_out_and_counted(
+    tmp_path: Path, series: int, change: str, gone: int
+) -> None:
+    filled(tmp_path, series=series).close()
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        db.execute(f"UPDATE OR REPLACE window SET {change} WHERE tier=0 AND start={T0} AND series=1")
+    db.close()
+    with History.open(tmp_path, EVERY) as history:
+        assert len(list(history.query("windows", tier=0))) == 5 * series - gone
+        assert history.damaged == 1
+
+
+def test_last_values_are_the_newest_of_each_series(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.apply([(9, [StoreEffects(T0, windows=(closed(0, [(1, T0 + 9 * MINUTE, 50.0)]),))])])
+    with History.open(tmp_path, EVERY) as history:
+        assert {row["device"]: row["last"] for row in history.query("last")} == {
+            "dev-0": 4.0,
+            "dev-1": 50.0,
+            "dev-2": 6.0,
+        }
+
+
+def test_corrections_percentiles_and_huge_sums_are_read_exactly(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, p95_metrics=frozenset({"temperature"})))
+    first = closed(0, [(1, T0, 1e300), (1, T0 + 1, 0.1), (1, T0 + 2, 5.0)], p95=True)
+    store.apply([(1, [named(windows=(first,), late=late([(1, T0 + 5, -1e300)], tiers=1))])])
+    store.run_late()
+    with History.open(tmp_path, EVERY) as history:
+        (row,) = history.query("windows", tier=0)
+    assert row["sum"] == math.fsum([1e300, 0.1, 5.0, -1e300])
+    assert (row["count"], row["revision"], row["p95"]) == (4, 1, 1e300)
+
+
+def test_texts_are_read_as_texts(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    states = closed_states(0, [(4, T0, 0), (4, T0 + 5, 1), (4, T0 + MINUTE, 1)])
+    store.apply([(1, [named([4], texts=texts("open", "closed"), states=(states,))])])
+    with History.open(tmp_path, EVERY) as history:
+        rows = list(history.query("states", tier=0))
+    assert [(row["first"], row["last"], row["changes"]) for row in rows] == [
+        ("open", "closed", 1),
+        ("closed", "closed", 0),
+    ]
+
+
+def test_alerts_commands_quarantine_and_events_are_the_newest_in_order(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for n in range(5):
+        at = T0 + n
+        store.apply(
+            [
+                (
+                    n + 1,
+                    [
+                        StoreEffects(
+                            at,
+                            alerts=(replace(ALERT, id=f"a{n}", subject=f"dev-{n % 2}", at=at),),
+                            commands=(
+                                CommandChange(f"c{n}", n, f"dev-{n % 2}", "cool", {"to": n}, "sent", at),
+                            ),
+                            quarantined=(
+                                Quarantined(
+                                    f"fleet/v1/s/dev-{n % 2}/telemetry", b"\xff" if n else b"{}", "bad", at
+                                ),
+                            ),
+                            events=(Event("code", f"text {n}", at),),
+                        )
+                    ],
+                )
+            ]
+        )
+    with History.open(tmp_path, EVERY) as history:
+        assert [row["id"] for row in history.query("alerts")] == ["a0", "a1", "a2", "a3", "a4"]
+        assert [row["id"] for row in history.query("alerts", device="dev-1", limit=1)] == ["a3"]
+        assert [row["id"] for row in history.query("commands", since=T0 + 1, until=T0 + 4)] == [
+            "c1",
+            "c2",
+            "c3",
+        ]
+        assert next(history.query("commands", limit=1)) == {
+            "id": "c4",
+            "n": 4,
+            "device": "dev-0",
+            "name": "cool",
+            "args": {"to": 4},
+            "state": "sent",
+            "at": T0 + 4,
+            "detail": "",
+        }
+        assert [(row["payload"], row["text"]) for row in history.query("quarantine", limit=5)][:2] == [
+            ("7b7d", "{}"),
+            ("ff", None),
+        ]
+        assert len(list(history.query("quarantine", device="dev-1"))) == 2
+        assert [row["text"] for row in history.query("events", limit=2)] == ["text 3", "text 4"]
+        alert = next(history.query("alerts", limit=1))
+        assert (alert["level"], alert["value"], alert["limit"], alert["boot"], alert["seq"]) == (
+            "critical",
+            9.5,
+            8.0,
+            3,
+            7,
+        )
+        with pytest.raises(KeyError):
+            history.query("weather")
+
+
+def test_a_reader_sees_whole_records_beside_the_writer_and_cannot_write(tmp_path: Path) -> None:
+    store = filled(tmp_path, minutes=1)
+    with History.open(tmp_path, EVERY) as history:
+        assert len(list(history.query("windows", tier=0))) == 3
+        store.apply([(7, [StoreEffects(T0, (name(1),), windows=(closed(0, [(1, T0 + MINUTE, 1.0)]),))])])
+        assert len(list(history.query("windows", tier=0))) == 4
+        with pytest.raises(Exception, match="readonly"):
+            history._db.execute("DELETE FROM window")
+
+
+def test_no_history_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no history"):
+        History.open(tmp_path, EVERY)
+    filled(tmp_path, minutes=0)
+    with History.open(tmp_path, EVERY) as history:
+        assert list(history.query("windows")) == []
+        assert list(history.query("last")) == []
+
+
+@pytest.mark.parametrize("directory", ["a b", "50%20", "what?", "#1", "é[red]"])
+def test_a_history_is_read_whatever_its_directory_is_called(tmp_path: Path, directory: str) -> None:
+    (tmp_path / directory).mkdir()
+    filled(tmp_path / directory, minutes=1)
+    with History.open(tmp_path / directory, EVERY) as history:
+        assert len(list(history.query("windows", tier=0))) == 3

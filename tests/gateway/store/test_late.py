@@ -1,0 +1,262 @@
+"""Late readings: what is stored in the end equals what would have been stored had they come in time."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.records.store_effects import ClosedWindows, StoreEffects, both
+from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.store import Store
+from edge_gateway.store.window_kinds import unpacked
+from edge_gateway.store.window_table import Packed
+from edge_gateway.windows.merge import sums
+from edge_gateway.windows.rows import WINDOW_ROW
+from tests.gateway.store.fleet import (
+    DAY,
+    MINUTE,
+    SETTINGS,
+    T0,
+    Reading,
+    closed,
+    closed_states,
+    late,
+    late_states,
+    name,
+    named,
+    texts,
+)
+from tests.gateway.store.test_store import lines, opened, table
+
+HOUR = 60 * MINUTE
+H0 = T0 - T0 % HOUR
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    one = opened(tmp_path, floor=H0)
+    yield one
+    one.close()
+
+
+def merge_all(store: Store) -> int:
+    merged = 0
+    while step := store.run_late():
+        merged += step
+    assert store.late_pending == 0
+    return merged
+
+
+def stored(store: Store) -> dict[tuple[int, int, int], tuple[int, bytes, bytes]]:
+    """(tier, start, series) -> (revision, row without its series and p95, tail)."""
+    size = WINDOW_ROW.itemsize
+    found = {}
+    for tier, start, series, revision, blob in table(store, "window"):
+        data = unsealed(blob, start, series)
+        assert data is not None
+        found[tier, start, series] = (revision, data[8:size], data[size:])
+    return found
+
+
+def on_time(readings: list[Reading]) -> list[ClosedWindows]:
+    return [closed(tier, readings, p95=True) for tier in range(3)]
+
+
+readings = st.tuples(
+    st.integers(0, 3),
+    st.integers(H0, H0 + 2 * HOUR - 1),
+    st.floats(-1e12, 1e12).map(lambda value: value + 0.0) | st.sampled_from([1e300, -1e300, 1e-200]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    in_time=st.lists(readings, max_size=30), too_slow=st.lists(readings, max_size=30), cuts=st.integers(1, 4)
+)
+def test_late_readings_end_in_the_rows_that_all_readings_at_once_give(
+    tmp_path_factory: pytest.TempPathFactory, in_time: list[Reading], too_slow: list[Reading], cuts: int
+) -> None:
+    directory = tmp_path_factory.mktemp("late")
+    with_p95 = replace(SETTINGS, p95_metrics=frozenset({"temperature"}))
+    apart = opened(directory / "apart", with_p95, floor=H0)
+    whole = opened(directory / "whole", with_p95, floor=H0)
+    apart.apply([(1, [named(windows=tuple(on_time(in_time)))])])
+    for number in range(cuts):
+        apart.apply([(2 + number, [StoreEffects(T0, late=late(too_slow[number::cuts]))])])
+        merge_all(apart)
+    whole.apply([(1, [named(windows=tuple(on_time(in_time + too_slow)))])])
+    got, expected = stored(apart), stored(whole)
+    assert got.keys() == expected.keys()
+    assert {key: row[1:] for key, row in got.items()} == {key: row[1:] for key, row in expected.items()}
+    assert apart.facts().counters.get("late_merged", 0) == len(too_slow)
+    assert newest_lines(lines(apart)) == newest_lines(lines(whole))
+    apart.close()
+    whole.close()
+
+
+def newest_lines(sent: list[str]) -> dict[tuple[str, str], str]:
+    """What a database keeps of lines: the last fields of each series and time."""
+    return {(line.split(" ")[0], line.rpartition(" ")[2]): line for line in sent}
+
+
+def test_a_correction_is_a_new_revision_in_every_tier_that_is_told(store: Store) -> None:
+    windows = tuple(closed(tier, [(1, H0 + 5, 1.0)]) for tier in range(3))
+    store.apply([(1, [named(windows=windows)])])
+    lines(store)
+    store.apply([(2, [StoreEffects(T0, late=late([(1, H0 + 7, 9.0)], tiers=0b101))])])
+    assert store.facts().late_pending == 1
+    assert merge_all(store) == 1
+    revisions = {tier: revision for (tier, _, _), (revision, _, _) in stored(store).items()}
+    assert revisions == {0: 1, 1: 0, 2: 1}
+    sent = lines(store)
+    assert len(sent) == 2
+    assert all("count=2i" in line and line.endswith(str(H0)) for line in sent)
+
+
+def test_no_row_at_or_after_the_floor_becomes_a_new_one_and_before_it_a_late_line(store: Store) -> None:
+    told = late([(1, H0, 1.0), (1, H0 - 1, 2.0), (2, H0 + HOUR, 3.0)], tiers=0b1)
+    store.apply([(1, [named(late=told)])])
+    assert merge_all(store) == 3
+    assert sorted(start for _, start, _ in stored(store)) == [H0, H0 + HOUR]
+    counters = store.facts().counters
+    assert (counters["late_merged"], counters["late_too_late"]) == (2, 1)
+    (too_late,) = [line for line in lines(store) if line.startswith("sensor_late")]
+    assert too_late.endswith(f"value=2.0 {H0 - 1}")
+
+
+def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(store: Store) -> None:
+    windows = tuple(closed(tier, [(1, H0 + 5, 1.0)]) for tier in range(3))
+    store.apply([(1, [named(windows=windows)])])
+    lines(store)
+    told = both(late([(1, H0 + 6, 8.0)], tiers=0), late([(1, H0 + 7, 9.0)]))
+    store.apply([(2, [StoreEffects(T0, late=told, late_states=late_states([(2, H0, 0.0)], tiers=0))])])
+    assert store.facts().late_pending == 1
+    merge_all(store)
+    sent = lines(store)
+    (over,) = [line for line in sent if line.startswith("sensor_late")]
+    assert over.endswith(f"value=8.0 {H0 + 6}")
+    assert all("count=2i" in line for line in sent if line is not over)
+
+
+def test_before_the_floor_a_stored_row_is_still_corrected(store: Store) -> None:
+    old = H0 - 3 * HOUR
+    store.apply(
+        [(1, [named(windows=(closed(0, [(1, old, 1.0)]),), late=late([(1, old + 1, 2.0)], tiers=0b1))])]
+    )
+    merge_all(store)
+    assert stored(store)[0, old, 2][0] == 1
+    assert "late_too_late" not in store.facts().counters
+
+
+def test_what_was_trimmed_is_never_written_again(store: Store) -> None:
+    store.apply([(1, [named(windows=(closed(0, [(1, H0, 1.0), (1, H0 + 40 * DAY, 1.0)]),))])])
+    store.trim(H0 + 40 * DAY)
+    lines(store)
+    store.apply([(2, [StoreEffects(H0 + 40 * DAY, late=late([(1, H0 + 1, 5.0)], tiers=0b1))])])
+    merge_all(store)
+    assert [start for _, start, _ in stored(store)] == [H0 + 40 * DAY]
+    assert lines(store) == []
+    assert store.facts().counters["late_too_late"] == 1
+
+
+def test_a_reading_is_merged_once_whatever_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(tmp_path, floor=H0)
+    record = (
+        1,
+        [
+            named(
+                windows=(closed(0, [(1, H0, 1.0)]),), late=late([(1, H0 + 1, 2.0), (1, H0 + 2, 3.0)], tiers=1)
+            )
+        ],
+    )
+    store.apply([record])
+    with monkeypatch.context() as patch:
+        patch.setattr(store._outbox, "enforce", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.run_late()
+    assert store.late_pending == 2
+    store.apply([record])
+    merge_all(store)
+    store.apply([record])
+    assert merge_all(store) == 0
+    ((revision, _, _),) = stored(store).values()
+    assert revision == 1
+    assert "count=3i" in lines(store)[-1]
+
+
+def test_a_correction_goes_to_the_tags_the_window_was_opened_with(store: Store) -> None:
+    store.apply([(1, [StoreEffects(T0, (name(1, 0, region="eu"),), windows=(closed(0, [(1, H0, 1.0)]),))])])
+    changed = StoreEffects(T0, (name(1, 1, region="us"),), late=late([(1, H0 + 1, 2.0)], tiers=1, version=1))
+    store.apply([(2, [changed])])
+    merge_all(store)
+    assert len(stored(store)) == 1
+    first, corrected = lines(store)
+    assert corrected.split(" ")[0] == first.split(" ")[0]
+    assert "region=eu" in corrected
+
+
+def test_late_texts_are_merged_too_and_texts_too_late_only_counted(store: Store) -> None:
+    one = named(
+        [4],
+        texts=texts("open", "closed"),
+        states=(closed_states(0, [(4, H0, 0)]),),
+        late_states=late_states([(4, H0 + 5, 1), (4, H0 - 5 * DAY, 1)]),
+    )
+    store.apply([(1, [one])])
+    assert merge_all(store) == 2
+    assert [line.partition(" ")[2] for line in lines(store)] == [
+        f'last="open",changes=0i {H0}',
+        f'last="closed",changes=1i {H0}',
+    ]
+    assert store.facts().counters["late_too_late"] == 1
+
+
+def test_a_backlog_of_late_readings_is_merged_piece_by_piece(store: Store) -> None:
+    many: list[Reading] = [(s, H0 + n * MINUTE, float(n)) for n in range(60) for s in range(50)]
+    store.apply([(1, [named(range(50), late=late(many, tiers=1))])])
+    assert store.run_late() == 2000
+    assert store.run_late() == 1000
+    assert len(stored(store)) == 3000
+
+
+def test_huge_sums_are_exact_after_a_correction(store: Store) -> None:
+    store.apply([(1, [named(windows=(closed(0, [(1, H0, 1e300), (1, H0 + 1, 0.1)]),))])])
+    store.apply([(2, [StoreEffects(T0, late=late([(1, H0 + 2, -1e300)], tiers=1))])])
+    merge_all(store)
+    (data,) = [unsealed(row[4], row[1], row[2]) for row in table(store, "window")]
+    assert data is not None
+    tail: dict[int, Any] = {0: data[WINDOW_ROW.itemsize :]} if len(data) > WINDOW_ROW.itemsize else {}
+    window = Packed(np.frombuffer(data, WINDOW_ROW, 1), tail)
+    assert sums(window.rows, dict(enumerate(unpacked(window).tails.values()))).tolist() == [0.1]
+
+
+def tags_of(store: Store) -> dict[tuple[int, int], str]:
+    """(tier, start) -> the region a window is stored under; there is one only."""
+    regions = {number: tags for number, *_, tags in table(store, "series")}
+    rows = [((tier, start), regions[series]) for tier, start, series, *_ in table(store, "window")]
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_windows_that_late_readings_open_together_have_each_the_tags_of_their_own_time(store: Store) -> None:
+    before, after = late([(1, H0 + 5, 1.0)], tiers=1), late([(1, H0 + 5 * MINUTE, 2.0)], tiers=1, version=1)
+    names = (name(1, 0, region="eu"), name(1, 1, region="us"))
+    store.apply([(1, [StoreEffects(T0, names, late=both(before, after))])])
+    merge_all(store)
+    assert tags_of(store) == {(0, H0): '{"region":"eu"}', (0, H0 + 5 * MINUTE): '{"region":"us"}'}
+
+
+def test_a_window_that_opens_again_keeps_its_tags_and_is_one(store: Store) -> None:
+    """As after a clock that stepped back, and a birth with other tags."""
+    names = (name(1, 0, region="eu"), name(1, 1, region="us"))
+    store.apply([(1, [StoreEffects(T0, names, windows=(closed(0, [(1, H0 + 5, 1.0)]),))])])
+    store.apply([(2, [StoreEffects(T0, windows=(closed(0, [(1, H0 + 9, 2.0)], version=1),))])])
+    assert tags_of(store) == {(0, H0): '{"region":"eu"}'}
+    assert [("region=eu" in line, "sum=3.0" in line) for line in lines(store)[-1:]] == [(True, True)]

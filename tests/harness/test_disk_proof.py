@@ -1,0 +1,98 @@
+"""The proof of full disks: its model, a life on it, and that it counts what must not be."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.journal.files import FILES, Files
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.service.disk_guard import Room
+from edge_gateway.service.engine import Engine
+from tests.proofs.disk.full_disk import FullDisk
+from tests.proofs.disk.full_inside import live
+from tests.proofs.disk.proof import take
+from tests.proofs.proof import Tally
+
+
+def test_a_model_is_full_from_its_nth_call_and_has_what_is_removed(tmp_path: Path) -> None:
+    disk = FullDisk(nth=4)
+    with disk.installed():
+        handle = FILES.create(tmp_path / "a")
+        FILES.write(handle, b"12345")
+        FILES.datasync(handle)
+        with pytest.raises(OSError, match="No space") as refused:
+            FILES.write(handle, b"6")
+        assert refused.value.errno == errno.ENOSPC
+        assert FILES.free_bytes(tmp_path) == 0
+        FILES.truncate(handle, 2)
+        with pytest.raises(OSError, match="No space"):
+            FILES.write(handle, b"7890")
+        assert (tmp_path / "a").read_bytes() == b"12\0\0\x00789", "three bytes fit, the fourth does not"
+        FILES.unlink(tmp_path / "a")
+        assert FILES.free_bytes(tmp_path) == 8
+        disk.free()
+        FILES.write(handle, bytes(100))
+        FILES.close(handle)
+    assert disk.calls == ["create", "write", "datasync", "write", "write", "write"]
+    assert vars(Files)["write"].__qualname__ == "Files.write", "what stood behind is taken away"
+
+
+@pytest.mark.parametrize("nth", [30, 47])
+def test_a_life_on_a_disk_that_fills_loses_nothing(tmp_path: Path, nth: int) -> None:
+    tally = Tally()
+    take(tally, asyncio.run(live(tmp_path, nth)), nth)
+    assert tally.acknowledged
+    assert tally.ok, tally
+
+
+def test_a_gateway_that_takes_more_in_without_room_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncio.Event, "wait", _at_once(asyncio.Event.wait))
+    found = asyncio.run(live(tmp_path, 40))
+    assert "acknowledged without room" in dict(found.forbidden)
+
+
+def _at_once(wait: Callable[[asyncio.Event], Awaitable[bool]]) -> Callable[[asyncio.Event], Awaitable[bool]]:
+    """`wait`, but what the engine waits for before it folds is there at once."""
+
+    async def waited(event: asyncio.Event) -> bool:
+        caller = sys._getframe(1).f_code.co_name
+        return True if caller == "_fold_arrivals" else await wait(event)
+
+    return waited
+
+
+def test_a_gateway_that_acknowledges_before_it_commits_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill while the disk is full would lose what was acknowledged; without a reserve no checkpoint hides it."""
+    submit = Engine.submit
+
+    def hasty(engine: Engine) -> int:
+        engine.source.acknowledge(engine._open.arrivals)
+        engine._open.arrivals = []
+        return submit(engine)
+
+    monkeypatch.setattr(Engine, "submit", hasty)
+    monkeypatch.setattr(Reserve, "make", lambda *_, **__: False)
+    tally = Tally()
+    take(tally, asyncio.run(live(tmp_path, 20)), 20)
+    assert tally.lost
+    assert tally.forbidden["lost by a kill while full"]
+
+
+def test_a_gateway_that_says_nothing_of_a_full_disk_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.proofs.disk.full_inside.WITHIN", 0.5)
+    monkeypatch.setattr(Room, "_tell", lambda *_: None)
+    tally = Tally()
+    take(tally, asyncio.run(live(tmp_path, 40)), 40)
+    assert tally.forbidden["no alarm"]

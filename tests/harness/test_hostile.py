@@ -1,0 +1,97 @@
+"""The siege: hostile messages are counted once, and it sees where they are not."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.fleet.admission import Admission
+from edge_gateway.fleet.decoders import native
+from edge_gateway.fold.pipeline import Pipeline
+from tests.proofs.hostile.fuzz import Fuzz, Hostile
+from tests.proofs.hostile.fuzz_bytes import is_a_map
+from tests.proofs.hostile.inside import Siege, must_be_quarantined
+from tests.proofs.hostile.lines import tag_as_sent
+from tests.proofs.proof import Tally
+
+NOW = 1_760_000_000_000
+TOPIC = "fleet/v1/s/d/telemetry"
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+def besiege(place: Path, tally: Tally, count: int = 1_000) -> None:
+    siege = Siege(place, random.Random(3), tally)
+    if siege.chunk(count):
+        siege.restart()
+        siege.judge_bounds()
+        siege.judge_good()
+        siege.judge_store()
+    siege.close()
+
+
+def test_a_seed_gives_the_same_messages_of_every_kind() -> None:
+    one, other = (Fuzz(random.Random(5), "s") for _ in range(2))
+    made = [one.message(NOW) for _ in range(5_000)]
+    assert made == [other.message(NOW) for _ in range(5_000)]
+    assert {"odd values", "mutated", "noise", "deep", "topic", "birth", "ack", "clock"} <= {
+        it.kind for it in made
+    }
+    assert Fuzz(random.Random(6), "s").message(NOW) != made[0]
+
+
+def test_a_siege_changes_nothing_for_the_good_and_is_counted(tmp_path: Path, tally: Tally) -> None:
+    besiege(tmp_path, tally)
+    assert tally.ok, tally.examples
+    assert tally.windows > 0
+
+
+def test_what_raises_is_found_out(tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_take_each", lambda *_: 1 / 0)
+    besiege(tmp_path, tally, 100)
+    assert tally.forbidden["it raised"] == 1
+
+
+def test_a_message_that_is_kept_twice_or_not_is_found_out(
+    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = Pipeline._quarantine
+
+    def twice(self: Pipeline, *message: Any) -> None:
+        keep(self, *message)
+        keep(self, *message)
+
+    monkeypatch.setattr(Pipeline, "_quarantine", twice)
+    besiege(tmp_path / "twice", tally, 100)
+    monkeypatch.setattr(Pipeline, "_quarantine", lambda *_: None)
+    besiege(tmp_path / "never", tally, 100)
+    assert {"not what was sent", "let in", "miscounted"} <= tally.forbidden.keys()
+
+
+def test_a_count_that_is_not_right_is_found_out(
+    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Admission, "_count_values", lambda *_: None)
+    besiege(tmp_path, tally, 100)
+    assert not tally.ok
+
+
+def test_another_reader_of_msgpack_says_what_is_no_map() -> None:
+    assert is_a_map(b"\x80")
+    assert is_a_map(b"\x80\x00") is False
+    assert is_a_map(b"\x90") is False
+    assert is_a_map(b"\x81\x80\x00") is None
+    assert must_be_quarantined(Hostile(TOPIC, b"\xc1", ""))
+    assert not must_be_quarantined(Hostile(TOPIC, b"\x80", ""))
+    assert must_be_quarantined(Hostile(TOPIC + "/", b"\x80", ""))
+    assert not must_be_quarantined(Hostile("fleet/v1/s/d/status", b"", ""))
+
+
+def test_what_line_protocol_cannot_hold_is_known() -> None:
+    assert [tag_as_sent(text) for text in ("a\nb", "a\\", "a,b")] == ["a\\nb", "a\\_", "a,b"]

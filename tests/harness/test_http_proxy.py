@@ -1,0 +1,132 @@
+"""The proxy before InfluxDB gives the answers it is told to give, and its watch sees what must not be."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.sinks.outcomes import Outcome
+from fleet_sim.judging.stored import WindowKey
+from fleet_sim.ledger.expected import Facts
+from tests.fakes import FakeInflux
+from tests.proofs.ground.http_proxy import TWISTS, HttpProxy, Order, Twist, Wait, twist
+from tests.proofs.influx import (
+    damaged,
+    judge_quarantine,
+    judge_states,
+    judge_waits,
+    quarantined_windows,
+)
+from tests.proofs.proof import Tally
+
+TWO = b"sensor,device=a value=1.0 1000\nsensor,device=a value=2.0 2000\n"
+HEAT = (
+    b"sensor,device=x-site-0013,metric=heat,site=x-site"
+    b" count=2i,first=1.0,last=2.0,max=2.0,mean=1.5,min=1.0,sum=3.0 4000"
+)
+DOOR = 'sensor_state,device=x-site-0001,metric=door,site=x-site last="open",changes=1i 4000\n'
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeInflux]:
+    async with FakeInflux() as fake:
+        yield fake
+
+
+async def written(proxy: HttpProxy, body: bytes = TWO) -> Outcome:
+    async with InfluxWriter(proxy.url, "fleet", lambda: "secret", timeout=0.3) as writer:
+        return await writer.write("telemetry", body)
+
+
+async def test_without_a_twist_the_server_is_asked_and_answers(server: FakeInflux) -> None:
+    server.bad = (b"broken",)
+    with HttpProxy(server.url) as proxy:
+        assert (await written(proxy)).status == 204
+        assert (await written(proxy, b"broken 1\n")).status == 400
+    assert server.points("telemetry") == set(TWO.split(b"\n")[:-1])
+    assert proxy.answers == {204: 1, 400: 1}
+
+
+@pytest.mark.parametrize("name", TWISTS)
+async def test_each_twist_is_what_the_gateway_gets(server: FakeInflux, name: str) -> None:
+    chosen = twist(name, random.Random(4))
+    with HttpProxy(server.url) as proxy:
+        proxy.twist(chosen)
+        outcome = await written(proxy)
+        assert outcome.status == (int(name) if name.isdigit() else None)
+        assert (outcome.retry_after is not None) == (name == "429")
+        assert bool(server.requests) == chosen.stored
+        assert (await written(proxy)).status == 204
+    assert proxy.used == {name: 1}
+    assert len(proxy.waits) == (name not in {"400", "413", "422"})
+    assert proxy.most_open == 1
+
+
+async def test_a_single_line_is_not_said_to_be_bad(server: FakeInflux) -> None:
+    with HttpProxy(server.url) as proxy:
+        proxy.twist(Twist("400", 400))
+        assert (await written(proxy, b"sensor value=1.0 1\n")).status == 204
+        assert proxy.twists_left == 1
+
+
+async def test_what_is_damaged_comes_damaged_to_the_server(server: FakeInflux) -> None:
+    with HttpProxy(server.url, damage=damaged) as proxy:
+        await written(proxy, HEAT + b"\n" + HEAT.replace(b"0013", b"0014") + b"\n")
+    first, second = server.requests[0].lines
+    assert b" count2i," in first
+    assert b" count=2i," in second
+
+
+def test_order_sees_an_older_point_after_a_newer_one_but_no_repetition() -> None:
+    order = Order()
+    series = rb"sensor,device=a\ b"
+    order.take("base", [series + b" value=1.0 1000", series + b" value=2.0 3000"])
+    order.take("base", [series + b" value=1.5 1000", rb'other,device=a last="x y" 500'])
+    order.take("mid", [series + b" value=2.0 2000"])
+    assert order.breaks == []
+    order.take("base", [series + b" value=2.0 2000"])
+    assert len(order.breaks) == 1
+
+
+def test_waits_that_are_too_short_too_long_or_all_alike_are_seen() -> None:
+    tally = Tally()
+    proxy = HttpProxy("http://localhost:1")
+    proxy.waits = [Wait("429", 1.0, 2.0), Wait("503", 90.0, 0.0)]
+    judge_waits(tally, proxy)
+    assert tally.forbidden == {"Retry-After not kept": 1, "waited too long": 1}
+    proxy.waits = [Wait("503", 0.5, 0.0)] * 9
+    judge_waits(tally, proxy)
+    assert tally.forbidden["no jitter"] == 1
+
+
+def test_good_lines_in_quarantine_and_lines_that_are_there_twice_are_seen() -> None:
+    rows = [
+        {"topic": "influx/base", "reason": "", "text": text}
+        for text in (HEAT.decode(), DOOR, DOOR, HEAT.decode().replace("0013", "0014"))
+    ]
+    tally = Tally()
+    judge_quarantine(tally, rows, ["base", "mid", "top"])
+    assert tally.forbidden == {"good line in quarantine": 1, "line twice in quarantine": 1}
+
+
+def test_states_that_are_in_history_and_not_in_quarantine_are_seen() -> None:
+    rows = [{"topic": "influx/base", "reason": "", "text": DOOR}]
+    every = {"base": 2000, "mid": 4000, "top": 12000}
+    states = [
+        {"device": "x-site-0001", "every": 2000, "start": 4000},
+        {"device": "x-site-0001", "every": 4000, "start": 4000},
+        {"device": "x-site-0001", "every": 12000, "start": 0},
+    ]
+    tally = Tally()
+    judge_states(tally, rows, states, list(every), every)
+    assert tally.forbidden == {"state not in quarantine": 1}
+    assert "mid" in tally.examples[0]
+
+
+def test_windows_are_read_from_lines_in_quarantine() -> None:
+    rows = [{"topic": "influx/mid", "text": HEAT.decode() + "\n"}, {"topic": "influx/mid", "text": DOOR}]
+    found = quarantined_windows(rows, {"mid": 4000})
+    assert found == {WindowKey("x-site-0013", "heat", 4000, 4000): Facts(2, 3.0, 1.0, 2.0, 1.0, 2.0)}

@@ -1,0 +1,93 @@
+"""The judges see what they are to see."""
+
+from typing import Any
+
+import pytest
+
+from fleet_sim.judging.verify import Comparison
+from fleet_sim.ledger.expected import Facts
+from tests.proofs.ground import judging
+from tests.proofs.ground.stream import Stream, take_windows
+from tests.proofs.proof import Tally
+
+
+def step(state: str, *, alert: str = "a1", at: int = 1, level: str = "critical") -> dict[str, Any]:
+    return {"id": alert, "rule": "Hot", "subject": "d1", "state": state, "level": level, "at": at}
+
+
+def judged(*rows: dict[str, Any]) -> Tally:
+    tally = Tally()
+    judging.judge_alerts(tally, rows)
+    return tally
+
+
+def test_an_alert_that_lives_once_is_right() -> None:
+    tally = judged(step("firing"), step("resolved", at=2), step("firing", alert="a2", at=3))
+    assert tally.ok
+    assert tally.alerts == 2
+
+
+def test_a_step_that_is_taken_twice_is_repeated() -> None:
+    assert judged(step("firing"), step("firing")).alerts_repeated == 1
+
+
+def test_a_second_alert_while_one_is_firing_is_repeated() -> None:
+    assert judged(step("firing"), step("firing", alert="a2", at=2)).alerts_repeated == 1
+
+
+def test_an_end_without_a_beginning_is_lost() -> None:
+    assert judged(step("resolved")).alerts_lost == 1
+
+
+def test_a_comparison_that_judged_nothing_or_left_windows_out_has_not_held() -> None:
+    for found in (Comparison(), Comparison(windows=3, not_judged={"open": 1})):
+        tally = Tally()
+        judging.take_comparison(tally, found)
+        assert not tally.ok
+
+
+@pytest.mark.parametrize(
+    ("messages", "values"),
+    [
+        ({"received": 5, "new": 3, "duplicate": 1, "quarantined": 0}, {}),
+        ({}, {"values": 9}),
+        ({}, {"late_merged": 9}),
+    ],
+)
+def test_an_identity_that_does_not_hold_is_seen(messages: dict[str, int], values: dict[str, int]) -> None:
+    right_messages = {"received": 4, "new": 3, "duplicate": 1, "quarantined": 0}
+    right = {"values": 6, "accepted": 3, "late_merged": 1, "too_late": 1, "bad": 1, "refused": 1}
+    assert not judging.broken_identities(right_messages, right)
+    assert len(judging.broken_identities(right_messages | messages, right | values)) == 1
+
+
+def test_windows_that_miss_a_reading_hold_one_twice_or_are_of_nobody_are_wrong() -> None:
+    stream = Stream("site", 2, start=60_000, every=1_000)
+    expected = stream.windows(10_000, rounds=25)
+    assert sum(facts.count for facts in expected.values()) == 2 * 2 * 25
+    key, facts = next(iter(expected.items()))
+
+    def found(**changed: Any) -> Tally:
+        tally = Tally()
+        fields = ("count", "sum", "min", "max", "first", "last")
+        now = Facts(*(changed.get(name, getattr(facts, name)) for name in fields))
+        take_windows(tally, expected, {**expected, key: now}, "history")
+        return tally
+
+    assert found().ok
+    assert found(count=facts.count - 1).lost == 1
+    assert found(count=facts.count + 2).double == 2
+    assert found(sum=facts.sum + 1e-9).wrong == 1
+    tally = Tally()
+    take_windows(tally, expected, {**expected, key._replace(device="nobody"): facts}, "history")
+    assert tally.wrong == 1
+
+
+def test_windows_that_are_not_there_are_lost_unless_they_may_be_given_up() -> None:
+    stream = Stream("site", 1, start=0, every=1_000)
+    expected = stream.windows(10_000, rounds=10)
+    tally = Tally()
+    assert take_windows(tally, expected, {}, "history", complete=False) == len(expected)
+    assert tally.ok
+    take_windows(tally, expected, {}, "history")
+    assert tally.lost == 20

@@ -1,0 +1,74 @@
+"""The proof of the network counts troubles without effect, troubles not got over and alerts retained wrongly."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import aiomqtt
+import pytest
+
+from fleet_wire.topics import alert_topic
+from tests.proofs import network
+from tests.proofs.ground.proxy import Kind, Proxy
+from tests.proofs.network import Pair
+from tests.proofs.proof import Servers, Setting, Tally
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Setting:
+    return Setting(tmp_path, count=1, seed=1, servers=Servers(tmp_path), say=lambda _: None)
+
+
+def speaker(*alerts: dict[str, str]) -> Gateway:
+    """What answers as a gateway does that has these alerts."""
+
+    def ask(do: str) -> Any:
+        return list(alerts) if do == "alerts" else {"gateway": "gw-retained"}
+
+    return cast("Gateway", SimpleNamespace(ask=ask))
+
+
+def test_a_trouble_that_touched_nobody_or_that_nobody_got_over_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ENTERED", "WELL", "LOOKS_FRESH"):
+        monkeypatch.setattr(network, name, 0.01)
+    monkeypatch.setitem(network.HOLDS, Kind.DELAY, (0.0, 0.01))
+    with Proxy("127.0.0.1", 1) as proxy:
+        pair = Pair("nobody", proxy, random.Random(1), lambda _rng, _kind: lambda _: True, lambda: False)
+        bouts = network._bouts(pair, [Kind.DELAY])
+    assert bouts.faults == []
+    assert "nothing was there to be touched" in bouts.missed[-1]
+    assert any("well after delay" in sentence for sentence in bouts.missed)
+
+
+def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    log.write_text("12:00:00 INFO    edge: all well\n12:00:01 ERROR   asyncio: Exception in callback\n")
+    tally = Tally()
+    network.judge_asyncio(tally, log)
+    assert tally.forbidden == {"error nobody took": 1}
+
+
+async def test_what_the_broker_retains_is_found(broker: Broker) -> None:
+    stale = alert_topic("gw-retained", "s", "d2", "Hot")
+    async with aiomqtt.Client(broker.host, broker.port) as client:
+        await client.publish(stale, b"{}", qos=1, retain=True)
+        assert await network._retained(broker, "gw-retained") == {stale}
+        await client.publish(stale, b"", qos=1, retain=True)
+    assert await network._retained(broker, "gw-retained") == set()
+
+
+def test_alerts_that_fire_and_are_not_retained_are_counted(
+    broker: Broker, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "RETAINED", 0.0)
+    network._judge_retained(setting, broker, speaker())
+    assert setting.tally.ok
+    network._judge_retained(setting, broker, speaker({"site": "s", "subject": "d1", "rule": "Hot"}))
+    assert setting.tally.forbidden == {"retained alert wrong": 1}

@@ -1,0 +1,94 @@
+"""The oracle of arrivals: it agrees with the product however a history is cut, and sees what is wrong."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.fleet import mark
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.store import late_job
+from tests.proofs.ground.far_past import send_back
+from tests.proofs.ground.inside import rules_of
+from tests.proofs.order.histories import START, Arrival, History, Reading, history
+from tests.proofs.order.oracle import Oracle, Place
+from tests.proofs.order.trial import RULES, TERMS, Trial
+from tests.proofs.proof import Tally
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return rules_of(tmp_path_factory.mktemp("rules"), RULES)
+
+
+def trial(place: Path, rules: dict[str, Any], seed: int, told: History) -> list[str]:
+    return Trial(place, rules, random.Random(seed), Tally()).run(told)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
+def test_any_history_cut_anyhow_leaves_what_the_oracle_says(
+    tmp_path_factory: pytest.TempPathFactory, rules: dict[str, Any], life: int, cuts: int
+) -> None:
+    told = history(random.Random(life), most_steps=25)
+    assert trial(tmp_path_factory.mktemp("history"), rules, cuts, told) == []
+
+
+def test_a_gateway_that_forgets_what_it_has_is_found_out(
+    tmp_path: Path, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mark.Mark, "_fill", lambda *_: False)
+    wrong = [trial(tmp_path / str(seed), rules, seed, history(random.Random(seed))) for seed in range(3)]
+    assert any("expected" in sentence for found in wrong for sentence in found)
+
+
+def test_a_correction_that_is_not_made_is_found_out(
+    tmp_path: Path, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_job.LateJob, "_merge_tier", lambda _job, _tier, piece, *_: piece.tiers < 0)
+    wrong = [trial(tmp_path / str(seed), rules, seed, history(random.Random(seed))) for seed in range(3)]
+    assert any("Place" in sentence for found in wrong for sentence in found)
+
+
+def test_the_oracle_knows_a_duplicate_a_conflict_and_a_step() -> None:
+    oracle = Oracle(TERMS)
+    first = Reading("d", "town", 1, 0, START, {"heat": 6.0})
+    for at, said in enumerate(
+        [
+            first,
+            first,
+            replace(first, ts=START + 9),
+            replace(first, seq=2, ts=START - 5_000),
+            replace(first, seq=1),
+        ]
+    ):
+        oracle.take(Arrival(START + at, said))
+    counters = oracle.devices["d"].counters
+    assert {name: counters[name] for name in ("new", "duplicate", "conflicts", "clock_steps")} == {
+        "new": 3,
+        "duplicate": 1,
+        "conflicts": 1,
+        "clock_steps": 1,
+    }
+    assert oracle.windows[Place("d", "heat", 2_000, START)].facts() == (2, 12.0, 6.0, 6.0, 6.0, 6.0)
+
+
+def test_a_clock_is_sent_back_until_the_flag_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MachineClock, "wall", MachineClock.wall)
+    monkeypatch.setattr("edge_gateway.status.clock.synchronised", lambda: True)
+    flag = tmp_path / "flag"
+    flag.touch()
+    send_back(flag)
+    clock = MachineClock()
+    assert clock.wall() < START
+    assert not clock.trusted()
+    flag.unlink()
+    assert clock.trusted()
+    assert abs(clock.wall() - time.time() * 1000) < 10_000

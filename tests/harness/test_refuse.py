@@ -1,0 +1,123 @@
+"""The proof of refusals sees what it forbids: silence, what is never over, bad ends, and readings of nobody."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgpack
+import pytest
+
+from fleet_sim.ledger.reading import Ledger
+from tests.proofs.proof import Servers, Setting
+from tests.proofs.refuse import acl, crowding, sites, trial
+from tests.proofs.refuse.sites import Place, quarantined
+from tests.servers.gateway import Gateway
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Setting:
+    return Setting(tmp_path, count=1, seed=1, servers=Servers(tmp_path), say=lambda _: None)
+
+
+def saying(*problems: tuple[str, str]) -> Gateway:
+    """What answers as a gateway does that has these problems, and no others ever."""
+    report = {"problems": [{"code": code, "text": text} for code, text in problems]}
+
+    def wait_for(holds: Callable[[dict[str, Any]], bool], within: float) -> dict[str, Any]:
+        if not holds(report):
+            raise AssertionError(f"not within {within} s")
+        return report
+
+    return cast("Gateway", SimpleNamespace(wait_for=wait_for))
+
+
+def ending(status: int | None, words: str = "") -> Gateway:
+    """What answers as a gateway does that ends with this status, or not at all."""
+
+    def stop() -> int:
+        if status is None:
+            raise subprocess.TimeoutExpired("gateway", 60)
+        return status
+
+    return cast("Gateway", SimpleNamespace(stop=stop, kill=lambda: None, words=lambda: words))
+
+
+def test_a_refusal_that_no_problem_tells_is_silent(setting: Setting) -> None:
+    trial.must_tell(setting, saying(("refused", "Not Authorised: …")), "the ACL", "authorised")
+    assert setting.tally.ok
+    trial.must_tell(setting, saying(("disk", "full")), "the ACL", "authorised")
+    assert setting.tally.forbidden == {"silent": 1}
+
+
+def test_a_problem_that_lasts_is_never_over(setting: Setting) -> None:
+    trial.must_be_over(setting, saying(("disk", "full")), "the ACL", "authorised")
+    assert setting.tally.ok
+    trial.must_be_over(setting, saying(("refused", "not authorised")), "the ACL", "authorised")
+    assert setting.tally.forbidden == {"never over": 1}
+
+
+def test_a_gateway_that_ignores_sigterm_or_ends_with_an_error_is_counted(setting: Setting) -> None:
+    trial.must_end(setting, ending(0), "calm")
+    assert setting.tally.ok
+    trial.must_end(setting, ending(1), "an error")
+    trial.must_end(setting, ending(None), "a hang")
+    assert setting.tally.forbidden == {"ends badly": 1, "does not end": 1}
+
+
+def ledger_of(*executed: str) -> Ledger:
+    rows = [{"device": 0, "id": one, "outcome": "done"} for one in executed]
+    return cast("Ledger", SimpleNamespace(of_kind=lambda kind: rows if kind == "executed" else []))
+
+
+def test_a_command_told_as_done_that_nobody_executed_or_that_stays_sent_is_counted(setting: Setting) -> None:
+    acl.judge_done(setting, [{"id": "a", "state": "done"}, {"id": "b", "state": "refused"}], ledger_of("a"))
+    assert setting.tally.ok
+    acl.judge_done(setting, [{"id": "c", "state": "done"}, {"id": "d", "state": "sent"}], ledger_of("a"))
+    assert setting.tally.forbidden == {"done and not executed": 1, "silent": 1}
+
+
+def foreign(
+    device: str, reason: str = sites.FOREIGN, kind: str = "telemetry", **message: Any
+) -> dict[str, Any]:
+    return {
+        "topic": f"fleet/v1/moves/{device}/{kind}",
+        "payload": msgpack.packb(message).hex(),
+        "reason": reason,
+    }
+
+
+def test_readings_in_quarantine_are_counted_once_by_window_with_their_samples() -> None:
+    one = foreign("d", ts=3_999, m={"heat": 1.0, "door": "open"}, s=[[1, {"heat": 2.0, "level": 3.0}]])
+    rows = [
+        one,
+        one,
+        foreign("d", reason="sequence_conflict", ts=3_999, m={"heat": 1.0}),
+        foreign("d", kind="ack", ts=3_999, m={"heat": 1.0}),
+    ]
+    assert quarantined(rows, 2_000) == {
+        Place("d", "heat", 2_000): 1,
+        Place("d", "heat", 4_000): 1,
+        Place("d", "level", 4_000): 1,
+    }
+
+
+@pytest.mark.parametrize("kind", ["metrics", "texts", "both"])
+def test_what_a_hostile_device_invents_was_never_sent_before(kind: str) -> None:
+    seen: set[str] = set()
+    for message in crowding.inventions(kind, 5):
+        new = {name for name in message["m"] if name.startswith("x")}
+        new |= {value for value in message["m"].values() if isinstance(value, str)}
+        assert len(new) == crowding.NAMES_A_MESSAGE * (2 if kind == "both" else 1)
+        assert not new & seen
+        seen |= new
+
+
+def test_an_acl_without_a_grant_lacks_that_line_alone(tmp_path: Path) -> None:
+    acl.grant(tmp_path / "whole")
+    acl.grant(tmp_path / "less", but="alerts")
+    whole, less = ((tmp_path / name).read_text().splitlines() for name in ("whole", "less"))
+    assert [line for line in whole if line not in less] == [acl.GRANTS["alerts"]]

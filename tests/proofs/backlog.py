@@ -1,0 +1,332 @@
+"""Two long absences, made good: of InfluxDB for three days, and of the gateway for an hour.
+
+    72 h of readings by the devices' time ──▶ gateway ──▶ outbox over its budget, `merge` ··▶ InfluxDB comes back
+    1 h of readings queued in the broker ──▶ gateway comes back, while live readings go on
+
+InfluxDB: coarser tiers hold every window, the base tier what it still could carry; what was given up is counted to the
+line. The broker's backlog is drained at no less than 20 times the live rate, its lag is told, no alert of it causes a
+command, and nobody who waits in the queue is called silent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fleet_sim.judging.stored import InfluxPlace, WindowKey, influx_windows, window_rows
+from tests.proofs.ground.field import settled
+from tests.proofs.ground.judging import judge_identities, judge_log
+from tests.proofs.ground.memory import MB, Watch, most_resident
+from tests.proofs.ground.stream import Arrived, Commands, Publisher, Stream, take_windows
+from tests.proofs.proof import Proof, Setting
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+
+MINUTE, HOUR = 60_000, 3_600_000
+AWAY_HOURS = 72
+PATIENCE = 600.0
+LIVE_SHARE = 20
+FLAT = 24 * MB
+ENOUGH_LOOKS = 20
+"""A tenth of a second apart; in a shorter drain the program is still starting."""
+MAX_AGE = 60_000
+SILENT = 10_000
+MOST_UNDER_WAY = 5_000
+BUDGET = 1 << 20
+"""Of the outbox, in bytes: less than the whole absence takes."""
+RULES = f"""\
+version: 1
+groups:
+- name: backlog
+  rules:
+  - alert: Hot
+    expr: heat
+    above: 9
+    clear: 7
+    severity: critical
+    commands: [{{name: cool, args: {{value: 1}}, on: [firing], cooldown: 0s, expires: 60s}}]
+  - {{alert: Silent, no_data: {{after: {SILENT // 1000}s, metric: heat, severity: critical}}}}
+"""
+
+
+def run(setting: Setting) -> None:
+    """Each absence, `count` hundredths of it."""
+    share = min(1.0, setting.count / 100)
+    broker_away(setting, share)
+    influx_away(setting, share)
+
+
+# --- the gateway is away, and the broker queues
+
+
+def broker_away(setting: Setting, share: float) -> None:
+    """An hour of 100 devices, each every second."""
+    broker = setting.broker()
+    gateway = _gateway(setting, broker, "gw-hour", ("5s", "10s", "20s"))
+    gateway.start()
+    rounds = round(3600 * share)
+    stream = Stream("gw-hour-site", 100, _now() - rounds * 1000, 1000)
+    with Publisher(broker, "hour") as publisher:
+        publisher.publish(stream.message(device, 0) for device in range(stream.devices))
+        publisher.settle()
+        gateway.wait_for(lambda report: report["messages"]["new"] == stream.devices)
+        gateway.stop()
+        setting.tally.faults["gateway away"] += 1
+        publisher.publish(
+            stream.message(device, seq) for seq in range(1, rounds) for device in range(stream.devices)
+        )
+        publisher.settle()
+        setting.say(f"{stream.devices * rounds:,} messages wait in the broker")
+        live = Live(stream, rounds, publisher)
+        with live, Commands(broker, stream) as commands, Watch(lambda: gateway.pid, every=0.1) as watch:
+            _drain(setting, gateway, stream, rounds)
+            _judge_memory(setting, watch)
+            time.sleep(SILENT / 1000 * 1.2)  # long enough for a silence, were there one
+            alerts = gateway.query("alerts")
+    _judge_alerts(setting, alerts)
+    report = gateway.wait_for(settled, within=PATIENCE)
+    _judge_windows(setting, gateway, stream, live.rounds)
+    _judge_commands(setting, stream, commands.arrived)
+    judge_identities(setting.tally, report)
+    judge_log(setting.tally, gateway)
+
+
+class Live:
+    """The same devices go on as before, one reading a device a second, from a thread."""
+
+    def __init__(self, stream: Stream, first: int, publisher: Publisher) -> None:
+        self.rounds = first
+        self._stream = stream
+        self._publisher = publisher
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="live")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._publisher.settle()
+
+    def _work(self) -> None:
+        """A round is sent when its last reading's time has come, so that no reading is of the future."""
+        stream = self._stream
+        while not self._ended.is_set():
+            due = stream.at(stream.devices - 1, self.rounds) - _now()
+            if due > 0 and self._ended.wait(due / 1000):
+                break
+            self._publisher.publish(stream.message(device, self.rounds) for device in range(stream.devices))
+            self.rounds += 1
+
+
+def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> None:
+    """Start the gateway and wait until it has caught up; it must tell its lag on the way."""
+    lags: list[int] = []
+
+    def caught_up(report: dict[str, Any]) -> bool:
+        lags.append(report["broker"]["lag"])
+        return bool(report["broker"]["caught_up"] and report["messages"]["new"] >= stream.devices * rounds)
+
+    began = (
+        time.monotonic()
+    )  # the start counts: a small backlog is drained before the gateway says it is there
+    setting.tally.recoveries.append(_timed(gateway.start))
+    gateway.wait_for(caught_up, within=PATIENCE)
+    took = time.monotonic() - began
+    rate = stream.devices * rounds / took
+    ratio = rate * stream.every / 1000 / stream.devices
+    setting.tally.measured |= {
+        "drained_per_s": round(rate),
+        "times_live_rate": round(ratio),
+        "most_lag_s": round(max(lags) / 1000, 1),
+    }
+    if max(lags) <= 0:
+        setting.tally.forbid("lag not told", f"{lags}")
+    if ratio < LIVE_SHARE:
+        setting.tally.forbid("drained too slowly", f"{ratio:.0f} times the live rate")
+    setting.say(f"drained in {took:.1f} s, {ratio:.0f} times the live rate")
+
+
+def _judge_memory(setting: Setting, watch: Watch) -> None:
+    """The second half of the drain needs no more than the first."""
+    looks = watch.looks
+    half = len(looks) // 2
+    grown = most_resident(looks[half:]) - most_resident(looks[:half])
+    setting.tally.measured["drain_mb"] = round(most_resident(looks) / MB)
+    if half < ENOUGH_LOOKS:
+        return
+    setting.tally.measured["drain_grown_mb"] = round(grown / MB, 1)
+    if grown > FLAT:
+        setting.tally.forbid("memory not flat", f"{grown / MB:.0f} MB more in the second half of the drain")
+
+
+def _judge_alerts(setting: Setting, alerts: list[dict[str, Any]]) -> None:
+    """Nobody was silent; and somebody was hot, or there would be no command to judge."""
+    tally = setting.tally
+    tally.alerts += len({row["id"] for row in alerts})
+    silent = [row for row in alerts if row["rule"] == "Silent"]
+    if silent:
+        tally.forbid("false silence", f"{silent[0]}", len(silent))
+    if not any(row["rule"] == "Hot" for row in alerts):
+        tally.forbid("nothing judged", "no alert fired, though readings were over the limit")
+
+
+def _judge_commands(setting: Setting, stream: Stream, commands: Sequence[Arrived]) -> None:
+    """A command may come of fresh readings only: every one names its alert, and that the reading."""
+    for command in commands:
+        setting.tally.commands += 1
+        age = command.at - stream.at(command.device, command.seq)
+        if age > MAX_AGE + MOST_UNDER_WAY:
+            setting.tally.forbid("stale command", f"{command}, {age} ms after its reading")
+
+
+def _judge_windows(setting: Setting, gateway: Gateway, stream: Stream, sent: int) -> None:
+    found = window_rows(gateway.query("windows"))
+    for every in sorted({key.every for key in found}):
+        held = {key: facts for key, facts in found.items() if key.every == every}
+        take_windows(setting.tally, stream.windows(every, sent), held, "history")
+    setting.tally.acknowledged += stream.devices * sent * len(stream.values(0, 0))
+
+
+# --- InfluxDB is away, and the outbox fills
+
+
+def influx_away(setting: Setting, share: float) -> None:
+    """72 h of 20 devices, each every minute by its own clock; the database answers nobody meanwhile."""
+    influx = setting.influx()
+    broker = setting.broker()
+    buckets = [influx.fresh_bucket() for _ in range(3)]
+    gateway = _gateway(setting, broker, "gw-days", ("1m", "10m", "1h"), buckets)
+    gateway.reconfigure(
+        influx={**setting.forwarding(influx), "max_bytes": f"{round(BUDGET * share)}B", "on_full": "merge"},
+    )
+    rounds = round(AWAY_HOURS * 60 * share)
+    stream = Stream("gw-days-site", 20, _hour(_now()) - rounds * MINUTE, MINUTE)
+    setting.tally.faults["InfluxDB away"] += 1
+    with influx.paused():
+        gateway.start()
+        with Publisher(broker, "days") as publisher:
+            publisher.publish(
+                stream.message(device, seq) for seq in range(rounds + 1) for device in range(stream.devices)
+            )
+            publisher.settle()
+        report = gateway.wait_for(lambda report: _closed(report, stream, rounds), within=PATIENCE)
+        setting.say(f"{report['sinks']['influx']['waiting']['lines']:,} lines wait, the rest is merged")
+    began = time.monotonic()
+    with Publisher(broker, "days-live") as publisher:
+        live = Stream("gw-days-site", 1, _now(), MINUTE, prefix="live")
+        publisher.publish([live.message(0, 0)])
+        publisher.settle()
+    report = gateway.wait_for(lambda report: _sent(report, stream, rounds), within=PATIENCE)
+    setting.tally.measured["influx_drained_s"] = round(time.monotonic() - began, 1)
+    _judge_influx(setting, gateway, InfluxPlace(influx.url, influx.org, influx.token), buckets, stream)
+
+
+def _closed(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
+    """Whether all has come, and only the readings behind the last full hour are in open windows."""
+    last = stream.devices * len(stream.values(0, 0))
+    return bool(
+        report["messages"]["new"] >= stream.devices * (rounds + 1)
+        and report["fleet"]["open_readings"] <= last
+        and not report["spool"]["unstored"]
+    )
+
+
+def _sent(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
+    return (
+        report["messages"]["new"] > stream.devices * (rounds + 1)
+        and not report["fleet"]["open_readings"]
+        and not report["spool"]["unstored"]
+        and not report["sinks"]["influx"]["waiting"]["lines"]
+    )
+
+
+def _judge_influx(
+    setting: Setting, gateway: Gateway, place: InfluxPlace, buckets: Sequence[str], stream: Stream
+) -> None:
+    """The windows before the last full hour: what is not there must have been counted as merged."""
+    tally, report = setting.tally, gateway.ask(do="status")
+    rounds = report["messages"]["new"] // stream.devices - 1
+    end = stream.start + rounds * MINUTE
+    gone = 0
+    for every, bucket in zip((MINUTE, 10 * MINUTE, HOUR), buckets, strict=True):
+        beyond = every == MINUTE  # of the readings behind the last full hour only base windows are closed
+        found = influx_windows(place, bucket, every, _hour(stream.start), end + beyond * MINUTE)
+        held = {key: facts for key, facts in found.items() if _of(key, stream)}
+        expected = stream.windows(every, rounds + beyond)
+        gone += take_windows(tally, expected, held, "InfluxDB", complete=every == HOUR)
+    _judge_merged(setting, report, gone)
+    history = window_rows(gateway.query("windows", "--every", "1h"))
+    kept = {key: facts for key, facts in history.items() if key.start < end and _of(key, stream)}
+    take_windows(tally, stream.windows(HOUR, rounds), kept, "history")
+    tally.acknowledged += stream.devices * rounds * len(stream.values(0, 0))
+    judge_identities(tally, report)
+    judge_log(tally, gateway)
+
+
+def _of(key: WindowKey, stream: Stream) -> bool:
+    return key.device.startswith(stream.prefix)
+
+
+def _judge_merged(setting: Setting, report: dict[str, Any], gone: int) -> None:
+    tally, counters = setting.tally, report["counters"]
+    merged, dropped = counters.get("outbox_merged_lines", 0), counters.get("outbox_dropped_lines", 0)
+    tally.measured |= {"windows_merged": gone, "merged_lines": merged}
+    if not merged:
+        tally.forbid("nothing judged", "the outbox never came to its budget")
+    if dropped:
+        tally.forbid("dropped by merge", f"{dropped} lines that no coarser tier carries")
+    if gone != merged:
+        tally.forbid(
+            "merge miscounted", f"{gone} windows are not there, {merged} lines were counted as merged"
+        )
+
+
+# --- common
+
+
+def _gateway(
+    setting: Setting,
+    broker: Broker,
+    name: str,
+    every: Sequence[str],
+    buckets: Sequence[str] = ("base", "mid", "top"),
+) -> Gateway:
+    gateway = setting.gateway(
+        broker,
+        name,
+        windows=[
+            {"every": one, "bucket": bucket, "keep": f"{30 * (place + 1)}d"}
+            for place, (one, bucket) in enumerate(zip(every, buckets or ["base", "mid", "top"], strict=True))
+        ],
+        commands={"per_device": "600/m", "total": "1000/s", "max_reading_age": f"{MAX_AGE // 1000}s"},
+    )
+    gateway.write_rules(RULES)
+    return gateway
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
+def _hour(at: int) -> int:
+    return at - at % HOUR
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+PROOF = Proof(
+    "backlog",
+    "InfluxDB away for 72 h of readings; an hour of readings waits in the broker",
+    "hundredths of it",
+    full=100,
+    quick=3,
+    run=run,
+)

@@ -1,0 +1,279 @@
+"""Mosquitto killed and restarted under load, with what it saved, without it, and with a damaged database.
+
+    own:       the shipped limits; killed, stopped, killed after a save; the gateway up, or dead as well
+    embedded:  the gateway's own broker, which it starts again; its mosquitto.db cut off or with zeros in it
+
+It is counted end to end: what a device has a PUBACK for must be in the windows, whatever the broker lost of it,
+because no receipt names it as stored. Devices hold enough for that. What comes again comes late, so that how often
+an alert fires is not judged; that none fires twice is.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from tests.proofs.ground.field import RULES, Address, Fleet, scenario_text, wait_settled
+from tests.proofs.ground.judging import (
+    judge_alerts,
+    judge_commands,
+    judge_devices,
+    judge_history,
+    judge_identities,
+    judge_log,
+)
+from tests.proofs.proof import Proof, Setting
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+from tests.servers.process import accepts, free_port, wait_until
+
+ROUND: Final = 24
+TIERS = (("2s", "base", "30d"), ("6s", "mid", "180d"), ("12s", "top", "2y"))
+COMMANDS = {"per_device": "600/m", "total": "1000/s"}
+BACK: Final = 60.0
+SETTLE: Final = 90.0
+HEADER: Final = 24
+
+
+class Breakable(Protocol):
+    """A broker that can be broken, and comes back."""
+
+    @property
+    def gateway(self) -> Gateway: ...
+    @property
+    def address(self) -> Address: ...
+    @property
+    def site(self) -> str: ...
+    @property
+    def deck(self) -> Sequence[str]: ...
+    def start(self) -> None: ...
+    def break_(self, fault: str, chance: random.Random) -> None: ...
+
+
+OWN: Final = (
+    *("kill", "kill, gateway dead"),
+    *("kill after a save", "kill after a save, gateway dead"),
+    *("restart", "restart, gateway dead"),
+)
+EMBEDDED: Final = (
+    *("embedded: kill", "embedded: kill after a save"),
+    *(
+        "mosquitto.db cut off",
+        "mosquitto.db zeroed",
+        "mosquitto.db, zeros at its end",
+        "mosquitto.db, zeros in it",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A broker beside the gateway, with the limits that the product ships."""
+
+    address: Broker
+    gateway: Gateway
+    site: str
+    deck: Sequence[str] = OWN
+
+    def start(self) -> None:
+        self.gateway.start()
+
+    def break_(self, fault: str, chance: random.Random) -> None:
+        dead = fault.endswith("gateway dead")
+        if "save" in fault:
+            saved(self.address.pid, self.address.database)
+            time.sleep(chance.uniform(0, 0.5))
+        if dead:
+            self.gateway.kill()
+            time.sleep(chance.uniform(0, 1.0))
+        self.address.restart(kill=not fault.startswith("restart"))
+        if dead:
+            self.gateway.start()
+
+
+@dataclass(frozen=True, slots=True)
+class Loopback:
+    """A port of this machine."""
+
+    port: int
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The gateway's own broker: it starts it again, and moves aside what the broker could not read."""
+
+    address: Loopback
+    gateway: Gateway
+    site: str
+    deck: Sequence[str] = EMBEDDED
+
+    def start(self) -> None:
+        self.gateway.start(embedded=True)
+
+    def break_(self, fault: str, chance: random.Random) -> None:
+        pid = child_of(self.gateway.pid, "mosquitto")
+        database = self.gateway.spool / "broker" / "mosquitto.db"
+        if fault != "embedded: kill":
+            saved(pid, database)
+        if fault.startswith("mosquitto.db"):
+            damage(database, fault, chance)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), BACK, "the broker is dead")
+        wait_until(
+            lambda: accepts(self.address.host, self.address.port),
+            BACK,
+            "the gateway has started its broker again",
+        )
+
+
+def child_of(parent: int, name: str) -> int:
+    """The process id of a child by its program's name."""
+    for line in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            pid, _, rest = line.read_text().partition(" (")
+        except OSError:
+            continue
+        program, _, facts = rest.rpartition(") ")
+        if program == name and int(facts.split()[1]) == parent:
+            return int(pid)
+    raise AssertionError(f"process {parent} has no child {name}")
+
+
+def saved(pid: int, database: Path) -> None:
+    """Have Mosquitto write its database, as it does every five minutes, and wait for it."""
+    before = stamp(database)
+    os.kill(pid, signal.SIGUSR1)
+    wait_until(lambda: stamp(database) not in {before, (0, 0)}, BACK, f"{database} is saved")
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is replaced; (0, 0) where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns
+
+
+def damage(database: Path, how: str, chance: random.Random) -> None:
+    """What a power cut can leave of a file."""
+    data = bytearray(database.read_bytes())
+    place = chance.randrange(HEADER, len(data))
+    if how.endswith("cut off"):
+        del data[place:]
+    elif how.endswith("zeroed"):
+        data[:] = bytes(len(data))
+    else:
+        end = len(data) if how.endswith("at its end") else min(len(data), place + 4096)
+        data[place:end] = bytes(end - place)
+    database.write_bytes(data)
+
+
+@dataclass(slots=True)
+class Done:
+    """What was done to one broker, and how long until its fleet was back, seconds."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    back: list[float] = field(default_factory=list)
+
+
+def run(setting: Setting) -> None:
+    """Break brokers `count` times, in rounds of two fresh ones."""
+    pool = setting.keep(ThreadPoolExecutor(2))  # a gateway ends with the thread that started it
+    while (left := setting.count - setting.tally.faults.total()) > 0:
+        faults = min(ROUND, left)
+        halves = (faults - faults // 2, faults // 2)
+        lanes = [(_own, halves[0]), (_embedded, halves[1])]
+        seeds = [setting.rng.randrange(1 << 62) for _ in lanes]
+        places = [setting.place("run") for _ in lanes]
+        made = [make(setting, random.Random(seed)) for (make, _), seed in zip(lanes, seeds, strict=True)]
+        done = [
+            pool.submit(_suffer, broker, place, random.Random(seed), count)
+            for broker, place, seed, (_, count) in zip(made, places, seeds, lanes, strict=True)
+        ]
+        for broker, future in zip(made, done, strict=True):
+            fleet, what = future.result()
+            setting.tally.faults += what.faults
+            setting.tally.recoveries += what.back
+            _judge(setting, broker.gateway, fleet)
+        setting.tally.runs += 1
+        setting.say(
+            f"{setting.tally.faults.total()} faults, {setting.tally.acknowledged:,} readings, lost {setting.tally.lost}"
+        )
+
+
+def _own(setting: Setting, chance: random.Random) -> Breakable:
+    broker = setting.broker()
+    name = f"own-{chance.randrange(1 << 32):08x}"
+    return Own(broker, _gateway(setting, broker.url, name), f"{name}-site")
+
+
+def _embedded(setting: Setting, chance: random.Random) -> Breakable:
+    port = free_port()
+    name = f"embedded-{chance.randrange(1 << 32):08x}"
+    return Embedded(Loopback(port), _gateway(setting, f"mqtt://127.0.0.1:{port}", name), f"{name}-site")
+
+
+def _gateway(setting: Setting, url: str, name: str) -> Gateway:
+    windows = [{"every": every, "bucket": bucket, "keep": keep} for every, bucket, keep in TIERS]
+    gateway = setting.gateway(url, name, windows=windows, commands=COMMANDS)
+    gateway.write_rules(RULES)
+    return gateway
+
+
+def _suffer(broker: Breakable, place: Path, chance: random.Random, count: int) -> tuple[Fleet, Done]:
+    """Break it `count` times under the load of a fleet; the fleet is back after each."""
+    done = Done()
+    draw = _shuffled(broker.deck, chance)
+    broker.start()
+    text = scenario_text(broker.site, devices=80, every="500ms", seed=chance.randrange(1 << 31))
+    with Fleet(broker.address, place, text, settle=SETTLE) as fleet:
+        for _ in range(count):
+            fault = draw()
+            time.sleep(chance.uniform(0.3, 1.5))
+            broker.break_(fault, chance)
+            done.back.append(_until_back(fleet, fault))
+            done.faults[fault] += 1
+    return fleet, done
+
+
+def _until_back(fleet: Fleet, fault: str) -> float:
+    """Seconds until the whole fleet is connected again."""
+    before, begun = fleet.seen, time.monotonic()
+    wait_until(lambda: fleet.seen is not before and fleet.all_up(), BACK, f"the fleet is back after: {fault}")
+    return time.monotonic() - begun
+
+
+def _shuffled(cards: Sequence[str], chance: random.Random) -> Callable[[], str]:
+    left: list[str] = []
+
+    def draw() -> str:
+        if not left:
+            left.extend(chance.sample(cards, len(cards)))
+        return left.pop()
+
+    return draw
+
+
+def _judge(setting: Setting, gateway: Gateway, fleet: Fleet) -> None:
+    tally, ledger = setting.tally, fleet.ledger
+    report = wait_settled(gateway, ledger)
+    judge_identities(tally, report)
+    judge_devices(tally, gateway)
+    judge_history(tally, gateway, ledger, report)
+    judge_alerts(tally, gateway.query("alerts"))
+    judge_commands(tally, gateway.query("commands"), ledger)
+    judge_log(tally, gateway)
+    gateway.kill()
+
+
+PROOF = Proof("broker", "Mosquitto killed, its database damaged", "broker faults", full=100, quick=6, run=run)

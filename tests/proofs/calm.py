@@ -1,0 +1,115 @@
+"""What reliability costs on the air: receipts and resends in calm, and after storms.
+
+    calm ─▶ storm: every device cut off, every other time by a broker that is killed ─▶ back ─▶ calm …
+
+A receipt comes after 64 messages of a device, and a device sends again only what a receipt names: together less than
+3 % of the messages in calm. A storm costs a birth and a receipt a device, and what the broker lost; when it is over,
+the traffic is that of calm again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from fleet_sim.devices.tally import Snapshot
+from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
+from tests.proofs.ground.judging import judge_devices, judge_history, judge_identities, judge_log
+from tests.proofs.proof import Proof, Setting
+from tests.servers.broker import Broker
+from tests.servers.process import wait_until
+
+DEVICES: Final = 50
+EVERY: Final = "80ms"
+"""64 messages take as long as the shortest time between two receipts of a device: the most receipts there can be."""
+CALM: Final = 7.0
+QUIET: Final = 4.0
+"""Seconds after which the births of a storm are answered."""
+SETTLED: Final = 2.0
+MOST: Final = 0.03
+BACK: Final = 60.0
+NAME: Final = "gw-calm"
+
+
+def run(setting: Setting) -> None:
+    """Watch the traffic before, between and after `count` storms."""
+    broker = setting.broker()
+    gateway = setting.gateway(broker, NAME)
+    gateway.write_rules(RULES)
+    setting.tally.recoveries.append(gateway.start())
+    text = scenario_text(f"{NAME}-site", devices=DEVICES, every=EVERY, seed=setting.rng.randrange(1 << 31))
+    fleet = Fleet(broker, setting.place("run"), text)
+    with fleet:
+        _watch(setting, fleet, "in calm")
+        for number in range(setting.count):
+            _storm(setting, broker, fleet, kill=number % 2 == 0)
+            _watch(setting, fleet, "after a storm")
+    report = wait_settled(gateway, fleet.ledger)
+    judge_identities(setting.tally, report)
+    judge_devices(setting.tally, gateway)
+    judge_history(setting.tally, gateway, fleet.ledger, report)
+    judge_log(setting.tally, gateway)
+    setting.tally.runs += 1
+
+
+def _storm(setting: Setting, broker: Broker, fleet: Fleet, *, kill: bool) -> None:
+    """Cut everybody off, and wait until all are back and nothing waits."""
+    before = fleet.seen
+    if kill:
+        broker.restart(kill=True)
+    else:
+        fleet.fault("storm", {}, reconnect={"within": "1s"})
+    setting.tally.faults["broker killed" if kill else "all cut off"] += 1
+    wait_until(
+        lambda: fleet.seen is not before and fleet.seen != before and _is_back(fleet), BACK, "all are back"
+    )
+
+
+def _is_back(fleet: Fleet) -> bool:
+    seen = fleet.seen
+    return seen is not None and fleet.all_up() and not seen.waiting
+
+
+def _watch(setting: Setting, fleet: Fleet, when: str) -> None:
+    """Count what goes over the air for a while, once births are answered and what was lost is sent again."""
+    time.sleep(QUIET)
+    wait_until(lambda: _settles(fleet), BACK, f"nothing is sent again any more {when}")
+    before = _seen(fleet)
+    time.sleep(CALM)
+    after = _seen(fleet)
+    share = overhead(before, after)
+    measured = setting.tally.measured
+    measured[f"% {when}"] = max(measured.get(f"% {when}", 0.0), round(100 * share, 2))
+    judge(setting, when, before, after)
+
+
+def _settles(fleet: Fleet) -> bool:
+    """Whether nothing is sent again for a while: how soon that is depends on how busy the machine is."""
+    before = _seen(fleet).resent
+    time.sleep(SETTLED)
+    return _seen(fleet).resent == before
+
+
+def _seen(fleet: Fleet) -> Snapshot:
+    assert fleet.seen is not None
+    return fleet.seen
+
+
+def overhead(before: Snapshot, after: Snapshot) -> float:
+    """Receipts and resends between two moments, as a share of the messages sent for the first time."""
+    extra = after.receipts - before.receipts + after.resent - before.resent
+    messages = after.published - before.published - (after.resent - before.resent)
+    return extra / messages if messages > 0 else float("inf")
+
+
+def judge(setting: Setting, when: str, before: Snapshot, after: Snapshot) -> None:
+    """More than 3 %, and any resend while nothing is lost, must not be."""
+    share = overhead(before, after)
+    if share >= MOST:
+        setting.tally.forbid("receipts and resends", f"{100 * share:.1f} % of the messages {when}")
+    again = after.resent - before.resent
+    if when == "in calm" and again:
+        setting.tally.forbid("sent again in calm", f"{again} messages", again)
+
+
+PROOF = Proof("calm", "receipts and resends before and after storms", "storms", full=10, quick=1, run=run)

@@ -1,0 +1,339 @@
+"""A damaged spool, recovered, against what the sound one holds.
+
+sound spool ─▶ recovered, all late readings merged ─▶ windows and the last line of each point: the truth
+damaged copy ─▶ recovered the same way ─▶ each window is that of the truth or absent, and no line says another thing
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.errors import NewerSpool
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.journal import spool
+from edge_gateway.journal.framing import RECORD, scan
+from edge_gateway.journal.journal import parse_name
+from edge_gateway.records.inputs import Batch
+from edge_gateway.recovery.replay import effects_in
+from edge_gateway.recovery.startup import INFLUX, Recovered, open_store, recover_spool
+from edge_gateway.status.clock import MachineClock
+from edge_gateway.store.history import History
+from edge_gateway.store.schema import READ_ERRORS, is_damage
+from edge_gateway.store.store import Store
+from tests.proofs.corruption.damage import Damage, read_only, spoil_committed
+from tests.proofs.proof import Tally
+
+UP_WITHIN = 10.0
+NAME = "corrupted"
+Key = tuple[Any, ...]
+
+
+class Held(NamedTuple):
+    """What a spool holds in the end: windows and states by their names, the last line of each point by bucket."""
+
+    windows: dict[Key, Key]
+    lines: dict[Key, str]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A spool that a gateway left, what it holds, and numbers of its intact records behind the checkpoint."""
+
+    place: Path
+    config: GatewayConfig
+    held: Held
+
+
+@dataclass(slots=True)
+class Judge:
+    """Damages copies of a sound spool and counts what must not come of it."""
+
+    sound: Sound
+    scratch: Path
+    tally: Tally
+    slowest: float = 0.0
+    _made: int = field(default=0)
+
+    def one(self, kind: str, seed: int) -> None:
+        """Damage a fresh copy in one way, and recover it."""
+        chance = random.Random(seed)
+        place = self.scratch / f"copy-{self._made}"
+        self._made += 1
+        shutil.copytree(self.sound.place, place, ignore=shutil.ignore_patterns("control.sock", "reserve"))
+        self.tally.faults[kind] += 1
+        try:
+            self._damaged(kind, place, chance, f"seed {seed}")
+        finally:
+            shutil.rmtree(place)
+
+    def _damaged(self, kind: str, place: Path, chance: random.Random, seed: str) -> None:
+        if kind == "read-only":
+            self._refuses(place, f"read-only, {seed}", OSError, read_only(place))
+        elif kind == "poison":
+            self._poisoned(place, chance, seed)
+        else:
+            damage = spoil_committed(place, kind, chance)
+            told = f"{damage.kind} in {damage.file}, {seed}"
+            if kind == "newer version":
+                self._refuses(place, told, NewerSpool, _nothing())
+            else:
+                self._recovers(place, told, damage)
+
+    # --- what must be refused
+
+    def _refuses(self, place: Path, told: str, error: type[Exception], around: Any) -> None:
+        before = _bytes(place)
+        with around:
+            try:
+                self._recover(place).store.close()
+            except error:
+                pass
+            except Exception as other:
+                if error is not OSError or "readonly" not in str(other):
+                    self.tally.forbid("refused otherwise", f"{told}: {type(other).__name__}: {other}")
+            else:
+                self.tally.forbid("not refused", told)
+        if _bytes(place) != before:
+            self.tally.forbid("changed though refused", told)
+
+    # --- what must come up
+
+    def _recovers(self, place: Path, told: str, damage: Damage) -> None:
+        intact = _intact(place)
+        started = _busy_clock()
+        try:
+            recovered = self._recover(place)
+        except Exception as error:
+            self.tally.forbid("service not up", f"{told}: {type(error).__name__}: {error}")
+            return
+        self._timed(started, told)
+        kept = {number for number, _ in recovered.journal.read()}
+        if damage.part == "journal" and not intact <= kept:
+            self.tally.forbid("readable record lost", f"{told}: {sorted(intact - kept)[:5]}")
+        self._compare(recovered, told)
+
+    def _timed(self, started: float, told: str) -> None:
+        took = _busy_clock() - started
+        self.tally.recoveries.append(took)
+        if took > UP_WITHIN:
+            self.tally.forbid("service not up in 10 s", f"{told}: {took:.1f} s")
+
+    def _compare(self, recovered: Recovered, told: str) -> None:
+        """What is held now is the truth or less, and where it is less somebody is told."""
+        found = finish(recovered, self.sound.config)
+        truth = self.sound.held
+        self.tally.windows += len(found.windows)
+        for key, window in found.windows.items():
+            if truth.windows.get(key) != window:
+                self.tally.wrong += 1
+                self.tally.show(f"{told}: window {key}: {window}, not {truth.windows.get(key)}")
+        for key, line in found.lines.items():
+            if key[1].startswith("sensor,") and truth.lines.get(key, line) != line:
+                self.tally.forbid("partial over good", f"{told}: {line}, not {truth.lines[key]}")
+        missing = len(truth.windows.keys() - found.windows.keys())
+        if (missing or found.number < truth.number) and not recovered.findings and recovered.whole:
+            self.tally.forbid("nobody told", f"{told}: {missing} windows missing, record {found.number}")
+        for name in _said_aside(recovered):
+            if not list(self._aside(recovered, name)):
+                self.tally.forbid("not set aside", f"{told}: {name}")
+
+    def _aside(self, recovered: Recovered, name: str) -> Iterator[Path]:
+        return recovered.store.path.parent.rglob(name)
+
+    # --- a record that raises
+
+    def _poisoned(self, place: Path, chance: random.Random, seed: str) -> None:
+        """One message of the records behind the checkpoint raises in the fold, at every attempt."""
+        recovered = self._recover(self._copy(place))
+        payloads = self._payloads(place, recovered)
+        recovered.store.close()
+        if not payloads:
+            return
+        poison = chance.choice(payloads)
+        started = _busy_clock()
+        with _poisonous(poison):
+            for attempt in range(2):
+                try:
+                    recovered = self._recover(place)
+                except _PoisonError:
+                    if attempt:
+                        self.tally.forbid("service not up", f"a record that raises, {seed}")
+                        return
+                else:
+                    break
+        self._timed(started, f"a record that raises, {seed}")
+        aside = recovered.store.facts().counters.get("quarantined", 0)
+        if not aside or not any(code == "records_quarantined" for code, _ in recovered.findings):
+            self.tally.forbid("nobody told", f"a record that raises, {seed}: {recovered.findings}")
+        self._compare(recovered, f"a record that raises, {seed}")
+
+    def _copy(self, place: Path) -> Path:
+        other = place / "look"
+        shutil.copytree(self.sound.place, other, ignore=shutil.ignore_patterns("control.sock", "reserve"))
+        return other
+
+    def _payloads(self, place: Path, recovered: Recovered) -> list[bytes]:
+        """Telemetry that a recovery folds again."""
+        seen: list[bytes] = []
+        fold = Pipeline.fold
+
+        def noting(pipeline: Pipeline, given: Any) -> Any:
+            if isinstance(given, Batch):
+                pairs = zip(given.topics, given.payloads, strict=True)
+                seen.extend(payload for topic, payload in pairs if topic.endswith("/telemetry"))
+            return fold(pipeline, given)
+
+        recovered.store.close()
+        shutil.rmtree(place / "look")
+        with mock.patch.object(Pipeline, "fold", noting):
+            self._recover(self._copy(place)).store.close()
+        shutil.rmtree(place / "look")
+        return seen
+
+    def _recover(self, place: Path) -> Recovered:
+        return recover_spool(place, self.sound.config, NAME, MachineClock())
+
+
+class _PoisonError(Exception):
+    """What a poisonous message raises."""
+
+
+@contextmanager
+def _poisonous(poison: bytes) -> Iterator[None]:
+    fold: Callable[[Pipeline, Any], Any] = Pipeline.fold
+
+    def raising(pipeline: Pipeline, given: Any) -> Any:
+        if isinstance(given, Batch) and poison in given.payloads:
+            raise _PoisonError("this message raises")
+        return fold(pipeline, given)
+
+    with mock.patch.object(Pipeline, "fold", raising):
+        yield
+
+
+def _busy_clock() -> float:
+    """Seconds that pass but for those in which this thread could have run and other programs had the processors."""
+    waited = Path("/proc/thread-self/schedstat")
+    queued = int(waited.read_text().split()[1]) if waited.exists() else 0
+    return time.monotonic() - queued / 1e9
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def sound_of(place: Path, config: GatewayConfig, scratch: Path) -> Sound:
+    """What a spool holds that nobody damaged, seen on a copy."""
+    copy = scratch / "sound"
+    shutil.copytree(place, copy, ignore=shutil.ignore_patterns("control.sock", "reserve"))
+    recovered = recover_spool(copy, config, NAME, MachineClock())
+    if recovered.findings or not recovered.whole:
+        raise AssertionError(f"the spool to begin with is not sound: {recovered.findings}")
+    held = finish(recovered, config)
+    shutil.rmtree(copy)
+    return Sound(place, config, held)
+
+
+def finish(recovered: Recovered, config: GatewayConfig) -> Held:
+    """Let the store do all it has to, and say what it holds; damage met on the way is dealt with as at work."""
+    while True:
+        try:
+            windows, lines = _all_of(recovered, config)
+        except READ_ERRORS as error:
+            if not is_damage(error):
+                raise
+            _make_again(recovered, config, str(error))
+        else:
+            break
+    recovered.store.close()
+    recovered.journal.close()
+    return Held(windows, lines, recovered.number)
+
+
+def _all_of(recovered: Recovered, config: GatewayConfig) -> tuple[dict[Key, Key], dict[Key, str]]:
+    store = recovered.store
+    if not recovered.whole:
+        store.freeze(MachineClock().wall())
+    while store.facts().salvaging:
+        store.salvage()
+    while store.run_late():
+        pass
+    while store.unseen:
+        store.look_through()
+    lines = _lines(store)
+    return _windows(store, config), lines
+
+
+def _make_again(recovered: Recovered, config: GatewayConfig, damage: str) -> None:
+    """What the gateway does when its store turns out damaged."""
+    at = MachineClock().wall()
+    recovered.store.close()
+    recovered.store = open_store(
+        recovered.store.path.parent,
+        config,
+        floor=max(at, recovered.state.pipeline.windows.closed_to),
+        at=at,
+        names=recovered.names,
+        records=lambda: effects_in(recovered.journal),
+        damage=damage,
+    )
+    recovered.findings.append(("store_corrupt", damage))
+
+
+def _windows(store: Store, config: GatewayConfig) -> dict[Key, Key]:
+    with History.open(store.path.parent, [window.every for window in config.windows]) as history:
+        rows = [*history.query("windows"), *history.query("states")]
+    names = ("device", "metric", "every", "start")
+    told = {"revision", *names}
+    return {
+        tuple(row[name] for name in names): tuple(value for name, value in row.items() if name not in told)
+        for row in rows
+    }
+
+
+def _lines(store: Store) -> dict[Key, str]:
+    """The last line of each point."""
+    found: dict[Key, str] = {}
+    while (parcel := store.take(INFLUX)) is not None:
+        for line in parcel.body.decode().splitlines():
+            head, _, at = line.rpartition(" ")
+            found[parcel.bucket, head.split(" ")[0], at] = line
+        store.done(parcel)
+    return found
+
+
+def _intact(place: Path) -> set[int]:
+    """Numbers of the records that can be read in files whose name still says what they are, up to the last commit."""
+    frames = [
+        frame
+        for path in (place / spool.JOURNAL).iterdir()
+        if parse_name(path.name) is not None
+        for frame in scan(path.read_bytes()).frames
+        if frame.kind == RECORD
+    ]
+    group = max((frame.base for frame in frames), default=0)
+    return {frame.number for frame in frames if frame.number < group}
+
+
+def _said_aside(recovered: Recovered) -> list[str]:
+    words = " ".join(text for _, text in recovered.findings).replace(",", " ").replace(";", " ").split()
+    return [f"{word}*" for word in words if ".corrupt-" in word]
+
+
+def _bytes(place: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and not path.name.endswith(("-shm", "-wal")) and path.name != "recovery-attempts"
+    }

@@ -1,0 +1,1 @@
+"""The disk fills: in the field and within a process, at every write."""

@@ -1,0 +1,415 @@
+"""A whole gateway in this process, under a load of its own, on a disk that is full from its n-th write on.
+
+        deliveries, by hand ─▶ session ─▶ source ─▶ engine ─▶ journal, store, checkpoints ─▶ FullDisk
+              ▲                   │
+              └── acknowledged ◀──┘          everything but the two connections is the gateway's own
+
+While it is full the load goes on. What is acknowledged by then must be in a copy of the disk as a kill would leave it,
+nothing more may be acknowledged, the alarm must be raised, and a checkpoint must be written where a reserve was
+released. Then room is made, and all must go on by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, Self, cast
+
+import aiomqtt
+import mqtt5
+
+from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal.reserve import Reserve
+from edge_gateway.journal.spool import CHECKPOINTS, JOURNAL, RESERVE
+from edge_gateway.mqtt.control_client import Limits
+from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.service.app import Start
+from edge_gateway.service.disk_guard import PROBLEM
+from edge_gateway.service.gateway import Gateway
+from edge_gateway.service.local_api import Door
+from edge_gateway.service.watchdog import Mark, Watchdog
+from edge_gateway.store.history import History
+from edge_gateway.store.store import Store
+from fleet_wire.session import SessionOptions
+from fleet_wire.session_options import Connected
+from fleet_wire.telemetry import encode_telemetry
+from fleet_wire.topics import TELEMETRY, device_topic
+from tests.proofs.disk.full_disk import FullDisk
+from tests.proofs.ground.failpoints import Place
+from tests.proofs.ground.inside import GATEWAY, GivenClock, configuration
+
+SITE: Final = "s"
+DEVICES: Final = 4
+BATCHES: Final = 24
+STEP: Final = 250
+WITHIN: Final = 30.0
+RESERVE_SIZE: Final = 1 << 20
+LITTLE: Final = 1 << 14
+"""Bytes: with so many left there is no need for an alarm."""
+NO_END: Final = (1 << 32) - 2
+"""Pages of SQLite's largest file."""
+SOON: Final = 0.02
+QUICKER: Final = {
+    "edge_gateway.service.maintenance:LOOK_EVERY": SOON,
+    "edge_gateway.service.maintenance:CHECKPOINT_EVERY": 0.15,
+    "edge_gateway.service.app:TRY_AGAIN": SOON,
+    "edge_gateway.service.disk_guard:MARGIN": RESERVE_SIZE,
+}
+"""So that a run takes a second: how often is looked and tried."""
+
+
+@dataclass(slots=True)
+class Line:
+    """Stands for the telemetry session: brings what it is given, and notes what is acknowledged."""
+
+    on_publish: Callable[[int, list[mqtt5.PublishPacket]], None]
+    options: SessionOptions | None = None
+    connected: bool = True
+    acknowledged: set[int] = field(default_factory=set)
+    brought: int = 0
+
+    def bring(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Deliver messages, as from one read of a socket."""
+        packets = []
+        for topic, payload in messages:
+            self.brought += 1
+            packets.append(
+                mqtt5.PublishPacket(
+                    topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=self.brought
+                )
+            )
+        self.on_publish(1, packets)
+
+    async def connect(self) -> Connected:
+        return Connected(session_present=False, epoch=1, server_receive_maximum=1, server_keep_alive=None)
+
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        pass
+
+    async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
+        pass
+
+    def publish(self, topic: str, payload: bytes, **_: Any) -> None:
+        """An echo comes back as a delivery that nobody counts."""
+        packet = mqtt5.PublishPacket(topic, payload=payload, qos=mqtt5.QoS.AT_MOST_ONCE, packet_id=None)
+        asyncio.get_running_loop().call_soon(self.on_publish, 1, [packet])
+
+    def ack(self, epoch: int, packet_ids: Iterable[int]) -> int:
+        assert epoch == 1
+        before = len(self.acknowledged)
+        self.acknowledged.update(packet_ids)
+        return len(self.acknowledged) - before
+
+    async def wait_lost(self) -> Exception:
+        await asyncio.Event().wait()
+        return ConnectionError("lost")
+
+    async def disconnect(self) -> None:
+        self.connected = False
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
+
+class Nothing:
+    """Messages of a broker that has none for this client."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> aiomqtt.Message:
+        await asyncio.Event().wait()
+        raise StopAsyncIteration
+
+
+class Listener:
+    """Stands for the client of the control connection: takes all that is published."""
+
+    limits = Limits()
+
+    def __init__(self, _: aiomqtt.Will | None = None) -> None:
+        self.messages = Nothing()
+
+    @classmethod
+    def standing_by(cls) -> Self:
+        return cls()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def subscribe(self, topics: Any) -> list[Any]:
+        return [SimpleNamespace(value=1) for _ in topics]
+
+    async def unsubscribe(self, _: Any) -> None:
+        pass
+
+    async def deliver(self, *_: Any) -> int:
+        await asyncio.sleep(0)
+        return 0
+
+
+@dataclass(slots=True)
+class Found:
+    """What a run found."""
+
+    calls: list[str] = field(default_factory=list)
+    sent: int = 0
+    acknowledged: int = 0
+    windows: int = 0
+    lost: int = 0
+    double: int = 0
+    wrong: int = 0
+    resumed_in: float | None = None
+    with_reserve: bool = False
+    forbidden: list[tuple[str, str]] = field(default_factory=list)
+
+
+async def live(place: Path, nth: int | None, *, store_too: bool = False) -> Found:
+    """One life on a disk that is full from its n-th write on and is freed later, and what it leaves.
+
+    `store_too`: SQLite's file may not grow either meanwhile.
+    """
+    disk = FullDisk(nth)
+    run = _Run(place, disk, store_too=store_too)
+    with _quicker(), disk.installed():
+        await run.play()
+    run.found.calls = disk.calls
+    judge(run)
+    return run.found
+
+
+@contextmanager
+def _quicker() -> Iterator[None]:
+    """Other constants while the block runs, and nothing said of what is expected."""
+    kept = {name: Place.of(name).resolve()[2] for name in QUICKER}
+    log = logging.getLogger("edge_gateway")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    for name, value in QUICKER.items():
+        Place.of(name).put(value)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        for name, value in kept.items():
+            Place.of(name).put(value)
+
+
+class _Run:
+    def __init__(self, place: Path, disk: FullDisk, *, store_too: bool) -> None:
+        self.store_too = store_too
+        self.place = place / "spool"
+        self.place.mkdir(parents=True)
+        (place / "rules").mkdir()
+        self.disk = disk
+        self.clock = GivenClock(now=1_790_000_000_000)
+        self.config: GatewayConfig = configuration(
+            self.place,
+            rules={"path": str(place / "rules")},
+            http={"listen": None},
+            spool={"path": str(self.place), "commit_interval": "10ms", "durability": "power"},
+            windows=[{"every": "1s", "bucket": "base", "keep": "30d"}],
+            time={"allowed_lateness": "0s", "idle_close": "300ms"},
+        )
+        self.found = Found()
+        self.expected: Counter[tuple[str, int]] = Counter()
+        self.gateway: Gateway | None = None
+        self.door = Door()
+        self.stop = asyncio.Event()
+
+    def recover(self, place: Path | None = None) -> Recovered:
+        return recover_spool(place or self.place, self.config, GATEWAY, self.clock)
+
+    async def play(self) -> None:
+        start = Start(self.place, self.door, Mark())
+        freeing = asyncio.create_task(self._free_when_full())
+        recovered = await start.recover(self.recover, self.stop)
+        assert recovered is not None
+        gateway = Gateway(
+            config=self.config,
+            name=GATEWAY,
+            clock=self.clock,
+            recovered=recovered,
+            credentials=Credentials(self.config),
+            connects_as=lambda: SessionOptions(host="", port=0, client_id=GATEWAY),
+            clients=cast("Any", Listener),
+        )
+        self.line = Line(gateway._source._take_in)
+        gateway._source._session = cast("Any", self.line)
+        gateway._reserve = Reserve(self.place / RESERVE, size=RESERVE_SIZE)
+        await gateway.open()
+        gateway._commits._retry_delay = gateway._store._retry_delay = SOON
+        serving = asyncio.create_task(gateway.serve(self.stop, Watchdog()))
+        self.gateway = gateway
+        await self._load(serving)
+        await freeing
+        await self._settle(serving)
+        self.stop.set()
+        await serving
+        await gateway.close()
+
+    async def _load(self, serving: asyncio.Task[None]) -> None:
+        for number in range(BATCHES):
+            self.bring(number)
+            await asyncio.sleep(SOON)
+            if serving.done():
+                await serving
+        if not self.disk.full and self.disk.nth is not None:
+            self.disk.free()
+
+    def bring(self, number: int) -> None:
+        """A reading of each device, a quarter of a second after the one before."""
+        at = self.clock.now = self.clock.now + STEP
+        messages = []
+        for device in range(DEVICES):
+            name = f"d{device}"
+            self.expected[name, at - at % 1000] += 1
+            reading = encode_telemetry(1, self.found.sent // DEVICES, at, {"heat": float(number)})
+            messages.append((device_topic(SITE, name, TELEMETRY), reading))
+        self.found.sent += len(messages)
+        self.line.bring(messages)
+
+    async def _free_when_full(self) -> None:
+        while not self.disk.full:
+            if self.disk.nth is None:
+                return
+            await asyncio.sleep(0)
+        await self._hold(
+            lambda: self.gateway is not None or "is full" in self.door.says, "said nothing while it waited"
+        )
+        if self.gateway is not None:
+            await self._while_full(self.gateway)
+        self.disk.free()
+        freed = time.monotonic()
+        await self._hold(self._well, "did not go on by itself")
+        self.found.resumed_in = time.monotonic() - freed
+
+    def _well(self) -> bool:
+        gateway = self.gateway
+        if gateway is None:
+            return False
+        troubles = [one.code for one in gateway.problems if one.code != "spool_lost"]
+        return not troubles and gateway._room.accepting.is_set()
+
+    async def _while_full(self, gateway: Gateway) -> None:
+        checkpoint = gateway._upkeep.checkpointed
+        await self._cap(gateway, cap=self.store_too)
+        accepting = gateway._room.accepting
+        await self._hold(
+            lambda: PROBLEM in gateway.problems or (accepting.is_set() and (self.disk.room or 0) > LITTLE),
+            "no alarm",
+        )
+        if not accepting.is_set():
+            await self._with_reserve(gateway, checkpoint)
+        self._kill_now(len(self.line.acknowledged))
+        await self._cap(gateway, cap=False)
+
+    async def _with_reserve(self, gateway: Gateway, checkpoint: int) -> None:
+        """The reserve was released: what was folded is committed, a checkpoint is written, and nothing is taken."""
+        self.found.with_reserve = True
+        await asyncio.sleep(5 * SOON)
+        await self._hold(lambda: not gateway._commits.pending, "what was folded is not committed")
+        if not self.store_too:
+            await self._hold(
+                lambda: gateway._upkeep.checkpointed > checkpoint, "no checkpoint from the reserve"
+            )
+        await asyncio.sleep(SOON)
+        before = len(self.line.acknowledged)
+        self.bring(BATCHES)
+        await asyncio.sleep(5 * SOON)
+        if len(self.line.acknowledged) > before:
+            self.found.forbidden.append(("acknowledged without room", f"{self.disk.refused} writes refused"))
+
+    async def _cap(self, gateway: Gateway, *, cap: bool) -> None:
+        """Let SQLite's file not grow, or grow again."""
+
+        def capped(store: Store) -> None:
+            pages = store._db.execute("PRAGMA page_count").fetchone()[0] if cap else NO_END
+            store._db.execute(f"PRAGMA max_page_count={pages}")
+
+        await gateway._store.call(capped)
+
+    def _kill_now(self, acknowledged: int) -> None:
+        """What a kill would leave must hold all that is acknowledged."""
+        copy = self.place.with_name("copy")
+        for part in (JOURNAL, CHECKPOINTS):
+            with suppress(FileNotFoundError):
+                shutil.copytree(self.place / part, copy / part)
+        disk, self.disk.room = self.disk.room, None
+        nth, self.disk.nth = self.disk.nth, None
+        after = self.recover(copy)
+        new = after.state.pipeline.admission.accounting.totals()["new"]
+        after.store.close()
+        self.disk.room, self.disk.nth = disk, nth
+        if new < acknowledged:
+            self.found.lost += acknowledged - new
+            self.found.forbidden.append(
+                ("lost by a kill while full", f"{new} of {acknowledged} acknowledged")
+            )
+
+    async def _hold(self, holds: Callable[[], bool], otherwise: str) -> None:
+        end = time.monotonic() + WITHIN
+        while not holds():
+            if time.monotonic() > end:
+                said = (
+                    [(one.code, one.text) for one in self.gateway.problems]
+                    if self.gateway
+                    else self.door.says
+                )
+                self.found.forbidden.append((otherwise, f"after {len(self.disk.calls)} calls: {said}"))
+                return
+            await asyncio.sleep(SOON / 4)
+
+    async def _settle(self, serving: asyncio.Task[None]) -> None:
+        """Everything acknowledged, closed and stored."""
+        assert self.gateway is not None
+        pipeline, store = self.gateway._pipeline, self.gateway._store
+        await self._hold(
+            lambda: (
+                serving.done()
+                or (
+                    len(self.line.acknowledged) == self.found.sent
+                    and not pipeline.windows.open_readings
+                    and not store.pending
+                    and not store.facts.late_pending
+                )
+            ),
+            "not settled",
+        )
+
+
+def judge(run: _Run) -> None:
+    """What is held against what was sent."""
+    found = run.found
+    found.acknowledged = len(run.line.acknowledged)
+    held: Counter[tuple[str, int]] = Counter()
+    with History.open(run.place, [1000]) as history:
+        for row in history.query("windows"):
+            held[row["device"], row["start"]] += row["count"]
+    found.windows = len(run.expected)
+    found.lost += (run.expected - held).total()
+    found.double += (held - run.expected).total()
+    found.wrong += sum(held[key] != count for key, count in run.expected.items())
+    again = run.recover()
+    new = again.state.pipeline.admission.accounting.totals()["new"]
+    again.store.close()
+    if new != found.sent or again.findings:
+        found.forbidden.append(("not whole after a restart", f"{new} of {found.sent}, {again.findings}"))

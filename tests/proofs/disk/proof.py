@@ -1,0 +1,212 @@
+"""The disk fills at every write in turn, stays full under load, and is freed: nothing is lost, all goes on by itself.
+
+Two ways, side by side:
+
+- Within: a whole gateway on a model of a disk that is full from its n-th write on, for each n of a recorded run (see
+  `full_inside`), every second time with SQLite's file at its end too.
+- Without: a gateway as a process on a small file system that is really filled, at random instants, while a fleet sends;
+  some are killed while the disk is full and started on it. Ledger and history are compared, and the service manager's
+  watchdog must stay fed: a full disk is no hang.
+
+One of ten is of the second kind. Forbidden besides what any comparison forbids: no alarm, in the status and at the
+broker; anything acknowledged that a kill would lose; no checkpoint out of the reserve; not going on within a minute of
+being freed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import aiomqtt
+
+from edge_gateway.service.disk_guard import PROBLEM
+from fleet_wire.topics import GATEWAY_SUBJECT, NO_SITE, alert_topic
+from tests.proofs.disk.full_disk import MIB, fill, small_disk
+from tests.proofs.disk.full_inside import Found, live
+from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
+from tests.proofs.ground.judging import judge_all
+from tests.proofs.ground.service import Service
+from tests.proofs.proof import Proof, Setting, Tally
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+
+OUTSIDE: Final = 10
+"""One of so many is a real disk."""
+ROUND: Final = 10
+SIZE: Final = 112 * MIB
+DEADLINE: Final = 20.0
+WITHIN: Final = 60.0
+CHECKPOINT_WITHIN: Final = 15.0
+RETAINED: Final = 30.0
+COMMANDS: Final = {"per_device": "600/m", "total": "1000/s"}
+
+
+def run(setting: Setting) -> None:
+    """Fill `count` times."""
+    outside = max(1, setting.count // OUTSIDE)
+    while outside:
+        fills = min(ROUND, outside)
+        outside -= fills
+        _round(setting, fills)
+    _within(setting, setting.count - setting.tally.faults.total())
+
+
+# --- within
+
+
+def _within(setting: Setting, count: int) -> None:
+    """Each write of a recorded run, in an order of chance, again and again until there are `count`."""
+    tally = setting.tally
+    writes = len(asyncio.run(live(setting.place("recorded"), None)).calls)
+    order: list[int] = []
+    covered: set[int] = set()
+    for number in range(count):
+        order = order or setting.rng.sample(range(1, writes + 1), writes)
+        nth = order.pop()
+        found = asyncio.run(live(setting.place("within"), nth, store_too=bool(number % 2)))
+        if len(found.calls) >= nth:
+            covered.add(nth)
+            tally.faults[f"at a {found.calls[nth - 1]}"] += 1
+        else:
+            tally.faults["at none: it wrote less"] += 1
+        take(tally, found, nth)
+        if number % 50 == 49:
+            setting.say(
+                f"{tally.faults.total()} fillings, {len(covered)} of {writes} writes, lost {tally.lost}"
+            )
+    tally.runs += count
+    tally.measured["writes of a run"] = writes
+    tally.measured["writes filled at"] = len(covered)
+
+
+def take(tally: Tally, found: Found, nth: int) -> None:
+    """Add what one life found."""
+    tally.acknowledged += found.acknowledged
+    tally.windows += found.windows
+    tally.lost += found.lost
+    tally.double += found.double
+    tally.wrong += found.wrong
+    if found.lost or found.double or found.wrong:
+        tally.show(f"full from write {nth} on: lost {found.lost}, double {found.double}, wrong {found.wrong}")
+    for what, example in found.forbidden:
+        tally.forbid(what, f"full from write {nth} on: {example}")
+    if found.resumed_in is not None:
+        tally.recoveries.append(found.resumed_in)
+
+
+# --- without
+
+
+def _round(setting: Setting, fills: int) -> None:
+    tally = setting.tally
+    broker = setting.broker()
+    name = f"gw-disk-{tally.runs}"
+    disk = setting.keep(small_disk(setting.place("disk"), SIZE))
+    spool = {"path": str(disk / "spool"), "commit_interval": "50ms"}
+    gateway = setting.gateway(broker, name, commands=COMMANDS, spool=spool)
+    gateway.spool = disk / "spool"
+    gateway.write_rules(RULES)
+    seed = setting.rng.randrange(1 << 31)
+    text = scenario_text(f"{name}-site", devices=100, every="500ms", seed=seed)
+    with Service(gateway, DEADLINE, ready_within=3 * WITHIN) as service:
+        service.start()
+        fleet = Fleet(broker, setting.place("run"), text)
+        with fleet:
+            for _ in range(fills):
+                time.sleep(setting.rng.uniform(0.3, 2.0))
+                _fill_once(setting, broker, service, disk)
+                if service.starved():
+                    tally.forbid("killed by the watchdog", "a full disk is no hang")
+                    service.start()
+        report = wait_settled(gateway, fleet.ledger)
+        judge_all(tally, gateway, fleet.ledger, report)
+        gateway.kill()
+    tally.runs += 1
+    setting.say(
+        f"{tally.faults.total()} fillings of a real disk, {tally.acknowledged:,} readings, lost {tally.lost}"
+    )
+
+
+def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -> None:
+    """Fill it, hold it, perhaps kill and start the gateway meanwhile, and free it."""
+    tally, gateway, rng = setting.tally, service.gateway, setting.rng
+    before = gateway.ask(do="status")["spool"]["checkpoint"]
+    ballast = [fill(disk)]
+    try:
+        gateway.wait_for(troubled, within=WITHIN)
+        _judge_alarm(tally, broker, gateway, stands=True)
+        if rng.random() < 0.5:
+            ballast.append(fill(disk, "more"))
+            tally.faults["real disk, reserve and all"] += 1
+        else:
+            _judge_checkpoint(tally, gateway, before)
+            tally.faults["real disk"] += 1
+        time.sleep(rng.uniform(0.2, 2.0))
+        if rng.random() < 0.3:
+            gateway.kill()
+            service.start(ready=False)
+            time.sleep(rng.uniform(1.0, 3.0))
+            tally.faults["killed while full"] += 1
+    except AssertionError as error:
+        tally.forbid("no alarm", str(error)[:500])
+    for file in ballast:
+        file.unlink()
+    freed = time.monotonic()
+    try:
+        gateway.wait_for(at_ease, within=WITHIN)
+        tally.recoveries.append(time.monotonic() - freed)
+        _judge_alarm(tally, broker, gateway, stands=False)
+    except AssertionError as error:
+        tally.forbid("did not go on by itself", str(error)[:500])
+
+
+def troubled(report: dict[str, Any]) -> bool:
+    """Whether it says that the disk is full."""
+    return any(one["code"] == PROBLEM for one in report["problems"])
+
+
+def at_ease(report: dict[str, Any]) -> bool:
+    """Whether it works as if nothing had been."""
+    return bool(report["broker"]["connected"] and not report["problems"])
+
+
+def _judge_checkpoint(tally: Tally, gateway: Gateway, before: int) -> None:
+    """With the reserve released a checkpoint is written although the disk is full."""
+    try:
+        gateway.wait_for(lambda report: report["spool"]["checkpoint"] > before, within=CHECKPOINT_WITHIN)
+    except AssertionError as error:
+        tally.forbid("no checkpoint from the reserve", str(error)[-500:])
+
+
+def _judge_alarm(tally: Tally, broker: Broker, gateway: Gateway, *, stands: bool) -> None:
+    """The gateway's own alert is at the broker, retained, as long as the trouble lasts."""
+    name = gateway.ask(do="status")["gateway"]
+    topic = alert_topic(name, NO_SITE, GATEWAY_SUBJECT, PROBLEM)
+    if asyncio.run(_retained(broker, topic, stands=stands)) != stands:
+        tally.forbid("alarm not at the broker" if stands else "alarm stands for ever", topic)
+
+
+async def _retained(broker: Broker, topic: str, *, stands: bool) -> bool:
+    """Whether the broker retains something there, given a while to become so."""
+    end = time.monotonic() + RETAINED
+    while True:
+        async with aiomqtt.Client(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            await client.subscribe(topic, qos=1)
+            found = False
+            try:
+                async with asyncio.timeout(0.5):
+                    async for message in client.messages:
+                        found = bool(message.payload)
+                        break
+            except TimeoutError:
+                found = False
+        if found == stands or time.monotonic() > end:
+            return found
+
+
+PROOF = Proof(
+    "disk", "the disk fills at every write, stays full, is freed", "fillings", full=300, quick=10, run=run
+)

@@ -1,0 +1,170 @@
+"""What a fleet's ledger says against what is held: windows, alerts, commands, identities, the log.
+
+ledger ──┬── windows by arithmetic ──▶ history, InfluxDB      lost, double, wrong
+         ├── `Hot` by the readings ──▶ alerts by id           lost, repeated
+         └── executions ─────────────▶ commands by id         executed twice
+report ───── received = new + duplicate + quarantined, …     identity broken
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fleet_sim.cli.judging import influx_of_run
+from fleet_sim.judging.grade import grade_commands
+from fleet_sim.judging.stored import InfluxPlace, window_rows
+from fleet_sim.judging.verify import Comparison, compare, gateway_terms
+from fleet_sim.ledger.expected import Policy, readouts
+from fleet_sim.ledger.reading import Ledger
+from tests.proofs.proof import Tally
+from tests.servers.gateway import Gateway
+
+WARM, COOL = 5.0, 4.0
+"""Where the rule `Hot` of `field.RULES` fires and where it ends."""
+
+
+def judge_history(tally: Tally, gateway: Gateway, ledger: Ledger, report: Mapping[str, Any]) -> None:
+    """Every window of the local history is what the ledger says."""
+    rows = window_rows(gateway.query("windows"))
+    take_comparison(tally, compare(ledger, gateway_terms(report), rows, "history"))
+
+
+def judge_influx(tally: Tally, place: InfluxPlace, ledger: Ledger, report: Mapping[str, Any]) -> None:
+    """Every window in InfluxDB is what the ledger says, in all tiers."""
+    terms = gateway_terms(report)
+    take_comparison(tally, compare(ledger, terms, influx_of_run(ledger, terms, place), "InfluxDB"))
+
+
+def take_comparison(tally: Tally, found: Comparison) -> None:
+    """Add what a comparison found; one that could judge nothing is itself forbidden."""
+    tally.acknowledged += found.readings
+    tally.windows += found.windows
+    tally.lost += found.lost
+    tally.double += found.double
+    tally.wrong += found.wrong
+    for example in found.examples:
+        tally.show(f"{found.source}: {example}")
+    if not found.windows:
+        tally.forbid("nothing judged", f"{found.source} held no window of the run")
+    for reason, windows in found.not_judged.items():
+        tally.forbid("windows not judged", f"{found.source}: {windows} {reason}", windows)
+
+
+def judge_identities(tally: Tally, report: Mapping[str, Any]) -> None:
+    """What delivery promises of the counters, in all and for each device that the report lists."""
+    for sentence in broken_identities(report["messages"], report["values"]):
+        tally.forbid("identity broken", sentence)
+
+
+def broken_identities(messages: Mapping[str, int], values: Mapping[str, int]) -> list[str]:
+    """Sentences about identities that do not hold."""
+    broken = []
+    if messages["received"] != messages["new"] + messages["duplicate"] + messages["quarantined"]:
+        broken.append(f"messages: {dict(messages)}")
+    parts = values["accepted"] + values["too_late"] + values["bad"] + values["refused"]
+    if values["values"] != parts or values["late_merged"] > values["accepted"]:
+        broken.append(f"values: {dict(values)}")
+    return broken
+
+
+def judge_devices(tally: Tally, gateway: Gateway) -> None:
+    """The identities of every single device."""
+    for device in gateway.ask(do="devices"):
+        for sentence in broken_identities(device["counters"], device["counters"]):
+            tally.forbid("identity broken", f"{device['device']}: {sentence}")
+
+
+def judge_alerts(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
+    """No alert takes a step twice under one id, and none begins before the one before it has ended."""
+    ids = {row["id"] for row in rows}
+    tally.alerts += len(ids)
+    steps = Counter((row["id"], row["state"], row["level"], row["at"]) for row in rows)
+    ends = Counter(row["id"] for row in rows if row["state"] == "resolved")
+    for step, times in [*steps.items(), *ends.items()]:
+        if times > 1:
+            tally.alerts_repeated += 1
+            tally.show(f"alert step {times} times: {step}")
+    _judge_lives(tally, rows)
+
+
+def _judge_lives(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
+    living: dict[tuple[str, str], str] = {}
+    for row in rows:
+        key = (row["rule"], row["subject"])
+        if row["state"] == "firing" and living.setdefault(key, row["id"]) != row["id"]:
+            tally.alerts_repeated += 1
+            tally.show(f"a second alert while one is firing: {dict(row)}")
+        elif row["state"] == "resolved" and living.pop(key, None) != row["id"]:
+            tally.alerts_lost += 1
+            tally.show(f"resolved, and it was not firing: {dict(row)}")
+
+
+def judge_hot(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
+    """`Hot` fired for each device as often as its acknowledged readings, in order, say."""
+    found = Counter(
+        row["subject"] for row in {row["id"]: row for row in rows if row["rule"] == "Hot"}.values()
+    )
+    expected = expected_hot(ledger)
+    for device in sorted(found.keys() | expected.keys()):
+        missing = expected[device] - found[device]
+        if missing:
+            tally.alerts_lost += max(0, missing)
+            tally.alerts_repeated += max(0, -missing)
+            tally.show(f"{device}: {expected[device]} alerts by its readings, {found[device]} stored")
+
+
+def expected_hot(ledger: Ledger) -> Counter[str]:
+    """How often each device goes over the limit and comes back, by what it had acknowledged."""
+    readings = readouts(ledger, "heat", Policy())
+    expected: Counter[str] = Counter()
+    firing: set[str] = set()
+    for number, value in zip(readings.device.tolist(), readings.value.tolist(), strict=True):
+        device = ledger.devices[number].id
+        if value > WARM and device not in firing:
+            firing.add(device)
+            expected[device] += 1
+        elif value < COOL:
+            firing.discard(device)
+    return expected
+
+
+def judge_commands(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
+    """Devices executed nothing twice, and the gateway numbered no two commands of a device alike."""
+    found = grade_commands(ledger)
+    tally.commands += found.executed
+    tally.executed_twice += found.executed_twice
+    numbered = {(row["device"], row["n"], row["id"]) for row in rows if row["n"] is not None}
+    for number, ids in Counter((device, n) for device, n, _ in numbered).items():
+        if ids > 1:
+            tally.forbid("two commands of one number", f"{number}")
+
+
+def judge_log(tally: Tally, gateway: Gateway) -> None:
+    """No traceback in what the gateway said."""
+    words = gateway.log.read_text(errors="replace") if gateway.log.exists() else ""
+    tracebacks = words.count("Traceback (most recent call last)")
+    if tracebacks:
+        tally.tracebacks += tracebacks
+        tally.show(words[words.index("Traceback (most") :][:2000])
+
+
+def judge_all(
+    tally: Tally,
+    gateway: Gateway,
+    ledger: Ledger,
+    report: Mapping[str, Any],
+    influx: InfluxPlace | None = None,
+) -> None:
+    """Everything that can be compared without knowing what the trouble was."""
+    judge_identities(tally, report)
+    judge_devices(tally, gateway)
+    judge_history(tally, gateway, ledger, report)
+    if influx is not None:
+        judge_influx(tally, influx, ledger, report)
+    alerts = gateway.query("alerts")
+    judge_alerts(tally, alerts)
+    judge_hot(tally, alerts, ledger)
+    judge_commands(tally, gateway.query("commands"), ledger)
+    judge_log(tally, gateway)

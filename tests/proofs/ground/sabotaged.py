@@ -1,0 +1,89 @@
+"""The gateway with a fault in it: `python -m tests.proofs.ground.sabotaged --point NAME … -- run --config …`.
+
+--point NAME --nth N [--do kill | block:SECONDS]   at the n-th call of a point of `failpoints`
+--set MODULE:NAME=NUMBER                           another number for a constant, as a newer program may have
+
+What comes behind `--` is the command line of `edge-gateway`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.proofs.ground.failpoints import Action, Armed, NoSuchPoint, Place, action_of, point_of
+
+STDERR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sabotage:
+    """What to do to a gateway: at the `nth` call of `point`, `do`; and constants that are other ones."""
+
+    point: str = ""
+    nth: int = 1
+    do: str = "kill"
+    constants: tuple[tuple[str, float], ...] = ()
+
+    def command(self) -> list[str]:
+        """The arguments of this module, up to those of the gateway."""
+        armed = ["--point", self.point, "--nth", str(self.nth), "--do", self.do] if self.point else []
+        changed = [f"--set={place}={value:g}" for place, value in self.constants]
+        return ["-m", "tests.proofs.ground.sabotaged", *armed, *changed, "--"]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Do what the options say to the gateway, and run it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--point")
+    parser.add_argument("--nth", type=int, default=1)
+    parser.add_argument("--do", default="kill")
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("gateway", nargs="+")
+    options = parser.parse_args(arguments)
+    try:
+        for text in options.set:
+            change(text)
+        if options.point:
+            arm(options.point, options.nth, options.do)
+    except NoSuchPoint as error:
+        parser.error(str(error))
+    sys.argv = ["edge-gateway", *options.gateway]
+    from edge_gateway.cli import main as run
+
+    run()
+
+
+def change(text: str) -> None:
+    """Give a constant of the gateway another number; NoSuchPoint where it is gone."""
+    name, _, number = text.rpartition("=")
+    place = Place.of(name)
+    *_, held = place.resolve()
+    if not isinstance(held, int | float):
+        raise NoSuchPoint(f"{name} is no number")
+    place.put(type(held)(float(number)))
+
+
+def arm(point: str, nth: int, do: str) -> Armed:
+    """Arm one point; what is done is told on the standard error first."""
+    act, seconds = action_of(do, point_of(point).when)
+    armed = Armed(point, nth, _told(f"sabotaged: {point}, call {nth}: {do}\n", act), seconds)
+    armed.arm()
+    return armed
+
+
+def _told(words: str, act: Action) -> Action:
+    def told() -> None:
+        os.write(STDERR, words.encode())
+        act()
+
+    return told
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

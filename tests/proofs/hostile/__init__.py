@@ -1,0 +1,1 @@
+"""Messages, files and lines that nobody sane sends."""

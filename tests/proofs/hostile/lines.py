@@ -1,0 +1,139 @@
+"""What hostile messages leave behind, written to a real InfluxDB and read back: each stored window is a point.
+
+What line protocol cannot hold is changed in a documented way (`edge_gateway.store.line_protocol`); that change is put
+down here once more, so that the two can be compared.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_gateway.journal.spool import STORE
+from edge_gateway.recovery.startup import INFLUX
+from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
+from tests.proofs.ground.inside import Inside
+from tests.proofs.hostile.inside import SECTIONS, Siege
+from tests.proofs.proof import Setting, Tally
+from tests.servers.influx import Influx
+
+FORWARDED = ("region", "zone")
+TEN_YEARS_S = 315_360_000
+LABELS = ("device", "metric", "site", "type", *FORWARDED)
+FIELDS = ("count", "min", "max", "first", "last")
+
+Point = tuple[int, tuple[str, ...]]
+"""Time in ms, and the tags in the order of `LABELS`."""
+
+
+def write_and_read_back(setting: Setting, count: int) -> None:
+    """Send `count` hostile messages to a gateway with a sink, write its lines, and compare."""
+    influx = setting.influx()
+    buckets = [influx.fresh_bucket(shard_s=TEN_YEARS_S) for _ in SECTIONS["windows"]]
+    windows = [{**window, "bucket": name} for window, name in zip(SECTIONS["windows"], buckets, strict=True)]
+    section = {"url": influx.url, "org": influx.org, "token": "env:HOME"}
+    siege = Siege(setting.place("lines"), setting.rng, setting.tally, windows=windows, influx=section)
+    if not siege.chunk(count):
+        return
+    siege.judge_good()
+    written = _write(setting.tally, influx, siege.gateway)
+    for number, bucket in enumerate(buckets):
+        _compare(setting.tally, siege.place, number, _points(influx, bucket, "sensor"), _windows)
+        _compare(setting.tally, siege.place, number, _points(influx, bucket, "sensor_state"), _states)
+    setting.tally.measured["lines written"] = written
+    siege.close()
+
+
+def _write(tally: Tally, influx: Influx, inside: Inside) -> int:
+    """Write every parcel as the sink would; a line that the database refuses is one that should not be."""
+    written = 0
+    while (parcel := inside.store.take(INFLUX)) is not None:
+        try:
+            influx.write(parcel.bucket, parcel.body.decode())
+        except AssertionError as error:
+            tally.forbid("a line was refused", str(error)[:500])
+        written += parcel.lines
+        inside.store.done(parcel)
+    return written
+
+
+def _points(influx: Influx, bucket: str, measurement: str) -> dict[Point, dict[str, str]]:
+    found = influx.query(
+        f'from(bucket: "{bucket}") |> range(start: 0) |> filter(fn: (r) => r._measurement == "{measurement}")'
+        ' |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
+        " |> map(fn: (r) => ({r with ms: int(v: r._time) / 1000000})) |> group()"
+    )
+    return {(int(row["ms"]), tuple(row.get(label, "") for label in LABELS)): row for row in found}
+
+
+def tag_as_sent(value: str) -> str:
+    """What a tag's value becomes: no line feeds, and no backslash at its end."""
+    flat = value.replace("\n", "\\n").replace("\r", "\\r")
+    return f"{flat}_" if flat.endswith("\\") else flat
+
+
+def text_as_sent(value: str) -> str:
+    return value.replace("\n", "\\n").replace("\r", "\\r")
+
+
+Stored = Iterator[tuple[int, int, list[str], dict[str, Any]]]
+
+
+def _windows(db: sqlite3.Connection) -> Stored:
+    """Tier, start, labels and fields of the numbers in the store."""
+    for tier, start, data, *names, tags in db.execute(
+        "SELECT tier, start, row, device, metric, site, type, tags FROM window JOIN series ON id = series"
+    ):
+        row = np.frombuffer(data[: WINDOW_ROW.itemsize], WINDOW_ROW)[0]
+        told = json.loads(tags)
+        yield (
+            tier,
+            start,
+            [*names, *(told[name] for name in FORWARDED)],
+            {one: row[one].item() for one in FIELDS},
+        )
+
+
+def _states(db: sqlite3.Connection) -> Stored:
+    """Tier, start, labels and fields of the texts in the store."""
+    texts: dict[int, str] = dict(db.execute("SELECT id, text FROM text"))
+    for tier, start, data, *names, tags in db.execute(
+        "SELECT tier, start, row, device, metric, site, type, tags FROM state_window JOIN series ON id = series"
+    ):
+        row = np.frombuffer(data[: STATE_ROW.itemsize], STATE_ROW)[0]
+        told = json.loads(tags)
+        fields = {"last": text_as_sent(texts[int(row["last"])]), "changes": int(row["changes"])}
+        yield tier, start, [*names, *(told[name] for name in FORWARDED)], fields
+
+
+def _compare(
+    tally: Tally, place: Path, number: int, points: dict[Point, dict[str, str]], stored: Any
+) -> None:
+    """Every stored window is a point of the same fields; there is no other point."""
+    expected: dict[Point, list[dict[str, Any]]] = {}
+    with sqlite3.connect(place / STORE) as db:
+        for tier, start, labels, fields in stored(db):
+            if tier == number:
+                expected.setdefault((start, tuple(map(tag_as_sent, labels))), []).append(fields)
+    db.close()
+    tally.windows += len(expected)
+    for key, choices in expected.items():
+        point = points.get(key)
+        if point is None:
+            tally.lost += 1
+            tally.show(f"no point in InfluxDB for {key}: {choices}")
+        elif not any(_same(point, fields) for fields in choices):
+            tally.wrong += 1
+            tally.show(f"InfluxDB has {point} for {key}: {choices}")
+    for key in points.keys() - expected.keys():
+        tally.double += 1
+        tally.show(f"a point in InfluxDB that is not stored: {key}")
+
+
+def _same(point: dict[str, str], fields: dict[str, Any]) -> bool:
+    return all(type(wanted)(point[name]) == wanted for name, wanted in fields.items())

@@ -1,0 +1,1 @@
+"""Readings in any order, again and late, against an oracle."""

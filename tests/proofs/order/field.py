@@ -1,0 +1,285 @@
+"""Histories over a real broker to a real gateway that is killed on the way, and a gateway that starts in 1970."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.proofs.ground.field import RULES, Fleet, scenario_text, settled, wait_settled
+from tests.proofs.ground.judging import judge_devices, judge_history, judge_identities, judge_log
+from tests.proofs.ground.raw_client import RawClient
+from tests.proofs.order.histories import START, Arrival, Born, Gone, History, Reading, history
+from tests.proofs.order.oracle import Oracle
+from tests.proofs.order.trial import SECTIONS, TERMS, stored_windows
+from tests.proofs.proof import Setting, Tally, Unavailable
+from tests.servers.gateway import Gateway
+
+EVERY = (2_000, 6_000)
+AGO = 600_000
+"""How long ago a history begins, so that its newest times are not ahead of now."""
+AT_ONCE = 40
+TEN_YEARS_S = 315_360_000
+PLENTY = {"per_device": "600/m", "total": "1000/s"}
+FAULTS = """\
+faults:
+- {kind: duplicate, p: 5%}
+- {kind: reorder, p: 5%, by: 3}
+- {kind: late_batch, match: {share: 20%}, after: 1s, for: 6s, hold: 4s}
+"""
+COLD_RULES = """\
+version: 1
+groups:
+- name: order
+  rules:
+  - alert: Hot
+    expr: heat
+    above: 5
+    severity: warning
+    commands:
+    - {name: cool, args: {value: 1}, on: [firing], cooldown: 0s, expires: 5m, confirm: {within: 4m, retries: 1}}
+"""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def retold(given: History, name: str, since: int) -> Iterator[Arrival]:
+    """A history as if it began at `since`, its devices under names of their own, without what would be stamped."""
+    for one in given.arrivals:
+        said = one.said
+        mine: dict[str, Any] = {"device": f"{name}-{said.device}", "site": f"{name}-{said.site}"}
+        if isinstance(said, Gone):
+            yield Arrival(one.at, replace(said, **mine))
+        elif isinstance(said, Born):
+            ts = None if said.ts is None else max(0, said.ts - START + since)
+            yield Arrival(one.at, replace(said, ts=ts, **mine))
+        elif said.ts is not None and TERMS.earliest < said.ts < one.at + TERMS.skew - 30_000:
+            yield Arrival(one.at, replace(said, ts=said.ts - START + since, **mine))
+
+
+def round_of(setting: Setting, *, histories: int = 15) -> None:
+    """Several histories at once, with two kills of the gateway on the way."""
+    broker, tally = setting.broker(), setting.tally
+    name = f"gw-order-{tally.runs}"
+    since = now_ms() - AGO
+    given = [one for place in range(histories) for one in retold(history(setting.rng), f"h{place}", since)]
+    given.sort(key=lambda one: one.at)
+    gateway, buckets = _gateway(setting, broker.url, name)
+    gateway.start()
+    oracle = Oracle(replace(TERMS, every=EVERY))
+    kills = {len(given) // 3, 2 * len(given) // 3}
+    with RawClient(broker.host, broker.port, "devices") as client:
+        for at in range(0, len(given), AT_ONCE):
+            piece = given[at : at + AT_ONCE]
+            for one in piece:
+                oracle.take(Arrival(now_ms(), one.said))
+            client.publish_all(
+                [(topic.encode(), payload) for topic, payload in (one.said.delivery() for one in piece)]
+            )
+            if kills & set(range(at, at + AT_ONCE)):
+                gateway.kill()
+                tally.faults["kill"] += 1
+                gateway.start(ready=setting.rng.random() < 0.5)
+    _judge(tally, gateway, oracle)
+    _judge_points(setting, gateway, buckets)
+    tally.runs += 1
+    gateway.kill()
+    broker.kill()
+
+
+def _gateway(setting: Setting, url: str, name: str) -> tuple[Gateway, list[str]]:
+    """A gateway that forwards to InfluxDB where there is one, and the buckets."""
+    sections = {key: value for key, value in SECTIONS.items() if key not in {"history", "gateway"}}
+    sections["gateway"] = {"id": name, "sites": ["+"], "tags": ["line"]}
+    sections["windows"] = SECTIONS["windows"][: len(EVERY)]
+    buckets: list[str] = []
+    try:
+        influx = setting.influx()
+        buckets = [influx.fresh_bucket(shard_s=TEN_YEARS_S) for _ in EVERY]
+        sections["windows"] = [
+            {**window, "bucket": bucket} for window, bucket in zip(sections["windows"], buckets, strict=True)
+        ]
+        sections["influx"] = setting.forwarding(influx)
+    except Unavailable as error:
+        setting.tally.measured["points"] = f"not run: {error}"
+    return setting.gateway(url, name, **sections), buckets
+
+
+def _judge(tally: Tally, gateway: Gateway, oracle: Oracle) -> None:
+    """Windows, counters and gaps are what the oracle says; what the broker delivered twice is a duplicate."""
+    expected = oracle.all_counters()
+    report = gateway.wait_for(
+        lambda said: settled(said) and said["messages"]["new"] >= expected["new"], within=120
+    )
+    corrected = 0
+    found: dict[Any, list[Any]] = {}
+    for place, labels, revision, facts in stored_windows(gateway.spool):
+        found.setdefault(place, []).append((labels, facts))
+        corrected += bool(revision)
+    tally.measured["corrected windows, end to end"] = (
+        tally.measured.get("corrected windows, end to end", 0) + corrected
+    )
+    tally.windows += len(oracle.windows)
+    tally.acknowledged += expected["accepted"]
+    for place, window in oracle.windows.items():
+        stored = found.pop(place, [])
+        if len(stored) != 1 or not window.agrees(stored[0][1]):
+            tally.wrong += 1
+            tally.show(f"{place}: stored {stored}, expected {window.facts()}")
+    for place, stored in found.items():
+        tally.wrong += 1
+        tally.show(f"{place}: stored {stored}, expected nothing")
+    for name, device in oracle.devices.items():
+        _judge_device(tally, gateway, name, device)
+    judge_identities(tally, report)
+    judge_devices(tally, gateway)
+    judge_log(tally, gateway)
+
+
+def _judge_device(tally: Tally, gateway: Gateway, name: str, device: Any) -> None:
+    (told,) = (row for row in gateway.ask(do="devices", device=name) if row["site"] == device.site)
+    for counter in (
+        "new",
+        "values",
+        "bad",
+        "stamped",
+        "accepted",
+        "clock_steps",
+        "lost_at_device",
+        "given_up",
+    ):
+        if told["counters"][counter] != device.counters[counter]:
+            said = f"{name}: {counter} {told['counters'][counter]}, expected {device.counters[counter]}"
+            tally.forbid("miscounted", said)
+    gaps = sorted((number, *gap) for number, boot in device.boots.items() for gap in boot.ranges())
+    if sorted(tuple(gap) for gap in told["gaps"]) != gaps:
+        tally.forbid("gaps not as they are", f"{name}: {told['gaps']}, expected {gaps}")
+
+
+def _judge_points(setting: Setting, gateway: Gateway, buckets: list[str]) -> None:
+    """Each window, corrected or not, is one point in InfluxDB, equal to the stored one."""
+    if not buckets:
+        return
+    gateway.wait_for(lambda said: not said["sinks"]["influx"]["waiting"]["lines"], within=120)
+    points: dict[tuple[Any, ...], int] = {}
+    for number, bucket in enumerate(buckets):
+        rows = setting.influx().query(
+            f'from(bucket: "{bucket}") |> range(start: 0) |> filter(fn: (r) => r._measurement == "sensor"'
+            ' and r._field == "count") |> map(fn: (r) => ({r with ms: int(v: r._time) / 1000000})) |> group()'
+        )
+        for row in rows:
+            key = (row["device"], row["metric"], EVERY[number], int(row["ms"]))
+            if key in points:
+                setting.tally.double += 1
+                setting.tally.show(f"two points for {key}")
+            points[key] = int(row["_value"])
+    for place, _, _, facts in stored_windows(gateway.spool):
+        if len(facts) > 2 and points.pop(tuple(place), None) != facts[0]:
+            setting.tally.wrong += 1
+            setting.tally.show(f"InfluxDB has not {facts[0]} readings for {place}")
+    for key in points:
+        setting.tally.forbid("a point of no window", f"{key}")
+
+
+# --- the simulator's disorder
+
+
+def simulated(setting: Setting, *, seconds: float = 12.0) -> None:
+    """A fleet that sends twice, in another order and late, and a gateway that is killed once meanwhile."""
+    broker, tally = setting.broker(), setting.tally
+    name = f"gw-twice-{tally.runs}"
+    windows = SECTIONS["windows"][: len(EVERY)]
+    gateway = setting.gateway(broker, name, windows=windows, time=SECTIONS["time"], commands=PLENTY)
+    gateway.write_rules(RULES)
+    gateway.start()
+    text = scenario_text(
+        f"{name}-site", devices=60, every="500ms", seed=setting.rng.randrange(1 << 31), faults=FAULTS
+    )
+    fleet = Fleet(broker, setting.place("run"), text)
+    with fleet:
+        time.sleep(seconds / 2)
+        gateway.kill()
+        tally.faults["kill"] += 1
+        gateway.start()
+        time.sleep(seconds / 2)
+    report = wait_settled(gateway, fleet.ledger)
+    judge_identities(tally, report)
+    judge_devices(tally, gateway)
+    judge_history(tally, gateway, fleet.ledger, report)
+    judge_log(tally, gateway)
+    tally.faults["sent twice by the fleet"] += report["messages"]["duplicate"]
+    if not report["messages"]["duplicate"] or not report["values"]["late_merged"]:
+        tally.forbid("no disorder to judge", f"{report['messages']}, {report['values']}")
+    gateway.kill()
+
+
+# --- a gateway that starts in 1970
+
+
+def start_in_1970(setting: Setting) -> None:
+    """A pending command, then a start without the time: what needs none is taken, what needs it waits for it."""
+    broker, tally = setting.broker(), setting.tally
+    gateway = setting.gateway(
+        broker, "gw-1970", gateway={"id": "gw-1970", "sites": ["past"], "tags": ["line"]}
+    )
+    gateway.write_rules(COLD_RULES)
+    gateway.start()
+    flag = setting.directory / "in-1970"
+    with RawClient(broker.host, broker.port, "devices") as client:
+        _send(client, "kept", 0, now_ms(), 9.0)
+        gateway.wait_for(lambda said: said["commands"]["pending"] == 1)
+        gateway.kill()
+        flag.touch()
+        gateway.start(under=[sys.executable, "-m", "tests.proofs.ground.far_past", str(flag)])
+        own = [("kept", 1, now_ms()), ("ahead", 0, now_ms() + 900_000)]
+        for device, seq, ts in own:
+            _send(client, device, seq, ts, 1.0)
+        for seq in range(5):
+            _send(client, "stampless", seq, None, 2.0)
+        _judge_past(tally, gateway)
+        flag.unlink()
+        tally.faults["start in 1970"] += 1
+    _judge_present(tally, gateway, Path(gateway.spool))
+    gateway.kill()
+
+
+def _send(client: RawClient, device: str, seq: int, ts: int | None, heat: float) -> None:
+    topic, payload = Reading(device, "past", 1, seq, ts, {"heat": heat}).delivery()
+    client.publish(topic.encode(), payload)
+
+
+def _judge_past(tally: Tally, gateway: Gateway) -> None:
+    report = gateway.wait_for(
+        lambda said: said["messages"]["new"] == 3 and said["broker"]["unacknowledged"], within=60
+    )
+    if "clock" not in {problem["code"] for problem in report["problems"]}:
+        tally.forbid("waiting for time is not told", f"{report['problems']}")
+    if report["store"]["floor"] > TERMS.earliest:
+        tally.forbid("retention was decided without the time", f"{report['store']}")
+    states = {row["state"] for row in gateway.query("commands")}
+    if states != {"expired_unknown"}:
+        tally.forbid("a command of an earlier start", f"{states}")
+
+
+def _judge_present(tally: Tally, gateway: Gateway, spool: Path) -> None:
+    """When the time comes, what waited is stamped with it, and nothing lies in 1970."""
+    right = now_ms()
+    report = gateway.wait_for(lambda said: said["messages"]["new"] == 8 and settled(said), within=90)
+    judge_identities(tally, report)
+    judge_devices(tally, gateway)
+    judge_log(tally, gateway)
+    counts: dict[str, int] = {}
+    for place, _, _, facts in stored_windows(spool):
+        if place.start < right - 120_000:
+            tally.forbid("a window of a time that never was", f"{place}")
+        if place.device == "ahead" and place.start < right + 600_000:
+            tally.forbid("a skew was judged without the time", f"{place}")
+        if place.every == 2_000:
+            counts[place.device] = counts.get(place.device, 0) + facts[0]
+    if counts != {"kept": 2, "ahead": 1, "stampless": 5}:
+        tally.forbid("readings of 1970", f"{counts}")

@@ -1,0 +1,344 @@
+"""What delivery.md and wire.md promise, as plain Python: one message at a time, nothing in columns, nothing shared.
+
+It says for any sequence of arrivals what must be in every window, what each counter must say, what is missing of each
+boot, and which alerts must have been raised. It knows nothing of batches, commits, lateness or restarts, because
+nothing of these may show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tests.proofs.order.histories import Arrival, Born, Gone, Reading
+
+RANGES_KEPT = 64
+BOOTS_KEPT = 8
+LONGEST_TEXT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the configuration says; times in ms."""
+
+    every: tuple[int, ...]
+    earliest: int
+    skew: int
+    ranges: Mapping[str, tuple[float, float]]
+    missing: Mapping[str, float]
+    hot: float
+    cool: float
+
+
+class Place(NamedTuple):
+    """A window: `every` and `start` in ms."""
+
+    device: str
+    metric: str
+    every: int
+    start: int
+
+
+@dataclass(slots=True)
+class Expected:
+    """What a window must hold, and the tags it may have been opened with.
+
+    A base window has those of its start. Where they changed within a coarser window before anything came for it, it
+    may have those of its start or of its first base window. Where the clock had stepped back before they changed, the
+    device lives again through windows that something had come for: these, and coarser ones, may have the new ones.
+    """
+
+    labels: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    """As readings came; of a base window the first counts."""
+    anew: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    """Those of after a clock step."""
+    readings: list[tuple[int, Any]] = field(default_factory=list)
+
+    def facts(self) -> tuple[Any, ...]:
+        """Numbers: count, sum, min, max, first, last. Texts: first, last."""
+        ordered = [value for _, value in sorted(self.readings)]
+        if isinstance(ordered[0], str):
+            return ordered[0], ordered[-1]
+        return (len(ordered), math.fsum(ordered), min(ordered), max(ordered), ordered[0], ordered[-1])
+
+    def agrees(self, found: tuple[Any, ...]) -> bool:
+        """Whether these may be the facts; of texts of one time any may be the first or the last."""
+        ends = min(self.readings)[0], max(self.readings)[0]
+        if isinstance(self.readings[0][1], str):
+            return all((end, text) in self.readings for end, text in zip(ends, found, strict=True))
+        return found == self.facts()
+
+
+@dataclass(slots=True)
+class Boot:
+    """One boot of a device, its messages as sets."""
+
+    top: int = -1
+    missing: set[int] = field(default_factory=set)
+    newest: int | None = None
+    top_time: int | None = None
+
+    def steps_back(self, seq: int, time: int | None) -> bool:
+        return seq > self.top and time is not None and self.top_time is not None and time < self.top_time
+
+    def verdict(self, seq: int, time: int | None) -> str:
+        if seq > self.top:
+            self.missing.update(range(self.top + 1, seq))
+            self.top = seq
+            self.top_time = self.top_time if time is None else time
+        elif seq in self.missing:
+            self.missing.discard(seq)
+        else:
+            newer = time is not None and (self.newest is None or time > self.newest)
+            return "conflicts" if newer else "duplicate"
+        if time is not None:
+            self.newest = time if self.newest is None else max(self.newest, time)
+        return "new"
+
+    def expect(self, following: int) -> None:
+        self.missing.update(range(self.top + 1, following))
+        self.top = max(self.top, following - 1)
+
+    def close_below(self, floor: int) -> int:
+        """Messages that will never come, of those still expected."""
+        gone = {seq for seq in self.missing if seq < floor}
+        self.missing -= gone
+        skipped = max(0, floor - 1 - self.top)
+        self.top = max(self.top, floor - 1)
+        return len(gone) + skipped
+
+    def ranges(self) -> list[tuple[int, int]]:
+        found: list[list[int]] = []
+        for seq in sorted(self.missing):
+            if found and found[-1][1] == seq - 1:
+                found[-1][1] = seq
+            else:
+                found.append([seq, seq])
+        return [(first, last) for first, last in found]
+
+    def give_up(self) -> int:
+        given = self.ranges()[:-RANGES_KEPT]
+        for first, last in given:
+            self.missing -= set(range(first, last + 1))
+        return sum(last - first + 1 for first, last in given)
+
+
+@dataclass(slots=True)
+class Device:
+    """What must be known of a device."""
+
+    site: str
+    boots: dict[int, Boot] = field(default_factory=dict)
+    """The current one last."""
+    newest: int | None = None
+    versions: list[tuple[int, tuple[str, Mapping[str, str]]]] = field(default_factory=list)
+    """(first window start, (type, tags)), ascending."""
+    cursor: int | None = None
+    heat_at: int | None = None
+    firing: bool = False
+    kinds: dict[str, type] = field(default_factory=dict)
+    counters: Counter[str] = field(default_factory=Counter)
+
+    def labels(self, start: int) -> tuple[str, Mapping[str, str]]:
+        """Type and tags of a window that is opened now."""
+        found: tuple[str, Mapping[str, str]] = ("unknown", {})
+        for since, told in self.versions:
+            if since <= start:
+                found = told
+        return found
+
+
+class Oracle:
+    """Takes arrivals one by one."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.devices: dict[str, Device] = {}
+        self.windows: dict[Place, Expected] = {}
+        self.totals: Counter[str] = Counter()
+        self.alerts: list[tuple[str, str, int]] = []
+        """(device, state, device time)."""
+        self.floor: int | None = None
+
+    def take(self, arrival: Arrival) -> None:
+        """Something arrived."""
+        match arrival.said:
+            case Reading():
+                self._reading(arrival.said, arrival.at)
+            case Born():
+                self._born(arrival.said)
+            case Gone():
+                known = self._device(arrival.said.device, arrival.said.site)
+                self.totals["statuses refused"] += known is None
+
+    def _device(self, name: str, site: str) -> Device | None:
+        """The device, first seen where it is seen first; None where it is heard from elsewhere."""
+        known = self.devices.setdefault(name, Device(site))
+        return known if known.site == site else None
+
+    def _boot(self, device: Device, number: int) -> Boot:
+        """The boot's marks; a new one becomes the current one and may push out the longest quiet."""
+        if number not in device.boots:
+            if len(device.boots) >= BOOTS_KEPT:
+                quiet = device.boots.pop(next(iter(device.boots)))
+                device.counters["given_up"] += len(quiet.missing)
+            device.boots[number] = Boot()
+            return device.boots[number]
+        current = next(reversed(device.boots))
+        if (
+            number != current
+        ):  # the order is that of their last message; the current one stays the current one
+            kept = device.boots.pop(current)
+            device.boots[number] = device.boots.pop(number)
+            device.boots[current] = kept
+        return device.boots[number]
+
+    # --- births
+
+    def _born(self, born: Born) -> None:
+        device = self._device(born.device, born.site)
+        if device is None:
+            self.totals["statuses refused"] += 1
+            return
+        told = (born.type, dict(born.tags))
+        newest = device.versions[-1][1] if device.versions else ("unknown", {})
+        base = self.terms.every[0]
+        since = 0 if device.newest is None else device.newest - device.newest % base + base
+        if told != newest:
+            device.versions = [pair for pair in device.versions if pair[0] < since]
+            device.versions.append(
+                (since if device.versions or device.newest is not None else -(1 << 62), told)
+            )
+            self._label_anew(born.device, device, told, since)
+        known = born.boot in device.boots
+        current = device.boots[next(reversed(device.boots))] if device.boots else Boot()
+        if not known and born.ts is not None and current.top_time is not None and born.ts < current.top_time:
+            self._step(device)
+        boot = self._boot(device, born.boot)
+        boot.expect(born.following)
+        device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
+        device.counters["given_up"] += boot.give_up()
+
+    def _label_anew(self, name: str, device: Device, told: tuple[str, Mapping[str, str]], since: int) -> None:
+        """Windows that the device lives through after a clock step may take the tags that come then."""
+        if device.counters["clock_steps"]:
+            for place, window in self.windows.items():
+                if place.device == name and (place.every > self.terms.every[0] or place.start >= since):
+                    window.anew.append(told)
+
+    def _step(self, device: Device) -> None:
+        device.counters["clock_steps"] += 1
+        device.newest = device.cursor = device.heat_at = None
+
+    # --- readings
+
+    def _reading(self, said: Reading, at: int) -> None:
+        device = self._device(said.device, said.site)
+        if device is None:
+            self.totals.update(("received", "quarantined"))
+            return
+        device.counters["received"] += 1
+        samples = [(self._time(said.ts, 0, at), said.values)]
+        samples += [(self._time(said.ts, step, at), values) for step, values in said.further]
+        own = [time for (time, stamped), _ in samples if not stamped]
+        boot = self._boot(device, said.boot)
+        time = max(own, default=None)
+        if boot.steps_back(said.seq, time):
+            self._step(device)
+        verdict = boot.verdict(said.seq, time)
+        device.counters["given_up"] += boot.give_up()
+        if verdict == "conflicts":
+            device.counters["quarantined"] += 1
+        device.counters[verdict] += 1
+        if said.floor is not None and verdict != "conflicts":
+            device.counters["lost_at_device"] += boot.close_below(min(said.floor, said.seq))
+        if verdict == "new":
+            self._samples(said.device, device, samples)
+
+    def _time(self, ts: int | None, step: int, at: int) -> tuple[int, bool]:
+        """The time that counts, and whether it is that of arrival."""
+        told = None if ts is None else ts + step
+        if told is None or told < self.terms.earliest or told > at + self.terms.skew:
+            return at, True
+        return told, False
+
+    def _samples(
+        self, name: str, device: Device, samples: list[tuple[tuple[int, bool], Mapping[str, Any]]]
+    ) -> None:
+        for (ts, stamped), values in samples:
+            device.counters["stamped"] += stamped
+            for metric, value in values.items():
+                device.counters["values"] += 1
+                counts = self._counts(device, metric, value)
+                device.counters["accepted" if counts else "bad"] += 1
+                if counts:
+                    self._window(name, device, metric, ts, _told(value))
+            self._judge(name, device, ts, values)
+        device.newest = max(
+            [ts for (ts, _), _ in samples] + ([] if device.newest is None else [device.newest])
+        )
+
+    def _counts(self, device: Device, metric: str, value: Any) -> bool:
+        """Whether a value counts; the first good one of a series says whether it holds numbers or texts."""
+        if isinstance(value, str | bool):
+            kind: type = str
+            good = not isinstance(value, str) or len(value) <= LONGEST_TEXT
+        elif isinstance(value, int | float):
+            kind, good = float, math.isfinite(value)
+        else:
+            return False
+        if not good or device.kinds.setdefault(metric, kind) is not kind:
+            return False
+        if kind is str:
+            return True
+        low, high = self.terms.ranges.get(metric, (-math.inf, math.inf))
+        return bool(low <= value <= high and value != self.terms.missing.get(metric))
+
+    def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
+        for tier, every in enumerate(self.terms.every):
+            place = Place(name, metric, every, ts - ts % every)
+            if place not in self.windows:
+                if self.floor is not None and place.start < self.floor:
+                    device.counters["too late"] += not tier
+                    continue
+                self.windows[place] = Expected([device.labels(place.start)])
+            self.windows[place].readings.append((ts, value))
+            self.windows[place].labels.append(device.labels(ts - ts % self.terms.every[0]))
+
+    def _judge(self, name: str, device: Device, ts: int, values: Mapping[str, Any]) -> None:
+        """`Hot`, by readings not older than any before, of which none had this metric at this time."""
+        if device.cursor is not None and ts < device.cursor:
+            return
+        device.cursor = ts
+        heat = values.get("heat")
+        if not isinstance(heat, int | float) or not math.isfinite(heat) or device.heat_at == ts:
+            return
+        device.heat_at = ts
+        if not device.firing and heat > self.terms.hot:
+            device.firing = True
+            self.alerts.append((name, "firing", ts))
+        elif device.firing and heat <= self.terms.cool:
+            device.firing = False
+            self.alerts.append((name, "resolved", ts))
+
+    # --- what is gone
+
+    def trim(self, before: int) -> None:
+        """The store gives up windows that start before a time, which are never begun again, and older alerts."""
+        self.alerts = [step for step in self.alerts if step[2] >= before]
+        if any(place.start < before for place in self.windows):
+            self.windows = {place: one for place, one in self.windows.items() if place.start >= before}
+            self.floor = before
+
+    def all_counters(self) -> Counter[str]:
+        """The counters of the whole fleet."""
+        return sum((device.counters for device in self.devices.values()), Counter(self.totals))
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else float(value)

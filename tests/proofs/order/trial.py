@@ -1,0 +1,279 @@
+"""One history through the real fold, journal and store, cut anyhow, and what the oracle says of it.
+
+history ─┬─▶ batches of any size, ticks, commits, late job, checkpoints, crashes ─▶ store, counters, receipts
+         └─▶ oracle, one message at a time ──────────────────────────────────────▶ the same
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from edge_gateway.fold.effects import Effects
+from edge_gateway.journal.spool import STORE
+from edge_gateway.records.inputs import Moment
+from edge_gateway.windows.merge import sums
+from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
+from tests.proofs.ground.inside import Inside, configuration
+from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
+from tests.proofs.order.oracle import Oracle, Place, Terms
+from tests.proofs.proof import Tally
+
+KEEP = HOUR
+EVERY = (2_000, 6_000, 18_000)
+RULES = """\
+version: 1
+groups:
+- name: order
+  rules:
+  - {alert: Hot, expr: heat, above: 5, clear: 4, severity: warning}
+"""
+SECTIONS: dict[str, Any] = {
+    "gateway": {"tags": ["line"]},
+    "windows": [{"every": f"{every // 1000}s", "bucket": f"b{every}", "keep": "30d"} for every in EVERY],
+    "time": {"allowed_lateness": "1s", "idle_close": "3s"},
+    "metrics": {"level": {"range": [-50, 50], "missing": [-40]}},
+    "history": {"keep": "1h"},
+}
+TERMS = Terms(
+    every=EVERY,
+    earliest=1_577_836_800_000,
+    skew=300_000,
+    ranges={"level": (-50.0, 50.0)},
+    missing={"level": -40.0},
+    hot=5.0,
+    cool=4.0,
+)
+IN_BOTH = ("received", "new", "duplicate", "conflicts", "values", "bad", "stamped")
+
+
+class Trial:
+    """A gateway that is given one history; `chance` cuts it."""
+
+    def __init__(self, place: Path, rules: dict[str, Any], chance: random.Random, tally: Tally) -> None:
+        self.place = place
+        self.chance = chance
+        self.tally = tally
+        self.inside = Inside(place, configuration(place, **SECTIONS), START)
+        self.oracle = Oracle(TERMS)
+        self.wrong: list[str] = []
+        self.now = START
+        self.inside.reload(self._moment(), rules)
+
+    def _moment(self) -> Moment:
+        return Moment(self.now, self.now - START)
+
+    def run(self, given: History) -> list[str]:
+        """Go through a history; returns sentences about what is not as the oracle says."""
+        self._deliver(given.arrivals)
+        self._settle()
+        self._judge("at the end")
+        if self.chance.random() < 0.3:
+            self._outlive(given)
+        self.inside.close()
+        return self.wrong
+
+    # --- what is done
+
+    def _deliver(self, arrivals: Sequence[Arrival]) -> None:
+        for at, group in groupby(arrivals, key=lambda one: one.at):
+            self.now = max(self.now, at)
+            self._together(list(group))
+            if self.chance.random() < 0.3:
+                self._take([self.inside.tick(self._moment())])
+            self._between()
+
+    def _together(self, arrivals: list[Arrival]) -> None:
+        """What arrives at one time, in pieces; each piece is a batch."""
+        while arrivals:
+            size = self.chance.choice((1, 2, 5, 1_000))
+            piece, arrivals = arrivals[:size], arrivals[size:]
+            for one in piece:
+                self.oracle.take(Arrival(self.now, one.said))
+            self._take(self.inside.deliver(self._moment(), [one.said.delivery() for one in piece]))
+
+    def _between(self) -> None:
+        """Commit, merge what is late, write a checkpoint, crash: or none of it."""
+        match self.chance.randrange(40):
+            case 0:
+                self.inside.checkpoint()
+            case 1:
+                self._crash()
+            case 2 | 3 | 4:
+                self.inside.late(self.chance.choice((1, 1 << 30)))
+            case low if low < 20:
+                self.inside.commit(apply=self.chance.random() < 0.7)
+
+    def _crash(self) -> None:
+        """What was not committed comes again, as the broker delivers it again."""
+        if self.chance.random() < 0.5:
+            self.inside.commit(apply=False)
+        for again in self.inside.crash():
+            self.inside.fold(again)
+        self.tally.faults["restart"] += 1
+
+    def _take(self, found: Sequence[Effects]) -> None:
+        for effects in found:
+            for message in effects.outgoing:
+                if message.topic.endswith("/receipt"):
+                    self._judge_receipt(message.topic.split("/")[3], msgpack.unpackb(message.payload))
+
+    def _settle(self) -> None:
+        """Long silence: everything closes, and every receipt that is owed has been sent."""
+        for step in (1_000, 4_000, 5_000, 6_000, 6_000, 20_000, 40_000, 600_000, 6_000, 6_000, 6_000):
+            self.now += step
+            for _ in range(3):
+                self._take([self.inside.tick(self._moment())])
+            self.inside.commit()
+            self.inside.late()
+        windows = self.inside.pipeline.windows
+        if windows.open_readings or windows.open_coarser or windows.pending:
+            self.wrong.append(
+                f"not settled: {windows.open_readings} readings, {windows.open_coarser} windows"
+            )
+
+    def _outlive(self, given: History) -> None:
+        """Long after: the history is trimmed, and readings come for windows that are gone and that are not."""
+        self.now += KEEP // 2
+        devices = sorted(self.oracle.devices)
+        boots = dict.fromkeys(devices, 1 << 41)
+        self._deliver([self._reading(name, boots, self.now) for name in devices])
+        self._settle()
+        self.now += KEEP // 2
+        before = self.now - KEEP
+        self.inside.store.trim(self.now)
+        self.oracle.trim(before)
+        old = [one.said.ts for one in given.arrivals if isinstance(one.said, Reading) and one.said.ts]
+        times = [*self.chance.choices(old, k=8), before - 1, before, before + 10_000, self.now - KEEP // 4]
+        late = [self._reading(self.chance.choice(devices), boots, at) for at in times]
+        self._deliver(late)
+        self._settle()
+        self.tally.faults["late after its row is gone"] += len(late)
+        self._judge("after its row is gone")
+
+    def _reading(self, name: str, boots: dict[str, int], ts: int) -> Arrival:
+        """A reading of a boot of its own, so that it is no clock step."""
+        boots[name] += 1
+        site = self.oracle.devices[name].site if name in self.oracle.devices else SITE
+        return Arrival(
+            self.now, Reading(name, site, boots[name], 0, ts, {"heat": self.chance.uniform(-10, 10)})
+        )
+
+    # --- what is judged
+
+    def _judge_receipt(self, name: str, told: dict[str, Any]) -> None:
+        """What a receipt says is what was stored when it was made."""
+        boot = self.oracle.devices[name].boots.get(told["boot"])
+        self.tally.measured["receipts"] = self.tally.measured.get("receipts", 0) + 1
+        said = (told["upto"], [tuple(gap) for gap in told["missing"]])
+        if boot is None or said != (boot.top, boot.ranges()):
+            self.wrong.append(f"receipt of {name}: {told}, expected {boot and (boot.top, boot.ranges())}")
+
+    def _judge(self, when: str) -> None:
+        before = len(self.wrong)
+        self._judge_windows()
+        self._judge_counters()
+        steps = [(row["subject"], row["state"], row["at"]) for row in self.inside.rows("alerts")]
+        alerts = [step for step in steps if step[1] in {"firing", "resolved"}]
+        if Counter(alerts) != Counter(self.oracle.alerts):
+            missing, more = _difference(self.oracle.alerts, alerts)
+            self.wrong.append(f"alerts: missing {missing}, not expected {more}")
+        self.wrong[before:] = [f"{when}: {sentence}" for sentence in self.wrong[before:]]
+
+    def _judge_windows(self) -> None:
+        stored: dict[Place, list[tuple[Any, ...]]] = {}
+        for place, labels, revision, facts in stored_windows(self.place):
+            stored.setdefault(place, []).append((labels, facts))
+            if revision:
+                self.tally.measured["corrected windows"] = self.tally.measured.get("corrected windows", 0) + 1
+        self.tally.windows += len(self.oracle.windows)
+        for place, expected in self.oracle.windows.items():
+            allowed = (expected.labels if place.every > EVERY[0] else expected.labels[:1]) + expected.anew
+            named = [(kind, tags.get("line", "unknown")) for kind, tags in allowed]
+            found = stored.pop(place, [])
+            if len(found) != 1 or found[0][0] not in named or not expected.agrees(found[0][1]):
+                self.wrong.append(f"{place}: stored {found}, expected {named} {expected.facts()}")
+        for place, found in stored.items():
+            self.wrong.append(f"{place}: stored {found}, expected nothing")
+
+    def _judge_counters(self) -> None:
+        pipeline = self.inside.pipeline
+        for name, device in self.oracle.devices.items():
+            number = pipeline.registry.find(name)
+            if number is None:
+                self.wrong.append(f"{name} is not known")
+                continue
+            told = pipeline.admission.describe(number)
+            counters = told["counters"]
+            for counter in (*IN_BOTH, "lost_at_device", "given_up", "clock_steps", "quarantined", "accepted"):
+                if counters[counter] != device.counters[counter]:
+                    self.wrong.append(
+                        f"{name}: {counter} {counters[counter]}, expected {device.counters[counter]}"
+                    )
+            gaps = [(number, *gap) for number, boot in device.boots.items() for gap in boot.ranges()]
+            if sorted(told["gaps"]) != sorted(gaps):
+                self.wrong.append(f"{name}: gaps {told['gaps']}, expected {gaps}")
+        self._judge_totals()
+
+    def _judge_totals(self) -> None:
+        totals = self.inside.pipeline.admission.accounting.totals()
+        expected = self.oracle.all_counters()
+        for counter in IN_BOTH:
+            if totals[counter] != expected[counter]:
+                self.wrong.append(f"in all: {counter} {totals[counter]}, expected {expected[counter]}")
+        if self.inside.pipeline.admission.accounting.imbalance():
+            self.wrong.append("an identity does not hold")
+        late = self.inside.store.facts().counters.get("late_too_late", 0)
+        if late != expected["too late"]:
+            self.wrong.append(f"too late {late}, expected {expected['too late']}")
+        aside = {
+            "sequence_conflict": expected["conflicts"],
+            "wrong_site": self.oracle.totals["quarantined"] + expected["statuses refused"],
+        }
+        kept = Counter(row["reason"] for row in self.inside.rows("quarantine"))
+        if kept != Counter(aside):
+            self.wrong.append(f"quarantined {dict(kept)}, expected {aside}")
+
+
+def _difference(wanted: list[Any], found: list[Any]) -> tuple[list[Any], list[Any]]:
+    missing, more = Counter(wanted) - Counter(found), Counter(found) - Counter(wanted)
+    return sorted(missing.elements()), sorted(more.elements())
+
+
+def stored_windows(place: Path) -> Iterator[tuple[Place, tuple[str, str], int, tuple[Any, ...]]]:
+    """(window, (type, tag), revision, facts) of everything in the store, texts included."""
+    db = sqlite3.connect(place / STORE)
+    columns = "SELECT tier, start, revision, row, device, metric, type, tags FROM"
+    for tier, start, revision, data, device, metric, kind, tags in db.execute(
+        f"{columns} window JOIN series ON id = series"
+    ):
+        row = np.frombuffer(data[: WINDOW_ROW.itemsize], WINDOW_ROW)
+        ends = tuple(float(row[0][name]) for name in ("min", "max", "first", "last"))
+        labels = (kind, json.loads(tags)["line"])
+        facts = (int(row[0]["count"]), float(sums(row)[0]), *ends)
+        yield Place(device, metric, EVERY[tier], start), labels, revision, facts
+    texts: dict[int, str] = dict(db.execute("SELECT id, text FROM text"))
+    for tier, start, revision, data, device, metric, kind, tags in db.execute(
+        f"{columns} state_window JOIN series ON id = series"
+    ):
+        row = np.frombuffer(data[: STATE_ROW.itemsize], STATE_ROW)[0]
+        labels = (kind, json.loads(tags)["line"])
+        yield (
+            Place(device, metric, EVERY[tier], start),
+            labels,
+            revision,
+            (
+                texts[int(row["first"])],
+                texts[int(row["last"])],
+            ),
+        )
+    db.close()

@@ -1,0 +1,1 @@
+"""Power cuts, by replaying what was written in every order a disk may keep."""

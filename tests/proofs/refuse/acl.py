@@ -1,0 +1,87 @@
+"""The broker's ACL refuses something that the gateway publishes, for a while: commands, alerts, its status.
+
+Mosquitto answers such a publish with a PUBACK of 0x87 and does nothing with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from fleet_sim.ledger.reading import Ledger
+from tests.proofs.proof import Setting
+from tests.proofs.refuse.trial import (
+    WITHIN,
+    gateway_of,
+    honest_fleet,
+    judge_fleet,
+    must_be_over,
+    must_tell,
+    taken_more,
+)
+from tests.servers.broker import Broker
+
+ALWAYS: Final = """\
+topic readwrite fleet/v1/#
+user gateway
+topic read fleet/v1/#
+topic read edge/v1/#
+topic write fleet/v1/+/+/receipt
+topic write edge/v1/+/reply
+topic write edge/v1/+/echo
+"""
+GRANTS: Final = {
+    "command": "topic write fleet/v1/+/+/command",
+    "alerts": "topic write edge/v1/+/alerts/#",
+    "status": "topic write edge/v1/+/status",
+}
+WORDS: Final = ("authorised", "acl")
+DONE: Final = "done"
+
+
+def run(setting: Setting, name: str) -> None:
+    """Take one right away while the fleet is at work, and give it back."""
+    refused = setting.rng.choice(list(GRANTS))
+    rights = setting.directory / f"{name}.acl"
+    grant(rights)
+    broker = setting.broker(f"acl_file {rights}")
+    gateway = gateway_of(setting, broker, name, mqtt={"url": broker.url, "user": "gateway"})
+    gateway.start()
+    with honest_fleet(setting, broker, f"{name}-site") as fleet:
+        taken_more(gateway)
+        grant(rights, but=refused)
+        reload(broker)
+        must_tell(setting, gateway, f"the ACL refuses {refused}", *WORDS)
+        taken_more(gateway)
+        grant(rights)
+        reload(broker)
+        must_be_over(setting, gateway, f"the ACL allows {refused} again", *WORDS)
+        taken_more(gateway)
+    judge_fleet(setting, gateway, fleet.ledger)
+    gateway.wait_for(lambda report: not report["commands"]["pending"], within=WITHIN)
+    judge_done(setting, gateway.query("commands"), fleet.ledger)
+    setting.tally.faults[f"ACL refuses {refused}"] += 1
+    gateway.kill()
+
+
+def grant(rights: Path, but: str = "") -> None:
+    lines = [line for what, line in GRANTS.items() if what != but]
+    rights.write_text(ALWAYS + "\n".join(lines) + "\n")
+    rights.chmod(0o644)
+
+
+def reload(broker: Broker) -> None:
+    """Let the broker read its files again."""
+    os.kill(broker.pid, signal.SIGHUP)
+
+
+def judge_done(setting: Setting, rows: list[dict[str, Any]], ledger: Ledger) -> None:
+    """A command that is told as done was executed, and none that was executed is told as refused."""
+    executed = {row["id"] for row in ledger.of_kind("executed") if row["outcome"] == DONE}
+    for row in rows:
+        if row["state"] == DONE and row["id"] not in executed:
+            setting.tally.forbid("done and not executed", f"{row}")
+        if row["state"] == "sent":
+            setting.tally.forbid("silent", f"a command that stays sent: {row}")

@@ -1,0 +1,111 @@
+"""What every trial asks: was anything lost or double, and did the gateway say what is wrong, and that it is over?
+
+An honest fleet sends through the whole of it; its ledger knows what had a PUBACK. That a refusal is silent is forbidden
+like a loss: somebody has to be able to see it in the gateway's own words.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fleet_sim.devices.endpoint import Endpoint
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.ledger.reading import Ledger
+from tests.proofs.ground.field import RULES, Address, Fleet, scenario_text, wait_settled
+from tests.proofs.ground.judging import (
+    judge_alerts,
+    judge_commands,
+    judge_devices,
+    judge_history,
+    judge_hot,
+    judge_identities,
+    judge_influx,
+    judge_log,
+)
+from tests.proofs.proof import Setting
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+
+DEVICES = 12
+WITHIN = 90.0
+ENDS_WITHIN = 20.0
+"""Seconds a gateway may take to end, its drain included."""
+SETTLE = 5.0
+COMMANDS = {"per_device": "600/m", "total": "1000/s"}
+
+
+def gateway_of(setting: Setting, broker: Broker | str, name: str, **sections: Any) -> Gateway:
+    """A gateway with the rules of the field, not started."""
+    gateway = setting.gateway(broker, name, **{"commands": COMMANDS, **sections})
+    gateway.write_rules(RULES)
+    return gateway
+
+
+def honest_fleet(setting: Setting, broker: Address | Endpoint, site: str, *, devices: int = DEVICES) -> Fleet:
+    """Devices that send four readings a second while the block runs."""
+    text = scenario_text(site, devices=devices, every="250ms", seed=setting.rng.randrange(1 << 31))
+    return Fleet(broker, setting.place("run"), text, settle=SETTLE)
+
+
+def taken_more(gateway: Gateway, messages: int = 4 * DEVICES) -> None:
+    """Wait until so many more messages have been taken in."""
+    before = gateway.wait_for(lambda _: True)["messages"]["new"]
+    gateway.wait_for(lambda report: report["messages"]["new"] >= before + messages, within=WITHIN)
+
+
+def problems_with(report: Mapping[str, Any], *words: str) -> list[str]:
+    """The problems whose code or text has one of these words."""
+    told = [f"{one['code']}: {one['text']}" for one in report["problems"]]
+    return [text for text in told if any(word.lower() in text.lower() for word in words)]
+
+
+def must_tell(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
+    """Wait until a problem says it in one of these words; that it never does is forbidden."""
+    try:
+        gateway.wait_for(lambda report: bool(problems_with(report, *words)), within=WITHIN)
+    except AssertionError as error:
+        setting.tally.forbid("silent", f"{what}: no problem has one of {words}: {str(error)[-1500:]}")
+
+
+def must_be_over(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
+    """Wait until no problem says it any more; that one lasts is forbidden."""
+    try:
+        gateway.wait_for(lambda report: not problems_with(report, *words), within=WITHIN)
+    except AssertionError as error:
+        setting.tally.forbid("never over", f"{what}: {str(error)[-1500:]}")
+
+
+def judge_fleet(
+    setting: Setting, gateway: Gateway, ledger: Ledger, influx: InfluxPlace | None = None
+) -> dict[str, Any]:
+    """Compare everything of this fleet with its ledger once all has settled; returns the report."""
+    tally, report = setting.tally, wait_settled(gateway, ledger)
+    judge_identities(tally, report)
+    judge_devices(tally, gateway)
+    judge_history(tally, gateway, ledger, report)
+    if influx is not None:
+        judge_influx(tally, influx, ledger, report)
+    names = {device.id for device in ledger.devices}
+    alerts = [row for row in gateway.query("alerts") if row["subject"] in names]
+    judge_alerts(tally, alerts)
+    judge_hot(tally, alerts, ledger)
+    judge_commands(tally, gateway.query("commands"), ledger)
+    judge_log(tally, gateway)
+    return report
+
+
+def must_end(setting: Setting, gateway: Gateway, what: str) -> None:
+    """SIGTERM ends it, in time and with 0."""
+    began = time.monotonic()
+    try:
+        status = gateway.stop()
+    except subprocess.TimeoutExpired:
+        setting.tally.forbid("does not end", f"{what}: SIGTERM was ignored\n{gateway.words()}")
+        gateway.kill()
+        return
+    took = time.monotonic() - began
+    if status or took > ENDS_WITHIN:
+        setting.tally.forbid("ends badly", f"{what}: status {status} after {took:.1f} s\n{gateway.words()}")

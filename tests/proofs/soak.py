@@ -1,0 +1,236 @@
+"""Steady load for an hour with one fault of each kind in it: memory and files stay flat, the spool within its budget.
+
+    0 ── warm ── kill of the gateway, of the broker ──┬── frozen, cut off, hostile, late, reloads … ── 2/3 ── calm ── 1
+                                                      └── from here on memory and open files are looked at
+
+All that was sent is compared with what is stored, as everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_wire.topics import TELEMETRY, device_topic
+from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, wait_settled
+from tests.proofs.ground.judging import judge_all
+from tests.proofs.ground.memory import MB, Look, Watch, most_resident, slope
+from tests.proofs.ground.stream import Publisher
+from tests.proofs.proof import Proof, Setting
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+from tests.servers.influx import Influx
+from tests.servers.process import wait_until
+
+DEVICES = 200
+SITE = "gw-soak-site"
+MOST_SLOPE = 1.0
+"""MB an hour."""
+MOST_FILES = 4
+LONG_ENOUGH = 900.0
+"""Seconds of looks below which a slope says nothing."""
+BUDGET = 256 << 20
+WARM = 0.25
+EVENTFUL = 0.66
+EVERY = ("5s", "10s", "20s")
+COMMANDS = {"per_device": "600/m", "total": "1000/s"}
+BACK_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What faults can reach."""
+
+    gateway: Gateway
+    broker: Broker
+    influx: Influx
+    fleet: Fleet
+    chance: random.Random
+
+
+def run(setting: Setting) -> None:
+    """`count` seconds."""
+    influx = setting.influx()
+    broker = setting.broker()
+    gateway = setting.gateway(
+        broker,
+        "gw-soak",
+        windows=[{"every": every, "bucket": influx.fresh_bucket(), "keep": f"{30 + place}d"}
+                 for place, every in enumerate(EVERY)],
+        commands=COMMANDS,
+    )  # fmt: skip
+    gateway.reconfigure(
+        influx=setting.forwarding(influx),
+        spool={"path": str(gateway.spool), "commit_interval": "50ms", "max_bytes": f"{BUDGET}B"},
+    )
+    gateway.write_rules(RULES)
+    setting.tally.recoveries.append(gateway.start())
+    text = scenario_text(SITE, devices=DEVICES, every="1s", seed=setting.rng.randrange(1 << 31))
+    fleet = Fleet(broker, setting.place("run"), text, settle=60.0)
+    with Watch(lambda: gateway.pid, every=1.0) as watch, fleet:
+        field = Field(gateway, broker, influx, fleet, setting.rng)
+        since = _hour(setting, field)
+    _judge_flat(setting, watch.since(since))
+    _judge_spool(setting, gateway)
+    report = wait_settled(gateway, fleet.ledger)
+    gateway.wait_for(forwarded)
+    place = InfluxPlace(influx.url, influx.org, influx.token)
+    judge_all(setting.tally, gateway, fleet.ledger, report, place)
+    setting.tally.runs += 1
+
+
+def _hour(setting: Setting, field: Field) -> float:
+    """The load with its faults; returns from when on (monotonic seconds) memory must stay flat."""
+    began, length = time.monotonic(), float(setting.count)
+    for name, fault in _due(began, RESTARTS, 0.05 * length, WARM * length):
+        _do(setting, name, fault, field)
+    flat_from = time.monotonic() + 0.1 * length
+    for name, fault in _due(began, FAULTS, WARM * length, EVENTFUL * length):
+        _do(setting, name, fault, field)
+    time.sleep(max(0.0, began + length - time.monotonic()))
+    return flat_from
+
+
+def _due(
+    began: float, faults: Mapping[str, Callable[[Field], None]], first: float, last: float
+) -> Iterator[tuple[str, Callable[[Field], None]]]:
+    """Each fault at its time, evenly between `first` and `last` seconds."""
+    for place, pair in enumerate(faults.items()):
+        at = began + first + (last - first) * place / len(faults)
+        time.sleep(max(0.0, at - time.monotonic()))
+        yield pair
+
+
+def _do(setting: Setting, name: str, fault: Callable[[Field], None], field: Field) -> None:
+    setting.say(name)
+    fault(field)
+    setting.tally.faults[name] += 1
+
+
+# --- the faults
+
+
+def _kill_gateway(field: Field) -> None:
+    field.gateway.kill()
+    field.gateway.start()
+
+
+def _kill_broker(field: Field) -> None:
+    """What it had acknowledged and not delivered comes again from the devices' buffers."""
+    field.broker.restart(kill=True)
+    wait_until(field.fleet.all_up, BACK_WITHIN, "the fleet is back")
+    field.gateway.wait_for(lambda report: report["broker"]["caught_up"])
+
+
+def _freeze_gateway(field: Field) -> None:
+    os.kill(field.gateway.pid, signal.SIGSTOP)
+    time.sleep(2)
+    os.kill(field.gateway.pid, signal.SIGCONT)
+
+
+def _freeze_influx(field: Field) -> None:
+    with field.influx.paused():
+        time.sleep(3)
+
+
+def _restart_influx(field: Field) -> None:
+    if field.influx.runner is not None:
+        field.influx.restart(kill=True)
+
+
+def _cut_devices(field: Field) -> None:
+    field.fleet.do(lambda: field.fleet.run.disconnect({"type": "probe"}, 2000))
+
+
+def _send_late(field: Field) -> None:
+    field.fleet.fault("late_batch", {"share": "20%"}, for_="3s")
+
+
+def _send_twice(field: Field) -> None:
+    field.fleet.fault("duplicate", {"share": "30%"}, p=0.5, for_="3s")
+
+
+def _reboot_devices(field: Field) -> None:
+    field.fleet.fault("reboot", {"share": "10%"})
+
+
+def _send_nonsense(field: Field) -> None:
+    """Of devices that are nobody, so that nothing of it is the fleet's."""
+    with Publisher(field.broker, "nonsense") as publisher:
+        publisher.publish(
+            (device_topic(SITE, f"nobody-{number}", TELEMETRY), field.chance.randbytes(number))
+            for number in range(500)
+        )
+        publisher.settle()
+
+
+def _break_rules(field: Field) -> None:
+    """The rules in force stay, and the mended file, which says the same, changes nothing."""
+    field.gateway.write_rules("version: 1\ngroups: nothing\n")
+    field.gateway.wait_for(lambda report: bool(report["rules"]["problems"]))
+    field.gateway.write_rules(RULES)
+    field.gateway.wait_for(lambda report: not report["rules"]["problems"])
+
+
+RESTARTS: Mapping[str, Callable[[Field], None]] = {
+    "kill of the gateway": _kill_gateway,
+    "kill of the broker": _kill_broker,
+}
+FAULTS: Mapping[str, Callable[[Field], None]] = {
+    "gateway frozen": _freeze_gateway,
+    "InfluxDB frozen": _freeze_influx,
+    "InfluxDB killed": _restart_influx,
+    "all devices cut off": _cut_devices,
+    "late batches": _send_late,
+    "duplicates": _send_twice,
+    "devices rebooted": _reboot_devices,
+    "nonsense": _send_nonsense,
+    "broken rules": _break_rules,
+}
+
+
+# --- judged
+
+
+def _judge_flat(setting: Setting, looks: list[Look]) -> None:
+    tally = setting.tally
+    if len(looks) < 2:
+        tally.forbid("nothing judged", "nobody looked at the gateway's memory")
+        return
+    lasted = looks[-1].at - looks[0].at
+    per_hour = slope(looks) / MB
+    tally.measured |= {"gateway_mb": round(most_resident(looks) / MB), "looked_s": round(lasted)}
+    if lasted >= LONG_ENOUGH:
+        tally.measured["mb_per_hour"] = round(per_hour, 2)
+        if per_hour > MOST_SLOPE:
+            tally.forbid("memory grows", f"{per_hour:.1f} MB an hour over {lasted:.0f} s")
+    tenth = max(1, len(looks) // 10)
+    before = median(look.files for look in islice(looks, tenth))
+    after = median(look.files for look in looks[-tenth:])
+    tally.measured["files"] = int(after)
+    if after > before + MOST_FILES:
+        tally.forbid("files stay open", f"{before:.0f} at first, {after:.0f} in the end")
+
+
+def _judge_spool(setting: Setting, gateway: Gateway) -> None:
+    held = sum(path.stat().st_size for path in _files(gateway.spool / "journal"))
+    setting.tally.measured["journal_mb"] = round(held / MB, 1)
+    if held > BUDGET:
+        setting.tally.forbid("spool over its budget", f"{held:,} bytes of journal")
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    return (path for path in directory.rglob("*") if path.is_file())
+
+
+PROOF = Proof(
+    "soak", "steady load with one fault of each kind in it", "seconds", full=3600, quick=15, run=run
+)

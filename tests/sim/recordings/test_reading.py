@@ -1,0 +1,229 @@
+"""Recorded files become samples: every quirk of their form, and nothing invented."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet_config.problems import ProblemsFound
+from fleet_sim.recordings.mapping import Mapping, legal_name, load_mapping, ready_mappings
+from fleet_sim.recordings.reading import RecordingUnreadable, Sample, number_of, read_recording, time_of
+from fleet_sim.recordings.replay import bundles, shifted
+from fleet_wire.telemetry import is_metric_name
+from tests.sim.recordings.written import write_ea, write_uci
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+def at(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def test_uci_rows_come_with_legal_names_points_and_the_missing_code_as_it_stands(tmp_path: Path) -> None:
+    found = read_recording(write_uci(tmp_path / "air.csv"), load_mapping("uci"))
+    assert len(found.samples) == 48
+    assert (found.empty_rows, found.bad_rows, found.bad_values) == (5, 0, 0)
+    first, fifth = found.samples[0], found.samples[4]
+    assert first.device == "uci-air"
+    assert first.ts == at("2004-03-10T00:00:00")
+    assert len(first.m) == 13
+    assert (first.m["co_gt"], first.m["t"], first.m["pt08_s1_co"]) == (2.0, 13.0, 1300.0)
+    assert fifth.m["co_gt"] == -200.0
+    assert found.units["uci-air"]["nox_gt"] == "ppb"
+
+
+def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_column(tmp_path: Path) -> None:
+    path = write_uci(tmp_path / "air.csv", 3)
+    plain = read_recording(path, load_mapping("uci"))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_recording(path, load_mapping("uci")) == plain
+
+
+def test_ea_values_of_one_time_are_one_sample_in_time_order(tmp_path: Path) -> None:
+    found = read_recording(write_ea(tmp_path / "water.csv"), load_mapping("ea"))
+    assert [sample.ts for sample in found.samples] == sorted(sample.ts for sample in found.samples)
+    assert set(found.units) == {"NE-49100030", "NE-49100031", "NE-49100032"}
+    assert found.tags["NE-49100031"] == {"easting": "402501", "northing": "488900"}
+    same = [
+        each
+        for each in found.samples
+        if each.device == "NE-49100030" and each.ts == at("2021-01-10T08:30:00")
+    ]
+    assert len(same) == 2, "a determinand that comes twice begins another sample"
+    assert set(same[0].m) == {"ammonia_n", "temp_water", "ph", "sld_sus_105c"}
+    assert same[1].m == {"ph": 8.25}
+    assert len(found.samples) == 31
+
+
+def test_a_censored_value_is_its_limit_with_half_the_quality(tmp_path: Path) -> None:
+    found = read_recording(write_ea(tmp_path / "water.csv"), load_mapping("ea"))
+    censored = [sample for sample in found.samples if sample.q]
+    assert found.censored == len(censored) == 12
+    assert all(sample.q == {"ammonia_n": 0.5} for sample in censored)
+    assert min(sample.m["ammonia_n"] for sample in censored) == 0.03
+
+
+@pytest.mark.parametrize(
+    ("text", "qualifier", "decimal", "expected"),
+    [
+        ("1,5", "", ",", (1.5, False)),
+        ("1.234,5", "", ",", (1234.5, False)),
+        ("<0.03", "", ".", (0.03, True)),
+        ("> 20", "", ".", (20.0, True)),
+        ("0.03", "<", ".", (0.03, True)),
+        ("", "", ".", (None, False)),
+        ("n/a", "", ".", (None, False)),
+        ("1.234.567", "", ",", (1234567.0, False)),
+        ("9.5", "", ",", (None, False)),
+        ("1,5.000", "", ",", (None, False)),
+        ("1,234.5", "", ".", (None, False)),
+        ("-2e-3", "", ".", (-0.002, False)),
+        ("nan", "", ".", (None, False)),
+        ("1_000", "", ".", (None, False)),
+    ],
+)
+def test_numbers_as_people_write_them(
+    text: str, qualifier: str, decimal: str, expected: tuple[float | None, bool]
+) -> None:
+    mapping = Mapping.model_validate(
+        {
+            "version": 1, "decimal": decimal, "device": {"id": "x", "type": "x"}, "time": {"columns": ["t"]},
+            "metrics": {"m": "m"},
+        }
+    )  # fmt: skip
+    assert number_of(text, qualifier, mapping) == expected
+
+
+def test_local_times_become_utc() -> None:
+    ea = load_mapping("ea")
+    assert time_of("2021-07-01T12:00:00", ea) == at("2021-07-01T11:00:00")
+    assert time_of("2021-01-01T12:00:00", ea) == at("2021-01-01T12:00:00")
+    assert time_of("2021-01-01T12:00:00+05:00", ea) == at("2021-01-01T07:00:00")
+
+
+@pytest.mark.parametrize(
+    ("local", "utc"),
+    [
+        ("2021-03-28T00:59:59", "2021-03-28T00:59:59"),
+        ("2021-03-28T01:30:00", "2021-03-28T01:30:00"),
+        ("2021-03-28T02:00:00", "2021-03-28T01:00:00"),
+        ("2021-10-31T01:30:00", "2021-10-31T00:30:00"),
+        ("2021-10-31T02:00:00", "2021-10-31T02:00:00"),
+    ],
+)
+def test_a_time_that_a_clock_change_leaves_out_or_repeats_is_taken_as_before_the_change(
+    local: str, utc: str
+) -> None:
+    assert time_of(local, load_mapping("ea")) == at(utc)
+
+
+def test_bad_rows_are_counted_and_left_out(tmp_path: Path) -> None:
+    path = write_uci(tmp_path / "air.csv", 3, junk=0)
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].replace("10/03/2004", "31/02/2004")
+    lines[2] = lines[2].replace(";150;", ";lots;")
+    path.write_text("\n".join(lines))
+    found = read_recording(path, load_mapping("uci"))
+    assert (len(found.samples), found.bad_rows, found.bad_values) == (2, 1, 1)
+    assert "nmhc_gt" not in found.samples[0].m
+
+
+def test_a_file_of_another_form_is_refused_with_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(RecordingUnreadable, match=r"no column .*Date.*it has a,b"):
+        read_recording(tmp_path / "x.csv", load_mapping("uci"))
+    with pytest.raises(RecordingUnreadable, match="cannot read"):
+        read_recording(tmp_path / "none.csv", load_mapping("uci"))
+    write_uci(tmp_path / "empty.csv", 0)
+    with pytest.raises(RecordingUnreadable, match="not one of 5 rows"):
+        read_recording(tmp_path / "empty.csv", load_mapping("uci"))
+
+
+def test_a_mapping_file_is_checked_with_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "version: 1\ndevice: {id: a, type: b}\ntime: {columns: [t], zone: Mars}\nmetrics: {x: X}\nsep: ';'\n"
+    )
+    with pytest.raises(ProblemsFound) as found:
+        load_mapping(str(path))
+    text = str(found.value)
+    assert "own.yaml:3:" in text
+    assert "no time zone" in text
+    assert "own.yaml:5:1" in text
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1, max_size=80))
+def test_any_label_becomes_a_legal_metric_name_or_is_refused(label: str) -> None:
+    try:
+        name = legal_name(label)
+    except ValueError:
+        assert not any(character.isascii() and character.isalnum() for character in label.lower())
+    else:
+        assert is_metric_name(name)
+
+
+def test_labels_of_the_domains() -> None:
+    labels = ("CO(GT)", "PT08.S1(CO)", "Sld Sus@105C", "O Diss %sat", "2-Nitro")
+    assert [legal_name(each) for each in labels] == [
+        "co_gt",
+        "pt08_s1_co",
+        "sld_sus_105c",
+        "o_diss_sat",
+        "m_2_nitro",
+    ]
+
+
+def test_every_ready_mapping_loads() -> None:
+    assert {"uci", "ea", "nab"} <= set(ready_mappings())
+    assert all(load_mapping(name).description for name in ready_mappings())
+
+
+def sample(device: str, ts: int, *, doubtful: bool = False) -> Sample:
+    return Sample(ts, device, {"x": float(ts)}, {"x": 0.5} if doubtful else None)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.booleans()), max_size=60),
+    st.integers(1, 7),
+)
+def test_bundles_hold_every_sample_once_in_the_order_of_its_device(
+    rows: list[tuple[str, int, bool]], batch: int
+) -> None:
+    samples = [
+        sample(device, ts, doubtful=doubt) for device, ts, doubt in sorted(rows, key=lambda row: row[1])
+    ]
+    made = list(bundles(samples, batch))
+    for device in "abc":
+        mine = [each for bundle in made if bundle.device == device for each in bundle.samples]
+        assert mine == [each for each in samples if each.device == device]
+    for bundle in made:
+        assert 1 <= len(bundle.samples) <= batch
+        assert len(bundle.samples) == 1 or not any(each.q for each in bundle.samples)
+
+
+def test_shifted_times_end_now_and_keep_their_distances() -> None:
+    samples = [sample("a", 1000), sample("a", 4000)]
+    assert [each.ts for each in shifted(samples, "shift", 90_000)] == [87_000, 90_000]
+    assert [each.ts for each in shifted(samples, "recorded", 90_000)] == [1000, 4000]
+
+
+@pytest.mark.recording
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings are not beside the checkout")
+@pytest.mark.parametrize(
+    ("mapping", "path", "samples", "empty", "devices", "censored"),
+    [
+        ("uci", "uci_air_quality/AirQualityUCI.csv", 9357, 114, 1, 0),
+        ("ea", "ea_water_quality/ea_yorkshire_rivers_12sites_2018_2022.csv", 2118, 0, 12, 2952),
+        ("nab", "nab/machine_temperature_system_failure.csv", 22_695, 0, 1, 0),
+    ],
+)
+def test_the_real_recordings(
+    mapping: str, path: str, *, samples: int, empty: int, devices: int, censored: int
+) -> None:
+    found = read_recording(SHARED / path, load_mapping(mapping))
+    assert (len(found.samples), found.empty_rows, len(found.units)) == (samples, empty, devices)
+    assert (found.bad_rows, found.bad_values, found.censored) == (0, 0, censored)
