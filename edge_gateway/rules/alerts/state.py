@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from edge_gateway.records.transition import Cause, State
     from edge_gateway.rules.columns.program import Latch
@@ -36,12 +36,6 @@ class Level:
         self.down = (self.down or at) if is_down else 0
         if is_up and at - self.up >= self.latch.for_ms:
             self.on = True
-
-    def due(self) -> int | None:
-        """When the passing of time alone switches it; None: never."""
-        if not self.on:
-            return self.up + self.latch.for_ms if self.up else None
-        return self.down + self.latch.keep_ms if self.down else None
 
 
 class Change(NamedTuple):
@@ -68,12 +62,14 @@ class Standing:
 def settle(levels: Sequence[Level], at: int, seen: Sequence[Level]) -> None:
     """Switch off what of `seen` is clear, the highest first; the last that is on only once clear for `keep`."""
     for level in sorted(seen, key=_from_highest):
-        if not (level.on and level.down):
-            continue
-        others = any(other.on and other.latch.raises for other in levels if other is not level)
-        keep = 0 if others or not level.latch.raises else level.latch.keep_ms
-        if at - level.down >= keep:
+        if level.on and level.down and at >= _off_at(level, levels):
             level.on = False
+
+
+def _off_at(level: Level, levels: Sequence[Level]) -> int:
+    """When a level that is on and clear goes off: at once, but the last one only after `keep_firing_for`."""
+    others = any(other.on and other.latch.raises for other in levels if other is not level)
+    return level.down if others or not level.latch.raises else level.down + level.latch.keep_ms
 
 
 def _from_highest(level: Level) -> tuple[int, int]:
@@ -126,16 +122,21 @@ def _ended(standing: Standing, at: int, cause: Cause | None) -> Change:
     return Change(cause or "inactive", "inactive", standing.rank, NOTHING, at)
 
 
-def next_due(levels: Iterable[Level], now: int) -> int | None:
+def next_due(levels: Sequence[Level], now: int) -> int | None:
     """The earliest moment up to `now` at which time alone switches a level."""
-    due = [at for level in levels if (at := level.due()) is not None and at <= now]
+    due = [at for level in levels if (at := _due(level, levels)) is not None and at <= now]
     return min(due, default=None)
+
+
+def _due(level: Level, levels: Sequence[Level]) -> int | None:
+    if not level.on:
+        return level.up + level.latch.for_ms if level.up else None
+    return _off_at(level, levels) if level.down else None
 
 
 def let_time_pass(levels: Sequence[Level], at: int) -> None:
     """Switch what is due at `at`."""
     for level in levels:
-        due = level.due()
-        if due is not None and due <= at and not level.on:
+        if not level.on and level.up and level.up + level.latch.for_ms <= at:
             level.on = True
     settle(levels, at, levels)

@@ -151,13 +151,15 @@ class PlainRules:
             since = one.back if name == "absent" else one.down.get(name, 0)
             if not since:
                 continue
-            alone = len(self._raised(one, rule)) == 1
-            if alone and at - since < keep:
+            if at - since < (keep if self._alone(one, rule) else 0):
                 continue
             if name == "absent":
                 one.absent, one.back = False, 0
             else:
                 one.on[name] = False
+
+    def _alone(self, one: One, rule: Rule) -> bool:
+        return len(self._raised(one, rule)) == 1
 
     def _order(self, one: One, rule: Rule) -> list[str]:
         """Raised levels, the highest first; absence before a level of its own rank."""
@@ -228,14 +230,15 @@ class PlainRules:
         found: list[Any] = []
         levels = {level.level: level for level in self._levels(rule, device)}
         while True:
-            moments = []
+            moments: list[tuple[int, int]] = []
+            keep = self._keep(rule, device) if self._alone(one, rule) else 0
             for name, level in levels.items():
                 if not one.on[name] and name in one.up:
                     moments.append((one.up[name] + level.for_ms, 0))
                 if one.on[name] and name in one.down:
-                    moments.append((one.down[name] + self._keep(rule, device), 0))
+                    moments.append((one.down[name] + keep, 0))
             if one.absent and one.back:
-                moments.append((one.back + self._keep(rule, device), 0))
+                moments.append((one.back + keep, 0))
             nd = rule.no_data
             if (
                 nd is not None
