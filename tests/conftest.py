@@ -26,6 +26,7 @@ _MISSING = "missing here: "
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="a server that is missing fails its tests, as in CI")
+    parser.addoption("--failures", type=Path, help="write what failed, and why in a few lines, to this file")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +46,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if _MISSING in reason:
             text = reason.partition(_MISSING)[2]
             terminalreporter.write_line(f"{count} TESTS DID NOT RUN: {text}", red=True, bold=True)
+    if file := terminalreporter.config.getoption("--failures"):
+        failed = [*terminalreporter.stats.get("failed", []), *terminalreporter.stats.get("error", [])]
+        file.write_text("".join(_in_brief(report) for report in failed))
+
+
+def _in_brief(report: pytest.TestReport) -> str:
+    """The test and the last lines of what it said: what a log that was cut still shows."""
+    last = [line[:200] for line in report.longreprtext.splitlines() if line.strip()][-8:]
+    return "\n    ".join([f"FAILED {report.nodeid}", *last]) + "\n"
 
 
 def unavailable(config: pytest.Config, reason: str) -> NoReturn:
