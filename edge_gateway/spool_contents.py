@@ -19,7 +19,7 @@ from edge_gateway.journal.survey import Scanned, survey
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, TriesFile
 from edge_gateway.store import schema
-from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.row_checksum import checked
 
 Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")
@@ -205,7 +205,7 @@ def _store_findings(place: Path) -> Iterator[Finding]:
             yield Finding("store integrity", verdict == "ok", verdict)
             for table in ("window", "state_window"):
                 rows = db.execute(f"SELECT row, start, series FROM {table}")  # noqa: S608 - a name from the line above
-                bad = sum(unsealed(*row) is None for row in rows)
+                bad = sum(checked(*row) is None for row in rows)
                 yield Finding(
                     f"store {table}", not bad, f"{bad} rows are not what was written" if bad else "sound"
                 )

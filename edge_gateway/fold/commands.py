@@ -35,7 +35,7 @@ URGENCY = {"critical": 0, "warning": 1, "info": 2}
 
 
 @dataclass(slots=True)
-class Order:
+class PendingCommand:
     """One command for one device. Times are wall milliseconds; `n` is 0 until it is first sent.
 
     `alert` is what caused it, as it stands on the wire. `refused` is why the broker did not take it, as often as
@@ -85,7 +85,7 @@ class CommandEvent:
 class CommandWork:
     """What a step asks for: messages to send and events to store."""
 
-    send: list[Order] = field(default_factory=list)
+    send: list[PendingCommand] = field(default_factory=list)
     events: list[CommandEvent] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -115,7 +115,7 @@ def command_id(transition: Transition, intent: CommandIntent) -> str:
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
-class CommandDesk:
+class CommandQueue:
     """All commands that are neither finished nor forgotten."""
 
     def __init__(self, mode: Mode, per_device: RateSpec, total: RateSpec) -> None:
@@ -123,8 +123,8 @@ class CommandDesk:
         self.per_device = per_device
         self.total = total
         self.refused = 0
-        self._waiting: dict[str, list[Order]] = {}
-        self._sent: dict[str, Order] = {}
+        self._waiting: dict[str, list[PendingCommand]] = {}
+        self._sent: dict[str, PendingCommand] = {}
         self._last_n: dict[str, int] = {}
         self._buckets: dict[str, Bucket] = {}
         self._total = Bucket(max(total.count, 1), 0)
@@ -141,7 +141,7 @@ class CommandDesk:
         """Whether time alone can change anything here."""
         return bool(self._sent or self._waiting)
 
-    def in_flight(self) -> list[Order]:
+    def in_flight(self) -> list[PendingCommand]:
         """Sent and not confirmed: what a restart sends again."""
         return list(self._sent.values())
 
@@ -216,7 +216,7 @@ class CommandDesk:
         self._waiting.clear()
         return work
 
-    def _accept(self, order: Order, wall: int, work: CommandWork) -> None:
+    def _accept(self, order: PendingCommand, wall: int, work: CommandWork) -> None:
         if self.mode == "dry_run":
             work.events.append(_event(order, "dry_run", wall))
             return
@@ -228,7 +228,9 @@ class CommandDesk:
         self._waiting.setdefault(order.device, queue).append(order)
         work.events.append(_event(order, "queued", wall))
 
-    def _look_after(self, device: str, order: Order, wall: int, trusted: bool, work: CommandWork) -> None:  # noqa: FBT001
+    def _look_after(
+        self, device: str, order: PendingCommand, wall: int, trusted: bool, work: CommandWork  # noqa: FBT001
+    ) -> None:
         overdue = order.confirm_within is not None and wall >= order.sent_at + order.confirm_within
         expired = trusted and wall >= order.expires_at
         if expired or (overdue and order.attempts > order.retries):
@@ -270,7 +272,7 @@ class CommandDesk:
             device: bucket for device, bucket in buckets.items() if bucket.level(self.per_device, wall) < full
         }
 
-    def _send(self, order: Order, wall: int, work: CommandWork) -> None:
+    def _send(self, order: PendingCommand, wall: int, work: CommandWork) -> None:
         order.n = max(self._last_n.get(order.device, 0) + 1, wall)
         order.sent_at = wall
         order.attempts = 1
@@ -291,24 +293,24 @@ class CommandDesk:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._waiting.clear()
-        for order in (Order(**plain) for plain in state["waiting"]):
+        for order in (PendingCommand(**plain) for plain in state["waiting"]):
             self._waiting.setdefault(order.device, []).append(order)
-        self._sent = {plain["device"]: Order(**plain) for plain in state["sent"]}
+        self._sent = {plain["device"]: PendingCommand(**plain) for plain in state["sent"]}
         self._last_n = dict(state["last_n"])
         self._buckets = {device: Bucket(*level) for device, level in state["buckets"].items()}
         self._total = Bucket(*state["total"])
         self.refused = state["refused"]
 
 
-def _ended_waiting(order: Order, wall: int) -> CommandEvent:
+def _ended_waiting(order: PendingCommand, wall: int) -> CommandEvent:
     """What becomes of a command that expired before any broker took it."""
     if not order.refusals:
         return _event(order, "expired", wall)
     return _event(order, "refused", wall, f"{order.refused}; tried {order.refusals} times until it expired")
 
 
-def _order(transition: Transition, intent: CommandIntent) -> Order:
-    return Order(
+def _order(transition: Transition, intent: CommandIntent) -> PendingCommand:
+    return PendingCommand(
         id=command_id(transition, intent),
         device=transition.subject,
         site=transition.site,
@@ -323,7 +325,7 @@ def _order(transition: Transition, intent: CommandIntent) -> Order:
     )
 
 
-def _event(order: Order, state: str, at: int, detail: str = "") -> CommandEvent:
+def _event(order: PendingCommand, state: str, at: int, detail: str = "") -> CommandEvent:
     return CommandEvent(
         order.id,
         order.n,

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from edge_gateway.fold.alert_wire import alert_of
-from edge_gateway.fold.commands import Order
+from edge_gateway.fold.commands import PendingCommand
 from edge_gateway.records.transition import Transition
 from fleet_wire import control_messages, topics
 
@@ -80,7 +80,7 @@ def notice_message(transition: Transition) -> Message:
     return Message(topic, control_messages.encode_command(notice), correlation=transition.id.encode())
 
 
-def command_message(order: Order) -> Message:
+def command_message(order: PendingCommand) -> Message:
     """A numbered command; the broker drops it when it expires."""
     command = control_messages.Command(
         id=order.id,

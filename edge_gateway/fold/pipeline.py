@@ -32,7 +32,7 @@ from edge_gateway.fleet.decoders.status import Unreadable, read_status
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.receipts import Due
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fold.commands import CommandDesk, CommandWork
+from edge_gateway.fold.commands import CommandQueue, CommandWork
 from edge_gateway.fold.effects import Effects, told_of
 from edge_gateway.fold.outgoing import (
     Message,
@@ -43,13 +43,13 @@ from edge_gateway.fold.outgoing import (
 )
 from edge_gateway.records import store_effects as stored
 from edge_gateway.records.inputs import (
-    Amnesia,
     Batch,
-    Distrust,
+    ClockUntrusted,
     Forget,
     Input,
     Moment,
     Reload,
+    StateLost,
     Tick,
     Undelivered,
 )
@@ -80,7 +80,7 @@ class Pipeline:
     admission: Admission
     windows: Windows
     rules: Evaluator
-    commands: CommandDesk
+    commands: CommandQueue
     retire_after: int
     """Silence, in ms of the listening clock, after which a device is forgotten."""
     complete_from: int = ALWAYS
@@ -102,9 +102,9 @@ class Pipeline:
                 self._decided(self.rules.reload(RuleSet.from_plain(given.rules)), given.moment, effects)
                 self._note_needed()
                 effects.urgent = True
-            case Distrust():
+            case ClockUntrusted():
                 self._commanded(self.commands.distrust(given.moment.wall), effects)
-            case Amnesia():
+            case StateLost():
                 self.complete_from = effects.frozen = given.moment.wall
             case Undelivered():
                 self._undelivered(given, effects)

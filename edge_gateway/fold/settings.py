@@ -14,7 +14,7 @@ from edge_gateway.fleet.limits import RegistryLimits
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.time import TimeLimits
 from edge_gateway.fleet.values import MetricPolicy
-from edge_gateway.fold.commands import CommandDesk, Mode
+from edge_gateway.fold.commands import CommandQueue, Mode
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
@@ -133,7 +133,7 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
             late_share=settings.late_share,
         ),
         rules=Evaluator(RuleSet(), registry, lookback_ms=settings.lookback),
-        commands=CommandDesk(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
+        commands=CommandQueue(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
         retire_after=settings.retire_after,
     )
 

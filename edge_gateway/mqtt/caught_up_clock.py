@@ -16,7 +16,7 @@ ECHO_LATE = 1_500
 
 
 @dataclass(slots=True)
-class ListeningClock:
+class CaughtUpClock:
     """Milliseconds spent listening. `now` arguments are monotonic milliseconds."""
 
     elapsed: int = 0

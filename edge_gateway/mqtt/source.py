@@ -18,7 +18,7 @@ from typing import NoReturn
 from mqtt5 import PublishPacket
 
 from edge_gateway.mqtt.broker_memory import BrokerMemory
-from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, ListeningClock
+from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.mqtt.subscriptions import Subscriptions
@@ -76,7 +76,7 @@ class Source:
     subscriptions: Subscriptions
     echo_topic: str
     clock: Callable[[], int]
-    listening: ListeningClock
+    listening: CaughtUpClock
     counters: Counters
     problems: Problems
     ownership: Ownership

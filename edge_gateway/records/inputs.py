@@ -48,13 +48,13 @@ class Reload(msgspec.Struct, frozen=True, tag="reload"):
     rules: dict[str, Any]
 
 
-class Distrust(msgspec.Struct, frozen=True, tag="distrust"):
+class ClockUntrusted(msgspec.Struct, frozen=True, tag="clock_untrusted"):
     """The gateway started without a trusted clock: the age of what is pending is unknown."""
 
     moment: Moment
 
 
-class Amnesia(msgspec.Struct, frozen=True, tag="amnesia"):
+class StateLost(msgspec.Struct, frozen=True, tag="state_lost"):
     """The broker knows this gateway and the spool is new: windows in progress were begun by a former life."""
 
     moment: Moment
@@ -78,7 +78,7 @@ class Forget(msgspec.Struct, frozen=True, tag="forget"):
     metric: str | None = None
 
 
-Input = Batch | Tick | Reload | Distrust | Amnesia | Undelivered | Forget
+Input = Batch | Tick | Reload | ClockUntrusted | StateLost | Undelivered | Forget
 
 
 def runs(topics: Sequence[str]) -> list[slice]:

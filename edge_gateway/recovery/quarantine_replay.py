@@ -27,7 +27,7 @@ FIRST: Final = -(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
-class PutBack:
+class QuarantineReplay:
     """What became of the messages: `other` are no telemetry and stay, as do those that are `still_bad`."""
 
     tried: int = 0
@@ -36,11 +36,11 @@ class PutBack:
     still_bad: int = 0
     other: int = 0
 
-    def plus(self, more: PutBack) -> PutBack:
-        return PutBack(*(getattr(self, name) + getattr(more, name) for name in self.__slots__))
+    def plus(self, more: QuarantineReplay) -> QuarantineReplay:
+        return QuarantineReplay(*(getattr(self, name) + getattr(more, name) for name in self.__slots__))
 
 
-def put_back(place: Path, config: GatewayConfig) -> PutBack:
+def put_back(place: Path, config: GatewayConfig) -> QuarantineReplay:
     """Fold the quarantined telemetry of a spool that this process holds."""
     clock = MachineClock()
     recovered = recover_spool(place, config, gateway_id.resolve(config.gateway.id), clock)
@@ -51,15 +51,15 @@ def put_back(place: Path, config: GatewayConfig) -> PutBack:
         recovered.store.close()
 
 
-def _all(recovered: Recovered, clock: MachineClock, place: Path) -> PutBack:
+def _all(recovered: Recovered, clock: MachineClock, place: Path) -> QuarantineReplay:
     while recovered.store.facts().salvaging:
         recovered.store.salvage()
-    done, number, after = PutBack(), recovered.number, FIRST
+    done, number, after = QuarantineReplay(), recovered.number, FIRST
     last = max((known for known, _ in recovered.store.quarantined(FIRST, -1)), default=FIRST)
     while found := [one for one in recovered.store.quarantined(after, AT_ONCE) if one[0] <= last]:
         after = found[-1][0]
         wanted = [one for one in found if one[1].topic.endswith(TELEMETRY)]
-        done = done.plus(PutBack(other=len(found) - len(wanted)))
+        done = done.plus(QuarantineReplay(other=len(found) - len(wanted)))
         if wanted:
             number += 1
             done = done.plus(_some(recovered, clock, number, wanted))
@@ -70,7 +70,7 @@ def _all(recovered: Recovered, clock: MachineClock, place: Path) -> PutBack:
 
 def _some(
     recovered: Recovered, clock: MachineClock, number: int, found: list[tuple[int, Quarantined]]
-) -> PutBack:
+) -> QuarantineReplay:
     state, totals = recovered.state, recovered.state.pipeline.admission.accounting.totals
     state.wall = clock.wall()
     messages = [message for _, message in found]
@@ -88,4 +88,4 @@ def _some(
     recovered.journal.sync()
     recovered.store.put_back((number, [stored]), [known for known, _ in found])
     taken, duplicate, bad = (now[name] - before[name] for name in ("new", "duplicate", "quarantined"))
-    return PutBack(len(found), taken, duplicate, bad)
+    return QuarantineReplay(len(found), taken, duplicate, bad)

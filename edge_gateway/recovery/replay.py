@@ -64,7 +64,7 @@ def effects_in(journal: Journal) -> Iterator[Derived]:
         try:
             record = codec.decode(body)
             effects = [effects_from_tree(tree) for tree in record["effects"]]
-            forgot = any(given["type"] == "amnesia" for given in record["inputs"])
+            forgot = any(given["type"] == "state_lost" for given in record["inputs"])
         except UNREADABLE:
             continue
         if forgot:

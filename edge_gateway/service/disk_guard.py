@@ -35,7 +35,7 @@ NOTHING_YET = SpoolBytes(0, 0, 0, 0)
 
 
 @dataclass(slots=True)
-class Room:
+class DiskGuard:
     """Decides what a spool without room may still write; `accepting` is set while deliveries may be folded."""
 
     section: SpoolSection

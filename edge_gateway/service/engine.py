@@ -22,7 +22,7 @@ from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.outgoing import Message
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.store_names import SeriesNames
-from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick, runs
 from edge_gateway.status.problems import Counters
@@ -101,7 +101,7 @@ class Engine:
     store: Applies
     send: Callable[[Sequence[Message]], None]
     clock: Clock
-    listening: ListeningClock
+    listening: CaughtUpClock
     counters: Counters
     echo_topic: str
     commit_interval: float

@@ -19,20 +19,20 @@ from edge_gateway.fold.outgoing import Message, alert_messages
 from edge_gateway.journal import spool
 from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.journal.reserve import Reserve
-from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_parts import Clients, make_control
 from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
-from edge_gateway.records.inputs import Amnesia, Distrust, Reload, Undelivered
+from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Recovered, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
-from edge_gateway.service.disk_guard import Room
+from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.local_api import LocalApi
-from edge_gateway.service.maintenance import Upkeep
+from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.rules_watch import RulesWatch
 from edge_gateway.service.supervision import keep_up
@@ -78,7 +78,7 @@ class Gateway:
         self.problems = Problems(clock.wall)
         self._recovered = recovered
         self._pipeline = recovered.state.pipeline
-        self._listening = ListeningClock(elapsed=recovered.state.listening)
+        self._listening = CaughtUpClock(elapsed=recovered.state.listening)
         self._ownership = Ownership(recovered.starts, time.monotonic, self.counters, self.problems)
         self._source = self._make_source(connects_as)
         self._control = make_control(
@@ -151,23 +151,23 @@ class Gateway:
         self._operators = Operators(
             self._rules, self._control.publish_status, self._pipeline.registry, self._engine
         )
-        self._room = self._make_room()
-        self._upkeep = self._make_upkeep()
+        self._disk_guard = self._make_disk_guard()
+        self._maintenance = self._make_upkeep()
         for code, text in recovered.findings:
             self.problems.raise_(code, text)
         if not recovered.whole:
             self._forget("state_lost", "a part of what was folded is lost")
         if not self.clock.trusted():
             self.problems.raise_("clock", "waiting for time: the wall clock is not set")
-            self._engine.fold(Distrust(self._engine.moment()))
-        await self._room.look()
+            self._engine.fold(ClockUntrusted(self._engine.moment()))
+        await self._disk_guard.look()
         self._open_influx()
         await self._first_rules()
         self._control.send(self._pipeline.restart_messages())
         log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
 
-    def _make_room(self) -> Room:
-        return Room(
+    def _make_disk_guard(self) -> DiskGuard:
+        return DiskGuard(
             section=self.config.spool,
             journal=self._recovered.journal,
             commits=self._commits,
@@ -178,8 +178,8 @@ class Gateway:
             problems=self.problems,
         )
 
-    def _make_upkeep(self) -> Upkeep:
-        return Upkeep(
+    def _make_upkeep(self) -> Maintenance:
+        return Maintenance(
             config=self.config,
             clock=self.clock,
             name=self.name,
@@ -188,7 +188,7 @@ class Gateway:
             engine=self._engine,
             store=self._store,
             journal=self._recovered.journal,
-            room=self._room,
+            disk_guard=self._disk_guard,
             control=self._control,
             sinks=self._sinks,
             report=self.report,
@@ -212,7 +212,7 @@ class Gateway:
             parts |= {"credentials": self._credentials.watch}
             kept = {name: tasks.create_task(keep_up(name, run, self.problems)) for name, run in parts.items()}
             engine = tasks.create_task(self._engine.run(), name="engine")
-            upkeep = tasks.create_task(self._upkeep.run(), name="upkeep")
+            maintenance = tasks.create_task(self._maintenance.run(), name="maintenance")
             source = tasks.create_task(self._source.run(), name="source")
             needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
             self.phase = "online"
@@ -220,7 +220,7 @@ class Gateway:
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
-            for task in (*needed, kept.pop("credentials"), kept.pop("rules"), upkeep, engine, source):
+            for task in (*needed, kept.pop("credentials"), kept.pop("rules"), maintenance, engine, source):
                 task.cancel()
             await self._drain()
             for task in kept.values():
@@ -243,7 +243,7 @@ class Gateway:
         await self._commits.stop(DRAIN)
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
-                await self._upkeep.checkpoint()
+                await self._maintenance.checkpoint()
         await self._store.stop(DRAIN)
         if self._writer is not None:
             await self._writer.__aexit__(None, None, None)
@@ -345,11 +345,11 @@ class Gateway:
             "record": self._engine.newest,
             "committed": self._engine.committed,
             "journal_bytes": self._recovered.journal.total_bytes,
-            "checkpoint": self._upkeep.checkpointed,
+            "checkpoint": self._maintenance.checkpointed,
             "uncommitted": self._commits.pending,
             "unstored": self._store.pending,
             "recovered_in_ms": round(self._recovered.seconds * 1000),
-            **self._room.facts(),
+            **self._disk_guard.facts(),
         }
 
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
@@ -360,7 +360,7 @@ class Gateway:
     def _forget(self, code: str, reason: str) -> None:
         """Windows in progress may have had readings that nobody knows any more: they stay apart."""
         self.problems.raise_(code, f"{reason}: windows in progress are partial")
-        self._engine.fold(Amnesia(self._engine.moment()))
+        self._engine.fold(StateLost(self._engine.moment()))
 
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()
@@ -382,7 +382,7 @@ class Gateway:
             return
         self.problems.raise_("store_corrupt" if code == "store_salvaged" else code, text)
         if self._store.refusal is not None:
-            self._room.refused(self._store.refusal)
+            self._disk_guard.refused(self._store.refusal)
 
     def _problems_changed(self) -> None:
         self._own_alerts.follow(self.problems)
@@ -392,7 +392,7 @@ class Gateway:
         self.problems.tell("secrets", self._credentials.fault, Gravity.WARNING)
 
     def _stalled(self, error: Exception) -> None:
-        self._room.commit_failed(error)
+        self._disk_guard.commit_failed(error)
 
     def _resumed(self) -> None:
-        self._room.commit_resumed()
+        self._disk_guard.commit_resumed()

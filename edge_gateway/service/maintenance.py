@@ -16,11 +16,11 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.journal import Journal
-from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
 from edge_gateway.recovery.startup import State
 from edge_gateway.service.descriptors import shortage
-from edge_gateway.service.disk_guard import Room
+from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.periodic import Every
 from edge_gateway.service.supervision import keep_up
@@ -43,18 +43,18 @@ MOST_TOLD = 3
 
 
 @dataclass(slots=True)
-class Upkeep:
+class Maintenance:
     """The chores of one gateway, over the parts they look after."""
 
     config: GatewayConfig
     clock: MachineClock
     name: str
     state: State
-    listening: ListeningClock
+    listening: CaughtUpClock
     engine: Engine
     store: StoreThread
     journal: Journal
-    room: Room
+    disk_guard: DiskGuard
     control: Control
     sinks: Mapping[str, InfluxSink]
     report: Callable[[], dict[str, Any]]
@@ -71,9 +71,9 @@ class Upkeep:
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
             "trim": Every(TRIM_EVERY, self._trim),
             "self": Every(min(SELF_EVERY, self.config.windows[0].every / 1000), self._record_self),
-            "room": Every(LOOK_EVERY, self.room.look),
+            "room": Every(LOOK_EVERY, self.disk_guard.look),
         }
-        self.room.hasten = self._chores["checkpoint"].hasten
+        self.disk_guard.hasten = self._chores["checkpoint"].hasten
         self._chores["status"].hasten()  # what the life before knew of is told at once
 
     async def run(self) -> None:
@@ -91,13 +91,13 @@ class Upkeep:
                 await chore.when_due()
                 self.problems.clear(f"upkeep_{name}")
             except (OSError, sqlite3.Error) as error:
-                self.room.refused(error)
+                self.disk_guard.refused(error)
                 told = f"{type(error).__name__}: {error}; it is tried again"
                 self.problems.raise_(f"upkeep_{name}", told)
 
     def _checkpoint_bytes(self) -> int:
         """How much journal calls for a checkpoint: early enough that a small budget is not used up first."""
-        return min(CHECKPOINT_BYTES, self.room.budget // 2)
+        return min(CHECKPOINT_BYTES, self.disk_guard.budget // 2)
 
     async def _publish_status(self) -> None:
         for name, sink in self.sinks.items():
@@ -119,7 +119,7 @@ class Upkeep:
         facts, users = self.store.facts, dict[str, int]()
         if bound_problems.is_near(facts.quarantine_bytes, self.config.limits.quarantine):
             users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
-        pipeline, used = self.state.pipeline, self.room.used
+        pipeline, used = self.state.pipeline, self.disk_guard.used
         for problem in bound_problems.problems(self.config, pipeline, facts, used, users):
             self.problems.tell(*problem)
 
@@ -137,7 +137,7 @@ class Upkeep:
         place = self.config.spool.path / spool.CHECKPOINTS
         kept = await asyncio.to_thread(write_checkpoint, place, number, tree)
         self.checkpointed = number
-        self.room.checkpointed()
+        self.disk_guard.checkpointed()
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
     async def _trim(self) -> None:

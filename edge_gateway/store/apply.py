@@ -14,13 +14,13 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     TextName,
 )
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import UNKNOWN, Names
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.rederive import Silent
 from edge_gateway.store.series_use import SeriesUse
-from edge_gateway.store.side_tables import Shelf
+from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.window_table import Packed, WindowTable
 from edge_gateway.windows.reduce import Readings
 
@@ -32,23 +32,23 @@ class Resolver(Protocol):
     def text_name(self, code: int) -> TextName | None: ...
 
 
-class Intake:
+class Applier:
     """Used inside the store's transactions; `numbers` and `texts` are its two kinds of windows."""
 
     def __init__(
         self,
         *,
         names: Names,
-        tallies: Tallies,
-        shelf: Shelf,
+        counters: StoreCounters,
+        side_tables: SideTables,
         lines: OutgoingLines,
         kinds: tuple[LateJob, LateJob],
         use: SeriesUse,
         resolver: Resolver | None,
     ) -> None:
         self._names = names
-        self._tallies = tallies
-        self._shelf = shelf
+        self._counters = counters
+        self._side_tables = side_tables
         self._lines = lines
         self._numbers, self._texts = kinds
         self._windows, self._states = (kind.windows for kind in kinds)
@@ -76,11 +76,11 @@ class Intake:
 
     def apply_rest(self, effects: StoreEffects) -> None:
         """Take in alerts, commands, quarantine and events."""
-        self._shelf.alerts(effects.alerts)
+        self._side_tables.alerts(effects.alerts)
         self._lines.alerts(effects.alerts, effects.at)
-        self._shelf.commands(effects.commands)
-        self._shelf.quarantine(effects.quarantined)
-        self._shelf.events(effects.events)
+        self._side_tables.commands(effects.commands)
+        self._side_tables.quarantine(effects.quarantined)
+        self._side_tables.events(effects.events)
 
     def _close_windows(self, closed: ClosedWindows, at: int, lines: OutgoingLines | Silent) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
@@ -90,7 +90,7 @@ class Intake:
         tails = {place: closed.tails[i] for place, i in enumerate(known.tolist()) if i in closed.tails}
         windows = Packed(rows, tails)
         if closed.partial:
-            self._tallies.add("partial_windows", len(rows))
+            self._counters.add("partial_windows", len(rows))
             lines.partial(closed.tier, windows, at)
         else:
             self._name_as_stored(self._windows, closed.tier, rows)
@@ -145,7 +145,7 @@ class Intake:
             found = (self._resolver.series_name(*pair) for pair in pairs)
             self._names.define(name for name in found if name is not None)
             ids = self._names.ids(series, versions)
-        self._tallies.add("unnamed_readings", int((ids == UNKNOWN).sum()))
+        self._counters.add("unnamed_readings", int((ids == UNKNOWN).sum()))
         return ids
 
     def _text_ids(self, codes: Array) -> Array:

@@ -3,7 +3,7 @@
 import sqlite3
 
 
-class Tallies:
+class StoreCounters:
     """Named counters of the store; `values` is what is committed or about to be."""
 
     def __init__(self, db: sqlite3.Connection) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from edge_gateway.errors import BadInput
 from edge_gateway.journal.spool import STORE
-from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import connect_reader
 from edge_gateway.store.window_kinds import unpacked
 from edge_gateway.store.window_table import Packed
@@ -223,7 +223,7 @@ class History:
 
     def _sound(self, part: Iterable[tuple[int, int, int, object]]) -> list[tuple[int, int, bytes]]:
         """Rows that are what was written; the others are counted."""
-        opened = [(series, revision, unsealed(blob, start, series)) for start, series, revision, blob in part]
+        opened = [(series, revision, checked(blob, start, series)) for start, series, revision, blob in part]
         sound = [(series, revision, data) for series, revision, data in opened if data is not None]
         self.damaged += len(opened) - len(sound)
         return sound

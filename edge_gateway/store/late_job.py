@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.names import Names
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.series_use import SeriesUse
@@ -83,7 +83,7 @@ class LateJob:
         self,
         db: sqlite3.Connection,
         names: Names,
-        tallies: Tallies,
+        counters: StoreCounters,
         settings: StoreSettings,
         kind: WindowKind,
         *,
@@ -91,7 +91,7 @@ class LateJob:
     ) -> None:
         self._db = db
         self._names = names
-        self._tallies = tallies
+        self._counters = counters
         self._settings = settings
         self._kind = kind
         self._use = use
@@ -208,8 +208,8 @@ class LateJob:
 
     def _account(self, piece: LatePiece, too_late: Bools, lines: LateLines) -> None:
         refused = np.flatnonzero(too_late)
-        self._tallies.add("late_merged", len(piece) - len(refused))
-        self._tallies.add("late_too_late", len(refused))
+        self._counters.add("late_merged", len(piece) - len(refused))
+        self._counters.add("late_too_late", len(refused))
         if len(refused):
             lines.late(piece.series[refused], piece.readings.rows(refused), piece.at)
 

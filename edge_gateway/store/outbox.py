@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from edge_gateway.records import codec
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.schema import StoreDamaged
 
 MOST_LINES: Final = 5_000
@@ -65,11 +65,11 @@ class Outbox:
     """The outboxes of all sinks in one table. Used inside the store's transactions."""
 
     def __init__(
-        self, db: sqlite3.Connection, tallies: Tallies, sinks: Sequence[SinkBudget], *, tiers: int
+        self, db: sqlite3.Connection, counters: StoreCounters, sinks: Sequence[SinkBudget], *, tiers: int
     ) -> None:
         self._db = db
         self._coarsest = tiers - 1
-        self._tallies = tallies
+        self._counters = counters
         self._sinks: Mapping[str, SinkBudget] = {sink.name: sink for sink in sinks}
         self._taken: dict[str, tuple[str, int]] = {}
         self.waiting: dict[str, Waiting] = self._counted()
@@ -100,7 +100,7 @@ class Outbox:
         found = self._db.execute("SELECT sink, SUM(lines) FROM outbox GROUP BY sink").fetchall()
         for sink, lines in found:
             if sink not in self._sinks:
-                self._tallies.add("outbox_dropped_unconfigured", lines)
+                self._counters.add("outbox_dropped_unconfigured", lines)
                 self._db.execute("DELETE FROM outbox WHERE sink=?", (sink,))
 
     def put(self, bucket: str, rank: int, body: bytes, lines: int, at: int) -> None:
@@ -161,8 +161,8 @@ class Outbox:
         key = (parcel.sink, parcel.bucket, parcel.first, parcel.last)
         self._remove(parcel.sink, where, key)
         self._taken.pop(parcel.sink, None)
-        self._tallies.add("outbox_sent_lines", parcel.lines)
-        self._tallies.add("outbox_superseded_lines", parcel.superseded)
+        self._counters.add("outbox_sent_lines", parcel.lines)
+        self._counters.add("outbox_superseded_lines", parcel.superseded)
 
     def release(self, sink: str) -> None:
         """The sink has stopped: nothing of it is on its way any more."""
@@ -179,7 +179,7 @@ class Outbox:
         number, rank, lines = row
         carried = finest_first and rank < self._coarsest
         self._remove(sink, "sink=? AND id=?", (sink, number))
-        self._tallies.add("outbox_merged_lines" if carried else "outbox_dropped_lines", lines)
+        self._counters.add("outbox_merged_lines" if carried else "outbox_dropped_lines", lines)
         return True
 
     def _remove(self, sink: str, where: str, key: tuple[object, ...]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from edge_gateway.records.store_effects import AlertChange
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.line_protocol import prefix, render_alert, render_late, render_states, render_windows
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import Names
@@ -26,10 +26,10 @@ MOST_PREFIXES: Final = 400_000
 class OutgoingLines:
     """Renders within the store's transactions; without a sink it does nothing."""
 
-    def __init__(self, outbox: Outbox, names: Names, tallies: Tallies, tiers: Sequence[Tier]) -> None:
+    def __init__(self, outbox: Outbox, names: Names, counters: StoreCounters, tiers: Sequence[Tier]) -> None:
         self._outbox = outbox
         self._names = names
-        self._tallies = tallies
+        self._counters = counters
         self._tiers = tiers
         self._prefixes: dict[str, dict[int, bytes]] = {}
         self._texts: dict[int, str] = {}
@@ -58,7 +58,7 @@ class OutgoingLines:
         if not self._outbox.sinks:
             return
         sent = np.flatnonzero(readings.ts >= self._tiers[0].oldest(at))
-        self._tallies.add("points_beyond_retention", len(readings) - len(sent))
+        self._counters.add("points_beyond_retention", len(readings) - len(sent))
         prefixes = self.prefixes("sensor_late", series[sent])
         values, times = readings.value[sent].tolist(), readings.ts[sent].tolist()
         lines = b"".join(map(render_late, prefixes, values, times))
@@ -69,7 +69,7 @@ class OutgoingLines:
         if self._outbox.sinks:
             told = list(changes)
             sent = [change for change in told if change.at >= self._tiers[0].oldest(at)]
-            self._tallies.add("points_beyond_retention", len(told) - len(sent))
+            self._counters.add("points_beyond_retention", len(told) - len(sent))
             lines = b"".join(map(render_alert, sent))
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
@@ -82,7 +82,7 @@ class OutgoingLines:
         if not self._outbox.sinks or not len(windows):
             return None
         kept = np.flatnonzero(windows.rows["start"] >= self._tiers[tier].oldest(at))
-        self._tallies.add("points_beyond_retention", len(windows) - len(kept))
+        self._counters.add("points_beyond_retention", len(windows) - len(kept))
         if len(kept) == len(windows):
             return windows
         tails = {i: windows.tails[place] for i, place in enumerate(kept.tolist()) if place in windows.tails}

@@ -9,12 +9,12 @@ _KEY: Final = struct.Struct("<qq")
 """Every row of a window begins with its series and its start."""
 
 
-def sealed(data: bytes) -> bytes:
+def with_checksum(data: bytes) -> bytes:
     """A row's bytes as they are stored."""
     return data + _CHECK.pack(zlib.crc32(data))
 
 
-def unsealed(blob: object, start: int, series: int) -> bytes | None:
+def checked(blob: object, start: int, series: int) -> bytes | None:
     """A row's bytes; None where they are not what was stored under this key, whatever stands in their place."""
     if not isinstance(blob, bytes):
         return None

@@ -21,7 +21,7 @@ class _Left(NamedTuple):
     upto: int
 
 
-class LookThrough:
+class Scrub:
     """Goes through the windows there are when it is made; those that come later are not among them."""
 
     def __init__(self, tables: Sequence[WindowTable], *, tiers: int) -> None:
@@ -36,5 +36,5 @@ class LookThrough:
     def go_on(self) -> None:
         """Look at a piece; StoreDamaged where a row is not what was written."""
         first = self._left[0]
-        last = first.table.look_through(first.tier, first.after, first.upto, PIECE)
+        last = first.table.scrub(first.tier, first.after, first.upto, PIECE)
         self._left[:1] = [] if last is None else [first._replace(after=last)]

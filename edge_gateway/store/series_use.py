@@ -16,7 +16,7 @@ from edge_gateway.columns.growing import with_room
 from edge_gateway.store.schema import insert_many
 
 if TYPE_CHECKING:
-    from edge_gateway.store.counters import Tallies
+    from edge_gateway.store.counters import StoreCounters
     from edge_gateway.store.names import Names
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
@@ -66,7 +66,7 @@ class SeriesUse:
         self._written = with_room(self._written, size, _NEVER)
         self._upto = with_room(self._upto, size, _NEVER)
 
-    def prune(self, oldest: int, names: Names, tallies: Tallies) -> None:
+    def prune(self, oldest: int, names: Names, counters: StoreCounters) -> None:
         """Forget series whose windows have all gone, where nothing else refers to them; the history begins at `oldest`.
 
         They are looked for when an hour of the history has gone since none were found.
@@ -81,7 +81,7 @@ class SeriesUse:
         names.forget(gone)
         self._db.executemany("DELETE FROM series_use WHERE id=?", [(number,) for number in gone])
         self._upto[gone] = self._written[gone] = _NEVER
-        tallies.add("series_forgotten", len(gone))
+        counters.add("series_forgotten", len(gone))
 
     def _write(self) -> None:
         """Write down some of those that were used since."""

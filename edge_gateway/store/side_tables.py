@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from edge_gateway.records.store_effects import AlertChange, CommandChange, Event, Quarantined
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.eviction import ALERTS, COMMANDS, QUARANTINE, biggest, give_way
 from edge_gateway.store.schema import insert_many
 from fleet_wire.printable import printable
@@ -20,12 +20,12 @@ MOST_COMMANDS: Final = 100_000
 MOST_EVENTS: Final = 10_000
 
 
-class Shelf:
+class SideTables:
     """Writes within the store's transactions."""
 
-    def __init__(self, db: sqlite3.Connection, tallies: Tallies, *, quarantine_max_bytes: int) -> None:
+    def __init__(self, db: sqlite3.Connection, counters: StoreCounters, *, quarantine_max_bytes: int) -> None:
         self._db = db
-        self._tallies = tallies
+        self._counters = counters
         self._most = quarantine_max_bytes
         sums = "SELECT COALESCE(SUM(size), 0) FROM quarantine"
         self.quarantine_bytes: int = db.execute(sums).fetchone()[0]
@@ -68,11 +68,11 @@ class Shelf:
         rows = [(one.at, one.topic, one.reason, one.payload, _size(one)) for one in safe]
         insert_many(self._db, "INSERT INTO quarantine(at, topic, reason, payload, size)", 5, rows)
         self.quarantine_bytes += sum(row[-1] for row in rows)
-        self._tallies.add("quarantined", len(rows))
+        self._counters.add("quarantined", len(rows))
         if self.quarantine_bytes > self._most:
             dropped, freed = give_way(self._db, QUARANTINE, self.quarantine_bytes, self._most)
             self.quarantine_bytes -= freed
-            self._tallies.add("quarantine_dropped", dropped)
+            self._counters.add("quarantine_dropped", dropped)
 
     def quarantine_users(self, limit: int) -> list[tuple[str, int]]:
         """(device, bytes) of those who have most in quarantine, the biggest first."""
@@ -98,7 +98,7 @@ class Shelf:
             self._db.execute(f"DELETE FROM {table} WHERE at<?", (before,))  # noqa: S608 - a name from the line above
         for of, most in ((ALERTS, MOST_ALERTS), (COMMANDS, MOST_COMMANDS)):
             (rows,) = self._db.execute(f"SELECT COUNT(*) FROM {of.table}").fetchone()  # noqa: S608 - from above
-            self._tallies.add(f"{of.table}s_dropped", give_way(self._db, of, rows, most)[0])
+            self._counters.add(f"{of.table}s_dropped", give_way(self._db, of, rows, most)[0])
         gone = "SELECT id FROM event ORDER BY id DESC LIMIT -1 OFFSET ?"
         self._db.execute(f"DELETE FROM event WHERE id IN ({gone})", (MOST_EVENTS,))  # noqa: S608 - from above
 

@@ -18,8 +18,8 @@ from typing import Any, Final, Protocol
 
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
-from edge_gateway.store.apply import Intake, Resolver
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.apply import Applier, Resolver
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import Coverage, LateJob
 from edge_gateway.store.names import Names
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
@@ -27,10 +27,10 @@ from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.rederive import Records, Silent, merge_all
 from edge_gateway.store.retention import Retention, age_cutoff
 from edge_gateway.store.salvage.salvage import SEND_AGAIN, Salvage
-from edge_gateway.store.scrub import LookThrough
+from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
-from edge_gateway.store.side_tables import Shelf
+from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.window_kinds import number_windows, text_windows
 
 Record = tuple[int, Sequence[StoreEffects]]
@@ -85,32 +85,32 @@ class Store:
         self.opened = opened
         self._settings = settings
         self._db = db
-        self._tallies = Tallies(db)
+        self._counters = StoreCounters(db)
         self._names = Names(db, settings.forwarded)
-        self._outbox = Outbox(db, self._tallies, settings.sinks, tiers=len(settings.tiers))
-        self._shelf = Shelf(db, self._tallies, quarantine_max_bytes=settings.quarantine_max_bytes)
-        self.quarantine_users = self._shelf.quarantine_users
-        self._lines = OutgoingLines(self._outbox, self._names, self._tallies, settings.tiers)
+        self._outbox = Outbox(db, self._counters, settings.sinks, tiers=len(settings.tiers))
+        self._side_tables = SideTables(db, self._counters, quarantine_max_bytes=settings.quarantine_max_bytes)
+        self.quarantine_users = self._side_tables.quarantine_users
+        self._lines = OutgoingLines(self._outbox, self._names, self._counters, settings.tiers)
         self._use = SeriesUse(db)
-        self._numbers = LateJob(db, self._names, self._tallies, settings, number_windows(db), use=self._use)
-        self._texts = LateJob(db, self._names, self._tallies, settings, text_windows(db), use=self._use)
+        self._numbers = LateJob(db, self._names, self._counters, settings, number_windows(db), use=self._use)
+        self._texts = LateJob(db, self._names, self._counters, settings, text_windows(db), use=self._use)
         self._windows, self._states = self._numbers.windows, self._texts.windows
-        self._intake = Intake(
+        self._applier = Applier(
             names=self._names,
-            tallies=self._tallies,
-            shelf=self._shelf,
+            counters=self._counters,
+            side_tables=self._side_tables,
             lines=self._lines,
             kinds=(self._numbers, self._texts),
             use=self._use,
             resolver=resolver,
         )
-        self._salvage = Salvage(path.parent, db, settings, self._tallies, self._outbox)
+        self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
         self._retention = Retention(db, settings, (self._windows, self._states))
         self._parts: tuple[Remembering, ...] = (
-            *(self._tallies, self._names, self._outbox),
-            *(self._shelf, self._numbers, self._texts, self._salvage),
+            *(self._counters, self._names, self._outbox),
+            *(self._side_tables, self._numbers, self._texts, self._salvage),
         )
-        self._look = LookThrough((self._windows, self._states), tiers=len(settings.tiers))
+        self._look = Scrub((self._windows, self._states), tiers=len(settings.tiers))
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
         self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
@@ -157,10 +157,10 @@ class Store:
             late_pending=self.late_pending,
             salvaging=self._salvage.progress is not None,
             late_held=self._salvage.holds_late,
-            quarantine_bytes=self._shelf.quarantine_bytes,
+            quarantine_bytes=self._side_tables.quarantine_bytes,
             history_bytes=self._retention.used,
             waiting=dict(self._outbox.waiting),
-            counters=dict(self._tallies.values),
+            counters=dict(self._counters.values),
         )
 
     @property
@@ -199,7 +199,7 @@ class Store:
         """Whether there are windows that nobody looked at since the store was opened."""
         return self._look.unseen
 
-    def look_through(self) -> None:
+    def scrub(self) -> None:
         """Look at a piece of them. StoreDamaged where a row is not what was written."""
         self._look.go_on()
 
@@ -226,23 +226,23 @@ class Store:
         """Remove a parcel from its outbox; refused lines go to the quarantine, counters are added."""
         with self._transaction():
             self._outbox.done(parcel)
-            self._shelf.quarantine(refused)
+            self._side_tables.quarantine(refused)
             for name, count in (counters or {}).items():
-                self._tallies.add(name, count)
+                self._counters.add(name, count)
 
     def keep_quarantined(self, messages: Sequence[Quarantined]) -> None:
         """Put messages in quarantine that no record's effects name, as those a replay cannot fold."""
         with self._transaction():
-            self._shelf.quarantine(messages)
+            self._side_tables.quarantine(messages)
 
     def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
         """Messages in quarantine behind an id, by id."""
-        return self._shelf.quarantined(after, limit)
+        return self._side_tables.quarantined(after, limit)
 
     def put_back(self, record: Record, ids: Sequence[int]) -> None:
         """Apply a record that took messages out of quarantine, and remove them there."""
         with self._transaction():
-            self._shelf.remove_quarantined(ids)
+            self._side_tables.remove_quarantined(ids)
             number, effects = record
             for part in effects:
                 self._take_in(part)
@@ -263,16 +263,16 @@ class Store:
     def trim(self, now: int) -> int:
         """One step towards the history's bounds at wall time `now`; returns how many windows went."""
         not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
-        cutoff = self._retention.cutoff(now, not_history + self._shelf.quarantine_bytes)
+        cutoff = self._retention.cutoff(now, not_history + self._side_tables.quarantine_bytes)
         with self._transaction():
-            self._shelf.trim(age_cutoff(now, self._settings.history_keep))
+            self._side_tables.trim(age_cutoff(now, self._settings.history_keep))
             if cutoff is None:
                 return 0
             self._cover(cutoff)
             removed = self._retention.delete_before(cutoff)
-            self._tallies.add("history_trimmed", removed)
+            self._counters.add("history_trimmed", removed)
             if not self.late_pending and self._salvage.progress is None:
-                self._use.prune(cutoff, self._names, self._tallies)
+                self._use.prune(cutoff, self._names, self._counters)
             return removed
 
     def freeze(self, before: int) -> None:
@@ -290,7 +290,7 @@ class Store:
 
     def _take_in(self, effects: StoreEffects) -> None:
         self._freeze(effects)
-        self._intake.apply(effects)
+        self._applier.apply(effects)
 
     def _freeze(self, effects: StoreEffects) -> None:
         if effects.frozen is not None:
@@ -317,7 +317,7 @@ class Store:
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
         applied = _applied(said)
         last = self._derive(records, applied)
-        self._tallies.take_over({})
+        self._counters.take_over({})
         self._salvage.take_late(*self._derived(at))
         for job in (self._numbers, self._texts):
             job.recount()
@@ -338,10 +338,10 @@ class Store:
                 for table in ("window", "state_window", "late", "late_state"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
-                self._intake.apply_windows(part, silent)
+                self._applier.apply_windows(part, silent)
                 self._freeze(part)
                 if upto is None:
-                    self._intake.apply_rest(part)
+                    self._applier.apply_rest(part)
         merge_all((self._numbers, self._texts), silent)
         return last
 

@@ -214,7 +214,7 @@ class StoreThread:
         if self.facts.late_pending and now >= self._late_at:
             return self._merge_late
         if self._store.unseen and now >= self._look_at:
-            return self._look_through
+            return self._scrub
         return None
 
     def _group_until(self) -> float:
@@ -314,9 +314,9 @@ class StoreThread:
         if self._in_passing(self._store.run_late) is not None:
             self._late_at = monotonic() + self._late_pause
 
-    def _look_through(self) -> None:
+    def _scrub(self) -> None:
         self._look_at = monotonic() + LOOK_PAUSE
-        self._in_passing(self._store.look_through)
+        self._in_passing(self._store.scrub)
 
     def _in_passing(self, work: Callable[[], Result]) -> Result | None:
         """Do work of the store's own; None where the disk or the file did not let it."""

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from edge_gateway.store.row_checksum import sealed, unsealed
+from edge_gateway.store.row_checksum import checked, with_checksum
 from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 
 Rows = np.ndarray[Any, Any]
@@ -127,7 +127,7 @@ class WindowTable:
             (*key, limit),
         ).fetchall()
 
-    def look_through(self, tier: int, after: Key, upto: int, limit: int) -> Key | None:
+    def scrub(self, tier: int, after: Key, upto: int, limit: int) -> Key | None:
         """Look at a tier's rows behind a key that start at `upto` at the latest, at most `limit` of them.
 
         Returns the last one's key, None at the end. StoreDamaged where one is not what was written.
@@ -155,7 +155,7 @@ class WindowTable:
         return None if ends[0] is None else (ends[0], ends[1])
 
     def _checked(self, blob: object, start: int, series: int) -> bytes:
-        data = unsealed(blob, start, series)
+        data = checked(blob, start, series)
         if data is None:
             raise StoreDamaged(f"a row of {self._table} is not what was written")
         return data
@@ -191,7 +191,7 @@ class WindowTable:
         rows, data, tail = windows.rows, windows.rows.tobytes(), windows.tails.get
         facts = zip(rows["start"].tolist(), rows["series"].tolist(), revisions, strict=True)
         values = [
-            (tier, *fact, sealed(data[i * size : (i + 1) * size] + tail(i, b"")))
+            (tier, *fact, with_checksum(data[i * size : (i + 1) * size] + tail(i, b"")))
             for i, fact in enumerate(facts)
         ]
         return insert_many(self._db, f"{insert} INTO {self._table}{_COLUMNS}", 5, values)

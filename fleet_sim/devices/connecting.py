@@ -188,18 +188,18 @@ class Connector:
         if device.started:
             self.want(device, back_ms / 1000.0)
 
-    def bar(self, device: Device) -> None:
-        """Keep a device off the network until `unbar`."""
+    def block(self, device: Device) -> None:
+        """Keep a device off the network until `unblock`."""
         self._barred.add(device.index)
         self.cut(device, 0.0)
 
-    def unbar(self, device: Device) -> None:
+    def unblock(self, device: Device) -> None:
         self._barred.discard(device.index)
         self.want(device)
 
     def die(self, device: Device) -> None:
         """Let a device be gone without a word, until `restart`."""
-        self.bar(device)
+        self.block(device)
         device.alive = False
 
     def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:

@@ -22,7 +22,7 @@ from fleet_sim.devices.device import Device
 from fleet_sim.devices.encoding import Columns, TelemetryEncoder
 from fleet_sim.devices.pacing import Due, Pacer, SimClock
 from fleet_sim.devices.tally import Tally
-from fleet_sim.faults.injection import Mishaps
+from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.ledger.writing import ReadingColumns
 from fleet_wire.telemetry import encode_telemetry
 
@@ -101,7 +101,7 @@ class GroupFlow:
     text: Callable[[str], int]
     encoder: TelemetryEncoder = field(default_factory=TelemetryEncoder)
 
-    def make(self, due: Due, mishaps: Mishaps) -> tuple[Block, list[Row]] | None:
+    def make(self, due: Due, injection: FaultInjection) -> tuple[Block, list[Row]] | None:
         """Sample the due devices that are running, number and encode their messages; None: nobody runs."""
         devices = self.devices
         rows = due.rows.tolist()
@@ -114,15 +114,15 @@ class GroupFlow:
         sample = self.signals.sample(due.rows, due.ticks, due.at)
         chosen = [devices[row] for row in rows]
         at = due.at.tolist()
-        block = Block(chosen, at, mishaps.stamps(chosen, at), sample)
-        payloads = self._encoded(block, sample, mishaps)
+        block = Block(chosen, at, injection.stamps(chosen, at), sample)
+        payloads = self._encoded(block, sample, injection)
         made = zip(at, chosen, block.seqs, block.boots, payloads, repeat(block), range(len(at)), strict=False)
         return block, list(made)
 
-    def _encoded(self, block: Block, sample: SampleLike, mishaps: Mishaps) -> list[bytes]:
-        if not mishaps.spoils:
+    def _encoded(self, block: Block, sample: SampleLike, injection: FaultInjection) -> list[bytes]:
+        if not injection.spoils:
             return self.encoder.encode(block.boots, block.seqs, block.ts, sample)
-        contents = mishaps.spoil(block, block.at, sample.messages())
+        contents = injection.corrupt(block, block.at, sample.messages())
         rows = zip(block.boots, block.seqs, block.ts, contents, sample.qualities(), strict=True)
         return [
             encode_telemetry(boot, seq, ts, content, q=quality) for boot, seq, ts, content, quality in rows
@@ -160,14 +160,14 @@ class Emission:
     def __init__(
         self,
         flows: Sequence[GroupFlow],
-        mishaps: Mishaps,
+        injection: FaultInjection,
         tally: Tally,
         *,
         start_ms: float,
         end_ms: float = math.inf,
     ) -> None:
         self._flows = flows
-        self._mishaps = mishaps
+        self._injection = injection
         self._tally = tally
         self._ready: deque[Row] = deque()
         self._blocks: list[tuple[GroupFlow, Block]] = []
@@ -199,7 +199,7 @@ class Emission:
         made: list[Row] = []
         for flow in self._flows:
             while (due := flow.pacer.take(horizon)).rows.size:
-                messages = flow.make(due, self._mishaps)
+                messages = flow.make(due, self._injection)
                 if messages is not None:
                     self._blocks.append((flow, messages[0]))
                     made.extend(messages[1])
@@ -210,7 +210,7 @@ class Emission:
 
     def _send_due(self, now_ms: float, now_us: Callable[[], int]) -> None:
         """Send what is due. This loop is the price of every message."""
-        ready, meddles = self._ready, self._mishaps.meddles
+        ready, intercepts = self._ready, self._injection.intercepts
         before = len(ready)
         while ready and ready[0][0] <= now_ms:
             row = ready.popleft()
@@ -220,8 +220,8 @@ class Emission:
                 continue
             outbox.next = seq + 1
             at_us = now_us()
-            if meddles(device):
-                self._mishaps.send(Message(*row), at_us)
+            if intercepts(device):
+                self._injection.send(Message(*row), at_us)
             elif device.emit(seq, payload, at_us):
                 block.sent[k] = at_us
         self._tally.made += before - len(ready)

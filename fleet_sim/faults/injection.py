@@ -20,7 +20,7 @@ from fleet_sim.faults.plan import PlannedFault
 from fleet_sim.noise import U8, uniform_of
 from fleet_wire.link import Conditions
 
-__all__ = ["Crew", "Mishaps"]
+__all__ = ["FaultInjection", "Network"]
 
 CONTENT_KINDS: Final = frozenset({"wrong_type"})
 CLOCK_KINDS: Final = frozenset({"clock_skew", "clock_jump"})
@@ -43,14 +43,14 @@ MOST_TIMES: Final = 1000
 WRONG: Final = "not a number"
 
 
-class Crew(Protocol):
+class Network(Protocol):
     """Who can take devices off the network and bring them back."""
 
     def cut(self, device: Device, back_ms: float) -> None: ...
 
-    def bar(self, device: Device) -> None: ...
+    def block(self, device: Device) -> None: ...
 
-    def unbar(self, device: Device) -> None: ...
+    def unblock(self, device: Device) -> None: ...
 
     def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None: ...
 
@@ -99,14 +99,14 @@ class _Held:
     left: int | None
 
 
-class Mishaps:
+class FaultInjection:
     """The faults of a run on devices and links; `keys` are the devices' noise keys by their index."""
 
-    def __init__(self, devices: Sequence[Device], keys: U8, crew: Crew, start_ms: float) -> None:
+    def __init__(self, devices: Sequence[Device], keys: U8, network: Network, start_ms: float) -> None:
         self._devices = devices
         self._by_id = {device.identity.id: device for device in devices}
         self._keys = keys
-        self._crew = crew
+        self._network = network
         self._start_ms = start_ms
         self._by_device: dict[str, dict[int, list[PlannedFault]]] = {
             family: defaultdict(list) for family in ("content", "clock", "sending")
@@ -169,18 +169,18 @@ class Mishaps:
 
     @property
     def spoils(self) -> bool:
-        """Whether `spoil` has anything to do."""
+        """Whether `corrupt` has anything to do."""
         return bool(self._by_device["content"])
 
-    def spoil(
+    def corrupt(
         self, block: BlockLike, at: Sequence[int], contents: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
         """Put texts where numbers belong; the ledger takes such a value for absent."""
-        spoiled = self._by_device["content"]
-        if not spoiled:
+        corrupted = self._by_device["content"]
+        if not corrupted:
             return contents
         for k, device in enumerate(block.devices):
-            for fault in spoiled.get(device.index, ()):
+            for fault in corrupted.get(device.index, ()):
                 if self._strikes(fault, device, block.seqs[k], at[k]):
                     self._spoil_one(fault, block, k, contents[k])
         return contents
@@ -196,7 +196,7 @@ class Mishaps:
 
     # Sending
 
-    def meddles(self, device: Device) -> bool:
+    def intercepts(self, device: Device) -> bool:
         """Say whether a message of this device needs `send` instead of the plain way."""
         return device.index in self._sending or device.index in self._held
 
@@ -274,8 +274,8 @@ class Mishaps:
                 return [(start + n * every, self._cut(fault, devices, within, n)) for n in times]
             case "offline":
                 return [
-                    (start, lambda: _each(devices, self._crew.bar)),
-                    (float(fault.until_ms), lambda: _each(devices, self._crew.unbar)),
+                    (start, lambda: _each(devices, self._network.block)),
+                    (float(fault.until_ms), lambda: _each(devices, self._network.unblock)),
                 ]
             case "flap" | "delay" | "bandwidth" | "black_hole" | "battery_death":
                 return self._lasting_acts(fault, devices)
@@ -295,7 +295,7 @@ class Mishaps:
             ticks = np.full(len(devices), n, dtype=np.int64)
             waits = uniform_of(keys, f"fault/{fault.number}/reconnect", ticks) * within
             for device, wait in zip(devices, waits.tolist(), strict=True):
-                self._crew.cut(device, wait)
+                self._network.cut(device, wait)
 
         return act
 
@@ -320,23 +320,25 @@ class Mishaps:
         begins = range(fault.from_ms, min(fault.until_ms, fault.from_ms + MOST_TIMES * every), every)
         acts: list[tuple[float, Callable[[], None]]] = []
         for begin in begins:
-            acts.append((float(begin), lambda: _each(devices, self._crew.bar)))
-            acts.append((float(min(begin + down, fault.until_ms)), lambda: _each(devices, self._crew.unbar)))
+            acts.append((float(begin), lambda: _each(devices, self._network.block)))
+            acts.append(
+                (float(min(begin + down, fault.until_ms)), lambda: _each(devices, self._network.unblock))
+            )
         return acts
 
     def _link(self, fault: PlannedFault, devices: list[Device], conditions: Conditions | None) -> None:
         for device in devices:
-            self._crew.link(device, fault.number, conditions)
+            self._network.link(device, fault.number, conditions)
 
     def _die(self, devices: list[Device]) -> None:
         for device in devices:
             self.forget(device)
-            self._crew.die(device)
+            self._network.die(device)
 
     def _restart(self, devices: list[Device], takes_ms: float, *, keep: bool) -> None:
         for device in devices:
             self.forget(device)
-            self._crew.restart(device, takes_ms=takes_ms, keep=keep)
+            self._network.restart(device, takes_ms=takes_ms, keep=keep)
 
     def _release_batches(self, devices: list[Device]) -> None:
         for device in devices:

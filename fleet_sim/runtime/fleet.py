@@ -4,7 +4,7 @@
 
     scenario ─ build ─▶ devices ◀─ Connector ─▶ broker
                           ▲                        │ commands, receipts ─▶ Device.heard
-       Emission ──────────┘ ◀─ Mishaps             │ alerts, status ─▶ Observer
+       Emission ──────────┘ ◀─ FaultInjection             │ alerts, status ─▶ Observer
           every message, PUBACK, command, fault ─▶ LedgerWriter
 
 One task drives all devices: what is due is sent, then it sleeps until the next is.
@@ -23,7 +23,7 @@ from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
 from fleet_sim.devices.tally import Snapshot
 from fleet_sim.devices.world import World
-from fleet_sim.faults.injection import Mishaps
+from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.faults.on_request import plan_now
 from fleet_sim.faults.plan import PlannedFault, plan_faults
 from fleet_sim.ledger.writing import LedgerWriter
@@ -137,7 +137,7 @@ class FleetRun:
                     services = self.deployment.serve(tasks)
                     services.append(tasks.create_task(self._follow_phases(), name="phases"))
                     await self._drive()
-                    self._mishaps.release_all()
+                    self._injection.release_all()
                     self._emission.finish()
                     await self.deployment.settle()
                     for service in services:
@@ -172,10 +172,10 @@ class FleetRun:
         self.deployment.before_flush = self._note_episodes
         self.deployment.on_second = self.on_second
         keys = device_keys(scenario.seed, [plan.id for plan in self.plans])
-        self._mishaps = Mishaps(fleet.devices, keys, self.deployment.connector, start_ms)
+        self._injection = FaultInjection(fleet.devices, keys, self.deployment.connector, start_ms)
         self._end_ms = start_ms + (math.inf if scenario.duration_ms is None else scenario.duration_ms)
         self._emission = Emission(
-            fleet.flows, self._mishaps, world.tally, start_ms=float(start_ms), end_ms=self._end_ms
+            fleet.flows, self._injection, world.tally, start_ms=float(start_ms), end_ms=self._end_ms
         )
         self._world, self._now_us = world, now_us
         self._noted_until = start_ms
@@ -237,13 +237,13 @@ class FleetRun:
         if self._stopping.is_set():
             return None
         now_ms = min(self._now_ms(), self._end_ms)
-        self._mishaps.turn(now_ms)
+        self._injection.turn(now_ms)
         self._emission.advance(now_ms, self._now_us, self._wall)
         self.deployment.drain()
         self.deployment.sockets.collect()
         if now_ms >= self._end_ms or self._enough():
             return None
-        next_ms = min(self._emission.next_at(), self._mishaps.next_at(), self._end_ms)
+        next_ms = min(self._emission.next_at(), self._injection.next_at(), self._end_ms)
         wait = self._clock.mono(next_ms) - time.monotonic()
         return min(max(wait, self._shortest_nap()), LONGEST_NAP)
 
@@ -259,7 +259,7 @@ class FleetRun:
             self._world.ledger.note("repaired", fault=number, device=device.index, at=self._now_us())
 
     def _add_faults(self, faults: Sequence[PlannedFault]) -> None:
-        self._mishaps.add(faults)
+        self._injection.add(faults)
         for fault in faults:
             self._next_fault = max(self._next_fault, fault.number + 1)
             self._world.ledger.note("fault", **describe_fault(fault, self._clock.origin_ms))

@@ -116,7 +116,7 @@ Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 def _no_checksum(patch: pytest.MonkeyPatch) -> None:
     for module in (tables, window_table, history):
-        patch.setattr(module, "unsealed", lambda blob, *_: blob[:-4])
+        patch.setattr(module, "checked", lambda blob, *_: blob[:-4])
 
 
 def test_a_store_without_checksums_is_found_to_hold_wrong_windows(

@@ -23,7 +23,7 @@ from edge_gateway.rules.alerts.judge import Case, Verdict
 from edge_gateway.rules.alerts.notices import Notices
 from edge_gateway.rules.alerts.placement import Placement, reconcile
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
-from edge_gateway.rules.alerts.rule_state import Held
+from edge_gateway.rules.alerts.rule_state import RuleState
 from edge_gateway.rules.alerts.state import NOTHING, Standing
 from edge_gateway.rules.alerts.step import read_frame
 from edge_gateway.rules.alerts.timers import let_pass
@@ -61,7 +61,7 @@ class Evaluator:
 
     def _build(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._held = Held.at_rest(rules.alerts, self._registry, self._lookback_ms)
+        self._held = RuleState.at_rest(rules.alerts, self._registry, self._lookback_ms)
         self._records = Records(rules.records, self._registry, self._lookback_ms)
         self._placement = Placement(self._held)
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.records.transition import Cause
-    from edge_gateway.rules.alerts.rule_state import AlertKey, Held
+    from edge_gateway.rules.alerts.rule_state import AlertKey, RuleState
     from edge_gateway.rules.language.selection import Choice
 
 
 class Placement:
     """Follows the registry. `unit_mismatches`: (device, rule number) to why the rule does not run there."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: RuleState) -> None:
         self._held = held
         self._selection = Selection(held.rules)
         self.known = 0
@@ -87,7 +87,7 @@ class Placement:
             self._held.histories.enrol(ring, np.array(members, np.int64))
 
 
-def reconcile(held: Held, keys: Iterable[AlertKey], cause: Cause | None = "removed") -> list[Verdict]:
+def reconcile(held: RuleState, keys: Iterable[AlertKey], cause: Cause | None = "removed") -> list[Verdict]:
     """Bring alerts in line with levels that were moved or taken from them; `cause` is why."""
     verdicts: list[Verdict] = []
     for device, number in keys:

@@ -68,7 +68,7 @@ class Newest:
 
 
 @dataclass(slots=True)
-class Held:
+class RuleState:
     """`standings` are the alerts that are pending or firing."""
 
     rules: tuple[Rule, ...]
@@ -81,7 +81,7 @@ class Held:
     standings: dict[AlertKey, Standing]
 
     @classmethod
-    def at_rest(cls, rules: tuple[Rule, ...], registry: RegistryView, lookback_ms: int) -> Held:
+    def at_rest(cls, rules: tuple[Rule, ...], registry: RegistryView, lookback_ms: int) -> RuleState:
         """Nothing known of any device yet."""
         program = Program(rules, registry.strings)
         inputs = Inputs(program.inputs, registry, lookback_ms)

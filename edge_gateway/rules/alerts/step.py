@@ -14,7 +14,7 @@ from edge_gateway.rules.columns.table import Batch, Table, table_of
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
-    from edge_gateway.rules.alerts.rule_state import Held
+    from edge_gateway.rules.alerts.rule_state import RuleState
     from edge_gateway.rules.columns.inputs import Rows
 
 
@@ -51,7 +51,7 @@ class Read:
     verdicts: list[Verdict]
 
 
-def read_frame(held: Held, frame: Frame, listening_ms: int) -> Read:
+def read_frame(held: RuleState, frame: Frame, listening_ms: int) -> Read:
     """Take in a frame of at least one row."""
     rows = held.inputs.rows_of(frame)
     held.inputs.greet(rows)
@@ -65,7 +65,7 @@ def read_frame(held: Held, frame: Frame, listening_ms: int) -> Read:
     return Read(rows, table, verdicts)
 
 
-def _wake(held: Held, batch: Batch) -> Table:
+def _wake(held: RuleState, batch: Batch) -> Table:
     """Mark every latch busy that some reading lies beyond."""
     rows, classes = batch.rows, held.cells.classes
     row, segment = classes.segments_of(held.cells.class_of[rows.device])
@@ -78,7 +78,7 @@ def _wake(held: Held, batch: Batch) -> Table:
     return table
 
 
-def _pairs(held: Held, rows: Rows) -> Pairs:
+def _pairs(held: RuleState, rows: Rows) -> Pairs:
     row, cell = held.cells.busy_pairs(rows.device)
     if rows.several:
         order = np.argsort(cell, kind="stable")
@@ -86,7 +86,7 @@ def _pairs(held: Held, rows: Rows) -> Pairs:
     return Pairs(row, cell, *held.cells.latch_at(cell, rows.device[row]))
 
 
-def _read(held: Held, rows: Rows, table: Table, pairs: Pairs) -> list[Verdict]:
+def _read(held: RuleState, rows: Rows, table: Table, pairs: Pairs) -> list[Verdict]:
     """Take busy latches through what is said to them; judge the alerts that changed."""
     cells = held.cells
     carry = Carry(cells.on[pairs.cell], cells.up[pairs.cell], cells.down[pairs.cell])
@@ -111,7 +111,7 @@ def _read(held: Held, rows: Rows, table: Table, pairs: Pairs) -> list[Verdict]:
     return verdicts
 
 
-def _said(held: Held, rows: Rows, table: Table, pairs: Pairs, carry: Carry) -> Said:
+def _said(held: RuleState, rows: Rows, table: Table, pairs: Pairs, carry: Carry) -> Said:
     latches, latch = held.program.table, pairs.latch
     seen = table.sees(latches.column[latch], pairs.row)
     if held.program.any_warmup:
@@ -123,7 +123,7 @@ def _said(held: Held, rows: Rows, table: Table, pairs: Pairs, carry: Carry) -> S
     return Said(seen, seen & (value > latches.threshold[latch]) & ~is_down, is_down, carry)
 
 
-def _readings(held: Held, rows: Rows, pairs: Pairs, said: Said, kept: IntColumn) -> Readings:
+def _readings(held: RuleState, rows: Rows, pairs: Pairs, said: Said, kept: IntColumn) -> Readings:
     latches, latch = held.program.table, pairs.latch[kept]
     others = held.cells.raised[pairs.alert[kept]] - (said.carry.on[kept] & latches.raises[latch])
     return Readings(
@@ -137,7 +137,7 @@ def _readings(held: Held, rows: Rows, pairs: Pairs, said: Said, kept: IntColumn)
     )
 
 
-def _write(held: Held, table: Table, pairs: Pairs, kept: IntColumn, course: Course) -> None:
+def _write(held: RuleState, table: Table, pairs: Pairs, kept: IntColumn, course: Course) -> None:
     cells, last = held.cells, np.flatnonzero(course.last)
     target, row = pairs.cell[kept[last]], pairs.row[kept[last]]
     cells.on[target], cells.up[target], cells.down[target] = (
@@ -149,7 +149,7 @@ def _write(held: Held, table: Table, pairs: Pairs, kept: IntColumn, course: Cour
     cells.value[target] = np.where(shown == NO_COLUMN, np.nan, table.values(np.maximum(shown, 0), row))
 
 
-def marks_of(held: Held, pairs: Pairs, changed: IntColumn, said: Said) -> list[Mark]:
+def marks_of(held: RuleState, pairs: Pairs, changed: IntColumn, said: Said) -> list[Mark]:
     """All that was said to the changed alerts, by alert and then by arrival."""
     marked = held.cells.marked
     marked[changed] = True
@@ -161,7 +161,7 @@ def marks_of(held: Held, pairs: Pairs, changed: IntColumn, said: Said) -> list[M
     return [Mark(*items) for items in zip(*(column[found].tolist() for column in columns), strict=True)]
 
 
-def _rest(held: Held, rows: Rows, pairs: Pairs) -> None:
+def _rest(held: RuleState, rows: Rows, pairs: Pairs) -> None:
     """Latches that came to rest are no longer busy, nor are devices without a busy latch."""
     cells = held.cells
     cells.busy[pairs.cell] = cells.on[pairs.cell] | (cells.up[pairs.cell] > 0)

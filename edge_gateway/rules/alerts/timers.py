@@ -12,10 +12,10 @@ from edge_gateway.rules.columns.scan import Carry
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.rules.alerts.rule_state import Held
+    from edge_gateway.rules.alerts.rule_state import RuleState
 
 
-def let_pass(held: Held, listening_ms: int) -> list[Verdict]:
+def let_pass(held: RuleState, listening_ms: int) -> list[Verdict]:
     """What time alone brings up to the listening clock, in the order of when it was due."""
     now = held.now(listening_ms)
     absent = _absent(held, now)
@@ -32,7 +32,7 @@ def let_pass(held: Held, listening_ms: int) -> list[Verdict]:
     return sorted(verdicts, key=lambda verdict: (verdict.change.at, verdict.device, verdict.rule))
 
 
-def _absent(held: Held, now: IntColumn) -> dict[int, int]:
+def _absent(held: RuleState, now: IntColumn) -> dict[int, int]:
     """Absence latches to switch on, or to hold on: cell to the moment since when the metric is missing."""
     cells, latches, inputs = held.cells, held.program.table, held.inputs
     least = held.program.least_absence
@@ -54,7 +54,7 @@ def _absent(held: Held, now: IntColumn) -> dict[int, int]:
     return dict(zip(cell[found].tolist(), due[found].tolist(), strict=True))
 
 
-def _due_marks(held: Held, now: IntColumn, absent: dict[int, int]) -> tuple[list[Mark], dict[int, int]]:
+def _due_marks(held: RuleState, now: IntColumn, absent: dict[int, int]) -> tuple[list[Mark], dict[int, int]]:
     """The latches of the alerts in which something is due, and the device of each alert."""
     cells, latches = held.cells, held.program.table
     cell = cells.all_busy()
@@ -73,7 +73,7 @@ def _due_marks(held: Held, now: IntColumn, absent: dict[int, int]) -> tuple[list
     return marks, dict(zip(alert.tolist(), device.tolist(), strict=True))
 
 
-def _repeats(held: Held, now: IntColumn) -> list[Verdict]:
+def _repeats(held: RuleState, now: IntColumn) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for (device, number), standing in sorted(held.standings.items()):
         every = held.rules[number].repeat_ms

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import Frame
     from edge_gateway.records.transition import Cause, Transition
     from edge_gateway.rules.alerts.judge import Verdict
-    from edge_gateway.rules.alerts.rule_state import Held
+    from edge_gateway.rules.alerts.rule_state import RuleState
     from edge_gateway.rules.alerts.state import Standing
     from edge_gateway.rules.alerts.step import Read
     from edge_gateway.rules.columns.table import Table
 
 
-def told_by_reading(held: Held, notices: Notices, read: Read, frame: Frame) -> list[Transition]:
+def told_by_reading(held: RuleState, notices: Notices, read: Read, frame: Frame) -> list[Transition]:
     """The transitions that readings caused."""
     told: list[Transition] = []
     for verdict in read.verdicts:
@@ -30,7 +30,7 @@ def told_by_reading(held: Held, notices: Notices, read: Read, frame: Frame) -> l
     return told
 
 
-def told_by_time(held: Held, notices: Notices, verdicts: list[Verdict]) -> list[Transition]:
+def told_by_time(held: RuleState, notices: Notices, verdicts: list[Verdict]) -> list[Transition]:
     """The transitions that time, other rules or other tags caused."""
     return [
         _told(held, notices, verdict, held.newest.reading(verdict.device), _last_value(held, verdict))
@@ -39,7 +39,7 @@ def told_by_time(held: Held, notices: Notices, verdicts: list[Verdict]) -> list[
 
 
 def _told(
-    held: Held, notices: Notices, verdict: Verdict, reading: Reading, value: float | None
+    held: RuleState, notices: Notices, verdict: Verdict, reading: Reading, value: float | None
 ) -> Transition:
     limit = held.limit(verdict.device, verdict.rule, verdict.change.rank)
     if verdict.change.cause == "no_data":
@@ -60,7 +60,7 @@ def _value_at(table: Table, verdict: Verdict) -> float | None:
     return None if column == NO_COLUMN else _known(float(table.y[table.place[column], verdict.row]))
 
 
-def _last_value(held: Held, verdict: Verdict) -> float | None:
+def _last_value(held: RuleState, verdict: Verdict) -> float | None:
     read = [level for level in verdict.levels if level.latch.key != ABSENT]
     return _known(float(held.cells.value[read[0].cell])) if read else None
 
@@ -69,7 +69,7 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def listed(held: Held, notices: Notices, device: int, number: int, standing: Standing) -> Transition:
+def listed(held: RuleState, notices: Notices, device: int, number: int, standing: Standing) -> Transition:
     """A standing alert as it was last told, without notice and commands."""
     state: Cause = "firing" if standing.firing else "pending"
     change = Change(state, "firing" if standing.firing else "pending", standing.rank, NOTHING, standing.at)

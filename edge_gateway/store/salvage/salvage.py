@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.salvage import sound_rows as tables
@@ -76,13 +76,13 @@ class Salvage:
         directory: Path,
         db: sqlite3.Connection,
         settings: StoreSettings,
-        tallies: Tallies,
+        counters: StoreCounters,
         outbox: Outbox,
     ) -> None:
         self._directory = directory
         self._db = db
         self._settings = settings
-        self._tallies = tallies
+        self._counters = counters
         self._outbox = outbox
         self._source: DamagedStore | None = None
         self._known: Known | None = None
@@ -134,7 +134,7 @@ class Salvage:
         if source is None:
             return
         counters = source.pairs("counter")
-        self._tallies.take_over({name: n for name, n in counters.items() if _is_count(name, n)})
+        self._counters.take_over({name: n for name, n in counters.items() if _is_count(name, n)})
         for kept in (tables.LATE, tables.LATE_STATE):
             self._take_whole(source, kept)
             columns = "SELECT id, series, ts, tiers FROM"
@@ -214,8 +214,8 @@ class Salvage:
         good = [row for row in self._new(kept, rows) if row is not None]
         self._db.executemany(kept.insert, good)
         unreadable = rows.count(None) + piece.damaged
-        self._tallies.add("salvaged_rows", len(good))
-        self._tallies.add("salvage_unreadable", unreadable)
+        self._counters.add("salvaged_rows", len(good))
+        self._counters.add("salvage_unreadable", unreadable)
         damaged = sorted({*self.progress.damaged, *([kept.table.name] if unreadable else ())})
         self._change(
             rows=self.progress.rows + len(good),

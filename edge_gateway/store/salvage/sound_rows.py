@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.records import codec
-from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import Keyed
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
@@ -105,7 +105,7 @@ def _state_window(row: Row, known: Known) -> Row:
 def _same_window(row: Row, known: Known, dtype: "np.dtype[Any]") -> Any:
     tier, start, series, revision, blob = row
     _whole(revision)
-    data = unsealed(blob, start, series)
+    data = checked(blob, start, series)
     _need(data is not None and 0 <= tier < known.tiers and series in known.series)
     assert data is not None
     return np.frombuffer(data, dtype, 1)[0]

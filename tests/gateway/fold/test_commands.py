@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.fold.commands import LEAST_BUCKETS, REFUSED_FIRST, CommandDesk, CommandWork, Mode
+from edge_gateway.fold.commands import LEAST_BUCKETS, REFUSED_FIRST, CommandQueue, CommandWork, Mode
 from edge_gateway.records import codec
 from edge_gateway.records.transition import CommandIntent, Transition
 from fleet_config.durations import RateSpec
@@ -46,8 +46,8 @@ def transition(device: str = "frz-1", level: str = "critical", at: int = WALL, *
     return replace(base, **changes)
 
 
-def desk(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandDesk:
-    return CommandDesk(mode, per_device, total)
+def queue(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandQueue:
+    return CommandQueue(mode, per_device, total)
 
 
 def states(work: CommandWork) -> list[str]:
@@ -55,7 +55,7 @@ def states(work: CommandWork) -> list[str]:
 
 
 def test_paces_that_are_whole_again_are_forgotten() -> None:
-    commands = desk(per_device=RateSpec(1, 1_000))
+    commands = queue(per_device=RateSpec(1, 1_000))
     for number in range(LEAST_BUCKETS):
         at = WALL + number * 100
         commands.take([transition(f"d{number}", at=at)], at)
@@ -65,7 +65,7 @@ def test_paces_that_are_whole_again_are_forgotten() -> None:
 
 
 def test_a_retired_device_is_forgotten_but_its_number_still_grows() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     (order,) = commands.advance(WALL).send
     commands.acknowledge("frz-1", order.id, "done", "", WALL)
@@ -76,7 +76,7 @@ def test_a_retired_device_is_forgotten_but_its_number_still_grows() -> None:
 
 
 def test_a_command_is_sent_once_and_confirmed() -> None:
-    commands = desk()
+    commands = queue()
     assert states(commands.take([transition()], WALL)) == ["queued"]
     work = commands.advance(WALL)
     assert states(work) == ["sent"]
@@ -88,7 +88,7 @@ def test_a_command_is_sent_once_and_confirmed() -> None:
 
 
 def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     first = commands.advance(WALL).send[0]
     identity = (first.id, first.n)
@@ -100,7 +100,7 @@ def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
 
 
 def test_one_unconfirmed_command_a_device_critical_first() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition(level="info", at=WALL), transition(level="critical", at=WALL + 1)], WALL)
     commands.take([transition(device="other")], WALL)
     sent = commands.advance(WALL + 2).send
@@ -112,7 +112,7 @@ def test_one_unconfirmed_command_a_device_critical_first() -> None:
 
 
 def test_numbers_grow_when_the_wall_clock_steps_back() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     first = commands.advance(WALL).send[0]
     commands.acknowledge("frz-1", first.id, "done", "", WALL)
@@ -121,13 +121,13 @@ def test_numbers_grow_when_the_wall_clock_steps_back() -> None:
 
 
 def test_expiry_counts_from_the_reading() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition(at=WALL - 59_000)], WALL)
     assert states(commands.advance(WALL + 1_000)) == ["expired"]
 
 
 def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_what_is_pending() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition(at=WALL - 3_600_000), transition(device="other")], WALL)
     assert states(commands.advance(WALL, trusted=False)) == ["sent", "sent"]
     assert states(commands.distrust(WALL)) == ["expired_unknown", "expired_unknown"]
@@ -136,13 +136,13 @@ def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_what_is_pendin
 
 @pytest.mark.parametrize(("mode", "told"), [("dry_run", ["dry_run"]), ("off", [])])
 def test_modes_that_publish_nothing(mode: Mode, told: list[str]) -> None:
-    commands = desk(mode)
+    commands = queue(mode)
     assert states(commands.take([transition()], WALL)) == told
     assert not commands.advance(WALL)
 
 
 def test_rates_delay_and_lose_nothing() -> None:
-    commands = desk(per_device=RateSpec(1, 60_000))
+    commands = queue(per_device=RateSpec(1, 60_000))
     commands.take([transition(at=WALL), transition(at=WALL + 1, level="warning")], WALL)
     first = commands.advance(WALL).send
     commands.acknowledge("frz-1", first[0].id, "done", "", WALL + 1)
@@ -152,21 +152,21 @@ def test_rates_delay_and_lose_nothing() -> None:
 
 
 def test_a_total_rate_that_is_used_up_costs_a_device_nothing() -> None:
-    commands = desk(per_device=RateSpec(1, 60_000), total=RateSpec(1, 1_000))
+    commands = queue(per_device=RateSpec(1, 60_000), total=RateSpec(1, 1_000))
     commands.take([transition(device="a"), transition(device="b")], WALL)
     assert len(commands.advance(WALL).send) == 1
     assert len(commands.advance(WALL + 1_000).send) == 1
 
 
 def test_a_full_queue_refuses_and_counts() -> None:
-    commands = desk(per_device=RateSpec(1, 3_600_000))
+    commands = queue(per_device=RateSpec(1, 3_600_000))
     for step in range(30):
         commands.take([transition(at=WALL + step)], WALL)
     assert commands.refused == 10
 
 
 def test_a_foreign_or_late_answer_changes_nothing() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     sent = commands.advance(WALL).send[0]
     assert not commands.acknowledge("other", sent.id, "done", "", WALL)
@@ -175,11 +175,11 @@ def test_a_foreign_or_late_answer_changes_nothing() -> None:
 
 
 def test_state_survives_as_bytes() -> None:
-    commands = desk(per_device=RateSpec(6, 60_000))
+    commands = queue(per_device=RateSpec(6, 60_000))
     commands.take([transition(), transition(at=WALL + 1), transition(device="b")], WALL)
     commands.advance(WALL)
     state = commands.snapshot()
-    other = desk(per_device=RateSpec(6, 60_000))
+    other = queue(per_device=RateSpec(6, 60_000))
     other.restore(codec.unpack(codec.pack(state)))
     assert other.snapshot() == state
     assert other.in_flight() == commands.in_flight()
@@ -190,7 +190,7 @@ def test_state_survives_as_bytes() -> None:
 
 
 def test_a_command_the_broker_refuses_is_not_sent_and_goes_again_until_it_expires() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     first = commands.advance(WALL).send[0]
     number = first.n
@@ -209,7 +209,7 @@ def test_a_command_the_broker_refuses_is_not_sent_and_goes_again_until_it_expire
 
 
 def test_a_refused_command_holds_up_no_other_of_its_device() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition(level="critical"), transition(level="info", at=WALL + 1)], WALL)
     critical = commands.advance(WALL).send[0]
     commands.undelivered("frz-1", critical.id, "quota exceeded", WALL, for_good=False)
@@ -221,7 +221,7 @@ def test_a_refused_command_holds_up_no_other_of_its_device() -> None:
 
 
 def test_what_no_broker_will_ever_take_has_failed() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     (order,) = commands.advance(WALL).send
     work = commands.undelivered("frz-1", order.id, "too large", WALL, for_good=True)
@@ -230,7 +230,7 @@ def test_what_no_broker_will_ever_take_has_failed() -> None:
 
 
 def test_a_retry_that_is_refused_stays_what_it_was_since_the_device_may_have_it() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     (order,) = commands.advance(WALL).send
     assert commands.advance(WALL + 10_000).send
@@ -241,7 +241,7 @@ def test_a_retry_that_is_refused_stays_what_it_was_since_the_device_may_have_it(
 
 
 def test_a_clock_that_goes_back_does_not_hold_a_refused_command_for_ever() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition(at=WALL - 7_200_000)], WALL)
     commands.take([transition(at=WALL + 1)], WALL)
     commands.advance(WALL)
@@ -251,11 +251,11 @@ def test_a_clock_that_goes_back_does_not_hold_a_refused_command_for_ever() -> No
 
 
 def test_refusals_outlive_a_restart() -> None:
-    commands = desk()
+    commands = queue()
     commands.take([transition()], WALL)
     (order,) = commands.advance(WALL).send
     commands.undelivered("frz-1", order.id, "not authorised", WALL, for_good=False)
-    later = desk()
+    later = queue()
     later.restore(codec.decode(codec.encode(commands.snapshot())))
     assert not later.advance(WALL + 1)
     (last,) = later.advance(WALL + 60_000).events

@@ -16,7 +16,16 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
 from edge_gateway.fold.store_names import SeriesNames
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Amnesia, Batch, Distrust, Input, Moment, Reload, Tick, Undelivered
+from edge_gateway.records.inputs import (
+    Batch,
+    ClockUntrusted,
+    Input,
+    Moment,
+    Reload,
+    StateLost,
+    Tick,
+    Undelivered,
+)
 from edge_gateway.recovery.startup import State
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
@@ -300,7 +309,7 @@ def test_nothing_is_retired_while_something_of_it_is_open() -> None:
 
 def test_windows_of_a_former_life_stay_apart() -> None:
     pipeline = build_pipeline("gw", settings())
-    pipeline.fold(Amnesia(moment(7_000)))
+    pipeline.fold(StateLost(moment(7_000)))
     closed = []
     for second in range(6, 30):
         closed += pipeline.fold(
@@ -375,7 +384,7 @@ def scenario(seed: int) -> list[Input]:
 def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(
     rules: dict[str, Any], seed: int
 ) -> None:
-    given: list[Input] = [Reload(moment(0), rules), *scenario(seed), Distrust(moment(130_000))]
+    given: list[Input] = [Reload(moment(0), rules), *scenario(seed), ClockUntrusted(moment(130_000))]
     retiring = msgspec.structs.replace(settings(), retire_after=10_000) if seed % 2 else settings()
     state = State.new("gw", retiring)
     cut = random.Random(seed).randrange(len(given))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from edge_gateway.mqtt.caught_up_clock import ECHO_LATE, ListeningClock
+from edge_gateway.mqtt.caught_up_clock import ECHO_LATE, CaughtUpClock
 
 
 def test_it_stands_still_until_the_echo_came_back() -> None:
-    clock = ListeningClock()
+    clock = CaughtUpClock()
     assert clock.advance(1_000) == 0
     clock.connected(2_000)
     echo = clock.echo_due(2_000)
@@ -20,7 +20,7 @@ def test_it_stands_still_until_the_echo_came_back() -> None:
 
 
 def test_an_outage_does_not_count_as_silence() -> None:
-    clock = ListeningClock(elapsed=500)
+    clock = CaughtUpClock(elapsed=500)
     clock.connected(0)
     clock.echo_due(0)
     clock.heard(10, msgspec.msgpack.encode(0))
@@ -33,7 +33,7 @@ def test_an_outage_does_not_count_as_silence() -> None:
 
 
 def test_a_late_echo_means_the_gateway_is_behind() -> None:
-    clock = ListeningClock()
+    clock = CaughtUpClock()
     clock.connected(0)
     clock.echo_due(0)
     clock.heard(5, msgspec.msgpack.encode(0))
@@ -48,7 +48,7 @@ def test_a_late_echo_means_the_gateway_is_behind() -> None:
 
 
 def test_one_echo_at_a_time_and_only_when_subscribed() -> None:
-    clock = ListeningClock()
+    clock = CaughtUpClock()
     assert not clock.echo_due(0)
     clock.connected(0)
     assert clock.echo_due(0)
@@ -58,7 +58,7 @@ def test_one_echo_at_a_time_and_only_when_subscribed() -> None:
 
 
 def test_an_echo_of_a_connection_before_says_nothing() -> None:
-    clock = ListeningClock()
+    clock = CaughtUpClock()
     clock.connected(0)
     old = clock.echo_due(0)
     assert old is not None
@@ -75,7 +75,7 @@ def test_an_echo_of_a_connection_before_says_nothing() -> None:
 
 
 def test_a_monotonic_clock_that_jumps_back_never_takes_time_away() -> None:
-    clock = ListeningClock()
+    clock = CaughtUpClock()
     clock.connected(1_000)
     clock.echo_due(1_000)
     clock.heard(1_000, msgspec.msgpack.encode(1000))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.mqtt import source as module
-from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
@@ -68,7 +68,7 @@ async def connected(broker: OddBroker, place: Path) -> AsyncIterator[Problems]:
         Subscriptions(FILTERS, FilterList(place / "list", "edge:gw"), problems, now),
         "edge/v1/gw/echo",
         now,
-        ListeningClock(),
+        CaughtUpClock(),
         counters,
         problems,
         Ownership(["0" * 16], time.monotonic, counters, problems),

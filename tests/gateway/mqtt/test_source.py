@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mqtt5 import PublishPacket, QoS
 
-from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, UNHEARD, Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Source:
         Subscriptions((), FilterList(tmp_path / "list", "gw"), problems, lambda: 0),
         "echo",
         lambda: NOW[0],
-        ListeningClock(),
+        CaughtUpClock(),
         Counters(),
         problems,
         Ownership(("us",), lambda: 0.0, Counters(), problems),

@@ -16,7 +16,7 @@ from edge_gateway.configuration.model import SpoolSection
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.journal import Journal, JournalFull
 from edge_gateway.journal.reserve import Reserve
-from edge_gateway.service.disk_guard import LOAN, MARGIN, PROBLEM, Room
+from edge_gateway.service.disk_guard import LOAN, MARGIN, PROBLEM, DiskGuard
 from edge_gateway.status.problems import Counters, Problems
 from edge_gateway.store.budget import LATE_BYTES
 
@@ -46,7 +46,7 @@ class Retries:
 class Place:
     """A room over a real journal and a real reserve."""
 
-    room: Room
+    room: DiskGuard
     disk: Disk
     journal: Journal
     commits: Retries = field(default_factory=Retries)
@@ -58,7 +58,7 @@ class Place:
         disk = Disk()
         journal = Journal.open(place / "journal", segment_bytes=100, max_bytes=1 << 20)
         commits = Retries()
-        room = Room(
+        room = DiskGuard(
             section=SpoolSection.model_validate({"max_bytes": "1MiB", "path": place, **spool}),
             journal=journal,
             commits=cast("Any", commits),

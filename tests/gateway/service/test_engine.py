@@ -14,7 +14,7 @@ from mqtt5 import PublishPacket
 
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.mqtt.caught_up_clock import ListeningClock
+from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Tick
 from edge_gateway.service.engine import (
@@ -185,7 +185,7 @@ class Bench:
     disk: Disk = field(default_factory=Disk)
     store: Stored = field(default_factory=Stored)
     clock: Clock = field(default_factory=Clock)
-    listening: ListeningClock = field(default_factory=ListeningClock)
+    listening: CaughtUpClock = field(default_factory=CaughtUpClock)
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:

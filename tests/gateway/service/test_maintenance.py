@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.service.maintenance import CHECKPOINT_BYTES, LOOK_EVERY, SELF_EVERY, Upkeep
+from edge_gateway.service.maintenance import CHECKPOINT_BYTES, LOOK_EVERY, SELF_EVERY, Maintenance
 from edge_gateway.status.problems import Counters, Problems
 from edge_gateway.store.store import Store
 
@@ -39,9 +39,9 @@ class Parts:
         self.lines.append((line, at))
 
 
-def upkeep(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -> Upkeep:
+def maintenance(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -> Maintenance:
     some = cast("Any", parts)
-    return Upkeep(
+    return Maintenance(
         config=GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}, **sections}),
         clock=some,
         name="gw",
@@ -50,7 +50,7 @@ def upkeep(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -> Upk
         engine=some,
         store=some,
         journal=some,
-        room=some,
+        disk_guard=some,
         control=some,
         sinks=dict.fromkeys(sinks, some),
         report=lambda: {"messages": {"received": 7}, "problems": []},
@@ -65,13 +65,13 @@ def test_the_gateways_own_point_comes_with_each_window_and_at_least_every_minute
     every: str, seconds: int
 ) -> None:
     windows = [{"every": every, "bucket": "telemetry", "keep": "30d"}]
-    assert upkeep(Parts(), windows=windows)._chores["self"].seconds == seconds <= SELF_EVERY
+    assert maintenance(Parts(), windows=windows)._chores["self"].seconds == seconds <= SELF_EVERY
 
 
 async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> None:
     alone, forwarding = Parts(), Parts()
-    await upkeep(alone)._record_self()
-    await upkeep(forwarding, sinks=("influx",))._record_self()
+    await maintenance(alone)._record_self()
+    await maintenance(forwarding, sinks=("influx",))._record_self()
     assert not alone.lines
     ((line, at),) = forwarding.lines
     assert line.startswith(b"gateway,gateway=gw ")
@@ -81,12 +81,12 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
 
 @pytest.mark.parametrize(("budget", "most"), [(2 << 30, CHECKPOINT_BYTES), (16 << 20, 8 << 20)])
 def test_a_checkpoint_comes_before_a_small_budget_is_used_up(budget: int, most: int) -> None:
-    assert upkeep(Parts(budget=budget))._checkpoint_bytes() == most
+    assert maintenance(Parts(budget=budget))._checkpoint_bytes() == most
 
 
 async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_failed() -> None:
     parts = Parts()
-    chores = upkeep(parts)
+    chores = maintenance(parts)
     tries: list[str] = []
     done = asyncio.Event()
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.records.store_effects import ClosedWindows, StoreEffects, both
-from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.store import Store
 from edge_gateway.store.window_kinds import unpacked
 from edge_gateway.store.window_table import Packed
@@ -57,7 +57,7 @@ def stored(store: Store) -> dict[tuple[int, int, int], tuple[int, bytes, bytes]]
     size = WINDOW_ROW.itemsize
     found = {}
     for tier, start, series, revision, blob in table(store, "window"):
-        data = unsealed(blob, start, series)
+        data = checked(blob, start, series)
         assert data is not None
         found[tier, start, series] = (revision, data[8:size], data[size:])
     return found
@@ -230,7 +230,7 @@ def test_huge_sums_are_exact_after_a_correction(store: Store) -> None:
     store.apply([(1, [named(windows=(closed(0, [(1, H0, 1e300), (1, H0 + 1, 0.1)]),))])])
     store.apply([(2, [StoreEffects(T0, late=late([(1, H0 + 2, -1e300)], tiers=1))])])
     merge_all(store)
-    (data,) = [unsealed(row[4], row[1], row[2]) for row in table(store, "window")]
+    (data,) = [checked(row[4], row[1], row[2]) for row in table(store, "window")]
     assert data is not None
     tail: dict[int, Any] = {0: data[WINDOW_ROW.itemsize :]} if len(data) > WINDOW_ROW.itemsize else {}
     window = Packed(np.frombuffer(data, WINDOW_ROW, 1), tail)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import MOST_LINES, NOT_CARRIED, Outbox, SinkBudget, Waiting
 from edge_gateway.store.schema import open_store
 
@@ -18,8 +18,8 @@ class Shop:
 
     def __init__(self, path: Path, *sinks: SinkBudget) -> None:
         self.db, _ = open_store(path / "store.sqlite")
-        self.tallies = Tallies(self.db)
-        self.outbox = Outbox(self.db, self.tallies, sinks or (SinkBudget("influx", BIG),), tiers=3)
+        self.counters = StoreCounters(self.db)
+        self.outbox = Outbox(self.db, self.counters, sinks or (SinkBudget("influx", BIG),), tiers=3)
 
     def put(self, numbers: range, bucket: str = "b0", rank: int = 0, at: int = 1) -> None:
         self.outbox.put(bucket, rank, lines(numbers), len(numbers), at)
@@ -113,7 +113,7 @@ def test_of_a_point_that_is_corrected_while_it_waits_the_last_correction_is_sent
     ]
     shop.outbox.done(parcel)
     assert shop.outbox.waiting["influx"] == Waiting()
-    assert shop.tallies.values == {"outbox_sent_lines": 4, "outbox_superseded_lines": 2}
+    assert shop.counters.values == {"outbox_sent_lines": 4, "outbox_superseded_lines": 2}
 
 
 def test_a_long_body_is_cut_at_lines(shop: Shop) -> None:
@@ -127,7 +127,7 @@ def test_a_long_body_is_cut_at_lines(shop: Shop) -> None:
 def test_what_is_taken_stays_until_it_is_done(shop: Shop) -> None:
     shop.put(range(3))
     assert shop.outbox.take("influx") == shop.outbox.take("influx")
-    reopened = Outbox(shop.db, shop.tallies, (SinkBudget("influx", BIG),), tiers=3)
+    reopened = Outbox(shop.db, shop.counters, (SinkBudget("influx", BIG),), tiers=3)
     parcel = reopened.take("influx")
     assert parcel is not None
     assert parcel.lines == 3
@@ -139,7 +139,7 @@ def test_how_much_waits_is_exact_before_and_after_opening(shop: Shop) -> None:
     waiting = shop.outbox.waiting["influx"]
     size = shop.db.execute("SELECT SUM(LENGTH(body)) FROM outbox").fetchone()[0]
     assert waiting == Waiting(3, 10 + 12 + 14, size, 5)
-    again = Outbox(shop.db, shop.tallies, (SinkBudget("influx", BIG),), tiers=3)
+    again = Outbox(shop.db, shop.counters, (SinkBudget("influx", BIG),), tiers=3)
     assert again.waiting["influx"] == waiting
 
 
@@ -149,27 +149,27 @@ def chunks(shop: Shop, on_full: str) -> None:
         shop.put(range(100 * number, 100 * number + 100), f"b{rank}", rank, at=number)
     size = shop.outbox.waiting["influx"].bytes
     full = SinkBudget("influx", size // 2 + 10, on_full)  # type: ignore[arg-type]
-    shop.outbox = Outbox(shop.db, shop.tallies, (full,), tiers=3)
+    shop.outbox = Outbox(shop.db, shop.counters, (full,), tiers=3)
 
 
 def test_merge_gives_up_base_windows_first_and_says_that_the_coarser_carry_them(shop: Shop) -> None:
     chunks(shop, "merge")
     shop.outbox.enforce()
     assert shop.held() == [1, 2, 4]
-    assert shop.tallies.values == {"outbox_merged_lines": 300}
+    assert shop.counters.values == {"outbox_merged_lines": 300}
     shop.put(range(1000, 1100), "b2", 2, at=6)
     shop.outbox.enforce()
     shop.put(range(1100, 1200), "b2", 2, at=7)
     shop.outbox.enforce()
     assert shop.held() == [2, 6, 7]
-    assert shop.tallies.values == {"outbox_merged_lines": 400, "outbox_dropped_lines": 100}
+    assert shop.counters.values == {"outbox_merged_lines": 400, "outbox_dropped_lines": 100}
 
 
 def test_drop_oldest_goes_by_age_alone(shop: Shop) -> None:
     chunks(shop, "drop_oldest")
     shop.outbox.enforce()
     assert shop.held() == [3, 4, 5]
-    assert shop.tallies.values == {"outbox_dropped_lines": 300}
+    assert shop.counters.values == {"outbox_dropped_lines": 300}
 
 
 def test_what_is_being_sent_is_not_given_up(shop: Shop) -> None:
@@ -180,7 +180,7 @@ def test_what_is_being_sent_is_not_given_up(shop: Shop) -> None:
     assert shop.held() == [0, 3, 5]
     shop.outbox.done(parcel)
     assert shop.held() == []
-    assert shop.tallies.values == {"outbox_dropped_lines": 300, "outbox_sent_lines": 300}
+    assert shop.counters.values == {"outbox_dropped_lines": 300, "outbox_sent_lines": 300}
 
 
 def test_one_full_sink_does_not_touch_another(tmp_path: Path) -> None:

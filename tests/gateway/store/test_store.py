@@ -20,10 +20,10 @@ from edge_gateway.records.store_effects import (
     TextName,
     effects_from_tree,
 )
-from edge_gateway.store import side_tables as shelf
-from edge_gateway.store.counters import Tallies
+from edge_gateway.store import side_tables
+from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.eviction import SENDER
-from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import is_damage, set_aside
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.store import Store
@@ -123,7 +123,7 @@ def test_a_crash_inside_a_transaction_leaves_nothing_of_it(
     before = everything(store)
     for part, method in (
         ("_outbox", "enforce"),
-        ("_shelf", "alerts"),
+        ("_side_tables", "alerts"),
         ("_numbers", "add"),
         ("_lines", "windows"),
     ):
@@ -163,7 +163,7 @@ def test_a_window_that_comes_again_is_merged_and_sent_again(store: Store) -> Non
     store.apply([(1, [named(windows=(closed(0, [(1, T0 + 1, 1.0), (2, T0 + 1, 7.0)]),))])])
     store.apply([(2, [StoreEffects(T0, windows=(closed(0, [(1, T0 + 2, 5.0), (3, T0 + 2, 9.0)]),))])])
     rows = {
-        series: (revision, unsealed(row, start, series))
+        series: (revision, checked(row, start, series))
         for _, start, series, revision, row in table(store, "window")
     }
     whole = closed(0, [(1, T0 + 1, 1.0), (1, T0 + 2, 5.0)]).rows
@@ -384,8 +384,8 @@ def test_who_has_most_is_found_by_the_index_alone(store: Store) -> None:
 
 
 def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "MOST_ALERTS", 50)
-    monkeypatch.setattr(shelf, "MOST_EVENTS", 5)
+    monkeypatch.setattr(side_tables, "MOST_ALERTS", 50)
+    monkeypatch.setattr(side_tables, "MOST_EVENTS", 5)
     restless = tuple(replace(ALERT, subject="restless", at=T0 + n) for n in range(200))
     events = tuple(Event("code", str(n), T0 + n) for n in range(20))
     store.apply([(1, [StoreEffects(T0, alerts=(ALERT, ALERT, *restless), events=events)])])
@@ -479,7 +479,7 @@ class TestSeries:
             raise sqlite3.OperationalError("disk full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Tallies, "add", full)
+            patch.setattr(StoreCounters, "add", full)
             with pytest.raises(sqlite3.OperationalError):
                 store.trim(T0 + 60 * DAY)
         assert table(store, "number") == before

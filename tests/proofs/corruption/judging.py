@@ -270,7 +270,7 @@ def _all_of(recovered: Recovered, config: GatewayConfig) -> tuple[dict[Key, Key]
     while store.run_late():
         pass
     while store.unseen:
-        store.look_through()
+        store.scrub()
     lines = _lines(store)
     return _windows(store, config), lines
 

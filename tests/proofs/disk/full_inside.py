@@ -307,12 +307,12 @@ class _Run:
         if gateway is None:
             return False
         troubles = [one.code for one in gateway.problems if one.code != "spool_lost"]
-        return not troubles and gateway._room.accepting.is_set()
+        return not troubles and gateway._disk_guard.accepting.is_set()
 
     async def _while_full(self, gateway: Gateway) -> None:
-        checkpoint = gateway._upkeep.checkpointed
+        checkpoint = gateway._maintenance.checkpointed
         await self._cap(gateway, cap=self.store_too)
-        accepting = gateway._room.accepting
+        accepting = gateway._disk_guard.accepting
         await self._hold(
             lambda: PROBLEM in gateway.problems or (accepting.is_set() and (self.disk.room or 0) > LITTLE),
             "no alarm",
@@ -329,7 +329,7 @@ class _Run:
         await self._hold(lambda: not gateway._commits.pending, "what was folded is not committed")
         if not self.store_too:
             await self._hold(
-                lambda: gateway._upkeep.checkpointed > checkpoint, "no checkpoint from the reserve"
+                lambda: gateway._maintenance.checkpointed > checkpoint, "no checkpoint from the reserve"
             )
         await asyncio.sleep(SOON)
         before = len(self.line.acknowledged)

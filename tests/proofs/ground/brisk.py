@@ -30,9 +30,9 @@ def hasten() -> None:
     """Give the gateway of this process other intervals and sizes."""
     from edge_gateway.journal.journal import Journal
     from edge_gateway.journal.reserve import Reserve
-    from edge_gateway.service import maintenance as upkeep
+    from edge_gateway.service import maintenance
 
-    upkeep.LOOK_EVERY, upkeep.CHECKPOINT_EVERY = LOOK_EVERY, CHECKPOINT_EVERY
+    maintenance.LOOK_EVERY, maintenance.CHECKPOINT_EVERY = LOOK_EVERY, CHECKPOINT_EVERY
     _defaults(Journal.open)["segment_bytes"] = SEGMENT_BYTES
     _defaults(Reserve.__init__)["size"] = RESERVE_BYTES
 

@@ -121,7 +121,7 @@ POINTS: Final[dict[str, Point]] = {
         "edge_gateway.mqtt.source:Source.acknowledge", "after", "acknowledged, nothing published or stored"
     ),
     "store-half": _point("edge_gateway.store.store:Store.apply", "half", "half of what waits is stored"),
-    "store-open": _point("edge_gateway.store.apply:Intake.apply_windows", "after", "a transaction is open"),
+    "store-open": _point("edge_gateway.store.apply:Applier.apply_windows", "after", "a transaction is open"),
     "stored": _point("edge_gateway.store.store:Store.apply", "after", "a transaction is committed"),
     "late": _point("edge_gateway.store.late_job:LateJob._account", "before", "corrected rows, not committed"),
     "late-done": _point("edge_gateway.store.store:Store.run_late", "after", "a correction is committed"),

@@ -12,7 +12,7 @@ import pytest
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Block, Message
 from fleet_sim.devices.world import DeviceGroup, Identity, World
-from fleet_sim.faults.injection import WRONG, Mishaps
+from fleet_sim.faults.injection import WRONG, FaultInjection
 from fleet_sim.faults.on_request import plan_now
 from fleet_sim.faults.plan import PlannedFault
 from fleet_sim.ledger.writing import LedgerWriter
@@ -27,7 +27,7 @@ START = 1_700_000_000_000.0
 
 
 @dataclass
-class Crew:
+class Network:
     """Notes what it is asked for."""
 
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -35,11 +35,11 @@ class Crew:
     def cut(self, device: Device, back_ms: float) -> None:
         self.asked.append(("cut", device.index, round(back_ms)))
 
-    def bar(self, device: Device) -> None:
-        self.asked.append(("bar", device.index))
+    def block(self, device: Device) -> None:
+        self.asked.append(("block", device.index))
 
-    def unbar(self, device: Device) -> None:
-        self.asked.append(("unbar", device.index))
+    def unblock(self, device: Device) -> None:
+        self.asked.append(("unblock", device.index))
 
     def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None:
         self.asked.append(("restart", device.index, takes_ms, keep))
@@ -57,14 +57,16 @@ class Field:
 
     devices: list[Device]
     wires: list[Wire]
-    crew: Crew
-    mishaps: Mishaps
+    network: Network
+    injection: FaultInjection
 
     def fault(self, kind: str, match: dict[str, Any] | None = None, **settings: Any) -> PlannedFault:
         plans = plan_devices(SCENARIO)
         words = {name.rstrip("_"): value for name, value in settings.items()}
-        planned = plan_now(len(self.crew.asked), {"kind": kind, "match": match or {}, **words}, plans, 1, 0)
-        self.mishaps.add([planned])
+        planned = plan_now(
+            len(self.network.asked), {"kind": kind, "match": match or {}, **words}, plans, 1, 0
+        )
+        self.injection.add([planned])
         return planned
 
     def send(self, device: int, seq: int, at_ms: int = 0) -> Message:
@@ -72,7 +74,7 @@ class Field:
         block = Block([target], [int(START) + at_ms], [int(START) + at_ms], NOTHING)
         target.outbox.next = seq + 1
         message = Message(int(START) + at_ms, target, seq, 0, b"%d" % seq, block, 0)
-        self.mishaps.send(message, 5)
+        self.injection.send(message, 5)
         return message
 
 
@@ -93,15 +95,15 @@ async def ground(tmp_path: Path) -> Field:
     wires = [Wire() for _ in devices]
     for device, wire in zip(devices, wires, strict=True):
         device.session, device.online, device.started = wire, True, True
-    crew = Crew()
-    mishaps = Mishaps(devices, device_keys(1, [plan.id for plan in plans]), crew, START)
+    network = Network()
+    injection = FaultInjection(devices, device_keys(1, [plan.id for plan in plans]), network, START)
     ledger.close()
-    return Field(devices, wires, crew, mishaps)
+    return Field(devices, wires, network, injection)
 
 
 async def test_a_device_without_faults_is_left_alone(ground: Field) -> None:
     ground.fault("duplicate", {"device": "frz-00001"}, p=1.0)
-    assert [ground.mishaps.meddles(device) for device in ground.devices] == [False, True, False, False]
+    assert [ground.injection.intercepts(device) for device in ground.devices] == [False, True, False, False]
 
 
 async def test_a_duplicate_is_the_same_message_twice(ground: Field) -> None:
@@ -118,7 +120,7 @@ async def test_chance_is_of_the_message_not_of_the_moment(ground: Field) -> None
         ground.wires[0].waiting.pop()(0)
     twice = len(ground.wires[0].of("telemetry")) - 200
     assert 40 <= twice <= 80
-    again = Field(ground.devices, [Wire() for _ in range(4)], ground.crew, ground.mishaps)
+    again = Field(ground.devices, [Wire() for _ in range(4)], ground.network, ground.injection)
     ground.devices[0].session = again.wires[0]
     for seq in range(200):
         again.send(0, seq)
@@ -145,10 +147,10 @@ async def test_a_late_batch_is_held_and_sent_together(ground: Field) -> None:
     for seq, at in enumerate((0, 400, 800)):
         ground.send(0, seq, at)
     assert ground.wires[0].of("telemetry") == []
-    ground.mishaps.turn(START + 1000)
+    ground.injection.turn(START + 1000)
     assert ground.wires[0].of("telemetry") == [b"0", b"1", b"2"]
     ground.send(0, 3, 2400)
-    ground.mishaps.turn(START + 2500)
+    ground.injection.turn(START + 2500)
     assert ground.wires[0].of("telemetry")[3:] == [b"3"]
     ground.send(0, 4, 2600)
     assert ground.wires[0].of("telemetry")[4:] == [b"4"], "over"
@@ -173,8 +175,8 @@ async def test_a_wrong_type_is_absent_from_the_ledger(ground: Field) -> None:
     ground.fault("wrong_type", {"device": "frz-00001"}, metric="temperature", p=1.0)
     block = Block(ground.devices, [int(START)] * 4, [0] * 4, NOTHING)
     contents = [{"temperature": 1.0, "battery": 2.0} for _ in range(4)]
-    spoiled = ground.mishaps.spoil(block, [int(START)] * 4, contents)
-    assert [content["temperature"] for content in spoiled] == [1.0, WRONG, 1.0, 1.0]
+    corrupted = ground.injection.corrupt(block, [int(START)] * 4, contents)
+    assert [content["temperature"] for content in corrupted] == [1.0, WRONG, 1.0, 1.0]
     assert block.absent["temperature"].tolist() == [False, True, False, False]
     assert "battery" not in block.absent
 
@@ -183,39 +185,39 @@ async def test_clocks_are_off_by_what_the_fault_says(ground: Field) -> None:
     ground.fault("clock_skew", {"device": "frz-00001"}, offset="90s", drift="60ms/m")
     ground.fault("clock_jump", {"device": "frz-00002"}, by="-5s", after="10s", for_="10s")
     at = [int(START) + 60_000] * 4
-    assert (np.array(ground.mishaps.stamps(ground.devices, at)) - at).tolist() == [0, 90_060, 0, 0]
+    assert (np.array(ground.injection.stamps(ground.devices, at)) - at).tolist() == [0, 90_060, 0, 0]
     at = [int(START) + 10_000] * 4
-    assert (np.array(ground.mishaps.stamps(ground.devices, at)) - at).tolist() == [0, 90_010, -5_000, 0]
+    assert (np.array(ground.injection.stamps(ground.devices, at)) - at).tolist() == [0, 90_010, -5_000, 0]
 
 
 async def test_links_are_cut_and_come_back_within_the_time_given(ground: Field) -> None:
     ground.fault("storm", times=2, every="10s", reconnect={"within": "3s"}, after="1s")
-    ground.mishaps.turn(START + 999)
-    assert ground.crew.asked == []
-    ground.mishaps.turn(START + 1000)
-    waits = [wait for _, _, wait in ground.crew.asked]
-    assert [index for _, index, _ in ground.crew.asked] == [0, 1, 2, 3]
+    ground.injection.turn(START + 999)
+    assert ground.network.asked == []
+    ground.injection.turn(START + 1000)
+    waits = [wait for _, _, wait in ground.network.asked]
+    assert [index for _, index, _ in ground.network.asked] == [0, 1, 2, 3]
     assert all(0 <= wait <= 3000 for wait in waits)
     assert len(set(waits)) == 4
-    ground.mishaps.turn(START + 11_000)
-    assert len(ground.crew.asked) == 8
-    assert [wait for _, _, wait in ground.crew.asked[4:]] != waits
+    ground.injection.turn(START + 11_000)
+    assert len(ground.network.asked) == 8
+    assert [wait for _, _, wait in ground.network.asked[4:]] != waits
 
 
 async def test_an_outage_bars_and_lets_in_again(ground: Field) -> None:
     ground.fault("offline", {"device": "frz-00003"}, for_="5s")
-    assert ground.mishaps.next_at() == START
-    ground.mishaps.turn(START)
-    ground.mishaps.turn(START + 5000)
-    assert ground.crew.asked == [("bar", 3), ("unbar", 3)]
-    assert ground.mishaps.next_at() == np.inf
+    assert ground.injection.next_at() == START
+    ground.injection.turn(START)
+    ground.injection.turn(START + 5000)
+    assert ground.network.asked == [("block", 3), ("unblock", 3)]
+    assert ground.injection.next_at() == np.inf
 
 
 @pytest.mark.parametrize(("kind", "keep"), [("reboot", True), ("crash", False)])
 async def test_restarts_keep_or_lose_the_buffer(ground: Field, kind: str, *, keep: bool) -> None:
     ground.fault(kind, {"device": "frz-00000"}, takes="2s")
-    ground.mishaps.turn(START)
-    assert ground.crew.asked == [("restart", 0, 2000, keep)]
+    ground.injection.turn(START)
+    assert ground.network.asked == [("restart", 0, 2000, keep)]
 
 
 async def test_a_fault_nobody_can_have_is_refused() -> None:
@@ -241,11 +243,12 @@ def test_a_link_flaps_as_long_as_its_fault_lasts(ground: Field) -> None:
     ground.fault("flap", {"device": "frz-00001"}, every="10s", down="2s", for_="21s")
     told = []
     for at in range(0, 30_000, 500):
-        ground.mishaps.turn(START + at)
-        told += [(at, what) for what, *_ in ground.crew.asked]
-        ground.crew.asked.clear()
+        ground.injection.turn(START + at)
+        told += [(at, what) for what, *_ in ground.network.asked]
+        ground.network.asked.clear()
     assert told == [
-        (0, "bar"), (2_000, "unbar"), (10_000, "bar"), (12_000, "unbar"), (20_000, "bar"), (21_000, "unbar"),
+        (0, "block"), (2_000, "unblock"), (10_000, "block"), (12_000, "unblock"),
+        (20_000, "block"), (21_000, "unblock"),
     ]  # fmt: skip
 
 
@@ -261,16 +264,16 @@ def test_a_link_is_worse_for_its_time(
     ground: Field, kind: str, settings: dict[str, Any], conditions: Conditions
 ) -> None:
     fault = ground.fault(kind, {"device": "frz-00002"}, for_="5s", **settings)
-    ground.mishaps.turn(START)
-    ground.mishaps.turn(START + 4_999)
-    assert ground.crew.asked == [("link", 2, fault.number, conditions)]
-    ground.mishaps.turn(START + 5_000)
-    assert ground.crew.asked[1:] == [("link", 2, fault.number, None)]
+    ground.injection.turn(START)
+    ground.injection.turn(START + 4_999)
+    assert ground.network.asked == [("link", 2, fault.number, conditions)]
+    ground.injection.turn(START + 5_000)
+    assert ground.network.asked[1:] == [("link", 2, fault.number, None)]
 
 
 def test_a_dead_battery_is_changed_at_the_end(ground: Field) -> None:
     ground.fault("battery_death", {"device": "frz-00000"}, for_="5s")
-    ground.mishaps.turn(START + 4_999)
-    assert ground.crew.asked == [("die", 0)]
-    ground.mishaps.turn(START + 5_000)
-    assert ground.crew.asked[1:] == [("restart", 0, 0.0, False)]
+    ground.injection.turn(START + 4_999)
+    assert ground.network.asked == [("die", 0)]
+    ground.injection.turn(START + 5_000)
+    assert ground.network.asked[1:] == [("restart", 0, 0.0, False)]

@@ -10,7 +10,7 @@ import pytest
 
 from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.store.rederive import Derived
-from edge_gateway.store.row_checksum import unsealed
+from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import DamagedStore
 from edge_gateway.store.salvage.salvage import NAMES, STAGES
 from edge_gateway.store.salvage.sound_rows import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
@@ -146,9 +146,9 @@ def test_no_damage_makes_a_wrong_row_or_a_wrong_line(tmp_path: Path, seed: int) 
     new = opened(tmp_path, floor=AT, at=AT, records=journal(RECORDS // 2, RECORDS))
     finish(new)
     for name in ("window", "state_window"):
-        known = {row[:3]: unsealed(row[4], row[1], row[2]) for row in old[name]}
+        known = {row[:3]: checked(row[4], row[1], row[2]) for row in old[name]}
         for row in table(new, name):
-            assert known[row[:3]] == unsealed(row[4], row[1], row[2]), (name, row[:3])
+            assert known[row[:3]] == checked(row[4], row[1], row[2]), (name, row[:3])
     assert set(lines(new)) <= sent
     if new.opened.created:
         recent = {row[:3] for row in old["window"] if row[0] == 0 and row[1] >= T0 + RECORDS // 2 * MINUTE}
@@ -204,7 +204,7 @@ def test_a_lost_store_is_made_again_from_the_journal_and_sends_nothing_partial(t
 
 def windows(store: Store) -> dict[tuple[int, ...], bytes]:
     """Rows without their series, by tier, start and series."""
-    opened_rows = {row[:3]: unsealed(row[4], row[1], row[2]) for row in table(store, "window")}
+    opened_rows = {row[:3]: checked(row[4], row[1], row[2]) for row in table(store, "window")}
     return {key: row[8:] for key, row in opened_rows.items() if row is not None}
 
 
