@@ -229,7 +229,12 @@ class CommandQueue:
         work.events.append(_event(order, "queued", wall))
 
     def _look_after(
-        self, device: str, order: PendingCommand, wall: int, trusted: bool, work: CommandWork  # noqa: FBT001
+        self,
+        device: str,
+        order: PendingCommand,
+        wall: int,
+        trusted: bool,
+        work: CommandWork,  # noqa: FBT001
     ) -> None:
         overdue = order.confirm_within is not None and wall >= order.sent_at + order.confirm_within
         expired = trusted and wall >= order.expires_at

@@ -32,6 +32,7 @@ class Outbox:
         "lost",
         "next",
         "planned",
+        "withheld",
     )
 
     def __init__(self, boot: int, room: int, drop: Literal["oldest", "newest"] = "oldest") -> None:
@@ -41,6 +42,8 @@ class Outbox:
         self.planned = 0
         """As `next`, when those are counted too whose time has not come."""
         self.lost = 0
+        self.withheld: set[int] = set()
+        """Messages that a fault holds back: made, not sent, and in no buffer."""
         self._room = room
         self._drop_newest = drop == "newest"
         self._unsent: dict[int, bytes] = {}
@@ -63,7 +66,7 @@ class Outbox:
     @property
     def floor(self) -> int:
         """The lowest seq still held, or the next one where nothing is: what is below it will never come."""
-        lowest = [min(held) for held in (self._unsent, self._unacked, self._kept) if held]
+        lowest = [min(held) for held in (self._unsent, self._unacked, self._kept, self.withheld) if held]
         return min(lowest, default=self.next)
 
     def number(self) -> int:

@@ -233,6 +233,7 @@ class FaultInjection:
         return bool(drawn[0] < chance)
 
     def _hold(self, device: Device, held: _Held) -> None:
+        device.outbox.withheld.add(held.seq)
         self._held.setdefault(device.index, []).append(held)
 
     def _count_down(self, device: Device) -> None:
@@ -250,6 +251,7 @@ class FaultInjection:
         if left:
             self._held[device.index] = left
         for held in released:
+            device.outbox.withheld.discard(held.seq)
             device.forward(held.seq, held.payload)
 
     def release_all(self) -> None:

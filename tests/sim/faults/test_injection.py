@@ -20,6 +20,7 @@ from fleet_sim.noise import device_keys
 from fleet_sim.scenario.loading import load_scenario
 from fleet_sim.scenario.plan import plan_devices
 from fleet_sim.signals.group import Sample
+from fleet_wire.control_messages import decode_status
 from fleet_wire.link import Conditions
 from tests.sim.wires import Wire
 
@@ -140,6 +141,22 @@ async def test_a_reordered_message_follows_its_successors(ground: Field) -> None
     for seq, at in enumerate((0, 10, 20, 30)):
         ground.send(0, seq, at)
     assert ground.wires[0].of("telemetry") == [b"1", b"2", b"0", b"3"]
+
+
+@pytest.mark.parametrize(("kind", "settings"), [("late_batch", {"hold": "1s"}), ("reorder", {"by": 3})])
+async def test_a_birth_does_not_give_up_what_is_held_back(
+    ground: Field, kind: str, settings: dict[str, Any]
+) -> None:
+    ground.fault(kind, for_="2s", **settings)
+    for seq in (0, 1):
+        ground.send(1, seq)
+    device = ground.devices[1]
+    assert (decode_status(device.birth()).floor, device.outbox.next) == (0, 2)  # type: ignore[union-attr]
+    ground.injection.release_all()
+    for seq in (0, 1):
+        device.outbox.acked(seq)
+    device.outbox.receipt(1, (), 0)
+    assert decode_status(device.birth()).floor == 2  # type: ignore[union-attr]
 
 
 async def test_a_late_batch_is_held_and_sent_together(ground: Field) -> None:
