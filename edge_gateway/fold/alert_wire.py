@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from edge_gateway.records.transition import Transition
+from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages
 
 

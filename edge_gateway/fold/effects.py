@@ -14,10 +14,10 @@ from edge_gateway.windows.tail import Tail
 from edge_gateway.windows.told import NONE_TOLD, LateTold, Told
 
 if TYPE_CHECKING:
-    from edge_gateway.fold.commands import CommandEvent
-    from edge_gateway.fold.outgoing import Message
-    from edge_gateway.fold.store_names import SeriesNames
-    from edge_gateway.records.transition import Transition
+    from edge_gateway.fold.command_queue import CommandEvent
+    from edge_gateway.fold.messages import Message
+    from edge_gateway.fold.series_names import SeriesNames
+    from edge_gateway.records.alerts import Transition
 
 
 @dataclass(slots=True)

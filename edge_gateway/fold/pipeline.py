@@ -32,9 +32,9 @@ from edge_gateway.fleet.decoders.status import Unreadable, read_status
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.receipts import Due
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fold.commands import CommandQueue, CommandWork
+from edge_gateway.fold.command_queue import CommandQueue, CommandWork
 from edge_gateway.fold.effects import Effects, told_of
-from edge_gateway.fold.outgoing import (
+from edge_gateway.fold.messages import (
     Message,
     alert_messages,
     command_message,
@@ -42,6 +42,7 @@ from edge_gateway.fold.outgoing import (
     receipt_message,
 )
 from edge_gateway.records import store_effects as stored
+from edge_gateway.records.alerts import Transition
 from edge_gateway.records.inputs import (
     Batch,
     ClockUntrusted,
@@ -53,7 +54,6 @@ from edge_gateway.records.inputs import (
     Tick,
     Undelivered,
 )
-from edge_gateway.records.transition import Transition
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed

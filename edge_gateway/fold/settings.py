@@ -14,7 +14,7 @@ from edge_gateway.fleet.limits import RegistryLimits
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.time import TimeLimits
 from edge_gateway.fleet.values import MetricPolicy
-from edge_gateway.fold.commands import CommandQueue, Mode
+from edge_gateway.fold.command_queue import CommandQueue, Mode
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Kind, Message
 from fleet_wire import control_messages
 from fleet_wire.payload import MalformedMessage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Kind, Message
 from edge_gateway.status.problems import Counters, Gravity, Problems
 from fleet_wire import topics
 from fleet_wire.errors import NOT_AUTHORISED, meaning

@@ -20,7 +20,7 @@ from typing import Protocol
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Kind, Message
 from edge_gateway.mqtt.control_client import Limits
 from edge_gateway.mqtt.fitting import fitted, packet_size
 from edge_gateway.mqtt.packet_limit import PacketLimit

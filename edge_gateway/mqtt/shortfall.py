@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Kind, Message
 from edge_gateway.mqtt.fitting import packet_size
 from edge_gateway.status.problems import Gravity, Problems
 

@@ -19,8 +19,8 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, GatewayError
 from edge_gateway.fleet.registry import looked_at_again
 from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
-from edge_gateway.fold.store_names import SeriesNames
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoint
 from edge_gateway.journal.files import Files

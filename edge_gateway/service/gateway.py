@@ -15,7 +15,7 @@ import msgspec
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.alert_wire import alert_of
-from edge_gateway.fold.outgoing import Message, alert_messages
+from edge_gateway.fold.messages import Message, alert_messages
 from edge_gateway.journal import spool
 from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.journal.reserve import Reserve

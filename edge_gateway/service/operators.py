@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fold.forgetting import answer, forgetting
+from edge_gateway.fold.forget import answer, forgetting
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.rules_watch import RulesWatch
 from fleet_config.problems import ProblemsFound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_gateway.records.transition import LEVELS, CommandIntent, Transition, alert_id
+from edge_gateway.records.alerts import LEVELS, CommandIntent, Transition, alert_id
 from edge_gateway.rules.alerts.state import NOTHING
 from edge_gateway.rules.language.template import render
 

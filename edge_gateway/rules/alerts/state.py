@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_gateway.records.transition import Cause, State
+    from edge_gateway.records.alerts import Cause, State
     from edge_gateway.rules.columns.program import Latch
 
 NOTHING = -1

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fold.forgetting import answer, forgetting
+from edge_gateway.fold.forget import answer, forgetting
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.records import codec

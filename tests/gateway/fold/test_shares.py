@@ -12,8 +12,8 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings
-from edge_gateway.fold.store_names import SeriesNames
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick
 from edge_gateway.records.store_effects import StoreEffects

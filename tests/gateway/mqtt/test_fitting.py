@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Kind, Message
 from edge_gateway.mqtt.fitting import fitted, packet_size
 from fleet_wire import control_messages
 from fleet_wire.control_messages import Alert, Command, OperatorReply, Receipt

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_gateway.records import codec
-from edge_gateway.records.transition import CommandIntent, Transition, alert_id
+from edge_gateway.records.alerts import CommandIntent, Transition, alert_id
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Command, Level, NoData, Override, Rule, RuleSet
 from tests.gateway.rules.fleet import T0, Fleet, Row

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 from edge_gateway.fold.alert_wire import alert_of
-from edge_gateway.records.transition import CommandIntent, Transition
+from edge_gateway.records.alerts import CommandIntent, Transition
 from fleet_config.durations import RateSpec
 
 Mode = Literal["live", "dry_run", "off"]
@@ -234,7 +234,7 @@ class CommandQueue:
         order: PendingCommand,
         wall: int,
         trusted: bool,
-        work: CommandWork,  # noqa: FBT001
+        work: CommandWork,
     ) -> None:
         overdue = order.confirm_within is not None and wall >= order.sent_at + order.confirm_within
         expired = trusted and wall >= order.expires_at

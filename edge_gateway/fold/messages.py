@@ -9,8 +9,8 @@ from enum import StrEnum
 import msgspec
 
 from edge_gateway.fold.alert_wire import alert_of
-from edge_gateway.fold.commands import PendingCommand
-from edge_gateway.records.transition import Transition
+from edge_gateway.fold.command_queue import PendingCommand
+from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages, topics
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.fold.commands import LEAST_BUCKETS, REFUSED_FIRST, CommandQueue, CommandWork, Mode
+from edge_gateway.fold.command_queue import LEAST_BUCKETS, REFUSED_FIRST, CommandQueue, CommandWork, Mode
 from edge_gateway.records import codec
-from edge_gateway.records.transition import CommandIntent, Transition
+from edge_gateway.records.alerts import CommandIntent, Transition
 from fleet_config.durations import RateSpec
 
 WALL = 1_760_000_000_000

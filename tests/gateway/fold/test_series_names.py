@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fold import store_names as naming
-from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.fold import series_names as naming
+from edge_gateway.fold.series_names import SeriesNames
 from fleet_wire.control_messages import Birth
 
 
