@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_gateway.records import store_effects as stored
-from edge_gateway.windows.rows import Block, keys
-from edge_gateway.windows.tail import Tail
-from edge_gateway.windows.told import NONE_TOLD, LateTold, Told
 
 if TYPE_CHECKING:
-    from edge_gateway.fold.command_queue import CommandEvent
     from edge_gateway.fold.messages import Message
     from edge_gateway.fold.series_names import SeriesNames
-    from edge_gateway.records.alerts import Transition
+    from edge_gateway.records.alerts import CommandChange, Transition
 
 
 @dataclass(slots=True)
@@ -40,7 +36,7 @@ class Effects:
     late: stored.LateValues | None = None
     late_states: stored.LateStates | None = None
     alerts: list[Transition] = field(default_factory=list)
-    commands: list[CommandEvent] = field(default_factory=list)
+    commands: list[CommandChange] = field(default_factory=list)
     quarantined: list[stored.Quarantined] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     births_wanted: bool = False
@@ -68,78 +64,9 @@ class Effects:
             states=tuple(self.states),
             late=self.late,
             late_states=self.late_states,
-            alerts=tuple(map(_alert_change, self.alerts)),
-            commands=tuple(map(_command_change, self.commands)),
+            alerts=tuple(self.alerts),
+            commands=tuple(self.commands),
             quarantined=tuple(self.quarantined),
             frozen=self.frozen,
             gone_texts=tuple(self.gone_texts.tolist()),
         )
-
-
-def told_of(led_to: stored.StoreEffects) -> Told:
-    """What a record says of windows."""
-    return Told(
-        numbers=[(closed.tier, _block(closed.rows, closed.tails)) for closed in led_to.windows],
-        states=[(closed.tier, Block(closed.rows)) for closed in led_to.states],
-        late=_late_of(led_to.late),
-        late_states=_late_of(led_to.late_states),
-    )
-
-
-def _block(rows: stored.Array, tails: Mapping[int, bytes]) -> Block:
-    names = keys(rows) if tails else []
-    return Block(rows, {names[place]: Tail.unpack(data) for place, data in tails.items()})
-
-
-def _late_of(late: stored.LateValues | stored.LateStates | None) -> LateTold:
-    return NONE_TOLD if late is None else LateTold(late.series, late.ts, late.tiers)
-
-
-def same_windows(effects: Effects, led_to: stored.StoreEffects) -> bool:
-    """Whether the same windows were closed and the same readings were late."""
-    one, other = _told_columns(effects), _told_columns(led_to)
-    return len(one) == len(other) and all(map(np.array_equal, one, other))
-
-
-def _told_columns(effects: Effects | stored.StoreEffects) -> list[stored.Array]:
-    closed = (*effects.windows, *effects.states)
-    late = [one for one in (effects.late, effects.late_states) if one is not None]
-    return [
-        *(np.array([one.tier, len(one.rows)]) for one in closed),
-        *(one.rows[name] for one in closed for name in ("series", "start", "first_at", "last_at")),
-        *(column for one in late for column in (one.series, one.ts, one.tiers)),
-    ]
-
-
-def _alert_change(transition: Transition) -> stored.AlertChange:
-    return stored.AlertChange(
-        id=transition.id,
-        group=transition.group,
-        rule=transition.rule,
-        level=transition.level,
-        state=transition.state,
-        subject=transition.subject,
-        site=transition.site,
-        metric=transition.metric,
-        value=transition.value,
-        limit=transition.limit,
-        at=transition.at,
-        boot=transition.boot,
-        seq=transition.seq,
-        cause=transition.cause,
-        labels=dict(transition.labels),
-        annotations=dict(transition.annotations),
-    )
-
-
-def _command_change(event: CommandEvent) -> stored.CommandChange:
-    return stored.CommandChange(
-        id=event.id,
-        n=event.n or None,
-        device=event.device,
-        name=event.name,
-        args=dict(event.args),
-        state=event.state,
-        at=event.at,
-        detail=event.detail,
-    )

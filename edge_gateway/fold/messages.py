@@ -1,4 +1,7 @@
-"""Messages the gateway publishes once the record that caused them is on disk."""
+"""The messages the gateway publishes: alerts, notices, commands and receipts as the wire has them.
+
+They are sent once the record that caused them is on disk.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
-from edge_gateway.fold.alert_wire import alert_of
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages, topics
 
 
-class Kind(StrEnum):
-    """What a message is to whoever hears that the broker refuses it."""
+class MessageKind(StrEnum):
+    """What a message is called where the operator reads that the broker refuses it."""
 
     STATUS = "statuses"
     ALERT = "alerts"
@@ -26,9 +26,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One publish. `expires_at` in wall milliseconds; what cannot wait for its place in the queue is `fleeting`.
+    """One publish.
 
-    `doubtful`: an earlier try may have reached the broker, though nobody heard its answer.
+    Attributes:
+        expires_at: wall milliseconds after which the broker drops it; None: never.
+        fleeting: dropped where the queue is full or the connection ends, because the next one replaces it.
+        doubtful: an earlier attempt may have reached the broker, whose answer was lost.
     """
 
     topic: str
@@ -41,71 +44,72 @@ class Message:
     doubtful: bool = False
 
     @property
-    def kind(self) -> Kind:
-        """Told by the topic."""
+    def kind(self) -> MessageKind:
+        """The kind, by the topic."""
         levels = self.topic.split("/")
         is_alert = levels[0] == "edge" and levels[3] == "alerts"
-        return Kind.ALERT if is_alert else _BY_LAST_LEVEL[levels[-1]]
+        return MessageKind.ALERT if is_alert else _BY_LAST_LEVEL[levels[-1]]
 
 
 _BY_LAST_LEVEL = {
-    topics.STATUS: Kind.STATUS,
-    topics.COMMAND: Kind.COMMAND,
-    topics.RECEIPT: Kind.RECEIPT,
-    topics.REPLY: Kind.REPLY,
+    topics.STATUS: MessageKind.STATUS,
+    topics.COMMAND: MessageKind.COMMAND,
+    topics.RECEIPT: MessageKind.RECEIPT,
+    topics.REPLY: MessageKind.REPLY,
 }
 
 
+def alert_on_the_wire(transition: Transition) -> control_messages.Alert:
+    """Return the alert that the retained message, notices and commands carry."""
+    fields = control_messages.Alert.__struct_fields__
+    return control_messages.Alert(**{name: getattr(transition, name) for name in fields})
+
+
 def alert_messages(gateway: str, transition: Transition) -> list[Message]:
-    """The retained alert; after a resolve an empty one takes its place."""
+    """Return the retained alert; one that resolved is sent and then cleared by an empty payload."""
     topic = topics.alert_topic(gateway, transition.site, transition.subject, transition.rule)
-    alert = Message(
-        topic, control_messages.encode_alert(alert_of(transition)), retain=transition.state == "firing"
-    )
+    payload = control_messages.encode_alert(alert_on_the_wire(transition))
+    alert = Message(topic, payload, retain=transition.state == "firing")
     return [alert] if transition.state != "resolved" else [alert, Message(topic, b"", retain=True)]
 
 
 def notice_message(transition: Transition) -> Message:
-    """The alert notice to the device itself: it has no `n` and is not acknowledged."""
+    """Return the notice of an alert to its device; it has no `n` and is not acknowledged."""
     notice = control_messages.Command(
         id=transition.id,
-        n=None,
         kind="alert",
         name=transition.rule,
-        args={},
-        alert=alert_of(transition),
+        alert=alert_on_the_wire(transition),
         ts=transition.at,
     )
     topic = topics.device_topic(transition.site, transition.subject, topics.COMMAND)
     return Message(topic, control_messages.encode_command(notice), correlation=transition.id.encode())
 
 
-def command_message(order: PendingCommand) -> Message:
-    """A numbered command; the broker drops it when it expires."""
+def command_message(pending: PendingCommand) -> Message:
+    """Return a numbered command, which the broker drops when it expires."""
     command = control_messages.Command(
-        id=order.id,
-        n=order.n,
+        id=pending.id,
+        n=pending.n,
         kind="command",
-        name=order.name,
-        args=order.args,
-        alert=msgspec.convert(order.alert, control_messages.Alert),
-        ts=order.sent_at,
+        name=pending.intent.name,
+        args=pending.intent.args,
+        alert=alert_on_the_wire(pending.alert),
+        ts=pending.sent_at,
     )
     return Message(
-        topics.device_topic(order.site, order.device, topics.COMMAND),
+        topics.device_topic(pending.site, pending.device, topics.COMMAND),
         control_messages.encode_command(command),
-        expires_at=order.expires_at,
-        correlation=order.id.encode(),
+        expires_at=pending.expires_at,
+        correlation=pending.id.encode(),
     )
 
 
 def receipt_message(
     site: str, device: str, boot: int, upto: int, missing: Sequence[tuple[int, int]]
 ) -> Message:
-    """What is stored of a device's readings; a lost one is made good by the next."""
-    receipt = control_messages.Receipt(
-        boot=boot, upto=upto, missing=[(first, last) for first, last in missing]
-    )
+    """Return the receipt of what is stored of a boot; a lost one is replaced by the next."""
+    receipt = control_messages.Receipt(boot=boot, upto=upto, missing=list(missing))
     return Message(
         topics.device_topic(site, device, topics.RECEIPT),
         control_messages.encode_receipt(receipt),

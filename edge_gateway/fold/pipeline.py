@@ -33,7 +33,7 @@ from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.receipts import Due
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
-from edge_gateway.fold.effects import Effects, told_of
+from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
     Message,
     alert_messages,
@@ -41,6 +41,7 @@ from edge_gateway.fold.messages import (
     notice_message,
     receipt_message,
 )
+from edge_gateway.fold.recorded_windows import told_of
 from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.inputs import (
@@ -103,7 +104,7 @@ class Pipeline:
                 self._note_needed()
                 effects.urgent = True
             case ClockUntrusted():
-                self._commanded(self.commands.distrust(given.moment.wall), effects)
+                self._commanded(self.commands.expire_unknown(given.moment.wall), effects)
             case StateLost():
                 self.complete_from = effects.frozen = given.moment.wall
             case Undelivered():
@@ -312,7 +313,7 @@ class Pipeline:
         for transition in own:
             if transition.notify and not transition.backlog:
                 effects.outgoing.append(notice_message(transition))
-        self._commanded(self.commands.take(own, moment.wall), effects)
+        self._commanded(self.commands.add(own, moment.wall), effects)
         self._advance_commands(moment, effects)
 
     def _advance_commands(self, moment: Moment, effects: Effects) -> None:
@@ -322,7 +323,7 @@ class Pipeline:
     def _commanded(self, work: CommandWork, effects: Effects) -> None:
         if work:
             effects.urgent = True
-            effects.commands.extend(work.events)
+            effects.commands.extend(work.changes)
             effects.outgoing.extend(map(command_message, work.send))
 
     def _undelivered(self, given: Undelivered, effects: Effects) -> None:
@@ -363,7 +364,7 @@ class Pipeline:
     def restart_messages(self) -> list[Message]:
         """What may not have reached the broker before a crash: firing alerts, and commands nobody confirmed."""
         alerts = [message for alert in self.rules.firing() for message in alert_messages(self.gateway, alert)]
-        own = [order for order in self.commands.in_flight() if self.registry.owns(order.site)]
+        own = [order for order in self.commands.unconfirmed() if self.registry.owns(order.site)]
         commands = map(command_message, own)
         return [*alerts, *(replace(command, doubtful=True) for command in commands)]
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from edge_gateway.records.alerts import CommandChange, Transition
+
 Array = np.ndarray[Any, Any]
 
 
@@ -107,43 +109,6 @@ def both(one: Late | None, other: Late) -> Late:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertChange:
-    """An alert transition; times in ms; `boot` and `seq` name the reading that caused it (-1: none)."""
-
-    id: str
-    group: str
-    rule: str
-    level: str
-    state: str
-    subject: str
-    site: str
-    metric: str
-    value: float | None
-    limit: float | None
-    at: int
-    boot: int
-    seq: int
-    cause: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CommandChange:
-    """What became of a command; the newest state by id is kept."""
-
-    id: str
-    n: int | None
-    device: str
-    name: str
-    args: dict[str, Any]
-    state: str
-    at: int
-    detail: str = ""
-    """why, where the state does not say it all"""
-
-
-@dataclass(frozen=True, slots=True)
 class Quarantined:
     """A message that was not taken in."""
 
@@ -177,7 +142,7 @@ class StoreEffects:
     states: tuple[ClosedStates, ...] = ()
     late: LateValues | None = None
     late_states: LateStates | None = None
-    alerts: tuple[AlertChange, ...] = ()
+    alerts: tuple[Transition, ...] = ()
     commands: tuple[CommandChange, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()

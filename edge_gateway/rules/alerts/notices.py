@@ -80,7 +80,6 @@ class Notices:
             state=change.state,
             subject=subject,
             site=registry.device_site[device],
-            device=device,
             metric=shown.metric,
             value=shown.value,
             limit=shown.limit,

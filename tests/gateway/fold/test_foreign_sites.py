@@ -109,7 +109,7 @@ def after(pipeline: Pipeline, first_ms: int) -> list[Effects]:
 def test_a_site_that_left_takes_all_that_was_open_with_it(rules: RuleSet) -> None:
     state = started(rules, "aa", "bb")
     hot(state)
-    assert {order.device for order in state.pipeline.commands.in_flight()} == {"aa-f", "bb-f"}
+    assert {order.device for order in state.pipeline.commands.unconfirmed()} == {"aa-f", "bb-f"}
     moved(state, "aa")
     assert [m.topic for m in state.pipeline.restart_messages() if m.topic.endswith("/command")] == [
         "fleet/v1/aa/aa-f/command"

@@ -61,7 +61,6 @@ def test_a_transition_says_everything() -> None:
         state="firing",
         subject="d",
         site="berlin",
-        device=0,
         metric="t",
         value=10.25,
         limit=10.0,
