@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fold.forget import answer, forgetting
+from edge_gateway.fold.forget import forget_answer, forget_input
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Forget, Input, Tick
 from edge_gateway.records.store_effects import ClosedStates, ClosedWindows, StoreEffects
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import State
 from edge_gateway.status.device_problems import by_device
 from tests.gateway.fold.test_shares import MINUTE, SECOND, Sender, bad, fold, life, moment
@@ -21,7 +21,7 @@ from tests.gateway.fold.test_shares import MINUTE, SECOND, Sender, bad, fold, li
 
 def fold_of(**metrics: Any) -> State:
     config = {"mqtt": {"url": "mqtt://localhost"}, "metrics": metrics}
-    return State.new("gw", FoldSettings.of(GatewayConfig.model_validate_json(msgspec.json.encode(config))))
+    return State.new("gw", fold_settings(GatewayConfig.model_validate_json(msgspec.json.encode(config))))
 
 
 def test_without_a_word_the_first_value_says_what_a_metric_holds_until_the_device_starts_again() -> None:
@@ -155,7 +155,7 @@ def test_what_only_numbers_have_is_no_word_for_texts() -> None:
 
 
 def asked(pipeline: Pipeline, ms: int, device: str, metric: str | None = None) -> Forget:
-    return forgetting(pipeline.registry, moment(ms), {"device": device, "metric": metric})
+    return forget_input(pipeline.registry, moment(ms), {"device": device, "metric": metric})
 
 
 def test_a_forgotten_metric_begins_anew_and_nothing_sent_again_counts_twice() -> None:
@@ -205,13 +205,13 @@ def test_what_rules_derive_is_not_forgotten_and_what_is_unknown_is_said() -> Non
         asked(pipeline, 0, "freezr")
     with pytest.raises(ValueError, match=r"'freezer' has no metric 'temprature'.*temperature"):
         asked(pipeline, 0, "freezer", "temprature")
-    with pytest.raises(ValueError, match="forget wants a 'device'"):
-        forgetting(pipeline.registry, moment(0), {"device": 7})
+    with pytest.raises(ValueError, match="forget needs a 'device'"):
+        forget_input(pipeline.registry, moment(0), {"device": 7})
     derived = pipeline.registry.derived(0, pipeline.registry.metric("double"))
     pipeline.fold(asked(pipeline, 0, "freezer"))
     assert pipeline.registry.derived(0, pipeline.registry.metric("double")) == derived
-    assert "begins anew" in answer(Forget(moment(0), "freezer", "temperature"))
-    assert "if it stays silent" in answer(Forget(moment(0), "freezer"))
+    assert "starts afresh" in forget_answer(Forget(moment(0), "freezer", "temperature"))
+    assert "if it stays silent" in forget_answer(Forget(moment(0), "freezer"))
 
 
 def test_a_replay_forgets_the_same() -> None:

@@ -26,6 +26,7 @@ from edge_gateway.records.inputs import (
     Tick,
     Undelivered,
 )
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import State
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
@@ -71,7 +72,7 @@ def settings(**changes: Any) -> FoldSettings:
             }
         )
     )
-    return FoldSettings.of(config)
+    return fold_settings(config)
 
 
 @pytest.fixture
