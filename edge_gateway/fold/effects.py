@@ -1,4 +1,4 @@
-"""What a fold leads to: something for the store, something for the broker, and how urgent it is."""
+"""The effects of a fold: what the store keeps, what is published, and how soon to commit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Effects:
-    """What one input led to; `at` is its wall time (ms).
+    """What one input leads to.
 
-    `changed`: the input must be journaled, because it left something behind. `urgent`: commit at once.
-    `held`: positions in the batch of messages that wait for a trusted clock; nothing is noted of them.
-    `foreign`: topics of deliveries of sites that are not this gateway's.
-    `births_wanted`: a device was let in whose birth was refused before; the broker still retains it.
+    Attributes:
+        at: the input's wall time, in ms.
+        changed: the input changed the state, so it must be journaled.
+        urgent: commit at once.
+        held: positions in the batch of messages that wait for a trusted clock; fold them again later.
+        outgoing: to publish once the record is on disk.
+        foreign: topics of deliveries of sites that are not this gateway's.
+        births_wanted: a device was let in whose birth was refused before: ask the broker for retained births.
+        frozen: see `StoreEffects`.
+        reclaimed: unused series and texts were searched for.
+        gone_texts: codes that stand for nothing from here on.
     """
 
     at: int
@@ -42,12 +49,10 @@ class Effects:
     births_wanted: bool = False
     frozen: int | None = None
     reclaimed: bool = False
-    """Whether it was looked for what nobody uses."""
     gone_texts: stored.Array = field(default_factory=lambda: np.empty(0, np.int64))
-    """Codes that stand for nothing any more."""
 
     def for_store(self, names: SeriesNames) -> stored.StoreEffects:
-        """Everything the store keeps, with the names it has not heard yet."""
+        """Return the part for the journal and the store, with the names the store does not have yet."""
         columns = [(closed.rows["series"], closed.versions) for closed in self.windows]
         columns += [(closed.rows["series"], closed.versions) for closed in self.states]
         columns += [

@@ -1,4 +1,4 @@
-"""What a journal record says of windows, against what a fold of the same input gives."""
+"""The windows that a journal record says an input closed: read back, and compared with what a fold of it closes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from edge_gateway.fold.effects import Effects
 
 
-def told_of(led_to: stored.StoreEffects) -> Told:
-    """What a record says of windows."""
+def recorded_windows(led_to: stored.StoreEffects) -> Told:
+    """Return the closed windows and late readings of a record, for `Windows` to repeat."""
     return Told(
         numbers=[(closed.tier, _block(closed.rows, closed.tails)) for closed in led_to.windows],
         states=[(closed.tier, Block(closed.rows)) for closed in led_to.states],
-        late=_late_of(led_to.late),
-        late_states=_late_of(led_to.late_states),
+        late=_late(led_to.late),
+        late_states=_late(led_to.late_states),
     )
 
 
@@ -31,17 +31,17 @@ def _block(rows: stored.Array, tails: Mapping[int, bytes]) -> Block:
     return Block(rows, {names[place]: Tail.unpack(data) for place, data in tails.items()})
 
 
-def _late_of(late: stored.LateValues | stored.LateStates | None) -> LateTold:
+def _late(late: stored.LateValues | stored.LateStates | None) -> LateTold:
     return NONE_TOLD if late is None else LateTold(late.series, late.ts, late.tiers)
 
 
 def same_windows(effects: Effects, led_to: stored.StoreEffects) -> bool:
-    """Whether the same windows were closed and the same readings were late."""
-    one, other = _told_columns(effects), _told_columns(led_to)
+    """Whether a fold closed the same windows and found the same readings late as the record says."""
+    one, other = _columns(effects), _columns(led_to)
     return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
-def _told_columns(effects: Effects | stored.StoreEffects) -> list[stored.Array]:
+def _columns(effects: Effects | stored.StoreEffects) -> list[stored.Array]:
     closed = (*effects.windows, *effects.states)
     late = [one for one in (effects.late, effects.late_states) if one is not None]
     return [
