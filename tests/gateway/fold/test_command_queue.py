@@ -107,8 +107,10 @@ def test_expiry_counts_from_the_reading() -> None:
 def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_what_is_pending() -> None:
     commands = queue()
     commands.add([transition(at=WALL - 3_600_000), transition(device="other")], WALL)
+    commands.add([transition(at=WALL - 3_600_001)], WALL)
     assert states(commands.advance(WALL, trusted=False)) == ["sent", "sent"]
-    assert states(commands.expire_unknown(WALL)) == ["expired_unknown", "expired_unknown"]
+    assert commands.waiting() == {"frz-1": 1}
+    assert states(commands.expire_unknown(WALL)) == ["expired_unknown"] * 3
     assert not commands.busy
 
 
@@ -238,3 +240,13 @@ def test_refusals_outlive_a_restart() -> None:
     assert not later.advance(WALL + 1)
     (last,) = later.advance(WALL + 60_000).changes
     assert (last.state, last.detail) == ("refused", "not authorised; tried 1 times until it expired")
+
+
+def test_two_commands_of_one_name_in_a_transition_are_sent_one_after_the_other() -> None:
+    commands = queue()
+    commands.add([too_warm(commands=(INTENT, INTENT))], WALL)
+    (first,) = commands.advance(WALL).send
+    assert len(commands) == 2
+    commands.acknowledge("frz-1", first.id, "done", "", WALL)
+    assert len(commands.advance(WALL + 1).send) == 1
+    assert len(commands) == 1

@@ -19,7 +19,7 @@ from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
-from tests.gateway.fold.test_pipeline import RULES, START, batch, moment, settings
+from tests.gateway.fold.given import RULES, START, batch, moment, settings
 
 
 def owning(*sites: str) -> FoldSettings:
