@@ -248,7 +248,7 @@ class Pipeline:
             effects.late_states = stored.both(effects.late_states, stored.LateStates(*states))
 
     def _late_versions(self, late: LateReadings) -> IntColumn:
-        """Count late readings, derived ones apart; return the tag version of each one's base window."""
+        """Count late readings, but for derived ones; return the tag version of each one's base window."""
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
         measured = ~np.isin(self.registry.series_metric[late.series], derived)
         merged = late.tiers != 0

@@ -97,10 +97,10 @@ class LateStates:
     tiers: Array
 
 
-Late = TypeVar("Late", LateValues, LateStates)
+AnyLate = TypeVar("AnyLate", LateValues, LateStates)
 
 
-def both(one: Late | None, other: Late) -> Late:
+def both(one: AnyLate | None, other: AnyLate) -> AnyLate:
     """Return the late readings of two parts of a batch as one."""
     if one is None:
         return other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,36 @@ def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
     retained = [message for message in last.outgoing if "/alerts/" in message.topic]
     assert retained[-1].retain
     assert not retained[-1].payload
+
+
+def test_the_longest_alert_and_command_a_rule_may_ask_for_can_be_read(tmp_path: Path) -> None:
+    labels = {f"label_{number}": "{{ tags.line }}" * 60 for number in range(32)}
+    annotations = {f"note_{number}": "{{ labels.label_0 }}" * 50 for number in range(16)}
+    commands = [{"name": "fan", "args": {f"a{number}": "ä" * 60 for number in range(64)}}]
+    alert = {
+        "alert": "A" * 64,
+        "expr": "temperature",
+        "above": 0,
+        "severity": "critical",
+        "labels": labels,
+        "annotations": annotations,
+        "commands": commands,
+    }
+    file = tmp_path / "rules.yaml"
+    file.write_text(json.dumps({"version": 1, "groups": [{"name": "g" * 64, "rules": [alert]}]}))
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(Reload(moment(0), load_rules(file).to_plain()))
+    device = "d" * 64
+    pipeline.fold(batch(0, birth(device, line="\N{SNOWFLAKE}" * 128)))
+    effects = pipeline.fold(batch(1_000, reading(device, 0, 1_000, temperature=1.0)))
+    (retained,) = (message for message in effects.outgoing if "/alerts/" in message.topic)
+    told = control_messages.decode_alert(retained.payload)
+    assert set(told.labels.values()) == {"\N{SNOWFLAKE}" * 166}
+    assert set(told.annotations.values()) == {"\N{SNOWFLAKE}" * 666}
+    payloads = [message.payload for message in effects.outgoing if message.topic.endswith("/command")]
+    sent = list(map(control_messages.decode_command, payloads))
+    assert [one.kind for one in sent] == ["alert", "command"]
+    assert all(one.alert == told for one in sent)
 
 
 def commands_sent(effects: Effects) -> list[control_messages.Command]:
