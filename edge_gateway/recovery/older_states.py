@@ -1,6 +1,6 @@
 """What checkpoints of earlier formats lack, and what stands in for it.
 
-A later format only adds keys; none that an earlier one has is given another meaning.
+A later format adds keys and gives none another meaning, but for pending commands, which format 4 nests.
 """
 
 from __future__ import annotations
