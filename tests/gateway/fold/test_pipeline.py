@@ -147,7 +147,7 @@ def commands_sent(effects: Effects) -> list[control_messages.Command]:
     return [command for command in sent if command.kind == "command"]
 
 
-def test_a_command_the_broker_refuses_is_told_tried_again_and_the_same_in_a_replay(
+def test_a_refused_command_is_recorded_retried_and_the_same_in_a_replay(
     rules: dict[str, Any],
 ) -> None:
     hot = [
@@ -179,7 +179,7 @@ def test_a_command_the_broker_refuses_is_told_tried_again_and_the_same_in_a_repl
     assert replayed == [plain(one, state.pipeline) for one in led_to]
 
 
-def test_what_a_restart_sends_again_may_have_been_delivered(rules: dict[str, Any]) -> None:
+def test_messages_that_a_restart_repeats_are_marked_doubtful(rules: dict[str, Any]) -> None:
     pipeline = build_pipeline("gw", settings())
     pipeline.fold(Reload(moment(0), rules))
     for second in range(4):
@@ -271,7 +271,7 @@ def test_a_device_silent_for_too_long_is_retired_and_its_number_given_to_another
     assert pipeline.admission.accounting.imbalance() == []
 
 
-def test_nothing_is_retired_while_something_of_it_is_open() -> None:
+def test_no_device_is_retired_while_it_has_open_windows() -> None:
     pipeline = build_pipeline("gw", msgspec.structs.replace(settings(), retire_after=1_000))
     pipeline.fold(batch(0, reading("f1", 0, 0, temperature=-20.0)))
     effects = [pipeline.fold(Tick(moment(ms))) for ms in range(500, 30_000, 500)]
@@ -282,7 +282,7 @@ def test_nothing_is_retired_while_something_of_it_is_open() -> None:
     assert pipeline.registry.alive == 0
 
 
-def test_windows_of_a_former_life_stay_apart() -> None:
+def test_windows_that_began_before_the_state_was_lost_are_partial() -> None:
     pipeline = build_pipeline("gw", settings())
     pipeline.fold(StateLost(moment(7_000)))
     closed = []
@@ -294,7 +294,7 @@ def test_windows_of_a_former_life_stay_apart() -> None:
     assert starts == {(True, 5_000), (False, 10_000), (False, 15_000), (False, 20_000)}
 
 
-def test_without_a_trusted_clock_what_needs_a_stamp_is_held() -> None:
+def test_without_a_trusted_clock_messages_without_a_time_are_held() -> None:
     pipeline = build_pipeline("gw", settings())
     topic, payload = reading("f1", 1, 1000, temperature=1.0)
     stampless = encode_telemetry(1, 0, None, {"temperature": 2.0})
@@ -302,6 +302,24 @@ def test_without_a_trusted_clock_what_needs_a_stamp_is_held() -> None:
     effects = pipeline.fold(Batch(untrusted, [topic, topic], [stampless, payload]))
     assert list(effects.held) == [0]
     assert pipeline.admission.accounting.totals()["received"] == 1
+
+
+def test_births_wills_and_cleared_statuses_say_whether_a_device_is_online() -> None:
+    pipeline = build_pipeline("gw", settings())
+    status = topics.device_topic("berlin", "f1", topics.STATUS)
+    will = control_messages.encode_death(control_messages.Death())
+    told: list[bool | None] = []
+    for second, message in enumerate([birth("f1"), (status, will), birth("f1"), (status, b"")]):
+        assert pipeline.fold(batch(second * 1_000, message)).quarantined == []
+        told.append(pipeline.registry.presence.online(0))
+    assert told == [True, False, True, None]
+
+
+def test_a_birth_that_finds_no_room_is_quarantined() -> None:
+    pipeline = build_pipeline("gw", settings(limits={"devices": 1}))
+    effects = pipeline.fold(batch(0, birth("f1"), birth("f2")))
+    assert [one.topic for one in effects.quarantined] == ["fleet/v1/berlin/f2/status"]
+    assert pipeline.registry.find("f2") is None
 
 
 def test_malformed_messages_are_quarantined_with_their_reason() -> None:
