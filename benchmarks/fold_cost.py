@@ -19,9 +19,10 @@ from benchmarks.gateway import rules_text
 from benchmarks.stream import Stream
 from edge_gateway.configuration.loading import load_config
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Reload
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire.packets import encode_pubacks, read_packets
 
@@ -44,7 +45,7 @@ def pipeline(metrics: int) -> Pipeline:
         (directory / "gateway.yaml").write_text(CONFIG)
         (directory / "rules.yaml").write_text(rules_text(RULES, metrics))
         config = load_config(directory / "gateway.yaml", environment={}).config
-        made = build_pipeline("bench", FoldSettings.of(config))
+        made = build_pipeline("bench", fold_settings(config))
         made.fold(Reload(Moment(START, 0), load_rules(directory / "rules.yaml").to_plain()))
     return made
 

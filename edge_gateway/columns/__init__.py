@@ -1,1 +1,1 @@
-"""Columns over devices and readings, and the numbers that stand for names in them."""
+"""Columns over devices and readings, and the numbers that stand for their names."""

@@ -1,7 +1,7 @@
 """One batch of readings as columns.
 
-Rows are samples in arrival order: a message's own, then each of its further samples. Values and states
-point at their row; a row without any good value still stands, because its time moves the clocks.
+A row is a sample, in arrival order: a message's first, then its others. Values and states point at their row. A row
+without any good value stays, because its time moves the device's clock.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ BoolColumn = NDArray[np.bool_]
 QualityColumn = NDArray[np.uint16]
 
 PERFECT = 1000
-"""Quality of a value nobody doubts, in thousandths."""
+"""Quality of an undoubted value, in thousandths."""
 
 
 @dataclass(slots=True)
 class Frame:
-    """What the fold accepts of one batch.
+    """The accepted samples of one batch.
 
     Shapes: `device … backlog` have one entry a row; `row, series, value, quality` one a number;
     `state_row, state_series, state_code` one a string or bool.
@@ -34,12 +34,12 @@ class Frame:
     ts: IntColumn
     """Device time after stamping, in ms."""
     backlog: BoolColumn
-    """Too old at arrival to cause a command or a notice."""
+    """Whether the sample was too old at arrival to cause a command or a notice."""
     row: IntColumn
     series: IntColumn
     value: FloatColumn
     quality: QualityColumn
-    """In thousandths; 1000 is perfect."""
+    """In thousandths, up to PERFECT."""
     state_row: IntColumn
     state_series: IntColumn
     state_code: IntColumn
@@ -51,7 +51,7 @@ class Frame:
 
 
 def part(frame: Frame, rows: BoolColumn) -> Frame:
-    """Return these rows of a frame with all that is theirs."""
+    """Return the rows of a frame where `rows` is true, with their values and states."""
     place = np.cumsum(rows) - 1
     numbers, states = rows[frame.row], rows[frame.state_row]
     return Frame(
@@ -72,7 +72,7 @@ def part(frame: Frame, rows: BoolColumn) -> Frame:
 
 
 def empty_frame(arrival: int) -> Frame:
-    """Return a frame without a row, as a batch of nothing but duplicates gives."""
+    """Return a frame without rows."""
     none = np.empty(0, np.int64)
     return Frame(
         arrival=arrival,

@@ -1,4 +1,4 @@
-"""Columns that grow with the fleet."""
+"""Columns that grow with the number of devices or series."""
 
 from typing import TypeVar
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SPARSE = 8
-"""A column with fewer than every eighth item written is copied item by item."""
+"""Only the non-zero items are copied where they are at most one in this many."""
 
 Item = TypeVar("Item", bound=np.generic)
 
@@ -14,8 +14,8 @@ Item = TypeVar("Item", bound=np.generic)
 def with_room(column: NDArray[Item], size: int, fill: float) -> NDArray[Item]:
     """Return `column` itself when it holds `size` items, else a copy at least twice as long.
 
-    New room holds `fill`. Doubling keeps the cost of growing one item at a time constant. Of zeros that nobody has
-    written over, the system keeps nothing: a mostly resting column of a million items takes hardly any memory.
+    New room holds `fill`. Doubling makes the cost of adding one item constant. Zeros are not written, so the system
+    allocates no pages for them: a column of a million zeros takes hardly any memory.
     """
     have = len(column)
     if size <= have:

@@ -1,4 +1,4 @@
-"""Numbers by 64-bit keys in columns: 16 bytes a key, where a dict of Python integers takes 120."""
+"""A map from 64-bit keys to numbers in columns: 16 bytes an entry, where a dict of integers takes 120."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FRESH_SHARE = 8
 class Numbering:
     """Non-negative numbers by key.
 
-    What is new waits in a dict until it is worth sorting in: a thousand keys, or an eighth of all.
+    New keys wait in a dict until there are enough to sort in: a thousand, or an eighth of all.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Numbering:
 
     @classmethod
     def of(cls, keys: IntColumn, numbers: IntColumn) -> Numbering:
-        """Take over whole columns; every key once, in any order."""
+        """Return the numbering of these columns; keys are distinct, in any order."""
         made = cls()
         order = np.argsort(keys)
         made._keys, made._numbers, made._count = keys[order], numbers[order], len(keys)
@@ -35,7 +35,7 @@ class Numbering:
         return self._count
 
     def get(self, key: int) -> int:
-        """Return the number of a key; NONE where it has none."""
+        """Return the number of a key, or NONE."""
         fresh = self._fresh.get(key)
         if fresh is not None:
             return fresh
@@ -43,7 +43,7 @@ class Numbering:
         return NONE if place == NONE else int(self._numbers[place])
 
     def put(self, key: int, number: int) -> None:
-        """Give a key a number, or another one."""
+        """Set the number of a key."""
         place = NONE if key in self._fresh else self._place(key)
         if place != NONE:
             self._count += int(self._numbers[place] == NONE)
@@ -55,7 +55,7 @@ class Numbering:
             self._sort_in()
 
     def remove(self, key: int) -> int:
-        """Forget a key; returns the number it had, or NONE."""
+        """Forget a key and return its number, or NONE."""
         number = self.get(key)
         if self._fresh.pop(key, None) is None and number != NONE:
             self._numbers[self._place(key)] = NONE
@@ -63,7 +63,7 @@ class Numbering:
         return number
 
     def many(self, keys: IntColumn) -> IntColumn:
-        """Return the number of each key, NONE where it has none."""
+        """Return the number of each key, or NONE."""
         if len(self._keys):
             place = np.searchsorted(self._keys, keys)
             place[place == len(self._keys)] = 0
@@ -77,7 +77,7 @@ class Numbering:
         return found
 
     def numbers(self) -> IntColumn:
-        """Return all numbers, in the order of their keys."""
+        """Return all numbers, by ascending key."""
         self._sort_in()
         return self._numbers
 
@@ -86,7 +86,7 @@ class Numbering:
         return place if place < len(self._keys) and self._keys[place] == key else NONE
 
     def _sort_in(self) -> None:
-        """Make columns of everything, and leave out what was removed."""
+        """Merge the new keys into the columns and drop removed ones."""
         kept = self._numbers != NONE
         fresh = np.array(list(self._fresh.items()), np.int64).reshape(-1, 2)
         keys = np.concatenate([self._keys[kept], fresh[:, 0]])

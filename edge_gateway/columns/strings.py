@@ -1,4 +1,4 @@
-"""Texts as numbers, so that states travel in integer columns."""
+"""Codes for texts, so that states fit in integer columns."""
 
 from collections import Counter
 from collections.abc import Container
@@ -9,17 +9,21 @@ import numpy as np
 from edge_gateway.columns.frame import IntColumn
 
 FALSE, TRUE = 0, 1
-"""Codes every table starts with: a bool is a state with one of two texts."""
+"""Codes of "false" and "true", in every table: a bool is a state."""
 NO_ROOM = -1
 GATEWAY = -1
-"""Owner of what no device said first: bools, the texts of rules, and tags that rules compare."""
+"""Owner of texts that no device used first: bools, texts in rules, and tags that rules compare."""
 
 
 class StringTable:
-    """A bounded table of texts; codes count up from 0 and are never given twice.
+    """A bounded table of texts; codes count up from 0 and are never reused.
 
-    A text is in the share of the device that said it first. The gateway's own always find room: there are no more
-    of them than the rules name.
+    A text counts to the share of the device that used it first. The gateway's own texts are not bounded here: there are
+    only as many as the rules name.
+
+    Args:
+        limit: texts of all devices together.
+        share: texts of one device; None: no limit of its own.
     """
 
     def __init__(self, limit: int, share: int | None = None) -> None:
@@ -29,22 +33,22 @@ class StringTable:
         self._texts = {FALSE: "false", TRUE: "true"}
         self._codes = {"false": FALSE, "true": TRUE}
         self._owners: dict[int, int] = {}
-        """Device that owns a code; the gateway owns the others."""
+        """By code: the device that owns it. The gateway owns the others."""
         self.held: Counter[int] = Counter()
-        """Texts by the device that owns them."""
+        """By device: the number of texts it owns."""
         self._tight: set[int] = set()
-        """Devices that hold more than half of their share."""
+        """Devices that own more than half of their share."""
 
     def __len__(self) -> int:
         return len(self._texts)
 
     @property
     def of_devices(self) -> int:
-        """Texts that devices own; the limit is theirs."""
+        """The number of texts that devices own, at most `limit`."""
         return len(self._owners)
 
     def code(self, text: str, device: int = GATEWAY) -> int:
-        """Return the code of `text`, giving it one when it is new; NO_ROOM where the device's share or all is full."""
+        """Return the code of `text`, a new one if need be; NO_ROOM when the device's share or the table is full."""
         known = self._codes.get(text)
         if known is not None:
             return known
@@ -60,18 +64,18 @@ class StringTable:
         return code
 
     def text(self, code: int) -> str:
-        """Return the text of a code. KeyError: nobody used it any more."""
+        """Return the text of a code. KeyError: it was never given, or is forgotten."""
         return self._texts[code]
 
     def crowded(self) -> bool:
-        """Whether it is worth looking for texts that are used no more."""
+        """Whether room is short enough to search for unused texts."""
         return bool(self._tight) or 2 * len(self._owners) > self.limit
 
     def _is_tight(self, device: int) -> bool:
         return 2 * self.held[device] > self.share
 
     def keep(self, used: Container[int]) -> IntColumn:
-        """Forget all texts but these and the bools; returns the codes that are gone."""
+        """Forget all texts but `used` ones and the bools; return the forgotten codes."""
         gone = [code for code in self._texts if code > TRUE and code not in used]
         for code in gone:
             del self._codes[self._texts.pop(code)]
@@ -88,7 +92,7 @@ class StringTable:
             del self.held[device]
 
     def disown(self, devices: IntColumn) -> None:
-        """Let texts of retired devices stand in nobody's share; their numbers are given to others."""
+        """Hand the texts of retired devices to the gateway; other devices get their numbers."""
         gone = set(devices.tolist()) & self.held.keys()
         if gone:
             self._owners = {code: owner for code, owner in self._owners.items() if owner not in gone}

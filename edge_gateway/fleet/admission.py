@@ -44,7 +44,7 @@ REFUSED = 3
 """Fate of a message that is new by its sequence and not taken in; the other fates are its verdict."""
 
 
-class Quarantined(NamedTuple):
+class RefusedDelivery(NamedTuple):
     """A delivery for the quarantine: its position in the batch, and why."""
 
     position: int
@@ -63,7 +63,7 @@ class Admitted:
     """What became of one batch."""
 
     frame: Frame
-    quarantined: list[Quarantined]
+    quarantined: list[RefusedDelivery]
     """In arrival order."""
     held: list[int]
     """Positions of deliveries that wait for a trusted clock. Nothing is noted of them: admit them again."""
@@ -321,10 +321,10 @@ def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn)
     return [Lap(devices, part(frame, lap[message] == number)) for number, devices in enumerate(stepped)]
 
 
-def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[Quarantined]:
-    found = [Quarantined(one.index, one.reason) for one in decoded.rejected]
+def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[RefusedDelivery]:
+    found = [RefusedDelivery(one.index, one.reason) for one in decoded.rejected]
     index = decoded.messages.index
     for message in np.flatnonzero(fate >= CONFLICT).tolist():
         reason = SEQUENCE_CONFLICT if fate[message] == CONFLICT else decoded.refused[message]
-        found.append(Quarantined(int(index[message]), reason))
+        found.append(RefusedDelivery(int(index[message]), reason))
     return sorted(found)

@@ -1,1 +1,1 @@
-"""(state, inputs) -> effects: the whole gateway as one pure function."""
+"""The whole gateway as one pure function: (state, input) -> effects."""

@@ -1,33 +1,36 @@
-"""What a fold leads to: something for the store, something for the broker, and how urgent it is."""
+"""The effects of a fold: what the store keeps, what is published, and how soon to commit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_gateway.records import store_effects as stored
-from edge_gateway.windows.rows import Block, keys
-from edge_gateway.windows.tail import Tail
-from edge_gateway.windows.told import NONE_TOLD, LateTold, Told
 
 if TYPE_CHECKING:
-    from edge_gateway.fold.commands import CommandEvent
-    from edge_gateway.fold.outgoing import Message
-    from edge_gateway.fold.store_names import SeriesNames
-    from edge_gateway.records.transition import Transition
+    from edge_gateway.fold.messages import Message
+    from edge_gateway.fold.series_names import SeriesNames
+    from edge_gateway.records.alerts import CommandChange, Transition
 
 
 @dataclass(slots=True)
 class Effects:
-    """What one input led to; `at` is its wall time (ms).
+    """What one input leads to.
 
-    `changed`: the input must be journaled, because it left something behind. `urgent`: commit at once.
-    `held`: positions in the batch of messages that wait for a trusted clock; nothing is noted of them.
-    `foreign`: topics of deliveries of sites that are not this gateway's.
-    `births_wanted`: a device was let in whose birth was refused before; the broker still retains it.
+    Attributes:
+        at: the input's wall time, in ms.
+        changed: the input changed the state, so it must be journaled.
+        urgent: commit at once.
+        held: positions in the batch of messages that wait for a trusted clock; fold them again later.
+        outgoing: to publish once the record is on disk.
+        foreign: topics of deliveries of sites that are not this gateway's.
+        births_wanted: a device was let in whose birth was refused before: ask the broker for retained births.
+        frozen: see `StoreEffects`.
+        reclaimed: unused series and texts were searched for.
+        gone_texts: codes that stand for nothing from here on.
     """
 
     at: int
@@ -40,18 +43,16 @@ class Effects:
     late: stored.LateValues | None = None
     late_states: stored.LateStates | None = None
     alerts: list[Transition] = field(default_factory=list)
-    commands: list[CommandEvent] = field(default_factory=list)
+    commands: list[CommandChange] = field(default_factory=list)
     quarantined: list[stored.Quarantined] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     births_wanted: bool = False
     frozen: int | None = None
     reclaimed: bool = False
-    """Whether it was looked for what nobody uses."""
     gone_texts: stored.Array = field(default_factory=lambda: np.empty(0, np.int64))
-    """Codes that stand for nothing any more."""
 
     def for_store(self, names: SeriesNames) -> stored.StoreEffects:
-        """Everything the store keeps, with the names it has not heard yet."""
+        """Return the part for the journal and the store, with the names the store does not have yet."""
         columns = [(closed.rows["series"], closed.versions) for closed in self.windows]
         columns += [(closed.rows["series"], closed.versions) for closed in self.states]
         columns += [
@@ -68,78 +69,9 @@ class Effects:
             states=tuple(self.states),
             late=self.late,
             late_states=self.late_states,
-            alerts=tuple(map(_alert_change, self.alerts)),
-            commands=tuple(map(_command_change, self.commands)),
+            alerts=tuple(self.alerts),
+            commands=tuple(self.commands),
             quarantined=tuple(self.quarantined),
             frozen=self.frozen,
             gone_texts=tuple(self.gone_texts.tolist()),
         )
-
-
-def told_of(led_to: stored.StoreEffects) -> Told:
-    """What a record says of windows."""
-    return Told(
-        numbers=[(closed.tier, _block(closed.rows, closed.tails)) for closed in led_to.windows],
-        states=[(closed.tier, Block(closed.rows)) for closed in led_to.states],
-        late=_late_of(led_to.late),
-        late_states=_late_of(led_to.late_states),
-    )
-
-
-def _block(rows: stored.Array, tails: Mapping[int, bytes]) -> Block:
-    names = keys(rows) if tails else []
-    return Block(rows, {names[place]: Tail.unpack(data) for place, data in tails.items()})
-
-
-def _late_of(late: stored.LateValues | stored.LateStates | None) -> LateTold:
-    return NONE_TOLD if late is None else LateTold(late.series, late.ts, late.tiers)
-
-
-def same_windows(effects: Effects, led_to: stored.StoreEffects) -> bool:
-    """Whether the same windows were closed and the same readings were late."""
-    one, other = _told_columns(effects), _told_columns(led_to)
-    return len(one) == len(other) and all(map(np.array_equal, one, other))
-
-
-def _told_columns(effects: Effects | stored.StoreEffects) -> list[stored.Array]:
-    closed = (*effects.windows, *effects.states)
-    late = [one for one in (effects.late, effects.late_states) if one is not None]
-    return [
-        *(np.array([one.tier, len(one.rows)]) for one in closed),
-        *(one.rows[name] for one in closed for name in ("series", "start", "first_at", "last_at")),
-        *(column for one in late for column in (one.series, one.ts, one.tiers)),
-    ]
-
-
-def _alert_change(transition: Transition) -> stored.AlertChange:
-    return stored.AlertChange(
-        id=transition.id,
-        group=transition.group,
-        rule=transition.rule,
-        level=transition.level,
-        state=transition.state,
-        subject=transition.subject,
-        site=transition.site,
-        metric=transition.metric,
-        value=transition.value,
-        limit=transition.limit,
-        at=transition.at,
-        boot=transition.boot,
-        seq=transition.seq,
-        cause=transition.cause,
-        labels=dict(transition.labels),
-        annotations=dict(transition.annotations),
-    )
-
-
-def _command_change(event: CommandEvent) -> stored.CommandChange:
-    return stored.CommandChange(
-        id=event.id,
-        n=event.n or None,
-        device=event.device,
-        name=event.name,
-        args=dict(event.args),
-        state=event.state,
-        at=event.at,
-        detail=event.detail,
-    )

@@ -1,17 +1,17 @@
 """The fold: (state, input) -> effects. Pure: no clock, no socket, no file.
 
-    Batch ─▶ by topic ─┬─ of a site that is not this gateway's ──▶ quarantine
-                       ├─ statuses ──▶ registry: births, tag versions, wills
-                       ├─ acks ──────▶ commands
-                       └─ telemetry ─▶ admission: decode ▶ dedup ▶ time ▶ values ──▶ Frame
-                                            │                                         │
-                       receipts ◀───────────┘               records: derived metrics ─┤
-                                                                                      │
-                                 late values ◀── windows ◀────────────────────────────┴──▶ rules ─▶ transitions
-                                                    │ close, a fixed budget of rows                     │
-                                                    ▼                                                   ▼
-                                             closed rows, every tier                    alerts, notices, commands
-    Tick ────▶ silence, `for`, expiry, receipts        Reload ───▶ rules        Forget ───▶ registry
+    Batch ─▶ by_topic ─┬─ foreign ────▶ quarantine
+                       ├─ statuses ───▶ Registry: births, tag versions, wills
+                       ├─ acks ───────▶ CommandQueue
+                       └─ telemetry ──▶ Admission: decode ▶ dedup ▶ time ▶ values ──▶ Frame
+                                             │                                         │
+                        receipts ◀───────────┘                 derived metrics added ──┤
+                                                                                       │
+                                 late values ◀── Windows ◀─────────────────────────────┴──▶ Evaluator
+                                                    │ close, a budget of rows a batch        │ transitions
+                                                    ▼                                        ▼
+                                             closed windows, every tier           alerts, notices, CommandQueue
+    Tick ───▶ silence, `for`, expiry, receipts        Reload ───▶ Evaluator        Forget ───▶ Registry
 
 The same inputs give the same effects and the same state, bit for bit.
 """
@@ -19,7 +19,7 @@ The same inputs give the same effects and the same state, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,16 +32,19 @@ from edge_gateway.fleet.decoders.status import Unreadable, read_status
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.receipts import Due
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fold.commands import CommandQueue, CommandWork
-from edge_gateway.fold.effects import Effects, told_of
-from edge_gateway.fold.outgoing import (
+from edge_gateway.fold.by_topic import by_topic
+from edge_gateway.fold.command_queue import CommandQueue, CommandWork
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.messages import (
     Message,
     alert_messages,
     command_message,
     notice_message,
     receipt_message,
 )
+from edge_gateway.fold.recorded_windows import recorded_windows
 from edge_gateway.records import store_effects as stored
+from edge_gateway.records.alerts import Transition
 from edge_gateway.records.inputs import (
     Batch,
     ClockUntrusted,
@@ -53,7 +56,6 @@ from edge_gateway.records.inputs import (
     Tick,
     Undelivered,
 )
-from edge_gateway.records.transition import Transition
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
@@ -61,19 +63,28 @@ from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.windows import Windows
 from fleet_wire import control_messages
 from fleet_wire.telemetry import MalformedMessage
-from fleet_wire.topics import ACK, STATUS, DeviceTopic, parse_device_topic
+from fleet_wire.topics import DeviceTopic, device_topic
 
 ALWAYS = -(1 << 62)
 CLOSE_ROWS = 4_096
+"""Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
+"""… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
 MOST_RETIRED = 500
+"""Devices that one tick may retire."""
 PUBLISHED = frozenset({"firing", "resolved"})
 STATEFUL = ("registry", "admission", "windows", "rules", "commands")
 
 
 @dataclass(slots=True)
 class Pipeline:
-    """All state of the gateway that must survive, and the one way to change it: `fold`."""
+    """All state of the gateway that must survive a restart, and the one way to change it: `fold`.
+
+    Attributes:
+        gateway: its id, part of alert topics.
+        retire_after: silence, in ms of the listening clock, after which a device is forgotten.
+        complete_from: wall ms; windows that start earlier are partial, because an earlier state is lost.
+    """
 
     gateway: str
     registry: Registry
@@ -82,28 +93,28 @@ class Pipeline:
     rules: Evaluator
     commands: CommandQueue
     retire_after: int
-    """Silence, in ms of the listening clock, after which a device is forgotten."""
     complete_from: int = ALWAYS
-    _hands_over: bool = False
-    """Whether devices left with their site since the last input; what is open of them ends with the next one."""
+    _site_left: bool = False
+    """Whether the state was restored with devices of a site that left; the next input ends what they have open."""
 
     def fold(self, given: Input) -> Effects:
-        """Take one input in, and say what follows."""
+        """Take in one input and return its effects."""
         effects = Effects(at=given.moment.wall)
-        left, self._hands_over = self._hands_over, False
-        if left:
-            self._hand_over(effects)
+        site_left, self._site_left = self._site_left, False
+        if site_left:
+            self._end_departed(effects)
         match given:
             case Batch():
                 self._batch(given, effects)
             case Tick():
                 self._tick(given.moment, effects)
             case Reload():
-                self._decided(self.rules.reload(RuleSet.from_plain(given.rules)), given.moment, effects)
+                transitions = self.rules.reload(RuleSet.from_plain(given.rules))
+                self._take_transitions(transitions, given.moment, effects)
                 self._note_needed()
                 effects.urgent = True
             case ClockUntrusted():
-                self._commanded(self.commands.distrust(given.moment.wall), effects)
+                self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
             case StateLost():
                 self.complete_from = effects.frozen = given.moment.wall
             case Undelivered():
@@ -111,12 +122,15 @@ class Pipeline:
             case Forget():
                 self.admission.let_go(given.device, given.metric)
                 effects.urgent = True
-        effects.changed |= left
+        effects.changed |= site_left
         return effects
 
     def refold(self, given: Input, led_to: stored.StoreEffects) -> None:
-        """Take in an input that a program of another pace folded; windows close as they did then."""
-        self.windows.told = told_of(led_to)
+        """Fold an input as the program did that recorded `led_to`: the same windows close.
+
+        Another version may have closed them at another pace.
+        """
+        self.windows.told = recorded_windows(led_to)
         try:
             self.fold(given)
         finally:
@@ -124,7 +138,7 @@ class Pipeline:
 
     def _batch(self, batch: Batch, effects: Effects) -> None:
         self.registry.listen(batch.moment.listening)
-        parts = _by_kind(batch, self.registry)
+        parts = by_topic(batch, self.registry)
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
         for topic, payload in parts.statuses:
@@ -139,23 +153,22 @@ class Pipeline:
         self._advance_commands(batch.moment, effects)
 
     def _foreign(self, batch: Batch, positions: list[int], effects: Effects) -> None:
-        """Keep what is of sites that are not this gateway's: its readings are real, and count where they belong."""
+        """Quarantine deliveries of sites that are not this gateway's; they can be replayed where they belong."""
         self.admission.refuse_foreign(batch, positions)
         effects.foreign = [batch.topics[position] for position in positions]
         for position in positions:
-            if batch.payloads[position]:
-                topic, payload = batch.topics[position], batch.payloads[position]
-                self._quarantine(topic, payload, Refusal.FOREIGN_SITE.value, effects)
+            if payload := batch.payloads[position]:
+                self._quarantine(batch.topics[position], payload, Refusal.FOREIGN_SITE.value, effects)
 
-    def _hand_over(self, effects: Effects) -> None:
-        """End what is open of devices whose site left: windows close, commands end; `_leave` retires them then."""
+    def _end_departed(self, effects: Effects) -> None:
+        """Close the windows and end the commands of devices whose site left; `_retire` forgets the devices."""
         self._receipts(self.admission.receipts.farewell(self.registry.departed), effects)
         self.windows.abandon(self.registry.departed)
         ended = self.commands.abandon(lambda site: not self.registry.owns(site), effects.at)
-        self._commanded(ended, effects)
+        self._take_commands(ended, effects)
 
     def _telemetry(self, batch: Batch, positions: list[int], effects: Effects) -> int:
-        """Returns how many readings are in the telemetry."""
+        """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
         effects.held = admitted.held
         for position, reason in admitted.quarantined:
@@ -164,20 +177,20 @@ class Pipeline:
         for stepped, part in admitted.laps:
             if len(stepped):
                 self._rewind(stepped)
-            arrived += self._read(part, batch.moment, effects)
+            arrived += self._readings(part, batch.moment, effects)
         return arrived
 
-    def _read(self, part: Frame, moment: Moment, effects: Effects) -> int:
-        """Readings for windows and rules, counted; none of their clocks steps back among them."""
+    def _readings(self, part: Frame, moment: Moment, effects: Effects) -> int:
+        """Hand readings to windows and rules; return their number. No device's clock steps back within `part`."""
         frame = self.rules.records(part)
         late, closed = self.windows.add(frame, listening_ms=moment.listening, trusted=moment.trusted)
         self._late(late, effects)
         self._store(closed, effects)
-        self._decided(self.rules.evaluate(frame, moment.listening), moment, effects)
+        self._take_transitions(self.rules.evaluate(frame, moment.listening), moment, effects)
         return len(frame.row) + len(frame.state_row)
 
     def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
-        """A birth or a will. An empty payload clears what the broker retains: then nothing is said any more."""
+        """Take in a birth or a will; an empty payload cleared the retained one."""
         if not payload:
             self.registry.unsaid(topic.site, topic.device)
             return
@@ -189,9 +202,9 @@ class Pipeline:
             self._refuse(topic, payload, status.reason, effects)
         else:
             self.admission.hearing.taken(*topic)
-            self._said(device, status)
+            self._birth_or_will(device, status)
 
-    def _said(self, device: int, status: control_messages.Status) -> None:
+    def _birth_or_will(self, device: int, status: control_messages.Status) -> None:
         self.registry.presence.heard(device)
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
@@ -201,7 +214,7 @@ class Pipeline:
             self.registry.presence.gone(device)
 
     def _rewind(self, devices: IntColumn) -> None:
-        """The devices' clocks stepped back: what they say now is later than what they said before."""
+        """Follow clocks that stepped back: an older device time is newer from here on."""
         self.windows.rewind(devices)
         self.rules.rewind(devices)
 
@@ -212,20 +225,19 @@ class Pipeline:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
         self.admission.hearing.taken(*topic)
-        self._commanded(
-            self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at), effects
-        )
+        ended = self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at)
+        self._take_commands(ended, effects)
 
     def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
         """Quarantine a status or an ack."""
         self.admission.hearing.refused(*topic, reason)
-        self._quarantine(_text(topic), payload, reason, effects)
+        self._quarantine(device_topic(*topic), payload, reason, effects)
 
     def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
         effects.quarantined.append(stored.Quarantined(topic, payload, reason, effects.at))
 
     def _late(self, late: Late, effects: Effects) -> None:
-        """Values whose window is closed go to the store, which corrects what it holds."""
+        """Leave readings of closed windows to the store, which corrects the stored rows."""
         if len(late.numbers):
             found, versions = late.numbers, self._late_versions(late.numbers)
             values = (found.series, versions, found.ts, found.value, found.quality, found.tiers)
@@ -236,6 +248,7 @@ class Pipeline:
             effects.late_states = stored.both(effects.late_states, stored.LateStates(*states))
 
     def _late_versions(self, late: LateReadings) -> IntColumn:
+        """Count late readings, but for derived ones; return the tag version of each one's base window."""
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
         measured = ~np.isin(self.registry.series_metric[late.series], derived)
         merged = late.tiers != 0
@@ -244,16 +257,16 @@ class Pipeline:
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
 
     def _note_needed(self) -> None:
-        """Tell the registry which of a birth's facts the rules in force need."""
+        """Set which facts of a birth the registry keeps: those that the rules in force or the store need."""
         rules = self.rules.rules
         tags = rules.tags | frozenset(self.registry.forwarded)
         self.registry.needed = Needed(tags, rules.unit_metrics)
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
-        gone = self._leave(moment)
+        retired = self._retire(moment)
         transitions = self.rules.tick(moment.listening)
-        self._decided(transitions, moment, effects)
-        self._forget(gone)
+        self._take_transitions(transitions, moment, effects)
+        self._clear(retired)
         self._reclaim(moment.listening, effects)
         silent = self.windows.tick(moment.listening)
         self._close(0, effects)
@@ -261,7 +274,7 @@ class Pipeline:
         self._receipts([due for due in receipts if self.registry.is_live(due.device)], effects)
         self._advance_commands(moment, effects)
         effects.changed = bool(
-            len(gone)
+            len(retired)
             or transitions
             or silent
             or effects.reclaimed
@@ -276,8 +289,11 @@ class Pipeline:
             name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
             effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
 
-    def _leave(self, moment: Moment) -> IntColumn:
-        """Retire some devices that left or were silent for long, and of which nothing is open; their alerts end."""
+    def _retire(self, moment: Moment) -> IntColumn:
+        """Retire devices without open windows that were silent for long or whose site left, up to MOST_RETIRED.
+
+        Their alerts end with the rules' next tick.
+        """
         silent = self.registry.silent(moment.listening, self.retire_after)
         if len(silent):
             silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
@@ -285,22 +301,22 @@ class Pipeline:
             self.commands.forget(self.registry.device_name[device] for device in silent.tolist())
         return silent
 
-    def _forget(self, retired: IntColumn) -> None:
-        """Begin anew under the numbers of retired devices, now that the rules have left them."""
+    def _clear(self, retired: IntColumn) -> None:
+        """Clear the state under the numbers of retired devices, whose alerts have ended, for their next owners."""
         if len(retired):
             self.windows.forget(retired)
             self.rules.forget(retired)
 
     def _reclaim(self, listening: int, effects: Effects) -> None:
-        """Free series, metrics and texts that nothing refers to any more; what finds no room needs theirs."""
+        """Free the numbers of series, metrics and texts that nothing refers to, from time to time."""
         if not self.registry.worth_reclaiming(listening):
             return
         held = self.windows.in_use()
         gone = self.admission.reclaim(listening, held.series, held.texts | self.rules.texts())
         effects.reclaimed, effects.gone_texts = True, gone.texts
 
-    def _decided(self, transitions: Sequence[Transition], moment: Moment, effects: Effects) -> None:
-        """Transitions become retained alerts, notices and commands."""
+    def _take_transitions(self, transitions: Sequence[Transition], moment: Moment, effects: Effects) -> None:
+        """Turn transitions into retained alerts, notices and commands; commit at once where there are any."""
         if not transitions:
             return
         effects.urgent = True
@@ -312,30 +328,31 @@ class Pipeline:
         for transition in own:
             if transition.notify and not transition.backlog:
                 effects.outgoing.append(notice_message(transition))
-        self._commanded(self.commands.take(own, moment.wall), effects)
+        self._take_commands(self.commands.add(own, moment.wall), effects)
         self._advance_commands(moment, effects)
 
     def _advance_commands(self, moment: Moment, effects: Effects) -> None:
         if self.commands.busy:
-            self._commanded(self.commands.advance(moment.wall, trusted=moment.trusted), effects)
+            self._take_commands(self.commands.advance(moment.wall, trusted=moment.trusted), effects)
 
-    def _commanded(self, work: CommandWork, effects: Effects) -> None:
+    def _take_commands(self, work: CommandWork, effects: Effects) -> None:
+        """Publish and journal what the command queue did; commit at once."""
         if work:
             effects.urgent = True
-            effects.commands.extend(work.events)
+            effects.commands.extend(work.changes)
             effects.outgoing.extend(map(command_message, work.send))
 
     def _undelivered(self, given: Undelivered, effects: Effects) -> None:
-        """A command that did not come to the broker waits or ends, and makes room for the next of its device."""
+        """Take note of a refused command; the device's next one may go."""
         work = self.commands.undelivered(
             given.device, given.command, given.why, given.moment.wall, for_good=given.for_good
         )
-        self._commanded(work, effects)
+        self._take_commands(work, effects)
         self._advance_commands(given.moment, effects)
         effects.changed = bool(effects.commands)
 
     def _close(self, arrived: int, effects: Effects) -> None:
-        """Close what is due: a budget of rows for the readings that came, so that a close never stalls a batch."""
+        """Close windows that are due, within the budget for `arrived` readings."""
         self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
 
     def _store(self, closed: Closed, effects: Effects) -> None:
@@ -348,68 +365,33 @@ class Pipeline:
     def _closed_windows(
         self, tier: int, rows: np.ndarray[Any, Any], tails: dict[int, bytes]
     ) -> Iterator[stored.ClosedWindows]:
-        """Windows that a former life began, whose state is lost, stay apart from whole ones."""
+        """Yield whole windows and partial ones (`complete_from`) apart."""
         partial = rows["start"] < self.complete_from
-        for apart in (False, True) if partial.any() else (False,):
-            places = np.flatnonzero(partial == apart)
+        for is_partial in (False, True) if partial.any() else (False,):
+            places = np.flatnonzero(partial == is_partial)
             if len(places):
                 kept = {new: tails[old] for new, old in enumerate(places.tolist()) if old in tails}
-                yield stored.ClosedWindows(tier, rows[places], self._versions(rows[places]), kept, apart)
+                yield stored.ClosedWindows(tier, rows[places], self._versions(rows[places]), kept, is_partial)
 
     def _versions(self, rows: np.ndarray[Any, Any]) -> IntColumn:
-        """The tag version each row's window was opened with."""
+        """Return the tag version that was in force when each row's window opened."""
         return self.registry.tag_versions(self.registry.series_device[rows["series"]], rows["start"])
 
     def restart_messages(self) -> list[Message]:
-        """What may not have reached the broker before a crash: firing alerts, and commands nobody confirmed."""
+        """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""
         alerts = [message for alert in self.rules.firing() for message in alert_messages(self.gateway, alert)]
-        own = [order for order in self.commands.in_flight() if self.registry.owns(order.site)]
-        commands = map(command_message, own)
-        return [*alerts, *(replace(command, doubtful=True) for command in commands)]
+        own = [sent for sent in self.commands.unconfirmed() if self.registry.owns(sent.site)]
+        return [*alerts, *(replace(command_message(sent), doubtful=True) for sent in own)]
 
     def snapshot(self) -> dict[str, Any]:
-        """The whole state, as copies."""
+        """Return the whole state as a tree of copies, for a checkpoint."""
         parts = {name: getattr(self, name).snapshot() for name in STATEFUL}
         return {**parts, "complete_from": self.complete_from}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what `snapshot` saw."""
+        """Take over the state of a `snapshot`."""
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
         self._note_needed()
         self.complete_from = state["complete_from"]
-        self._hands_over = bool(len(self.registry.departed))
-
-
-@dataclass(frozen=True, slots=True)
-class ByKind:
-    """A batch by what its topics are; telemetry, and what is of foreign sites, as positions."""
-
-    statuses: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
-    acks: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
-    telemetry: list[int] = field(default_factory=list)
-    foreign: list[int] = field(default_factory=list)
-
-
-def _by_kind(batch: Batch, registry: Registry) -> ByKind:
-    """Sort a batch by topic. What is neither status nor ack is judged by admission, topic and all."""
-    parts, known = ByKind(), registry.device_of_topic
-    for position, topic in enumerate(batch.topics):
-        if topic in known:
-            parts.telemetry.append(position)
-            continue
-        if registry.is_foreign(topic):
-            parts.foreign.append(position)
-            continue
-        parsed = parse_device_topic(topic)
-        if parsed is not None and parsed.kind == STATUS:
-            parts.statuses.append((parsed, batch.payloads[position]))
-        elif parsed is not None and parsed.kind == ACK:
-            parts.acks.append((parsed, batch.payloads[position]))
-        else:
-            parts.telemetry.append(position)
-    return parts
-
-
-def _text(topic: DeviceTopic) -> str:
-    return f"fleet/v1/{topic.site}/{topic.device}/{topic.kind}"
+        self._site_left = bool(len(self.registry.departed))

@@ -1,31 +1,35 @@
-"""The settings the fold depends on. They are kept with its state: a replay must fold as the first time."""
+"""The settings of the fold, as plain values: a checkpoint holds them, so that a replay folds as the first time did."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
-from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy
 from edge_gateway.fleet.kinds import KINDS
 from edge_gateway.fleet.limits import RegistryLimits
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.time import TimeLimits
 from edge_gateway.fleet.values import MetricPolicy
-from edge_gateway.fold.commands import CommandQueue, Mode
+from edge_gateway.fold.command_queue import CommandQueue, Mode
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
-from edge_gateway.store.budget import late_share
 from edge_gateway.windows.windows import Windows
 from fleet_config.durations import RateSpec
 from fleet_wire.topics import ANY
 
 
 class MetricSettings(msgspec.Struct, frozen=True):
-    """What a value of one metric must look like; `rate` is (readings, ms)."""
+    """What values of one metric are taken in.
+
+    Attributes:
+        range: lowest and highest good value.
+        missing: values that stand for "no value".
+        rate: how many readings a series may have, as (count, ms); None: any number.
+        kind: whether values are numbers or states; None: what the device says first.
+    """
 
     range: tuple[float, float] | None
     missing: tuple[float, ...]
@@ -34,7 +38,22 @@ class MetricSettings(msgspec.Struct, frozen=True):
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
-    """Plain numbers and names; durations in ms."""
+    """Durations and times in ms.
+
+    Attributes:
+        every: window lengths, shortest first.
+        earliest: device times before it are replaced by the arrival.
+        p95: metrics whose windows have a p95.
+        max_reading_age: readings older than this at arrival cause neither command nor notice.
+        lookback: how long a metric's last value counts for rules.
+        mode, per_device, total: of commands; rates as (count, ms).
+        devices, series, strings: caps of all devices together.
+        device_series, device_strings: caps of one device.
+        retire_after: silence after which a device is forgotten.
+        forwarded: tags that are stored with windows.
+        late_share: late readings of one device that may wait in the store.
+        sites: sites whose devices are this gateway's, sorted; `+` alone is every site.
+    """
 
     every: tuple[int, ...]
     allowed_lateness: int
@@ -57,50 +76,20 @@ class FoldSettings(msgspec.Struct, frozen=True):
     forwarded: tuple[str, ...]
     late_share: int
     sites: tuple[str, ...] = (ANY,)
-    """Sites whose devices are this gateway's, sorted; `+` alone is every site."""
-
-    @classmethod
-    def of(cls, config: GatewayConfig) -> FoldSettings:
-        """The part of the configuration that the fold sees."""
-        commands, limits = config.commands, config.limits
-        return cls(
-            every=tuple(window.every for window in config.windows),
-            allowed_lateness=config.time.allowed_lateness,
-            idle_close=config.time.idle_close,
-            max_future_skew=config.time.max_future_skew,
-            earliest=config.time.earliest,
-            metrics={
-                name: MetricSettings(metric.range, metric.missing, _pair(metric.rate), metric.kind)
-                for name, metric in config.metrics.items()
-            },
-            p95=tuple(name for name, metric in config.metrics.items() if metric.p95),
-            max_reading_age=commands.max_reading_age,
-            lookback=config.rules.lookback,
-            mode=commands.mode,
-            per_device=(commands.per_device.count, commands.per_device.per_ms),
-            total=(commands.total.count, commands.total.per_ms),
-            devices=limits.devices,
-            series=limits.series,
-            strings=limits.strings,
-            device_series=limits.share_of_series,
-            device_strings=limits.share_of_strings,
-            retire_after=limits.retire_after,
-            sites=_sites(config.gateway.sites),
-            forwarded=config.gateway.tags,
-            late_share=late_share(config.spool.max_bytes),
-        )
 
     def as_plain(self) -> dict[str, Any]:
+        """Return a tree for a checkpoint."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
     @classmethod
     def from_plain(cls, plain: Any) -> FoldSettings:
+        """The inverse of `as_plain`. msgspec.ValidationError: it is something else."""
         return msgspec.convert(plain, cls)
 
 
 def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
-    """A fold that has seen nothing yet, without rules."""
+    """Return a fold without state and without rules."""
     limits = RegistryLimits(
         devices=settings.devices,
         series=settings.series,
@@ -136,11 +125,3 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
         commands=CommandQueue(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
         retire_after=settings.retire_after,
     )
-
-
-def _sites(named: Iterable[str]) -> tuple[str, ...]:
-    return (ANY,) if ANY in named else tuple(sorted(set(named)))
-
-
-def _pair(rate: RateSpec | None) -> tuple[float, int] | None:
-    return None if rate is None else (rate.count, rate.per_ms)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import aiomqtt
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.broker_dropped import BrokerDropped
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.control_session import Control

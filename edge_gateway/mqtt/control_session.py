@@ -18,7 +18,7 @@ from typing import Any
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.own_topics import OwnTopics
 from edge_gateway.mqtt.ownership import Ownership

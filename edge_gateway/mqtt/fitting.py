@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Message, MessageKind
 from fleet_wire import control_messages
 from fleet_wire.payload import MalformedMessage
 
@@ -131,10 +131,10 @@ def _replies(payload: bytes) -> Iterator[bytes]:
     yield control_messages.encode_operator_reply(msgspec.structs.replace(reply, detail=detail))
 
 
-_SHORTER: dict[Kind, Callable[[bytes], Iterator[bytes]]] = {
-    Kind.STATUS: _statuses,
-    Kind.ALERT: _alerts,
-    Kind.COMMAND: _commands,
-    Kind.RECEIPT: _receipts,
-    Kind.REPLY: _replies,
+_SHORTER: dict[MessageKind, Callable[[bytes], Iterator[bytes]]] = {
+    MessageKind.STATUS: _statuses,
+    MessageKind.ALERT: _alerts,
+    MessageKind.COMMAND: _commands,
+    MessageKind.RECEIPT: _receipts,
+    MessageKind.REPLY: _replies,
 }

@@ -14,7 +14,7 @@ from typing import Any
 import aiomqtt
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.broker_dropped import BrokerDropped
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.ownership import Ownership, Whose

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Message, MessageKind
 from edge_gateway.status.problems import Counters, Gravity, Problems
 from fleet_wire import topics
 from fleet_wire.errors import NOT_AUTHORISED, meaning
@@ -16,7 +16,7 @@ MOST_NAMED = 5
 MOST_REMEMBERED = 1_000
 FORGIVEN = 60.0
 """Seconds after which the refusal of one topic is taken for over, when another of its kind is accepted."""
-GRAVE = frozenset({Kind.STATUS, Kind.ALERT, Kind.COMMAND})
+GRAVE = frozenset({MessageKind.STATUS, MessageKind.ALERT, MessageKind.COMMAND})
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Refusals:
     clock: Callable[[], float]
     counters: Counters
     problems: Problems
-    _refused: dict[Kind, dict[str, tuple[str, float]]] = field(default_factory=dict)
+    _refused: dict[MessageKind, dict[str, tuple[str, float]]] = field(default_factory=dict)
     """By topic: what the broker said, and when it last did."""
 
     def refused(self, message: Message, reason: int) -> str:
@@ -53,7 +53,7 @@ class Refusals:
             del of_kind[topic]
         self._tell(message.kind)
 
-    def _tell(self, kind: Kind) -> None:
+    def _tell(self, kind: MessageKind) -> None:
         code, of_kind = f"refused_{kind.value}", self._refused[kind]
         if not of_kind:
             self.problems.clear(code)
@@ -62,21 +62,21 @@ class Refusals:
         gravity = Gravity.FAILURE if kind in GRAVE else Gravity.WARNING
         self.problems.raise_(code, f"the broker refuses {kind.value}: {why}{_whose(of_kind)}", gravity)
 
-    def _in_words(self, kind: Kind, reason: int) -> str:
+    def _in_words(self, kind: MessageKind, reason: int) -> str:
         """What the code means; where the broker does not allow it, the line its access list lacks."""
         if reason == NOT_AUTHORISED:
             return f"not authorised: check the ACL for {_pattern(self.gateway, kind)}"
         return meaning(reason)
 
 
-def _pattern(gateway: str, kind: Kind) -> str:
+def _pattern(gateway: str, kind: MessageKind) -> str:
     """The topics of a kind, as an access list names them."""
     return {
-        Kind.STATUS: topics.gateway_status_topic(gateway),
-        Kind.ALERT: f"edge/v1/{gateway}/alerts/#",
-        Kind.COMMAND: "fleet/v1/+/+/command",
-        Kind.RECEIPT: "fleet/v1/+/+/receipt",
-        Kind.REPLY: topics.operator_reply_topic(gateway),
+        MessageKind.STATUS: topics.gateway_status_topic(gateway),
+        MessageKind.ALERT: f"edge/v1/{gateway}/alerts/#",
+        MessageKind.COMMAND: "fleet/v1/+/+/command",
+        MessageKind.RECEIPT: "fleet/v1/+/+/receipt",
+        MessageKind.REPLY: topics.operator_reply_topic(gateway),
     }[kind]
 
 

@@ -20,7 +20,7 @@ from typing import Protocol
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Message, MessageKind
 from edge_gateway.mqtt.control_client import Limits
 from edge_gateway.mqtt.fitting import fitted, packet_size
 from edge_gateway.mqtt.packet_limit import PacketLimit
@@ -163,7 +163,7 @@ class Sending:
 
     def _question(self, due: list[Message]) -> list[Message]:
         """Beside receipts now and then an empty one at QoS 1, to a device that is nobody's."""
-        receipts = any(message.kind is Kind.RECEIPT for message in due)
+        receipts = any(message.kind is MessageKind.RECEIPT for message in due)
         if not receipts or self.clock() - self._asked_at < ASK_EVERY:
             return []
         self._asked_at = self.clock()
@@ -193,12 +193,12 @@ class Sending:
             return
         self.refusals.accepted(message)
         self._held.pop(message.topic, None)
-        if message.kind is Kind.STATUS:
+        if message.kind is MessageKind.STATUS:
             self.on_status()
 
     def _refused(self, message: Message, reason: int) -> None:
         why = self.refusals.refused(message, reason)
-        if message.kind is Kind.ALERT:
+        if message.kind is MessageKind.ALERT:
             self._hold(message)
         self._tell_fold(message, why, for_good=reason in FOR_GOOD)
 

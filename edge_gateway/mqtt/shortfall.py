@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Message, MessageKind
 from edge_gateway.mqtt.fitting import packet_size
 from edge_gateway.status.problems import Gravity, Problems
 
@@ -16,7 +16,7 @@ class Shortfall:
     """Follows which kinds do not fit whole; each until one of its kind does."""
 
     problems: Problems
-    _short: dict[Kind, str] = field(default_factory=dict)
+    _short: dict[MessageKind, str] = field(default_factory=dict)
 
     def look(self, message: Message, ready: Message | None, most: int) -> None:
         """Compare a message with what is sent of it, None for nothing."""
@@ -36,6 +36,6 @@ class Shortfall:
         if not self._short:
             self.problems.clear(CODE)
             return
-        told = ", ".join(self._short[kind] for kind in Kind if kind in self._short)
+        told = ", ".join(self._short[kind] for kind in MessageKind if kind in self._short)
         text = f"the broker takes packets of {most} bytes: {told}; raise max_packet_size (1048576 is enough)"
         self.problems.raise_(CODE, text, Gravity.WARNING)

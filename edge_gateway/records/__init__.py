@@ -1,1 +1,1 @@
-"""What the journal holds: inputs of the fold, its effects on the store, and their encoding."""
+"""The records of the journal: inputs, effects, and their encoding."""

@@ -21,8 +21,9 @@ _LEVEL: Final = 1
 _LARGEST: Final = 1 << 30
 _MOST_IN_FIXMAP: Final = 15
 _MOST_TAKEN_APART: Final = 1_000
+"""A dict with more keys is encoded in one piece."""
 _MAP_HEADER_BYTES: Final = (1, 3)
-"""MessagePack: a map of up to 15 keys says so in its first byte, one of up to 65,535 in two more."""
+"""Length of a MessagePack map's header: with up to 15 keys, and with up to 65,535."""
 _NO_CODEC_INT: Final = 1 << 64
 
 _plain = msgspec.msgpack.Encoder()
@@ -30,7 +31,7 @@ _local = threading.local()
 
 
 class UndecodableBytes(ValueError):
-    """Bytes that this codec did not make, or that were changed since."""
+    """The bytes were not made by this codec, or were changed since."""
 
 
 def pack(tree: Any, *, shuffle: bool = False) -> bytes:
@@ -72,7 +73,7 @@ def decompress(data: bytes) -> bytes:
 
 
 def _decompress_on(data: bytes) -> bytes:
-    """Data that does not say its plain size, as `encode_apart` makes it."""
+    """Decompress data whose header has no plain size, as `encode_apart` makes it."""
     plain = bytearray()
     for piece in zstandard.ZstdDecompressor().read_to_iter(data):
         plain += piece
@@ -87,9 +88,9 @@ def encode(tree: Any, *, shuffle: bool = False) -> bytes:
 
 
 def encode_apart(tree: dict[str, Any]) -> bytes:
-    """`encode`, shuffled, of a tree that is taken apart on the way, so that it is never held twice.
+    """Encode a tree shuffled, piece by piece, emptying it on the way: it is never in memory twice.
 
-    Of the dicts in it, and the dicts in these, every key is gone afterwards: they must be the caller's own.
+    The tree's dicts are empty afterwards, so they must be the caller's own.
     """
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
     parts = [compressor.compress(piece) for piece in _pieces(tree)]

@@ -1,8 +1,4 @@
-"""What the fold may depend on. Every input is written to the journal with its effects, and nothing else is read.
-
-Times: `wall` is milliseconds since 1970 UTC, `listening` milliseconds of the listening clock (delivery: silence is only
-counted while the gateway could have heard something). `trusted` says whether `wall` may be believed.
-"""
+"""The inputs of the fold. The fold reads nothing else, and each input is journaled with its effects."""
 
 from __future__ import annotations
 
@@ -15,7 +11,13 @@ from fleet_wire.topics import STATUS, TELEMETRY
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """When an input was taken in."""
+    """When an input was taken in.
+
+    Attributes:
+        wall: ms since 1970 UTC.
+        listening: ms of the listening clock, which advances only while the gateway would have heard a device.
+        trusted: whether `wall` may be believed.
+    """
 
     wall: int
     listening: int
@@ -23,9 +25,11 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
-    """Deliveries in the order of their arrival; `qos0` are the positions of those that promise nothing.
+    """Deliveries in the order of their arrival.
 
-    `again` are the positions of those that come out of quarantine, where their sequence number is noted already.
+    Attributes:
+        qos0: positions of deliveries that came at QoS 0.
+        again: positions of deliveries out of the quarantine whose sequence numbers were taken in before.
     """
 
     moment: Moment
@@ -36,32 +40,32 @@ class Batch(msgspec.Struct, frozen=True, tag="batch"):
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):
-    """Time went by."""
+    """Time passed."""
 
     moment: Moment
 
 
 class Reload(msgspec.Struct, frozen=True, tag="reload"):
-    """A rule set takes over; it is journaled whole, so that a replay needs no file."""
+    """A rule set takes over. It is journaled whole, so that a replay needs no file."""
 
     moment: Moment
     rules: dict[str, Any]
 
 
 class ClockUntrusted(msgspec.Struct, frozen=True, tag="clock_untrusted"):
-    """The gateway started without a trusted clock: the age of what is pending is unknown."""
+    """The gateway started without a trusted clock, so the age of pending commands is unknown."""
 
     moment: Moment
 
 
 class StateLost(msgspec.Struct, frozen=True, tag="state_lost"):
-    """The broker knows this gateway and the spool is new: windows in progress were begun by a former life."""
+    """The broker has a session of this gateway, but the spool is new: windows in progress lack their first readings."""
 
     moment: Moment
 
 
 class Undelivered(msgspec.Struct, frozen=True, tag="undelivered"):
-    """The broker does not have a command that was sent; `for_good`: it would not take it later either."""
+    """The broker refused a command; `for_good`: it would refuse it again."""
 
     moment: Moment
     device: str
@@ -71,7 +75,7 @@ class Undelivered(msgspec.Struct, frozen=True, tag="undelivered"):
 
 
 class Forget(msgspec.Struct, frozen=True, tag="forget"):
-    """An operator wants a device to begin anew, or one metric of it."""
+    """An operator forgets a device, or one metric of it; it starts afresh with its next value."""
 
     moment: Moment
     device: str
@@ -82,10 +86,10 @@ Input = Batch | Tick | Reload | ClockUntrusted | StateLost | Undelivered | Forge
 
 
 def runs(topics: Sequence[str]) -> list[slice]:
-    """Cut deliveries so that within a run every status stands before the telemetry of its device.
+    """Cut deliveries into runs, so that within a run no status comes after telemetry of its device.
 
-    A birth says what a device holds when it is sent: taken in before readings that came ahead of it, it would
-    close the very holes they fill. From another site it would even make that the first one seen.
+    A batch folds its statuses first. A birth states which messages the device still holds: folded before readings that
+    arrived ahead of it, it would close the very gaps they fill; from another site, it would become the first one seen.
     """
     ends = [place for place, topic in enumerate(topics) if topic.endswith(STATUS)]
     if not ends:

@@ -1,7 +1,7 @@
-"""What the fold leaves for the store, as data. It is part of the journal record, so it is also replayed.
+"""The part of a fold's effects that the store keeps, as it stands in the journal.
 
-Series are named by the gateway's own numbers (series, tag version); each pair is defined, with its names,
-in the effects that use it first. Codes of texts likewise. The store translates both to numbers of its own.
+Series are named by the gateway's numbers (series, tag version); the effects that use a pair first define it. Codes of
+texts likewise. The store translates both to numbers of its own.
 """
 
 from dataclasses import dataclass, field, fields
@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from edge_gateway.records.alerts import CommandChange, Transition
+
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesName:
-    """What a (series, tag version) pair stands for; `tags` are the forwarded ones."""
+    """The definition of a (series, tag version) pair; `tags` are the forwarded ones."""
 
     series: int
     version: int
@@ -28,7 +30,7 @@ class SeriesName:
 
 @dataclass(frozen=True, slots=True)
 class TextName:
-    """What a code of a state stands for."""
+    """The definition of a state's code."""
 
     code: int
     text: str
@@ -42,8 +44,8 @@ class ClosedWindows:
         tier: 0 is the base.
         rows: WINDOW_ROW[n], `series` in the gateway's numbers.
         versions: tag version of each row, int64[n].
-        tails: by place in `rows`, the packed tail of those that have one.
-        partial: windows open across a start without a checkpoint, which go to a measurement of their own.
+        tails: the packed tail of each row that has one, by its index.
+        partial: the windows lack readings of a state that was lost; they go to a measurement of their own.
     """
 
     tier: int
@@ -72,8 +74,8 @@ class LateValues:
         ts: ms, int64.
         value: float64.
         quality: thousandths.
-        tiers: bit i is set where the value must be merged into the stored window of tier i; none in a value that is
-            over its device's share, and merged nowhere.
+        tiers: bit i is set where the value must be merged into the stored window of tier i; 0 for a value beyond its
+            device's share, which is merged nowhere.
     """
 
     series: Array
@@ -95,11 +97,11 @@ class LateStates:
     tiers: Array
 
 
-Late = TypeVar("Late", LateValues, LateStates)
+AnyLate = TypeVar("AnyLate", LateValues, LateStates)
 
 
-def both(one: Late | None, other: Late) -> Late:
-    """Late readings of two parts of a batch as one."""
+def both(one: AnyLate | None, other: AnyLate) -> AnyLate:
+    """Return the late readings of two parts of a batch as one."""
     if one is None:
         return other
     names = [column.name for column in fields(other)]
@@ -107,45 +109,8 @@ def both(one: Late | None, other: Late) -> Late:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertChange:
-    """An alert transition; times in ms; `boot` and `seq` name the reading that caused it (-1: none)."""
-
-    id: str
-    group: str
-    rule: str
-    level: str
-    state: str
-    subject: str
-    site: str
-    metric: str
-    value: float | None
-    limit: float | None
-    at: int
-    boot: int
-    seq: int
-    cause: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CommandChange:
-    """What became of a command; the newest state by id is kept."""
-
-    id: str
-    n: int | None
-    device: str
-    name: str
-    args: dict[str, Any]
-    state: str
-    at: int
-    detail: str = ""
-    """why, where the state does not say it all"""
-
-
-@dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A message that was not taken in."""
+    """A message that was refused, and why."""
 
     topic: str
     payload: bytes
@@ -155,7 +120,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something of the gateway itself that its operator may want to know later."""
+    """Something that happened to the gateway itself, for its operator."""
 
     code: str
     text: str
@@ -164,10 +129,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StoreEffects:
-    """Everything one fold leaves for the store; `at` is the input's wall time in ms.
+    """What one input leaves for the store.
 
-    `frozen`: from now on nobody knows which readings the windows before this time (ms) have had. `gone_texts` are
-    codes that stand for nothing any more, once everything else here is taken in.
+    Attributes:
+        at: the input's wall time, in ms.
+        frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
+            have is unknown.
+        gone_texts: codes that stand for nothing once all other effects are applied.
     """
 
     at: int
@@ -177,7 +145,7 @@ class StoreEffects:
     states: tuple[ClosedStates, ...] = ()
     late: LateValues | None = None
     late_states: LateStates | None = None
-    alerts: tuple[AlertChange, ...] = ()
+    alerts: tuple[Transition, ...] = ()
     commands: tuple[CommandChange, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
@@ -186,5 +154,5 @@ class StoreEffects:
 
 
 def effects_from_tree(tree: Any) -> StoreEffects:
-    """Effects as they were before the codec wrote them into a record; msgspec.ValidationError otherwise."""
+    """Return the effects in a decoded record. msgspec.ValidationError: it holds something else."""
     return msgspec.convert(tree, StoreEffects, dec_hook=lambda _, array: array)

@@ -7,9 +7,9 @@ from typing import Any
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput
-from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import read_latest
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import State
 from edge_gateway.status.report import devices_told
 
@@ -24,6 +24,6 @@ def devices_at_rest(config: GatewayConfig, wanted: str | None) -> Iterator[dict[
     checkpoint = read_latest(place) if place.is_dir() else None
     if checkpoint is None:
         raise BadInput(f"there is no checkpoint at {place}; has this gateway run for a minute yet?")
-    state = State.new("", FoldSettings.of(config))
+    state = State.new("", fold_settings(config))
     state.restore(checkpoint.state)
     return ({"at": state.wall, **device} for device in devices_told(state.pipeline, wanted))

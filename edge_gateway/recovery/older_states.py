@@ -1,6 +1,6 @@
 """What checkpoints of earlier formats lack, and what stands in for it.
 
-A later format only adds keys; none that an earlier one has is given another meaning.
+A later format adds keys and gives none another meaning, but for pending commands, which format 4 nests.
 """
 
 from __future__ import annotations
@@ -140,8 +140,32 @@ def _nothing_odd(admission: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _until_one_form(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 3 copied the fields of transition and intent into a pending command, and held the alert as on the wire."""
+    fold, commands = state["fold"], state["fold"]["commands"]
+    pending = {name: list(map(_pending, commands[name])) for name in ("waiting", "sent")}
+    return {**state, "fold": {**fold, "commands": {**commands, **pending}}}
+
+
+def _pending(flat: dict[str, Any]) -> dict[str, Any]:
+    intent = {
+        "name": flat["name"],
+        "args": flat["args"],
+        "expires_ms": flat["expires_at"] - flat["at"],
+        "confirm_within_ms": flat["confirm_within"],
+        "retries": flat["retries"],
+    }
+    alert = {**flat["alert"], "site": flat["site"], "cause": flat["alert"]["state"]}
+    progress = ("id", "n", "sent_at", "attempts", "refusals", "refused")
+    return {"intent": intent, "alert": alert, **{name: flat[name] for name in progress if name in flat}}
+
+
 def _none(*columns: str) -> dict[str, Any]:
     return dict.fromkeys(columns, np.empty(0, np.int64))
 
 
-_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement, _until_shares)
+_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
+    _until_retirement,
+    _until_shares,
+    _until_one_form,
+)

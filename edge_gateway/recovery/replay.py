@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from edge_gateway.fold.effects import same_windows
-from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.fold.recorded_windows import same_windows
+from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input
 from edge_gateway.records.store_effects import (

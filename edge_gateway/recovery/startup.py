@@ -19,8 +19,8 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, GatewayError
 from edge_gateway.fleet.registry import looked_at_again
 from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
-from edge_gateway.fold.store_names import SeriesNames
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoint
 from edge_gateway.journal.files import Files
@@ -28,6 +28,7 @@ from edge_gateway.journal.journal import Journal
 from edge_gateway.recovery import attempts as recovery
 from edge_gateway.recovery.older_states import brought_up
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
@@ -156,7 +157,7 @@ def recover_spool(
         place, config, gateway, journal, fresh=fresh, at=at, files=files, progress=progress
     )
     state = replay.state
-    _take_over(state, FoldSettings.of(config))
+    _take_over(state, fold_settings(config))
     store = replay.store
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
@@ -215,7 +216,7 @@ def _beginning(
     place: Path, config: GatewayConfig, gateway: str, journal: Journal, *, fresh: bool, at: int
 ) -> Replay:
     """A state that knows nothing, and a store that is opened when it is known from where."""
-    state = State.new(gateway, FoldSettings.of(config))
+    state = State.new(gateway, fold_settings(config))
 
     def opened(damage: str = "") -> Store:
         if fresh:

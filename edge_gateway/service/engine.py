@@ -19,9 +19,9 @@ from typing import Any, Protocol
 from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.fold.effects import Effects
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick, runs

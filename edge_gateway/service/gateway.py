@@ -10,12 +10,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fold.alert_wire import alert_of
-from edge_gateway.fold.outgoing import Message, alert_messages
+from edge_gateway.fold.messages import Message, alert_messages
 from edge_gateway.journal import spool
 from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.journal.reserve import Reserve
@@ -25,6 +22,7 @@ from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
+from edge_gateway.records.alerts import alert_row
 from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Recovered, open_store
@@ -297,10 +295,7 @@ class Gateway:
         return devices_told(self._pipeline, wanted)
 
     def _alerts(self) -> list[dict[str, Any]]:
-        return [
-            msgspec.to_builtins(alert_of(transition)) | {"site": transition.site}
-            for transition in self._pipeline.rules.firing()
-        ]
+        return list(map(alert_row, self._pipeline.rules.firing()))
 
     def _standing(self) -> Iterator[Message]:
         """What the broker should retain of alerts."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fold.forgetting import answer, forgetting
+from edge_gateway.fold.forget import forget_answer, forget_input
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.rules_watch import RulesWatch
 from fleet_config.problems import ProblemsFound
@@ -42,7 +42,7 @@ class Operators:
 
     async def forget(self, args: Mapping[str, Any]) -> str:
         """Let a device, or one metric of it, begin anew; it is on disk when this returns."""
-        asked = forgetting(self.registry, self.engine.moment(), args)
+        asked = forget_input(self.registry, self.engine.moment(), args)
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)
-        return answer(asked)
+        return forget_answer(asked)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from edge_gateway.fold.commands import MOST_WAITING
+from edge_gateway.fold.command_queue import MOST_WAITING
 from edge_gateway.status.problems import MOST_NAMED, Gravity
 from edge_gateway.store.budget import late_bytes
 from fleet_wire.printable import printable

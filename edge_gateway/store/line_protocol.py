@@ -14,12 +14,13 @@ field has gets `tag_` before it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.alerts import Transition
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import Key, Rows, keys
 from edge_gateway.windows.tail import Tail
@@ -36,25 +37,6 @@ _IN_MEASUREMENT: Final = str.maketrans({",": "\\,", " ": "\\ "})
 _IN_TAG: Final = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 _IN_TEXT: Final = str.maketrans({'"': '\\"', "\\": "\\\\"})
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class Alert(Protocol):
-    """What the point of an alert transition is made of; `at` in ms."""
-
-    @property
-    def subject(self) -> str: ...
-    @property
-    def rule(self) -> str: ...
-    @property
-    def site(self) -> str: ...
-    @property
-    def level(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def value(self) -> float | None: ...
-    @property
-    def at(self) -> int: ...
 
 
 # --- text
@@ -153,7 +135,7 @@ def render_late(before: bytes, value: float, ts: int) -> bytes:
     return b"%b value=%b %d\n" % (before, _encode(float(value)), ts)
 
 
-def render_alert(alert: Alert) -> bytes:
+def render_alert(alert: Transition) -> bytes:
     """Render an alert transition; the level is a field, so that a series gets its "resolved" too."""
     before = prefix("alert", {"device": alert.subject, "rule": alert.rule, "site": alert.site})
     fields = f'level="{field_text(alert.level)}",state="{field_text(alert.state)}"'

@@ -3,12 +3,12 @@
 A point older than its bucket keeps is not sent, because the database would refuse it; it is counted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from edge_gateway.records.store_effects import AlertChange
+from edge_gateway.records.alerts import Transition
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.line_protocol import prefix, render_alert, render_late, render_states, render_windows
 from edge_gateway.store.names import Ids as Ints
@@ -64,12 +64,11 @@ class OutgoingLines:
         lines = b"".join(map(render_late, prefixes, values, times))
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
-    def alerts(self, changes: Iterable[AlertChange], at: int) -> None:
+    def alerts(self, transitions: Sequence[Transition], at: int) -> None:
         """Send alert transitions."""
         if self._outbox.sinks:
-            told = list(changes)
-            sent = [change for change in told if change.at >= self._tiers[0].oldest(at)]
-            self._counters.add("points_beyond_retention", len(told) - len(sent))
+            sent = [one for one in transitions if one.at >= self._tiers[0].oldest(at)]
+            self._counters.add("points_beyond_retention", len(transitions) - len(sent))
             lines = b"".join(map(render_alert, sent))
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 

@@ -1,13 +1,14 @@
 """What the history keeps beside windows: alerts, commands, events, and the quarantine; each with its bound."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from edge_gateway.records.store_effects import AlertChange, CommandChange, Event, Quarantined
+from edge_gateway.records.alerts import CommandChange, Transition, alert_row
+from edge_gateway.records.store_effects import Event, Quarantined
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.eviction import ALERTS, COMMANDS, QUARANTINE, biggest, give_way
 from edge_gateway.store.schema import insert_many
@@ -38,17 +39,17 @@ class SideTables:
         """Back to what was committed."""
         self.quarantine_bytes = memory
 
-    def alerts(self, changes: Iterable[AlertChange]) -> None:
+    def alerts(self, transitions: Iterable[Transition]) -> None:
         rows = [
-            (one.at, one.id, one.rule, one.subject, one.metric, one.state, msgspec.json.encode(one).decode())
-            for one in changes
+            (*(one.at, one.id, one.rule, one.subject, one.metric, one.state), _json(alert_row(one)))
+            for one in transitions
         ]
         insert_many(self._db, "INSERT INTO alert(at, alert, rule, subject, metric, state, body)", 7, rows)
 
     def commands(self, changes: Iterable[CommandChange]) -> None:
         rows = [
             (
-                *(one.id, one.n, one.device, one.name, msgspec.json.encode(one.args).decode()),
+                *(one.id, one.n, one.device, one.name, _json(one.args)),
                 *(one.state, one.at, one.detail),
             )
             for one in changes
@@ -101,6 +102,10 @@ class SideTables:
             self._counters.add(f"{of.table}s_dropped", give_way(self._db, of, rows, most)[0])
         gone = "SELECT id FROM event ORDER BY id DESC LIMIT -1 OFFSET ?"
         self._db.execute(f"DELETE FROM event WHERE id IN ({gone})", (MOST_EVENTS,))  # noqa: S608 - from above
+
+
+def _json(tree: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(tree).decode()
 
 
 def _size(message: Quarantined) -> int:

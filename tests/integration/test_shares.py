@@ -86,12 +86,12 @@ def test_an_operator_lets_a_metric_begin_anew(broker: Broker, gateways: GatewayF
         device.measure(temperature=-20.0, door="open")
         gateway.wait_for(lambda report: report["values"]["bad"] == 2)
         told = gateway.run("devices", "forget", "freezer", "temperature")
-        assert "freezer temperature: begins anew with its next value" in told
+        assert "freezer temperature: starts afresh with its next value" in told
         operator.publish(
             command, pack({"id": "1", "do": "forget", "args": {"device": "freezer", "metric": "door"}})
         )
         answer = operator.wait_for(lambda heard: heard.topic == reply).body
-        assert answer == {"id": "1", "ok": True, "detail": "freezer door: begins anew with its next value"}
+        assert answer == {"id": "1", "ok": True, "detail": "freezer door: starts afresh with its next value"}
         device.measure(temperature=-20.0, door="open")
         report = gateway.wait_for(lambda report: report["messages"]["new"] == 3)
         assert (report["values"]["bad"], report["values"]["accepted"]) == (2, 4)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from edge_gateway.records.transition import Transition
+from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.cells import Saved
 from edge_gateway.rules.alerts.judge import Case, Verdict
 from edge_gateway.rules.alerts.notices import Notices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_gateway.records.transition import LEVELS, CommandIntent, Transition, alert_id
+from edge_gateway.records.alerts import LEVELS, CommandIntent, Transition, alert_id
 from edge_gateway.rules.alerts.state import NOTHING
 from edge_gateway.rules.language.template import render
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edge_gateway.rules.language.ruleset import Command, Rule
 
 NO_READING = -1
+LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
+"""Bytes of a rendered text. With 32 labels and 16 annotations an alert and a command's arguments fit into a message."""
 
 
 class Reading(NamedTuple):
@@ -80,7 +82,6 @@ class Notices:
             state=change.state,
             subject=subject,
             site=registry.device_site[device],
-            device=device,
             metric=shown.metric,
             value=shown.value,
             limit=shown.limit,
@@ -102,8 +103,13 @@ class Notices:
         if not (rule.labels or rule.annotations):
             return {}, {}
         values, tags = self._values(rule, device, change, shown), self._registry.tags(device)
-        labels = {name: render(text, values, {}, tags) for name, text in rule.labels.items()}
-        return labels, {name: render(text, values, labels, tags) for name, text in rule.annotations.items()}
+        labels = {
+            name: _cut(render(text, values, {}, tags), LONGEST_LABEL) for name, text in rule.labels.items()
+        }
+        return labels, {
+            name: _cut(render(text, values, labels, tags), LONGEST_ANNOTATION)
+            for name, text in rule.annotations.items()
+        }
 
     def _values(self, rule: Rule, device: int, change: Change, shown: Shown) -> dict[str, Any]:
         subject = self._registry.device_name[device]
@@ -155,6 +161,10 @@ class Notices:
 
     def restore(self, state: list[list[Any]]) -> None:
         self._given = {(device, rule, number, level): at for device, rule, number, level, at in state}
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")
 
 
 def _intent(command: Command) -> CommandIntent:

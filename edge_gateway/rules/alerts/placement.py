@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.records.transition import Cause
+    from edge_gateway.records.alerts import Cause
     from edge_gateway.rules.alerts.rule_state import AlertKey, RuleState
     from edge_gateway.rules.language.selection import Choice
 

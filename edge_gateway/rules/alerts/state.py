@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_gateway.records.transition import Cause, State
+    from edge_gateway.records.alerts import Cause
     from edge_gateway.rules.columns.program import Latch
+    from fleet_wire.control_messages import AlertState
 
 NOTHING = -1
 """Rank of an alert that does not fire."""
@@ -42,7 +43,7 @@ class Change(NamedTuple):
     """One transition to be: ranks are places in LEVELS, NOTHING where none fires."""
 
     cause: Cause
-    state: State
+    state: AlertState
     rank: int
     previous: int
     at: int

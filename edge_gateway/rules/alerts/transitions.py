@@ -12,7 +12,7 @@ from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import Frame
-    from edge_gateway.records.transition import Cause, Transition
+    from edge_gateway.records.alerts import Cause, Transition
     from edge_gateway.rules.alerts.judge import Verdict
     from edge_gateway.rules.alerts.rule_state import RuleState
     from edge_gateway.rules.alerts.state import Standing

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge_gateway.records.transition import LEVELS
+from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.columns.compile import Names, Operation, compile_tree
 from edge_gateway.rules.language.kinds import Shape, shape_of
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, levels_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, FiniteFloat, Tag, TypeAdapter
+import msgspec
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, FiniteFloat, Tag, TypeAdapter
 
 from edge_gateway.rules.language.functions import RESERVED
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
@@ -38,6 +39,21 @@ GroupName = Annotated[str, Field(pattern=r"^[^\s/+#](?:[^\n\r\t/+#]{0,62}[^\s/+#
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$"), BeforeValidator(_free)]
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 ShortText = Annotated[str, Field(max_length=1024)]
+ArgumentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Argument = bool | int | FiniteFloat | ShortText | None
+MOST_ARGUMENT_BYTES: Final = 8_192
+
+
+def _sendable(args: dict[str, Any]) -> dict[str, Any]:
+    try:
+        size = len(msgspec.msgpack.encode(args))
+    except OverflowError:
+        raise ValueError("an argument is beyond 64 bits") from None
+    if size > MOST_ARGUMENT_BYTES:
+        raise ValueError(f"{size} bytes of arguments; at most {MOST_ARGUMENT_BYTES} fit into a command")
+    return args
+
+
 Expression = Annotated[str, Field(min_length=1)]
 
 
@@ -81,7 +97,9 @@ class ConfirmSpec(Strict):
 
 class CommandSpec(Strict):
     name: RuleName
-    args: dict[str, Any] = Field(default_factory=dict)
+    args: Annotated[dict[ArgumentName, Argument], Field(max_length=64), AfterValidator(_sendable)] = Field(
+        default_factory=dict
+    )
     on: Annotated[tuple[CommandEvent, ...], Field(min_length=1)] = ("firing",)
     """Which changes of the alert send it."""
     cooldown: Duration = 0
@@ -106,8 +124,8 @@ class AlertSpec(Strict):
     no_data: NoDataSpec | None = None
     overrides: tuple[OverrideSpec, ...] = ()
     """Other limits for some devices; the first that matches counts."""
-    labels: dict[LabelName, ShortText] = Field(default_factory=dict)
-    annotations: dict[LabelName, ShortText] = Field(default_factory=dict)
+    labels: Annotated[dict[LabelName, ShortText], Field(max_length=32)] = Field(default_factory=dict)
+    annotations: Annotated[dict[LabelName, ShortText], Field(max_length=16)] = Field(default_factory=dict)
     commands: tuple[CommandSpec, ...] = ()
     warmup: Duration = 0
     """No transition until the device has been seen so long."""

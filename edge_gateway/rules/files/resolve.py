@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from edge_gateway.records.transition import LEVELS
+from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.files.scalar_place import place_in_scalar
 from edge_gateway.rules.language.expression import normal_text
 from edge_gateway.rules.language.kinds import Shape, shape_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from edge_gateway.records.transition import Transition
+    from edge_gateway.records.alerts import Transition
     from edge_gateway.rules.language.ruleset import Rule
 
 Reached = tuple["Sequence[Transition]", frozenset[str]]

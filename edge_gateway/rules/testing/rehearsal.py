@@ -18,7 +18,7 @@ from fleet_wire.control_messages import Birth
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_gateway.records.transition import Transition
+    from edge_gateway.records.alerts import Transition
 
 START: Final = 1_767_225_600_000
 """Device time of a test's 0s: the start of 2026."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge_gateway.records.transition import Transition
+    from edge_gateway.records.alerts import Transition
     from edge_gateway.rules.language.ruleset import Rule, RuleSet
 
 

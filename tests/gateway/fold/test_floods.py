@@ -10,9 +10,10 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Tick
+from edge_gateway.recovery.settings import fold_settings
 from fleet_wire import control_messages
 from fleet_wire.telemetry import encode_telemetry
 
@@ -86,7 +87,7 @@ class Folded:
 
     def __init__(self) -> None:
         config = {"mqtt": {"url": "mqtt://localhost"}, "gateway": {"tags": ["line"]}, "limits": SHARES}
-        self.pipeline: Pipeline = build_pipeline("gw", FoldSettings.of(GatewayConfig.model_validate(config)))
+        self.pipeline: Pipeline = build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
         self.elapsed = 0
 
     def take(self, *messages: tuple[str, bytes]) -> None:

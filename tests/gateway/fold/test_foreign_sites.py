@@ -10,8 +10,8 @@ import pytest
 
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
-from edge_gateway.fold.store_names import SeriesNames
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Tick
 from edge_gateway.recovery.startup import State
@@ -19,7 +19,7 @@ from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
-from tests.gateway.fold.test_pipeline import RULES, START, batch, moment, settings
+from tests.gateway.fold.given import RULES, START, batch, moment, settings
 
 
 def owning(*sites: str) -> FoldSettings:
@@ -109,7 +109,7 @@ def after(pipeline: Pipeline, first_ms: int) -> list[Effects]:
 def test_a_site_that_left_takes_all_that_was_open_with_it(rules: RuleSet) -> None:
     state = started(rules, "aa", "bb")
     hot(state)
-    assert {order.device for order in state.pipeline.commands.in_flight()} == {"aa-f", "bb-f"}
+    assert {order.device for order in state.pipeline.commands.unconfirmed()} == {"aa-f", "bb-f"}
     moved(state, "aa")
     assert [m.topic for m in state.pipeline.restart_messages() if m.topic.endswith("/command")] == [
         "fleet/v1/aa/aa-f/command"

@@ -8,20 +8,19 @@ import msgspec
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fold.forgetting import answer, forgetting
+from edge_gateway.fold.forget import forget_input
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Forget, Input, Tick
+from edge_gateway.records.inputs import Forget, Tick
 from edge_gateway.records.store_effects import ClosedStates, ClosedWindows, StoreEffects
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import State
-from edge_gateway.status.device_problems import by_device
 from tests.gateway.fold.test_shares import MINUTE, SECOND, Sender, bad, fold, life, moment
 
 
 def fold_of(**metrics: Any) -> State:
     config = {"mqtt": {"url": "mqtt://localhost"}, "metrics": metrics}
-    return State.new("gw", FoldSettings.of(GatewayConfig.model_validate_json(msgspec.json.encode(config))))
+    return State.new("gw", fold_settings(GatewayConfig.model_validate_json(msgspec.json.encode(config))))
 
 
 def test_without_a_word_the_first_value_says_what_a_metric_holds_until_the_device_starts_again() -> None:
@@ -155,7 +154,7 @@ def test_what_only_numbers_have_is_no_word_for_texts() -> None:
 
 
 def asked(pipeline: Pipeline, ms: int, device: str, metric: str | None = None) -> Forget:
-    return forgetting(pipeline.registry, moment(ms), {"device": device, "metric": metric})
+    return forget_input(pipeline.registry, moment(ms), {"device": device, "metric": metric})
 
 
 def test_a_forgotten_metric_begins_anew_and_nothing_sent_again_counts_twice() -> None:
@@ -198,63 +197,9 @@ def test_a_forgotten_device_that_speaks_is_still_known() -> None:
     assert (pipeline.registry.retired, totals["new"], totals["duplicate"], totals["bad"]) == (0, 2, 1, 0)
 
 
-def test_what_rules_derive_is_not_forgotten_and_what_is_unknown_is_said() -> None:
+def test_what_rules_derive_is_not_forgotten() -> None:
     pipeline, device = fold().pipeline, Sender("freezer")
     pipeline.fold(device.says(0, temperature=1.0))
-    with pytest.raises(ValueError, match="no device 'freezr' is known here"):
-        asked(pipeline, 0, "freezr")
-    with pytest.raises(ValueError, match=r"'freezer' has no metric 'temprature'.*temperature"):
-        asked(pipeline, 0, "freezer", "temprature")
-    with pytest.raises(ValueError, match="forget wants a 'device'"):
-        forgetting(pipeline.registry, moment(0), {"device": 7})
     derived = pipeline.registry.derived(0, pipeline.registry.metric("double"))
     pipeline.fold(asked(pipeline, 0, "freezer"))
     assert pipeline.registry.derived(0, pipeline.registry.metric("double")) == derived
-    assert "begins anew" in answer(Forget(moment(0), "freezer", "temperature"))
-    assert "if it stays silent" in answer(Forget(moment(0), "freezer"))
-
-
-def test_a_replay_forgets_the_same() -> None:
-    device, state = Sender("freezer"), fold()
-    given: list[Input] = [device.is_born(0)]
-    for step in range(1, 40):
-        given.append(device.says(step * SECOND, temperature=["init", -20.0][step // 7 % 2], door="open"))
-        if step % 9 == 0:
-            given.append(Forget(moment(step * SECOND), "freezer", ["temperature", None][step % 2]))
-        if step % 11 == 0:
-            device.boot, device.seq = device.boot + 1, 0
-            given.append(device.is_born(step * SECOND))
-    for one in given[:25]:
-        state.pipeline.fold(one)
-    again = fold()
-    again.restore(codec.decode(codec.encode(state.snapshot(), shuffle=True)))
-    for one in given[25:]:
-        state.pipeline.fold(one)
-    for one in msgspec.convert(codec.decode(codec.encode(given[25:])), list[Input]):
-        again.pipeline.fold(one)
-    assert codec.pack(again.pipeline.snapshot()) == codec.pack(state.pipeline.snapshot())
-    assert state.pipeline.admission.accounting.imbalance() == []
-
-
-# --- devices whose values are bad
-
-
-def test_a_device_most_of_whose_values_are_bad_is_named_until_it_is_good_again() -> None:
-    pipeline, device, other = fold().pipeline, Sender("freezer"), Sender("good")
-    pipeline.fold(device.says(0, temperature="init", humidity=40.0))
-    told = []
-    for step in range(1, 60):
-        pipeline.fold(device.says(step * SECOND, temperature=-20.0, humidity=None))
-        pipeline.fold(other.says(step * SECOND, temperature=-20.0, humidity=None if step == 30 else 40.0))
-        told.append({device: one.why for (_, device), one in by_device(pipeline).items()})
-    assert told[14] == {}, "of too few values nothing is said"
-    assert told[-1] == {"freezer": "more than half of its values are bad, such as temperature: type"}
-    steps = 0
-    while by_device(pipeline):
-        steps += 1
-        pipeline.fold(device.says((60 + steps) * SECOND, humidity=40.0))
-    assert 0 < steps <= 128
-    for step in range(400):
-        for one in (device, other):
-            pipeline.fold(one.says((300 + step) * SECOND, humidity=40.0))
-    assert not pipeline.admission.doubts, "in a fleet without bad values nothing is counted"

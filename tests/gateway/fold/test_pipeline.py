@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings, build_pipeline
-from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.fold.series_names import SeriesNames
+from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import (
     Batch,
@@ -30,48 +30,18 @@ from edge_gateway.recovery.startup import State
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
-
-HOUR = 3_600_000
-START = 1_760_000_000_000
-RULES = """
-version: 1
-groups:
-- name: cold
-  rules:
-  - alert: TooWarm
-    expr: temperature
-    above: -10
-    clear: -12
-    for: 2s
-    severity: critical
-    commands:
-    - name: compressor
-      args: {value: -22}
-      on: [firing]
-      cooldown: 1m
-      expires: 60s
-      confirm: {within: 5s, retries: 1}
-  - {record: double, expr: temperature * 2}
-"""
-
-
-def settings(**changes: Any) -> FoldSettings:
-    config = GatewayConfig.model_validate_json(
-        msgspec.json.encode(
-            {
-                "mqtt": {"url": "mqtt://localhost"},
-                "windows": [
-                    {"every": "5s", "bucket": "a", "keep": "30d"},
-                    {"every": "10s", "bucket": "b", "keep": "60d"},
-                ],
-                "time": {"allowed_lateness": "1s", "idle_close": "3s"},
-                "metrics": {"temperature": {"range": [-40, 85]}},
-                "gateway": {"tags": ["line"]},
-                **changes,
-            }
-        )
-    )
-    return FoldSettings.of(config)
+from tests.gateway.fold.given import (
+    HOUR,
+    RULES,
+    START,
+    batch,
+    birth,
+    moment,
+    plain,
+    reading,
+    scenario,
+    settings,
+)
 
 
 @pytest.fixture
@@ -79,31 +49,6 @@ def rules(tmp_path: Path) -> dict[str, Any]:
     file = tmp_path / "rules.yaml"
     file.write_text(RULES)
     return load_rules(file).to_plain()
-
-
-def moment(ms: int) -> Moment:
-    return Moment(START + ms, ms)
-
-
-def reading(device: str, seq: int, ms: int, **metrics: Any) -> tuple[str, bytes]:
-    topic = topics.device_topic("berlin", device, topics.TELEMETRY)
-    return topic, encode_telemetry(1, seq, START + ms, metrics)
-
-
-def birth(device: str, **tags: str) -> tuple[str, bytes]:
-    topic = topics.device_topic("berlin", device, topics.STATUS)
-    return topic, control_messages.encode_birth(
-        control_messages.Birth(type="freezer", boot=1, next=0, floor=0, tags=tags)
-    )
-
-
-def batch(ms: int, *messages: tuple[str, bytes]) -> Batch:
-    return Batch(moment(ms), [topic for topic, _ in messages], [payload for _, payload in messages])
-
-
-def plain(effects: Effects, pipeline: Pipeline) -> Any:
-    """Everything the store is told, as bytes: equal bytes, equal effects."""
-    return codec.pack(effects.for_store(SeriesNames(pipeline.registry)))
 
 
 def test_readings_become_windows_of_every_tier_with_their_tags(rules: dict[str, Any]) -> None:
@@ -163,6 +108,36 @@ def test_an_alert_fires_commands_and_resolves(rules: dict[str, Any]) -> None:
     assert not retained[-1].payload
 
 
+def test_the_longest_alert_and_command_a_rule_may_ask_for_can_be_read(tmp_path: Path) -> None:
+    labels = {f"label_{number}": "{{ tags.line }}" * 60 for number in range(32)}
+    annotations = {f"note_{number}": "{{ labels.label_0 }}" * 50 for number in range(16)}
+    commands = [{"name": "fan", "args": {f"a{number}": "ä" * 60 for number in range(64)}}]
+    alert = {
+        "alert": "A" * 64,
+        "expr": "temperature",
+        "above": 0,
+        "severity": "critical",
+        "labels": labels,
+        "annotations": annotations,
+        "commands": commands,
+    }
+    file = tmp_path / "rules.yaml"
+    file.write_text(json.dumps({"version": 1, "groups": [{"name": "g" * 64, "rules": [alert]}]}))
+    pipeline = build_pipeline("gw", settings())
+    pipeline.fold(Reload(moment(0), load_rules(file).to_plain()))
+    device = "d" * 64
+    pipeline.fold(batch(0, birth(device, line="\N{SNOWFLAKE}" * 128)))
+    effects = pipeline.fold(batch(1_000, reading(device, 0, 1_000, temperature=1.0)))
+    (retained,) = (message for message in effects.outgoing if "/alerts/" in message.topic)
+    told = control_messages.decode_alert(retained.payload)
+    assert set(told.labels.values()) == {"\N{SNOWFLAKE}" * 166}
+    assert set(told.annotations.values()) == {"\N{SNOWFLAKE}" * 666}
+    payloads = [message.payload for message in effects.outgoing if message.topic.endswith("/command")]
+    sent = list(map(control_messages.decode_command, payloads))
+    assert [one.kind for one in sent] == ["alert", "command"]
+    assert all(one.alert == told for one in sent)
+
+
 def commands_sent(effects: Effects) -> list[control_messages.Command]:
     sent = (
         control_messages.decode_command(one.payload)
@@ -172,7 +147,7 @@ def commands_sent(effects: Effects) -> list[control_messages.Command]:
     return [command for command in sent if command.kind == "command"]
 
 
-def test_a_command_the_broker_refuses_is_told_tried_again_and_the_same_in_a_replay(
+def test_a_refused_command_is_recorded_retried_and_the_same_in_a_replay(
     rules: dict[str, Any],
 ) -> None:
     hot = [
@@ -204,7 +179,7 @@ def test_a_command_the_broker_refuses_is_told_tried_again_and_the_same_in_a_repl
     assert replayed == [plain(one, state.pipeline) for one in led_to]
 
 
-def test_what_a_restart_sends_again_may_have_been_delivered(rules: dict[str, Any]) -> None:
+def test_messages_that_a_restart_repeats_are_marked_doubtful(rules: dict[str, Any]) -> None:
     pipeline = build_pipeline("gw", settings())
     pipeline.fold(Reload(moment(0), rules))
     for second in range(4):
@@ -296,7 +271,7 @@ def test_a_device_silent_for_too_long_is_retired_and_its_number_given_to_another
     assert pipeline.admission.accounting.imbalance() == []
 
 
-def test_nothing_is_retired_while_something_of_it_is_open() -> None:
+def test_no_device_is_retired_while_it_has_open_windows() -> None:
     pipeline = build_pipeline("gw", msgspec.structs.replace(settings(), retire_after=1_000))
     pipeline.fold(batch(0, reading("f1", 0, 0, temperature=-20.0)))
     effects = [pipeline.fold(Tick(moment(ms))) for ms in range(500, 30_000, 500)]
@@ -307,7 +282,7 @@ def test_nothing_is_retired_while_something_of_it_is_open() -> None:
     assert pipeline.registry.alive == 0
 
 
-def test_windows_of_a_former_life_stay_apart() -> None:
+def test_windows_that_began_before_the_state_was_lost_are_partial() -> None:
     pipeline = build_pipeline("gw", settings())
     pipeline.fold(StateLost(moment(7_000)))
     closed = []
@@ -319,7 +294,7 @@ def test_windows_of_a_former_life_stay_apart() -> None:
     assert starts == {(True, 5_000), (False, 10_000), (False, 15_000), (False, 20_000)}
 
 
-def test_without_a_trusted_clock_what_needs_a_stamp_is_held() -> None:
+def test_without_a_trusted_clock_messages_without_a_time_are_held() -> None:
     pipeline = build_pipeline("gw", settings())
     topic, payload = reading("f1", 1, 1000, temperature=1.0)
     stampless = encode_telemetry(1, 0, None, {"temperature": 2.0})
@@ -327,6 +302,24 @@ def test_without_a_trusted_clock_what_needs_a_stamp_is_held() -> None:
     effects = pipeline.fold(Batch(untrusted, [topic, topic], [stampless, payload]))
     assert list(effects.held) == [0]
     assert pipeline.admission.accounting.totals()["received"] == 1
+
+
+def test_births_wills_and_cleared_statuses_say_whether_a_device_is_online() -> None:
+    pipeline = build_pipeline("gw", settings())
+    status = topics.device_topic("berlin", "f1", topics.STATUS)
+    will = control_messages.encode_death(control_messages.Death())
+    told: list[bool | None] = []
+    for second, message in enumerate([birth("f1"), (status, will), birth("f1"), (status, b"")]):
+        assert pipeline.fold(batch(second * 1_000, message)).quarantined == []
+        told.append(pipeline.registry.presence.online(0))
+    assert told == [True, False, True, None]
+
+
+def test_a_birth_that_finds_no_room_is_quarantined() -> None:
+    pipeline = build_pipeline("gw", settings(limits={"devices": 1}))
+    effects = pipeline.fold(batch(0, birth("f1"), birth("f2")))
+    assert [one.topic for one in effects.quarantined] == ["fleet/v1/berlin/f2/status"]
+    assert pipeline.registry.find("f2") is None
 
 
 def test_malformed_messages_are_quarantined_with_their_reason() -> None:
@@ -351,33 +344,6 @@ def test_malformed_messages_are_quarantined_with_their_reason() -> None:
         ("fleet/v1/x/telemetry", True),
     ]
     assert pipeline.admission.accounting.imbalance() == []
-
-
-def scenario(seed: int) -> list[Input]:
-    """Two minutes of a small fleet: disorder, duplicates, bad values, silence, ticks."""
-    chance = random.Random(seed)
-    given: list[Input] = [batch(0, *(birth(f"f{number}", line=f"L{number % 3}") for number in range(12)))]
-    sent = dict.fromkeys(range(12), 0)
-    held: list[tuple[str, bytes]] = []
-    for step in range(1, 240):
-        ms = step * 500
-        messages: list[tuple[str, bytes]] = []
-        for number in range(12):
-            if chance.random() < 0.1 or (number == 5 and 60 < step < 120):
-                continue
-            value: Any = chance.choice([-18.0, -9.0, -8.5, chance.gauss(-15, 5), float("nan"), "warm", 900])
-            message = reading(
-                f"f{number}", sent[number], ms - chance.randrange(1500), temperature=value, door="open"
-            )
-            sent[number] += 1
-            (held if chance.random() < 0.05 else messages).append(message)
-            if chance.random() < 0.05:
-                messages.append(message)
-        if chance.random() < 0.3:
-            messages += held
-            held = []
-        given += [batch(ms, *messages), Tick(moment(ms + 250))]
-    return given
 
 
 @pytest.mark.parametrize("seed", range(4))

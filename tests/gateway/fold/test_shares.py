@@ -12,11 +12,11 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings
-from edge_gateway.fold.store_names import SeriesNames
+from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick
 from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import State
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
@@ -53,7 +53,7 @@ def fold(**limits: Any) -> State:
         "time": {"allowed_lateness": "1s", "idle_close": "3s"},
         "limits": limits,
     }
-    return State.new("gw", FoldSettings.of(GatewayConfig.model_validate_json(msgspec.json.encode(config))))
+    return State.new("gw", fold_settings(GatewayConfig.model_validate_json(msgspec.json.encode(config))))
 
 
 def moment(ms: int) -> Moment:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import aiomqtt
 import mqtt5
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.control_parts import make_control
 from edge_gateway.mqtt.control_session import Control

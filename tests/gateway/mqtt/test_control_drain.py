@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 from tests.servers.process import free_port
 

@@ -7,7 +7,7 @@ import asyncio
 import mqtt5
 import pytest
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import NO_RETAIN
 from edge_gateway.mqtt.packet_limit import BELIEVED, LEAST_LEARNED, SAME_END, PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import AGAIN_MOST
 from edge_gateway.mqtt.sending import ASK_EVERY
 from edge_gateway.status.problems import Gravity

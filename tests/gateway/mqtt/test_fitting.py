@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from edge_gateway.fold.outgoing import Kind, Message
+from edge_gateway.fold.messages import Message, MessageKind
 from edge_gateway.mqtt.fitting import fitted, packet_size
 from fleet_wire import control_messages
 from fleet_wire.control_messages import Alert, Command, OperatorReply, Receipt
@@ -175,11 +175,11 @@ def test_what_is_no_message_is_not_shortened(payload: bytes) -> None:
 
 def test_every_topic_the_gateway_writes_has_its_kind() -> None:
     kinds = {
-        "edge/v1/gw/status": Kind.STATUS,
-        "edge/v1/gw/alerts/_/_gateway/status": Kind.ALERT,
-        "edge/v1/gw/alerts/berlin/command/receipt": Kind.ALERT,
-        "edge/v1/gw/reply": Kind.REPLY,
-        "fleet/v1/berlin/alerts/command": Kind.COMMAND,
-        "fleet/v1/berlin/frz-1/receipt": Kind.RECEIPT,
+        "edge/v1/gw/status": MessageKind.STATUS,
+        "edge/v1/gw/alerts/_/_gateway/status": MessageKind.ALERT,
+        "edge/v1/gw/alerts/berlin/command/receipt": MessageKind.ALERT,
+        "edge/v1/gw/reply": MessageKind.REPLY,
+        "fleet/v1/berlin/alerts/command": MessageKind.COMMAND,
+        "fleet/v1/berlin/frz-1/receipt": MessageKind.RECEIPT,
     }
     assert {topic: Message(topic, b"").kind for topic in kinds} == kinds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.service.http import health_of
 from edge_gateway.status.problems import Gravity, Problems

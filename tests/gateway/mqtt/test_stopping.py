@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from edge_gateway.fold.outgoing import Message
+from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.stopping import stop_if_asked, until_one_ends
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 

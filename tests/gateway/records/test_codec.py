@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,3 +99,15 @@ def test_data_that_does_not_say_its_size_is_bounded_too(monkeypatch: pytest.Monk
     monkeypatch.setattr(codec, "_LARGEST", 999)
     with pytest.raises(codec.UndecodableBytes, match="beyond 999"):
         codec.decode(packed)
+
+
+def test_data_that_claims_too_much_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = codec.encode({"a": bytes(1_000)})
+    monkeypatch.setattr(codec, "_LARGEST", 999)
+    with pytest.raises(codec.UndecodableBytes, match="claims"):
+        codec.decode(packed)
+
+
+def test_an_extension_type_of_somebody_else_is_refused() -> None:
+    with pytest.raises(codec.UndecodableBytes, match="unknown extension type 9"):
+        codec.unpack(msgspec.msgpack.encode(msgspec.msgpack.Ext(9, b"")))

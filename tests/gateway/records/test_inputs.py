@@ -1,21 +1,46 @@
-"""Runs: within one, what a device says of itself stands before its readings."""
+"""Inputs survive the journal; within a run of deliveries no status comes after its device's readings."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from mqtt5 import PublishPacket, QoS
 
-from edge_gateway.records.inputs import Moment, runs
-from edge_gateway.service.engine import _batch
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import (
+    Batch,
+    ClockUntrusted,
+    Forget,
+    Input,
+    Moment,
+    Reload,
+    StateLost,
+    Tick,
+    Undelivered,
+    runs,
+)
 
 TOPICS = st.lists(
     st.sampled_from(
         [f"fleet/v1/s/{device}/{kind}" for device in "ab" for kind in ("telemetry", "status", "ack")]
     )
 )
+
+
+def test_every_input_comes_back_from_the_journal_as_it_was() -> None:
+    now = Moment(5, 7, trusted=False)
+    inputs: list[Input] = [
+        Batch(now, ["t"], [b"\xff"], qos0=[0], again=[0]),
+        Tick(now),
+        Reload(now, {"format": 1, "rules": []}),
+        ClockUntrusted(now),
+        StateLost(now),
+        Undelivered(now, "frz-1", "c1", "too large", for_good=True),
+        Forget(now, "frz-1", "temperature"),
+    ]
+    assert msgspec.convert(codec.decode(codec.encode(inputs)), list[Input]) == inputs
 
 
 def test_births_ahead_of_their_devices_readings_need_no_cut() -> None:
@@ -53,14 +78,3 @@ def test_runs_keep_the_order_and_no_status_follows_a_reading_of_its_device(topic
     for before, after in pairwise(cut):
         assert after[0].endswith("status")
         assert after[0].replace("status", "telemetry") in before
-
-
-def test_deliveries_of_qos_0_are_told_apart() -> None:
-    qualities = (QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE, QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE)
-    packets = [
-        PublishPacket(
-            topic="t", payload=b"", qos=qos, packet_id=number + 1 if qos is QoS.AT_LEAST_ONCE else None
-        )
-        for number, qos in enumerate(qualities)
-    ]
-    assert _batch(Moment(0, 0), packets).qos0 == [1, 3]

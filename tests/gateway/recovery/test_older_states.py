@@ -6,22 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import NewerSpool
+from edge_gateway.fold.command_queue import PendingCommand
+from edge_gateway.fold.messages import alert_on_the_wire, command_message
 from edge_gateway.journal import checkpoint, spool
 from edge_gateway.journal import framing as frames
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.journal import Journal
 from edge_gateway.records import codec
+from edge_gateway.records.alerts import CommandIntent
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.older_states import DAY
 from edge_gateway.recovery.startup import Recovered, State, recover_spool
 from edge_gateway.status.clock import MachineClock
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
+from tests.gateway.records.transitions import too_warm
 
 START = 1_760_000_000_000
 NUMBER = 5
@@ -53,13 +58,49 @@ def fed(place: Path) -> State:
     status = topics.device_topic("berlin", "f1", topics.STATUS)
     found.state.pipeline.fold(given)
     found.state.pipeline.fold(Batch(Moment(START, 7_000), [status], [control_messages.encode_birth(born)]))
+    fan = CommandIntent("fan", {"speed": 3}, 60_000, 5_000, retries=2)
+    commands = found.state.pipeline.commands
+    commands.add([too_warm(at=START, commands=(fan,)), too_warm(id="a2", at=START, commands=(fan,))], START)
+    commands.advance(START)
     found.state.listening = 7_000
     found.store.apply([(NUMBER, ())])
     found.store.close()
     return found.state
 
 
+def third_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree["format"] = 3
+    commands = tree["fold"]["commands"]
+    for name in ("waiting", "sent"):
+        commands[name] = list(map(flat, msgspec.convert(commands[name], list[PendingCommand])))
+    return tree
+
+
+def flat(pending: PendingCommand) -> dict[str, Any]:
+    """A pending command as it was written before: every field of its transition and its intent by itself."""
+    alert, intent = pending.alert, pending.intent
+    return {
+        "id": pending.id,
+        "device": alert.subject,
+        "site": alert.site,
+        "name": intent.name,
+        "args": intent.args,
+        "level": alert.level,
+        "alert": msgspec.to_builtins(alert_on_the_wire(alert)),
+        "at": alert.at,
+        "expires_at": pending.expires_at,
+        "confirm_within": intent.confirm_within_ms,
+        "retries": intent.retries,
+        "n": pending.n,
+        "sent_at": pending.sent_at,
+        "attempts": pending.attempts,
+        "refusals": pending.refusals,
+        "refused": pending.refused,
+    }
+
+
 def second_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree = third_format(tree)
     tree["format"] = 2
     for name in ("device_series", "device_strings", "forwarded", "late_share"):
         del tree["settings"][name]
@@ -106,7 +147,7 @@ def first_format(tree: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-@pytest.mark.parametrize(("number", "as_it_was"), [(1, first_format), (2, second_format)])
+@pytest.mark.parametrize(("number", "as_it_was"), [(1, first_format), (2, second_format), (3, third_format)])
 def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
     tmp_path: Path, number: int, as_it_was: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
@@ -122,7 +163,11 @@ def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
     assert registry.silent(7_001, 0).tolist() == [0]
     assert registry.tags(0) == {"zone": "z"}
     assert registry.units(0) == {"t": "C"}
-    for part in ("registry", "admission", "windows", "commands"):
+    pending = found.state.pipeline.commands.unconfirmed()
+    assert list(map(command_message, pending)) == list(
+        map(command_message, state.pipeline.commands.unconfirmed())
+    )
+    for part in ("registry", "admission", "windows"):
         again, before = (getattr(one.pipeline, part).snapshot() for one in (found.state, state))
         for one in (again, before):
             one.get("tags", {}).pop("used_up", None)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from mqtt5 import PublishPacket
+from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
-from edge_gateway.records.inputs import Batch, Input, Tick
+from edge_gateway.records.inputs import Batch, Input, Moment, Tick
 from edge_gateway.service.engine import (
     CLOSE_EVERY,
     LEAST_REST,
@@ -27,6 +27,7 @@ from edge_gateway.service.engine import (
     RESTS,
     TICK,
     Engine,
+    _batch,
     rest_after,
 )
 from edge_gateway.status.problems import Counters
@@ -318,3 +319,14 @@ async def test_a_fold_that_fails_ends_the_engine_whoever_asked_for_it(
         with pytest.raises(ExceptionGroup) as ended:
             await task
     assert ended.group_contains(RuntimeError, match="could not be folded: LookupError: a defect")
+
+
+def test_deliveries_of_qos_0_are_told_apart() -> None:
+    qualities = (QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE, QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE)
+    packets = [
+        PublishPacket(
+            topic="t", payload=b"", qos=qos, packet_id=number + 1 if qos is QoS.AT_LEAST_ONCE else None
+        )
+        for number, qos in enumerate(qualities)
+    ]
+    assert _batch(Moment(0, 0), packets).qos0 == [1, 3]

@@ -9,7 +9,8 @@ import pytest
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.settings import build_pipeline
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.status.bound_problems import BoundProblem, Users, problems
 from edge_gateway.status.problems import Gravity
 from edge_gateway.store.budget import SpoolBytes
@@ -45,7 +46,7 @@ def told(
         "counters": {},
     }
     stored = StoreFacts(**facts, quarantine_bytes=quarantine * MIB, history_bytes=history * MIB)
-    seen = pipeline or build_pipeline("gw", FoldSettings.of(CONFIG))
+    seen = pipeline or build_pipeline("gw", fold_settings(CONFIG))
     spool = SpoolBytes(*(part * MIB for part in used))
     shown = {name: size * MIB for name, size in (users or {}).items()}
     return {one.code: one for one in problems(CONFIG, seen, stored, spool, shown) if one.text}

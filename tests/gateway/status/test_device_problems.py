@@ -11,8 +11,9 @@ import pytest
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.troubles import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.status.device_watch import DeviceWatch
 from edge_gateway.status.report import devices_told
@@ -34,7 +35,7 @@ groups:
 
 def fresh() -> Pipeline:
     config = {"mqtt": {"url": "mqtt://localhost"}}
-    return build_pipeline("gw", FoldSettings.of(GatewayConfig.model_validate(config)))
+    return build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
 
 
 class Gateway:
@@ -284,7 +285,7 @@ def test_odd_numbers_and_long_births_are_named(gateway: Gateway) -> None:
 
 def test_a_birth_that_found_no_room_is_asked_for_again_once_there_is_some() -> None:
     config = {"mqtt": {"url": "mqtt://localhost"}, "limits": {"devices": 1, "retire_after": "1h"}}
-    pipeline = build_pipeline("gw", FoldSettings.of(GatewayConfig.model_validate(config)))
+    pipeline = build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
 
     def take(at: int, device: str, kind: str, payload: bytes) -> bool:
         topic = f"fleet/v1/berlin/{device}/{kind}"

@@ -10,7 +10,7 @@ from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.status.device_problems import by_device
 from fleet_wire import topics
-from tests.gateway.fold.test_pipeline import batch, birth, reading, settings
+from tests.gateway.fold.given import batch, birth, reading, settings
 
 
 def troubles(pipeline: Pipeline) -> list[str]:

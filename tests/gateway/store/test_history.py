@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edge_gateway.errors import BadInput
-from edge_gateway.records.store_effects import CommandChange, Event, Quarantined, StoreEffects
+from edge_gateway.records.alerts import CommandChange, alert_row
+from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
 from edge_gateway.store.history import History
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
@@ -136,7 +138,7 @@ def test_alerts_commands_quarantine_and_events_are_the_newest_in_order(tmp_path:
                     [
                         StoreEffects(
                             at,
-                            alerts=(replace(ALERT, id=f"a{n}", subject=f"dev-{n % 2}", at=at),),
+                            alerts=(structs.replace(ALERT, id=f"a{n}", subject=f"dev-{n % 2}", at=at),),
                             commands=(
                                 CommandChange(f"c{n}", n, f"dev-{n % 2}", "cool", {"to": n}, "sent", at),
                             ),
@@ -176,13 +178,7 @@ def test_alerts_commands_quarantine_and_events_are_the_newest_in_order(tmp_path:
         assert len(list(history.query("quarantine", device="dev-1"))) == 2
         assert [row["text"] for row in history.query("events", limit=2)] == ["text 3", "text 4"]
         alert = next(history.query("alerts", limit=1))
-        assert (alert["level"], alert["value"], alert["limit"], alert["boot"], alert["seq"]) == (
-            "critical",
-            9.5,
-            8.0,
-            3,
-            7,
-        )
+        assert alert == alert_row(structs.replace(ALERT, id="a4", subject="dev-0", at=alert["at"]))
         with pytest.raises(KeyError):
             history.query("weather")
 

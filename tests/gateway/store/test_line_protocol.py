@@ -2,7 +2,6 @@
 
 import math
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from edge_gateway.store.line_protocol import (
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 from edge_gateway.windows.rows import STATE_ROW, Block, by_position
+from tests.gateway.records.transitions import too_warm
 
 EVERY = 60_000
 T0 = 1_760_000_000_000 // EVERY * EVERY
@@ -159,17 +159,12 @@ def test_a_tag_key_is_escaped_like_a_value() -> None:
     assert tag_text("a b=c,d\\") == "a\\ b\\=c\\,d\\_"
 
 
-def alert(**changes: object) -> SimpleNamespace:
-    told = {"subject": "frz-1", "rule": "TooWarm", "site": "berlin", "level": "critical", "state": "firing"}
-    return SimpleNamespace(**{**told, "value": -12.0, "at": T0, **changes})
-
-
 def test_alerts() -> None:
-    assert render_alert(alert()) == (
-        b'alert,device=frz-1,rule=TooWarm,site=berlin level="critical",state="firing",value=-12.0 %d\n' % T0
+    assert render_alert(too_warm(at=T0)) == (
+        b'alert,device=frz-1,rule=TooWarm,site=berlin level="critical",state="firing",value=-9.5 %d\n' % T0
     )
     for nothing in (None, math.nan):
-        line = render_alert(alert(value=nothing, site=""))
+        line = render_alert(too_warm(at=T0, value=nothing, site=""))
         assert line == b'alert,device=frz-1,rule=TooWarm level="critical",state="firing" %d\n' % T0
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from edge_gateway.errors import NewerSpool
 from edge_gateway.records import codec
+from edge_gateway.records.alerts import CommandChange
 from edge_gateway.records.store_effects import (
-    AlertChange,
-    CommandChange,
     Event,
     Quarantined,
     SeriesName,
@@ -27,6 +27,7 @@ from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import is_damage, set_aside
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.store import Store
+from tests.gateway.records.transitions import too_warm
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -40,9 +41,7 @@ from tests.gateway.store.fleet import (
     texts,
 )
 
-ALERT = AlertChange(
-    "a1", "g", "Warm", "critical", "firing", "dev-1", "berlin", "temperature", 9.5, 8.0, T0, 3, 7
-)
+ALERT = too_warm(subject="dev-1", at=T0)
 COMMAND = CommandChange("c1", 5, "dev-1", "cool", {"to": -20}, "sent", T0)
 
 
@@ -97,8 +96,8 @@ def rich(number: int) -> StoreEffects:
         windows=(closed(0, [(s, start + s, 1.5 * s) for s in range(4)]), closed(1, [(1, start, 2.0)])),
         states=(closed_states(0, [(4, start, 0), (4, start + 5, 1)]),),
         late=late([(2, start - MINUTE, 1.0)]),
-        alerts=(replace(ALERT, at=start),),
-        commands=(replace(COMMAND, id=f"c{number}"),),
+        alerts=(structs.replace(ALERT, at=start),),
+        commands=(structs.replace(COMMAND, id=f"c{number}"),),
         quarantined=(Quarantined("t", b"x", "bad", start),),
         events=(Event("broker_lost_session", "text", start),),
     )
@@ -263,7 +262,7 @@ def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store:
 def test_points_older_than_their_bucket_keeps_are_stored_and_not_sent(store: Store) -> None:
     old = T0 - 40 * DAY
     windows = (closed(0, [(1, old, 1.0), (1, T0, 2.0)]), closed(1, [(1, old, 1.0)]))
-    alerts = (replace(ALERT, at=old), replace(ALERT, at=T0))
+    alerts = (structs.replace(ALERT, at=old), structs.replace(ALERT, at=T0))
     store.apply([(1, [named(windows=windows, alerts=alerts)])])
     assert len(table(store, "window")) == 3
     assert len(table(store, "alert")) == 2
@@ -280,7 +279,7 @@ def test_a_bucket_that_keeps_for_ever_is_sent_points_of_any_age(tmp_path: Path) 
         windows=windows,
         states=states,
         texts=texts("open"),
-        alerts=(replace(ALERT, at=old),),
+        alerts=(structs.replace(ALERT, at=old),),
     )
     store.apply([(1, [told])])
     assert len(lines(store)) == 5
@@ -307,8 +306,8 @@ def test_commands_keep_their_newest_state_and_alerts_every_transition(store: Sto
                 [
                     StoreEffects(
                         T0,
-                        alerts=(replace(ALERT, state="resolved"),),
-                        commands=(replace(COMMAND, state="done"),),
+                        alerts=(structs.replace(ALERT, state="resolved"),),
+                        commands=(structs.replace(COMMAND, state="done"),),
                     )
                 ],
             )
@@ -386,7 +385,7 @@ def test_who_has_most_is_found_by_the_index_alone(store: Store) -> None:
 def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_tables, "MOST_ALERTS", 50)
     monkeypatch.setattr(side_tables, "MOST_EVENTS", 5)
-    restless = tuple(replace(ALERT, subject="restless", at=T0 + n) for n in range(200))
+    restless = tuple(structs.replace(ALERT, subject="restless", at=T0 + n) for n in range(200))
     events = tuple(Event("code", str(n), T0 + n) for n in range(20))
     store.apply([(1, [StoreEffects(T0, alerts=(ALERT, ALERT, *restless), events=events)])])
     store.trim(T0)
@@ -400,7 +399,7 @@ def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch:
 
 def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
     windows = closed(0, [(1, T0 + n * DAY, 1.0) for n in range(5)])
-    store.apply([(1, [named(windows=(windows,), alerts=(ALERT, replace(ALERT, at=T0 + 4 * DAY)))])])
+    store.apply([(1, [named(windows=(windows,), alerts=(ALERT, structs.replace(ALERT, at=T0 + 4 * DAY)))])])
     now = T0 + 32 * DAY + 5
     assert store.trim(now) == 3
     assert [row[1] for row in table(store, "window")] == [T0 + 3 * DAY, T0 + 4 * DAY]
@@ -530,7 +529,7 @@ def test_a_store_of_the_format_before_is_taken_over_whole(tmp_path: Path) -> Non
     again = opened(tmp_path)
     assert not again.opened.set_aside
     assert everything(again) == before
-    again.apply([(2, [named(at=T0, commands=(replace(COMMAND, id="c2", detail="no"),))])])
+    again.apply([(2, [named(at=T0, commands=(structs.replace(COMMAND, id="c2", detail="no"),))])])
     assert {row[7] for row in table(again, "command")} == {"", "no"}
 
 

@@ -19,12 +19,12 @@ import numpy as np
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.journal import spool
 from edge_gateway.journal.framing import body_of, scan
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input
 from edge_gateway.records.store_effects import effects_from_tree
+from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import ALWAYS, State, open_store
 from edge_gateway.store.schema import connect_reader
 from edge_gateway.store.store import Store
@@ -124,7 +124,7 @@ def records_of(steps: Iterable[Step]) -> dict[int, bytes]:
 
 def follow(config: GatewayConfig, gateway: str, records: Mapping[int, bytes], place: Path) -> Reference:
     """Fold the records in order, with a store in `place` (made)."""
-    state = State.new(gateway, FoldSettings.of(config))
+    state = State.new(gateway, fold_settings(config))
     place.mkdir(parents=True)
     store = open_store(place, config, floor=ALWAYS, at=0)
     points, reference = Points(), Reference()

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.records import codec
-from edge_gateway.records.transition import Transition
+from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Level, LevelChange, NoData, Override, Rule, RuleSet
 from tests.gateway.rules.fleet import T0, Fleet, Row

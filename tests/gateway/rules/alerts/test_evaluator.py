@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_gateway.records import codec
-from edge_gateway.records.transition import CommandIntent, Transition, alert_id
+from edge_gateway.records.alerts import CommandIntent, Transition, alert_id
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Command, Level, NoData, Override, Rule, RuleSet
 from tests.gateway.rules.fleet import T0, Fleet, Row
@@ -61,7 +61,6 @@ def test_a_transition_says_everything() -> None:
         state="firing",
         subject="d",
         site="berlin",
-        device=0,
         metric="t",
         value=10.25,
         limit=10.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from edge_gateway.records.transition import Transition
+from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, RuleSet
 from tests.gateway.rules.fleet import T0, Fleet, Row

@@ -203,3 +203,35 @@ def test_places_in_quoted_scalars(text: str, before: int, data: st.DataObject) -
         found = source.split("\n")[line - 1][column - 1]
         assert line == before + 1
         assert found == character or (found == "\\" and quote == '"')
+
+
+def command(args: str) -> str:
+    return f"{{alert: A, expr: x, above: 1, commands: [{{name: c, args: {args}}}]}}"
+
+
+@pytest.mark.parametrize(
+    ("args", "fault"),
+    [
+        ("{n: 99999999999999999999}", "5:62: args: an argument is beyond 64 bits"),
+        (
+            "{n: [1, 2]}",
+            "5:66: n: must be true or false, a whole number, a number or text, not a list",
+        ),
+        ("{n: .nan}", "5:66: n: must be"),
+        ("{Speed: 1}", "5:63: Speed: 'Speed' is not allowed"),
+        (
+            str({f"a{number}": "x" * 1_000 for number in range(9)}),
+            "5:62: args: 9055 bytes of arguments; at most 8192",
+        ),
+    ],
+)
+def test_arguments_that_no_device_would_take_are_refused(tmp_path: Path, args: str, fault: str) -> None:
+    assert rule(tmp_path, command(args)).startswith(fault)
+
+
+def test_arguments_keep_their_types(tmp_path: Path) -> None:
+    args = "{a: 1, b: true, c: 1.5, d: '3', e: null}"
+    (tmp_path / "a.yaml").write_text(f"{HEAD}  - {command(args)}\n")
+    ((sent,),) = (one.commands for one in load_rules(tmp_path).alerts)
+    told = [(name, type(value)) for name, value in sent.args.items()]
+    assert told == [("a", int), ("b", bool), ("c", float), ("d", str), ("e", type(None))]

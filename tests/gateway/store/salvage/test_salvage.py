@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.store.rederive import Derived
@@ -36,7 +37,7 @@ def effects(number: int) -> StoreEffects:
         windows=tuple(windows),
         series=named(range(40)).series,
         late=late([(2, start - MINUTE, 1.0)], tiers=1),
-        alerts=(replace(ALERT, id=f"a{number}", at=start),),
+        alerts=(structs.replace(ALERT, id=f"a{number}", at=start),),
     )
 
 

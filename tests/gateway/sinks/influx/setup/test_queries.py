@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec import structs
 
-from edge_gateway.records.store_effects import AlertChange, SeriesName, StoreEffects, TextName
+from edge_gateway.records.store_effects import SeriesName, StoreEffects, TextName
 from edge_gateway.sinks.influx.setup.apply import apply
 from edge_gateway.sinks.influx.setup.documents import documents_for
 from edge_gateway.sinks.influx.writer import InfluxWriter
@@ -17,6 +18,7 @@ from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.settings import StoreSettings, Tier
 from edge_gateway.store.store import Store
+from tests.gateway.records.transitions import too_warm
 from tests.gateway.sinks.influx.setup.page import result_faults
 from tests.gateway.sinks.influx.setup.place import DAY, MINUTE, WINDOWS, target
 from tests.gateway.store.fleet import closed, closed_states
@@ -78,9 +80,7 @@ async def data(clean: Influx, tmp_path: Path) -> Influx:
         for minute in range(3)
         for second in range(0, 60, 10)
     ]
-    alert = AlertChange(
-        "a", "g", "Warm", "critical", "firing", "frz-1", "berlin", "temperature", -9.0, -12.0, start, 1, 2
-    )
+    alert = too_warm(id="a", rule="Warm", value=-9.0, at=start)
     effects = StoreEffects(
         start,
         named,
@@ -88,10 +88,10 @@ async def data(clean: Influx, tmp_path: Path) -> Influx:
         windows=(closed(0, readings),),
         states=(closed_states(0, [(2, start, 0), (2, start + 5, 1)]),),
         alerts=(
-            replace(alert, at=start - 20 * DAY, rule="Old", level="warning", value=None),
-            replace(alert, at=start - 60_000, rule="Cold"),
+            structs.replace(alert, at=start - 20 * DAY, rule="Old", level="warning", value=None),
+            structs.replace(alert, at=start - 60_000, rule="Cold"),
             alert,
-            replace(alert, at=start + 60_000, rule="Cold", state="resolved"),
+            structs.replace(alert, at=start + 60_000, rule="Cold", state="resolved"),
         ),
     )
     settings = StoreSettings(

@@ -1,4 +1,4 @@
-"""What an operator asks to be forgotten, as an input of the fold, and what the answer is."""
+"""An operator's request to forget a device or one of its metrics: checked, and answered."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from edge_gateway.fleet.registry import Registry
 
 
-def forgetting(registry: Registry, moment: Moment, args: Mapping[str, Any]) -> Forget:
-    """The input that `args` ask for: `device`, and `metric` where only one is meant. ValueError: why it cannot be."""
+def forget_input(registry: Registry, moment: Moment, args: Mapping[str, Any]) -> Forget:
+    """Return the input that forgets `device`, or only its `metric` where `args` name one.
+
+    ValueError says, for the operator, what is wrong with `args`.
+    """
     device, metric = args.get("device"), args.get("metric")
     if not isinstance(device, str) or not isinstance(metric, str | None):
-        raise ValueError("forget wants a 'device', and may have a 'metric', both as text")  # noqa: TRY004 - an answer
+        raise ValueError("forget needs a 'device', and takes a 'metric', both as text")  # noqa: TRY004 - an answer
     number = registry.find(device)
     if number is None:
         raise ValueError(f"no device '{printable(device)}' is known here")
@@ -29,11 +32,11 @@ def forgetting(registry: Registry, moment: Moment, args: Mapping[str, Any]) -> F
     return Forget(moment, device, metric)
 
 
-def answer(asked: Forget) -> str:
-    """What follows, for the operator."""
-    if asked.metric is not None:
-        return f"{asked.device} {asked.metric}: begins anew with its next value"
+def forget_answer(given: Forget) -> str:
+    """Return what happens next, for the operator."""
+    if given.metric is not None:
+        return f"{given.device} {given.metric}: starts afresh with its next value"
     return (
-        f"{asked.device}: its metrics begin anew with their next values; "
-        "if it stays silent it is forgotten as soon as its open windows are closed"
+        f"{given.device}: its metrics start afresh with their next values; "
+        "if it stays silent, it is forgotten once its open windows are closed"
     )

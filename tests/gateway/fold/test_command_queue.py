@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from edge_gateway.fold.commands import LEAST_BUCKETS, REFUSED_FIRST, CommandQueue, CommandWork, Mode
+from edge_gateway.fold.command_queue import LEAST_BUCKETS, REFUSED_FIRST, CommandQueue, CommandWork, Mode
 from edge_gateway.records import codec
-from edge_gateway.records.transition import CommandIntent, Transition
+from edge_gateway.records.alerts import CommandIntent, Transition
 from fleet_config.durations import RateSpec
+from tests.gateway.records.transitions import WALL, too_warm
 
-WALL = 1_760_000_000_000
 INTENT = CommandIntent(
     name="compressor", args={"value": -22}, expires_ms=60_000, confirm_within_ms=10_000, retries=2
 )
 FAST = RateSpec(1000, 1000)
 
 
-def transition(device: str = "frz-1", level: str = "critical", at: int = WALL, **changes: Any) -> Transition:
-    base = Transition(
-        id=f"id-{device}-{level}-{at}",
-        group="cold",
-        rule="TooWarm",
-        level=level,
-        previous_level=None,
-        state="firing",
-        subject=device,
-        site="berlin",
-        device=0,
-        metric="temperature",
-        value=-9.0,
-        limit=-10.0,
-        at=at,
-        boot=1,
-        seq=5,
-        labels={},
-        annotations={},
-        cause="firing",
-        backlog=False,
-        notify=True,
-        commands=(INTENT,),
-    )
-    return replace(base, **changes)
+def transition(device: str = "frz-1", level: str = "critical", at: int = WALL) -> Transition:
+    identity = f"id-{device}-{level}-{at}"
+    return too_warm(id=identity, level=level, subject=device, at=at, commands=(INTENT,))
 
 
 def queue(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandQueue:
@@ -51,33 +26,33 @@ def queue(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FA
 
 
 def states(work: CommandWork) -> list[str]:
-    return [event.state for event in work.events]
+    return [change.state for change in work.changes]
 
 
-def test_paces_that_are_whole_again_are_forgotten() -> None:
+def test_buckets_that_are_full_again_are_forgotten() -> None:
     commands = queue(per_device=RateSpec(1, 1_000))
     for number in range(LEAST_BUCKETS):
         at = WALL + number * 100
-        commands.take([transition(f"d{number}", at=at)], at)
+        commands.add([transition(f"d{number}", at=at)], at)
         commands.advance(at)
-    paced = commands.snapshot()["buckets"]
-    assert list(paced) == [f"d{number}" for number in range(LEAST_BUCKETS - 10, LEAST_BUCKETS)]
+    buckets = commands.snapshot()["buckets"]
+    assert list(buckets) == [f"d{number}" for number in range(LEAST_BUCKETS - 10, LEAST_BUCKETS)]
 
 
 def test_a_retired_device_is_forgotten_but_its_number_still_grows() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
-    (order,) = commands.advance(WALL).send
-    commands.acknowledge("frz-1", order.id, "done", "", WALL)
+    commands.add([transition()], WALL)
+    (sent,) = commands.advance(WALL).send
+    commands.acknowledge("frz-1", sent.id, "done", "", WALL)
     commands.forget(["frz-1", "never-heard-of"])
     assert commands.snapshot()["last_n"] == {}
-    commands.take([transition(at=WALL + 1)], WALL + 1)
-    assert commands.advance(WALL + 1).send[0].n > order.n
+    commands.add([transition(at=WALL + 1)], WALL + 1)
+    assert commands.advance(WALL + 1).send[0].n > sent.n
 
 
 def test_a_command_is_sent_once_and_confirmed() -> None:
     commands = queue()
-    assert states(commands.take([transition()], WALL)) == ["queued"]
+    assert states(commands.add([transition()], WALL)) == ["queued"]
     work = commands.advance(WALL)
     assert states(work) == ["sent"]
     assert work.send[0].n == WALL
@@ -89,7 +64,7 @@ def test_a_command_is_sent_once_and_confirmed() -> None:
 
 def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
+    commands.add([transition()], WALL)
     first = commands.advance(WALL).send[0]
     identity = (first.id, first.n)
     assert not commands.advance(WALL + 9_999)
@@ -101,59 +76,64 @@ def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
 
 def test_one_unconfirmed_command_a_device_critical_first() -> None:
     commands = queue()
-    commands.take([transition(level="info", at=WALL), transition(level="critical", at=WALL + 1)], WALL)
-    commands.take([transition(device="other")], WALL)
+    commands.add([transition(level="info", at=WALL), transition(level="critical", at=WALL + 1)], WALL)
+    commands.add([transition(device="other")], WALL)
     sent = commands.advance(WALL + 2).send
-    assert [(order.device, order.level) for order in sent] == [("frz-1", "critical"), ("other", "critical")]
+    assert [(sent.device, sent.alert.level) for sent in sent] == [
+        ("frz-1", "critical"),
+        ("other", "critical"),
+    ]
     commands.acknowledge("frz-1", sent[0].id, "rejected", "no", WALL + 3)
     follow = commands.advance(WALL + 4).send
-    assert [order.level for order in follow] == ["info"]
+    assert [sent.alert.level for sent in follow] == ["info"]
     assert follow[0].n > sent[0].n
 
 
 def test_numbers_grow_when_the_wall_clock_steps_back() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
+    commands.add([transition()], WALL)
     first = commands.advance(WALL).send[0]
     commands.acknowledge("frz-1", first.id, "done", "", WALL)
-    commands.take([transition(at=WALL - 5_000)], WALL - 5_000)
+    commands.add([transition(at=WALL - 5_000)], WALL - 5_000)
     assert commands.advance(WALL - 5_000).send[0].n == first.n + 1
 
 
 def test_expiry_counts_from_the_reading() -> None:
     commands = queue()
-    commands.take([transition(at=WALL - 59_000)], WALL)
+    commands.add([transition(at=WALL - 59_000)], WALL)
     assert states(commands.advance(WALL + 1_000)) == ["expired"]
 
 
-def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_what_is_pending() -> None:
+def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_everything() -> None:
     commands = queue()
-    commands.take([transition(at=WALL - 3_600_000), transition(device="other")], WALL)
+    commands.add([transition(at=WALL - 3_600_000), transition(device="other")], WALL)
+    commands.add([transition(at=WALL - 3_600_001)], WALL)
     assert states(commands.advance(WALL, trusted=False)) == ["sent", "sent"]
-    assert states(commands.distrust(WALL)) == ["expired_unknown", "expired_unknown"]
+    assert commands.waiting() == {"frz-1": 1}
+    assert states(commands.expire_unknown(WALL)) == ["expired_unknown"] * 3
     assert not commands.busy
 
 
 @pytest.mark.parametrize(("mode", "told"), [("dry_run", ["dry_run"]), ("off", [])])
 def test_modes_that_publish_nothing(mode: Mode, told: list[str]) -> None:
     commands = queue(mode)
-    assert states(commands.take([transition()], WALL)) == told
+    assert states(commands.add([transition()], WALL)) == told
     assert not commands.advance(WALL)
 
 
-def test_rates_delay_and_lose_nothing() -> None:
+def test_rates_delay_commands_and_lose_none() -> None:
     commands = queue(per_device=RateSpec(1, 60_000))
-    commands.take([transition(at=WALL), transition(at=WALL + 1, level="warning")], WALL)
+    commands.add([transition(at=WALL), transition(at=WALL + 1, level="warning")], WALL)
     first = commands.advance(WALL).send
     commands.acknowledge("frz-1", first[0].id, "done", "", WALL + 1)
     assert not commands.advance(WALL + 30_000)
     assert states(commands.advance(WALL + 59_999)) == []
-    assert len(commands.advance(WALL + 60_000 - 1 + 1).send) == 1
+    assert len(commands.advance(WALL + 60_000).send) == 1
 
 
-def test_a_total_rate_that_is_used_up_costs_a_device_nothing() -> None:
+def test_a_used_up_total_rate_takes_no_token_of_a_device() -> None:
     commands = queue(per_device=RateSpec(1, 60_000), total=RateSpec(1, 1_000))
-    commands.take([transition(device="a"), transition(device="b")], WALL)
+    commands.add([transition(device="a"), transition(device="b")], WALL)
     assert len(commands.advance(WALL).send) == 1
     assert len(commands.advance(WALL + 1_000).send) == 1
 
@@ -161,41 +141,41 @@ def test_a_total_rate_that_is_used_up_costs_a_device_nothing() -> None:
 def test_a_full_queue_refuses_and_counts() -> None:
     commands = queue(per_device=RateSpec(1, 3_600_000))
     for step in range(30):
-        commands.take([transition(at=WALL + step)], WALL)
+        commands.add([transition(at=WALL + step)], WALL)
     assert commands.refused == 10
 
 
-def test_a_foreign_or_late_answer_changes_nothing() -> None:
+def test_an_answer_to_another_command_changes_nothing() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
+    commands.add([transition()], WALL)
     sent = commands.advance(WALL).send[0]
     assert not commands.acknowledge("other", sent.id, "done", "", WALL)
     assert not commands.acknowledge("frz-1", "unknown", "done", "", WALL)
-    assert commands.in_flight() == [sent]
+    assert commands.unconfirmed() == [sent]
 
 
 def test_state_survives_as_bytes() -> None:
     commands = queue(per_device=RateSpec(6, 60_000))
-    commands.take([transition(), transition(at=WALL + 1), transition(device="b")], WALL)
+    commands.add([transition(), transition(at=WALL + 1), transition(device="b")], WALL)
     commands.advance(WALL)
     state = commands.snapshot()
     other = queue(per_device=RateSpec(6, 60_000))
     other.restore(codec.unpack(codec.pack(state)))
     assert other.snapshot() == state
-    assert other.in_flight() == commands.in_flight()
+    assert other.unconfirmed() == commands.unconfirmed()
     for one in (commands, other):
-        one.acknowledge("b", one.in_flight()[1].id, "done", "", WALL + 5)
+        one.acknowledge("b", one.unconfirmed()[1].id, "done", "", WALL + 5)
     later = [one.advance(WALL + 61_000) for one in (commands, other)]
     assert later[0] == later[1]
 
 
-def test_a_command_the_broker_refuses_is_not_sent_and_goes_again_until_it_expires() -> None:
+def test_a_refused_command_is_sent_again_until_it_expires() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
+    commands.add([transition()], WALL)
     first = commands.advance(WALL).send[0]
     number = first.n
     work = commands.undelivered("frz-1", first.id, "not authorised", WALL, for_good=False)
-    assert [(event.state, event.detail) for event in work.events] == [("refused", "not authorised")]
+    assert [(change.state, change.detail) for change in work.changes] == [("refused", "not authorised")]
     assert not commands.advance(WALL + REFUSED_FIRST - 1)
     again = commands.advance(WALL + REFUSED_FIRST)
     assert states(again) == ["sent"]
@@ -203,60 +183,70 @@ def test_a_command_the_broker_refuses_is_not_sent_and_goes_again_until_it_expire
     assert again.send[0].n > number
     commands.undelivered("frz-1", first.id, "not authorised", WALL + REFUSED_FIRST, for_good=False)
     assert not commands.advance(WALL + 3 * REFUSED_FIRST - 1)
-    (last,) = commands.advance(WALL + 60_000).events
+    (last,) = commands.advance(WALL + 60_000).changes
     assert (last.state, last.detail) == ("refused", "not authorised; tried 2 times until it expired")
     assert not commands.busy
 
 
-def test_a_refused_command_holds_up_no_other_of_its_device() -> None:
+def test_a_refused_command_does_not_hold_up_its_devices_others() -> None:
     commands = queue()
-    commands.take([transition(level="critical"), transition(level="info", at=WALL + 1)], WALL)
+    commands.add([transition(level="critical"), transition(level="info", at=WALL + 1)], WALL)
     critical = commands.advance(WALL).send[0]
     commands.undelivered("frz-1", critical.id, "quota exceeded", WALL, for_good=False)
     (other,) = commands.advance(WALL + 1).send
-    assert other.level == "info"
+    assert other.alert.level == "info"
     commands.acknowledge("frz-1", other.id, "done", "", WALL + 2)
-    assert [order.id for order in commands.advance(WALL + REFUSED_FIRST).send] == [critical.id]
+    assert [sent.id for sent in commands.advance(WALL + REFUSED_FIRST).send] == [critical.id]
     assert critical.n > other.n
 
 
-def test_what_no_broker_will_ever_take_has_failed() -> None:
+def test_a_command_refused_for_good_has_failed() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
-    (order,) = commands.advance(WALL).send
-    work = commands.undelivered("frz-1", order.id, "too large", WALL, for_good=True)
-    assert [(event.state, event.detail) for event in work.events] == [("failed", "too large")]
+    commands.add([transition()], WALL)
+    (sent,) = commands.advance(WALL).send
+    work = commands.undelivered("frz-1", sent.id, "too large", WALL, for_good=True)
+    assert [(change.state, change.detail) for change in work.changes] == [("failed", "too large")]
     assert not commands.busy
 
 
-def test_a_retry_that_is_refused_stays_what_it_was_since_the_device_may_have_it() -> None:
+def test_a_refused_retry_stays_unconfirmed_because_the_device_may_have_the_first() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
-    (order,) = commands.advance(WALL).send
+    commands.add([transition()], WALL)
+    (sent,) = commands.advance(WALL).send
     assert commands.advance(WALL + 10_000).send
-    assert not commands.undelivered("frz-1", order.id, "not authorised", WALL + 10_001, for_good=False)
-    assert commands.in_flight() == [order]
+    assert not commands.undelivered("frz-1", sent.id, "not authorised", WALL + 10_001, for_good=False)
+    assert commands.unconfirmed() == [sent]
     assert not commands.undelivered("frz-1", "another", "not authorised", WALL, for_good=True)
-    assert not commands.undelivered("nobody", order.id, "not authorised", WALL, for_good=True)
+    assert not commands.undelivered("nobody", sent.id, "not authorised", WALL, for_good=True)
 
 
 def test_a_clock_that_goes_back_does_not_hold_a_refused_command_for_ever() -> None:
     commands = queue()
-    commands.take([transition(at=WALL - 7_200_000)], WALL)
-    commands.take([transition(at=WALL + 1)], WALL)
+    commands.add([transition(at=WALL - 7_200_000)], WALL)
+    commands.add([transition(at=WALL + 1)], WALL)
     commands.advance(WALL)
-    (order,) = commands.in_flight()
-    commands.undelivered("frz-1", order.id, "no", WALL, for_good=False)
-    assert [one.id for one in commands.advance(WALL - 3_600_000).send] == [order.id]
+    (sent,) = commands.unconfirmed()
+    commands.undelivered("frz-1", sent.id, "no", WALL, for_good=False)
+    assert [one.id for one in commands.advance(WALL - 3_600_000).send] == [sent.id]
 
 
 def test_refusals_outlive_a_restart() -> None:
     commands = queue()
-    commands.take([transition()], WALL)
-    (order,) = commands.advance(WALL).send
-    commands.undelivered("frz-1", order.id, "not authorised", WALL, for_good=False)
+    commands.add([transition()], WALL)
+    (sent,) = commands.advance(WALL).send
+    commands.undelivered("frz-1", sent.id, "not authorised", WALL, for_good=False)
     later = queue()
     later.restore(codec.decode(codec.encode(commands.snapshot())))
     assert not later.advance(WALL + 1)
-    (last,) = later.advance(WALL + 60_000).events
+    (last,) = later.advance(WALL + 60_000).changes
     assert (last.state, last.detail) == ("refused", "not authorised; tried 1 times until it expired")
+
+
+def test_two_commands_of_one_name_in_a_transition_are_sent_one_after_the_other() -> None:
+    commands = queue()
+    commands.add([too_warm(commands=(INTENT, INTENT))], WALL)
+    (first,) = commands.advance(WALL).send
+    assert len(commands) == 2
+    commands.acknowledge("frz-1", first.id, "done", "", WALL)
+    assert len(commands.advance(WALL + 1).send) == 1
+    assert len(commands) == 1

@@ -1,4 +1,4 @@
-"""Names for the store: what the gateway's numbers of series, tag versions and texts stand for."""
+"""What the gateway's numbers of series, tag versions and texts stand for, for the store."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ if TYPE_CHECKING:
 VERSION_BITS = 32
 _NOTHING = -1
 MOST_OLDER = 100_000
-"""Pairs of earlier versions that are remembered; beyond it all are told again when they turn up, which does no harm."""
+"""Remembered pairs of a series and an earlier version. Past it all are forgotten: defining a pair twice is harmless."""
 
 Column = np.ndarray[Any, Any]
 
 
 class SeriesNames:
-    """Defines each (series, tag version) pair and each text in the effects that use it first.
+    """Defines each (series, tag version) pair and each text with the effects that use it first.
 
-    What was defined is remembered since the start only: after a restart every name is told again, so that a store that
-    was lost meanwhile hears them too. It is also the store's way to ask for a name it should have (`Resolver`).
+    Definitions are remembered in memory only: after a restart every name is defined again, in case the store was lost.
+    The store also asks here for a name it should have but does not (`store.apply.Resolver`).
     """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._told = np.empty(0, np.int64)
-        """The version each series was told with last."""
+        self._defined = np.empty(0, np.int64)
+        """By series: the version it was defined with last."""
         self._older: set[int] = set()
-        """Pairs told before that."""
+        """Pairs defined before that, as `series << VERSION_BITS | version`."""
         self._codes: set[int] = set()
 
     def new_series(self, columns: Iterable[tuple[Column, Column]]) -> Iterator[SeriesName]:
-        """Names of the pairs in columns of series and versions that were not told yet."""
+        """Yield the names of the pairs in columns of (series, versions) that are not defined yet."""
         for series, versions in columns:
-            self._told = with_room(self._told, int(series.max(initial=-1)) + 1, _NOTHING)
-            others = self._told[series] != versions
+            self._defined = with_room(self._defined, int(series.max(initial=-1)) + 1, _NOTHING)
+            others = self._defined[series] != versions
             for pair in np.unique((series[others] << VERSION_BITS) | versions[others]).tolist():
                 if pair not in self._older:
-                    yield self._tell(pair >> VERSION_BITS, pair & ((1 << VERSION_BITS) - 1))
+                    yield self._define(pair >> VERSION_BITS, pair & ((1 << VERSION_BITS) - 1))
 
-    def _tell(self, series: int, version: int) -> SeriesName:
-        before = int(self._told[series])
+    def _define(self, series: int, version: int) -> SeriesName:
+        before = int(self._defined[series])
         if len(self._older) >= MOST_OLDER:
             self._older.clear()
         if before != _NOTHING:
             self._older.add(series << VERSION_BITS | before)
-        self._told[series] = version
+        self._defined[series] = version
         return self._name(series, version)
 
     def new_texts(self, columns: Iterable[Column]) -> Iterator[TextName]:
-        """Texts of the codes in columns that were not told yet."""
+        """Yield the texts of the codes in columns that are not defined yet."""
         for codes in columns:
             fresh = set(codes.tolist()) - self._codes
             self._codes |= fresh
@@ -63,18 +63,18 @@ class SeriesNames:
                 yield TextName(code, self._registry.strings.text(code))
 
     def forget_texts(self, codes: Column) -> None:
-        """These codes stand for nothing any more, and are never given again."""
+        """Forget codes that stand for nothing any more; no text gets them again."""
         self._codes.difference_update(codes.tolist())
 
     def series_name(self, series: int, version: int) -> SeriesName | None:
-        """The name of a pair, or None where the registry does not know it any more."""
+        """Return the name of a pair; None where the registry has forgotten it."""
         try:
             return self._name(series, version)
         except (KeyError, IndexError):
             return None
 
     def text_name(self, code: int) -> TextName | None:
-        """The text of a code, or None where there is none."""
+        """Return the text of a code; None where there is none."""
         try:
             return TextName(code, self._registry.strings.text(code))
         except KeyError:

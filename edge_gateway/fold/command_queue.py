@@ -1,0 +1,337 @@
+"""Commands to devices: numbered, paced, confirmed, expired. Part of the fold: no clock, no socket.
+
+    transition ─▶ queued ─▶ sent (n) ─▶ done | rejected | failed        acknowledged by the device
+                    │         ├──────▶ unconfirmed                      not acknowledged in time
+                    │         └──────▶ refused | failed                 refused by the broker: for now, or for good
+                    └──▶ expired | expired_unknown | dry_run            never sent
+
+A device has one unconfirmed command at a time; critical ones go first. A retry keeps id and n, so that the device
+executes it once. A command that the broker refused was never delivered: it goes back to waiting, and is sent with a
+new n until it expires.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from edge_gateway.records.alerts import LEVELS, CommandChange, CommandIntent, CommandState, Transition
+from fleet_config.durations import RateSpec
+
+Mode = Literal["live", "dry_run", "off"]
+
+MOST_WAITING = 10_000
+MOST_WAITING_A_DEVICE = 20
+LEAST_BUCKETS = 64
+"""Buckets are first searched for full ones at this number, then each time it doubles."""
+SITE_LEFT = "its site is not this gateway's any more"
+REFUSED_FIRST, REFUSED_MOST = 5_000, 60_000
+"""Milliseconds before a refused command is sent again: the wait doubles from the first to the second."""
+MOST_DOUBLINGS = 7
+
+
+@dataclass(slots=True)
+class PendingCommand:
+    """A command that has not ended: what was asked, and how far it got. Times are wall milliseconds.
+
+    A record of its own beside `CommandChange`: a change is an event and never altered, this is the state behind it.
+
+    Attributes:
+        alert: the transition that caused the command.
+        n: 0 until it is first sent.
+        attempts: how often it was sent with this n.
+        refusals, refused: how often the broker refused it, and why it did last.
+    """
+
+    id: str
+    intent: CommandIntent
+    alert: Transition
+    n: int = 0
+    sent_at: int = 0
+    attempts: int = 0
+    refusals: int = 0
+    refused: str = ""
+
+    @classmethod
+    def of(cls, alert: Transition, intent: CommandIntent) -> PendingCommand:
+        """Return the command that `intent` of `alert` asks for; a replay gives it the same id."""
+        name = f"{alert.id}\0{intent.name}\0{alert.cause}\0{alert.at}"
+        return cls(hashlib.blake2b(name.encode(), digest_size=8).hexdigest(), intent, alert)
+
+    @property
+    def device(self) -> str:
+        return self.alert.subject
+
+    @property
+    def site(self) -> str:
+        return self.alert.site
+
+    @property
+    def expires_at(self) -> int:
+        return self.alert.at + self.intent.expires_ms
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Sort key among the commands of a device: the most severe first, then the oldest."""
+        return -LEVELS.index(self.alert.level), self.alert.at, self.id
+
+    def may_be_sent(self, wall: int) -> bool:
+        """Whether the wait after a refusal is over. It also is when the wall clock went back."""
+        if not self.refusals:
+            return True
+        wait = min(REFUSED_FIRST << min(self.refusals - 1, MOST_DOUBLINGS), REFUSED_MOST)
+        return not self.sent_at <= wall < self.sent_at + wait
+
+    def change(self, state: CommandState, wall: int, detail: str = "") -> CommandChange:
+        """Return the record that the command is in `state` from `wall` on."""
+        intent = self.intent
+        return CommandChange(
+            self.id, self.n or None, self.device, intent.name, intent.args, state, wall, detail
+        )
+
+
+@dataclass(slots=True)
+class CommandWork:
+    """What a call to the queue leads to: commands to send, and changes to journal."""
+
+    send: list[PendingCommand] = field(default_factory=list)
+    changes: list[CommandChange] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.send or self.changes)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket; its level is computed when asked for. `at` is wall milliseconds."""
+
+    tokens: float
+    at: int
+
+    @classmethod
+    def full(cls, rate: RateSpec, at: int) -> Bucket:
+        return cls(_capacity(rate), at)
+
+    def level(self, rate: RateSpec, now: int) -> float:
+        """Return the number of tokens at `now`."""
+        filled = self.tokens + max(0, now - self.at) * rate.count / rate.per_ms
+        return min(_capacity(rate), filled)
+
+    def take(self, rate: RateSpec, now: int) -> None:
+        """Use one token."""
+        self.tokens, self.at = self.level(rate, now) - 1.0, now
+
+
+def _capacity(rate: RateSpec) -> float:
+    return float(max(rate.count, 1))
+
+
+class CommandQueue:
+    """Every command that has not ended, and the last n of every device that was sent one."""
+
+    def __init__(self, mode: Mode, per_device: RateSpec, total: RateSpec) -> None:
+        self.mode = mode
+        self.per_device = per_device
+        self.total = total
+        self.refused = 0
+        """Commands that failed because too many were waiting."""
+        self._waiting: dict[str, list[PendingCommand]] = {}
+        self._sent: dict[str, PendingCommand] = {}
+        self._last_n: dict[str, int] = {}
+        self._buckets: dict[str, Bucket] = {}
+        self._total = Bucket.full(total, 0)
+
+    def __len__(self) -> int:
+        return len(self._sent) + sum(map(len, self._waiting.values()))
+
+    def waiting(self) -> Counter[str]:
+        """Return the number of waiting commands by device."""
+        return Counter({device: len(queue) for device, queue in self._waiting.items()})
+
+    @property
+    def busy(self) -> bool:
+        """Whether `advance` may have something to do."""
+        return bool(self._sent or self._waiting)
+
+    def unconfirmed(self) -> list[PendingCommand]:
+        """Return the commands that were sent and not acknowledged; a restart sends them again."""
+        return list(self._sent.values())
+
+    def add(self, transitions: Iterable[Transition], wall: int) -> CommandWork:
+        """Queue the commands that `transitions` ask for; `advance` sends them."""
+        work = CommandWork()
+        if self.mode == "off":
+            return work
+        for transition in transitions:
+            for intent in transition.commands:
+                work.changes.append(self._queued(PendingCommand.of(transition, intent), wall))
+        return work
+
+    def acknowledge(
+        self, device: str, command: str, outcome: CommandState, detail: str, wall: int
+    ) -> CommandWork:
+        """End `command` as its device says; an answer to any other command than the unconfirmed one is ignored."""
+        work = CommandWork()
+        sent = self._sent.get(device)
+        if sent is not None and sent.id == command:
+            del self._sent[device]
+            work.changes.append(sent.change(outcome, wall, detail))
+        return work
+
+    def undelivered(self, device: str, command: str, why: str, wall: int, *, for_good: bool) -> CommandWork:
+        """Take note that the broker refused `command`; `for_good` ends it, otherwise it waits again.
+
+        Does nothing when an earlier attempt may have reached the device.
+        """
+        work = CommandWork()
+        sent = self._sent.get(device)
+        if sent is None or sent.id != command or sent.attempts > 1:
+            return work
+        del self._sent[device]
+        work.changes.append(sent.change("failed" if for_good else "refused", wall, why))
+        if not for_good:
+            sent.refusals += 1
+            sent.refused = why
+            self._waiting.setdefault(device, []).append(sent)
+        return work
+
+    def advance(self, wall: int, *, trusted: bool = True) -> CommandWork:
+        """Retry, expire and send what is due. Nothing expires while the wall clock is not `trusted`."""
+        work = CommandWork()
+        for sent in list(self._sent.values()):
+            self._retry_or_give_up(sent, wall, work, trusted=trusted)
+        for device in list(self._waiting):
+            if trusted:
+                self._expire(device, wall, work)
+            self._send_next(device, wall, work)
+        return work
+
+    def forget(self, devices: Iterable[str]) -> None:
+        """Forget the last n of retired devices; their pending commands still end as usual."""
+        for device in devices:
+            self._last_n.pop(device, None)
+
+    def abandon(self, leaves: Callable[[str], bool], wall: int) -> CommandWork:
+        """End the commands of sites for which `leaves` is true: another gateway owns their devices now."""
+        work = CommandWork()
+        for device in [device for device, sent in self._sent.items() if leaves(sent.site)]:
+            work.changes.append(self._sent.pop(device).change("unconfirmed", wall, SITE_LEFT))
+        for device in list(self._waiting):
+            gone = self._remove(device, lambda command: leaves(command.site))
+            work.changes.extend(command.change("expired", wall, SITE_LEFT) for command in gone)
+        return work
+
+    def expire_unknown(self, wall: int) -> CommandWork:
+        """End every command: after a start without a trusted clock their age is unknown."""
+        work = CommandWork(changes=[command.change("expired_unknown", wall) for command in self._pending()])
+        self._sent.clear()
+        self._waiting.clear()
+        return work
+
+    def _pending(self) -> Iterator[PendingCommand]:
+        yield from self._sent.values()
+        for queue in self._waiting.values():
+            yield from queue
+
+    def _queued(self, command: PendingCommand, wall: int) -> CommandChange:
+        if self.mode == "dry_run":
+            return command.change("dry_run", wall)
+        queue = self._waiting.get(command.device, [])
+        if len(self) >= MOST_WAITING or len(queue) >= MOST_WAITING_A_DEVICE:
+            self.refused += 1
+            return command.change("failed", wall, "too many commands are waiting")
+        self._waiting.setdefault(command.device, queue).append(command)
+        return command.change("queued", wall)
+
+    def _retry_or_give_up(self, sent: PendingCommand, wall: int, work: CommandWork, *, trusted: bool) -> None:
+        within = sent.intent.confirm_within_ms
+        overdue = within is not None and wall >= sent.sent_at + within
+        expired = trusted and wall >= sent.expires_at
+        if expired or (overdue and sent.attempts > sent.intent.retries):
+            del self._sent[sent.device]
+            work.changes.append(sent.change("unconfirmed", wall, f"sent {sent.attempts} times"))
+        elif overdue:
+            sent.sent_at = wall
+            sent.attempts += 1
+            work.send.append(sent)
+
+    def _expire(self, device: str, wall: int, work: CommandWork) -> None:
+        for command in self._remove(device, lambda command: wall >= command.expires_at):
+            if command.refusals:
+                why = f"{command.refused}; tried {command.refusals} times until it expired"
+                work.changes.append(command.change("refused", wall, why))
+            else:
+                work.changes.append(command.change("expired", wall))
+
+    def _send_next(self, device: str, wall: int, work: CommandWork) -> None:
+        """Send the device's first waiting command, unless one is unconfirmed or the rate is used up."""
+        ready = [command for command in self._waiting.get(device, ()) if command.may_be_sent(wall)]
+        if ready and device not in self._sent and self._takes_token(device, wall):
+            first = min(ready, key=lambda command: command.order)
+            self._remove(device, lambda command: command is first)
+            self._send(first, wall, work)
+
+    def _remove(self, device: str, ends: Callable[[PendingCommand], bool]) -> list[PendingCommand]:
+        """Take the waiting commands of a device for which `ends` is true out of its queue."""
+        queue = self._waiting[device]
+        gone = [command for command in queue if ends(command)]
+        if len(gone) == len(queue):
+            del self._waiting[device]
+        elif gone:
+            queue[:] = [command for command in queue if not ends(command)]
+        return gone
+
+    def _takes_token(self, device: str, wall: int) -> bool:
+        """Use one token of the device's bucket and one of the gateway's, if both have one."""
+        bucket = self._buckets.get(device) or Bucket.full(self.per_device, wall)
+        if bucket.level(self.per_device, wall) < 1.0 or self._total.level(self.total, wall) < 1.0:
+            return False
+        bucket.take(self.per_device, wall)
+        self._buckets[device] = bucket
+        self._total.take(self.total, wall)
+        if len(self._buckets) >= LEAST_BUCKETS and len(self._buckets).bit_count() == 1:
+            self._forget_full_buckets(wall)
+        return True
+
+    def _forget_full_buckets(self, wall: int) -> None:
+        """Drop the buckets that are full again: a device without one starts with a full one."""
+        full, buckets = _capacity(self.per_device), self._buckets
+        self._buckets = {
+            device: bucket for device, bucket in buckets.items() if bucket.level(self.per_device, wall) < full
+        }
+
+    def _send(self, command: PendingCommand, wall: int, work: CommandWork) -> None:
+        command.n = self._last_n[command.device] = max(self._last_n.get(command.device, 0) + 1, wall)
+        command.sent_at = wall
+        command.attempts = 1
+        self._sent[command.device] = command
+        work.send.append(command)
+        work.changes.append(command.change("sent", wall))
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "waiting": [
+                msgspec.to_builtins(command) for queue in self._waiting.values() for command in queue
+            ],
+            "sent": [msgspec.to_builtins(command) for command in self._sent.values()],
+            "last_n": dict(self._last_n),
+            "buckets": {device: [bucket.tokens, bucket.at] for device, bucket in self._buckets.items()},
+            "total": [self._total.tokens, self._total.at],
+            "refused": self.refused,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        waiting, sent = (msgspec.convert(state[name], list[PendingCommand]) for name in ("waiting", "sent"))
+        self._waiting.clear()
+        for command in waiting:
+            self._waiting.setdefault(command.device, []).append(command)
+        self._sent = {command.device: command for command in sent}
+        self._last_n = dict(state["last_n"])
+        self._buckets = {device: Bucket(*level) for device, level in state["buckets"].items()}
+        self._total = Bucket(*state["total"])
+        self.refused = state["refused"]

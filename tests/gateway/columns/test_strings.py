@@ -1,0 +1,98 @@
+"""Codes of texts: each text has one, none is given twice, and no device takes the room of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_gateway.columns.strings import FALSE, GATEWAY, NO_ROOM, TRUE, StringTable
+from edge_gateway.records import codec
+
+LIMIT, SHARE = 6, 3
+texts = st.sampled_from([f"t{number}" for number in range(9)])
+devices = st.integers(0, 3)
+steps = st.lists(
+    st.tuples(st.just("code"), texts, devices | st.just(GATEWAY))
+    | st.tuples(st.just("keep"), st.sets(st.integers(0, 30)))
+    | st.tuples(st.just("disown"), st.sets(devices)),
+    max_size=40,
+)
+
+
+class PlainTable:
+    """What a table is to do, text by text."""
+
+    def __init__(self) -> None:
+        self.codes = {"false": FALSE, "true": TRUE}
+        self.owner = {"false": GATEWAY, "true": GATEWAY}
+        self.given = 2
+
+    def owned(self, device: int) -> int:
+        return sum(owner == device for owner in self.owner.values())
+
+    def of_devices(self) -> int:
+        return sum(owner != GATEWAY for owner in self.owner.values())
+
+    def code(self, text: str, device: int) -> int:
+        if text not in self.codes:
+            if device != GATEWAY and (self.of_devices() >= LIMIT or self.owned(device) >= SHARE):
+                return NO_ROOM
+            self.codes[text], self.owner[text] = self.given, device
+            self.given += 1
+        return self.codes[text]
+
+    def keep(self, used: set[int]) -> list[int]:
+        gone = [text for text, code in self.codes.items() if code > TRUE and code not in used]
+        for text in gone:
+            del self.owner[text]
+        return [self.codes.pop(text) for text in gone]
+
+    def disown(self, gone: set[int]) -> None:
+        self.owner = {text: GATEWAY if owner in gone else owner for text, owner in self.owner.items()}
+
+    def crowded(self) -> bool:
+        tight = any(2 * self.owned(device) > SHARE for device in range(4))
+        return tight or 2 * self.of_devices() > LIMIT
+
+
+def same(table: StringTable, plain: PlainTable) -> None:
+    assert len(table) == len(plain.codes)
+    assert {table.text(code): code for code in plain.codes.values()} == plain.codes
+    assert table.of_devices == plain.of_devices()
+    assert table.held == {device: plain.owned(device) for device in range(4) if plain.owned(device)}
+    assert table.crowded() == plain.crowded()
+
+
+@given(steps)
+def test_it_does_what_a_plain_table_does_and_so_does_one_restored(taken: list[tuple[Any, ...]]) -> None:
+    table, plain = StringTable(LIMIT, SHARE), PlainTable()
+    for what, *how in taken:
+        match what:
+            case "code":
+                assert table.code(*how) == plain.code(*how)
+            case "keep":
+                assert table.keep(*how).tolist() == plain.keep(*how)
+            case "disown":
+                (gone,) = how
+                table.disown(np.array(sorted(gone), np.int64))
+                plain.disown(gone)
+        same(table, plain)
+    again = StringTable(LIMIT, SHARE)
+    again.restore(codec.decode(codec.encode(table.snapshot())))
+    same(again, plain)
+    assert again.code("another") == plain.code("another", GATEWAY)
+
+
+def test_without_a_share_a_device_may_fill_the_table() -> None:
+    table = StringTable(2)
+    assert [table.code(text, 0) for text in ("a", "b", "c")] == [2, 3, NO_ROOM]
+    assert table.code("c") == 4, "the gateway's own finds room"
+
+
+def test_a_code_that_was_never_given_has_no_text() -> None:
+    with pytest.raises(KeyError):
+        StringTable(2).text(9)
