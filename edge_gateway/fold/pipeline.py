@@ -169,7 +169,7 @@ class Pipeline:
 
     def _read(self, part: Frame, moment: Moment, effects: Effects) -> int:
         """Readings for windows and rules, counted; none of their clocks steps back among them."""
-        frame = self.rules.records(part)
+        frame = self.rules.add_records(part)
         late, closed = self.windows.add(frame, listening_ms=moment.listening, trusted=moment.trusted)
         self._late(late, effects)
         self._store(closed, effects)

@@ -1,4 +1,4 @@
-"""Rule files from disk: every fault of every file at once, each at its line and column."""
+"""Rule files from disk: every report of every file at once, each at its line and column."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
-from edge_gateway.rules.files.resolve import Place, Source, alert_rule, check_expression, record_rule
+from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, check_expression, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
 from fleet_config.bounded_file import in_words
 from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
@@ -83,12 +83,12 @@ class _Loading:
         except ProblemsFound as found:
             self._problems += found.problems
             return
-        source = Source(document, self._problems, self._on_change)
+        source = RuleSource(document, self._problems, self._on_change)
         try:
             spec = validate(RuleFile, document)
         except ProblemsFound as found:
             self._problems += found.problems
-            self._salvage(source)
+            self._check_rest(source)
             return
         for index, group in enumerate(spec.groups):
             place = source.at("groups", index)
@@ -102,7 +102,7 @@ class _Loading:
         """Whether so much is wrong that looking further would only take time."""
         return len(self._problems) >= MOST_PROBLEMS or len(self._rules) > MOST_RULES
 
-    def _salvage(self, source: Source) -> None:
+    def _check_rest(self, source: RuleSource) -> None:
         """Check the rules of a file that is wrong somewhere, so that one look shows all there is to mend."""
         data = source.document.data
         groups = data.get("groups") if isinstance(data, dict) else None
@@ -111,9 +111,9 @@ class _Loading:
             for number in range(len(rules) if isinstance(rules, list) else 0):
                 if self._is_enough():
                     return
-                self._salvage_rule(source.at("groups", index, "rules", number))
+                self._check_rest_of_rule(source.at("groups", index, "rules", number))
 
-    def _salvage_rule(self, place: Place) -> None:
+    def _check_rest_of_rule(self, place: Place) -> None:
         document = place.source.document
         raw = document.get(place.path)
         model = RecordSpec if isinstance(raw, dict) and "record" in raw else AlertSpec
@@ -140,14 +140,16 @@ class _Loading:
     def _claim(self, kind: str, name: str, place: Place) -> None:
         first = self._first.setdefault((kind, name), place)
         if first is not place:
-            place.fault(f"duplicate {kind} name '{name}'; it stands at {first} already")
+            place.report(f"duplicate {kind} name '{name}'; it stands at {first} already")
 
     def finish(self) -> RuleSet:
         ring = cycle_of(tuple(rule for rule in self._rules if rule.record))
         for name in ring[:MOST_PROBLEMS]:
-            self._records[name].fault(f"these records need each other: {', '.join(ring)}")
+            self._records[name].report(f"these records need each other: {', '.join(ring)}")
         if len(self._rules) > MOST_RULES and self._newest is not None:
-            self._newest.fault(f"more than {MOST_RULES} rules; a gateway takes at most so many, of all files")
+            self._newest.report(
+                f"more than {MOST_RULES} rules; a gateway takes at most so many, of all files"
+            )
         if self._problems:
             raise ProblemsFound(self._problems)
         return RuleSet(tuple(self._rules))

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Discriminator, Field, FiniteFloat, Tag, TypeAdapter
 
 from edge_gateway.rules.language.functions import RESERVED
+from edge_gateway.rules.language.ruleset import NoDataState
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
 from fleet_config.match import MatchSpec
 from fleet_config.yaml_source import Strict
 
 LevelName = Literal["critical", "warning", "info"]
-NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
 CommandEvent = Literal["firing", "escalated", "deescalated", "resolved", "no_data", "repeat"]
 
 DEFAULT_EXPIRES_MS: Final = 60_000

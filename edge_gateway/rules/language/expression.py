@@ -39,13 +39,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class MetricRef:
     name: str
     at: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
+class TagRef:
     name: str
     at: int = field(compare=False)
 
@@ -93,7 +93,7 @@ class Call:
     at: int = field(compare=False)
 
 
-Node: TypeAlias = Number | Duration | Text | Metric | Tag | Unary | Binary | Compare | OneOf | Call
+Node: TypeAlias = Number | Duration | Text | MetricRef | TagRef | Unary | Binary | Compare | OneOf | Call
 
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -277,7 +277,7 @@ class _Parser:
             raise ExpressionError(
                 name.at, f"{_found(name)} where the name of a tag is wanted, as in tag.zone"
             )
-        return Tag(name.text, token.at)
+        return TagRef(name.text, token.at)
 
     def _call(self, name: Token) -> Node:
         if name.text in UNSUPPORTED:
@@ -294,7 +294,7 @@ class _Parser:
         if not signature.least <= len(args) <= signature.most:
             raise ExpressionError(
                 name.at,
-                f"{name.text} takes {_arity(signature.least, signature.most)}; write {signature.shape}",
+                f"{name.text} takes {_arity(signature.least, signature.most)}; write {signature.usage}",
             )
         return Call(name.text, args, name.at)
 
@@ -315,10 +315,10 @@ def _number(token: Token) -> Number:
     return Number(value, token.at)
 
 
-def _metric(token: Token) -> Metric:
+def _metric(token: Token) -> MetricRef:
     if token.text in FUNCTIONS:
-        shape = FUNCTIONS[token.text].shape
-        raise ExpressionError(token.at, f"'{token.text}' is a function and no metric; write {shape}")
+        usage = FUNCTIONS[token.text].usage
+        raise ExpressionError(token.at, f"'{token.text}' is a function and no metric; write {usage}")
     if token.text in UNSUPPORTED:
         raise ExpressionError(token.at, f"`{token.text}` is not supported in this version")
     if token.text in KEYWORDS:
@@ -331,7 +331,7 @@ def _metric(token: Token) -> Metric:
             f"'{token.text}' is no metric name; lower-case letters, digits and _ are allowed, at most 64, "
             "a letter first",
         )
-    return Metric(token.text, token.at)
+    return MetricRef(token.text, token.at)
 
 
 def _arity(least: int, most: int) -> str:

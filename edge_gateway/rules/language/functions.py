@@ -11,11 +11,11 @@ class Signature(NamedTuple):
     ranged: bool
     least: int
     most: int
-    shape: str
+    usage: str
 
 
 def _ranged(name: str) -> Signature:
-    return Signature(ranged=True, least=2, most=2, shape=f"{name}(metric, 5m)")
+    return Signature(ranged=True, least=2, most=2, usage=f"{name}(metric, 5m)")
 
 
 FUNCTIONS: Final[dict[str, Signature]] = {
@@ -33,10 +33,10 @@ FUNCTIONS: Final[dict[str, Signature]] = {
             "deriv",
         )
     },
-    "abs": Signature(ranged=False, least=1, most=1, shape="abs(x)"),
-    "min": Signature(ranged=False, least=2, most=8, shape="min(x, y)"),
-    "max": Signature(ranged=False, least=2, most=8, shape="max(x, y)"),
-    "clamp": Signature(ranged=False, least=3, most=3, shape="clamp(x, low, high)"),
+    "abs": Signature(ranged=False, least=1, most=1, usage="abs(x)"),
+    "min": Signature(ranged=False, least=2, most=8, usage="min(x, y)"),
+    "max": Signature(ranged=False, least=2, most=8, usage="max(x, y)"),
+    "clamp": Signature(ranged=False, least=3, most=3, usage="clamp(x, low, high)"),
 }
 
 FAMILY: Final = {

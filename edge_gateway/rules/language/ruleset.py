@@ -10,14 +10,17 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from edge_gateway.rules.language.kinds import Shape, shape_of
+from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.template import parts_of
 
 Match = dict[str, list[str]]
 """Key (site, device, type or a tag) to the globs of which one must fit."""
 
 OnChange = Literal["keep", "reset"]
-"""What becomes of a rule's state when the rule is changed."""
+"""What happens to a rule's state when the rule is edited."""
+
+NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
+"""alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
 
 FORMAT: Final = 1
 
@@ -57,7 +60,7 @@ class Override:
 class NoData:
     after_ms: int
     metric: str
-    state: Literal["alerting", "no_data", "ok", "keep_last"]
+    state: NoDataState
     level: str
 
 
@@ -99,18 +102,18 @@ class Rule:
     unit: str | None = None
 
     @property
-    def shape(self) -> Shape | None:
-        return None if self.expr is None else shape_of(self.expr)
+    def analysis(self) -> Analysis | None:
+        return None if self.expr is None else analyse(self.expr)
 
     @property
-    def clear_shape(self) -> Shape | None:
-        return None if self.clear_expr is None else shape_of(self.clear_expr)
+    def clear_analysis(self) -> Analysis | None:
+        return None if self.clear_expr is None else analyse(self.clear_expr)
 
     @property
     def metrics(self) -> tuple[tuple[str, bool], ...]:
         """(name, holds texts) of every metric whose reading evaluates the rule, the first named first."""
-        shapes = [shape for shape in (self.shape, self.clear_shape) if shape is not None]
-        named = [(name, state) for shape in shapes for name, state in _named(shape)]
+        analyses = [analysis for analysis in (self.analysis, self.clear_analysis) if analysis is not None]
+        named = [(name, state) for analysis in analyses for name, state in _named(analysis)]
         return tuple(dict.fromkeys(named))
 
     @property
@@ -122,7 +125,7 @@ class Rule:
 
     @property
     def is_condition(self) -> bool:
-        return self.shape is not None and self.shape.is_condition
+        return self.analysis is not None and self.analysis.is_condition
 
 
 @dataclass(frozen=True)
@@ -174,14 +177,14 @@ class RuleSet:
 def _tags(rule: Rule) -> Iterator[str]:
     for match in (*rule.match, *(override.match for override in rule.overrides)):
         yield from match
-    for shape in (rule.shape, rule.clear_shape):
-        yield from () if shape is None else shape.tags
+    for analysis in (rule.analysis, rule.clear_analysis):
+        yield from () if analysis is None else analysis.tags
     for text in (*rule.labels.values(), *rule.annotations.values()):
         yield from (name for kind, name, _ in parts_of(text) if kind == "tags")
 
 
-def _named(shape: Shape) -> list[tuple[str, bool]]:
-    return [(name, False) for name in shape.numbers] + [(name, True) for name in shape.states]
+def _named(analysis: Analysis) -> list[tuple[str, bool]]:
+    return [(name, False) for name in analysis.numbers] + [(name, True) for name in analysis.states]
 
 
 def levels_of(rule: Rule, override: Override | None) -> tuple[Level, ...]:

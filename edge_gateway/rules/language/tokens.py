@@ -14,7 +14,7 @@ MAX_LENGTH: Final = 4096
 MAX_OPERATORS: Final = 150
 """Bounds the depth of the tree that `1 + 1 + 1 …` grows, which no parenthesis shows."""
 
-Kind = Literal["number", "duration", "text", "name", "operator", "end"]
+TokenKind = Literal["number", "duration", "text", "name", "operator", "end"]
 
 
 class ExpressionError(ValueError):
@@ -29,7 +29,7 @@ class ExpressionError(ValueError):
 class Token(NamedTuple):
     """`at` is the place in the text, from 0."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     at: int
 

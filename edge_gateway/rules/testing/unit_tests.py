@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from edge_gateway.rules.files.load import load_rules, rule_files
-from edge_gateway.rules.testing.cases import (
+from edge_gateway.rules.testing.bench import START, Bench
+from edge_gateway.rules.testing.coverage import unreached
+from edge_gateway.rules.testing.test_cases import (
     SUFFIX,
-    Case,
     EventSpec,
     ExpectSpec,
-    case_files,
+    RuleTest,
+    find_files,
     problem_at,
-    read_cases,
+    read_tests,
 )
-from edge_gateway.rules.testing.coverage import unreached
-from edge_gateway.rules.testing.rehearsal import START, Rehearsal
 from fleet_config.problems import Problem, ProblemsFound
 from fleet_wire.printable import printable
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RuleTestResult:
     """One test and what of it did not come true."""
 
     file: str
@@ -49,19 +49,19 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RuleTestReport:
     """All tests, and what of the rules none of them reached."""
 
-    outcomes: tuple[Outcome, ...]
+    results: tuple[RuleTestResult, ...]
     uncovered: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
-        return all(outcome.ok for outcome in self.outcomes)
+        return all(result.ok for result in self.results)
 
     @property
     def failures(self) -> tuple[Problem, ...]:
-        return tuple(failure for outcome in self.outcomes for failure in outcome.failures)
+        return tuple(failure for result in self.results for failure in result.failures)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -70,44 +70,44 @@ class Report:
             "tests": [
                 {"file": each.file, "line": each.line, "name": each.name, "ok": each.ok}
                 | {"failures": [failure.as_dict() for failure in each.failures]}
-                for each in self.outcomes
+                for each in self.results
             ],
             "uncovered": list(self.uncovered),
         }
 
 
-def run_rule_tests(paths: Sequence[Path]) -> Report:
+def run_rule_tests(paths: Sequence[Path]) -> RuleTestReport:
     """Run the tests of directories, of rule files (`x.yaml` has its in `x.test.yaml`) or of test files.
 
     ProblemsFound when a test file or a rule file is wrong, with all that is wrong in any of them.
     """
-    cases, problems = _cases(case_files(list(paths)))
-    rules, more = _rules(cases)
+    tests, problems = _cases(find_files(list(paths)))
+    rules, more = _rules(tests)
     if problems or more:
         raise ProblemsFound([*problems, *more])
-    outcomes, reached = [], []
-    for case in cases:
-        outcome, told, rehearsal = _run(case, rules[case.rule_files])
-        outcomes.append(outcome)
-        reached.append((told, frozenset(metric for _, metric in rehearsal.values)))
-    return Report(tuple(outcomes), unreached(_covered(paths, rules), reached))
+    results, reached = [], []
+    for test in tests:
+        result, told, bench = _run(test, rules[test.rule_files])
+        results.append(result)
+        reached.append((told, frozenset(metric for _, metric in bench.values)))
+    return RuleTestReport(tuple(results), unreached(_covered(paths, rules), reached))
 
 
-def _cases(files: list[Path]) -> tuple[list[Case], list[Problem]]:
-    cases: list[Case] = []
+def _cases(files: list[Path]) -> tuple[list[RuleTest], list[Problem]]:
+    tests: list[RuleTest] = []
     problems: list[Problem] = []
     for file in files:
         try:
-            cases += read_cases(file)
+            tests += read_tests(file)
         except ProblemsFound as found:
             problems += found.problems
-    return cases, problems
+    return tests, problems
 
 
-def _rules(cases: list[Case]) -> tuple[dict[tuple[Path, ...], RuleSet], list[Problem]]:
+def _rules(tests: list[RuleTest]) -> tuple[dict[tuple[Path, ...], RuleSet], list[Problem]]:
     rules: dict[tuple[Path, ...], RuleSet] = {}
     problems: list[Problem] = []
-    for files in dict.fromkeys(case.rule_files for case in cases):
+    for files in dict.fromkeys(test.rule_files for test in tests):
         try:
             rules[files] = load_rules(files)
         except ProblemsFound as found:
@@ -128,95 +128,91 @@ def _covered(paths: Sequence[Path], rules: dict[tuple[Path, ...], RuleSet]) -> l
 # --- one test
 
 
-def _run(case: Case, rules: RuleSet) -> tuple[Outcome, list[Transition], Rehearsal]:
-    rehearsal = Rehearsal.of(rules, case.spec.devices)
+def _run(test: RuleTest, rules: RuleSet) -> tuple[RuleTestResult, list[Transition], Bench]:
+    bench = Bench.of(rules, test.spec.devices)
     failures: list[Problem] = []
-    for at in _moments(case):
-        if not at % case.spec.interval:
-            _send(case, rehearsal, at, at // case.spec.interval)
-        rehearsal.pass_time(at)
-        for event in case.spec.events:
+    for at in _moments(test):
+        if not at % test.spec.interval:
+            _send(test, bench, at, at // test.spec.interval)
+        bench.pass_time(at)
+        for event in test.spec.events:
             if event.at == at:
-                _happen(case, rehearsal, event)
-        for expected, line in zip(case.spec.expect, case.lines, strict=True):
-            fault = _fault(case, rehearsal, expected) if expected.at == at else None
-            if fault is not None:
-                failures.append(problem_at(case, line, f"{case.spec.name}: {fault}"))
-    return Outcome(case.file, case.line, case.spec.name, tuple(failures)), rehearsal.told, rehearsal
+                _happen(test, bench, event)
+        for expected, line in zip(test.spec.expect, test.lines, strict=True):
+            report = _fault(test, bench, expected) if expected.at == at else None
+            if report is not None:
+                failures.append(problem_at(test, line, f"{test.spec.name}: {report}"))
+    return RuleTestResult(test.file, test.line, test.spec.name, tuple(failures)), bench.told, bench
 
 
-def _moments(case: Case) -> list[int]:
-    longest = max((len(each) for each in case.series.values()), default=0)
-    moments = {number * case.spec.interval for number in range(longest)}
-    moments.update(event.at for event in case.spec.events)
-    moments.update(expected.at for expected in case.spec.expect)
+def _moments(test: RuleTest) -> list[int]:
+    longest = max((len(each) for each in test.series.values()), default=0)
+    moments = {number * test.spec.interval for number in range(longest)}
+    moments.update(event.at for event in test.spec.events)
+    moments.update(expected.at for expected in test.spec.expect)
     return sorted(moments)
 
 
-def _send(case: Case, rehearsal: Rehearsal, at: int, number: int) -> None:
-    for device in case.spec.devices:
-        values = _values(case, device, number)
+def _send(test: RuleTest, bench: Bench, at: int, number: int) -> None:
+    for device in test.spec.devices:
+        values = _values(test, device, number)
         if values:
-            rehearsal.send(at, device, values)
+            bench.send(at, device, values)
 
 
-def _values(case: Case, device: str, number: int) -> dict[str, float | str]:
+def _values(test: RuleTest, device: str, number: int) -> dict[str, float | str]:
     found = {
         metric: series[number]
-        for (owner, metric), series in case.series.items()
+        for (owner, metric), series in test.series.items()
         if owner == device and 0 <= number < len(series)
     }
     return {metric: value for metric, value in found.items() if value is not None}
 
 
-def _happen(case: Case, rehearsal: Rehearsal, event: EventSpec) -> None:
-    device = event.device or next(iter(case.spec.devices))
+def _happen(test: RuleTest, bench: Bench, event: EventSpec) -> None:
+    device = event.device or next(iter(test.spec.devices))
     match event.do:
         case "restart":
-            rehearsal.restart()
+            bench.restart()
         case "reload":
-            files = tuple(_beside(case, name) for name in event.rule_files) or case.rule_files
-            rehearsal.reload(load_rules(files))
+            files = tuple(_beside(test, name) for name in event.rule_files) or test.rule_files
+            bench.reload(load_rules(files))
         case "late":
             stamped = max(event.at - (event.by or 0), 0)
-            values = event.values or _values(case, device, stamped // case.spec.interval)
-            rehearsal.send(event.at, device, values, stamped=stamped)
+            values = event.values or _values(test, device, stamped // test.spec.interval)
+            bench.send(event.at, device, values, stamped=stamped)
         case "duplicate":
-            if device in rehearsal.newest:
-                rehearsal.deliver(rehearsal.newest[device], event.at)
+            if device in bench.newest:
+                bench.deliver(bench.newest[device], event.at)
 
 
-def _beside(case: Case, name: str) -> Path:
-    return case.rule_files[0].parent / name
+def _beside(test: RuleTest, name: str) -> Path:
+    return test.rule_files[0].parent / name
 
 
 # --- expectations
 
 
-def _fault(case: Case, rehearsal: Rehearsal, expected: ExpectSpec) -> str | None:
+def _fault(test: RuleTest, bench: Bench, expected: ExpectSpec) -> str | None:
     """What is not as expected; None where all is."""
-    device = expected.device or next(iter(case.spec.devices))
+    device = expected.device or next(iter(test.spec.devices))
     if expected.alert is not None:
-        return _alert_fault(rehearsal, expected, expected.alert, device)
+        return _alert_fault(bench, expected, expected.alert, device)
     if expected.command is not None:
-        return _command_fault(rehearsal, expected, expected.command, device)
-    value = rehearsal.values.get((device, expected.metric or ""))
+        return _command_fault(bench, expected, expected.command, device)
+    value = bench.values.get((device, expected.metric or ""))
     if value is None or not math.isclose(value, expected.value or 0.0, rel_tol=1e-9, abs_tol=1e-12):
         return f"{expected.metric} of {device} is {value} at {_clock(expected)}, not {expected.value}"
     return None
 
 
-def _alert_fault(rehearsal: Rehearsal, expected: ExpectSpec, alert: str, device: str) -> str | None:
+def _alert_fault(bench: Bench, expected: ExpectSpec, alert: str, device: str) -> str | None:
     what = f"{alert} of {device} at {_clock(expected)}"
     standing = next(
-        (
-            each
-            for each in rehearsal.evaluator.standing_alerts()
-            if (each.rule, each.subject) == (alert, device)
-        ),
+        (each for each in bench.evaluator.active_alerts() if (each.rule, each.subject) == (alert, device)),
         None,
     )
-    told = [each for each in rehearsal.told if (each.rule, each.subject) == (alert, device)]
+    told = [each for each in bench.told if (each.rule, each.subject) == (alert, device)]
     fired = sum(
         each.cause in ("firing", "no_data") and each.state == "firing" and not each.previous_level
         for each in told
@@ -254,12 +250,9 @@ def _history(told: list[Transition]) -> str:
     return f" ({', '.join(steps)})" if steps else ""
 
 
-def _command_fault(rehearsal: Rehearsal, expected: ExpectSpec, command: str, device: str) -> str | None:
+def _command_fault(bench: Bench, expected: ExpectSpec, command: str, device: str) -> str | None:
     given = sum(
-        intent.name == command
-        for each in rehearsal.told
-        if each.subject == device
-        for intent in each.commands
+        intent.name == command for each in bench.told if each.subject == device for intent in each.commands
     )
     if expected.count is None and given:
         return None
@@ -276,16 +269,16 @@ def _clock(expected: ExpectSpec) -> str:
 # --- JUnit
 
 
-def to_junit(report: Report) -> str:
+def to_junit(report: RuleTestReport) -> str:
     """The report as JUnit XML, one suite a file; XML has no place for control characters, so they are escaped."""
     root = ET.Element("testsuites", name="rules")
-    for file in dict.fromkeys(outcome.file for outcome in report.outcomes):
-        own = [outcome for outcome in report.outcomes if outcome.file == file]
-        failed = sum(not outcome.ok for outcome in own)
+    for file in dict.fromkeys(result.file for result in report.results):
+        own = [result for result in report.results if result.file == file]
+        failed = sum(not result.ok for result in own)
         suite = ET.SubElement(root, "testsuite", name=file, tests=str(len(own)), failures=str(failed))
-        for outcome in own:
-            test = ET.SubElement(suite, "testcase", classname=file, name=printable(outcome.name, None))
-            for failure in outcome.failures:
+        for result in own:
+            test = ET.SubElement(suite, "testcase", classname=file, name=printable(result.name, None))
+            for failure in result.failures:
                 told = ET.SubElement(test, "failure", message=printable(failure.message, None))
                 told.text = printable(failure, None)
     return ET.tostring(root, encoding="unicode", xml_declaration=True)

@@ -29,7 +29,7 @@ class Stage:
         self, second: float, device: str = "d", *, backlog: bool = False, **values: Any
     ) -> list[Transition]:
         row = Row(device, T0 + int(second * 1000), values, backlog=backlog)
-        frame = self.evaluator.records(self.fleet.frame([row]))
+        frame = self.evaluator.add_records(self.fleet.frame([row]))
         return self.evaluator.evaluate(frame, int(second * 1000))
 
     def tick(self, second: float) -> list[Transition]:
@@ -327,7 +327,7 @@ def test_a_record_is_a_metric_like_any_other() -> None:
     stage = Stage(*fleet_rules)
     frame = stage.fleet.frame([Row("d", T0, {"t": 6.0}), Row("d", T0 + 1, {"u": 1.0})])
     frame.quality[0] = 700
-    extended = stage.evaluator.records(frame)
+    extended = stage.evaluator.add_records(frame)
     names = [
         stage.fleet.registry.metric_names[int(stage.fleet.registry.series_metric[s])] for s in extended.series
     ]
@@ -351,9 +351,9 @@ def test_a_late_row_is_derived_from_its_own_values() -> None:
     frame = stage.fleet.frame(
         [Row("d", T0 + 50_000, {"t": 5.0}), Row("d", T0 + 60_000, {"t": 5.0, "u": 2.0})]
     )
-    extended = stage.evaluator.records(frame)
+    extended = stage.evaluator.add_records(frame)
     assert extended.value.tolist() == [5.0, 5.0, 2.0, 7.0]
-    assert stage.evaluator.records(
+    assert stage.evaluator.add_records(
         stage.fleet.frame([Row("d", T0 + 110_000, {"t": 3.0})])
     ).value.tolist() == [3.0, 4.0, 2.0]
 
@@ -361,7 +361,7 @@ def test_a_late_row_is_derived_from_its_own_values() -> None:
 def test_frames_without_records_pass_unchanged() -> None:
     stage = Stage(HOT)
     frame = stage.fleet.frame([Row("d", T0, {"t": 1.0})])
-    assert stage.evaluator.records(frame) is frame
+    assert stage.evaluator.add_records(frame) is frame
 
 
 # --- devices
@@ -443,7 +443,7 @@ def test_a_device_that_changes_its_tags_for_ever_takes_no_more_room() -> None:
     for change in range(600):
         stage.fleet.born("d", line=f"L{change % 2}", change=str(change))
         stage.tick(0)
-    assert len(stage.evaluator._held.cells.busy) < 300_000
+    assert len(stage.evaluator._state.cells.busy) < 300_000
     always = next(each.id for each in firing if each.rule == "Always")
     assert [each.id for each in stage.evaluator.firing() if each.subject == "d"] == [always]
     assert causes(stage.read(1, t=15)) == ["firing"] * 300
@@ -473,9 +473,9 @@ def test_a_full_restore_goes_on_alike() -> None:
     for second in range(40, 200, 10):
         values = {"t": 30.0 - second / 5}
         frame = one.fleet.frame([Row("d", T0 + second * 1000, values)])
-        assert one.evaluator.evaluate(one.evaluator.records(frame), second * 1000) == two.evaluator.evaluate(
-            two.evaluator.records(frame), second * 1000
-        )
+        assert one.evaluator.evaluate(
+            one.evaluator.add_records(frame), second * 1000
+        ) == two.evaluator.evaluate(two.evaluator.add_records(frame), second * 1000)
         assert one.tick(second + 5) == two.tick(second + 5)
     assert one.tick(400) == two.tick(400)
     assert codec.pack(one.evaluator.snapshot()) == codec.pack(two.evaluator.snapshot())

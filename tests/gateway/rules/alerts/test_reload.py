@@ -23,7 +23,7 @@ class Stage:
 
     def read(self, second: int, **values: Any) -> list[Any]:
         frame = self.fleet.frame([Row("d", T0 + second * 1000, values)])
-        return brief(self.evaluator.evaluate(self.evaluator.records(frame), second * 1000))
+        return brief(self.evaluator.evaluate(self.evaluator.add_records(frame), second * 1000))
 
     def reload(self, *rules: Rule) -> list[Any]:
         return brief(self.evaluator.reload(RuleSet(rules)))
@@ -36,7 +36,7 @@ def brief(told: list[Transition]) -> list[Any]:
 def test_other_limits_keep_what_fires_and_what_waits() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15)
-    before = {each.rule: each.id for each in stage.evaluator.standing_alerts()}
+    before = {each.rule: each.id for each in stage.evaluator.active_alerts()}
     other = replace(SLOW, levels=(Level("warning", limit=12.0, for_ms=50_000),))
     assert (
         stage.reload(
@@ -44,7 +44,7 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
         )
         == []
     )
-    assert {each.rule: each.id for each in stage.evaluator.standing_alerts()} == before
+    assert {each.rule: each.id for each in stage.evaluator.active_alerts()} == before
     assert stage.read(50, t=14.5) == [("Slow", "firing", "firing", "warning")]
     assert stage.read(51, t=13.0) == [("Hot", "resolved", "resolved", "warning")]
 
@@ -82,7 +82,7 @@ def test_a_rule_that_is_gone_ends_its_alerts() -> None:
         ("Hot", "removed", "resolved", "critical"),
         ("Slow", "removed", "inactive", "warning"),
     ]
-    assert stage.evaluator.standing_alerts() == []
+    assert stage.evaluator.active_alerts() == []
     assert stage.reload(HOT) == []
     assert stage.read(1, t=25) == [("Hot", "firing", "firing", "critical")]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.rules.files.load import load_rules, rule_files
 from edge_gateway.rules.files.model import rules_schema
-from edge_gateway.rules.files.scalar_place import place_in_scalar
+from edge_gateway.rules.files.scalar_position import position_in_scalar
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_config.problems import ProblemsFound
 from fleet_config.yaml_source import parse_yaml
@@ -199,7 +199,7 @@ def test_places_in_quoted_scalars(text: str, before: int, data: st.DataObject) -
     document = parse_yaml(source, "f")
     assert document.data["key"] == text
     for offset, character in enumerate(text):
-        line, column = place_in_scalar(source, *document.where(("key",)), offset)
+        line, column = position_in_scalar(source, *document.where(("key",)), offset)
         found = source.split("\n")[line - 1][column - 1]
         assert line == before + 1
         assert found == character or (found == "\\" and quote == '"')

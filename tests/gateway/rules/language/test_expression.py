@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_gateway.rules.language.analysis import Range, analyse
 from edge_gateway.rules.language.expression import MAX_DEPTH, normal_text, parse
 from edge_gateway.rules.language.functions import UNSUPPORTED
-from edge_gateway.rules.language.kinds import Range, shape_of
 from edge_gateway.rules.language.tokens import MAX_OPERATORS, ExpressionError
 
 
@@ -43,12 +43,12 @@ def test_precedence(text: str, same_as: str) -> None:
     ],
 )
 def test_kinds(text: str, condition: bool, numbers: tuple[str], states: tuple[str], tags: tuple[str]) -> None:
-    shape = shape_of(text)
+    shape = analyse(text)
     assert (shape.is_condition, shape.numbers, shape.states, shape.tags) == (condition, numbers, states, tags)
 
 
 def test_ranges_are_collected_once_a_family() -> None:
-    shape = shape_of("max_over_time(a, 5m) - min_over_time(a, 5m) + avg_over_time(a, 1h30m)")
+    shape = analyse("max_over_time(a, 5m) - min_over_time(a, 5m) + avg_over_time(a, 1h30m)")
     assert shape.ranges == (Range("a", 300_000, "extremes"), Range("a", 5_400_000, "sums"))
 
 
@@ -88,7 +88,7 @@ def test_ranges_are_collected_once_a_family() -> None:
 )
 def test_faults_have_their_place(text: str, at: int, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
-        shape_of(text)
+        analyse(text)
     assert message in caught.value.message
     assert caught.value.at == at
 
@@ -96,7 +96,7 @@ def test_faults_have_their_place(text: str, at: int, message: str) -> None:
 @pytest.mark.parametrize("name", sorted(UNSUPPORTED))
 def test_what_is_not_built_is_refused_by_name(name: str) -> None:
     with pytest.raises(ExpressionError, match=f"`{name}` is not supported in this version"):
-        shape_of(f"1 + {name}(temperature, 5m)")
+        analyse(f"1 + {name}(temperature, 5m)")
 
 
 @pytest.mark.parametrize("opening", ["(", "-", "not ", "abs("])
@@ -109,11 +109,11 @@ def test_nesting_is_limited(opening: str) -> None:
 
 
 def test_long_chains_are_limited() -> None:
-    shape_of(" + ".join(["x"] * MAX_OPERATORS))
+    analyse(" + ".join(["x"] * MAX_OPERATORS))
     with pytest.raises(ExpressionError, match="at most 150 operators"):
-        shape_of(" + ".join(["x"] * 1000))
+        analyse(" + ".join(["x"] * 1000))
     with pytest.raises(ExpressionError, match="at most 4096 characters"):
-        shape_of("x" * 5000)
+        analyse("x" * 5000)
 
 
 WORDS = 'x y 1 2.5 30s "a" and or not in ( ) , + - * / < == tag.z abs( avg_over_time( true != && " [ é 5x .'
@@ -121,7 +121,7 @@ WORDS = 'x y 1 2.5 30s "a" and or not in ( ) , + - * / < == tag.z abs( avg_over_
 
 def refusal(text: str) -> ExpressionError | None:
     try:
-        shape_of(text)
+        analyse(text)
     except ExpressionError as error:
         return error
     return None

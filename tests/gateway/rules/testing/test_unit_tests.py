@@ -9,9 +9,9 @@ import pytest
 
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.tokens import ExpressionError
-from edge_gateway.rules.testing.rehearsal import START, Rehearsal
+from edge_gateway.rules.testing.bench import START, Bench
 from edge_gateway.rules.testing.series_notation import samples
-from edge_gateway.rules.testing.unit_tests import Report, run_rule_tests, to_junit
+from edge_gateway.rules.testing.unit_tests import RuleTestReport, run_rule_tests, to_junit
 from fleet_config.problems import ProblemsFound
 
 EXAMPLES = Path(__file__).parents[4] / "rules"
@@ -35,7 +35,7 @@ tests:
 """
 
 
-def report(tmp_path: Path, expectations: str, rules: str = RULES) -> Report:
+def report(tmp_path: Path, expectations: str, rules: str = RULES) -> RuleTestReport:
     (tmp_path / "r.yaml").write_text(rules)
     (tmp_path / "r.test.yaml").write_text(TEST + expectations)
     return run_rule_tests([tmp_path])
@@ -43,19 +43,17 @@ def report(tmp_path: Path, expectations: str, rules: str = RULES) -> Report:
 
 @pytest.mark.parametrize("restart_at", [*range(0, 470, 37), 470])
 def test_the_worked_example_to_the_second(restart_at: int) -> None:
-    rehearsal = Rehearsal.of(
-        load_rules(EXAMPLES / "cold-chain.yaml"), {"f1": {"site": "berlin", "type": "freezer"}}
-    )
+    bench = Bench.of(load_rules(EXAMPLES / "cold-chain.yaml"), {"f1": {"site": "berlin", "type": "freezer"}})
     series = samples("-18x6 -13x17 -9x12 -20x24")
     for second in range(10 * len(series)):
         if second % 10 == 0:
-            rehearsal.send(second * 1000, "f1", {"temperature": series[second // 10] or 0.0})
-        rehearsal.pass_time(second * 1000)
+            bench.send(second * 1000, "f1", {"temperature": series[second // 10] or 0.0})
+        bench.pass_time(second * 1000)
         if second == restart_at:
-            rehearsal.restart()
+            bench.restart()
     told = [
         ((each.at - START) // 1000, each.state, each.level, len(each.commands), each.value)
-        for each in rehearsal.told
+        for each in bench.told
         if each.rule == "FreezerTooWarm"
     ]
     assert told == [
@@ -65,14 +63,14 @@ def test_the_worked_example_to_the_second(restart_at: int) -> None:
         (390, "firing", "warning", 0, pytest.approx(-9 - 22 / 6)),
         (470, "resolved", "warning", 0, -20.0),
     ]
-    assert len({each.id for each in rehearsal.told if each.rule == "FreezerTooWarm"}) == 1
+    assert len({each.id for each in bench.told if each.rule == "FreezerTooWarm"}) == 1
 
 
 def test_the_examples_pass_and_leave_nothing_out() -> None:
     found = run_rule_tests([EXAMPLES])
     assert [str(failure) for failure in found.failures] == []
     assert found.uncovered == ()
-    assert len(found.outcomes) >= 20
+    assert len(found.results) >= 20
 
 
 def test_what_a_failing_test_says(tmp_path: Path) -> None:

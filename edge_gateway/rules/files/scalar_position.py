@@ -16,7 +16,7 @@ _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _FOLD = re.compile(r"[ \t]*\n\s*")
 
 
-def place_in_scalar(text: str, line: int, column: int, offset: int) -> tuple[int, int]:
+def position_in_scalar(text: str, line: int, column: int, offset: int) -> tuple[int, int]:
     """Line and column (from 1) of the `offset`-th character of the scalar that begins at line and column.
 
     `text` is the file. An offset past the end gives the place after the last character.

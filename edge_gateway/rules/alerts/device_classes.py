@@ -1,7 +1,7 @@
 """Classes of devices that have the same rules under the same overrides, and the order of their latches.
 
 class ─▶ latches in order of (column, sign, threshold)
-          └▶ segments: the latches of one (column, sign); those beyond a value are a prefix of it
+          └▶ segments: the latches of one (column, sign); the latches beyond a value are its prefix
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_gateway.columns.growing import with_room
 from edge_gateway.rules.columns.program import ABSENT
-from edge_gateway.rules.columns.runs import expand
+from edge_gateway.rules.columns.runs import expand_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,23 +21,24 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import FloatColumn, IntColumn
     from edge_gateway.rules.columns.program import Program
-    from edge_gateway.rules.language.selection import Choice
+    from edge_gateway.rules.language.matching import Variant
 
 NO_CLASS: Final = 0
-"""The class of devices without a rule."""
+"""The class of devices without rules."""
 
 
-class Classes:
-    """What devices share.
+class DeviceClasses:
+    """The classes and their latches, in columns.
 
-    By class: `start` and `size` of its latches, `segment` and `segments`, `absence` and `absences`. By place:
-    `latch`, and `alert`, the place of the first latch of the same alert, counted within the class.
+    By class: `start` and `size` of its latches; `segment` and `segments`, its first segment and their number;
+    `absence` and `absences`, likewise of its absence latches. By place (`start` + place within the class): `latch`,
+    and `alert`, the place within the class of the first latch of the same alert.
     """
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._number: dict[tuple[Choice, ...], int] = {(): NO_CLASS}
-        self.choices: list[tuple[Choice, ...]] = [()]
+        self._number: dict[tuple[Variant, ...], int] = {(): NO_CLASS}
+        self.variants: list[tuple[Variant, ...]] = [()]
         self.start = np.zeros(1, np.int64)
         self.size = np.zeros(1, np.int64)
         self.segment = np.zeros(1, np.int64)
@@ -57,20 +58,20 @@ class Classes:
         self.segment_sign: FloatColumn = np.zeros(0)
         self.segment_least: FloatColumn = np.zeros(0)
 
-    def numbers(self, choices: Sequence[tuple[Choice, ...]]) -> IntColumn:
-        """The class of each list of choices; new ones are added together."""
-        new = [each for each in dict.fromkeys(choices) if each not in self._number]
+    def numbers(self, variants: Sequence[tuple[Variant, ...]]) -> IntColumn:
+        """The class of each tuple of variants; new classes are added in one go."""
+        new = [each for each in dict.fromkeys(variants) if each not in self._number]
         if new:
             for each in new:
-                self._number[each] = len(self.choices)
-                self.choices.append(each)
+                self._number[each] = len(self.variants)
+                self.variants.append(each)
             self._add(new)
-        return np.array([self._number[each] for each in choices], np.int64)
+        return np.array([self._number[each] for each in variants], np.int64)
 
-    def _add(self, new: list[tuple[Choice, ...]]) -> None:
-        variants = [[self._program.variant(choice) for choice in choices] for choices in new]
-        sizes = np.array([sum(map(len, each)) for each in variants], np.int64)
-        latch = np.array([latch for each in variants for run in each for latch in run], np.int64)
+    def _add(self, new: list[tuple[Variant, ...]]) -> None:
+        latches = [[self._program.latches_of(variant) for variant in variants] for variants in new]
+        sizes = np.array([sum(map(len, each)) for each in latches], np.int64)
+        latch = np.array([latch for each in latches for own in each for latch in own], np.int64)
         table = self._program.table
         owner = np.repeat(np.arange(len(new)), sizes)
         order = np.lexsort((table.threshold[latch], table.sign[latch], table.column[latch], owner))
@@ -98,9 +99,9 @@ class Classes:
     def _add_segments(self, latch: IntColumn, owner: IntColumn, classes: int) -> None:
         table, first = self._program.table, self._latches - len(latch)
         column, sign, threshold = table.column[latch], table.sign[latch], table.threshold[latch]
-        opens = np.ones(len(latch), np.bool_)
-        opens[1:] = (owner[1:] != owner[:-1]) | (column[1:] != column[:-1]) | (sign[1:] != sign[:-1])
-        start = np.flatnonzero(opens)
+        run_start_mask = np.ones(len(latch), np.bool_)
+        run_start_mask[1:] = (owner[1:] != owner[:-1]) | (column[1:] != column[:-1]) | (sign[1:] != sign[:-1])
+        start = np.flatnonzero(run_start_mask)
         counts = np.bincount(owner[start], minlength=classes)
         before, self._segments = self._segments, self._segments + len(start)
         self.segment = np.concatenate([self.segment, before + np.cumsum(counts) - counts])
@@ -116,17 +117,17 @@ class Classes:
             setattr(self, name, room)
         self._keys = with_room(self._keys, self._latches, np.inf)
         keys = self._keys[first : self._latches]
-        keys.real, keys.imag = before + np.cumsum(opens) - 1, threshold
+        keys.real, keys.imag = before + np.cumsum(run_start_mask) - 1, threshold
 
     def beyond(self, segment: IntColumn, value: FloatColumn) -> IntColumn:
-        """How many latches of each segment have a threshold below the value; they come first in it."""
+        """How many latches of each segment have a threshold below the value: its first so many."""
         wanted = np.empty(len(segment), np.complex128)
         wanted.real, wanted.imag = segment, value
         found: IntColumn = np.searchsorted(self._keys[: self._latches], wanted) - self.segment_start[segment]
         return found
 
     def places(self, of: int) -> dict[tuple[int, int], int]:
-        """(rule, key) of every latch of a class, to its place within the class."""
+        """(rule, key) of every latch of a class: its place within the class."""
         if of not in self._places:
             self._places[of] = self._placed(of)
         return self._places[of]
@@ -138,17 +139,17 @@ class Classes:
         return {(latches[n].rule, latches[n].key): place for place, n in enumerate(numbers)}
 
     def rings(self, of: int) -> tuple[int, ...]:
-        """The rings that a class reads."""
+        """The range histories that the rules of a class read."""
         if of not in self._rings:
-            self._rings[of] = self._program.rings_of(self.choices[of])
+            self._rings[of] = self._program.rings_of(self.variants[of])
         return self._rings[of]
 
     def segments_of(self, classes: IntColumn) -> tuple[IntColumn, IntColumn]:
-        """(row, segment) for rows of devices of these classes."""
-        return expand(self.segment[classes], self.segments[classes])
+        """(row, segment) for every segment of each row's class."""
+        return expand_runs(self.segment[classes], self.segments[classes])
 
 
 def _first_of_equal(key: IntColumn, place: IntColumn) -> IntColumn:
-    """For each item the place of the first one with an equal key."""
+    """For each item the place of the first item with the same key."""
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return place[first][inverse.ravel()]

@@ -11,11 +11,11 @@ from edge_gateway.rules.language.expression import (
     Call,
     Compare,
     Duration,
-    Metric,
+    MetricRef,
     Node,
     Number,
     OneOf,
-    Tag,
+    TagRef,
     Text,
     Unary,
     parse,
@@ -23,10 +23,10 @@ from edge_gateway.rules.language.expression import (
 from edge_gateway.rules.language.functions import FAMILY, FUNCTIONS
 from edge_gateway.rules.language.tokens import ExpressionError
 
-Kind = Literal["number", "text", "condition", "duration", "metric"]
+ValueType = Literal["number", "text", "condition", "duration", "metric"]
 """`metric`: a bare name whose use decides whether it holds numbers or texts."""
 
-_IN_WORDS = {
+_TYPE_NAMES = {
     "number": "a number",
     "metric": "a number",
     "text": "a text",
@@ -44,7 +44,7 @@ class Range(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Analysis:
     """`numbers` and `states` are the metrics that hold numbers and texts, in the order of their first mention."""
 
     tree: Node
@@ -60,19 +60,21 @@ class Shape:
 
 
 @lru_cache(maxsize=16_384)
-def shape_of(text: str) -> Shape:
+def analyse(text: str) -> Analysis:
     """Parse and check an expression; ExpressionError with the place of the first fault."""
     tree = parse(text)
-    check = _Check()
-    kind = check.kind(tree)
-    if kind == "metric":
-        kind = check.number(tree)
-    if kind not in ("number", "condition"):
-        raise ExpressionError(tree.at, f"this is {_IN_WORDS[kind]}; a number or a condition is wanted")
+    check = _Checker()
+    value_type = check.value_type(tree)
+    if value_type == "metric":
+        value_type = check.number(tree)
+    if value_type not in ("number", "condition"):
+        raise ExpressionError(
+            tree.at, f"this is {_TYPE_NAMES[value_type]}; a number or a condition is wanted"
+        )
     metrics = check.metrics
-    return Shape(
+    return Analysis(
         tree,
-        is_condition=kind == "condition",
+        is_condition=value_type == "condition",
         numbers=tuple(name for name, state in metrics.items() if not state),
         states=tuple(name for name, state in metrics.items() if state),
         tags=tuple(dict.fromkeys(check.tags)),
@@ -81,14 +83,14 @@ def shape_of(text: str) -> Shape:
 
 
 @dataclass(slots=True)
-class _Check:
+class _Checker:
     """Walks a tree once; `metrics` tells of each metric whether it holds texts."""
 
     metrics: dict[str, bool] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     ranges: list[Range] = field(default_factory=list)
 
-    def kind(self, node: Node) -> Kind:  # noqa: C901, PLR0911 - one line a kind of node
+    def value_type(self, node: Node) -> ValueType:  # noqa: C901, PLR0911 - one line a value_type of node
         match node:
             case Number():
                 return "number"
@@ -96,9 +98,9 @@ class _Check:
                 return "duration"
             case Text():
                 return "text"
-            case Metric():
+            case MetricRef():
                 return "metric"
-            case Tag(name):
+            case TagRef(name):
                 self.tags.append(name)
                 return "text"
             case Unary(op, operand):
@@ -112,19 +114,19 @@ class _Check:
             case Call():
                 return self._call(node)
 
-    def number(self, node: Node) -> Kind:
-        kind = self.kind(node)
-        if isinstance(node, Metric):
+    def number(self, node: Node) -> ValueType:
+        value_type = self.value_type(node)
+        if isinstance(node, MetricRef):
             self._use(node, state=False)
-        elif kind != "number":
-            raise ExpressionError(node.at, f"this is {_IN_WORDS[kind]}; a number is wanted")
+        elif value_type != "number":
+            raise ExpressionError(node.at, f"this is {_TYPE_NAMES[value_type]}; a number is wanted")
         return "number"
 
-    def _use(self, metric: Metric, *, state: bool) -> None:
+    def _use(self, metric: MetricRef, *, state: bool) -> None:
         if self.metrics.setdefault(metric.name, state) is not state:
             raise ExpressionError(metric.at, f"'{metric.name}' is used both as a number and as a text")
 
-    def _binary(self, node: Binary) -> Kind:
+    def _binary(self, node: Binary) -> ValueType:
         if node.op in ("and", "or"):
             self._condition(node.left, f"'{node.op}' needs")
             self._condition(node.right, f"'{node.op}' needs")
@@ -132,37 +134,37 @@ class _Check:
         self.number(node.left)
         return self.number(node.right)
 
-    def _condition(self, node: Node, who: str) -> Kind:
-        kind = self.kind(node)
-        if kind == "metric" and isinstance(node, Metric):
+    def _condition(self, node: Node, who: str) -> ValueType:
+        value_type = self.value_type(node)
+        if value_type == "metric" and isinstance(node, MetricRef):
             advice = f'; write {node.name} == "true" or {node.name} > 0'
             raise ExpressionError(node.at, f"{who} a condition, and '{node.name}' alone is none{advice}")
-        if kind != "condition":
-            raise ExpressionError(node.at, f"{who} a condition, not {_IN_WORDS[kind]}")
+        if value_type != "condition":
+            raise ExpressionError(node.at, f"{who} a condition, not {_TYPE_NAMES[value_type]}")
         return "condition"
 
-    def _compare(self, node: Compare) -> Kind:
+    def _compare(self, node: Compare) -> ValueType:
         sides = [node.first, *(side for _, side in node.rest)]
-        if "text" in (kinds := [self.kind(side) for side in sides]):
-            self._compare_texts(node, sides, kinds)
+        if "text" in (types := [self.value_type(side) for side in sides]):
+            self._compare_texts(node, sides, types)
         else:
             for side in sides:
                 self.number(side)
         return "condition"
 
-    def _compare_texts(self, node: Compare, sides: list[Node], kinds: list[Kind]) -> None:
-        for side, kind in zip(sides, kinds, strict=True):
-            if isinstance(side, Metric):
+    def _compare_texts(self, node: Compare, sides: list[Node], types: list[ValueType]) -> None:
+        for side, value_type in zip(sides, types, strict=True):
+            if isinstance(side, MetricRef):
                 self._use(side, state=True)
-            elif kind != "text":
-                raise ExpressionError(side.at, f"a text cannot be compared with {_IN_WORDS[kind]}")
+            elif value_type != "text":
+                raise ExpressionError(side.at, f"a text cannot be compared with {_TYPE_NAMES[value_type]}")
         for op, _ in node.rest:
             if op not in ("==", "!="):
                 raise ExpressionError(node.at, f"texts have no order; compare them with == or !=, not {op}")
-        if not any(isinstance(side, (Metric, Tag)) for side in sides):
+        if not any(isinstance(side, (MetricRef, TagRef)) for side in sides):
             raise ExpressionError(node.at, "two constants are compared; one side must be a metric or a tag")
 
-    def _one_of(self, node: OneOf) -> Kind:
+    def _one_of(self, node: OneOf) -> ValueType:
         texts = [isinstance(option, Text) for option in node.options]
         if all(texts):
             self._text(node.operand)
@@ -175,29 +177,31 @@ class _Check:
         return "condition"
 
     def _text(self, node: Node) -> None:
-        kind = self.kind(node)
-        if isinstance(node, Metric):
+        value_type = self.value_type(node)
+        if isinstance(node, MetricRef):
             self._use(node, state=True)
-        elif not isinstance(node, Tag):
-            raise ExpressionError(node.at, f"a metric or a tag is wanted before 'in', not {_IN_WORDS[kind]}")
+        elif not isinstance(node, TagRef):
+            raise ExpressionError(
+                node.at, f"a metric or a tag is wanted before 'in', not {_TYPE_NAMES[value_type]}"
+            )
 
-    def _call(self, node: Call) -> Kind:
+    def _call(self, node: Call) -> ValueType:
         signature = FUNCTIONS[node.name]
         if signature.ranged:
-            return self._ranged(node, signature.shape)
+            return self._ranged(node, signature.usage)
         for arg in node.args:
             self.number(arg)
         return "number"
 
-    def _ranged(self, node: Call, shape: str) -> Kind:
+    def _ranged(self, node: Call, usage: str) -> ValueType:
         metric, span = node.args
-        if not isinstance(metric, Metric):
+        if not isinstance(metric, MetricRef):
             raise ExpressionError(
                 metric.at,
                 f"{node.name} covers a metric, not an expression; give it a name with 'record:' first",
             )
         if not isinstance(span, Duration):
-            raise ExpressionError(span.at, f"a duration is wanted here; write {shape}")
+            raise ExpressionError(span.at, f"a duration is wanted here; write {usage}")
         self._use(metric, state=False)
         self.ranges.append(Range(metric.name, span.ms, FAMILY[node.name]))
         return "number"

@@ -1,6 +1,7 @@
-"""State of every latch on every device. Cells are device-major: cell = base[device] + place in its class.
+"""State of every latch on every device: one cell each, in columns.
 
-A device's cells begin at a multiple of 8, so that busy flags can be looked at eight at a time.
+Cells are device-major: cell = base[device] + place in the device's class. A device's cells begin at a multiple of 8,
+so that busy flags can be tested eight at a time.
 """
 
 from __future__ import annotations
@@ -10,23 +11,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.columns.growing import with_room
-from edge_gateway.rules.alerts.classes import NO_CLASS, Classes
-from edge_gateway.rules.columns.runs import expand
+from edge_gateway.rules.alerts.device_classes import NO_CLASS, DeviceClasses
+from edge_gateway.rules.columns.runs import expand_runs
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.columns.program import Program
 
 NO_TIME: Final = 0
-"""Times are ms since 1970 and above 0; 0 stands for none."""
+"""Times are ms since 1970 and greater than 0; 0 means none."""
 
 _WORD: Final = 8
-_LEAST_LEFT: Final = 1 << 16
-"""So many cells may lie unused before it is worth laying them out anew."""
+_MIN_ABANDONED: Final = 1 << 16
+"""Fewer abandoned cells than this are not worth a compaction."""
 
 
-class Saved(NamedTuple):
-    """Busy cells, free of how cells are laid out: columns of equal length."""
+class SavedCells(NamedTuple):
+    """Busy cells, independent of the layout: columns of equal length. `key` is that of the latch."""
 
     device: IntColumn
     rule: IntColumn
@@ -37,17 +38,17 @@ class Saved(NamedTuple):
     value: FloatColumn
 
 
-class Cells:
-    """All latches' state.
+class LatchCells:
+    """The cells of all devices.
 
-    By cell: `busy` (anything but at rest), `on` (latched), `up` and `down` (since when beyond the
-    threshold, since when clear), `value` (the last one read while busy), and at the first cell of an alert
-    `raised`: how many of its raising latches are on. By device: `class_of`, `base`, `device_busy`.
+    By cell: `busy` (on, or beyond its threshold), `on` (latched), `up` and `down` (since when beyond the threshold or
+    clear, ms), `value` (the last one read while busy). At the first cell of an alert: `raised`, how many of its
+    raising latches are on. By device: `class_of`, `base` (its first cell), `device_busy` (any cell is).
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.classes = Classes(program)
+        self.classes = DeviceClasses(program)
         self.class_of = np.zeros(0, np.int64)
         self.base = np.zeros(0, np.int64)
         self.device_busy = np.zeros(0, np.bool_)
@@ -59,7 +60,7 @@ class Cells:
         self.value = np.zeros(0, np.float64)
         self.marked = np.zeros(0, np.bool_)
         self._used = 0
-        self._left = 0
+        self._abandoned = 0
         self._runs = 0
         self._run_base = np.zeros(0, np.int64)
         self._run_device = np.zeros(0, np.int64)
@@ -72,8 +73,8 @@ class Cells:
         self.device_busy = with_room(self.device_busy, devices, 0)
 
     def place(self, devices: IntColumn, classes: IntColumn) -> None:
-        """Give devices a class and fresh cells; what their old cells held must have been taken out."""
-        self._left += int(self._room(self.class_of[devices]).sum())
+        """Give devices a class and empty cells. Call `extract` on their busy cells first."""
+        self._abandoned += int(self._room(self.class_of[devices]).sum())
         self.class_of[devices] = classes
         self.device_busy[devices] = False
         room = self._room(classes)
@@ -88,21 +89,21 @@ class Cells:
         self._run_base[first : self._runs], self._run_device[first : self._runs] = base, devices
 
     def _room(self, classes: IntColumn) -> IntColumn:
-        """How many cells a device of each class takes."""
+        """The number of cells a device of each class takes."""
         found: IntColumn = -(-self.classes.size[classes] // _WORD) * _WORD
         return found
 
     def compact(self) -> None:
-        """Lay the cells out anew when most are left over from classes that devices no longer belong to."""
-        if self._left <= max(self._used - self._left, _LEAST_LEFT):
+        """Lay the cells out again if most of them were abandoned when devices changed class."""
+        if self._abandoned <= max(self._used - self._abandoned, _MIN_ABANDONED):
             return
-        saved = self.take_out(self.all_busy())
+        saved = self.extract(self.all_busy())
         devices = np.flatnonzero(self.class_of != NO_CLASS)
         classes, self.class_of[devices] = self.class_of[devices], NO_CLASS
         self._used = self._runs = 0
         self.place(devices, classes)
-        self._left = 0
-        self.put_in(saved)
+        self._abandoned = 0
+        self.insert(saved)
 
     def device_at(self, cells: IntColumn) -> IntColumn:
         """The device of each cell."""
@@ -112,18 +113,18 @@ class Cells:
 
     # --- cells
 
-    def wake(self, device: IntColumn, segment: IntColumn, value: FloatColumn) -> None:
-        """Mark busy what of the devices' segments lies below the values."""
+    def mark_busy_beyond(self, device: IntColumn, segment: IntColumn, value: FloatColumn) -> None:
+        """Mark busy the latches of each device's segment whose threshold is below the value."""
         start = self.classes.start[self.class_of[device]]
         first = self.base[device] + (self.classes.segment_start[segment] - start)
-        _, cell = expand(first, self.classes.beyond(segment, value))
+        _, cell = expand_runs(first, self.classes.beyond(segment, value))
         self.busy[cell] = True
         self.device_busy[device] = True
 
     def absence_cells(self, devices: IntColumn) -> tuple[IntColumn, IntColumn]:
-        """(owner, cell) of the absence latches of these devices."""
+        """(position in `devices`, cell) of the devices' absence latches."""
         of = self.class_of[devices]
-        owner, item = expand(self.classes.absence[of], self.classes.absences[of])
+        owner, item = expand_runs(self.classes.absence[of], self.classes.absences[of])
         return owner, self.base[devices][owner] + self.classes.absence_place[item]
 
     def latch_at(self, cells: IntColumn, device: IntColumn) -> tuple[IntColumn, IntColumn]:
@@ -132,11 +133,11 @@ class Cells:
         return self.classes.latch[place], self.base[device] + self.classes.alert[place]
 
     def busy_pairs(self, device: IntColumn) -> tuple[IntColumn, IntColumn]:
-        """(row, cell) of every busy cell of the rows' devices, by row and then by cell."""
+        """(row, cell) for every busy cell of each row's device, by row and then by cell."""
         rows = np.flatnonzero(self.device_busy[device])
         owner = device[rows]
         words = -(-self.classes.size[self.class_of[owner]] // _WORD)
-        row, word = expand(self.base[owner] // _WORD, words)
+        row, word = expand_runs(self.base[owner] // _WORD, words)
         busy = np.flatnonzero(self.busy[: self._used].view(np.uint64)[word])
         row, word = rows[row[busy]], word[busy]
         flags = self.busy[: self._used].reshape(-1, _WORD)[word].ravel()
@@ -149,10 +150,10 @@ class Cells:
         found = np.flatnonzero(self.busy[: self._used].reshape(-1, _WORD)[words].ravel())
         return words[found // _WORD] * _WORD + found % _WORD
 
-    # --- moving state
+    # --- moving cells
 
-    def take_out(self, cells: IntColumn) -> Saved:
-        """What busy cells hold; they are at rest afterwards."""
+    def extract(self, cells: IntColumn) -> SavedCells:
+        """Save busy cells and put them to rest."""
         device = self.device_at(cells)
         saved = self.save(cells, device)
         _, alert = self.latch_at(cells, device)
@@ -161,24 +162,25 @@ class Cells:
             getattr(self, name)[cells] = 0
         return saved
 
-    def save(self, cells: IntColumn, device: IntColumn) -> Saved:
+    def save(self, cells: IntColumn, device: IntColumn) -> SavedCells:
+        """Copy cells; `device` is the device of each."""
         latch, _ = self.latch_at(cells, device)
         table = self.program.table
         on, up, down, value = self.on[cells], self.up[cells], self.down[cells], self.value[cells]
-        return Saved(device, table.rule[latch], table.key[latch], on, up, down, value)
+        return SavedCells(device, table.rule[latch], table.key[latch], on, up, down, value)
 
-    def put_in(self, saved: Saved) -> IntColumn:
-        """Busy cells into this layout; returns the cells, -1 where the device no longer has the latch."""
+    def insert(self, saved: SavedCells) -> IntColumn:
+        """Put saved cells into this layout; the cells, -1 where the device no longer has the latch."""
         cells = np.full(len(saved.device), -1, np.int64)
-        listed = zip(saved.device.tolist(), saved.rule.tolist(), saved.key.tolist(), strict=True)
-        for item, (device, rule, key) in enumerate(listed):
+        listed_alert = zip(saved.device.tolist(), saved.rule.tolist(), saved.key.tolist(), strict=True)
+        for item, (device, rule, key) in enumerate(listed_alert):
             place = self.classes.places(int(self.class_of[device])).get((rule, key))
             if place is not None:
                 cells[item] = int(self.base[device]) + place
         self._fill(cells, saved)
         return cells
 
-    def _fill(self, cells: IntColumn, saved: Saved) -> None:
+    def _fill(self, cells: IntColumn, saved: SavedCells) -> None:
         kept = np.flatnonzero((cells >= 0) & (saved.on | (saved.up != NO_TIME)))
         target, device = cells[kept], saved.device[kept]
         self.busy[target] = True
@@ -190,7 +192,7 @@ class Cells:
         np.add.at(self.raised, alert, raising.astype(np.int8))
 
     def cells_of(self, device: int, rule: int) -> list[tuple[int, int]]:
-        """(cell, latch) of a rule on a device."""
+        """(cell, latch) of each latch of a rule on a device."""
         of, base = int(self.class_of[device]), int(self.base[device])
         start = int(self.classes.start[of])
         places = self.classes.places(of)
@@ -201,7 +203,7 @@ class Cells:
         ]
 
     def latch_of(self, device: int, rule: int, key: int) -> int:
-        """The latch of a level of a rule on a device; -1: there is none."""
+        """The latch of a rule's level on a device; -1 if it has none."""
         of = int(self.class_of[device])
         place = self.classes.places(of).get((rule, key))
         return -1 if place is None else int(self.classes.latch[self.classes.start[of] + place])

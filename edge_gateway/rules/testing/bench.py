@@ -27,7 +27,7 @@ BOOT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SentReading:
     """One reading of a device. `at` in ms from the start of the test."""
 
     device: str
@@ -37,18 +37,18 @@ class Message:
 
 
 @dataclass(slots=True)
-class Rehearsal:
+class Bench:
     """What was told so far, and the last values of every metric, derived ones too."""
 
     evaluator: Evaluator
     registry: Registry
     told: list[Transition] = field(default_factory=list)
     values: dict[tuple[str, str], float] = field(default_factory=dict)
-    newest: dict[str, Message] = field(default_factory=dict)
+    newest: dict[str, SentReading] = field(default_factory=dict)
     _seq: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rules: RuleSet, devices: Mapping[str, Mapping[str, str]]) -> Rehearsal:
+    def of(cls, rules: RuleSet, devices: Mapping[str, Mapping[str, str]]) -> Bench:
         """A fleet that was born and has sent nothing. Devices are maps of site, type and tags."""
         registry = Registry()
         for name, about in devices.items():
@@ -63,13 +63,13 @@ class Rehearsal:
     ) -> None:
         """A new message of a device; `stamped` is its device time where that is not now."""
         seq = self._seq[device] = self._seq.get(device, -1) + 1
-        message = Message(device, at if stamped is None else stamped, seq, values)
+        message = SentReading(device, at if stamped is None else stamped, seq, values)
         if stamped is None:
             self.newest[device] = message
         self.deliver(message, at)
 
-    def deliver(self, message: Message, at: int) -> None:
-        frame = self.evaluator.records(self._frame(message, at))
+    def deliver(self, message: SentReading, at: int) -> None:
+        frame = self.evaluator.add_records(self._frame(message, at))
         for series, value in zip(frame.series.tolist(), frame.value.tolist(), strict=True):
             metric = self.registry.metric_names[int(self.registry.series_metric[series])]
             self.values[message.device, metric] = value
@@ -87,7 +87,7 @@ class Rehearsal:
     def reload(self, rules: RuleSet) -> None:
         self.told += self.evaluator.reload(rules)
 
-    def _frame(self, message: Message, at: int) -> Frame:
+    def _frame(self, message: SentReading, at: int) -> Frame:
         device = self.registry.find(message.device)
         assert device is not None
         numbers = {name: value for name, value in message.values.items() if not isinstance(value, str)}

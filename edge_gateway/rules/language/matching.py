@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edge_gateway.rules.language.ruleset import Rule
 
-Choice = tuple[int, int]
+Variant = tuple[int, int]
 """(rule, override) by number; override -1: none."""
 
 _WILDCARDS: Final = "*?["
@@ -56,7 +56,7 @@ def _selectivity(key: str) -> int:
     return _MOST_SELECTIVE.index(key if key in _FIXED else "tag")
 
 
-class Selection:
+class RuleMatcher:
     """The rules' selectors, numbered; equal ones once."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -71,7 +71,7 @@ class Selection:
         for rule_number, rule in enumerate(rules):
             self._add(rule_number, rule)
         self._fitting: dict[tuple[str, ...], tuple[int, ...]] = {}
-        self._choices: dict[tuple[int, ...], tuple[Choice, ...]] = {}
+        self._variants: dict[tuple[int, ...], tuple[Variant, ...]] = {}
 
     def _add(self, rule_number: int, rule: Rule) -> None:
         needed = tuple(self._numbered(match) for match in rule.match if match)
@@ -93,30 +93,32 @@ class Selection:
         self._used_tags.update(dict.fromkeys(key for key in globs if key not in _FIXED))
         return number
 
-    def choices(self, site: str, device: str, kind: str, tags: Mapping[str, str]) -> tuple[Choice, ...]:
+    def variants(
+        self, site: str, device: str, device_type: str, tags: Mapping[str, str]
+    ) -> tuple[Variant, ...]:
         """The device's rules in their order, each with the first override that fits."""
-        signature = (site, kind, *(tags.get(key, UNKNOWN) for key in self._used_tags))
+        signature = (site, device_type, *(tags.get(key, UNKNOWN) for key in self._used_tags))
         fitting = self._fitting.get(signature)
-        attributes = {**tags, "site": site, "device": device, "type": kind}
+        attributes = {**tags, "site": site, "device": device, "type": device_type}
         if fitting is None:
             fitting = self._fitting[signature] = self._tried(self._common, attributes, tags)
         named = (
             self._tried(self._by_name, attributes, tags) if self._by_name.keys or self._by_name.rest else ()
         )
         key = fitting + named
-        chosen = self._choices.get(key)
+        chosen = self._variants.get(key)
         if chosen is None:
-            chosen = self._choices[key] = self._chosen(frozenset(key))
+            chosen = self._variants[key] = self._chosen(frozenset(key))
         return chosen
 
     def _tried(
         self, index: _Index, attributes: Mapping[str, str], tags: Mapping[str, str]
     ) -> tuple[int, ...]:
-        site, device, kind = attributes["site"], attributes["device"], attributes["type"]
+        site, device, device_type = attributes["site"], attributes["device"], attributes["type"]
         candidates = sorted(set(index.candidates(attributes)))
-        return tuple(n for n in candidates if self._matches[n].matches(site, device, kind, tags))
+        return tuple(n for n in candidates if self._matches[n].matches(site, device, device_type, tags))
 
-    def _chosen(self, fitting: frozenset[int]) -> tuple[Choice, ...]:
+    def _chosen(self, fitting: frozenset[int]) -> tuple[Variant, ...]:
         possible = [*self._always, *(rule for match in fitting for rule in self._last_needed.get(match, ()))]
         rules = sorted(rule for rule in possible if fitting.issuperset(self._needed[rule]))
         return tuple((rule, self._override(rule, fitting)) for rule in rules)

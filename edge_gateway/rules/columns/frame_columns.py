@@ -1,4 +1,4 @@
-"""The columns of one frame that rules look at: inputs as they came, expressions computed where they are wanted."""
+"""The columns of one frame as rules read them: its inputs, and expressions computed on the rows that need them."""
 
 from __future__ import annotations
 
@@ -9,46 +9,47 @@ import numpy as np
 
 from edge_gateway.columns.growing import with_room
 from edge_gateway.rules.columns.ranges import Ring
-from edge_gateway.rules.language.kinds import Range
+from edge_gateway.rules.language.analysis import Range
 from fleet_config.match import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
-    from edge_gateway.rules.columns.compile import Names
+    from edge_gateway.rules.columns.compile import Symbols
     from edge_gateway.rules.columns.inputs import Inputs, Rows
     from edge_gateway.rules.columns.program import ExpressionColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
 
 
 class Histories:
-    """The rings of all ranges that rules cover, and the tags they compare, by device."""
+    """The range histories that rules read, and the tags they compare, by device."""
 
-    def __init__(self, names: Names) -> None:
-        self._ranges = tuple(names.rings)
-        self._functions = names.functions
+    def __init__(self, symbols: Symbols) -> None:
+        self._ranges = tuple(symbols.rings)
+        self._functions = symbols.functions
         self._rings = [Ring(each.ms, each.family) for each in self._ranges]
-        self._input = [names.inputs[each.metric, False] for each in self._ranges]
+        self._input = [symbols.inputs[each.metric, False] for each in self._ranges]
         self._slot = [np.full(0, -1, np.int64) for _ in self._ranges]
         self._tags: dict[str, FloatColumn] = {}
 
     # --- devices
 
     def enrol(self, ring: int, devices: IntColumn) -> None:
-        """Keep a history of these devices, where there is none yet."""
+        """Start a range history for those of the devices that have none."""
         self._slot[ring] = with_room(self._slot[ring], int(devices.max(initial=-1)) + 1, -1)
         new = devices[self._slot[ring][devices] < 0]
         first = self._rings[ring].add_slots(len(new))
         self._slot[ring][new] = np.arange(first, first + len(new))
 
     def forget(self, devices: IntColumn) -> None:
+        """Empty the devices' histories."""
         for ring, slot in zip(self._rings, self._slot, strict=True):
             slots = slot[devices[devices < len(slot)]]
             ring.forget(slots[slots >= 0])
 
     def learn_tags(self, names: set[str], devices: list[int], registry: RegistryView) -> None:
-        """Note the codes of the tags that expressions name."""
+        """Store the string codes of these tags of the devices."""
         for name in sorted(names):
             codes = with_room(self._tags.get(name, np.full(0, -1.0)), registry.devices, -1)
             for device in devices:
@@ -56,16 +57,17 @@ class Histories:
             self._tags[name] = codes
 
     def texts(self) -> set[int]:
-        """Codes of all tags that are compared."""
+        """Codes of all stored tags."""
         return {int(code) for codes in self._tags.values() for code in np.unique(codes)}
 
     def tag(self, name: str, devices: IntColumn) -> FloatColumn:
+        """String code of a tag on each device."""
         return self._tags[name][devices]
 
     # --- ranges
 
     def over_range(self, ring: int, rows: Rows) -> dict[str, FloatColumn]:
-        """What each function says of a range at each row; NaN for devices without a history of it."""
+        """Add the rows to a range history; each function's value at every row, NaN for devices without history."""
         slot = self._slot[ring]
         known = np.flatnonzero(rows.device < len(slot))
         known = known[slot[rows.device[known]] >= 0]
@@ -78,13 +80,13 @@ class Histories:
         return found
 
     def take_over(self, old: Histories, keep: set[Range]) -> None:
-        """Rings of another set, where they are still wanted."""
+        """Take over the histories of the ranges in `keep`."""
         for number, wanted in enumerate(self._ranges):
             if wanted in keep and wanted in old._ranges:
                 source = old._ranges.index(wanted)
                 self._rings[number], self._slot[number] = old._rings[source], old._slot[source]
 
-    # --- state
+    # --- snapshots
 
     def snapshot(self) -> list[dict[str, Any]]:
         rings = zip(self._ranges, self._rings, self._slot, strict=True)
@@ -102,8 +104,8 @@ class Histories:
 
 
 @dataclass(slots=True)
-class Batch:
-    """The columns of one frame. Joins and ranges are computed when first asked for, once a frame."""
+class FrameColumns:
+    """The columns of one frame. Joins and ranges are computed once, when first asked for."""
 
     rows: Rows
     inputs: Inputs
@@ -125,25 +127,25 @@ class Batch:
 
 
 @dataclass(slots=True)
-class SomeRows:
-    """The context of an expression: some rows of a batch."""
+class RowSubset:
+    """The rows of a frame that an expression is computed on."""
 
-    batch: Batch
+    columns: FrameColumns
     rows: IntColumn
 
     def value(self, number: int) -> FloatColumn:
-        return self.batch.joined(number)[self.rows]
+        return self.columns.joined(number)[self.rows]
 
     def tag(self, name: str) -> FloatColumn:
-        return self.batch.histories.tag(name, self.batch.rows.device[self.rows])
+        return self.columns.histories.tag(name, self.columns.rows.device[self.rows])
 
     def ranged(self, ring: int, function: str) -> FloatColumn:
-        return self.batch.over_range(ring, function)[self.rows]
+        return self.columns.over_range(ring, function)[self.rows]
 
 
 @dataclass(slots=True)
-class Table:
-    """`y[place[column]]` are the values of a column; `seen` tells on which rows it says anything."""
+class ColumnTable:
+    """Values of columns: `y[place[column], row]`, and in `seen` whether the column was evaluated on the row."""
 
     y: FloatColumn
     seen: BoolColumn
@@ -156,14 +158,16 @@ class Table:
         return self.seen[self.place[column], row]
 
 
-def table_of(batch: Batch, expressions: list[ExpressionColumn], column: IntColumn, row: IntColumn) -> Table:
-    """All inputs, and the expressions among the wanted (column, row) pairs."""
-    x, first = batch.rows.x, len(batch.rows.place)
+def column_table(
+    columns: FrameColumns, expressions: list[ExpressionColumn], column: IntColumn, row: IntColumn
+) -> ColumnTable:
+    """The inputs, and the expressions among the (column, row) pairs computed on their rows."""
+    x, first = columns.rows.x, len(columns.rows.place)
     place = np.zeros(first + len(expressions), np.int64)
-    place[:first] = batch.rows.place
+    place[:first] = columns.rows.place
     wanted = np.flatnonzero(column >= first)
     if not len(wanted):
-        return Table(x, ~np.isnan(x), place)
+        return ColumnTable(x, ~np.isnan(x), place)
     groups = [(number, rows) for number, rows in _by_column(column[wanted], row[wanted])]
     numbers = [each for number, _ in groups for each in (number, *expressions[number - first].beside)]
     distinct = list(dict.fromkeys(numbers))
@@ -173,16 +177,16 @@ def table_of(batch: Batch, expressions: list[ExpressionColumn], column: IntColum
     seen = ~np.isnan(y)
     for number, rows in groups:
         expression = expressions[number - first]
-        brought = rows[batch.rows.brings(expression.triggers, rows)]
-        if len(brought):
+        present = rows[columns.rows.has_any(expression.triggers, rows)]
+        if len(present):
             for each in (number, *expression.beside):
-                y[place[each], brought] = expressions[each - first].operation(SomeRows(batch, brought))
-                seen[place[each], brought] = True
-    return Table(y, seen, place)
+                y[place[each], present] = expressions[each - first].operation(RowSubset(columns, present))
+                seen[place[each], present] = True
+    return ColumnTable(y, seen, place)
 
 
 def _by_column(column: IntColumn, row: IntColumn) -> Iterator[tuple[int, IntColumn]]:
-    """Each column with its rows, ascending and each once."""
+    """Each column with its rows, ascending and without repetition."""
     order = np.argsort(column, kind="stable")
     column, row = column[order], row[order]
     cuts = np.flatnonzero(column[1:] != column[:-1]) + 1

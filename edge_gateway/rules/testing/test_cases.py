@@ -10,7 +10,7 @@ from pydantic import Field
 
 from edge_gateway.rules.files.load import rule_files
 from edge_gateway.rules.files.model import LevelName, RuleName
-from edge_gateway.rules.files.resolve import Place, Source
+from edge_gateway.rules.files.resolve import Place, RuleSource
 from edge_gateway.rules.language.tokens import ExpressionError
 from edge_gateway.rules.testing.series_notation import Sample, samples
 from fleet_config.durations import Duration
@@ -49,7 +49,7 @@ class ExpectSpec(Strict):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
-class CaseSpec(Strict):
+class RuleTestSpec(Strict):
     name: str
     interval: Annotated[Duration, Field(gt=0)]
     devices: dict[str, dict[str, str]]
@@ -60,25 +60,25 @@ class CaseSpec(Strict):
     expect: Annotated[tuple[ExpectSpec, ...], Field(min_length=1)]
 
 
-class CaseFile(Strict):
+class RuleTestFile(Strict):
     version: Literal[1] = 1
     rule_files: Annotated[tuple[str, ...], Field(min_length=1)]
-    tests: Annotated[tuple[CaseSpec, ...], Field(min_length=1)]
+    tests: Annotated[tuple[RuleTestSpec, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RuleTest:
     """One test: `series` by (device, metric); `lines` of its expectations; rule files resolved."""
 
     file: str
     line: int
-    spec: CaseSpec
+    spec: RuleTestSpec
     rule_files: tuple[Path, ...]
     series: dict[tuple[str, str], list[Sample]]
     lines: tuple[int, ...]
 
 
-def case_files(paths: list[Path]) -> list[Path]:
+def find_files(paths: list[Path]) -> list[Path]:
     """The test files of directories, the tests beside rule files, and test files themselves."""
     found: dict[Path, None] = {}
     for path in paths:
@@ -93,25 +93,25 @@ def case_files(paths: list[Path]) -> list[Path]:
     return list(found)
 
 
-def read_cases(path: Path) -> list[Case]:
+def read_tests(path: Path) -> list[RuleTest]:
     """The tests of a file; ProblemsFound with all that is wrong in it."""
     document = load_yaml(path)
-    spec = validate(CaseFile, document)
-    source = Source(document, [], "keep")
+    spec = validate(RuleTestFile, document)
+    source = RuleSource(document, [], "keep")
     rules = tuple(each for name in spec.rule_files for each in rule_files(path.parent / name))
-    cases = [_case(test, source.at("tests", number), rules) for number, test in enumerate(spec.tests)]
+    tests = [_case(test, source.at("tests", number), rules) for number, test in enumerate(spec.tests)]
     if source.problems:
         raise ProblemsFound(source.problems)
-    return cases
+    return tests
 
 
-def _case(test: CaseSpec, place: Place, rules: tuple[Path, ...]) -> Case:
+def _case(test: RuleTestSpec, place: Place, rules: tuple[Path, ...]) -> RuleTest:
     document: Document = place.source.document
     series = {}
     for name, about in test.devices.items():
         for level in (name, about.get("site", "site")):
             if not is_level(level):
-                place.at("devices", name).fault(
+                place.at("devices", name).report(
                     f"'{level}' is no name; letters, digits, _ and - are allowed, at most 64"
                 )
     for name, text in test.input.items():
@@ -120,43 +120,43 @@ def _case(test: CaseSpec, place: Place, rules: tuple[Path, ...]) -> Case:
         try:
             series[device, metric] = samples(str(text))
         except ExpressionError as error:
-            place.at("input", name).fault_within(error)
+            place.at("input", name).report_within(error)
     for number, event in enumerate(test.events):
         _check_event(event, test, place.at("events", number))
     for number, expected in enumerate(test.expect):
         _check_expected(expected, test, place.at("expect", number))
     lines = tuple(document.where((*place.path, "expect", number))[0] for number in range(len(test.expect)))
-    return Case(document.name, document.where(place.path)[0], test, rules, series, lines)
+    return RuleTest(document.name, document.where(place.path)[0], test, rules, series, lines)
 
 
-def _known_device(device: str | None, test: CaseSpec, place: Place) -> None:
+def _known_device(device: str | None, test: RuleTestSpec, place: Place) -> None:
     if device is not None and device not in test.devices:
         known = ", ".join(test.devices)
-        place.fault(
+        place.report(
             f"there is no device '{device}' in this test; one of {known}{suggest(device, test.devices)}"
         )
 
 
-def _check_event(event: EventSpec, test: CaseSpec, place: Place) -> None:
+def _check_event(event: EventSpec, test: RuleTestSpec, place: Place) -> None:
     _known_device(event.device, test, place.at("device"))
     if event.do in ("late", "duplicate") and event.device is None and len(test.devices) > 1:
-        place.fault(f"'{event.do}' needs a device")
+        place.report(f"'{event.do}' needs a device")
     if event.do == "late" and not event.by:
-        place.fault("'late' needs 'by': how old the reading is, as in by: 30s")
+        place.report("'late' needs 'by': how old the reading is, as in by: 30s")
 
 
-def _check_expected(expected: ExpectSpec, test: CaseSpec, place: Place) -> None:
+def _check_expected(expected: ExpectSpec, test: RuleTestSpec, place: Place) -> None:
     _known_device(expected.device, test, place.at("device"))
     if sum(what is not None for what in (expected.alert, expected.command, expected.metric)) != 1:
-        place.fault("expect one of 'alert', 'command' and 'metric' here")
+        place.report("expect one of 'alert', 'command' and 'metric' here")
     elif expected.alert is not None and expected.state is None and expected.count is None:
-        place.fault("an alert needs a 'state' or a 'count'")
+        place.report("an alert needs a 'state' or a 'count'")
     elif expected.metric is not None and expected.value is None:
-        place.fault("a metric needs a 'value'")
+        place.report("a metric needs a 'value'")
     if expected.device is None and len(test.devices) > 1:
-        place.fault("with several devices an expectation names its 'device'")
+        place.report("with several devices an expectation names its 'device'")
 
 
-def problem_at(case: Case, line: int, message: str) -> Problem:
+def problem_at(test: RuleTest, line: int, message: str) -> Problem:
     """A failed expectation as a problem of the test file."""
-    return Problem(case.file, line, 1, message)
+    return Problem(test.file, line, 1, message)

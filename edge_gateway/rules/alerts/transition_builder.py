@@ -1,34 +1,35 @@
-"""From a change of an alert to the transition that is told: texts, commands, cooldowns."""
+"""Build the transition of an alert's change: rendered texts, commands, cooldowns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_gateway.records.transition import LEVELS, CommandIntent, Transition, alert_id
-from edge_gateway.rules.alerts.state import NOTHING
+from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.language.template import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.rules.alerts.state import Change
+    from edge_gateway.rules.alerts.state_machine import StateChange
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.language.ruleset import Command, Rule
 
 NO_READING = -1
+"""Boot and seq of a device that has sent nothing."""
 
 
 class Reading(NamedTuple):
-    """The reading behind a change; on a tick the device's newest one. NO_READING where there is none."""
+    """The reading behind a change, on a tick the device's newest one. `backlog`: it was old on arrival."""
 
     boot: int
     seq: int
     backlog: bool
 
 
-class Shown(NamedTuple):
-    """What a transition shows of a change: the metric it is about, the reading, its value, the limit."""
+class Details(NamedTuple):
+    """What a transition shows beside the change: metric, reading, value and limit (None: not known)."""
 
     metric: str
     reading: Reading
@@ -37,40 +38,48 @@ class Shown(NamedTuple):
 
 
 CooldownKey = tuple[int, str, int, str]
-"""Device, rule, number of the command in the rule, level."""
+"""(device number, rule name, number of the command in the rule, level)."""
 
 
-class Notices:
-    """Builds transitions; remembers when a command with a cooldown was last given."""
+class TransitionBuilder:
+    """Builds transitions; remembers when each command with a cooldown was last sent."""
 
     def __init__(self, registry: RegistryView) -> None:
         self._registry = registry
-        self._given: dict[CooldownKey, int] = {}
+        self._sent_at: dict[CooldownKey, int] = {}
 
-    def transition(self, rule: Rule, device: int, change: Change, onset: int, shown: Shown) -> Transition:
-        """The transition of a change, commands and all."""
-        told = change.state in ("firing", "resolved") or change.cause == "no_data"
-        live = not shown.reading.backlog
+    def transition(
+        self, rule: Rule, device: int, change: StateChange, onset: int, details: Details
+    ) -> Transition:
+        """The transition of a change, with its notice and its commands."""
+        noticeable = change.state in ("firing", "resolved") or change.cause == "no_data"
+        live = not details.reading.backlog
         commands = self._commands(rule, device, change) if live and rule.commands else ()
-        return self.standing(
-            rule, device, change, onset, shown, notify=told and live and rule.notify_device, commands=commands
+        return self.build(
+            rule,
+            device,
+            change,
+            onset,
+            details,
+            notify=noticeable and live and rule.notify_device,
+            commands=commands,
         )
 
-    def standing(
+    def build(
         self,
         rule: Rule,
         device: int,
-        change: Change,
+        change: StateChange,
         onset: int,
-        shown: Shown,
+        details: Details,
         *,
         notify: bool = False,
         commands: tuple[CommandIntent, ...] = (),
     ) -> Transition:
-        """The same, by itself without notice and commands, as an alert is listed."""
-        registry, reading = self._registry, shown.reading
+        """A transition; by default without notice and commands."""
+        registry, reading = self._registry, details.reading
         subject = registry.device_name[device]
-        labels, annotations = self._texts(rule, device, change, shown)
+        labels, annotations = self._texts(rule, device, change, details)
         return Transition(
             id=alert_id(rule.group, rule.name, subject, onset),
             group=rule.group,
@@ -81,9 +90,9 @@ class Notices:
             subject=subject,
             site=registry.device_site[device],
             device=device,
-            metric=shown.metric,
-            value=shown.value,
-            limit=shown.limit,
+            metric=details.metric,
+            value=details.value,
+            limit=details.limit,
             at=change.at,
             boot=reading.boot,
             seq=reading.seq,
@@ -96,16 +105,16 @@ class Notices:
         )
 
     def _texts(
-        self, rule: Rule, device: int, change: Change, shown: Shown
+        self, rule: Rule, device: int, change: StateChange, details: Details
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """Labels and annotations, filled in."""
+        """The rendered labels and annotations."""
         if not (rule.labels or rule.annotations):
             return {}, {}
-        values, tags = self._values(rule, device, change, shown), self._registry.tags(device)
+        values, tags = self._values(rule, device, change, details), self._registry.tags(device)
         labels = {name: render(text, values, {}, tags) for name, text in rule.labels.items()}
         return labels, {name: render(text, values, labels, tags) for name, text in rule.annotations.items()}
 
-    def _values(self, rule: Rule, device: int, change: Change, shown: Shown) -> dict[str, Any]:
+    def _values(self, rule: Rule, device: int, change: StateChange, details: Details) -> dict[str, Any]:
         subject = self._registry.device_name[device]
         return {
             "device": subject,
@@ -116,45 +125,45 @@ class Notices:
             "rule": rule.name,
             "level": LEVELS[change.rank],
             "state": change.state,
-            "metric": shown.metric,
-            "value": shown.value,
-            "limit": shown.limit,
+            "metric": details.metric,
+            "value": details.value,
+            "limit": details.limit,
             "unit": rule.unit or "",
         }
 
-    def _commands(self, rule: Rule, device: int, change: Change) -> tuple[CommandIntent, ...]:
+    def _commands(self, rule: Rule, device: int, change: StateChange) -> tuple[CommandIntent, ...]:
         level = LEVELS[change.rank]
         return tuple(
             _intent(command)
             for number, command in enumerate(rule.commands)
             if change.cause in command.on
-            and self._may(command, (device, rule.name, number, level), change.at)
+            and self._start_cooldown(command, (device, rule.name, number, level), change.at)
         )
 
-    def _may(self, command: Command, key: CooldownKey, at: int) -> bool:
-        """Whether the cooldown is over; if so it begins again."""
+    def _start_cooldown(self, command: Command, key: CooldownKey, at: int) -> bool:
+        """Whether the cooldown is over; if it is, start it again at `at` (device time, ms)."""
         if not command.cooldown_ms:
             return True
-        last = self._given.get(key)
+        last = self._sent_at.get(key)
         if last is not None and 0 <= at - last < command.cooldown_ms:
             return False
-        self._given[key] = at
+        self._sent_at[key] = at
         return True
 
     def forget_rules(self, gone: Callable[[str], bool]) -> None:
-        """Drop the cooldowns of rules that are no more."""
-        self._given = {key: at for key, at in self._given.items() if not gone(key[1])}
+        """Drop the cooldowns of rules that are gone."""
+        self._sent_at = {key: at for key, at in self._sent_at.items() if not gone(key[1])}
 
     def forget(self, devices: IntColumn) -> None:
-        """Drop the cooldowns of devices that are no more."""
+        """Drop the cooldowns of retired devices."""
         gone = set(devices.tolist())
-        self._given = {key: at for key, at in self._given.items() if key[0] not in gone}
+        self._sent_at = {key: at for key, at in self._sent_at.items() if key[0] not in gone}
 
     def snapshot(self) -> list[list[Any]]:
-        return [[*key, at] for key, at in sorted(self._given.items())]
+        return [[*key, at] for key, at in sorted(self._sent_at.items())]
 
     def restore(self, state: list[list[Any]]) -> None:
-        self._given = {(device, rule, number, level): at for device, rule, number, level, at in state}
+        self._sent_at = {(device, rule, number, level): at for device, rule, number, level, at in state}
 
 
 def _intent(command: Command) -> CommandIntent:
