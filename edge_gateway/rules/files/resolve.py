@@ -1,4 +1,4 @@
-"""From what a file says to a rule that can run; what the keys mean together is checked here."""
+"""Turn validated rule files into rules, and check what their keys mean together."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DEFAULT_LEVEL = "warning"
 
 @dataclass(frozen=True, slots=True)
 class RuleSource:
-    """One rule file; faults are added to `problems`."""
+    """One rule file. `problems` collects its errors; `on_change` is the default for its rules."""
 
     document: Document
     problems: list[Problem]
@@ -56,7 +56,7 @@ class RuleSource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A value of a rule file."""
+    """A value in a rule file, by its path of keys and indices."""
 
     source: RuleSource
     path: tuple[str | int, ...]
@@ -68,11 +68,12 @@ class Place:
         line, _ = self.source.document.where(self.path)
         return f"{self.source.document.name}:{line}"
 
-    def report(self, message: str) -> None:
-        self.source.problems.append(self.source.document.problem(self.path, message))
+    def report(self, message: str, *, key: bool = False) -> None:
+        """Add an error at this value, or at its key."""
+        self.source.problems.append(self.source.document.problem(self.path, message, key=key))
 
     def report_within(self, error: ExpressionError) -> None:
-        """A report at one character of a text."""
+        """Add an error at one character of this text."""
         document = self.source.document
         line, column = position_in_scalar(document.text, *document.where(self.path), error.at)
         name = self.path[-1] if isinstance(self.path[-1], str) else "text"
@@ -80,13 +81,15 @@ class Place:
 
 
 def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None:
-    """The record rule, or None where a report was found."""
+    """The record rule, or None if it has errors, which are reported."""
     before = len(place.source.problems)
     analysis = check_expression(spec.expr, place.at("expr"))
     if analysis is not None and analysis.is_condition:
-        place.at("expr").report("expr: a record needs a number, and this is a condition")
+        place.at("expr").report("expr: a record must be a number, not a condition")
     if analysis is not None and not analysis.metrics:
-        place.at("expr").report("expr: the expression names no metric, so no reading would evaluate it")
+        place.at("expr").report(
+            "expr: the expression must name a metric: only readings of its metrics evaluate a rule"
+        )
     if len(place.source.problems) > before:
         return None
     return Rule(
@@ -100,7 +103,7 @@ def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None
 
 
 def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
-    """The alert rule, or None where a report was found."""
+    """The alert rule, or None if it has errors, which are reported."""
     before = len(place.source.problems)
     _check_templates(spec, place)
     levels, clear_expr = _levels(spec, place)
@@ -159,7 +162,9 @@ def _levels(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | Non
     if analysis is None:
         return (), None
     if not analysis.metrics:
-        place.at("expr").report("expr: the expression names no metric, so no reading would evaluate it")
+        place.at("expr").report(
+            "expr: the expression must name a metric: only readings of its metrics evaluate a rule"
+        )
     if analysis.is_condition:
         return _condition_level(spec, place)
     return _limit_levels(spec, place), None
@@ -167,16 +172,16 @@ def _levels(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | Non
 
 def _check_without_expression(spec: AlertSpec, place: Place) -> None:
     if spec.no_data is None:
-        place.report("the key 'expr' is missing; only a rule with 'no_data' may leave it out")
+        place.report("the key 'expr' is missing; only a rule with 'no_data' can do without")
     for key in ("above", "below", "clear", "levels"):
         if getattr(spec, key) is not None:
-            place.at(key).report(f"{key}: a limit needs an 'expr'")
+            place.at(key).report(f"{key}: requires 'expr'")
 
 
 def _condition_level(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
     for key in ("above", "below", "levels"):
         if getattr(spec, key) is not None:
-            place.at(key).report(f"{key}: the expression is a condition and takes no limit; use 'severity'")
+            place.at(key).report(f"{key}: a condition has no limit; remove it and set 'severity'")
     clear = _clear_condition(spec, place.at("clear"))
     return (Level(spec.severity or DEFAULT_LEVEL, for_ms=spec.for_),), clear
 
@@ -185,28 +190,28 @@ def _clear_condition(spec: AlertSpec, place: Place) -> str | None:
     if spec.clear is None:
         return None
     if not isinstance(spec.clear, str):
-        place.report("clear: beside a condition 'clear' is a condition too, as in clear: flow > 0.5")
+        place.report("clear: must be a condition if 'expr' is one, as in clear: flow > 0.5")
         return None
     analysis = check_expression(spec.clear, place)
     if analysis is None:
         return None
     if not analysis.is_condition:
-        place.report("clear: a condition is wanted here, not a number")
+        place.report("clear: expected a condition, found a number")
     return normal_text(spec.clear)
 
 
 def _limit_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
     if isinstance(spec.clear, str):
-        place.at("clear").report("clear: beside a limit 'clear' is a number")
+        place.at("clear").report("clear: must be a number if there is a limit")
         return ()
     if spec.levels is None:
         level = _limit(spec.severity or DEFAULT_LEVEL, spec, place)
         return () if level is None else (level,)
     for key in ("above", "below", "clear", "severity"):
         if getattr(spec, key) is not None:
-            place.at(key).report(f"{key}: it belongs into each of the 'levels' here")
+            place.at(key).report(f"{key}: set it in each of the 'levels'")
     if spec.for_:
-        place.at("for").report("for: it belongs into each of the 'levels' here")
+        place.at("for").report("for: set it in each of the 'levels'")
     return _ordered_levels(spec, place.at("levels"))
 
 
@@ -221,15 +226,15 @@ def _ordered_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
 
 
 def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
-    """The level that does not fit those below it, and why."""
+    """The level whose limit does not fit those below it, and the error."""
     for lower, higher in pairwise(levels):
         if lower.above is not higher.above:
-            return higher.level, f"{higher.level}: all levels of an alert are 'above' or all are 'below'"
+            return higher.level, f"{higher.level}: the levels of an alert must all be 'above' or all 'below'"
         if lower.limit is None or higher.limit is None:
             continue
         if (higher.limit < lower.limit) if lower.above else (higher.limit > lower.limit):
             return higher.level, (
-                f"{higher.level}: its limit {higher.limit:g} is reached before that of {lower.level}, {lower.limit:g}"
+                f"{higher.level}: limit {higher.limit:g} is reached before that of {lower.level}, {lower.limit:g}"
             )
     return None
 
@@ -237,8 +242,8 @@ def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
 def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None:
     if (spec.above is None) == (spec.below is None):
         both = spec.above is not None
-        what = "both 'above' and 'below' are given" if both else "the limit is missing"
-        place.report(f"{what}; the expression is a number and needs one of 'above' and 'below'")
+        what = "both 'above' and 'below' are set" if both else "the limit is missing"
+        place.report(f"{what}; an expression that is a number needs one of 'above' and 'below'")
         return None
     clear = spec.clear if isinstance(spec.clear, (int, float)) else None
     limit = spec.below if spec.above is None else spec.above
@@ -250,7 +255,7 @@ def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None
 
 
 def wrong_side(level: Level) -> str | None:
-    """What is wrong where `clear` lies beyond the limit."""
+    """The error if `clear` is beyond the limit."""
     if level.clear is None or level.limit is None:
         return None
     if (level.clear > level.limit) if level.above else (level.clear < level.limit):
@@ -270,14 +275,16 @@ def _no_data(spec: AlertSpec, no_data: NoDataSpec, levels: tuple[Level, ...], pl
 
 def _only_metric(spec: AlertSpec, place: Place) -> str | None:
     if spec.expr is None:
-        place.report("no_data: 'metric' is missing; say which metric must keep coming")
+        place.report("no_data: 'metric' is missing; name the metric to watch")
         return None
     try:
         metrics = analyse(spec.expr).metrics
     except ExpressionError:
-        return None  # told at the expression
+        return None  # reported at the expression
     if len(metrics) != 1:
-        place.report(f"no_data: 'metric' is missing; the expression names {', '.join(metrics) or 'none'}")
+        place.report(
+            f"no_data: 'metric' is missing; the expression names {', '.join(metrics) or 'no metric'}"
+        )
         return None
     return metrics[0]
 
@@ -294,13 +301,11 @@ def _direct_change(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) 
     given = [key for key in ("above", "below", "clear", "for_") if getattr(spec, key) is not None]
     if not given:
         if not spec.levels and spec.keep_firing_for is None:
-            place.report(
-                "overrides: this override changes nothing; give it a limit, 'for' or 'keep_firing_for'"
-            )
+            place.report("overrides: this override changes nothing; set a limit, 'for' or 'keep_firing_for'")
         return ()
     if len(levels) != 1:
         key = given[0].rstrip("_")
-        place.at(key).report(f"{key}: the rule has levels; write levels: {{warning: {{{key}: …}}}}")
+        place.at(key).report(f"{key}: the rule has several levels; write levels: {{warning: {{{key}: …}}}}")
         return ()
     return (_change(levels[0].level, spec, place, levels),)
 
@@ -310,15 +315,15 @@ def _change(name: str, spec: LimitChange, place: Place, levels: tuple[Level, ...
     if level is None:
         if levels:
             known = ", ".join(each.level for each in levels)
-            place.report(f"levels: the rule has no level {name}; it has {known}")
+            place.report(f"levels: the rule has no level '{name}', only {known}")
         return LevelChange(name)
     if level.limit is None:
         for key in ("above", "below", "clear"):
             if getattr(spec, key) is not None:
-                place.at(key).report(f"{key}: the rule is a condition and has no limit")
+                place.at(key).report(f"{key}: a condition has no limit")
     wrong, right = ("below", "above") if level.above else ("above", "below")
     if level.limit is not None and getattr(spec, wrong) is not None:
-        place.at(wrong).report(f"{wrong}: the rule says '{right}', and so must its overrides")
+        place.at(wrong).report(f"{wrong}: the rule has '{right}', and so must its overrides")
     return LevelChange(name, getattr(spec, right), spec.clear, spec.for_)
 
 

@@ -1,6 +1,6 @@
-"""Where a character of a YAML scalar stands in the file: plain, quoted and block scalars.
+"""Find the position in the file of a character of a YAML scalar: plain, quoted or block.
 
-A YAML parser tells where a scalar begins; what comes out of it has lost escapes, folds and indentation.
+A YAML parser reports where a scalar begins; the parsed text no longer has its escapes, folds and indentation.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _FOLD = re.compile(r"[ \t]*\n\s*")
 
 
 def position_in_scalar(text: str, line: int, column: int, offset: int) -> tuple[int, int]:
-    """Line and column (from 1) of the `offset`-th character of the scalar that begins at line and column.
+    """Line and column (from 1) of character `offset` (from 0) of the scalar that begins at `line` and `column`.
 
-    `text` is the file. An offset past the end gives the place after the last character.
+    `text` is the file. An offset past the end gives the position after the last character.
     """
     lines = text.split("\n")
     start = sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
-    places = list(islice(_places(text, start), offset + 1))
-    place = places[-1] if places else start
-    before = text[:place]
-    return before.count("\n") + 1, place - (before.rfind("\n") + 1) + 1
+    positions = list(islice(_positions(text, start), offset + 1))
+    position = positions[-1] if positions else start
+    before = text[:position]
+    return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
 
 
-def _places(text: str, start: int) -> Iterator[int]:
+def _positions(text: str, start: int) -> Iterator[int]:
     opening = text[start : start + 1]
     if opening == '"':
         return _double_quoted(text, start + 1)
@@ -67,7 +67,7 @@ def _plain(text: str, at: int) -> Iterator[int]:
 
 
 def _past(text: str, at: int) -> int:
-    """The next character; a line break with the spaces around it came out as one space."""
+    """The next character; a line break and the spaces around it are one parsed space."""
     fold = _FOLD.match(text, at)
     return fold.end() if fold else at + 1
 

@@ -1,4 +1,4 @@
-"""What an expression is: a number or a condition; and which metrics, texts and ranges it is made of."""
+"""Check the types of an expression, and collect the metrics, tags and ranges it names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_gateway.rules.language.functions import FAMILY, FUNCTIONS
 from edge_gateway.rules.language.tokens import ExpressionError
 
 ValueType = Literal["number", "text", "condition", "duration", "metric"]
-"""`metric`: a bare name whose use decides whether it holds numbers or texts."""
+"""`metric`: a bare name; where it is used decides whether it is read as number or text."""
 
 _TYPE_NAMES = {
     "number": "a number",
@@ -36,7 +36,7 @@ _TYPE_NAMES = {
 
 
 class Range(NamedTuple):
-    """A metric over the last `ms`, for the functions of a family."""
+    """The last `ms` of a metric, as the functions of a family need it."""
 
     metric: str
     ms: int
@@ -45,7 +45,11 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """`numbers` and `states` are the metrics that hold numbers and texts, in the order of their first mention."""
+    """A checked expression.
+
+    `numbers` and `states` are the metrics read as numbers and as texts, `tags` and `ranges` the others' names; each
+    in the order of first mention.
+    """
 
     tree: Node
     is_condition: bool
@@ -61,16 +65,14 @@ class Analysis:
 
 @lru_cache(maxsize=16_384)
 def analyse(text: str) -> Analysis:
-    """Parse and check an expression; ExpressionError with the place of the first fault."""
+    """Parse and check an expression. ExpressionError with the position of the first error."""
     tree = parse(text)
     check = _Checker()
     value_type = check.value_type(tree)
     if value_type == "metric":
         value_type = check.number(tree)
     if value_type not in ("number", "condition"):
-        raise ExpressionError(
-            tree.at, f"this is {_TYPE_NAMES[value_type]}; a number or a condition is wanted"
-        )
+        raise ExpressionError(tree.at, f"expected a number or a condition, found {_TYPE_NAMES[value_type]}")
     metrics = check.metrics
     return Analysis(
         tree,
@@ -84,7 +86,7 @@ def analyse(text: str) -> Analysis:
 
 @dataclass(slots=True)
 class _Checker:
-    """Walks a tree once; `metrics` tells of each metric whether it holds texts."""
+    """Walks a tree once. `metrics`: name to whether it is read as text."""
 
     metrics: dict[str, bool] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -119,12 +121,12 @@ class _Checker:
         if isinstance(node, MetricRef):
             self._use(node, state=False)
         elif value_type != "number":
-            raise ExpressionError(node.at, f"this is {_TYPE_NAMES[value_type]}; a number is wanted")
+            raise ExpressionError(node.at, f"expected a number, found {_TYPE_NAMES[value_type]}")
         return "number"
 
     def _use(self, metric: MetricRef, *, state: bool) -> None:
         if self.metrics.setdefault(metric.name, state) is not state:
-            raise ExpressionError(metric.at, f"'{metric.name}' is used both as a number and as a text")
+            raise ExpressionError(metric.at, f"'{metric.name}' is used as a number and as a text")
 
     def _binary(self, node: Binary) -> ValueType:
         if node.op in ("and", "or"):
@@ -138,7 +140,7 @@ class _Checker:
         value_type = self.value_type(node)
         if value_type == "metric" and isinstance(node, MetricRef):
             advice = f'; write {node.name} == "true" or {node.name} > 0'
-            raise ExpressionError(node.at, f"{who} a condition, and '{node.name}' alone is none{advice}")
+            raise ExpressionError(node.at, f"{who} a condition, and '{node.name}' is a metric{advice}")
         if value_type != "condition":
             raise ExpressionError(node.at, f"{who} a condition, not {_TYPE_NAMES[value_type]}")
         return "condition"
@@ -162,7 +164,7 @@ class _Checker:
             if op not in ("==", "!="):
                 raise ExpressionError(node.at, f"texts have no order; compare them with == or !=, not {op}")
         if not any(isinstance(side, (MetricRef, TagRef)) for side in sides):
-            raise ExpressionError(node.at, "two constants are compared; one side must be a metric or a tag")
+            raise ExpressionError(node.at, "both sides are constants; one must be a metric or a tag")
 
     def _one_of(self, node: OneOf) -> ValueType:
         texts = [isinstance(option, Text) for option in node.options]
@@ -172,7 +174,7 @@ class _Checker:
             self.number(node.operand)
         else:
             raise ExpressionError(
-                node.options[texts.index(not texts[0])].at, "numbers and texts are mixed here"
+                node.options[texts.index(not texts[0])].at, "the choices mix numbers and texts"
             )
         return "condition"
 
@@ -182,7 +184,7 @@ class _Checker:
             self._use(node, state=True)
         elif not isinstance(node, TagRef):
             raise ExpressionError(
-                node.at, f"a metric or a tag is wanted before 'in', not {_TYPE_NAMES[value_type]}"
+                node.at, f"expected a metric or a tag before 'in', found {_TYPE_NAMES[value_type]}"
             )
 
     def _call(self, node: Call) -> ValueType:
@@ -198,10 +200,10 @@ class _Checker:
         if not isinstance(metric, MetricRef):
             raise ExpressionError(
                 metric.at,
-                f"{node.name} covers a metric, not an expression; give it a name with 'record:' first",
+                f"{node.name} takes a metric, not an expression; name the expression with a 'record:' rule first",
             )
         if not isinstance(span, Duration):
-            raise ExpressionError(span.at, f"a duration is wanted here; write {usage}")
+            raise ExpressionError(span.at, f"expected a duration; write {usage}")
         self._use(metric, state=False)
         self.ranges.append(Range(metric.name, span.ms, FAMILY[node.name]))
         return "number"

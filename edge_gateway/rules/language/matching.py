@@ -1,7 +1,7 @@
-"""Which rules a device has, and with which override.
+"""Find the rules of a device, and the override of each.
 
-Most selections do not name single devices, so their answer is kept per (site, type, tags); those that do are
-found by the device's name. Both ways only selections that can fit are tried.
+Most matches do not name devices, so their result is cached by (site, type, tags). Matches that name devices are
+indexed by name. Either way only matches that can fit are evaluated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_gateway.rules.language.ruleset import Rule
 
 Variant = tuple[int, int]
-"""(rule, override) by number; override -1: none."""
+"""(rule number, override number); override -1: none."""
 
 _WILDCARDS: Final = "*?["
 _FIXED: Final = ("site", "device", "type")
@@ -26,7 +26,7 @@ _MOST_SELECTIVE: Final = ("device", "tag", "site", "type")
 
 @dataclass(slots=True)
 class _Index:
-    """Selections by a value that a device must have for them to fit; those without such a value apart."""
+    """Matches by an exact value that a device must have to fit; in `rest` those that need none."""
 
     by_value: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     keys: dict[str, None] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class _Index:
         if not exact:
             self.rest.append(number)
             return
-        key = min(exact, key=_selectivity)
+        key = min(exact, key=_rank_of_key)
         self.keys[key] = None
         for value in dict.fromkeys(exact[key]):
             self.by_value.setdefault((key, value), []).append(number)
@@ -52,12 +52,12 @@ class _Index:
             yield from self.by_value.get((key, attributes.get(key, UNKNOWN)), ())
 
 
-def _selectivity(key: str) -> int:
+def _rank_of_key(key: str) -> int:
     return _MOST_SELECTIVE.index(key if key in _FIXED else "tag")
 
 
 class RuleMatcher:
-    """The rules' selectors, numbered; equal ones once."""
+    """Finds the rules of a device. Equal matches are numbered and evaluated once."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._matches: list[Match] = []
@@ -96,29 +96,31 @@ class RuleMatcher:
     def variants(
         self, site: str, device: str, device_type: str, tags: Mapping[str, str]
     ) -> tuple[Variant, ...]:
-        """The device's rules in their order, each with the first override that fits."""
+        """The device's rules in the order of the set, each with the first override that fits."""
         signature = (site, device_type, *(tags.get(key, UNKNOWN) for key in self._used_tags))
         fitting = self._fitting.get(signature)
         attributes = {**tags, "site": site, "device": device, "type": device_type}
         if fitting is None:
-            fitting = self._fitting[signature] = self._tried(self._common, attributes, tags)
+            fitting = self._fitting[signature] = self._evaluated(self._common, attributes, tags)
         named = (
-            self._tried(self._by_name, attributes, tags) if self._by_name.keys or self._by_name.rest else ()
+            self._evaluated(self._by_name, attributes, tags)
+            if self._by_name.keys or self._by_name.rest
+            else ()
         )
         key = fitting + named
-        chosen = self._variants.get(key)
-        if chosen is None:
-            chosen = self._variants[key] = self._chosen(frozenset(key))
-        return chosen
+        selected = self._variants.get(key)
+        if selected is None:
+            selected = self._variants[key] = self._selected(frozenset(key))
+        return selected
 
-    def _tried(
+    def _evaluated(
         self, index: _Index, attributes: Mapping[str, str], tags: Mapping[str, str]
     ) -> tuple[int, ...]:
         site, device, device_type = attributes["site"], attributes["device"], attributes["type"]
         candidates = sorted(set(index.candidates(attributes)))
         return tuple(n for n in candidates if self._matches[n].matches(site, device, device_type, tags))
 
-    def _chosen(self, fitting: frozenset[int]) -> tuple[Variant, ...]:
+    def _selected(self, fitting: frozenset[int]) -> tuple[Variant, ...]:
         possible = [*self._always, *(rule for match in fitting for rule in self._last_needed.get(match, ()))]
         rules = sorted(rule for rule in possible if fitting.issuperset(self._needed[rule]))
         return tuple((rule, self._override(rule, fitting)) for rule in rules)

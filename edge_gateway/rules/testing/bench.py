@@ -1,4 +1,4 @@
-"""A small fleet on a stage, for rule tests: the gateway's own registry and evaluator, and a clock that is told."""
+"""A test bench for rules: the gateway's registry and evaluator, a simulated fleet, and a clock set by the test."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from edge_gateway.records.transition import Transition
 
 START: Final = 1_767_225_600_000
-"""Device time of a test's 0s: the start of 2026."""
+"""Device time of 0s in a test: the start of 2026."""
 
 BOOT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class SentReading:
-    """One reading of a device. `at` in ms from the start of the test."""
+    """One reading of a device, measured `at` ms from the start of the test."""
 
     device: str
     at: int
@@ -38,18 +38,18 @@ class SentReading:
 
 @dataclass(slots=True)
 class Bench:
-    """What was told so far, and the last values of every metric, derived ones too."""
+    """`transitions` so far, the last `values` by (device, metric), recorded ones too, and the `newest` readings."""
 
     evaluator: Evaluator
     registry: Registry
-    told: list[Transition] = field(default_factory=list)
+    transitions: list[Transition] = field(default_factory=list)
     values: dict[tuple[str, str], float] = field(default_factory=dict)
     newest: dict[str, SentReading] = field(default_factory=dict)
     _seq: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rules: RuleSet, devices: Mapping[str, Mapping[str, str]]) -> Bench:
-        """A fleet that was born and has sent nothing. Devices are maps of site, type and tags."""
+        """A bench whose devices are born and have sent nothing. A device maps site, type and tags."""
         registry = Registry()
         for name, about in devices.items():
             device = registry.device(about.get("site", "site"), name)
@@ -59,45 +59,50 @@ class Bench:
         return cls(Evaluator(rules, registry), registry)
 
     def send(
-        self, at: int, device: str, values: Mapping[str, float | str], *, stamped: int | None = None
+        self, at: int, device: str, values: Mapping[str, float | str], *, measured_at: int | None = None
     ) -> None:
-        """A new message of a device; `stamped` is its device time where that is not now."""
+        """Send a new reading at `at`; `measured_at` is its device time if it is late."""
         seq = self._seq[device] = self._seq.get(device, -1) + 1
-        message = SentReading(device, at if stamped is None else stamped, seq, values)
-        if stamped is None:
-            self.newest[device] = message
-        self.deliver(message, at)
+        reading = SentReading(device, at if measured_at is None else measured_at, seq, values)
+        if measured_at is None:
+            self.newest[device] = reading
+        self._deliver(reading, at)
 
-    def deliver(self, message: SentReading, at: int) -> None:
-        frame = self.evaluator.add_records(self._frame(message, at))
+    def repeat_newest(self, device: str, at: int) -> None:
+        """Deliver a device's newest reading once more, if it has sent any."""
+        if device in self.newest:
+            self._deliver(self.newest[device], at)
+
+    def _deliver(self, reading: SentReading, at: int) -> None:
+        frame = self.evaluator.add_records(self._frame(reading, at))
         for series, value in zip(frame.series.tolist(), frame.value.tolist(), strict=True):
             metric = self.registry.metric_names[int(self.registry.series_metric[series])]
-            self.values[message.device, metric] = value
-        self.told += self.evaluator.evaluate(frame, at)
+            self.values[reading.device, metric] = value
+        self.transitions += self.evaluator.evaluate(frame, at)
 
     def pass_time(self, at: int) -> None:
-        self.told += self.evaluator.tick(at)
+        self.transitions += self.evaluator.tick(at)
 
     def restart(self) -> None:
-        """Through bytes and back, as after a crash."""
+        """Restore the evaluator from the bytes of its snapshot, as after a crash."""
         state = codec.decode(codec.encode(self.evaluator.snapshot()))
         self.evaluator = Evaluator(RuleSet.empty(), self.registry)
         self.evaluator.restore(state)
 
     def reload(self, rules: RuleSet) -> None:
-        self.told += self.evaluator.reload(rules)
+        self.transitions += self.evaluator.reload(rules)
 
-    def _frame(self, message: SentReading, at: int) -> Frame:
-        device = self.registry.find(message.device)
+    def _frame(self, reading: SentReading, at: int) -> Frame:
+        device = self.registry.find(reading.device)
         assert device is not None
-        numbers = {name: value for name, value in message.values.items() if not isinstance(value, str)}
-        texts = {name: value for name, value in message.values.items() if isinstance(value, str)}
+        numbers = {name: value for name, value in reading.values.items() if not isinstance(value, str)}
+        texts = {name: value for name, value in reading.values.items() if isinstance(value, str)}
         return Frame(
             arrival=START + at,
             device=_ints([device]),
             boot=_ints([BOOT]),
-            seq=_ints([message.seq]),
-            ts=_ints([START + message.at]),
+            seq=_ints([reading.seq]),
+            ts=_ints([START + reading.at]),
             backlog=np.zeros(1, np.bool_),
             row=np.zeros(len(numbers), np.int64),
             series=_ints([self._series(device, name) for name in numbers]),

@@ -36,11 +36,11 @@ def rule(tmp_path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("{alert: A, expr: x +, above: 1}", "5:25: expr: the expression ends where a value is wanted"),
+        ("{alert: A, expr: x +, above: 1}", "5:25: expr: expected a value, found the end of the expression"),
         ('{alert: A, expr: "x \\u003E 3 && y"}', "5:34: expr: '&&' is not an operator here; write 'and'"),
         ("{alert: A, expr: 'door == ''open'' or y'}", "5:43: expr: 'or' needs a condition"),
         ("{alert: A, expr: x}", "5:5: the limit is missing"),
-        ("{alert: A, expr: x, above: 1, below: 0}", "5:5: both 'above' and 'below' are given"),
+        ("{alert: A, expr: x, above: 1, below: 0}", "5:5: both 'above' and 'below' are set"),
         (
             "{alert: A, expr: x, above: 5, clear: 6}",
             "5:42: clear: 6 is on the wrong side; with above: 5 it must be at most",
@@ -51,49 +51,49 @@ def rule(tmp_path: Path, text: str) -> str:
         ),
         (
             "{alert: A, expr: x > 1, above: 5}",
-            "5:36: above: the expression is a condition and takes no limit",
+            "5:36: above: a condition has no limit; remove it and set 'severity'",
         ),
-        ("{alert: A, expr: x > 1, clear: 5}", "5:36: clear: beside a condition 'clear' is a condition too"),
-        ("{alert: A, expr: x > 1, clear: x}", "5:36: clear: a condition is wanted here"),
-        ("{alert: A, expr: x, above: 5, clear: x < 1}", "5:42: clear: beside a limit 'clear' is a number"),
+        ("{alert: A, expr: x > 1, clear: 5}", "5:36: clear: must be a condition if 'expr' is one"),
+        ("{alert: A, expr: x > 1, clear: x}", "5:36: clear: expected a condition, found a number"),
+        ("{alert: A, expr: x, above: 5, clear: x < 1}", "5:42: clear: must be a number if there is a limit"),
         (
             "{alert: A, expr: x, levels: {critical: {above: 1}, warning: {above: 2}}}",
-            "5:44: critical: its limit 1 is reached",
+            "5:44: critical: limit 1 is reached before that of warning, 2",
         ),
         (
             "{alert: A, expr: x, levels: {critical: {above: 1}, warning: {below: 0}}}",
-            "5:44: critical: all levels",
+            "5:44: critical: the levels of an alert must all be",
         ),
         ("{alert: A, expr: x, levels: {fatal: {above: 1}}}", "5:34: fatal: 'fatal' is not allowed"),
         (
             "{alert: A, expr: x, levels: {info: {above: 1}}, for: 5s}",
-            "5:58: for: it belongs into each of the 'levels'",
+            "5:58: for: set it in each of the 'levels'",
         ),
         ("{alert: A, expr: x + y, above: 1, no_data: {after: 1m}}", "5:48: no_data: 'metric' is missing"),
         ("{alert: A, no_data: {after: 1m}}", "5:25: no_data: 'metric' is missing"),
         ("{alert: A, severity: info}", "5:5: the key 'expr' is missing"),
         ("{alert: A, expr: 3, above: 1}", "expr: "),
-        ("{alert: A, expr: tag.zone == 'a'}", "5:22: expr: the expression names no metric"),
+        ("{alert: A, expr: tag.zone == 'a'}", "5:22: expr: the expression must name a metric"),
         ("{alert: A, expr: x, above: 1, for: 90}", "5:40: for: a duration needs a unit; write 90s"),
         ("{alert: A, expr: x, abov: 1}", "5:25: unknown key 'abov'"),
         ("{alert: A B, expr: x, above: 1}", "5:13: alert: 'A B' is not allowed"),
         ("{alert: A, expr: x, above: 1, by: [site]}", "5:39: by: `by` is not supported in this version"),
-        ("{alert: A, expr: x, above: 1, annotations: {s: '{{ valu }}'}}", "5:56: s: there is no 'valu' here"),
+        ("{alert: A, expr: x, above: 1, annotations: {s: '{{ valu }}'}}", "5:56: s: unknown name 'valu'"),
         (
             "{alert: A, expr: x, above: 1, overrides: [{match: {site: a}, clear: 3}]}",
             "5:47: overrides: clear: 3 is on",
         ),
         (
             "{alert: A, expr: x, above: 1, overrides: [{match: {site: a}, below: 3}]}",
-            "5:73: below: the rule says 'above'",
+            "5:73: below: the rule has 'above'",
         ),
         (
             "{alert: A, expr: x, above: 1, overrides: [{match: {site: a}}]}",
             "5:47: overrides: this override changes nothing",
         ),
-        ("{record: rate, expr: x}", "5:14: record: 'rate' is a word of the expression language"),
-        ("{record: a, expr: x > 1}", "5:23: expr: a record needs a number"),
-        ("{record: a, expr: a + 1}", "5:23: these records need each other: a"),
+        ("{record: rate, expr: x}", "5:14: record: 'rate' is reserved in expressions"),
+        ("{record: a, expr: x > 1}", "5:23: expr: a record must be a number, not a condition"),
+        ("{record: a, expr: a + 1}", "5:23: circular dependency of records: a"),
     ],
 )
 def test_faults(tmp_path: Path, text: str, fault: str) -> None:
@@ -126,7 +126,7 @@ def test_all_faults_of_all_files_at_once(tmp_path: Path) -> None:
     ]
     assert "`zscore` is not supported" in found[1]
     assert "`inhibit` is not supported" in found[4]
-    assert "duplicate alert name 'A'; it stands at" in found[5]
+    assert "duplicate alert name 'A'; first used at" in found[5]
 
 
 def test_an_expression_over_several_lines(tmp_path: Path) -> None:
