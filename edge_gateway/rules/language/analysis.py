@@ -113,8 +113,7 @@ class _Checker:
                 return self._compare(node)
             case OneOf():
                 return self._one_of(node)
-            case Call():
-                return self._call(node)
+        return self._call(node)
 
     def number(self, node: Node) -> ValueType:
         value_type = self.value_type(node)

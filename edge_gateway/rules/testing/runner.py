@@ -181,7 +181,7 @@ def _perform(test: RuleTest, bench: Bench, event: EventSpec, rules: RuleSets) ->
             measured_at = max(event.at - (event.by or 0), 0)
             values = event.values or _values(test, device, measured_at)
             bench.send(event.at, device, values, measured_at=measured_at)
-        case "duplicate":
+        case _:
             bench.repeat_newest(device, event.at)
 
 
