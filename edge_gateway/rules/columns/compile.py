@@ -84,7 +84,7 @@ def compile_tree(tree: Node, symbols: Symbols) -> Operation:
     return without_warnings
 
 
-def _compiled(node: Node, symbols: Symbols) -> Operation:  # noqa: PLR0911 - one line a kind of node
+def _compiled(node: Node, symbols: Symbols) -> Operation:  # noqa: PLR0911 - one line per kind of node
     match node:
         case Number(value):
             return _constant(value)

@@ -58,7 +58,7 @@ class Histories:
 
     def texts(self) -> set[int]:
         """Codes of all stored tags."""
-        return {int(code) for codes in self._tags.values() for code in np.unique(codes)}
+        return {int(code) for codes in self._tags.values() for code in np.unique(codes) if code >= 0}
 
     def tag(self, name: str, devices: IntColumn) -> FloatColumn:
         """String code of a tag on each device."""

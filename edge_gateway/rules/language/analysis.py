@@ -92,7 +92,7 @@ class _Checker:
     tags: list[str] = field(default_factory=list)
     ranges: list[Range] = field(default_factory=list)
 
-    def value_type(self, node: Node) -> ValueType:  # noqa: C901, PLR0911 - one line a value_type of node
+    def value_type(self, node: Node) -> ValueType:  # noqa: PLR0911 - one line per type of node
         match node:
             case Number():
                 return "number"
