@@ -12,32 +12,10 @@ from edge_gateway.records import codec
 from edge_gateway.records.transition import CommandIntent, Transition, alert_id
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Command, Level, NoData, Override, Rule, RuleSet
-from tests.gateway.rules.fleet import T0, Fleet, Row
+from tests.gateway.rules.fleet import T0, Row, Stage, causes
 
 HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
 TWO = replace(HOT, levels=(Level("warning", limit=10.0), Level("critical", limit=20.0)))
-
-
-class Stage:
-    """An evaluator over a fleet, fed one row at a time by the second."""
-
-    def __init__(self, *rules: Rule) -> None:
-        self.fleet = Fleet()
-        self.evaluator = Evaluator(RuleSet(rules), self.fleet.registry)
-
-    def read(
-        self, second: float, device: str = "d", *, backlog: bool = False, **values: Any
-    ) -> list[Transition]:
-        row = Row(device, T0 + int(second * 1000), values, backlog=backlog)
-        frame = self.evaluator.add_records(self.fleet.frame([row]))
-        return self.evaluator.evaluate(frame, int(second * 1000))
-
-    def tick(self, second: float) -> list[Transition]:
-        return self.evaluator.tick(int(second * 1000))
-
-
-def causes(told: list[Transition]) -> list[str]:
-    return [each.cause for each in told]
 
 
 def test_a_transition_says_everything() -> None:
@@ -479,3 +457,46 @@ def test_a_full_restore_goes_on_alike() -> None:
         assert one.tick(second + 5) == two.tick(second + 5)
     assert one.tick(400) == two.tick(400)
     assert codec.pack(one.evaluator.snapshot()) == codec.pack(two.evaluator.snapshot())
+
+
+def test_a_restore_into_a_changed_fleet_ends_what_no_longer_applies() -> None:
+    stage = Stage(replace(HOT, match=({"line": ["L1"]},)))
+    stage.fleet.born("d", line="L1")
+    stage.read(0, t=15)
+    snapshot = stage.evaluator.snapshot()
+    stage.fleet.born("d", line="L2")
+    again = Evaluator(RuleSet.empty(), stage.fleet.registry)
+    again.restore(snapshot)
+    assert causes(again.tick(0)) == ["removed"]
+    assert again.tick(0) == []
+
+
+def test_a_retired_device_ends_its_alerts_and_its_number_starts_over() -> None:
+    stage = Stage(replace(HOT, commands=(command(),)))
+    stage.read(100, t=15)
+    stage.fleet.registry.retire(np.array([0]))
+    assert causes(stage.tick(101)) == ["removed"]
+    stage.evaluator.forget(np.array([0]))
+    assert stage.fleet.device("new") == 0
+    (fired,) = stage.read(1, "new", t=15)
+    assert (fired.subject, fired.cause, len(fired.commands)) == ("new", "firing", 1)
+
+
+def test_an_empty_frame_shows_only_what_changed_in_the_fleet() -> None:
+    stage = Stage(replace(HOT, match=({"line": ["L1"]},)))
+    stage.fleet.born("d", line="L1")
+    stage.read(0, t=15)
+    stage.fleet.born("d", line="L2")
+    assert causes(stage.evaluator.evaluate(stage.fleet.frame([]))) == ["removed"]
+
+
+def test_the_strings_in_use_are_those_of_rules_values_tags_and_records() -> None:
+    code = (
+        stage := Stage(
+            replace(HOT, expr='door == "open" and tag.zone == "cold"', levels=(Level("info"),)),
+            Rule(name="r", group="g", record=True, expr="t * 2"),
+        )
+    ).fleet.registry.strings.code
+    stage.fleet.born("d", zone="hall")
+    stage.read(0, door="shut")
+    assert stage.evaluator.texts() == {code(each) for each in ("open", "cold", "hall", "shut")}
