@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fleet_config.yaml_source import Document
 
 DEFAULT_LEVEL = "warning"
+_LIMIT_KEYS = ("above", "below", "clear", "for_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,9 @@ def _check_without_expression(spec: AlertSpec, place: Place) -> None:
     for key in ("above", "below", "clear", "levels"):
         if getattr(spec, key) is not None:
             place.at(key).report(f"{key}: requires 'expr'")
+    for index, override in enumerate(spec.overrides):
+        if override.levels or any(getattr(override, key) is not None for key in _LIMIT_KEYS):
+            place.at("overrides", index).report("overrides: a limit or 'for' requires 'expr' in the rule")
 
 
 def _condition_level(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
@@ -230,8 +234,8 @@ def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
     for lower, higher in pairwise(levels):
         if lower.above is not higher.above:
             return higher.level, f"{higher.level}: the levels of an alert must all be 'above' or all 'below'"
-        if lower.limit is None or higher.limit is None:
-            continue
+        assert lower.limit is not None
+        assert higher.limit is not None
         if (higher.limit < lower.limit) if lower.above else (higher.limit > lower.limit):
             return higher.level, (
                 f"{higher.level}: limit {higher.limit:g} is reached before that of {lower.level}, {lower.limit:g}"
@@ -298,12 +302,14 @@ def _override(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) -> Ov
 
 
 def _direct_change(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) -> tuple[LevelChange, ...]:
-    given = [key for key in ("above", "below", "clear", "for_") if getattr(spec, key) is not None]
+    given = [key for key in _LIMIT_KEYS if getattr(spec, key) is not None]
     if not given:
         if not spec.levels and spec.keep_firing_for is None:
             place.report("overrides: this override changes nothing; set a limit, 'for' or 'keep_firing_for'")
         return ()
-    if len(levels) != 1:
+    if not levels:
+        return ()  # reported at the expression
+    if len(levels) > 1:
         key = given[0].rstrip("_")
         place.at(key).report(f"{key}: the rule has several levels; write levels: {{warning: {{{key}: …}}}}")
         return ()

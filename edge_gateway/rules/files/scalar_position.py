@@ -64,6 +64,7 @@ def _plain(text: str, at: int) -> Iterator[int]:
     while at < len(text):
         yield at
         at = _past(text, at)
+    yield at
 
 
 def _past(text: str, at: int) -> int:
@@ -81,4 +82,4 @@ def _block(text: str, at: int) -> Iterator[int]:
         line_end = len(text) if line_end < 0 else line_end
         yield from range(min(at + indent, line_end), line_end + 1)
         at = line_end + 1
-    yield at
+    yield min(at, len(text))
