@@ -44,7 +44,8 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
     if as_json:
         say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": []})
     else:
-        say(f"{place}: {len(rules.rules)} rules, good")
+        count = len(rules.rules)
+        say(f"{place}: {count} {'rule' if count == 1 else 'rules'}, good")
 
 
 @app.command("test")

@@ -52,14 +52,14 @@ class Runs:
         return total - np.repeat((total - column)[self._start], self._lengths)
 
     def accumulate(
-        self, ufunc: np.ufunc, value: FloatColumn, before: FloatColumn, anew: BoolColumn
+        self, ufunc: np.ufunc, value: FloatColumn, before: FloatColumn, restart: BoolColumn
     ) -> FloatColumn:
-        """Running minimum or maximum within each run, starting over where `anew`. One step per row of a run."""
-        found = np.where(anew, value, ufunc(before, value))
+        """Running minimum or maximum within each run, starting over where `restart`. One step per row of a run."""
+        found = np.where(restart, value, ufunc(before, value))
         if self._single:
             return found
         rank = np.arange(len(value)) - np.repeat(self._start, self._lengths)
         for step in range(1, int(rank.max()) + 1):
             rows = np.flatnonzero(rank == step)
-            found[rows] = np.where(anew[rows], value[rows], ufunc(found[rows - 1], value[rows]))
+            found[rows] = np.where(restart[rows], value[rows], ufunc(found[rows - 1], value[rows]))
         return found

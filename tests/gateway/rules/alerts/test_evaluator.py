@@ -29,8 +29,8 @@ def test_a_transition_says_everything() -> None:
     )
     stage = Stage(rule)
     stage.fleet.born("d", line="L1")
-    (told,) = stage.read(5, t=10.25)
-    assert told == Transition(
+    (transitions,) = stage.read(5, t=10.25)
+    assert transitions == Transition(
         id=alert_id("g", "Hot", "d", T0 + 5000),
         group="g",
         rule="Hot",
@@ -51,7 +51,7 @@ def test_a_transition_says_everything() -> None:
         labels={"line": "L1", "fixed": "x"},
         annotations={"summary": "d (FREEZER) at 10.2, limit 10, L1"},
     )
-    assert len(told.id) == 16
+    assert len(transitions.id) == 16
 
 
 def test_the_limit_itself_is_not_beyond_and_clears() -> None:
@@ -77,8 +77,8 @@ def command(**changes: Any) -> Command:
 
 def test_a_command_carries_its_terms() -> None:
     stage = Stage(replace(TWO, commands=(command(),)))
-    (told,) = stage.read(0, t=15)
-    assert told.commands == (CommandIntent("fan", {"speed": 3}, 30_000, 5_000, 2),)
+    (transitions,) = stage.read(0, t=15)
+    assert transitions.commands == (CommandIntent("fan", {"speed": 3}, 30_000, 5_000, 2),)
 
 
 def test_cooldown_is_per_level_and_an_escalation_does_not_wait() -> None:
@@ -101,17 +101,17 @@ def test_cooldown_is_per_level_and_an_escalation_does_not_wait() -> None:
 )
 def test_commands_on(on: str, given: list[int]) -> None:
     stage = Stage(replace(TWO, commands=(command(on=(on,), cooldown_ms=0),)))
-    told = [each for second, t in enumerate((15, 25, 15, 5)) for each in stage.read(second, t=t)]
-    assert [len(each.commands) for each in told] == given
+    transitions = [each for second, t in enumerate((15, 25, 15, 5)) for each in stage.read(second, t=t)]
+    assert [len(each.commands) for each in transitions] == given
 
 
 def test_silence_commands_only_where_it_is_asked_for() -> None:
     rule = replace(HOT, no_data=NoData(10_000, "t", "alerting", "critical"))
     stage = Stage(replace(rule, commands=(command(), command(name="siren", on=("no_data",)))))
     stage.read(0, t=1)
-    (told,) = stage.tick(10)
-    assert [intent.name for intent in told.commands] == ["siren"]
-    assert (told.cause, told.level, told.value, told.limit, told.at) == (
+    (transitions,) = stage.tick(10)
+    assert [intent.name for intent in transitions.commands] == ["siren"]
+    assert (transitions.cause, transitions.level, transitions.value, transitions.limit, transitions.at) == (
         "no_data",
         "critical",
         None,
@@ -122,18 +122,28 @@ def test_silence_commands_only_where_it_is_asked_for() -> None:
 
 def test_backlog_moves_the_state_and_nothing_else() -> None:
     stage = Stage(replace(HOT, commands=(command(),)))
-    (told,) = stage.read(0, backlog=True, t=15)
-    assert (told.state, told.backlog, told.notify, told.commands) == ("firing", True, False, ())
-    (told,) = stage.read(1, t=5)
-    assert (told.state, told.backlog, told.notify) == ("resolved", False, True)
+    (transitions,) = stage.read(0, backlog=True, t=15)
+    assert (transitions.state, transitions.backlog, transitions.notify, transitions.commands) == (
+        "firing",
+        True,
+        False,
+        (),
+    )
+    (transitions,) = stage.read(1, t=5)
+    assert (transitions.state, transitions.backlog, transitions.notify) == ("resolved", False, True)
 
 
 def test_for_that_completes_on_a_tick_inherits_the_backlog() -> None:
     rule = replace(HOT, levels=(Level("warning", limit=10.0, for_ms=5_000),), commands=(command(),))
     stage = Stage(rule)
     stage.read(0, backlog=True, t=15)
-    (told,) = stage.tick(6)
-    assert (told.state, told.at, told.backlog, told.commands) == ("firing", T0 + 5_000, True, ())
+    (transitions,) = stage.tick(6)
+    assert (transitions.state, transitions.at, transitions.backlog, transitions.commands) == (
+        "firing",
+        T0 + 5_000,
+        True,
+        (),
+    )
 
 
 def test_notify_device_false() -> None:
@@ -152,8 +162,11 @@ def test_a_tick_stamps_what_was_due_not_when_it_looked() -> None:
         )
     )
     stage.read(0, t=25)
-    told = stage.tick(60)
-    assert [(each.cause, each.at) for each in told] == [("firing", T0 + 2_000), ("escalated", T0 + 5_000)]
+    transitions = stage.tick(60)
+    assert [(each.cause, each.at) for each in transitions] == [
+        ("firing", T0 + 2_000),
+        ("escalated", T0 + 5_000),
+    ]
 
 
 def test_only_listening_counts_as_silence() -> None:
@@ -177,8 +190,8 @@ def test_no_data_ok_resolves_and_no_data_only_reports() -> None:
         replace(HOT, name="B", no_data=NoData(10_000, "t", "no_data", "info")),
     )
     stage.read(0, t=15)
-    told = stage.tick(10)
-    assert [(each.rule, each.cause, each.state, each.level) for each in told] == [
+    transitions = stage.tick(10)
+    assert [(each.rule, each.cause, each.state, each.level) for each in transitions] == [
         ("A", "no_data", "resolved", "warning"),
         ("B", "no_data", "firing", "warning"),
     ]
@@ -197,8 +210,14 @@ def test_repeat() -> None:
     stage.read(0, t=15)
     stage.read(30, t=15)
     assert stage.tick(59) == []
-    (told,) = stage.tick(60)
-    assert (told.cause, told.state, told.at, told.notify, len(told.commands)) == (
+    (transitions,) = stage.tick(60)
+    assert (
+        transitions.cause,
+        transitions.state,
+        transitions.at,
+        transitions.notify,
+        len(transitions.commands),
+    ) == (
         "repeat",
         "firing",
         T0 + 60_000,
@@ -228,8 +247,8 @@ def test_a_clock_step_drops_what_waits_and_keeps_what_fires() -> None:
     stage = Stage(HOT, replace(HOT, name="Slow", levels=(Level("warning", limit=10.0, for_ms=60_000),)))
     assert causes(stage.read(1000, t=15)) == ["firing", "pending"]
     stage.evaluator.rewind(np.array([0]))
-    told = stage.read(10, t=15)
-    assert [(each.rule, each.cause) for each in told] == [("Slow", "inactive"), ("Slow", "pending")]
+    transitions = stage.read(10, t=15)
+    assert [(each.rule, each.cause) for each in transitions] == [("Slow", "inactive"), ("Slow", "pending")]
     assert [(each.rule, each.at) for each in stage.read(20, t=5)] == [
         ("Hot", T0 + 20_000),
         ("Slow", T0 + 20_000),
@@ -362,8 +381,8 @@ def test_match_and_overrides() -> None:
         for second, t in ((0, 15), (1, 5), (7, 5))
         for n in range(1, 6)
     ]
-    told = stage.evaluator.evaluate(stage.fleet.frame(rows), 0)
-    assert [(each.subject, each.cause, each.at - T0) for each in told] == [
+    transitions = stage.evaluator.evaluate(stage.fleet.frame(rows), 0)
+    assert [(each.subject, each.cause, each.at - T0) for each in transitions] == [
         ("d1", "firing", 0),
         ("d2", "firing", 0),
         ("d1", "resolved", 1_000),
@@ -376,8 +395,8 @@ def test_a_device_that_changes_its_tags_gets_other_rules() -> None:
     stage.fleet.born("d", line="L1")
     stage.read(0, t=15)
     stage.fleet.born("d", line="L2")
-    (told,) = stage.read(1, t=15)
-    assert (told.rule, told.cause, told.state) == ("Hot", "removed", "resolved")
+    (transitions,) = stage.read(1, t=15)
+    assert (transitions.rule, transitions.cause, transitions.state) == ("Hot", "removed", "resolved")
     assert [each.rule for each in stage.evaluator.firing()] == ["Other"]
 
 

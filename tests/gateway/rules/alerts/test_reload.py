@@ -29,8 +29,8 @@ class Stage:
         return brief(self.evaluator.reload(RuleSet(rules)))
 
 
-def brief(told: list[Transition]) -> list[Any]:
-    return [(each.rule, each.cause, each.state, each.level) for each in told]
+def brief(transitions: list[Transition]) -> list[Any]:
+    return [(each.rule, each.cause, each.state, each.level) for each in transitions]
 
 
 def test_other_limits_keep_what_fires_and_what_waits() -> None:
@@ -52,8 +52,8 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
 def test_another_expression_drops_what_waits_and_keeps_what_fires_until_it_is_evaluated() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15, u=15)
-    told = stage.reload(replace(HOT, expr="u"), replace(SLOW, expr="u"))
-    assert told == [("Slow", "removed", "inactive", "warning")]
+    transitions = stage.reload(replace(HOT, expr="u"), replace(SLOW, expr="u"))
+    assert transitions == [("Slow", "removed", "inactive", "warning")]
     assert [each.rule for each in stage.evaluator.firing()] == ["Hot"]
     assert stage.read(1, t=1) == []
     assert stage.read(2, u=15) == [("Slow", "pending", "pending", "warning")]

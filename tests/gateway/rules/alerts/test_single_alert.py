@@ -37,7 +37,7 @@ def reading(row: int, cell: int, *, up: bool = False, down: bool = False, seen: 
     return LatchReading(0, row, cell, cell, seen, up, down, on=False, up=0, down=0)
 
 
-def told(one: SingleAlert) -> list[tuple[int, str, int, int]]:
+def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
     return [(each.row, each.change.cause, each.change.rank, each.change.at) for each in one.events]
 
 
@@ -70,7 +70,7 @@ def test_readings_switch_levels_row_by_row() -> None:
         reading(4, 1, down=True),
     ]
     apply_readings(one, readings, [100, 105, 110, 120, 130])
-    assert told(one) == [
+    assert summary(one) == [
         (0, "pending", 1, 100),
         (2, "firing", 2, 110),
         (3, "deescalated", 1, 120),
@@ -93,14 +93,14 @@ def test_a_value_clears_missing_data_but_does_not_raise_it() -> None:
     assert one.levels[0].down == 0
     one.levels[0].on, one.active = True, firing(2)
     apply_readings(one, [reading(0, 0, down=True)], [110])
-    assert told(one) == [(0, "resolved", 2, 110)]
+    assert summary(one) == [(0, "resolved", 2, 110)]
 
 
 def test_time_stamps_each_change_with_when_it_was_due() -> None:
     one = alert(WARNING, replace(CRITICAL, for_ms=25))
     one.levels[0].up = one.levels[1].up = 100
     pass_time(one, 1000, None, None)
-    assert told(one) == [(NOTHING, "firing", 1, 110), (NOTHING, "escalated", 2, 125)]
+    assert summary(one) == [(NOTHING, "firing", 1, 110), (NOTHING, "escalated", 2, 125)]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_missing_data_while_firing(state: NoDataState, events: list[tuple[int, s
     one = alert(WARNING, replace(MISSING, raises=state == "alerting"))
     one.levels[0].up = 100
     pass_time(one, 1000, 130, state)
-    assert told(one) == events
+    assert summary(one) == events
     assert (one.active is None) == (state == "ok")
     assert one.levels[1].on
 
@@ -124,7 +124,7 @@ def test_missing_data_is_reported_before_what_falls_due_later() -> None:
     one = alert(WARNING, MISSING)
     one.levels[0].up = 100
     pass_time(one, 1000, 105, "alerting")
-    assert told(one) == [(NOTHING, "no_data", 2, 105)]
+    assert summary(one) == [(NOTHING, "no_data", 2, 105)]
 
 
 def test_missing_data_that_is_only_reported_begins_and_ends_at_once() -> None:
@@ -144,7 +144,7 @@ def test_missing_data_with_ok_resolves_and_drops_waits() -> None:
     one = alert(WARNING, replace(MISSING, raises=False), active=firing())
     one.levels[0].on = True
     pass_time(one, 1000, 130, "ok")
-    assert told(one) == [(NOTHING, "no_data", 1, 130)]
+    assert summary(one) == [(NOTHING, "no_data", 1, 130)]
     assert one.events[0].change.state == "resolved"
 
 

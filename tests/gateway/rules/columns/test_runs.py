@@ -38,7 +38,7 @@ def test_within_each_run(lengths: list[int], data: st.DataObject) -> None:
     numbers = st.integers(-9, 9)
     column = data.draw(st.lists(numbers, min_size=count, max_size=count))
     first = data.draw(st.lists(numbers, min_size=len(lengths), max_size=len(lengths)))
-    anew = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    restart = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
     before = np.array([first[each] for each in slot], np.float64)
     runs = Runs(np.array(slot, np.int64))
 
@@ -51,11 +51,11 @@ def test_within_each_run(lengths: list[int], data: st.DataObject) -> None:
             shifted.append(last)
             total, last = total + column[row], float(column[row])
             running.append(total)
-            extreme = last if anew[row] else max(extreme, last)
+            extreme = last if restart[row] else max(extreme, last)
             most.append(extreme)
 
     values = np.array(column, np.float64)
     assert runs.shifted(values, before).tolist() == shifted
     assert runs.running(np.array(column, np.int64)).tolist() == running
     if count:
-        assert runs.accumulate(np.maximum, values, before, np.array(anew)).tolist() == most
+        assert runs.accumulate(np.maximum, values, before, np.array(restart)).tolist() == most
