@@ -7,7 +7,7 @@ indexed by name. Either way only matches that can fit are evaluated.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from fleet_config.match import UNKNOWN, Match
 
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
     from edge_gateway.rules.language.ruleset import Rule
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 Variant = tuple[int, int]
 """(rule number, override number); override -1: none."""
 
 _WILDCARDS: Final = "*?["
 _FIXED: Final = ("site", "device", "type")
+_MAX_CACHED: Final = 10_000
+"""Cached results; devices that keep changing their tags must not take more and more memory."""
 _MOST_SELECTIVE: Final = ("device", "tag", "site", "type")
 
 
@@ -54,6 +59,13 @@ class _Index:
 
 def _rank_of_key(key: str) -> int:
     return _MOST_SELECTIVE.index(key if key in _FIXED else "tag")
+
+
+def _cached(cache: dict[K, V], key: K, value: V) -> V:
+    if len(cache) >= _MAX_CACHED:
+        cache.clear()
+    cache[key] = value
+    return value
 
 
 class RuleMatcher:
@@ -101,7 +113,7 @@ class RuleMatcher:
         fitting = self._fitting.get(signature)
         attributes = {**tags, "site": site, "device": device, "type": device_type}
         if fitting is None:
-            fitting = self._fitting[signature] = self._evaluated(self._common, attributes, tags)
+            fitting = _cached(self._fitting, signature, self._evaluated(self._common, attributes, tags))
         named = (
             self._evaluated(self._by_name, attributes, tags)
             if self._by_name.keys or self._by_name.rest
@@ -110,7 +122,7 @@ class RuleMatcher:
         key = fitting + named
         selected = self._variants.get(key)
         if selected is None:
-            selected = self._variants[key] = self._selected(frozenset(key))
+            selected = _cached(self._variants, key, self._selected(frozenset(key)))
         return selected
 
     def _evaluated(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_gateway.rules.language import matching
 from edge_gateway.rules.language.matching import RuleMatcher, Variant
 from edge_gateway.rules.language.ruleset import Override, Rule
 from fleet_config.match import Match
@@ -48,6 +50,19 @@ def test_the_first_override_that_fits() -> None:
     assert matcher.variants("berlin", "d1", "t", {}) == ((0, 0),)
     assert matcher.variants("berlin", "d2", "t", {}) == ((0, 1),)
     assert matcher.variants("lyon", "d2", "t", {}) == ((0, -1),)
+
+
+def test_tags_that_keep_changing_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "_MAX_CACHED", 5)
+    matcher = RuleMatcher(
+        [rule({"line": ["L1"]}), *(rule({"device": [f"d{number}"]}) for number in range(20))]
+    )
+    for number in range(20):
+        expected = ((0, -1),) if number == 1 else ()
+        assert matcher.variants("s", "x", "t", {"line": f"L{number}"}) == expected
+        assert (number + 1, -1) in matcher.variants("s", f"d{number}", "t", {})
+    assert len(matcher._fitting) <= 5
+    assert len(matcher._variants) <= 5
 
 
 def _match() -> st.SearchStrategy[dict[str, list[str]]]:
