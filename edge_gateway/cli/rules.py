@@ -66,7 +66,9 @@ def run_tests(
 ) -> None:
     """Run the rules' unit tests: `<name>.test.yaml` beside `<name>.yaml`."""
     if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
-        raise BadInput(f"--junit: cannot write {junit}: it is a directory, or its directory does not exist")
+        raise BadInput(
+            f"--junit: {junit} cannot be written: it is a directory, or its directory does not exist"
+        )
     report = run_rule_tests(paths or [_path(None, config)])
     if junit is not None:
         junit.write_text(to_junit(report), encoding="utf-8")

@@ -153,11 +153,11 @@ class Ring:
 
     def _double(self) -> None:
         old, self._capacity = self._capacity, 2 * self._capacity
-        held = np.arange(old)
+        kept = np.arange(old)
         for name, cells in self._cells.items():
             wider = np.zeros((len(cells), self._capacity), cells.dtype)
             # pane p is stored at p & (capacity - 1); the last `old` panes of each slot are copied
-            pane = (self._head[:, None] - 1 - held[None, :]).clip(min=0)
+            pane = (self._head[:, None] - 1 - kept[None, :]).clip(min=0)
             rows = np.arange(len(cells))[:, None]
             wider[rows, pane & (self._capacity - 1)] = cells[rows, pane & (old - 1)]
             self._cells[name] = wider

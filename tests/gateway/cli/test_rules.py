@@ -97,4 +97,4 @@ def test_junit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_junit_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str) -> None:
     status, _, err = run(capsys, "test", "--junit", str(tmp_path / file), rules(tmp_path))
     assert status == 2
-    assert f"--junit: cannot write {tmp_path / file}" in err.replace("\n", " ")
+    assert f"--junit: {tmp_path / file} cannot be written" in err.replace("\n", " ")
