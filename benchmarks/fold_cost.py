@@ -118,7 +118,7 @@ def admit_to_rules(took: Took, parts: Pipeline, batch: Batch) -> None:
     """What `Pipeline.fold` does with telemetry, in its order."""
     listening = batch.moment.listening
     admitted = timed(took, "decode, dedup, check", lambda: parts.admission.admit(batch))
-    frame = parts.rules.records(admitted.frame)
+    frame = parts.rules.add_records(admitted.frame)
     timed(took, "open windows", lambda: parts.windows.add(frame, listening_ms=listening))
     timed(took, "rules", lambda: parts.rules.evaluate(frame, listening))
     timed(took, "close windows", lambda: parts.windows.close(16_384))

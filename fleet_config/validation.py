@@ -55,8 +55,13 @@ def validate(model: type[M], document: Document, *, at: Path = ()) -> M:
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as error:
-        details = error.errors(include_url=False)
+        details = [each for each in error.errors(include_url=False) if not _counts_valid_items_only(each)]
     raise ProblemsFound(_problems(model, document, at, data, details))
+
+
+def _counts_valid_items_only(details: ErrorDetails) -> bool:
+    """Whether a collection is called too short only because pydantic does not count its invalid items."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 class _Found(NamedTuple):

@@ -54,7 +54,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "doubled": ("a: 1\n" * 100_000, "the rest of the file was not read"),
     "unknown": ("".join(f"k{n}: 1\n" for n in range(49_000)), "the first 100 are told"),
     "rules": (_many("t"), "more than 2000 rules"),
-    "expressions": (_many("t +"), "where a value is wanted"),
+    "expressions": (_many("t +"), "expected a value"),
     "values": ("".join(f"k{n}: 1\n" for n in range(80_000)), "more than 50000 values in one file"),
     "digits": (f"version: {'9' * 500_000}\n", "a number of 500000 digits"),
     "minutes": (f"version: {'1:' * 200_000}1\n", "is not allowed; one of 1"),

@@ -23,7 +23,7 @@ import yaml
 
 from edge_gateway.configuration.loading import load_config
 from edge_gateway.rules.files.load import load_rules
-from edge_gateway.rules.testing.unit_tests import run_rule_tests
+from edge_gateway.rules.testing.runner import run_rule_tests
 from fleet_sim.recordings.mapping import load_mapping
 from fleet_sim.scenario.loading import load_scenario
 from tests.conftest import BrokerFactory

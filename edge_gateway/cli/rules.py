@@ -1,4 +1,4 @@
-"""`rules check` and `rules test`: what a person runs before saving to the field."""
+"""`rules check` and `rules test`, to run before rules are deployed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.cli.tables import rule_tests_view
 from edge_gateway.errors import BadInput
 from edge_gateway.rules.files.load import load_rules
-from edge_gateway.rules.testing.unit_tests import run_rule_tests, to_junit
+from edge_gateway.rules.testing.junit import to_junit
+from edge_gateway.rules.testing.runner import run_rule_tests
 from fleet_config.problems import ProblemsFound
 from fleet_wire.terminal import say, say_json
 
-app = typer.Typer(help="Rule files: check them, test them.", no_args_is_help=True)
+app = typer.Typer(help="Check and test rule files.", no_args_is_help=True)
 
 PathArgument = Annotated[
-    Path | None, typer.Argument(help="A rule file or a directory; the configured one when left out.")
+    Path | None, typer.Argument(help="A rule file or a directory; the configured one by default.")
 ]
 
 
@@ -31,7 +32,7 @@ def _path(path: Path | None, config: Path | None) -> Path:
 
 @app.command()
 def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Check rule files: every fault at once, with line and column."""
+    """Check rule files. All errors are shown at once, with line and column."""
     place = _path(path, config)
     try:
         rules = load_rules(place)
@@ -43,25 +44,31 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
     if as_json:
         say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": []})
     else:
-        say(f"{place}: {len(rules.rules)} rules, good")
+        count = len(rules.rules)
+        say(f"{place}: {count} {'rule' if count == 1 else 'rules'}, good")
 
 
 @app.command("test")
 def run_tests(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Test files or directories; the rules' own when left out.")
+        list[Path] | None,
+        typer.Argument(help="Test files, rule files or directories; those of the rules by default."),
     ] = None,
     config: ConfigOption = None,
     *,
-    coverage: Annotated[bool, typer.Option("--coverage", help="Fail where no test reaches.")] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Fail if the tests do not reach everything.")
+    ] = False,
     junit: Annotated[
-        Path | None, typer.Option("--junit", help="Write the outcome there, as JUnit XML.")
+        Path | None, typer.Option("--junit", help="Write the results to this file, as JUnit XML.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the rules' unit tests, `<name>.test.yaml` beside `<name>.yaml`."""
+    """Run the rules' unit tests: `<name>.test.yaml` beside `<name>.yaml`."""
     if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
-        raise BadInput(f"--junit: {junit} cannot be written: there is no such directory, or it is one")
+        raise BadInput(
+            f"--junit: {junit} cannot be written: it is a directory, or its directory does not exist"
+        )
     report = run_rule_tests(paths or [_path(None, config)])
     if junit is not None:
         junit.write_text(to_junit(report), encoding="utf-8")

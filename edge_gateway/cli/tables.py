@@ -227,7 +227,7 @@ def rule_tests_view(report: Mapping[str, Any]) -> Blocks:
         table.add(_verdict(one["ok"], "FAILED"), f"{one['file']}:{one['line']}", one["name"])
     faults = [fault for one in report["tests"] for fault in one["failures"]]
     told = [Line("{file}:{line}:{column}: {message}".format(**fault), "red") for fault in faults]
-    told += [Line(f"no test reaches {name}", "yellow") for name in report["uncovered"]]
+    told += [Line(f"not covered: {name}", "yellow") for name in report["uncovered"]]
     return [table, *told]
 
 

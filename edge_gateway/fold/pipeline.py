@@ -182,7 +182,7 @@ class Pipeline:
 
     def _readings(self, part: Frame, moment: Moment, effects: Effects) -> int:
         """Hand readings to windows and rules; return their number. No device's clock steps back within `part`."""
-        frame = self.rules.records(part)
+        frame = self.rules.add_records(part)
         late, closed = self.windows.add(frame, listening_ms=moment.listening, trusted=moment.trusted)
         self._late(late, effects)
         self._store(closed, effects)

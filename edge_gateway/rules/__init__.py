@@ -1,1 +1,1 @@
-"""Rules: files people edit, checked at load, evaluated over columns."""
+"""Rules: loaded from files that people edit, checked, and evaluated over columns."""

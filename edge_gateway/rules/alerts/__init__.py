@@ -1,1 +1,1 @@
-"""The state of alerts: what fires, what resolves, and when time alone does it."""
+"""Alerts: the state of each rule on each device, driven by readings and by time."""

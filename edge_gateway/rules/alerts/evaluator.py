@@ -1,13 +1,13 @@
-"""The evaluator: readings and the passing of time in, transitions of alerts out.
+"""The evaluator: readings and time in, transitions of alerts out.
 
-    Frame ─▶ Inputs: rows by device, late rows apart
-               └▶ segments: what lies beyond the lowest threshold of each (column, sign)
-                    └▶ latches beyond ─▶ busy cells ─▶ one segmented scan for all rules
-                                                        └▶ where a latch switched: judge ─▶ Notices ─▶ Transition
+    Frame ─▶ Inputs: rows by device, late rows set aside
+               └▶ segments: values beyond the lowest threshold of each (column, sign)
+                    └▶ busy cells ─▶ one segmented scan for all rules
+                                       └▶ where a latch switched: SingleAlert ─▶ TransitionBuilder ─▶ Transition
 
-A cell at rest and below its threshold costs nothing; Python sees an alert only where it changes. Several readings
-of a device in one frame give the same transitions as one by one. No clock is read: ticks bring the listening
-clock, and a device's now is its newest accepted time plus what the gateway has listened since.
+A cell at rest and below its threshold costs nothing; Python objects are made only for alerts that change. Several
+readings of a device in one frame give the same transitions as one frame each. No clock is read: `tick` is given the
+listening clock, and a device's now is its newest accepted time plus the listening time since then.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ import msgspec
 import numpy as np
 
 from edge_gateway.records.alerts import Transition
-from edge_gateway.rules.alerts.cells import Saved
-from edge_gateway.rules.alerts.judge import Case, Verdict
-from edge_gateway.rules.alerts.notices import Notices
-from edge_gateway.rules.alerts.placement import Placement, reconcile
+from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
+from edge_gateway.rules.alerts.latch_cells import SavedCells
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
 from edge_gateway.rules.alerts.rule_state import RuleState
-from edge_gateway.rules.alerts.state import NOTHING, Standing
-from edge_gateway.rules.alerts.step import read_frame
-from edge_gateway.rules.alerts.timers import let_pass
-from edge_gateway.rules.alerts.transitions import listed, told_by_reading, told_by_time
+from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
+from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert
+from edge_gateway.rules.alerts.step import evaluate_frame
+from edge_gateway.rules.alerts.timers import advance_time
+from edge_gateway.rules.alerts.transition_builder import TransitionBuilder
+from edge_gateway.rules.alerts.transitions import (
+    listed_alert,
+    transitions_from_readings,
+    transitions_from_time,
+)
 from edge_gateway.rules.columns.record_rules import Records
 from edge_gateway.rules.language.ruleset import RuleSet
 
@@ -38,14 +42,14 @@ if TYPE_CHECKING:
     from edge_gateway.rules.columns.registry_view import RegistryView
 
 DEFAULT_LOOKBACK_MS: Final = 300_000
-"""How old a metric's last value may be to be joined with a newer one of another metric."""
+"""How old a metric's last value may be when an expression joins it with a newer value of another metric."""
 
 
 class Evaluator:
     """All rules over all devices.
 
-    Call `records` and then `evaluate` for each frame, `tick` as the listening clock goes on, `reload` for other
-    rules. The same calls give the same transitions and the same state, bit for bit.
+    Call `add_records` and then `evaluate` for each frame, `tick` as the listening clock advances, `reload` when the
+    rules change. Deterministic: the same calls give the same transitions and the same state, bit for bit.
     """
 
     def __init__(
@@ -53,178 +57,180 @@ class Evaluator:
     ) -> None:
         self._registry = registry
         self._lookback_ms = lookback_ms
-        self._notices = Notices(registry)
+        self._builder = TransitionBuilder(registry)
         self._listening = 0
         self._ticked = 0
-        self._owed: list[Transition] = []
+        self._pending: list[Transition] = []
         self._build(rules)
 
     def _build(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._held = RuleState.at_rest(rules.alerts, self._registry, self._lookback_ms)
+        self._state = RuleState.initial(rules.alerts, self._registry, self._lookback_ms)
         self._records = Records(rules.records, self._registry, self._lookback_ms)
-        self._placement = Placement(self._held)
+        self._assignment = RuleAssignment(self._state)
 
     # --- readings and time
 
-    def records(self, frame: Frame) -> Frame:
-        """The frame with the metrics that record rules derive from it; the same one where there are none."""
+    def add_records(self, frame: Frame) -> Frame:
+        """Add the metrics that record rules derive from a frame; the same frame if there are none."""
         return self._records.extend(frame)
 
     def evaluate(self, frame: Frame, listening_ms: int | None = None) -> list[Transition]:
-        """Take in the readings of a frame; transitions in order of arrival, and of the rules within a row.
+        """Evaluate a frame; the transitions by order of arrival, then by rule.
 
-        `listening_ms` is the listening clock when the frame came; the last tick's where it is left out.
+        `listening_ms` is the listening clock at the frame's arrival, the last tick's by default.
         """
-        moved = self._follow()
+        moved = self._follow_registry()
         self._listening = self._ticked if listening_ms is None else listening_ms
         if not frame.rows:
             return moved
-        read = read_frame(self._held, frame, self._listening)
-        return moved + told_by_reading(self._held, self._notices, read, frame)
+        result = evaluate_frame(self._state, frame, self._listening)
+        return moved + transitions_from_readings(self._state, self._builder, result, frame)
 
     def tick(self, listening_ms: int) -> list[Transition]:
-        """Let time pass: `for`, `keep_firing_for`, `no_data` and `repeat`, each at the moment it is due.
+        """Let time pass: `for`, `keep_firing_for`, `no_data` and `repeat`, each stamped with the time it was due.
 
-        A tick that returns nothing has changed nothing that a snapshot holds.
+        A tick that returns nothing leaves the snapshot unchanged.
         """
-        moved = self._follow()
+        moved = self._follow_registry()
         self._ticked = max(self._ticked, listening_ms)
-        verdicts = let_pass(self._held, self._ticked)
-        return moved + told_by_time(self._held, self._notices, verdicts)
+        events = advance_time(self._state, self._ticked)
+        return moved + transitions_from_time(self._state, self._builder, events)
 
     def rewind(self, devices: IntColumn) -> None:
-        """Begin anew with the clock of devices that stepped back: what fires stays, what waits is dropped.
+        """Restart devices whose clock stepped back: firing alerts stay, pending ones end, histories are dropped.
 
-        What that ends is told by the next `evaluate` or `tick`.
+        The resulting transitions are returned by the next `evaluate` or `tick`.
         """
-        self._held.make_room()
-        self._held.inputs.forget(devices)
-        self._held.histories.forget(devices)
+        self._state.make_room()
+        self._state.inputs.forget(devices)
+        self._state.histories.forget(devices)
         self._records.forget(devices)
-        cells = self._held.cells
+        cells = self._state.cells
         busy = cells.busy_of(devices)
         cells.up[busy] = cells.down[busy] = 0
         cells.busy[busy] = cells.on[busy]
         stepped = set(devices.tolist())
-        keys = [key for key in sorted(self._held.standings) if key[0] in stepped]
+        keys = [key for key in sorted(self._state.active) if key[0] in stepped]
         for key in keys:
-            self._held.standings[key].at = 0
-        self._owed += self._told(reconcile(self._held, keys, None))
+            self._state.active[key].at = 0
+        self._pending += self._transitions(reconcile(self._state, keys, None))
 
     def forget(self, devices: IntColumn) -> None:
-        """Forget retired devices, which by now have no rules any more."""
-        self._held.forget(devices)
+        """Forget retired devices. Their rules must be gone: call `evaluate` or `tick` after they retired."""
+        self._state.forget(devices)
         self._records.forget(devices)
-        self._notices.forget(devices)
+        self._builder.forget(devices)
 
     def texts(self) -> set[int]:
-        """Codes of all texts that rules and their state hold."""
-        held = self._held
-        constants = held.program.names.constants
-        return constants | held.inputs.texts() | held.histories.texts() | self._records.texts()
+        """Codes of all strings in use by rules and their state."""
+        state = self._state
+        constants = state.program.symbols.constants
+        return constants | state.inputs.texts() | state.histories.texts() | self._records.texts()
 
-    def _follow(self) -> list[Transition]:
-        """Take in what changed of the fleet."""
-        owed, self._owed = self._owed, []
-        return owed + self._told(reconcile(self._held, self._placement.follow()))
+    def _follow_registry(self) -> list[Transition]:
+        """Apply what changed in the registry; the resulting transitions, and those still to be returned."""
+        pending, self._pending = self._pending, []
+        return pending + self._transitions(reconcile(self._state, self._assignment.follow_registry()))
 
-    def _told(self, verdicts: list[Verdict]) -> list[Transition]:
-        return told_by_time(self._held, self._notices, verdicts)
+    def _transitions(self, events: list[AlertEvent]) -> list[Transition]:
+        return transitions_from_time(self._state, self._builder, events)
 
-    # --- what stands
+    # --- active alerts
 
     def firing(self) -> list[Transition]:
-        """The alerts that fire now, as they were last told, in the order of devices and rules."""
-        return [each for each in self.standing_alerts() if each.state == "firing"]
+        """The firing alerts as last reported, by device and rule."""
+        return [each for each in self.active_alerts() if each.state == "firing"]
 
-    def standing_alerts(self) -> list[Transition]:
-        """The alerts that are pending or firing."""
-        standings = sorted(self._held.standings.items())
-        return [listed(self._held, self._notices, *key, standing) for key, standing in standings]
+    def active_alerts(self) -> list[Transition]:
+        """The pending and firing alerts as last reported, by device and rule."""
+        active = sorted(self._state.active.items())
+        return [listed_alert(self._state, self._builder, *key, alert) for key, alert in active]
 
     def idle_rules(self) -> list[str]:
-        """Why rules do not run on devices they select, as `device: reason`."""
-        mismatches = sorted(self._placement.unit_mismatches.items())
+        """Rules that select a device but do not run on it, as `device: reason`."""
+        mismatches = sorted(self._assignment.unit_mismatches.items())
         return [f"{self._registry.device_name[device]}: {why}" for (device, _), why in mismatches]
 
-    # --- other rules
+    # --- reload
 
     def reload(self, rules: RuleSet) -> list[Transition]:
-        """Take other rules in; rules are the same by name, and keep their state as `reload.Fate` says."""
-        owed = self._follow()
-        old, old_records = self._held, self._records
+        """Replace the rules. A rule is the same if its name is; `reload.Fate` says what it keeps of its state."""
+        pending = self._follow_registry()
+        old, old_records = self._state, self._records
         following = successors(old.rules, rules.alerts)
-        ended = self._told(self._ended(following))
-        saved = carried_over(old.cells.take_out(old.cells.all_busy()), following)
+        ended = self._transitions(self._ended(following))
+        saved = carried_over(old.cells.extract(old.cells.all_busy()), following)
         self._build(rules)
-        held = self._held
-        held.newest = old.newest
-        held.standings = {
-            (device, following[number].number): each for (device, number), each in old.standings.items()
+        state = self._state
+        state.newest = old.newest
+        state.active = {
+            (device, following[number].number): each for (device, number), each in old.active.items()
         }
-        held.inputs.take_over(old.inputs)
-        held.histories.take_over(old.histories, kept_ranges(old.rules, held.rules))
+        state.inputs.take_over(old.inputs)
+        state.histories.take_over(old.histories, kept_ranges(old.rules, state.rules))
         self._records.take_over(old_records)
-        names = {rule.name for rule in held.rules}
-        self._notices.forget_rules(lambda name: name not in names)
-        self._placement.follow()
-        held.cells.put_in(saved)
-        return owed + ended + self._told(reconcile(held, sorted(held.standings)))
+        names = {rule.name for rule in state.rules}
+        self._builder.forget_rules(lambda name: name not in names)
+        self._assignment.follow_registry()
+        state.cells.insert(saved)
+        return pending + ended + self._transitions(reconcile(state, sorted(state.active)))
 
-    def _ended(self, following: list[Successor]) -> list[Verdict]:
-        """End the alerts of rules that do not go on."""
-        verdicts: list[Verdict] = []
-        for (device, number), standing in sorted(self._held.standings.items()):
+    def _ended(self, following: list[Successor]) -> list[AlertEvent]:
+        """End the alerts of rules that were removed or reset."""
+        events: list[AlertEvent] = []
+        for (device, number), active in sorted(self._state.active.items()):
             if following[number].fate is Fate.DROPPED:
-                case = Case(device, number, [], standing)
-                case.step(int(self._held.inputs.cursor[device]), NOTHING, "removed")
-                self._held.stand(case)
-                verdicts += case.verdicts
-        return verdicts
+                alert = SingleAlert(device, number, [], active)
+                alert.step(int(self._state.inputs.cursor[device]), NOTHING, "removed")
+                self._state.store_active(alert)
+                events += alert.events
+        return events
 
-    # --- state
+    # --- snapshots
 
     def snapshot(self) -> dict[str, Any]:
-        """All state as plain data and arrays, the rules included."""
-        held = self._held
-        held.make_room()
+        """The rules and all state, as plain data and arrays."""
+        state = self._state
+        state.make_room()
         devices = self._registry.devices
-        busy = held.cells.all_busy()
-        saved = held.cells.save(busy, held.cells.device_at(busy))
+        busy = state.cells.all_busy()
+        saved = state.cells.save(busy, state.cells.device_at(busy))
         order = np.lexsort((saved.key, saved.rule, saved.device))
         return {
             "rules": self.rules.to_plain(),
-            "known": self._placement.known,
+            "known": self._assignment.registry_version,
             "listening": self._listening,
-            "newest": held.newest.snapshot(devices),
-            "inputs": held.inputs.snapshot(devices),
-            "histories": held.histories.snapshot(),
+            "newest": state.newest.snapshot(devices),
+            "inputs": state.inputs.snapshot(devices),
+            "histories": state.histories.snapshot(),
             "records": self._records.snapshot(),
             "cells": {name: column[order] for name, column in saved._asdict().items()},
             "standings": [
-                [*key, each.onset, each.firing, each.rank, each.at, each.told]
-                for key, each in sorted(held.standings.items())
+                [*key, each.onset, each.firing, each.rank, each.at, each.notified_at]
+                for key, each in sorted(state.active.items())
             ],
-            "cooldowns": self._notices.snapshot(),
-            "owed": [msgspec.to_builtins(each) for each in self._owed],
+            "cooldowns": self._builder.snapshot(),
+            "owed": [msgspec.to_builtins(each) for each in self._pending],
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a snapshot's rules and state; the registry must have been restored to the same moment."""
-        self._build(RuleSet.from_plain(state["rules"]))
-        held = self._held
-        for device, rule, onset, firing, rank, at, told in state["standings"]:
-            held.standings[device, rule] = Standing(onset, firing, rank, at, told)
-        self._notices.restore(state["cooldowns"])
-        self._listening = self._ticked = state["listening"]
-        held.make_room()
-        held.inputs.restore(state["inputs"])
-        held.histories.restore(state["histories"])
-        self._records.restore(state["records"])
-        held.newest.restore(state["newest"])
-        self._owed = msgspec.convert(state["owed"], list[Transition])
-        self._placement.follow()
-        held.cells.put_in(Saved(**{name: np.array(column) for name, column in state["cells"].items()}))
-        if state["known"] != self._placement.known:
-            self._owed += self._told(reconcile(held, sorted(held.standings)))
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Restore rules and state. The registry must have been restored to the same moment."""
+        self._build(RuleSet.from_plain(snapshot["rules"]))
+        state = self._state
+        for device, rule, onset, firing, rank, at, notified_at in snapshot["standings"]:
+            state.active[device, rule] = ActiveAlert(onset, firing, rank, at, notified_at)
+        self._builder.restore(snapshot["cooldowns"])
+        self._listening = self._ticked = snapshot["listening"]
+        state.make_room()
+        state.inputs.restore(snapshot["inputs"])
+        state.histories.restore(snapshot["histories"])
+        self._records.restore(snapshot["records"])
+        state.newest.restore(snapshot["newest"])
+        self._pending = msgspec.convert(snapshot["owed"], list[Transition])
+        self._assignment.follow_registry()
+        state.cells.insert(
+            SavedCells(**{name: np.array(column) for name, column in snapshot["cells"].items()})
+        )
+        if snapshot["known"] != self._assignment.registry_version:
+            self._pending += self._transitions(reconcile(state, sorted(state.active)))

@@ -1,4 +1,4 @@
-"""What becomes of a rule's state when the rules change: decided by what the rule says, not by its file."""
+"""What a rule keeps of its state across a reload: decided by its content, not by its file."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edge_gateway.rules.alerts.cells import NO_TIME, Saved
+from edge_gateway.rules.alerts.latch_cells import NO_TIME, SavedCells
 from edge_gateway.rules.columns.program import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_gateway.rules.language.kinds import Range
+    from edge_gateway.rules.language.analysis import Range
     from edge_gateway.rules.language.ruleset import Rule
 
 
 class Fate(Enum):
-    """What becomes of a rule's state.
+    """What happens to a rule's state.
 
-    KEPT: all state stays, also under other limits. MEASURED_ANEW: another expression, so pending and value
-    history go, and what fires stays until it is evaluated. DROPPED: the rule is gone, or asks for a reset.
+    KEPT: all of it stays, even if limits changed. RESTARTED: the expression changed, so pending waits and value
+    history are dropped and firing levels stay until evaluated. DROPPED: the rule was removed, or changed with
+    `on_change: reset`.
     """
 
     KEPT = "kept"
-    MEASURED_ANEW = "measured anew"
+    RESTARTED = "restarted"
     DROPPED = "dropped"
 
 
 class Successor(NamedTuple):
-    """What follows a rule: its number in the new set (-1: none), and what becomes of its state."""
+    """An old rule's number in the new set (-1: removed), and what happens to its state."""
 
     number: int
     fate: Fate
@@ -38,7 +39,7 @@ class Successor(NamedTuple):
 
 
 def successors(old: Sequence[Rule], new: Sequence[Rule]) -> list[Successor]:
-    """For each old rule what follows it; rules are the same by name."""
+    """The successor of each old rule; a rule is the same if its name is."""
     numbers = {rule.name: number for number, rule in enumerate(new)}
     return [_successor(rule, new, numbers.get(rule.name, -1)) for rule in old]
 
@@ -50,16 +51,16 @@ def _successor(rule: Rule, new: Sequence[Rule], number: int) -> Successor:
     if other.on_change == "reset" and other != rule:
         return Successor(number, Fate.DROPPED, keeps_absence=False)
     watched = [each.no_data and (each.no_data.metric, each.no_data.state) for each in (rule, other)]
-    fate = Fate.KEPT if rule.expr == other.expr else Fate.MEASURED_ANEW
+    fate = Fate.KEPT if rule.expr == other.expr else Fate.RESTARTED
     return Successor(number, fate, keeps_absence=watched[0] == watched[1])
 
 
-def carried_over(saved: Saved, following: Sequence[Successor]) -> Saved:
-    """The state of cells under the new rules' numbers."""
+def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCells:
+    """The saved cells under the new rules' numbers, without the state that is dropped."""
     if not len(saved.rule):
         return saved
     number = np.array([each.number for each in following], np.int64)[saved.rule]
-    anew = np.array([each.fate is Fate.MEASURED_ANEW for each in following], np.bool_)[saved.rule]
+    restarted = np.array([each.fate is Fate.RESTARTED for each in following], np.bool_)[saved.rule]
     dropped = np.array([each.fate is Fate.DROPPED for each in following], np.bool_)[saved.rule]
     lost = np.array([not each.keeps_absence for each in following], np.bool_)[saved.rule] & (
         saved.key == ABSENT
@@ -67,15 +68,17 @@ def carried_over(saved: Saved, following: Sequence[Successor]) -> Saved:
     kept = np.flatnonzero(~dropped & ~lost)
     saved = saved._replace(
         rule=number,
-        up=np.where(anew, NO_TIME, saved.up),
-        down=np.where(anew, NO_TIME, saved.down),
+        up=np.where(restarted, NO_TIME, saved.up),
+        down=np.where(restarted, NO_TIME, saved.down),
     )
-    return Saved(**{name: column[kept] for name, column in saved._asdict().items()})
+    return SavedCells(**{name: column[kept] for name, column in saved._asdict().items()})
 
 
 def kept_ranges(old: Sequence[Rule], new: Sequence[Rule]) -> set[Range]:
-    """Ranges whose history goes on: some rule reads them whose expression is as it was."""
+    """Ranges whose history is kept: those of rules whose expression did not change."""
     before = {rule.name: rule.expr for rule in old}
     same = [rule for rule in new if before.get(rule.name) == rule.expr]
-    shapes = [shape for rule in same for shape in (rule.shape, rule.clear_shape) if shape is not None]
-    return {each for shape in shapes for each in shape.ranges}
+    analyses = [
+        analysis for rule in same for analysis in (rule.analysis, rule.clear_analysis) if analysis is not None
+    ]
+    return {each for analysis in analyses for each in analysis.ranges}

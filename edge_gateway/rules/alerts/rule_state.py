@@ -1,4 +1,4 @@
-"""All that the rules in force hold: compiled rules, latches by device, last values, histories, standing alerts."""
+"""All state of the rules in force: compiled rules, latch cells, last values, histories, active alerts."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_gateway.columns.growing import with_room
-from edge_gateway.rules.alerts.cells import Cells
-from edge_gateway.rules.alerts.notices import NO_READING, Reading
-from edge_gateway.rules.alerts.state import Level, Standing
+from edge_gateway.rules.alerts.latch_cells import LatchCells
+from edge_gateway.rules.alerts.state_machine import ActiveAlert, LevelState
+from edge_gateway.rules.alerts.transition_builder import NO_READING, Reading
+from edge_gateway.rules.columns.frame_columns import Histories
 from edge_gateway.rules.columns.inputs import Inputs
 from edge_gateway.rules.columns.program import Program
-from edge_gateway.rules.columns.table import Histories
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
-    from edge_gateway.rules.alerts.judge import Case
+    from edge_gateway.rules.alerts.single_alert import SingleAlert
     from edge_gateway.rules.columns.inputs import Rows
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.language.ruleset import Rule
 
 AlertKey = tuple[int, int]
-"""Device and rule, by number."""
+"""(device number, rule number)."""
 
 
 @dataclass(slots=True)
-class Newest:
-    """By device: the newest reading (boot, seq, backlog) and the listening clock when it came."""
+class NewestReadings:
+    """The newest reading of each device: boot, seq, backlog, and the listening clock at its arrival (ms)."""
 
     boot: IntColumn
     seq: IntColumn
@@ -36,7 +36,7 @@ class Newest:
     heard: IntColumn
 
     @classmethod
-    def empty(cls) -> Newest:
+    def empty(cls) -> NewestReadings:
         none = np.zeros(0, np.int64)
         return cls(none, none, np.zeros(0, np.bool_), none)
 
@@ -69,47 +69,49 @@ class Newest:
 
 @dataclass(slots=True)
 class RuleState:
-    """`standings` are the alerts that are pending or firing."""
+    """State of the alert rules. `active` are the alerts that are pending or firing."""
 
     rules: tuple[Rule, ...]
     registry: RegistryView
     program: Program
-    cells: Cells
+    cells: LatchCells
     inputs: Inputs
     histories: Histories
-    newest: Newest
-    standings: dict[AlertKey, Standing]
+    newest: NewestReadings
+    active: dict[AlertKey, ActiveAlert]
 
     @classmethod
-    def at_rest(cls, rules: tuple[Rule, ...], registry: RegistryView, lookback_ms: int) -> RuleState:
-        """Nothing known of any device yet."""
+    def initial(cls, rules: tuple[Rule, ...], registry: RegistryView, lookback_ms: int) -> RuleState:
+        """The state before the first reading."""
         program = Program(rules, registry.strings)
         inputs = Inputs(program.inputs, registry, lookback_ms)
-        histories = Histories(program.names)
-        return cls(rules, registry, program, Cells(program), inputs, histories, Newest.empty(), {})
+        histories = Histories(program.symbols)
+        return cls(
+            rules, registry, program, LatchCells(program), inputs, histories, NewestReadings.empty(), {}
+        )
 
     def make_room(self) -> None:
-        """Room for all devices of the registry."""
+        """Make room for all devices of the registry."""
         count = self.registry.devices
         self.cells.make_room(count)
         self.inputs.make_room(count)
         self.newest.make_room(len(self.inputs.cursor))
 
     def forget(self, devices: IntColumn) -> None:
-        """Make these devices as if they had never sent anything."""
+        """Drop what these devices have sent."""
         self.inputs.forget(devices)
         self.histories.forget(devices)
         self.newest.forget(devices)
 
     def now(self, listening_ms: int) -> IntColumn:
-        """Each device's now: its newest accepted time and what was listened since."""
+        """Each device's now in ms: its newest accepted time plus the listening time since then."""
         return self.inputs.cursor + np.maximum(listening_ms - self.newest.heard, 0)
 
-    def levels(self, device: int, rule: int) -> tuple[Level, ...]:
-        """The levels of a rule on a device as they stand."""
+    def levels(self, device: int, rule: int) -> tuple[LevelState, ...]:
+        """The current levels of a rule on a device."""
         cells = self.cells
         return tuple(
-            Level(
+            LevelState(
                 cell,
                 self.program.latches[latch],
                 bool(cells.on[cell]),
@@ -120,14 +122,14 @@ class RuleState:
         )
 
     def limit(self, device: int, rule: int, rank: int) -> float | None:
-        """The limit of a level of a rule on a device; None where it has none."""
+        """The limit of a rule's level on a device; None for a condition or a level that it does not have."""
         latch = self.cells.latch_of(device, rule, rank)
         return None if latch < 0 else self.program.latches[latch].limit
 
-    def keep(self, case: Case, alert: int) -> None:
-        """Store what was decided of an alert; `alert` is its first cell."""
+    def store(self, alert: SingleAlert, first_cell: int) -> None:
+        """Store the levels and the state of an alert that was stepped; `first_cell` is its first cell."""
         cells, raised = self.cells, 0
-        for level in case.levels:
+        for level in alert.levels:
             cells.on[level.cell], cells.up[level.cell], cells.down[level.cell] = (
                 level.on,
                 level.up,
@@ -135,12 +137,13 @@ class RuleState:
             )
             cells.busy[level.cell] = level.on or level.up > 0
             raised += level.on and level.latch.raises
-        cells.raised[alert] = raised
-        self.stand(case)
+        cells.raised[first_cell] = raised
+        self.store_active(alert)
 
-    def stand(self, case: Case) -> None:
-        key = (case.device, case.rule)
-        if case.standing is None:
-            self.standings.pop(key, None)
+    def store_active(self, alert: SingleAlert) -> None:
+        """Store whether an alert is pending or firing."""
+        key = (alert.device, alert.rule)
+        if alert.active is None:
+            self.active.pop(key, None)
         else:
-            self.standings[key] = case.standing
+            self.active[key] = alert.active

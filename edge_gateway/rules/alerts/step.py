@@ -1,4 +1,4 @@
-"""A frame through the latches: what it wakes, what of that is busy, and where a latch switched."""
+"""One frame through the rules: mark latches busy, scan the busy ones, step the alerts whose latches switched."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edge_gateway.rules.alerts.judge import Mark, Verdict, cases_of, read_marks
+from edge_gateway.rules.alerts.single_alert import AlertEvent, LatchReading, apply_readings, single_alerts
+from edge_gateway.rules.columns.frame_columns import ColumnTable, FrameColumns, column_table
+from edge_gateway.rules.columns.latch_scan import Carry, Course, LatchInputs, scan_latches
 from edge_gateway.rules.columns.program import NO_COLUMN
-from edge_gateway.rules.columns.scan import Carry, Course, Readings, run_latches
-from edge_gateway.rules.columns.table import Batch, Table, table_of
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edge_gateway.rules.columns.inputs import Rows
 
 
-class Pairs(NamedTuple):
-    """Busy cells and the rows that may say something to them, sorted by cell and then by arrival.
+class BusyPairs(NamedTuple):
+    """(row, busy cell) pairs of the same device, sorted by cell and then by arrival.
 
     `alert` is the first cell of the cell's alert.
     """
@@ -30,10 +30,10 @@ class Pairs(NamedTuple):
     alert: IntColumn
 
 
-class Said(NamedTuple):
-    """What the row of each pair says to its latch; a row without the rule's metrics says nothing.
+class PairInputs(NamedTuple):
+    """What each pair's row means to its latch; `seen` is False if the row has none of the rule's metrics.
 
-    `carry` is how the latch stood before the frame.
+    `carry` is the latch before the frame.
     """
 
     seen: BoolColumn
@@ -43,127 +43,138 @@ class Said(NamedTuple):
 
 
 @dataclass(slots=True)
-class Read:
-    """A frame that was read: its rows and columns, and what became of alerts, in order of arrival."""
+class FrameResult:
+    """The rows and columns of a frame, and the changes of alerts, by order of arrival and then by rule."""
 
     rows: Rows
-    table: Table
-    verdicts: list[Verdict]
+    table: ColumnTable
+    events: list[AlertEvent]
 
 
-def read_frame(held: RuleState, frame: Frame, listening_ms: int) -> Read:
-    """Take in a frame of at least one row."""
-    rows = held.inputs.rows_of(frame)
-    held.inputs.greet(rows)
-    table = _wake(held, Batch(rows, held.inputs, held.histories))
-    pairs = _pairs(held, rows)
-    verdicts = _read(held, rows, table, pairs) if len(pairs.row) else []
-    _rest(held, rows, pairs)
-    held.inputs.remember(rows)
-    held.newest.take(rows, frame, listening_ms)
-    verdicts.sort(key=lambda verdict: (int(rows.source[verdict.row]), verdict.rule))
-    return Read(rows, table, verdicts)
+def evaluate_frame(state: RuleState, frame: Frame, listening_ms: int) -> FrameResult:
+    """Evaluate a frame of at least one row and remember its values."""
+    rows = state.inputs.rows_of(frame)
+    state.inputs.note_first_seen(rows)
+    table = _mark_busy(state, FrameColumns(rows, state.inputs, state.histories))
+    pairs = _pairs(state, rows)
+    events = _scan_busy(state, rows, table, pairs) if len(pairs.row) else []
+    _release(state, rows, pairs)
+    state.inputs.remember(rows)
+    state.newest.take(rows, frame, listening_ms)
+    events.sort(key=lambda event: (int(rows.source[event.row]), event.rule))
+    return FrameResult(rows, table, events)
 
 
-def _wake(held: RuleState, batch: Batch) -> Table:
-    """Mark every latch busy that some reading lies beyond."""
-    rows, classes = batch.rows, held.cells.classes
-    row, segment = classes.segments_of(held.cells.class_of[rows.device])
+def _mark_busy(state: RuleState, columns: FrameColumns) -> ColumnTable:
+    """Mark busy every latch whose threshold a reading exceeds."""
+    rows, classes = columns.rows, state.cells.classes
+    row, segment = classes.segments_of(state.cells.class_of[rows.device])
     column = classes.segment_column[segment]
-    table = table_of(batch, held.program.expressions, column, row)
+    table = column_table(columns, state.program.expressions, column, row)
     value = table.values(column, row) * classes.segment_sign[segment]
     high = np.flatnonzero(value > classes.segment_least[segment])
     if len(high):
-        held.cells.wake(rows.device[row[high]], segment[high], value[high])
+        state.cells.mark_busy_beyond(rows.device[row[high]], segment[high], value[high])
     return table
 
 
-def _pairs(held: RuleState, rows: Rows) -> Pairs:
-    row, cell = held.cells.busy_pairs(rows.device)
+def _pairs(state: RuleState, rows: Rows) -> BusyPairs:
+    row, cell = state.cells.busy_pairs(rows.device)
     if rows.several:
         order = np.argsort(cell, kind="stable")
         row, cell = row[order], cell[order]
-    return Pairs(row, cell, *held.cells.latch_at(cell, rows.device[row]))
+    return BusyPairs(row, cell, *state.cells.latch_at(cell, rows.device[row]))
 
 
-def _read(held: RuleState, rows: Rows, table: Table, pairs: Pairs) -> list[Verdict]:
-    """Take busy latches through what is said to them; judge the alerts that changed."""
-    cells = held.cells
+def _scan_busy(state: RuleState, rows: Rows, table: ColumnTable, pairs: BusyPairs) -> list[AlertEvent]:
+    """Scan the busy latches, then step the alerts in which one switched."""
+    cells = state.cells
     carry = Carry(cells.on[pairs.cell], cells.up[pairs.cell], cells.down[pairs.cell])
-    said = _said(held, rows, table, pairs, carry)
-    kept = np.flatnonzero(said.seen)
+    inputs = _pair_inputs(state, rows, table, pairs, carry)
+    kept = np.flatnonzero(inputs.seen)
     if not len(kept):
         return []
-    readings = _readings(held, rows, pairs, said, kept)
-    course = run_latches(readings, Carry(carry.on[kept], carry.up[kept], carry.down[kept]))
-    _write(held, table, pairs, kept, course)
+    latch_inputs = _latch_inputs(state, rows, pairs, inputs, kept)
+    course = scan_latches(latch_inputs, Carry(carry.on[kept], carry.up[kept], carry.down[kept]))
+    _store_course(state, table, pairs, kept, course)
     switched = (course.on != course.was_on) | (((course.up > 0) & ~course.on) != course.was_waiting)
     changed = pairs.alert[kept[switched]]
     if not len(changed):
         return []
-    marks = marks_of(held, pairs, changed, said)
-    times, device_of = rows.at.tolist(), {mark.alert: int(rows.device[mark.row]) for mark in marks}
-    verdicts: list[Verdict] = []
-    for case, own in cases_of(marks, device_of, held.program.latches, held.standings):
-        read_marks(case, own, times)
-        held.keep(case, own[0].alert)
-        verdicts += case.verdicts
-    return verdicts
+    readings = latch_readings(state, pairs, changed, inputs)
+    times = rows.at.tolist()
+    device_of = {reading.alert: int(rows.device[reading.row]) for reading in readings}
+    events: list[AlertEvent] = []
+    for alert, own in single_alerts(readings, device_of, state.program.latches, state.active):
+        apply_readings(alert, own, times)
+        state.store(alert, own[0].alert)
+        events += alert.events
+    return events
 
 
-def _said(held: RuleState, rows: Rows, table: Table, pairs: Pairs, carry: Carry) -> Said:
-    latches, latch = held.program.table, pairs.latch
+def _pair_inputs(
+    state: RuleState, rows: Rows, table: ColumnTable, pairs: BusyPairs, carry: Carry
+) -> PairInputs:
+    latches, latch = state.program.table, pairs.latch
     seen = table.sees(latches.column[latch], pairs.row)
-    if held.program.any_warmup:
-        age = rows.at[pairs.row] - held.inputs.first_seen[rows.device[pairs.row]]
+    if state.program.any_warmup:
+        age = rows.at[pairs.row] - state.inputs.first_seen[rows.device[pairs.row]]
         seen = seen & (age >= latches.warmup_ms[latch])
     clear = latches.clear_sign[latch] * table.values(latches.clear_column[latch], pairs.row)
     is_down = seen & (clear <= latches.clear_threshold[latch])
     value = latches.sign[latch] * table.values(latches.column[latch], pairs.row)
-    return Said(seen, seen & (value > latches.threshold[latch]) & ~is_down, is_down, carry)
+    return PairInputs(seen, seen & (value > latches.threshold[latch]) & ~is_down, is_down, carry)
 
 
-def _readings(held: RuleState, rows: Rows, pairs: Pairs, said: Said, kept: IntColumn) -> Readings:
-    latches, latch = held.program.table, pairs.latch[kept]
-    others = held.cells.raised[pairs.alert[kept]] - (said.carry.on[kept] & latches.raises[latch])
-    return Readings(
+def _latch_inputs(
+    state: RuleState, rows: Rows, pairs: BusyPairs, inputs: PairInputs, kept: IntColumn
+) -> LatchInputs:
+    latches, latch = state.program.table, pairs.latch[kept]
+    others = state.cells.raised[pairs.alert[kept]] - (inputs.carry.on[kept] & latches.raises[latch])
+    return LatchInputs(
         pairs.cell[kept],
         rows.at[pairs.row[kept]],
-        said.is_up[kept],
-        said.is_down[kept],
+        inputs.is_up[kept],
+        inputs.is_down[kept],
         latches.for_ms[latch],
         # only the last level that is on waits for keep_firing_for
         np.where(latches.coupled[latch] & (others > 0), 0, latches.keep_ms[latch]),
     )
 
 
-def _write(held: RuleState, table: Table, pairs: Pairs, kept: IntColumn, course: Course) -> None:
-    cells, last = held.cells, np.flatnonzero(course.last)
+def _store_course(
+    state: RuleState, table: ColumnTable, pairs: BusyPairs, kept: IntColumn, course: Course
+) -> None:
+    cells, last = state.cells, np.flatnonzero(course.last)
     target, row = pairs.cell[kept[last]], pairs.row[kept[last]]
     cells.on[target], cells.up[target], cells.down[target] = (
         course.on[last],
         course.up[last],
         course.down[last],
     )
-    shown = held.program.table.value_column[pairs.latch[kept[last]]]
+    shown = state.program.table.value_column[pairs.latch[kept[last]]]
     cells.value[target] = np.where(shown == NO_COLUMN, np.nan, table.values(np.maximum(shown, 0), row))
 
 
-def marks_of(held: RuleState, pairs: Pairs, changed: IntColumn, said: Said) -> list[Mark]:
-    """All that was said to the changed alerts, by alert and then by arrival."""
-    marked = held.cells.marked
+def latch_readings(
+    state: RuleState, pairs: BusyPairs, changed: IntColumn, inputs: PairInputs
+) -> list[LatchReading]:
+    """The readings of the changed alerts, sorted by alert, row and cell."""
+    marked = state.cells.marked
     marked[changed] = True
     found = np.flatnonzero(marked[pairs.alert])
     marked[changed] = False
     found = found[np.lexsort((pairs.cell[found], pairs.row[found], pairs.alert[found]))]
-    heard = (said.seen, said.is_up, said.is_down, *said.carry)
-    columns = (pairs.alert, pairs.row, pairs.cell, pairs.latch, *heard)
-    return [Mark(*items) for items in zip(*(column[found].tolist() for column in columns), strict=True)]
+    flags = (inputs.seen, inputs.is_up, inputs.is_down, *inputs.carry)
+    columns = (pairs.alert, pairs.row, pairs.cell, pairs.latch, *flags)
+    return [
+        LatchReading(*items) for items in zip(*(column[found].tolist() for column in columns), strict=True)
+    ]
 
 
-def _rest(held: RuleState, rows: Rows, pairs: Pairs) -> None:
-    """Latches that came to rest are no longer busy, nor are devices without a busy latch."""
-    cells = held.cells
+def _release(state: RuleState, rows: Rows, pairs: BusyPairs) -> None:
+    """Clear the busy marks of latches at rest, and of devices without a busy latch."""
+    cells = state.cells
     cells.busy[pairs.cell] = cells.on[pairs.cell] | (cells.up[pairs.cell] > 0)
     cells.device_busy[rows.device] = False
     cells.device_busy[rows.device[pairs.row[cells.busy[pairs.cell]]]] = True

@@ -6,36 +6,46 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_gateway.rules.alerts.judge import Case, Mark, Verdict, again, cases_of, pass_time
-from edge_gateway.rules.alerts.step import Pairs, Said, marks_of
-from edge_gateway.rules.columns.scan import Carry
+from edge_gateway.rules.alerts.single_alert import (
+    AlertEvent,
+    LatchReading,
+    SingleAlert,
+    pass_time,
+    repeat_notice,
+    single_alerts,
+)
+from edge_gateway.rules.alerts.step import BusyPairs, PairInputs, latch_readings
+from edge_gateway.rules.columns.latch_scan import Carry
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.rule_state import RuleState
 
 
-def let_pass(held: RuleState, listening_ms: int) -> list[Verdict]:
-    """What time alone brings up to the listening clock, in the order of when it was due."""
-    now = held.now(listening_ms)
-    absent = _absent(held, now)
-    marks, device_of = _due_marks(held, now, absent)
-    verdicts: list[Verdict] = []
-    for case, own in cases_of(marks, device_of, held.program.latches, held.standings):
-        no_data = held.rules[case.rule].no_data
-        missing = next((absent[mark.cell] for mark in own if mark.cell in absent), None)
-        pass_time(case, int(now[case.device]), missing, "" if no_data is None else no_data.state)
-        held.keep(case, own[0].alert)
-        verdicts += case.verdicts
-    if held.program.any_repeat:
-        verdicts += _repeats(held, now)
-    return sorted(verdicts, key=lambda verdict: (verdict.change.at, verdict.device, verdict.rule))
+def advance_time(state: RuleState, listening_ms: int) -> list[AlertEvent]:
+    """Let time pass up to the listening clock (ms); the changes of alerts, in order of time, device and rule."""
+    now = state.now(listening_ms)
+    absent = _absent(state, now)
+    readings, device_of = _due_readings(state, now, absent)
+    events: list[AlertEvent] = []
+    for alert, own in single_alerts(readings, device_of, state.program.latches, state.active):
+        no_data = state.rules[alert.rule].no_data
+        missing = next((absent[reading.cell] for reading in own if reading.cell in absent), None)
+        pass_time(alert, int(now[alert.device]), missing, None if no_data is None else no_data.state)
+        state.store(alert, own[0].alert)
+        events += alert.events
+    if state.program.any_repeat:
+        events += _repeats(state, now)
+    return sorted(events, key=lambda event: (event.change.at, event.device, event.rule))
 
 
-def _absent(held: RuleState, now: IntColumn) -> dict[int, int]:
-    """Absence latches to switch on, or to hold on: cell to the moment since when the metric is missing."""
-    cells, latches, inputs = held.cells, held.program.table, held.inputs
-    least = held.program.least_absence
+def _absent(state: RuleState, now: IntColumn) -> dict[int, int]:
+    """The absence latches to raise now: cell to the time (ms) since which the metric counts as missing.
+
+    A latch that is on and about to clear is raised again.
+    """
+    cells, latches, inputs = state.cells, state.program.table, state.inputs
+    least = state.program.least_absence
     if not least:
         return {}
     silent = np.zeros(len(now), np.bool_)
@@ -54,9 +64,11 @@ def _absent(held: RuleState, now: IntColumn) -> dict[int, int]:
     return dict(zip(cell[found].tolist(), due[found].tolist(), strict=True))
 
 
-def _due_marks(held: RuleState, now: IntColumn, absent: dict[int, int]) -> tuple[list[Mark], dict[int, int]]:
-    """The latches of the alerts in which something is due, and the device of each alert."""
-    cells, latches = held.cells, held.program.table
+def _due_readings(
+    state: RuleState, now: IntColumn, absent: dict[int, int]
+) -> tuple[list[LatchReading], dict[int, int]]:
+    """The latches of the alerts in which a timer is due, and the device of each alert."""
+    cells, latches = state.cells, state.program.table
     cell = cells.all_busy()
     device = cells.device_at(cell)
     latch, alert = cells.latch_at(cell, device)
@@ -68,17 +80,17 @@ def _due_marks(held: RuleState, now: IntColumn, absent: dict[int, int]) -> tuple
     if not len(changed):
         return [], {}
     none = np.zeros(len(cell), np.bool_)
-    pairs = Pairs(np.full(len(cell), -1), cell, latch, alert)
-    marks = marks_of(held, pairs, changed, Said(none, none, none, carry))
-    return marks, dict(zip(alert.tolist(), device.tolist(), strict=True))
+    pairs = BusyPairs(np.full(len(cell), -1), cell, latch, alert)
+    readings = latch_readings(state, pairs, changed, PairInputs(none, none, none, carry))
+    return readings, dict(zip(alert.tolist(), device.tolist(), strict=True))
 
 
-def _repeats(held: RuleState, now: IntColumn) -> list[Verdict]:
-    verdicts: list[Verdict] = []
-    for (device, number), standing in sorted(held.standings.items()):
-        every = held.rules[number].repeat_ms
+def _repeats(state: RuleState, now: IntColumn) -> list[AlertEvent]:
+    events: list[AlertEvent] = []
+    for (device, number), active in sorted(state.active.items()):
+        every = state.rules[number].repeat_ms
         if every is not None:
-            case = Case(device, number, [], standing)
-            again(case, int(now[device]), every)
-            verdicts += case.verdicts
-    return verdicts
+            alert = SingleAlert(device, number, [], active)
+            repeat_notice(alert, int(now[device]), every)
+            events += alert.events
+    return events

@@ -1,1 +1,1 @@
-"""Expressions over columns: compiled once, computed for many rows at a time."""
+"""Rules over columns: expressions compiled once and computed for many rows at a time."""

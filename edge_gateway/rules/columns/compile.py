@@ -1,7 +1,7 @@
-"""Expressions as column operations: each is compiled once and then computed for many rows at a time.
+"""Compile expressions to column operations, each of which computes many rows at a time.
 
-Conditions are columns of 1, 0 and NaN, NaN meaning unknown: a comparison with a missing value is neither
-true nor false, `and` and `or` follow Kleene's logic of three values, and only 1 satisfies.
+A condition is a column of 1 (true), 0 (false) and NaN (unknown). A comparison with a missing value is unknown; `and`,
+`or` and `not` follow Kleene's three-valued logic; only 1 satisfies a rule.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, FloatColumn
+from edge_gateway.rules.language.analysis import Range
 from edge_gateway.rules.language.expression import (
     Binary,
     Call,
     Compare,
     Duration,
-    Metric,
+    MetricRef,
     Node,
     Number,
     OneOf,
-    Tag,
+    TagRef,
     Text,
     Unary,
 )
 from edge_gateway.rules.language.functions import FAMILY
-from edge_gateway.rules.language.kinds import Range
 
 if TYPE_CHECKING:
     from edge_gateway.rules.columns.inputs import Input
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Context(Protocol):
-    """The rows an expression is computed for; every column has one value a row."""
+    """The rows an expression is computed on. Each column has one value per row."""
 
     def value(self, number: int) -> FloatColumn: ...
     def tag(self, name: str) -> FloatColumn: ...
@@ -47,19 +47,20 @@ Operation: TypeAlias = Callable[[Context], FloatColumn]
 
 
 @dataclass(slots=True)
-class Names:
-    """Numbers of inputs and rings, given as expressions ask for them."""
+class Symbols:
+    """Numbers inputs and range histories in the order in which expressions name them.
+
+    `functions`: the functions that read each range history. `constants`: codes of the strings in expressions.
+    """
 
     strings: Strings
     inputs: dict[Input, int] = field(default_factory=dict)
     rings: dict[Range, int] = field(default_factory=dict)
     functions: dict[int, dict[str, None]] = field(default_factory=dict)
-    """What is asked of each ring."""
     constants: set[int] = field(default_factory=set)
-    """Codes of the texts that expressions name."""
 
     def text(self, text: str) -> int:
-        """The code of a text that an expression names."""
+        """The code of a string constant."""
         code = self.strings.code(text)
         self.constants.add(code)
         return code
@@ -72,47 +73,47 @@ class Names:
         return self.rings.setdefault(wanted, len(self.rings))
 
 
-def compile_tree(tree: Node, names: Names) -> Operation:
-    """The operation of a checked tree. What cannot be computed is NaN."""
-    operation = _compiled(tree, names)
+def compile_tree(tree: Node, symbols: Symbols) -> Operation:
+    """Compile a checked tree. A value that cannot be computed is NaN."""
+    operation = _compiled(tree, symbols)
 
-    def quietly(context: Context) -> FloatColumn:
+    def without_warnings(context: Context) -> FloatColumn:
         with np.errstate(all="ignore"):
             return operation(context)
 
-    return quietly
+    return without_warnings
 
 
-def _compiled(node: Node, names: Names) -> Operation:  # noqa: PLR0911 - one line a kind of node
+def _compiled(node: Node, symbols: Symbols) -> Operation:  # noqa: PLR0911 - one line per kind of node
     match node:
         case Number(value):
             return _constant(value)
-        case Metric(name):
-            number = names.input(name, is_text=False)
+        case MetricRef(name):
+            number = symbols.input(name, is_text=False)
             return lambda context: context.value(number)
         case Unary("-", operand):
-            inner = _compiled(operand, names)
+            inner = _compiled(operand, symbols)
             return lambda context: -inner(context)
         case Unary(_, operand):
-            inner = _compiled(operand, names)
+            inner = _compiled(operand, symbols)
             return lambda context: 1.0 - inner(context)
         case Binary(op, left, right):
-            sides = _compiled(left, names), _compiled(right, names)
+            sides = _compiled(left, symbols), _compiled(right, symbols)
             return _joined(_LOGIC[op] if op in _LOGIC else _arithmetic(_ARITHMETIC[op]), *sides)
         case Compare():
-            return _comparison(node, names)
+            return _comparison(node, symbols)
         case OneOf():
-            return _membership(node, names)
-        case Call(name, (Metric(metric), Duration(ms))):
-            ring = names.ring(Range(metric, ms, FAMILY[name]))
-            names.functions.setdefault(ring, {})[name] = None
+            return _membership(node, symbols)
+        case Call(name, (MetricRef(metric), Duration(ms))):
+            ring = symbols.ring(Range(metric, ms, FAMILY[name]))
+            symbols.functions.setdefault(ring, {})[name] = None
             return _over_range(name, ring)
         case Call(name, args):
-            operations = [_compiled(arg, names) for arg in args]
+            operations = [_compiled(arg, symbols) for arg in args]
             function = _FUNCTIONS[name]
             return lambda context: function(*[operation(context) for operation in operations])
         case _:
-            raise AssertionError(f"{node} is no number and no condition")
+            raise AssertionError(f"{node} is neither a number nor a condition")
 
 
 def _constant(value: float) -> Operation:
@@ -124,7 +125,7 @@ _ARITHMETIC: dict[str, np.ufunc] = {"+": np.add, "-": np.subtract, "*": np.multi
 
 
 def _arithmetic(ufunc: np.ufunc) -> Callable[[FloatColumn, FloatColumn], FloatColumn]:
-    """What has no finite result, as 1/0, is unknown at once: an infinity would satisfy comparisons."""
+    """A result that is not finite, such as 1 / 0, becomes NaN: an infinity would satisfy comparisons."""
 
     def compute(left: FloatColumn, right: FloatColumn) -> FloatColumn:
         column = ufunc(left, right)
@@ -165,10 +166,10 @@ _COMPARE: dict[str, Callable[[FloatColumn, FloatColumn], BoolColumn]] = {
 }
 
 
-def _comparison(node: Compare, names: Names) -> Operation:
+def _comparison(node: Compare, symbols: Symbols) -> Operation:
     sides = [node.first, *(side for _, side in node.rest)]
-    is_text = any(isinstance(side, (Text, Tag)) for side in sides)
-    operations = [_text(side, names) if is_text else _compiled(side, names) for side in sides]
+    is_text = any(isinstance(side, (Text, TagRef)) for side in sides)
+    operations = [_text(side, symbols) if is_text else _compiled(side, symbols) for side in sides]
     functions = [_COMPARE[op] for op, _ in node.rest]
 
     def compare(context: Context) -> FloatColumn:
@@ -181,25 +182,25 @@ def _comparison(node: Compare, names: Names) -> Operation:
     return compare
 
 
-def _text(node: Node, names: Names) -> Operation:
-    """Codes of texts; -1, of a tag that is not known, equals none."""
+def _text(node: Node, symbols: Symbols) -> Operation:
+    """A column of string codes."""
     match node:
         case Text(value):
-            return _constant(float(names.text(value)))
-        case Tag(name):
+            return _constant(float(symbols.text(value)))
+        case TagRef(name):
             return lambda context: context.tag(name)
-        case Metric(name):
-            number = names.input(name, is_text=True)
+        case MetricRef(name):
+            number = symbols.input(name, is_text=True)
             return lambda context: context.value(number)
         case _:
-            raise AssertionError(f"{node} is no text")
+            raise AssertionError(f"{node} is not a text")
 
 
-def _membership(node: OneOf, names: Names) -> Operation:
+def _membership(node: OneOf, symbols: Symbols) -> Operation:
     is_text = isinstance(node.options[0], Text)
-    operand = _text(node.operand, names) if is_text else _compiled(node.operand, names)
+    operand = _text(node.operand, symbols) if is_text else _compiled(node.operand, symbols)
     options = np.array(
-        [names.text(option.value) if isinstance(option, Text) else option.value for option in node.options],
+        [symbols.text(option.value) if isinstance(option, Text) else option.value for option in node.options],
         np.float64,
     )
 

@@ -1,8 +1,8 @@
-"""A frame as the rules read it: rows by device in order of arrival, one column a metric, late rows apart.
+"""A frame as rules read it: rows by device in order of arrival, one column per input, late rows set aside.
 
-A row is taken when it is not older than the newest row of its device (the device's cursor). Of rows with one
-time, each metric counts once. A metric that holds numbers and one that holds texts are two inputs; the
-values of the latter are the texts' codes.
+A row advances state if it is not older than the newest row of its device (the device's cursor). Of several values of
+an input with the same time the first counts. A metric read as number and as text is two inputs; the values of the
+latter are string codes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.columns.growing import with_room
-from edge_gateway.rules.columns.runs import opens
+from edge_gateway.rules.columns.runs import run_start_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from edge_gateway.rules.columns.registry_view import RegistryView
 
 Input = tuple[str, bool]
-"""Name of a metric and whether it holds texts."""
+"""(metric name, whether it is read as text)."""
 
 _TIME_BITS: Final = 43
-"""Times up to the year 2248 fit beside a device's place in the batch."""
+"""Times up to the year 2248 fit; the bits above hold the position of the device in the frame."""
 
 
-class Brought(NamedTuple):
-    """Values of inputs, one entry each: the row, the number of the input, the value; in order of arrival."""
+class InputValues(NamedTuple):
+    """Values of inputs, one entry each: row, number of the input, value; in order of arrival."""
 
     row: IntColumn
     number: IntColumn
     value: FloatColumn
 
-    def only(self, entries: IntColumn) -> Brought:
-        return Brought(self.row[entries], self.number[entries], self.value[entries])
+    def only(self, entries: IntColumn) -> InputValues:
+        return InputValues(self.row[entries], self.number[entries], self.value[entries])
 
-    def then(self, more: Brought) -> Brought:
+    def then(self, more: InputValues) -> InputValues:
         row, number = np.concatenate([self.row, more.row]), np.concatenate([self.number, more.number])
-        return Brought(row, number, np.concatenate([self.value, more.value]))
+        return InputValues(row, number, np.concatenate([self.value, more.value]))
 
 
 @dataclass(slots=True)
 class Rows:
-    """`x[place[input]]` is the column of an input; `x[0]`, all NaN, stands for inputs without a value.
+    """Rows by device, and their values by input.
 
-    `source` is each row's number in the frame. `start` is where each row's device begins, `several` whether
-    any device has more than one row.
+    `source`: the row in the frame. `start`: the first row of the same device. `several`: whether any device has more
+    than one row. `x[place[input]]` is the column of an input; `x[0]`, all NaN, that of inputs without a value.
     """
 
     source: IntColumn
@@ -56,7 +56,7 @@ class Rows:
     at: IntColumn
     start: IntColumn
     several: bool
-    brought: Brought
+    values: InputValues
     x: FloatColumn
     place: IntColumn
 
@@ -65,22 +65,22 @@ class Rows:
         return found
 
     def add(self, number: int, rows: IntColumn, values: FloatColumn) -> None:
-        """Values of a further input, computed from the others, for rows that had none."""
+        """Add values of an input that was computed, for rows that had none."""
         if not self.place[number]:
             self.place[number] = len(self.x)
             self.x = np.concatenate([self.x, np.full((1, len(self.device)), np.nan)])
         self.x[self.place[number], rows] = values
-        added = Brought(rows, np.full(len(rows), number), values)
-        self.brought = self.brought.then(added)
+        added = InputValues(rows, np.full(len(rows), number), values)
+        self.values = self.values.then(added)
 
-    def brings(self, numbers: tuple[int, ...], rows: IntColumn) -> BoolColumn:
-        """Which of these rows have a value of any of the inputs."""
+    def has_any(self, numbers: tuple[int, ...], rows: IntColumn) -> BoolColumn:
+        """Which of the rows have a value of any of the inputs."""
         here: BoolColumn = ~np.isnan(self.x[self.place[list(numbers)]][:, rows])
         return np.bitwise_or.reduce(here, axis=0)  # type: ignore[no-any-return]
 
 
 class Inputs:
-    """Cursors of the devices, and the last value of every input with its time."""
+    """By device: the cursor, when it was first seen, and the last value of every input with its time (ms)."""
 
     def __init__(self, wanted: Sequence[Input], registry: RegistryView, lookback_ms: int) -> None:
         self.wanted = tuple(wanted)
@@ -105,7 +105,7 @@ class Inputs:
         (self._text_of if is_text else self._number_of)[metric] = number
 
     def make_room(self, devices: int) -> None:
-        """Room for devices up to this count."""
+        """Make room for so many devices."""
         have = len(self.cursor)
         if devices <= have:
             return
@@ -115,36 +115,36 @@ class Inputs:
         self.last = np.concatenate([self.last, np.full((size - have, len(self.wanted)), np.nan)])
         self.last_at = np.concatenate([self.last_at, np.zeros((size - have, len(self.wanted)), np.int64)])
 
-    # --- a frame in
+    # --- reading a frame
 
     def rows_of(self, frame: Frame) -> Rows:
-        """The rows that may advance state, with the inputs they bring. Nothing is remembered yet."""
+        """The rows that advance state, with their values. Changes nothing."""
         order = np.argsort(frame.device, kind="stable")
         device, at = frame.device[order], frame.ts[order]
-        first = opens(device)
-        before = self._newest_before(device, at, first)
+        first = run_start_mask(device)
+        before = self._newest_time_before(device, at, first)
         in_order = at >= before
         again = bool((at == before).any())
         if not in_order.all():
             kept = np.flatnonzero(in_order)
             order, device, at = order[kept], device[kept], at[kept]
-            first = opens(device)
+            first = run_start_mask(device)
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
-        brought, x, place = self._columns(frame, order, device, at, again=again)
-        return Rows(order, device, at, start, several, brought, x, place)
+        values, x, place = self._columns(frame, order, device, at, again=again)
+        return Rows(order, device, at, start, several, values, x, place)
 
     def late_rows(self, frame: Frame, taken: Rows) -> Rows:
-        """The rows that were too old to be taken, each on its own."""
+        """The rows that `rows_of` left out as too old, each on its own."""
         is_late = np.ones(frame.rows, np.bool_)
         is_late[taken.source] = False
         order = np.flatnonzero(is_late)
         device, at = frame.device[order], frame.ts[order]
-        brought, x, place = self._columns(frame, order, device, at, again=False)
-        return Rows(order, device, at, np.arange(len(order)), False, brought, x, place)
+        values, x, place = self._columns(frame, order, device, at, again=False)
+        return Rows(order, device, at, np.arange(len(order)), False, values, x, place)
 
-    def _newest_before(self, device: IntColumn, at: IntColumn, first: BoolColumn) -> IntColumn:
-        """For each row the newest time of its device before it."""
+    def _newest_time_before(self, device: IntColumn, at: IntColumn, first: BoolColumn) -> IntColumn:
+        """For each row the newest time of its device so far."""
         cursor = self.cursor[device]
         if first.all():
             return cursor
@@ -156,32 +156,32 @@ class Inputs:
 
     def _columns(
         self, frame: Frame, order: IntColumn, device: IntColumn, at: IntColumn, *, again: bool
-    ) -> tuple[Brought, FloatColumn, IntColumn]:
-        brought = self._values(frame, order)
+    ) -> tuple[InputValues, FloatColumn, IntColumn]:
+        values = self._values(frame, order)
         if again:
-            fresh = self._fresh(device[brought.row], brought.number, at[brought.row])
-            brought = brought.only(fresh)
-        present = np.flatnonzero(np.bincount(brought.number, minlength=len(self.wanted)))
+            fresh = self._first_of_their_time(device[values.row], values.number, at[values.row])
+            values = values.only(fresh)
+        present = np.flatnonzero(np.bincount(values.number, minlength=len(self.wanted)))
         place = np.zeros(len(self.wanted), np.int64)
         place[present] = np.arange(1, len(present) + 1)
         x = np.full((len(present) + 1, len(order)), np.nan)
-        x.ravel()[place[brought.number] * len(order) + brought.row] = brought.value
-        return brought, x, place
+        x.ravel()[place[values.number] * len(order) + values.row] = values.value
+        return values, x, place
 
-    def _values(self, frame: Frame, order: IntColumn) -> Brought:
-        """Every wanted value of the kept rows."""
+    def _values(self, frame: Frame, order: IntColumn) -> InputValues:
+        """The values of wanted inputs in the kept rows."""
         self._learn_series()
         row_of = np.full(frame.rows, -1)
         row_of[order] = np.arange(len(order))
-        found = _chosen(row_of[frame.row], self._number_of_series[frame.series], frame.value)
+        found = _wanted(row_of[frame.row], self._number_of_series[frame.series], frame.value)
         if not self._any_texts or not len(frame.state_row):
             return found
         codes = frame.state_code.astype(np.float64)
-        texts = _chosen(row_of[frame.state_row], self._text_of_series[frame.state_series], codes)
+        texts = _wanted(row_of[frame.state_row], self._text_of_series[frame.state_series], codes)
         return found.then(texts)
 
     def _learn_series(self) -> None:
-        """Look up the inputs of series that came since; of all, where numbers were given to others."""
+        """Look up the inputs of new series; of all series if numbers were given to others."""
         if self._epoch != self._registry.series_epoch:
             self._epoch = self._registry.series_epoch
             self._number_of_series = self._text_of_series = np.full(0, -1, np.int64)
@@ -194,8 +194,8 @@ class Inputs:
             self._number_of_series = np.concatenate([self._number_of_series, self._number_of[metric]])
             self._text_of_series = np.concatenate([self._text_of_series, self._text_of[metric]])
 
-    def _fresh(self, device: IntColumn, number: IntColumn, at: IntColumn) -> IntColumn:
-        """Which values are the first of their input at their time, in order."""
+    def _first_of_their_time(self, device: IntColumn, number: IntColumn, at: IntColumn) -> IntColumn:
+        """The values that are the first of their device and input with their time."""
         cell = device * len(self.wanted) + number
         unseen = self.last_at.ravel()[cell] != at
         order = np.lexsort((at, cell))
@@ -206,7 +206,7 @@ class Inputs:
     # --- joins
 
     def joined(self, rows: Rows, number: int) -> FloatColumn:
-        """The input at every row: its own value, else the device's last one unless older than the lookback."""
+        """The input at every row: the row's value, else the device's last one if not older than the lookback."""
         column = rows.column(number)
         here = ~np.isnan(column)
         if here.all():
@@ -217,30 +217,30 @@ class Inputs:
         at = np.where(inside, rows.at[source], self.last_at[rows.device, number])
         return np.where((at > 0) & (rows.at - at <= self._lookback_ms), value, np.nan)
 
-    # --- remembering
+    # --- remembering a frame
 
-    def greet(self, rows: Rows) -> None:
-        """Note when devices were first seen; call once a frame, before it is read."""
+    def note_first_seen(self, rows: Rows) -> None:
+        """Store when devices were first seen; call once per frame, before it is evaluated."""
         unseen = np.flatnonzero(self.first_seen[rows.device] == 0)[::-1]
         self.first_seen[rows.device[unseen]] = rows.at[unseen]
 
     def remember(self, rows: Rows) -> None:
-        """Move the cursors and keep the last values; call once a frame, after all was read."""
+        """Advance the cursors and store the last values; call once per frame, after it was evaluated."""
         self.cursor[rows.device] = rows.at
-        row, number, value = rows.brought
+        row, number, value = rows.values
         cell = rows.device[row] * len(self.wanted) + number
         self.last.ravel()[cell] = value
         self.last_at.ravel()[cell] = rows.at[row]
 
     def forget(self, devices: IntColumn) -> None:
-        """Begin anew for devices that were retired, or whose clock stepped back."""
+        """Forget what these devices sent: they retired, or their clock stepped back."""
         devices = devices[devices < len(self.cursor)]
         self.cursor[devices] = 0
         self.first_seen[devices] = 0
         self.last_at[devices] = 0
 
     def texts(self) -> set[int]:
-        """Codes of the last texts of every device."""
+        """Codes of the last texts of all devices."""
         found: set[int] = set()
         for number, (_, is_text) in enumerate(self.wanted):
             if is_text:
@@ -248,7 +248,7 @@ class Inputs:
         return found
 
     def take_over(self, old: Inputs) -> None:
-        """Cursors and last values of another set of inputs, where they name the same metrics."""
+        """Take over the cursors, and the last values of the inputs that both sets have."""
         self.make_room(len(old.cursor))
         size = len(old.cursor)
         self.cursor[:size], self.first_seen[:size] = old.cursor, old.first_seen
@@ -258,7 +258,7 @@ class Inputs:
                 self.last[:size, number] = old.last[:, source]
                 self.last_at[:size, number] = old.last_at[:, source]
 
-    # --- state
+    # --- snapshots
 
     def snapshot(self, devices: int) -> dict[str, Any]:
         return {
@@ -281,7 +281,7 @@ def _starts(first: BoolColumn) -> IntColumn:
     return found
 
 
-def _chosen(row: IntColumn, number: IntColumn, value: FloatColumn) -> Brought:
-    """What is of a kept row and of a wanted input."""
-    kept, every = (number >= 0) & (row >= 0), Brought(row, number, value)
+def _wanted(row: IntColumn, number: IntColumn, value: FloatColumn) -> InputValues:
+    """The values of kept rows and wanted inputs, both marked by numbers ≥ 0."""
+    kept, every = (number >= 0) & (row >= 0), InputValues(row, number, value)
     return every if kept.all() else every.only(np.flatnonzero(kept))

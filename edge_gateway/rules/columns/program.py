@@ -1,8 +1,7 @@
-"""Rules compiled together: shared inputs and columns, and one latch for each level of each variant of a rule.
+"""Alert rules compiled together: shared inputs and columns, and one latch for each level of each rule variant.
 
-A latch looks at one column. It goes up beyond `threshold` (strictly, of sign · column) and down at or past
-`clear_threshold` (of clear_sign · clear column). Absence is a latch too: it is raised by ticks alone, and any
-reading of its metric takes it down.
+A latch is up where sign · column > threshold, and clear where clear_sign · clear_column ≤ clear_threshold. Absence is
+a latch too: only ticks raise it, and any reading of its metric clears it.
 """
 
 from __future__ import annotations
@@ -13,24 +12,24 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge_gateway.records.alerts import LEVELS
-from edge_gateway.rules.columns.compile import Names, Operation, compile_tree
-from edge_gateway.rules.language.kinds import Shape, shape_of
+from edge_gateway.rules.columns.compile import Operation, Symbols, compile_tree
+from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, levels_of
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.columns.registry_view import Strings
-    from edge_gateway.rules.language.selection import Choice
+    from edge_gateway.rules.language.matching import Variant
 
 ABSENT: Final = len(LEVELS)
-"""Key of the absence latch of a rule, beside the ranks of its levels."""
+"""Key of a rule's absence latch; the keys of the others are the ranks of their levels."""
 
 NO_COLUMN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ExpressionColumn:
-    """Computed on rows that bring any of `triggers`; `beside` are the columns computed on the same rows."""
+    """An expression, computed on rows that have any of the inputs `triggers`, and the columns `beside` with it."""
 
     operation: Operation
     triggers: tuple[int, ...]
@@ -40,7 +39,11 @@ class ExpressionColumn:
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """`key` is the rank of a level, or ABSENT; `raises`: it makes the alert fire."""
+    """One level, or the absence, of a rule variant.
+
+    `key` is the rank of the level, or ABSENT. `raises`: the alert fires while it is on. `coupled`: `keep_ms` counts
+    only while no other raising latch of the alert is on. Times in ms.
+    """
 
     rule: int
     key: int
@@ -62,7 +65,7 @@ class Latch:
 
 @dataclass(slots=True)
 class LatchTable:
-    """The latches as columns, by latch number."""
+    """All latches as columns, indexed by latch number."""
 
     rule: IntColumn
     key: IntColumn
@@ -87,28 +90,29 @@ _DTYPES: Final = {
 
 
 class Program:
-    """The alert rules compiled. Columns 0 … inputs − 1 are the inputs themselves, the rest expressions."""
+    """The compiled alert rules. Columns 0 … inputs − 1 are the inputs, the rest expressions.
+
+    By rule: `main_metric`, the metric its transitions name. `least_absence`: input to the shortest `no_data` time.
+    """
 
     def __init__(self, rules: tuple[Rule, ...], strings: Strings) -> None:
         self.rules = rules
-        self.names = Names(strings)
+        self.symbols = Symbols(strings)
         self.latches: list[Latch] = []
-        self._variants: dict[Choice, tuple[int, ...]] = {}
+        self._variants: dict[Variant, tuple[int, ...]] = {}
         self._columns: dict[tuple[object, ...], int] = {}
         for rule in rules:
-            self._claim_inputs(rule)
-        self.inputs = tuple(self.names.inputs)
+            self._number_inputs(rule)
+        self.inputs = tuple(self.symbols.inputs)
         self.first_expression = len(self.inputs)
         self.expressions: list[ExpressionColumn] = []
         self._columns_of = [self._rule_columns(rule) for rule in rules]
         self._table: LatchTable | None = None
-        self.about = tuple(rule.metric for rule in rules)
-        """The metric that each rule's transitions are about."""
+        self.main_metric = tuple(rule.metric for rule in rules)
         self.any_unit = any(rule.unit for rule in rules)
         self.any_warmup = any(rule.warmup_ms for rule in rules)
         self.any_repeat = any(rule.repeat_ms for rule in rules)
         self.least_absence = self._least_absence()
-        """Input to the shortest silence any rule complains of."""
 
     def _least_absence(self) -> dict[int, int]:
         least: dict[int, int] = {}
@@ -119,67 +123,69 @@ class Program:
                 least[watched] = min(after, least.get(watched, after))
         return least
 
-    def _claim_inputs(self, rule: Rule) -> None:
+    def _number_inputs(self, rule: Rule) -> None:
         for name, is_text in rule.metrics:
-            self.names.input(name, is_text=is_text)
+            self.symbols.input(name, is_text=is_text)
         if rule.no_data is not None:
             self.watched(rule)
 
     # --- columns
 
     def _rule_columns(self, rule: Rule) -> tuple[int, int, int]:
-        """(column, clear column, value column) of a rule; NO_COLUMN where it has none."""
-        shape, clear = rule.shape, rule.clear_shape
-        if shape is None:
+        """(column, clear column, value column) of a rule; NO_COLUMN if it has none."""
+        analysis, clear = rule.analysis, rule.clear_analysis
+        if analysis is None:
             watched = self.watched(rule)
             assert watched is not None
             return NO_COLUMN, NO_COLUMN, watched
-        triggers = tuple(self.names.input(name, is_text=is_text) for name, is_text in rule.metrics)
-        value = self._value_column(shape, triggers) if shape.is_condition else NO_COLUMN
+        triggers = tuple(self.symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
+        value = self._value_column(analysis, triggers) if analysis.is_condition else NO_COLUMN
         clear_column = (
             NO_COLUMN if clear is None else self._expression(rule.clear_expr or "", clear, triggers, ())
         )
         beside = tuple(column for column in (value, clear_column) if column >= self.first_expression)
-        column = self._plain_or_expression(rule, shape, triggers, beside)
-        return column, clear_column, value if shape.is_condition else column
+        column = self._plain_or_expression(rule, analysis, triggers, beside)
+        return column, clear_column, value if analysis.is_condition else column
 
-    def _value_column(self, shape: Shape, triggers: tuple[int, ...]) -> int:
-        """What a condition's transition shows as value: its first number."""
-        if not shape.numbers:
+    def _value_column(self, analysis: Analysis, triggers: tuple[int, ...]) -> int:
+        """The column whose value a condition's transitions show: its first number."""
+        if not analysis.numbers:
             return NO_COLUMN
-        name = shape.numbers[0]
+        name = analysis.numbers[0]
         if len(triggers) == 1:
-            return self.names.input(name, is_text=False)
-        return self._expression(name, shape_of(name), triggers, ())
+            return self.symbols.input(name, is_text=False)
+        return self._expression(name, analyse(name), triggers, ())
 
     def _plain_or_expression(
-        self, rule: Rule, shape: Shape, triggers: tuple[int, ...], beside: tuple[int, ...]
+        self, rule: Rule, analysis: Analysis, triggers: tuple[int, ...], beside: tuple[int, ...]
     ) -> int:
-        if rule.expr in shape.numbers:
+        if rule.expr in analysis.numbers:
             return triggers[0]
-        return self._expression(rule.expr or "", shape, triggers, beside)
+        return self._expression(rule.expr or "", analysis, triggers, beside)
 
-    def _expression(self, text: str, shape: Shape, triggers: tuple[int, ...], beside: tuple[int, ...]) -> int:
+    def _expression(
+        self, text: str, analysis: Analysis, triggers: tuple[int, ...], beside: tuple[int, ...]
+    ) -> int:
         key = (text, triggers, beside)
         known = self._columns.get(key)
         if known is not None:
             return known
-        operation = compile_tree(shape.tree, self.names)
-        rings = tuple(self.names.ring(each) for each in shape.ranges)
+        operation = compile_tree(analysis.tree, self.symbols)
+        rings = tuple(self.symbols.ring(each) for each in analysis.ranges)
         self.expressions.append(ExpressionColumn(operation, triggers, rings, beside))
         number = self._columns[key] = self.first_expression + len(self.expressions) - 1
         return number
 
     def watched(self, rule: Rule) -> int | None:
-        """The input whose absence the rule watches; as the expression uses it, else a number."""
+        """The input whose absence a rule watches: text or number as in its expression, a number by default."""
         if rule.no_data is None:
             return None
         is_text = dict(rule.metrics).get(rule.no_data.metric, False)
-        return self.names.input(rule.no_data.metric, is_text=is_text)
+        return self.symbols.input(rule.no_data.metric, is_text=is_text)
 
-    def rings_of(self, choices: tuple[Choice, ...]) -> tuple[int, ...]:
-        """The rings that the chosen rules read."""
-        columns = [column for rule, _ in choices for column in self._columns_of[rule]]
+    def rings_of(self, variants: tuple[Variant, ...]) -> tuple[int, ...]:
+        """The range histories that these variants read, ascending."""
+        columns = [column for rule, _ in variants for column in self._columns_of[rule]]
         expressions = [
             self.expressions[c - self.first_expression] for c in columns if c >= self.first_expression
         ]
@@ -187,24 +193,27 @@ class Program:
 
     @property
     def tags(self) -> set[str]:
-        """Tags that expressions compare."""
-        shapes = [
-            shape for rule in self.rules for shape in (rule.shape, rule.clear_shape) if shape is not None
+        """The tags named in expressions."""
+        analyses = [
+            analysis
+            for rule in self.rules
+            for analysis in (rule.analysis, rule.clear_analysis)
+            if analysis is not None
         ]
-        return {tag for shape in shapes for tag in shape.tags}
+        return {tag for analysis in analyses for tag in analysis.tags}
 
     # --- latches
 
-    def variant(self, choice: Choice) -> tuple[int, ...]:
-        """Numbers of the latches of a rule under an override."""
-        known = self._variants.get(choice)
+    def latches_of(self, variant: Variant) -> tuple[int, ...]:
+        """The latch numbers of a variant, which is compiled when first asked for."""
+        known = self._variants.get(variant)
         if known is not None:
             return known
-        latches = self._latches(*choice)
+        latches = self._latches(*variant)
         first = len(self.latches)
         self.latches += latches
         self._table = None
-        numbers = self._variants[choice] = tuple(range(first, first + len(latches)))
+        numbers = self._variants[variant] = tuple(range(first, first + len(latches)))
         return numbers
 
     def _latches(self, rule_number: int, override_number: int) -> list[Latch]:
@@ -271,7 +280,7 @@ class Program:
 
     @property
     def table(self) -> LatchTable:
-        """All latches as columns."""
+        """All latches so far, as columns."""
         if self._table is None:
             columns: dict[str, Any] = {
                 name: np.array([getattr(latch, name) for latch in self.latches], _DTYPES.get(name, np.int64))

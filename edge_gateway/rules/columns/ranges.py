@@ -1,11 +1,11 @@
-"""`x_over_time(metric, d)`: what a metric did within (t − d, t], device by device.
+"""Range histories for `x_over_time(metric, d)`: the samples of a metric within (t − d, t], device by device.
 
-A device's history is a ring of panes. A pane is one sample, or, where samples come closer together than
-d / PANES, all samples of that slice of time: up to PANES samples in a range the answer is exact, above that
-the far edge of the range is coarse by one pane. So memory is bounded, whatever a device sends.
+A device's history is a ring of panes. A pane holds one sample or, if samples are closer together than d / PANES, all
+samples of that slice of time. Up to PANES samples in a range the result is exact; above that the far edge of the
+range is off by at most one pane. Memory is bounded whatever a device sends.
 
-Sums are held as running totals in two integer limbs (2⁻¹⁶ and 2⁻⁶¹), so a window's sum is a difference
-of two totals, exact, and the same for every cut of the input into batches. Values beyond ±2⁴⁵ do not enter.
+Sums are running totals in two integer limbs (units of 2⁻¹⁶ and 2⁻⁶¹). The sum over a range is the difference of two
+totals: exact, and the same however the input is cut into frames. Values beyond ±2⁴⁵ are ignored.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, Final
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
-from edge_gateway.rules.columns.runs import Runs, expand, starts
+from edge_gateway.rules.columns.runs import Runs, expand_runs, run_starts
 
 PANES: Final = 120
 MAX_CAPACITY: Final = 128
 AT_ONCE: Final = MAX_CAPACITY - PANES - 1
-"""Rows of one device that go in together; more would overwrite panes that the first of them still needs."""
+"""Rows of one device added together; more would overwrite panes that the first of them still needs."""
 
 LARGEST: Final = 2.0**45
 _HIGH, _LOW = 2.0**16, 2.0**45
@@ -40,7 +40,7 @@ _FLOATS: Final = frozenset(("first", "least", "most"))
 
 @dataclass(slots=True)
 class View:
-    """A ring as each row sees it. `oldest > newest` where the range holds nothing; totals are up to the row."""
+    """The history at each row: its panes `oldest` … `newest` (none if oldest > newest) and totals up to the row."""
 
     slot: IntColumn
     oldest: IntColumn
@@ -52,7 +52,7 @@ class View:
 
 
 class Ring:
-    """The histories of one metric over one range, one slot a device; `family` says what is remembered."""
+    """The histories of one metric over one range of `ms`, one slot per device; `family` says what is stored."""
 
     def __init__(self, ms: int, family: str) -> None:
         self.ms = ms
@@ -72,7 +72,7 @@ class Ring:
         self._last_at = np.zeros(0, np.int64)
 
     def add_slots(self, count: int) -> int:
-        """Room for `count` more devices; returns the first new slot."""
+        """Make room for `count` more devices; the first new slot."""
         first, self._slots = self._slots, self._slots + count
         if self._slots > len(self._head):
             self._grow_slots(max(self._slots, 2 * len(self._head), 16))
@@ -90,24 +90,24 @@ class Ring:
         self._last_at = np.concatenate([self._last_at, np.zeros(more, np.int64)])
 
     def forget(self, slots: IntColumn) -> None:
-        """Begin these histories anew."""
+        """Empty these histories."""
         self._head[slots] = 0
         self._pane[slots] = _NO_PANE
         self._last_at[slots] = 0
         for total in self._total.values():
             total[slots] = 0
 
-    # --- rows in
+    # --- adding rows
 
     def feed(
         self, slot: IntColumn, at: IntColumn, value: FloatColumn, functions: Iterable[str]
     ) -> dict[str, FloatColumn]:
-        """Take in rows, grouped by slot and in order of time within one; NaN is no sample. Shapes [rows].
+        """Add rows, sorted by slot and then by time; NaN is not a sample. All columns have shape [rows].
 
-        Returns what each of the FUNCTIONS asked for says at each row.
+        Returns the value of each of the named FUNCTIONS at each row.
         """
         names = tuple(functions)
-        start = starts(slot)
+        start = run_starts(slot)
         if len(start) == len(slot):
             view = self._feed(slot, at, value, start)
             return {name: FUNCTIONS[name](self, view) for name in names}
@@ -115,13 +115,13 @@ class Ring:
         rank = np.arange(len(slot)) - np.repeat(start, np.diff(start, append=len(slot)))
         for piece in range(int(rank.max(initial=-1)) // AT_ONCE + 1):
             rows = np.flatnonzero(rank // AT_ONCE == piece)
-            view = self._feed(slot[rows], at[rows], value[rows], starts(slot[rows]))
-            for name in names:  # at once: later pieces may overwrite the panes that this one still needs
+            view = self._feed(slot[rows], at[rows], value[rows], run_starts(slot[rows]))
+            for name in names:  # before the next piece overwrites panes that this one needs
                 found[name][rows] = FUNCTIONS[name](self, view)
         return found
 
     def _feed(self, slot: IntColumn, at: IntColumn, value: FloatColumn, start: IntColumn) -> View:
-        oldest = self._first_after(slot[start], at[start] - self.ms, *self._held(slot[start]))
+        oldest = self._first_after(slot[start], at[start] - self.ms, *self._panes_kept(slot[start]))
         together = 1 if len(start) == len(slot) else int(np.diff(start, append=len(slot)).max(initial=0))
         self._make_room(int((self._head[slot[start]] - oldest).max(initial=0)) + together)
         view = self._push(slot, at, value, start)
@@ -132,12 +132,12 @@ class Ring:
             view.oldest = self._first_after(slot, at - self.ms, floor, view.newest + 1)
         return view
 
-    def _held(self, slot: IntColumn) -> tuple[IntColumn, IntColumn]:
+    def _panes_kept(self, slot: IntColumn) -> tuple[IntColumn, IntColumn]:
         head = self._head[slot]
         return np.maximum(head - self._capacity, 0), head
 
     def _first_after(self, slot: IntColumn, edge: IntColumn, least: IntColumn, most: IntColumn) -> IntColumn:
-        """The first pane that began after `edge`, within [least, most)."""
+        """The first pane in [least, most) that begins after `edge`; `most` if there is none."""
         times, mask, base = self._cells["first_at"].ravel(), self._capacity - 1, slot * self._capacity
         for _ in range(self._capacity.bit_length()):
             middle = (least + most) >> 1
@@ -153,28 +153,30 @@ class Ring:
 
     def _double(self) -> None:
         old, self._capacity = self._capacity, 2 * self._capacity
-        held = np.arange(old)
+        kept = np.arange(old)
         for name, cells in self._cells.items():
             wider = np.zeros((len(cells), self._capacity), cells.dtype)
-            # pane p stands at p & (capacity - 1); the last `old` panes of each slot move over
-            pane = (self._head[:, None] - 1 - held[None, :]).clip(min=0)
+            # pane p is stored at p & (capacity - 1); the last `old` panes of each slot are copied
+            pane = (self._head[:, None] - 1 - kept[None, :]).clip(min=0)
             rows = np.arange(len(cells))[:, None]
             wider[rows, pane & (self._capacity - 1)] = cells[rows, pane & (old - 1)]
             self._cells[name] = wider
 
-    # --- samples into panes
+    # --- samples to panes
 
     def _push(self, slot: IntColumn, at: IntColumn, value: FloatColumn, start: IntColumn) -> View:
         is_sample = np.abs(value) <= LARGEST
         if is_sample.all():
             return self._push_samples(slot, at, value)
         samples = np.flatnonzero(is_sample)
-        fed = self._state(slot)
-        inner = self._push_samples(slot[samples], at[samples], value[samples]) if len(samples) else fed
-        return _carried(fed, inner, is_sample, start)
+        before_batch = self._state(slot)
+        inner = (
+            self._push_samples(slot[samples], at[samples], value[samples]) if len(samples) else before_batch
+        )
+        return _carried(before_batch, inner, is_sample, start)
 
     def _state(self, slot: IntColumn) -> View:
-        """What rows without a sample see where none came before them."""
+        """The view of each row before the frame."""
         cell = slot * self._capacity + ((self._head[slot] - 1) & (self._capacity - 1))
         return View(
             slot,
@@ -190,16 +192,16 @@ class Ring:
         before = self._state(slot)
         run = Runs(slot)
         pane = at // self._pane_ms
-        opens = pane != run.shifted(pane, self._pane[slot])
+        run_start_mask = pane != run.shifted(pane, self._pane[slot])
         own = self._own(run, value, before)
         totals = {name: before.totals[name] + run.running(column) for name, column in own.items()}
-        newest = before.newest + run.running(opens.astype(np.int64))
+        newest = before.newest + run.running(run_start_mask.astype(np.int64))
         extremes = {
-            name: run.accumulate(_EXTREMES[name], value, before.extremes[name], opens)
+            name: run.accumulate(_EXTREMES[name], value, before.extremes[name], run_start_mask)
             for name in self._extremes
         }
         columns = {name: totals[name] - (0 if name.startswith("rise") else own[name]) for name in totals}
-        self._open(slot, newest, opens, {"first_at": at, "first": value, **columns})
+        self._open(slot, newest, run_start_mask, {"first_at": at, "first": value, **columns})
         cell = slot * self._capacity + (newest & (self._capacity - 1))
         for name, extreme in extremes.items():
             self._cells[name].ravel()[cell] = extreme
@@ -210,7 +212,7 @@ class Ring:
         return View(slot, before.oldest, newest, value, at, totals, extremes)
 
     def _own(self, run: Runs, value: FloatColumn, before: View) -> dict[str, IntColumn]:
-        """What each sample adds to the totals."""
+        """What each sample adds to each total."""
         own = {"n": np.ones(len(value), np.int64)}
         if self._family == "sums":
             own["high"], own["low"] = _limbs(value)
@@ -221,17 +223,19 @@ class Ring:
             own["rise_high"], own["rise_low"] = _limbs(rise)
         return own
 
-    def _open(self, slot: IntColumn, newest: IntColumn, opens: BoolColumn, columns: dict[str, Any]) -> None:
-        """New panes: their first sample, the totals before it, and the rise up to and with it."""
-        rows = np.flatnonzero(opens)
+    def _open(
+        self, slot: IntColumn, newest: IntColumn, run_start_mask: BoolColumn, columns: dict[str, Any]
+    ) -> None:
+        """Open panes: store the first sample, the totals before it, and the rises up to and including it."""
+        rows = np.flatnonzero(run_start_mask)
         cell = slot[rows] * self._capacity + (newest[rows] & (self._capacity - 1))
         for name, column in columns.items():
             self._cells[name].ravel()[cell] = column[rows]
 
-    # --- what functions ask
+    # --- functions
 
     def count(self, view: View) -> FloatColumn:
-        """Number of samples; NaN where there is none."""
+        """Number of samples; NaN if there is none."""
         return _unless_empty(view, self._since(view, "n").astype(np.float64))
 
     def sum(self, view: View) -> FloatColumn:
@@ -249,7 +253,7 @@ class Ring:
         return np.where(self._span(view) > 0, view.last - self._oldest(view, "first"), np.nan)
 
     def rate(self, view: View) -> FloatColumn:
-        """Rise a second from the first sample to the last; a fall counts as a restart from 0."""
+        """Rise per second from the first sample to the last; a fall counts as a restart from 0."""
         high, low = self._since(view, "rise_high"), self._since(view, "rise_low")
         span = self._span(view)
         return np.where(
@@ -263,21 +267,21 @@ class Ring:
         return self._extreme(view, "most")
 
     def deriv(self, view: View) -> FloatColumn:
-        """Slope a second of the least-squares line through the first samples of the panes and the last sample."""
+        """Slope per second of the least-squares line through the first sample of each pane and the last sample."""
         slope = np.full(len(view.slot), np.nan)
         rows = np.flatnonzero(self._span(view) > 0)
         if not len(rows):
             return slope
         base, first, last_at = view.slot[rows] * self._capacity, view.oldest[rows], view.last_at[rows]
-        owner, pane = expand(first, view.newest[rows] - first + 1)
+        owner, pane = expand_runs(first, view.newest[rows] - first + 1)
         cell = base[owner] + (pane & (self._capacity - 1))
         zero = self._cells["first"].ravel()[base + (first & (self._capacity - 1))]
         seconds = (self._cells["first_at"].ravel()[cell] - last_at[owner]) / 1000.0
         values = self._cells["first"].ravel()[cell] - zero[owner]
-        start = starts(owner)
+        start = run_starts(owner)
         sums = [np.add.reduceat(column, start) for column in _moments(seconds, values)]
         newest_at = self._cells["first_at"].ravel()[base + (view.newest[rows] & (self._capacity - 1))]
-        tail = (newest_at != last_at).astype(np.float64)  # the last sample stands at second 0
+        tail = (newest_at != last_at).astype(np.float64)  # the last sample is at second 0
         n, x, y, xx, xy = sums[0] + tail, sums[1], sums[2] + tail * (view.last[rows] - zero), sums[3], sums[4]
         slope[rows] = (n * xy - x * y) / (n * xx - x * x)
         return slope
@@ -291,22 +295,22 @@ class Ring:
         return found
 
     def _span(self, view: View) -> IntColumn:
-        """Time from the first sample to the last in ms, 0 where there are not two."""
+        """Time from the first sample to the last in ms; 0 with fewer than two samples."""
         full = view.oldest <= view.newest
         return np.where(full, view.last_at - self._oldest(view, "first_at"), 0)
 
     def _extreme(self, view: View, name: str) -> FloatColumn:
-        """Over all panes; the newest one as the row saw it, since later rows may have added to it."""
+        """The extreme of all panes; of the newest one as of the row, since later rows may have added to it."""
         ufunc, found = _EXTREMES[name], view.extremes[name].copy()
         rows = np.flatnonzero(view.oldest < view.newest)
         if len(rows):
-            owner, pane = expand(view.oldest[rows], view.newest[rows] - view.oldest[rows])
+            owner, pane = expand_runs(view.oldest[rows], view.newest[rows] - view.oldest[rows])
             cell = view.slot[rows][owner] * self._capacity + (pane & (self._capacity - 1))
-            start = starts(owner)
+            start = run_starts(owner)
             found[rows] = ufunc(found[rows], ufunc.reduceat(self._cells[name].ravel()[cell], start))
         return _unless_empty(view, found)
 
-    # --- state
+    # --- snapshots
 
     def snapshot(self) -> dict[str, Any]:
         used = slice(self._slots)
@@ -348,19 +352,19 @@ def _unless_empty(view: View, column: FloatColumn) -> FloatColumn:
     return np.where(view.oldest <= view.newest, column, np.nan)
 
 
-def _carried(fed: View, inner: View, is_sample: BoolColumn, start: IntColumn) -> View:
-    """Rows without a sample see the sample before them in their run, else the state before the batch."""
+def _carried(before_batch: View, inner: View, is_sample: BoolColumn, start: IntColumn) -> View:
+    """The view of all rows: one without a sample sees the sample before it in its run, else the state before."""
     count = np.cumsum(is_sample)
     before_run: IntColumn = np.repeat(count[start] - is_sample[start], np.diff(start, append=len(count)))
     rows = np.flatnonzero(count > before_run)
     source = count[rows] - 1
     for name in ("newest", "last", "last_at"):
-        getattr(fed, name)[rows] = getattr(inner, name)[source]
+        getattr(before_batch, name)[rows] = getattr(inner, name)[source]
     for name, extreme in inner.extremes.items():
-        fed.extremes[name][rows] = extreme[source]
+        before_batch.extremes[name][rows] = extreme[source]
     for name, column in inner.totals.items():
-        fed.totals[name][rows] = column[source]
-    return fed
+        before_batch.totals[name][rows] = column[source]
+    return before_batch
 
 
 FUNCTIONS: Final[dict[str, Callable[[Ring, View], FloatColumn]]] = {

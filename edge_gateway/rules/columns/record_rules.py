@@ -1,29 +1,29 @@
-"""Record rules: metrics derived from others, reading by reading, and added to the frame they came from."""
+"""Record rules: metrics derived from others, row by row, and added to the frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from edge_gateway.columns.frame import PERFECT
 from edge_gateway.columns.growing import with_room
-from edge_gateway.rules.columns.compile import Names, Operation, compile_tree
+from edge_gateway.rules.columns.compile import Operation, Symbols, compile_tree
+from edge_gateway.rules.columns.frame_columns import FrameColumns, Histories, RowSubset
 from edge_gateway.rules.columns.inputs import Inputs
-from edge_gateway.rules.columns.table import Batch, Histories, SomeRows
-from edge_gateway.rules.language.selection import Selection
+from edge_gateway.rules.language.matching import RuleMatcher
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
-    from edge_gateway.rules.language.kinds import Range
+    from edge_gateway.rules.language.analysis import Range
     from edge_gateway.rules.language.ruleset import Rule
 
 
 @dataclass(slots=True)
 class _Record:
-    """`output` is the input number of what it derives; `applies` tells of each device whether it is derived there."""
+    """One record rule. `output` is its own input number; by device: whether it `applies`, and its series (-1: none)."""
 
     metric: int
     operation: Operation
@@ -34,65 +34,65 @@ class _Record:
     series: IntColumn
 
 
-class Derived(list[tuple["IntColumn", "IntColumn", "FloatColumn"]]):
-    """(row of the frame, series, value) columns, one entry a record."""
+Derived: TypeAlias = "list[tuple[IntColumn, IntColumn, FloatColumn]]"
+"""(row of the frame, series, value) columns, one entry per record rule."""
 
 
 class Records:
-    """All record rules, in an order in which each finds what it needs."""
+    """The compiled record rules, each after those it needs."""
 
     def __init__(self, rules: tuple[Rule, ...], registry: RegistryView, lookback_ms: int) -> None:
         self._rules = rules
         self._registry = registry
-        self._names = Names(registry.strings)
+        self._symbols = Symbols(registry.strings)
         self._records = [self._compiled(rule) for rule in rules]
-        self.inputs = Inputs(tuple(self._names.inputs), registry, lookback_ms)
-        self.histories = Histories(self._names)
-        self._selection = Selection(rules)
-        self._tags = {tag for rule in rules if rule.shape for tag in rule.shape.tags}
+        self.inputs = Inputs(tuple(self._symbols.inputs), registry, lookback_ms)
+        self.histories = Histories(self._symbols)
+        self._matcher = RuleMatcher(rules)
+        self._tags = {tag for rule in rules if rule.analysis for tag in rule.analysis.tags}
         self._known = 0
 
     def _compiled(self, rule: Rule) -> _Record:
-        shape = rule.shape
-        assert shape is not None
-        triggers = tuple(self._names.input(name, is_text=is_text) for name, is_text in rule.metrics)
-        operation = compile_tree(shape.tree, self._names)
-        output = self._names.input(rule.name, is_text=False)
-        rings = tuple(self._names.ring(each) for each in shape.ranges)
+        analysis = rule.analysis
+        assert analysis is not None
+        triggers = tuple(self._symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
+        operation = compile_tree(analysis.tree, self._symbols)
+        output = self._symbols.input(rule.name, is_text=False)
+        rings = tuple(self._symbols.ring(each) for each in analysis.ranges)
         metric = self._registry.metric(rule.name)
         return _Record(
             metric, operation, triggers, output, rings, np.zeros(0, np.bool_), np.full(0, -1, np.int64)
         )
 
     def extend(self, frame: Frame) -> Frame:
-        """The frame with the derived metrics; the same one where there are none.
+        """Add the derived metrics to a frame; the same frame if there are none.
 
-        A late row is computed from its own values alone.
+        A late row is computed from its own values only, and not by rules that read ranges.
         """
         if not self._records or not frame.rows:
             return frame
         self._follow_registry()
         rows = self.inputs.rows_of(frame)
-        derived = self._derive(Batch(rows, self.inputs, self.histories), self._records)
+        derived = self._derive(FrameColumns(rows, self.inputs, self.histories), self._records)
         self.inputs.remember(rows)
         if len(rows.source) < frame.rows:
             late = self.inputs.late_rows(frame, rows)
             alone = Inputs(self.inputs.wanted, self._registry, 0)
             alone.make_room(self._registry.devices)
             derived += self._derive(
-                Batch(late, alone, self.histories), [each for each in self._records if not each.rings]
+                FrameColumns(late, alone, self.histories), [each for each in self._records if not each.rings]
             )
         return _extended(frame, derived) if derived else frame
 
-    def _derive(self, batch: Batch, records: list[_Record]) -> Derived:
-        derived = Derived()
-        rows = batch.rows
+    def _derive(self, columns: FrameColumns, records: list[_Record]) -> Derived:
+        derived: Derived = []
+        rows = columns.rows
         for record in records:
             own = np.flatnonzero(record.applies[rows.device] & np.isnan(rows.column(record.output)))
-            own = own[rows.brings(record.triggers, own)]
+            own = own[rows.has_any(record.triggers, own)]
             if not len(own):
                 continue
-            values = record.operation(SomeRows(batch, own))
+            values = record.operation(RowSubset(columns, own))
             known = np.flatnonzero(~np.isnan(values))
             if len(known):
                 own, values = own[known], values[known]
@@ -124,7 +124,7 @@ class Records:
 
     def _enrol(self, device: int) -> None:
         registry = self._registry
-        chosen = self._selection.choices(
+        chosen = self._matcher.variants(
             registry.device_site[device],
             registry.device_name[device],
             registry.type(device),
@@ -135,22 +135,23 @@ class Records:
             record.applies[device] = number in numbers
 
     def forget(self, devices: IntColumn) -> None:
+        """Forget what these devices sent."""
         self.inputs.forget(devices)
         self.histories.forget(devices)
         for record in self._records:
             record.series[devices[devices < len(record.series)]] = -1
 
     def texts(self) -> set[int]:
-        """Codes of all texts that are held here."""
-        return self._names.constants | self.inputs.texts() | self.histories.texts()
+        """Codes of all strings in use by record rules and their state."""
+        return self._symbols.constants | self.inputs.texts() | self.histories.texts()
 
     def take_over(self, old: Records) -> None:
-        """State of another set of records; histories of expressions that changed begin anew."""
+        """Take over the state of another set; histories of changed expressions start empty."""
         same = {rule.name: rule.expr for rule in old._rules}
         keep: set[Range] = set()
         for rule in self._rules:
-            if rule.shape is not None and same.get(rule.name) == rule.expr:
-                keep.update(rule.shape.ranges)
+            if rule.analysis is not None and same.get(rule.name) == rule.expr:
+                keep.update(rule.analysis.ranges)
         self.inputs.take_over(old.inputs)
         self.histories.take_over(old.histories, keep)
 
@@ -165,7 +166,7 @@ class Records:
 
 
 def _extended(frame: Frame, derived: Derived) -> Frame:
-    """The derived values stand after the measured ones; each is as good as the worst value of its reading."""
+    """Append derived values. The quality of each is the worst of the measured values in its row."""
     row, series, value = (np.concatenate(columns) for columns in zip(*derived, strict=True))
     worst = np.full(frame.rows, PERFECT, np.uint16)
     np.minimum.at(worst, frame.row, frame.quality)

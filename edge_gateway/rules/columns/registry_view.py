@@ -1,4 +1,4 @@
-"""What the rules need to know of the fleet; `edge_gateway.fleet.registry.Registry` is one."""
+"""What rules need of the fleet; `edge_gateway.fleet.registry.Registry` provides it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Strings(Protocol):
 
 
 class RegistryView(Protocol):
-    """Devices, metrics and series by number, as `fleet.registry` documents them."""
+    """Devices, metrics and series by number; see `fleet.registry`."""
 
     version: int
     device_name: list[str]

@@ -1,1 +1,1 @@
-"""Rule files: their grammar, how they are read, and what is wrong in them by line and column."""
+"""Rule files: their schema, loading, and errors with line and column."""

@@ -1,4 +1,4 @@
-"""Rule files from disk: every fault of every file at once, each at its line and column."""
+"""Rule files from disk: every report of every file at once, each at its line and column."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
-from edge_gateway.rules.files.resolve import Place, Source, alert_rule, check_expression, record_rule
+from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, check_expression, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
 from fleet_config.bounded_file import in_words
 from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
@@ -23,13 +23,13 @@ __all__ = ["MOST_FILES", "MOST_RULES", "RuleSet", "load_rules", "rule_files"]
 
 MOST_FILES: Final = 200
 MOST_RULES: Final = 2_000
-"""In one set. It is put in force between two batches, and so many hold the next one up for less than a tenth second."""
+"""In one set. Rules are swapped between two batches; so many delay the next one by less than 0.1 s."""
 
 
 def rule_files(path: Path) -> list[Path]:
-    """The rule files of a directory, or the file itself: `*.yaml` but no dotfile and no `*.test.yaml`.
+    """The rule files of a directory, `*.yaml` except dotfiles and `*.test.yaml`, or the file itself.
 
-    ProblemsFound for a directory that cannot be read, which must not look like one without rules.
+    ProblemsFound for a directory that cannot be read: it must not look like one without rules.
     """
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
@@ -48,18 +48,18 @@ def _is_rule_file(name: str) -> bool:
 
 
 def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> RuleSet:
-    """Read a directory, a file, or several; ProblemsFound with everything that is wrong in any of them.
+    """Load a directory, a file, or several of them. ProblemsFound with the errors of all files.
 
-    `on_change` counts for the rules that do not say it themselves.
+    `on_change` is the default for rules that do not set it.
     """
     paths = [path] if isinstance(path, Path) else path
-    loading = _Loading(on_change)
+    loader = _Loader(on_change)
     for each in paths:
-        loading.read_all(each)
-    return loading.finish()
+        loader.read_all(each)
+    return loader.finish()
 
 
-class _Loading:
+class _Loader:
     def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
         self._problems: list[Problem] = []
@@ -76,44 +76,44 @@ class _Loading:
             self._problems += found.problems
 
     def _read(self, file: Path) -> None:
-        if self._is_enough():
+        if self._is_full():
             return
         try:
             document = load_yaml(file)
         except ProblemsFound as found:
             self._problems += found.problems
             return
-        source = Source(document, self._problems, self._on_change)
+        source = RuleSource(document, self._problems, self._on_change)
         try:
             spec = validate(RuleFile, document)
         except ProblemsFound as found:
             self._problems += found.problems
-            self._salvage(source)
+            self._check_rest(source)
             return
         for index, group in enumerate(spec.groups):
             place = source.at("groups", index)
             self._claim("group", group.name, place.at("name"))
             for number, rule in enumerate(group.rules):
                 self._rule(group, rule, place.at("rules", number))
-                if self._is_enough():
+                if self._is_full():
                     return
 
-    def _is_enough(self) -> bool:
-        """Whether so much is wrong that looking further would only take time."""
+    def _is_full(self) -> bool:
+        """Whether there are more errors or rules than will be reported."""
         return len(self._problems) >= MOST_PROBLEMS or len(self._rules) > MOST_RULES
 
-    def _salvage(self, source: Source) -> None:
-        """Check the rules of a file that is wrong somewhere, so that one look shows all there is to mend."""
+    def _check_rest(self, source: RuleSource) -> None:
+        """Check each rule of a file that is invalid as a whole, so that all its errors are shown at once."""
         data = source.document.data
         groups = data.get("groups") if isinstance(data, dict) else None
         for index, group in enumerate(groups if isinstance(groups, list) else []):
             rules = group.get("rules") if isinstance(group, dict) else None
             for number in range(len(rules) if isinstance(rules, list) else 0):
-                if self._is_enough():
+                if self._is_full():
                     return
-                self._salvage_rule(source.at("groups", index, "rules", number))
+                self._check_rest_of_rule(source.at("groups", index, "rules", number))
 
-    def _salvage_rule(self, place: Place) -> None:
+    def _check_rest_of_rule(self, place: Place) -> None:
         document = place.source.document
         raw = document.get(place.path)
         model = RecordSpec if isinstance(raw, dict) and "record" in raw else AlertSpec
@@ -140,14 +140,14 @@ class _Loading:
     def _claim(self, kind: str, name: str, place: Place) -> None:
         first = self._first.setdefault((kind, name), place)
         if first is not place:
-            place.fault(f"duplicate {kind} name '{name}'; it stands at {first} already")
+            place.report(f"duplicate {kind} name '{name}'; first used at {first}")
 
     def finish(self) -> RuleSet:
-        ring = cycle_of(tuple(rule for rule in self._rules if rule.record))
-        for name in ring[:MOST_PROBLEMS]:
-            self._records[name].fault(f"these records need each other: {', '.join(ring)}")
+        cycle = cycle_of(tuple(rule for rule in self._rules if rule.record))
+        for name in cycle[:MOST_PROBLEMS]:
+            self._records[name].report(f"circular dependency of records: {', '.join(cycle)}")
         if len(self._rules) > MOST_RULES and self._newest is not None:
-            self._newest.fault(f"more than {MOST_RULES} rules; a gateway takes at most so many, of all files")
+            self._newest.report(f"more than {MOST_RULES} rules in all files together")
         if self._problems:
             raise ProblemsFound(self._problems)
         return RuleSet(tuple(self._rules))

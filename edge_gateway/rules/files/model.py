@@ -1,4 +1,4 @@
-"""Rule files as people write them: the one place that says which keys there are."""
+"""The schema of rule files: the only list of their keys."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import msgspec
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, FiniteFloat, Tag, TypeAdapter
 
 from edge_gateway.rules.language.functions import RESERVED
+from edge_gateway.rules.language.ruleset import NoDataState
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
 from fleet_config.match import MatchSpec
 from fleet_config.yaml_source import Strict
 
 LevelName = Literal["critical", "warning", "info"]
-NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
 CommandEvent = Literal["firing", "escalated", "deescalated", "resolved", "no_data", "repeat"]
 
 DEFAULT_EXPIRES_MS: Final = 60_000
 UNSUPPORTED_KEYS: Final = ("by", "inhibit")
-"""Keys of the design that this version does not have; they are refused by name."""
+"""Keys that this version does not support; errors say so."""
 
 
 def _unsupported(name: str) -> BeforeValidator:
@@ -30,7 +30,7 @@ def _unsupported(name: str) -> BeforeValidator:
 
 def _free(name: Any) -> Any:
     if isinstance(name, str) and name in RESERVED:
-        raise ValueError(f"'{name}' is a word of the expression language; choose another name")
+        raise ValueError(f"'{name}' is reserved in expressions; choose another name")
     return name
 
 
@@ -59,19 +59,19 @@ Expression = Annotated[str, Field(min_length=1)]
 
 class NoDataSpec(Strict):
     after: Annotated[Duration, Field(gt=0)]
-    """How long a device may be silent, by the listening clock."""
+    """How long the metric may be missing, in listening time."""
     state: NoDataState = "alerting"
-    """alerting raises the alert, ok resolves it, no_data only reports, keep_last leaves all as it is."""
+    """alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
     severity: LevelName | None = None
     metric: MetricName | None = None
-    """The metric that must keep coming; needed where the expression names several or there is none."""
+    """The metric to watch; required unless the expression names exactly one."""
 
 
 class LimitSpec(Strict):
     above: FiniteFloat | None = None
     below: FiniteFloat | None = None
     clear: FiniteFloat | None = None
-    """While firing, only a value at or past this ends it; the limit itself when left out."""
+    """While firing, only a value at or past this clears it; the limit itself by default."""
     for_: Annotated[Duration, Field(alias="for")] = 0
     """How long the value must stay beyond the limit."""
 
@@ -91,7 +91,7 @@ class OverrideSpec(LimitChange):
 
 class ConfirmSpec(Strict):
     within: Annotated[Duration, Field(gt=0)]
-    """How long the device may take to acknowledge."""
+    """How long to wait for the device's acknowledgement."""
     retries: Annotated[int, Field(ge=0, le=10)] = 0
 
 
@@ -101,9 +101,9 @@ class CommandSpec(Strict):
         default_factory=dict
     )
     on: Annotated[tuple[CommandEvent, ...], Field(min_length=1)] = ("firing",)
-    """Which changes of the alert send it."""
+    """The changes of the alert that send it."""
     cooldown: Duration = 0
-    """Not again within this time, per command and level."""
+    """Minimum time between two of them, per command and level."""
     expires: Annotated[Duration, Field(gt=0)] = DEFAULT_EXPIRES_MS
     confirm: ConfirmSpec | None = None
 
@@ -115,20 +115,20 @@ class AlertSpec(Strict):
     above: FiniteFloat | None = None
     below: FiniteFloat | None = None
     clear: FiniteFloat | str | None = None
-    """A number beside a limit, a condition beside a condition."""
+    """With a limit a number, with a condition a condition."""
     for_: Annotated[Duration, Field(alias="for")] = 0
     severity: LevelName | None = None
     levels: Annotated[dict[LevelName, LimitSpec] | None, Field(min_length=1)] = None
     keep_firing_for: Duration = 0
-    """How long the clear must hold before the alert resolves."""
+    """How long the alert must be clear before it resolves."""
     no_data: NoDataSpec | None = None
     overrides: tuple[OverrideSpec, ...] = ()
-    """Other limits for some devices; the first that matches counts."""
+    """Other limits for some devices; the first match applies."""
     labels: Annotated[dict[LabelName, ShortText], Field(max_length=32)] = Field(default_factory=dict)
     annotations: Annotated[dict[LabelName, ShortText], Field(max_length=16)] = Field(default_factory=dict)
     commands: tuple[CommandSpec, ...] = ()
     warmup: Duration = 0
-    """No transition until the device has been seen so long."""
+    """No evaluation until the device has been sending for this long."""
     repeat: Annotated[Duration | None, Field(gt=0)] = None
     notify_device: bool = True
     on_change: Literal["keep", "reset"] | None = None
@@ -167,7 +167,7 @@ class RuleFile(Strict):
 
 
 def rules_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a rule file, for editors."""
+    """The JSON Schema (2020-12) of rule files, for editors."""
     schema = TypeAdapter(RuleFile).json_schema(by_alias=True)
     for model in [schema, *schema["$defs"].values()]:
         properties = model.get("properties", {})

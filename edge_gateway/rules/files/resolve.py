@@ -1,4 +1,4 @@
-"""From what a file says to a rule that can run; what the keys mean together is checked here."""
+"""Turn validated rule files into rules, and check what their keys mean together."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edge_gateway.records.alerts import LEVELS
-from edge_gateway.rules.files.scalar_place import place_in_scalar
+from edge_gateway.rules.files.scalar_position import position_in_scalar
+from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.expression import normal_text
-from edge_gateway.rules.language.kinds import Shape, shape_of
 from edge_gateway.rules.language.ruleset import (
     Command,
     Level,
@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from fleet_config.yaml_source import Document
 
 DEFAULT_LEVEL = "warning"
+_LIMIT_KEYS = ("above", "below", "clear", "for_")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One rule file; faults are added to `problems`."""
+class RuleSource:
+    """One rule file. `problems` collects its errors; `on_change` is the default for its rules."""
 
     document: Document
     problems: list[Problem]
@@ -56,9 +57,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A value of a rule file."""
+    """A value in a rule file, by its path of keys and indices."""
 
-    source: Source
+    source: RuleSource
     path: tuple[str | int, ...]
 
     def at(self, *path: str | int) -> Place:
@@ -68,25 +69,28 @@ class Place:
         line, _ = self.source.document.where(self.path)
         return f"{self.source.document.name}:{line}"
 
-    def fault(self, message: str) -> None:
-        self.source.problems.append(self.source.document.problem(self.path, message))
+    def report(self, message: str, *, key: bool = False) -> None:
+        """Add an error at this value, or at its key."""
+        self.source.problems.append(self.source.document.problem(self.path, message, key=key))
 
-    def fault_within(self, error: ExpressionError) -> None:
-        """A fault at one character of a text."""
+    def report_within(self, error: ExpressionError) -> None:
+        """Add an error at one character of this text."""
         document = self.source.document
-        line, column = place_in_scalar(document.text, *document.where(self.path), error.at)
+        line, column = position_in_scalar(document.text, *document.where(self.path), error.at)
         name = self.path[-1] if isinstance(self.path[-1], str) else "text"
         self.source.problems.append(Problem(document.name, line, column, f"{name}: {error.message}"))
 
 
 def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None:
-    """The record rule, or None where a fault was found."""
+    """The record rule, or None if it has errors, which are reported."""
     before = len(place.source.problems)
-    shape = check_expression(spec.expr, place.at("expr"))
-    if shape is not None and shape.is_condition:
-        place.at("expr").fault("expr: a record needs a number, and this is a condition")
-    if shape is not None and not shape.metrics:
-        place.at("expr").fault("expr: the expression names no metric, so no reading would evaluate it")
+    analysis = check_expression(spec.expr, place.at("expr"))
+    if analysis is not None and analysis.is_condition:
+        place.at("expr").report("expr: a record must be a number, not a condition")
+    if analysis is not None and not analysis.metrics:
+        place.at("expr").report(
+            "expr: the expression must name a metric: only readings of its metrics evaluate a rule"
+        )
     if len(place.source.problems) > before:
         return None
     return Rule(
@@ -100,7 +104,7 @@ def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None
 
 
 def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
-    """The alert rule, or None where a fault was found."""
+    """The alert rule, or None if it has errors, which are reported."""
     before = len(place.source.problems)
     _check_templates(spec, place)
     levels, clear_expr = _levels(spec, place)
@@ -133,12 +137,12 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
     return rule if len(place.source.problems) == before else None
 
 
-def check_expression(text: str, place: Place) -> Shape | None:
-    """Parse and check one; None, and a fault at the offending character, where it is wrong."""
+def check_expression(text: str, place: Place) -> Analysis | None:
+    """Parse and check one; None, and a report at the offending character, where it is wrong."""
     try:
-        return shape_of(text)
+        return analyse(text)
     except ExpressionError as error:
-        place.fault_within(error)
+        place.report_within(error)
         return None
 
 
@@ -148,35 +152,40 @@ def _check_templates(spec: AlertSpec, place: Place) -> None:
             try:
                 parts_of(text)
             except ExpressionError as error:
-                place.at(key, name).fault_within(error)
+                place.at(key, name).report_within(error)
 
 
 def _levels(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
     if spec.expr is None:
         _check_without_expression(spec, place)
         return (), None
-    shape = check_expression(spec.expr, place.at("expr"))
-    if shape is None:
+    analysis = check_expression(spec.expr, place.at("expr"))
+    if analysis is None:
         return (), None
-    if not shape.metrics:
-        place.at("expr").fault("expr: the expression names no metric, so no reading would evaluate it")
-    if shape.is_condition:
+    if not analysis.metrics:
+        place.at("expr").report(
+            "expr: the expression must name a metric: only readings of its metrics evaluate a rule"
+        )
+    if analysis.is_condition:
         return _condition_level(spec, place)
     return _limit_levels(spec, place), None
 
 
 def _check_without_expression(spec: AlertSpec, place: Place) -> None:
     if spec.no_data is None:
-        place.fault("the key 'expr' is missing; only a rule with 'no_data' may leave it out")
+        place.report("the key 'expr' is missing; only a rule with 'no_data' can do without")
     for key in ("above", "below", "clear", "levels"):
         if getattr(spec, key) is not None:
-            place.at(key).fault(f"{key}: a limit needs an 'expr'")
+            place.at(key).report(f"{key}: requires 'expr'")
+    for index, override in enumerate(spec.overrides):
+        if override.levels or any(getattr(override, key) is not None for key in _LIMIT_KEYS):
+            place.at("overrides", index).report("overrides: a limit or 'for' requires 'expr' in the rule")
 
 
 def _condition_level(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
     for key in ("above", "below", "levels"):
         if getattr(spec, key) is not None:
-            place.at(key).fault(f"{key}: the expression is a condition and takes no limit; use 'severity'")
+            place.at(key).report(f"{key}: a condition has no limit; remove it and set 'severity'")
     clear = _clear_condition(spec, place.at("clear"))
     return (Level(spec.severity or DEFAULT_LEVEL, for_ms=spec.for_),), clear
 
@@ -185,28 +194,28 @@ def _clear_condition(spec: AlertSpec, place: Place) -> str | None:
     if spec.clear is None:
         return None
     if not isinstance(spec.clear, str):
-        place.fault("clear: beside a condition 'clear' is a condition too, as in clear: flow > 0.5")
+        place.report("clear: must be a condition if 'expr' is one, as in clear: flow > 0.5")
         return None
-    shape = check_expression(spec.clear, place)
-    if shape is None:
+    analysis = check_expression(spec.clear, place)
+    if analysis is None:
         return None
-    if not shape.is_condition:
-        place.fault("clear: a condition is wanted here, not a number")
+    if not analysis.is_condition:
+        place.report("clear: expected a condition, found a number")
     return normal_text(spec.clear)
 
 
 def _limit_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
     if isinstance(spec.clear, str):
-        place.at("clear").fault("clear: beside a limit 'clear' is a number")
+        place.at("clear").report("clear: must be a number if there is a limit")
         return ()
     if spec.levels is None:
         level = _limit(spec.severity or DEFAULT_LEVEL, spec, place)
         return () if level is None else (level,)
     for key in ("above", "below", "clear", "severity"):
         if getattr(spec, key) is not None:
-            place.at(key).fault(f"{key}: it belongs into each of the 'levels' here")
+            place.at(key).report(f"{key}: set it in each of the 'levels'")
     if spec.for_:
-        place.at("for").fault("for: it belongs into each of the 'levels' here")
+        place.at("for").report("for: set it in each of the 'levels'")
     return _ordered_levels(spec, place.at("levels"))
 
 
@@ -214,22 +223,22 @@ def _ordered_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
     given = spec.levels or {}
     found = [_limit(name, given[name], place.at(name)) for name in LEVELS if name in given]
     levels = tuple(level for level in found if level is not None)
-    fault = _disorder(levels)
-    if fault is not None:
-        place.at(fault[0]).fault(fault[1])
+    report = _disorder(levels)
+    if report is not None:
+        place.at(report[0]).report(report[1])
     return levels
 
 
 def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
-    """The level that does not fit those below it, and why."""
+    """The level whose limit does not fit those below it, and the error."""
     for lower, higher in pairwise(levels):
         if lower.above is not higher.above:
-            return higher.level, f"{higher.level}: all levels of an alert are 'above' or all are 'below'"
-        if lower.limit is None or higher.limit is None:
-            continue
+            return higher.level, f"{higher.level}: the levels of an alert must all be 'above' or all 'below'"
+        assert lower.limit is not None
+        assert higher.limit is not None
         if (higher.limit < lower.limit) if lower.above else (higher.limit > lower.limit):
             return higher.level, (
-                f"{higher.level}: its limit {higher.limit:g} is reached before that of {lower.level}, {lower.limit:g}"
+                f"{higher.level}: limit {higher.limit:g} is reached before that of {lower.level}, {lower.limit:g}"
             )
     return None
 
@@ -237,20 +246,20 @@ def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
 def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None:
     if (spec.above is None) == (spec.below is None):
         both = spec.above is not None
-        what = "both 'above' and 'below' are given" if both else "the limit is missing"
-        place.fault(f"{what}; the expression is a number and needs one of 'above' and 'below'")
+        what = "both 'above' and 'below' are set" if both else "the limit is missing"
+        place.report(f"{what}; an expression that is a number needs one of 'above' and 'below'")
         return None
     clear = spec.clear if isinstance(spec.clear, (int, float)) else None
     limit = spec.below if spec.above is None else spec.above
     level = Level(name, spec.above is not None, limit, clear, spec.for_)
-    fault = wrong_side(level)
-    if fault is not None:
-        place.at("clear").fault(fault)
+    report = wrong_side(level)
+    if report is not None:
+        place.at("clear").report(report)
     return level
 
 
 def wrong_side(level: Level) -> str | None:
-    """What is wrong where `clear` lies beyond the limit."""
+    """The error if `clear` is beyond the limit."""
     if level.clear is None or level.limit is None:
         return None
     if (level.clear > level.limit) if level.above else (level.clear < level.limit):
@@ -270,14 +279,16 @@ def _no_data(spec: AlertSpec, no_data: NoDataSpec, levels: tuple[Level, ...], pl
 
 def _only_metric(spec: AlertSpec, place: Place) -> str | None:
     if spec.expr is None:
-        place.fault("no_data: 'metric' is missing; say which metric must keep coming")
+        place.report("no_data: 'metric' is missing; name the metric to watch")
         return None
     try:
-        metrics = shape_of(spec.expr).metrics
+        metrics = analyse(spec.expr).metrics
     except ExpressionError:
-        return None  # told at the expression
+        return None  # reported at the expression
     if len(metrics) != 1:
-        place.fault(f"no_data: 'metric' is missing; the expression names {', '.join(metrics) or 'none'}")
+        place.report(
+            f"no_data: 'metric' is missing; the expression names {', '.join(metrics) or 'no metric'}"
+        )
         return None
     return metrics[0]
 
@@ -291,16 +302,16 @@ def _override(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) -> Ov
 
 
 def _direct_change(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) -> tuple[LevelChange, ...]:
-    given = [key for key in ("above", "below", "clear", "for_") if getattr(spec, key) is not None]
+    given = [key for key in _LIMIT_KEYS if getattr(spec, key) is not None]
     if not given:
         if not spec.levels and spec.keep_firing_for is None:
-            place.fault(
-                "overrides: this override changes nothing; give it a limit, 'for' or 'keep_firing_for'"
-            )
+            place.report("overrides: this override changes nothing; set a limit, 'for' or 'keep_firing_for'")
         return ()
-    if len(levels) != 1:
+    if not levels:
+        return ()  # reported at the expression
+    if len(levels) > 1:
         key = given[0].rstrip("_")
-        place.at(key).fault(f"{key}: the rule has levels; write levels: {{warning: {{{key}: …}}}}")
+        place.at(key).report(f"{key}: the rule has several levels; write levels: {{warning: {{{key}: …}}}}")
         return ()
     return (_change(levels[0].level, spec, place, levels),)
 
@@ -310,15 +321,15 @@ def _change(name: str, spec: LimitChange, place: Place, levels: tuple[Level, ...
     if level is None:
         if levels:
             known = ", ".join(each.level for each in levels)
-            place.fault(f"levels: the rule has no level {name}; it has {known}")
+            place.report(f"levels: the rule has no level '{name}', only {known}")
         return LevelChange(name)
     if level.limit is None:
         for key in ("above", "below", "clear"):
             if getattr(spec, key) is not None:
-                place.at(key).fault(f"{key}: the rule is a condition and has no limit")
+                place.at(key).report(f"{key}: a condition has no limit")
     wrong, right = ("below", "above") if level.above else ("above", "below")
     if level.limit is not None and getattr(spec, wrong) is not None:
-        place.at(wrong).fault(f"{wrong}: the rule says '{right}', and so must its overrides")
+        place.at(wrong).report(f"{wrong}: the rule has '{right}', and so must its overrides")
     return LevelChange(name, getattr(spec, right), spec.clear, spec.for_)
 
 
@@ -327,9 +338,9 @@ def _check_overrides(rule: Rule, place: Place) -> None:
         levels = levels_of(rule, override)
         faults = [wrong_side(level) for level in levels]
         disorder = _disorder(levels)
-        for fault in (*faults, disorder[1] if disorder else None):
-            if fault is not None:
-                place.at("overrides", index).fault(f"overrides: {fault}")
+        for report in (*faults, disorder[1] if disorder else None):
+            if report is not None:
+                place.at("overrides", index).report(f"overrides: {report}")
 
 
 def _command(spec: CommandSpec) -> Command:

@@ -1,1 +1,1 @@
-"""What a rule says: tokens, expressions, templates, and the rule set that comes of the files."""
+"""The language of rules: expressions, templates, matching, and the rule set itself."""

@@ -1,8 +1,8 @@
-"""Expressions of rules: a small precedence parser of our own.
+"""Parse expressions: a small precedence parser.
 
     or  <  and  <  not  <  == != < <= > >= in  <  + -  <  * /  <  -x  <  numbers, names, calls, ( … )
 
-Neither `eval` nor `ast` is used: durations stand bare, nesting is limited, and every fault has its place.
+Python's `eval` and `ast` are not used: durations are bare words, nesting is limited, and every error has a position.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class MetricRef:
     name: str
     at: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
+class TagRef:
     name: str
     at: int = field(compare=False)
 
@@ -93,13 +93,13 @@ class Call:
     at: int = field(compare=False)
 
 
-Node: TypeAlias = Number | Duration | Text | Metric | Tag | Unary | Binary | Compare | OneOf | Call
+Node: TypeAlias = Number | Duration | Text | MetricRef | TagRef | Unary | Binary | Compare | OneOf | Call
 
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 def parse(text: str) -> Node:
-    """The tree of an expression; ExpressionError with the place of the first fault."""
+    """Parse an expression. ExpressionError with the position of the first error."""
     parser = _Parser(tokens(text))
     tree = parser.either()
     parser.expect_end()
@@ -108,7 +108,7 @@ def parse(text: str) -> Node:
 
 @lru_cache(maxsize=16_384)
 def normal_text(text: str) -> str:
-    """The expression with its spaces evened out: two writings of one expression become equal."""
+    """The expression with one space between tokens, so that spelling variants compare equal."""
     return " ".join(token.text for token in tokens(text)[:-1])
 
 
@@ -118,7 +118,7 @@ class _Parser:
         self._next = 0
         self._depth = 0
 
-    # --- the stream
+    # --- tokens
 
     @property
     def _token(self) -> Token:
@@ -137,10 +137,10 @@ class _Parser:
         token = self._take_if(text)
         if token is None:
             hint = (
-                "; within { } an expression with a comma must be quoted" if self._token.kind == "end" else ""
+                "; within { } quote an expression that contains a comma" if self._token.kind == "end" else ""
             )
             raise ExpressionError(
-                self._token.at, f"{_found(self._token)} where '{text}' is wanted {why}{hint}"
+                self._token.at, f"expected '{text}' {why}, found {_found(self._token)}{hint}"
             )
         return token
 
@@ -149,15 +149,15 @@ class _Parser:
         if token.kind == "end":
             return
         if token.text == ")":
-            raise ExpressionError(token.at, "this ')' closes nothing")
-        raise ExpressionError(token.at, f"{_found(token)} where an operator or the end is wanted")
+            raise ExpressionError(token.at, "this ')' has no matching '('")
+        raise ExpressionError(token.at, f"expected an operator or the end, found {_found(token)}")
 
     def _enter(self, token: Token) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ExpressionError(token.at, f"nested deeper than {MAX_DEPTH} levels")
 
-    # --- the levels of precedence, loosest first
+    # --- levels of precedence, loosest first
 
     def either(self) -> Node:
         left = self._both()
@@ -202,21 +202,20 @@ class _Parser:
             options.append(self._option())
         self._expect(")", "after the last choice")
         if len(options) > MAX_OPTIONS:
-            raise ExpressionError(at, f"at most {MAX_OPTIONS} choices are allowed, not {len(options)}")
+            raise ExpressionError(at, f"'in' takes at most {MAX_OPTIONS} choices, not {len(options)}")
         return OneOf(operand, tuple(options), negated, at)
 
     def _option(self) -> Number | Text:
         sign = self._take_if("-")
         token = self._take()
         if token.kind == "number":
-            return Number(-float(token.text) if sign else float(token.text), token.at)
+            number = _number(token)
+            return Number(-number.value, token.at) if sign else number
         if token.kind == "text" and sign is None:
             return Text(constant(token), token.at)
         if token.kind == "name" and token.text in ("true", "false") and sign is None:
             return Text(token.text, token.at)
-        raise ExpressionError(
-            token.at, f"{_found(token)} where a constant is wanted, a number or a quoted text"
-        )
+        raise ExpressionError(token.at, f"expected a number or a quoted text, found {_found(token)}")
 
     def _sum(self) -> Node:
         left = self._product()
@@ -259,7 +258,7 @@ class _Parser:
             self._expect(")", "to close the parenthesis")
             self._depth -= 1
             return inner
-        raise ExpressionError(token.at, f"{_found(token)} where a value is wanted")
+        raise ExpressionError(token.at, f"expected a value, found {_found(token)}")
 
     def _named(self, token: Token) -> Node:
         if token.text in ("true", "false"):
@@ -275,9 +274,9 @@ class _Parser:
         name = self._take()
         if name.kind != "name":
             raise ExpressionError(
-                name.at, f"{_found(name)} where the name of a tag is wanted, as in tag.zone"
+                name.at, f"expected the name of a tag, as in tag.zone, found {_found(name)}"
             )
-        return Tag(name.text, token.at)
+        return TagRef(name.text, token.at)
 
     def _call(self, name: Token) -> Node:
         if name.text in UNSUPPORTED:
@@ -294,7 +293,7 @@ class _Parser:
         if not signature.least <= len(args) <= signature.most:
             raise ExpressionError(
                 name.at,
-                f"{name.text} takes {_arity(signature.least, signature.most)}; write {signature.shape}",
+                f"{name.text} takes {_arity(signature.least, signature.most)}; write {signature.usage}",
             )
         return Call(name.text, args, name.at)
 
@@ -315,23 +314,23 @@ def _number(token: Token) -> Number:
     return Number(value, token.at)
 
 
-def _metric(token: Token) -> Metric:
+def _metric(token: Token) -> MetricRef:
     if token.text in FUNCTIONS:
-        shape = FUNCTIONS[token.text].shape
-        raise ExpressionError(token.at, f"'{token.text}' is a function and no metric; write {shape}")
+        usage = FUNCTIONS[token.text].usage
+        raise ExpressionError(token.at, f"'{token.text}' is a function, not a metric; write {usage}")
     if token.text in UNSUPPORTED:
         raise ExpressionError(token.at, f"`{token.text}` is not supported in this version")
     if token.text in KEYWORDS:
-        raise ExpressionError(token.at, f"{_found(token)} where a value is wanted")
+        raise ExpressionError(token.at, f"expected a value, found {_found(token)}")
     if token.text.lower() in ("and", "or", "not", "in"):
-        raise ExpressionError(token.at, f"'{token.text}' is written '{token.text.lower()}'")
+        raise ExpressionError(token.at, f"'{token.text}' must be written '{token.text.lower()}'")
     if not is_metric_name(token.text):
         raise ExpressionError(
             token.at,
-            f"'{token.text}' is no metric name; lower-case letters, digits and _ are allowed, at most 64, "
-            "a letter first",
+            f"'{token.text}' is not a metric name; use up to 64 lower-case letters, digits and _, "
+            "beginning with a letter",
         )
-    return Metric(token.text, token.at)
+    return MetricRef(token.text, token.at)
 
 
 def _arity(least: int, most: int) -> str:
@@ -341,4 +340,4 @@ def _arity(least: int, most: int) -> str:
 
 
 def _found(token: Token) -> str:
-    return "the expression ends" if token.kind == "end" else f"'{token.text}' stands"
+    return "the end of the expression" if token.kind == "end" else f"'{token.text}'"

@@ -1,4 +1,4 @@
-"""The fixed table of functions, named as Prometheus names them, and what is known but not built."""
+"""The functions of expressions, named as in Prometheus, and the names that are reserved for later."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Final, NamedTuple
 
 
 class Signature(NamedTuple):
-    """`ranged`: the arguments are a metric and a duration; else `least` to `most` numbers."""
+    """`ranged`: takes a metric and a duration, otherwise `least` to `most` numbers. `usage`: an example call."""
 
     ranged: bool
     least: int
     most: int
-    shape: str
+    usage: str
 
 
 def _ranged(name: str) -> Signature:
-    return Signature(ranged=True, least=2, most=2, shape=f"{name}(metric, 5m)")
+    return Signature(ranged=True, least=2, most=2, usage=f"{name}(metric, 5m)")
 
 
 FUNCTIONS: Final[dict[str, Signature]] = {
@@ -33,10 +33,10 @@ FUNCTIONS: Final[dict[str, Signature]] = {
             "deriv",
         )
     },
-    "abs": Signature(ranged=False, least=1, most=1, shape="abs(x)"),
-    "min": Signature(ranged=False, least=2, most=8, shape="min(x, y)"),
-    "max": Signature(ranged=False, least=2, most=8, shape="max(x, y)"),
-    "clamp": Signature(ranged=False, least=3, most=3, shape="clamp(x, low, high)"),
+    "abs": Signature(ranged=False, least=1, most=1, usage="abs(x)"),
+    "min": Signature(ranged=False, least=2, most=8, usage="min(x, y)"),
+    "max": Signature(ranged=False, least=2, most=8, usage="max(x, y)"),
+    "clamp": Signature(ranged=False, least=3, most=3, usage="clamp(x, low, high)"),
 }
 
 FAMILY: Final = {
@@ -50,7 +50,7 @@ FAMILY: Final = {
     "min_over_time": "extremes",
     "max_over_time": "extremes",
 }
-"""What must be remembered of a range for a function; functions of one family share it."""
+"""What a range history must store for each function. Functions of one family share a history."""
 
 UNSUPPORTED: Final = frozenset(
     (
@@ -68,9 +68,9 @@ UNSUPPORTED: Final = frozenset(
         "share",
     )
 )
-"""Functions of the language that this version does not have; refused by name."""
+"""Functions of the language that this version does not have; errors say so."""
 
 KEYWORDS: Final = frozenset(("and", "or", "not", "in", "true", "false", "tag"))
 
 RESERVED: Final = KEYWORDS | FUNCTIONS.keys() | UNSUPPORTED
-"""What no metric can be called."""
+"""Names that no metric can have."""

@@ -1,4 +1,4 @@
-"""Rules as the gateway runs them: whole, resolved, and independent of the files they came from."""
+"""Rules as the gateway runs them: complete, checked, and independent of their files."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from edge_gateway.rules.language.kinds import Shape, shape_of
+from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.template import parts_of
 
 Match = dict[str, list[str]]
-"""Key (site, device, type or a tag) to the globs of which one must fit."""
+"""Key (site, device, type or a tag) to globs, one of which must fit."""
 
 OnChange = Literal["keep", "reset"]
-"""What becomes of a rule's state when the rule is changed."""
+"""What happens to a rule's state when the rule is edited."""
+
+NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
+"""alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
 
 FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One limit of form one: beyond it is > (`above`) or <. For form two `limit` is None.
+    """One level of an alert rule. It is reached strictly above or below `limit`, which is None for a condition.
 
-    `clear` None stands for the limit itself. Times in ms.
+    `clear` None means the limit itself. Times in ms.
     """
 
     level: str
@@ -38,7 +41,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """What an override says of a level; None: as it was."""
+    """What an override changes in a level; None: nothing."""
 
     level: str
     limit: float | None = None
@@ -57,7 +60,7 @@ class Override:
 class NoData:
     after_ms: int
     metric: str
-    state: Literal["alerting", "no_data", "ok", "keep_last"]
+    state: NoDataState
     level: str
 
 
@@ -74,9 +77,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One alert or record rule. `match` holds what the group and the rule select; all must hold.
+    """One alert or record rule. Times in ms.
 
-    `expr` is in normal writing; it is None where only `no_data` is asked for. `levels` is lowest first.
+    `match`: those of group and rule, which must all fit. `expr` is normalised; it is None for a rule with only
+    `no_data`. `levels` is lowest first.
     """
 
     name: str
@@ -99,30 +103,30 @@ class Rule:
     unit: str | None = None
 
     @property
-    def shape(self) -> Shape | None:
-        return None if self.expr is None else shape_of(self.expr)
+    def analysis(self) -> Analysis | None:
+        return None if self.expr is None else analyse(self.expr)
 
     @property
-    def clear_shape(self) -> Shape | None:
-        return None if self.clear_expr is None else shape_of(self.clear_expr)
+    def clear_analysis(self) -> Analysis | None:
+        return None if self.clear_expr is None else analyse(self.clear_expr)
 
     @property
     def metrics(self) -> tuple[tuple[str, bool], ...]:
-        """(name, holds texts) of every metric whose reading evaluates the rule, the first named first."""
-        shapes = [shape for shape in (self.shape, self.clear_shape) if shape is not None]
-        named = [(name, state) for shape in shapes for name, state in _named(shape)]
+        """(name, whether read as text) of every metric whose readings evaluate the rule, in order of mention."""
+        analyses = [analysis for analysis in (self.analysis, self.clear_analysis) if analysis is not None]
+        named = [(name, state) for analysis in analyses for name, state in _metrics_of(analysis)]
         return tuple(dict.fromkeys(named))
 
     @property
     def metric(self) -> str:
-        """The metric a transition is about: the first number of the expression, else the first text."""
+        """The metric that transitions name: the expression's first number, else its first text."""
         if self.metrics:
             return min(self.metrics, key=lambda metric: metric[1])[0]
         return self.no_data.metric if self.no_data else ""
 
     @property
     def is_condition(self) -> bool:
-        return self.shape is not None and self.shape.is_condition
+        return self.analysis is not None and self.analysis.is_condition
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class RuleSet:
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits that change whenever what the rules say changes."""
+        """16 hex digits that change with the content of the rules."""
         content = msgspec.json.encode(self.to_plain(), order="deterministic")
         return blake2b(content, digest_size=8).hexdigest()
 
@@ -147,41 +151,42 @@ class RuleSet:
 
     @property
     def records(self) -> tuple[Rule, ...]:
-        """The record rules, each after those whose metric it names."""
+        """The record rules, each after those whose metrics it names."""
         return in_order(tuple(rule for rule in self.rules if rule.record))
 
     @property
     def tags(self) -> frozenset[str]:
-        """Names of all tags that any rule selects by, compares or tells."""
+        """All tags that a rule matches, compares or shows."""
         return frozenset(tag for rule in self.rules for tag in _tags(rule))
 
     @property
     def unit_metrics(self) -> frozenset[str]:
-        """Names of the metrics whose unit a rule wants."""
+        """The metrics whose unit a rule checks."""
         return frozenset(rule.metric for rule in self.rules if rule.unit is not None)
 
     def to_plain(self) -> dict[str, Any]:
-        """As nested dicts, lists and scalars; `from_plain` reads it back without the files."""
+        """Nested dicts, lists and scalars, from which `from_plain` restores the set without the files."""
         return {"format": FORMAT, "rules": [msgspec.to_builtins(rule) for rule in self.rules]}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> RuleSet:
+        """Restore a set. ValueError for another format."""
         if plain["format"] != FORMAT:
-            raise ValueError(f"a rule set of format {plain['format']}, this program reads {FORMAT}")
+            raise ValueError(f"rule set of format {plain['format']}; this version reads format {FORMAT}")
         return cls(tuple(msgspec.convert(plain["rules"], list[Rule])))
 
 
 def _tags(rule: Rule) -> Iterator[str]:
     for match in (*rule.match, *(override.match for override in rule.overrides)):
         yield from match
-    for shape in (rule.shape, rule.clear_shape):
-        yield from () if shape is None else shape.tags
+    for analysis in (rule.analysis, rule.clear_analysis):
+        yield from () if analysis is None else analysis.tags
     for text in (*rule.labels.values(), *rule.annotations.values()):
         yield from (name for kind, name, _ in parts_of(text) if kind == "tags")
 
 
-def _named(shape: Shape) -> list[tuple[str, bool]]:
-    return [(name, False) for name in shape.numbers] + [(name, True) for name in shape.states]
+def _metrics_of(analysis: Analysis) -> list[tuple[str, bool]]:
+    return [(name, False) for name in analysis.numbers] + [(name, True) for name in analysis.states]
 
 
 def levels_of(rule: Rule, override: Override | None) -> tuple[Level, ...]:
@@ -205,18 +210,18 @@ def _changed(level: Level, change: LevelChange | None) -> Level:
 
 
 def cycle_of(records: tuple[Rule, ...]) -> tuple[str, ...]:
-    """Names of record rules that need each other in a ring; empty where there is none."""
-    return tuple(rule.name for rule in _by_need(records)[1])
+    """Names of the record rules in a circular dependency, or that need one; empty if there is none."""
+    return tuple(rule.name for rule in _sorted(records)[1])
 
 
 def in_order(records: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Record rules so that each comes after those it needs; the order of the files where that is free."""
-    ordered, ring = _by_need(records)
-    return (*ordered, *ring)
+    """Record rules sorted so that each comes after those it needs, otherwise in file order."""
+    ordered, cycle = _sorted(records)
+    return (*ordered, *cycle)
 
 
-def _by_need(records: tuple[Rule, ...]) -> tuple[list[Rule], list[Rule]]:
-    """Record rules in order, and those that cannot be ordered, in time that grows with their number alone."""
+def _sorted(records: tuple[Rule, ...]) -> tuple[list[Rule], list[Rule]]:
+    """Record rules in order, and those that cannot be ordered. Linear in the number of dependencies."""
     names = {rule.name for rule in records}
     missing = [_needs(rule) & names for rule in records]
     users: dict[str, list[int]] = {name: [] for name in names}

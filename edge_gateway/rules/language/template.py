@@ -1,4 +1,4 @@
-"""Texts of alerts: `{{ device }} at {{ value | round(1) }}`. Names and filters, nothing that runs."""
+"""Templates of labels and annotations: `{{ device }} at {{ value | round(1) }}`. Names and filters only, no code."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ NAMES: Final = (
 FILTERS: Final = ("round(n)", "upper", "lower")
 NO_VALUE: Final = "no data"
 
-_HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _NAME = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)(?:\.([A-Za-z_][A-Za-z0-9_-]*))?\s*")
 _FILTER = re.compile(r"\|\s*(?:(round)\(\s*([0-9])\s*\)|(upper|lower))\s*")
 
 Part = tuple[str, str, tuple[tuple[str, int], ...]]
-"""A literal (`"", text, ()`) or a hole (kind, name, filters)."""
+"""A literal ("", text, ()) or a placeholder (source of the value, name, filters)."""
 
 
 @lru_cache(maxsize=4096)
 def parts_of(text: str) -> tuple[Part, ...]:
-    """Take a template apart; ExpressionError with the place of the first fault."""
+    """Split a template. ExpressionError with the position of the first error."""
     parts: list[Part] = []
     end = 0
-    for hole in _HOLE.finditer(text):
-        _check_literal(text, end, hole.start())
-        parts += [("", text[end : hole.start()], ()), _hole(hole[1], hole.start(1))]
-        end = hole.end()
+    for found in _PLACEHOLDER.finditer(text):
+        _check_literal(text, end, found.start())
+        parts += [("", text[end : found.start()], ()), _placeholder(found[1], found.start(1))]
+        end = found.end()
     _check_literal(text, end, len(text))
     parts.append(("", text[end:], ()))
     return tuple(part for part in parts if part != ("", "", ()))
 
 
 def render(text: str, values: Mapping[str, Value], labels: Mapping[str, str], tags: Mapping[str, str]) -> str:
-    """Fill a template in. A tag that the device lacks reads `unknown`, a missing value `no data`."""
+    """Fill in a template. A tag that the device lacks reads `unknown`, a missing value `no data`."""
     return "".join(_filled(part, values, labels, tags) for part in parts_of(text))
 
 
@@ -49,26 +49,26 @@ def _check_literal(text: str, start: int, end: int) -> None:
     for mark in ("{{", "}}"):
         at = text.find(mark, start, end)
         if at >= 0:
-            raise ExpressionError(at, f"this '{mark}' has no counterpart; write {{{{ value }}}}")
+            raise ExpressionError(at, f"unpaired '{mark}'; write {{{{ value }}}}")
 
 
-def _hole(inside: str, offset: int) -> Part:
+def _placeholder(inside: str, offset: int) -> Part:
     found = _NAME.match(inside)
     if found is None:
-        raise ExpressionError(offset, f"a name is wanted here; one of {', '.join(NAMES)}, tags.…, labels.…")
+        raise ExpressionError(offset, f"expected one of {', '.join(NAMES)}, tags.…, labels.…")
     first, second = found.groups()
-    kind = _kind(first, second, offset + found.start(1))
-    return kind, second or first, _filters(inside, found.end(), offset)
+    source = _source(first, second, offset + found.start(1))
+    return source, second or first, _filters(inside, found.end(), offset)
 
 
-def _kind(first: str, second: str | None, at: int) -> str:
+def _source(first: str, second: str | None, at: int) -> str:
     if second is not None and first in ("tags", "labels"):
         return first
     if second is None and first in NAMES:
         return "value"
     shown = first if second is None else f"{first}.{second}"
     raise ExpressionError(
-        at, f"there is no '{shown}' here; one of {', '.join(NAMES)}, tags.…, labels.…{suggest(first, NAMES)}"
+        at, f"unknown name '{shown}'; use one of {', '.join(NAMES)}, tags.…, labels.…{suggest(first, NAMES)}"
     )
 
 
@@ -77,7 +77,7 @@ def _filters(inside: str, start: int, offset: int) -> tuple[tuple[str, int], ...
     while start < len(inside):
         found = _FILTER.match(inside, start)
         if found is None:
-            raise ExpressionError(offset + start, f"this is no filter; one of {', '.join(FILTERS)}")
+            raise ExpressionError(offset + start, f"unknown filter; use one of {', '.join(FILTERS)}")
         filters.append((found[1] or found[3], int(found[2] or 0)))
         start = found.end()
     return tuple(filters)
@@ -86,12 +86,12 @@ def _filters(inside: str, start: int, offset: int) -> tuple[tuple[str, int], ...
 def _filled(
     part: Part, values: Mapping[str, Value], labels: Mapping[str, str], tags: Mapping[str, str]
 ) -> str:
-    kind, name, filters = part
-    if not kind:
+    source, name, filters = part
+    if not source:
         return name
     sources: dict[str, Mapping[str, Value]] = {"value": values, "labels": labels, "tags": tags}
-    missing = "unknown" if kind == "tags" else None
-    value = sources[kind].get(name, missing)
+    missing = "unknown" if source == "tags" else None
+    value = sources[source].get(name, missing)
     for filter_name, digits in filters:
         value = _apply(filter_name, digits, value)
     return _shown(value)

@@ -1,4 +1,4 @@
-"""The words of an expression, each with its place in the text."""
+"""Split an expression into tokens, each with its position in the text."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 MAX_LENGTH: Final = 4096
 MAX_OPERATORS: Final = 150
-"""Bounds the depth of the tree that `1 + 1 + 1 …` grows, which no parenthesis shows."""
+"""Bounds the depth of the tree of `1 + 1 + 1 …`, which the limit on nesting does not."""
 
-Kind = Literal["number", "duration", "text", "name", "operator", "end"]
+TokenKind = Literal["number", "duration", "text", "name", "operator", "end"]
 
 
 class ExpressionError(ValueError):
-    """What is wrong with an expression, and at which character of it (from 0)."""
+    """An error in an expression: its `message`, and `at`, the position of the character (from 0)."""
 
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
@@ -27,9 +27,9 @@ class ExpressionError(ValueError):
 
 
 class Token(NamedTuple):
-    """`at` is the place in the text, from 0."""
+    """`at` is the position in the text, from 0."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     at: int
 
@@ -41,7 +41,7 @@ _TOKEN = re.compile(
   | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![A-Za-z0-9_.]))
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-  | (?P<operator>==|!=|<=|>=|[-+*/()<>,.])
+  | (?P<operator>==|!=|<=|>=|\*(?!\*)|[-+/()<>,.])
     """,
     re.VERBOSE,
 )
@@ -49,29 +49,29 @@ _TOKEN = re.compile(
 _WRITE_INSTEAD: Final = {
     "&&": "write 'and'",
     "||": "write 'or'",
-    "=~": "compare with ==, or choose devices with 'match:'",
-    "**": "powers are not supported; multiply",
+    "=~": "compare with ==, or select devices with 'match:'",
+    "**": "there is no power operator; multiply",
     "!": "write 'not'",
     "=": "write '==' to compare",
     "&": "write 'and'",
     "|": "write 'or'",
-    "{": "labels are chosen with 'match:', not in the expression",
+    "{": "select devices by label with 'match:', not in the expression",
     "[": "write a range as an argument, as in avg_over_time(temperature, 5m)",
-    "%": "remainders are not supported",
-    "^": "powers are not supported; multiply",
+    "%": "there is no remainder operator",
+    "^": "there is no power operator; multiply",
 }
 
 
 def tokens(text: str) -> list[Token]:
-    """All tokens and an end token. ExpressionError at the first character that begins none."""
+    """Split an expression; the last token is `end`. ExpressionError at the first character that begins no token."""
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(MAX_LENGTH, f"an expression has at most {MAX_LENGTH} characters")
+        raise ExpressionError(MAX_LENGTH, f"an expression may have at most {MAX_LENGTH} characters")
     found = [*_scan(text), Token("end", "", len(text))]
     operators = [token for token in found if _is_operator(token)]
     if len(operators) > MAX_OPERATORS:
         raise ExpressionError(
             operators[MAX_OPERATORS].at,
-            f"at most {MAX_OPERATORS} operators are allowed; split it with 'record:'",
+            f"an expression may have at most {MAX_OPERATORS} operators; move parts of it to 'record:' rules",
         )
     return found
 
@@ -87,36 +87,36 @@ def _scan(text: str) -> Iterator[Token]:
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
-            raise ExpressionError(at, _unknown(text, at))
+            raise ExpressionError(at, _unknown_character(text, at))
         kind = found.lastgroup
         if kind != "space":
             yield Token(kind, found[0], at)  # type: ignore[arg-type]  # the groups are named after the kinds
         at = found.end()
 
 
-def _unknown(text: str, at: int) -> str:
+def _unknown_character(text: str, at: int) -> str:
     for wrong, advice in _WRITE_INSTEAD.items():
         if text.startswith(wrong, at):
             return f"'{wrong}' is not an operator here; {advice}"
     if text[at] in "\"'":
-        return "this text has no closing quote"
+        return "the closing quote is missing"
     if text[at].isdigit() or text[at] == ".":
         word = re.match(r"[A-Za-z0-9_.]+", text[at:])
         return f"'{word[0] if word else text[at]}' is neither a number nor a duration; write 1.5, 1e3, 30s or 1h30m"
-    return f"'{text[at]}' does not belong in an expression"
+    return f"'{text[at]}' is not allowed in an expression"
 
 
 def duration_ms(token: Token) -> int:
-    """Milliseconds of a duration token."""
+    """The milliseconds of a duration token; at least 1."""
     try:
         milliseconds = parse_duration(token.text)
     except ValueError as error:
         raise ExpressionError(token.at, str(error)) from None
     if not milliseconds:
-        raise ExpressionError(token.at, "a duration here must be longer than 0s")
+        raise ExpressionError(token.at, "this duration must be longer than 0s")
     return milliseconds
 
 
 def constant(token: Token) -> str:
-    """The text between the quotes."""
+    """The text between the quotes of a text token, unescaped."""
     return re.sub(r"\\(.)", r"\1", token.text[1:-1])

@@ -1,1 +1,1 @@
-"""Rule tests: a fleet on paper, a clock that is told the time, and what must fire."""
+"""Unit tests of rules: files of test cases, run on the real evaluator with a simulated fleet and clock."""

@@ -1,4 +1,4 @@
-"""What of the rules no test reached: a rule, a level, a clear, an absence."""
+"""Find what no test reached: a rule, a level, its clearing, or missing data."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Reached = tuple["Sequence[Transition]", frozenset[str]]
 
 
 def unreached(rules: Iterable[Rule], tests: Sequence[Reached]) -> tuple[str, ...]:
-    """One line for each thing that no test saw happen."""
-    told = [transition for transitions, _ in tests for transition in transitions]
+    """One line for each rule, level, clearing or missing data that no test reached."""
+    transitions = [transition for transitions, _ in tests for transition in transitions]
     metrics = frozenset(metric for _, seen in tests for metric in seen)
-    return tuple(line for rule in rules for line in _of_rule(rule, told, metrics))
+    return tuple(line for rule in rules for line in _unreached_of(rule, transitions, metrics))
 
 
-def _of_rule(rule: Rule, told: Sequence[Transition], metrics: frozenset[str]) -> Iterator[str]:
+def _unreached_of(rule: Rule, transitions: Sequence[Transition], metrics: frozenset[str]) -> Iterator[str]:
     if rule.record:
         if rule.name not in metrics:
-            yield f"{rule.name}: never recorded"
+            yield f"{rule.name}: never recorded a value"
         return
-    own = [transition for transition in told if transition.rule == rule.name]
+    own = [transition for transition in transitions if transition.rule == rule.name]
     if not own:
-        yield f"{rule.name}: never reached"
+        yield f"{rule.name}: no transition"
         return
     fired = {each.level for each in own if each.state == "firing" and each.cause != "no_data"}
     left = {each.previous_level for each in own if each.cause in ("deescalated", "resolved")}
@@ -39,4 +39,4 @@ def _of_rule(rule: Rule, told: Sequence[Transition], metrics: frozenset[str]) ->
             yield f"{rule.name}: {level.level} was never cleared"
     watches = rule.no_data is not None and rule.no_data.state != "keep_last"
     if watches and not any(each.cause == "no_data" for each in own):
-        yield f"{rule.name}: no_data never came"
+        yield f"{rule.name}: no_data never occurred"

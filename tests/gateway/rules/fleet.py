@@ -11,6 +11,10 @@ import numpy as np
 from edge_gateway.columns.frame import Frame
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.records.alerts import Transition
+from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.rule_state import RuleState
+from edge_gateway.rules.language.ruleset import Rule, RuleSet
 from fleet_wire.control_messages import Birth, MetricInfo
 
 T0 = 1_767_225_600_000
@@ -78,6 +82,32 @@ class Fleet:
             state_series=_column(states, 1, np.int64),
             state_code=_column(states, 2, np.int64),
         )
+
+
+class Stage:
+    """An evaluator over a fleet, fed one row at a time; times in seconds."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.fleet = Fleet()
+        self.evaluator = Evaluator(RuleSet(rules), self.fleet.registry)
+
+    @property
+    def state(self) -> RuleState:
+        return self.evaluator._state
+
+    def read(
+        self, second: float, device: str = "d", *, backlog: bool = False, **values: Any
+    ) -> list[Transition]:
+        row = Row(device, T0 + int(second * 1000), values, backlog=backlog)
+        frame = self.evaluator.add_records(self.fleet.frame([row]))
+        return self.evaluator.evaluate(frame, int(second * 1000))
+
+    def tick(self, second: float) -> list[Transition]:
+        return self.evaluator.tick(int(second * 1000))
+
+
+def causes(transitions: list[Transition]) -> list[str]:
+    return [each.cause for each in transitions]
 
 
 def _column(items: list[Any], place: int, dtype: Any) -> Any:

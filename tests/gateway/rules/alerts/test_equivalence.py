@@ -146,40 +146,44 @@ def in_columns(
     for name, site in SITES.items():
         fleet.device(name, site)
     evaluator = Evaluator(rules, fleet.registry)
-    listening, told = 0, []
+    listening, transitions = 0, []
     for number, item in enumerate(batches(stream, size)):
         if isinstance(item, Tick):
             listening = item.listening
-            told += evaluator.tick(listening)
+            transitions += evaluator.tick(listening)
         else:
-            told += evaluator.evaluate(fleet.frame(item), listening)
+            transitions += evaluator.evaluate(fleet.frame(item), listening)
         if restart_every and number % restart_every == 0:
             state = codec.unpack(codec.pack(evaluator.snapshot()))
             evaluator = Evaluator(RuleSet.empty(), fleet.registry)
             evaluator.restore(state)
             assert codec.pack(evaluator.snapshot()) == codec.pack(state)
-    return told
+    return transitions
 
 
 def plainly(rules: RuleSet, stream: list[Row | Tick]) -> list[Any]:
     plain, listening = PlainRules(rules.rules), 0
     order = {name: number for number, name in enumerate(SITES)}
     names = {rule.name: number for number, rule in enumerate(rules.rules)}
-    told: list[Any] = []
+    transitions: list[Any] = []
     for item in stream:
         if isinstance(item, Tick):
             listening = item.listening
-            told += sorted(plain.tick(listening), key=lambda what: (what[0], order[what[2]], names[what[1]]))
+            transitions += sorted(
+                plain.tick(listening), key=lambda what: (what[0], order[what[2]], names[what[1]])
+            )
         else:
             numbers = {metric: float(value) for metric, value in item.values.items()}
-            told += plain.read(
+            transitions += plain.read(
                 item.device, item.site, item.at, numbers, backlog=item.backlog, listening=listening
             )
-    return told
+    return transitions
 
 
-def bare(told: list[Transition]) -> list[Any]:
-    return [(t.at, t.rule, t.subject, t.cause, t.state, t.level, t.previous_level, t.backlog) for t in told]
+def bare(transitions: list[Transition]) -> list[Any]:
+    return [
+        (t.at, t.rule, t.subject, t.cause, t.state, t.level, t.previous_level, t.backlog) for t in transitions
+    ]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -212,8 +216,8 @@ def test_the_streams_make_enough_happen() -> None:
     for seed in range(40):
         random = Random(seed)
         rules = RuleSet(tuple(a_rule(random, number) for number in range(6)))
-        for told in in_columns(rules, a_stream(random, 120), 37):
-            causes[told.cause] = causes.get(told.cause, 0) + 1
+        for transitions in in_columns(rules, a_stream(random, 120), 37):
+            causes[transitions.cause] = causes.get(transitions.cause, 0) + 1
     assert all(
         causes.get(cause, 0) > 20 for cause in ("firing", "escalated", "deescalated", "resolved", "no_data")
     )

@@ -12,32 +12,10 @@ from edge_gateway.records import codec
 from edge_gateway.records.alerts import CommandIntent, Transition, alert_id
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Command, Level, NoData, Override, Rule, RuleSet
-from tests.gateway.rules.fleet import T0, Fleet, Row
+from tests.gateway.rules.fleet import T0, Row, Stage, causes
 
 HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
 TWO = replace(HOT, levels=(Level("warning", limit=10.0), Level("critical", limit=20.0)))
-
-
-class Stage:
-    """An evaluator over a fleet, fed one row at a time by the second."""
-
-    def __init__(self, *rules: Rule) -> None:
-        self.fleet = Fleet()
-        self.evaluator = Evaluator(RuleSet(rules), self.fleet.registry)
-
-    def read(
-        self, second: float, device: str = "d", *, backlog: bool = False, **values: Any
-    ) -> list[Transition]:
-        row = Row(device, T0 + int(second * 1000), values, backlog=backlog)
-        frame = self.evaluator.records(self.fleet.frame([row]))
-        return self.evaluator.evaluate(frame, int(second * 1000))
-
-    def tick(self, second: float) -> list[Transition]:
-        return self.evaluator.tick(int(second * 1000))
-
-
-def causes(told: list[Transition]) -> list[str]:
-    return [each.cause for each in told]
 
 
 def test_a_transition_says_everything() -> None:
@@ -51,8 +29,8 @@ def test_a_transition_says_everything() -> None:
     )
     stage = Stage(rule)
     stage.fleet.born("d", line="L1")
-    (told,) = stage.read(5, t=10.25)
-    assert told == Transition(
+    (transitions,) = stage.read(5, t=10.25)
+    assert transitions == Transition(
         id=alert_id("g", "Hot", "d", T0 + 5000),
         group="g",
         rule="Hot",
@@ -72,7 +50,7 @@ def test_a_transition_says_everything() -> None:
         labels={"line": "L1", "fixed": "x"},
         annotations={"summary": "d (FREEZER) at 10.2, limit 10, L1"},
     )
-    assert len(told.id) == 16
+    assert len(transitions.id) == 16
 
 
 def test_the_limit_itself_is_not_beyond_and_clears() -> None:
@@ -98,8 +76,8 @@ def command(**changes: Any) -> Command:
 
 def test_a_command_carries_its_terms() -> None:
     stage = Stage(replace(TWO, commands=(command(),)))
-    (told,) = stage.read(0, t=15)
-    assert told.commands == (CommandIntent("fan", {"speed": 3}, 30_000, 5_000, 2),)
+    (transitions,) = stage.read(0, t=15)
+    assert transitions.commands == (CommandIntent("fan", {"speed": 3}, 30_000, 5_000, 2),)
 
 
 def test_cooldown_is_per_level_and_an_escalation_does_not_wait() -> None:
@@ -122,17 +100,17 @@ def test_cooldown_is_per_level_and_an_escalation_does_not_wait() -> None:
 )
 def test_commands_on(on: str, given: list[int]) -> None:
     stage = Stage(replace(TWO, commands=(command(on=(on,), cooldown_ms=0),)))
-    told = [each for second, t in enumerate((15, 25, 15, 5)) for each in stage.read(second, t=t)]
-    assert [len(each.commands) for each in told] == given
+    transitions = [each for second, t in enumerate((15, 25, 15, 5)) for each in stage.read(second, t=t)]
+    assert [len(each.commands) for each in transitions] == given
 
 
 def test_silence_commands_only_where_it_is_asked_for() -> None:
     rule = replace(HOT, no_data=NoData(10_000, "t", "alerting", "critical"))
     stage = Stage(replace(rule, commands=(command(), command(name="siren", on=("no_data",)))))
     stage.read(0, t=1)
-    (told,) = stage.tick(10)
-    assert [intent.name for intent in told.commands] == ["siren"]
-    assert (told.cause, told.level, told.value, told.limit, told.at) == (
+    (transitions,) = stage.tick(10)
+    assert [intent.name for intent in transitions.commands] == ["siren"]
+    assert (transitions.cause, transitions.level, transitions.value, transitions.limit, transitions.at) == (
         "no_data",
         "critical",
         None,
@@ -143,18 +121,28 @@ def test_silence_commands_only_where_it_is_asked_for() -> None:
 
 def test_backlog_moves_the_state_and_nothing_else() -> None:
     stage = Stage(replace(HOT, commands=(command(),)))
-    (told,) = stage.read(0, backlog=True, t=15)
-    assert (told.state, told.backlog, told.notify, told.commands) == ("firing", True, False, ())
-    (told,) = stage.read(1, t=5)
-    assert (told.state, told.backlog, told.notify) == ("resolved", False, True)
+    (transitions,) = stage.read(0, backlog=True, t=15)
+    assert (transitions.state, transitions.backlog, transitions.notify, transitions.commands) == (
+        "firing",
+        True,
+        False,
+        (),
+    )
+    (transitions,) = stage.read(1, t=5)
+    assert (transitions.state, transitions.backlog, transitions.notify) == ("resolved", False, True)
 
 
 def test_for_that_completes_on_a_tick_inherits_the_backlog() -> None:
     rule = replace(HOT, levels=(Level("warning", limit=10.0, for_ms=5_000),), commands=(command(),))
     stage = Stage(rule)
     stage.read(0, backlog=True, t=15)
-    (told,) = stage.tick(6)
-    assert (told.state, told.at, told.backlog, told.commands) == ("firing", T0 + 5_000, True, ())
+    (transitions,) = stage.tick(6)
+    assert (transitions.state, transitions.at, transitions.backlog, transitions.commands) == (
+        "firing",
+        T0 + 5_000,
+        True,
+        (),
+    )
 
 
 def test_notify_device_false() -> None:
@@ -173,8 +161,11 @@ def test_a_tick_stamps_what_was_due_not_when_it_looked() -> None:
         )
     )
     stage.read(0, t=25)
-    told = stage.tick(60)
-    assert [(each.cause, each.at) for each in told] == [("firing", T0 + 2_000), ("escalated", T0 + 5_000)]
+    transitions = stage.tick(60)
+    assert [(each.cause, each.at) for each in transitions] == [
+        ("firing", T0 + 2_000),
+        ("escalated", T0 + 5_000),
+    ]
 
 
 def test_only_listening_counts_as_silence() -> None:
@@ -198,8 +189,8 @@ def test_no_data_ok_resolves_and_no_data_only_reports() -> None:
         replace(HOT, name="B", no_data=NoData(10_000, "t", "no_data", "info")),
     )
     stage.read(0, t=15)
-    told = stage.tick(10)
-    assert [(each.rule, each.cause, each.state, each.level) for each in told] == [
+    transitions = stage.tick(10)
+    assert [(each.rule, each.cause, each.state, each.level) for each in transitions] == [
         ("A", "no_data", "resolved", "warning"),
         ("B", "no_data", "firing", "warning"),
     ]
@@ -218,8 +209,14 @@ def test_repeat() -> None:
     stage.read(0, t=15)
     stage.read(30, t=15)
     assert stage.tick(59) == []
-    (told,) = stage.tick(60)
-    assert (told.cause, told.state, told.at, told.notify, len(told.commands)) == (
+    (transitions,) = stage.tick(60)
+    assert (
+        transitions.cause,
+        transitions.state,
+        transitions.at,
+        transitions.notify,
+        len(transitions.commands),
+    ) == (
         "repeat",
         "firing",
         T0 + 60_000,
@@ -249,8 +246,8 @@ def test_a_clock_step_drops_what_waits_and_keeps_what_fires() -> None:
     stage = Stage(HOT, replace(HOT, name="Slow", levels=(Level("warning", limit=10.0, for_ms=60_000),)))
     assert causes(stage.read(1000, t=15)) == ["firing", "pending"]
     stage.evaluator.rewind(np.array([0]))
-    told = stage.read(10, t=15)
-    assert [(each.rule, each.cause) for each in told] == [("Slow", "inactive"), ("Slow", "pending")]
+    transitions = stage.read(10, t=15)
+    assert [(each.rule, each.cause) for each in transitions] == [("Slow", "inactive"), ("Slow", "pending")]
     assert [(each.rule, each.at) for each in stage.read(20, t=5)] == [
         ("Hot", T0 + 20_000),
         ("Slow", T0 + 20_000),
@@ -326,7 +323,7 @@ def test_a_record_is_a_metric_like_any_other() -> None:
     stage = Stage(*fleet_rules)
     frame = stage.fleet.frame([Row("d", T0, {"t": 6.0}), Row("d", T0 + 1, {"u": 1.0})])
     frame.quality[0] = 700
-    extended = stage.evaluator.records(frame)
+    extended = stage.evaluator.add_records(frame)
     names = [
         stage.fleet.registry.metric_names[int(stage.fleet.registry.series_metric[s])] for s in extended.series
     ]
@@ -350,9 +347,9 @@ def test_a_late_row_is_derived_from_its_own_values() -> None:
     frame = stage.fleet.frame(
         [Row("d", T0 + 50_000, {"t": 5.0}), Row("d", T0 + 60_000, {"t": 5.0, "u": 2.0})]
     )
-    extended = stage.evaluator.records(frame)
+    extended = stage.evaluator.add_records(frame)
     assert extended.value.tolist() == [5.0, 5.0, 2.0, 7.0]
-    assert stage.evaluator.records(
+    assert stage.evaluator.add_records(
         stage.fleet.frame([Row("d", T0 + 110_000, {"t": 3.0})])
     ).value.tolist() == [3.0, 4.0, 2.0]
 
@@ -360,7 +357,7 @@ def test_a_late_row_is_derived_from_its_own_values() -> None:
 def test_frames_without_records_pass_unchanged() -> None:
     stage = Stage(HOT)
     frame = stage.fleet.frame([Row("d", T0, {"t": 1.0})])
-    assert stage.evaluator.records(frame) is frame
+    assert stage.evaluator.add_records(frame) is frame
 
 
 # --- devices
@@ -383,8 +380,8 @@ def test_match_and_overrides() -> None:
         for second, t in ((0, 15), (1, 5), (7, 5))
         for n in range(1, 6)
     ]
-    told = stage.evaluator.evaluate(stage.fleet.frame(rows), 0)
-    assert [(each.subject, each.cause, each.at - T0) for each in told] == [
+    transitions = stage.evaluator.evaluate(stage.fleet.frame(rows), 0)
+    assert [(each.subject, each.cause, each.at - T0) for each in transitions] == [
         ("d1", "firing", 0),
         ("d2", "firing", 0),
         ("d1", "resolved", 1_000),
@@ -397,8 +394,8 @@ def test_a_device_that_changes_its_tags_gets_other_rules() -> None:
     stage.fleet.born("d", line="L1")
     stage.read(0, t=15)
     stage.fleet.born("d", line="L2")
-    (told,) = stage.read(1, t=15)
-    assert (told.rule, told.cause, told.state) == ("Hot", "removed", "resolved")
+    (transitions,) = stage.read(1, t=15)
+    assert (transitions.rule, transitions.cause, transitions.state) == ("Hot", "removed", "resolved")
     assert [each.rule for each in stage.evaluator.firing()] == ["Other"]
 
 
@@ -442,7 +439,7 @@ def test_a_device_that_changes_its_tags_for_ever_takes_no_more_room() -> None:
     for change in range(600):
         stage.fleet.born("d", line=f"L{change % 2}", change=str(change))
         stage.tick(0)
-    assert len(stage.evaluator._held.cells.busy) < 300_000
+    assert len(stage.evaluator._state.cells.busy) < 300_000
     always = next(each.id for each in firing if each.rule == "Always")
     assert [each.id for each in stage.evaluator.firing() if each.subject == "d"] == [always]
     assert causes(stage.read(1, t=15)) == ["firing"] * 300
@@ -472,9 +469,52 @@ def test_a_full_restore_goes_on_alike() -> None:
     for second in range(40, 200, 10):
         values = {"t": 30.0 - second / 5}
         frame = one.fleet.frame([Row("d", T0 + second * 1000, values)])
-        assert one.evaluator.evaluate(one.evaluator.records(frame), second * 1000) == two.evaluator.evaluate(
-            two.evaluator.records(frame), second * 1000
-        )
+        assert one.evaluator.evaluate(
+            one.evaluator.add_records(frame), second * 1000
+        ) == two.evaluator.evaluate(two.evaluator.add_records(frame), second * 1000)
         assert one.tick(second + 5) == two.tick(second + 5)
     assert one.tick(400) == two.tick(400)
     assert codec.pack(one.evaluator.snapshot()) == codec.pack(two.evaluator.snapshot())
+
+
+def test_a_restore_into_a_changed_fleet_ends_what_no_longer_applies() -> None:
+    stage = Stage(replace(HOT, match=({"line": ["L1"]},)))
+    stage.fleet.born("d", line="L1")
+    stage.read(0, t=15)
+    snapshot = stage.evaluator.snapshot()
+    stage.fleet.born("d", line="L2")
+    again = Evaluator(RuleSet.empty(), stage.fleet.registry)
+    again.restore(snapshot)
+    assert causes(again.tick(0)) == ["removed"]
+    assert again.tick(0) == []
+
+
+def test_a_retired_device_ends_its_alerts_and_its_number_starts_over() -> None:
+    stage = Stage(replace(HOT, commands=(command(),)))
+    stage.read(100, t=15)
+    stage.fleet.registry.retire(np.array([0]))
+    assert causes(stage.tick(101)) == ["removed"]
+    stage.evaluator.forget(np.array([0]))
+    assert stage.fleet.device("new") == 0
+    (fired,) = stage.read(1, "new", t=15)
+    assert (fired.subject, fired.cause, len(fired.commands)) == ("new", "firing", 1)
+
+
+def test_an_empty_frame_shows_only_what_changed_in_the_fleet() -> None:
+    stage = Stage(replace(HOT, match=({"line": ["L1"]},)))
+    stage.fleet.born("d", line="L1")
+    stage.read(0, t=15)
+    stage.fleet.born("d", line="L2")
+    assert causes(stage.evaluator.evaluate(stage.fleet.frame([]))) == ["removed"]
+
+
+def test_the_strings_in_use_are_those_of_rules_values_tags_and_records() -> None:
+    code = (
+        stage := Stage(
+            replace(HOT, expr='door == "open" and tag.zone == "cold"', levels=(Level("info"),)),
+            Rule(name="r", group="g", record=True, expr="t * 2"),
+        )
+    ).fleet.registry.strings.code
+    stage.fleet.born("d", zone="hall")
+    stage.read(0, door="shut")
+    assert stage.evaluator.texts() == {code(each) for each in ("open", "cold", "hall", "shut")}

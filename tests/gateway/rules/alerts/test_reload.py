@@ -23,20 +23,20 @@ class Stage:
 
     def read(self, second: int, **values: Any) -> list[Any]:
         frame = self.fleet.frame([Row("d", T0 + second * 1000, values)])
-        return brief(self.evaluator.evaluate(self.evaluator.records(frame), second * 1000))
+        return brief(self.evaluator.evaluate(self.evaluator.add_records(frame), second * 1000))
 
     def reload(self, *rules: Rule) -> list[Any]:
         return brief(self.evaluator.reload(RuleSet(rules)))
 
 
-def brief(told: list[Transition]) -> list[Any]:
-    return [(each.rule, each.cause, each.state, each.level) for each in told]
+def brief(transitions: list[Transition]) -> list[Any]:
+    return [(each.rule, each.cause, each.state, each.level) for each in transitions]
 
 
 def test_other_limits_keep_what_fires_and_what_waits() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15)
-    before = {each.rule: each.id for each in stage.evaluator.standing_alerts()}
+    before = {each.rule: each.id for each in stage.evaluator.active_alerts()}
     other = replace(SLOW, levels=(Level("warning", limit=12.0, for_ms=50_000),))
     assert (
         stage.reload(
@@ -44,7 +44,7 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
         )
         == []
     )
-    assert {each.rule: each.id for each in stage.evaluator.standing_alerts()} == before
+    assert {each.rule: each.id for each in stage.evaluator.active_alerts()} == before
     assert stage.read(50, t=14.5) == [("Slow", "firing", "firing", "warning")]
     assert stage.read(51, t=13.0) == [("Hot", "resolved", "resolved", "warning")]
 
@@ -52,8 +52,8 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
 def test_another_expression_drops_what_waits_and_keeps_what_fires_until_it_is_evaluated() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15, u=15)
-    told = stage.reload(replace(HOT, expr="u"), replace(SLOW, expr="u"))
-    assert told == [("Slow", "removed", "inactive", "warning")]
+    transitions = stage.reload(replace(HOT, expr="u"), replace(SLOW, expr="u"))
+    assert transitions == [("Slow", "removed", "inactive", "warning")]
     assert [each.rule for each in stage.evaluator.firing()] == ["Hot"]
     assert stage.read(1, t=1) == []
     assert stage.read(2, u=15) == [("Slow", "pending", "pending", "warning")]
@@ -82,7 +82,7 @@ def test_a_rule_that_is_gone_ends_its_alerts() -> None:
         ("Hot", "removed", "resolved", "critical"),
         ("Slow", "removed", "inactive", "warning"),
     ]
-    assert stage.evaluator.standing_alerts() == []
+    assert stage.evaluator.active_alerts() == []
     assert stage.reload(HOT) == []
     assert stage.read(1, t=25) == [("Hot", "firing", "firing", "critical")]
 

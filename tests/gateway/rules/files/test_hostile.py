@@ -7,12 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edge_gateway.cli import main
 from edge_gateway.rules.files.load import MOST_FILES, load_rules, rule_files
-from edge_gateway.rules.language.ruleset import Rule, in_order
 from fleet_config.problems import MOST_PROBLEMS, ProblemsFound
 from tests.hostile_files import NO_FILES, RULE, TEXTS
 
@@ -98,27 +95,3 @@ def test_a_directory_that_cannot_be_read_is_not_one_without_rules(
 
     monkeypatch.setattr("edge_gateway.rules.files.load.os.scandir", forbidden)
     assert refusal(tmp_path).problems[0].message == "cannot be read: Permission denied"
-
-
-def plainly_in_order(needs: list[set[int]]) -> list[int]:
-    """Round after round: all that needs nothing of what is left; a ring comes last."""
-    done: list[int] = []
-    left = list(range(len(needs)))
-    while left:
-        ready = [one for one in left if not needs[one] & set(left)]
-        done += ready or left
-        left = [one for one in left if one not in ready] if ready else []
-    return done
-
-
-@given(
-    st.integers(1, 8).flatmap(
-        lambda count: st.lists(st.sets(st.integers(0, count - 1), max_size=3), min_size=count, max_size=count)
-    )
-)
-def test_records_come_after_what_they_need(needs: list[set[int]]) -> None:
-    texts = [" + ".join(["x", *(f"r{one}" for one in sorted(each))]) for each in needs]
-    records = tuple(
-        Rule(name=f"r{number}", group="g", record=True, expr=text) for number, text in enumerate(texts)
-    )
-    assert [rule.name for rule in in_order(records)] == [f"r{one}" for one in plainly_in_order(needs)]

@@ -1,0 +1,162 @@
+"""Step single alerts through readings and time: only those in which the column scan found a change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from edge_gateway.rules.alerts.state_machine import (
+    NOTHING,
+    ActiveAlert,
+    LevelState,
+    StateChange,
+    advance,
+    next_due,
+    switch_due,
+    switch_off_cleared,
+)
+from edge_gateway.rules.columns.program import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from edge_gateway.records.alerts import Cause
+    from edge_gateway.rules.columns.program import Latch
+    from edge_gateway.rules.language.ruleset import NoDataState
+
+
+class LatchReading(NamedTuple):
+    """One reading as one latch sees it, and the latch before the frame.
+
+    `alert` is the first cell of the alert. `seen` is False if the reading has no value for the latch.
+    """
+
+    alert: int
+    row: int
+    cell: int
+    latch: int
+    seen: bool
+    is_up: bool
+    is_down: bool
+    on: bool
+    up: int
+    down: int
+
+
+class AlertEvent(NamedTuple):
+    """A change of an alert, the row that caused it (NOTHING on a tick), and the alert's levels after it."""
+
+    row: int
+    rule: int
+    device: int
+    change: StateChange
+    onset: int
+    levels: tuple[LevelState, ...]
+
+
+@dataclass(slots=True)
+class SingleAlert:
+    """One alert on one device while it is stepped; `events` collects its changes."""
+
+    device: int
+    rule: int
+    levels: list[LevelState]
+    active: ActiveAlert | None
+    events: list[AlertEvent] = field(default_factory=list)
+
+    def step(self, at: int, row: int, cause: Cause | None = None) -> None:
+        """Bring the alert in line with its levels."""
+        before = self.active
+        self.active, changes = advance(before, self.levels, at, cause)
+        for change in changes:
+            active = self.active if change.state in ("pending", "firing") else before
+            assert active is not None
+            self.add_event(change, active.onset, row)
+
+    def add_event(self, change: StateChange, onset: int, row: int) -> None:
+        self.events.append(AlertEvent(row, self.rule, self.device, change, onset, tuple(self.levels)))
+
+
+def single_alerts(
+    readings: Sequence[LatchReading],
+    device_of: dict[int, int],
+    latches: Sequence[Latch],
+    active: dict[tuple[int, int], ActiveAlert],
+) -> Iterator[tuple[SingleAlert, list[LatchReading]]]:
+    """Each alert with its readings. The readings are sorted by alert; `active` is keyed by (device, rule)."""
+    for alert, group in groupby(readings, key=lambda reading: reading.alert):
+        own = list(group)
+        levels = {
+            reading.cell: LevelState(
+                reading.cell, latches[reading.latch], reading.on, reading.up, reading.down
+            )
+            for reading in sorted(own, key=lambda reading: reading.cell)
+        }
+        device, rule = device_of[alert], latches[own[0].latch].rule
+        yield SingleAlert(device, rule, list(levels.values()), active.get((device, rule))), own
+
+
+def apply_readings(alert: SingleAlert, readings: Iterable[LatchReading], times: Sequence[int]) -> None:
+    """Step an alert through its readings, sorted by row; `times` are the rows' device times in ms."""
+    levels = {level.cell: level for level in alert.levels}
+    for row, group in groupby(readings, key=lambda reading: reading.row):
+        seen: list[LevelState] = []
+        for reading in group:
+            level = levels[reading.cell]
+            if reading.seen and (level.on or level.latch.key != ABSENT):
+                level.read(times[row], is_up=reading.is_up, is_down=reading.is_down)
+                seen.append(level)
+        if seen:
+            switch_off_cleared(alert.levels, times[row], seen)
+            alert.step(times[row], row)
+
+
+def pass_time(alert: SingleAlert, now: int, absent_at: int | None, absence: NoDataState | None) -> None:
+    """Step an alert through everything that falls due up to `now`, in order of time.
+
+    `absent_at` is when its metric counted as missing, None if it does not; `absence` is the rule's no_data state.
+    """
+    while True:
+        due = next_due(alert.levels, now)
+        if absent_at is not None and (due is None or absent_at < due):
+            _report_missing(alert, absent_at, absence)
+            absent_at = None
+        elif due is not None:
+            switch_due(alert.levels, due)
+            alert.step(due, NOTHING)
+        else:
+            return
+
+
+def _report_missing(alert: SingleAlert, at: int, absence: NoDataState | None) -> None:
+    rank = NOTHING
+    for level in alert.levels:
+        if level.latch.key == ABSENT:
+            level.on, level.down = True, 0
+            rank = level.latch.rank
+        elif absence == "ok":
+            level.on, level.up, level.down = False, 0, 0
+    if absence == "no_data":
+        firing = alert.active is not None and alert.active.firing
+        active = alert.active
+        shown = active.rank if active is not None and firing else rank
+        change = StateChange(
+            "no_data", "firing" if firing else "inactive", shown, shown if firing else NOTHING, at
+        )
+        alert.add_event(change, at if active is None else active.onset, NOTHING)
+    else:
+        switch_off_cleared(alert.levels, at, alert.levels)
+        alert.step(at, NOTHING, "no_data")
+
+
+def repeat_notice(alert: SingleAlert, now: int, every_ms: int) -> None:
+    """Add a `repeat` event if the alert fires and its last notice is `every_ms` old."""
+    active = alert.active
+    if active is None or not active.firing or 0 <= now - active.notified_at < every_ms:
+        return
+    # a last notice in the future means that the device's clock stepped back
+    active.notified_at = now - (now - active.notified_at) % every_ms if active.notified_at <= now else now
+    alert.add_event(
+        StateChange("repeat", "firing", active.rank, active.rank, active.notified_at), active.onset, NOTHING
+    )

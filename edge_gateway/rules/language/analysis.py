@@ -1,0 +1,208 @@
+"""Check the types of an expression, and collect the metrics, tags and ranges it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from edge_gateway.rules.language.expression import (
+    Binary,
+    Call,
+    Compare,
+    Duration,
+    MetricRef,
+    Node,
+    Number,
+    OneOf,
+    TagRef,
+    Text,
+    Unary,
+    parse,
+)
+from edge_gateway.rules.language.functions import FAMILY, FUNCTIONS
+from edge_gateway.rules.language.tokens import ExpressionError
+
+ValueType = Literal["number", "text", "condition", "duration", "metric"]
+"""`metric`: a bare name; where it is used decides whether it is read as number or text."""
+
+_TYPE_NAMES = {
+    "number": "a number",
+    "metric": "a number",
+    "text": "a text",
+    "condition": "a condition",
+    "duration": "a duration",
+}
+
+
+class Range(NamedTuple):
+    """The last `ms` of a metric, as the functions of a family need it."""
+
+    metric: str
+    ms: int
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A checked expression.
+
+    `numbers` and `states` are the metrics read as numbers and as texts, `tags` and `ranges` the others' names; each
+    in the order of first mention.
+    """
+
+    tree: Node
+    is_condition: bool
+    numbers: tuple[str, ...]
+    states: tuple[str, ...]
+    tags: tuple[str, ...]
+    ranges: tuple[Range, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.numbers + self.states
+
+
+@lru_cache(maxsize=16_384)
+def analyse(text: str) -> Analysis:
+    """Parse and check an expression. ExpressionError with the position of the first error."""
+    tree = parse(text)
+    check = _Checker()
+    value_type = check.value_type(tree)
+    if value_type == "metric":
+        value_type = check.number(tree)
+    if value_type not in ("number", "condition"):
+        raise ExpressionError(tree.at, f"expected a number or a condition, found {_TYPE_NAMES[value_type]}")
+    metrics = check.metrics
+    return Analysis(
+        tree,
+        is_condition=value_type == "condition",
+        numbers=tuple(name for name, state in metrics.items() if not state),
+        states=tuple(name for name, state in metrics.items() if state),
+        tags=tuple(dict.fromkeys(check.tags)),
+        ranges=tuple(dict.fromkeys(check.ranges)),
+    )
+
+
+@dataclass(slots=True)
+class _Checker:
+    """Walks a tree once. `metrics`: name to whether it is read as text."""
+
+    metrics: dict[str, bool] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    ranges: list[Range] = field(default_factory=list)
+
+    def value_type(self, node: Node) -> ValueType:  # noqa: PLR0911 - one line per type of node
+        match node:
+            case Number():
+                return "number"
+            case Duration():
+                return "duration"
+            case Text():
+                return "text"
+            case MetricRef():
+                return "metric"
+            case TagRef(name):
+                self.tags.append(name)
+                return "text"
+            case Unary(op, operand):
+                return self.number(operand) if op == "-" else self._condition(operand, "'not' needs")
+            case Binary():
+                return self._binary(node)
+            case Compare():
+                return self._compare(node)
+            case OneOf():
+                return self._one_of(node)
+        return self._call(node)
+
+    def number(self, node: Node) -> ValueType:
+        value_type = self.value_type(node)
+        if isinstance(node, MetricRef):
+            self._use(node, state=False)
+        elif value_type != "number":
+            raise ExpressionError(node.at, f"expected a number, found {_TYPE_NAMES[value_type]}")
+        return "number"
+
+    def _use(self, metric: MetricRef, *, state: bool) -> None:
+        if self.metrics.setdefault(metric.name, state) is not state:
+            raise ExpressionError(metric.at, f"'{metric.name}' is used as a number and as a text")
+
+    def _binary(self, node: Binary) -> ValueType:
+        if node.op in ("and", "or"):
+            self._condition(node.left, f"'{node.op}' needs")
+            self._condition(node.right, f"'{node.op}' needs")
+            return "condition"
+        self.number(node.left)
+        return self.number(node.right)
+
+    def _condition(self, node: Node, who: str) -> ValueType:
+        value_type = self.value_type(node)
+        if value_type == "metric" and isinstance(node, MetricRef):
+            advice = f'; write {node.name} == "true" or {node.name} > 0'
+            raise ExpressionError(node.at, f"{who} a condition, and '{node.name}' is a metric{advice}")
+        if value_type != "condition":
+            raise ExpressionError(node.at, f"{who} a condition, not {_TYPE_NAMES[value_type]}")
+        return "condition"
+
+    def _compare(self, node: Compare) -> ValueType:
+        sides = [node.first, *(side for _, side in node.rest)]
+        if "text" in (types := [self.value_type(side) for side in sides]):
+            self._compare_texts(node, sides, types)
+        else:
+            for side in sides:
+                self.number(side)
+        return "condition"
+
+    def _compare_texts(self, node: Compare, sides: list[Node], types: list[ValueType]) -> None:
+        for side, value_type in zip(sides, types, strict=True):
+            if isinstance(side, MetricRef):
+                self._use(side, state=True)
+            elif value_type != "text":
+                raise ExpressionError(side.at, f"a text cannot be compared with {_TYPE_NAMES[value_type]}")
+        for op, _ in node.rest:
+            if op not in ("==", "!="):
+                raise ExpressionError(node.at, f"texts have no order; compare them with == or !=, not {op}")
+        if not any(isinstance(side, (MetricRef, TagRef)) for side in sides):
+            raise ExpressionError(node.at, "both sides are constants; one must be a metric or a tag")
+
+    def _one_of(self, node: OneOf) -> ValueType:
+        texts = [isinstance(option, Text) for option in node.options]
+        if all(texts):
+            self._text(node.operand)
+        elif not any(texts):
+            self.number(node.operand)
+        else:
+            raise ExpressionError(
+                node.options[texts.index(not texts[0])].at, "the choices mix numbers and texts"
+            )
+        return "condition"
+
+    def _text(self, node: Node) -> None:
+        value_type = self.value_type(node)
+        if isinstance(node, MetricRef):
+            self._use(node, state=True)
+        elif not isinstance(node, TagRef):
+            raise ExpressionError(
+                node.at, f"expected a metric or a tag before 'in', found {_TYPE_NAMES[value_type]}"
+            )
+
+    def _call(self, node: Call) -> ValueType:
+        signature = FUNCTIONS[node.name]
+        if signature.ranged:
+            return self._ranged(node, signature.usage)
+        for arg in node.args:
+            self.number(arg)
+        return "number"
+
+    def _ranged(self, node: Call, usage: str) -> ValueType:
+        metric, span = node.args
+        if not isinstance(metric, MetricRef):
+            raise ExpressionError(
+                metric.at,
+                f"{node.name} takes a metric, not an expression; name the expression with a 'record:' rule first",
+            )
+        if not isinstance(span, Duration):
+            raise ExpressionError(span.at, f"expected a duration; write {usage}")
+        self._use(metric, state=False)
+        self.ranges.append(Range(metric.name, span.ms, FAMILY[node.name]))
+        return "number"

@@ -1,0 +1,100 @@
+"""`rules check` and `rules test`: output, exit status and files written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from edge_gateway.cli import main
+
+RULES = """version: 1
+groups:
+- name: g
+  rules:
+  - {alert: A, expr: x, above: %s}
+"""
+TEST = """rule_files: [a.yaml]
+tests:
+- name: one
+  interval: 10s
+  devices: {d: {}}
+  input: {d.x: "0 2"}
+  expect: [{at: 10s, alert: A, state: %s}]
+"""
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error."""
+    with pytest.raises(SystemExit) as ended:
+        main(["rules", *arguments])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def rules(tmp_path: Path, *, limit: str = "1", state: str = "firing") -> str:
+    (tmp_path / "a.yaml").write_text(RULES % limit)
+    (tmp_path / "a.test.yaml").write_text(TEST % state)
+    return str(tmp_path)
+
+
+def test_check_counts_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules(tmp_path)
+    assert run(capsys, "check", path)[:2] == (0, f"{path}: 1 rule, good\n")
+    status, out, _ = run(capsys, "check", "--json", path)
+    report = json.loads(out)
+    assert (status, report["ok"], report["rules"], report["problems"]) == (0, True, 1, [])
+
+
+def test_check_shows_every_error_with_its_position(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = rules(tmp_path, limit="1, abov: 2")
+    message = "unknown key 'abov'"
+    status, out, err = run(capsys, "check", path)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"{path}/a.yaml:5:35: {message}")
+    status, out, _ = run(capsys, "check", "--json", path)
+    (problem,) = json.loads(out)["problems"]
+    assert (status, problem["line"], problem["column"]) == (2, 5, 35)
+    assert problem["message"].startswith(message)
+
+
+def test_the_rules_of_the_working_directory_are_the_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules").mkdir()
+    rules(tmp_path / "rules")
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "check")[:2] == (0, "rules: 1 rule, good\n")
+
+
+def test_a_passing_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules(tmp_path)
+    status, out, _ = run(capsys, "test", path)
+    assert status == 0
+    assert "not covered: A: warning was never cleared" in out
+    assert run(capsys, "test", "--coverage", path)[0] == 1
+
+
+def test_a_failing_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules(tmp_path, state="pending")
+    status, out, _ = run(capsys, "test", "--json", path)
+    (result,) = json.loads(out)["tests"]
+    assert (status, result["ok"], result["failures"][0]["line"]) == (1, False, 7)
+
+
+def test_junit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, file = rules(tmp_path), tmp_path / "out.xml"
+    assert run(capsys, "test", "--junit", str(file), path)[0] == 0
+    (suite,) = ET.parse(file).getroot()
+    assert suite.get("tests") == "1"
+
+
+@pytest.mark.parametrize("file", ["", "nowhere/out.xml"])
+def test_junit_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str) -> None:
+    status, _, err = run(capsys, "test", "--junit", str(tmp_path / file), rules(tmp_path))
+    assert status == 2
+    assert f"--junit: {tmp_path / file} cannot be written" in err.replace("\n", " ")

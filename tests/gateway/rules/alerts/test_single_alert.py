@@ -1,0 +1,169 @@
+"""Stepping one alert through readings, through time, and through missing data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge_gateway.rules.alerts.single_alert import (
+    LatchReading,
+    SingleAlert,
+    apply_readings,
+    pass_time,
+    repeat_notice,
+    single_alerts,
+)
+from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, LevelState
+from edge_gateway.rules.columns.program import ABSENT, Latch
+from edge_gateway.rules.language.ruleset import NoDataState
+from tests.gateway.rules.alerts.test_state_machine import LATCH
+
+WARNING = replace(LATCH, key=1, rank=1, for_ms=10, keep_ms=0)
+CRITICAL = replace(LATCH, key=2, rank=2, for_ms=0, keep_ms=0)
+MISSING = replace(LATCH, key=ABSENT, rank=2, for_ms=30, keep_ms=0)
+
+
+def alert(*latches: Latch, active: ActiveAlert | None = None) -> SingleAlert:
+    levels = [LevelState(cell, latch, on=False, up=0, down=0) for cell, latch in enumerate(latches)]
+    return SingleAlert(7, 3, levels, active)
+
+
+def firing(rank: int = 1, at: int = 100) -> ActiveAlert:
+    return ActiveAlert(onset=50, firing=True, rank=rank, at=at, notified_at=at)
+
+
+def reading(row: int, cell: int, *, up: bool = False, down: bool = False, seen: bool = True) -> LatchReading:
+    return LatchReading(0, row, cell, cell, seen, up, down, on=False, up=0, down=0)
+
+
+def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
+    return [(each.row, each.change.cause, each.change.rank, each.change.at) for each in one.events]
+
+
+def test_readings_are_grouped_by_alert_with_the_state_before_the_frame() -> None:
+    readings = [
+        LatchReading(0, 5, 1, 1, True, True, False, on=False, up=90, down=0),
+        LatchReading(0, 5, 0, 0, True, True, False, on=True, up=80, down=0),
+        LatchReading(0, 6, 0, 0, True, False, False, on=True, up=80, down=0),
+        LatchReading(8, 7, 8, 0, True, True, False, on=False, up=0, down=0),
+    ]
+    (first, own), (second, other) = single_alerts(
+        readings, {0: 7, 8: 9}, [WARNING, CRITICAL], {(7, 0): firing()}
+    )
+    assert (first.device, first.rule, len(own), len(other)) == (7, 0, 3, 1)
+    assert [(each.cell, each.on, each.up) for each in first.levels] == [(0, True, 80), (1, False, 90)]
+    assert first.active is not None
+    assert (second.device, second.active) == (9, None)
+
+
+def test_readings_switch_levels_row_by_row() -> None:
+    one = alert(WARNING, CRITICAL)
+    readings = [
+        reading(0, 0, up=True),
+        reading(1, 0, up=True),
+        reading(2, 0, up=True),
+        reading(2, 1, up=True),
+        reading(3, 0, up=True),
+        reading(3, 1, down=True),
+        reading(4, 0, down=True),
+        reading(4, 1, down=True),
+    ]
+    apply_readings(one, readings, [100, 105, 110, 120, 130])
+    assert summary(one) == [
+        (0, "pending", 1, 100),
+        (2, "firing", 2, 110),
+        (3, "deescalated", 1, 120),
+        (4, "resolved", 1, 130),
+    ]
+    assert {each.onset for each in one.events} == {100}
+    assert (one.active, one.events[0].device, one.events[0].rule) == (None, 7, 3)
+
+
+def test_a_reading_without_a_value_for_any_latch_changes_nothing() -> None:
+    one = alert(WARNING)
+    one.levels[0].up = 100
+    apply_readings(one, [reading(0, 0, seen=False)], [200])
+    assert (one.events, one.levels[0].up) == ([], 100)
+
+
+def test_a_value_clears_missing_data_but_does_not_raise_it() -> None:
+    one = alert(MISSING)
+    apply_readings(one, [reading(0, 0, down=True)], [100])
+    assert one.levels[0].down == 0
+    one.levels[0].on, one.active = True, firing(2)
+    apply_readings(one, [reading(0, 0, down=True)], [110])
+    assert summary(one) == [(0, "resolved", 2, 110)]
+
+
+def test_time_stamps_each_change_with_when_it_was_due() -> None:
+    one = alert(WARNING, replace(CRITICAL, for_ms=25))
+    one.levels[0].up = one.levels[1].up = 100
+    pass_time(one, 1000, None, None)
+    assert summary(one) == [(NOTHING, "firing", 1, 110), (NOTHING, "escalated", 2, 125)]
+
+
+@pytest.mark.parametrize(
+    ("state", "events"),
+    [
+        ("alerting", [(NOTHING, "firing", 1, 110), (NOTHING, "no_data", 2, 130)]),
+        ("no_data", [(NOTHING, "firing", 1, 110), (NOTHING, "no_data", 1, 130)]),
+        ("ok", [(NOTHING, "firing", 1, 110), (NOTHING, "no_data", 1, 130)]),
+    ],
+)
+def test_missing_data_while_firing(state: NoDataState, events: list[tuple[int, str, int, int]]) -> None:
+    one = alert(WARNING, replace(MISSING, raises=state == "alerting"))
+    one.levels[0].up = 100
+    pass_time(one, 1000, 130, state)
+    assert summary(one) == events
+    assert (one.active is None) == (state == "ok")
+    assert one.levels[1].on
+
+
+def test_missing_data_is_reported_before_what_falls_due_later() -> None:
+    one = alert(WARNING, MISSING)
+    one.levels[0].up = 100
+    pass_time(one, 1000, 105, "alerting")
+    assert summary(one) == [(NOTHING, "no_data", 2, 105)]
+
+
+def test_missing_data_that_is_only_reported_begins_and_ends_at_once() -> None:
+    one = alert(WARNING, replace(MISSING, raises=False))
+    pass_time(one, 1000, 130, "no_data")
+    (event,) = one.events
+    assert (event.change.state, event.change.rank, event.change.previous, event.onset) == (
+        "inactive",
+        2,
+        NOTHING,
+        130,
+    )
+    assert one.active is None
+
+
+def test_missing_data_with_ok_resolves_and_drops_waits() -> None:
+    one = alert(WARNING, replace(MISSING, raises=False), active=firing())
+    one.levels[0].on = True
+    pass_time(one, 1000, 130, "ok")
+    assert summary(one) == [(NOTHING, "no_data", 1, 130)]
+    assert one.events[0].change.state == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("active", "now", "at"),
+    [
+        (None, 1000, None),
+        (ActiveAlert(50, firing=False, rank=1, at=50, notified_at=50), 1000, None),
+        (firing(at=100), 159, None),
+        (firing(at=100), 160, 160),
+        (firing(at=100), 250, 220),
+        (firing(at=500), 300, 300),
+    ],
+)
+def test_a_notice_is_repeated_on_a_fixed_beat(active: ActiveAlert | None, now: int, at: int | None) -> None:
+    one = alert(WARNING, active=None if active is None else replace(active))
+    repeat_notice(one, now, 60)
+    assert [each.change.at for each in one.events] == ([] if at is None else [at])
+    if at is not None:
+        assert one.active is not None
+        assert one.active.notified_at == at
+        assert one.events[0].change.cause == "repeat"

@@ -1,0 +1,79 @@
+"""What time alone does: waits that end, missing data, and repeated notices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge_gateway.rules.language.ruleset import Level, NoData, Rule
+from tests.gateway.rules.fleet import T0, Stage
+
+HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
+SILENT = Rule(name="Silent", group="g", no_data=NoData(30_000, "t", "alerting", "info"))
+
+
+def ticked(stage: Stage, second: float) -> list[tuple[str, str, str, int]]:
+    return [(each.subject, each.rule, each.cause, (each.at - T0) // 1000) for each in stage.tick(second)]
+
+
+def test_changes_come_in_the_order_in_which_they_were_due() -> None:
+    stage = Stage(
+        replace(HOT, name="Slow", levels=(Level("warning", limit=10.0, for_ms=20_000),)),
+        replace(HOT, name="Fast", levels=(Level("warning", limit=10.0, for_ms=10_000),)),
+    )
+    stage.read(0, "b", t=15)
+    stage.read(0, "a", t=15)
+    assert ticked(stage, 60) == [
+        ("b", "Fast", "firing", 10),
+        ("a", "Fast", "firing", 10),
+        ("b", "Slow", "firing", 20),
+        ("a", "Slow", "firing", 20),
+    ]
+    assert ticked(stage, 120) == []
+
+
+def test_a_clear_that_lasts_resolves_without_a_reading() -> None:
+    stage = Stage(replace(HOT, keep_ms=30_000))
+    stage.read(0, t=15)
+    stage.read(10, t=5)
+    assert ticked(stage, 39) == []
+    assert ticked(stage, 40) == [("d", "Hot", "resolved", 40)]
+
+
+def test_missing_data_once_until_it_comes_back() -> None:
+    stage = Stage(SILENT)
+    stage.read(0, t=1)
+    assert ticked(stage, 29) == []
+    assert ticked(stage, 30) == [("d", "Silent", "no_data", 30)]
+    assert ticked(stage, 300) == []
+    assert [each.cause for each in stage.read(301, t=1)] == ["resolved"]
+    assert ticked(stage, 331) == [("d", "Silent", "no_data", 331)]
+
+
+def test_data_that_stops_again_while_the_alert_is_about_to_resolve() -> None:
+    stage = Stage(replace(SILENT, keep_ms=60_000))
+    stage.read(0, t=1)
+    assert ticked(stage, 30) == [("d", "Silent", "no_data", 30)]
+    stage.read(100, t=1)
+    assert ticked(stage, 159) == [], "missing again since 130, which ends the wait to resolve"
+    assert ticked(stage, 400) == []
+    assert [each.rule for each in stage.evaluator.firing()] == ["Silent"]
+
+
+@pytest.mark.parametrize(("warmup", "at"), [(0, 30), (50_000, 50)])
+def test_a_young_device_is_not_missed(warmup: int, at: int) -> None:
+    stage = Stage(replace(SILENT, warmup_ms=warmup))
+    stage.read(0, t=1)
+    assert ticked(stage, at - 1) == []
+    assert ticked(stage, at) == [("d", "Silent", "no_data", at)]
+
+
+def test_only_firing_alerts_of_rules_that_ask_for_it_are_repeated() -> None:
+    waiting = (Level("warning", limit=10.0, for_ms=900_000),)
+    stage = Stage(
+        HOT, replace(HOT, name="Again", repeat_ms=60_000), replace(HOT, name="W", levels=waiting, repeat_ms=9)
+    )
+    stage.read(0, t=15)
+    assert ticked(stage, 130) == [("d", "Again", "repeat", 120)]
+    assert ticked(stage, 180) == [("d", "Again", "repeat", 180)]
