@@ -17,7 +17,7 @@ import numpy as np
 from edge_gateway.columns.frame import Frame
 from edge_gateway.store.line_protocol import prefix, render_windows
 from edge_gateway.windows.closed import Closed
-from edge_gateway.windows.windows import Windows
+from edge_gateway.windows.open_windows import Windows
 
 DEVICES = 10_000
 METRICS = 5

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason, BadValues
+from edge_gateway.fleet.decoders.bad_values import NO_METRIC, NO_NUMBER, BadReason, BadValues
 
 MESSAGES = ("received", "new", "duplicate", "quarantined")
 VALUES = ("values", "accepted", "late_merged", "too_late", "bad", "refused")

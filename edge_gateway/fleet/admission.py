@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME
+from edge_gateway.fleet.arrivals.receipts import Due, Receipts
+from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
+from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
-from edge_gateway.fleet.doubts import Doubts
-from edge_gateway.fleet.hearing import Hearing
+from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
-from edge_gateway.fleet.reasons import BadValues, joined
-from edge_gateway.fleet.receipts import Due, Receipts
-from edge_gateway.fleet.reclaiming import Reclaimed
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.sequence import Sequences
-from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
-from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
+from edge_gateway.fleet.timestamps import Stamped, TimeLimits, believed, needs_stamp, stamp
+from edge_gateway.fleet.value_checks import MetricPolicy, ValuePolicy
+from edge_gateway.fleet.watch.deliveries import Hearing
+from edge_gateway.fleet.watch.mostly_bad import Doubts
 from edge_gateway.records.inputs import Batch
 from fleet_wire.control_messages import Birth
 from fleet_wire.topics import ACK, STATUS

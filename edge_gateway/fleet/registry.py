@@ -12,13 +12,13 @@ import numpy as np
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.columns.strings import StringTable
-from edge_gateway.fleet.births import Births, Needed
-from edge_gateway.fleet.kinds import Kinds
+from edge_gateway.fleet.devices.births import Births, Needed
+from edge_gateway.fleet.devices.metric_kinds import Kinds
+from edge_gateway.fleet.devices.presence import Presence
+from edge_gateway.fleet.devices.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
+from edge_gateway.fleet.devices.series import KIND_STATE, SeriesTable
+from edge_gateway.fleet.devices.tag_versions import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.fleet.limits import Refusal, RegistryLimits
-from edge_gateway.fleet.presence import Presence
-from edge_gateway.fleet.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
-from edge_gateway.fleet.series import KIND_STATE, SeriesTable
-from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from fleet_wire.control_messages import Birth
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic, site_of
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_gateway.records import store_effects as stored
+from edge_gateway.windows.recorded import NONE_TOLD, LateTold, Told
 from edge_gateway.windows.rows import Block, keys
 from edge_gateway.windows.tail import Tail
-from edge_gateway.windows.told import NONE_TOLD, LateTold, Told
 
 if TYPE_CHECKING:
     from edge_gateway.fold.commands import CommandEvent

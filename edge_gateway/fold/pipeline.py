@@ -26,11 +26,11 @@ import numpy as np
 
 from edge_gateway.columns.frame import Frame, IntColumn
 from edge_gateway.fleet.admission import Admission
-from edge_gateway.fleet.births import Needed
+from edge_gateway.fleet.arrivals.receipts import Due
 from edge_gateway.fleet.decoders.diagnosis import diagnosed
 from edge_gateway.fleet.decoders.status import Unreadable, read_status
+from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.receipts import Due
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.commands import CommandQueue, CommandWork
 from edge_gateway.fold.effects import Effects, told_of
@@ -58,7 +58,7 @@ from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
-from edge_gateway.windows.windows import Windows
+from edge_gateway.windows.open_windows import Windows
 from fleet_wire import control_messages
 from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import ACK, STATUS, DeviceTopic, parse_device_topic

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edge_gateway.fleet.births import Births, Needed
+from edge_gateway.fleet.devices.births import Births, Needed
 from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from edge_gateway.fleet.accounting import COUNTED, bad_text
 from edge_gateway.fleet.admission import SEQUENCE_CONFLICT
 from edge_gateway.fleet.decoders.diagnosis import TIME_DUE, unit_of
+from edge_gateway.fleet.devices.tag_versions import UNKNOWN_TYPE
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.tags import UNKNOWN_TYPE
-from edge_gateway.fleet.troubles import IN_A_ROW, name_of
+from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, name_of
 from fleet_config.durations import format_duration
 from fleet_wire.printable import printable
 from fleet_wire.topics import TELEMETRY
 
 if TYPE_CHECKING:
-    from edge_gateway.fleet.streaks import Streak
+    from edge_gateway.fleet.watch.streaks import Streak
     from edge_gateway.fold.pipeline import Pipeline
     from edge_gateway.rules.language.ruleset import RuleSet
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_gateway.fleet.mark import missing
+from edge_gateway.fleet.arrivals.boot_mark import missing
 from edge_gateway.status import device_problems
 from edge_gateway.status.logs import FLOOD
 from edge_gateway.status.repeats import REPEATS

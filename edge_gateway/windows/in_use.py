@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.base import OpenBase
+from edge_gateway.windows.base_tier import OpenBase
 from edge_gateway.windows.rows import NEVER
 from edge_gateway.windows.tiers import Tier
 

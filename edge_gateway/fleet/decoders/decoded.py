@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn, QualityColumn
-from edge_gateway.fleet.reasons import BadValues
+from edge_gateway.fleet.decoders.bad_values import BadValues
 
 NO_FLOOR = -1
 

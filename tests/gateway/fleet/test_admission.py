@@ -7,10 +7,10 @@ import pytest
 
 from edge_gateway.fleet.accounting import COUNTED
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy, Admitted
+from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.limits import RegistryLimits
-from edge_gateway.fleet.reasons import BadReason
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.values import MetricPolicy
+from edge_gateway.fleet.value_checks import MetricPolicy
 from edge_gateway.records.inputs import Batch, Moment
 from fleet_wire.control_messages import Birth
 from fleet_wire.payload import MAX_TIME

@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.columns.strings import StringTable
-from edge_gateway.fleet.births import MOST_KINDS, MOST_TAGS, MOST_UNITS, Needed
+from edge_gateway.fleet.devices.births import MOST_KINDS, MOST_TAGS, MOST_UNITS, Needed
+from edge_gateway.fleet.devices.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, NO_ROOM
+from edge_gateway.fleet.devices.tag_versions import CHANGE_EVERY, CHANGES_KEPT
 from edge_gateway.fleet.limits import Refusal, RegistryLimits
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, NO_ROOM
-from edge_gateway.fleet.tags import CHANGE_EVERY, CHANGES_KEPT
 from fleet_wire.control_messages import Birth, MetricInfo
 from tests.gateway.fleet.states import packed, unpacked
 

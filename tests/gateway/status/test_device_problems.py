@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fleet.troubles import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
+from edge_gateway.fleet.watch.troubled_topics import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
 from edge_gateway.records.inputs import Batch, Moment, Reload, Tick

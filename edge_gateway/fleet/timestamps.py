@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
-from edge_gateway.fleet.mark import NO_TIME
+from edge_gateway.fleet.arrivals.boot_mark import NO_TIME
 
 
 @dataclass(frozen=True, slots=True)

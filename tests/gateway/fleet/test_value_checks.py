@@ -1,9 +1,9 @@
 import numpy as np
 
+from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.decoders.decoded import Numbers, States, no_states
-from edge_gateway.fleet.reasons import BadReason
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.values import Checked, MetricPolicy, ValuePolicy
+from edge_gateway.fleet.value_checks import Checked, MetricPolicy, ValuePolicy
 
 METRICS = {
     "temperature": MetricPolicy(range=(-40.0, 85.0), missing=(-200.0, 0.5)),

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
+from edge_gateway.windows.recorded import NONE_TOLD, LateTold, Told
 from edge_gateway.windows.rows import Block, keys
-from edge_gateway.windows.told import NONE_TOLD, LateTold, Told
 from tests.gateway.windows.plain import Reading, plain_windows
-from tests.gateway.windows.test_windows import (
+from tests.gateway.windows.test_open_windows import (
     ALL,
     TIERS,
     Run,

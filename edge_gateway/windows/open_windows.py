@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import Frame
-from edge_gateway.windows.arriving import ALL, Taken, numbers_of, states_of
-from edge_gateway.windows.base import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
+from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
 from edge_gateway.windows.closed import Closed, Harvest
+from edge_gateway.windows.frame_readings import ALL, Taken, numbers_of, states_of
 from edge_gateway.windows.in_use import InUse, in_use
 from edge_gateway.windows.late import NONE_LATE, NOTHING, Added, Late, LateReadings, stored_in
 from edge_gateway.windows.late_share import LateShare
-from edge_gateway.windows.log import Keyed
-from edge_gateway.windows.marks import Marks
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
+from edge_gateway.windows.reading_log import Keyed
+from edge_gateway.windows.recorded import Gone, Told
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Tier
-from edge_gateway.windows.told import Gone, Told
+from edge_gateway.windows.watermarks import Marks
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

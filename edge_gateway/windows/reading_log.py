@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.windows.recorded import Gone
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.told import Gone
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.fleet.decoders.bad_values import BadReason, BadValues, joined
 from edge_gateway.fleet.decoders.decoded import Numbers, States
-from edge_gateway.fleet.rate import Buckets
-from edge_gateway.fleet.reasons import BadReason, BadValues, joined
+from edge_gateway.fleet.devices.series import KIND_NUMBER, KIND_OPEN, KIND_STATE
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE
+from edge_gateway.fleet.token_buckets import Buckets
 
 
 @dataclass(frozen=True, slots=True)

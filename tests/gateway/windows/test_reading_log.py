@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.records.codec import pack, unpack
-from edge_gateway.windows import log as module
-from edge_gateway.windows.log import Keyed, Log, Walk, sorting
+from edge_gateway.windows import reading_log as module
+from edge_gateway.windows.reading_log import Keyed, Log, Walk, sorting
 
 BITS = 10
 DEVICES = np.array([1, 3])

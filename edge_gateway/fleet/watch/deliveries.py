@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
-from edge_gateway.fleet.streaks import Streaks
-from edge_gateway.fleet.troubles import Troubles
+from edge_gateway.fleet.watch.streaks import Streaks
+from edge_gateway.fleet.watch.troubled_topics import Troubles
 from fleet_wire.topics import STATUS
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 
 
 @dataclass

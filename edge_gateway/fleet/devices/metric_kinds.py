@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edge_gateway.fleet.births import Facts
-from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, SeriesTable
+from edge_gateway.fleet.devices.births import Facts
+from edge_gateway.fleet.devices.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, SeriesTable
 
 KINDS = {"number": KIND_NUMBER, "state": KIND_STATE}
 

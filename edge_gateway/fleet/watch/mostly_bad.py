@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_gateway.columns.frame import IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.reasons import NO_NUMBER, BadReason, BadValues
+from edge_gateway.fleet.decoders.bad_values import NO_NUMBER, BadReason, BadValues
 
 MOST_COUNTED = 128
 """With so many values counted both counts are halved, so that what is long ago weighs ever less."""

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.records.codec import pack, unpack
-from edge_gateway.windows import base, log, reduce
+from edge_gateway.windows import base_tier, reading_log, reduce
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late
 from edge_gateway.windows.merge import merge_blocks, pack_rows, unpack_row
+from edge_gateway.windows.open_windows import Windows
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import Block, by_position, keys
-from edge_gateway.windows.windows import Windows
 from tests.gateway.windows.plain import (
     DOOR,
     T0,
@@ -84,12 +84,12 @@ def small_steps(*, taken: bool) -> Iterator[None]:
     """Make runs, pieces and what is worth a walk so small that a few readings go through all of it."""
     with pytest.MonkeyPatch.context() as patch:
         if taken:
-            patch.setattr(log, "RUN", 8)
-            patch.setattr(base, "PIECE", 5)
-            patch.setattr(base, "SMALL", 4)
-            patch.setattr(base, "CREDIT_OF_A_CALL", 1)
+            patch.setattr(reading_log, "RUN", 8)
+            patch.setattr(base_tier, "PIECE", 5)
+            patch.setattr(base_tier, "SMALL", 4)
+            patch.setattr(base_tier, "CREDIT_OF_A_CALL", 1)
             patch.setattr(reduce, "MOST_AT_ONCE", 3)
-            patch.setattr(base, "MANY", 2)
+            patch.setattr(base_tier, "MANY", 2)
         yield
 
 
@@ -531,8 +531,8 @@ def test_texts_are_late_as_numbers_are() -> None:
 def test_a_walk_waits_until_it_is_worth_it_and_ticks_meanwhile_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(base, "SMALL", 0)
-    monkeypatch.setattr(base, "CREDIT_OF_A_CALL", 0)
+    monkeypatch.setattr(base_tier, "SMALL", 0)
+    monkeypatch.setattr(base_tier, "CREDIT_OF_A_CALL", 0)
     run = Run()
     run.add([temperature(at / 100, device=device) for device in range(DEVICES) for at in range(100)])
     run.add([temperature(30, device=0)])

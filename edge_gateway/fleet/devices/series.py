@@ -15,7 +15,7 @@ import numpy as np
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.columns.numbering import NONE, Numbering
-from edge_gateway.fleet.layouts import NOT_READY, Layouts
+from edge_gateway.fleet.devices.layouts import NOT_READY, Layouts
 from fleet_wire.telemetry import is_metric_name
 
 KIND_OPEN, KIND_NUMBER, KIND_STATE = -1, 0, 1

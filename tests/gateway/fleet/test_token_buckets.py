@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.fleet.rate import Buckets
+from edge_gateway.fleet.token_buckets import Buckets
 
 T = 1_760_000_000_000
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.fleet.receipts import LONGEST, MESSAGES, SHORTEST, Receipts
-from edge_gateway.fleet.sequence import BOOTS_KEPT, Sequences
+from edge_gateway.fleet.arrivals.receipts import LONGEST, MESSAGES, SHORTEST, Receipts
+from edge_gateway.fleet.arrivals.sequences import BOOTS_KEPT, Sequences
 from tests.gateway.fleet.states import packed, unpacked
 
 

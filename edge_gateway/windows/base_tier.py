@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.log import Keyed, Log, Walk, joined
-from edge_gateway.windows.marks import Marks
+from edge_gateway.windows.reading_log import Keyed, Log, Walk, joined
+from edge_gateway.windows.recorded import Gone
 from edge_gateway.windows.rows import NEVER
-from edge_gateway.windows.told import Gone
+from edge_gateway.windows.watermarks import Marks
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

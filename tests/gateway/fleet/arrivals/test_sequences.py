@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.fleet import mark as mark_module
-from edge_gateway.fleet import sequence as sequence_module
-from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME, Mark
-from edge_gateway.fleet.sequence import Sequences
-from tests.gateway.fleet.plain_sequences import PlainSequences
+from edge_gateway.fleet.arrivals import boot_mark as mark_module
+from edge_gateway.fleet.arrivals import sequences as sequence_module
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME, Mark
+from edge_gateway.fleet.arrivals.sequences import Sequences
+from tests.gateway.fleet.arrivals.plain_sequences import PlainSequences
 from tests.gateway.fleet.states import packed, unpacked
 
 Message = tuple[int, int, int, int]
