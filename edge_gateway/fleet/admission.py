@@ -30,9 +30,9 @@ from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.timestamps import Stamped, TimeLimits, believed, needs_stamp, stamp
-from edge_gateway.fleet.value_checks import MetricPolicy, ValuePolicy
-from edge_gateway.fleet.watch.deliveries import Hearing
-from edge_gateway.fleet.watch.mostly_bad import Doubts
+from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
+from edge_gateway.fleet.watch.deliveries import DeliveryWatch
+from edge_gateway.fleet.watch.mostly_bad import MostlyBad
 from edge_gateway.records.inputs import Batch
 from fleet_wire.control_messages import Birth
 from fleet_wire.topics import ACK, STATUS
@@ -44,7 +44,7 @@ REFUSED = 3
 """Fate of a message that is new by its sequence and not taken in; the other fates are its verdict."""
 
 
-class Quarantined(NamedTuple):
+class QuarantinedDelivery(NamedTuple):
     """A delivery for the quarantine: its position in the batch, and why."""
 
     position: int
@@ -63,7 +63,7 @@ class Admitted:
     """What became of one batch."""
 
     frame: Frame
-    quarantined: list[Quarantined]
+    quarantined: list[QuarantinedDelivery]
     """In arrival order."""
     held: list[int]
     """Positions of deliveries that wait for a trusted clock. Nothing is noted of them: admit them again."""
@@ -90,10 +90,10 @@ class Admission:
         self.policy = policy
         self.sequences = Sequences()
         self.receipts = Receipts(self.sequences)
-        self.values = ValuePolicy(registry, policy.metrics)
+        self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
-        self.hearing = Hearing(registry, policy.max_reading_age)
-        self.doubts = Doubts()
+        self.watch = DeliveryWatch(registry, policy.max_reading_age)
+        self.mostly_bad = MostlyBad()
 
     # --- telemetry
 
@@ -124,7 +124,7 @@ class Admission:
             frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
         )
         quarantined = _quarantined(decoded, fate)
-        self.hearing.telemetry(batch, decoded, fate, own, quarantined)
+        self.watch.observe(batch, decoded, fate, own, quarantined)
         return Admitted(frame, quarantined, held, cut, stamped)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
@@ -211,11 +211,11 @@ class Admission:
             good += np.bincount(frame.state_row, minlength=rows)
         count("values", frame.device, good)
         count("accepted", frame.device, good)
-        if len(bad.row) or self.doubts:
+        if len(bad.row) or self.mostly_bad:
             device = frame.device[bad.row]
             count("values", device)
             self.accounting.bad_values(device, bad)
-            self.doubts.count(frame.device, good, device, bad)
+            self.mostly_bad.count(frame.device, good, device, bad)
 
     # --- births, receipts, and what is known of a device
 
@@ -226,7 +226,7 @@ class Admission:
         """
         time = NO_TIME if birth.ts is None else birth.ts
         if birth.boot not in self.sequences.boots(device):
-            self.registry.guess_anew(device)
+            self.registry.reopen_kinds(device)
         stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
         self.receipts.birth(device)
         return stepped
@@ -240,11 +240,11 @@ class Admission:
         self.receipts.forget(devices)
         self.sequences.forget(devices)
         self.accounting.forget(devices)
-        self.hearing.forget(devices)
-        self.doubts.forget(devices)
+        self.watch.forget(devices)
+        self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
-    def let_go(self, device: str, metric: str | None) -> None:
+    def forget(self, device: str, metric: str | None) -> None:
         """Let a metric of a device begin anew, or all of it; nothing happens where it is not known.
 
         A device's sequences stay until it is retired, so that what it sends again meanwhile is known.
@@ -253,16 +253,16 @@ class Admission:
         if number is None:
             return
         if metric is None:
-            self.registry.presence.let_go(number)
-        self.registry.table.let_go_of(number, metric)
-        self.doubts.forget(np.array([number], np.int64))
+            self.registry.presence.expire(number)
+        self.registry.table.release_metrics(number, metric)
+        self.mostly_bad.forget(np.array([number], np.int64))
 
     def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
         """Free what nobody uses any more, as `Registry.reclaim` says."""
         gone = self.registry.reclaim(now, open_series, used_texts)
         self.values.forget(gone.series)
         self.accounting.forget_metrics(gone.metrics)
-        self.doubts.forget_metrics(gone.metrics)
+        self.mostly_bad.forget_metrics(gone.metrics)
         return gone
 
     def describe(self, device: int) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting", "doubts", "hearing")
+_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
@@ -321,10 +321,10 @@ def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn)
     return [Lap(devices, part(frame, lap[message] == number)) for number, devices in enumerate(stepped)]
 
 
-def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[Quarantined]:
-    found = [Quarantined(one.index, one.reason) for one in decoded.rejected]
+def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[QuarantinedDelivery]:
+    found = [QuarantinedDelivery(one.index, one.reason) for one in decoded.rejected]
     index = decoded.messages.index
     for message in np.flatnonzero(fate >= CONFLICT).tolist():
         reason = SEQUENCE_CONFLICT if fate[message] == CONFLICT else decoded.refused[message]
-        found.append(Quarantined(int(index[message]), reason))
+        found.append(QuarantinedDelivery(int(index[message]), reason))
     return sorted(found)

@@ -13,7 +13,7 @@ from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.columns.strings import StringTable
 from edge_gateway.fleet.devices.births import Births, Needed
-from edge_gateway.fleet.devices.metric_kinds import Kinds
+from edge_gateway.fleet.devices.metric_kinds import MetricKinds
 from edge_gateway.fleet.devices.presence import Presence
 from edge_gateway.fleet.devices.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
 from edge_gateway.fleet.devices.series import KIND_STATE, SeriesTable
@@ -47,7 +47,7 @@ class Registry:
         self.device_name: list[str] = []
         self.device_site: list[str] = []
         self.strings = StringTable(self.limits.strings, self.limits.device_strings)
-        self._kinds = Kinds(kinds or {})
+        self._kinds = MetricKinds(kinds or {})
         self.table = SeriesTable(
             self.limits.series,
             self.limits.device_series,
@@ -142,7 +142,7 @@ class Registry:
         """Return the devices that appeared or changed tags or type after `version` was `since`, ascending."""
         return np.flatnonzero(self._changed_at[: self.devices] > since)
 
-    def listen(self, now: int) -> None:
+    def set_clock(self, now: int) -> None:
         """Take in what the listening clock (ms) shows: who is noted as heard next is heard then."""
         self.presence.now = self.table.now = now
 
@@ -226,11 +226,11 @@ class Registry:
         """Take in that the device went away."""
         self.presence.gone(device)
 
-    def unsaid(self, site: str, device: str) -> None:
+    def status_cleared(self, site: str, device: str) -> None:
         """Take in that the broker retains no status any more; nothing happens where the device is not known."""
         known = self._number.get(device)
         if known is not None and self.device_site[known] == site:
-            self.presence.unsaid(known)
+            self.presence.status_cleared(known)
 
     def _label(self, device: int, from_start: int) -> None:
         """Let windows from a start on carry what the newest birth says, where that is something else."""
@@ -248,9 +248,9 @@ class Registry:
         """Changes of type or forwarded tags that labelled no window because they came too often."""
         return self._versions.refused
 
-    def guess_anew(self, device: int) -> None:
+    def reopen_kinds(self, device: int) -> None:
         """Take in that a device started again: what its first values made of its metrics may have been wrong."""
-        self._kinds.guess_anew(self.table, device, self.births.facts.get(device))
+        self._kinds.reopen_kinds(self.table, device, self.births.facts.get(device))
 
     def type(self, device: int) -> str:
         facts = self.births.facts.get(device)
@@ -327,7 +327,7 @@ class Registry:
         """Whether there may be numbers that nobody uses, and it is time to look; `now` by the listening clock."""
         if now - self._swept_at < RECLAIM_EVERY:
             return False
-        return self.strings.crowded() or self.table.worth_a_look(now - self.limits.unused_for)
+        return self.strings.crowded() or self.table.may_reclaim(now - self.limits.unused_for)
 
     def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
         """Free series, metrics and texts that nobody uses.
@@ -340,7 +340,7 @@ class Registry:
         devices = np.unique(self.series_device[series])
         self.table.free(series)
         for device in devices.tolist():
-            self._versions.renew(device)
+            self._versions.renumber(device)
         return Reclaimed(series, self.table.free_metrics(), self.strings.keep(used_texts))
 
     # --- state
@@ -389,9 +389,9 @@ class Registry:
         if tuple(state["forwarded"]) != self.forwarded:
             for device in self.births.facts:
                 self._versions.rename(device, self._identity(device))
-        self._kinds.heed(self.table)
+        self._kinds.apply_configured(self.table)
 
 
-def looked_at_again(state: dict[str, Any]) -> dict[str, Any]:
+def with_all_devices_changed(state: dict[str, Any]) -> dict[str, Any]:
     """Return a snapshot after which whoever follows the registry looks at every device anew: sites came or left."""
     return {**state, "version": state["version"] + 1}

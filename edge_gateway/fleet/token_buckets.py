@@ -11,7 +11,7 @@ from edge_gateway.columns.growing import with_room
 _NEVER = -(2**62)
 
 
-class Buckets:
+class TokenBuckets:
     """How much each series may still send.
 
     A device that was offline sends its newest reading first and then what it kept, so readings older than the

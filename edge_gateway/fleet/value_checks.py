@@ -11,7 +11,7 @@ from edge_gateway.fleet.decoders.bad_values import BadReason, BadValues, joined
 from edge_gateway.fleet.decoders.decoded import Numbers, States
 from edge_gateway.fleet.devices.series import KIND_NUMBER, KIND_OPEN, KIND_STATE
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.token_buckets import Buckets
+from edge_gateway.fleet.token_buckets import TokenBuckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Checked(NamedTuple):
     bad: BadValues
 
 
-class ValuePolicy:
+class ValueChecks:
     """The limits of all metrics in columns, and a token bucket for each series whose metric has a rate."""
 
     def __init__(self, registry: Registry, metrics: Mapping[str, MetricPolicy]) -> None:
         self._registry = registry
         self._policies = dict(metrics)
-        self._buckets = Buckets()
+        self._buckets = TokenBuckets()
         self._loaded = 0
         self._epoch = 0
         self._low = np.empty(0, np.float64)

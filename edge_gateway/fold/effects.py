@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_gateway.records import store_effects as stored
-from edge_gateway.windows.recorded import NONE_TOLD, LateTold, Told
+from edge_gateway.windows.recorded import NONE_RECORDED, Recorded, RecordedLate
 from edge_gateway.windows.rows import Block, keys
 from edge_gateway.windows.tail import Tail
 
@@ -76,9 +76,9 @@ class Effects:
         )
 
 
-def told_of(led_to: stored.StoreEffects) -> Told:
+def told_of(led_to: stored.StoreEffects) -> Recorded:
     """What a record says of windows."""
-    return Told(
+    return Recorded(
         numbers=[(closed.tier, _block(closed.rows, closed.tails)) for closed in led_to.windows],
         states=[(closed.tier, Block(closed.rows)) for closed in led_to.states],
         late=_late_of(led_to.late),
@@ -91,8 +91,8 @@ def _block(rows: stored.Array, tails: Mapping[int, bytes]) -> Block:
     return Block(rows, {names[place]: Tail.unpack(data) for place, data in tails.items()})
 
 
-def _late_of(late: stored.LateValues | stored.LateStates | None) -> LateTold:
-    return NONE_TOLD if late is None else LateTold(late.series, late.ts, late.tiers)
+def _late_of(late: stored.LateValues | stored.LateStates | None) -> RecordedLate:
+    return NONE_RECORDED if late is None else RecordedLate(late.series, late.ts, late.tiers)
 
 
 def same_windows(effects: Effects, led_to: stored.StoreEffects) -> bool:

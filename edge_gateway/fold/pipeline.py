@@ -109,21 +109,21 @@ class Pipeline:
             case Undelivered():
                 self._undelivered(given, effects)
             case Forget():
-                self.admission.let_go(given.device, given.metric)
+                self.admission.forget(given.device, given.metric)
                 effects.urgent = True
         effects.changed |= left
         return effects
 
     def refold(self, given: Input, led_to: stored.StoreEffects) -> None:
         """Take in an input that a program of another pace folded; windows close as they did then."""
-        self.windows.told = told_of(led_to)
+        self.windows.recorded = told_of(led_to)
         try:
             self.fold(given)
         finally:
-            self.windows.told = None
+            self.windows.recorded = None
 
     def _batch(self, batch: Batch, effects: Effects) -> None:
-        self.registry.listen(batch.moment.listening)
+        self.registry.set_clock(batch.moment.listening)
         parts = _by_kind(batch, self.registry)
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
@@ -134,7 +134,7 @@ class Pipeline:
         before = self.registry.version
         arrived = self._telemetry(batch, parts.telemetry, effects) if parts.telemetry else 0
         if self.registry.version != before:
-            effects.births_wanted = self.admission.hearing.let_in(self.registry.changed_devices(before))
+            effects.births_wanted = self.admission.watch.registered(self.registry.changed_devices(before))
         self._close(arrived, effects)
         self._advance_commands(batch.moment, effects)
 
@@ -149,8 +149,8 @@ class Pipeline:
 
     def _hand_over(self, effects: Effects) -> None:
         """End what is open of devices whose site left: windows close, commands end; `_leave` retires them then."""
-        self._receipts(self.admission.receipts.farewell(self.registry.departed), effects)
-        self.windows.abandon(self.registry.departed)
+        self._receipts(self.admission.receipts.final(self.registry.departed), effects)
+        self.windows.close_all_of(self.registry.departed)
         ended = self.commands.abandon(lambda site: not self.registry.owns(site), effects.at)
         self._commanded(ended, effects)
 
@@ -179,7 +179,7 @@ class Pipeline:
     def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         """A birth or a will. An empty payload clears what the broker retains: then nothing is said any more."""
         if not payload:
-            self.registry.unsaid(topic.site, topic.device)
+            self.registry.status_cleared(topic.site, topic.device)
             return
         device, status = self.registry.device(topic.site, topic.device), read_status(payload)
         if isinstance(device, Refusal):
@@ -188,7 +188,7 @@ class Pipeline:
             self.registry.presence.unreadable(device, offline=status.offline)
             self._refuse(topic, payload, status.reason, effects)
         else:
-            self.admission.hearing.taken(*topic)
+            self.admission.watch.accepted(*topic)
             self._said(device, status)
 
     def _said(self, device: int, status: control_messages.Status) -> None:
@@ -211,14 +211,14 @@ class Pipeline:
         except MalformedMessage as error:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
-        self.admission.hearing.taken(*topic)
+        self.admission.watch.accepted(*topic)
         self._commanded(
             self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at), effects
         )
 
     def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
         """Quarantine a status or an ack."""
-        self.admission.hearing.refused(*topic, reason)
+        self.admission.watch.quarantined(*topic, reason)
         self._quarantine(_text(topic), payload, reason, effects)
 
     def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
@@ -265,7 +265,7 @@ class Pipeline:
             or transitions
             or silent
             or effects.reclaimed
-            or self.admission.receipts.looked
+            or self.admission.receipts.any_due
             or effects.windows
             or effects.states
             or effects.commands
@@ -280,7 +280,7 @@ class Pipeline:
         """Retire some devices that left or were silent for long, and of which nothing is open; their alerts end."""
         silent = self.registry.silent(moment.listening, self.retire_after)
         if len(silent):
-            silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
+            silent = silent[~self.windows.has_open(silent)][:MOST_RETIRED]
             self.admission.retire(silent)
             self.commands.forget(self.registry.device_name[device] for device in silent.tolist())
         return silent

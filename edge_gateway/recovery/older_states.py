@@ -131,8 +131,8 @@ def _nothing_odd(admission: dict[str, Any]) -> dict[str, Any]:
             "claimed": np.zeros(len(sequences["boot"]), np.int64),
             "not_believed": 0,
         },
-        "doubts": _none("device", "values", "bad", "metric", "reason"),
-        "hearing": {
+        "mostly_bad": _none("device", "values", "bad", "metric", "reason"),
+        "watch": {
             "troubles": {"_known": [], "_once": [], "_again": [], "left_out": 0},
             "times": streaks,
             "repeats": streaks,

@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.reading_log import Keyed, Log, Walk, joined
-from edge_gateway.windows.recorded import Gone
+from edge_gateway.windows.reading_log import Keyed, ReadingLog, Walk, joined
+from edge_gateway.windows.recorded import ClosedRanges
 from edge_gateway.windows.rows import NEVER
-from edge_gateway.windows.watermarks import Marks
+from edge_gateway.windows.watermarks import Watermarks
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -67,10 +67,10 @@ def _due_of(closing: _Closing, taken: Keyed, device: Ints) -> Keyed:
     return taken.rows(due)
 
 
-class OpenBase:
+class BaseTier:
     """Logs by the start of their window."""
 
-    def __init__(self, base: int, marks: Marks) -> None:
+    def __init__(self, base: int, marks: Watermarks) -> None:
         self.bits = (base - 1).bit_length()
         self.credit = 0
         """Grows with readings and calls: how much came since something was looked at."""
@@ -82,8 +82,8 @@ class OpenBase:
         self._begin_at = NEVER
         """Nothing before this window is due, as long as there is no news and nothing comes for one before it."""
         self._base = base
-        self._marks = marks
-        self._logs: dict[int, Log] = {}
+        self._watermarks = marks
+        self._logs: dict[int, ReadingLog] = {}
         self._closing: _Closing | None = None
 
     @property
@@ -127,7 +127,7 @@ class OpenBase:
         none = np.zeros(len(start), np.bool_)
         if int(start.max()) - int(start.min()) < MANY * self._base:
             return none
-        found: Bools = ~late & (start + self._base <= self._marks.due_to[device])
+        found: Bools = ~late & (start + self._base <= self._watermarks.due_to[device])
         if self._closing is not None:
             closing = np.flatnonzero(self._closing.present)
             found &= ~np.isin(device, closing)
@@ -139,7 +139,7 @@ class OpenBase:
         for start in sorted(self._logs):
             log = self._logs[start]
             known = devices[devices < len(log.present)]
-            here = known[log.present[known] & (self._marks.due_to[known] >= start + self._base)]
+            here = known[log.present[known] & (self._watermarks.due_to[known] >= start + self._base)]
             if len(here):
                 pulled.append((start, log.pull(here, series_device, self.bits)))
                 if not len(log):
@@ -149,13 +149,13 @@ class OpenBase:
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
         """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
         self.opened += start not in self._logs
-        self._log(start).append(readings, devices, self._marks.count)
+        self._log(start).append(readings, devices, self._watermarks.count)
         self._begin_at = min(self._begin_at, start)
 
-    def _log(self, start: int) -> Log:
+    def _log(self, start: int) -> ReadingLog:
         log = self._logs.get(start)
         if log is None:
-            log = self._logs[start] = Log()
+            log = self._logs[start] = ReadingLog()
         return log
 
     def force(self, devices: Ints) -> None:
@@ -180,8 +180,8 @@ class OpenBase:
         for start in sorted(start for start in self._logs if start >= self._begin_at):
             log = self._logs[start]
             end, known = start + self._base, len(log.present)
-            due = self._marks.due_to[:known] >= end
-            passed = np.flatnonzero(due & (self._marks.closed_to[:known] < end))
+            due = self._watermarks.due_to[:known] >= end
+            passed = np.flatnonzero(due & (self._watermarks.closed_to[:known] < end))
             due[log.forced] = True
             hits = int(np.count_nonzero(due & log.present))
             if hits:
@@ -201,7 +201,7 @@ class OpenBase:
             del self._logs[start]
             log.seal()
             self._closing = _Closing(start, Walk(log.runs, self.bits), log.present, due, hits == devices)
-            self._marks.close_to(passed, start + self._base)
+            self._watermarks.close_to(passed, start + self._base)
         else:
             self._waits_at = self.credit
         return worth
@@ -227,7 +227,7 @@ class OpenBase:
             known = closing.forced[closing.forced < len(present)]
             log.forced = np.union1d(log.forced, known[present[known]])
 
-    def remove(self, start: int, gone: Gone) -> None:
+    def remove(self, start: int, gone: ClosedRanges) -> None:
         """Take readings out of an open window, because somebody closed it already."""
         log = self._logs.get(start)
         if log is not None:
@@ -269,7 +269,7 @@ class OpenBase:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._logs = {start: Log.restored(log) for start, log in state["logs"]}
+        self._logs = {start: ReadingLog.restored(log) for start, log in state["logs"]}
         self.credit, self.news, self._waits_at = state["credit"], state["news"], state["waits_at"]
         self._begin_at = NEVER
         self._closing = None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.base_tier import OpenBase
+from edge_gateway.windows.base_tier import BaseTier
 from edge_gateway.windows.rows import NEVER
 from edge_gateway.windows.tiers import Tier
 
@@ -20,7 +20,7 @@ class InUse(NamedTuple):
     texts: set[int]
 
 
-def in_use(base: OpenBase, numbers: Iterable[Tier], states: Iterable[Tier], is_state: Bools) -> InUse:
+def in_use(base: BaseTier, numbers: Iterable[Tier], states: Iterable[Tier], is_state: Bools) -> InUse:
     """Look through all open readings and accumulators; `is_state` says by series whether values are codes."""
     held = np.zeros(len(is_state), np.bool_)
     texts: set[int] = set()

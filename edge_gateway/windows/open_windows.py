@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import Frame
-from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, OpenBase, Piece
+from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
 from edge_gateway.windows.closed import Closed, Harvest
 from edge_gateway.windows.frame_readings import ALL, Taken, numbers_of, states_of
 from edge_gateway.windows.in_use import InUse, in_use
@@ -25,12 +25,12 @@ from edge_gateway.windows.late import NONE_LATE, NOTHING, Added, Late, LateReadi
 from edge_gateway.windows.late_share import LateShare
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reading_log import Keyed
-from edge_gateway.windows.recorded import Gone, Told
+from edge_gateway.windows.recorded import ClosedRanges, Recorded
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Tier
-from edge_gateway.windows.watermarks import Marks
+from edge_gateway.windows.watermarks import Watermarks
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -73,15 +73,15 @@ class Windows:
         self._skew = max_future_skew_ms
         self._p95_metrics = frozenset(p95_metrics)
         self._series = series
-        self._marks = Marks(base, coarser, allowed_lateness_ms, idle_close_ms)
-        self._open = OpenBase(base, self._marks)
+        self._watermarks = Watermarks(base, coarser, allowed_lateness_ms, idle_close_ms)
+        self._open = BaseTier(base, self._watermarks)
         self._numbers = [Tier(every, WINDOW_ROW, merge_blocks) for every in coarser]
         self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
         self._looked_at = 0
         self.late_share = LateShare(late_share)
         self._has_p95 = np.zeros(0, np.bool_)
         self._epoch = 0
-        self.told: Told | None = None
+        self.recorded: Recorded | None = None
         """What the record says that is replayed, where it must be followed."""
 
     # --- readings
@@ -96,12 +96,12 @@ class Windows:
         """
         if not frame.rows:
             return NOTHING
-        self._marks.grow(int(frame.device.max()) + 1)
+        self._watermarks.grow(int(frame.device.max()) + 1)
         start = frame.ts - frame.ts % self._base
         taken = self._late_rows(frame, start)
         late = self._take_late(frame, taken, listening_ms) if taken.any() else NONE_LATE
         cap = frame.arrival + self._skew if trusted else None
-        if self._marks.observe(frame.device, frame.ts, cap, listening_ms):
+        if self._watermarks.observe(frame.device, frame.ts, cap, listening_ms):
             self._open.wake()
         closed = self._close_at_once(frame, start, taken)
         self._append(frame, start, taken)
@@ -110,9 +110,9 @@ class Windows:
 
     def _late_rows(self, frame: Frame, start: Ints) -> Bools:
         """Say which rows of a frame come for windows that are closed."""
-        if self.told is not None:
-            return self.told.late_rows(frame.device, start, self._base, self._series.series_device)
-        late: Bools = start + self._base <= self._marks.closed_to[frame.device]
+        if self.recorded is not None:
+            return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
+        late: Bools = start + self._base <= self._watermarks.closed_to[frame.device]
         return late
 
     def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
@@ -120,7 +120,7 @@ class Windows:
 
         What their devices have open of such windows closes with them: coarser windows must be met in order.
         """
-        if self.told is not None:
+        if self.recorded is not None:
             return NOTHING.closed
         over = self._open.over(start, frame.device, taken)
         if not over.any():
@@ -162,10 +162,11 @@ class Windows:
 
     def _take_late(self, frame: Frame, rows: Bools, now: int) -> Late:
         """Merge late readings into coarser windows that are open, and note where the store has to."""
-        told = (None, None) if self.told is None else (self.told.late.tiers, self.told.late_states.tiers)
+        of_record = self.recorded
+        tiers = (None, None) if of_record is None else (of_record.late.tiers, of_record.late_states.tiers)
         late = Late(
-            self._where(frame, numbers_of(frame, rows), self._numbers, told[0], now),
-            self._where(frame, states_of(frame, rows), self._states, told[1], now),
+            self._where(frame, numbers_of(frame, rows), self._numbers, tiers[0], now),
+            self._where(frame, states_of(frame, rows), self._states, tiers[1], now),
         )
         for number, (tier, state_tier) in enumerate(zip(self._numbers, self._states, strict=True), start=1):
             if len(late.numbers):
@@ -175,13 +176,13 @@ class Windows:
         return late
 
     def _where(
-        self, frame: Frame, taken: Taken, tiers: Sequence[Tier], told: Ints | None, now: int
+        self, frame: Frame, taken: Taken, tiers: Sequence[Tier], recorded: Ints | None, now: int
     ) -> LateReadings:
         device = frame.device[taken.row]
         over = self.late_share.over(device, now)
-        bits = stored_in(tiers, taken.readings, self._marks.closed_to[device], over)
-        if told is not None and len(told) == len(bits):
-            bits = told
+        bits = stored_in(tiers, taken.readings, self._watermarks.closed_to[device], over)
+        if recorded is not None and len(recorded) == len(bits):
+            bits = recorded
         return LateReadings(taken.row, device, bits, taken.readings)
 
     def _p95(self) -> Bools:
@@ -199,10 +200,10 @@ class Windows:
 
     def tick(self, listening_ms: int) -> bool:
         """Let time go by; return whether anything changed, or will when `close` is called."""
-        silent = self._marks.silence(listening_ms)
+        silent = self._watermarks.expire_silent(listening_ms)
         if silent:
             self._open.wake()
-        time = self._marks.virtual(listening_ms)
+        time = self._watermarks.silent_time(listening_ms)
         over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time, silent=True)
         return silent or over or self.pending
 
@@ -220,16 +221,16 @@ class Windows:
 
         What they have open closes next. Windows they live through again close again, with only what is new.
         """
-        self._marks.grow(int(devices.max(initial=-1)) + 1)
+        self._watermarks.grow(int(devices.max(initial=-1)) + 1)
         self._open.force(devices)
-        self._marks.rewind(devices)
+        self._watermarks.rewind(devices)
 
-    def abandon(self, devices: Ints) -> None:
+    def close_all_of(self, devices: Ints) -> None:
         """Let what devices have open close next, in every tier: nobody will hear of them again."""
         self.rewind(devices)
-        self._marks.silence_now(devices)
+        self._watermarks.mark_silent(devices)
 
-    def open_of(self, devices: Ints) -> Bools:
+    def has_open(self, devices: Ints) -> Bools:
         """Say for each device whether anything of it is open or waits to be given out."""
         known = np.zeros(len(self._series.series_device), np.bool_)
         for tier in (*self._numbers, *self._states):
@@ -244,23 +245,23 @@ class Windows:
 
     def forget(self, devices: Ints) -> None:
         """Forget devices that have nothing open."""
-        self._marks.forget(devices)
+        self._watermarks.forget(devices)
         self.late_share.forget(devices)
 
     @property
     def closed_to(self) -> int:
         """No window that begins at or after this time (ms) is closed, of whatever device."""
-        return int(self._marks.closed_to.max(initial=NEVER))
+        return int(self._watermarks.closed_to.max(initial=NEVER))
 
     def newest(self, device: int) -> int | None:
         """Return the newest believed time of a device in ms; None before its first reading."""
-        newest = int(self._marks.newest[device]) if device < self._marks.count else NEVER
+        newest = int(self._watermarks.newest[device]) if device < self._watermarks.count else NEVER
         return newest if newest > NEVER else None
 
     def watermark(self, device: int) -> int | None:
         """Return the time up to which a device's readings are complete, ms; None before its first reading."""
         newest = self.newest(device)
-        return None if newest is None else newest - self._marks.lateness
+        return None if newest is None else newest - self._watermarks.lateness
 
     def next_start(self, device: int) -> int:
         """Return the start of the first base window not opened yet, ms; 0 before the first reading."""
@@ -290,8 +291,8 @@ class Windows:
         As many windows as were opened since the last call may close beyond that, or they would become ever more.
         """
         opened, self._open.opened = self._open.opened, 0
-        if self.told is not None:
-            self._close_as(self.told)
+        if self.recorded is not None:
+            self._close_as(self.recorded)
             return Closed()
         budget += CHEAPEST_WINDOW * opened
         harvest = Harvest()
@@ -304,10 +305,10 @@ class Windows:
         self._take_coarser(budget, harvest)
         return harvest.closed()
 
-    def _close_as(self, told: Told) -> None:
+    def _close_as(self, recorded: Recorded) -> None:
         """Close what the record says, and nothing else: the store has these rows."""
         self._open.interrupt()
-        for kind, tiers in ((told.numbers, self._numbers), (told.states, self._states)):
+        for kind, tiers in ((recorded.numbers, self._numbers), (recorded.states, self._states)):
             for number, block in kind:
                 if not number and len(block.rows):
                     self._close_base_as(block, tiers)
@@ -321,9 +322,9 @@ class Windows:
             tails = {key: tail for key, tail in block.tails.items() if key[1] == start}
             for tier in tiers:
                 tier.add(Block(rows, tails))
-            self._open.remove(start, Gone.of(rows))
-            self._marks.close_to(self._series.series_device[rows["series"]], start + self._base)
-        self._marks.crossed = True
+            self._open.remove(start, ClosedRanges.of(rows))
+            self._watermarks.close_to(self._series.series_device[rows["series"]], start + self._base)
+        self._watermarks.crossed = True
 
     def _reduce(self, piece: Piece, harvest: Harvest) -> None:
         """Reduce readings of one base window, give their rows out and merge them into the coarser windows."""
@@ -346,11 +347,11 @@ class Windows:
         All accumulators are looked at, so not before an eighth as many readings came since they last were.
         """
         if not self._open.news:
-            self._marks.close_to_due()
+            self._watermarks.close_to_due()
         since = self._open.credit - self._looked_at
-        if self._marks.crossed and WORTH * since >= len(self._series.series_device):
-            self._queue_over(self._marks.closed_to)
-            self._marks.crossed = False
+        if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
+            self._queue_over(self._watermarks.closed_to)
+            self._watermarks.crossed = False
             self._looked_at = self._open.credit
 
     def _take_coarser(self, budget: int, harvest: Harvest) -> None:
@@ -362,13 +363,13 @@ class Windows:
 
     def drain(self) -> Closed:
         """Close everything, whatever the time; nothing of it is open afterwards."""
-        self._marks.all_due()
+        self._watermarks.all_due()
         self._open.wake()
         harvest = Harvest()
         while self._open.closing or self._open.begin():
             self._reduce(self._open.take(_ALL_READINGS, self._series.series_device), harvest)
         self._close_coarser()
-        self._queue_over(np.full(self._marks.count, _ALL_READINGS))
+        self._queue_over(np.full(self._watermarks.count, _ALL_READINGS))
         self._take_coarser(_ALL_READINGS, harvest)
         return harvest.closed()
 
@@ -377,7 +378,7 @@ class Windows:
     def snapshot(self) -> dict[str, Any]:
         """Return the state; runs of readings, which never change again, are handed out themselves."""
         return {
-            "marks": self._marks.snapshot(),
+            "marks": self._watermarks.snapshot(),
             "open": self._open.snapshot(),
             "numbers": [tier.snapshot() for tier in self._numbers],
             "states": [tier.snapshot() for tier in self._states],
@@ -386,7 +387,7 @@ class Windows:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._marks.restore(state["marks"])
+        self._watermarks.restore(state["marks"])
         self._open.restore(state["open"])
         for tiers, name in ((self._numbers, "numbers"), (self._states, "states")):
             for tier, kept in zip(tiers, state[name], strict=True):

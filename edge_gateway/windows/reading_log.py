@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.recorded import Gone
+from edge_gateway.windows.recorded import ClosedRanges
 from edge_gateway.windows.reduce import Readings
 
 Ints = NDArray[np.int64]
@@ -80,7 +80,7 @@ def _room(count: int) -> Keyed:
     return Keyed(np.empty(count, np.int64), np.empty(count, np.float64), np.empty(count, np.uint16))
 
 
-class Log:
+class ReadingLog:
     """Readings of one window, in runs and a tail; and which devices they are of."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Log:
         self.forced: Ints = np.empty(0, np.int64)
         """Devices whose readings here close next, whatever their watermark says."""
         self.looked_at = -1
-        """Credit (`OpenBase`) when readings here were first due, or were put back; -1 before that."""
+        """Credit (`BaseTier`) when readings here were first due, or were put back; -1 before that."""
         self._tail = _room(0)
         self._used = 0
 
@@ -137,7 +137,7 @@ class Log:
         """All readings here, in pieces."""
         return [*self.runs, self._tail.rows(slice(0, self._used))]
 
-    def remove(self, gone: Gone, start: int, bits: int) -> None:
+    def remove(self, gone: ClosedRanges, start: int, bits: int) -> None:
         """Take readings out; `start` (ms) is that of the window, and `bits` of a key are the time within it."""
         self.seal()
         left = []
@@ -177,7 +177,7 @@ class Log:
         }
 
     @classmethod
-    def restored(cls, state: dict[str, Any]) -> "Log":
+    def restored(cls, state: dict[str, Any]) -> "ReadingLog":
         log = cls()
         log.runs = [Keyed(*run) for run in state["runs"]]
         log._tail = Keyed(*(column.copy() for column in state["tail"]))

@@ -21,7 +21,7 @@ _PLACE_BITS: Final = 42
 """A time in ms up to the year 2100 takes no more."""
 
 
-class LateTold(NamedTuple):
+class RecordedLate(NamedTuple):
     """Late readings of a frame, in its order; `tiers` are the bits of the tiers the store merges them in."""
 
     series: Ints
@@ -30,17 +30,17 @@ class LateTold(NamedTuple):
 
 
 _NONE: Final = np.empty(0, np.int64)
-NONE_TOLD: Final = LateTold(_NONE, _NONE, _NONE)
+NONE_RECORDED: Final = RecordedLate(_NONE, _NONE, _NONE)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Recorded:
     """Closed rows as (tier, block), and late readings, of one input."""
 
     numbers: Sequence[tuple[int, Block]] = ()
     states: Sequence[tuple[int, Block]] = ()
-    late: LateTold = NONE_TOLD
-    late_states: LateTold = NONE_TOLD
+    late: RecordedLate = NONE_RECORDED
+    late_states: RecordedLate = NONE_RECORDED
 
     def late_rows(self, device: Ints, start: Ints, base: int, series_device: Ints) -> Bools:
         """Say which rows of a frame, by device and start of the base window, hold late readings."""
@@ -56,7 +56,7 @@ def _places(device: Ints, start: Ints) -> Ints:
     return (device << _PLACE_BITS) | start
 
 
-class Gone(NamedTuple):
+class ClosedRanges(NamedTuple):
     """Rows of one base window to take out of the log: series ascending, from the first to the last reading."""
 
     series: Ints
@@ -64,7 +64,7 @@ class Gone(NamedTuple):
     last_at: Ints
 
     @classmethod
-    def of(cls, rows: NDArray[Any]) -> "Gone":
+    def of(cls, rows: NDArray[Any]) -> "ClosedRanges":
         ordered = rows[np.argsort(rows["series"], kind="stable")]
         return cls(ordered["series"], ordered["first_at"], ordered["last_at"])
 

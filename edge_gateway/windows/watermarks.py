@@ -16,7 +16,7 @@ FOREVER: Final = 1 << 62
 _COLUMNS: Final = ("newest", "furthest", "due_to", "closed_to", "heard")
 
 
-class Marks:
+class Watermarks:
     """Times in ms, NEVER before the first reading; `heard` in ms of the listening clock.
 
     newest: newest device time, as far as it is believed; the watermark is this less the allowed lateness.
@@ -55,7 +55,7 @@ class Marks:
             self.due_to[device] = np.maximum(self.due_to[device], due)
         return more
 
-    def silence(self, listening: int) -> bool:
+    def expire_silent(self, listening: int) -> bool:
         """Make due what devices have open that were silent for too long; return whether there was any."""
         silent = (
             (listening - self.heard >= self._idle) & (self.furthest >= self.due_to) & (self.furthest > NEVER)
@@ -66,7 +66,7 @@ class Marks:
         self.due_to[silent] = furthest - furthest % self._base + self._base
         return True
 
-    def virtual(self, listening: int) -> Ints:
+    def silent_time(self, listening: int) -> Ints:
         """Return what time it is at least for devices that are silent and have nothing open, else NEVER.
 
         Of a clock that stepped back and said nothing since, nobody knows the time: what it lived through is over.
@@ -74,8 +74,8 @@ class Marks:
         elapsed = listening - self.heard - self._idle
         silent = (elapsed >= 0) & (self.heard > NEVER)
         time = np.maximum(self.furthest + elapsed, self.closed_to)
-        told = silent & (self.closed_to > self.furthest) & (self.furthest > NEVER)
-        return np.where(told, time, np.where(silent & (self.furthest == NEVER), FOREVER, NEVER))
+        over = silent & (self.closed_to > self.furthest) & (self.furthest > NEVER)
+        return np.where(over, time, np.where(silent & (self.furthest == NEVER), FOREVER, NEVER))
 
     def close_to(self, devices: Ints, end: Ints | int) -> None:
         """Move `closed_to` of devices on to `end`."""
@@ -95,7 +95,7 @@ class Marks:
         for name in ("newest", "furthest", "due_to", "closed_to"):
             getattr(self, name)[devices] = NEVER
 
-    def silence_now(self, devices: Ints) -> None:
+    def mark_silent(self, devices: Ints) -> None:
         """Count devices as silent for long enough."""
         self.heard[devices] = -self._idle
 

@@ -44,7 +44,7 @@ def test_any_history_cut_anyhow_leaves_what_the_oracle_says(
 def test_a_gateway_that_forgets_what_it_has_is_found_out(
     tmp_path: Path, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boot_mark.Mark, "_fill", lambda *_: False)
+    monkeypatch.setattr(boot_mark.BootMark, "_fill", lambda *_: False)
     wrong = [trial(tmp_path / str(seed), rules, seed, history(random.Random(seed))) for seed in range(3)]
     assert any("expected" in sentence for found in wrong for sentence in found)
 

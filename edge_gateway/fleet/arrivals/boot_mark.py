@@ -14,7 +14,7 @@ missing: it is held, so that what comes of it is new, and is counted nowhere."""
 
 
 @dataclass(slots=True)
-class Mark:
+class BootMark:
     """Everything up to `top` arrived or lies in a hole. Holes are [from, to], both in, ascending, apart.
 
     `newest` is the newest device time taken in, `top_time` that of the highest seq.
@@ -66,7 +66,7 @@ class Mark:
         self.holes[at : at + 1] = [hole for hole in rest if hole[0] <= hole[1]]
         return True
 
-    def believes(self, seq: int) -> bool:
+    def is_plausible(self, seq: int) -> bool:
         """Whether a device can be so far: nobody sends a million messages unseen."""
         return seq <= self.top + MOST_MISSING
 

@@ -12,11 +12,11 @@ from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.arrivals.boot_mark import NEW
 from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences, Verdicts
 
-MESSAGES = 64
+AFTER_MESSAGES = 64
 """New messages of a device after which it is told."""
-LONGEST = 600_000
+LONGEST_WAIT = 600_000
 """Milliseconds after which it is told of fewer."""
-SHORTEST = 5_000
+SHORTEST_WAIT = 5_000
 """Milliseconds between two receipts of a device."""
 _NEVER = -(2**62)
 _FILLS = {
@@ -52,7 +52,7 @@ class Receipts:
         self._sequences = sequences
         self._size = 0
         self._now = 0
-        self.looked = False
+        self.any_due = False
         self._boot = np.empty(0, np.int64)
         self._fresh = np.empty(0, np.int64)
         self._opened = np.empty(0, np.int64)
@@ -80,15 +80,15 @@ class Receipts:
         followed, same = self._boot[device] == current, boot == current
         if not followed.all():
             for one in np.unique(device[~followed]).tolist():
-                self._follow(one)
+                self._switch_boot(one)
         for row in np.flatnonzero(~same).tolist():
             self._owe(int(device[row]), int(boot[row]))
         np.add.at(self._fresh, device[same], np.int64(1))
 
-    def _follow(self, device: int) -> None:
+    def _switch_boot(self, device: int) -> None:
         """Turn to a device's current boot; what was not told of the boot before is owed."""
         if self._sent_at[device] == _NEVER:
-            self._sent_at[device] = self._now - SHORTEST
+            self._sent_at[device] = self._now - SHORTEST_WAIT
         if self._boot[device] != NO_BOOT and self._fresh[device]:
             self._owe(device, int(self._boot[device]))
         self._boot[device] = self._sequences.boot[device]
@@ -108,7 +108,7 @@ class Receipts:
         """Take in that a device was born: it is told at once. Call it after `Sequences.birth`."""
         self._make_room(device + 1)
         if self._boot[device] != self._sequences.boot[device]:
-            self._follow(device)
+            self._switch_boot(device)
         for boot, _, _ in self._sequences.gaps(device):
             if boot != self._boot[device]:
                 self._owe(device, boot)
@@ -122,28 +122,28 @@ class Receipts:
         """
         waited = now - self._sent_at[: self._size]
         due = self._is_urgent()
-        due |= (self._fresh[: self._size] > 0) & (waited >= LONGEST)
+        due |= (self._fresh[: self._size] > 0) & (waited >= LONGEST_WAIT)
         holed, patience = self._sequences.holed[: self._size], self._patience[: self._size]
         due |= np.where(holed, waited >= patience, patience > 0)
         due[list(self._owed)] = True
-        due &= waited >= SHORTEST
+        due &= waited >= SHORTEST_WAIT
         devices = np.flatnonzero(due)
-        self.looked = len(devices) > 0
-        if not self.looked:
+        self.any_due = len(devices) > 0
+        if not self.any_due:
             return []
         self._now = now
         devices = devices[np.argsort(self._sent_at[devices], kind="stable")][:most]
-        found = [self._tell(device) for device in devices.tolist()]
+        found = [self._receipt(device) for device in devices.tolist()]
         return [receipt for receipt in found if receipt is not None]
 
     def _is_urgent(self) -> BoolColumn:
         size = self._size
         urgent: BoolColumn = self._opened[:size] != self._sequences.opened[:size]
-        urgent |= self._fresh[:size] >= MESSAGES
+        urgent |= self._fresh[:size] >= AFTER_MESSAGES
         urgent |= self._born[:size] > 0
         return urgent
 
-    def _tell(self, device: int) -> Due | None:
+    def _receipt(self, device: int) -> Due | None:
         news = (
             self._fresh[device]
             or self._born[device]
@@ -158,23 +158,25 @@ class Receipts:
                 del self._owed[device]
         else:
             boot = int(self._boot[device])
-            self._told(device)
+            self._mark_sent(device)
         stored = self._sequences.stored(device, boot)
         if stored is None or stored[0] < 0:
             return None
         self._sent_at[device] = self._now
         return Due(device, boot, *stored)
 
-    def _told(self, device: int) -> None:
+    def _mark_sent(self, device: int) -> None:
         """Note that a device's current boot is told of."""
         opened = self._sequences.opened[device]
         again = self._opened[device] == opened
-        longer = max(SHORTEST, min(2 * int(self._patience[device]), LONGEST)) if again else SHORTEST
+        longer = (
+            max(SHORTEST_WAIT, min(2 * int(self._patience[device]), LONGEST_WAIT)) if again else SHORTEST_WAIT
+        )
         self._patience[device] = longer if self._sequences.holed[device] else 0
         self._opened[device] = opened
         self._fresh[device] = self._born[device] = self._turn[device] = 0
 
-    def farewell(self, devices: IntColumn) -> list[Due]:
+    def final(self, devices: IntColumn) -> list[Due]:
         """Return what is stored of each boot of devices that another gateway hears from now on.
 
         They let go of it, so that the other does not ask for what is counted here.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, NO_TIME, Mark, missing
+from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, NO_TIME, BootMark, missing
 
 BOOTS_KEPT = 8
 NO_BOOT = -1
@@ -66,13 +66,13 @@ class Sequences:
         """The next seq that a birth of the current boot told and nobody believed, by device; 0 where none did."""
         self.not_believed = 0
         """Births and messages that spoke of a seq too far ahead."""
-        self._leapt: set[int] = set()
+        self._implausible: set[int] = set()
         """Devices that did so in the batch at hand: what such a message says of its floor is not believed either."""
-        self._odd = np.empty(0, np.bool_)
+        self._slow = np.empty(0, np.bool_)
         self._holes: dict[int, list[list[int]]] = {}
         self.holed = np.empty(0, np.bool_)
         """Whether the current boot has holes, by device."""
-        self._older: dict[int, dict[int, Mark]] = {}
+        self._older: dict[int, dict[int, BootMark]] = {}
         self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
         """What retired devices counted."""
         self.boots_forgotten = 0
@@ -90,7 +90,7 @@ class Sequences:
         self.top_time = with_room(self.top_time, devices, NO_TIME)
         for name in ("opened", "lost", "given_up", "steps", "claimed"):
             setattr(self, name, with_room(getattr(self, name), devices, 0))
-        self._odd = with_room(self._odd, devices, fill=False)
+        self._slow = with_room(self._slow, devices, fill=False)
         self.holed = with_room(self.holed, devices, fill=False)
 
     # --- messages
@@ -101,7 +101,7 @@ class Sequences:
         `time` is the device time in ms, NO_TIME where it is absent or not believed.
         """
         count = len(device)
-        self._leapt.clear()
+        self._implausible.clear()
         if not count:
             return Verdicts(np.empty(0, np.int8), np.empty(0, np.int64))
         self.make_room(int(device.max()) + 1)
@@ -115,13 +115,13 @@ class Sequences:
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
         steps = np.empty(0, np.int64)
         if len(odd):
-            self._odd[odd] = True
-            slow = np.flatnonzero(self._odd[rows.device])
+            self._slow[odd] = True
+            slow = np.flatnonzero(self._slow[rows.device])
             stepped: list[int] = []
             verdict[slow] = self._one_by_one(rows.pick(slow), stepped)
             steps = np.sort(order[slow[stepped]])
-            ahead = ahead.pick(~self._odd[ahead.device])
-            self._odd[odd] = False
+            ahead = ahead.pick(~self._slow[ahead.device])
+            self._slow[odd] = False
         self._advance(ahead)
         judged = np.empty(count, np.int8)
         judged[order] = verdict
@@ -161,7 +161,7 @@ class Sequences:
                 self.steps[device] += 1
                 stepped.append(len(verdicts))
             self.opened[device] += seq > mark.top + 1
-            if not mark.believes(seq):
+            if not mark.is_plausible(seq):
                 self._disbelieve(device)
             verdicts.append(mark.accept(seq, time))
             self.given_up[device] += mark.give_up()
@@ -171,11 +171,11 @@ class Sequences:
 
     def _disbelieve(self, device: int) -> None:
         self.not_believed += 1
-        self._leapt.add(device)
+        self._implausible.add(device)
 
     # --- marks
 
-    def _take(self, device: int, boot: int) -> Mark:
+    def _take(self, device: int, boot: int) -> BootMark:
         """Return the mark of a boot to work on; a boot never seen becomes the current one."""
         if int(self.boot[device]) == boot:
             return self._current(device)
@@ -183,10 +183,10 @@ class Sequences:
         if boot in older:
             return older[boot]
         self._retire_current(device)
-        return Mark(boot)
+        return BootMark(boot)
 
-    def _current(self, device: int) -> Mark:
-        return Mark(
+    def _current(self, device: int) -> BootMark:
+        return BootMark(
             int(self.boot[device]),
             int(self.top[device]),
             int(self.newest[device]),
@@ -209,7 +209,7 @@ class Sequences:
             self.given_up[device] += sum(missing(*hole) for hole in quiet.holes)
             self.boots_forgotten += 1
 
-    def _put(self, device: int, mark: Mark | None) -> None:
+    def _put(self, device: int, mark: BootMark | None) -> None:
         if mark is None:
             return
         older = self._older.get(device, {})
@@ -234,7 +234,7 @@ class Sequences:
         current = boot == self.boot[device]
         idle = current & ~self.holed[device] & (floor <= self.top[device] + 1)
         for row in np.flatnonzero(~idle).tolist():
-            if int(device[row]) not in self._leapt:
+            if int(device[row]) not in self._implausible:
                 self._floor(int(device[row]), int(boot[row]), int(floor[row]))
 
     def _floor(self, device: int, boot: int, floor: int) -> None:
@@ -262,14 +262,14 @@ class Sequences:
         self.steps[device] += stepped
         return stepped
 
-    def _believed(self, device: int, mark: Mark, floor: int, following: int) -> tuple[int, int]:
+    def _believed(self, device: int, mark: BootMark, floor: int, following: int) -> tuple[int, int]:
         """Return (floor, next) as far as they are believed: what is too far ahead says nothing."""
-        floor, far = min(floor, following), not mark.believes(following - 1)
+        floor, far = min(floor, following), not mark.is_plausible(following - 1)
         if mark.boot not in self._older.get(device, {}):
             self.claimed[device] = following if far else 0
         self.not_believed += far
         if far:
-            return (floor if mark.believes(floor - 1) else 0), mark.top + 1
+            return (floor if mark.is_plausible(floor - 1) else 0), mark.top + 1
         return floor, following
 
     # --- what is known
@@ -296,7 +296,7 @@ class Sequences:
             found += [(boot, first, last) for first, last in missing]
         return found
 
-    def gapped(self) -> list[int]:
+    def devices_with_gaps(self) -> list[int]:
         """Return the devices of which something is missing, ascending."""
         older = (
             device for device, marks in self._older.items() if any(mark.holes for mark in marks.values())
@@ -307,7 +307,7 @@ class Sequences:
         """Return how many messages of a device are missing, no more than one device can be believed to lack."""
         return min(sum(missing(first, last) for _, first, last in self.gaps(device)), MOST_MISSING)
 
-    def odd(self) -> list[int]:
+    def implausible(self) -> list[int]:
         """Return the devices whose numbering is not believed, ascending: of birth or messages of their current boot."""
         ahead = self.claimed[: self._size] - MOST_MISSING - 1 > self.top[: self._size]
         leapt = (
@@ -375,14 +375,14 @@ class Sequences:
         for name in _COLUMNS:
             setattr(self, name, state[name].copy())
         self._size = len(self.boot)
-        self.holed, self._odd = np.zeros(self._size, np.bool_), np.zeros(self._size, np.bool_)
+        self.holed, self._slow = np.zeros(self._size, np.bool_), np.zeros(self._size, np.bool_)
         self._holes, self._older = {}, {}
         for device, first, last in state["holes"].tolist():
             self._holes.setdefault(device, []).append([first, last])
             self.holed[device] = True
         marks = []
         for device, boot, top, newest, top_time in state["older"].tolist():
-            marks.append(Mark(boot, top, newest, top_time))
+            marks.append(BootMark(boot, top, newest, top_time))
             self._older.setdefault(device, {})[boot] = marks[-1]
         for number, first, last in state["older_holes"].tolist():
             marks[number].holes.append([first, last])

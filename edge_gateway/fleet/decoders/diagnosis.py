@@ -10,8 +10,8 @@ import msgspec
 from fleet_wire.payload import MAX_PAYLOAD
 from fleet_wire.printable import printable
 
-DUE: Final = "msgpack is due"
-TIME_DUE: Final = "milliseconds since 1970, as an integer, are due"
+EXPECTED_FORMAT: Final = "expected MessagePack"
+EXPECTED_TIME: Final = "expected milliseconds since 1970 as an integer"
 _UNITS: Final = (
     ("seconds", 10**9),
     ("milliseconds", 10**12),
@@ -62,7 +62,7 @@ def _wrong_time(time: object) -> str:
     shown = printable(time, _SHOWN)
     match time:
         case bool():
-            return f"ts is {shown}; {TIME_DUE}"
+            return f"ts is {shown}; {EXPECTED_TIME}"
         case int() | float():
             unit = unit_of(time)
             looks = (
@@ -70,9 +70,9 @@ def _wrong_time(time: object) -> str:
                 if unit and unit != "milliseconds"
                 else f"is of type {type(time).__name__}"
             )
-            return f"ts {shown} {looks}; {TIME_DUE}"
+            return f"ts {shown} {looks}; {EXPECTED_TIME}"
         case str() | datetime():
-            return f"ts is text or a timestamp, {shown}; {TIME_DUE}"
+            return f"ts is text or a timestamp, {shown}; {EXPECTED_TIME}"
         case _:
             return ""
 
@@ -80,13 +80,13 @@ def _wrong_time(time: object) -> str:
 def _other_format(payload: bytes) -> str:
     """Say what else a payload is, as far as that can be told cheaply; "" where it cannot."""
     if not payload:
-        return f"the payload is empty; {DUE}"
+        return f"the payload is empty; {EXPECTED_FORMAT}"
     for magic, name in _COMPRESSED:
         if payload.startswith(magic):
-            return f"this is compressed ({name}); plain msgpack is due"
+            return f"this is compressed ({name}); expected uncompressed MessagePack"
     if _is_cbor(payload):
-        return f"this looks like CBOR; {DUE}"
-    return _as_text(payload) or (f"this may be protobuf; {DUE}" if _is_protobuf(payload) else "")
+        return f"this looks like CBOR; {EXPECTED_FORMAT}"
+    return _as_text(payload) or (f"this may be protobuf; {EXPECTED_FORMAT}" if _is_protobuf(payload) else "")
 
 
 def _as_text(payload: bytes) -> str:
@@ -100,10 +100,10 @@ def _as_text(payload: bytes) -> str:
     try:
         kind = type(msgspec.json.decode(payload))
     except (ValueError, RecursionError):
-        return f"this is text, {printable(text, _SHOWN)}; {DUE}"
+        return f"this is text, {printable(text, _SHOWN)}; {EXPECTED_FORMAT}"
     if kind in (dict, list):
-        return f"this looks like JSON; {DUE}"
-    return f"this is text, {printable(text, _SHOWN)}; {DUE}"
+        return f"this looks like JSON; {EXPECTED_FORMAT}"
+    return f"this is text, {printable(text, _SHOWN)}; {EXPECTED_FORMAT}"
 
 
 def _is_cbor(payload: bytes) -> bool:

@@ -268,7 +268,7 @@ def _take_out_roomless(
     at: list[int] = []
     metric: list[int] = []
     for row in rows.tolist():
-        kept = table.with_room(int(device[row]), maps[row])
+        kept = table.number_as_many(int(device[row]), maps[row])
         without = [table.known_metric(name) for name in maps[row] if name not in kept]
         metric += [NO_NUMBER if one is None else one for one in without]
         at += [row] * len(without)

@@ -26,7 +26,7 @@ class Needed(NamedTuple):
     units: frozenset[str] = frozenset()
 
 
-class Facts(NamedTuple):
+class BirthFacts(NamedTuple):
     """What is kept of a birth; `position` is (latitude, longitude) in degrees.
 
     `kinds` are "number" or "state", by metric, where a unit does not say yet that values are numbers.
@@ -43,14 +43,14 @@ class Births:
     """The newest facts of each device, by its number. Texts that several devices tell alike are held once."""
 
     def __init__(self) -> None:
-        self.facts: dict[int, Facts] = {}
+        self.facts: dict[int, BirthFacts] = {}
         self.cut: set[int] = set()
         """Devices whose newest birth told more than is kept."""
         self.cuts = 0
         """Births that did."""
         self._shared: dict[_Pairs, Texts] = {}
 
-    def take(self, device: int, birth: Birth, needed: Needed) -> Facts:
+    def take(self, device: int, birth: Birth, needed: Needed) -> BirthFacts:
         """Keep what a birth tells, as far as the bounds go."""
         told = {name: info.unit for name, info in birth.metrics.items() if info.unit}
         tags = _within(MOST_TAGS, birth.tags.items(), needed.tags)
@@ -58,7 +58,7 @@ class Births:
         declared = _kinds(birth)
         kinds = _within(MOST_KINDS, declared.items(), needed.units)
         position = None if birth.lat is None or birth.lon is None else (birth.lat, birth.lon)
-        facts = Facts(birth.type, self._share(tags), self._share(units), self._share(kinds), position)
+        facts = BirthFacts(birth.type, self._share(tags), self._share(units), self._share(kinds), position)
         self.facts[device] = facts
         kept = (len(tags), len(units), len(kinds))
         self._note_cut(device, cut=kept != (len(birth.tags), len(told), len(declared)))
@@ -88,7 +88,7 @@ class Births:
         """A device is gone; its type and tags are still there for who has to say something of it."""
         facts = self.facts.get(device)
         if facts is not None:
-            self.facts[device] = Facts(facts.type, facts.tags, {}, {}, None)
+            self.facts[device] = BirthFacts(facts.type, facts.tags, {}, {}, None)
         self.cut.discard(device)
 
     def snapshot(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Births:
         for device, kind, *texts, position in told:
             tags, units, kinds = (self._share(tuple(one.items())) for one in texts)
             place = None if position is None else tuple(position)
-            self.facts[device] = Facts(kind, tags, units, kinds, place)
+            self.facts[device] = BirthFacts(kind, tags, units, kinds, place)
         self.cut, self.cuts = set(state["cut"]), state["cuts"]
 
 

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edge_gateway.fleet.devices.births import Facts
+from edge_gateway.fleet.devices.births import BirthFacts
 from edge_gateway.fleet.devices.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, SeriesTable
 
 KINDS = {"number": KIND_NUMBER, "state": KIND_STATE}
 
 
-class Kinds:
+class MetricKinds:
     """Declared kinds. `configured` are those of gateway.yaml, by metric: they win."""
 
     def __init__(self, configured: Mapping[str, int]) -> None:
         self._configured = dict(configured)
 
-    def of(self, metric: str, facts: Facts | None) -> int:
+    def of(self, metric: str, facts: BirthFacts | None) -> int:
         """Return the kind of a metric of a device with this birth; KIND_OPEN where it is not declared."""
         configured = self._configured.get(metric)
         if configured is not None or facts is None:
@@ -26,13 +26,13 @@ class Kinds:
             return KINDS[told]
         return KIND_NUMBER if metric in facts.units else KIND_OPEN
 
-    def declare(self, table: SeriesTable, device: int, facts: Facts) -> None:
+    def declare(self, table: SeriesTable, device: int, facts: BirthFacts) -> None:
         """Take in what a birth says the device's metrics hold."""
         for metric in dict.fromkeys((*facts.units, *facts.kinds)):
             if metric not in self._configured:
                 table.declare(device, metric, self.of(metric, facts))
 
-    def heed(self, table: SeriesTable) -> None:
+    def apply_configured(self, table: SeriesTable) -> None:
         """Let all series hold what gateway.yaml says.
 
         Under an unchanged gateway.yaml nothing happens, however full shares are: a replay must come to the same.
@@ -40,11 +40,11 @@ class Kinds:
         for metric, kind in self._configured.items():
             number = table.known_metric(metric)
             for device in () if number is None else table.devices_of(number).tolist():
-                table.declare(device, metric, kind, whatever_room=True)
+                table.declare(device, metric, kind, ignore_limits=True)
 
-    def guess_anew(self, table: SeriesTable, device: int, facts: Facts | None) -> None:
+    def reopen_kinds(self, table: SeriesTable, device: int, facts: BirthFacts | None) -> None:
         """Let the next good values say what the metrics of a device hold, where it is not declared."""
         names, metrics = table.metric_names, table.metric_of
         series = table.of_device(device).tolist()
         guessed = [one for one in series if self.of(names[metrics[one]], facts) == KIND_OPEN]
-        table.begin_anew(np.array(guessed, np.int64))
+        table.reopen(np.array(guessed, np.int64))

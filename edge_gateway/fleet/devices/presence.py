@@ -50,7 +50,7 @@ class Presence:
         """Take in a status that is none of the contract: whatever it was, the device is not known to be online."""
         self._online[device] = _OFFLINE if offline else _UNCLEAR
 
-    def unsaid(self, device: int) -> None:
+    def status_cleared(self, device: int) -> None:
         """Take in that there is no status any more."""
         self._online[device] = _UNSAID
 
@@ -68,7 +68,7 @@ class Presence:
         silent: BoolColumn = self._heard[: self._devices] < since
         return silent
 
-    def let_go(self, device: int) -> None:
+    def expire(self, device: int) -> None:
         """Let a device be as silent as one can be, until it speaks."""
         self._heard[device] = -_NOT_AWAITED
 

@@ -199,10 +199,10 @@ class SeriesTable:
         """Give the pair of a series another number, of open kind; what is open stays under the old one."""
         device, metric = int(self.device[number]), int(self.metric_of[number])
         counted = bool(self._columns["counted"][number])
-        self.let_go(number)
+        self.release(number)
         return self._add(device, metric, counted=counted)
 
-    def let_go(self, number: int) -> None:
+    def release(self, number: int) -> None:
         """Take the number from its pair, which begins anew with the next value; it is free once nothing is open."""
         self._of.remove(_key(int(self.device[number]), int(self.metric_of[number])))
         self._columns["live"][number] = False
@@ -210,12 +210,12 @@ class SeriesTable:
         self._settle_one(number)
         self.layouts.forget(self.device[[number]])
 
-    def let_go_of(self, device: int, name: str | None) -> None:
+    def release_metrics(self, device: int, name: str | None) -> None:
         """Let go of what a device sends under a name, or of all it sends; what rules derive from it stays."""
         series = self.of_device(device) if name is None else np.array([self.find(device, name)], np.int64)
         for number in series[series != NONE].tolist():
             if self._columns["counted"][number]:
-                self.let_go(number)
+                self.release(number)
 
     def of_device(self, device: int) -> IntColumn:
         return np.flatnonzero((self.device == device) & self._columns["live"][: self._given])
@@ -224,7 +224,7 @@ class SeriesTable:
         found: IntColumn = self.device[(self.metric_of == metric) & self._columns["live"][: self._given]]
         return found
 
-    def begin_anew(self, series: IntColumn) -> None:
+    def reopen(self, series: IntColumn) -> None:
         """Let the next good value of these series say what they hold; not of those that rules derive."""
         sent = self._columns["counted"][series] & (self.kind[series] != KIND_OPEN)
         fresh = series[~self.anew[series] & sent]
@@ -245,7 +245,7 @@ class SeriesTable:
         device = int(self.device[number])
         return not self._columns["counted"][number] or self._room(device) > 0
 
-    def declare(self, device: int, name: str, kind: int, *, whatever_room: bool = False) -> None:
+    def declare(self, device: int, name: str, kind: int, *, ignore_limits: bool = False) -> None:
         """Take in what a series must hold from now on; one that holds the other needs room for another number."""
         number = self.find(device, name)
         if number == NONE or not self._columns["counted"][number]:
@@ -253,7 +253,7 @@ class SeriesTable:
         if self.kind[number] in {kind, KIND_OPEN}:
             self.kind[number] = kind
             self._settle_one(number)
-        elif whatever_room or self.may_replace(number):
+        elif ignore_limits or self.may_replace(number):
             self.replace(number)
 
     # --- use and room
@@ -290,7 +290,7 @@ class SeriesTable:
         number = self._of.get(_key(device, metric))
         return self._add(device, metric, counted=True) if number == NONE else number
 
-    def with_room(self, device: int, names: Iterable[str]) -> set[str]:
+    def number_as_many(self, device: int, names: Iterable[str]) -> set[str]:
         """Give as many of these metrics a number as there is room for, in order; returns all that have one."""
         found = set()
         for name in names:
@@ -321,7 +321,7 @@ class SeriesTable:
         idle = columns["counted"] & (columns["used"] < since)
         return np.flatnonzero(columns["held"] & (~columns["live"] | idle))
 
-    def worth_a_look(self, unused_since: int) -> bool:
+    def may_reclaim(self, unused_since: int) -> bool:
         """Whether `reclaimable` may find something."""
         if self._waiting or self._tight or 5 * self.counted >= 4 * self.limit:
             return True

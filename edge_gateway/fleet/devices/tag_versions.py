@@ -94,7 +94,7 @@ class TagVersions:
         """Let a device's newest version stand for something else: other tags are forwarded from now on."""
         self._identities[int(self._current[device])] = self._shared(identity)
 
-    def renew(self, device: int) -> None:
+    def renumber(self, device: int) -> None:
         """Give every version of a device another number: its series may mean something else from now on."""
         history = [(start, self._identities.pop(version)) for start, version in self._history(device)]
         self._older.pop(device, None)

@@ -1,4 +1,4 @@
-"""What keeps publishers from being heard: messages in quarantine, times nobody believes, sequences that begin again."""
+"""Problems of devices seen on delivery: quarantined messages, implausible times, repeated messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.watch.streaks import Streaks
-from edge_gateway.fleet.watch.troubled_topics import Troubles
+from edge_gateway.fleet.watch.troubled_topics import TroubledTopics
 from fleet_wire.topics import STATUS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_gateway.records.inputs import Batch
 
 
-class Hearing:
+class DeliveryWatch:
     """Follows every delivery. While all is well a batch costs a few comparisons of columns.
 
     Attributes:
@@ -35,11 +35,11 @@ class Hearing:
     def __init__(self, registry: Registry, max_reading_age: int) -> None:
         self._registry = registry
         self._max_reading_age = max_reading_age
-        self.troubles = Troubles()
+        self.troubles = TroubledTopics()
         self.times = Streaks()
         self.repeats = Streaks()
 
-    def telemetry(
+    def observe(
         self,
         batch: Batch,
         decoded: Decoded,
@@ -60,12 +60,14 @@ class Hearing:
         if reasons or self.troubles.touches(batch.topics):
             strangers = {one.index for one in decoded.rejected if one.device < 0}
             good = messages.index[fate < CONFLICT].tolist()
-            self._troubles(batch, good, reasons, strangers)
-        self._repeats(messages, fate, now)
+            self._note_topics(batch, good, reasons, strangers)
+        self._note_repeats(messages, fate, now)
         if batch.moment.trusted:
-            self._times(messages, fate, own, batch)
+            self._note_times(messages, fate, own, batch)
 
-    def _troubles(self, batch: Batch, good: list[int], reasons: dict[int, str], strangers: set[int]) -> None:
+    def _note_topics(
+        self, batch: Batch, good: list[int], reasons: dict[int, str], strangers: set[int]
+    ) -> None:
         """Take in, in arrival order, what is bad, and what is good on topics that were not."""
         topics = batch.topics
         bad = {topics[place] for place in reasons}
@@ -73,17 +75,17 @@ class Hearing:
         for place in sorted([*reasons, *mended]):
             if place in reasons:
                 known = place not in strangers
-                self.troubles.bad(topics[place], reasons[place], batch.moment.listening, known=known)
+                self.troubles.quarantined(topics[place], reasons[place], batch.moment.listening, known=known)
             else:
-                self.troubles.good(topics[place])
+                self.troubles.accepted(topics[place])
 
-    def _repeats(self, messages: Messages, fate: NDArray[np.int8], now: int) -> None:
+    def _note_repeats(self, messages: Messages, fate: NDArray[np.int8], now: int) -> None:
         if self.repeats.on or fate.any():  # NEW is 0: every message is new
             taken = fate < CONFLICT
             columns = (messages.device[taken], fate[taken] == DUPLICATE)
             self.repeats.note(*columns, now, messages.boot[taken], messages.seq[taken])
 
-    def _times(self, messages: Messages, fate: NDArray[np.int8], own: IntColumn, batch: Batch) -> None:
+    def _note_times(self, messages: Messages, fate: NDArray[np.int8], own: IntColumn, batch: Batch) -> None:
         wrong = own < batch.moment.wall - self._max_reading_age  # NO_TIME is, too
         if self.times.on or wrong.any():
             wrong &= messages.ts != NO_TIME
@@ -92,18 +94,20 @@ class Hearing:
             arrival = np.full(len(said), batch.moment.wall, np.int64)
             self.times.note(messages.device[new], wrong[new], batch.moment.listening, said, arrival)
 
-    def refused(self, site: str, device: str, kind: str, reason: str) -> None:
+    def quarantined(self, site: str, device: str, kind: str, reason: str) -> None:
         """Take in that a birth, a will or an ack was quarantined."""
         number = self._registry.find(device)
         known = number is not None and self._registry.device_site[number] == site
-        self.troubles.bad(_topic(site, device, kind), reason, self._registry.presence.now, known=known)
+        self.troubles.quarantined(
+            _topic(site, device, kind), reason, self._registry.presence.now, known=known
+        )
 
-    def taken(self, site: str, device: str, kind: str) -> None:
+    def accepted(self, site: str, device: str, kind: str) -> None:
         """Take in that a birth, a will or an ack was good."""
         if len(self.troubles):
-            self.troubles.good(_topic(site, device, kind))
+            self.troubles.accepted(_topic(site, device, kind))
 
-    def let_in(self, devices: IntColumn) -> bool:
+    def registered(self, devices: IntColumn) -> bool:
         """Take in who is a device now; returns whether the birth of one was refused for want of room."""
         if not len(self.troubles):
             return False
@@ -111,7 +115,7 @@ class Hearing:
         topics = [_topic(sites[one], names[one], STATUS) for one in devices.tolist()]
         refused = [topic for topic in topics if self.troubles.reason(topic) == Refusal.DEVICES.value]
         for topic in refused:
-            self.troubles.good(topic)
+            self.troubles.accepted(topic)
         return bool(refused)
 
     def forget(self, devices: IntColumn) -> None:

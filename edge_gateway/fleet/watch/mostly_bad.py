@@ -15,7 +15,7 @@ LEAST_COUNTED = 32
 _COLUMNS = ("values", "bad", "metric", "reason")
 
 
-class Doubtful(NamedTuple):
+class MostlyBadDevice(NamedTuple):
     """A device more than half of whose values are bad, and what its last bad value was."""
 
     device: int
@@ -23,7 +23,7 @@ class Doubtful(NamedTuple):
     reason: BadReason
 
 
-class Doubts:
+class MostlyBad:
     """Counts the values of a device from its first bad one on, until it had no bad ones for a while.
 
     So a fleet without bad values costs nothing.
@@ -59,12 +59,14 @@ class Doubts:
             bads[devices] //= 2
         values[bads == 0] = 0
 
-    def found(self) -> list[Doubtful]:
+    def found(self) -> list[MostlyBadDevice]:
         """Return the devices more than half of whose values are bad, ascending."""
         values, bads = self._counts["values"], self._counts["bad"]
         devices = np.flatnonzero((values >= LEAST_COUNTED) & (2 * bads > values))
         metric, reason = self._counts["metric"], self._counts["reason"]
-        return [Doubtful(one, int(metric[one]), BadReason(int(reason[one]))) for one in devices.tolist()]
+        return [
+            MostlyBadDevice(one, int(metric[one]), BadReason(int(reason[one]))) for one in devices.tolist()
+        ]
 
     def forget(self, devices: IntColumn) -> None:
         """Forget retired devices."""

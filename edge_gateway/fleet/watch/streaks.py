@@ -58,7 +58,7 @@ class Streaks:
         for column in self._columns.values():
             column[devices] = 0
 
-    def long(self, length: int) -> IntColumn:
+    def at_least(self, length: int) -> IntColumn:
         """Return the devices with so many messages in a row, ascending."""
         return np.flatnonzero(self._columns["length"][: self._size] >= length)
 
@@ -71,7 +71,7 @@ class Streaks:
         self._end(devices[devices < self._size])
 
     def snapshot(self) -> dict[str, Any]:
-        device = self.long(1)
+        device = self.at_least(1)
         return {"device": device, **{name: column[device] for name, column in self._columns.items()}}
 
     def restore(self, state: dict[str, Any]) -> None:

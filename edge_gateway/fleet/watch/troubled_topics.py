@@ -40,7 +40,7 @@ _Held = dict[str, Trouble]
 """By topic; who was heard last stands last."""
 
 
-class Troubles:
+class TroubledTopics:
     """Topics on which everything of late went to quarantine."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Troubles:
     def __contains__(self, topic: str) -> bool:
         return topic in self._held_in
 
-    def bad(self, topic: str, reason: str, now: int, *, known: bool) -> None:
+    def quarantined(self, topic: str, reason: str, now: int, *, known: bool) -> None:
         """Take in that a message went to quarantine; `known`: the topic is a registered device's."""
         topic = topic[:LONGEST_TOPIC]
         before = self._take_out(topic)
@@ -80,7 +80,7 @@ class Troubles:
         held = self._held_in.get(topic)
         return "" if held is None else held[topic].reason
 
-    def good(self, topic: str) -> None:
+    def accepted(self, topic: str) -> None:
         """Take in that a message was taken: the troubles of its topic are over."""
         self._take_out(topic)
 
@@ -88,7 +88,7 @@ class Troubles:
         """Whether one of these topics is in trouble."""
         return bool(self._held_in) and not self._held_in.keys().isdisjoint(topics)
 
-    def told(self, now: int) -> Iterator[tuple[str, Trouble]]:
+    def current(self, now: int) -> Iterator[tuple[str, Trouble]]:
         """Yield (topic, trouble) of all that are in trouble at `now`, the longest first."""
         strangers = [*self._once.items(), *self._again.items()]
         known = [(topic, one) for topic, one in self._known.items() if one.times >= _enough(topic)]

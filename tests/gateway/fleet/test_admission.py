@@ -315,7 +315,7 @@ def test_how_batches_are_cut_changes_nothing(seed: int) -> None:
         outcomes.add(flat(play(admission, sent, edges), edges))
         balanced(admission)
         state = admission.snapshot()
-        del state["sequences"]["one_by_one"], state["doubts"]
+        del state["sequences"]["one_by_one"], state["mostly_bad"]
         states.add(packed([admission.registry.snapshot(), state]))
     assert len(outcomes) == 1
     assert len(states) == 1

@@ -79,7 +79,7 @@ class TestDevices:
         old = registry.tag_version(0, 60_000)
         assert series_of(registry, 0, "t") == [0]
         registry.table.kind[0] = KIND_STATE
-        registry.listen(1_000)
+        registry.set_clock(1_000)
         registry.presence.seen(np.array([0]), 5)
         assert registry.silent(1_000, 0).tolist() == []
         assert registry.silent(1_001, 0).tolist() == [0]
@@ -125,7 +125,7 @@ class TestTagVersions:
     def test_only_so_many_changes_are_kept(self, registry: Registry) -> None:
         registry.device("n", "a")
         for number in range(CHANGES_KEPT + 10):
-            registry.listen(number * CHANGE_EVERY)
+            registry.set_clock(number * CHANGE_EVERY)
             registry.birth(0, birth(f"type-{number}"), number * 1_000)
         oldest = registry.tags_of(registry.tag_version(0, 0)).type
         assert oldest == "type-10"
@@ -146,13 +146,13 @@ class TestTagVersions:
         registry = Registry()
         registry.device("n", "a")
         for number in range(1_000):
-            registry.listen(number)
+            registry.set_clock(number)
             registry.birth(0, birth(f"type-{number}"), number * 10_000)
         kept = {registry.tag_version(0, number * 10_000) for number in range(1_000)}
         assert len(kept) == CHANGES_KEPT
         assert registry.label_changes_refused == 1_000 - CHANGES_KEPT
         assert registry.type(0) == "type-999", "rules follow at once"
-        registry.listen(CHANGE_EVERY + 1_000)
+        registry.set_clock(CHANGE_EVERY + 1_000)
         registry.birth(0, birth("calm"), 10_000_000)
         assert registry.tags_of(registry.tag_version(0, 10_000_000)).type == "calm"
 

@@ -3,7 +3,7 @@ import numpy as np
 from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.decoders.decoded import Numbers, States, no_states
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.value_checks import Checked, MetricPolicy, ValuePolicy
+from edge_gateway.fleet.value_checks import Checked, MetricPolicy, ValueChecks
 
 METRICS = {
     "temperature": MetricPolicy(range=(-40.0, 85.0), missing=(-200.0, 0.5)),
@@ -16,7 +16,7 @@ class Fleet:
     def __init__(self) -> None:
         self.registry = Registry()
         self.registry.device("n", "a")
-        self.policy = ValuePolicy(self.registry, METRICS)
+        self.policy = ValueChecks(self.registry, METRICS)
 
     def series(self, name: str) -> int:
         return self.registry.series(0, self.registry.metric(name))

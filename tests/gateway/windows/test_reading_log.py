@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows import reading_log as module
-from edge_gateway.windows.reading_log import Keyed, Log, Walk, sorting
+from edge_gateway.windows.reading_log import Keyed, ReadingLog, Walk, sorting
 
 BITS = 10
 DEVICES = np.array([1, 3])
@@ -33,11 +33,11 @@ def test_a_walk_takes_every_reading_once_in_order(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "RUN", 16)
-        log = Log()
+        log = ReadingLog()
         for batch in batches:
             log.append(keyed(batch), DEVICES, 5)
         if restart:
-            log = Log.restored(unpack(pack(log.snapshot())))
+            log = ReadingLog.restored(unpack(pack(log.snapshot())))
         log.seal()
     walk = Walk(log.runs, BITS)
     pieces = []
@@ -52,7 +52,7 @@ def test_a_walk_takes_every_reading_once_in_order(
 
 
 def test_a_log_knows_its_devices_and_its_length() -> None:
-    log = Log()
+    log = ReadingLog()
     log.append(keyed([(1, 5, 1.0, 1)] * 300), DEVICES, 5)
     assert len(log) == 300
     assert np.flatnonzero(log.present).tolist() == [1, 3]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
-from edge_gateway.windows.recorded import NONE_TOLD, LateTold, Told
+from edge_gateway.windows.recorded import NONE_RECORDED, Recorded, RecordedLate
 from edge_gateway.windows.rows import Block, keys
 from tests.gateway.windows.plain import Reading, plain_windows
 from tests.gateway.windows.test_open_windows import (
@@ -25,7 +25,7 @@ from tests.gateway.windows.test_open_windows import (
 )
 
 
-def told_by(steps: list[Closed | Late]) -> Told:
+def told_by(steps: list[Closed | Late]) -> Recorded:
     """What a journal record says of what one input led to."""
     closed = [one for one in steps if isinstance(one, Closed)]
     late = [one for one in steps if isinstance(one, Late)]
@@ -36,16 +36,16 @@ def told_by(steps: list[Closed | Late]) -> Told:
             numbers.append(
                 (tier, Block(rows, {named[row]: tail for row, tail in part.tails_of(tier).items()}))
             )
-    return Told(
+    return Recorded(
         numbers=numbers,
         states=[(tier, Block(rows)) for part in closed for tier, rows in part.states],
-        late=_late(late[0].numbers) if late else NONE_TOLD,
-        late_states=_late(late[0].states) if late else NONE_TOLD,
+        late=_late(late[0].numbers) if late else NONE_RECORDED,
+        late_states=_late(late[0].states) if late else NONE_RECORDED,
     )
 
 
-def _late(found: LateReadings) -> LateTold:
-    return LateTold(found.series, found.ts, found.tiers)
+def _late(found: LateReadings) -> RecordedLate:
+    return RecordedLate(found.series, found.ts, found.tiers)
 
 
 def tick(run: Run, listening: int) -> None:
@@ -70,10 +70,10 @@ class Pair:
         if not self.taken_over:
             before = len(self.first.given)
             step(self.first)
-            self.second.windows.told = told_by(self.first.given[before:])
+            self.second.windows.recorded = told_by(self.first.given[before:])
         step(self.second)
         if not self.taken_over:
-            self.second.windows.told = None
+            self.second.windows.recorded = None
             self.second.given.clear()
 
     def given(self) -> Run:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.fleet.arrivals.receipts import LONGEST, MESSAGES, SHORTEST, Receipts
+from edge_gateway.fleet.arrivals.receipts import AFTER_MESSAGES, LONGEST_WAIT, SHORTEST_WAIT, Receipts
 from edge_gateway.fleet.arrivals.sequences import BOOTS_KEPT, Sequences
 from tests.gateway.fleet.states import packed, unpacked
 
@@ -35,17 +35,17 @@ def gateway() -> Gateway:
 
 def test_nothing_is_told_of_a_quiet_device_in_order(gateway: Gateway) -> None:
     gateway.receive((0, 5, 0), (0, 5, 1))
-    assert gateway.due(LONGEST - SHORTEST - 1) == []
-    assert gateway.due(LONGEST - SHORTEST) == [(0, 5, 1, [])]
-    assert gateway.due(3 * LONGEST) == []
+    assert gateway.due(LONGEST_WAIT - SHORTEST_WAIT - 1) == []
+    assert gateway.due(LONGEST_WAIT - SHORTEST_WAIT) == [(0, 5, 1, [])]
+    assert gateway.due(3 * LONGEST_WAIT) == []
 
 
 def test_a_device_is_told_after_so_many_new_messages(gateway: Gateway) -> None:
-    for seq in range(MESSAGES - 1):
+    for seq in range(AFTER_MESSAGES - 1):
         gateway.receive((0, 5, seq), (0, 5, seq))
-    assert gateway.due(SHORTEST) == []
-    gateway.receive((0, 5, MESSAGES - 1))
-    assert gateway.due(SHORTEST) == [(0, 5, MESSAGES - 1, [])]
+    assert gateway.due(SHORTEST_WAIT) == []
+    gateway.receive((0, 5, AFTER_MESSAGES - 1))
+    assert gateway.due(SHORTEST_WAIT) == [(0, 5, AFTER_MESSAGES - 1, [])]
 
 
 def test_what_is_missing_is_told_at_once_and_again_ever_more_seldom(gateway: Gateway) -> None:
@@ -66,11 +66,11 @@ def test_a_device_hears_that_its_holes_have_closed_but_never_twice_in_five_secon
     gateway.receive((0, 5, 0), (0, 5, 1))
     assert gateway.due(1_000) == []
     gateway.receive((0, 5, 2))
-    assert gateway.due(SHORTEST - 1) == []
-    assert gateway.due(SHORTEST) == [(0, 5, 3, [])]
-    assert gateway.due(2 * SHORTEST) == []
+    assert gateway.due(SHORTEST_WAIT - 1) == []
+    assert gateway.due(SHORTEST_WAIT) == [(0, 5, 3, [])]
+    assert gateway.due(2 * SHORTEST_WAIT) == []
     gateway.receive((0, 5, 4))
-    assert gateway.due(3 * SHORTEST) == [], "nothing was missing: it waits for more, or for ten minutes"
+    assert gateway.due(3 * SHORTEST_WAIT) == [], "nothing was missing: it waits for more, or for ten minutes"
 
 
 def test_what_is_owed_to_boots_no_longer_kept_is_dropped(gateway: Gateway) -> None:
@@ -89,8 +89,8 @@ def test_a_receipt_never_follows_another_too_soon(gateway: Gateway) -> None:
     gateway.receive((0, 5, 1))
     assert len(gateway.due(10_000)) == 1
     gateway.receive((0, 5, 3))
-    assert gateway.due(10_000 + SHORTEST - 1) == []
-    assert len(gateway.due(10_000 + SHORTEST)) == 1
+    assert gateway.due(10_000 + SHORTEST_WAIT - 1) == []
+    assert len(gateway.due(10_000 + SHORTEST_WAIT)) == 1
 
 
 def test_a_birth_is_answered(gateway: Gateway) -> None:
@@ -98,7 +98,7 @@ def test_a_birth_is_answered(gateway: Gateway) -> None:
     assert gateway.due(0) == [(0, 5, 2, [(0, 2)])]
     gateway.receive((0, 5, 0), (0, 5, 1), (0, 5, 2))
     gateway.birth(0, 5, 0, 3)
-    assert gateway.due(SHORTEST) == [(0, 5, 2, [])]
+    assert gateway.due(SHORTEST_WAIT) == [(0, 5, 2, [])]
 
 
 def test_a_birth_of_a_boot_without_messages_has_no_answer(gateway: Gateway) -> None:
@@ -108,7 +108,7 @@ def test_a_birth_of_a_boot_without_messages_has_no_answer(gateway: Gateway) -> N
 
 def test_an_older_boot_is_told_in_turn_with_the_current_one(gateway: Gateway) -> None:
     gateway.receive((0, 5, 0), (0, 6, 1), (0, 5, 1))
-    told = [one for now in range(0, 4 * SHORTEST, SHORTEST) for one in gateway.due(now)]
+    told = [one for now in range(0, 4 * SHORTEST_WAIT, SHORTEST_WAIT) for one in gateway.due(now)]
     assert told[:2] == [(0, 5, 1, []), (0, 6, 1, [(0, 0)])]
     gateway.receive((0, 5, 2), (0, 6, 2))
     gateway.receive((0, 5, 3), (0, 6, 4))
@@ -156,7 +156,7 @@ def test_snapshots_continue_and_everything_stored_is_told_in_the_end(
         assert whole.due(number * 3_000) == half.due(number * 3_000)
     assert packed(whole.receipts.snapshot()) == packed(half.receipts.snapshot())
     told: dict[tuple[int, int], tuple[int, list[tuple[int, int]]]] = {}
-    for now in range(30_000, 30_000 + 2 * LONGEST, SHORTEST):
+    for now in range(30_000, 30_000 + 2 * LONGEST_WAIT, SHORTEST_WAIT):
         told |= {(device, boot): (upto, missing) for device, boot, upto, missing in whole.due(now)}
     for device in {device for batch in batches for device, _, _ in batch}:
         boot = whole.sequences.boots(device)[-1]

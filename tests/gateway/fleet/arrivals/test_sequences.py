@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals import boot_mark as mark_module
 from edge_gateway.fleet.arrivals import sequences as sequence_module
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME, Mark
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME, BootMark
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from tests.gateway.fleet.arrivals.plain_sequences import PlainSequences
 from tests.gateway.fleet.states import packed, unpacked
@@ -44,7 +44,9 @@ def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None
 
 
 def same(sequences: Sequences, plain: PlainSequences) -> None:
-    assert sequences.gapped() == [device for device in sorted(plain.devices) if sequences.gaps(device)]
+    assert sequences.devices_with_gaps() == [
+        device for device in sorted(plain.devices) if sequences.gaps(device)
+    ]
     for device, known in plain.devices.items():
         assert sequences.boots(device)[-1:] == [known.current]
         assert set(sequences.boots(device)) == set(known.boots)
@@ -217,17 +219,17 @@ def test_a_birth_is_believed_up_to_a_million_messages_ahead() -> None:
     accept(sequences, [(0, 5, 0, 0)])
     sequences.birth(0, 5, 0, FAR + 1)
     assert sequences.gaps(0) == [(5, 1, FAR)]
-    assert sequences.odd() == []
+    assert sequences.implausible() == []
     accept(sequences, [(1, 5, 0, 0)])
     sequences.birth(1, 5, 0, FAR + 2)
     assert sequences.gaps(1) == []
-    assert sequences.odd() == [1]
+    assert sequences.implausible() == [1]
 
 
 def test_a_first_birth_from_nowhere_is_odd() -> None:
     sequences = Sequences()
     sequences.birth(0, 5, 0, LARGEST)
-    assert (sequences.odd(), sequences.stored(0, 5)) == ([0], (-1, []))
+    assert (sequences.implausible(), sequences.stored(0, 5)) == ([0], (-1, []))
 
 
 @pytest.mark.parametrize("following", [2**40, LARGEST])
@@ -238,26 +240,26 @@ def test_a_birth_from_nowhere_says_nothing_until_messages_bear_it_out(following:
     assert (sequences.missing(0), sequences.counters(0)["lost_at_device"]) == (0, 0)
     assert sequences.totals()["sequence_not_believed"] == 1
     assert accept(sequences, [(0, 5, 1, 1), (0, 5, 2, 2)])[0] == [NEW, NEW], "its readings go on counting"
-    assert sequences.odd() == [0]
+    assert sequences.implausible() == [0]
     sequences.birth(0, 5, 0, 3)
-    assert sequences.odd() == []
+    assert sequences.implausible() == []
 
 
 def test_a_message_from_nowhere_opens_nothing_that_is_missing_and_what_lies_between_is_new() -> None:
     sequences = Sequences()
     assert accept(sequences, [(0, 5, 0, 0), (0, 5, LARGEST, 1)])[0] == [NEW, NEW]
     apply_floors(sequences, [(0, 5, LARGEST)])
-    assert (sequences.missing(0), sequences.odd()) == (0, [0])
+    assert (sequences.missing(0), sequences.implausible()) == (0, [0])
     assert accept(sequences, [(0, 5, 1, 2), (0, 5, 2, 3), (0, 5, 1, 2)])[0] == [NEW, NEW, DUPLICATE]
     accept(sequences, [(0, 6, 0, 4)])
-    assert sequences.odd() == [], "it began anew"
+    assert sequences.implausible() == [], "it began anew"
 
 
 def test_a_device_first_heard_late_in_its_boot_is_nothing_odd() -> None:
     sequences = Sequences()
     sequences.birth(0, 5, 31 * FAR, 31 * FAR + 4)
     accept(sequences, [(0, 5, 31 * FAR + 4, 0), (0, 5, 31 * FAR + 5, 1)])
-    assert (sequences.missing(0), sequences.odd()) == (0, [])
+    assert (sequences.missing(0), sequences.implausible()) == (0, [])
     apply_floors(sequences, [(0, 5, 31 * FAR)])
     accept(sequences, [(0, 5, 31 * FAR + 6, 2)])
     apply_floors(sequences, [(0, 5, 31 * FAR)])
@@ -282,21 +284,21 @@ def test_retired_devices_are_forgotten() -> None:
     sequences.forget(np.array([0, 7]))
     assert sequences.boots(0) == []
     assert sequences.counters(0)["lost_at_device"] == 0
-    assert sequences.odd() == []
+    assert sequences.implausible() == []
     assert sequences.totals() == before
     assert accept(sequences, [(0, 5, 3, 10)])[0] == [NEW]
 
 
 class TestMark:
     def test_a_filled_hole_splits(self) -> None:
-        mark = Mark(1)
+        mark = BootMark(1)
         mark.accept(9, 0)
         mark.accept(4, 0)
         assert mark.holes == [[0, 3], [5, 8]]
 
     def test_what_is_given_up_is_lowest_and_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(mark_module, "HOLES_KEPT", 1)
-        mark = Mark(1)
+        mark = BootMark(1)
         mark.accept(3, 0)
         mark.accept(9, 0)
         assert mark.give_up() == 3

@@ -68,8 +68,8 @@ def test_everything_else_says_nothing(payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        (b"offline", "this is text, offline; msgpack is due"),
-        (b'{"state":"offline"}', "this looks like JSON; msgpack is due"),
+        (b"offline", "this is text, offline; expected MessagePack"),
+        (b'{"state":"offline"}', "this looks like JSON; expected MessagePack"),
         (UNCLEAR["no boot"], "boot"),
         (UNCLEAR["another state"], "lost"),
         (UNCLEAR["too long"], "longer than"),
