@@ -1,9 +1,9 @@
-"""The open base windows: a log each, and the walk through the one that is closing.
+"""The open windows of the base tier: a log for each, and a walk through the one that is closing.
 
-One window closes at a time, the oldest that is due first, so the windows of a device close in the order of
-time. A window of which only some devices are due is walked nevertheless, and the others' readings are put
-back, but not before that is worth the walk: when three of four of its devices are due, or since the first
-of them was an eighth as many new readings came as it holds.
+One window closes at a time, the oldest due window first, so that a device's windows close in order of time.
+Where only some devices of a window are due, the walk puts the readings of the others back. Such a walk
+starts only once it is worth its cost: three quarters of the window's devices are due, or since the first
+of them became due an eighth as many readings arrived as the window holds.
 """
 
 from collections.abc import Iterator
@@ -22,20 +22,23 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 PIECE: Final = 1 << 14
-"""Readings taken at once; larger temporaries fall out of the cache."""
+"""Most readings taken in one step; larger temporaries do not fit the cache."""
 MANY: Final = 16
-"""Readings of so many windows that are over when they come are not logged, but reduced together. A device that was away
-for weeks says a reading for each of a thousand windows in one message: with a log and a walk each, more would be opened
-than are ever closed."""
+"""From this many already due windows in one frame, their readings are reduced at once instead of being logged.
+
+A device that was offline for weeks may send a reading for each of a thousand windows in one message. With a log and a
+walk for each, windows would open faster than they close.
+"""
 SMALL: Final = 1 << 12
-"""Windows of so few readings are always worth a walk."""
+"""Windows with at most this many readings are always worth a walk."""
 WORTH: Final = 8
+"""A walk is worth it once 1/WORTH as many readings arrived as the window holds."""
 CREDIT_OF_A_CALL: Final = 256
-"""Counts for each batch beside its readings, so that a quiet fleet's windows close soon too."""
+"""Credit added for each frame beside that for its readings, so that a quiet fleet's windows close soon too."""
 
 
 class Piece(NamedTuple):
-    """Readings of one window, ordered by (key, value); `cost` counts those that were put back, too."""
+    """Readings of one window, ordered by (key, value); `cost` includes readings that were put back."""
 
     start: int
     readings: Keyed
@@ -47,19 +50,19 @@ class _Closing:
     start: int
     walk: Walk
     present: Bools
-    """By device number, as in its log."""
+    """By device number, whether the log may hold readings of it."""
     due: Bools
-    """By device number."""
+    """By device number, whether its readings close now."""
     whole: bool
-    """Whether every device in it is due."""
+    """Whether every device present is due."""
     back: list[Keyed] = field(default_factory=list)
-    """Readings of devices that are not."""
+    """Readings to put back, of devices that are not due."""
     forced: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    """Devices whose readings close as soon as they are put back."""
+    """Devices whose readings become due as soon as they are put back."""
 
 
 def _due_of(closing: _Closing, taken: Keyed, device: Ints) -> Keyed:
-    """Return the readings of devices that are due, and keep the others to be put back."""
+    """Return the readings of due devices, and keep the others to be put back."""
     due = closing.due[device]
     if due.all():
         return taken
@@ -68,19 +71,25 @@ def _due_of(closing: _Closing, taken: Keyed, device: Ints) -> Keyed:
 
 
 class BaseTier:
-    """Logs by the start of their window."""
+    """Reading logs by window start.
+
+    Args:
+        base: length of a base window, ms.
+        watermarks: the fleet's watermarks; closing a window moves `closed_to` in them.
+    """
 
     def __init__(self, base: int, marks: Watermarks) -> None:
         self.bits = (base - 1).bit_length()
         self.credit = 0
-        """Grows with readings and calls: how much came since something was looked at."""
+        """Grows with readings and frames; differences say how much arrived since a window was last examined."""
         self.opened = 0
-        """Grows with logs; what closes them sets it back."""
+        """Logs opened since the caller last reset this."""
         self.news = False
-        """Whether something may be due that is not closing yet."""
+        """Whether a window that is not closing yet may be due."""
         self._waits_at = -1
+        """Credit when the oldest due window was found not to be worth a walk yet."""
         self._begin_at = NEVER
-        """Nothing before this window is due, as long as there is no news and nothing comes for one before it."""
+        """No window that starts earlier is due; reset by `wake`, lowered by `append`."""
         self._base = base
         self._watermarks = marks
         self._logs: dict[int, ReadingLog] = {}
@@ -100,18 +109,18 @@ class BaseTier:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to close now; what is not worth a walk yet does not count."""
+        """Whether a call of `begin` or `take` would make progress now."""
         return self.closing or (self.news and self._waits_at != self.credit)
 
     def parts(self) -> Iterator[Keyed]:
-        """All readings in open windows, in pieces."""
+        """Yield all readings in open windows."""
         for log in self._logs.values():
             yield from log.parts()
         if self._closing is not None:
             yield from (*self._closing.walk.runs, *self._closing.back)
 
     def holds(self, devices: Ints) -> Bools:
-        """Say for each device whether there may be readings of it."""
+        """Return for each device whether an open window may hold readings of it."""
         held = np.zeros(len(devices), np.bool_)
         walked = [] if self._closing is None else [self._closing.present]
         for present in [*(log.present for log in self._logs.values()), *walked]:
@@ -120,9 +129,14 @@ class BaseTier:
         return held
 
     def over(self, start: Ints, device: Ints, late: Bools) -> Bools:
-        """Say which rows that are not late are of windows that are over; none, if these are few.
+        """Return which rows belong to windows that are already due, if there are at least MANY such windows; else none.
 
-        Rows of a device that is in the window which is closing wait for that.
+        Late rows are excluded, and so are rows of devices present in the window that is closing.
+
+        Args:
+            start: start of each row's base window, ms.
+            device: device of each row.
+            late: which rows are late.
         """
         none = np.zeros(len(start), np.bool_)
         if int(start.max()) - int(start.min()) < MANY * self._base:
@@ -134,7 +148,7 @@ class BaseTier:
         return found if len(np.unique(start[found])) >= MANY else none
 
     def pull(self, devices: Ints, series_device: Ints) -> list[tuple[int, Keyed]]:
-        """Take out what these devices have open in windows that are over; returns (start, readings)."""
+        """Remove and return what these devices have in due windows, as (window start, readings)."""
         pulled = []
         for start in sorted(self._logs):
             log = self._logs[start]
@@ -147,7 +161,7 @@ class BaseTier:
         return pulled
 
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
-        """Add readings of the window at `start`; `devices` are theirs, in any order and number."""
+        """Add readings to the window at `start`; `devices` are those they belong to, in any order, repeats allowed."""
         self.opened += start not in self._logs
         self._log(start).append(readings, devices, self._watermarks.count)
         self._begin_at = min(self._begin_at, start)
@@ -159,22 +173,22 @@ class BaseTier:
         return log
 
     def force(self, devices: Ints) -> None:
-        """Make due what these devices have open now, whatever their marks will say."""
+        """Make everything due that these devices have open now, whatever their watermarks say later."""
         for log in self._logs.values():
             known = devices[devices < len(log.present)]
             here = known[log.present[known]]
-            if len(here):  # most logs are of other devices, and there may be thousands
+            if len(here):  # there may be thousands of logs, most without these devices
                 log.forced = np.union1d(log.forced, here)
         if self._closing is not None:
             self._closing.forced = np.union1d(self._closing.forced, devices)
         self.wake()
 
     def wake(self) -> None:
-        """Look again for what is due."""
+        """Search all windows again for due ones."""
         self.news, self._waits_at, self._begin_at = True, -1, NEVER
 
     def begin(self) -> bool:
-        """Start closing the oldest window that is due, if there is one and it is worth it."""
+        """Start closing the oldest due window if it is worth a walk; return whether one is closing now."""
         if not self.news:
             return False
         for start in sorted(start for start in self._logs if start >= self._begin_at):
@@ -207,7 +221,7 @@ class BaseTier:
         return worth
 
     def take(self, about: int, series_device: Ints) -> Piece:
-        """Take the next readings of the closing window; there must be one."""
+        """Take about `about` readings from the window that is closing; there must be one."""
         closing = self._closing
         assert closing is not None
         taken = closing.walk.take(min(about, PIECE))
@@ -218,7 +232,7 @@ class BaseTier:
         return Piece(closing.start, due, len(taken.key))
 
     def _put_back(self, closing: "_Closing") -> None:
-        """Keep what is not due; its pieces lie in the order of the walk, so together they are one run."""
+        """Return readings that are not due to their log; they are in walk order, so together they form one run."""
         if closing.back:
             log = self._log(closing.start)
             log.looked_at = self.credit
@@ -228,7 +242,7 @@ class BaseTier:
             log.forced = np.union1d(log.forced, known[present[known]])
 
     def remove(self, start: int, gone: ClosedRanges) -> None:
-        """Take readings out of an open window, because somebody closed it already."""
+        """Remove readings from an open window that the recorded run had closed."""
         log = self._logs.get(start)
         if log is not None:
             log.remove(gone, start, self.bits)
@@ -236,7 +250,7 @@ class BaseTier:
                 del self._logs[start]
 
     def interrupt(self) -> None:
-        """Open the window that is closing again, with what is left of it; what was due of it stays due."""
+        """Reopen the window that is closing with the readings left in it; its due devices stay due."""
         closing, self._closing = self._closing, None
         if closing is None:
             return

@@ -1,4 +1,4 @@
-"""The readings of a frame as columns: all of them, or those of some of its rows."""
+"""Select a frame's numbers or texts as columns of readings."""
 
 from typing import NamedTuple
 
@@ -15,14 +15,17 @@ ALL = slice(None)
 
 
 class Taken(NamedTuple):
-    """Readings, and the row of the frame each is of."""
+    """Readings, and the frame row each belongs to."""
 
     row: Ints
     readings: Readings
 
 
 def numbers_of(frame: Frame, rows: Bools | slice) -> Taken:
-    """Return the numbers of some rows; -0.0 becomes 0.0, or the order of equal values would show."""
+    """Return the numbers in the given frame rows.
+
+    -0.0 becomes 0.0: otherwise min, max, first and last would depend on the order of arrival.
+    """
     picked = rows if isinstance(rows, slice) else rows[frame.row]
     row = frame.row[picked]
     value = frame.value[picked] + 0.0
@@ -30,7 +33,7 @@ def numbers_of(frame: Frame, rows: Bools | slice) -> Taken:
 
 
 def states_of(frame: Frame, rows: Bools | slice) -> Taken:
-    """Return the texts of some rows, by their codes."""
+    """Return the texts in the given frame rows; the value of a reading is the text's code."""
     picked = rows if isinstance(rows, slice) else rows[frame.state_row]
     row = frame.state_row[picked]
     code = frame.state_code[picked].astype(np.float64)

@@ -1,13 +1,13 @@
 """The open windows of the fleet, and when they close.
 
     frame ─▶ late? ──no──▶ log of its base window ──due──▶ walk, a budget a call ──▶ closed base rows
-               │  └─ many windows, over already ──────────────── at once ───────────────▶  │
+               │  └─ many windows, already due ───────────────── at once ───────────────▶  │
                └─yes─▶ store, and accumulators still open ◀──── merged into ──────────────┘
                                       └── window over ──▶ closed rows of the coarser tiers
 
-A window of a device is due when the device's watermark has passed its end, or the device is silent. Base
-windows of a device close in the order of time. What comes for a window that is closed goes to the store; if
-the store hears of it before the row itself, that is no harm: rows of one window merge in any order.
+A device's window is due once the device's watermark has passed its end, or the device is silent. A device's base
+windows close in order of time. Readings of closed windows go to the store. It may receive them before the row they
+belong to: rows of one window merge in any order.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 CHEAPEST_WINDOW: Final = 512
-"""What a piece of a closing window costs of the budget at least, however few its readings."""
+"""Least cost of a piece of a closing window, in readings of the budget."""
 _ALL_READINGS: Final = 1 << 62
 
 
@@ -44,14 +44,17 @@ class Windows:
     """Open windows of every device, series and tier.
 
     Args:
-        every_ms: lengths of the tiers; the first is the base, each other a multiple of it.
-        allowed_lateness_ms: how far the watermark stays behind a device's newest time.
-        idle_close_ms: silence, by the listening clock, after which a device's base windows close. Its coarser windows
-            close when the silence has also lasted as long as there was left of them.
-        max_future_skew_ms: how far ahead of its arrival a reading's time moves the watermark.
+        every_ms: window lengths of the tiers; the first is the base, the others are multiples of it.
+        allowed_lateness_ms: how far the watermark trails a device's newest time.
+        idle_close_ms: silence, by the listening clock, after which a device's base windows close. A coarser window
+            closes once the silence also covers what was left of it.
+        max_future_skew_ms: how far beyond its arrival a reading's time may advance the watermark.
         p95_metrics: names of metrics whose windows have a p95.
-        series: the registry; it must know every series of a frame before the frame comes.
-        late_share: how many late readings a device may have merged at once.
+        series: the registry; it must know every series of a frame that is added.
+        late_share: how many late readings of one device may wait to be merged.
+
+    Raises:
+        ValueError: a window length is no multiple of the base window.
     """
 
     def __init__(
@@ -82,17 +85,17 @@ class Windows:
         self._has_p95 = np.zeros(0, np.bool_)
         self._epoch = 0
         self.recorded: Recorded | None = None
-        """What the record says that is replayed, where it must be followed."""
+        """What the journal record that is being replayed led to, if the replay must follow it."""
 
     # --- readings
 
     def add(self, frame: Frame, *, listening_ms: int, trusted: bool = True) -> Added:
-        """Take in the readings of a frame; return those that come late, and the windows they close at once.
+        """Add the readings of a frame; return the late ones, and windows that close at once.
 
         Args:
-            frame: readings of devices and series the registry knows; values finite.
+            frame: readings of devices and series the registry knows, with finite values.
             listening_ms: the listening clock when the frame arrived.
-            trusted: whether the frame's wall time may be believed; if not, no reading's time is too far ahead.
+            trusted: whether the frame's arrival time can be trusted; if not, no reading is too far in the future.
         """
         if not frame.rows:
             return NOTHING
@@ -109,16 +112,16 @@ class Windows:
         return Added(late, closed)
 
     def _late_rows(self, frame: Frame, start: Ints) -> Bools:
-        """Say which rows of a frame come for windows that are closed."""
+        """Return which rows of a frame belong to closed windows."""
         if self.recorded is not None:
             return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
         late: Bools = start + self._base <= self._watermarks.closed_to[frame.device]
         return late
 
     def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
-        """Close the windows that are over as they come, if they are many; their rows are taken then, too.
+        """Close windows that are due as their readings arrive, if there are many; mark their rows in `taken`.
 
-        What their devices have open of such windows closes with them: coarser windows must be met in order.
+        What the devices already have open in due windows closes with them, so that coarser windows are fed in order.
         """
         if self.recorded is not None:
             return NOTHING.closed
@@ -161,7 +164,7 @@ class Windows:
         return Keyed(key, readings.value, readings.quality)
 
     def _take_late(self, frame: Frame, rows: Bools, now: int) -> Late:
-        """Merge late readings into coarser windows that are open, and note where the store has to."""
+        """Merge late readings into open coarser windows, and mark those the store must merge."""
         of_record = self.recorded
         tiers = (None, None) if of_record is None else (of_record.late.tiers, of_record.late_states.tiers)
         late = Late(
@@ -186,7 +189,7 @@ class Windows:
         return LateReadings(taken.row, device, bits, taken.readings)
 
     def _p95(self) -> Bools:
-        """Say for each series whether its windows have a p95; empty where no metric has."""
+        """Return by series whether its windows have a p95; empty if no metric's have."""
         metrics = self._series.series_metric
         if self._p95_metrics and (
             len(self._has_p95) != len(metrics) or self._epoch != self._series.series_epoch
@@ -199,7 +202,7 @@ class Windows:
     # --- time
 
     def tick(self, listening_ms: int) -> bool:
-        """Let time go by; return whether anything changed, or will when `close` is called."""
+        """Make windows of silent devices due; return whether anything changed, or will when `close` is called."""
         silent = self._watermarks.expire_silent(listening_ms)
         if silent:
             self._open.wake()
@@ -208,7 +211,7 @@ class Windows:
         return silent or over or self.pending
 
     def _queue_over(self, time: Ints, *, silent: bool = False) -> bool:
-        """Queue the coarser windows that are over by the time of their device."""
+        """Queue the coarser windows that are over by their device's time (`time`, by device number)."""
         devices = self._series.series_device
         room = int(devices.max(initial=-1)) + 1
         known = np.full(room, NEVER)
@@ -217,21 +220,21 @@ class Windows:
         return any(queued)
 
     def rewind(self, devices: Ints) -> None:
-        """Forget the time of devices whose clock stepped back.
+        """Forget the times of devices whose clock stepped back.
 
-        What they have open closes next. Windows they live through again close again, with only what is new.
+        What they have open closes next. Windows that they enter again close again, with the new readings only.
         """
         self._watermarks.grow(int(devices.max(initial=-1)) + 1)
         self._open.force(devices)
         self._watermarks.rewind(devices)
 
     def close_all_of(self, devices: Ints) -> None:
-        """Let what devices have open close next, in every tier: nobody will hear of them again."""
+        """Close everything these devices have open next, in every tier: no more readings of theirs will come."""
         self.rewind(devices)
         self._watermarks.mark_silent(devices)
 
     def has_open(self, devices: Ints) -> Bools:
-        """Say for each device whether anything of it is open or waits to be given out."""
+        """Return for each device whether anything of it is open, or closed and not yet returned by `close`."""
         known = np.zeros(len(self._series.series_device), np.bool_)
         for tier in (*self._numbers, *self._states):
             known |= tier.open_at(len(known))
@@ -240,7 +243,7 @@ class Windows:
         return held
 
     def in_use(self) -> InUse:
-        """Say which series and texts anything open holds."""
+        """Return the series and texts that anything open refers to."""
         return in_use(self._open, self._numbers, self._states, self._series.series_is_state)
 
     def forget(self, devices: Ints) -> None:
@@ -250,11 +253,11 @@ class Windows:
 
     @property
     def closed_to(self) -> int:
-        """No window that begins at or after this time (ms) is closed, of whatever device."""
+        """The latest end of any device's closed windows, ms: no window that starts then or later is closed."""
         return int(self._watermarks.closed_to.max(initial=NEVER))
 
     def newest(self, device: int) -> int | None:
-        """Return the newest believed time of a device in ms; None before its first reading."""
+        """Return the newest plausible time of a device, ms; None before its first reading."""
         newest = int(self._watermarks.newest[device]) if device < self._watermarks.count else NEVER
         return newest if newest > NEVER else None
 
@@ -272,23 +275,23 @@ class Windows:
 
     @property
     def pending(self) -> bool:
-        """Whether `close` would change anything now."""
+        """Whether `close` would do anything now."""
         return self._open.waiting or any(tier.waiting for tier in (*self._numbers, *self._states))
 
     @property
     def open_readings(self) -> int:
-        """Readings in open base windows."""
+        """Number of readings in open base windows."""
         return self._open.readings
 
     @property
     def open_coarser(self) -> int:
-        """Open windows of the coarser tiers."""
+        """Number of open windows in the coarser tiers."""
         return sum(tier.open_windows for tier in (*self._numbers, *self._states))
 
     def close(self, budget: int) -> Closed:
-        """Close what is due, for about `budget` readings and rows; the rest comes with the next calls.
+        """Close due windows for about `budget` readings and rows; later calls close the rest.
 
-        As many windows as were opened since the last call may close beyond that, or they would become ever more.
+        The budget grows with each window opened since the last call, or windows could open faster than they close.
         """
         opened, self._open.opened = self._open.opened, 0
         if self.recorded is not None:
@@ -306,7 +309,7 @@ class Windows:
         return harvest.closed()
 
     def _close_as(self, recorded: Recorded) -> None:
-        """Close what the record says, and nothing else: the store has these rows."""
+        """Close exactly what the journal record says: the store has these rows."""
         self._open.interrupt()
         for kind, tiers in ((recorded.numbers, self._numbers), (recorded.states, self._states)):
             for number, block in kind:
@@ -327,7 +330,7 @@ class Windows:
         self._watermarks.crossed = True
 
     def _reduce(self, piece: Piece, harvest: Harvest) -> None:
-        """Reduce readings of one base window, give their rows out and merge them into the coarser windows."""
+        """Reduce readings of one base window; collect their rows and merge them into the coarser windows."""
         readings = piece.readings.readings(piece.start, self._open.bits)
         texts = self._series.series_is_state[readings.series]
         if texts.any():
@@ -344,7 +347,7 @@ class Windows:
     def _close_coarser(self) -> None:
         """Queue coarser windows that are over.
 
-        All accumulators are looked at, so not before an eighth as many readings came since they last were.
+        This scans all accumulators, so it runs only once an eighth as many readings arrived since as there are series.
         """
         if not self._open.news:
             self._watermarks.close_to_due()
@@ -362,7 +365,7 @@ class Windows:
                     budget -= len(block.rows)
 
     def drain(self) -> Closed:
-        """Close everything, whatever the time; nothing of it is open afterwards."""
+        """Close every open window, whatever its time, and return them all."""
         self._watermarks.all_due()
         self._open.wake()
         harvest = Harvest()
@@ -376,7 +379,7 @@ class Windows:
     # --- state
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state; runs of readings, which never change again, are handed out themselves."""
+        """Return the state. Runs of readings are not copied: they never change again."""
         return {
             "marks": self._watermarks.snapshot(),
             "open": self._open.snapshot(),

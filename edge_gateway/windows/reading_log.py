@@ -1,10 +1,10 @@
-"""The open readings of one base window: columns that are appended to, and walked once in order of the series.
+"""The readings of one open base window: appended as columns, then walked once in order of series.
 
     append ─▶ tail (unsorted) ──full──▶ run (sorted, never changed again), run, run …
                       walk: the same range of series from every run, a piece at a time ──┘
 
-A reading takes 18 bytes: key (series << bits | ms since the window's start), value, quality. Runs keep every
-step small: no batch ever waits for a whole window to be sorted.
+A reading takes 18 bytes: key (series << bits | ms since the window's start), value and quality. Runs bound
+every step: no batch waits for a whole window to be sorted.
 """
 
 from typing import Any, Final, NamedTuple
@@ -24,7 +24,7 @@ _KEY_BITS: Final = 63
 
 
 class Keyed(NamedTuple):
-    """Columns of readings by key; texts have their code as value."""
+    """Columns of readings with packed keys; the value of a text is its code."""
 
     key: Ints
     value: NDArray[np.float64]
@@ -34,18 +34,23 @@ class Keyed(NamedTuple):
         return Keyed(self.key[chosen], self.value[chosen], self.quality[chosen])
 
     def readings(self, start: int, bits: int) -> Readings:
-        """Return them with series and times; `start` (ms) is their window's, `bits` of a key are the time within it."""
+        """Unpack the keys into series and times.
+
+        Args:
+            start: start of the window, ms.
+            bits: how many low bits of a key hold the time since `start`.
+        """
         ts = self.key & ((1 << bits) - 1)
         ts += start
         return Readings(self.key >> bits, ts, self.value, self.quality)
 
     def by_key(self) -> "Keyed":
-        """Return the readings by key; equal keys keep their order."""
+        """Return the readings sorted by key; the sort is stable."""
         key, order = sorting(self.key)
         return Keyed(key, self.value[order], self.quality[order])
 
     def by_value(self) -> "Keyed":
-        """Return readings that are ordered by key with those of equal keys ordered by value."""
+        """Return readings already sorted by key sorted by (key, value)."""
         same = self.key[1:] == self.key[:-1]
         if not same.any():
             return self
@@ -60,7 +65,10 @@ class Keyed(NamedTuple):
 
 
 def sorting(key: Ints) -> tuple[Ints, Ints]:
-    """Return the keys sorted and their stable order: by a sort of plain integers if key and place fit into one."""
+    """Return the sorted keys and their stable order.
+
+    Where key and position fit into 63 bits together, sorting plain integers is several times faster than `argsort`.
+    """
     count = len(key)
     bits = count.bit_length()
     if not count or int(key.max()).bit_length() + bits > _KEY_BITS:
@@ -81,16 +89,16 @@ def _room(count: int) -> Keyed:
 
 
 class ReadingLog:
-    """Readings of one window, in runs and a tail; and which devices they are of."""
+    """Readings of one window as sorted runs and an unsorted tail, and the devices they belong to."""
 
     def __init__(self) -> None:
         self.runs: list[Keyed] = []
         self.present: Bools = np.zeros(0, np.bool_)
-        """For each device number, whether readings of it may be here."""
+        """By device number, whether the log may hold readings of it."""
         self.forced: Ints = np.empty(0, np.int64)
-        """Devices whose readings here close next, whatever their watermark says."""
+        """Devices whose readings here are due whatever their watermark says."""
         self.looked_at = -1
-        """Credit (`BaseTier`) when readings here were first due, or were put back; -1 before that."""
+        """`BaseTier.credit` when readings here first became due or were last put back; -1 before that."""
         self._tail = _room(0)
         self._used = 0
 
@@ -98,7 +106,7 @@ class ReadingLog:
         return sum(len(run.key) for run in self.runs) + self._used
 
     def append(self, readings: Keyed, devices: Ints, device_count: int) -> None:
-        """Add readings in any order; `devices` are those they are of, all below `device_count`."""
+        """Add readings in any order; `devices` are those they belong to, all below `device_count`."""
         if len(self.present) < device_count:
             self.present = np.append(self.present, np.zeros(device_count - len(self.present), np.bool_))
         self.present[devices] = True
@@ -125,7 +133,7 @@ class ReadingLog:
         self._tail = larger
 
     def add_run(self, run: Keyed, present: Bools) -> None:
-        """Add readings that are ordered by key; `present` is of the devices they may be of."""
+        """Add readings sorted by key; `present` says by device number which devices they may belong to."""
         longer = max(len(present), len(self.present))
         both = np.zeros(longer, np.bool_)
         both[: len(present)] = present
@@ -134,11 +142,11 @@ class ReadingLog:
         self.runs.append(run)
 
     def parts(self) -> list[Keyed]:
-        """All readings here, in pieces."""
+        """Return all readings, as runs and the tail."""
         return [*self.runs, self._tail.rows(slice(0, self._used))]
 
     def remove(self, gone: ClosedRanges, start: int, bits: int) -> None:
-        """Take readings out; `start` (ms) is that of the window, and `bits` of a key are the time within it."""
+        """Remove the readings in `gone`; `start` and `bits` as in `Keyed.readings`."""
         self.seal()
         left = []
         for run in self.runs:
@@ -147,7 +155,7 @@ class ReadingLog:
         self.runs = [run for run in left if len(run.key)]
 
     def pull(self, devices: Ints, series_device: Ints, bits: int) -> Keyed:
-        """Take out all readings of these devices."""
+        """Remove and return all readings of these devices."""
         self.seal()
         of_them = np.zeros(int(series_device.max()) + 1, np.bool_)
         of_them[devices] = True
@@ -160,13 +168,13 @@ class ReadingLog:
         return pulled
 
     def seal(self) -> None:
-        """Make the tail a run."""
+        """Turn the tail into a sorted run."""
         if self._used:
             self.runs.append(self._tail.rows(slice(0, self._used)).by_key())
             self._tail, self._used = _room(0), 0
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state; runs are handed out themselves, because nothing changes them any more."""
+        """Return the state. Runs are not copied: they never change again."""
         return {
             "runs": [list(run) for run in self.runs],
             "tail": [column[: self._used].copy() for column in self._tail],
@@ -189,7 +197,7 @@ class ReadingLog:
 
 
 class Walk:
-    """Takes the readings out of sorted runs, by ascending series, all of a series at once."""
+    """Takes readings out of sorted runs in ascending order of series, all readings of a series at once."""
 
     def __init__(self, runs: list[Keyed], bits: int) -> None:
         self._runs = runs
@@ -197,7 +205,7 @@ class Walk:
 
     @property
     def left(self) -> int:
-        """Readings not taken yet."""
+        """Number of readings not yet taken."""
         return sum(len(run.key) for run in self._runs)
 
     @property
@@ -205,7 +213,7 @@ class Walk:
         return self._runs
 
     def take(self, about: int) -> Keyed:
-        """Take about so many readings, ordered by (key, value)."""
+        """Take about `about` readings, sorted by (key, value)."""
         if self.left <= about:
             parts, self._runs = self._runs, []
         else:
@@ -217,7 +225,7 @@ class Walk:
         return (parts[0] if len(parts) == 1 else joined(parts).by_key()).by_value()
 
     def _cut(self, about: int) -> int:
-        """Return the first series not to take: `about` readings lie before it, if all runs are alike."""
+        """Return the first series not to take; about `about` readings precede it if the runs are distributed alike."""
         longest = max(self._runs, key=lambda run: len(run.key)).key
         guess = int(longest[len(longest) * about // self.left]) >> self._bits
         lowest = min(int(run.key[0]) for run in self._runs) >> self._bits

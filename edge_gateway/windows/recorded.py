@@ -1,8 +1,8 @@
-"""What a journal record says an input led to in the windows, so that a replay can do the same.
+"""What a journal record says an input led to in the windows, for a replay to follow.
 
-When a window closes is a matter of pace: of budgets, of what is worth a walk. A program that paces otherwise than the
-one that wrote a record would close windows the store does not have, or keep some open that it has. So where the two
-differ, what the record says is followed: these rows were closed, these readings were late.
+When a window closes depends on pacing: on budgets, and on when a walk is worth it. A program with another pacing than
+the one that wrote a record would close windows the store does not have, or keep open some that it has. Such a replay
+follows the record instead: these rows were closed, these readings were late.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _PLACE_BITS: Final = 42
-"""A time in ms up to the year 2100 takes no more."""
+"""Bits that hold a time in ms up to the year 2100."""
 
 
 class RecordedLate(NamedTuple):
-    """Late readings of a frame, in its order; `tiers` are the bits of the tiers the store merges them in."""
+    """Late readings of a frame, in its order; `tiers` as in `LateReadings`."""
 
     series: Ints
     ts: Ints
@@ -35,7 +35,7 @@ NONE_RECORDED: Final = RecordedLate(_NONE, _NONE, _NONE)
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Closed rows as (tier, block), and late readings, of one input."""
+    """Closed rows, as (tier, block), and late readings of one recorded input."""
 
     numbers: Sequence[tuple[int, Block]] = ()
     states: Sequence[tuple[int, Block]] = ()
@@ -43,7 +43,14 @@ class Recorded:
     late_states: RecordedLate = NONE_RECORDED
 
     def late_rows(self, device: Ints, start: Ints, base: int, series_device: Ints) -> Bools:
-        """Say which rows of a frame, by device and start of the base window, hold late readings."""
+        """Return which rows of a frame hold late readings.
+
+        Args:
+            device: device of each row.
+            start: start of each row's base window, ms.
+            base: length of a base window, ms.
+            series_device: device of each series.
+        """
         late = [
             _places(series_device[one.series], one.ts - one.ts % base)
             for one in (self.late, self.late_states)
@@ -57,7 +64,7 @@ def _places(device: Ints, start: Ints) -> Ints:
 
 
 class ClosedRanges(NamedTuple):
-    """Rows of one base window to take out of the log: series ascending, from the first to the last reading."""
+    """For each closed row of one base window its series, ascending, and the times of its first and last reading, ms."""
 
     series: Ints
     first_at: Ints
@@ -69,7 +76,7 @@ class ClosedRanges(NamedTuple):
         return cls(ordered["series"], ordered["first_at"], ordered["last_at"])
 
     def among(self, series: Ints, ts: Ints) -> Bools:
-        """Say which readings are of these rows."""
+        """Return which readings belong to these rows."""
         place = np.minimum(np.searchsorted(self.series, series), len(self.series) - 1)
         same = self.series[place] == series
         found: Bools = same & (self.first_at[place] <= ts) & (ts <= self.last_at[place])

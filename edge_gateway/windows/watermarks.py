@@ -1,4 +1,4 @@
-"""What time it is for each device, as columns by device number."""
+"""How far time has advanced for each device, as columns by device number."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -17,17 +17,25 @@ _COLUMNS: Final = ("newest", "furthest", "due_to", "closed_to", "heard")
 
 
 class Watermarks:
-    """Times in ms, NEVER before the first reading; `heard` in ms of the listening clock.
+    """Device times in ms, NEVER before the first reading.
 
-    newest: newest device time, as far as it is believed; the watermark is this less the allowed lateness.
-    furthest: newest device time as it was told; open windows reach no further.
-    due_to: windows that end here or before have nothing more to wait for.
-    closed_to: readings of windows that end here or before are late.
+    Columns:
+        newest: newest plausible device time; the watermark is this minus the allowed lateness.
+        furthest: newest device time as sent; no open window starts later.
+        due_to: windows that end at this time or before are due: they wait for nothing more.
+        closed_to: readings of windows that end at this time or before are late.
+        heard: when the last reading arrived, in ms of the listening clock.
+
+    Args:
+        base: length of a base window, ms.
+        coarser: lengths of the coarser windows, ms.
+        lateness: allowed lateness, ms.
+        idle: silence after which a device's base windows become due, ms of the listening clock.
     """
 
     def __init__(self, base: int, coarser: Sequence[int], lateness: int, idle: int) -> None:
         self.crossed = False
-        """Whether `closed_to` of a device passed the end of a coarser window; the reader resets it."""
+        """Whether `closed_to` of some device passed the end of a coarser window; the caller resets it."""
         self._base = base
         self._coarser = tuple(coarser)
         self.lateness = lateness
@@ -36,14 +44,21 @@ class Watermarks:
         self.newest = self.furthest = self.due_to = self.closed_to = self.heard = np.empty(0, np.int64)
 
     def grow(self, count: int) -> None:
-        """Make room for device numbers below `count`."""
+        """Extend the columns to hold device numbers below `count`."""
         if count > self.count:
             for name in _COLUMNS:
                 setattr(self, name, with_room(getattr(self, name), count, NEVER))
             self.count = count
 
     def observe(self, device: Ints, ts: Ints, cap: int | None, listening: int) -> bool:
-        """Move the marks on with readings; return whether more is due. Times beyond `cap` count as `cap`."""
+        """Advance devices by the times of their readings; return whether more became due.
+
+        Args:
+            device: device of each reading.
+            ts: time of each reading, ms.
+            cap: times beyond it advance the watermark to `cap` only; None for no cap.
+            listening: the listening clock, ms.
+        """
         np.maximum.at(self.furthest, device, ts)
         believed = ts if cap is None else np.minimum(ts, cap)
         np.maximum.at(self.newest, device, believed)
@@ -56,7 +71,7 @@ class Watermarks:
         return more
 
     def expire_silent(self, listening: int) -> bool:
-        """Make due what devices have open that were silent for too long; return whether there was any."""
+        """Make everything due that devices silent for the idle time have open; return whether there were any."""
         silent = (
             (listening - self.heard >= self._idle) & (self.furthest >= self.due_to) & (self.furthest > NEVER)
         )
@@ -67,9 +82,10 @@ class Watermarks:
         return True
 
     def silent_time(self, listening: int) -> Ints:
-        """Return what time it is at least for devices that are silent and have nothing open, else NEVER.
+        """Return a lower bound of the current time of each silent device with no open base window, NEVER for others.
 
-        Of a clock that stepped back and said nothing since, nobody knows the time: what it lived through is over.
+        It is FOREVER for a silent device whose clock stepped back and that sent nothing since: its time is unknown, so
+        all its windows from before the step count as over.
         """
         elapsed = listening - self.heard - self._idle
         silent = (elapsed >= 0) & (self.heard > NEVER)
@@ -78,35 +94,35 @@ class Watermarks:
         return np.where(over, time, np.where(silent & (self.furthest == NEVER), FOREVER, NEVER))
 
     def close_to(self, devices: Ints, end: Ints | int) -> None:
-        """Move `closed_to` of devices on to `end`."""
+        """Advance `closed_to` of devices to `end`; it never moves back."""
         before = self.closed_to[devices]
         after = np.maximum(before, end)
         self.closed_to[devices] = after
         self.crossed |= any(bool((before // every != after // every).any()) for every in self._coarser)
 
     def close_to_due(self) -> bool:
-        """Close what is due, where nothing of it is open any more; return whether anything moved."""
+        """Advance `closed_to` of every device to `due_to`, once nothing due is open; return whether any moved."""
         behind = np.flatnonzero(self.closed_to < self.due_to)
         self.close_to(behind, self.due_to[behind])
         return bool(len(behind))
 
     def rewind(self, devices: Ints) -> None:
-        """Forget the time of devices whose clock stepped."""
+        """Forget the times of devices whose clock stepped back."""
         for name in ("newest", "furthest", "due_to", "closed_to"):
             getattr(self, name)[devices] = NEVER
 
     def mark_silent(self, devices: Ints) -> None:
-        """Count devices as silent for long enough."""
+        """Treat devices as silent for the whole idle time."""
         self.heard[devices] = -self._idle
 
     def forget(self, devices: Ints) -> None:
-        """Make these devices as if they were never heard."""
+        """Reset these devices to the state before their first reading."""
         known = devices[devices < self.count]
         for name in _COLUMNS:
             getattr(self, name)[known] = NEVER
 
     def all_due(self) -> None:
-        """Make everything due that is open."""
+        """Make every open window due."""
         furthest = self.furthest
         end = np.where(furthest > NEVER, furthest - furthest % self._base + self._base, NEVER)
         self.due_to = np.maximum(self.due_to, end)
