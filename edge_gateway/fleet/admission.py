@@ -8,7 +8,7 @@
                           │        └─ held until the clock is trusted
                           └─ quarantined
 
-Everything here is a function of what came before and of the arguments: no clock, no socket, no file.
+Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,20 +39,20 @@ from fleet_wire.topics import ACK, STATUS
 
 SEQUENCE_CONFLICT = "sequence_conflict"
 LAPS = 16
-"""A clock that steps back more often within one batch is followed no further."""
+"""Clock steps followed within one batch; further steps of a device belong to the last lap."""
 REFUSED = 3
-"""Fate of a message that is new by its sequence and not taken in; the other fates are its verdict."""
+"""Fate of a message whose sequence number is new but whose content is invalid; the other fates are verdicts."""
 
 
 class QuarantinedDelivery(NamedTuple):
-    """A delivery for the quarantine: its position in the batch, and why."""
+    """A delivery to quarantine: its position in the batch, and the reason."""
 
     position: int
     reason: str
 
 
 class Lap(NamedTuple):
-    """A part of a frame; before it, cursors and watermarks of the devices in `stepped` (ascending) start anew."""
+    """A part of a frame. Before it is read, watermarks and rule state of the devices in `stepped` (ascending) reset."""
 
     stepped: IntColumn
     frame: Frame
@@ -66,16 +66,16 @@ class Admitted:
     quarantined: list[QuarantinedDelivery]
     """In arrival order."""
     held: list[int]
-    """Positions of deliveries that wait for a trusted clock. Nothing is noted of them: admit them again."""
+    """Positions of deliveries that wait for a trusted clock. They left no trace: admit them again."""
     laps: list[Lap]
-    """The frame, cut where clocks stepped back; in one piece where none did."""
+    """The frame, cut where device clocks stepped back."""
     stamped: BoolColumn
-    """Which rows of the frame carry their arrival as time."""
+    """Which rows of the frame were stamped with their arrival."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionPolicy:
-    """What gateway.yaml says of values and times. Older than `max_reading_age` (ms) is backlog."""
+    """What gateway.yaml says about values and times. Readings older than `max_reading_age` (ms) are backlog."""
 
     metrics: Mapping[str, MetricPolicy] = field(default_factory=dict)
     time: TimeLimits = field(default_factory=TimeLimits)
@@ -83,7 +83,7 @@ class AdmissionPolicy:
 
 
 class Admission:
-    """Owns what is known of messages: sequences, receipts, value limits, accounting, and who is not heard."""
+    """Owns the state of arriving messages: sequences, receipts, value checks, accounting, and problems of devices."""
 
     def __init__(self, registry: Registry, policy: AdmissionPolicy) -> None:
         self.registry = registry
@@ -98,7 +98,7 @@ class Admission:
     # --- telemetry
 
     def admit(self, batch: Batch, positions: Sequence[int] | None = None) -> Admitted:
-        """Take in the telemetry of a batch, which stands at `positions` (everywhere when None), ascending."""
+        """Admit the telemetry of a batch; `positions`, ascending, says where it is (None: everywhere)."""
         at = range(len(batch.topics)) if positions is None else positions
         topics = [batch.topics[position] for position in at]
         payloads = [batch.payloads[position] for position in at]
@@ -128,7 +128,7 @@ class Admission:
         return Admitted(frame, quarantined, held, cut, stamped)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
-        """Count deliveries of sites that are not this gateway's; statuses and acks are no messages."""
+        """Count deliveries of sites this gateway does not own; statuses and acks do not count as messages."""
         messages = [at for at in positions if not batch.topics[at].endswith((STATUS, ACK))]
         of_qos0 = set(batch.qos0).intersection(messages)
         for name, many in (("received", messages), ("quarantined", messages), ("qos0", of_qos0)):
@@ -137,16 +137,16 @@ class Admission:
             self.registry.refuse(Refusal.FOREIGN_SITE)
 
     def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
-        """Set aside messages that need a stamp, which an untrusted clock cannot give."""
+        """Set aside messages that need the arrival as time while the gateway's clock is not trusted."""
         wait = np.zeros(len(decoded.messages.index), np.bool_)
         wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
         wait[list(decoded.refused)] = False
         return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
-        """Close what devices no longer hold.
+        """Close holes below the floors that messages carry.
 
-        A message is held while it is sent, so that no floor is above its own seq.
+        A device still holds the message it is sending, so a floor never exceeds the message's own seq.
         """
         said = (messages.floor != NO_FLOOR) & (verdict != CONFLICT)
         if said.any():
@@ -175,7 +175,7 @@ class Admission:
     def _frame(
         self, decoded: Decoded, new: BoolColumn, times: Stamped, arrival: int
     ) -> tuple[Frame, BoolColumn]:
-        """Return what counts of the new messages, and which of its rows are stamped."""
+        """Return the accepted values of new messages as a frame, and which of its rows are stamped."""
         if not new.all():
             kept = new[decoded.samples.message]
             times = Stamped(times.ts[kept], times.stamped[kept])
@@ -220,9 +220,9 @@ class Admission:
     # --- births, receipts, and what is known of a device
 
     def birth(self, device: int, birth: Birth) -> bool:
-        """Take in a birth's boot, floor and next seq.
+        """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
 
-        Returns whether a new boot begins with an older clock than the one before had: a clock step.
+        It did if the boot is new and its birth is older than the newest message of the boot before.
         """
         time = NO_TIME if birth.ts is None else birth.ts
         if birth.boot not in self.sequences.boots(device):
@@ -232,11 +232,11 @@ class Admission:
         return stepped
 
     def receipts_due(self, now: int) -> list[Due]:
-        """Return the receipts to send at `now` (ms of a clock that never steps); they count as sent."""
+        """Return the receipts to send at `now` (ms of the listening clock); they count as sent."""
         return self.receipts.due(now)
 
     def retire(self, devices: IntColumn) -> None:
-        """Forget devices that fell silent for good; what they counted stays in the fleet's totals."""
+        """Forget devices that are gone; their counts stay in the fleet's totals."""
         self.receipts.forget(devices)
         self.sequences.forget(devices)
         self.accounting.forget(devices)
@@ -245,9 +245,9 @@ class Admission:
         self.values.forget(self.registry.retire(devices))
 
     def forget(self, device: str, metric: str | None) -> None:
-        """Let a metric of a device begin anew, or all of it; nothing happens where it is not known.
+        """Forget a metric of a device, or all of its metrics if None; an unknown device is ignored.
 
-        A device's sequences stay until it is retired, so that what it sends again meanwhile is known.
+        The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised.
         """
         number = self.registry.find(device)
         if number is None:
@@ -258,7 +258,7 @@ class Admission:
         self.mostly_bad.forget(np.array([number], np.int64))
 
     def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
-        """Free what nobody uses any more, as `Registry.reclaim` says."""
+        """Free unused series, metrics and texts; see `Registry.reclaim`."""
         gone = self.registry.reclaim(now, open_series, used_texts)
         self.values.forget(gone.series)
         self.accounting.forget_metrics(gone.metrics)
@@ -266,7 +266,7 @@ class Admission:
         return gone
 
     def describe(self, device: int) -> dict[str, Any]:
-        """Return what is known of a device, as plain data: times in ms, gaps as (boot, from, to)."""
+        """Return everything known about a device as plain data: times in ms, gaps as (boot, from, to)."""
         registry, sequences = self.registry, self.sequences
         boots = sequences.boots(device)
         top, _ = (sequences.stored(device, boots[-1]) if boots else None) or (None, [])
@@ -300,7 +300,7 @@ _PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch"
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
-    """Turn positions among the telemetry into positions in the whole batch."""
+    """Replace positions among the telemetry by positions in the whole batch."""
     decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
     for one in decoded.rejected:
         one.index = at[one.index]
@@ -309,7 +309,11 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
 def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:
     """Cut a frame so that within a part no clock steps back.
 
-    `device` is of each message, `message` of each row of the frame, `steps` are messages with a clock that stepped.
+    Args:
+        frame: the rows of new messages.
+        device: device of each message.
+        message: message of each row of the frame.
+        steps: messages whose device clock had stepped back, ascending.
     """
     if not len(steps):
         return [Lap(steps, frame)]

@@ -1,4 +1,4 @@
-"""Token buckets on device time, one pair a series."""
+"""Token buckets on device time, a pair for each series."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ _NEVER = -(2**62)
 
 
 class TokenBuckets:
-    """How much each series may still send.
+    """How many readings each series may still send.
 
-    A device that was offline sends its newest reading first and then what it kept, so readings older than the
-    newest draw from a second bucket; either refills by the time between readings, whichever way time runs.
-    So a buffer sent late is limited like the same readings sent on time.
+    A device that was offline may send its newest reading first and its buffer after it. So readings older than
+    the newest draw from a second bucket. Both refill by the time between readings, in whichever direction it runs:
+    a buffer sent late is limited just as if its readings had been sent on time.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,13 @@ class TokenBuckets:
         self._at = np.stack([with_room(column, series, _NEVER) for column in self._at])
 
     def take(self, series: IntColumn, ts: IntColumn, rates: Sequence[tuple[float, int]]) -> BoolColumn:
-        """Return which readings are within their rate, taken in arrival order.
+        """Take a token for each reading, in arrival order; return which readings got one.
 
-        `rates` gives (readings, ms) for each. A bucket holds as many tokens as the rate has readings, at
-        least one, and begins full.
+        Args:
+            series: series of each reading.
+            ts: device time of each reading, ms.
+            rates: (readings, ms) allowed for each reading's series. A bucket starts full; it holds as many tokens as
+                the rate has readings, at least one.
         """
         self._make_room(int(series.max(initial=-1)) + 1)
         columns = zip(series.tolist(), ts.tolist(), rates, strict=True)
@@ -52,7 +55,7 @@ class TokenBuckets:
         return granted
 
     def forget(self, series: IntColumn) -> None:
-        """Fill the buckets of these series."""
+        """Refill the buckets of these series."""
         known = series[series < self._size]
         self._tokens[:, known], self._at[:, known] = 0.0, _NEVER
 

@@ -1,4 +1,4 @@
-"""What a value must look like to count: its kind, its quality, and what gateway.yaml says of its metric."""
+"""Check values: their kind, their quality, and the limits gateway.yaml sets for their metric."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,12 @@ from edge_gateway.fleet.token_buckets import TokenBuckets
 
 @dataclass(frozen=True, slots=True)
 class MetricPolicy:
-    """What gateway.yaml says of one metric.
+    """The limits gateway.yaml sets for one metric.
 
-    `range` is [lowest, highest], both in; `missing` are values that stand for "no value"; `rate` is
-    (readings, ms): more than that, by device time, is refused.
+    Attributes:
+        range: (lowest, highest) good value, inclusive.
+        missing: values that stand for "no value".
+        rate: (readings, ms); readings of a series beyond this rate, by device time, are refused.
     """
 
     range: tuple[float, float] | None = None
@@ -28,7 +30,7 @@ class MetricPolicy:
 
 
 class Checked(NamedTuple):
-    """What counts, and what does not."""
+    """The good numbers and states, and the bad values."""
 
     numbers: Numbers
     states: States
@@ -50,7 +52,7 @@ class ValueChecks:
         self._limited = np.empty(0, np.bool_)
 
     def _load(self) -> None:
-        """Follow the metrics the registry learnt since the last batch."""
+        """Extend the columns by metrics the registry added since the last batch."""
         names = self._registry.metric_names
         if self._epoch != self._registry.series_epoch:
             self._epoch = self._registry.series_epoch
@@ -74,7 +76,7 @@ class ValueChecks:
         self._missing, self._limited = self._missing[:0], np.empty(0, np.bool_)
 
     def check(self, numbers: Numbers, states: States, ts: IntColumn) -> Checked:
-        """Sort out the values that do not count. `ts` is the time of each sample in ms.
+        """Separate good values from bad ones. `ts` is the time of each sample, ms.
 
         The first good value of a series fixes whether it holds numbers or texts.
         """
@@ -88,7 +90,7 @@ class ValueChecks:
         return Checked(numbers, states, joined(parts))
 
     def _trusted(self, numbers: Numbers, states: States, parts: list[BadValues]) -> tuple[Numbers, States]:
-        """Leave out what the device itself does not trust."""
+        """Drop values whose quality says that the device itself does not trust them."""
         numbers = self._only(numbers, numbers.quality > 0, BadReason.QUALITY, parts)
         if not len(states.row):
             return numbers, states
@@ -97,7 +99,7 @@ class ValueChecks:
     def _of_their_kind(
         self, numbers: Numbers, states: States, parts: list[BadValues]
     ) -> tuple[Numbers, States]:
-        """Leave out texts in series of numbers, and numbers in series of texts."""
+        """Drop texts in series of numbers, and numbers in series of texts."""
         table = self._registry.table
         found = table.kind[numbers.series]
         if not len(states.row) and not found.any():  # KIND_NUMBER is 0: all are numbers in series of numbers
@@ -110,9 +112,10 @@ class ValueChecks:
         return numbers, self._only_states(states, kind[states.series] == KIND_STATE, BadReason.TYPE, parts)
 
     def _fix_kinds(self, numbers: Numbers, states: States) -> None:
-        """Fix the kind of open series by their first value; a sample has no two values of a series.
+        """Fix the kind of open series by their first value in the batch; a sample has one value per series at most.
 
-        Of a series that begins anew, too: if the value is of the other kind, it and those behind it get a new number.
+        The same for reopened series: if the first value is of the other kind, it and later values get a new series
+        number.
         """
         table = self._registry.table
         firsts: dict[int, tuple[int, int]] = {}
@@ -179,7 +182,7 @@ class ValueChecks:
         return BadValues(row, metric, np.full(len(row), reason, np.int64))
 
     def forget(self, series: IntColumn) -> None:
-        """Forget how much these series have sent."""
+        """Reset the rate limits of these series."""
         self._buckets.forget(series)
 
     def snapshot(self) -> dict[str, Any]:

@@ -1,8 +1,6 @@
-"""Windows over device time.
+"""Windows over device time: open ones as columns of readings, closed ones as mergeable rows of fixed width.
 
-open_windows ─▶ base_tier ─▶ reading_log      readings of open base windows, walked when they close
-     │   └────▶ tiers                         accumulators of the coarser tiers
-     ├────────▶ watermarks                    how far each device's time has advanced
-     ├────────▶ late, late_share              readings whose window is already closed
-     └────────▶ reduce ─▶ merge ─▶ rows       readings to rows of fixed width, which merge in any order
+`open_windows` is the way in. It keeps the base tier's readings in `base_tier` and `reading_log`, the coarser tiers in
+`tiers`, each device's time in `watermarks`; `late` and `late_share` handle readings of closed windows. `reduce` makes
+rows of readings, `merge` makes one row of two.
 """

@@ -1,4 +1,4 @@
-"""What arrived of one boot of one device: a mark, and the holes below it."""
+"""Which messages of one boot of one device have arrived: a high mark, and the holes below it."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -9,15 +9,22 @@ NO_TIME = -(2**63)
 """Time of a message that carries none."""
 HOLES_KEPT = 64
 MOST_MISSING = 1_000_000
-"""A hole of more messages than that is a device's odd numbering or its life before this gateway, and nothing that is
-missing: it is held, so that what comes of it is new, and is counted nowhere."""
+"""A larger hole does not count as missing: the device numbers oddly, or it lived before this gateway did.
+
+The hole is kept, so that messages in it are new.
+"""
 
 
 @dataclass(slots=True)
 class BootMark:
-    """Everything up to `top` arrived or lies in a hole. Holes are [from, to], both in, ascending, apart.
+    """Every seq up to `top` has arrived or lies in a hole.
 
-    `newest` is the newest device time taken in, `top_time` that of the highest seq.
+    Attributes:
+        boot: the boot number.
+        top: highest seq so far, -1 before the first.
+        newest: newest device time so far, ms.
+        top_time: device time of the highest seq that had one, ms.
+        holes: [from, to], inclusive, ascending, never adjacent.
     """
 
     boot: int
@@ -27,10 +34,10 @@ class BootMark:
     holes: list[list[int]] = field(default_factory=list)
 
     def accept(self, seq: int, time: int) -> int:
-        """Take in one message; return NEW, DUPLICATE or CONFLICT.
+        """Accept one message; return NEW, DUPLICATE or CONFLICT.
 
-        A message that was taken in before cannot be newer than the newest taken in: one that is comes from a
-        device that started its sequence again under the same boot.
+        A repeated message cannot be newer than the newest one so far. If it is, the device restarted its sequence
+        under the same boot: CONFLICT.
         """
         if seq > self.top:
             self._raise_to(seq)
@@ -41,7 +48,7 @@ class BootMark:
         return NEW
 
     def steps_back(self, seq: int, time: int) -> bool:
-        """Whether a message would be the highest so far, yet older than the highest before it."""
+        """Whether a message has the highest seq so far, yet is older than the highest before it."""
         return seq > self.top and NO_TIME < time < self.top_time
 
     def _raise_to(self, seq: int) -> None:
@@ -49,7 +56,7 @@ class BootMark:
         self.top = seq
 
     def _open(self, last: int) -> None:
-        """Miss everything above the mark up to `last`."""
+        """Open a hole from above the mark up to `last`."""
         if last <= self.top:
             return
         if self.holes and self.holes[-1][1] == self.top:
@@ -67,16 +74,16 @@ class BootMark:
         return True
 
     def is_plausible(self, seq: int) -> bool:
-        """Whether a device can be so far: nobody sends a million messages unseen."""
+        """Whether a seq is plausible: no device sends more than MOST_MISSING messages unseen."""
         return seq <= self.top + MOST_MISSING
 
-    def expect(self, following: int) -> None:
-        """Take in that the next new message will be `following`: what is missing below it is a hole."""
+    def expect_next(self, following: int) -> None:
+        """Note that the device's next new message will be `following`: everything missing below it becomes a hole."""
         self._open(following - 1)
         self.top = max(self.top, following - 1)
 
     def close_below(self, floor: int) -> int:
-        """Close what the device no longer holds; return how many messages will never come."""
+        """Close holes below `floor`, which the device no longer holds; return how many messages are lost."""
         lost = missing(self.top + 1, max(self.top, floor - 1))
         self.top = max(self.top, floor - 1)
         while self.holes and self.holes[0][0] < floor:
@@ -88,15 +95,15 @@ class BootMark:
             self.holes.pop(0)
         return lost
 
-    def give_up(self) -> int:
-        """Close the lowest holes beyond those kept; return how many messages that gives up."""
+    def drop_surplus_holes(self) -> int:
+        """Close the lowest holes beyond HOLES_KEPT; return how many messages that gives up."""
         surplus = self.holes[: max(0, len(self.holes) - HOLES_KEPT)]
         del self.holes[: len(surplus)]
         return sum(missing(first, last) for first, last in surplus)
 
 
 def missing(first: int, last: int) -> int:
-    """Return how many messages count as missing in a hole, both ends in: none where it is too large to be one."""
+    """Return how many messages a hole (inclusive) counts as missing; 0 if it is larger than MOST_MISSING."""
     size = last - first + 1
     return size if size <= MOST_MISSING else 0
 

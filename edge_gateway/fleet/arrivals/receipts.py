@@ -1,6 +1,6 @@
-"""When a device is told what is stored, and what is missing.
+"""When to send receipts, which tell devices what is stored and what is missing.
 
-The decision is taken over columns of all devices at once; only devices that are due cost Python.
+The decision is made on columns of all devices at once; only devices that are due cost Python.
 """
 
 from typing import Any, NamedTuple
@@ -13,25 +13,26 @@ from edge_gateway.fleet.arrivals.boot_mark import NEW
 from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences, Verdicts
 
 AFTER_MESSAGES = 64
-"""New messages of a device after which it is told."""
+"""New messages of a device after which a receipt is due."""
 LONGEST_WAIT = 600_000
-"""Milliseconds after which it is told of fewer."""
+"""Milliseconds after which a receipt for fewer new messages is due."""
 SHORTEST_WAIT = 5_000
-"""Milliseconds between two receipts of a device."""
+"""Least time between two receipts of a device, ms."""
 _NEVER = -(2**62)
 _FILLS = {
-    "boot": NO_BOOT,
-    "fresh": 0,
-    "opened": 0,
-    "sent_at": _NEVER,
-    "patience": 0,
-    "born": 0,
-    "turn": 0,
+    "boot": NO_BOOT,  # the boot the other columns speak of
+    "fresh": 0,  # new messages since its last receipt
+    "opened": 0,  # `Sequences.opened` at its last receipt: differs if a hole opened since
+    "sent_at": _NEVER,  # time of the last receipt, ms
+    "patience": 0,  # wait before its holes are repeated, ms; 0 if its last receipt named none
+    "born": 0,  # 1 if a birth waits for an answer
+    "turn": 0,  # 1 if the last receipt was for an older boot
 }
+"""Columns by device, with their initial values."""
 
 
 class Due(NamedTuple):
-    """A receipt: everything of `boot` up to `upto` is stored or lies in `missing` (both ends in)."""
+    """A receipt: every seq of `boot` up to `upto` is stored or lies in one of the `missing` ranges (inclusive)."""
 
     device: int
     boot: int
@@ -40,12 +41,11 @@ class Due(NamedTuple):
 
 
 class Receipts:
-    """Who was told what, and when. Times are milliseconds of a clock that never steps, given by the caller.
+    """Which receipt each device got last, and when. Times are ms of the listening clock.
 
-    A device with holes is told again after 5 s, 10 s, 20 s … up to 10 min, since a receipt (QoS 0) may be
-    lost and a device may not know receipts at all. When the holes it was told of have closed it is told that too,
-    because until then it keeps everything since the first of them. Older boots with news take turns with the
-    current one.
+    A receipt that names holes is repeated after 5 s, 10 s, 20 s … up to 10 min, since a receipt (QoS 0) may be lost,
+    and the device may not understand receipts at all. Once those holes have closed another receipt says so, because
+    until then the device keeps everything from the first hole on. Older boots with news alternate with the current one.
     """
 
     def __init__(self, sequences: Sequences) -> None:
@@ -70,7 +70,7 @@ class Receipts:
             setattr(self, f"_{name}", with_room(getattr(self, f"_{name}"), devices, fill))
 
     def note(self, device: IntColumn, boot: IntColumn, verdicts: Verdicts) -> None:
-        """Take in which messages of a batch were new. Call it after `Sequences.accept` of the same batch."""
+        """Count the new messages of a batch. Call it after `Sequences.accept` of the same batch."""
         new = verdicts.verdict == NEW
         device, boot = device[new], boot[new]
         if not len(device):
@@ -86,7 +86,7 @@ class Receipts:
         np.add.at(self._fresh, device[same], np.int64(1))
 
     def _switch_boot(self, device: int) -> None:
-        """Turn to a device's current boot; what was not told of the boot before is owed."""
+        """Switch to a device's current boot; if the boot before has news, a receipt for it is owed."""
         if self._sent_at[device] == _NEVER:
             self._sent_at[device] = self._now - SHORTEST_WAIT
         if self._boot[device] != NO_BOOT and self._fresh[device]:
@@ -95,7 +95,7 @@ class Receipts:
         self._fresh[device] = 0
 
     def _owe(self, device: int, boot: int) -> None:
-        """Note that a boot has news; what is owed to boots that are no longer kept is dropped."""
+        """Note that a receipt for an older boot is owed; drop what is owed for boots no longer kept."""
         owed = self._owed.get(device, [])
         if boot not in owed:
             kept = self._sequences.boots(device)
@@ -105,7 +105,7 @@ class Receipts:
                 self._owed.pop(device, None)
 
     def birth(self, device: int) -> None:
-        """Take in that a device was born: it is told at once. Call it after `Sequences.birth`."""
+        """Make a receipt due at once, because a birth arrived. Call it after `Sequences.birth`."""
         self._make_room(device + 1)
         if self._boot[device] != self._sequences.boot[device]:
             self._switch_boot(device)
@@ -115,10 +115,10 @@ class Receipts:
         self._born[device] = 1
 
     def due(self, now: int, most: int = 1_000) -> list[Due]:
-        """Return the receipts to send at `now` (ms), the longest waiting first, at most `most`.
+        """Return the receipts to send at `now` (ms), the longest waiting first, at most `most`; they count as sent.
 
-        They count as sent. Send them only when the messages they speak of are on disk. `looked` says whether a
-        device was due at all: only then did anything change here.
+        Send them only once the messages they cover are on disk. Afterwards `any_due` says whether any device was due;
+        if none was, nothing changed.
         """
         waited = now - self._sent_at[: self._size]
         due = self._is_urgent()
@@ -166,7 +166,7 @@ class Receipts:
         return Due(device, boot, *stored)
 
     def _mark_sent(self, device: int) -> None:
-        """Note that a device's current boot is told of."""
+        """Note that a receipt for the device's current boot is sent."""
         opened = self._sequences.opened[device]
         again = self._opened[device] == opened
         longer = (
@@ -177,16 +177,16 @@ class Receipts:
         self._fresh[device] = self._born[device] = self._turn[device] = 0
 
     def final(self, devices: IntColumn) -> list[Due]:
-        """Return what is stored of each boot of devices that another gateway hears from now on.
+        """Return a last receipt for each boot of devices that another gateway takes over.
 
-        They let go of it, so that the other does not ask for what is counted here.
+        Devices then drop what is counted here, so that the other gateway does not ask for it.
         """
         boots = [(device, boot) for device in devices.tolist() for boot in self._sequences.boots(device)]
         stored = [(device, boot, self._sequences.stored(device, boot)) for device, boot in boots]
         return [Due(device, boot, *told) for device, boot, told in stored if told and told[0] >= 0]
 
     def forget(self, devices: IntColumn) -> None:
-        """Drop what is owed to retired devices. `Sequences.forget` must follow."""
+        """Forget retired devices. Call `Sequences.forget` afterwards."""
         known = devices[devices < self._size]
         for name, fill in _FILLS.items():
             getattr(self, f"_{name}")[known] = fill

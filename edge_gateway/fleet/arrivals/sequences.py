@@ -1,8 +1,8 @@
 """Which messages are new, by (device, boot, seq), and which are missing.
 
-A device's current boot, the one that turned up last, lives in columns, and messages that continue it in order
-are judged for the whole batch at once. Devices with anything else in a batch go one by one: holes, other
-boots, repeats within the batch, clocks that step back.
+A device's current boot, the one that appeared last, is kept in columns, and messages that continue it in order
+are judged for the whole batch at once. The messages of devices with anything else in a batch are judged one by one:
+holes, other boots, repeats within the batch, clocks that step back.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ _COLUMNS = ("boot", "top", "newest", "top_time", "opened", "lost", "given_up", "
 
 
 class Verdicts(NamedTuple):
-    """NEW, DUPLICATE or CONFLICT for each message; and which messages came with a clock that had stepped back."""
+    """NEW, DUPLICATE or CONFLICT for each message, and which messages came after their device's clock stepped back."""
 
     verdict: NDArray[np.int8]
     steps: IntColumn
@@ -42,9 +42,9 @@ class _Rows(NamedTuple):
 
 
 class Sequences:
-    """Marks of every device: at most BOOTS_KEPT boots each, with at most HOLES_KEPT holes each.
+    """The marks of every device: at most BOOTS_KEPT boots each, with at most HOLES_KEPT holes each.
 
-    A ninth boot pushes out the one that was quiet the longest; a hole too many closes the lowest.
+    A further boot replaces the one that was quiet longest; a further hole closes the lowest.
     """
 
     def __init__(self) -> None:
@@ -55,32 +55,32 @@ class Sequences:
         self.newest = np.empty(0, np.int64)
         self.top_time = np.empty(0, np.int64)
         self.opened = np.empty(0, np.int64)
-        """Holes ever opened, by device, over all its boots."""
+        """Holes ever opened over all boots, by device."""
         self.lost = np.empty(0, np.int64)
-        """Messages no device holds any more, by device: lost before they reached the gateway."""
+        """Missing messages that the device no longer holds, by device: lost before they reached the gateway."""
         self.given_up = np.empty(0, np.int64)
-        """Messages the gateway no longer waits for because holes or boots are capped, by device."""
+        """Missing messages the gateway no longer waits for, since holes and boots are capped, by device."""
         self.steps = np.empty(0, np.int64)
         """Clock steps, by device."""
         self.claimed = np.empty(0, np.int64)
-        """The next seq that a birth of the current boot told and nobody believed, by device; 0 where none did."""
+        """The implausible next seq in a birth of the current boot, by device; 0 if there was none."""
         self.not_believed = 0
-        """Births and messages that spoke of a seq too far ahead."""
+        """Births and messages with an implausible seq."""
         self._implausible: set[int] = set()
-        """Devices that did so in the batch at hand: what such a message says of its floor is not believed either."""
+        """Devices with an implausible seq in the current batch: their floors are ignored, too."""
         self._slow = np.empty(0, np.bool_)
         self._holes: dict[int, list[list[int]]] = {}
         self.holed = np.empty(0, np.bool_)
         """Whether the current boot has holes, by device."""
         self._older: dict[int, dict[int, BootMark]] = {}
         self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
-        """What retired devices counted."""
+        """The counters of retired devices."""
         self.boots_forgotten = 0
         self.one_by_one = 0
-        """Messages that were not judged in columns."""
+        """Messages that were judged one by one."""
 
     def make_room(self, devices: int) -> None:
-        """Hold columns for device numbers below `devices`."""
+        """Extend the columns to hold device numbers below `devices`."""
         if devices <= self._size:
             return
         self._size = devices
@@ -96,9 +96,9 @@ class Sequences:
     # --- messages
 
     def accept(self, device: IntColumn, boot: IntColumn, seq: IntColumn, time: IntColumn) -> Verdicts:
-        """Judge and take in one batch of messages, in arrival order.
+        """Judge and accept one batch of messages, in arrival order.
 
-        `time` is the device time in ms, NO_TIME where it is absent or not believed.
+        `time` is the device time of each, ms; NO_TIME if it is absent or implausible.
         """
         count = len(device)
         self._implausible.clear()
@@ -128,7 +128,7 @@ class Sequences:
         return Verdicts(judged, steps)
 
     def _in_order(self, rows: _Rows) -> BoolColumn:
-        """Whether each row is the next seq after the row before it of its device, and not older."""
+        """Return which rows have the seq that follows their device's row before, and are not older."""
         starts = np.ones(len(rows.device), np.bool_)
         np.not_equal(rows.device[1:], rows.device[:-1], out=starts[1:])
         seq_before, time_before = np.empty_like(rows.seq), np.empty_like(rows.time)
@@ -139,7 +139,7 @@ class Sequences:
         return in_order
 
     def _advance(self, rows: _Rows) -> None:
-        """Move the marks of devices whose rows all came in order."""
+        """Advance the marks of devices whose rows are all in order."""
         if not len(rows.device):
             return
         ends = np.ones(len(rows.device), np.bool_)
@@ -150,7 +150,7 @@ class Sequences:
         self.newest[device] = np.maximum(self.newest[device], time)
 
     def _one_by_one(self, rows: _Rows, stepped: list[int]) -> list[int]:
-        """Judge rows in their order; the places of those with a clock that stepped back go to `stepped`."""
+        """Judge rows in order; append the places of those whose device clock stepped back to `stepped`."""
         verdicts: list[int] = []
         holder, mark = -1, None
         for device, boot, seq, time in zip(*(column.tolist() for column in rows), strict=True):
@@ -164,7 +164,7 @@ class Sequences:
             if not mark.is_plausible(seq):
                 self._disbelieve(device)
             verdicts.append(mark.accept(seq, time))
-            self.given_up[device] += mark.give_up()
+            self.given_up[device] += mark.drop_surplus_holes()
         self._put(holder, mark)
         self.one_by_one += len(verdicts)
         return verdicts
@@ -176,7 +176,7 @@ class Sequences:
     # --- marks
 
     def _take(self, device: int, boot: int) -> BootMark:
-        """Return the mark of a boot to work on; a boot never seen becomes the current one."""
+        """Return a boot's mark to work on, to be put back with `_put`; a boot never seen becomes the current one."""
         if int(self.boot[device]) == boot:
             return self._current(device)
         older = self._older.get(device, {})
@@ -195,7 +195,7 @@ class Sequences:
         )
 
     def _retire_current(self, device: int) -> None:
-        """Make room for a new current boot; the mark to come is put in its place by `_put`."""
+        """Move the current boot to the older ones, to make way for a new current boot."""
         mark = self._current(device)
         self._holes.pop(device, None)
         self.claimed[device] = 0
@@ -227,9 +227,9 @@ class Sequences:
     # --- what devices say of themselves
 
     def floors(self, device: IntColumn, boot: IntColumn, floor: IntColumn) -> None:
-        """Close what devices no longer hold. Apply after `accept` of the same batch.
+        """Close holes below the floors of devices. Call it after `accept` of the same batch.
 
-        A floor of a boot that is not kept says nothing.
+        Floors of boots that are not kept are ignored.
         """
         current = boot == self.boot[device]
         idle = current & ~self.holed[device] & (floor <= self.top[device] + 1)
@@ -244,10 +244,10 @@ class Sequences:
             self._put(device, mark)
 
     def birth(self, device: int, boot: int, floor: int, following: int, time: int = NO_TIME) -> bool:
-        """Take in a birth: seqs below `floor` will never come, `following` is the next new one.
+        """Apply a birth: seqs below `floor` will never come, and the next new one will be `following`.
 
-        What is missing between them is a hole from now on; neither is believed too far above what came. Returns
-        whether a boot never seen before begins with an older clock than the boot before it had.
+        What is missing between them becomes a hole; implausible values are ignored. Returns whether the device's clock
+        stepped back: the boot is new, and its `time` (ms) is older than the newest message of the boot before.
         """
         self.make_room(device + 1)
         known = boot == int(self.boot[device]) or boot in self._older.get(device, {})
@@ -255,15 +255,15 @@ class Sequences:
         mark = self._take(device, boot)
         floor, following = self._believed(device, mark, floor, following)
         self.opened[device] += following - 1 > max(mark.top, floor - 1)
-        mark.expect(following)
+        mark.expect_next(following)
         self.lost[device] += mark.close_below(floor)
-        self.given_up[device] += mark.give_up()
+        self.given_up[device] += mark.drop_surplus_holes()
         self._put(device, mark)
         self.steps[device] += stepped
         return stepped
 
     def _believed(self, device: int, mark: BootMark, floor: int, following: int) -> tuple[int, int]:
-        """Return (floor, next) as far as they are believed: what is too far ahead says nothing."""
+        """Return (floor, next) with implausible values replaced by ones that change nothing."""
         floor, far = min(floor, following), not mark.is_plausible(following - 1)
         if mark.boot not in self._older.get(device, {}):
             self.claimed[device] = following if far else 0
@@ -281,7 +281,7 @@ class Sequences:
         return [*self._older.get(device, {}), int(self.boot[device])]
 
     def stored(self, device: int, boot: int) -> tuple[int, list[tuple[int, int]]] | None:
-        """Return (highest seq, ranges missing below it, both ends in) of a boot; None when it is not kept."""
+        """Return (highest seq, missing ranges below it, inclusive) of a boot; None if it is not kept."""
         if boot not in self.boots(device):
             return None
         current = boot == int(self.boot[device])
@@ -289,7 +289,7 @@ class Sequences:
         return mark.top, [(first, last) for first, last in mark.holes]
 
     def gaps(self, device: int) -> list[tuple[int, int, int]]:
-        """Return what is missing of a device as (boot, from, to), both ends in."""
+        """Return the missing ranges of a device as (boot, from, to), inclusive."""
         found = []
         for boot in self.boots(device):
             _, missing = self.stored(device, boot) or (0, [])
@@ -297,18 +297,18 @@ class Sequences:
         return found
 
     def devices_with_gaps(self) -> list[int]:
-        """Return the devices of which something is missing, ascending."""
+        """Return the devices with missing messages, ascending."""
         older = (
             device for device, marks in self._older.items() if any(mark.holes for mark in marks.values())
         )
         return sorted({*self._holes, *older})
 
     def missing(self, device: int) -> int:
-        """Return how many messages of a device are missing, no more than one device can be believed to lack."""
+        """Return how many messages of a device are missing, at most MOST_MISSING."""
         return min(sum(missing(first, last) for _, first, last in self.gaps(device)), MOST_MISSING)
 
     def implausible(self) -> list[int]:
-        """Return the devices whose numbering is not believed, ascending: of birth or messages of their current boot."""
+        """Return the devices whose current boot has implausible numbers, in its birth or its messages, ascending."""
         ahead = self.claimed[: self._size] - MOST_MISSING - 1 > self.top[: self._size]
         leapt = (
             device
@@ -318,7 +318,7 @@ class Sequences:
         return sorted({*np.flatnonzero(ahead).tolist(), *leapt})
 
     def counters(self, device: int) -> dict[str, int]:
-        """Return what went missing for good of a device, and its clock steps."""
+        """Return how many messages of a device went missing for good, and its clock steps."""
         known = device < self._size
         return {name: int(column[device]) if known else 0 for name, column in self._counted().items()}
 
@@ -326,7 +326,7 @@ class Sequences:
         return {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
 
     def totals(self) -> dict[str, int]:
-        """Return the same for the fleet, the retired devices included."""
+        """Return the counters of the fleet, retired devices included."""
         sums = {
             name: self._gone[name] + int(column[: self._size].sum())
             for name, column in self._counted().items()
@@ -338,7 +338,7 @@ class Sequences:
         }
 
     def forget(self, devices: IntColumn) -> None:
-        """Drop everything of retired devices; what they counted stays in the totals."""
+        """Forget retired devices; their counts stay in the totals."""
         known = devices[devices < self._size]
         for name, column in self._counted().items():
             self._gone[name] += int(column[known].sum())

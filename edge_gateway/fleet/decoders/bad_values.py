@@ -1,4 +1,4 @@
-"""Why a value does not count. A bad value is lost alone; its message still counts."""
+"""Values that do not count, and why. A bad value is dropped alone; the rest of its message counts."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -8,13 +8,13 @@ import numpy as np
 from edge_gateway.columns.frame import IntColumn
 
 NO_METRIC = -1
-"""Metric of a value whose name is no metric name."""
+"""Metric of a value with an invalid metric name."""
 NO_NUMBER = -2
-"""Metric of a value whose name has no number: there was no room for it, or nothing uses it any more."""
+"""Metric of a value whose metric has no number: the limits allowed none, or it has been freed."""
 
 
 class BadReason(IntEnum):
-    """Why a value does not count. RATE is not the value's fault and is counted apart."""
+    """Why a value does not count. RATE is not the value's fault, and counts as refused instead of bad."""
 
     NAME = 0
     TYPE = 1
@@ -33,7 +33,7 @@ class BadReason(IntEnum):
 
 
 class BadValues(NamedTuple):
-    """Columns of values that do not count: the sample they came in, their metric, and the reason."""
+    """Columns of bad values: their sample, metric and reason."""
 
     row: IntColumn
     metric: IntColumn
@@ -46,7 +46,7 @@ def no_bad_values() -> BadValues:
 
 
 def joined(parts: list[BadValues]) -> BadValues:
-    """Return all parts in one."""
+    """Concatenate bad values."""
     kept = [part for part in parts if len(part.row)]
     if not kept:
         return no_bad_values()

@@ -1,4 +1,4 @@
-"""What births tell of devices, within bounds: what windows and rules need always, the rest as far as there is room."""
+"""What births say about devices, within bounds: always what windows and rules need, the rest while space allows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from fleet_wire.control_messages import Birth
 
 MOST_TAGS = 1_024
-"""Characters, names and values together, of the tags kept of one device beside those that are needed."""
+"""Characters (names and values) kept of one device's tags beyond those that are needed."""
 MOST_UNITS = 8_192
-"""Characters, names and units together, of the metrics whose unit is kept of one device; likewise."""
+"""Characters (metric names and units) kept of one device's units beyond those that are needed."""
 MOST_KINDS = 4_096
-"""Characters, names and kinds together, of the metrics of which is kept what they hold and no unit says it."""
+"""Characters (metric names and kinds) kept of one device's declared kinds beyond those that are needed."""
 _SPARE = 64
 
 Texts = Mapping[str, str]
@@ -20,16 +20,21 @@ _Pairs = tuple[tuple[str, str], ...]
 
 
 class Needed(NamedTuple):
-    """What is kept however much a birth tells: tags that are forwarded or named by rules, metrics of a checked unit."""
+    """What is kept of any birth, however long: tags forwarded or used by rules, and metrics whose unit rules check."""
 
     tags: frozenset[str] = frozenset()
     units: frozenset[str] = frozenset()
 
 
 class BirthFacts(NamedTuple):
-    """What is kept of a birth; `position` is (latitude, longitude) in degrees.
+    """What is kept of a birth.
 
-    `kinds` are "number" or "state", by metric, where a unit does not say yet that values are numbers.
+    Attributes:
+        type: the device type.
+        tags: tag values by name.
+        units: units by metric.
+        kinds: "number" or "state" by metric, for metrics without a unit (a unit implies numbers).
+        position: (latitude, longitude) in degrees, or None.
     """
 
     type: str
@@ -40,18 +45,18 @@ class BirthFacts(NamedTuple):
 
 
 class Births:
-    """The newest facts of each device, by its number. Texts that several devices tell alike are held once."""
+    """The newest facts of each device by number. Equal mappings are shared between devices."""
 
     def __init__(self) -> None:
         self.facts: dict[int, BirthFacts] = {}
         self.cut: set[int] = set()
-        """Devices whose newest birth told more than is kept."""
+        """Devices whose newest birth was too long to keep whole."""
         self.cuts = 0
-        """Births that did."""
+        """Births that were too long to keep whole, in total."""
         self._shared: dict[_Pairs, Texts] = {}
 
     def take(self, device: int, birth: Birth, needed: Needed) -> BirthFacts:
-        """Keep what a birth tells, as far as the bounds go."""
+        """Store a birth's facts, within the bounds, and return them."""
         told = {name: info.unit for name, info in birth.metrics.items() if info.unit}
         tags = _within(MOST_TAGS, birth.tags.items(), needed.tags)
         units = _within(MOST_UNITS, told.items(), needed.units)
@@ -80,12 +85,12 @@ class Births:
         return self._shared.setdefault(pairs, dict(pairs))
 
     def forget(self, device: int) -> None:
-        """Drop what is known of the device that had this number before."""
+        """Drop the facts of the device that had this number before."""
         self.facts.pop(device, None)
         self.cut.discard(device)
 
     def retire(self, device: int) -> None:
-        """A device is gone; its type and tags are still there for who has to say something of it."""
+        """Drop a retired device's facts except type and tags, which its closing alerts still show."""
         facts = self.facts.get(device)
         if facts is not None:
             self.facts[device] = BirthFacts(facts.type, facts.tags, {}, {}, None)
@@ -116,7 +121,7 @@ class Births:
 
 
 def _kinds(birth: Birth) -> dict[str, str]:
-    """What a birth declares that metrics hold: in so many words, or by what only a number has, other than a unit."""
+    """Return the kinds a birth declares: by `kind`, or by limits, which only numbers have. Units are not considered."""
     found: dict[str, str] = {}
     for name, info in birth.metrics.items():
         limits = (info.min, info.max, info.warning, info.critical)
@@ -127,7 +132,7 @@ def _kinds(birth: Birth) -> dict[str, str]:
 
 
 def _within(most: int, pairs: Iterable[tuple[str, str]], needed: frozenset[str]) -> _Pairs:
-    """Return the pairs that are needed, and of the others, in their order, the first that have room."""
+    """Return the needed pairs, and of the others, in order, those that fit into `most` characters."""
     kept = []
     for name, text in pairs:
         if name in needed:

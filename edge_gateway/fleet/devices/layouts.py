@@ -1,7 +1,7 @@
-"""The series of whole messages, ready to be looked up: caches, and nothing but caches.
+"""A cache from (device, layout) to the series of a whole message.
 
-A layout is the tuple of metric names of a message. A device sends few of them, so the series of a
-(device, layout) stand ready as a run of slots. Dropping them changes no number ever given.
+A layout is the tuple of metric names in a message. A device sends few layouts, so the series numbers of each
+(device, layout) are kept as a run of slots. This is only a cache: dropping it changes no number.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ SLOTS_CACHED = 1 << 20
 
 
 class Layouts:
-    """Layouts by number, and where in `slots` the series of each (device, layout) begin."""
+    """Layouts by number, and where in `slots` the series of each (device, layout) start."""
 
     def __init__(self) -> None:
         self.forget_all()
 
     def forget_all(self) -> None:
-        """Layout numbers from before are void."""
+        """Empty the cache; existing layout numbers become void."""
         self.known: dict[tuple[str, ...], int] = {}
         self.names: list[tuple[str, ...]] = []
         self._lengths = np.empty(0, np.int64)
@@ -33,21 +33,21 @@ class Layouts:
 
     def _forget_slots(self) -> None:
         self._others: dict[int, dict[int, int]] = {}
-        """By device: where the layouts begin that are not its usual one."""
+        """device -> layout -> start, for layouts other than the device's usual one."""
         self._usual_layout = np.empty(0, np.int64)
         self._usual_start = np.empty(0, np.int64)
         self._slots = np.empty(0, np.int64)
         self._used = 0
 
     def trim(self) -> None:
-        """Keep within the caps. Layout numbers from before are void."""
+        """Keep within the caps; existing layout numbers may become void."""
         if len(self.names) > LAYOUTS_CACHED:
             self._keep_usual()
         if self._used > SLOTS_CACHED:
             self._forget_slots()
 
     def _keep_usual(self) -> None:
-        """Forget all layouts but the usual ones: a device that sends ever others must not cost the rest theirs."""
+        """Forget all but the usual layouts, so that a device that keeps inventing layouts evicts only its own."""
         kept = np.unique(self._usual_layout[self._usual_layout >= 0])
         if 2 * len(kept) > LAYOUTS_CACHED:
             self.forget_all()
@@ -60,10 +60,7 @@ class Layouts:
         self._others.clear()
 
     def number(self, names: tuple[str, ...]) -> int:
-        """Return the number of a layout, giving it one when it is new.
-
-        BAD_LAYOUT: one of the names is no metric name.
-        """
+        """Return the number of a layout, giving a new one its number; BAD_LAYOUT if a name is no metric name."""
         known = self.known.get(names)
         if known is not None:
             return known
@@ -83,24 +80,24 @@ class Layouts:
 
     @property
     def slots(self) -> IntColumn:
-        """Series numbers; the run that a start points at is one message's."""
+        """Series numbers; from a start on, those of one message's layout."""
         return self._slots
 
     def usual(self, device: IntColumn, layout: IntColumn) -> tuple[IntColumn, IntColumn]:
-        """Return where each device's usual layout begins, and the rows whose layout is another."""
+        """Return the start of each device's usual layout, and the rows that have another layout."""
         highest = int(device.max(initial=-1)) + 1
         self._usual_layout = with_room(self._usual_layout, highest, -1)
         self._usual_start = with_room(self._usual_start, highest, 0)
         return self._usual_start[device], np.flatnonzero(self._usual_layout[device] != layout)
 
     def start(self, device: int, layout: int) -> int:
-        """Return where a (device, layout) begins; NOT_READY where `put` must say it first."""
+        """Return the start of a (device, layout); NOT_READY if it must be `put` first."""
         if device < len(self._usual_layout) and self._usual_layout[device] == layout:
             return int(self._usual_start[device])
         return self._others.get(device, {}).get(layout, NOT_READY)
 
     def put(self, device: int, layout: int, series: Sequence[int]) -> int:
-        """Note the series of a (device, layout); returns where they begin."""
+        """Store the series of a (device, layout); return their start."""
         start, self._used = self._used, self._used + len(series)
         self._slots = with_room(self._slots, self._used, 0)
         self._slots[start : self._used] = series
@@ -113,7 +110,7 @@ class Layouts:
         return start
 
     def forget(self, devices: IntColumn) -> None:
-        """Look up anew what these devices send: a series of theirs has another number."""
+        """Drop the entries of these devices: the number of one of their series changed."""
         self._usual_layout[devices[devices < len(self._usual_layout)]] = -1
         for device in devices.tolist():
             self._others.pop(device, None)

@@ -1,4 +1,4 @@
-"""What a metric holds, numbers or texts, where that is declared: in gateway.yaml, or else in the device's birth."""
+"""Declared kinds of metrics, numbers or texts: from gateway.yaml, else from the device's birth."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,13 @@ KINDS = {"number": KIND_NUMBER, "state": KIND_STATE}
 
 
 class MetricKinds:
-    """Declared kinds. `configured` are those of gateway.yaml, by metric: they win."""
+    """Declared kinds; `configured` are those of gateway.yaml by metric, which take precedence."""
 
     def __init__(self, configured: Mapping[str, int]) -> None:
         self._configured = dict(configured)
 
     def of(self, metric: str, facts: BirthFacts | None) -> int:
-        """Return the kind of a metric of a device with this birth; KIND_OPEN where it is not declared."""
+        """Return the declared kind of a metric of a device with this birth; KIND_OPEN if nothing declares it."""
         configured = self._configured.get(metric)
         if configured is not None or facts is None:
             return KIND_OPEN if configured is None else configured
@@ -27,15 +27,15 @@ class MetricKinds:
         return KIND_NUMBER if metric in facts.units else KIND_OPEN
 
     def declare(self, table: SeriesTable, device: int, facts: BirthFacts) -> None:
-        """Take in what a birth says the device's metrics hold."""
+        """Apply the kinds a birth declares to the device's series."""
         for metric in dict.fromkeys((*facts.units, *facts.kinds)):
             if metric not in self._configured:
                 table.declare(device, metric, self.of(metric, facts))
 
     def apply_configured(self, table: SeriesTable) -> None:
-        """Let all series hold what gateway.yaml says.
+        """Apply the kinds of gateway.yaml to all series.
 
-        Under an unchanged gateway.yaml nothing happens, however full shares are: a replay must come to the same.
+        This ignores limits, and changes nothing if gateway.yaml is unchanged: a replay must reach the same state.
         """
         for metric, kind in self._configured.items():
             number = table.known_metric(metric)
@@ -43,7 +43,7 @@ class MetricKinds:
                 table.declare(device, metric, kind, ignore_limits=True)
 
     def reopen_kinds(self, table: SeriesTable, device: int, facts: BirthFacts | None) -> None:
-        """Let the next good values say what the metrics of a device hold, where it is not declared."""
+        """Let the next good values of a device decide again the kinds that nothing declares."""
         names, metrics = table.metric_names, table.metric_of
         series = table.of_device(device).tolist()
         guessed = [one for one in series if self.of(names[metrics[one]], facts) == KIND_OPEN]

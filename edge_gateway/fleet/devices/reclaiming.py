@@ -1,17 +1,17 @@
-"""When numbers that nobody uses any more are given again."""
+"""When and which unused numbers are reclaimed."""
 
 from typing import NamedTuple
 
 from edge_gateway.columns.frame import IntColumn
 
 RECLAIM_EVERY = 60_000
-"""Milliseconds of the listening clock between two looks for what nobody uses."""
+"""Milliseconds of the listening clock between two searches for unused numbers."""
 STRANGER_AFTER = 86_400_000
-"""Silence, in ms of the listening clock, after which a device that never sent a birth makes room if room is short."""
+"""Silence, in ms of the listening clock, after which a device without a birth is retired while space is short."""
 
 
 class Reclaimed(NamedTuple):
-    """Numbers that stand for nothing any more."""
+    """Numbers that were freed."""
 
     series: IntColumn
     metrics: IntColumn

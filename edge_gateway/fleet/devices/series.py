@@ -1,10 +1,10 @@
-"""Metrics and series as numbers, and the series of a whole message at once.
+"""Numbers for metrics and series, and the series of a whole message at once.
 
-    new pair ─▶ held, live ──(retired; unused for long)──────────────────────────────▶ free, to be given again
-                     └─(its kind begins anew; forgotten)─▶ held, the pair has another ─▶ free, once nothing is open
+    new pair ─▶ held, live ──(device retired, or unused for long)──────────▶ free, to be reused
+                     └─(kind changed, or forgotten)─▶ held, no longer live ─▶ free, once nothing is open
 
-What a number holds, numbers or texts, never changes while anything is open under it. A number is only freed when
-nothing is, and then the device's tag versions are renewed, so that (number, version) never means two things.
+A pair is a (device, metric). The kind of a number never changes while anything is open under it. A number is freed
+only when nothing is open, and then the device's tag versions are renumbered, so that (number, version) is unique.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from edge_gateway.fleet.devices.layouts import NOT_READY, Layouts
 from fleet_wire.telemetry import is_metric_name
 
 KIND_OPEN, KIND_NUMBER, KIND_STATE = -1, 0, 1
-"""What a series holds: declared, or else fixed by its first good value."""
+"""What a series holds: not known yet, numbers, or texts. Declared, or fixed by the first good value."""
 
 NO_ROOM = -1
 _METRIC_BITS = 32
@@ -27,22 +27,25 @@ _FILLS: dict[str, tuple[type[np.generic], float]] = {
     "device": (np.int64, 0),
     "metric": (np.int64, 0),
     "kind": (np.int8, KIND_OPEN),
-    "held": (np.bool_, False),
-    "live": (np.bool_, False),
-    "counted": (np.bool_, False),
-    "anew": (np.bool_, False),
-    "used": (np.int64, 0),
+    "held": (np.bool_, False),  # the number is in use
+    "live": (np.bool_, False),  # it is its pair's number; if not, it is held until nothing is open under it
+    "counted": (np.bool_, False),  # it counts towards the limits
+    "anew": (np.bool_, False),  # the next good value decides the kind again
+    "used": (np.int64, 0),  # when it last had a good value, ms of the listening clock
 }
+"""Columns by series number."""
 
 Declared = Callable[[int, str], int]
-"""(device, metric name) to the kind that is declared for it; KIND_OPEN where none is."""
+"""(device, metric name) -> declared kind; KIND_OPEN if nothing declares it."""
 
 
 class SeriesTable:
     """Numbers of metrics and of (device, metric) pairs.
 
-    At most `limit` numbers are held for what devices send, `share` of them for one device. What rules derive is beside
-    that: it is bounded by the rule files.
+    Args:
+        limit: most numbers held for what devices send. Series that rules derive are not counted: rule files bound them.
+        share: most numbers held for one device; `limit` if None.
+        declared: the declared kind of a pair.
     """
 
     def __init__(
@@ -52,33 +55,37 @@ class SeriesTable:
         self.share = limit if share is None else share
         self.layouts = Layouts()
         self.epoch = 0
-        """Grows when a number of a series or metric is given again: what was looked up by it before is void."""
+        """Grows when the number of a series or metric is reused: anything cached by number is then void."""
         self.now = 0
-        """The listening clock in ms: when numbers are noted as used."""
+        """The listening clock, ms; series are noted as used at this time."""
         self.counted = 0
-        """Numbers held for what devices send."""
+        """Numbers that count towards `limit`."""
         self._declared = declared
         self._given = 0
         self._free: list[int] = []
         self._of = Numbering()
         self._metric_of: dict[str, int] = {}
         self.metric_names: list[str] = []
-        """By number; empty where the number is free."""
+        """By number; "" if the number is free."""
         self._free_metrics: list[int] = []
         self._pinned: set[int] = set()
-        """Metrics that rules and configuration name."""
+        """Metrics that rules or the configuration name: never freed."""
         self._columns = {name: np.empty(0, dtype) for name, (dtype, _) in _FILLS.items()}
         self._share_held = np.empty(0, np.int64)
         self._waiting = 0
-        """Numbers held that are no pair's any more."""
+        """Numbers held that are no longer live."""
         self._anew = 0
         self._tight = 0
-        """Devices that hold four fifths of their share or more."""
+        """Number of devices that hold at least four fifths of their share."""
 
     # --- metrics
 
     def metric(self, name: str) -> int:
-        """Return the number of a metric for good, giving it one when it is new. ValueError: no metric name."""
+        """Return the number of a metric, giving a new one its number, and never free it.
+
+        Raises:
+            ValueError: it is no metric name.
+        """
         if not is_metric_name(name):
             raise ValueError(f"{name!r} is no metric name")
         number = self._metric(name)
@@ -117,12 +124,12 @@ class SeriesTable:
 
     @property
     def kind(self) -> np.ndarray[Any, np.dtype[np.int8]]:
-        """What each series holds, by series; writable."""
+        """The kind of each series; writable."""
         return self._columns["kind"][: self._given]
 
     @property
     def anew(self) -> BoolColumn:
-        """Series whose next good value says anew what they hold; writable by `settle`."""
+        """Whether each series' next good value decides its kind again."""
         return self._columns["anew"][: self._given]
 
     @property
@@ -130,30 +137,30 @@ class SeriesTable:
         return self._anew > 0
 
     def held_by(self, device: int) -> int:
-        """Return how many numbers are held for what a device sends."""
+        """Return how many numbers a device has used of its share."""
         return int(self._share_held[device]) if device < len(self._share_held) else 0
 
     @property
     def held_by_device(self) -> IntColumn:
-        """How many numbers are held for what each device sends, by device number."""
+        """How many numbers each device has used of its share, by device number."""
         return self._share_held
 
     def crowded_devices(self) -> IntColumn:
-        """Return the devices that hold four fifths of their share or more."""
+        """Return the devices that have used at least four fifths of their share."""
         return np.flatnonzero(5 * self._share_held >= 4 * self.share)
 
     def find(self, device: int, name: str) -> int:
-        """Return the number of a pair; NONE where it has none."""
+        """Return the number of a pair; NONE if it has none."""
         metric = self._metric_of.get(name)
         return NONE if metric is None else self._of.get(_key(device, metric))
 
     def series(self, device: int, metric: int) -> int:
-        """Return the number of a series, giving it one when it is new, whatever the limit."""
+        """Return the number of a pair, giving a new one its number regardless of the limits."""
         number = self._of.get(_key(device, metric))
         return self._add(device, metric, counted=False) if number == NONE else number
 
     def derived(self, device: int, metric: int) -> int:
-        """Return the number of a series of numbers that a rule derives; what the device sends by that name must fit."""
+        """Return the number of a series that a rule derives. It holds numbers: texts sent by that name are bad."""
         number = self.series(device, metric)
         if self.kind[number] == KIND_STATE:
             number = self.replace(number)
@@ -196,14 +203,14 @@ class SeriesTable:
     # --- kinds
 
     def replace(self, number: int) -> int:
-        """Give the pair of a series another number, of open kind; what is open stays under the old one."""
+        """Give the pair of a series another number, of its declared kind; what is open stays under the old one."""
         device, metric = int(self.device[number]), int(self.metric_of[number])
         counted = bool(self._columns["counted"][number])
         self.release(number)
         return self._add(device, metric, counted=counted)
 
     def release(self, number: int) -> None:
-        """Take the number from its pair, which begins anew with the next value; it is free once nothing is open."""
+        """Separate a number from its pair, which gets another with its next value; free it once nothing is open."""
         self._of.remove(_key(int(self.device[number]), int(self.metric_of[number])))
         self._columns["live"][number] = False
         self._waiting += 1
@@ -211,7 +218,7 @@ class SeriesTable:
         self.layouts.forget(self.device[[number]])
 
     def release_metrics(self, device: int, name: str | None) -> None:
-        """Let go of what a device sends under a name, or of all it sends; what rules derive from it stays."""
+        """Release the number of a metric a device sends, or all of them if None; derived series stay."""
         series = self.of_device(device) if name is None else np.array([self.find(device, name)], np.int64)
         for number in series[series != NONE].tolist():
             if self._columns["counted"][number]:
@@ -225,14 +232,14 @@ class SeriesTable:
         return found
 
     def reopen(self, series: IntColumn) -> None:
-        """Let the next good value of these series say what they hold; not of those that rules derive."""
+        """Let the next good value of these series decide their kind again; derived series are left alone."""
         sent = self._columns["counted"][series] & (self.kind[series] != KIND_OPEN)
         fresh = series[~self.anew[series] & sent]
         self.anew[fresh] = True
         self._anew += len(fresh)
 
     def settle(self, series: IntColumn) -> None:
-        """Take in that these series had a good value."""
+        """Note that these series had a good value of their kind."""
         for number in np.unique(series[self.anew[series]]).tolist():
             self._settle_one(number)
 
@@ -241,12 +248,12 @@ class SeriesTable:
         self.anew[number] = False
 
     def may_replace(self, number: int) -> bool:
-        """Whether there is room for another number for the pair of a series."""
+        """Whether the limits allow another number for the pair of a series."""
         device = int(self.device[number])
         return not self._columns["counted"][number] or self._room(device) > 0
 
     def declare(self, device: int, name: str, kind: int, *, ignore_limits: bool = False) -> None:
-        """Take in what a series must hold from now on; one that holds the other needs room for another number."""
+        """Set the kind of a device's metric; a series of the other kind is replaced, if the limits allow."""
         number = self.find(device, name)
         if number == NONE or not self._columns["counted"][number]:
             return
@@ -259,17 +266,17 @@ class SeriesTable:
     # --- use and room
 
     def use(self, series: IntColumn) -> None:
-        """Note that values of these series count now."""
+        """Note that these series have good values now."""
         self._columns["used"][series] = self.now
 
     def _room(self, device: int) -> int:
-        """How many more numbers a device may have."""
+        """Return how many more numbers a device may have; negative if limits were lowered."""
         return min(self.share - self.held_by(device), self.limit - self.counted)
 
     def starts(self, device: IntColumn, layout: IntColumn) -> IntColumn:
-        """Return where in `layouts.slots` the series of each (device, layout) begin.
+        """Return where in `layouts.slots` the series of each (device, layout) start.
 
-        NO_ROOM: not for all of its metrics is there room.
+        NO_ROOM if the limits do not allow a number for each of its metrics.
         """
         found, unusual = self.layouts.usual(device, layout)
         for row in unusual.tolist():
@@ -291,7 +298,7 @@ class SeriesTable:
         return self._add(device, metric, counted=True) if number == NONE else number
 
     def number_as_many(self, device: int, names: Iterable[str]) -> set[str]:
-        """Give as many of these metrics a number as there is room for, in order; returns all that have one."""
+        """Give these metrics a number, in order, as far as the limits allow; return all that have one."""
         found = set()
         for name in names:
             if self.find(device, name) != NONE or self._room(device) > 0:
@@ -302,15 +309,15 @@ class SeriesTable:
     # --- freeing
 
     def retire(self, devices: IntColumn) -> IntColumn:
-        """Free the numbers of devices that have nothing open; returns them."""
+        """Free and return all numbers of devices that have nothing open."""
         series = np.flatnonzero(self._columns["held"][: self._given] & np.isin(self.device, devices))
         self.free(series)
         return series
 
     def reclaimable(self, unused_since: int, pressed_since: int) -> IntColumn:
-        """Return the numbers nobody needs, ascending: without a pair, or unused since then by the listening clock.
+        """Return the numbers to reclaim, ascending: no longer live, or unused since a time (ms of the listening clock).
 
-        The later time holds where four fifths of the limit, or of the device's share, are taken.
+        While four fifths of the limit or of the device's share are used, that time is `pressed_since`.
         """
         columns = {name: column[: self._given] for name, column in self._columns.items()}
         since = np.full(self._given, unused_since)
@@ -322,14 +329,14 @@ class SeriesTable:
         return np.flatnonzero(columns["held"] & (~columns["live"] | idle))
 
     def may_reclaim(self, unused_since: int) -> bool:
-        """Whether `reclaimable` may find something."""
+        """Whether `reclaimable` could find something."""
         if self._waiting or self._tight or 5 * self.counted >= 4 * self.limit:
             return True
         live = self._columns["live"][: self._given] & self._columns["counted"][: self._given]
         return bool((live & (self._columns["used"][: self._given] < unused_since)).any())
 
     def free(self, series: IntColumn) -> None:
-        """Let these numbers be given again; nothing may be open of them."""
+        """Free these numbers for reuse; nothing may be open under them."""
         if not len(series):
             return
         columns = self._columns
@@ -348,7 +355,7 @@ class SeriesTable:
         self._free += series[::-1].tolist()
 
     def free_metrics(self) -> IntColumn:
-        """Let the numbers of metrics be given again that no series has and nothing names; returns them."""
+        """Free and return the numbers of metrics that no series has and nothing names."""
         used = np.zeros(len(self.metric_names), np.bool_)
         used[self.metric_of[self._columns["held"][: self._given]]] = True
         used[list(self._pinned)] = True

@@ -1,4 +1,4 @@
-"""Versions of a device's type and forwarded tags, each in force from one window start on."""
+"""Versions of a device's identity (type and forwarded tags), each valid from one window start on."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -11,20 +11,22 @@ from edge_gateway.columns.growing import with_room
 
 UNKNOWN_TYPE = "unknown"
 ALWAYS = -(2**63)
-"""Start of a device's first version: it holds for windows however old."""
+"""Start of a device's first version: it applies to windows of any age."""
 NO_VERSION = -1
 CHANGES_KEPT = 64
-"""Changes remembered a device; a correction older than all of them takes the oldest one kept."""
+"""Versions kept per device; a window older than all of them gets the oldest one kept."""
 CHANGE_EVERY = 3_600_000
-"""Milliseconds of the listening clock after which a device that used up its changes may have another one: each makes
-new series, here and in the database. Until then its windows keep the labels they have."""
+"""Milliseconds of the listening clock after which a device that used up its changes may make another one.
+
+Each change creates new series, here and in the database. Until then its windows keep their labels.
+"""
 
 
 Tags = tuple[tuple[str, str], ...]
 
 
 class Identity(NamedTuple):
-    """What a point is labelled with."""
+    """The labels of a device's points."""
 
     site: str
     device: str
@@ -33,27 +35,27 @@ class Identity(NamedTuple):
 
 
 class TagVersions:
-    """Which identity a device's windows carry. Versions are numbers that are never given twice."""
+    """Which identity labels a device's windows. Version numbers are never reused."""
 
     def __init__(self) -> None:
         self._identities: dict[int, Identity] = {}
         self._tags: dict[Tags, Mapping[str, str]] = {}
-        """Tags that several devices have are held once."""
+        """Equal tags are shared between devices."""
         self._given = 0
         self._current = np.empty(0, np.int64)
-        """The newest version of each device; NO_VERSION where it has none."""
+        """The newest version of each device; NO_VERSION if it has none."""
         self._since = np.empty(0, np.int64)
         self._older: dict[int, list[tuple[int, int]]] = {}
-        """(start, version) of what was in force before, of the devices that changed, in order."""
+        """Earlier versions of devices that changed, as (start, version) in order."""
         self._used_up = np.empty(0, np.int64)
-        """When, on the listening clock, each device would have all its changes again, were they not bounded."""
+        """When each device will have regained all its changes, ms of the listening clock: a leaky bucket."""
         self._devices = 0
         self.forgotten = 0
         self.refused = 0
-        """Changes that came too soon after too many."""
+        """Changes that were ignored because they came too often."""
 
     def begin(self, device: int, identity: Identity) -> None:
-        """Begin the history of a device; that of another one before it under the same number ends."""
+        """Start the history of a new device, dropping that of the device that had the number before."""
         self._devices = max(self._devices, device + 1)
         self._current = with_room(self._current, self._devices, NO_VERSION)
         self._since = with_room(self._since, self._devices, 0)
@@ -65,9 +67,9 @@ class TagVersions:
         self._put(device, ALWAYS, identity)
 
     def change(self, device: int, identity: Identity, start: int, now: int) -> None:
-        """Put `identity` in force for windows that start at `start` or later; `now` is the listening clock (ms).
+        """Label windows that start at `start` or later with `identity`; `now` is the listening clock, ms.
 
-        Versions that would have begun at `start` or later have labelled no window, and give way.
+        Versions that start at `start` or later have labelled no window yet, and are replaced.
         """
         if not self._may_change(device, now):
             self.refused += 1
@@ -91,11 +93,11 @@ class TagVersions:
         return True
 
     def rename(self, device: int, identity: Identity) -> None:
-        """Let a device's newest version stand for something else: other tags are forwarded from now on."""
+        """Change what a device's newest version stands for: the configuration forwards other tags now."""
         self._identities[int(self._current[device])] = self._shared(identity)
 
     def renumber(self, device: int) -> None:
-        """Give every version of a device another number: its series may mean something else from now on."""
+        """Give every version of a device a new number: its series numbers may be reused from now on."""
         history = [(start, self._identities.pop(version)) for start, version in self._history(device)]
         self._older.pop(device, None)
         for place, (start, identity) in enumerate(history):
@@ -114,7 +116,7 @@ class TagVersions:
         return identity._replace(tags=self._tags.setdefault(tuple(identity.tags.items()), identity.tags))
 
     def _history(self, device: int) -> list[tuple[int, int]]:
-        """All (start, version) of a device, in order."""
+        """Return all versions of a device as (start, version), in order."""
         current = int(self._current[device])
         newest = [] if current == NO_VERSION else [(int(self._since[device]), current)]
         return [*self._older.get(device, ()), *newest]
@@ -126,12 +128,12 @@ class TagVersions:
         return self._identities[int(self._current[device])]
 
     def version(self, device: int, start: int) -> int:
-        """Return the version a window of `device` that starts at `start` is labelled with."""
+        """Return the version that labels a window of `device` starting at `start` (ms)."""
         history = self._history(device)
         return history[max(bisect_right(history, start, key=lambda entry: entry[0]) - 1, 0)][1]
 
     def versions(self, device: IntColumn, start: IntColumn) -> IntColumn:
-        """Return `version` for whole columns of devices and window starts."""
+        """Return `version` for columns of devices and window starts."""
         found = self._current[device]
         for row in np.flatnonzero(start < self._since[device]).tolist():
             found[row] = self.version(int(device[row]), int(start[row]))
@@ -147,7 +149,7 @@ class TagVersions:
         }
 
     def _columns(self) -> dict[str, Any]:
-        """Versions by device and start, and what they stand for, each in a column."""
+        """Return all versions with their device, start and identity, as columns."""
         devices = range(self._devices)
         rows = [(device, *entry) for device in devices for entry in self._history(device)]
         table = np.array(rows, np.int64).reshape(-1, 3)

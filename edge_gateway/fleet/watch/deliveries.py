@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class DeliveryWatch:
-    """Follows every delivery. While all is well a batch costs a few comparisons of columns.
+    """Watches every delivery. While all is well, a batch costs a few column comparisons.
 
     Attributes:
-        troubles: topics on which all of late went to quarantine.
-        times: streaks of messages whose time is not believed or older than `max_reading_age` (ms) on arrival; the
-            values are the time and the arrival.
-        repeats: streaks of messages that had come before; the values are boot and seq.
+        troubles: topics whose newest messages were quarantined.
+        times: streaks of messages whose time is implausible or older than `max_reading_age` (ms) on arrival; the
+            streak's values are the time and the arrival.
+        repeats: streaks of duplicate messages; the streak's values are boot and seq.
     """
 
     def __init__(self, registry: Registry, max_reading_age: int) -> None:
@@ -47,14 +47,14 @@ class DeliveryWatch:
         own: IntColumn,
         refused: Iterable[tuple[int, str]],
     ) -> None:
-        """Take in what became of a batch.
+        """Note what became of a batch.
 
         Args:
             batch: all deliveries.
-            decoded: what they say.
-            fate: of each message in it, its verdict; above CONFLICT where it is refused.
-            own: the newest own time (ms) of each message that is believed, NO_TIME where none is.
-            refused: (position in the batch, reason) of what is quarantined.
+            decoded: the decoded telemetry.
+            fate: each message's verdict, or a number above CONFLICT if its content is refused.
+            own: the newest plausible device time of each message, ms; NO_TIME if it has none.
+            refused: (position in the batch, reason) of each quarantined delivery.
         """
         messages, now, reasons = decoded.messages, batch.moment.listening, dict(refused)
         if reasons or self.troubles.touches(batch.topics):
@@ -68,7 +68,7 @@ class DeliveryWatch:
     def _note_topics(
         self, batch: Batch, good: list[int], reasons: dict[int, str], strangers: set[int]
     ) -> None:
-        """Take in, in arrival order, what is bad, and what is good on topics that were not."""
+        """Note in arrival order the quarantined messages, and the accepted ones on topics in trouble."""
         topics = batch.topics
         bad = {topics[place] for place in reasons}
         mended = [place for place in good if topics[place] in bad or topics[place] in self.troubles]
@@ -95,7 +95,7 @@ class DeliveryWatch:
             self.times.note(messages.device[new], wrong[new], batch.moment.listening, said, arrival)
 
     def quarantined(self, site: str, device: str, kind: str, reason: str) -> None:
-        """Take in that a birth, a will or an ack was quarantined."""
+        """Note that a birth, will or ack was quarantined."""
         number = self._registry.find(device)
         known = number is not None and self._registry.device_site[number] == site
         self.troubles.quarantined(
@@ -103,12 +103,12 @@ class DeliveryWatch:
         )
 
     def accepted(self, site: str, device: str, kind: str) -> None:
-        """Take in that a birth, a will or an ack was good."""
+        """Note that a birth, will or ack was accepted."""
         if len(self.troubles):
             self.troubles.accepted(_topic(site, device, kind))
 
     def registered(self, devices: IntColumn) -> bool:
-        """Take in who is a device now; returns whether the birth of one was refused for want of room."""
+        """Note devices that are registered now; return whether the birth of one had been refused for lack of room."""
         if not len(self.troubles):
             return False
         sites, names = self._registry.device_site, self._registry.device_name
@@ -119,7 +119,7 @@ class DeliveryWatch:
         return bool(refused)
 
     def forget(self, devices: IntColumn) -> None:
-        """Drop what was noted of retired devices."""
+        """Forget retired devices."""
         self.times.forget(devices)
         self.repeats.forget(devices)
 

@@ -1,4 +1,4 @@
-"""Devices most of whose values are bad: counted over the last 64 to 128 values of each."""
+"""Devices most of whose values are bad, judged by the last 64 to 128 values of each."""
 
 from typing import Any, NamedTuple
 
@@ -9,14 +9,14 @@ from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.decoders.bad_values import NO_NUMBER, BadReason, BadValues
 
 MOST_COUNTED = 128
-"""With so many values counted both counts are halved, so that what is long ago weighs ever less."""
+"""At this many values both counts are halved, so that older values weigh less."""
 LEAST_COUNTED = 32
-"""Of fewer values nothing is said."""
+"""A device with fewer values is not judged."""
 _COLUMNS = ("values", "bad", "metric", "reason")
 
 
 class MostlyBadDevice(NamedTuple):
-    """A device more than half of whose values are bad, and what its last bad value was."""
+    """A device more than half of whose values are bad, with metric and reason of its last bad value."""
 
     device: int
     metric: int
@@ -24,9 +24,9 @@ class MostlyBadDevice(NamedTuple):
 
 
 class MostlyBad:
-    """Counts the values of a device from its first bad one on, until it had no bad ones for a while.
+    """Counts a device's values from its first bad one on, until halving brings its bad ones to zero.
 
-    So a fleet without bad values costs nothing.
+    A fleet without bad values costs nothing.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,18 @@ class MostlyBad:
         self._watched = 0
 
     def __bool__(self) -> bool:
-        """Whether any device is counted."""
+        """Whether any device is being counted."""
         return self._watched > 0
 
     def count(self, device: IntColumn, good: IntColumn, bad_of: IntColumn, bad: BadValues) -> None:
-        """Take in the values of a batch: `good` ones a row of `device`, and the bad ones, of `bad_of`."""
+        """Count the values of a batch.
+
+        Args:
+            device: device of each row of the frame.
+            good: number of good values in each row.
+            bad_of: device of each bad value.
+            bad: the bad values.
+        """
         if not len(device):
             return
         size = int(device.max()) + 1
@@ -76,7 +83,7 @@ class MostlyBad:
         self._watched = int(np.count_nonzero(self._counts["bad"]))
 
     def forget_metrics(self, metrics: IntColumn) -> None:
-        """Name these metrics no more: their numbers are given to others."""
+        """Replace these metrics by NO_NUMBER: their numbers will be reused."""
         column = self._counts["metric"]
         column[np.isin(column, metrics)] = NO_NUMBER
 

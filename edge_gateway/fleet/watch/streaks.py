@@ -1,4 +1,4 @@
-"""How long something has been so of a device, message after message."""
+"""Streaks: how many messages in a row of each device have met a condition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = ("length", "since", "value", "other")
 
 
 class Streak(NamedTuple):
-    """So many messages in a row since then (ms of the listening clock); two values of the newest."""
+    """`length` messages in a row since `since` (ms of the listening clock), and two values of the newest."""
 
     length: int
     since: int
@@ -22,9 +22,9 @@ class Streak(NamedTuple):
 
 
 class Streaks:
-    """A streak of each device; it ends with the first message that is not so.
+    """A streak for each device; it ends with the first message that does not meet the condition.
 
-    Nothing need be noted while nothing is so and no streak is `on`.
+    `on` says whether any device has a streak. While none has, messages that fail the condition need not be noted.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,15 @@ class Streaks:
         self.on = False
 
     def note(self, device: IntColumn, so: BoolColumn, now: int, value: IntColumn, other: IntColumn) -> None:
-        """Take in, in arrival order, of which messages it is so."""
+        """Note messages in arrival order.
+
+        Args:
+            device: device of each message.
+            so: whether each message meets the condition.
+            now: the listening clock, ms.
+            value: a value of each message, kept of the newest in a streak.
+            other: another one.
+        """
         if not len(device):
             return
         self._make_room(int(device.max()) + 1)
@@ -59,15 +67,15 @@ class Streaks:
             column[devices] = 0
 
     def at_least(self, length: int) -> IntColumn:
-        """Return the devices with so many messages in a row, ascending."""
+        """Return the devices with a streak of at least `length` messages, ascending."""
         return np.flatnonzero(self._columns["length"][: self._size] >= length)
 
     def of(self, device: int) -> Streak:
-        """Return the streak of a device in which `long` found one."""
+        """Return the streak of a device that `at_least` returned."""
         return Streak(*(int(self._columns[name][device]) for name in _NAMES))
 
     def forget(self, devices: IntColumn) -> None:
-        """Drop the streaks of retired devices."""
+        """Forget retired devices."""
         self._end(devices[devices < self._size])
 
     def snapshot(self) -> dict[str, Any]:

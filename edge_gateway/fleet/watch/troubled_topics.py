@@ -1,10 +1,10 @@
-"""Which publishers nothing is taken from, and why: by topic, because what they send may never lead to a device.
+"""Topics on which every recent message was quarantined, and why. By topic, because there may be no device.
 
-    a message in quarantine ─▶ its topic is in trouble ──(a good message on it, or a day of silence)──▶ forgotten
+    a quarantined message ─▶ its topic is in trouble ──(an accepted message, or a day of silence)──▶ forgotten
 
-Topics of registered devices are all held, three a device. Of strangers, whose number nothing else bounds, as many as
-there is room for: those heard again before those heard once, and a few of each name, so that a flood of invented names
-hides nobody who is really there.
+All topics of registered devices are held: three per device. Strangers, whose number nothing else bounds, are held up to
+a limit. Those heard repeatedly are preferred to those heard once, and each device name gets a few topics only, so that
+a flood of invented names does not hide a real device.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from fleet_wire.printable import printable
 
 MOST_STRANGERS = 1_000
 MOST_A_NAME = 4
-"""Topics held of one name of a stranger."""
+"""Most topics held for one device name of strangers."""
 LONGEST_TOPIC = 200
 IN_A_ROW = 3
-"""Messages in a row of a registered device that must be bad: one that is damaged on its way is no trouble."""
+"""Telemetry messages in a row of a registered device that must be quarantined before its topic counts as troubled."""
 FORGOTTEN = 86_400_000
 """Milliseconds of the listening clock after which a silent topic is forgotten."""
 GIVES_WAY = 600_000
-"""Milliseconds of silence after which a stranger that was heard again gives way to a new one."""
+"""Silence, in ms, after which a stranger that was heard repeatedly makes way for a new one."""
 _LEVELS = 5
 
 
 class Trouble(NamedTuple):
-    """What is wrong on a topic; `since` and `at` (the newest) on the listening clock, in ms."""
+    """Why messages on a topic are quarantined, and how many were, from `since` to `at` (ms of the listening clock)."""
 
     reason: str
     times: int
@@ -37,22 +37,22 @@ class Trouble(NamedTuple):
 
 
 _Held = dict[str, Trouble]
-"""By topic; who was heard last stands last."""
+"""By topic, the one heard last at the end."""
 
 
 class TroubledTopics:
-    """Topics on which everything of late went to quarantine."""
+    """Topics whose newest messages were all quarantined."""
 
     def __init__(self) -> None:
         self._known: _Held = {}
         self._once: _Held = {}
         self._again: _Held = {}
         self._held_in: dict[str, _Held] = {}
-        """Which of the three holds a topic."""
+        """Which of the three holds each topic."""
         self._names: dict[str, set[str]] = {}
-        """Topics of strangers by the name in them."""
+        """Topics of strangers by device name."""
         self.left_out = 0
-        """Messages of strangers for whom there was no room."""
+        """Messages of strangers that were not noted for lack of room."""
 
     def __len__(self) -> int:
         return len(self._held_in)
@@ -61,7 +61,7 @@ class TroubledTopics:
         return topic in self._held_in
 
     def quarantined(self, topic: str, reason: str, now: int, *, known: bool) -> None:
-        """Take in that a message went to quarantine; `known`: the topic is a registered device's."""
+        """Note that a message was quarantined; `known` if the topic is a registered device's."""
         topic = topic[:LONGEST_TOPIC]
         before = self._take_out(topic)
         trouble = Trouble(printable(reason), 1, now, now)
@@ -76,12 +76,12 @@ class TroubledTopics:
             self.left_out += 1
 
     def reason(self, topic: str) -> str:
-        """Return why a topic is in trouble; "" where it is not."""
+        """Return why a topic is in trouble; "" if it is not."""
         held = self._held_in.get(topic)
         return "" if held is None else held[topic].reason
 
     def accepted(self, topic: str) -> None:
-        """Take in that a message was taken: the troubles of its topic are over."""
+        """Note that a message was accepted: its topic is no longer in trouble."""
         self._take_out(topic)
 
     def touches(self, topics: Iterable[str]) -> bool:
@@ -89,7 +89,7 @@ class TroubledTopics:
         return bool(self._held_in) and not self._held_in.keys().isdisjoint(topics)
 
     def current(self, now: int) -> Iterator[tuple[str, Trouble]]:
-        """Yield (topic, trouble) of all that are in trouble at `now`, the longest first."""
+        """Yield (topic, trouble) for all topics in trouble at `now`, the longest first."""
         strangers = [*self._once.items(), *self._again.items()]
         known = [(topic, one) for topic, one in self._known.items() if one.times >= _enough(topic)]
         found = [(topic, one) for topic, one in (*known, *strangers) if now - one.at < FORGOTTEN]
@@ -108,7 +108,7 @@ class TroubledTopics:
         return held.pop(topic)
 
     def _heard(self, topic: str) -> tuple[int, str]:
-        """When a stranger's topic was heard last, for comparison."""
+        """Return when a stranger's topic was last heard, as a sort key."""
         trouble = self._once.get(topic) or self._again[topic]
         return trouble.at, topic
 
@@ -120,7 +120,7 @@ class TroubledTopics:
             del self._names[name]
 
     def _make_room(self, topic: str, now: int) -> bool:
-        """Let a stranger give way to a new one where there are too many; whether one could."""
+        """Make room for a new stranger, dropping another if necessary; return whether there is room."""
         self._forget_silent(now)
         of_name = self._names.get(name_of(topic), ())
         if len(of_name) >= MOST_A_NAME:
@@ -158,11 +158,11 @@ _HELD = ("_known", "_once", "_again")
 
 
 def name_of(topic: str) -> str:
-    """Return the device's name in a topic, or the topic where it has no such level."""
+    """Return the device name in a topic, or the whole topic if it has no such level."""
     levels = topic.split("/")
     return levels[3] if len(levels) == _LEVELS else topic
 
 
 def _enough(topic: str) -> int:
-    """Messages in a row that must be bad: births and acks are rare, and each counts."""
+    """Return how many quarantined messages make a topic troubled: births and acks are rare, so one is enough."""
     return IN_A_ROW if topic.endswith("/telemetry") else 1

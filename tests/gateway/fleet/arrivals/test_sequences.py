@@ -301,7 +301,7 @@ class TestMark:
         mark = BootMark(1)
         mark.accept(3, 0)
         mark.accept(9, 0)
-        assert mark.give_up() == 3
+        assert mark.drop_surplus_holes() == 3
         assert mark.holes == [[4, 8]]
 
 
