@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
@@ -29,7 +29,7 @@ from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, onl
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.timestamps import Stamped, TimeLimits, believed, needs_stamp, stamp
+from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad

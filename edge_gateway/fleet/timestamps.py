@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
-from edge_gateway.fleet.arrivals.boot_mark import NO_TIME
+
+NO_TIME = -(2**63)
+"""Time of a message that carries none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
+from edge_gateway.fleet.timestamps import NO_TIME
+
 NEW, DUPLICATE, CONFLICT = 0, 1, 2
 
-NO_TIME = -(2**63)
-"""Time of a message that carries none."""
 HOLES_KEPT = 64
 MOST_MISSING = 1_000_000
 """A larger hole does not count as missing: the device numbers oddly, or it lived before this gateway did.

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, NO_TIME, BootMark, missing
+from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.timestamps import NO_TIME
 
 BOOTS_KEPT = 8
 NO_BOOT = -1

@@ -20,7 +20,6 @@ import numpy as np
 from edge_gateway.columns.frame import PERFECT, BoolColumn, FloatColumn, IntColumn, QualityColumn
 from edge_gateway.columns.strings import FALSE, TRUE
 from edge_gateway.columns.strings import NO_ROOM as NO_CODE
-from edge_gateway.fleet.arrivals.boot_mark import NO_TIME
 from edge_gateway.fleet.decoders.bad_values import (
     NO_METRIC,
     NO_NUMBER,
@@ -44,6 +43,7 @@ from edge_gateway.fleet.devices.layouts import BAD_LAYOUT
 from edge_gateway.fleet.devices.series import NO_ROOM
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.timestamps import NO_TIME
 from fleet_wire.payload import MAX_TIME, Counter
 from fleet_wire.telemetry import (
     MAX_PAYLOAD,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
 from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fleet.timestamps import NO_TIME
 from edge_gateway.fleet.watch.streaks import Streaks
 from edge_gateway.fleet.watch.troubled_topics import TroubledTopics
 from fleet_wire.topics import STATUS

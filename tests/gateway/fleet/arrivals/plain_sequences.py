@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.timestamps import NO_TIME
 
 
 @dataclass

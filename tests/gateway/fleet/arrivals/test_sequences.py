@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals import boot_mark as mark_module
 from edge_gateway.fleet.arrivals import sequences as sequence_module
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_TIME, BootMark
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
 from edge_gateway.fleet.arrivals.sequences import Sequences
+from edge_gateway.fleet.timestamps import NO_TIME
 from tests.gateway.fleet.arrivals.plain_sequences import PlainSequences
 from tests.gateway.fleet.states import packed, unpacked
 
@@ -287,22 +288,6 @@ def test_retired_devices_are_forgotten() -> None:
     assert sequences.implausible() == []
     assert sequences.totals() == before
     assert accept(sequences, [(0, 5, 3, 10)])[0] == [NEW]
-
-
-class TestMark:
-    def test_a_filled_hole_splits(self) -> None:
-        mark = BootMark(1)
-        mark.accept(9, 0)
-        mark.accept(4, 0)
-        assert mark.holes == [[0, 3], [5, 8]]
-
-    def test_what_is_given_up_is_lowest_and_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(mark_module, "HOLES_KEPT", 1)
-        mark = BootMark(1)
-        mark.accept(3, 0)
-        mark.accept(9, 0)
-        assert mark.drop_surplus_holes() == 3
-        assert mark.holes == [[4, 8]]
 
 
 def test_snapshots_are_plain_msgpack_and_arrays() -> None:
