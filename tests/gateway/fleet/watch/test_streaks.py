@@ -32,14 +32,12 @@ def test_a_message_that_fails_the_condition_ends_the_streak_and_only_those_behin
     assert streaks.of(1) == Streak(1, 5, 11, 21)
 
 
-def test_nothing_is_on_before_a_streak_and_after_the_last_one() -> None:
-    streaks = Streaks()
-    note(streaks)
-    assert not streaks.on
-    note(streaks, (0, True))
-    assert streaks.on
-    note(streaks, (0, False))
-    assert not streaks.on
+def test_streaks_are_on_while_a_device_has_one() -> None:
+    streaks, seen = Streaks(), []
+    for messages in ([], [(0, True)], [(0, False)]):
+        note(streaks, *messages)
+        seen.append(streaks.on)
+    assert seen == [False, True, False]
 
 
 def test_a_retired_device_has_no_streak() -> None:
