@@ -144,12 +144,7 @@ class Receipts:
         return urgent
 
     def _receipt(self, device: int) -> Due | None:
-        news = (
-            self._fresh[device]
-            or self._born[device]
-            or self._sequences.holed[device]
-            or self._patience[device]
-        )
+        news = self._fresh[device] or self._born[device] or self._patience[device]
         owed = self._owed.get(device)
         if owed and not (news and self._turn[device]):
             boot = owed.pop(0)

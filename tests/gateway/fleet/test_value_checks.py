@@ -2,6 +2,8 @@ import numpy as np
 
 from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.decoders.decoded import Numbers, States, no_states
+from edge_gateway.fleet.devices.series import KIND_NUMBER, KIND_STATE
+from edge_gateway.fleet.limits import RegistryLimits
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.value_checks import Checked, MetricPolicy, ValueChecks
 
@@ -13,8 +15,8 @@ METRICS = {
 
 
 class Fleet:
-    def __init__(self) -> None:
-        self.registry = Registry()
+    def __init__(self, limits: RegistryLimits | None = None) -> None:
+        self.registry = Registry(limits)
         self.registry.device("n", "a")
         self.policy = ValueChecks(self.registry, METRICS)
 
@@ -96,3 +98,90 @@ def test_limits_hold_for_metrics_that_turn_up_after_a_restore() -> None:
     late = second.numbers(("temperature", 99.0), ("ph", 7.0), ("humidity", -1.0))
     late.row[:] = 1
     assert why(second.check(late)) == [(1, BadReason.MISSING), (1, BadReason.RANGE), (1, BadReason.RATE)]
+
+
+def test_texts_count_only_in_series_of_texts_and_with_enough_quality() -> None:
+    fleet = Fleet()
+    texts = [fleet.series(name) for name in ("door", "lid")]
+    fleet.registry.table.kind[texts] = KIND_STATE
+    checked = fleet.check(fleet.numbers(("door", 1.0)), fleet.states("lid", "door", row=1))
+    assert why(checked) == [(0, BadReason.TYPE)]
+    assert checked.states.row.tolist() == [1, 1]
+    poor = fleet.check(fleet.numbers(("temperature", 1.0)), fleet.states("lid", quality=0))
+    assert why(poor) == [(0, BadReason.QUALITY)]
+    assert (
+        fleet.check(fleet.numbers(("temperature", 1.0)), fleet.states("temperature")).states.row.tolist()
+        == []
+    )
+
+
+def reopened(fleet: Fleet, name: str, kind: int) -> int:
+    """A series that a device sends, which holds `kind` and may be decided again."""
+    fleet.registry.table.number_as_many(0, [name])
+    number = fleet.registry.table.find(0, name)
+    fleet.registry.table.kind[number] = kind
+    fleet.registry.table.reopen(np.array([number]))
+    return number
+
+
+def test_a_reopened_series_is_settled_by_a_value_of_its_kind() -> None:
+    fleet = Fleet()
+    number = reopened(fleet, "m", KIND_NUMBER)
+    assert why(fleet.check(fleet.numbers(("m", 1.0)))) == []
+    assert (fleet.registry.table.find(0, "m"), fleet.registry.table.any_anew) == (number, False)
+
+
+def test_a_reopened_series_gets_another_number_for_values_of_the_other_kind() -> None:
+    fleet = Fleet()
+    number = reopened(fleet, "m", KIND_NUMBER)
+    states = States(np.array([0, 2]), np.array([number] * 2), np.array([0, 1]), np.full(2, 1000, np.uint16))
+    later = Numbers(np.array([1]), np.array([number]), np.array([1.0]), np.full(1, 1000, np.uint16))
+    checked = fleet.check(later, states)
+    other = fleet.registry.table.find(0, "m")
+    assert other != number
+    assert checked.states.series.tolist() == [other, other]
+    assert why(checked) == [(1, BadReason.TYPE)]
+    assert fleet.registry.table.kind[other] == KIND_STATE
+
+
+def test_without_room_for_another_number_values_of_the_other_kind_are_bad() -> None:
+    fleet = Fleet(RegistryLimits(device_series=1))
+    number = reopened(fleet, "m", KIND_NUMBER)
+    states = States(np.array([0]), np.array([number]), np.array([0]), np.full(1, 1000, np.uint16))
+    assert why(fleet.check(fleet.numbers(), states)) == [(0, BadReason.TYPE)]
+    assert fleet.registry.table.find(0, "m") == number
+
+
+def test_limits_follow_metrics_whose_numbers_were_reused() -> None:
+    fleet = Fleet()
+    table = fleet.registry.table
+    table.number_as_many(0, ["gone"])
+    fleet.check(fleet.numbers())
+    series = np.array([table.find(0, "gone")])
+    table.free(series)
+    table.free_metrics()
+    table.number_as_many(0, ["temperature"])
+    number = table.find(0, "temperature")
+    values = Numbers(np.array([0]), np.array([number]), np.array([100.0]), np.full(1, 1000, np.uint16))
+    assert why(fleet.check(values)) == [(0, BadReason.RANGE)]
+
+
+def test_a_policy_without_missing_values_or_rates_judges_by_range_alone() -> None:
+    registry = Registry()
+    registry.device("n", "a")
+    checks = ValueChecks(registry, {"m": MetricPolicy(range=(0.0, 1.0))})
+    series = np.full(4, registry.series(0, registry.metric("m")))
+    values = np.array([-0.1, 0.0, 1.0, 1.1])
+    numbers = Numbers(np.arange(4), series, values, np.full(4, 1000, np.uint16))
+    assert why(checks.check(numbers, no_states(), np.zeros(4, np.int64))) == [
+        (0, BadReason.RANGE),
+        (3, BadReason.RANGE),
+    ]
+
+
+def test_a_forgotten_series_has_its_whole_rate_again() -> None:
+    fleet = Fleet()
+    assert why(fleet.check(fleet.numbers(("ph", 7.0)))) == []
+    fleet.policy.forget(np.array([fleet.series("ph")]))
+    assert why(fleet.check(fleet.numbers(("ph", 7.0)))) == []
+    assert why(fleet.check(fleet.numbers(("ph", 7.0)))) == [(0, BadReason.RATE)]

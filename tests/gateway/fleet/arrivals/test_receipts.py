@@ -115,6 +115,75 @@ def test_an_older_boot_is_told_in_turn_with_the_current_one(gateway: Gateway) ->
     assert [one[1] for now in (60_000, 70_000) for one in gateway.due(now)] == [5, 6]
 
 
+@pytest.mark.parametrize(
+    ("news", "order"),
+    [
+        ("new messages", [7, 5, 6]),
+        ("a birth", [7, 5, 6]),
+        ("holes", [5, 7, 6]),
+        ("closed holes", [5, 7, 6]),
+        ("none", [5, 6]),
+    ],
+)
+def test_a_current_boot_with_news_takes_turns_with_two_older_ones(
+    gateway: Gateway, news: str, order: list[int]
+) -> None:
+    """The last receipt was for an older boot, or, where the current one has holes, for that."""
+    for boot in (5, 6, 7):
+        gateway.receive((0, boot, 0))
+    assert [one[1] for now in (0, 5_000, 10_000) for one in gateway.due(now)] == [5, 7, 6]
+    if news in {"holes", "closed holes"}:
+        gateway.receive((0, 7, 2))
+        assert gateway.due(20_000) == [(0, 7, 2, [(1, 1)])]
+    if news == "closed holes":
+        gateway.sequences.floors(np.array([0]), np.array([7]), np.array([2]))
+    if news == "a birth":
+        gateway.birth(0, 7, 0, 1)
+    gateway.receive((0, 5, 1))
+    gateway.receive((0, 6, 1))
+    if news == "new messages":
+        gateway.receive((0, 7, 1))
+    assert [one[1] for now in (30_000, 35_000, 40_000) for one in gateway.due(now)] == order
+
+
+def test_boots_that_came_and_went_within_one_batch_are_owed_nothing(gateway: Gateway) -> None:
+    gateway.receive(*((0, boot, 0) for boot in range(BOOTS_KEPT + 2)))
+    told = [one[1] for now in range(0, 100_000, 5_000) for one in gateway.due(now)]
+    assert sorted(told) == list(range(2, BOOTS_KEPT + 2))
+
+
+def test_whether_any_device_was_due_is_known_afterwards(gateway: Gateway) -> None:
+    gateway.birth(0, 5, 0, 0)
+    assert gateway.due(0) == []
+    assert gateway.receipts.any_due, "its turn changed, though there is nothing to say"
+    gateway.birth(1, 5, 0, 1)
+    seen = []
+    for now in (5_000, 5_001):
+        gateway.due(now)
+        seen.append(gateway.receipts.any_due)
+    assert seen == [True, False]
+
+
+def test_a_device_taken_over_gets_a_last_receipt_for_each_boot(gateway: Gateway) -> None:
+    gateway.receive((0, 5, 1), (1, 5, 0))
+    gateway.receive((0, 6, 0))
+    gateway.birth(2, 5, 0, 0)
+    assert [tuple(one) for one in gateway.receipts.final(np.array([0, 2]))] == [
+        (0, 5, 1, [(0, 0)]),
+        (0, 6, 0, []),
+    ]
+
+
+def test_a_device_forgotten_begins_anew_and_one_never_heard_is_no_error(gateway: Gateway) -> None:
+    gateway.receive((0, 5, 1))
+    gateway.due(0)
+    gateway.receipts.forget(np.array([0, 1, 50]))
+    gateway.sequences.forget(np.array([0, 1, 50]))
+    gateway.receive((0, 8, 0))
+    assert gateway.due(1) == []
+    assert gateway.due(LONGEST_WAIT) == [(0, 8, 0, [])]
+
+
 def test_what_was_not_told_of_a_boot_is_told_after_the_next_began(gateway: Gateway) -> None:
     gateway.receive((0, 5, 0))
     gateway.receive((0, 6, 0))
