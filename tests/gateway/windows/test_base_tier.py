@@ -186,7 +186,8 @@ def test_readings_closed_by_a_recorded_run_are_removed() -> None:
 def over(held: Open, *rows: tuple[int, int], late: tuple[int, ...] = ()) -> list[bool]:
     start, device = zip(*rows, strict=True)
     is_late = np.isin(np.arange(len(rows)), late)
-    return held.tier.over(ints(*start), ints(*device), is_late).tolist()
+    found: list[bool] = held.tier.over(ints(*start), ints(*device), is_late).tolist()
+    return found
 
 
 @pytest.fixture
