@@ -17,6 +17,7 @@ from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late
 from edge_gateway.windows.merge import merge_blocks, pack_rows, unpack_row
 from edge_gateway.windows.open_windows import Windows
+from edge_gateway.windows.recorded import Recorded, RecordedLate
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import Block, by_position, keys
 from tests.gateway.windows.plain import (
@@ -546,3 +547,60 @@ def test_a_walk_waits_until_it_is_worth_it_and_ticks_meanwhile_change_nothing(
     run.add([temperature(31, device=0) for _ in range(13)])
     run.add([temperature(31, device=3)])
     assert run.starts(0) == [0, 0, 0, 0]
+
+
+def test_a_device_has_something_open_until_every_tier_has_given_it_out() -> None:
+    run, seen = Run(), []
+    devices = np.array([0, 1])
+
+    def look() -> None:
+        used = run.windows.in_use()
+        seen.append(
+            (run.windows.has_open(devices).tolist(), np.flatnonzero(used.series).tolist(), used.texts)
+        )
+
+    look()
+    run.add([temperature(0), Reading(0, T0, DOOR, 2.0)])
+    look()
+    run.windows.close_all_of(np.array([0]))
+    run.close()
+    look()
+    run.windows.tick(0)
+    run.close()
+    look()
+    nothing, held = ([False, False], [], set[int]()), ([True, False], [0, 2], {2})
+    assert seen == [nothing, held, held, nothing]
+    assert [run.starts(tier) for tier in range(3)] == [[0]] * 3
+
+
+def test_a_forgotten_device_begins_with_its_own_time_and_a_whole_share() -> None:
+    run = Run()
+    run.add([temperature(0), temperature(30)])
+    run.add([temperature(1)])
+    run.windows.late_share.most = 1
+    assert run.windows.late_share.nearly_used_up(0).tolist() == [0]
+    run.windows.forget(np.array([0]))
+    assert run.windows.newest(0) is None
+    assert run.windows.late_share.nearly_used_up(0).tolist() == []
+    assert not len(run.add([temperature(1)]))
+
+
+def test_the_latest_closed_end_is_known_over_all_devices() -> None:
+    run = Run()
+    before = run.windows.closed_to
+    run.add([temperature(0, device=0), temperature(5, device=1)])
+    run.add([temperature(3, device=0), temperature(10, device=1)])
+    assert before < 0
+    assert run.windows.closed_to == T0 + 8_000
+
+
+def test_late_readings_follow_the_record_that_is_replayed() -> None:
+    run = Run()
+    run.add([temperature(0), temperature(30)])
+    series, ts = np.array([0]), np.array([T0 + 500])
+    none = np.empty(0, np.int64)
+    for tiers, found in ((np.array([0b111]), [0b111]), (none, [])):
+        late = RecordedLate(series[: len(tiers)], ts[: len(tiers)], tiers)
+        run.windows.recorded = Recorded(late=late)
+        assert run.add([temperature(0.5)]).numbers.tiers.tolist() == found
+    run.windows.recorded = None
