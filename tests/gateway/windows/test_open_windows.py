@@ -568,7 +568,8 @@ def test_a_device_has_something_open_until_every_tier_has_given_it_out() -> None
     run.windows.tick(0)
     run.close()
     look()
-    nothing, held = ([False, False], [], set[int]()), ([True, False], [0, 2], {2})
+    nothing: tuple[list[bool], list[int], set[int]] = ([False, False], [], set())
+    held = ([True, False], [0, 2], {2})
     assert seen == [nothing, held, held, nothing]
     assert [run.starts(tier) for tier in range(3)] == [[0]] * 3
 
