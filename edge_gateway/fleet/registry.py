@@ -236,9 +236,9 @@ class Registry:
 
     def _label(self, device: int, from_start: int) -> None:
         """Label windows from `from_start` on with the newest birth's identity if it differs from the current one."""
-        told = self._identity(device)
-        if told != self._versions.newest(device):
-            self._versions.change(device, told, from_start, self.presence.now)
+        identity = self._identity(device)
+        if identity != self._versions.newest(device):
+            self._versions.change(device, identity, from_start, self.presence.now)
 
     def _identity(self, device: int) -> Identity:
         facts, forwarded = self.births.facts[device], self.forwarded

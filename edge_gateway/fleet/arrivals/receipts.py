@@ -178,7 +178,7 @@ class Receipts:
         """
         boots = [(device, boot) for device in devices.tolist() for boot in self._sequences.boots(device)]
         stored = [(device, boot, self._sequences.stored(device, boot)) for device, boot in boots]
-        return [Due(device, boot, *told) for device, boot, told in stored if told and told[0] >= 0]
+        return [Due(device, boot, *found) for device, boot, found in stored if found and found[0] >= 0]
 
     def forget(self, devices: IntColumn) -> None:
         """Forget retired devices. Call `Sequences.forget` afterwards."""

@@ -177,17 +177,17 @@ def _read(payload: bytes) -> tuple[Telemetry | None, str]:
 
 def _headers(taken: _Taken) -> tuple[Messages, list[_Values], list[_Qualities], list[_Further]]:
     """Return the message columns, and each message's values, qualities and further samples."""
-    told = taken.message
+    structs = taken.message
     messages = Messages(
         index=taken.index,
         device=taken.device,
-        boot=np.array([message.boot for message in told], np.int64),
-        seq=np.array([message.seq for message in told], np.int64),
-        ts=_filled([message.ts for message in told], NO_TIME),
-        floor=_filled([message.floor for message in told], NO_FLOOR),
+        boot=np.array([message.boot for message in structs], np.int64),
+        seq=np.array([message.seq for message in structs], np.int64),
+        ts=_filled([message.ts for message in structs], NO_TIME),
+        floor=_filled([message.floor for message in structs], NO_FLOOR),
     )
-    maps = [message.m for message in told]
-    return messages, maps, [message.q for message in told], [message.s for message in told]
+    maps = [message.m for message in structs]
+    return messages, maps, [message.q for message in structs], [message.s for message in structs]
 
 
 def _filled(column: list[int | None], absent: int) -> IntColumn:

@@ -57,16 +57,16 @@ class Births:
 
     def take(self, device: int, birth: Birth, needed: Needed) -> BirthFacts:
         """Store a birth's facts, within the bounds, and return them."""
-        told = {name: info.unit for name, info in birth.metrics.items() if info.unit}
+        all_units = {name: info.unit for name, info in birth.metrics.items() if info.unit}
         tags = _within(MOST_TAGS, birth.tags.items(), needed.tags)
-        units = _within(MOST_UNITS, told.items(), needed.units)
+        units = _within(MOST_UNITS, all_units.items(), needed.units)
         declared = _kinds(birth)
         kinds = _within(MOST_KINDS, declared.items(), needed.units)
         position = None if birth.lat is None or birth.lon is None else (birth.lat, birth.lon)
         facts = BirthFacts(birth.type, self._share(tags), self._share(units), self._share(kinds), position)
         self.facts[device] = facts
         kept = (len(tags), len(units), len(kinds))
-        self._note_cut(device, cut=kept != (len(birth.tags), len(told), len(declared)))
+        self._note_cut(device, cut=kept != (len(birth.tags), len(all_units), len(declared)))
         return facts
 
     def _note_cut(self, device: int, *, cut: bool) -> None:
@@ -112,8 +112,8 @@ class Births:
     def restore(self, state: dict[str, Any]) -> None:
         self.facts, self._shared = {}, {}
         names = ("device", "type", "tags", "units", "kinds", "position")
-        told = zip(*(state[name] for name in names), strict=True)
-        for device, kind, *texts, position in told:
+        rows = zip(*(state[name] for name in names), strict=True)
+        for device, kind, *texts, position in rows:
             tags, units, kinds = (self._share(tuple(one.items())) for one in texts)
             place = None if position is None else tuple(position)
             self.facts[device] = BirthFacts(kind, tags, units, kinds, place)

@@ -21,9 +21,9 @@ class MetricKinds:
         configured = self._configured.get(metric)
         if configured is not None or facts is None:
             return KIND_OPEN if configured is None else configured
-        told = facts.kinds.get(metric)
-        if told is not None:
-            return KINDS[told]
+        declared = facts.kinds.get(metric)
+        if declared is not None:
+            return KINDS[declared]
         return KIND_NUMBER if metric in facts.units else KIND_OPEN
 
     def declare(self, table: SeriesTable, device: int, facts: BirthFacts) -> None:
