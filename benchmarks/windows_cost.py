@@ -62,6 +62,7 @@ def windows(every: Sequence[int], p95: Sequence[str] = ()) -> Windows:
         series_device=series // METRICS,
         series_metric=series % METRICS,
         series_is_state=np.zeros(len(series), np.bool_),
+        series_epoch=0,
         metric_names=[f"m{number}" for number in range(METRICS)],
     )
     return Windows(
