@@ -224,10 +224,6 @@ class Registry:
         self._mark_changed(device)
         return True
 
-    def will(self, device: int) -> None:
-        """Note that the device went offline."""
-        self.presence.gone(device)
-
     def status_cleared(self, site: str, device: str) -> None:
         """Note that the broker no longer retains a status of this device; an unknown device is ignored."""
         known = self._number.get(device)

@@ -47,6 +47,9 @@ def test_a_silent_device_s_open_windows_become_due(marks: Watermarks) -> None:
     assert marks.expire_silent(107)
     assert marks.due_to[:2].tolist() == [20, NEVER]
     assert not marks.expire_silent(10_000), "nothing of it is open any more"
+    observe(marks, (0, 20), listening=10_000)
+    assert marks.expire_silent(10_100), "a reading at the very start of a window opens it"
+    assert marks.due_to[0] == 30
 
 
 def test_time_goes_on_for_a_silent_device_with_nothing_open(marks: Watermarks) -> None:

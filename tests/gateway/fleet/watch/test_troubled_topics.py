@@ -93,6 +93,7 @@ def test_a_silent_trouble_is_forgotten_after_a_day() -> None:
     assert current(topics, FORGOTTEN - 1) == ["a", "k"]
     assert current(topics, FORGOTTEN) == []
     quarantine(topics, "b", now=FORGOTTEN - 1)
+    assert current(topics, FORGOTTEN) == ["b"]
     assert len(topics) == 3
     quarantine(topics, "c", now=FORGOTTEN)
     assert len(topics) == 2
