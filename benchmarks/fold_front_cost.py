@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy
+from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.sequence import Sequences
 from edge_gateway.records.inputs import Batch, Moment
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import TELEMETRY, device_topic

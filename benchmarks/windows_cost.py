@@ -17,7 +17,7 @@ import numpy as np
 from edge_gateway.columns.frame import Frame
 from edge_gateway.store.line_protocol import prefix, render_windows
 from edge_gateway.windows.closed import Closed
-from edge_gateway.windows.windows import Windows
+from edge_gateway.windows.open_windows import Windows
 
 DEVICES = 10_000
 METRICS = 5
@@ -62,6 +62,7 @@ def windows(every: Sequence[int], p95: Sequence[str] = ()) -> Windows:
         series_device=series // METRICS,
         series_metric=series % METRICS,
         series_is_state=np.zeros(len(series), np.bool_),
+        series_epoch=0,
         metric_names=[f"m{number}" for number in range(METRICS)],
     )
     return Windows(

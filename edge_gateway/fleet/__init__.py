@@ -1,1 +1,9 @@
-"""What is known of the fleet: who the devices are, what arrived of each, and what became of it."""
+"""The fleet: who the devices are, what has arrived from each, and what became of it.
+
+    admission ─▶ watch ─▶ decoders ─▶ registry ─▶ devices
+        ├─▶ value_checks ─▶ decoders, token_buckets
+        ├─▶ accounting ─▶ decoders
+        └─▶ arrivals
+
+Imports follow the arrows only; `timestamps` and `limits` are shared.
+"""

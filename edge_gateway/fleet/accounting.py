@@ -1,4 +1,4 @@
-"""What became of everything that arrived.
+"""Counters for what became of everything that arrived.
 
 Two identities hold at every instant, for each device and in total:
 
@@ -13,19 +13,19 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason, BadValues
+from edge_gateway.fleet.decoders.bad_values import NO_METRIC, NO_NUMBER, BadReason, BadValues
 
 MESSAGES = ("received", "new", "duplicate", "quarantined")
 VALUES = ("values", "accepted", "late_merged", "too_late", "bad", "refused")
 ASIDE = ("qos0", "conflicts", "stamped")
-"""Counted beside: messages of QoS 0, those quarantined as sequence conflicts, samples stamped."""
+"""Outside both identities: messages of QoS 0, those quarantined as sequence conflicts, samples stamped on arrival."""
 COUNTED = MESSAGES + VALUES + ASIDE
 NO_DEVICE = -1
-"""Messages whose device is not known, or not any more, are counted for the whole fleet only."""
+"""The device of messages that belong to no known or to a retired device; they count in the fleet's totals only."""
 
 
 class Accounting:
-    """Counters by device, and the bad values by (device, metric, reason)."""
+    """Counters by device, and bad values by (device, metric, reason)."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -40,14 +40,20 @@ class Accounting:
                 self._columns[name] = with_room(column, devices + 1, 0)
 
     def count(self, name: str, device: IntColumn, amount: IntColumn | None = None) -> None:
-        """Add `amount` (one where it is None) to a counter of each device; NO_DEVICE is allowed."""
+        """Add to a counter of each listed device; a device may be listed repeatedly, and may be NO_DEVICE.
+
+        Args:
+            name: one of COUNTED.
+            device: device numbers.
+            amount: what to add for each entry of `device`; one if None.
+        """
         if not len(device):
             return
         self.make_room(int(device.max()) + 1)
         np.add.at(self._columns[name], device + 1, np.int64(1) if amount is None else amount)
 
     def bad_values(self, device: IntColumn, bad: BadValues) -> None:
-        """Count values that do not count; `device` is the device of each."""
+        """Count bad values; `device` is the device of each. Those over their rate count as refused, not as bad."""
         rated = bad.reason == BadReason.RATE
         self.count("bad", device[~rated])
         self.count("refused", device[rated])
@@ -55,16 +61,16 @@ class Accounting:
             self._bad[key] = self._bad.get(key, 0) + 1
 
     def too_late(self, device: IntColumn) -> None:
-        """Move readings from accepted to too late: their window is neither held nor stored."""
+        """Move readings of these devices from accepted to too late: their window is neither open nor stored."""
         self.count("accepted", device, np.full(len(device), -1, np.int64))
         self.count("too_late", device)
 
     def late_merged(self, device: IntColumn) -> None:
-        """Count accepted readings that are merged into a window stored before."""
+        """Count accepted readings of these devices that the store merges into a closed window."""
         self.count("late_merged", device)
 
     def forget(self, devices: IntColumn) -> None:
-        """Count what these devices counted for the whole fleet only; nobody loses a message by being forgotten."""
+        """Move the counters of retired devices to NO_DEVICE, so that the fleet's totals stay the same."""
         known = devices[devices < self._size] + 1
         for column in self._columns.values():
             column[0] += column[known].sum()
@@ -75,7 +81,7 @@ class Accounting:
             self._bad[key] = self._bad.get(key, 0) + self._bad.pop((device, metric, reason))
 
     def forget_metrics(self, metrics: IntColumn) -> None:
-        """Count the bad values of these metrics without a name: their numbers are given to others."""
+        """Count the bad values of these metrics under NO_NUMBER: their numbers will be reused."""
         gone = set(metrics.tolist())
         for device, metric, reason in [key for key in self._bad if key[1] in gone] if gone else ():
             key = (device, NO_NUMBER, reason)
@@ -87,24 +93,24 @@ class Accounting:
         return {name: int(column[device + 1]) if known else 0 for name, column in self._columns.items()}
 
     def totals(self) -> dict[str, int]:
-        """Return all counters of the fleet, messages of no known device included."""
+        """Return all counters of the fleet, NO_DEVICE included."""
         return {name: int(column.sum()) for name, column in self._columns.items()}
 
     def column(self, name: str) -> IntColumn:
-        """Return one counter of all devices, by device number."""
+        """Return one counter of every device, by device number."""
         return self._columns[name][1 : self._size + 1]
 
     def bad(self, device: int | None = None) -> Iterator[tuple[int, int, BadReason, int]]:
-        """Yield (device, metric, reason, count), of one device or of all.
+        """Yield (device, metric, reason, count) of one device, or of all if it is None.
 
-        The metric is NO_METRIC where the name is none, NO_NUMBER where it has no number.
+        The metric is NO_METRIC if its name was invalid, NO_NUMBER if its name has no number.
         """
         for (of, metric, reason), count in self._bad.items():
             if device is None or device == of:
                 yield of, metric, BadReason(reason), count
 
     def imbalance(self) -> list[int]:
-        """Return the devices for which an identity does not hold; always empty, and NO_DEVICE among them."""
+        """Return the devices, NO_DEVICE included, whose counters break an identity: always none, or there is a bug."""
         has = self._columns
         messages: BoolColumn = has["received"] != has["new"] + has["duplicate"] + has["quarantined"]
         values: BoolColumn = has["values"] != has["accepted"] + has["too_late"] + has["bad"] + has["refused"]
@@ -123,11 +129,11 @@ class Accounting:
 
 
 def bad_text(metric: int, reason: BadReason, metric_names: list[str]) -> str:
-    """Return how a bad value is named to people, such as "temperature: range"."""
+    """Return the text that names a kind of bad value to people, such as "temperature: range"."""
     return f"{metric_text(metric, metric_names)}: {reason.text}"
 
 
 def metric_text(metric: int, metric_names: list[str]) -> str:
-    """Return what people call a metric."""
+    """Return the name of a metric number to show to people."""
     unnamed = {NO_METRIC: "(no metric name)", NO_NUMBER: "(other metrics)"}
     return unnamed[metric] if metric in unnamed else metric_names[metric]

@@ -8,7 +8,7 @@
                           │        └─ held until the clock is trusted
                           └─ quarantined
 
-Everything here is a function of what came before and of the arguments: no clock, no socket, no file.
+Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,28 +20,28 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.arrivals.receipts import Due, Receipts
+from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
+from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
-from edge_gateway.fleet.doubts import Doubts
-from edge_gateway.fleet.hearing import Hearing
+from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.mark import CONFLICT, DUPLICATE, NEW, NO_TIME
-from edge_gateway.fleet.reasons import BadValues, joined
-from edge_gateway.fleet.receipts import Due, Receipts
-from edge_gateway.fleet.reclaiming import Reclaimed
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.sequence import Sequences
-from edge_gateway.fleet.time import Stamped, TimeLimits, believed, needs_stamp, stamp
-from edge_gateway.fleet.values import MetricPolicy, ValuePolicy
+from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
+from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
+from edge_gateway.fleet.watch.deliveries import DeliveryWatch
+from edge_gateway.fleet.watch.mostly_bad import MostlyBad
 from edge_gateway.records.inputs import Batch
 from fleet_wire.control_messages import Birth
 from fleet_wire.topics import ACK, STATUS
 
 SEQUENCE_CONFLICT = "sequence_conflict"
 LAPS = 16
-"""A clock that steps back more often within one batch is followed no further."""
+"""Clock steps followed within one batch; further steps of a device belong to the last lap."""
 REFUSED = 3
-"""Fate of a message that is new by its sequence and not taken in; the other fates are its verdict."""
+"""Fate of a message whose sequence number is new but whose content is invalid; the other fates are verdicts."""
 
 
 class RefusedDelivery(NamedTuple):
@@ -52,7 +52,7 @@ class RefusedDelivery(NamedTuple):
 
 
 class Lap(NamedTuple):
-    """A part of a frame; before it, cursors and watermarks of the devices in `stepped` (ascending) start anew."""
+    """A part of a frame. Before it is read, watermarks and rule state of the devices in `stepped` (ascending) reset."""
 
     stepped: IntColumn
     frame: Frame
@@ -66,16 +66,16 @@ class Admitted:
     quarantined: list[RefusedDelivery]
     """In arrival order."""
     held: list[int]
-    """Positions of deliveries that wait for a trusted clock. Nothing is noted of them: admit them again."""
+    """Positions of deliveries that wait for a trusted clock. They left no trace: admit them again."""
     laps: list[Lap]
-    """The frame, cut where clocks stepped back; in one piece where none did."""
+    """The frame, cut where device clocks stepped back."""
     stamped: BoolColumn
-    """Which rows of the frame carry their arrival as time."""
+    """Which rows of the frame were stamped with their arrival."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionPolicy:
-    """What gateway.yaml says of values and times. Older than `max_reading_age` (ms) is backlog."""
+    """What gateway.yaml says about values and times. Readings older than `max_reading_age` (ms) are backlog."""
 
     metrics: Mapping[str, MetricPolicy] = field(default_factory=dict)
     time: TimeLimits = field(default_factory=TimeLimits)
@@ -83,22 +83,22 @@ class AdmissionPolicy:
 
 
 class Admission:
-    """Owns what is known of messages: sequences, receipts, value limits, accounting, and who is not heard."""
+    """Owns the state of arriving messages: sequences, receipts, value checks, accounting, and problems of devices."""
 
     def __init__(self, registry: Registry, policy: AdmissionPolicy) -> None:
         self.registry = registry
         self.policy = policy
         self.sequences = Sequences()
         self.receipts = Receipts(self.sequences)
-        self.values = ValuePolicy(registry, policy.metrics)
+        self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
-        self.hearing = Hearing(registry, policy.max_reading_age)
-        self.doubts = Doubts()
+        self.watch = DeliveryWatch(registry, policy.max_reading_age)
+        self.mostly_bad = MostlyBad()
 
     # --- telemetry
 
     def admit(self, batch: Batch, positions: Sequence[int] | None = None) -> Admitted:
-        """Take in the telemetry of a batch, which stands at `positions` (everywhere when None), ascending."""
+        """Admit the telemetry of a batch; `positions`, ascending, says where it is (None: everywhere)."""
         at = range(len(batch.topics)) if positions is None else positions
         topics = [batch.topics[position] for position in at]
         payloads = [batch.payloads[position] for position in at]
@@ -124,11 +124,11 @@ class Admission:
             frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
         )
         quarantined = _quarantined(decoded, fate)
-        self.hearing.telemetry(batch, decoded, fate, own, quarantined)
+        self.watch.observe(batch, decoded, fate, own, quarantined)
         return Admitted(frame, quarantined, held, cut, stamped)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
-        """Count deliveries of sites that are not this gateway's; statuses and acks are no messages."""
+        """Count deliveries of sites this gateway does not own; statuses and acks do not count as messages."""
         messages = [at for at in positions if not batch.topics[at].endswith((STATUS, ACK))]
         of_qos0 = set(batch.qos0).intersection(messages)
         for name, many in (("received", messages), ("quarantined", messages), ("qos0", of_qos0)):
@@ -137,16 +137,16 @@ class Admission:
             self.registry.refuse(Refusal.FOREIGN_SITE)
 
     def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
-        """Set aside messages that need a stamp, which an untrusted clock cannot give."""
+        """Set aside messages that need the arrival as time while the gateway's clock is not trusted."""
         wait = np.zeros(len(decoded.messages.index), np.bool_)
         wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
         wait[list(decoded.refused)] = False
         return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
-        """Close what devices no longer hold.
+        """Close holes below the floors that messages carry.
 
-        A message is held while it is sent, so that no floor is above its own seq.
+        A device still holds the message it is sending, so a floor never exceeds the message's own seq.
         """
         said = (messages.floor != NO_FLOOR) & (verdict != CONFLICT)
         if said.any():
@@ -175,7 +175,7 @@ class Admission:
     def _frame(
         self, decoded: Decoded, new: BoolColumn, times: Stamped, arrival: int
     ) -> tuple[Frame, BoolColumn]:
-        """Return what counts of the new messages, and which of its rows are stamped."""
+        """Return the accepted values of new messages as a frame, and which of its rows are stamped."""
         if not new.all():
             kept = new[decoded.samples.message]
             times = Stamped(times.ts[kept], times.stamped[kept])
@@ -211,62 +211,62 @@ class Admission:
             good += np.bincount(frame.state_row, minlength=rows)
         count("values", frame.device, good)
         count("accepted", frame.device, good)
-        if len(bad.row) or self.doubts:
+        if len(bad.row) or self.mostly_bad:
             device = frame.device[bad.row]
             count("values", device)
             self.accounting.bad_values(device, bad)
-            self.doubts.count(frame.device, good, device, bad)
+            self.mostly_bad.count(frame.device, good, device, bad)
 
     # --- births, receipts, and what is known of a device
 
     def birth(self, device: int, birth: Birth) -> bool:
-        """Take in a birth's boot, floor and next seq.
+        """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
 
-        Returns whether a new boot begins with an older clock than the one before had: a clock step.
+        It did if the boot is new and its birth is older than the newest message of the boot before.
         """
         time = NO_TIME if birth.ts is None else birth.ts
         if birth.boot not in self.sequences.boots(device):
-            self.registry.guess_anew(device)
+            self.registry.reopen_kinds(device)
         stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
         self.receipts.birth(device)
         return stepped
 
     def receipts_due(self, now: int) -> list[Due]:
-        """Return the receipts to send at `now` (ms of a clock that never steps); they count as sent."""
+        """Return the receipts to send at `now` (ms of the listening clock); they count as sent."""
         return self.receipts.due(now)
 
     def retire(self, devices: IntColumn) -> None:
-        """Forget devices that fell silent for good; what they counted stays in the fleet's totals."""
+        """Forget devices that are gone; their counts stay in the fleet's totals."""
         self.receipts.forget(devices)
         self.sequences.forget(devices)
         self.accounting.forget(devices)
-        self.hearing.forget(devices)
-        self.doubts.forget(devices)
+        self.watch.forget(devices)
+        self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
-    def let_go(self, device: str, metric: str | None) -> None:
-        """Let a metric of a device begin anew, or all of it; nothing happens where it is not known.
+    def forget(self, device: str, metric: str | None) -> None:
+        """Forget a metric of a device, or all of its metrics if None; an unknown device is ignored.
 
-        A device's sequences stay until it is retired, so that what it sends again meanwhile is known.
+        The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised.
         """
         number = self.registry.find(device)
         if number is None:
             return
         if metric is None:
-            self.registry.presence.let_go(number)
-        self.registry.table.let_go_of(number, metric)
-        self.doubts.forget(np.array([number], np.int64))
+            self.registry.presence.expire(number)
+        self.registry.table.release_metrics(number, metric)
+        self.mostly_bad.forget(np.array([number], np.int64))
 
     def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
-        """Free what nobody uses any more, as `Registry.reclaim` says."""
+        """Free unused series, metrics and texts; see `Registry.reclaim`."""
         gone = self.registry.reclaim(now, open_series, used_texts)
         self.values.forget(gone.series)
         self.accounting.forget_metrics(gone.metrics)
-        self.doubts.forget_metrics(gone.metrics)
+        self.mostly_bad.forget_metrics(gone.metrics)
         return gone
 
     def describe(self, device: int) -> dict[str, Any]:
-        """Return what is known of a device, as plain data: times in ms, gaps as (boot, from, to)."""
+        """Return everything known about a device as plain data: times in ms, gaps as (boot, from, to)."""
         registry, sequences = self.registry, self.sequences
         boots = sequences.boots(device)
         top, _ = (sequences.stored(device, boots[-1]) if boots else None) or (None, [])
@@ -296,11 +296,11 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting", "doubts", "hearing")
+_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
-    """Turn positions among the telemetry into positions in the whole batch."""
+    """Replace positions among the telemetry by positions in the whole batch."""
     decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
     for one in decoded.rejected:
         one.index = at[one.index]
@@ -309,7 +309,11 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
 def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:
     """Cut a frame so that within a part no clock steps back.
 
-    `device` is of each message, `message` of each row of the frame, `steps` are messages with a clock that stepped.
+    Args:
+        frame: the rows of new messages.
+        device: device of each message.
+        message: message of each row of the frame.
+        steps: messages whose device clock had stepped back, ascending.
     """
     if not len(steps):
         return [Lap(steps, frame)]

@@ -1,11 +1,11 @@
-"""Bounds on what devices can make the gateway remember, and why something is not taken in."""
+"""Bounds on what devices can make the gateway remember, and the reasons for refusing."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Refusal(StrEnum):
-    """Why a device or a message is not taken in."""
+    """Why a device or a message is refused."""
 
     TOPIC = "bad_topic"
     WRONG_SITE = "wrong_site"
@@ -15,9 +15,9 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegistryLimits:
-    """Caps on what devices can make the gateway remember, all together and each; times in ms.
+    """Caps on what all devices together, and each device, can make the gateway remember.
 
-    A series is given up when it had no value for `unused_for`, and when room is short for `pressed_for`.
+    A series is dropped after `unused_for` ms without a value, and after `pressed_for` ms while space is short.
     """
 
     devices: int = 20_000

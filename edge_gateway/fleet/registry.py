@@ -1,7 +1,7 @@
-"""Who is in the fleet: numbers for devices, metrics and series, and what births tell of them.
+"""Who is in the fleet: numbers for devices, metrics and series, and what births say about them.
 
-The registry is the only owner of names; everything behind it works on its numbers. Numbers count up from 0. Those of
-retired devices, and of series and metrics nobody uses, are given again: what comes and goes takes no more memory.
+The registry is the only owner of names; everything behind it works with its numbers, which count up from 0. Numbers of
+retired devices and of unused series and metrics are reused, so a changing fleet takes no more and more memory.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,13 +12,13 @@ import numpy as np
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.columns.strings import StringTable
-from edge_gateway.fleet.births import Births, Needed
-from edge_gateway.fleet.kinds import Kinds
+from edge_gateway.fleet.devices.births import Births, Needed
+from edge_gateway.fleet.devices.metric_kinds import MetricKinds
+from edge_gateway.fleet.devices.presence import Presence
+from edge_gateway.fleet.devices.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
+from edge_gateway.fleet.devices.series import KIND_STATE, SeriesTable
+from edge_gateway.fleet.devices.tag_versions import UNKNOWN_TYPE, Identity, TagVersions
 from edge_gateway.fleet.limits import Refusal, RegistryLimits
-from edge_gateway.fleet.presence import Presence
-from edge_gateway.fleet.reclaiming import RECLAIM_EVERY, STRANGER_AFTER, Reclaimed
-from edge_gateway.fleet.series import KIND_STATE, SeriesTable
-from edge_gateway.fleet.tags import UNKNOWN_TYPE, Identity, TagVersions
 from fleet_wire.control_messages import Birth
 from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_topic, site_of
 
@@ -26,9 +26,13 @@ from fleet_wire.topics import TELEMETRY, device_topic, is_level, parse_device_to
 class Registry:
     """Devices, series and strings of one gateway.
 
-    `site` in a topic is checked against the device's provisioned or first-seen site. `forwarded` are the tags that
-    label windows; the others change nothing there. `sites` are those whose devices are this gateway's, all where it is
-    None. Devices of other sites are known only from a configuration before: they are on their way out.
+    A device belongs to the site it was first seen under; messages naming another site are refused.
+
+    Args:
+        limits: caps on devices, series and strings.
+        forwarded: names of the tags that label windows.
+        kinds: kinds of metrics that gateway.yaml declares, by name.
+        sites: the sites this gateway owns, None for all. Devices of others are of an earlier configuration and leave.
     """
 
     def __init__(
@@ -43,11 +47,11 @@ class Registry:
         self.forwarded = tuple(forwarded)
         self.needed = Needed(frozenset(forwarded))
         self.device_of_topic: dict[str, int] = {}
-        """Telemetry topic of a device that may send on it: its number."""
+        """Telemetry topic -> number of the device that may send on it."""
         self.device_name: list[str] = []
         self.device_site: list[str] = []
         self.strings = StringTable(self.limits.strings, self.limits.device_strings)
-        self._kinds = Kinds(kinds or {})
+        self._kinds = MetricKinds(kinds or {})
         self.table = SeriesTable(
             self.limits.series,
             self.limits.device_series,
@@ -55,9 +59,9 @@ class Registry:
         )
         """Series and layouts, for decoders."""
         self.refused: dict[str, int] = {}
-        """How often each `Refusal` was given."""
+        """Counts by reason: every `Refusal`, and values without room."""
         self.version = 0
-        """Grows whenever a device appears or its tags or type change."""
+        """Grows whenever a device appears, is retired, or changes its tags or type."""
         self.retired = 0
         self._swept_at = 0
         self._number: dict[str, int] = {}
@@ -73,16 +77,16 @@ class Registry:
 
     @property
     def alive(self) -> int:
-        """Devices that are not retired."""
+        """Number of devices that are not retired."""
         return len(self._number)
 
     @property
     def devices(self) -> int:
-        """Numbers given to devices so far: all are below this."""
+        """All device numbers are below this."""
         return len(self.device_name)
 
     def device_of(self, topic: str) -> int | Refusal:
-        """Return the device of a telemetry topic, registering it when it is new."""
+        """Return the number of a telemetry topic's device, registering a new device; or why it is refused."""
         known = self.device_of_topic.get(topic)
         if known is not None:
             return known
@@ -92,7 +96,7 @@ class Registry:
         return self.device(parsed.site, parsed.device)
 
     def device(self, site: str, device: str) -> int | Refusal:
-        """Return the number of a device, registering it when it is new; or why it is not taken in."""
+        """Return the number of a device, registering a new device; or why it is refused."""
         known = self._number.get(device)
         if known is not None:
             return known if self.device_site[known] == site else self.refuse(Refusal.WRONG_SITE)
@@ -122,12 +126,12 @@ class Registry:
         return number
 
     def refuse(self, refusal: Refusal) -> Refusal:
-        """Count a refusal and hand it back."""
+        """Count a refusal and return it."""
         self.count_refused(refusal.value)
         return refusal
 
     def count_refused(self, why: str, count: int = 1) -> None:
-        """Count what found no room."""
+        """Count refused messages or values by reason."""
         self.refused[why] = self.refused.get(why, 0) + count
 
     def _mark_changed(self, device: int) -> None:
@@ -135,19 +139,19 @@ class Registry:
         self._changed_at[device] = self.version
 
     def find(self, device: str) -> int | None:
-        """Return the number of a registered device by its name."""
+        """Return the number of a registered device by name; None if there is none."""
         return self._number.get(device)
 
     def changed_devices(self, since: int) -> IntColumn:
-        """Return the devices that appeared or changed tags or type after `version` was `since`, ascending."""
+        """Return the devices that appeared, were retired or changed after `version` was `since`, ascending."""
         return np.flatnonzero(self._changed_at[: self.devices] > since)
 
-    def listen(self, now: int) -> None:
-        """Take in what the listening clock (ms) shows: who is noted as heard next is heard then."""
+    def set_clock(self, now: int) -> None:
+        """Set the listening clock (ms): devices heard and series used from here on are noted with this time."""
         self.presence.now = self.table.now = now
 
     def is_live(self, device: int) -> bool:
-        """Whether the number still stands for a device of this gateway; False once it is retired or its site left."""
+        """Whether the number stands for a device of this gateway: not retired, and of a site the gateway owns."""
         return self._is_known(device) and self.owns(self.device_site[device])
 
     def _is_known(self, device: int) -> bool:
@@ -156,25 +160,24 @@ class Registry:
     # --- sites
 
     def owns(self, site: str) -> bool:
-        """Whether devices of this site are this gateway's."""
+        """Whether this gateway owns a site."""
         return self.sites is None or site in self.sites
 
     def is_foreign(self, topic: str) -> bool:
-        """Whether a topic is of a device, or what should be one, of a site that is not this gateway's."""
+        """Whether a topic names a site this gateway does not own."""
         site = site_of(topic) if self.sites is not None else None
         return site is not None and not self.owns(site)
 
     @property
     def departed(self) -> IntColumn:
-        """Devices, not yet retired, whose site this gateway owned before and does not now; ascending."""
+        """Devices not yet retired whose site this gateway no longer owns, ascending."""
         return self._departed
 
     def silent(self, now: int, retire_after: int) -> IntColumn:
-        """Return the devices that are to go, ascending: those that departed, and those silent for so long.
+        """Return the devices to retire, ascending: departed ones, and those silent for `retire_after`.
 
+        While four fifths of `limits.devices` are in use, a device that never sent a birth goes after a day of silence.
         Times are ms of the listening clock.
-
-        While four fifths of the devices there may be are taken, one that never sent a birth waits no longer than a day.
         """
         silent = self.presence.silent(now - retire_after)
         if 5 * self.alive >= 4 * self.limits.devices:
@@ -185,11 +188,10 @@ class Registry:
         return np.flatnonzero(silent)
 
     def retire(self, devices: IntColumn) -> IntColumn:
-        """Forget silent devices; their numbers are given again. Should one come back, it is a new device.
+        """Retire devices and return their freed series. One that comes back is a new device.
 
-        Until then the number still has its name and tags, for who has to say something of it. Returns the series.
-
-        Whoever follows `changed_devices` must do so before the next device is registered.
+        A retired number keeps its name and tags until it is reused, so that closing alerts can still name it. Callers
+        that follow `changed_devices` must do so before the next device is registered.
         """
         series = self.table.retire(devices)
         self.strings.disown(devices)
@@ -208,9 +210,9 @@ class Registry:
     # --- births and tags
 
     def birth(self, device: int, birth: Birth, from_start: int) -> bool:
-        """Take in what a birth says; return whether type or tags changed.
+        """Apply a birth; return whether type or tags changed.
 
-        The change labels windows that start at `from_start` (ms) or later.
+        A change applies to windows that start at `from_start` (ms) or later.
         """
         self.presence.born(device)
         before = self.births.facts.get(device)
@@ -222,21 +224,17 @@ class Registry:
         self._mark_changed(device)
         return True
 
-    def will(self, device: int) -> None:
-        """Take in that the device went away."""
-        self.presence.gone(device)
-
-    def unsaid(self, site: str, device: str) -> None:
-        """Take in that the broker retains no status any more; nothing happens where the device is not known."""
+    def status_cleared(self, site: str, device: str) -> None:
+        """Note that the broker no longer retains a status of this device; an unknown device is ignored."""
         known = self._number.get(device)
         if known is not None and self.device_site[known] == site:
-            self.presence.unsaid(known)
+            self.presence.status_cleared(known)
 
     def _label(self, device: int, from_start: int) -> None:
-        """Let windows from a start on carry what the newest birth says, where that is something else."""
-        told = self._identity(device)
-        if told != self._versions.newest(device):
-            self._versions.change(device, told, from_start, self.presence.now)
+        """Label windows from `from_start` on with the newest birth's identity if it differs from the current one."""
+        identity = self._identity(device)
+        if identity != self._versions.newest(device):
+            self._versions.change(device, identity, from_start, self.presence.now)
 
     def _identity(self, device: int) -> Identity:
         facts, forwarded = self.births.facts[device], self.forwarded
@@ -245,19 +243,19 @@ class Registry:
 
     @property
     def label_changes_refused(self) -> int:
-        """Changes of type or forwarded tags that labelled no window because they came too often."""
+        """Changes of type or forwarded tags that were ignored because they came too often."""
         return self._versions.refused
 
-    def guess_anew(self, device: int) -> None:
-        """Take in that a device started again: what its first values made of its metrics may have been wrong."""
-        self._kinds.guess_anew(self.table, device, self.births.facts.get(device))
+    def reopen_kinds(self, device: int) -> None:
+        """Let the next values of a restarted device decide again the kinds of metrics that nothing declares."""
+        self._kinds.reopen_kinds(self.table, device, self.births.facts.get(device))
 
     def type(self, device: int) -> str:
         facts = self.births.facts.get(device)
         return UNKNOWN_TYPE if facts is None else facts.type
 
     def tags(self, device: int) -> Mapping[str, str]:
-        """Return the tags of the last birth, without site, device and type."""
+        """Return the tags of the newest birth, without site, device and type."""
         facts = self.births.facts.get(device)
         return {} if facts is None else facts.tags
 
@@ -269,16 +267,16 @@ class Registry:
         return self._versions.versions(device, window_start)
 
     def tags_of(self, version: int) -> Identity:
-        """Return (site, device, type, forwarded tags) of a version. KeyError: no device keeps it any more."""
+        """Return what a version labels points with. Raises KeyError if no device keeps the version any more."""
         return self._versions.identity(version)
 
     def units(self, device: int) -> Mapping[str, str]:
-        """Return the units of the device's metrics, by name, as its birth says; empty without a birth."""
+        """Return the units of the device's metrics by name, from its newest birth; empty without one."""
         facts = self.births.facts.get(device)
         return {} if facts is None else facts.units
 
     def position(self, device: int) -> tuple[float, float] | None:
-        """Return (latitude, longitude) in degrees, where the birth gives both."""
+        """Return (latitude, longitude) in degrees; None unless the newest birth gives both."""
         facts = self.births.facts.get(device)
         return None if facts is None else facts.position
 
@@ -289,20 +287,20 @@ class Registry:
         return self.table.metric_names
 
     def metric(self, name: str) -> int:
-        """Return the number of a metric, giving it one when it is new. ValueError: no metric name."""
+        """Return the number of a metric, giving a new one its number. Raises ValueError if it is no metric name."""
         return self.table.metric(name)
 
     def series(self, device: int, metric: int) -> int:
-        """Return the number of a series, giving it one when it is new, whatever the limits."""
+        """Return the number of a series, giving a new one its number regardless of limits."""
         return self.table.series(device, metric)
 
     def derived(self, device: int, metric: int) -> int:
-        """Return the number of a series of numbers that a rule derives; the rule files bound how many there are."""
+        """Return the number of a series that a rule derives, regardless of limits: the rule files bound how many."""
         return self.table.derived(device, metric)
 
     @property
     def series_epoch(self) -> int:
-        """Grows when a number of a series or metric is given to another: what was looked up by it before is void."""
+        """Grows when the number of a series or metric is reused: anything cached by number is then void."""
         return self.table.epoch
 
     @property
@@ -324,15 +322,15 @@ class Registry:
     # --- room
 
     def worth_reclaiming(self, now: int) -> bool:
-        """Whether there may be numbers that nobody uses, and it is time to look; `now` by the listening clock."""
+        """Whether it is time to `reclaim` and something may be found; `now` is ms of the listening clock."""
         if now - self._swept_at < RECLAIM_EVERY:
             return False
-        return self.strings.crowded() or self.table.worth_a_look(now - self.limits.unused_for)
+        return self.strings.crowded() or self.table.may_reclaim(now - self.limits.unused_for)
 
     def reclaim(self, now: int, open_series: BoolColumn, used_texts: Collection[int]) -> Reclaimed:
-        """Free series, metrics and texts that nobody uses.
+        """Free series, metrics and texts that nothing uses.
 
-        `open_series` says by series number whether a window is open; `used_texts` are codes that windows or rules hold.
+        `open_series` says by series number whether a window is open, `used_texts` which codes windows or rules hold.
         """
         self._swept_at = now
         series = self.table.reclaimable(now - self.limits.unused_for, now - self.limits.pressed_for)
@@ -340,7 +338,7 @@ class Registry:
         devices = np.unique(self.series_device[series])
         self.table.free(series)
         for device in devices.tolist():
-            self._versions.renew(device)
+            self._versions.renumber(device)
         return Reclaimed(series, self.table.free_metrics(), self.strings.keep(used_texts))
 
     # --- state
@@ -389,9 +387,9 @@ class Registry:
         if tuple(state["forwarded"]) != self.forwarded:
             for device in self.births.facts:
                 self._versions.rename(device, self._identity(device))
-        self._kinds.heed(self.table)
+        self._kinds.apply_configured(self.table)
 
 
-def looked_at_again(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a snapshot after which whoever follows the registry looks at every device anew: sites came or left."""
+def with_all_devices_changed(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the snapshot with a higher version, so that followers check every device again: the sites changed."""
     return {**state, "version": state["version"] + 1}

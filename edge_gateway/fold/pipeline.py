@@ -26,11 +26,11 @@ import numpy as np
 
 from edge_gateway.columns.frame import Frame, IntColumn
 from edge_gateway.fleet.admission import Admission
-from edge_gateway.fleet.births import Needed
+from edge_gateway.fleet.arrivals.receipts import Due
 from edge_gateway.fleet.decoders.diagnosis import diagnosed
 from edge_gateway.fleet.decoders.status import Unreadable, read_status
+from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.receipts import Due
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.by_topic import by_topic
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
@@ -60,7 +60,7 @@ from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
-from edge_gateway.windows.windows import Windows
+from edge_gateway.windows.open_windows import Windows
 from fleet_wire import control_messages
 from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import DeviceTopic, device_topic
@@ -120,7 +120,7 @@ class Pipeline:
             case Undelivered():
                 self._undelivered(given, effects)
             case Forget():
-                self.admission.let_go(given.device, given.metric)
+                self.admission.forget(given.device, given.metric)
                 effects.urgent = True
         effects.changed |= site_left
         return effects
@@ -130,14 +130,14 @@ class Pipeline:
 
         Another version may have closed them at another pace.
         """
-        self.windows.told = recorded_windows(led_to)
+        self.windows.recorded = recorded_windows(led_to)
         try:
             self.fold(given)
         finally:
-            self.windows.told = None
+            self.windows.recorded = None
 
     def _batch(self, batch: Batch, effects: Effects) -> None:
-        self.registry.listen(batch.moment.listening)
+        self.registry.set_clock(batch.moment.listening)
         parts = by_topic(batch, self.registry)
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
@@ -148,7 +148,7 @@ class Pipeline:
         before = self.registry.version
         arrived = self._telemetry(batch, parts.telemetry, effects) if parts.telemetry else 0
         if self.registry.version != before:
-            effects.births_wanted = self.admission.hearing.let_in(self.registry.changed_devices(before))
+            effects.births_wanted = self.admission.watch.registered(self.registry.changed_devices(before))
         self._close(arrived, effects)
         self._advance_commands(batch.moment, effects)
 
@@ -162,8 +162,8 @@ class Pipeline:
 
     def _end_departed(self, effects: Effects) -> None:
         """Close the windows and end the commands of devices whose site left; `_retire` forgets the devices."""
-        self._receipts(self.admission.receipts.farewell(self.registry.departed), effects)
-        self.windows.abandon(self.registry.departed)
+        self._receipts(self.admission.receipts.final(self.registry.departed), effects)
+        self.windows.close_all_of(self.registry.departed)
         ended = self.commands.abandon(lambda site: not self.registry.owns(site), effects.at)
         self._take_commands(ended, effects)
 
@@ -192,7 +192,7 @@ class Pipeline:
     def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         """Take in a birth or a will; an empty payload cleared the retained one."""
         if not payload:
-            self.registry.unsaid(topic.site, topic.device)
+            self.registry.status_cleared(topic.site, topic.device)
             return
         device, status = self.registry.device(topic.site, topic.device), read_status(payload)
         if isinstance(device, Refusal):
@@ -201,7 +201,7 @@ class Pipeline:
             self.registry.presence.unreadable(device, offline=status.offline)
             self._refuse(topic, payload, status.reason, effects)
         else:
-            self.admission.hearing.taken(*topic)
+            self.admission.watch.accepted(*topic)
             self._birth_or_will(device, status)
 
     def _birth_or_will(self, device: int, status: control_messages.Status) -> None:
@@ -224,13 +224,13 @@ class Pipeline:
         except MalformedMessage as error:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
-        self.admission.hearing.taken(*topic)
+        self.admission.watch.accepted(*topic)
         ended = self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at)
         self._take_commands(ended, effects)
 
     def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
         """Quarantine a status or an ack."""
-        self.admission.hearing.refused(*topic, reason)
+        self.admission.watch.quarantined(*topic, reason)
         self._quarantine(device_topic(*topic), payload, reason, effects)
 
     def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
@@ -278,7 +278,7 @@ class Pipeline:
             or transitions
             or silent
             or effects.reclaimed
-            or self.admission.receipts.looked
+            or self.admission.receipts.any_due
             or effects.windows
             or effects.states
             or effects.commands
@@ -296,7 +296,7 @@ class Pipeline:
         """
         silent = self.registry.silent(moment.listening, self.retire_after)
         if len(silent):
-            silent = silent[~self.windows.open_of(silent)][:MOST_RETIRED]
+            silent = silent[~self.windows.has_open(silent)][:MOST_RETIRED]
             self.admission.retire(silent)
             self.commands.forget(self.registry.device_name[device] for device in silent.tolist())
         return silent

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_gateway.records import store_effects as stored
+from edge_gateway.windows.recorded import NONE_RECORDED, Recorded, RecordedLate
 from edge_gateway.windows.rows import Block, keys
 from edge_gateway.windows.tail import Tail
-from edge_gateway.windows.told import NONE_TOLD, LateTold, Told
 
 if TYPE_CHECKING:
     from edge_gateway.fold.effects import Effects
 
 
-def recorded_windows(led_to: stored.StoreEffects) -> Told:
+def recorded_windows(led_to: stored.StoreEffects) -> Recorded:
     """Return the closed windows and late readings of a record, for `Windows` to repeat."""
-    return Told(
+    return Recorded(
         numbers=[(closed.tier, _block(closed.rows, closed.tails)) for closed in led_to.windows],
         states=[(closed.tier, Block(closed.rows)) for closed in led_to.states],
         late=_late(led_to.late),
@@ -31,8 +31,8 @@ def _block(rows: stored.Array, tails: Mapping[int, bytes]) -> Block:
     return Block(rows, {names[place]: Tail.unpack(data) for place, data in tails.items()})
 
 
-def _late(late: stored.LateValues | stored.LateStates | None) -> LateTold:
-    return NONE_TOLD if late is None else LateTold(late.series, late.ts, late.tiers)
+def _late(late: stored.LateValues | stored.LateStates | None) -> RecordedLate:
+    return NONE_RECORDED if late is None else RecordedLate(late.series, late.ts, late.tiers)
 
 
 def same_windows(effects: Effects, led_to: stored.StoreEffects) -> bool:

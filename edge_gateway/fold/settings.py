@@ -7,16 +7,16 @@ from typing import Any, Literal
 import msgspec
 
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy
-from edge_gateway.fleet.kinds import KINDS
+from edge_gateway.fleet.devices.metric_kinds import KINDS
 from edge_gateway.fleet.limits import RegistryLimits
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.time import TimeLimits
-from edge_gateway.fleet.values import MetricPolicy
+from edge_gateway.fleet.timestamps import TimeLimits
+from edge_gateway.fleet.value_checks import MetricPolicy
 from edge_gateway.fold.command_queue import CommandQueue, Mode
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import RuleSet
-from edge_gateway.windows.windows import Windows
+from edge_gateway.windows.open_windows import Windows
 from fleet_config.durations import RateSpec
 from fleet_wire.topics import ANY
 

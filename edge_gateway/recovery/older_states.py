@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edge_gateway.fleet.births import Births, Needed
+from edge_gateway.fleet.devices.births import Births, Needed
 from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000
@@ -131,8 +131,8 @@ def _nothing_odd(admission: dict[str, Any]) -> dict[str, Any]:
             "claimed": np.zeros(len(sequences["boot"]), np.int64),
             "not_believed": 0,
         },
-        "doubts": _none("device", "values", "bad", "metric", "reason"),
-        "hearing": {
+        "mostly_bad": _none("device", "values", "bad", "metric", "reason"),
+        "watch": {
             "troubles": {"_known": [], "_once": [], "_again": [], "left_out": 0},
             "times": streaks,
             "repeats": streaks,
@@ -140,11 +140,18 @@ def _nothing_odd(admission: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_RENAMED = {"doubts": "mostly_bad", "hearing": "watch"}
+
+
 def _until_one_form(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 3 copied the fields of transition and intent into a pending command, and held the alert as on the wire."""
+    """Rename two parts of admission, and make each pending command of its transition and intent.
+
+    Format 3 copied their fields into it and held the alert as on the wire.
+    """
     fold, commands = state["fold"], state["fold"]["commands"]
     pending = {name: list(map(_pending, commands[name])) for name in ("waiting", "sent")}
-    return {**state, "fold": {**fold, "commands": {**commands, **pending}}}
+    admission = {_RENAMED.get(name, name): part for name, part in fold["admission"].items()}
+    return {**state, "fold": {**fold, "admission": admission, "commands": {**commands, **pending}}}
 
 
 def _pending(flat: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, GatewayError
-from edge_gateway.fleet.registry import looked_at_again
+from edge_gateway.fleet.registry import with_all_devices_changed
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
@@ -78,7 +78,7 @@ class State:
         """Go on under these settings. Devices whose site left or came are looked at again."""
         fold = self.pipeline.snapshot()
         if settings.sites != self.settings.sites:
-            fold["registry"] = looked_at_again(fold["registry"])
+            fold["registry"] = with_all_devices_changed(fold["registry"])
         self._become(settings, fold)
 
     def _become(self, settings: FoldSettings, fold: dict[str, Any]) -> None:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge_gateway.fleet.accounting import COUNTED, bad_text
 from edge_gateway.fleet.admission import SEQUENCE_CONFLICT
-from edge_gateway.fleet.decoders.diagnosis import TIME_DUE, unit_of
+from edge_gateway.fleet.decoders.diagnosis import EXPECTED_TIME, unit_of
+from edge_gateway.fleet.devices.tag_versions import UNKNOWN_TYPE
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.tags import UNKNOWN_TYPE
-from edge_gateway.fleet.troubles import IN_A_ROW, name_of
+from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, name_of
 from fleet_config.durations import format_duration
 from fleet_wire.printable import printable
 from fleet_wire.topics import TELEMETRY
 
 if TYPE_CHECKING:
-    from edge_gateway.fleet.streaks import Streak
+    from edge_gateway.fleet.watch.streaks import Streak
     from edge_gateway.fold.pipeline import Pipeline
     from edge_gateway.rules.language.ruleset import RuleSet
 
@@ -106,7 +106,7 @@ def _unheard(pipeline: Pipeline) -> Iterator[Trouble]:
 
 def _quarantined(pipeline: Pipeline) -> Iterator[Trouble]:
     """Publishers whose messages of one kind all go to quarantine."""
-    for topic, trouble in pipeline.admission.hearing.troubles.told(pipeline.registry.presence.now):
+    for topic, trouble in pipeline.admission.watch.troubles.current(pipeline.registry.presence.now):
         site, device = _place(topic)
         why = _reason(pipeline, site, device, trouble.reason)
         kind = topic.rpartition("/")[2]
@@ -171,7 +171,7 @@ def _clocks(pipeline: Pipeline) -> Iterator[Trouble]:
 def _unbelieved(time: int) -> str:
     unit = unit_of(time)
     if unit and unit != "milliseconds":
-        return f"ts {time} looks like {unit}; {TIME_DUE}"
+        return f"ts {time} looks like {unit}; {EXPECTED_TIME}"
     return f"its clock says {_day(time)}"
 
 
@@ -194,7 +194,7 @@ def _day(time: int) -> str:
 
 
 def _numbering(pipeline: Pipeline) -> Iterator[Trouble]:
-    for device in pipeline.admission.sequences.odd():
+    for device in pipeline.admission.sequences.implausible():
         yield _of(
             pipeline, device, "its birth or messages leap by more than a million, which is not believed"
         )
@@ -233,7 +233,7 @@ def _late(pipeline: Pipeline) -> Iterator[Trouble]:
 def _mostly_bad(pipeline: Pipeline) -> Iterator[Trouble]:
     """The metric and reason told are of the newest bad value."""
     names = pipeline.registry.metric_names
-    for one in pipeline.admission.doubts.found():
+    for one in pipeline.admission.mostly_bad.found():
         newest = bad_text(one.metric, one.reason, names)
         yield _of(pipeline, one.device, f"more than half of its values are bad, such as {newest}")
 
@@ -250,8 +250,8 @@ KINDS: Final = (
 
 
 def _streaks(pipeline: Pipeline, name: str, length: int) -> Iterator[tuple[int, Streak]]:
-    streaks = getattr(pipeline.admission.hearing, name)
-    for device in streaks.long(length).tolist():
+    streaks = getattr(pipeline.admission.watch, name)
+    for device in streaks.at_least(length).tolist():
         yield device, streaks.of(device)
 
 

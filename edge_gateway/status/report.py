@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_gateway.fleet.mark import missing
+from edge_gateway.fleet.arrivals.boot_mark import missing
 from edge_gateway.status import device_problems
 from edge_gateway.status.logs import FLOOD
 from edge_gateway.status.repeats import REPEATS
@@ -115,7 +115,7 @@ def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
         **pipeline.admission.sequences.totals(),
         "births_cut": pipeline.registry.births.cuts,
         "late_over_share": pipeline.windows.late_share.refused,
-        "publishers_left_out": pipeline.admission.hearing.troubles.left_out,
+        "publishers_left_out": pipeline.admission.watch.troubles.left_out,
         "label_changes_refused": pipeline.registry.label_changes_refused,
         "log_lines_left_out": FLOOD.left_out + REPEATS.left_out,
     }
@@ -154,7 +154,7 @@ def settings_of(config: GatewayConfig) -> dict[str, Any]:
 def _gaps(pipeline: Pipeline) -> dict[str, Any]:
     """What is missing of the devices' sequences."""
     names, sequences = pipeline.registry.device_name, pipeline.admission.sequences
-    devices = sequences.gapped()
+    devices = sequences.devices_with_gaps()
     found = [
         (names[device], *gap) for device in devices for gap in sequences.gaps(device) if missing(*gap[1:])
     ]

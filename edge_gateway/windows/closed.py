@@ -1,4 +1,4 @@
-"""What closing gives: rows by tier, and the tails of those that have one."""
+"""Closed windows: rows by tier, with their tails."""
 
 from dataclasses import dataclass, field
 
@@ -9,12 +9,12 @@ from edge_gateway.windows.tail import Tail
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Closed windows, each once. It can come again later, with only what is new: rows of one window merge.
+    """Closed windows, each once. A window may close again later with new readings only: its rows then merge.
 
     Attributes:
-        numeric: WINDOW_ROWs, at most one entry a tier, ascending.
+        numeric: WINDOW_ROWs, at most one entry per tier, tiers ascending.
         states: STATE_ROWs, likewise.
-        tails: by (tier, position in its rows), for the WINDOW_ROWs that have one.
+        tails: the tails of WINDOW_ROWs that have one, by (tier, position in the tier's rows).
     """
 
     numeric: tuple[TierRows, ...] = ()
@@ -45,7 +45,7 @@ class Harvest:
             self._states.setdefault(tier, []).append(block)
 
     def closed(self) -> Closed:
-        """Return all that was collected, each window once."""
+        """Return everything collected, each window once."""
         numeric = [(tier, united(blocks, merge_blocks)) for tier, blocks in sorted(self._numeric.items())]
         states = [(tier, united(blocks, merge_state_blocks)) for tier, blocks in sorted(self._states.items())]
         return Closed(

@@ -1,4 +1,4 @@
-"""Which series and texts open windows hold: what is held may not be given another meaning."""
+"""Which series numbers and text codes open windows refer to; these must not be reused."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.base import OpenBase
+from edge_gateway.windows.base_tier import BaseTier
 from edge_gateway.windows.rows import NEVER
 from edge_gateway.windows.tiers import Tier
 
@@ -14,14 +14,21 @@ Bools = NDArray[np.bool_]
 
 
 class InUse(NamedTuple):
-    """`series` says for each series number whether anything is open; `texts` are codes."""
+    """`series` is true at each series number with anything open; `texts` holds the codes of texts in use."""
 
     series: Bools
     texts: set[int]
 
 
-def in_use(base: OpenBase, numbers: Iterable[Tier], states: Iterable[Tier], is_state: Bools) -> InUse:
-    """Look through all open readings and accumulators; `is_state` says by series whether values are codes."""
+def in_use(base: BaseTier, numbers: Iterable[Tier], states: Iterable[Tier], is_state: Bools) -> InUse:
+    """Scan all open readings and accumulators.
+
+    Args:
+        base: the base tier.
+        numbers: the coarser tiers of numbers.
+        states: the coarser tiers of texts.
+        is_state: by series number, whether its values are text codes.
+    """
     held = np.zeros(len(is_state), np.bool_)
     texts: set[int] = set()
     for part in base.parts():

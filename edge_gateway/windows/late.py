@@ -1,8 +1,8 @@
-"""Readings whose window is closed: what is merged where.
+"""Late readings, whose base window is closed, and where each is merged.
 
-The base window is always merged in the store. A coarser window that the series has still open, or may open,
-takes the reading in memory, at once; otherwise its bit says that the store must do it. Each tier takes each
-reading once.
+The store merges the reading into the base window. A coarser window that is still open, or may still open,
+takes it in memory at once; if it is closed, the tier's bit asks the store to merge it there too. Each tier takes
+each reading exactly once.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,17 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LateReadings:
-    """Columns of one entry a reading."""
+    """Columns with one entry per reading."""
 
     row: Ints
     """The reading's row in its frame."""
     device: Ints
     tiers: Ints
-    """Bit i is set where the reading must be merged into the stored window of tier i. Bit 0 always is, but for readings
-    over their device's share: these have none, and no tier takes them."""
+    """Bit i is set where the store must merge the reading into its window of tier i.
+
+    Bit 0 is set for every reading within its device's share. Readings over the share have no bit set, and no tier takes
+    them.
+    """
     readings: Readings
     """Series, time, value (for texts: the code as a float) and quality."""
 
@@ -37,7 +40,7 @@ class LateReadings:
         return len(self.row)
 
     def not_stored(self, tier: int) -> Readings:
-        """Return the readings that a tier takes in memory."""
+        """Return the readings that a coarser tier takes in memory."""
         return self.readings.rows(((self.tiers >> tier) & 1 == 0) & (self.tiers != 0))
 
     @property
@@ -58,7 +61,7 @@ class LateReadings:
 
     @property
     def code(self) -> Ints:
-        """Codes of texts, where the readings are texts."""
+        """The values as text codes; only for readings that are texts."""
         return self.readings.value.astype(np.int64)
 
 
@@ -79,19 +82,17 @@ def _none() -> LateReadings:
 
 
 NONE_LATE: Final = Late(_none(), _none())
-"""No late reading; shared, so never written to."""
+"""No late readings; shared, so never write to it."""
 
 
 def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: Bools) -> Ints:
-    """Return for each late reading the tiers in which it must be merged in the store, as bits.
-
-    That is at least tier 0, and nowhere for those over their device's share.
+    """Return for each late reading, as bits, the tiers in which the store must merge it (`LateReadings.tiers`).
 
     Args:
-        tiers: the open coarser windows, tier 1 first.
-        readings: numbers or texts, the kind of the tiers.
-        closed_to: up to where the base windows of each reading's device are closed, ms.
-        over: which readings are over the share.
+        tiers: the coarser tiers, tier 1 first.
+        readings: numbers or texts, of the same kind as the tiers.
+        closed_to: for each reading, the time (ms) up to which base windows of its device are closed.
+        over: which readings are over their device's share.
     """
     bits = np.ones(len(readings), np.int64)
     for number, tier in enumerate(tiers, start=1):
@@ -103,7 +104,7 @@ def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: 
 
 
 class Added(NamedTuple):
-    """What became of a frame beside what is open now: readings of closed windows, and windows closed at once."""
+    """What adding a frame led to at once: late readings, and windows that were already due and closed."""
 
     late: Late
     closed: Closed

@@ -1,8 +1,8 @@
-"""How many late readings each device may have merged: the table they wait in is everybody's.
+"""Each device's share of the late table, in which late readings wait to be merged.
 
-Once it is too full, deliveries of all wait until it is worked off. So a device has a share of it, which fills again
-slower than late readings are merged: no single one can fill the table. What is over the share is not merged; it goes
-where readings go that come too late, and is counted as they are.
+All devices share the table, and while it is too full no telemetry is acknowledged. Each device therefore has a
+share that refills more slowly than the store merges late readings, so that no single device can fill the table.
+Readings over the share are not merged: they are stored and counted as too late.
 """
 
 from typing import Any
@@ -16,21 +16,21 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 A_MS = 1
-"""Readings a millisecond of the listening clock by which a share fills again; the store merges several times that."""
+"""Readings by which a share refills per millisecond of the listening clock; the store merges several times as many."""
 
 
 class LateShare:
-    """What is left of each device's share of `most` readings. Times are ms of the listening clock."""
+    """How much each device has used of its share of `most` readings. Times are ms of the listening clock."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.refused = 0
-        """Late readings over their device's share, ever."""
+        """Late readings over their device's share, in total."""
         self._used = np.empty(0, np.int64)
         self._at = np.empty(0, np.int64)
 
     def over(self, device: Ints, now: int) -> Bools:
-        """Take in late readings in arrival order, by their devices; return which are over the share."""
+        """Count late readings, given by device in arrival order; return which are over the share."""
         if not len(device):
             return np.empty(0, np.bool_)
         self._make_room(int(device.max()) + 1)
@@ -45,7 +45,7 @@ class LateShare:
         return over
 
     def _still_used(self, devices: Ints, now: int) -> Ints:
-        """What was taken and has not filled again."""
+        """Return how much of each share is still in use at `now`."""
         used: Ints = np.maximum(self._used[devices] - (now - self._at[devices]) * A_MS, 0)
         return used
 
@@ -59,7 +59,7 @@ class LateShare:
         return devices[5 * self._still_used(devices, now) >= 4 * self.most]
 
     def forget(self, devices: Ints) -> None:
-        """Let retired devices have their whole share."""
+        """Refill the shares of retired devices."""
         self._used[devices[devices < len(self._used)]] = 0
 
     def snapshot(self) -> dict[str, Any]:

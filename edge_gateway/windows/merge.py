@@ -1,7 +1,6 @@
-"""Rows of the same windows become one: in any order, any grouping, with the same bits.
+"""Merge rows of the same window into one: bit for bit the same in any order and grouping.
 
-The store keeps a row as bytes, `pack_rows` and `unpack_row`: WINDOW_ROW as it lies in memory, little-endian,
-then the tail where there is one.
+The store keeps a row as bytes (`pack_rows`, `unpack_row`): a little-endian WINDOW_ROW, then its tail if it has one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from edge_gateway.windows.rows import WINDOW_ROW, Block, Key, Rows, keys
 from edge_gateway.windows.tail import NO_TAIL, Tail
 
 MergeBlocks = Callable[[Block, Block], Block]
-"""Two blocks whose rows stand for the same windows, row by row -> the block of both."""
+"""(block, block) -> merged block, where row i of both is of the same window."""
 
 _LEN: Final = WINDOW_ROW.itemsize
 
@@ -23,14 +22,13 @@ _LEN: Final = WINDOW_ROW.itemsize
 def merge_rows(one: Rows, other: Rows) -> Rows:
     """Merge rows of the same windows, row by row; series and start are those of `one`.
 
-    Tails are not seen here: the p95 comes out NaN, and a sum beyond the limbs is only right with
-    `merge_blocks`.
+    Tails are ignored: the p95 becomes NaN, and a sum that exceeds the limbs is correct only with `merge_blocks`.
     """
     return _merge_fixed(one, other)[0]
 
 
 def merge_blocks(one: Block, other: Block) -> Block:
-    """Merge blocks whose rows stand for the same windows, row by row, with their tails."""
+    """Merge blocks of the same windows, row by row, including tails."""
     rows, spilled = _merge_fixed(one.rows, other.rows)
     if not (spilled or one.tails or other.tails):
         return Block(rows)
@@ -45,7 +43,7 @@ def merge_blocks(one: Block, other: Block) -> Block:
 
 
 def p95_of(tail: Tail, row: np.void) -> float:
-    """Return the p95 a tail gives, never outside the row's min and max; NaN without a sketch."""
+    """Return the p95 from a tail's sketch, clamped to the row's min and max; NaN without a sketch."""
     if tail.sketch is None:
         return float("nan")
     return float(min(max(tail.sketch.p95(), row["min"]), row["max"]))
@@ -64,7 +62,7 @@ def _merge_fixed(one: Rows, other: Rows) -> tuple[Rows, dict[int, int]]:
 
 
 def _take_ends(merged: Rows, other: Rows, value_of_first: str, value_of_last: str) -> None:
-    """Take first and last from `other` where they are before and after those in `merged`."""
+    """Take first from `other` where it is earlier than in `merged`, and last where it is later."""
     earlier = _before(other, merged, value_of_first)
     later = _before(merged, other, value_of_last)
     for name, taken in (("first", earlier), ("first_at", earlier), ("last", later), ("last_at", later)):
@@ -82,9 +80,11 @@ def limbs_of(rows: Rows) -> Limbs:
 
 
 def sums(rows: Rows, tails: Mapping[int, Tail] | None = None) -> NDArray[np.float64]:
-    """Return the sum of each WINDOW_ROW, correctly rounded; infinite where it is beyond all doubles.
+    """Return the sum of each WINDOW_ROW, correctly rounded; infinite where it exceeds the range of a double.
 
-    `tails` are by position.
+    Args:
+        rows: WINDOW_ROWs.
+        tails: tails of rows that have one, by position.
     """
     return to_float(limbs_of(rows), {row: tail.huge for row, tail in (tails or {}).items() if tail.huge})
 
@@ -92,8 +92,8 @@ def sums(rows: Rows, tails: Mapping[int, Tail] | None = None) -> NDArray[np.floa
 def merge_state_rows(one: Rows, other: Rows) -> Rows:
     """Merge STATE_ROWs of the same windows, row by row; series and start are those of `one`.
 
-    `changes` is exact where the one side ended before the other began. Where one side lies within the other,
-    its texts count as if they came in one piece.
+    `changes` is exact where one side ended before the other began. Where one side lies within the other, the texts of
+    the inner side count as one uninterrupted sequence.
     """
     merged = one.copy()
     begins_first = _state_order(one, other)
@@ -107,17 +107,17 @@ def merge_state_rows(one: Rows, other: Rows) -> Rows:
 
 
 def _state_order(one: Rows, other: Rows) -> NDArray[np.bool_]:
-    """Say where `one` stands before `other`, by first, then by last."""
+    """Return where `one` comes before `other`, by first, then by last."""
     return _before(one, other, "first") | (~_before(other, one, "first") & ~_before(other, one, "last"))
 
 
 def merge_state_blocks(one: Block, other: Block) -> Block:
-    """Merge blocks of STATE_ROWs; they have no tails."""
+    """Merge blocks of STATE_ROWs, which have no tails."""
     return Block(merge_state_rows(one.rows, other.rows))
 
 
 def united(blocks: Sequence[Block], merge: MergeBlocks) -> Block:
-    """Join blocks into one in which each window stands once; where rows merged, it is by (series, start)."""
+    """Join blocks into one with each window once; if any rows merged, the result is sorted by (series, start)."""
     if len(blocks) == 1:
         return blocks[0]
     joined = np.concatenate([block.rows for block in blocks])
@@ -143,18 +143,18 @@ def _one(row: Rows, tails: Mapping[Key, Tail]) -> Block:
 
 
 _SPREAD: Final = 0x2545F4914F6CDD1D
-"""An odd number without pattern (from Vigna's xorshift64*): products with it differ in all bits."""
+"""An odd multiplier with well mixed bits (from Vigna's xorshift64*), so that products spread over all 64 bits."""
 
 
 def _repeated(rows: Rows) -> NDArray[np.bool_]:
-    """Say which rows may be of a window that occurs more than once; all that are so are among them."""
+    """Return which rows may share their window with another row: all that do, and rarely one that does not."""
     mixed = rows["series"] * np.int64(_SPREAD) + rows["start"]
     ordered = np.sort(mixed)
     return np.isin(mixed, ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def pack_rows(rows: Rows, tails: Mapping[int, Tail] | None = None) -> list[bytes]:
-    """Return each WINDOW_ROW as bytes, its tail behind it; `tails` are by position."""
+    """Return each WINDOW_ROW as bytes followed by its tail; `tails` are by position."""
     data = rows.tobytes()
     packed = [data[at : at + _LEN] for at in range(0, len(data), _LEN)]
     for row, tail in (tails or {}).items():
@@ -163,6 +163,6 @@ def pack_rows(rows: Rows, tails: Mapping[int, Tail] | None = None) -> list[bytes
 
 
 def unpack_row(data: bytes) -> Block:
-    """Return a block of one row from what `pack_rows` made of it."""
+    """Return a block of one row from bytes made by `pack_rows`; bytes too short for a row raise ValueError."""
     rows = np.frombuffer(data, WINDOW_ROW, 1)
     return Block(rows, {keys(rows)[0]: Tail.unpack(data[_LEN:])} if len(data) > _LEN else {})

@@ -1,4 +1,4 @@
-"""Readings of any number of windows -> one row a window."""
+"""Reduce readings of any number of windows to one row per window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NO_P95: Final = np.zeros(0, np.bool_)
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Columns of one entry a reading: number and quality in thousandths; or the code of a text."""
+    """Columns with one entry per reading: series, time (ms), value (a text's code) and quality (thousandths)."""
 
     series: Ints
     ts: Ints
@@ -41,7 +41,7 @@ class Readings:
         )
 
     def ordered(self) -> "Readings":
-        """Return them by (series, ts, value)."""
+        """Return the readings sorted by (series, ts, value)."""
         return self.rows(np.lexsort((self.value, self.ts, self.series)))
 
     def rows(self, chosen: slice | Bools | Ints) -> "Readings":
@@ -54,7 +54,7 @@ def rows_of_values(every: int, readings: Readings, p95: Bools = NO_P95) -> Block
     Args:
         every: length of a window, ms.
         readings: finite numbers, none of them -0.0.
-        p95: for each series number, whether its windows have a p95; series beyond its end have none.
+        p95: by series number, whether its windows have a p95; series beyond its end have none.
     """
     return numbers(every, readings.ordered(), p95)
 
@@ -77,14 +77,14 @@ def states(every: int, ordered: Readings) -> Block:
 
 
 def _pieces(ordered: Readings) -> list[Readings]:
-    """Cut so small that limbs cannot overflow and temporaries stay in the cache."""
+    """Cut into pieces small enough that limbs cannot overflow and temporaries stay in the cache."""
     most = MOST_AT_ONCE
     return [ordered.rows(slice(at, at + most)) for at in range(0, max(1, len(ordered)), most)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Segments:
-    """Where each window's readings lie: `first` and `last` are positions, both within."""
+    """Window starts (ms), and the positions of each window's first and last reading, inclusive."""
 
     start: Ints
     first: Ints
@@ -121,7 +121,7 @@ def _numbers(every: int, ordered: Readings, p95: Bools) -> Block:
 
 
 def _sums(ordered: Readings, at: _Segments) -> tuple[Limbs, dict[int, int]]:
-    """Return the sums' limbs, and by row what does not fit into them."""
+    """Return the limbs of the sums, and by row the part that does not fit into them (units of 2⁻¹⁰⁷⁴)."""
     limbs, outside = split(ordered.value)
     high, mid, low = (np.add.reduceat(limb, at.first) for limb in limbs)
     total, huge = normal(Limbs(high, mid, low))

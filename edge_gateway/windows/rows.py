@@ -1,8 +1,8 @@
-"""Closed windows as rows of fixed width, and what does not fit into one.
+"""Closed windows as rows of fixed width with optional tails.
 
 Rows of the same window merge in any order into the same row, bit for bit. The sum is exact:
-`high·2⁻¹⁶ + mid·2⁻⁶¹ + low·2⁻¹⁰⁶`, plus what lies outside that range in the row's tail (`exact_sum`).
-A p95 needs the values themselves or a sketch of them; they are in the tail too (`sketch`).
+`high·2⁻¹⁶ + mid·2⁻⁶¹ + low·2⁻¹⁰⁶`, plus a part outside that range in the row's tail (`exact_sum`).
+The values or the sketch that a p95 needs are in the tail, too (`sketch`).
 """
 
 from dataclasses import dataclass, field
@@ -35,8 +35,8 @@ WINDOW_ROW: Final = np.dtype(
 )
 """Numbers of one series in one window.
 
-`start`, `first_at`, `last_at` are ms; `quality` is the sum of thousandths; `first` and `last` go by (ts,
-value); `p95` is NaN where percentiles are off.
+`start`, `first_at` and `last_at` are ms; `quality` is the sum of thousandths; `first` and `last` are the least and
+greatest by (ts, value); `p95` is NaN where percentiles are off.
 """
 
 STATE_ROW: Final = np.dtype(
@@ -50,10 +50,10 @@ STATE_ROW: Final = np.dtype(
         ("changes", "<i8"),
     ]
 )
-"""Texts of one series in one window, as codes ordered by (ts, code); `changes` counts unequal neighbours."""
+"""Texts of one series in one window, as codes ordered by (ts, code); `changes` counts neighbours that differ."""
 
 NEVER: Final = -(1 << 62)
-"""A time before every time; also the start of no window."""
+"""A time before all others; as a start: no window."""
 
 
 Key = tuple[int, int]
@@ -62,7 +62,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of one tier, and the tails of those that have one."""
+    """Rows of one tier, and their tails by (series, start)."""
 
     rows: Rows
     tails: dict[Key, Tail] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def keys(rows: Rows) -> list[Key]:
 
 
 def empty_rows(dtype: np.dtype[Any], count: int) -> Rows:
-    """Return `count` rows of no window: their start is NEVER."""
+    """Return `count` rows that stand for no window: their start is NEVER."""
     rows = np.zeros(count, dtype)
     rows["start"] = NEVER
     return rows

@@ -1,4 +1,4 @@
-"""What windows need to know of series; `edge_gateway.fleet.registry.Registry` is one."""
+"""The columns of the registry that windows read, as a protocol: a test needs no registry."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,7 +11,10 @@ Bools = NDArray[np.bool_]
 
 
 class SeriesColumns(Protocol):
-    """What windows need of the registry: columns by series number, and the names of metrics by number."""
+    """Columns by series number, and metric names by metric number.
+
+    `series_epoch` grows when a number is reused for another series or metric.
+    """
 
     @property
     def series_device(self) -> Ints: ...

@@ -1,11 +1,11 @@
 """The p95 of a window: exact for few values, within 1 % for many, the same for every order of arrival.
 
 Up to 64 values are kept as they are, and the p95 is the nearest-rank one: the ⌈0.95·n⌉-th smallest. From the
-65th on, values are only counted in logarithmic buckets `[2^(i/35), 2^((i+1)/35))` of their magnitude, a width
-of 2 %, as in DDSketch (Masson, Rim, Lee: "DDSketch", VLDB 2019); the p95 is then the middle of the bucket
-that holds the rank, less than 1 % from the true value. Only the 1,024 highest buckets in use are kept apart;
-what lies lower counts into the lowest of them. Each sketch depends only on the values in it, so sketches
-merge in any order.
+65th value on, all are only counted, in logarithmic buckets `[2^(i/35), 2^((i+1)/35))` of their magnitude, 2 %
+wide, as in DDSketch (Masson, Rim, Lee: "DDSketch", VLDB 2019). The p95 is then the middle of the bucket that
+holds the rank, less than 1 % from the true value. Only the 1,024 highest buckets in use are kept separate;
+lower values count into the lowest of these. A sketch depends only on its values, so sketches merge in any
+order.
 """
 
 import struct
@@ -21,19 +21,19 @@ EXACT: Final = 64
 PER_OCTAVE: Final = 35
 MOST_BUCKETS: Final = 1_024
 _OFFSET: Final = 1_100 * PER_OCTAVE
-"""Makes the bucket number of every magnitude positive, so that it can carry the value's sign."""
+"""Makes every bucket number positive, so that it can carry the sign of the value."""
 _EDGES: Final = 2.0 ** (np.arange(PER_OCTAVE + 1) / PER_OCTAVE - 1.0)
 _HEAD: Final = struct.Struct("<H")
 _BUCKET: Final = struct.Struct("<iq")
 
 
 def rank95(count: int) -> int:
-    """Return which of `count` sorted values is the p95, from 0."""
+    """Return the 0-based position of the p95 among `count` sorted values."""
     return (95 * count + 99) // 100 - 1
 
 
 def buckets_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return bucket numbers, ordered as the values are; 0 is zero itself, below are negative values."""
+    """Return the bucket number of each value; they sort like the values, and 0.0 has number 0."""
     mantissa, exponent = np.frexp(np.abs(values))
     within = np.searchsorted(_EDGES, mantissa, side="right") - 1
     number = exponent * PER_OCTAVE + within + _OFFSET
@@ -41,7 +41,7 @@ def buckets_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def middle(bucket: int) -> float:
-    """Return the value that stands for a bucket: no value of the bucket is 1 % or more away from it."""
+    """Return the value that represents a bucket, less than 1 % from every value in it."""
     if bucket == 0:
         return 0.0
     exponent, within = divmod(abs(bucket) - _OFFSET, PER_OCTAVE)
@@ -52,7 +52,7 @@ def middle(bucket: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """The sorted values, or how many fell into each bucket."""
+    """Either the sorted values or the number of values in each bucket."""
 
     values: tuple[float, ...] = ()
     buckets: dict[int, int] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Sketch:
         return self.buckets or Counter(buckets_of(np.array(self.values)).tolist())
 
     def p95(self) -> float:
-        """Return the p95; NaN of no value."""
+        """Return the p95; NaN without values."""
         if self.values:
             return self.values[rank95(len(self.values))]
         left = rank95(self.count)
@@ -104,7 +104,7 @@ class Sketch:
 
 
 def _highest(buckets: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Keep the highest buckets apart and count the rest into the lowest of them."""
+    """Keep the MOST_BUCKETS highest buckets and count the rest into the lowest of them."""
     ordered = sorted(buckets, reverse=True)
     kept = dict(ordered[:MOST_BUCKETS])
     if len(ordered) > MOST_BUCKETS:

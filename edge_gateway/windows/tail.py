@@ -1,4 +1,4 @@
-"""What a row of fixed width cannot hold; most rows have none."""
+"""The variable part of a row, which its fixed width cannot hold; most rows have none."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,10 +10,10 @@ from edge_gateway.windows.sketch import Sketch
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The rest of a WINDOW_ROW."""
+    """The variable part of a WINDOW_ROW."""
 
     huge: int = 0
-    """Part of the sum outside the limbs' range, in units of 2⁻¹⁰⁷⁴."""
+    """The part of the sum that the limbs cannot hold, in units of 2⁻¹⁰⁷⁴."""
     sketch: Sketch | None = None
     """The window's values, for the p95."""
 
@@ -21,7 +21,12 @@ class Tail:
         return bool(self.huge) or self.sketch is not None
 
     def merged(self, other: "Tail", spilled: int = 0) -> "Tail":
-        """Merge; a sketch survives only where both sides have one, else it would not hold all values."""
+        """Merge two tails; the sketch is kept only if both have one, since otherwise it would lack values.
+
+        Args:
+            other: the other tail.
+            spilled: what the merged limbs could not hold, in units of 2⁻¹⁰⁷⁴.
+        """
         sketch = None
         if self.sketch is not None and other.sketch is not None:
             sketch = self.sketch.merged(other.sketch)
@@ -33,7 +38,7 @@ class Tail:
 
     @classmethod
     def unpack(cls, data: bytes) -> "Tail":
-        """The inverse of `pack`; msgspec.MsgspecError for other bytes."""
+        """Return the tail that `pack` made these bytes of. Raises msgspec.MsgspecError for other bytes."""
         huge, sketch = msgspec.msgpack.decode(data, type=tuple[bytes, bytes | None])
         held = None if sketch is None else Sketch.unpack(sketch)
         return cls(int.from_bytes(huge, "little", signed=True), held)

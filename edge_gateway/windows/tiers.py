@@ -1,8 +1,7 @@
-"""The open coarser windows: one accumulator a series and tier, merged from closed base rows.
+"""The open windows of a coarser tier: one accumulator per series, merged from closed base rows.
 
-A window that was given out already, because its device fell silent or its clock stepped back, opens again
-when rows of it come: it is then given out once more with only what is new, and the store merges it with what
-it has.
+A window that has been emitted, because its device fell silent or its clock stepped back, opens again when more
+rows of it come. It is then emitted once more with the new readings only, and the store merges the two.
 """
 
 from typing import Any
@@ -19,7 +18,7 @@ Bools = NDArray[np.bool_]
 
 
 class Tier:
-    """Accumulators of one window length for one kind of row."""
+    """Accumulators of one window length (`every`, ms) for one kind of row."""
 
     def __init__(self, every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> None:
         self.every = every
@@ -28,10 +27,10 @@ class Tier:
         self._tails: dict[int, Tail] = {}
         self._queued = np.empty(0, np.int64)
         self._queue: list[tuple[Ints, Ints]] = []
-        self._given: list[Block] = []
+        self._emitted: list[Block] = []
 
     def start_of(self, series: Ints) -> Ints:
-        """Return the starts of the open windows; NEVER where none is open."""
+        """Return the start of each series' open window, ms; NEVER where none is open."""
         self._grow(series)
         starts: Ints = self._rows["start"][series]
         return starts
@@ -44,9 +43,10 @@ class Tier:
             self._queued = np.append(self._queued, np.full(more, NEVER))
 
     def add(self, block: Block) -> None:
-        """Merge rows of finer windows, at most one of a series within one window of this tier.
+        """Merge rows of finer windows, sorted by (series, start).
 
-        They are in the order of (series, start). The last window of each series stays open, all before it are over.
+        At most one row of a series may lie in each window of this tier. The last window of each series stays open;
+        earlier ones are emitted.
         """
         rows = block.rows.copy()
         rows["start"] -= rows["start"] % self.every
@@ -57,7 +57,7 @@ class Tier:
         met = series[meets]
         others = series[~meets & (open_at != NEVER)]
         if len(others):
-            self._give(np.setdiff1d(others, met))
+            self._emit(np.setdiff1d(others, met))
         if len(met):
             merged = self._merge(self._block(met), Block(rows[meets], tails))
             rows[meets] = merged.rows
@@ -67,12 +67,12 @@ class Tier:
         self._keep_last(Block(rows, tails))
 
     def _keep_last(self, block: Block) -> None:
-        """Put the last row of each series in the accumulators, and give the others out."""
+        """Put the last row of each series into its accumulator, and emit the others."""
         series = block.rows["series"]
         last = np.append(series[1:] != series[:-1], np.ones(min(1, len(series)), np.bool_))
         if not last.all():
             given, block = _parted(block, last)
-            self._given.append(given)
+            self._emitted.append(given)
         self._put(block)
 
     def _put(self, block: Block) -> None:
@@ -90,11 +90,11 @@ class Tier:
             return Block(rows)
         return Block(rows, {key: self._tails[key[0]] for key in keys(rows) if key[0] in self._tails})
 
-    def _give(self, series: Ints) -> None:
-        """Give accumulators out, and empty them."""
+    def _emit(self, series: Ints) -> None:
+        """Emit accumulators, and empty them."""
         if not len(series):
             return
-        self._given.append(self._block(series))
+        self._emitted.append(self._block(series))
         self._empty(series)
 
     def _empty(self, series: Ints) -> None:
@@ -105,18 +105,20 @@ class Tier:
                 self._tails.pop(number, None)
 
     def drop(self, rows: Rows) -> None:
-        """Forget the accumulators of these windows, because somebody gave them out already."""
+        """Drop the accumulators and emitted rows of these windows, which the recorded run had closed."""
         self._empty(rows["series"][self.start_of(rows["series"]) == rows["start"]])
         live = [(series, start, self.start_of(series) == start) for series, start in self._queue]
         self._queue = [(series[still], start[still]) for series, start, still in live if still.any()]
         gone = set(keys(rows))
-        left = [_without(block, gone) for block in self._given]
-        self._given = [block for block in left if len(block.rows)]
+        left = [_without(block, gone) for block in self._emitted]
+        self._emitted = [block for block in left if len(block.rows)]
 
     def queue_due(self, time_of: Ints, *, silent: bool = False) -> bool:
-        """Queue the accumulators whose window ends by their series' time; return whether there was one.
+        """Queue the accumulators whose window is over; return whether there were any.
 
-        Of `silent` series also those that lie ahead: they are of before the clock stepped back.
+        Args:
+            time_of: time of each series, ms; a window is over once it ends at that time or before.
+            silent: whether to queue windows ahead of a series' time, too: they are from before its clock stepped back.
         """
         start = self._rows["start"][: len(time_of)]
         time = time_of[: len(start)]
@@ -131,29 +133,29 @@ class Tier:
         return True
 
     def take(self, budget: int) -> list[Block]:
-        """Return what was given out, and up to `budget` queued accumulators."""
+        """Return the emitted rows, and those of up to `budget` queued accumulators."""
         while self._queue and budget > 0:
             series, start = self._queue[0]
             piece, self._queue[0] = series[:budget], (series[budget:], start[budget:])
             budget -= len(piece)
-            self._give(piece[self._rows["start"][piece] == start[: len(piece)]])
+            self._emit(piece[self._rows["start"][piece] == start[: len(piece)]])
             if not len(self._queue[0][0]):
                 self._queue.pop(0)
-        given, self._given = self._given, []
+        given, self._emitted = self._emitted, []
         return given
 
     def open_at(self, count: int) -> Bools:
-        """Say for series numbers below `count` whether a window is open, or given out and not yet taken."""
+        """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
         held = np.zeros(count, np.bool_)
         start = self._rows["start"][:count]
         held[: len(start)] = start != NEVER
-        for block in self._given:
+        for block in self._emitted:
             held[block.rows["series"]] = True
         return held
 
     def blocks(self) -> list[Rows]:
-        """Rows of all accumulators, empty ones too, and what was given out and not yet taken."""
-        return [self._rows, *(block.rows for block in self._given)]
+        """Return the rows of all accumulators, empty ones included, and the emitted rows not yet taken."""
+        return [self._rows, *(block.rows for block in self._emitted)]
 
     @property
     def open_windows(self) -> int:
@@ -162,8 +164,8 @@ class Tier:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is queued or given out and not yet taken."""
-        return bool(self._queue or self._given)
+        """Whether rows are queued, or emitted and not yet taken."""
+        return bool(self._queue or self._emitted)
 
     def snapshot(self) -> dict[str, Any]:
         used = np.flatnonzero(self._rows["start"] != NEVER)
@@ -171,7 +173,7 @@ class Tier:
             "open": self._block(used).snapshot(),
             "queued": self._queued[used],
             "queue": [[series.copy(), start.copy()] for series, start in self._queue],
-            "given": [block.snapshot() for block in self._given],
+            "given": [block.snapshot() for block in self._emitted],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -182,11 +184,11 @@ class Tier:
         self._rows[series], self._queued[series] = block.rows, state["queued"]
         self._tails = {number: tail for (number, _), tail in block.tails.items()}
         self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
-        self._given = [Block.restored(given) for given in state["given"]]
+        self._emitted = [Block.restored(given) for given in state["given"]]
 
 
 def _parted(block: Block, last: Bools) -> tuple[Block, Block]:
-    """Return the rows that are not last, and those that are, each with its tails."""
+    """Return the rows that are not last, and those that are, each with their tails."""
     kept = set(keys(block.rows[last])) if block.tails else set()
     tails = {key: tail for key, tail in block.tails.items() if key in kept}
     others = {key: tail for key, tail in block.tails.items() if key not in kept}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.fleet import mark
+from edge_gateway.fleet.arrivals import boot_mark
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import late_job
 from tests.proofs.ground.far_past import send_back
@@ -44,7 +44,7 @@ def test_any_history_cut_anyhow_leaves_what_the_oracle_says(
 def test_a_gateway_that_forgets_what_it_has_is_found_out(
     tmp_path: Path, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mark.Mark, "_fill", lambda *_: False)
+    monkeypatch.setattr(boot_mark.BootMark, "_fill", lambda *_: False)
     wrong = [trial(tmp_path / str(seed), rules, seed, history(random.Random(seed))) for seed in range(3)]
     assert any("expected" in sentence for found in wrong for sentence in found)
 

@@ -51,8 +51,8 @@ def test_whoever_is_not_heard_is_named_with_what_to_do(
         send(device, "here", message(0, now_ms()))
         send(device, "here", message(0, now_ms()), site="elsewhere")
         told = wait_for_text(gateway, "devices_unheard", "in-json", "in-us", "elsewhere/here")
-        assert "this looks like JSON; msgpack is due" in told
-        assert "looks like microseconds; milliseconds since 1970" in told
+        assert "this looks like JSON; expected MessagePack" in told
+        assert "looks like microseconds; expected milliseconds since 1970" in told
         assert f"the name belongs to site {SITE}" in told
         assert "in-2021: its readings are of 2021-05-03" in wait_for_text(gateway, "device_clocks", "in-2021")
 
@@ -61,7 +61,7 @@ def test_whoever_is_not_heard_is_named_with_what_to_do(
         assert rows[SITE, "here"] is None
         assert "this looks like JSON" in " ".join(gateway.run("devices", "in-json").split())
         reasons = {row["topic"]: row["reason"] for row in gateway.query("quarantine")}
-        assert reasons[f"fleet/v1/{SITE}/in-json/telemetry"] == "this looks like JSON; msgpack is due"
+        assert reasons[f"fleet/v1/{SITE}/in-json/telemetry"] == "this looks like JSON; expected MessagePack"
 
         assert gateway.stop() == 0
         gateway.start()

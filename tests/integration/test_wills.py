@@ -72,8 +72,8 @@ def test_a_will_in_other_words_ends_being_online_and_is_told(
     (problem,) = report["problems"]
     assert (problem["code"], problem["gravity"]) == ("devices_unheard", "warning")
     reasons = {row["topic"].split("/")[3]: row["reason"] for row in gateway.query("quarantine")}
-    assert reasons["will-plain"] == "this is text, offline; msgpack is due"
-    assert reasons["will-json"] == "this looks like JSON; msgpack is due"
+    assert reasons["will-plain"] == "this is text, offline; expected MessagePack"
+    assert reasons["will-json"] == "this looks like JSON; expected MessagePack"
     for name in wills:
         with Device(broker.host, broker.port, f"{NAME}-site", name, boot=2) as mended:
             mended.be_born()

@@ -1,18 +1,18 @@
-"""What a decoder makes of one batch, whatever the wire format."""
+"""One decoded batch as columns, independent of the wire format."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn, QualityColumn
-from edge_gateway.fleet.reasons import BadValues
+from edge_gateway.fleet.decoders.bad_values import BadValues
 
 NO_FLOOR = -1
 
 
 @dataclass(slots=True)
 class Rejected:
-    """A delivery without a usable (device, boot, seq); `device` is -1 where it is not known."""
+    """A delivery without a usable (device, boot, seq); `device` is -1 if it is not known."""
 
     index: int
     device: int
@@ -21,7 +21,7 @@ class Rejected:
 
 @dataclass(slots=True)
 class Messages:
-    """One entry a message, in arrival order."""
+    """One entry per message, in arrival order."""
 
     index: IntColumn
     """Position in the batch."""
@@ -29,14 +29,14 @@ class Messages:
     boot: IntColumn
     seq: IntColumn
     ts: IntColumn
-    """Device time in ms; NO_TIME where there is none."""
+    """Device time, ms; NO_TIME if the message has none."""
     floor: IntColumn
-    """NO_FLOOR where there is none."""
+    """Lowest seq the device still holds; NO_FLOOR if the message does not say."""
 
 
 @dataclass(slots=True)
 class Samples:
-    """One entry a sample: a message's own, then each of its further ones; `message` is ascending."""
+    """One entry per sample: a message's own, then its further ones. `message` is ascending, `ts` is ms or NO_TIME."""
 
     message: IntColumn
     ts: IntColumn
@@ -44,9 +44,9 @@ class Samples:
 
 @dataclass(slots=True)
 class Numbers:
-    """One entry a number, `row` (the sample) ascending.
+    """One entry per number, in ascending order of `row` (its sample).
 
-    Quality is in thousandths, 500 to 1000; 0 where the device does not trust its own value.
+    Quality is in thousandths, 500 to 1000; 0 if the device does not trust its own value.
     """
 
     row: IntColumn
@@ -57,7 +57,7 @@ class Numbers:
 
 @dataclass(slots=True)
 class States:
-    """One entry a text or bool, `row` (the sample) ascending."""
+    """One entry per text or bool, in ascending order of `row` (its sample)."""
 
     row: IntColumn
     series: IntColumn
@@ -69,8 +69,8 @@ class States:
 class Decoded:
     """A batch in columns.
 
-    `refused` names messages that are not taken in though their (device, boot, seq) is known: they are
-    quarantined, and count as stored when they are new.
+    `refused` holds messages with a usable (device, boot, seq) but invalid content: they are quarantined, and count as
+    stored if they are new.
     """
 
     messages: Messages
@@ -79,7 +79,7 @@ class Decoded:
     states: States
     bad: BadValues
     refused: dict[int, str]
-    """Message (not position in the batch): reason."""
+    """By message (not by position in the batch), the reason."""
     rejected: list[Rejected]
 
 
@@ -89,7 +89,7 @@ def no_states() -> States:
 
 
 def only(decoded: Decoded, keep: BoolColumn) -> Decoded:
-    """Return the messages of `keep` with all that is theirs, numbered anew; rejected deliveries stay."""
+    """Return the messages in `keep` with their samples and values, renumbered; rejected deliveries stay."""
     if keep.all():
         return decoded
     samples, old = decoded.samples, decoded.messages

@@ -1,4 +1,4 @@
-"""What a payload that is no message of the contract looks like, said so that its maker knows what to mend."""
+"""Say what a malformed payload looks like, so that its sender knows what to fix."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import msgspec
 from fleet_wire.payload import MAX_PAYLOAD
 from fleet_wire.printable import printable
 
-DUE: Final = "msgpack is due"
-TIME_DUE: Final = "milliseconds since 1970, as an integer, are due"
+EXPECTED_FORMAT: Final = "expected MessagePack"
+EXPECTED_TIME: Final = "expected milliseconds since 1970 as an integer"
 _UNITS: Final = (
     ("seconds", 10**9),
     ("milliseconds", 10**12),
     ("microseconds", 10**15),
     ("nanoseconds", 10**18),
 )
-"""Units of a time, and what 2001 is in each; 2100 is a little above four times that."""
+"""Units of a time, and about what September 2001 is in each."""
 _UP_TO_2100: Final = 4.2
+"""The end of 2100 divided by September 2001, rounded up."""
 _SHOWN: Final = 40
 _COMPRESSED: Final = (
     (b"\x1f\x8b", "gzip"),
@@ -28,7 +29,7 @@ _COMPRESSED: Final = (
     (b"\x78\x01", "zlib"),
 )
 _CBOR_MAPS: Final = range(0xA1, 0xC0)
-"""First bytes of a CBOR map; in msgpack a text begins so, which is no message."""
+"""First bytes of a CBOR map; in MessagePack they start a text, which is no message."""
 _CBOR_TEXTS: Final = range(0x61, 0x78)
 _MOST_FIELDS: Final = 64
 
@@ -41,7 +42,10 @@ _TIMED = msgspec.msgpack.Decoder(_Timed)
 
 
 def diagnosed(payload: bytes, fault: str) -> str:
-    """Return `fault`, or what says more where another format or another unit of time can be told; safe to show."""
+    """Return why a payload is malformed, safe to print.
+
+    This is `fault`, unless the payload is recognised as another format, or its time as having another unit.
+    """
     if len(payload) > MAX_PAYLOAD:
         return printable(fault)
     try:
@@ -52,17 +56,17 @@ def diagnosed(payload: bytes, fault: str) -> str:
 
 
 def unit_of(time: float) -> str:
-    """Return the unit in which a number is a time from 2001 to 2100, "" where it is none."""
+    """Return the unit in which a number is a time from 2001 to 2100; "" if there is none."""
     fitting = (name for name, in_2001 in _UNITS if in_2001 <= time <= _UP_TO_2100 * in_2001)
     return next(fitting, "")
 
 
 def _wrong_time(time: object) -> str:
-    """Say what is wrong with the time of a message; "" where it is nothing like a time."""
+    """Describe what is wrong with the time of a message; "" if it is nothing like a time."""
     shown = printable(time, _SHOWN)
     match time:
         case bool():
-            return f"ts is {shown}; {TIME_DUE}"
+            return f"ts is {shown}; {EXPECTED_TIME}"
         case int() | float():
             unit = unit_of(time)
             looks = (
@@ -70,27 +74,27 @@ def _wrong_time(time: object) -> str:
                 if unit and unit != "milliseconds"
                 else f"is of type {type(time).__name__}"
             )
-            return f"ts {shown} {looks}; {TIME_DUE}"
+            return f"ts {shown} {looks}; {EXPECTED_TIME}"
         case str() | datetime():
-            return f"ts is text or a timestamp, {shown}; {TIME_DUE}"
+            return f"ts is text or a timestamp, {shown}; {EXPECTED_TIME}"
         case _:
             return ""
 
 
 def _other_format(payload: bytes) -> str:
-    """Say what else a payload is, as far as that can be told cheaply; "" where it cannot."""
+    """Name another format the payload seems to be; "" if none is recognised."""
     if not payload:
-        return f"the payload is empty; {DUE}"
+        return f"the payload is empty; {EXPECTED_FORMAT}"
     for magic, name in _COMPRESSED:
         if payload.startswith(magic):
-            return f"this is compressed ({name}); plain msgpack is due"
+            return f"this is compressed ({name}); expected uncompressed MessagePack"
     if _is_cbor(payload):
-        return f"this looks like CBOR; {DUE}"
-    return _as_text(payload) or (f"this may be protobuf; {DUE}" if _is_protobuf(payload) else "")
+        return f"this looks like CBOR; {EXPECTED_FORMAT}"
+    return _as_text(payload) or (f"this may be protobuf; {EXPECTED_FORMAT}" if _is_protobuf(payload) else "")
 
 
 def _as_text(payload: bytes) -> str:
-    """Say what kind of text a payload is; "" where it is none."""
+    """Describe a payload that is text; "" if it is none."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:
@@ -100,14 +104,14 @@ def _as_text(payload: bytes) -> str:
     try:
         kind = type(msgspec.json.decode(payload))
     except (ValueError, RecursionError):
-        return f"this is text, {printable(text, _SHOWN)}; {DUE}"
+        return f"this is text, {printable(text, _SHOWN)}; {EXPECTED_FORMAT}"
     if kind in (dict, list):
-        return f"this looks like JSON; {DUE}"
-    return f"this is text, {printable(text, _SHOWN)}; {DUE}"
+        return f"this looks like JSON; {EXPECTED_FORMAT}"
+    return f"this is text, {printable(text, _SHOWN)}; {EXPECTED_FORMAT}"
 
 
 def _is_cbor(payload: bytes) -> bool:
-    """Whether a payload begins like a CBOR map with text for keys."""
+    """Whether a payload starts like a CBOR map with text keys."""
     if len(payload) < 3 or payload[0] not in _CBOR_MAPS or payload[1] not in _CBOR_TEXTS:  # noqa: PLR2004 - map, key
         return False
     key = payload[2 : 2 + payload[1] - 0x60]
@@ -115,7 +119,7 @@ def _is_cbor(payload: bytes) -> bool:
 
 
 def _is_protobuf(payload: bytes) -> bool:
-    """Whether a payload is a row of protobuf fields from its first byte to its last."""
+    """Whether a payload is a sequence of protobuf fields from its first byte to its last."""
     at = fields = 0
     while at < len(payload) and fields < _MOST_FIELDS:
         key, at = _varint(payload, at)
@@ -129,7 +133,7 @@ def _is_protobuf(payload: bytes) -> bool:
 
 
 def _varint(payload: bytes, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte and where it ends; (0, beyond the end) where it does not."""
+    """Return a varint (seven bits a byte) and the position after it; (0, beyond the end) if it does not end."""
     value = shift = 0
     for place in range(at, min(at + 10, len(payload))):
         value |= (payload[place] & 0x7F) << shift

@@ -1,12 +1,12 @@
-"""fleet/v1 telemetry (msgpack) into columns.
+"""Decode fleet/v1 telemetry (MessagePack) into columns.
 
     payloads ──▶ Telemetry structs ──▶ message columns
                         │
                         └─▶ samples ──▶ layouts ──▶ series of whole samples
                                  └────▶ values ───▶ numbers │ states │ bad values
 
-A batch of plain numbers takes no Python per value. What is unusual is looked for by whole columns and mended
-where it stands, so one odd message does not slow down the others.
+A batch of plain numbers takes no Python per value. Anything unusual is found on whole columns and handled where it
+is, so that one odd message does not slow down the others.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,14 @@ import numpy as np
 from edge_gateway.columns.frame import PERFECT, BoolColumn, FloatColumn, IntColumn, QualityColumn
 from edge_gateway.columns.strings import FALSE, TRUE
 from edge_gateway.columns.strings import NO_ROOM as NO_CODE
+from edge_gateway.fleet.decoders.bad_values import (
+    NO_METRIC,
+    NO_NUMBER,
+    BadReason,
+    BadValues,
+    joined,
+    no_bad_values,
+)
 from edge_gateway.fleet.decoders.decoded import (
     NO_FLOOR,
     Decoded,
@@ -31,12 +39,11 @@ from edge_gateway.fleet.decoders.decoded import (
     no_states,
 )
 from edge_gateway.fleet.decoders.diagnosis import diagnosed
-from edge_gateway.fleet.layouts import BAD_LAYOUT
+from edge_gateway.fleet.devices.layouts import BAD_LAYOUT
+from edge_gateway.fleet.devices.series import NO_ROOM
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.mark import NO_TIME
-from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason, BadValues, joined, no_bad_values
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.series import NO_ROOM
+from edge_gateway.fleet.timestamps import NO_TIME
 from fleet_wire.payload import MAX_TIME, Counter
 from fleet_wire.telemetry import (
     MAX_PAYLOAD,
@@ -48,9 +55,9 @@ from fleet_wire.telemetry import (
 )
 
 MAX_TEXT = 64
-"""Characters of a text that is a value."""
+"""Most characters of a text value."""
 LEAST_QUALITY = 0.5
-"""Below this a device does not trust its own value, and neither does the gateway."""
+"""Below this quality a value counts as bad: the device itself does not trust it."""
 
 _NUMBERS = frozenset({float, int})
 
@@ -61,7 +68,7 @@ _Further = list[tuple[int, _Values]] | None
 
 
 class _Envelope(msgspec.Struct, gc=False):
-    """The least of a message: enough to know it again when it comes once more."""
+    """The part of a message that identifies it, so that a malformed one is recognised when it is repeated."""
 
     boot: Counter
     seq: Counter
@@ -73,7 +80,7 @@ _ENVELOPE_DECODER = msgspec.msgpack.Decoder(_Envelope)
 
 @dataclass(slots=True)
 class _Taken:
-    """Deliveries that have a (device, boot, seq)."""
+    """Deliveries with a usable (device, boot, seq), and those without."""
 
     index: IntColumn
     device: IntColumn
@@ -83,9 +90,9 @@ class _Taken:
 
 
 def decode(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes]) -> Decoded:
-    """Return a batch of deliveries in columns; devices, series and texts that are new get their numbers.
+    """Decode a batch of deliveries; new devices, series and texts get their numbers.
 
-    `topics` and `payloads` are of equal length, in arrival order. Nothing a payload holds raises.
+    `topics` and `payloads` have equal length and are in arrival order. No payload raises.
     """
     registry.table.layouts.trim()
     taken = _take_plain(registry, topics, payloads) or _take_each(registry, topics, payloads)
@@ -101,7 +108,7 @@ def decode(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes])
 
 
 class _Places(NamedTuple):
-    """Where each value of a batch belongs, before it is known what the value is."""
+    """Sample, series and quality of each value of a batch, whatever the value's kind."""
 
     row: IntColumn
     series: IntColumn
@@ -118,7 +125,7 @@ class _Places(NamedTuple):
 
 
 def _take_plain(registry: Registry, topics: Sequence[str], payloads: Sequence[bytes]) -> _Taken | None:
-    """Take a batch of well-formed messages of known devices; None when it is anything else."""
+    """Decode a batch of well-formed messages of known devices; None if it holds anything else."""
     device = [number for number in map(registry.device_of_topic.get, topics) if number is not None]
     if len(device) != len(payloads) or max(map(len, payloads), default=0) > MAX_PAYLOAD:
         return None
@@ -151,7 +158,7 @@ def _take_each(registry: Registry, topics: Sequence[str], payloads: Sequence[byt
 
 
 def _read(payload: bytes) -> tuple[Telemetry | None, str]:
-    """Return the message and what is wrong with it; of a faulty one only its envelope, or nothing."""
+    """Return the message and its fault; of a malformed one only the envelope, or None if even that is unusable."""
     try:
         return decode_telemetry(payload), ""
     except MalformedMessage as problem:
@@ -169,18 +176,18 @@ def _read(payload: bytes) -> tuple[Telemetry | None, str]:
 
 
 def _headers(taken: _Taken) -> tuple[Messages, list[_Values], list[_Qualities], list[_Further]]:
-    """Return the message columns, and the maps of the messages as they are."""
-    told = taken.message
+    """Return the message columns, and each message's values, qualities and further samples."""
+    structs = taken.message
     messages = Messages(
         index=taken.index,
         device=taken.device,
-        boot=np.array([message.boot for message in told], np.int64),
-        seq=np.array([message.seq for message in told], np.int64),
-        ts=_filled([message.ts for message in told], NO_TIME),
-        floor=_filled([message.floor for message in told], NO_FLOOR),
+        boot=np.array([message.boot for message in structs], np.int64),
+        seq=np.array([message.seq for message in structs], np.int64),
+        ts=_filled([message.ts for message in structs], NO_TIME),
+        floor=_filled([message.floor for message in structs], NO_FLOOR),
     )
-    maps = [message.m for message in told]
-    return messages, maps, [message.q for message in told], [message.s for message in told]
+    maps = [message.m for message in structs]
+    return messages, maps, [message.q for message in structs], [message.s for message in structs]
 
 
 def _filled(column: list[int | None], absent: int) -> IntColumn:
@@ -194,7 +201,7 @@ def _filled(column: list[int | None], absent: int) -> IntColumn:
 def _samples(
     messages: Messages, maps: list[_Values], further: list[_Further], refused: dict[int, str]
 ) -> tuple[Samples, list[_Values]]:
-    """Return the samples and their maps: a message's own, then each of its further ones."""
+    """Return the samples and their values: each message's own, then its further ones."""
     if further.count(None) == len(further):
         return Samples(np.arange(len(maps)), messages.ts), maps
     all_maps: list[_Values] = []
@@ -216,7 +223,7 @@ def _samples(
 
 
 def _layouts(registry: Registry, maps: list[_Values]) -> tuple[IntColumn, BadValues]:
-    """Return the layout of each sample. Values with names that are none are taken out of `maps`, and told."""
+    """Return the layout of each sample. Values with invalid names are removed from `maps` and returned as bad."""
     layouts = registry.table.layouts
     known = list(map(layouts.known.get, map(tuple, maps)))
     bad: list[int] = []
@@ -238,7 +245,7 @@ def _bad(row: Any, metric: Any, reason: Any) -> BadValues:
 def _series(
     registry: Registry, device: IntColumn, layout: IntColumn, maps: list[_Values]
 ) -> tuple[BadValues, IntColumn, IntColumn]:
-    """Return row and series of every value. Values that find no room for a series are taken out, and told."""
+    """Return row and series of every value. Values without room for a series are removed and returned as bad."""
     table = registry.table
     start, bad = table.starts(device, layout), no_bad_values()
     full = np.flatnonzero(start == NO_ROOM)
@@ -256,12 +263,12 @@ def _series(
 def _take_out_roomless(
     registry: Registry, device: IntColumn, layout: IntColumn, maps: list[_Values], rows: IntColumn
 ) -> BadValues:
-    """Leave in `maps` and `layout` what finds room for a series: the rest of a message still counts."""
+    """Remove the values without room for a series from `maps` and `layout`: the rest of a message still counts."""
     table = registry.table
     at: list[int] = []
     metric: list[int] = []
     for row in rows.tolist():
-        kept = table.with_room(int(device[row]), maps[row])
+        kept = table.number_as_many(int(device[row]), maps[row])
         without = [table.known_metric(name) for name in maps[row] if name not in kept]
         metric += [NO_NUMBER if one is None else one for one in without]
         at += [row] * len(without)
@@ -272,7 +279,7 @@ def _take_out_roomless(
 
 
 def _quality(samples: Samples, maps: list[_Values], qualities: list[_Qualities]) -> QualityColumn:
-    """Return the quality of every value; what a message says of a metric holds for all its samples."""
+    """Return the quality of every value; a message's quality for a metric applies to all its samples."""
     if qualities.count(None) == len(qualities):
         return np.full(sum(map(len, maps)), PERFECT, np.uint16)
     found: list[int] = []
@@ -301,7 +308,7 @@ def _values(
 def _sort_out(
     registry: Registry, device: IntColumn, raw: list[Any], places: _Places
 ) -> tuple[Numbers, States, BadValues]:
-    """Tell numbers from states from bad values, in place of `raw` where a value is no number."""
+    """Separate numbers, states and bad values; values in `raw` that are no numbers are overwritten."""
     state_at: list[int] = []
     codes: list[int] = []
     bad_at: list[int] = []
@@ -327,7 +334,7 @@ def _sort_out(
 
 
 def _code(registry: Registry, value: object, device: int) -> int | BadReason:
-    """Return the code of a text or bool, or why the value is bad."""
+    """Return the code of a text or bool, or the reason why the value is bad."""
     match value:
         case bool():
             return TRUE if value else FALSE

@@ -1,7 +1,7 @@
-"""Statuses of devices: births, wills, and what was meant to be one.
+"""Statuses of devices: births, wills, and unreadable ones.
 
-Only MessagePack as the contract has it counts. What is not of it goes to the quarantine, but a broker publishes a will
-when a device is gone, whatever is in it: after one that cannot be read nobody may call the device online.
+Only a MessagePack status of the contract is accepted; anything else is quarantined. But the broker publishes a will
+whatever its content when a device is gone, so after an unreadable status the device must not count as online.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ OFFLINE = "offline"
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A status that is none of the contract, and why; `offline`: it says so all the same, in other words."""
+    """A status that cannot be read, and why; `offline` if it says in other words that the device is offline."""
 
     reason: str
     offline: bool
 
 
 def read_status(payload: bytes) -> control_messages.Status | Unreadable:
-    """Return what a status says. Nothing that it holds raises."""
+    """Decode a status. No payload raises."""
     try:
         return control_messages.decode_status(payload)
     except control_messages.MalformedMessage as error:
@@ -33,7 +33,7 @@ def read_status(payload: bytes) -> control_messages.Status | Unreadable:
 
 
 def _is_offline(payload: bytes) -> bool:
-    """Whether somebody says in plain words that the device is gone: `offline`, or a map of which it is the state."""
+    """Whether a payload says `offline`, as a plain text or as the `state` in a map."""
     if len(payload) > MAX_PAYLOAD:
         return False
     found = (

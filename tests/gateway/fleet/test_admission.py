@@ -7,10 +7,10 @@ import pytest
 
 from edge_gateway.fleet.accounting import COUNTED
 from edge_gateway.fleet.admission import Admission, AdmissionPolicy, Admitted
+from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.limits import RegistryLimits
-from edge_gateway.fleet.reasons import BadReason
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.values import MetricPolicy
+from edge_gateway.fleet.value_checks import MetricPolicy
 from edge_gateway.records.inputs import Batch, Moment
 from fleet_wire.control_messages import Birth
 from fleet_wire.payload import MAX_TIME
@@ -315,7 +315,7 @@ def test_how_batches_are_cut_changes_nothing(seed: int) -> None:
         outcomes.add(flat(play(admission, sent, edges), edges))
         balanced(admission)
         state = admission.snapshot()
-        del state["sequences"]["one_by_one"], state["doubts"]
+        del state["sequences"]["one_by_one"], state["mostly_bad"]
         states.add(packed([admission.registry.snapshot(), state]))
     assert len(outcomes) == 1
     assert len(states) == 1
@@ -347,3 +347,58 @@ def test_snapshots_are_copies() -> None:
 
 def test_every_counter_is_named_once() -> None:
     assert len(set(COUNTED)) == len(COUNTED)
+
+
+def test_messages_replayed_out_of_quarantine_are_new_once_more() -> None:
+    admission = fresh()
+    admission.admit(batch(message(0), message(1)))
+    admitted = admission.admit(batch(message(0), message(1), again=[1]))
+    assert admitted.frame.seq.tolist() == [1]
+    assert (balanced(admission)["new"], balanced(admission)["duplicate"]) == (3, 1)
+
+
+def test_deliveries_of_foreign_sites_are_counted_as_quarantined_messages_except_statuses_and_acks() -> None:
+    admission = fresh()
+    topics = [device_topic("away", "a", kind) for kind in (TELEMETRY, "status", "ack", TELEMETRY)]
+    admission.refuse_foreign(batch(b"", b"", b"", b"", topics=topics, qos0=[1, 3]), range(4))
+    counted = balanced(admission)
+    assert (counted["received"], counted["quarantined"], counted["qos0"]) == (2, 2, 1)
+    assert admission.registry.refused == {"foreign_site": 4}
+
+
+class TestForgetting:
+    def test_a_metric_begins_anew_and_the_device_is_still_awaited(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, {"t": 1.0, "u": 2.0})))
+        admission.forget("device-1", "t")
+        admission.forget("unknown", None)
+        table = admission.registry.table
+        assert (table.find(0, "t"), table.find(0, "u")) == (-1, 1)
+        assert admission.registry.presence.silent(0).tolist() == [False]
+        admission.admit(batch(message(0), message(1, {"t": 1.0})))
+        assert (table.find(0, "t"), balanced(admission)["duplicate"]) == (2, 1)
+
+    def test_a_whole_device_is_silent_until_it_speaks(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, {"t": 1.0, "u": 2.0})))
+        admission.forget("device-1", None)
+        assert admission.registry.table.of_device(0).tolist() == []
+        assert admission.registry.presence.silent(-(10**12)).tolist() == [True]
+
+    def test_what_is_reclaimed_is_forgotten_by_rates_and_counters(self) -> None:
+        admission = fresh(RegistryLimits(unused_for=1_000))
+        admission.admit(batch(message(0, {"ph": 7.0, "bad": None})))
+        gone = admission.reclaim(1_001, np.zeros(2, np.bool_), set())
+        assert (gone.series.tolist(), sorted(gone.metrics.tolist())) == ([0, 1], [0, 1])
+        assert admission.describe(0)["bad"] == {"(other metrics): missing": 1}
+        frame = admission.admit(batch(message(1, {"ph": 7.0}))).frame
+        assert frame.value.tolist() == [7.0], "the rate of the series before does not count"
+
+
+def test_a_birth_of_a_new_boot_lets_kinds_be_decided_again() -> None:
+    admission = fresh()
+    admission.admit(batch(message(0)))
+    admission.birth(0, Birth(type="pump", boot=3))
+    assert not admission.registry.table.any_anew
+    admission.birth(0, Birth(type="pump", boot=4))
+    assert admission.registry.table.any_anew

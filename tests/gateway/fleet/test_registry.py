@@ -4,11 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.columns.strings import StringTable
-from edge_gateway.fleet.births import MOST_KINDS, MOST_TAGS, MOST_UNITS, Needed
+from edge_gateway.fleet.devices.births import MOST_KINDS, MOST_TAGS, MOST_UNITS, Needed
+from edge_gateway.fleet.devices.reclaiming import RECLAIM_EVERY, STRANGER_AFTER
+from edge_gateway.fleet.devices.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, NO_ROOM
+from edge_gateway.fleet.devices.tag_versions import CHANGE_EVERY, CHANGES_KEPT
 from edge_gateway.fleet.limits import Refusal, RegistryLimits
-from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.series import KIND_NUMBER, KIND_OPEN, KIND_STATE, NO_ROOM
-from edge_gateway.fleet.tags import CHANGE_EVERY, CHANGES_KEPT
+from edge_gateway.fleet.registry import Registry, with_all_devices_changed
 from fleet_wire.control_messages import Birth, MetricInfo
 from tests.gateway.fleet.states import packed, unpacked
 
@@ -79,7 +80,7 @@ class TestDevices:
         old = registry.tag_version(0, 60_000)
         assert series_of(registry, 0, "t") == [0]
         registry.table.kind[0] = KIND_STATE
-        registry.listen(1_000)
+        registry.set_clock(1_000)
         registry.presence.seen(np.array([0]), 5)
         assert registry.silent(1_000, 0).tolist() == []
         assert registry.silent(1_001, 0).tolist() == [0]
@@ -101,6 +102,81 @@ class TestDevices:
         again.restore(unpacked(packed(registry.snapshot())))
         assert packed(again.snapshot()) == packed(registry.snapshot())
         assert again.device("n", "a") is Refusal.DEVICES
+
+    def test_what_is_known_by_name_can_be_found(self, registry: Registry) -> None:
+        registry.device("north", "pump")
+        assert (registry.find("pump"), registry.find("other")) == (0, None)
+        assert registry.is_live(0)
+        registry.retire(np.array([0]))
+        assert not registry.is_live(0)
+
+    def test_a_cleared_status_is_noted_for_the_device_at_its_own_site_only(self, registry: Registry) -> None:
+        registry.device("north", "pump")
+        registry.birth(0, birth(), 0)
+        registry.status_cleared("south", "pump")
+        registry.status_cleared("north", "unknown")
+        assert registry.presence.online(0) is True
+        registry.status_cleared("north", "pump")
+        assert registry.presence.online(0) is None
+
+    def test_near_the_cap_a_device_without_a_birth_goes_after_a_day_of_silence(self) -> None:
+        registry = Registry(RegistryLimits(devices=5))
+        for name in "abc":
+            registry.device("n", name)
+        registry.birth(0, birth(), 0)
+        assert registry.silent(STRANGER_AFTER + 1, 10**12).tolist() == []
+        registry.device("n", "d")
+        assert registry.silent(STRANGER_AFTER, 10**12).tolist() == []
+        assert registry.silent(STRANGER_AFTER + 1, 10**12).tolist() == [1, 2, 3]
+
+
+class TestSites:
+    def test_a_gateway_owns_the_sites_it_is_given_or_all(self) -> None:
+        registry, every = Registry(sites=frozenset({"north"})), Registry()
+        assert [registry.owns(site) for site in ("north", "south")] == [True, False]
+        assert every.owns("south")
+        topics = ("fleet/v1/south/a/telemetry", "fleet/v1/north/a/telemetry", "elsewhere")
+        assert [registry.is_foreign(topic) for topic in topics] == [True, False, False]
+        assert not any(map(every.is_foreign, topics))
+
+    def test_devices_of_a_site_that_left_depart(self) -> None:
+        before, after = Registry(), Registry(sites=frozenset({"north"}))
+        before.device("north", "a")
+        before.device("south", "b")
+        after.restore(unpacked(packed(with_all_devices_changed(before.snapshot()))))
+        assert after.departed.tolist() == [1]
+        assert after.device_of_topic == {"fleet/v1/north/a/telemetry": 0}
+        assert [after.is_live(device) for device in (0, 1)] == [True, False]
+        assert after.silent(0, 10**12).tolist() == [1]
+        assert after.version == before.version + 1
+        after.retire(np.array([1]))
+        assert (after.departed.tolist(), after.alive) == ([], 1)
+
+
+class TestReclaiming:
+    def test_unused_series_metrics_and_texts_are_freed_and_tags_renumbered(self) -> None:
+        registry = Registry(RegistryLimits(unused_for=1_000))
+        registry.device("n", "a")
+        registry.device("n", "b")
+        assert series_of(registry, 0, "t") == [0]
+        assert series_of(registry, 0, "open") == [1]
+        text = registry.strings.code("on", 0)
+        old, other = registry.tag_version(0, 0), registry.tag_version(1, 0)
+        gone = registry.reclaim(1_001, np.array([False, True]), set())
+        assert [column.tolist() for column in gone] == [[0], [0], [text]]
+        assert registry.tag_version(0, 0) != old
+        assert registry.tag_version(1, 0) == other
+
+    def test_it_is_searched_once_a_minute_and_only_where_something_may_be_found(self) -> None:
+        registry = Registry(RegistryLimits(unused_for=1_000))
+        registry.device("n", "a")
+        assert not registry.worth_reclaiming(RECLAIM_EVERY)
+        series_of(registry, 0, "t")
+        assert not registry.worth_reclaiming(RECLAIM_EVERY - 1)
+        assert registry.worth_reclaiming(RECLAIM_EVERY)
+        registry.reclaim(RECLAIM_EVERY, np.array([True]), set())
+        assert not registry.worth_reclaiming(2 * RECLAIM_EVERY - 1)
+        assert registry.worth_reclaiming(2 * RECLAIM_EVERY)
 
 
 class TestTagVersions:
@@ -125,7 +201,7 @@ class TestTagVersions:
     def test_only_so_many_changes_are_kept(self, registry: Registry) -> None:
         registry.device("n", "a")
         for number in range(CHANGES_KEPT + 10):
-            registry.listen(number * CHANGE_EVERY)
+            registry.set_clock(number * CHANGE_EVERY)
             registry.birth(0, birth(f"type-{number}"), number * 1_000)
         oldest = registry.tags_of(registry.tag_version(0, 0)).type
         assert oldest == "type-10"
@@ -146,13 +222,13 @@ class TestTagVersions:
         registry = Registry()
         registry.device("n", "a")
         for number in range(1_000):
-            registry.listen(number)
+            registry.set_clock(number)
             registry.birth(0, birth(f"type-{number}"), number * 10_000)
         kept = {registry.tag_version(0, number * 10_000) for number in range(1_000)}
         assert len(kept) == CHANGES_KEPT
         assert registry.label_changes_refused == 1_000 - CHANGES_KEPT
         assert registry.type(0) == "type-999", "rules follow at once"
-        registry.listen(CHANGE_EVERY + 1_000)
+        registry.set_clock(CHANGE_EVERY + 1_000)
         registry.birth(0, birth("calm"), 10_000_000)
         assert registry.tags_of(registry.tag_version(0, 10_000_000)).type == "calm"
 

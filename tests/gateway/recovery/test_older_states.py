@@ -117,7 +117,7 @@ def second_format(tree: dict[str, Any]) -> dict[str, Any]:
     }
     lacking: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
         (fold["windows"], ("late_share",)),
-        (fold["admission"], ("doubts", "hearing")),
+        (fold["admission"], ("mostly_bad", "watch")),
         (sequences, ("claimed", "not_believed")),
         (registry, ("swept_at", "forwarded")),
         (registry["tags"], ("refused", "used_up")),
@@ -171,7 +171,7 @@ def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
         again, before = (getattr(one.pipeline, part).snapshot() for one in (found.state, state))
         for one in (again, before):
             one.get("tags", {}).pop("used_up", None)
-            one.pop("hearing", None)
+            one.pop("watch", None)
         assert codec.pack(again) == codec.pack(before)
     found.store.close()
 

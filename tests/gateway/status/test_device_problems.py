@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fleet.troubles import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
+from edge_gateway.fleet.watch.troubled_topics import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
@@ -98,11 +98,11 @@ def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_
 ) -> None:
     gateway.take(as_json("f1"), reading("f2", 0))
     assert gateway.problem("devices_unheard") == (
-        "messages lead to nothing (1 publisher): berlin/f1: this looks like JSON; msgpack is due"
+        "messages lead to nothing (1 publisher): berlin/f1: this looks like JSON; expected MessagePack"
     )
     gateway.take(as_json("f1"))
     (row,) = gateway.rows("f1")
-    assert row["trouble"] == "this looks like JSON; msgpack is due"
+    assert row["trouble"] == "this looks like JSON; expected MessagePack"
     assert (row["counters"]["received"], row["counters"]["quarantined"], row["last_seen"]) == (2, 2, None)
     assert row.keys() == gateway.rows("f2")[0].keys()
     gateway.restart()
@@ -136,8 +136,9 @@ def test_microseconds_are_told_from_milliseconds(gateway: Gateway, known: bool) 
     for seq in (1, 2, 3):
         payload = encode_telemetry(1, seq, START * 1000, {"temperature": 5.0})
         gateway.take((topic("f1"), payload))
-    assert "f1: ts 1790000000000000 looks like microseconds; milliseconds since 1970" in gateway.problem(
-        "devices_unheard"
+    assert (
+        "f1: ts 1790000000000000 looks like microseconds; expected milliseconds since 1970"
+        in gateway.problem("devices_unheard")
     )
 
 
@@ -157,7 +158,9 @@ def test_a_birth_that_cannot_be_read_is_named(gateway: Gateway) -> None:
         (topic("f1", "status"), b'{"state": "online", "type": "freezer"}'),
         *(reading("f1", n) for n in range(5)),
     )
-    assert "berlin/f1: birth: this looks like JSON; msgpack is due" in gateway.problem("devices_unheard")
+    assert "berlin/f1: birth: this looks like JSON; expected MessagePack" in gateway.problem(
+        "devices_unheard"
+    )
     gateway.take(birth("f1", next=5))
     assert gateway.problem("devices_unheard") == ""
 
@@ -192,7 +195,7 @@ class TestClocks:
     def test_seconds_are_told_from_milliseconds(self, gateway: Gateway) -> None:
         gateway.take(*(reading("f1", seq, START // 1000) for seq in range(3)))
         told = gateway.problem("device_clocks")
-        assert "berlin/f1: ts 1790000000 looks like seconds; milliseconds since 1970" in told
+        assert "berlin/f1: ts 1790000000 looks like seconds; expected milliseconds since 1970" in told
         assert "stamped with their arrival" in told
         gateway.take(reading("f1", 3))
         assert gateway.problem("device_clocks") == ""
@@ -237,20 +240,20 @@ class TestStrangers:
         gateway.take(as_json("real"))
         for number in range(3 * MOST_STRANGERS):
             gateway.take(as_json(f"invented-{number}"))
-        troubles = gateway.pipeline.admission.hearing.troubles
+        troubles = gateway.pipeline.admission.watch.troubles
         assert len(troubles) == MOST_STRANGERS
         assert topic("real") in troubles
 
     def test_a_name_at_many_sites_takes_few_places(self, gateway: Gateway) -> None:
         for number in range(50):
             gateway.take(as_json("f1", site=f"site-{number}"))
-        assert len(gateway.pipeline.admission.hearing.troubles) == MOST_A_NAME
+        assert len(gateway.pipeline.admission.watch.troubles) == MOST_A_NAME
 
     def test_where_all_go_on_a_new_one_waits_and_is_counted(self, gateway: Gateway) -> None:
         crowd = [as_json(f"f{number}") for number in range(MOST_STRANGERS)]
         gateway.take(*crowd, *crowd)
         gateway.take(as_json("late"))
-        troubles = gateway.pipeline.admission.hearing.troubles
+        troubles = gateway.pipeline.admission.watch.troubles
         assert (troubles.left_out, topic("late") in troubles) == (1, False)
         gateway.elapsed += GIVES_WAY
         gateway.take(*crowd[1:])
@@ -262,7 +265,7 @@ class TestStrangers:
         gateway.elapsed += FORGOTTEN
         gateway.take(as_json("new"))
         assert "gone" not in gateway.problem("devices_unheard")
-        assert topic("gone") not in gateway.pipeline.admission.hearing.troubles
+        assert topic("gone") not in gateway.pipeline.admission.watch.troubles
 
     def test_what_they_are_called_reaches_no_terminal(self, gateway: Gateway) -> None:
         gateway.take(

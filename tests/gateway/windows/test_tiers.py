@@ -5,7 +5,7 @@ import numpy as np
 from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows.merge import merge_blocks, united
 from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import WINDOW_ROW, Block, keys
+from edge_gateway.windows.rows import NEVER, WINDOW_ROW, Block, keys
 from edge_gateway.windows.tiers import Tier
 
 EVERY = 10_000
@@ -77,3 +77,26 @@ def test_what_is_queued_may_grow_or_give_way_before_it_is_given() -> None:
     given = held.take(10)
     assert same(given, block((0, 0, 1.0), (0, 500, 2.0), (1, 0, 1.0), every=EVERY))
     assert held.start_of(np.array([0, 1])).tolist()[1] == 10_000
+
+
+def test_windows_that_a_recorded_run_closed_are_dropped_wherever_they_are() -> None:
+    held = tier()
+    held.add(block((0, 0, 1.0), (1, 0, 1e300), (2, 0, 1.0), (3, 0, 1.0)))
+    held.queue_due(np.array([EVERY, EVERY, 0, 0]))
+    held.add(block((3, 10_000, 1.0)))  # emits the first window of series 3
+    held.drop(block((0, 0, 1.0), (1, 0, 1.0), (2, 10_000, 1.0), (3, 0, 1.0), every=EVERY).rows)
+    assert held.start_of(np.arange(4)).tolist() == [NEVER, NEVER, 0, 10_000]
+    assert held.take(10) == []
+    held.add(block((1, 0, 2.0)))
+    held.queue_due(np.full(4, EVERY))
+    assert [keys(part.rows) for part in held.take(10)] == [[(1, 0), (2, 0)]]
+
+
+def test_a_dropped_window_leaves_the_others_that_were_emitted_with_it() -> None:
+    held = tier()
+    held.add(block((0, 0, 1e300), (1, 0, 1e300)))
+    held.add(block((0, 10_000, 1.0), (1, 10_000, 1.0)))
+    held.drop(block((0, 0, 1.0), every=EVERY).rows)
+    (left,) = held.take(0)
+    assert keys(left.rows) == [(1, 0)]
+    assert list(left.tails) == [(1, 0)]

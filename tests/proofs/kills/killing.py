@@ -54,9 +54,9 @@ GENEROUS: Final = 240.0
 CALM: Final = (("edge_gateway.service.maintenance:CHECKPOINT_EVERY", 2.0),)
 OTHER_PROGRAMS: Final = (
     (("edge_gateway.fold.pipeline:CLOSE_ROWS", 8.0), ("edge_gateway.fold.pipeline:CLOSE_SHARE", 0.0)),
-    (("edge_gateway.fold.pipeline:CLOSE_ROWS", 200_000.0), ("edge_gateway.windows.base:WORTH", 1_000.0)),
-    (("edge_gateway.windows.base:SMALL", 1.0), ("edge_gateway.windows.base:WORTH", 1.0)),
-    (("edge_gateway.windows.windows:CHEAPEST_WINDOW", 16_384.0),),
+    (("edge_gateway.fold.pipeline:CLOSE_ROWS", 200_000.0), ("edge_gateway.windows.base_tier:WORTH", 1_000.0)),
+    (("edge_gateway.windows.base_tier:SMALL", 1.0), ("edge_gateway.windows.base_tier:WORTH", 1.0)),
+    (("edge_gateway.windows.open_windows:CHEAPEST_WINDOW", 16_384.0),),
     (("edge_gateway.service.engine:MOST_IN_RECORD", 7.0), ("edge_gateway.service.engine:MOST_REST", 0.001)),
 )
 """What decides otherwise when windows close and how much goes into a record."""

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.fleet import layouts as layouts_module
 from edge_gateway.fleet.decoders import native
+from edge_gateway.fleet.decoders.bad_values import NO_METRIC, NO_NUMBER, BadReason
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, only
+from edge_gateway.fleet.devices import layouts as layouts_module
 from edge_gateway.fleet.limits import RegistryLimits
-from edge_gateway.fleet.mark import NO_TIME
-from edge_gateway.fleet.reasons import NO_METRIC, NO_NUMBER, BadReason
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.timestamps import NO_TIME
 from fleet_wire.payload import MAX_TIME
 from fleet_wire.telemetry import MAX_PAYLOAD, is_metric_name
 

@@ -1,0 +1,112 @@
+"""Which messages of one boot of one device have arrived: a high mark, and the holes below it."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from edge_gateway.fleet.timestamps import NO_TIME
+
+NEW, DUPLICATE, CONFLICT = 0, 1, 2
+
+HOLES_KEPT = 64
+MOST_MISSING = 1_000_000
+"""A larger hole does not count as missing: the device numbers oddly, or it lived before this gateway did.
+
+The hole is kept, so that messages in it are new.
+"""
+
+
+@dataclass(slots=True)
+class BootMark:
+    """Every seq up to `top` has arrived or lies in a hole.
+
+    Attributes:
+        boot: the boot number.
+        top: highest seq so far, -1 before the first.
+        newest: newest device time so far, ms.
+        top_time: device time of the highest seq that had one, ms.
+        holes: [from, to], inclusive, ascending, never adjacent.
+    """
+
+    boot: int
+    top: int = -1
+    newest: int = NO_TIME
+    top_time: int = NO_TIME
+    holes: list[list[int]] = field(default_factory=list)
+
+    def accept(self, seq: int, time: int) -> int:
+        """Accept one message; return NEW, DUPLICATE or CONFLICT.
+
+        A repeated message cannot be newer than the newest one so far. If it is, the device restarted its sequence
+        under the same boot: CONFLICT.
+        """
+        if seq > self.top:
+            self._raise_to(seq)
+            self.top_time = time if time != NO_TIME else self.top_time
+        elif not self._fill(seq):
+            return CONFLICT if time > self.newest else DUPLICATE
+        self.newest = max(self.newest, time)
+        return NEW
+
+    def steps_back(self, seq: int, time: int) -> bool:
+        """Whether a message has the highest seq so far, yet is older than the highest before it."""
+        return seq > self.top and NO_TIME < time < self.top_time
+
+    def _raise_to(self, seq: int) -> None:
+        self._open(seq - 1)
+        self.top = seq
+
+    def _open(self, last: int) -> None:
+        """Open a hole from above the mark up to `last`."""
+        if last <= self.top:
+            return
+        if self.holes and self.holes[-1][1] == self.top:
+            self.holes[-1][1] = last
+        else:
+            self.holes.append([self.top + 1, last])
+
+    def _fill(self, seq: int) -> bool:
+        at = bisect_right(self.holes, seq, key=_first) - 1
+        if at < 0 or self.holes[at][1] < seq:
+            return False
+        first, last = self.holes[at]
+        rest = [[first, seq - 1], [seq + 1, last]]
+        self.holes[at : at + 1] = [hole for hole in rest if hole[0] <= hole[1]]
+        return True
+
+    def is_plausible(self, seq: int) -> bool:
+        """Whether a seq is plausible: no device sends more than MOST_MISSING messages unseen."""
+        return seq <= self.top + MOST_MISSING
+
+    def expect_next(self, following: int) -> None:
+        """Note that the device's next new message will be `following`: everything missing below it becomes a hole."""
+        self._open(following - 1)
+        self.top = max(self.top, following - 1)
+
+    def close_below(self, floor: int) -> int:
+        """Close holes below `floor`, which the device no longer holds; return how many messages are lost."""
+        lost = missing(self.top + 1, max(self.top, floor - 1))
+        self.top = max(self.top, floor - 1)
+        while self.holes and self.holes[0][0] < floor:
+            first, last = self.holes[0]
+            lost += missing(first, min(last, floor - 1))
+            if last >= floor:
+                self.holes[0][0] = floor
+                break
+            self.holes.pop(0)
+        return lost
+
+    def drop_surplus_holes(self) -> int:
+        """Close the lowest holes beyond HOLES_KEPT; return how many messages that gives up."""
+        surplus = self.holes[: max(0, len(self.holes) - HOLES_KEPT)]
+        del self.holes[: len(surplus)]
+        return sum(missing(first, last) for first, last in surplus)
+
+
+def missing(first: int, last: int) -> int:
+    """Return how many messages a hole (inclusive) counts as missing; 0 if it is larger than MOST_MISSING."""
+    size = last - first + 1
+    return size if size <= MOST_MISSING else 0
+
+
+def _first(hole: list[int]) -> int:
+    return hole[0]

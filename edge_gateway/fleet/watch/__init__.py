@@ -1,0 +1,1 @@
+"""What goes wrong with devices: quarantined topics, implausible times, repeated messages, bad values."""

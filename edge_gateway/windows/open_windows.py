@@ -1,0 +1,399 @@
+"""The open windows of the fleet, and when they close.
+
+    frame ─▶ late? ──no──▶ log of its base window ──due──▶ walk, a budget a call ──▶ closed base rows
+               │  └─ many windows, already due ───────────────── at once ───────────────▶  │
+               └─yes─▶ store, and accumulators still open ◀──── merged into ──────────────┘
+                                      └── window over ──▶ closed rows of the coarser tiers
+
+A device's window is due once the device's watermark has passed its end, or the device is silent. A device's base
+windows close in order of time. Readings of closed windows go to the store. It may receive them before the row they
+belong to: rows of one window merge in any order.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.columns.frame import Frame
+from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
+from edge_gateway.windows.closed import Closed, Harvest
+from edge_gateway.windows.frame_readings import ALL, Taken, numbers_of, states_of
+from edge_gateway.windows.in_use import InUse, in_use
+from edge_gateway.windows.late import NONE_LATE, NOTHING, Added, Late, LateReadings, stored_in
+from edge_gateway.windows.late_share import LateShare
+from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
+from edge_gateway.windows.reading_log import Keyed
+from edge_gateway.windows.recorded import ClosedRanges, Recorded
+from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
+from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
+from edge_gateway.windows.series_columns import SeriesColumns
+from edge_gateway.windows.tiers import Tier
+from edge_gateway.windows.watermarks import Watermarks
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+CHEAPEST_WINDOW: Final = 512
+"""Least cost of a piece of a closing window, in readings of the budget."""
+_ALL_READINGS: Final = 1 << 62
+
+
+class Windows:
+    """Open windows of every device, series and tier.
+
+    Args:
+        every_ms: window lengths of the tiers; the first is the base, the others are multiples of it.
+        allowed_lateness_ms: how far the watermark trails a device's newest time.
+        idle_close_ms: silence, by the listening clock, after which a device's base windows close. A coarser window
+            closes once the silence also covers what was left of it.
+        max_future_skew_ms: how far beyond its arrival a reading's time may advance the watermark.
+        p95_metrics: names of metrics whose windows have a p95.
+        series: the registry; it must know every series of a frame that is added.
+        late_share: how many late readings of one device may wait to be merged.
+
+    Raises:
+        ValueError: a window length is no multiple of the base window.
+    """
+
+    def __init__(
+        self,
+        every_ms: Sequence[int],
+        *,
+        allowed_lateness_ms: int,
+        idle_close_ms: int,
+        max_future_skew_ms: int,
+        p95_metrics: Collection[str],
+        series: SeriesColumns,
+        late_share: int = 1 << 32,
+    ) -> None:
+        base, *coarser = every_ms
+        if any(every % base for every in coarser):
+            raise ValueError("each window is a whole multiple of the base window")
+        self.every_ms = tuple(every_ms)
+        self._base = base
+        self._skew = max_future_skew_ms
+        self._p95_metrics = frozenset(p95_metrics)
+        self._series = series
+        self._watermarks = Watermarks(base, coarser, allowed_lateness_ms, idle_close_ms)
+        self._open = BaseTier(base, self._watermarks)
+        self._numbers = [Tier(every, WINDOW_ROW, merge_blocks) for every in coarser]
+        self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
+        self._looked_at = 0
+        self.late_share = LateShare(late_share)
+        self._has_p95 = np.zeros(0, np.bool_)
+        self._epoch = 0
+        self.recorded: Recorded | None = None
+        """What the journal record that is being replayed led to, if the replay must follow it."""
+
+    # --- readings
+
+    def add(self, frame: Frame, *, listening_ms: int, trusted: bool = True) -> Added:
+        """Add the readings of a frame; return the late ones, and windows that close at once.
+
+        Args:
+            frame: readings of devices and series the registry knows, with finite values.
+            listening_ms: the listening clock when the frame arrived.
+            trusted: whether the frame's arrival time can be trusted; if not, no reading is too far in the future.
+        """
+        if not frame.rows:
+            return NOTHING
+        self._watermarks.grow(int(frame.device.max()) + 1)
+        start = frame.ts - frame.ts % self._base
+        taken = self._late_rows(frame, start)
+        late = self._take_late(frame, taken, listening_ms) if taken.any() else NONE_LATE
+        cap = frame.arrival + self._skew if trusted else None
+        if self._watermarks.observe(frame.device, frame.ts, cap, listening_ms):
+            self._open.wake()
+        closed = self._close_at_once(frame, start, taken)
+        self._append(frame, start, taken)
+        self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
+        return Added(late, closed)
+
+    def _late_rows(self, frame: Frame, start: Ints) -> Bools:
+        """Return which rows of a frame belong to closed windows."""
+        if self.recorded is not None:
+            return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
+        late: Bools = start + self._base <= self._watermarks.closed_to[frame.device]
+        return late
+
+    def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
+        """Close windows that are due as their readings arrive, if there are many; mark their rows in `taken`.
+
+        What the devices already have open in due windows closes with them, so that coarser windows are fed in order.
+        """
+        if self.recorded is not None:
+            return NOTHING.closed
+        over = self._open.over(start, frame.device, taken)
+        if not over.any():
+            return NOTHING.closed
+        taken |= over
+        pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
+        held = [keyed.readings(at, self._open.bits) for at, keyed in pulled]
+        came = [numbers_of(frame, over).readings, states_of(frame, over).readings]
+        ordered = Readings.joined([*came, *held]).ordered()
+        is_text = self._series.series_is_state[ordered.series]
+        readings, texts = ordered.rows(~is_text), ordered.rows(is_text)
+        harvest = Harvest()
+        harvest.numbers(0, numbers(self._base, readings, self._p95()))
+        harvest.states(0, states(self._base, texts))
+        for tier in self._numbers if len(readings) else ():
+            tier.add(numbers(tier.every, readings, self._p95()))
+        for tier in self._states if len(texts) else ():
+            tier.add(states(tier.every, texts))
+        return harvest.closed()
+
+    def _append(self, frame: Frame, start: Ints, taken: Bools) -> None:
+        kept = start[~taken]
+        windows = sorted(set(kept.tolist()))
+        for window in windows:
+            all_of_it = len(windows) == 1 and len(kept) == len(start)
+            self._append_to(window, frame, ALL if all_of_it else (start == window) & ~taken)
+
+    def _append_to(self, window: int, frame: Frame, rows: Bools | slice) -> None:
+        numeric = numbers_of(frame, rows)
+        texts = states_of(frame, rows) if len(frame.state_row) else None
+        for taken in (numeric, texts):
+            if taken is not None and len(taken.row):
+                self._open.append(window, self._keyed(window, taken.readings), frame.device[rows])
+
+    def _keyed(self, window: int, readings: Readings) -> Keyed:
+        key = readings.series << self._open.bits
+        key |= readings.ts - window
+        return Keyed(key, readings.value, readings.quality)
+
+    def _take_late(self, frame: Frame, rows: Bools, now: int) -> Late:
+        """Merge late readings into open coarser windows, and mark those the store must merge."""
+        of_record = self.recorded
+        tiers = (None, None) if of_record is None else (of_record.late.tiers, of_record.late_states.tiers)
+        late = Late(
+            self._where(frame, numbers_of(frame, rows), self._numbers, tiers[0], now),
+            self._where(frame, states_of(frame, rows), self._states, tiers[1], now),
+        )
+        for number, (tier, state_tier) in enumerate(zip(self._numbers, self._states, strict=True), start=1):
+            if len(late.numbers):
+                tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
+            if len(late.states):
+                state_tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
+        return late
+
+    def _where(
+        self, frame: Frame, taken: Taken, tiers: Sequence[Tier], recorded: Ints | None, now: int
+    ) -> LateReadings:
+        device = frame.device[taken.row]
+        over = self.late_share.over(device, now)
+        bits = stored_in(tiers, taken.readings, self._watermarks.closed_to[device], over)
+        if recorded is not None and len(recorded) == len(bits):
+            bits = recorded
+        return LateReadings(taken.row, device, bits, taken.readings)
+
+    def _p95(self) -> Bools:
+        """Return by series whether its windows have a p95; empty if no metric's have."""
+        metrics = self._series.series_metric
+        if self._p95_metrics and (
+            len(self._has_p95) != len(metrics) or self._epoch != self._series.series_epoch
+        ):
+            self._epoch = self._series.series_epoch
+            wanted = [name in self._p95_metrics for name in self._series.metric_names]
+            self._has_p95 = np.array(wanted, np.bool_)[metrics]
+        return self._has_p95
+
+    # --- time
+
+    def tick(self, listening_ms: int) -> bool:
+        """Make windows of silent devices due; return whether anything changed, or will when `close` is called."""
+        silent = self._watermarks.expire_silent(listening_ms)
+        if silent:
+            self._open.wake()
+        time = self._watermarks.silent_time(listening_ms)
+        over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time, silent=True)
+        return silent or over or self.pending
+
+    def _queue_over(self, time: Ints, *, silent: bool = False) -> bool:
+        """Queue the coarser windows that are over by their device's time (`time`, by device number)."""
+        devices = self._series.series_device
+        room = int(devices.max(initial=-1)) + 1
+        known = np.full(room, NEVER)
+        known[: len(time)] = time[:room]
+        queued = [tier.queue_due(known[devices], silent=silent) for tier in (*self._numbers, *self._states)]
+        return any(queued)
+
+    def rewind(self, devices: Ints) -> None:
+        """Forget the times of devices whose clock stepped back.
+
+        What they have open closes next. Windows that they enter again close again, with the new readings only.
+        """
+        self._watermarks.grow(int(devices.max(initial=-1)) + 1)
+        self._open.force(devices)
+        self._watermarks.rewind(devices)
+
+    def close_all_of(self, devices: Ints) -> None:
+        """Close everything these devices have open next, in every tier: no more readings of theirs will come."""
+        self.rewind(devices)
+        self._watermarks.mark_silent(devices)
+
+    def has_open(self, devices: Ints) -> Bools:
+        """Return for each device whether anything of it is open, or closed and not yet returned by `close`."""
+        known = np.zeros(len(self._series.series_device), np.bool_)
+        for tier in (*self._numbers, *self._states):
+            known |= tier.open_at(len(known))
+        held: Bools = self._open.holds(devices)
+        held |= np.isin(devices, self._series.series_device[known])
+        return held
+
+    def in_use(self) -> InUse:
+        """Return the series and texts that anything open refers to."""
+        return in_use(self._open, self._numbers, self._states, self._series.series_is_state)
+
+    def forget(self, devices: Ints) -> None:
+        """Forget devices that have nothing open."""
+        self._watermarks.forget(devices)
+        self.late_share.forget(devices)
+
+    @property
+    def closed_to(self) -> int:
+        """The latest end of any device's closed windows, ms: no window that starts then or later is closed."""
+        return int(self._watermarks.closed_to.max(initial=NEVER))
+
+    def newest(self, device: int) -> int | None:
+        """Return the newest plausible time of a device, ms; None before its first reading."""
+        newest = int(self._watermarks.newest[device]) if device < self._watermarks.count else NEVER
+        return newest if newest > NEVER else None
+
+    def watermark(self, device: int) -> int | None:
+        """Return the time up to which a device's readings are complete, ms; None before its first reading."""
+        newest = self.newest(device)
+        return None if newest is None else newest - self._watermarks.lateness
+
+    def next_start(self, device: int) -> int:
+        """Return the start of the first base window not opened yet, ms; 0 before the first reading."""
+        newest = self.newest(device)
+        return 0 if newest is None else newest - newest % self._base + self._base
+
+    # --- closing
+
+    @property
+    def pending(self) -> bool:
+        """Whether `close` would do anything now."""
+        return self._open.waiting or any(tier.waiting for tier in (*self._numbers, *self._states))
+
+    @property
+    def open_readings(self) -> int:
+        """Number of readings in open base windows."""
+        return self._open.readings
+
+    @property
+    def open_coarser(self) -> int:
+        """Number of open windows in the coarser tiers."""
+        return sum(tier.open_windows for tier in (*self._numbers, *self._states))
+
+    def close(self, budget: int) -> Closed:
+        """Close due windows for about `budget` readings and rows; later calls close the rest.
+
+        The budget grows with each window opened since the last call, or windows could open faster than they close.
+        """
+        opened, self._open.opened = self._open.opened, 0
+        if self.recorded is not None:
+            self._close_as(self.recorded)
+            return Closed()
+        budget += CHEAPEST_WINDOW * opened
+        harvest = Harvest()
+        while budget > 0 and (self._open.closing or self._open.begin()):
+            piece = self._open.take(budget, self._series.series_device)
+            self._reduce(piece, harvest)
+            budget -= max(piece.cost, CHEAPEST_WINDOW)
+        if not self._open.closing:
+            self._close_coarser()
+        self._take_coarser(budget, harvest)
+        return harvest.closed()
+
+    def _close_as(self, recorded: Recorded) -> None:
+        """Close exactly what the journal record says: the store has these rows."""
+        self._open.interrupt()
+        for kind, tiers in ((recorded.numbers, self._numbers), (recorded.states, self._states)):
+            for number, block in kind:
+                if not number and len(block.rows):
+                    self._close_base_as(block, tiers)
+            for number, block in kind:
+                if number:
+                    tiers[number - 1].drop(block.rows)
+
+    def _close_base_as(self, block: Block, tiers: Sequence[Tier]) -> None:
+        for start in np.unique(block.rows["start"]).tolist():
+            rows = block.rows[block.rows["start"] == start]
+            tails = {key: tail for key, tail in block.tails.items() if key[1] == start}
+            for tier in tiers:
+                tier.add(Block(rows, tails))
+            self._open.remove(start, ClosedRanges.of(rows))
+            self._watermarks.close_to(self._series.series_device[rows["series"]], start + self._base)
+        self._watermarks.crossed = True
+
+    def _reduce(self, piece: Piece, harvest: Harvest) -> None:
+        """Reduce readings of one base window; collect their rows and merge them into the coarser windows."""
+        readings = piece.readings.readings(piece.start, self._open.bits)
+        texts = self._series.series_is_state[readings.series]
+        if texts.any():
+            state_rows = states(self._base, readings.rows(texts))
+            harvest.states(0, state_rows)
+            for tier in self._states:
+                tier.add(state_rows)
+            readings = readings.rows(~texts)
+        rows = numbers(self._base, readings, self._p95())
+        harvest.numbers(0, rows)
+        for tier in self._numbers:
+            tier.add(rows)
+
+    def _close_coarser(self) -> None:
+        """Queue coarser windows that are over.
+
+        This scans all accumulators, so it runs only once an eighth as many readings arrived since as there are series.
+        """
+        if not self._open.news:
+            self._watermarks.close_to_due()
+        since = self._open.credit - self._looked_at
+        if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
+            self._queue_over(self._watermarks.closed_to)
+            self._watermarks.crossed = False
+            self._looked_at = self._open.credit
+
+    def _take_coarser(self, budget: int, harvest: Harvest) -> None:
+        for tiers, put in ((self._numbers, harvest.numbers), (self._states, harvest.states)):
+            for number, tier in enumerate(tiers, start=1):
+                for block in tier.take(max(budget, 0)):
+                    put(number, block)
+                    budget -= len(block.rows)
+
+    def drain(self) -> Closed:
+        """Close every open window, whatever its time, and return them all."""
+        self._watermarks.all_due()
+        self._open.wake()
+        harvest = Harvest()
+        while self._open.closing or self._open.begin():
+            self._reduce(self._open.take(_ALL_READINGS, self._series.series_device), harvest)
+        self._close_coarser()
+        self._queue_over(np.full(self._watermarks.count, _ALL_READINGS))
+        self._take_coarser(_ALL_READINGS, harvest)
+        return harvest.closed()
+
+    # --- state
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state. Runs of readings are not copied: they never change again."""
+        return {
+            "marks": self._watermarks.snapshot(),
+            "open": self._open.snapshot(),
+            "numbers": [tier.snapshot() for tier in self._numbers],
+            "states": [tier.snapshot() for tier in self._states],
+            "looked_at": self._looked_at,
+            "late_share": self.late_share.snapshot(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._watermarks.restore(state["marks"])
+        self._open.restore(state["open"])
+        for tiers, name in ((self._numbers, "numbers"), (self._states, "states")):
+            for tier, kept in zip(tiers, state[name], strict=True):
+                tier.restore(kept)
+        self._looked_at = state["looked_at"]
+        self.late_share.restore(state["late_share"])

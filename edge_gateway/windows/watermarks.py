@@ -1,0 +1,138 @@
+"""How far time has advanced for each device, as columns by device number."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.columns.growing import with_room
+from edge_gateway.windows.rows import NEVER
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+FOREVER: Final = 1 << 62
+_COLUMNS: Final = ("newest", "furthest", "due_to", "closed_to", "heard")
+
+
+class Watermarks:
+    """Device times in ms, NEVER before the first reading.
+
+    Columns:
+        newest: newest plausible device time; the watermark is this minus the allowed lateness.
+        furthest: newest device time as sent; no open window starts later.
+        due_to: windows that end at this time or before are due: they wait for nothing more.
+        closed_to: readings of windows that end at this time or before are late.
+        heard: when the last reading arrived, in ms of the listening clock.
+
+    Args:
+        base: length of a base window, ms.
+        coarser: lengths of the coarser windows, ms.
+        lateness: allowed lateness, ms.
+        idle: silence after which a device's base windows become due, ms of the listening clock.
+    """
+
+    def __init__(self, base: int, coarser: Sequence[int], lateness: int, idle: int) -> None:
+        self.crossed = False
+        """Whether `closed_to` of some device passed the end of a coarser window; the caller resets it."""
+        self._base = base
+        self._coarser = tuple(coarser)
+        self.lateness = lateness
+        self._idle = idle
+        self.count = 0
+        self.newest = self.furthest = self.due_to = self.closed_to = self.heard = np.empty(0, np.int64)
+
+    def grow(self, count: int) -> None:
+        """Extend the columns to hold device numbers below `count`."""
+        if count > self.count:
+            for name in _COLUMNS:
+                setattr(self, name, with_room(getattr(self, name), count, NEVER))
+            self.count = count
+
+    def observe(self, device: Ints, ts: Ints, cap: int | None, listening: int) -> bool:
+        """Advance devices by the times of their readings; return whether more became due.
+
+        Args:
+            device: device of each reading.
+            ts: time of each reading, ms.
+            cap: times beyond it advance the watermark to `cap` only; None for no cap.
+            listening: the listening clock, ms.
+        """
+        np.maximum.at(self.furthest, device, ts)
+        believed = ts if cap is None else np.minimum(ts, cap)
+        np.maximum.at(self.newest, device, believed)
+        self.heard[device] = listening
+        watermark = self.newest[device] - self.lateness
+        due = watermark - watermark % self._base
+        more = bool((due > self.due_to[device]).any())
+        if more:
+            self.due_to[device] = np.maximum(self.due_to[device], due)
+        return more
+
+    def expire_silent(self, listening: int) -> bool:
+        """Make everything due that devices silent for the idle time have open; return whether there were any."""
+        silent = (
+            (listening - self.heard >= self._idle) & (self.furthest >= self.due_to) & (self.furthest > NEVER)
+        )
+        if not silent.any():
+            return False
+        furthest = self.furthest[silent]
+        self.due_to[silent] = furthest - furthest % self._base + self._base
+        return True
+
+    def silent_time(self, listening: int) -> Ints:
+        """Return a lower bound of the current time of each silent device with no open base window, NEVER for others.
+
+        It is FOREVER for a silent device whose clock stepped back and that sent nothing since: its time is unknown, so
+        all its windows from before the step count as over.
+        """
+        elapsed = listening - self.heard - self._idle
+        silent = (elapsed >= 0) & (self.heard > NEVER)
+        time = np.maximum(self.furthest + elapsed, self.closed_to)
+        over = silent & (self.closed_to > self.furthest) & (self.furthest > NEVER)
+        return np.where(over, time, np.where(silent & (self.furthest == NEVER), FOREVER, NEVER))
+
+    def close_to(self, devices: Ints, end: Ints | int) -> None:
+        """Advance `closed_to` of devices to `end`; it never moves back."""
+        before = self.closed_to[devices]
+        after = np.maximum(before, end)
+        self.closed_to[devices] = after
+        self.crossed |= any(bool((before // every != after // every).any()) for every in self._coarser)
+
+    def close_to_due(self) -> bool:
+        """Advance `closed_to` of every device to `due_to`, once nothing due is open; return whether any moved."""
+        behind = np.flatnonzero(self.closed_to < self.due_to)
+        self.close_to(behind, self.due_to[behind])
+        return bool(len(behind))
+
+    def rewind(self, devices: Ints) -> None:
+        """Forget the times of devices whose clock stepped back."""
+        for name in ("newest", "furthest", "due_to", "closed_to"):
+            getattr(self, name)[devices] = NEVER
+
+    def mark_silent(self, devices: Ints) -> None:
+        """Treat devices as silent for the whole idle time."""
+        self.heard[devices] = -self._idle
+
+    def forget(self, devices: Ints) -> None:
+        """Reset these devices to the state before their first reading."""
+        known = devices[devices < self.count]
+        for name in _COLUMNS:
+            getattr(self, name)[known] = NEVER
+
+    def all_due(self) -> None:
+        """Make every open window due."""
+        furthest = self.furthest
+        end = np.where(furthest > NEVER, furthest - furthest % self._base + self._base, NEVER)
+        self.due_to = np.maximum(self.due_to, end)
+
+    def snapshot(self) -> dict[str, Any]:
+        columns = {name: getattr(self, name)[: self.count].copy() for name in _COLUMNS}
+        return {"columns": columns, "crossed": self.crossed}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in _COLUMNS:
+            setattr(self, name, state["columns"][name].copy())
+        self.crossed = state["crossed"]
+        self.count = len(self.newest)

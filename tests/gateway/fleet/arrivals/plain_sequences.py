@@ -1,0 +1,92 @@
+"""Sequences as plainly as they can be said: sets of seqs and sorted lists, one message at a time."""
+
+from dataclasses import dataclass, field
+
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.timestamps import NO_TIME
+
+
+@dataclass
+class PlainBoot:
+    top: int = -1
+    missing: set[int] = field(default_factory=set)
+    newest: int = NO_TIME
+    top_time: int = NO_TIME
+
+    def ranges(self) -> list[tuple[int, int]]:
+        found: list[list[int]] = []
+        for seq in sorted(self.missing):
+            if found and found[-1][1] == seq - 1:
+                found[-1][1] = seq
+            else:
+                found.append([seq, seq])
+        return [(first, last) for first, last in found]
+
+
+@dataclass
+class PlainDevice:
+    boots: dict[int, PlainBoot] = field(default_factory=dict)
+    """Quietest first; the current boot is never pushed out."""
+    current: int | None = None
+    lost: int = 0
+    given_up: int = 0
+
+
+class PlainSequences:
+    def __init__(self, boots_kept: int = 8, holes_kept: int = 64) -> None:
+        self.boots_kept, self.holes_kept = boots_kept, holes_kept
+        self.devices: dict[int, PlainDevice] = {}
+
+    def boot(self, device: int, boot: int) -> PlainBoot:
+        known = self.devices.setdefault(device, PlainDevice())
+        if boot not in known.boots:
+            if known.current is not None:
+                known.boots[known.current] = known.boots.pop(known.current)
+            known.boots[boot] = PlainBoot()
+            known.current = boot
+            if len(known.boots) > self.boots_kept:
+                quiet = next(number for number in known.boots if number != boot)
+                known.given_up += len(known.boots.pop(quiet).missing)
+        elif boot != known.current:
+            known.boots[boot] = known.boots.pop(boot)
+        return known.boots[boot]
+
+    def message(self, device: int, boot: int, seq: int, time: int) -> tuple[int, bool]:
+        mark, stepped = self.boot(device, boot), False
+        if seq > mark.top:
+            stepped = NO_TIME < time < mark.top_time
+            mark.missing |= set(range(mark.top + 1, seq))
+            mark.top = seq
+            if time != NO_TIME:
+                mark.top_time = time
+        elif seq in mark.missing:
+            mark.missing.discard(seq)
+        else:
+            return (CONFLICT if time > mark.newest else DUPLICATE), False
+        mark.newest = max(mark.newest, time)
+        self._cap(device, mark)
+        return NEW, stepped
+
+    def _cap(self, device: int, mark: PlainBoot) -> None:
+        while len(ranges := mark.ranges()) > self.holes_kept:
+            first, last = ranges[0]
+            mark.missing -= set(range(first, last + 1))
+            self.devices[device].given_up += last - first + 1
+
+    def floor(self, device: int, boot: int, floor: int) -> None:
+        if boot not in self.devices[device].boots:
+            return
+        self._close(device, self.boot(device, boot), floor)
+
+    def _close(self, device: int, mark: PlainBoot, floor: int) -> None:
+        never = {seq for seq in mark.missing if seq < floor} | set(range(mark.top + 1, floor))
+        mark.missing -= never
+        mark.top = max(mark.top, floor - 1)
+        self.devices[device].lost += len(never)
+
+    def birth(self, device: int, boot: int, floor: int, following: int) -> None:
+        mark = self.boot(device, boot)
+        mark.missing |= set(range(mark.top + 1, following))
+        mark.top = max(mark.top, following - 1)
+        self._close(device, mark, min(floor, following))
+        self._cap(device, mark)

@@ -1,0 +1,94 @@
+"""The mark of one boot: what arrived, what is missing below it, and what will never come."""
+
+import pytest
+
+from edge_gateway.fleet.arrivals import boot_mark
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.timestamps import NO_TIME
+
+
+def mark(*seqs: int) -> BootMark:
+    found = BootMark(1)
+    for seq in seqs:
+        assert found.accept(seq, seq) == NEW
+    return found
+
+
+def test_what_is_skipped_is_a_hole_and_filling_it_splits_it() -> None:
+    found = mark(9, 4)
+    assert found.holes == [[0, 3], [5, 8]]
+    assert found.accept(0, 0) == found.accept(8, 8) == NEW
+    assert found.holes == [[1, 3], [5, 7]]
+    assert mark(1, 0).holes == []
+
+
+def test_a_repeat_is_a_duplicate_unless_it_is_newer_than_anything_before() -> None:
+    found = mark(0, 1, 3)
+    assert found.accept(1, 3) == DUPLICATE
+    assert found.accept(3, NO_TIME) == DUPLICATE
+    assert found.accept(1, 4) == CONFLICT
+    assert found.newest == 3, "a conflict changes nothing"
+
+
+def test_only_the_highest_seq_with_an_older_time_steps_a_clock_back() -> None:
+    found = mark(5)
+    assert found.steps_back(6, 4)
+    assert not found.steps_back(6, 5)
+    assert not found.steps_back(5, 4)
+    assert not found.steps_back(6, NO_TIME)
+
+
+def test_a_message_without_a_time_leaves_the_time_of_the_top() -> None:
+    found = mark(5)
+    assert found.accept(6, NO_TIME) == NEW
+    assert (found.top_time, found.newest) == (5, 5)
+
+
+def test_a_seq_is_plausible_up_to_a_million_ahead() -> None:
+    found = mark(5)
+    assert found.is_plausible(5 + MOST_MISSING)
+    assert not found.is_plausible(6 + MOST_MISSING)
+
+
+def test_what_is_announced_and_has_not_come_is_missing() -> None:
+    found = mark(2)
+    found.expect_next(5)
+    assert (found.top, found.holes) == (4, [[0, 1], [3, 4]])
+    found.expect_next(7)
+    assert found.holes == [[0, 1], [3, 6]], "a hole grows where it reaches the top"
+    found.expect_next(3)
+    assert (found.top, found.holes) == (6, [[0, 1], [3, 6]])
+
+
+@pytest.mark.parametrize(
+    ("floor", "lost", "holes", "top"),
+    [
+        (0, 0, [[0, 1], [4, 5]], 6),
+        (1, 1, [[1, 1], [4, 5]], 6),
+        (2, 2, [[4, 5]], 6),
+        (5, 3, [[5, 5]], 6),
+        (6, 4, [], 6),
+        (7, 4, [], 6),
+        (9, 6, [], 8),
+    ],
+)
+def test_what_the_device_no_longer_holds_is_lost(
+    floor: int, lost: int, holes: list[list[int]], top: int
+) -> None:
+    found = mark(2, 3, 6)
+    assert found.close_below(floor) == lost
+    assert (found.holes, found.top) == (holes, top)
+
+
+def test_too_many_holes_close_from_the_lowest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot_mark, "HOLES_KEPT", 1)
+    found = mark(3, 9)
+    assert found.drop_surplus_holes() == 3
+    assert found.holes == [[4, 8]]
+    assert found.drop_surplus_holes() == 0
+
+
+def test_a_hole_of_more_than_a_million_is_nothing_missing() -> None:
+    assert missing(1, MOST_MISSING) == MOST_MISSING
+    assert missing(0, MOST_MISSING) == 0
+    assert missing(3, 2) == 0

@@ -1,0 +1,296 @@
+import random
+from itertools import pairwise
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_gateway.fleet.arrivals import boot_mark as mark_module
+from edge_gateway.fleet.arrivals import sequences as sequence_module
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.arrivals.sequences import Sequences
+from edge_gateway.fleet.timestamps import NO_TIME
+from tests.gateway.fleet.arrivals.plain_sequences import PlainSequences
+from tests.gateway.fleet.states import packed, unpacked
+
+Message = tuple[int, int, int, int]
+LARGEST = 2**63 - 1
+
+messages = st.tuples(
+    st.integers(0, 2),
+    st.integers(0, 4),
+    st.integers(0, 14),
+    st.one_of(st.just(NO_TIME), st.integers(0, 9)),
+)
+floors = st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 16))
+births = st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 12), st.integers(0, 12))
+batch = st.tuples(st.lists(messages, max_size=12), st.lists(floors, max_size=2), st.lists(births, max_size=1))
+
+
+def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[int]]:
+    columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)] or [
+        np.empty(0, np.int64)
+    ] * 4
+    verdicts = sequences.accept(*columns)
+    return verdicts.verdict.tolist(), sorted({rows[place][0] for place in verdicts.steps.tolist()})
+
+
+def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None:
+    known = [row for row in rows if sequences.boots(row[0])]
+    if known:
+        sequences.floors(*(np.array(column, np.int64) for column in zip(*known, strict=True)))
+
+
+def same(sequences: Sequences, plain: PlainSequences) -> None:
+    assert sequences.devices_with_gaps() == [
+        device for device in sorted(plain.devices) if sequences.gaps(device)
+    ]
+    for device, known in plain.devices.items():
+        assert sequences.boots(device)[-1:] == [known.current]
+        assert set(sequences.boots(device)) == set(known.boots)
+        for boot, expected in known.boots.items():
+            assert sequences.stored(device, boot) == (expected.top, expected.ranges())
+        assert sequences.counters(device)["lost_at_device"] == known.lost
+        assert sequences.counters(device)["given_up"] == known.given_up
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(batch, max_size=8))
+def test_any_traffic_is_judged_as_the_plain_model_does(batches: list[Any]) -> None:
+    sequences, plain = Sequences(), PlainSequences()
+    for rows, said, born in batches:
+        for device, boot, floor, following in born:
+            sequences.birth(device, boot, floor, following)
+            plain.birth(device, boot, floor, following)
+        expected = [plain.message(*row) for row in rows]
+        stepped = sorted({row[0] for row, (_, step) in zip(rows, expected, strict=True) if step})
+        assert accept(sequences, rows) == ([verdict for verdict, _ in expected], stepped)
+        for floor_row in said:
+            if floor_row[0] in plain.devices:
+                plain.floor(*floor_row)
+        apply_floors(sequences, said)
+        same(sequences, plain)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(batch, max_size=10))
+def test_caps_on_boots_and_holes_hold_as_in_the_plain_model(batches: list[Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mark_module, "HOLES_KEPT", 2)
+        patch.setattr(sequence_module, "BOOTS_KEPT", 2)
+        sequences, plain = Sequences(), PlainSequences(boots_kept=2, holes_kept=2)
+        for rows, _floors, born in batches:
+            for device, boot, floor, following in born:
+                sequences.birth(device, boot, floor, following)
+                plain.birth(device, boot, floor, following)
+            assert accept(sequences, rows)[0] == [plain.message(*row)[0] for row in rows]
+            same(sequences, plain)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(messages, min_size=1, max_size=60), st.lists(st.integers(0, 60), max_size=6))
+def test_how_batches_are_cut_changes_nothing(rows: list[Message], cuts: list[int]) -> None:
+    whole, parts = Sequences(), Sequences()
+    verdicts, stepped = accept(whole, rows)
+    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    in_parts = [accept(parts, rows[start:end]) for start, end in pairwise(edges)]
+    assert verdicts == [verdict for part, _ in in_parts for verdict in part]
+    assert stepped == sorted({device for _, part in in_parts for device in part})
+    first, second = whole.snapshot(), parts.snapshot()
+    del first["one_by_one"], second["one_by_one"]
+    assert packed(first) == packed(second)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(batch, min_size=2, max_size=8))
+def test_half_then_restore_then_the_rest_is_the_whole(batches: list[Any]) -> None:
+    whole, first, second = Sequences(), Sequences(), Sequences()
+    half = len(batches) // 2
+    for target, part in ((whole, batches), (first, batches[:half])):
+        play(target, part)
+    second.restore(unpacked(packed(first.snapshot())))
+    play(second, batches[half:])
+    assert packed(second.snapshot()) == packed(whole.snapshot())
+
+
+def play(sequences: Sequences, batches: list[Any]) -> None:
+    for rows, said, born in batches:
+        for one in born:
+            sequences.birth(*one)
+        accept(sequences, rows)
+        apply_floors(sequences, said)
+
+
+def test_a_fleet_in_order_is_judged_in_columns() -> None:
+    sequences, draw = Sequences(), random.Random(3)
+    accept(sequences, [(device, 7, 0, 100) for device in range(500)])
+    started = sequences.one_by_one
+    following = [1] * 500
+    for turn in range(20):
+        rows = []
+        for device in draw.choices(range(500), k=300):
+            rows.append((device, 7, following[device], 101 + turn))
+            following[device] += 1
+        repeated = rows[:50]
+        assert accept(sequences, rows) == ([NEW] * 300, [])
+        assert accept(sequences, repeated) == ([DUPLICATE] * 50, [])
+    assert sequences.one_by_one == started
+
+
+def test_the_first_sight_of_a_boot_opens_what_is_below() -> None:
+    sequences = Sequences()
+    assert accept(sequences, [(0, 5, 3, 10)]) == ([NEW], [])
+    assert sequences.gaps(0) == [(5, 0, 2)]
+    apply_floors(sequences, [(0, 5, 2)])
+    assert sequences.gaps(0) == [(5, 2, 2)]
+    assert sequences.counters(0)["lost_at_device"] == 2
+
+
+def test_a_birth_shows_a_lost_tail_and_what_will_never_come() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, seq, seq) for seq in range(4)])
+    sequences.birth(0, 5, 6, 9)
+    assert sequences.gaps(0) == [(5, 6, 8)]
+    assert sequences.counters(0)["lost_at_device"] == 2
+    assert accept(sequences, [(0, 5, 9, 9), (0, 5, 7, 7), (0, 5, 7, 7)]) == ([NEW, NEW, DUPLICATE], [])
+    assert sequences.gaps(0) == [(5, 6, 6), (5, 8, 8)]
+
+
+def test_a_repeat_newer_than_anything_of_its_boot_is_a_conflict() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, seq, 100 + seq) for seq in range(4)])
+    assert accept(sequences, [(0, 5, 0, 104), (0, 5, 0, 103), (0, 5, 1, NO_TIME)])[0] == [
+        CONFLICT,
+        DUPLICATE,
+        DUPLICATE,
+    ]
+
+
+def test_the_highest_seq_with_an_older_time_is_a_clock_step_once() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 1_000), (1, 5, 0, 1_000)])
+    assert accept(sequences, [(0, 5, 1, 400), (1, 5, 1, 1_001)])[1] == [0]
+    assert accept(sequences, [(0, 5, 2, 401), (0, 5, 3, 402)])[1] == []
+    assert sequences.counters(0)["clock_steps"] == 1
+
+
+def test_a_duplicate_between_two_messages_does_not_hide_a_clock_step() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 50)])
+    assert accept(sequences, [(0, 5, 1, 100), (0, 5, 0, 50), (0, 5, 2, 80)]) == ([NEW, DUPLICATE, NEW], [0])
+
+
+def test_a_buffer_sent_after_live_messages_is_no_clock_step() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 1_000)])
+    assert accept(sequences, [(0, 5, 9, 9_000), (0, 5, 1, 2_000), (0, 5, 2, 3_000)])[1] == []
+
+
+def test_a_new_boot_with_an_older_clock_steps_only_when_a_birth_says_so() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 1_000)])
+    assert accept(sequences, [(0, 6, 0, 500)])[1] == []
+    assert sequences.birth(0, 7, 0, 0, time=400)
+    assert not sequences.birth(0, 7, 0, 0, time=300), "the same birth, retained, says nothing new"
+    assert not sequences.birth(0, 8, 0, 0, time=2_000)
+
+
+def test_counters_and_marks_survive_the_largest_numbers() -> None:
+    sequences = Sequences()
+    for boot in range(12):
+        assert accept(sequences, [(0, LARGEST - boot, LARGEST, LARGEST), (0, LARGEST - boot, 0, 1)])[0] == [
+            NEW,
+            NEW,
+        ]
+        apply_floors(sequences, [(0, LARGEST - boot, LARGEST)])
+    assert sequences.counters(0)["lost_at_device"] == 0, "nobody sends so many messages: none is missing"
+    assert sequences.totals()["boots_forgotten"] == 4
+    assert accept(sequences, [(0, LARGEST, LARGEST, 0)])[0] == [NEW], "forgotten with its boot"
+
+
+FAR = 1_000_000
+"""How far above what came a device is believed."""
+
+
+def test_a_birth_is_believed_up_to_a_million_messages_ahead() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 0)])
+    sequences.birth(0, 5, 0, FAR + 1)
+    assert sequences.gaps(0) == [(5, 1, FAR)]
+    assert sequences.implausible() == []
+    accept(sequences, [(1, 5, 0, 0)])
+    sequences.birth(1, 5, 0, FAR + 2)
+    assert sequences.gaps(1) == []
+    assert sequences.implausible() == [1]
+
+
+def test_a_first_birth_from_nowhere_is_odd() -> None:
+    sequences = Sequences()
+    sequences.birth(0, 5, 0, LARGEST)
+    assert (sequences.implausible(), sequences.stored(0, 5)) == ([0], (-1, []))
+
+
+@pytest.mark.parametrize("following", [2**40, LARGEST])
+def test_a_birth_from_nowhere_says_nothing_until_messages_bear_it_out(following: int) -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 0, 0)])
+    sequences.birth(0, 5, following, following)
+    assert (sequences.missing(0), sequences.counters(0)["lost_at_device"]) == (0, 0)
+    assert sequences.totals()["sequence_not_believed"] == 1
+    assert accept(sequences, [(0, 5, 1, 1), (0, 5, 2, 2)])[0] == [NEW, NEW], "its readings go on counting"
+    assert sequences.implausible() == [0]
+    sequences.birth(0, 5, 0, 3)
+    assert sequences.implausible() == []
+
+
+def test_a_message_from_nowhere_opens_nothing_that_is_missing_and_what_lies_between_is_new() -> None:
+    sequences = Sequences()
+    assert accept(sequences, [(0, 5, 0, 0), (0, 5, LARGEST, 1)])[0] == [NEW, NEW]
+    apply_floors(sequences, [(0, 5, LARGEST)])
+    assert (sequences.missing(0), sequences.implausible()) == (0, [0])
+    assert accept(sequences, [(0, 5, 1, 2), (0, 5, 2, 3), (0, 5, 1, 2)])[0] == [NEW, NEW, DUPLICATE]
+    accept(sequences, [(0, 6, 0, 4)])
+    assert sequences.implausible() == [], "it began anew"
+
+
+def test_a_device_first_heard_late_in_its_boot_is_nothing_odd() -> None:
+    sequences = Sequences()
+    sequences.birth(0, 5, 31 * FAR, 31 * FAR + 4)
+    accept(sequences, [(0, 5, 31 * FAR + 4, 0), (0, 5, 31 * FAR + 5, 1)])
+    assert (sequences.missing(0), sequences.implausible()) == (0, [])
+    apply_floors(sequences, [(0, 5, 31 * FAR)])
+    accept(sequences, [(0, 5, 31 * FAR + 6, 2)])
+    apply_floors(sequences, [(0, 5, 31 * FAR)])
+    assert sequences.gaps(0) == [(5, 31 * FAR, 31 * FAR + 3)], "what it still holds is asked for"
+
+
+def test_one_device_lacks_no_more_than_a_million_messages() -> None:
+    sequences = Sequences()
+    for boot in range(8):
+        accept(sequences, [(0, boot, seq * FAR, 0) for seq in range(1, 60)])
+    assert len(sequences.gaps(0)) > 8 * 50
+    assert sequences.missing(0) == FAR
+
+
+def test_retired_devices_are_forgotten() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
+    sequences.birth(0, 6, 9, 9)
+    sequences.birth(0, 6, 9, LARGEST)
+    before = sequences.totals()
+    assert before["lost_at_device"] > 0
+    sequences.forget(np.array([0, 7]))
+    assert sequences.boots(0) == []
+    assert sequences.counters(0)["lost_at_device"] == 0
+    assert sequences.implausible() == []
+    assert sequences.totals() == before
+    assert accept(sequences, [(0, 5, 3, 10)])[0] == [NEW]
+
+
+def test_snapshots_are_plain_msgpack_and_arrays() -> None:
+    sequences = Sequences()
+    accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
+    assert isinstance(msgpack.unpackb(packed(sequences.snapshot()), strict_map_key=False), dict)
