@@ -18,7 +18,7 @@ def listening(refusal: Exception | None) -> tuple[Any, list[Exception]]:
     gateway = cast("Any", Gateway.__new__(Gateway))
     gateway.problems = Problems(lambda: 0)
     gateway._store = SimpleNamespace(refusal=refusal)
-    gateway._room = SimpleNamespace(refused=refused.append)
+    gateway._disk_guard = SimpleNamespace(refused=refused.append)
     return gateway, refused
 
 

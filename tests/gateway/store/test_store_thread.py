@@ -172,7 +172,7 @@ async def test_a_full_disk_stalls_records_but_not_calls_and_all_goes_on_by_itsel
     for number in range(1, 4):
         thread.apply(number, [windows(number)])
     await told.until("store_stalled")
-    assert thread.stalled
+    assert str(thread.refusal) == "refused"
     assert await thread.call(lambda store: store.facts().applied) == 0
     refusing.left = 0
     await thread.applied(3)
@@ -273,10 +273,8 @@ async def test_a_caller_that_goes_away_does_not_stop_the_thread(start: Starts) -
 async def test_a_thread_that_ends_by_itself_is_told_and_one_that_was_stopped_is_not(
     start: Starts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    died = threading.Event()
-    monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
     stopped, thread = start(), start()
-    assert await stopped.stop(5.0)
+    assert await stopped.stop(60.0)
     await stopped.wait_ended()
 
     def broken(_: Store) -> None:
@@ -284,8 +282,23 @@ async def test_a_thread_that_ends_by_itself_is_told_and_one_that_was_stopped_is_
 
     monkeypatch.setattr(Store, "facts", broken)
     asking = asyncio.ensure_future(thread.call(lambda _: None))
-    with pytest.raises(RuntimeError, match="ended by itself"):
+    waiting = asyncio.ensure_future(thread.applied(7))
+    with pytest.raises(RuntimeError, match="the store thread failed: LookupError: a defect"):
         async with asyncio.timeout(60):
             await thread.wait_ended()
-    assert await asyncio.to_thread(died.wait, 60)
+    for asked in (waiting, asyncio.ensure_future(thread.applied(7))):
+        with pytest.raises(RuntimeError, match="the store is closed"):
+            await asked
     asking.cancel()
+
+
+async def test_a_stall_is_over_when_late_readings_can_be_merged_though_no_record_comes(
+    start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    Refusing(monkeypatch, "run_late", sqlite3.SQLITE_FULL, 2)
+    thread = start(on_event=told)
+    thread.apply(1, [windows(1), named(late=late([(1, T0 + MINUTE, 1.0)], tiers=1))])
+    await told.until("store_resumed")
+    assert told.codes == ["store_stalled", "store_resumed"]
+    assert thread.refusal is None
