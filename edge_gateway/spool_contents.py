@@ -15,7 +15,7 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import checkpoint_files, read_latest
 from edge_gateway.journal.framing import RECORD, body_of, scan
 from edge_gateway.journal.journal import parse_name
-from edge_gateway.journal.survey import Scanned, survey
+from edge_gateway.journal.reconcile import Scanned, survey
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, TriesFile
 from edge_gateway.store import schema

@@ -29,7 +29,7 @@ from edge_gateway.journal.framing import (
     newer_format,
     scan,
 )
-from edge_gateway.journal.survey import Scanned, Verdict, survey
+from edge_gateway.journal.reconcile import Scanned, Verdict, survey
 
 SEGMENT_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"(\d{20})-(\d{4,})\.journal")

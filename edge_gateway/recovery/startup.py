@@ -32,7 +32,7 @@ from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
 from edge_gateway.store.outbox import SinkBudget
-from edge_gateway.store.rederive import Records
+from edge_gateway.store.rebuild import Records
 from edge_gateway.store.settings import StoreSettings, Tier
 from edge_gateway.store.store import Store
 from fleet_config.durations import format_duration

@@ -18,7 +18,7 @@ from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import UNKNOWN, Names
 from edge_gateway.store.outgoing_lines import OutgoingLines
-from edge_gateway.store.rederive import Silent
+from edge_gateway.store.rebuild import Silent
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.window_table import Packed, WindowTable

@@ -24,7 +24,7 @@ from edge_gateway.store.late_job import Coverage, LateJob
 from edge_gateway.store.names import Names
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
-from edge_gateway.store.rederive import Records, Silent, merge_all
+from edge_gateway.store.rebuild import Records, Silent, merge_all
 from edge_gateway.store.retention import Retention, age_cutoff
 from edge_gateway.store.salvage.salvage import SEND_AGAIN, Salvage
 from edge_gateway.store.scrub import Scrub

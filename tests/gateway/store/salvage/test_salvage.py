@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.records.store_effects import StoreEffects
-from edge_gateway.store.rederive import Derived
+from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import DamagedStore
 from edge_gateway.store.salvage.salvage import NAMES, STAGES
