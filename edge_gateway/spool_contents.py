@@ -15,7 +15,7 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import checkpoint_files, read_latest
 from edge_gateway.journal.framing import RECORD, body_of, scan
 from edge_gateway.journal.journal import parse_name
-from edge_gateway.journal.reconcile import Scanned, survey
+from edge_gateway.journal.reconcile import ScannedSegment, reconcile
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, TriesFile
 from edge_gateway.store import schema
@@ -27,7 +27,7 @@ COUNTED: Final = ("window", "state_window", "late", "late_state", "alert", "comm
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SpoolCheck:
     """One check and what it found."""
 
     check: str
@@ -56,7 +56,7 @@ def contents(place: Path) -> Row:
     }
 
 
-def verify(place: Path) -> list[Finding]:
+def verify(place: Path) -> list[SpoolCheck]:
     """Check everything that has a checksum or a shape, and that the parts fit together."""
     return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
@@ -97,38 +97,38 @@ def _file(path: Path) -> Row:
     return {"name": path.name, "bytes": path.stat().st_size}
 
 
-def _scans(directory: Path) -> list[tuple[str, Scanned, bytes]]:
+def _scans(directory: Path) -> list[tuple[str, ScannedSegment, bytes]]:
     paths = sorted(directory.iterdir()) if directory.is_dir() else []
     named = sorted((parsed, path) for path in paths if (parsed := parse_name(path.name)) is not None)
     found = []
     for (first, _), path in named:
         data = path.read_bytes()
-        found.append((path.name, Scanned(first, len(data), scan(data)), data))
+        found.append((path.name, ScannedSegment(first, len(data), scan(data)), data))
     return found
 
 
 def _records(place: Path) -> Iterator[tuple[int, Any]]:
     scans = _scans(place / spool.JOURNAL)
-    verdicts = survey([scanned for _, scanned, _ in scans]).verdicts
-    for (_, _, data), verdict in zip(scans, verdicts, strict=True):
-        for frame in verdict.frames:
+    plans = reconcile([scanned for _, scanned, _ in scans]).plans
+    for (_, _, data), plan in zip(scans, plans, strict=True):
+        for frame in plan.frames:
             if frame.kind == RECORD:
                 yield frame.number, codec.decode(body_of(data, frame))
 
 
 def _journal_facts(directory: Path) -> Row:
     scans = _scans(directory)
-    found = survey([scanned for _, scanned, _ in scans])
-    numbers = [frame.number for verdict in found.verdicts for frame in verdict.frames]
+    found = reconcile([scanned for _, scanned, _ in scans])
+    numbers = [frame.number for plan in found.plans for frame in plan.frames]
     return {
         "segments": [
             {
                 "name": name,
                 "bytes": scanned.size,
-                "records": len(verdict.frames),
-                "sound": not verdict.corrupt,
+                "records": len(plan.frames),
+                "sound": not plan.corrupt,
             }
-            for (name, scanned, _), verdict in zip(scans, found.verdicts, strict=True)
+            for (name, scanned, _), plan in zip(scans, found.plans, strict=True)
         ],
         "bytes": sum(scanned.size for _, scanned, _ in scans),
         "records": len(numbers),
@@ -164,67 +164,67 @@ def _store_facts(path: Path) -> Row:
     return facts
 
 
-def _journal_findings(place: Path) -> Iterator[Finding]:
+def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
     facts = _journal_facts(place / spool.JOURNAL)
     for segment in facts["segments"]:
-        yield Finding(f"journal {segment['name']}", segment["sound"], f"{segment['records']} records")
+        yield SpoolCheck(f"journal {segment['name']}", segment["sound"], f"{segment['records']} records")
     if facts["lost"]:
-        yield Finding("journal", False, f"records {facts['lost']} are lost")
+        yield SpoolCheck("journal", False, f"records {facts['lost']} are lost")
     undecodable = []
     try:
         decoded = sum(1 for _ in _records(place))
     except codec.UndecodableBytes as error:
         undecodable.append(str(error))
         decoded = 0
-    yield Finding(
+    yield SpoolCheck(
         "journal records", not undecodable, undecodable[0] if undecodable else f"{decoded} can be decoded"
     )
 
 
-def _checkpoint_findings(place: Path) -> Iterator[Finding]:
+def _checkpoint_findings(place: Path) -> Iterator[SpoolCheck]:
     directory = place / spool.CHECKPOINTS
     found = read_latest(directory)
     names = checkpoint_files(directory)
     for name in names:
         bad = found is None or name in found.skipped
-        yield Finding(f"checkpoint {name}", not bad, "cannot be read" if bad else "readable")
+        yield SpoolCheck(f"checkpoint {name}", not bad, "cannot be read" if bad else "readable")
     if not names:
-        yield Finding(
+        yield SpoolCheck(
             "checkpoints", _journal_facts(place / spool.JOURNAL)["first"] in {None, 1}, "there is none"
         )
 
 
-def _store_findings(place: Path) -> Iterator[Finding]:
+def _store_findings(place: Path) -> Iterator[SpoolCheck]:
     path = place / spool.STORE
     if not path.exists():
-        yield Finding("store", False, "there is none")
+        yield SpoolCheck("store", False, "there is none")
         return
     try:
         with closing(schema.connect_reader(path)) as db:
-            verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            yield Finding("store integrity", verdict == "ok", verdict)
+            plan = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            yield SpoolCheck("store integrity", plan == "ok", plan)
             for table in ("window", "state_window"):
                 rows = db.execute(f"SELECT row, start, series FROM {table}")  # noqa: S608 - a name from the line above
                 bad = sum(checked(*row) is None for row in rows)
-                yield Finding(
+                yield SpoolCheck(
                     f"store {table}", not bad, f"{bad} rows are not what was written" if bad else "sound"
                 )
             yield _outbox_finding(db)
     except schema.READ_ERRORS as error:
-        yield Finding("store", False, str(error))
+        yield SpoolCheck("store", False, str(error))
 
 
-def _outbox_finding(db: sqlite3.Connection) -> Finding:
+def _outbox_finding(db: sqlite3.Connection) -> SpoolCheck:
     bad = 0
     for (body,) in db.execute("SELECT body FROM outbox"):
         try:
             codec.decompress(body)
         except codec.UndecodableBytes:
             bad += 1
-    return Finding("store outbox", not bad, f"{bad} chunks are not what was written" if bad else "sound")
+    return SpoolCheck("store outbox", not bad, f"{bad} chunks are not what was written" if bad else "sound")
 
 
-def _fit(place: Path) -> Finding:
+def _fit(place: Path) -> SpoolCheck:
     """Whether journal, checkpoint and store leave no record out between them."""
     facts = contents(place)
     first, last = facts["journal"]["first"], facts["journal"]["last"] or 0
@@ -233,4 +233,4 @@ def _fit(place: Path) -> Finding:
     behind = first is not None and applied + 1 < first <= checkpoint + 1 and applied < checkpoint
     ahead = applied > max(last, checkpoint)
     told = f"journal {first}–{last}, checkpoint {checkpoint}, store {applied}"
-    return Finding("positions", not (headless or behind or ahead), told)
+    return SpoolCheck("positions", not (headless or behind or ahead), told)

@@ -23,7 +23,7 @@ from fleet_wire.terminal import say_json
 app = typer.Typer(help="The disk of a stopped gateway.", no_args_is_help=True)
 
 
-class Part(StrEnum):
+class SpoolPart(StrEnum):
     """What can be exported."""
 
     MESSAGES = "messages"
@@ -69,14 +69,14 @@ def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def export(part: Part, config: ConfigOption = None) -> None:
+def export(part: SpoolPart, config: ConfigOption = None) -> None:
     """Print a part as JSON lines: topic, payload (base64) and time of messages; lines that wait for InfluxDB."""
     from edge_gateway import spool_contents  # noqa: PLC0415 - numpy, for this command alone
 
     readers = {
-        Part.MESSAGES: spool_contents.messages,
-        Part.QUARANTINE: spool_contents.quarantined,
-        Part.OUTBOX: spool_contents.waiting_lines,
+        SpoolPart.MESSAGES: spool_contents.messages,
+        SpoolPart.QUARANTINE: spool_contents.quarantined,
+        SpoolPart.OUTBOX: spool_contents.waiting_lines,
     }
     with _held(find_config(config)) as place:
         for row in readers[part](place):

@@ -16,7 +16,7 @@ from edge_gateway.records.store_effects import (
 )
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import LateJob
-from edge_gateway.store.names import UNKNOWN, Names
+from edge_gateway.store.names import UNKNOWN, NameTables
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.rebuild import Silent
 from edge_gateway.store.series_use import SeriesUse
@@ -38,7 +38,7 @@ class Applier:
     def __init__(
         self,
         *,
-        names: Names,
+        names: NameTables,
         counters: StoreCounters,
         side_tables: SideTables,
         lines: OutgoingLines,

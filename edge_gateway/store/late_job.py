@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.names import Names
+from edge_gateway.store.names import NameTables
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
@@ -82,7 +82,7 @@ class LateJob:
     def __init__(
         self,
         db: sqlite3.Connection,
-        names: Names,
+        names: NameTables,
         counters: StoreCounters,
         settings: StoreSettings,
         kind: WindowKind,

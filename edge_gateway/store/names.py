@@ -30,7 +30,7 @@ _OF_SEVERAL: Final = (
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class Identity(NamedTuple):
+class StoredSeries(NamedTuple):
     """What the store knows of one of its series; `tags` are the forwarded ones, sorted by key."""
 
     device: str
@@ -54,7 +54,7 @@ def _tags_text(tags: dict[str, str]) -> str:
     return json.dumps(tags, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-class Names:
+class NameTables:
     """Translate the gateway's numbers to the store's, and the store's to names."""
 
     def __init__(self, db: sqlite3.Connection, forwarded: Sequence[str]) -> None:
@@ -152,12 +152,12 @@ class Names:
         """Store numbers of a column of codes; UNKNOWN where a code was never defined."""
         return self._texts.many(codes)
 
-    def identities(self, numbers: Iterable[int]) -> dict[int, Identity]:
+    def identities(self, numbers: Iterable[int]) -> dict[int, StoredSeries]:
         """What series of the store stand for."""
         select = "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series WHERE (id) IN (VALUES {})"
         rows = rows_at_once(self._db, select, [(number,) for number in numbers])
         return {
-            number: Identity(device, metric, site, kind, json.loads(tags))
+            number: StoredSeries(device, metric, site, kind, json.loads(tags))
             for number, device, metric, site, kind, tags in rows
         }
 

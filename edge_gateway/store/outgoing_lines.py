@@ -12,9 +12,9 @@ from edge_gateway.records.store_effects import AlertChange
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.line_protocol import prefix, render_alert, render_late, render_states, render_windows
 from edge_gateway.store.names import Ids as Ints
-from edge_gateway.store.names import Names
+from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import NOT_CARRIED, Outbox
-from edge_gateway.store.settings import Tier
+from edge_gateway.store.settings import StoredTier
 from edge_gateway.store.window_kinds import unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
@@ -26,7 +26,9 @@ MOST_PREFIXES: Final = 400_000
 class OutgoingLines:
     """Renders within the store's transactions; without a sink it does nothing."""
 
-    def __init__(self, outbox: Outbox, names: Names, counters: StoreCounters, tiers: Sequence[Tier]) -> None:
+    def __init__(
+        self, outbox: Outbox, names: NameTables, counters: StoreCounters, tiers: Sequence[StoredTier]
+    ) -> None:
         self._outbox = outbox
         self._names = names
         self._counters = counters

@@ -17,7 +17,7 @@ from edge_gateway.store.schema import insert_many
 
 if TYPE_CHECKING:
     from edge_gateway.store.counters import StoreCounters
-    from edge_gateway.store.names import Names
+    from edge_gateway.store.names import NameTables
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -66,7 +66,7 @@ class SeriesUse:
         self._written = with_room(self._written, size, _NEVER)
         self._upto = with_room(self._upto, size, _NEVER)
 
-    def prune(self, oldest: int, names: Names, counters: StoreCounters) -> None:
+    def prune(self, oldest: int, names: NameTables, counters: StoreCounters) -> None:
         """Forget series whose windows have all gone, where nothing else refers to them; the history begins at `oldest`.
 
         They are looked for when an hour of the history has gone since none were found.

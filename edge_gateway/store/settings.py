@@ -9,7 +9,7 @@ FOR_EVER: Final = -(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class StoredTier:
     """Windows of one length (ms), their bucket, and how long (ms) the bucket keeps them, 0 for ever."""
 
     every: int
@@ -25,7 +25,7 @@ class Tier:
 class StoreSettings:
     """Tiers from the base up, which metrics have a p95, forwarded tags, sinks, bounds in ms and bytes."""
 
-    tiers: tuple[Tier, ...]
+    tiers: tuple[StoredTier, ...]
     p95_metrics: frozenset[str] = frozenset()
     forwarded: tuple[str, ...] = ()
     sinks: tuple[SinkBudget, ...] = ()

@@ -21,7 +21,7 @@ from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import Coverage, LateJob
-from edge_gateway.store.names import Names
+from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.rebuild import Records, Silent, merge_all
@@ -86,7 +86,7 @@ class Store:
         self._settings = settings
         self._db = db
         self._counters = StoreCounters(db)
-        self._names = Names(db, settings.forwarded)
+        self._names = NameTables(db, settings.forwarded)
         self._outbox = Outbox(db, self._counters, settings.sinks, tiers=len(settings.tiers))
         self._side_tables = SideTables(db, self._counters, quarantine_max_bytes=settings.quarantine_max_bytes)
         self.quarantine_users = self._side_tables.quarantine_users

@@ -22,7 +22,7 @@ _SCHEMA_INTERIOR: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class KeyedTable:
     """A table, its integer key columns with the bits each takes of one number, and its other columns."""
 
     name: str
@@ -55,7 +55,7 @@ class Keyed:
         return (1 << (sum(self.bits) - 1)) - 1
 
 
-class Piece(NamedTuple):
+class TablePiece(NamedTuple):
     """Some rows in order, each its key and its columns; go on after `last`, None at the end of the table.
 
     `damaged`: something between the rows, or behind them, could not be read.
@@ -86,7 +86,7 @@ class DamagedStore:
                 continue
         return found
 
-    def piece(self, table: Keyed, after: int | None) -> Piece:
+    def piece(self, table: KeyedTable, after: int | None) -> TablePiece:
         """The rows behind the key `after` (None: from the first), at most 1,000, and what of them is damaged."""
         last = table.lowest - 1 if after is None else after
         rows: list[tuple[Any, ...]] = []
@@ -96,11 +96,11 @@ class DamagedStore:
             rows += found
             last = table.number(rows[-1][: len(table.key)]) if rows else last
             if whole:
-                return Piece(rows, last if len(found) == limit else None, damaged=False)
+                return TablePiece(rows, last if len(found) == limit else None, damaged=False)
         further = self._readable_after(table, last)
-        return Piece(rows, None if further is None else further - 1, damaged=True)
+        return TablePiece(rows, None if further is None else further - 1, damaged=True)
 
-    def _ascending(self, table: Keyed, after: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+    def _ascending(self, table: KeyedTable, after: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
         """Rows in order, up to an error or a key out of order; the flag tells that there was none."""
         rows: list[tuple[Any, ...]] = []
         width = len(table.key)
@@ -115,7 +115,7 @@ class DamagedStore:
             return rows, False
         return rows, True
 
-    def _readable_after(self, table: Keyed, bad: int) -> int | None:
+    def _readable_after(self, table: KeyedTable, bad: int) -> int | None:
         """The lowest key above `bad` that a search by doubling, then halving, finds readable."""
         step = 1
         while not self._can_read(table, bad + step):
@@ -128,7 +128,7 @@ class DamagedStore:
             low, high = (low, middle) if self._can_read(table, middle) else (middle, high)
         return high
 
-    def _can_read(self, table: Keyed, number: int) -> bool:
+    def _can_read(self, table: KeyedTable, number: int) -> bool:
         """Whether what lies at a key or behind it can be read, be it the end of the table."""
         try:
             row = next(iter(self._select(table, number, 1)), None)
@@ -137,7 +137,7 @@ class DamagedStore:
         key = None if row is None else row[: len(table.key)]
         return key is None or (_are_whole(key) and table.number(key) >= number)
 
-    def _select(self, table: Keyed, number: int, limit: int) -> Iterator[tuple[Any, ...]]:
+    def _select(self, table: KeyedTable, number: int, limit: int) -> Iterator[tuple[Any, ...]]:
         key = ", ".join(table.key)
         marks = ", ".join("?" * len(table.key))
         columns = ", ".join((*table.key, *table.columns))

@@ -21,7 +21,7 @@ from edge_gateway.store.outbox import Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.salvage import sound_rows as tables
 from edge_gateway.store.salvage.damaged_file import DamagedStore
-from edge_gateway.store.salvage.sound_rows import Kept, Known, Row
+from edge_gateway.store.salvage.sound_rows import Known, Row, SalvagedTable
 from edge_gateway.store.schema import READ_ERRORS
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_table import CORRECTED, WindowTable
@@ -155,7 +155,7 @@ class Salvage:
         else:
             self._db.execute(f"DELETE FROM {table} WHERE id=?", (number,))  # noqa: S608
 
-    def _take_whole(self, source: DamagedStore, kept: Kept) -> None:
+    def _take_whole(self, source: DamagedStore, kept: SalvagedTable) -> None:
         after: int | None = None
         while True:
             after = self._take(source, kept, after)
@@ -205,7 +205,7 @@ class Salvage:
         elif self.progress.stage == _LATE_GO_ON and self.lost("outbox"):
             self._change(again=("window", None))
 
-    def _take(self, source: DamagedStore, kept: Kept, after: int | None) -> int | None:
+    def _take(self, source: DamagedStore, kept: SalvagedTable, after: int | None) -> int | None:
         """Take over a piece of a table; returns the key to go on behind."""
         assert self.progress is not None
         piece = source.piece(kept.table, after)
@@ -224,7 +224,7 @@ class Salvage:
         )
         return piece.last
 
-    def _new(self, kept: Kept, rows: Iterable[Row | None]) -> Iterable[Row | None]:
+    def _new(self, kept: SalvagedTable, rows: Iterable[Row | None]) -> Iterable[Row | None]:
         """Rows but those that the records of the journal brought back already."""
         if kept not in {tables.ALERT, tables.QUARANTINE, tables.EVENT}:
             return rows

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_gateway.records import codec
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.salvage.damaged_file import Keyed
+from edge_gateway.store.salvage.damaged_file import KeyedTable
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 Row = tuple[Any, ...]
@@ -36,10 +36,10 @@ class Known:
     buckets: set[str] = field(default_factory=set)
 
 
-class Kept(NamedTuple):
+class SalvagedTable(NamedTuple):
     """A table that is taken over: how it is read, how a row is judged, and the statement that puts it in."""
 
-    table: Keyed
+    table: KeyedTable
     sound: Callable[[Row, Known], Row | None]
     insert: str
 
@@ -48,7 +48,7 @@ class Unsound(Exception):
     """A row is not what was written."""
 
 
-def sound(kept: Kept, row: Row, known: Known) -> Row | None:
+def sound(kept: SalvagedTable, row: Row, known: Known) -> Row | None:
     """A row as it is put in, or None; whatever stands on the page, it does not raise."""
     try:
         return kept.sound(row, known)
@@ -168,12 +168,12 @@ def _chunk(row: Row, known: Known) -> Row:
 
 def _kept(
     name: str, key: tuple[str, ...], bits: tuple[int, ...], columns: str, judge: Callable[[Row, Known], Row]
-) -> Kept:
+) -> SalvagedTable:
     others = tuple(columns.split())
     stored = tuple(column for column in (*key, *others) if column != "rowid")
     marks = ", ".join("?" * len(stored))
     insert = f"INSERT OR IGNORE INTO {name}({', '.join(stored)}) VALUES({marks})"
-    return Kept(Keyed(name, key, bits, others), judge, insert)
+    return SalvagedTable(KeyedTable(name, key, bits, others), judge, insert)
 
 
 SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags", _series)

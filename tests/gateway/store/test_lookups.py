@@ -8,7 +8,7 @@ from sqlite3 import Connection
 import numpy as np
 
 from edge_gateway.records.store_effects import SeriesName, TextName
-from edge_gateway.store.names import UNKNOWN, Names
+from edge_gateway.store.names import UNKNOWN, NameTables
 from edge_gateway.store.schema import open_store
 from edge_gateway.store.window_table import WindowTable
 from edge_gateway.windows.rows import WINDOW_ROW
@@ -41,7 +41,7 @@ def read_all(found: list[str]) -> list[str]:
 
 def test_names_are_looked_up_one_by_one(tmp_path: Path) -> None:
     db, _ = open_store(tmp_path / "store.sqlite")
-    names = Names(db, ())
+    names = NameTables(db, ())
     with plans(db) as found:
         names.define(SeriesName(n, 0, "pump-1", f"metric_{n}", "north", "pump", {}) for n in range(500))
         names.define_texts(TextName(code, f"text {code}") for code in range(2, 500))
@@ -53,7 +53,7 @@ def test_names_are_looked_up_one_by_one(tmp_path: Path) -> None:
 
 def test_a_code_that_is_gone_is_forgotten_unless_that_is_rolled_back(tmp_path: Path) -> None:
     db, _ = open_store(tmp_path / "store.sqlite")
-    names = Names(db, ())
+    names = NameTables(db, ())
     names.define_texts(TextName(code, f"text {code}") for code in range(2, 3_000))
     names.memory()
     before = names.text_ids(np.arange(2, 3_000))

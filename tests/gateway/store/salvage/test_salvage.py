@@ -13,7 +13,16 @@ from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import DamagedStore
 from edge_gateway.store.salvage.salvage import NAMES, STAGES
-from edge_gateway.store.salvage.sound_rows import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
+from edge_gateway.store.salvage.sound_rows import (
+    EARLIER,
+    EVENT,
+    LATE,
+    LATE_STATE,
+    WINDOW,
+    Known,
+    SalvagedTable,
+    sound,
+)
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.store.test_store import ALERT, everything, lines, opened, rich, table
@@ -310,7 +319,7 @@ def test_reading_goes_on_behind_a_damaged_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [*NAMES, *STAGES, LATE, LATE_STATE])
-def test_a_row_of_anything_else_is_not_taken_over_and_raises_nothing(kept: Kept) -> None:
+def test_a_row_of_anything_else_is_not_taken_over_and_raises_nothing(kept: SalvagedTable) -> None:
     known = Known({1}, {1}, 3, {"influx"}, {"telemetry"})
     width = len(kept.table.key) + len(kept.table.columns)
     for junk in (None, b"\xff", 7, -1.5, b"[]", b"1", "text"):
