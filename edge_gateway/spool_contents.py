@@ -1,4 +1,4 @@
-"""What lies in a spool, read without changing anything: for `edge-gateway spool` and whoever mends a disk."""
+"""Inspect, verify and export a spool without changing it: `edge-gateway spool`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ from edge_gateway.store.row_checksum import checked
 
 Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")
+BAD_CHECKPOINT: Final = "damaged; the gateway will start from an older one and the journal"
+MENDS: Final = "the gateway will replace the store and recover the rest"
 COUNTED: Final = ("window", "state_window", "late", "late_state", "alert", "command", "quarantine", "event")
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolCheck:
-    """One check and what it found."""
+    """The result of one check."""
 
     check: str
     ok: bool
@@ -36,7 +38,7 @@ class SpoolCheck:
 
 
 def contents(place: Path) -> Row:
-    """What is there, as one nested mapping; sizes in bytes, times in ms."""
+    """Describe the spool as one nested mapping; sizes in bytes, times in ms."""
     checkpoint = read_latest(place / spool.CHECKPOINTS)
     tries = TriesFile(place / spool.CHECKPOINTS).read()
     return {
@@ -57,12 +59,12 @@ def contents(place: Path) -> Row:
 
 
 def verify(place: Path) -> list[SpoolCheck]:
-    """Check everything that has a checksum or a shape, and that the parts fit together."""
+    """Check every checksum, the store's integrity, and whether journal, checkpoints and store fit together."""
     return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
 
 def messages(place: Path) -> Iterator[Row]:
-    """Messages of the journal, as they came."""
+    """Yield the journal's messages in order of arrival."""
     for number, record in _records(place):
         for given in record["inputs"]:
             if given["type"] == "batch":
@@ -71,7 +73,7 @@ def messages(place: Path) -> Iterator[Row]:
 
 
 def quarantined(place: Path) -> Iterator[Row]:
-    """Messages and lines in quarantine."""
+    """Yield the messages and lines in quarantine."""
     with closing(_reader(place)) as db:
         for at, topic, reason, payload in db.execute(
             "SELECT at, topic, reason, payload FROM quarantine ORDER BY id"
@@ -80,12 +82,12 @@ def quarantined(place: Path) -> Iterator[Row]:
 
 
 def waiting_lines(place: Path) -> Iterator[Row]:
-    """Lines that wait for a sink, in line protocol."""
+    """Yield the outbox lines in line protocol."""
     with closing(_reader(place)) as db:
         for sink, bucket, at, body in db.execute("SELECT sink, bucket, at, body FROM outbox ORDER BY id"):
             for line in (
                 codec.decompress(body).decode().removesuffix("\n").split("\n")
-            ):  # a tag may hold others
+            ):  # splitlines would split a tag
                 yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
 
 
@@ -158,7 +160,9 @@ def _store_facts(path: Path) -> Row:
             }
             sums = "SELECT sink, COUNT(*), SUM(lines), SUM(size), MIN(at) FROM outbox GROUP BY sink"
             names = ("chunks", "lines", "bytes", "oldest")
-            facts["outbox"] = {sink: dict(zip(names, told, strict=True)) for sink, *told in db.execute(sums)}
+            facts["outbox"] = {
+                sink: dict(zip(names, values, strict=True)) for sink, *values in db.execute(sums)
+            }
     except schema.READ_ERRORS as error:
         facts["damage"] = str(error)
     return facts
@@ -169,7 +173,9 @@ def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
     for segment in facts["segments"]:
         yield SpoolCheck(f"journal {segment['name']}", segment["sound"], f"{segment['records']} records")
     if facts["lost"]:
-        yield SpoolCheck("journal", False, f"records {facts['lost']} are lost")
+        yield SpoolCheck(
+            "journal", False, f"records lost: {_spans(facts['lost'])}; what they contained is gone"
+        )
     undecodable = []
     try:
         decoded = sum(1 for _ in _records(place))
@@ -187,27 +193,35 @@ def _checkpoint_findings(place: Path) -> Iterator[SpoolCheck]:
     names = checkpoint_files(directory)
     for name in names:
         bad = found is None or name in found.skipped
-        yield SpoolCheck(f"checkpoint {name}", not bad, "cannot be read" if bad else "readable")
+        yield SpoolCheck(
+            f"checkpoint {name}",
+            not bad,
+            BAD_CHECKPOINT if bad else "sound",
+        )
     if not names:
         yield SpoolCheck(
-            "checkpoints", _journal_facts(place / spool.JOURNAL)["first"] in {None, 1}, "there is none"
+            "checkpoints",
+            _journal_facts(place / spool.JOURNAL)["first"] in {None, 1},
+            "none; the journal must begin at 1",
         )
 
 
 def _store_findings(place: Path) -> Iterator[SpoolCheck]:
     path = place / spool.STORE
     if not path.exists():
-        yield SpoolCheck("store", False, "there is none")
+        yield SpoolCheck("store", False, "missing; the gateway will make a new one, without the history")
         return
     try:
         with closing(schema.connect_reader(path)) as db:
-            plan = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            yield SpoolCheck("store integrity", plan == "ok", plan)
+            answer = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            yield SpoolCheck("store integrity", answer == "ok", answer)
             for table in ("window", "state_window"):
                 rows = db.execute(f"SELECT row, start, series FROM {table}")  # noqa: S608 - a name from the line above
                 bad = sum(checked(*row) is None for row in rows)
                 yield SpoolCheck(
-                    f"store {table}", not bad, f"{bad} rows are not what was written" if bad else "sound"
+                    f"store {table}",
+                    not bad,
+                    f"{bad} rows with a checksum mismatch; {MENDS}" if bad else "sound",
                 )
             yield _outbox_finding(db)
     except schema.READ_ERRORS as error:
@@ -221,16 +235,20 @@ def _outbox_finding(db: sqlite3.Connection) -> SpoolCheck:
             codec.decompress(body)
         except codec.UndecodableBytes:
             bad += 1
-    return SpoolCheck("store outbox", not bad, f"{bad} chunks are not what was written" if bad else "sound")
+    return SpoolCheck("store outbox", not bad, f"{bad} damaged chunks of lines; {MENDS}" if bad else "sound")
 
 
 def _fit(place: Path) -> SpoolCheck:
-    """Whether journal, checkpoint and store leave no record out between them."""
+    """Check that no record is missing between checkpoint, journal and store."""
     facts = contents(place)
     first, last = facts["journal"]["first"], facts["journal"]["last"] or 0
     checkpoint, applied = facts["checkpoints"]["newest"] or 0, facts["store"].get("applied") or 0
     headless = first is not None and first > checkpoint + 1
     behind = first is not None and applied + 1 < first <= checkpoint + 1 and applied < checkpoint
     ahead = applied > max(last, checkpoint)
-    told = f"journal {first}–{last}, checkpoint {checkpoint}, store {applied}"
-    return SpoolCheck("positions", not (headless or behind or ahead), told)
+    positions = f"journal {first}–{last}, checkpoint {checkpoint}, store {applied}"
+    return SpoolCheck("positions", not (headless or behind or ahead), positions)
+
+
+def _spans(ranges: list[list[int]]) -> str:
+    return ", ".join(f"{first}–{last}" for first, last in ranges)

@@ -1,4 +1,4 @@
-"""`spool`: what is on the disk of a stopped gateway, whether it is sound, and what can be got out of it."""
+"""`edge-gateway spool`: inspect, verify and export the spool of a stopped gateway."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.files import UMASK
 from fleet_wire.terminal import say_json
 
-app = typer.Typer(help="The disk of a stopped gateway.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, verify and export the spool of a stopped gateway.", no_args_is_help=True)
 
 
 class SpoolPart(StrEnum):
-    """What can be exported."""
+    """A part of the spool that can be exported."""
 
     MESSAGES = "messages"
     QUARANTINE = "quarantine"
@@ -33,7 +33,7 @@ class SpoolPart(StrEnum):
 
 @contextmanager
 def _held(config: GatewayConfig) -> Iterator[Path]:
-    """The spool, which no gateway uses meanwhile; BadInput where there is none or one does."""
+    """Lock the spool while the block runs; BadInput if there is none, SpoolInUse if a gateway runs on it."""
     os.umask(UMASK)
     place = config.spool.path
     if not place.is_dir():
@@ -43,13 +43,13 @@ def _held(config: GatewayConfig) -> Iterator[Path]:
             yield place
     except SpoolInUse as error:
         raise SpoolInUse(
-            f"the gateway is running and holds the spool {place}: stop it first, or ask it: edge-gateway status"
+            f"the gateway is running and holds the spool {place}; stop it first, or ask it with `edge-gateway status`"
         ) from error
 
 
 @app.command()
 def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """What is there: journal, checkpoints, store, what waits, what was set aside."""
+    """Show journal, checkpoints, store, waiting lines, and damaged files that were set aside."""
     from edge_gateway.spool_contents import contents  # noqa: PLC0415 - numpy, for this command alone
 
     with _held(find_config(config)) as place:
@@ -58,7 +58,7 @@ def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
 
 @app.command()
 def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Check every checksum, the store's integrity, and that the parts fit together; exit 1 when something is wrong."""
+    """Check every checksum, the store's integrity, and whether the parts fit together; exit 1 if something is wrong."""
     from edge_gateway.spool_contents import verify as look  # noqa: PLC0415 - numpy, for this command alone
 
     with _held(find_config(config)) as place:
@@ -70,7 +70,7 @@ def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 @app.command()
 def export(part: SpoolPart, config: ConfigOption = None) -> None:
-    """Print a part as JSON lines: topic, payload (base64) and time of messages; lines that wait for InfluxDB."""
+    """Print a part as JSON lines: messages with topic, payload (base64) and time, or lines for InfluxDB."""
     from edge_gateway import spool_contents  # noqa: PLC0415 - numpy, for this command alone
 
     readers = {
@@ -85,7 +85,7 @@ def export(part: SpoolPart, config: ConfigOption = None) -> None:
 
 @app.command("replay-quarantine")
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Fold quarantined messages once more, after what was wrong has been mended; what is still bad stays."""
+    """Process quarantined messages again, after their cause has been fixed; what is still bad stays."""
     from edge_gateway.recovery.quarantine_replay import put_back  # noqa: PLC0415 - the whole fold, for this command alone
 
     settings = find_config(config)

@@ -1,8 +1,8 @@
-"""Windows again from the records of the journal, for a store that is made new.
+"""Rebuild windows from the journal's records, for a store that replaces a lost one.
 
-A window that closed in a record the journal still has is whole there: all that came late for it came in later
-records. So it is made from them alone, whatever a damaged store says of it, and nothing of it is sent before
-it is whole. Late readings of earlier windows are for the stored windows they belong to, and are left out.
+If the journal still has the record in which a window closed, it has the whole window: late readings for it came in
+later records. Such a window is rebuilt from the journal alone, whatever the damaged store holds of it, and is sent
+only when complete. Late readings for windows that closed earlier are left to the salvage.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,30 +12,30 @@ from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.store.late_job import Coverage, LateJob
 
 Derived = tuple[int, Sequence[StoreEffects] | None]
-"""A record's number and what it left; None: the numbers of series before it meant something else."""
+"""A record's number and effects; None instead of effects: series numbers of earlier records meant something else."""
 Records = Callable[[], Iterator[Derived]]
 
 NOTHING_HELD: Final = Coverage(floor=1 << 62, frozen=-(1 << 62))
 
 
-class Silent:
-    """Lines that are not sent."""
+class NoLines:
+    """Takes the place of `OutgoingLines` and sends nothing."""
 
     def __init__(self) -> None:
         self.of_texts = self
 
     def windows(self, *_: Any) -> None:
-        """Say nothing of stored windows."""
+        """Send no window."""
 
     def late(self, *_: Any) -> None:
-        """Say nothing of readings without a window."""
+        """Send no late reading."""
 
     def partial(self, *_: Any) -> None:
-        """Say nothing of windows that are not whole."""
+        """Send no partial window."""
 
 
-def merge_all(jobs: Iterable[LateJob], lines: Silent) -> None:
-    """Merge every late reading whose window is there, and drop the others."""
+def merge_all(jobs: Iterable[LateJob], lines: NoLines) -> None:
+    """Merge every late reading whose window is stored, and drop the others."""
     for job in jobs:
         while job.run(NOTHING_HELD, lines):
             pass

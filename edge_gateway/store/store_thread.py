@@ -166,7 +166,7 @@ class StoreThread:
             return
         if self.facts.late_pending:
             yield max(retry_at, self._late_at), self._merge_late
-        if self._store.unseen:
+        if self._store.scrub_pending:
             yield max(retry_at, self._scrub_at), self._scrub
 
     def _group_until(self) -> float:

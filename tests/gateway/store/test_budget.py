@@ -4,7 +4,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store.budget import LATE_BYTES, spool_bytes
 from tests.gateway.store.fleet import T0, closed, late, named
-from tests.gateway.store.test_store import opened
+from tests.gateway.store.stored import opened
 
 
 def test_late_readings_quarantine_and_checkpoints_count_beside_the_journal(tmp_path: Path) -> None:

@@ -55,13 +55,13 @@ def test_a_code_that_is_gone_is_forgotten_unless_that_is_rolled_back(tmp_path: P
     db, _ = open_store(tmp_path / "store.sqlite")
     names = NameTables(db, ())
     names.define_texts(TextName(code, f"text {code}") for code in range(2, 3_000))
-    names.memory()
+    names.snapshot()
     before = names.text_ids(np.arange(2, 3_000))
     names.forget_texts(range(2, 2_500))
     assert (names.text_ids(np.arange(2, 2_500)) == UNKNOWN).all()
     assert names.text_ids(np.arange(2_500, 3_000)).tolist() == before[2_498:].tolist()
     assert db.execute("SELECT COUNT(*) FROM code").fetchone() == (500,)
-    names.recall(None)
+    names.restore(None)
     assert names.text_ids(np.arange(2, 3_000)).tolist() == before.tolist()
     assert set(names.texts(before.tolist()).values()) == {f"text {code}" for code in range(2, 3_000)}
 

@@ -14,7 +14,7 @@ from edge_gateway.store.schema import set_aside
 from edge_gateway.store.store import Record, Store
 from edge_gateway.store.store_thread import GROUPED, ROOM, StoreThread
 from tests.gateway.store.fleet import MINUTE, T0, closed, late, named
-from tests.gateway.store.test_store import opened, table
+from tests.gateway.store.stored import opened, table
 
 
 class Told:
@@ -210,7 +210,7 @@ async def test_a_window_that_is_not_what_was_stored_is_found_though_nobody_asks_
     told = Told()
     start(opened(tmp_path), on_event=told)
     await told.until("store_lost")
-    assert "window is not what was written" in told.texts[0]
+    assert "checksum mismatch in table window: series 2, start " in told.texts[0]
 
 
 async def test_damage_met_by_a_call_reaches_the_caller_and_the_store_is_replaced(

@@ -25,7 +25,7 @@ from edge_gateway.store.salvage.sound_rows import (
 )
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
-from tests.gateway.store.test_store import ALERT, everything, lines, opened, rich, table
+from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
 
 PAGE = 4096
 RECORDS = 60
