@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge_gateway.errors import BadInput
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import checkpoint_files, read_latest
 from edge_gateway.journal.framing import RECORD, body_of, scan
@@ -74,21 +75,20 @@ def messages(place: Path) -> Iterator[Row]:
 
 def quarantined(place: Path) -> Iterator[Row]:
     """Yield the messages and lines in quarantine."""
-    with closing(_reader(place)) as db:
-        for at, topic, reason, payload in db.execute(
-            "SELECT at, topic, reason, payload FROM quarantine ORDER BY id"
-        ):
-            yield _message(topic, payload, at, reason=reason)
+    rows = _rows(place, "SELECT at, topic, reason, payload FROM quarantine ORDER BY id")
+    for at, topic, reason, payload in rows:
+        yield _message(topic, payload, at, reason=reason)
 
 
 def waiting_lines(place: Path) -> Iterator[Row]:
     """Yield the outbox lines in line protocol."""
-    with closing(_reader(place)) as db:
-        for sink, bucket, at, body in db.execute("SELECT sink, bucket, at, body FROM outbox ORDER BY id"):
-            for line in (
-                codec.decompress(body).decode().removesuffix("\n").split("\n")
-            ):  # splitlines would split a tag
-                yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
+    for sink, bucket, at, body in _rows(place, "SELECT sink, bucket, at, body FROM outbox ORDER BY id"):
+        try:
+            text = codec.decompress(body).decode()
+        except codec.UndecodableBytes as error:
+            raise _unreadable(error) from error
+        for line in text.removesuffix("\n").split("\n"):  # splitlines would split at other characters too
+            yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
 
 
 def _message(topic: str, payload: bytes, at: int, **more: Any) -> Row:
@@ -114,8 +114,13 @@ def _records(place: Path) -> Iterator[tuple[int, Any]]:
     plans = reconcile([scanned for _, scanned, _ in scans]).plans
     for (_, _, data), plan in zip(scans, plans, strict=True):
         for frame in plan.frames:
-            if frame.kind == RECORD:
-                yield frame.number, codec.decode(body_of(data, frame))
+            if frame.kind != RECORD:
+                continue
+            try:
+                record = codec.decode(body_of(data, frame))
+            except codec.UndecodableBytes as error:
+                raise BadInput(f"record {frame.number} of the journal cannot be decoded: {error}") from error
+            yield frame.number, record
 
 
 def _journal_facts(directory: Path) -> Row:
@@ -141,8 +146,16 @@ def _journal_facts(directory: Path) -> Row:
     }
 
 
-def _reader(place: Path) -> sqlite3.Connection:
-    return schema.connect_reader(place / spool.STORE)
+def _rows(place: Path, select: str) -> Iterator[tuple[Any, ...]]:
+    try:
+        with closing(schema.connect_reader(place / spool.STORE)) as db:
+            yield from db.execute(select)
+    except schema.READ_ERRORS as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> BadInput:
+    return BadInput(f"the store cannot be read: {error}; `edge-gateway spool verify` lists what is damaged")
 
 
 def _store_facts(path: Path) -> Row:
@@ -176,15 +189,12 @@ def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
         yield SpoolCheck(
             "journal", False, f"records lost: {_spans(facts['lost'])}; what they contained is gone"
         )
-    undecodable = []
     try:
         decoded = sum(1 for _ in _records(place))
-    except codec.UndecodableBytes as error:
-        undecodable.append(str(error))
-        decoded = 0
-    yield SpoolCheck(
-        "journal records", not undecodable, undecodable[0] if undecodable else f"{decoded} can be decoded"
-    )
+    except BadInput as error:
+        yield SpoolCheck("journal records", False, str(error))
+    else:
+        yield SpoolCheck("journal records", True, f"{decoded} can be decoded")
 
 
 def _checkpoint_findings(place: Path) -> Iterator[SpoolCheck]:
