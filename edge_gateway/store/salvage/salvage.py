@@ -36,6 +36,8 @@ _LATE_GO_ON: Final = 3
 SEND_AGAIN: Final = 2_000
 _ALL: Final = 0
 _NONE: Final = -1
+_EVERYTHING: Final = "everything"
+"""In `Progress.damaged` where the file cannot be opened."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -194,6 +196,8 @@ class Salvage:
         self.close()
         self.progress = None
         self._db.execute("DELETE FROM meta WHERE key='salvage'")
+        if _EVERYTHING in done.damaged:
+            return f"nothing of {done.file} can be read: what the journal does not have is lost"
         if not done.damaged:
             return f"recovered all {done.rows} rows of {done.file}; the file can be deleted"
         tables_lost = ", ".join(done.damaged)
@@ -279,9 +283,9 @@ class Salvage:
             try:
                 self._source = DamagedStore(self._directory / self.progress.file)
             except (*READ_ERRORS, OSError):
-                if "everything" not in self.progress.damaged:
-                    everything = [*self.progress.damaged, "everything", "outbox", "window", "state_window"]
-                    self._change(damaged=everything)
+                if _EVERYTHING not in self.progress.damaged:
+                    tables_lost = ("outbox", "window", "state_window")
+                    self._change(damaged=[*self.progress.damaged, _EVERYTHING, *tables_lost])
         return self._source
 
     def _knowing(self) -> Known:

@@ -7,12 +7,17 @@ import pytest
 
 from edge_gateway.records import codec
 from edge_gateway.records.store_effects import (
+    Quarantined,
+    StoreEffects,
     effects_from_tree,
 )
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     DAY,
+    MINUTE,
     T0,
+    closed,
+    named,
 )
 from tests.gateway.store.stored import everything, opened, rich, table
 
@@ -98,3 +103,55 @@ def test_a_damaged_store_is_set_aside_and_a_new_one_made(tmp_path: Path, damage:
     assert (new.applied, new.floor) == (0, T0 + 5)
     new.apply([(30, [rich(30)])])
     assert new.applied == 30
+
+
+def test_messages_come_into_the_quarantine_and_out_of_it_again_with_a_record(store: Store) -> None:
+    store.apply([(1, [rich(1)])])
+    store.keep_quarantined([Quarantined("a/b", b"y", "cannot be replayed", T0)])
+    found = store.quarantined(0, 10)
+    assert [message.reason for _, message in found] == ["bad", "cannot be replayed"]
+    (first, _), (second, _) = found
+    assert store.quarantined(first, 10) == found[1:]
+    assert store.quarantined(0, 1) == found[:1]
+    before = store.facts().quarantine_bytes
+    store.apply_replayed((2, [named(windows=(closed(0, [(1, T0 + 500 * MINUTE, 1.0)]),))]), [first])
+    assert [number for number, _ in store.quarantined(0, 10)] == [second]
+    assert 0 < store.facts().quarantine_bytes < before
+    assert store.applied == 2
+    store.apply([(2, [rich(9)])])
+    assert store.applied == 2, "it counts as applied"
+
+
+def test_frozen_windows_and_the_floor_only_rise(store: Store) -> None:
+    store.freeze(T0 + 5)
+    assert (store.coverage.floor, store.coverage.frozen) == (T0 + 5, T0 + 5)
+    store.freeze(T0)
+    assert (store.coverage.floor, store.coverage.frozen) == (T0 + 5, T0 + 5)
+    store.apply([(1, [StoreEffects(T0, frozen=T0 + 9)])])
+    assert (store.coverage.floor, store.coverage.frozen) == (T0 + 9, T0 + 9)
+    again = opened(store.path.parent)
+    assert again.coverage == store.coverage
+    again.close()
+
+
+def test_lines_about_the_gateway_itself_wait_like_others_and_a_stopped_sink_takes_them_again(
+    store: Store,
+) -> None:
+    store.enqueue(b"gateway,gateway=g up=1i 1\ngateway,gateway=g up=1i 2\n", T0)
+    parcel = store.take("influx")
+    assert parcel is not None
+    assert (parcel.bucket, parcel.lines) == ("telemetry", 2)
+    store.release("influx")
+    assert store.take("influx") == parcel
+    store.done(parcel, [Quarantined("influx/telemetry", b"line", "refused", T0)], {"refused_lines": 1})
+    assert store.facts().waiting["influx"].chunks == 0
+    assert store.facts().counters["refused_lines"] == 1
+    assert len(store.quarantined(0, 10)) == 1
+
+
+def test_a_store_that_says_two_numbers_of_its_newest_record_knows_none(store: Store) -> None:
+    store.apply([(7, [named()])])
+    store._db.execute("UPDATE meta SET value=1 WHERE key='applied_check'")
+    again = opened(store.path.parent)
+    assert again.applied == 0
+    again.close()

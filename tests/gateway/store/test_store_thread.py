@@ -14,7 +14,7 @@ from edge_gateway.store.schema import set_aside
 from edge_gateway.store.store import Record, Store
 from edge_gateway.store.store_thread import GROUPED, ROOM, StoreThread
 from tests.gateway.store.fleet import MINUTE, T0, closed, late, named
-from tests.gateway.store.stored import opened, table
+from tests.gateway.store.stored import opened, rich, table
 
 
 class Told:
@@ -302,3 +302,72 @@ async def test_a_stall_is_over_when_late_readings_can_be_merged_though_no_record
     await told.until("store_resumed")
     assert told.codes == ["store_stalled", "store_resumed"]
     assert thread.refusal is None
+
+
+async def test_a_store_that_cannot_be_replaced_yet_is_replaced_when_the_disk_allows(
+    start: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, failures = Told(), [OSError("no space"), sqlite3.OperationalError("locked")]
+
+    def reopen(_: str) -> Store:
+        if failures:
+            raise failures.pop(0)
+        set_aside(tmp_path / "store.sqlite", 1)
+        return opened(tmp_path)
+
+    Refusing(monkeypatch, "apply", sqlite3.SQLITE_CORRUPT, 1)
+    thread = StoreThread(opened(tmp_path), reopen, on_event=told, retry_delay=0.001)
+    thread.apply(1, [windows(1)])
+    await thread.applied(1)
+    assert told.codes == ["store_stalled", "store_lost", "store_resumed"]
+    assert await thread.stop(60.0)
+
+
+async def test_a_record_that_cannot_be_applied_waits_for_the_disk_to_be_noted(
+    start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, apply = Told(), Store.apply
+    errors: list[Exception] = [OverflowError("too large"), sqlite3.OperationalError("disk full")]
+
+    def failing(store: Store, records: Sequence[Record]) -> None:
+        if errors:
+            raise errors.pop(0)
+        apply(store, records)
+
+    monkeypatch.setattr(Store, "apply", failing)
+    thread = start(on_event=told)
+    thread.apply(1, [])
+    await thread.applied(1)
+    assert told.codes == ["store_stalled", "store_resumed"], "the second try did not fail"
+
+
+async def test_a_damaged_store_is_salvaged_in_spare_time_and_the_summary_is_told(
+    start: Starts, tmp_path: Path
+) -> None:
+    store = opened(tmp_path)
+    store.apply([(number, [rich(number)]) for number in range(1, 30)])
+    store.sync()
+    store.close()
+    path = tmp_path / "store.sqlite"
+    data = bytearray(path.read_bytes())
+    data[8 * 4096 : 9 * 4096] = bytes(4096)
+    path.write_bytes(data)
+    told = Told()
+    thread = start(opened(tmp_path, records=lambda: iter(())), on_event=told)
+    await told.until("store_salvaged")
+    assert "rows of store.sqlite.corrupt-" in told.texts[-1]
+    assert not thread.facts.salvaging
+
+
+async def test_events_nobody_listens_to_and_lines_nobody_waits_for_do_no_harm(
+    start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Refusing(monkeypatch, "apply", sqlite3.SQLITE_FULL, 1)
+    thread = start()
+    begun = thread.moved
+    thread.apply(1, [windows(1)])
+    await thread.applied(1)
+    assert thread.moved > begun
+    waiting = asyncio.create_task(thread.take("influx"))
+    assert (await waiting).lines == 1
+    await thread.applied(0)

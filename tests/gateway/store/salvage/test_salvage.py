@@ -326,3 +326,19 @@ def test_a_row_of_anything_else_is_not_taken_over_and_raises_nothing(kept: Salva
         row = (1,) * len(kept.table.key) + (junk,) * (width - len(kept.table.key))
         any_text = kept.table.name == "text" and junk in {b"[]", b"1"}
         assert (sound(kept, row, known) is None) is not any_text
+
+
+def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
+    store.close()
+    (tmp_path / "store.sqlite").write_bytes(b"nothing of a store" * 1000)
+    new = opened(tmp_path, records=lambda: iter(()), at=T0 + 5)
+    summary = ""
+    while not summary:
+        summary = new.salvage()
+    assert summary == (
+        f"nothing of store.sqlite.corrupt-{T0 + 5} can be read: what the journal does not have is lost"
+    )
+    assert new.salvage() == ""
+    new.close()
