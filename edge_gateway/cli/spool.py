@@ -59,10 +59,10 @@ def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
 @app.command()
 def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check every checksum, the store's integrity, and whether the parts fit together; exit 1 if something is wrong."""
-    from edge_gateway.spool_contents import verify as look  # noqa: PLC0415 - numpy, for this command alone
+    from edge_gateway.spool_contents import verify as check_all  # noqa: PLC0415 - numpy, for this command alone
 
     with _held(find_config(config)) as place:
-        findings = [asdict(finding) for finding in look(place)]
+        findings = [asdict(finding) for finding in check_all(place)]
     show(findings, as_json=as_json, table=findings_table)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)

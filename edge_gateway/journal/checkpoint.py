@@ -77,7 +77,7 @@ def read_latest(
 def _is_taken(take: Callable[[dict[str, Any]], object], state: dict[str, Any], path: Path) -> bool:
     try:
         take(state)
-    except Exception as error:  # noqa: BLE001 - whatever it is, an older checkpoint and the journal lead to the same state
+    except Exception as error:  # noqa: BLE001 - any error: an older checkpoint and the journal lead to the same state
         log.error(  # noqa: TRY400 - the text says it all
             "skipping checkpoint %s, its state is not valid (%s: %s); an older one and the journal replace it",
             path,

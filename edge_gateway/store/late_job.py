@@ -178,7 +178,7 @@ class LateJob:
         kept = np.flatnonzero(~lost).tolist()
         if kept:
             stored = {new: found[place] for new, place in enumerate(kept) if place in found}
-            now = self._kind.windows.store(tier, windows.take(kept), stored, begun=CORRECTED)
+            now = self._kind.windows.store(tier, windows.take(kept), stored, first_revision=CORRECTED)
             self._use.note(now.rows["series"], now.rows["start"])
             lines.windows(tier, now, piece.at)
         refused[chosen] = _within(readings, every, families[lost], windows.rows["start"][lost])

@@ -111,7 +111,7 @@ class Outbox:
         """Queue lines for every sink.
 
         Args:
-            bucket: where they go.
+            bucket: their bucket.
             rank: their tier, or NOT_CARRIED.
             body: complete lines, each ended by a line feed.
             lines: how many.

@@ -178,7 +178,7 @@ class StoreThread:
         function, future = self._calls.popleft()
         try:
             result = function(self._store)
-        except Exception as error:  # noqa: BLE001 - whoever called gets the error
+        except Exception as error:  # noqa: BLE001 - the caller gets the error
             self._worker.tell(_set_exception, future, error)
             if is_damage(error):
                 self._lose(error)

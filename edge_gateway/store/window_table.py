@@ -91,13 +91,15 @@ class WindowTable:
             for start, series, revision, data in found
         }
 
-    def store(self, tier: int, windows: Packed, found: Mapping[int, Stored], *, begun: int = 0) -> Packed:
+    def store(
+        self, tier: int, windows: Packed, found: Mapping[int, Stored], *, first_revision: int = 0
+    ) -> Packed:
         """Store windows, merging those at the places in `found` into these stored windows as their next revision.
 
-        The others start at revision `begun`. No two windows may go to one stored window. Returns them as stored.
+        The others get revision `first_revision`. No two windows may go to one stored window. Returns them as stored.
         """
         rows, tails = np.array(windows.rows), dict(windows.tails)
-        revisions = [begun] * len(rows)
+        revisions = [first_revision] * len(rows)
         if found:
             places = sorted(found)
             merged = self._merged([found[place] for place in places], windows.take(places))

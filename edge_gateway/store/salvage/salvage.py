@@ -244,10 +244,10 @@ class Salvage:
         if kept not in {tables.ALERT, tables.QUARANTINE, tables.EVENT}:
             return rows
         columns = ", ".join(kept.table.columns)
-        brought = f"SELECT {columns} FROM {kept.table.name} WHERE id>0 AND at<=?"  # noqa: S608
+        select = f"SELECT {columns} FROM {kept.table.name} WHERE id>0 AND at<=?"  # noqa: S608
         assert self.progress is not None
-        there = set(self._db.execute(brought, (self.progress.at,)))
-        return [row for row in rows if row is None or row[1:] not in there]
+        present = set(self._db.execute(select, (self.progress.at,)))
+        return [row for row in rows if row is None or row[1:] not in present]
 
     def _send_again(self, lines: OutgoingLines, windows: WindowTable, states: WindowTable) -> None:
         """Queue the lines of a piece of the stored windows again, where they may be lost.
