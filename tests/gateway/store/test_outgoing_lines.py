@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.store import outgoing_lines
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     DAY,
@@ -14,6 +15,7 @@ from tests.gateway.store.fleet import (
     T0,
     closed,
     closed_states,
+    late,
     named,
     texts,
 )
@@ -71,3 +73,26 @@ def test_lines_for_a_sink_that_is_no_longer_configured_are_dropped_and_counted(t
     store.apply([(2, [named(windows=(closed(0, [(1, T0 + MINUTE, 1.0)]),), alerts=(ALERT,))])])
     assert table(store, "outbox") == []
     assert len(table(store, "window")) == 2
+
+
+def test_without_a_sink_nothing_is_rendered(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, sinks=()))
+    partial = (closed(0, [(1, T0, 1.0)], partial=True),)
+    store.apply([(1, [named(windows=partial, alerts=(ALERT,), late=late([(1, T0, 1.0)], tiers=0))])])
+    store.enqueue(b"gateway up=1i 1\n", T0)
+    assert table(store, "outbox") == []
+    assert "points_beyond_retention" not in store.facts().counters
+    store.close()
+
+
+def test_more_prefixes_than_are_cached_are_rendered_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing_lines, "MOST_PREFIXES", 2)
+    store = opened(tmp_path)
+    for number, series in enumerate(([0, 1], [1, 2], [0, 1, 2]), 1):
+        readings = [(one, T0 + number * MINUTE, 1.0) for one in series]
+        store.apply([(number, [named(windows=(closed(0, readings),))])])
+    found = [line.partition("device=")[2].partition(",")[0] for line in lines(store)]
+    assert found == ["dev-0", "dev-1", "dev-1", "dev-2", "dev-0", "dev-1", "dev-2"]
+    store.close()
