@@ -110,6 +110,31 @@ async def test_a_full_queue_takes_items_and_has_room_again_when_few_are_left() -
     assert adder.taken == list(range(ROOM + 2))
 
 
+class Stepped(Adder):
+    """Takes an item each time it is permitted to."""
+
+    permits = threading.Semaphore(0)
+
+    def take(self) -> None:
+        self.permits.acquire()
+        super().take()
+
+
+async def test_there_is_room_as_soon_as_no_more_than_that_are_pending() -> None:
+    adder = Stepped()
+    for number in range(ROOM + 1):
+        adder.worker.put(number)
+    waiting = asyncio.create_task(adder.worker.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    adder.permits.release()
+    async with asyncio.timeout(LONG):
+        await waiting
+    assert adder.worker.pending == ROOM
+    adder.permits.release(ROOM)
+    assert await adder.worker.stop(LONG)
+
+
 async def test_items_stay_queued_until_they_are_finished() -> None:
     adder = Adder()
     await adder.held(1, 2, 3)
@@ -132,6 +157,20 @@ async def test_the_most_urgent_work_that_is_due_is_done_first() -> None:
     await asyncio.to_thread(done.wait, LONG)
     assert adder.taken == [1, 2]
     adder.spare = None
+    assert await adder.worker.stop(LONG)
+
+
+async def test_work_is_due_at_its_time_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    adder = Adder()
+    done = [threading.Event(), threading.Event()]
+    agenda = ((100.0 + 1e-9, done[0].set), (100.0, done[1].set))
+    adder.worker._agenda = lambda: iter(agenda)
+    adder.worker.wake()
+    assert await asyncio.to_thread(done[1].wait, LONG)
+    assert not done[0].is_set()
+    adder.worker._agenda = lambda: iter(())
     assert await adder.worker.stop(LONG)
 
 
@@ -209,6 +248,14 @@ async def test_stop_tries_refused_work_at_once() -> None:
     await until(lambda: adder.told)
     async with asyncio.timeout(LONG):
         assert await adder.worker.stop(LONG)
+    assert adder.taken == [1]
+
+
+async def test_stop_goes_on_trying_until_its_deadline() -> None:
+    adder = Adder()
+    adder.worker.put(1)
+    adder.refusals = [OSError("full")] * 20
+    assert await adder.worker.stop(LONG)
     assert adder.taken == [1]
 
 
