@@ -264,8 +264,10 @@ async def test_stop_gives_up_refused_work_at_its_deadline() -> None:
     adder.refusals = [OSError("full")] * 1_000_000
     adder.worker.put(1)
     assert not await adder.worker.stop(0.05)
-    await until(lambda: adder.closed_in)
+    await adder.worker.wait_ended()
     assert (adder.taken, adder.worker.pending) == ([], 1)
+    assert not adder.worker.drained
+    assert not await adder.worker.stop(LONG)
 
 
 async def test_stop_returns_though_the_thread_hangs_and_a_second_stop_sees_it_end() -> None:

@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_gateway.records.store_effects import (
     SeriesName,
     StoreEffects,
+    TextName,
 )
+from edge_gateway.store.names import UNKNOWN, NameTables
+from edge_gateway.store.schema import open_store
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     MINUTE,
@@ -19,6 +23,7 @@ from tests.gateway.store.fleet import (
     name,
     named,
 )
+from tests.gateway.store.query_plans import plans, read_all
 from tests.gateway.store.stored import lines, opened, table
 
 
@@ -63,3 +68,30 @@ def test_other_forwarded_tags_take_effect_on_the_next_start(tmp_path: Path) -> N
     assert "owner" not in first
     assert "owner=unknown" in second
     assert "region=eu" in second
+
+
+def test_names_are_looked_up_one_by_one(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    names = NameTables(db, ())
+    with plans(db) as found:
+        names.define(SeriesName(n, 0, "pump-1", f"metric_{n}", "north", "pump", {}) for n in range(500))
+        names.define_texts(TextName(code, f"text {code}") for code in range(2, 500))
+        known = names.identities(names.ids(np.arange(500), np.zeros(500, np.int64)).tolist())
+    assert sorted(one.metric for one in known.values()) == sorted(f"metric_{n}" for n in range(500))
+    assert any("sqlite_autoindex_series_1" in detail for detail in found)
+    assert read_all(found) == []
+
+
+def test_a_code_that_is_gone_is_forgotten_unless_that_is_rolled_back(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    names = NameTables(db, ())
+    names.define_texts(TextName(code, f"text {code}") for code in range(2, 3_000))
+    names.snapshot()
+    before = names.text_ids(np.arange(2, 3_000))
+    names.forget_texts(range(2, 2_500))
+    assert (names.text_ids(np.arange(2, 2_500)) == UNKNOWN).all()
+    assert names.text_ids(np.arange(2_500, 3_000)).tolist() == before[2_498:].tolist()
+    assert db.execute("SELECT COUNT(*) FROM code").fetchone() == (500,)
+    names.restore(None)
+    assert names.text_ids(np.arange(2, 3_000)).tolist() == before.tolist()
+    assert set(names.texts(before.tolist()).values()) == {f"text {code}" for code in range(2, 3_000)}

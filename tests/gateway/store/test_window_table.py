@@ -9,12 +9,16 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
 )
 from edge_gateway.store.row_checksum import checked
+from edge_gateway.store.schema import open_store
 from edge_gateway.store.store import Store
+from edge_gateway.store.window_table import WindowTable
+from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import (
     T0,
     closed,
     named,
 )
+from tests.gateway.store.query_plans import plans, read_all
 from tests.gateway.store.stored import lines, opened, table
 
 
@@ -48,3 +52,12 @@ def test_many_rows_of_which_one_is_known_are_all_stored(store: Store) -> None:
     revisions = [row[3] for row in table(store, "window")]
     assert len(revisions) == 2500
     assert sum(revisions) == 1
+
+
+def test_stored_windows_are_looked_up_one_by_one(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    table = WindowTable(db, "window", WINDOW_ROW, lambda one, _: one)
+    with plans(db) as found:
+        assert table.find(0, [(start, series) for start in range(50) for series in range(10)]) == {}
+    assert any("(tier=? AND start=? AND series=?)" in detail for detail in found)
+    assert read_all(found) == []
