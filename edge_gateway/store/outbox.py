@@ -172,7 +172,6 @@ class Outbox:
         where = "sink=? AND bucket=? AND id BETWEEN ? AND ?"
         key = (parcel.sink, parcel.bucket, parcel.first, parcel.last)
         self._remove(parcel.sink, where, key)
-        self._taken.pop(parcel.sink, None)
         self._counters.add("outbox_sent_lines", parcel.lines)
         self._counters.add("outbox_superseded_lines", parcel.superseded)
 

@@ -210,6 +210,23 @@ def test_what_is_being_sent_is_not_given_up(shop: Shop) -> None:
     assert shop.counters.values == {"outbox_dropped_lines": 300, "outbox_sent_lines": 300}
 
 
+def test_what_is_being_sent_is_not_given_up_though_its_removal_was_rolled_back(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, SinkBudget("influx", 4_000))
+    shop.put(range(100), at=1)
+    parcel = shop.outbox.take("influx")
+    assert parcel is not None
+    snapshot = shop.outbox.snapshot()
+    shop.db.execute("BEGIN")
+    shop.outbox.done(parcel)
+    shop.db.execute("ROLLBACK")
+    shop.outbox.restore(snapshot)
+    for number in range(2, 9):
+        shop.put(range(100), at=number)
+    shop.outbox.enforce()
+    assert shop.held()[0] == 1
+    assert len(shop.held()) < 8
+
+
 def test_one_full_sink_does_not_touch_another(tmp_path: Path) -> None:
     shop = Shop(tmp_path, SinkBudget("dead", 100, "drop_oldest"), SinkBudget("influx", BIG))
     for start in range(0, 500, 100):
