@@ -24,9 +24,9 @@ from edge_gateway.store.late_job import Coverage, LateJob
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
-from edge_gateway.store.rebuild import NoLines, Records, merge_all
+from edge_gateway.store.rebuild import NoLines, Records, merge_all, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
-from edge_gateway.store.salvage.salvage import SEND_AGAIN, Salvage
+from edge_gateway.store.salvage.salvage import Salvage
 from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
@@ -36,7 +36,6 @@ from edge_gateway.store.window_kinds import number_windows, text_windows
 Record = tuple[int, Sequence[StoreEffects]]
 
 ALWAYS: Final = -(1 << 62)
-_FIRST_KEY: Final = (ALWAYS, 0, 0)
 
 
 class Restorable(Protocol):
@@ -321,7 +320,8 @@ class Store:
         applied = _applied(meta)
         last = self._rebuild(records, applied)
         self._counters.take_over({})
-        self._salvage.take_late(*self._send_rebuilt(at))
+        kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
+        self._salvage.take_late(*send_all(self._db, kinds, at))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
@@ -349,26 +349,6 @@ class Store:
                     self._applier.apply_rest(part)
         merge_all((self._numbers, self._texts), no_lines)
         return last
-
-    def _send_rebuilt(self, at: int) -> tuple[set[tuple[int, int, int]], dict[int, int]]:
-        """Queue the lines of all rebuilt windows.
-
-        Returns: their (tier, start, head of the family), and the head of each series' family: its lowest number.
-        """
-        heads: dict[int, int] = dict(
-            self._db.execute("SELECT id, MIN(id) OVER (PARTITION BY device, metric) FROM series")
-        )
-        found = set()
-        for table, lines in ((self._windows, self._lines), (self._states, self._lines.of_texts)):
-            key: tuple[int, ...] = _FIRST_KEY
-            while pieces := table.after(key, SEND_AGAIN):
-                for tier, packed, _, key in pieces:  # noqa: B007 - the next piece begins behind the last key
-                    starts, series = packed.rows["start"].tolist(), packed.rows["series"].tolist()
-                    found |= {
-                        (tier, start, heads[number]) for start, number in zip(starts, series, strict=True)
-                    }
-                    lines.windows(tier, packed, at)
-        return found, heads
 
     def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
         self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))

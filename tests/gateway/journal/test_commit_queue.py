@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.journal import worker
 from edge_gateway.journal.commit_queue import ROOM, CommitQueue, CommitQueueStopped
 from edge_gateway.journal.journal import Journal
 from edge_gateway.records import codec
@@ -162,3 +163,42 @@ async def test_a_future_cancelled_by_its_waiter_does_not_stop_the_others(tmp_pat
     assert await kept == 2
     assert stored(tmp_path) == [(1, "a"), (2, "b")]
     assert await queue.stop(1.0)
+
+
+async def test_a_stalled_group_waits_for_its_delay_whatever_else_is_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return 100.0
+
+    monkeypatch.setattr(worker, "monotonic", clock)
+    monkeypatch.setattr(worker, "CHECK_IN", 0.001)
+    files, log = FaultyFiles(), Log()
+    journal = Journal.open(tmp_path, files=files)
+    files.fail["write"] = [errno.ENOSPC]
+    queue = CommitQueue(journal, retry_delay=1.0, **told(log))
+    first = queue.submit(1, "x")
+    await log.until(("stalled", errno.ENOSPC))
+    second = queue.submit(2, "y")
+    seen = looks
+    async with asyncio.timeout(60):
+        while looks < seen + 20:  # noqa: ASYNC110 - the thread under test sets no event
+            await asyncio.sleep(0.001)
+    assert not first.done()
+    queue.retry_now()
+    assert [await first, await second] == [1, 2]
+    assert await queue.stop(60.0)
+
+
+async def test_a_record_whose_waiter_is_gone_does_not_keep_an_error_from_the_others(tmp_path: Path) -> None:
+    queue = CommitQueue(Journal.open(tmp_path))
+    bad, gone, kept = (queue.submit(number, object()) for number in (1, 2, 3))
+    gone.cancel()
+    for future in (bad, kept):
+        with pytest.raises(TypeError, match="cannot hold"):
+            await future
+    assert gone.cancelled()

@@ -32,3 +32,7 @@ def test_no_changed_byte_goes_unnoticed(at: int) -> None:
 @pytest.mark.parametrize("blob", [None, 7, 1.5, "text", b"", b"123", STORED[:-1], with_checksum(ROW[:15])])
 def test_whatever_else_stands_in_the_column_is_no_row(blob: object) -> None:
     assert checked(blob, 60_000, 7) is None
+
+
+def test_a_row_may_consist_of_its_key_alone() -> None:
+    assert checked(with_checksum(ROW[:16]), 60_000, 7) == ROW[:16]
