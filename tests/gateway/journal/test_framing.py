@@ -86,3 +86,8 @@ def test_a_newer_format_is_recognised_only_in_an_intact_frame(monkeypatch: pytes
     assert newer_format(newer[: HEADER_BYTES - 1]) is None
     assert newer_format(b"XGJ" + newer[3:]) is None
     assert newer_format(newer[:-1] + b"!") is None
+
+
+def test_an_empty_body_and_a_frame_behind_a_single_byte_are_read() -> None:
+    assert scan(encode_frame(1, 1, b"")).unreadable == []
+    assert scan(b"?" + encode_frame(1, 1, b"")).unreadable == [(0, 1)]

@@ -12,7 +12,8 @@ from edge_gateway.records.store_effects import (
     Quarantined,
     StoreEffects,
 )
-from edge_gateway.store.eviction import SENDER
+from edge_gateway.store.eviction import ALERTS, SENDER, evict, largest_owners
+from edge_gateway.store.schema import open_store
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     SETTINGS,
@@ -79,3 +80,13 @@ def test_who_has_most_is_found_by_the_index_alone(store: Store) -> None:
     db.close()
     assert "quarantine_sender" in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_eviction_frees_a_little_more_than_it_must(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    db.executemany("INSERT INTO alert VALUES(?, 1, 'a', 'r', 'd', 'm', 's', '')", [(n,) for n in range(641)])
+    assert evict(db, ALERTS, 641, 640) == (11, 11)
+    assert db.execute("SELECT MIN(id) FROM alert").fetchone() == (11,)
+    assert evict(db, ALERTS, 630, 640) == (0, 0)
+    assert largest_owners(db, ALERTS, 5) == [("d", 630)]
+    db.close()

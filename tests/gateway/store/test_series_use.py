@@ -20,6 +20,7 @@ from tests.gateway.store.fleet import (
     T0,
     closed,
     name,
+    named,
 )
 from tests.gateway.store.stored import Registry, opened, table
 
@@ -104,3 +105,22 @@ class TestSeries:
         )
         assert "unnamed_readings" not in store.facts().counters
         store.close()
+
+
+def test_a_series_goes_when_its_entry_cannot_be_behind_and_is_searched_for_once_an_hour(
+    tmp_path: Path,
+) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named([1, 2], windows=(closed(0, [(1, T0, 1.0)]),))])])
+
+    def devices_after(oldest: int) -> list[str]:
+        store._use.prune(oldest, store._names, store._counters)
+        return [device for (device,) in store._db.execute("SELECT device FROM series ORDER BY id")]
+
+    margin, hour = 3 * DAY, 60 * MINUTE
+    assert devices_after(T0 + margin) == ["dev-1", "dev-2"]
+    assert devices_after(T0 + margin + hour - 1) == ["dev-1", "dev-2"], (
+        "nothing is searched for within the hour"
+    )
+    assert devices_after(T0 + margin + hour) == ["dev-2"]
+    store.close()

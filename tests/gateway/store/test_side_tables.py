@@ -14,10 +14,7 @@ from edge_gateway.records.store_effects import (
 )
 from edge_gateway.store import side_tables
 from edge_gateway.store.store import Store
-from tests.gateway.store.fleet import (
-    SETTINGS,
-    T0,
-)
+from tests.gateway.store.fleet import SETTINGS, T0, named
 from tests.gateway.store.stored import ALERT, COMMAND, lines, opened, table
 
 
@@ -73,3 +70,21 @@ def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch:
     assert table(store, "alert")[-1][1] == T0 + 199, "its newest are kept"
     assert store.facts().counters["alerts_dropped"] == 200 - subjects["restless"]
     assert [row[3] for row in table(store, "event")] == ["15", "16", "17", "18", "19"]
+
+
+def test_what_is_as_old_as_the_history_keeps_stays(store: Store) -> None:
+    alerts = tuple(replace(ALERT, id=f"a{n}", at=T0 + n) for n in range(3))
+    store.apply(
+        [(1, [named(alerts=alerts, events=(Event("code", "text", T0), Event("code", "text", T0 + 1)))])]
+    )
+    store.trim(T0 + 1 + SETTINGS.history_keep)
+    assert [row[1] for row in table(store, "alert")] == [T0 + 1, T0 + 2]
+    assert [row[1] for row in table(store, "event")] == [T0 + 1]
+
+
+def test_a_reason_is_stored_as_people_may_read_it(store: Store) -> None:
+    store.apply([(1, [named(quarantined=(Quarantined("t", b"\x1b", "bad \x1b[2J", T0),))])])
+    ((_, _, _, reason, payload, _),) = table(store, "quarantine")
+    assert "\x1b" not in reason
+    assert reason.startswith("bad ")
+    assert payload == b"\x1b"
