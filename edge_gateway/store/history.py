@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class RowSelection:
     """Which rows to read: times in [since, until) ms, None for open; None for any name; at most `limit`, 0 for all."""
 
     device: str | None = None
@@ -102,7 +102,7 @@ class History:
             until: before this time, ms.
             limit: at most this many rows, 0 for all: the first windows and states, the newest of the rest.
         """
-        subjects: dict[str, Callable[[Selection], Iterator[Row]]] = {
+        subjects: dict[str, Callable[[RowSelection], Iterator[Row]]] = {
             "last": partial(self._last, tier or 0),
             "windows": partial(self._tiers, self.windows, tier),
             "states": partial(self._tiers, self.states, tier),
@@ -111,15 +111,15 @@ class History:
             "quarantine": self.quarantine,
             "events": self.events,
         }
-        return subjects[what](Selection(device, metric, since, until, limit))
+        return subjects[what](RowSelection(device, metric, since, until, limit))
 
-    def windows(self, tier: int, selection: Selection) -> Iterator[Row]:
+    def windows(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield windows of numbers of a tier, by start, then series."""
         names = self._series(selection)
         for part in self._pieces("window", tier, selection, names):
             yield from _window_rows(part, names, self._every[tier])
 
-    def states(self, tier: int, selection: Selection) -> Iterator[Row]:
+    def states(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield windows of texts of a tier, by start, then series."""
         names = self._series(selection)
         texts: dict[int, str] = dict(self._db.execute("SELECT id, text FROM text"))
@@ -128,13 +128,13 @@ class History:
                 row = np.frombuffer(data, STATE_ROW, 1)[0]
                 yield _state_row(names[series], revision, row, texts, self._every[tier])
 
-    def alerts(self, selection: Selection) -> Iterator[Row]:
+    def alerts(self, selection: RowSelection) -> Iterator[Row]:
         """Yield alert transitions, oldest first."""
         where = {"subject=?": selection.device, "metric=?": selection.metric}
         for (body,) in self._newest("alert", "body", "id", where, selection):
             yield json.loads(body)
 
-    def commands(self, selection: Selection) -> Iterator[Row]:
+    def commands(self, selection: RowSelection) -> Iterator[Row]:
         """Yield commands in their latest state, oldest first."""
         columns = ("id", "n", "device", "name", "args", "state", "at", "detail")
         for values in self._newest(
@@ -143,7 +143,7 @@ class History:
             row = dict(zip(columns, values, strict=True))
             yield {**row, "args": json.loads(row["args"])}
 
-    def quarantine(self, selection: Selection) -> Iterator[Row]:
+    def quarantine(self, selection: RowSelection) -> Iterator[Row]:
         """Yield messages and lines in quarantine; `payload` in hexadecimal, `text` None unless it is UTF-8."""
         columns = ("id", "at", "topic", "reason", "payload")
         where = {_IN_TOPIC: selection.device}
@@ -151,19 +151,19 @@ class History:
             row = dict(zip(columns, values, strict=True))
             yield {**row, "payload": row["payload"].hex(), "text": _text(row["payload"])}
 
-    def events(self, selection: Selection) -> Iterator[Row]:
+    def events(self, selection: RowSelection) -> Iterator[Row]:
         """Yield events of the gateway itself, oldest first."""
         for at, code, text in self._newest("event", "at, code, text", "id", {}, selection):
             yield {"at": at, "code": code, "text": text}
 
     def _tiers(
-        self, one: Callable[[int, Selection], Iterator[Row]], tier: int | None, selection: Selection
+        self, one: Callable[[int, RowSelection], Iterator[Row]], tier: int | None, selection: RowSelection
     ) -> Iterator[Row]:
         tiers = range(len(self._every)) if tier is None else [tier]
         rows = chain.from_iterable(one(number, selection) for number in tiers)
         return islice(rows, selection.limit or None)
 
-    def _last(self, tier: int, selection: Selection) -> Iterator[Row]:
+    def _last(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield the newest window of each series that has one in the newest day, by device and metric."""
         newest = self._db.execute("SELECT MAX(start) FROM window WHERE tier=?", (tier,)).fetchone()[0]
         recent = replace(selection, since=max(selection.since or 0, (newest or 0) - LAST_SPAN))
@@ -171,7 +171,7 @@ class History:
         return islice((last[key] for key in sorted(last)), selection.limit or None)
 
     def _newest(
-        self, table: str, columns: str, order: str, where: dict[str, str | None], selection: Selection
+        self, table: str, columns: str, order: str, where: dict[str, str | None], selection: RowSelection
     ) -> list[tuple[Any, ...]]:
         """Return the newest selected rows of a table, oldest first.
 
@@ -188,7 +188,7 @@ class History:
         rows.reverse()
         return rows
 
-    def _series(self, selection: Selection) -> dict[int, Row]:
+    def _series(self, selection: RowSelection) -> dict[int, Row]:
         """Return the selected series by the store's numbers, with their names."""
         rows = self._db.execute(
             "SELECT id, device, metric, site, type FROM series"
@@ -198,7 +198,7 @@ class History:
         return {number: _names(*names) for number, *names in rows}
 
     def _pieces(
-        self, table: str, tier: int, selection: Selection, names: dict[int, Row]
+        self, table: str, tier: int, selection: RowSelection, names: dict[int, Row]
     ) -> Iterator[list[tuple[int, int, bytes]]]:
         """Yield (series, revision, row) of the selected windows, some at a time."""
         span = self._span(table, tier, selection)
@@ -237,7 +237,7 @@ class History:
         self.damaged += len(opened) - len(sound)
         return sound
 
-    def _span(self, table: str, tier: int, selection: Selection) -> tuple[int, int] | None:
+    def _span(self, table: str, tier: int, selection: RowSelection) -> tuple[int, int] | None:
         """Return the range [first, stop) of starts to read, within what is stored; None if it is empty."""
         ends = [
             self._db.execute(f"SELECT {end}(start) FROM {table} WHERE tier=?", (tier,)).fetchone()[0]  # noqa: S608

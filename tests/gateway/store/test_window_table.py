@@ -1,8 +1,10 @@
 """Windows in columns, merged with what is stored."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_gateway.records.store_effects import (
@@ -61,3 +63,16 @@ def test_stored_windows_are_looked_up_one_by_one(tmp_path: Path) -> None:
         assert table.find(0, [(start, series) for start in range(50) for series in range(10)]) == {}
     assert any("(tier=? AND start=? AND series=?)" in detail for detail in found)
     assert read_all(found) == []
+
+
+def test_a_window_that_stands_twice_in_one_block_is_merged_with_itself(store: Store) -> None:
+    one, other = closed(0, [(1, T0, 1.0)]), closed(0, [(1, T0 + 1, 5.0), (2, T0, 1.0)])
+    both = replace(
+        one,
+        rows=np.concatenate([one.rows, other.rows]),
+        versions=np.concatenate([one.versions, other.versions]),
+    )
+    store.apply([(1, [named(windows=(both,))])])
+    rows = table(store, "window")
+    assert [(row[2], row[3]) for row in rows] == [(2, 1), (3, 0)]
+    assert [int(np.frombuffer(row[4], WINDOW_ROW, 1)[0]["count"]) for row in rows] == [2, 1]
