@@ -2,13 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge_gateway.errors import NewerSpool
-from edge_gateway.store.schema import is_damage, set_aside
+from edge_gateway.store import schema
+from edge_gateway.store.schema import is_begun, is_damage, open_store, set_aside
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     T0,
@@ -83,3 +85,39 @@ def test_sync_moves_the_log_into_the_file_even_beside_a_reader(store: Store) -> 
 )
 def test_what_sqlite_says_of_a_broken_header_without_a_code_is_damage(raised: Exception) -> None:
     assert is_damage(raised)
+
+
+def test_a_store_is_begun_once_it_has_tables_or_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    assert not is_begun(path)
+    path.write_bytes(b"")
+    assert not is_begun(path)
+    schema.remove(path)
+    db, made = open_store(path)
+    db.close()
+    assert made
+    assert is_begun(path)
+    schema.remove(path)
+    assert list(tmp_path.iterdir()) == []
+    path.write_bytes(b"no database" * 100)
+    assert is_begun(path)
+
+
+@pytest.mark.parametrize(("version", "newer"), [(0, False), (1, True), (99, True), (100, False)])
+def test_a_newer_format_is_refused_before_the_file_is_opened_as_a_database(
+    tmp_path: Path, version: int, *, newer: bool
+) -> None:
+    path = tmp_path / "store.sqlite"
+    schema.refuse_newer(path)
+    db, _ = open_store(path)
+    db.execute(f"PRAGMA user_version={schema.VERSION + version}")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    with pytest.raises(NewerSpool) if newer else nullcontext():
+        schema.refuse_newer(path)
+
+
+def test_a_directory_in_its_place_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").mkdir()
+    with pytest.raises(schema.StoreUnreadable, match="is a directory"):
+        open_store(tmp_path / "store.sqlite")
