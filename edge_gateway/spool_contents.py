@@ -1,4 +1,4 @@
-"""What lies in a spool, read without changing anything: for `edge-gateway spool` and whoever mends a disk."""
+"""Inspect, verify and export a spool without changing it: `edge-gateway spool`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge_gateway.errors import BadInput
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import checkpoint_files, read_latest
 from edge_gateway.journal.framing import RECORD, body_of, scan
 from edge_gateway.journal.journal import parse_name
-from edge_gateway.journal.survey import Scanned, survey
+from edge_gateway.journal.reconcile import ScannedSegment, reconcile
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, TriesFile
 from edge_gateway.store import schema
@@ -23,12 +24,14 @@ from edge_gateway.store.row_checksum import checked
 
 Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")
+BAD_CHECKPOINT: Final = "damaged; the gateway will start from an older one and the journal"
+MENDS: Final = "the gateway will replace the store and recover the rest"
 COUNTED: Final = ("window", "state_window", "late", "late_state", "alert", "command", "quarantine", "event")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One check and what it found."""
+class SpoolCheck:
+    """The result of one check."""
 
     check: str
     ok: bool
@@ -36,7 +39,7 @@ class Finding:
 
 
 def contents(place: Path) -> Row:
-    """What is there, as one nested mapping; sizes in bytes, times in ms."""
+    """Describe the spool as one nested mapping; sizes in bytes, times in ms."""
     checkpoint = read_latest(place / spool.CHECKPOINTS)
     tries = TriesFile(place / spool.CHECKPOINTS).read()
     return {
@@ -56,13 +59,13 @@ def contents(place: Path) -> Row:
     }
 
 
-def verify(place: Path) -> list[Finding]:
-    """Check everything that has a checksum or a shape, and that the parts fit together."""
+def verify(place: Path) -> list[SpoolCheck]:
+    """Check every checksum, the store's integrity, and whether journal, checkpoints and store fit together."""
     return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
 
 def messages(place: Path) -> Iterator[Row]:
-    """Messages of the journal, as they came."""
+    """Yield the journal's messages in order of arrival."""
     for number, record in _records(place):
         for given in record["inputs"]:
             if given["type"] == "batch":
@@ -71,22 +74,21 @@ def messages(place: Path) -> Iterator[Row]:
 
 
 def quarantined(place: Path) -> Iterator[Row]:
-    """Messages and lines in quarantine."""
-    with closing(_reader(place)) as db:
-        for at, topic, reason, payload in db.execute(
-            "SELECT at, topic, reason, payload FROM quarantine ORDER BY id"
-        ):
-            yield _message(topic, payload, at, reason=reason)
+    """Yield the messages and lines in quarantine."""
+    rows = _rows(place, "SELECT at, topic, reason, payload FROM quarantine ORDER BY id")
+    for at, topic, reason, payload in rows:
+        yield _message(topic, payload, at, reason=reason)
 
 
 def waiting_lines(place: Path) -> Iterator[Row]:
-    """Lines that wait for a sink, in line protocol."""
-    with closing(_reader(place)) as db:
-        for sink, bucket, at, body in db.execute("SELECT sink, bucket, at, body FROM outbox ORDER BY id"):
-            for line in (
-                codec.decompress(body).decode().removesuffix("\n").split("\n")
-            ):  # a tag may hold others
-                yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
+    """Yield the outbox lines in line protocol."""
+    for sink, bucket, at, body in _rows(place, "SELECT sink, bucket, at, body FROM outbox ORDER BY id"):
+        try:
+            text = codec.decompress(body).decode()
+        except codec.UndecodableBytes as error:
+            raise _unreadable(error) from error
+        for line in text.removesuffix("\n").split("\n"):  # splitlines would split at other characters too
+            yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
 
 
 def _message(topic: str, payload: bytes, at: int, **more: Any) -> Row:
@@ -97,38 +99,43 @@ def _file(path: Path) -> Row:
     return {"name": path.name, "bytes": path.stat().st_size}
 
 
-def _scans(directory: Path) -> list[tuple[str, Scanned, bytes]]:
+def _scans(directory: Path) -> list[tuple[str, ScannedSegment, bytes]]:
     paths = sorted(directory.iterdir()) if directory.is_dir() else []
     named = sorted((parsed, path) for path in paths if (parsed := parse_name(path.name)) is not None)
     found = []
     for (first, _), path in named:
         data = path.read_bytes()
-        found.append((path.name, Scanned(first, len(data), scan(data)), data))
+        found.append((path.name, ScannedSegment(first, len(data), scan(data)), data))
     return found
 
 
 def _records(place: Path) -> Iterator[tuple[int, Any]]:
     scans = _scans(place / spool.JOURNAL)
-    verdicts = survey([scanned for _, scanned, _ in scans]).verdicts
-    for (_, _, data), verdict in zip(scans, verdicts, strict=True):
-        for frame in verdict.frames:
-            if frame.kind == RECORD:
-                yield frame.number, codec.decode(body_of(data, frame))
+    plans = reconcile([scanned for _, scanned, _ in scans]).plans
+    for (_, _, data), plan in zip(scans, plans, strict=True):
+        for frame in plan.frames:
+            if frame.kind != RECORD:
+                continue
+            try:
+                record = codec.decode(body_of(data, frame))
+            except codec.UndecodableBytes as error:
+                raise BadInput(f"record {frame.number} of the journal cannot be decoded: {error}") from error
+            yield frame.number, record
 
 
 def _journal_facts(directory: Path) -> Row:
     scans = _scans(directory)
-    found = survey([scanned for _, scanned, _ in scans])
-    numbers = [frame.number for verdict in found.verdicts for frame in verdict.frames]
+    found = reconcile([scanned for _, scanned, _ in scans])
+    numbers = [frame.number for plan in found.plans for frame in plan.frames]
     return {
         "segments": [
             {
                 "name": name,
                 "bytes": scanned.size,
-                "records": len(verdict.frames),
-                "sound": not verdict.corrupt,
+                "records": len(plan.frames),
+                "sound": not plan.corrupt,
             }
-            for (name, scanned, _), verdict in zip(scans, found.verdicts, strict=True)
+            for (name, scanned, _), plan in zip(scans, found.plans, strict=True)
         ],
         "bytes": sum(scanned.size for _, scanned, _ in scans),
         "records": len(numbers),
@@ -139,8 +146,16 @@ def _journal_facts(directory: Path) -> Row:
     }
 
 
-def _reader(place: Path) -> sqlite3.Connection:
-    return schema.connect_reader(place / spool.STORE)
+def _rows(place: Path, select: str) -> Iterator[tuple[Any, ...]]:
+    try:
+        with closing(schema.connect_reader(place / spool.STORE)) as db:
+            yield from db.execute(select)
+    except schema.READ_ERRORS as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> BadInput:
+    return BadInput(f"the store cannot be read: {error}; `edge-gateway spool verify` lists what is damaged")
 
 
 def _store_facts(path: Path) -> Row:
@@ -158,79 +173,92 @@ def _store_facts(path: Path) -> Row:
             }
             sums = "SELECT sink, COUNT(*), SUM(lines), SUM(size), MIN(at) FROM outbox GROUP BY sink"
             names = ("chunks", "lines", "bytes", "oldest")
-            facts["outbox"] = {sink: dict(zip(names, told, strict=True)) for sink, *told in db.execute(sums)}
+            facts["outbox"] = {
+                sink: dict(zip(names, values, strict=True)) for sink, *values in db.execute(sums)
+            }
     except schema.READ_ERRORS as error:
         facts["damage"] = str(error)
     return facts
 
 
-def _journal_findings(place: Path) -> Iterator[Finding]:
+def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
     facts = _journal_facts(place / spool.JOURNAL)
     for segment in facts["segments"]:
-        yield Finding(f"journal {segment['name']}", segment["sound"], f"{segment['records']} records")
+        yield SpoolCheck(f"journal {segment['name']}", segment["sound"], f"{segment['records']} records")
     if facts["lost"]:
-        yield Finding("journal", False, f"records {facts['lost']} are lost")
-    undecodable = []
+        yield SpoolCheck(
+            "journal", False, f"records lost: {_spans(facts['lost'])}; what they contained is gone"
+        )
     try:
         decoded = sum(1 for _ in _records(place))
-    except codec.UndecodableBytes as error:
-        undecodable.append(str(error))
-        decoded = 0
-    yield Finding(
-        "journal records", not undecodable, undecodable[0] if undecodable else f"{decoded} can be decoded"
-    )
+    except BadInput as error:
+        yield SpoolCheck("journal records", False, str(error))
+    else:
+        yield SpoolCheck("journal records", True, f"{decoded} can be decoded")
 
 
-def _checkpoint_findings(place: Path) -> Iterator[Finding]:
+def _checkpoint_findings(place: Path) -> Iterator[SpoolCheck]:
     directory = place / spool.CHECKPOINTS
     found = read_latest(directory)
     names = checkpoint_files(directory)
     for name in names:
         bad = found is None or name in found.skipped
-        yield Finding(f"checkpoint {name}", not bad, "cannot be read" if bad else "readable")
+        yield SpoolCheck(
+            f"checkpoint {name}",
+            not bad,
+            BAD_CHECKPOINT if bad else "sound",
+        )
     if not names:
-        yield Finding(
-            "checkpoints", _journal_facts(place / spool.JOURNAL)["first"] in {None, 1}, "there is none"
+        yield SpoolCheck(
+            "checkpoints",
+            _journal_facts(place / spool.JOURNAL)["first"] in {None, 1},
+            "none; the journal must begin at 1",
         )
 
 
-def _store_findings(place: Path) -> Iterator[Finding]:
+def _store_findings(place: Path) -> Iterator[SpoolCheck]:
     path = place / spool.STORE
     if not path.exists():
-        yield Finding("store", False, "there is none")
+        yield SpoolCheck("store", False, "missing; the gateway will make a new one, without the history")
         return
     try:
         with closing(schema.connect_reader(path)) as db:
-            verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            yield Finding("store integrity", verdict == "ok", verdict)
+            answer = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            yield SpoolCheck("store integrity", answer == "ok", answer)
             for table in ("window", "state_window"):
                 rows = db.execute(f"SELECT row, start, series FROM {table}")  # noqa: S608 - a name from the line above
                 bad = sum(checked(*row) is None for row in rows)
-                yield Finding(
-                    f"store {table}", not bad, f"{bad} rows are not what was written" if bad else "sound"
+                yield SpoolCheck(
+                    f"store {table}",
+                    not bad,
+                    f"{bad} rows with a checksum mismatch; {MENDS}" if bad else "sound",
                 )
             yield _outbox_finding(db)
     except schema.READ_ERRORS as error:
-        yield Finding("store", False, str(error))
+        yield SpoolCheck("store", False, str(error))
 
 
-def _outbox_finding(db: sqlite3.Connection) -> Finding:
+def _outbox_finding(db: sqlite3.Connection) -> SpoolCheck:
     bad = 0
     for (body,) in db.execute("SELECT body FROM outbox"):
         try:
             codec.decompress(body)
         except codec.UndecodableBytes:
             bad += 1
-    return Finding("store outbox", not bad, f"{bad} chunks are not what was written" if bad else "sound")
+    return SpoolCheck("store outbox", not bad, f"{bad} damaged chunks of lines; {MENDS}" if bad else "sound")
 
 
-def _fit(place: Path) -> Finding:
-    """Whether journal, checkpoint and store leave no record out between them."""
+def _fit(place: Path) -> SpoolCheck:
+    """Check that no record is missing between checkpoint, journal and store."""
     facts = contents(place)
     first, last = facts["journal"]["first"], facts["journal"]["last"] or 0
     checkpoint, applied = facts["checkpoints"]["newest"] or 0, facts["store"].get("applied") or 0
     headless = first is not None and first > checkpoint + 1
     behind = first is not None and applied + 1 < first <= checkpoint + 1 and applied < checkpoint
     ahead = applied > max(last, checkpoint)
-    told = f"journal {first}–{last}, checkpoint {checkpoint}, store {applied}"
-    return Finding("positions", not (headless or behind or ahead), told)
+    positions = f"journal {first}–{last}, checkpoint {checkpoint}, store {applied}"
+    return SpoolCheck("positions", not (headless or behind or ahead), positions)
+
+
+def _spans(ranges: list[list[int]]) -> str:
+    return ", ".join(f"{first}–{last}" for first, last in ranges)

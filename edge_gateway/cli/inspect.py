@@ -131,8 +131,8 @@ def query(
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
         if history.damaged:
             complain(
-                f"left out, because they are not what was stored: {history.damaged} windows; when the gateway is"
-                " stopped, `edge-gateway spool verify` tells more"
+                f"windows skipped (checksum mismatch): {history.damaged}. Stop the gateway and run"
+                " `edge-gateway spool verify`."
             )
 
 

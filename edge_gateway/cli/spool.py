@@ -1,4 +1,4 @@
-"""`spool`: what is on the disk of a stopped gateway, whether it is sound, and what can be got out of it."""
+"""`edge-gateway spool`: inspect, verify and export the spool of a stopped gateway."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.files import UMASK
 from fleet_wire.terminal import say_json
 
-app = typer.Typer(help="The disk of a stopped gateway.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, verify and export the spool of a stopped gateway.", no_args_is_help=True)
 
 
-class Part(StrEnum):
-    """What can be exported."""
+class SpoolPart(StrEnum):
+    """A part of the spool that can be exported."""
 
     MESSAGES = "messages"
     QUARANTINE = "quarantine"
@@ -33,7 +33,7 @@ class Part(StrEnum):
 
 @contextmanager
 def _held(config: GatewayConfig) -> Iterator[Path]:
-    """The spool, which no gateway uses meanwhile; BadInput where there is none or one does."""
+    """Lock the spool while the block runs; BadInput if there is none, SpoolInUse if a gateway runs on it."""
     os.umask(UMASK)
     place = config.spool.path
     if not place.is_dir():
@@ -43,13 +43,13 @@ def _held(config: GatewayConfig) -> Iterator[Path]:
             yield place
     except SpoolInUse as error:
         raise SpoolInUse(
-            f"the gateway is running and holds the spool {place}: stop it first, or ask it: edge-gateway status"
+            f"the gateway is running and holds the spool {place}; stop it first, or ask it with `edge-gateway status`"
         ) from error
 
 
 @app.command()
 def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """What is there: journal, checkpoints, store, what waits, what was set aside."""
+    """Show journal, checkpoints, store, waiting lines, and damaged files that were set aside."""
     from edge_gateway.spool_contents import contents  # noqa: PLC0415 - numpy, for this command alone
 
     with _held(find_config(config)) as place:
@@ -58,25 +58,25 @@ def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
 
 @app.command()
 def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Check every checksum, the store's integrity, and that the parts fit together; exit 1 when something is wrong."""
-    from edge_gateway.spool_contents import verify as look  # noqa: PLC0415 - numpy, for this command alone
+    """Check every checksum, the store's integrity, and whether the parts fit together; exit 1 if something is wrong."""
+    from edge_gateway.spool_contents import verify as check_all  # noqa: PLC0415 - numpy, for this command alone
 
     with _held(find_config(config)) as place:
-        findings = [asdict(finding) for finding in look(place)]
+        findings = [asdict(finding) for finding in check_all(place)]
     show(findings, as_json=as_json, table=findings_table)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
 
 
 @app.command()
-def export(part: Part, config: ConfigOption = None) -> None:
-    """Print a part as JSON lines: topic, payload (base64) and time of messages; lines that wait for InfluxDB."""
+def export(part: SpoolPart, config: ConfigOption = None) -> None:
+    """Print a part as JSON lines: messages with topic, payload (base64) and time, or lines for InfluxDB."""
     from edge_gateway import spool_contents  # noqa: PLC0415 - numpy, for this command alone
 
     readers = {
-        Part.MESSAGES: spool_contents.messages,
-        Part.QUARANTINE: spool_contents.quarantined,
-        Part.OUTBOX: spool_contents.waiting_lines,
+        SpoolPart.MESSAGES: spool_contents.messages,
+        SpoolPart.QUARANTINE: spool_contents.quarantined,
+        SpoolPart.OUTBOX: spool_contents.waiting_lines,
     }
     with _held(find_config(config)) as place:
         for row in readers[part](place):
@@ -85,7 +85,7 @@ def export(part: Part, config: ConfigOption = None) -> None:
 
 @app.command("replay-quarantine")
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Fold quarantined messages once more, after what was wrong has been mended; what is still bad stays."""
+    """Process quarantined messages again, after their cause has been fixed; what is still bad stays."""
     from edge_gateway.recovery.quarantine_replay import put_back  # noqa: PLC0415 - the whole fold, for this command alone
 
     settings = find_config(config)

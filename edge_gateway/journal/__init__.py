@@ -1,1 +1,1 @@
-"""What is on disk before it is acknowledged: segments, checkpoints, and the spool directory they lie in."""
+"""Durability: the journal and its commit thread, checkpoints, and the spool directory that holds them."""

@@ -1,11 +1,11 @@
-"""Checkpoints: the folded state after a record, whole, in one checked file.
+"""Checkpoints: the whole folded state after a record, in one file with a checksum.
 
     magic "EGCP" + format | record number | length | CRC-32 of all the rest | zstd(codec, arrays shuffled)
 
-The header's layout never changes; the format says which keys the state has. Format 1 checked the body alone.
+The header's layout never changes; the format says which keys the state has. In format 1 the CRC covered the body
+alone.
 
-The file before the newest one stays until the newest is durable, and as long after as the caller wants:
-with its journal records still there, it is what a corrupt newest file falls back to.
+The newest `keep` files stay. With the journal records behind it, an older file is the fallback for a corrupt newer one.
 """
 
 import logging
@@ -41,10 +41,10 @@ class Checkpoint(NamedTuple):
 def write_checkpoint(
     directory: Path, number: int, state: dict[str, Any], *, files: Files = FILES, keep: int = 2
 ) -> int:
-    """Write the state after record `number` atomically; returns the lowest number of the files kept.
+    """Write the state after record `number` atomically; return the lowest record number of the files kept.
 
-    Journal segments may be unlinked before that number + 1. Takes time for large states: run it in a thread,
-    on copies: the state is taken apart. OSError leaves the earlier checkpoints as they are.
+    Journal segments that end at or before that number may be unlinked. A large state takes seconds: call it in a
+    thread, with a copy, because encoding empties `state`. An OSError leaves the earlier checkpoints as they are.
     """
     body = codec.encode_apart(state)
     header = _header(FORMAT, number, body)
@@ -60,9 +60,9 @@ def write_checkpoint(
 def read_latest(
     directory: Path, *, files: Files = FILES, take: Callable[[dict[str, Any]], object] = lambda _: None
 ) -> Checkpoint | None:
-    """The newest readable checkpoint whose state `take` does not refuse, or None.
+    """Return the newest checkpoint that can be read and whose state `take` accepts without raising, or None.
 
-    Those that cannot be read or taken are named in `skipped`.
+    `skipped` names the newer files that could not be read or taken over.
     """
     skipped: list[str] = []
     for number in sorted(_numbers(directory, files), reverse=True):
@@ -77,14 +77,19 @@ def read_latest(
 def _is_taken(take: Callable[[dict[str, Any]], object], state: dict[str, Any], path: Path) -> bool:
     try:
         take(state)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the checkpoint before and the records since lead there
-        log.error("%s: its state cannot be taken over: %s: %s", path, type(error).__name__, error)  # noqa: TRY400 - told
+    except Exception as error:  # noqa: BLE001 - any error: an older checkpoint and the journal lead to the same state
+        log.error(  # noqa: TRY400 - the text says it all
+            "skipping checkpoint %s, its state is not valid (%s: %s); an older one and the journal replace it",
+            path,
+            type(error).__name__,
+            error,
+        )
         return False
     return True
 
 
 def refuse_newer(directory: Path, *, files: Files = FILES) -> None:
-    """Raise NewerSpool where a newer program wrote a checkpoint; nothing is changed."""
+    """Raise NewerSpool if a newer program wrote one of the checkpoints. Changes nothing."""
     for number in _numbers(directory, files):
         path = directory / f"checkpoint-{number:020d}"
         try:
@@ -98,12 +103,12 @@ def refuse_newer(directory: Path, *, files: Files = FILES) -> None:
 
 
 def checkpoint_files(directory: Path, *, files: Files = FILES) -> tuple[str, ...]:
-    """Names of all checkpoints, readable or not, the oldest first."""
+    """Names of all checkpoint files, readable or not, oldest first."""
     return tuple(f"checkpoint-{number:020d}" for number in sorted(_numbers(directory, files)))
 
 
 def set_aside_unreadable(directory: Path, names: tuple[str, ...], at: int, *, files: Files = FILES) -> None:
-    """Rename checkpoints that cannot be read to `<name>.corrupt-<at>`."""
+    """Rename these checkpoint files to `<name>.corrupt-<at>`."""
     for name in names:
         files.rename(directory / name, directory / f"{name}.corrupt-{at}")
     if names:

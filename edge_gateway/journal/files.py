@@ -13,30 +13,30 @@ from typing import Final
 
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
-"""Readings, alerts and lines that wait are the fleet owner's: the group may read them, other accounts nothing."""
+"""Readings, alerts and outbox lines belong to the fleet's owner: the group may read them, other accounts may not."""
 UMASK: Final = 0o027
-"""For a process that works on a spool: SQLite's index and the embedded broker's files go by it."""
+"""For every process that works on a spool: SQLite's -shm file and the embedded broker's files follow it."""
 
 
 class Files:
-    """The real file system. Errors are the operating system's own (`OSError`)."""
+    """The real file system. Every method may raise the operating system's OSError."""
 
     def create(self, path: Path) -> int:
-        """Make a new file for writing and return its handle; `FileExistsError` when it is there."""
+        """Create a new file for writing and return its handle; FileExistsError if it exists."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
     def reopen(self, path: Path) -> int:
-        """Open an existing file for writing, its content kept."""
+        """Open an existing file for writing without truncating it."""
         return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
     def write(self, handle: int, data: bytes) -> None:
-        """Write all of `data` at the handle's position; after an error a part of it may be written."""
+        """Write all of `data` at the handle's position; after an error, part of it may have been written."""
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(handle, rest) :]
 
     def datasync(self, handle: int) -> None:
-        """Make the content durable, and of the metadata only what reading it back needs."""
+        """Make the content durable, and only the metadata needed to read it back (fdatasync)."""
         os.fdatasync(handle)
 
     def sync(self, handle: int) -> None:
@@ -49,11 +49,11 @@ class Files:
         os.close(handle)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Atomic; replaces `target`. Durable only after `sync_directory`."""
+        """Rename atomically, replacing `target`. Durable only after `sync_directory`."""
         source.replace(target)
 
     def unlink(self, path: Path) -> None:
-        """Durable only after `sync_directory`; a file that is gone already is no error."""
+        """Remove a file if it exists. Durable only after `sync_directory`."""
         path.unlink(missing_ok=True)
 
     def sync_directory(self, path: Path) -> None:
@@ -72,10 +72,10 @@ class Files:
         return sorted(entry.name for entry in directory.iterdir())
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory, with its parents, where it is missing; its name is durable when this returns.
+        """Make a directory and its parents where they are missing; their names are durable on return.
 
-        Without that a power cut could take away a whole directory of synced files. A parent that may be entered and
-        not read cannot be synced; its names become durable with the next sync of the file system.
+        Otherwise a power cut could remove a whole directory of synced files. A parent without read permission cannot
+        be synced; its entries become durable with the file system's next sync.
         """
         if not path.parent.is_dir():
             self.make_directory(path.parent)
@@ -84,7 +84,7 @@ class Files:
             self.sync_directory(path.parent)
 
     def free_bytes(self, path: Path) -> int:
-        """Bytes an ordinary user may still write on the file system of `path`."""
+        """Bytes an unprivileged user may still write to the file system of `path`."""
         facts = os.statvfs(path)
         return facts.f_bavail * facts.f_frsize
 
@@ -93,7 +93,7 @@ FILES = Files()
 
 
 def write_whole(files: Files, path: Path, data: bytes) -> None:
-    """Put `data` at `path` atomically and durably: temporary file, sync, rename, sync of the directory."""
+    """Replace `path` by `data` atomically and durably: temporary file, sync, rename, sync of the directory."""
     temporary = path.with_name(path.name + ".tmp")
     files.unlink(temporary)
     handle = files.create(temporary)
@@ -110,7 +110,7 @@ def write_whole(files: Files, path: Path, data: bytes) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error of a file or of SQLite says that there is no room."""
+    """Whether an error from a file or from SQLite means that the disk or a quota is full."""
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

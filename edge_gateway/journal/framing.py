@@ -1,10 +1,10 @@
-"""How a journal record lies in its file: a checked frame around a body.
+"""The frame around a journal record's body.
 
     magic "EGJ" + format 1 | kind | length | number | base | CRC-32 | body
 
-`base` is the number of the first record that was not yet durable when this one was written, that is the
-first of its commit group. A hole in the numbers at or above the last `base` is a group that was never
-synced whole, so nothing of it was acknowledged; a hole below it lost something that was.
+`base` is the number of the first record of the commit group, which was the first not yet durable when this one was
+written. A gap in the numbers at or above the last `base` is in a group that was never synced whole, so none of it was
+acknowledged; a gap below it means that acknowledged records are lost.
 """
 
 import struct
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 FORMAT: Final = 1
 MAGIC: Final = b"EGJ" + bytes([FORMAT])
 RECORD: Final = 0
-HOLE: Final = 1  # written by a repair: these numbers are lost and known to be; the body is the last of them
+HOLE: Final = 1  # written by a repair in place of lost records; the body is the last of their numbers
 LARGEST_BODY: Final = 256 << 20
 
 _HEADER: Final = struct.Struct("<4sB3xIQQ")
@@ -24,8 +24,11 @@ _LAST: Final = struct.Struct("<Q")
 HEADER_BYTES: Final = _HEADER.size + _CHECK.size
 
 
-class Frame(NamedTuple):
-    """One readable frame: where it lies in the file (bytes `start` to `end`) and what it says."""
+class RecordFrame(NamedTuple):
+    """The header of a readable frame that lies at bytes [start, end) of its file.
+
+    `last` is `number`, except in a HOLE, which covers `number` to `last`.
+    """
 
     start: int
     end: int
@@ -37,27 +40,27 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a file's bytes hold: readable frames, and unreadable ranges [start, end)."""
+    """The readable frames of a segment file, and the byte ranges [start, end) that are not readable."""
 
-    frames: list[Frame]
+    frames: list[RecordFrame]
     unreadable: list[tuple[int, int]]
 
 
 def encode_frame(number: int, base: int, body: bytes, kind: int = RECORD) -> bytes:
-    """Bytes of one frame; ValueError for a body above 256 MiB."""
+    """Encode one frame; ValueError if the body is larger than 256 MiB."""
     if len(body) > LARGEST_BODY:
-        raise ValueError(f"a journal record of {len(body)} bytes is above {LARGEST_BODY}")
+        raise ValueError(f"a journal record of {len(body)} bytes exceeds the limit of {LARGEST_BODY}")
     header = _HEADER.pack(MAGIC, kind, len(body), number, base)
     return b"".join((header, _CHECK.pack(zlib.crc32(body, zlib.crc32(header))), body))
 
 
 def encode_hole(first: int, last: int) -> bytes:
-    """Bytes of the marker that stands for the lost records `first` to `last`."""
+    """Encode the marker for the lost records `first` to `last`."""
     return encode_frame(first, first, _LAST.pack(last), HOLE)
 
 
 def newer_format(data: bytes) -> int | None:
-    """The format of a file's first frame where it is sound and newer than this program's; the layout is for ever."""
+    """Return the format of a file's first frame if it is intact and newer than FORMAT. The layout never changes."""
     if len(data) < HEADER_BYTES or data[:3] != MAGIC[:3] or data[3] <= MAGIC[3]:
         return None
     length = _HEADER.unpack_from(data)[2]
@@ -66,11 +69,11 @@ def newer_format(data: bytes) -> int | None:
     return data[3] if zlib.crc32(body, zlib.crc32(header)) == check else None
 
 
-def body_of(data: bytes, frame: Frame) -> bytes:
+def body_of(data: bytes, frame: RecordFrame) -> bytes:
     return data[frame.start + HEADER_BYTES : frame.end]
 
 
-def _frame_at(data: memoryview, start: int) -> Frame | None:
+def _frame_at(data: memoryview, start: int) -> RecordFrame | None:
     if start + HEADER_BYTES > len(data):
         return None
     magic, kind, length, number, base = _HEADER.unpack_from(data, start)
@@ -82,12 +85,12 @@ def _frame_at(data: memoryview, start: int) -> Frame | None:
     if checked != _CHECK.unpack_from(data, start + _HEADER.size)[0]:
         return None
     last = number if kind == RECORD else _LAST.unpack_from(data, body_start)[0]
-    return Frame(start, end, kind, number, last, base)
+    return RecordFrame(start, end, kind, number, last, base)
 
 
 def scan(data: bytes) -> Scan:
-    """Read every frame that can be read, looking for the next magic behind what cannot."""
-    frames: list[Frame] = []
+    """Read every intact frame; behind a broken one, go on at the next magic number."""
+    frames: list[RecordFrame] = []
     unreadable: list[tuple[int, int]] = []
     view = memoryview(data)
     at = good = 0

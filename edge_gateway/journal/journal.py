@@ -1,11 +1,11 @@
-"""The journal: append-only segments of checked records, the one commit point of the gateway.
+"""The journal: append-only segments of records with checksums, the gateway's one commit point.
 
     append(number, body) … append(number, body)      one commit group
         └── sync(power) ── one write ── fdatasync    from here on the group survives
 
-Segments are named `<first number>-<attempt>.journal`. A write or sync that fails leaves its segment for
-good: after a failed fdatasync the kernel may have dropped the dirty pages and report success the next time,
-so the group is written again, whole, to a new segment, which supersedes what the old one holds of it.
+Segments are named `<first number>-<attempt>.journal`. After a failed write or sync, nothing more is written to that
+segment: the kernel may have dropped its dirty pages and report success the next time. The whole group is written
+again to a new segment, which supersedes what the old one holds of it.
 """
 
 import re
@@ -21,7 +21,7 @@ from edge_gateway.journal.framing import (
     FORMAT,
     HEADER_BYTES,
     RECORD,
-    Frame,
+    RecordFrame,
     Scan,
     body_of,
     encode_frame,
@@ -29,19 +29,25 @@ from edge_gateway.journal.framing import (
     newer_format,
     scan,
 )
-from edge_gateway.journal.survey import Scanned, Verdict, survey
+from edge_gateway.journal.reconcile import ScannedSegment, SegmentPlan, reconcile
 
 SEGMENT_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"(\d{20})-(\d{4,})\.journal")
 
 
 class JournalFull(Exception):
-    """The journal's budget is used up; nothing was written, and the group can be tried again later."""
+    """The journal has reached `max_bytes`. Nothing was written; the group can be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenReport:
-    """What opening found: bytes of never-synced records cut off, files set aside, record numbers lost."""
+    """What opening repaired.
+
+    Attributes:
+        torn_bytes: bytes of a commit group that was never synced, cut off.
+        set_aside: names of corrupt files that were renamed.
+        lost: inclusive ranges of record numbers that cannot be read.
+    """
 
     torn_bytes: int = 0
     set_aside: tuple[str, ...] = ()
@@ -60,15 +66,15 @@ def _segment_path(directory: Path, first: int, attempt: int) -> Path:
 
 
 def parse_name(name: str) -> tuple[int, int] | None:
-    """First record number and attempt of a segment; None for other files."""
+    """Return first record number and attempt from a segment's name; None for other files."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
 
 
 class Journal:
-    """One directory of segments. One thread appends and syncs; another may unlink and look at sizes.
+    """One directory of segments. One thread appends and syncs; another may unlink and read sizes meanwhile.
 
-    `max_bytes` bounds the segments' total (None: unbounded); it may be changed at any time.
+    `max_bytes` bounds the total size of the segments (None: unbounded) and may be changed at any time.
     """
 
     def __init__(
@@ -104,39 +110,42 @@ class Journal:
         files: Files = FILES,
         at: int = 0,
     ) -> "Journal":
-        """Open a directory (made when missing): check every record, cut a torn tail, set corrupt files aside.
+        """Open a directory, made when missing: check every record, cut off a torn tail, set corrupt files aside.
 
         Args:
-            directory: where the segments lie.
-            segment_bytes: a segment that has reached this size is followed by a new one.
-            max_bytes: budget of all segments together.
+            directory: where the segments are.
+            segment_bytes: size at which a new segment is started.
+            max_bytes: budget for all segments together.
             files: the file operations to use.
-            at: the time, in milliseconds, that names files set aside.
+            at: wall time in ms, part of the names of files set aside.
+
+        Raises:
+            NewerSpool: a newer program wrote a segment.
         """
         journal = cls(directory, segment_bytes=segment_bytes, max_bytes=max_bytes, files=files)
         files.make_directory(directory)
-        journal._recover(at)
+        journal._repair(at)
         return journal
 
     @property
     def first_number(self) -> int | None:
-        """Where the oldest segment begins; None while there is none."""
+        """First record number of the oldest segment; None without segments."""
         with self._lock:
             return self._segments[0].first if self._segments else None
 
     @property
     def last_number(self) -> int | None:
-        """The newest durable record (or the newest known to be lost); None for an empty journal."""
+        """Number of the newest durable record, or of the newest known to be lost; None for an empty journal."""
         return self._last
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all segments on disk."""
+        """Size of all segments on disk."""
         with self._lock:
             return sum(segment.size for segment in self._segments)
 
     def append(self, number: int, body: bytes) -> None:
-        """Add a record to the commit group that the next `sync` writes; numbers must grow."""
+        """Add a record to the commit group that the next `sync` writes; ValueError unless numbers grow."""
         newest = self._pending[-1][0] if self._pending else self._last
         if newest is not None and number <= newest:
             raise ValueError(f"record {number} after record {newest}")
@@ -144,14 +153,14 @@ class Journal:
         self._pending_bytes += len(body) + HEADER_BYTES
 
     def sync(self, *, power: bool = True) -> None:
-        """Write the group and make it durable (`power`) or hand it to the kernel (not `power`).
+        """Write the group and sync it to the disk, or only hand it to the kernel if not `power`.
 
-        Raises OSError or JournalFull with the group kept: calling again tries the same group again.
+        Raises OSError or JournalFull and keeps the group: the next call tries the same group again.
         """
         if not self._pending:
             return
         if self.max_bytes is not None and self.total_bytes + self._pending_bytes > self.max_bytes:
-            raise JournalFull(f"the journal holds {self.total_bytes} of {self.max_bytes} bytes")
+            raise JournalFull(f"the journal has used {self.total_bytes} of its {self.max_bytes} bytes")
         base = self._pending[0][0]
         data = b"".join(encode_frame(number, base, body) for number, body in self._pending)
         try:
@@ -164,7 +173,7 @@ class Journal:
         self._pending_bytes = 0
 
     def read(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Yield (number, body) of the records from number `start` on, in order, each once."""
+        """Yield (number, body) of every record from number `start` on, in order."""
         with self._lock:
             segments = list(self._segments)
         ends = [*(segment.first for segment in segments[1:]), None]
@@ -177,9 +186,9 @@ class Journal:
                     yield frame.number, body_of(data, frame)
 
     def unlink_before(self, number: int) -> int:
-        """Remove segments that hold only records below `number`; returns the bytes freed.
+        """Remove segments that hold only records below `number`; return the bytes freed.
 
-        One by one, each removal durable before the next: else a power cut could leave a hole that looks like loss.
+        Each removal is durable before the next: otherwise a power cut could leave a gap that looks like lost records.
         """
         freed = 0
         while True:
@@ -190,7 +199,7 @@ class Journal:
             self._files.sync_directory(self._directory)
 
     def drop_oldest(self) -> tuple[int, int] | None:
-        """Give up the oldest segment that is not being written: its numbers, or None."""
+        """Remove the oldest segment unless it is being written; return its first and last number, or None."""
         with self._lock:
             if len(self._segments) < 2:  # noqa: PLR2004 - the one being written stays
                 return None
@@ -201,11 +210,11 @@ class Journal:
         return dropped
 
     def close(self) -> None:
-        """Close the segment being written; what was not synced is not kept."""
+        """Close the segment being written. Records that were not synced are lost."""
         self._close_handle()
 
     def _oldest_is_below(self, number: int) -> bool:
-        """Whether the oldest segment may go; the one being written stays."""
+        """Whether the oldest segment is not being written and holds only records below `number`."""
         if len(self._segments) > 1:
             return self._segments[1].first <= number
         idle = len(self._segments) == 1 and self._handle is None
@@ -240,14 +249,14 @@ class Journal:
         self._files.sync_directory(self._directory)
 
     def _abandon(self) -> None:
-        """Leave a segment after a failed write: cut it to what is durable, remove it when that is nothing."""
+        """Close a segment after a failed write: cut it to what is durable, remove it if nothing is."""
         if self._handle is None:
             return
         handle, self._handle = self._handle, None
         try:
             self._files.truncate(handle, self._written)
         except OSError:
-            pass  # the next segment supersedes whatever is left of the group
+            pass  # the next segment supersedes whatever of the group is left here
         finally:
             self._close_quietly(handle)
         if self._written == 0:
@@ -259,7 +268,7 @@ class Journal:
         try:
             self._files.unlink(segment.path)
         except OSError:
-            return  # an empty segment is superseded by the next one and harmless
+            return  # harmless: the next segment supersedes an empty one
 
     def _close_handle(self) -> None:
         if self._handle is not None:
@@ -270,63 +279,62 @@ class Journal:
         try:
             self._files.close(handle)
         except OSError:
-            return  # everything that counts was synced before; the handle is gone in any case
+            return  # everything that counts was synced before, and the handle is gone either way
 
-    def _recover(self, at: int) -> None:
+    def _repair(self, at: int) -> None:
         names = self._files.names(self._directory)
-        found = sorted((parsed, name) for name in names if (parsed := parse_name(name)))
-        for (first, attempt), _ in found:
+        named = sorted((parsed, name) for name in names if (parsed := parse_name(name)))
+        for (first, attempt), _ in named:
             self._attempts[first] = attempt + 1
-        scanned = [self._scan(first, name) for (first, _), name in found]
-        result = survey(scanned)
+        scanned = [self._scanned(first, name) for (first, _), name in named]
+        result = reconcile(scanned)
         aside = []
-        for ((first, _), name), segment, verdict in zip(found, scanned, result.verdicts, strict=True):
+        for ((first, _), name), segment, plan in zip(named, scanned, result.plans, strict=True):
             path = self._directory / name
-            if verdict.corrupt:
-                aside.append(self._mend(path, first, verdict, at))
+            if plan.corrupt:
+                aside.append(self._replace(path, first, plan, at))
             else:
-                self._keep(path, segment, verdict)
+                self._adopt(path, segment, plan)
         self._files.sync_directory(self._directory)
         self.report = OpenReport(result.torn_bytes, tuple(aside), result.lost)
-        self._last = self._newest(result.verdicts)
+        self._last = self._newest(result.plans)
 
-    def _newest(self, verdicts: tuple[Verdict, ...]) -> int | None:
-        ends = [frame.last for verdict in verdicts for frame in verdict.frames]
-        ends += [hole[1] for verdict in verdicts for hole in verdict.lost]
+    def _newest(self, plans: tuple[SegmentPlan, ...]) -> int | None:
+        ends = [frame.last for plan in plans for frame in plan.frames]
+        ends += [hole[1] for plan in plans for hole in plan.lost]
         return max(ends, default=None)
 
-    def _scan(self, first: int, name: str) -> Scanned:
+    def _scanned(self, first: int, name: str) -> ScannedSegment:
         try:
             data = self._files.read(self._directory / name)
         except OSError:
-            data = b""  # an unreadable file holds nothing; the survey names what is missing
-            return Scanned(first, 1, Scan([], [(0, 1)]))
+            return ScannedSegment(first, 1, Scan([], [(0, 1)]))
         newer = newer_format(data)
         if newer is not None:
             raise NewerSpool.of(self._directory / name, newer, FORMAT)
-        return Scanned(first, len(data), scan(data))
+        return ScannedSegment(first, len(data), scan(data))
 
-    def _keep(self, path: Path, segment: Scanned, verdict: Verdict) -> None:
-        if verdict.cut == 0:
+    def _adopt(self, path: Path, segment: ScannedSegment, plan: SegmentPlan) -> None:
+        if plan.cut == 0:
             self._files.unlink(path)
             return
-        # What a killed process had written and not synced is read like the rest, and from now on built upon.
+        # A killed process may have left records unsynced. They are replayed, so they must be durable before that.
         handle = self._files.reopen(path)
         try:
-            if verdict.cut < segment.size:
-                self._files.truncate(handle, verdict.cut)
+            if plan.cut < segment.size:
+                self._files.truncate(handle, plan.cut)
             self._files.datasync(handle)
         finally:
             self._files.close(handle)
-        self._segments.append(_Segment(path, segment.first, verdict.cut))
+        self._segments.append(_Segment(path, segment.first, plan.cut))
 
-    def _mend(self, path: Path, first: int, verdict: Verdict, at: int) -> str:
-        """Write what can be read as a new attempt, then set the corrupt file aside; every step can be cut."""
+    def _replace(self, path: Path, first: int, plan: SegmentPlan, at: int) -> str:
+        """Write the intact records to a new attempt, then set the corrupt file aside; safe to interrupt anywhere."""
         attempt = self._attempts.get(first, 0)
         self._attempts[first] = attempt + 1
-        mended = _segment_path(self._directory, first, attempt)
-        temporary = mended.with_suffix(".tmp")
-        data = self._salvage(path, verdict)
+        repaired = _segment_path(self._directory, first, attempt)
+        temporary = repaired.with_suffix(".tmp")
+        data = self._salvage(path, plan)
         self._files.unlink(temporary)
         handle = self._files.create(temporary)
         try:
@@ -334,20 +342,20 @@ class Journal:
             self._files.sync(handle)
         finally:
             self._files.close(handle)
-        self._files.rename(temporary, mended)
+        self._files.rename(temporary, repaired)
         self._files.sync_directory(self._directory)
         aside = path.with_name(f"{path.name}.corrupt-{at}")
         self._files.rename(path, aside)
-        self._segments.append(_Segment(mended, first, len(data)))
+        self._segments.append(_Segment(repaired, first, len(data)))
         return aside.name
 
-    def _salvage(self, path: Path, verdict: Verdict) -> bytes:
-        parts: list[tuple[int, bytes]] = [(first, encode_hole(first, last)) for first, last in verdict.lost]
-        if verdict.frames:
+    def _salvage(self, path: Path, plan: SegmentPlan) -> bytes:
+        parts: list[tuple[int, bytes]] = [(first, encode_hole(first, last)) for first, last in plan.lost]
+        if plan.frames:
             data = self._files.read(path)
-            parts += [(frame.number, _raw(data, frame)) for frame in verdict.frames]
+            parts += [(frame.number, _raw(data, frame)) for frame in plan.frames]
         return b"".join(part for _, part in sorted(parts))
 
 
-def _raw(data: bytes, frame: Frame) -> bytes:
+def _raw(data: bytes, frame: RecordFrame) -> bytes:
     return data[frame.start : frame.end]

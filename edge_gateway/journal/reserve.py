@@ -1,4 +1,4 @@
-"""Disk space held back, so that on a full disk a checkpoint, alerts and commands can still be written."""
+"""Disk space held in reserve, so that checkpoints, alerts and commands can still be written when the disk is full."""
 
 from pathlib import Path
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from edge_gateway.journal.files import FILES, Files
 
 RESERVE_BYTES: Final = 32 << 20
-_PIECE: Final = 1 << 20
+_CHUNK: Final = 1 << 20
 
 
 class Reserve:
-    """A file of `size` bytes that is given up when the disk is full and made again when there is room."""
+    """A file of `size` bytes that is released when the disk is full and made again when there is room."""
 
     def __init__(self, path: Path, *, size: int = RESERVE_BYTES, files: Files = FILES) -> None:
         self._path = path
@@ -19,16 +19,13 @@ class Reserve:
         self.held = False
 
     def make(self, *, beside: int | None = None) -> bool:
-        """Take hold of the space; returns whether it is held now.
-
-        `beside`: bytes that must stay free; as much again as is taken where it is None.
-        """
+        """Reserve the space if `beside` more bytes are free (None: `size`); return whether it is held."""
         if not self.held:
-            self.held = self._taken(self._size if beside is None else beside)
+            self.held = self._reserve(self._size if beside is None else beside)
         return self.held
 
     def release(self) -> bool:
-        """Give the space up; returns whether there was any to give. `make` may run in another thread meanwhile."""
+        """Free the space; return whether there was any. `make` may run in another thread meanwhile."""
         try:
             self._files.unlink(self._path)
         except OSError:
@@ -36,7 +33,7 @@ class Reserve:
         released, self.held = self.held, False
         return released
 
-    def _taken(self, beside: int) -> bool:
+    def _reserve(self, beside: int) -> bool:
         try:
             self._files.make_directory(self._path.parent)
             return self._is_whole() or (self._has_room(beside) and self._fill() and self._is_whole())
@@ -53,13 +50,13 @@ class Reserve:
             return False
 
     def _fill(self) -> bool:
-        """Write the file really: a hole would reserve nothing."""
+        """Write every byte: a sparse file would reserve nothing."""
         self._files.unlink(self._path)
         try:
             handle = self._files.create(self._path)
             try:
-                for start in range(0, self._size, _PIECE):
-                    self._files.write(handle, bytes(min(_PIECE, self._size - start)))
+                for start in range(0, self._size, _CHUNK):
+                    self._files.write(handle, bytes(min(_CHUNK, self._size - start)))
                 self._files.sync(handle)
             finally:
                 self._files.close(handle)

@@ -1,4 +1,4 @@
-"""The spool directory: one process at a time, and where its parts lie."""
+"""The spool directory: the names of its parts, and a lock that admits one process at a time."""
 
 from __future__ import annotations
 
@@ -21,31 +21,34 @@ STORE = "store.sqlite"
 BROKER = "broker"
 RESERVE = "reserve"
 SOCKET = "control.sock"
-"""Of the running gateway's local socket, see `local_api`."""
+"""The running gateway's local socket."""
 SUBSCRIPTIONS = "subscriptions.json"
 STARTS = "starts"
 MOST_STARTS = 64
 _OURS = re.compile(
     r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|starts|\.?control\.sock)(?:[.-].*)?"
 )
-"""Names in a spool directory, with what stands beside a file or was set aside of it."""
+"""Names that a gateway gives to files in its spool, with suffixes such as -wal and .corrupt-<time>."""
 
 
 @contextmanager
 def held(path: Path) -> Iterator[Path]:
-    """Make the spool directory, for owner and group, and keep other gateways out of it while the block runs."""
+    """Make the spool directory and lock it while the block runs.
+
+    Raises BadInput if the directory cannot be used, SpoolInUse if another process holds the lock.
+    """
     try:
         FILES.make_directory(path)
         handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
         raise BadInput(
-            f"the spool {path} cannot be used: {error.strerror}; give spool.path a directory this user may write"
+            f"cannot use the spool {path}: {error.strerror}; set spool.path to a directory this user may write to"
         ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise SpoolInUse(
-            f"another gateway is using the spool {path}; stop it, or give this one its own"
+            f"another gateway is using the spool {path}; stop it, or set another spool.path for this one"
         ) from error
     else:
         tighten(path)
@@ -55,10 +58,10 @@ def held(path: Path) -> Iterator[Path]:
 
 
 def tighten(place: Path) -> None:
-    """Take from what the gateway made what others may do, and the group's right to write.
+    """Remove the permissions of other users, and the group's write permission, from the gateway's own files.
 
-    An older program left files that everybody may read; so does whoever copies a spool. What belongs to another user
-    stays as it is, and so does a directory that holds other things than a spool.
+    A copied spool may be readable by everyone. Files of another user stay as they are, and so does the mode of a
+    directory that holds anything besides a spool.
     """
     with suppress(OSError):
         entries = list(place.iterdir())
@@ -87,9 +90,10 @@ def _tighten(path: Path) -> None:
 
 
 def note_start(path: Path, files: Files = FILES) -> tuple[str, ...]:
-    """Give this start a nonce of its own, and return those of this spool's starts, the new one last.
+    """Add a random nonce for this start, and return those of the newest starts of this spool, this one last.
 
-    By them a gateway knows its own past. A list that is gone or damaged is begun anew: then it is a stranger's.
+    A gateway recognises its own earlier status messages by them. A missing or damaged list is started anew, and the
+    earlier messages then count as another gateway's.
     """
     try:
         text = files.read(path / STARTS).decode("ascii", "replace")

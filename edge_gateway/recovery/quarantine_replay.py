@@ -86,6 +86,6 @@ def _some(
     stored = effects.for_store(recovered.names)
     recovered.journal.append(number, codec.encode({"inputs": [batch], "effects": [stored]}))
     recovered.journal.sync()
-    recovered.store.put_back((number, [stored]), [known for known, _ in found])
+    recovered.store.apply_replayed((number, [stored]), [known for known, _ in found])
     taken, duplicate, bad = (now[name] - before[name] for name in ("new", "duplicate", "quarantined"))
     return QuarantineReplay(len(found), taken, duplicate, bad)

@@ -31,7 +31,7 @@ from edge_gateway.store.schema import is_damage, is_refusal
 if TYPE_CHECKING:
     from edge_gateway.journal.journal import Journal
     from edge_gateway.recovery.startup import State
-    from edge_gateway.store.rederive import Derived
+    from edge_gateway.store.rebuild import Derived
     from edge_gateway.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -33,8 +33,8 @@ from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
 from edge_gateway.store.outbox import SinkBudget
-from edge_gateway.store.rederive import Records
-from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.rebuild import Records
+from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.store import Store
 from fleet_config.durations import format_duration
 
@@ -112,7 +112,7 @@ def store_settings(config: GatewayConfig) -> StoreSettings:
     influx = config.influx
     return StoreSettings(
         p95_metrics=frozenset(name for name, metric in config.metrics.items() if metric.p95),
-        tiers=tuple(Tier(window.every, window.bucket, window.keep) for window in config.windows),
+        tiers=tuple(StoredTier(window.every, window.bucket, window.keep) for window in config.windows),
         forwarded=config.gateway.tags,
         sinks=(SinkBudget(INFLUX, influx.max_bytes, influx.on_full),) if influx else (),
         history_keep=config.history.keep,

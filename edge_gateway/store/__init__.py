@@ -1,1 +1,12 @@
-"""What is stored in SQLite: history, outbox, late readings and quarantine."""
+"""The store: history, outboxes, late readings and quarantine in one SQLite file, fed from the journal.
+
+The modules by what they are for:
+
+    opening      schema, settings, salvage/ (from a damaged file), rebuild (from the journal)
+    writing      store_thread ─▶ store ─▶ apply ─▶ names, window_table, window_kinds, side_tables, counters
+    correcting   late_job
+    sending      outgoing_lines ─▶ line_protocol ─▶ outbox
+    bounds       retention, series_use, eviction, budget
+    checking     row_checksum, scrub
+    reading      history
+"""

@@ -1,4 +1,4 @@
-"""What records leave, into the store's tables: the gateway's numbers become the store's on the way."""
+"""Apply the effects of records to the store's tables, translating the gateway's numbers to the store's."""
 
 from typing import Protocol
 
@@ -16,9 +16,9 @@ from edge_gateway.records.store_effects import (
 )
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import LateJob
-from edge_gateway.store.names import UNKNOWN, Names
+from edge_gateway.store.names import UNKNOWN, NameTables
 from edge_gateway.store.outgoing_lines import OutgoingLines
-from edge_gateway.store.rederive import Silent
+from edge_gateway.store.rebuild import NoLines
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.window_table import Packed, WindowTable
@@ -26,19 +26,19 @@ from edge_gateway.windows.reduce import Readings
 
 
 class Resolver(Protocol):
-    """Who knows names that a lost store no longer has: the registry, by gateway number."""
+    """Knows names that a lost store no longer has: the registry, by the gateway's numbers."""
 
     def series_name(self, series: int, version: int) -> SeriesName | None: ...
     def text_name(self, code: int) -> TextName | None: ...
 
 
 class Applier:
-    """Used inside the store's transactions; `numbers` and `texts` are its two kinds of windows."""
+    """Used inside the store's transactions. `kinds` are the late jobs of numbers and of texts."""
 
     def __init__(
         self,
         *,
-        names: Names,
+        names: NameTables,
         counters: StoreCounters,
         side_tables: SideTables,
         lines: OutgoingLines,
@@ -56,12 +56,12 @@ class Applier:
         self._resolver = resolver
 
     def apply(self, effects: StoreEffects) -> None:
-        """Take in everything of them."""
+        """Apply all effects of a record."""
         self.apply_windows(effects, self._lines)
         self.apply_rest(effects)
 
-    def apply_windows(self, effects: StoreEffects, lines: OutgoingLines | Silent) -> None:
-        """Take in names, closed windows and late readings; what follows for sinks goes to `lines`."""
+    def apply_windows(self, effects: StoreEffects, lines: OutgoingLines | NoLines) -> None:
+        """Apply names, closed windows and late readings; send the resulting points to `lines`."""
         self._names.define(effects.series)
         self._names.define_texts(effects.texts)
         for closed in effects.windows:
@@ -75,14 +75,14 @@ class Applier:
         self._names.forget_texts(effects.gone_texts)
 
     def apply_rest(self, effects: StoreEffects) -> None:
-        """Take in alerts, commands, quarantine and events."""
+        """Apply alerts, commands, quarantine and events."""
         self._side_tables.alerts(effects.alerts)
         self._lines.alerts(effects.alerts, effects.at)
         self._side_tables.commands(effects.commands)
         self._side_tables.quarantine(effects.quarantined)
         self._side_tables.events(effects.events)
 
-    def _close_windows(self, closed: ClosedWindows, at: int, lines: OutgoingLines | Silent) -> None:
+    def _close_windows(self, closed: ClosedWindows, at: int, lines: OutgoingLines | NoLines) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         known = np.flatnonzero(ids != UNKNOWN)
         rows = closed.rows[known]
@@ -93,12 +93,15 @@ class Applier:
             self._counters.add("partial_windows", len(rows))
             lines.partial(closed.tier, windows, at)
         else:
-            self._name_as_stored(self._windows, closed.tier, rows)
+            self._keep_stored_series(self._windows, closed.tier, rows)
             self._use.note(rows["series"], rows["start"])
             lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
 
-    def _name_as_stored(self, table: WindowTable, tier: int, rows: Array) -> None:
-        """A window that opened again keeps the tags it was stored with; another series would be a window beside it."""
+    def _keep_stored_series(self, table: WindowTable, tier: int, rows: Array) -> None:
+        """Give windows that are stored already the series they are stored with.
+
+        A window keeps the tags it was opened with; under another series it would be a second window beside it.
+        """
         kin = self._names.kin
         pairs = zip(rows["start"].tolist(), rows["series"].tolist(), strict=True) if kin else ()
         placed = [(place, start, kin[series]) for place, (start, series) in enumerate(pairs) if series in kin]
@@ -108,17 +111,17 @@ class Applier:
                 stored = [one for one in members if (start, one) in found]
                 rows["series"][place] = stored[0] if stored else rows["series"][place]
 
-    def _close_states(self, closed: ClosedStates, at: int, lines: OutgoingLines | Silent) -> None:
+    def _close_states(self, closed: ClosedStates, at: int, lines: OutgoingLines | NoLines) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         rows = closed.rows[ids != UNKNOWN]
         rows["series"] = ids[ids != UNKNOWN]
         for end in ("first", "last"):
             rows[end] = self._text_ids(rows[end])
-        self._name_as_stored(self._states, closed.tier, rows)
+        self._keep_stored_series(self._states, closed.tier, rows)
         self._use.note(rows["series"], rows["start"])
         lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
 
-    def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | Silent) -> None:
+    def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
         ids = self._ids(late.series, late.versions)
         known, merged = ids != UNKNOWN, late.tiers != 0
         kept, over = known & merged, known & ~merged

@@ -1,4 +1,4 @@
-"""How much of the spool's budget is used: journal, checkpoints, late table and quarantine.
+"""What uses the spool's budget: journal, checkpoints, late readings and quarantine.
 
 Outbox and history have budgets of their own.
 """
@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 from edge_gateway.store.store import StoreFacts
 
 LATE_BYTES: Final = 64
-"""What a late reading takes in its table, about."""
+"""Approximate size of a late reading in its table."""
 LATE_PART: Final = 4
-"""The late table may take so great a part of the spool's budget, and a device as great a part of that."""
+"""Late readings may take 1/LATE_PART of the spool's budget, and those of one device 1/LATE_PART of that."""
 
 
 class SpoolBytes(NamedTuple):
-    """Bytes of each part."""
+    """Bytes used by each part of the spool."""
 
     journal: int
     checkpoints: int
@@ -28,21 +28,27 @@ class SpoolBytes(NamedTuple):
 
     @property
     def beside_journal(self) -> int:
-        """What is left for the journal is the budget less this."""
+        """Bytes that the other parts take from the journal's budget."""
         return self.total - self.journal
 
 
 def late_bytes(max_bytes: int) -> int:
-    """How many bytes of late readings may wait in a spool of this budget before deliveries do."""
+    """Bytes of late readings that may wait before deliveries are held back, by the spool's budget in bytes."""
     return max_bytes // LATE_PART
 
 
 def late_share(max_bytes: int) -> int:
-    """How many late readings of one device may wait there."""
+    """Number of late readings of one device that may wait, by the spool's budget in bytes; at least 1."""
     return max(late_bytes(max_bytes) // LATE_PART // LATE_BYTES, 1)
 
 
 def spool_bytes(checkpoints: Path, journal: int, facts: StoreFacts) -> SpoolBytes:
-    """What the parts of a spool take; `checkpoints` is their directory, `journal` the segments' bytes."""
+    """Measure the parts of a spool.
+
+    Args:
+        checkpoints: directory of the checkpoints; those set aside do not count.
+        journal: bytes of the journal's segments.
+        facts: what the store says of itself.
+    """
     sizes = (path.stat().st_size for path in checkpoints.glob("checkpoint-*") if ".corrupt-" not in path.name)
     return SpoolBytes(journal, sum(sizes), facts.late_pending * LATE_BYTES, facts.quarantine_bytes)

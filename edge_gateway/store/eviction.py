@@ -1,6 +1,6 @@
-"""Who must give way in a table that is full: whoever has most of it, with his oldest rows.
+"""Eviction from a table that is full: the oldest rows of whoever has most rows or bytes in it.
 
-So what one device floods a table with pushes out its own, and never what others have there.
+So a device that floods a table pushes out its own rows and never those of others.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ from typing import Final, NamedTuple
 
 _AT_ONCE: Final = 1_000
 _SPARE: Final = 64
-"""Over its bound a table gives up so great a part of it beyond what is needed: to look who has most takes long."""
+"""Eviction frees 1/_SPARE of the bound beyond what is needed, because finding out who has most takes long."""
 _REST: Final = "substr(topic, 10)"
 _FROM_NAME: Final = f"substr({_REST}, instr({_REST}, '/') + 1)"
 SENDER: Final = (
     "CASE WHEN substr(topic, 1, 9) = 'fleet/v1/'"
     f" THEN substr({_FROM_NAME}, 1, instr({_FROM_NAME} || '/', '/') - 1) ELSE topic END"
 )
-"""The device in a topic, in SQL; where there is none, the topic."""
+"""SQL for the device in a topic, or the whole topic where it names none."""
 
 
-class Owned(NamedTuple):
-    """A table: whose a row is and what it takes, both in SQL. An index begins with these and the id."""
+class OwnedTable(NamedTuple):
+    """A table whose rows have owners.
+
+    Attributes:
+        table: its name.
+        key: the column that orders its rows by age.
+        owner: SQL for the owner of a row; an index begins with it.
+        takes: SQL for what a row takes of the bound.
+    """
 
     table: str
     key: str
@@ -30,25 +37,31 @@ class Owned(NamedTuple):
     takes: str
 
 
-QUARANTINE: Final = Owned("quarantine", "id", SENDER, "size")
-ALERTS: Final = Owned("alert", "id", "subject", "1")
-COMMANDS: Final = Owned("command", "rowid", "device", "1")
+QUARANTINE: Final = OwnedTable("quarantine", "id", SENDER, "size")
+ALERTS: Final = OwnedTable("alert", "id", "subject", "1")
+COMMANDS: Final = OwnedTable("command", "rowid", "device", "1")
 
 
-def biggest(db: sqlite3.Connection, of: Owned, limit: int) -> list[tuple[str, int]]:
-    """(owner, what it takes) of those who have most, the biggest first."""
+def largest_owners(db: sqlite3.Connection, of: OwnedTable, limit: int) -> list[tuple[str, int]]:
+    """Return (owner, what its rows take) of those who have most, the largest first."""
     select = f"SELECT {of.owner} AS owner, SUM({of.takes}) AS used FROM {of.table} GROUP BY owner"  # noqa: S608 - from above
     return db.execute(f"{select} ORDER BY used DESC, owner LIMIT ?", (limit,)).fetchall()
 
 
-def give_way(db: sqlite3.Connection, of: Owned, used: int, most: int) -> tuple[int, int]:
+def evict(db: sqlite3.Connection, of: OwnedTable, used: int, most: int) -> tuple[int, int]:
     """Remove the oldest rows of whoever has most until the table is within its bound.
 
-    Returns (rows, what they took).
+    Args:
+        db: the store, in a transaction.
+        of: the table.
+        used: what all its rows take.
+        most: what they may take.
+
+    Returns: (rows removed, what they took).
     """
     rows = freed = 0
     while used - freed > most:
-        (owner, has), *others = biggest(db, of, 2)
+        (owner, has), *others = largest_owners(db, of, 2)
         wanted = used - freed - most + most // _SPARE
         lead = has - (others[0][1] if others else 0)
         removed, room = _remove_oldest(db, of, owner, min(wanted, max(lead, most // _SPARE, 1)))
@@ -56,7 +69,7 @@ def give_way(db: sqlite3.Connection, of: Owned, used: int, most: int) -> tuple[i
     return rows, freed
 
 
-def _remove_oldest(db: sqlite3.Connection, of: Owned, owner: str, wanted: int) -> tuple[int, int]:
+def _remove_oldest(db: sqlite3.Connection, of: OwnedTable, owner: str, wanted: int) -> tuple[int, int]:
     rows = freed = 0
     while freed < wanted:
         (answer,) = db.execute(

@@ -1,7 +1,7 @@
-"""The local history, read: windows, last values, states, alerts, commands, quarantine, events.
+"""Read the local history: windows, last values, states, alerts, commands, quarantine and events.
 
-Reads through a connection of its own that cannot write, beside the gateway or without it. Rows come as plain dicts
-in the form of `edge-gateway query --json`; times in ms, `every` too.
+It uses a read-only connection of its own, whether the gateway runs or not. Rows are plain dicts in the form of
+`edge-gateway query --json`; times and `every` in ms.
 """
 
 import json
@@ -26,18 +26,22 @@ from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 AT_ONCE: Final = 2_000
+"""Windows read at a time."""
 FEW_SERIES: Final = 50
-"""Up to so many series are read start by start; more by going through the whole range."""
+"""Up to this many series are looked up start by start; for more, the whole range is read."""
 LAST_SPAN: Final = 86_400_000
-"""Last values are looked for in the newest day of base windows."""
+"""Last values are searched in the newest day (ms) of windows."""
 
 _PERFECT: Final = 1000.0
+"""Quality is stored in thousandths."""
+_IN_TOPIC: Final = "instr('/' || topic || '/', '/' || ? || '/')"
+"""The value is a level of the topic."""
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked for: times in [since, until) ms, None for open; names None for any; at most `limit` rows."""
+class RowSelection:
+    """Which rows to read: times in [since, until) ms, None for open; None for any name; at most `limit`, 0 for all."""
 
     device: str | None = None
     metric: str | None = None
@@ -47,21 +51,21 @@ class Wanted:
 
 
 class History:
-    """An open history; a context manager."""
+    """An open history; a context manager that closes it."""
 
     def __init__(self, db: sqlite3.Connection, every: Sequence[int]) -> None:
         self._db = db
         self._every = tuple(every)
         self.damaged = 0
-        """Windows that were left out because they are not what was stored."""
+        """Windows that were left out because their checksum does not match."""
 
     @classmethod
     def open(cls, spool: Path, every: Sequence[int]) -> Self:
-        """Open the history of a spool; BadInput where there is none.
+        """Open the history of a spool; BadInput if there is none.
 
         Args:
             spool: the spool directory.
-            every: lengths of the tiers' windows in ms, the base first.
+            every: window lengths of the tiers in ms, the base first.
         """
         path = spool / STORE
         if not path.exists():
@@ -87,18 +91,18 @@ class History:
         until: int | None = None,
         limit: int = 0,
     ) -> Iterator[Row]:
-        """Rows of one subject, in the order of time; KeyError for a subject there is not.
+        """Return the rows of one subject in order of time; KeyError for an unknown subject.
 
         Args:
             what: last, windows, states, alerts, commands, quarantine or events.
-            tier: only this tier of windows and states; all of them when None.
+            tier: only this tier of windows and states; None for all.
             device: only this device; of alerts the subject.
             metric: only this metric.
             since: from this time on, ms.
             until: before this time, ms.
-            limit: at most so many rows, 0 for all: the first ones of windows and states, the newest of the rest.
+            limit: at most this many rows, 0 for all: the first windows and states, the newest of the rest.
         """
-        subjects: dict[str, Callable[[Wanted], Iterator[Row]]] = {
+        subjects: dict[str, Callable[[RowSelection], Iterator[Row]]] = {
             "last": partial(self._last, tier or 0),
             "windows": partial(self._tiers, self.windows, tier),
             "states": partial(self._tiers, self.states, tier),
@@ -107,92 +111,97 @@ class History:
             "quarantine": self.quarantine,
             "events": self.events,
         }
-        return subjects[what](Wanted(device, metric, since, until, limit))
+        return subjects[what](RowSelection(device, metric, since, until, limit))
 
-    def windows(self, tier: int, wanted: Wanted) -> Iterator[Row]:
-        """Yield windows of numbers in a tier, by start, then series."""
-        names = self._series(wanted)
-        for part in self._pieces("window", tier, wanted, names):
+    def windows(self, tier: int, selection: RowSelection) -> Iterator[Row]:
+        """Yield windows of numbers of a tier, by start, then series."""
+        names = self._series(selection)
+        for part in self._pieces("window", tier, selection, names):
             yield from _window_rows(part, names, self._every[tier])
 
-    def states(self, tier: int, wanted: Wanted) -> Iterator[Row]:
-        """Yield windows of texts in a tier, by start, then series."""
-        names = self._series(wanted)
+    def states(self, tier: int, selection: RowSelection) -> Iterator[Row]:
+        """Yield windows of texts of a tier, by start, then series."""
+        names = self._series(selection)
         texts: dict[int, str] = dict(self._db.execute("SELECT id, text FROM text"))
-        for part in self._pieces("state_window", tier, wanted, names):
+        for part in self._pieces("state_window", tier, selection, names):
             for series, revision, data in part:
                 row = np.frombuffer(data, STATE_ROW, 1)[0]
                 yield _state_row(names[series], revision, row, texts, self._every[tier])
 
-    def alerts(self, wanted: Wanted) -> Iterator[Row]:
-        """Yield alert transitions in the order they came."""
-        where = {"subject": wanted.device, "metric": wanted.metric}
-        for (body,) in self._newest("alert", "body", "id", where, wanted):
+    def alerts(self, selection: RowSelection) -> Iterator[Row]:
+        """Yield alert transitions, oldest first."""
+        where = {"subject=?": selection.device, "metric=?": selection.metric}
+        for (body,) in self._newest("alert", "body", "id", where, selection):
             yield json.loads(body)
 
-    def commands(self, wanted: Wanted) -> Iterator[Row]:
-        """Yield commands in their newest state, by time."""
+    def commands(self, selection: RowSelection) -> Iterator[Row]:
+        """Yield commands in their latest state, oldest first."""
         columns = ("id", "n", "device", "name", "args", "state", "at", "detail")
-        for values in self._newest("command", ", ".join(columns), "at", {"device": wanted.device}, wanted):
+        for values in self._newest(
+            "command", ", ".join(columns), "at", {"device=?": selection.device}, selection
+        ):
             row = dict(zip(columns, values, strict=True))
             yield {**row, "args": json.loads(row["args"])}
 
-    def quarantine(self, wanted: Wanted) -> Iterator[Row]:
-        """Yield messages and lines in quarantine; `payload` is hexadecimal, `text` is there where it is text."""
+    def quarantine(self, selection: RowSelection) -> Iterator[Row]:
+        """Yield messages and lines in quarantine; `payload` in hexadecimal, `text` None unless it is UTF-8."""
         columns = ("id", "at", "topic", "reason", "payload")
-        for values in self._newest("quarantine", ", ".join(columns), "id", {}, wanted):
+        where = {_IN_TOPIC: selection.device}
+        for values in self._newest("quarantine", ", ".join(columns), "id", where, selection):
             row = dict(zip(columns, values, strict=True))
-            if wanted.device is None or wanted.device in row["topic"].split("/"):
-                yield {**row, "payload": row["payload"].hex(), "text": _text(row["payload"])}
+            yield {**row, "payload": row["payload"].hex(), "text": _text(row["payload"])}
 
-    def events(self, wanted: Wanted) -> Iterator[Row]:
-        """Yield what the gateway noted about itself."""
-        for at, code, text in self._newest("event", "at, code, text", "id", {}, wanted):
+    def events(self, selection: RowSelection) -> Iterator[Row]:
+        """Yield events of the gateway itself, oldest first."""
+        for at, code, text in self._newest("event", "at, code, text", "id", {}, selection):
             yield {"at": at, "code": code, "text": text}
 
     def _tiers(
-        self, one: Callable[[int, Wanted], Iterator[Row]], tier: int | None, wanted: Wanted
+        self, one: Callable[[int, RowSelection], Iterator[Row]], tier: int | None, selection: RowSelection
     ) -> Iterator[Row]:
         tiers = range(len(self._every)) if tier is None else [tier]
-        rows = chain.from_iterable(one(number, wanted) for number in tiers)
-        return islice(rows, wanted.limit or None)
+        rows = chain.from_iterable(one(number, selection) for number in tiers)
+        return islice(rows, selection.limit or None)
 
-    def _last(self, tier: int, wanted: Wanted) -> Iterator[Row]:
-        """Each series' newest window among those of the last day, by device and metric."""
+    def _last(self, tier: int, selection: RowSelection) -> Iterator[Row]:
+        """Yield the newest window of each series that has one in the newest day, by device and metric."""
         newest = self._db.execute("SELECT MAX(start) FROM window WHERE tier=?", (tier,)).fetchone()[0]
-        recent = replace(wanted, since=max(wanted.since or 0, (newest or 0) - LAST_SPAN))
+        recent = replace(selection, since=max(selection.since or 0, (newest or 0) - LAST_SPAN))
         last = {(row["device"], row["metric"]): row for row in self.windows(tier, recent)}
-        return islice((last[key] for key in sorted(last)), wanted.limit or None)
+        return islice((last[key] for key in sorted(last)), selection.limit or None)
 
     def _newest(
-        self, table: str, columns: str, order: str, where: dict[str, str | None], wanted: Wanted
+        self, table: str, columns: str, order: str, where: dict[str, str | None], selection: RowSelection
     ) -> list[tuple[Any, ...]]:
-        """The newest rows of a table that are wanted, the oldest of them first."""
-        named = {column: value for column, value in where.items() if value is not None}
-        since = -(1 << 62) if wanted.since is None else wanted.since
-        until = 1 << 62 if wanted.until is None else wanted.until
-        conditions = " AND ".join(["at>=?", "at<?", *(f"{column}=?" for column in named)])
+        """Return the newest selected rows of a table, oldest first.
+
+        `where` maps conditions to their values; those with None are left out.
+        """
+        named = {condition: value for condition, value in where.items() if value is not None}
+        since = -(1 << 62) if selection.since is None else selection.since
+        until = 1 << 62 if selection.until is None else selection.until
+        conditions = " AND ".join(["at>=?", "at<?", *named])
         rows = self._db.execute(
             f"SELECT {columns} FROM {table} WHERE {conditions} ORDER BY {order} DESC LIMIT ?",  # noqa: S608
-            (since, until, *named.values(), wanted.limit or -1),
+            (since, until, *named.values(), selection.limit or -1),
         ).fetchall()
         rows.reverse()
         return rows
 
-    def _series(self, wanted: Wanted) -> dict[int, Row]:
-        """Store numbers of the series that are wanted, with their names."""
+    def _series(self, selection: RowSelection) -> dict[int, Row]:
+        """Return the selected series by the store's numbers, with their names."""
         rows = self._db.execute(
             "SELECT id, device, metric, site, type FROM series"
             " WHERE (?1 IS NULL OR device=?1) AND (?2 IS NULL OR metric=?2)",
-            (wanted.device, wanted.metric),
+            (selection.device, selection.metric),
         )
         return {number: _names(*names) for number, *names in rows}
 
     def _pieces(
-        self, table: str, tier: int, wanted: Wanted, names: dict[int, Row]
+        self, table: str, tier: int, selection: RowSelection, names: dict[int, Row]
     ) -> Iterator[list[tuple[int, int, bytes]]]:
-        """Yield (series, revision, row) of the windows that are wanted, some at a time."""
-        span = self._span(table, tier, wanted)
+        """Yield (series, revision, row) of the selected windows, some at a time."""
+        span = self._span(table, tier, selection)
         if span is None or not names:
             return
         if len(names) <= FEW_SERIES:
@@ -222,14 +231,14 @@ class History:
             yield self._sound(part)
 
     def _sound(self, part: Iterable[tuple[int, int, int, object]]) -> list[tuple[int, int, bytes]]:
-        """Rows that are what was written; the others are counted."""
+        """Return the rows whose checksum matches; count the others."""
         opened = [(series, revision, checked(blob, start, series)) for start, series, revision, blob in part]
         sound = [(series, revision, data) for series, revision, data in opened if data is not None]
         self.damaged += len(opened) - len(sound)
         return sound
 
-    def _span(self, table: str, tier: int, wanted: Wanted) -> tuple[int, int] | None:
-        """The range of starts to read, cut to what is stored and to whole windows."""
+    def _span(self, table: str, tier: int, selection: RowSelection) -> tuple[int, int] | None:
+        """Return the range [first, stop) of starts to read, within what is stored; None if it is empty."""
         ends = [
             self._db.execute(f"SELECT {end}(start) FROM {table} WHERE tier=?", (tier,)).fetchone()[0]  # noqa: S608
             for end in ("MIN", "MAX")
@@ -237,8 +246,8 @@ class History:
         if ends[0] is None:
             return None
         every = self._every[tier]
-        first = ends[0] if wanted.since is None else max(ends[0], -(-wanted.since // every) * every)
-        stop = ends[1] + 1 if wanted.until is None else min(ends[1] + 1, wanted.until)
+        first = ends[0] if selection.since is None else max(ends[0], -(-selection.since // every) * every)
+        stop = ends[1] + 1 if selection.until is None else min(ends[1] + 1, selection.until)
         return (first, stop) if first < stop else None
 
 

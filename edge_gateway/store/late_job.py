@@ -1,10 +1,10 @@
-"""Readings that came after their window was closed: read the stored row, merge, store, send the correction.
+"""Merge late readings into stored windows: read the row, merge, store, send the correction.
 
-A reading is taken from the late table and merged in one transaction, so it counts once whatever happens
-between. A point is never written over a window whose earlier state is not held: where no row is stored, a
-new one is made only at or after the coverage floor, the time from which on the store is known to be
-complete. Where it is not known which readings a stored row has, it is frozen. What has no window to go to goes
-to a measurement of its own and is counted.
+A reading is removed from the late table and merged in one transaction, so it counts once. A point is never
+written over a window whose earlier readings are unknown: where no row is stored, a new one is made only at or after
+the coverage floor, the time from which on the store is known to be complete, and rows before `frozen`, of which it is
+not known what they contain, do not change. A reading without a window to go to is counted and sent to a measurement of
+its own, `sensor_late`.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.names import Names
+from edge_gateway.store.names import NameTables
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
@@ -31,14 +31,14 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Coverage(NamedTuple):
-    """Times in ms: windows from `floor` on are stored if there are any; those before `frozen` do not change."""
+    """Times in ms: from `floor` on every closed window is stored; windows that start before `frozen` do not change."""
 
     floor: int
     frozen: int
 
 
 class LateLines(Protocol):
-    """Where corrected windows and readings that came too late are sent."""
+    """Receives corrected windows, and readings that came too late."""
 
     def windows(self, tier: int, windows: Packed, at: int) -> None: ...
     def late(self, series: Ints, readings: Readings, at: int) -> None: ...
@@ -48,12 +48,14 @@ class LateLines(Protocol):
 class LatePiece:
     """The oldest late readings as columns.
 
+    A family is all series of one device and metric, whatever their tags.
+
     Attributes:
-        series: the store's numbers.
-        readings: the same readings, `series` numbered from 0 by device and metric.
-        tiers: bits of the tiers each must be merged in.
-        families: by those numbers, all series of the store that have this device and metric.
-        p95: by those numbers, whether the metric has a p95.
+        series: the store's series numbers.
+        readings: the same readings, with the place of the family in `families` as their series.
+        tiers: bit mask of the tiers each reading must be merged in.
+        families: the store's series numbers of each family.
+        p95: of each family, whether its windows have a p95.
         upto: id of the last reading.
         at: wall time in ms of the last reading's record.
     """
@@ -71,18 +73,18 @@ class LatePiece:
 
 
 def base_bit(tiers: Ints) -> Ints:
-    """The bit of the finest tier each reading must be merged in."""
+    """Return the lowest bit of each mask: the finest tier a reading must be merged in."""
     finest: Ints = tiers & -tiers
     return finest
 
 
 class LateJob:
-    """Late readings of one kind, from their table into stored windows. Used inside the store's transactions."""
+    """Merges late readings of one kind into stored windows. Used inside the store's transactions."""
 
     def __init__(
         self,
         db: sqlite3.Connection,
-        names: Names,
+        names: NameTables,
         counters: StoreCounters,
         settings: StoreSettings,
         kind: WindowKind,
@@ -100,25 +102,25 @@ class LateJob:
         self.recount()
 
     def recount(self) -> None:
-        """Count what waits, after rows were put in from elsewhere."""
+        """Count the readings in the table again, after rows were inserted by others."""
         (self.pending,) = self._db.execute(f"SELECT COUNT(*) FROM {self._kind.late}").fetchone()  # noqa: S608
 
-    def memory(self) -> int:
-        """What memory holds now, to go back to after a rollback."""
+    def snapshot(self) -> int:
+        """Return what memory holds, for `restore` after a rollback."""
         return self.pending
 
-    def recall(self, memory: int) -> None:
-        """Back to what was committed."""
-        self.pending = memory
+    def restore(self, snapshot: int) -> None:
+        """Go back to what was committed."""
+        self.pending = snapshot
 
     def add(self, at: int, columns: Sequence[np.ndarray[Any, Any]]) -> None:
-        """Keep readings for the next run: columns series (the store's), ts, value, quality, tiers."""
+        """Add readings for a later run: columns series (the store's), ts, value, quality and tiers; `at` in ms."""
         rows = [(*row, at) for row in zip(*(column.tolist() for column in columns), strict=True)]
         into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, at)"
         self.pending += insert_many(self._db, into, 6, rows)
 
     def run(self, coverage: Coverage, lines: LateLines) -> int:
-        """Merge the oldest readings; returns how many were taken from the table."""
+        """Merge the oldest readings; return how many were taken from the table."""
         piece = self._oldest()
         if piece is None:
             return 0
@@ -147,7 +149,7 @@ class LateJob:
         return LatePiece(numbers, readings, np.array(tiers, np.int64), families, p95, ids[-1], at[-1])
 
     def _families(self, series: Ints) -> tuple[list[list[int]], Ints, Bools]:
-        """Families of series, which one each reading belongs to, and which have a p95."""
+        """Return the families of these series, the family of each reading, and whether each family has a p95."""
         numbers, places = np.unique(series, return_inverse=True)
         found = self._names.families(numbers.tolist())
         first = [found[number][0] for number in numbers.tolist()]
@@ -159,7 +161,7 @@ class LateJob:
         return families, family_of[places].astype(np.int64), np.array(p95, np.bool_)
 
     def _merge_tier(self, tier: int, piece: LatePiece, coverage: Coverage, lines: LateLines) -> Bools:
-        """Merge the readings of one tier; returns which had no window to go to."""
+        """Merge readings into windows of one tier; return which had no window to go to."""
         refused = np.zeros(len(piece), np.bool_)
         chosen = np.flatnonzero(piece.tiers >> tier & 1)
         if not len(chosen):
@@ -169,21 +171,21 @@ class LateJob:
         windows = self._kind.reduce(every, readings, piece.p95)
         families = windows.rows["series"].copy()
         found = self._find(tier, windows, piece.families)
-        homeless = np.array([place not in found for place in range(len(windows))], np.bool_)
+        unstored = np.array([place not in found for place in range(len(windows))], np.bool_)
         starts = windows.rows["start"]
-        lost = (homeless & (starts < coverage.floor)) | (starts < coverage.frozen)
+        lost = (unstored & (starts < coverage.floor)) | (starts < coverage.frozen)
         self._name(windows, piece.series[chosen], readings, every)
         kept = np.flatnonzero(~lost).tolist()
         if kept:
             stored = {new: found[place] for new, place in enumerate(kept) if place in found}
-            now = self._kind.windows.store(tier, windows.take(kept), stored, begun=CORRECTED)
+            now = self._kind.windows.store(tier, windows.take(kept), stored, first_revision=CORRECTED)
             self._use.note(now.rows["series"], now.rows["start"])
             lines.windows(tier, now, piece.at)
         refused[chosen] = _within(readings, every, families[lost], windows.rows["start"][lost])
         return refused
 
     def _find(self, tier: int, windows: Packed, families: list[list[int]]) -> dict[int, Stored]:
-        """The stored window each window belongs to, whatever tags it was opened with."""
+        """Return by place the stored window of the same family and start, whatever tags it was opened with."""
         places = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
         keys = [(start, series) for start, family in places for series in families[family]]
         stored = self._kind.windows.find(tier, keys)
@@ -195,7 +197,7 @@ class LateJob:
         return found
 
     def _name(self, windows: Packed, series: Ints, readings: Readings, every: int) -> None:
-        """Give each window the series of its first reading, for those that are not stored yet."""
+        """Give each window the series of its first reading, which counts for those that are not stored yet."""
         order = np.lexsort((-readings.ts, readings.series))
         starts = (readings.ts - readings.ts % every)[order].tolist()
         first = dict(
@@ -215,7 +217,7 @@ class LateJob:
 
 
 def _within(readings: Readings, every: int, series: Ints, starts: Ints) -> Bools:
-    """Which readings lie in one of these windows."""
+    """Return which readings fall into one of these windows."""
     lost = set(zip(series.tolist(), starts.tolist(), strict=True))
     begins = (readings.ts - readings.ts % every).tolist()
     keys = zip(readings.series.tolist(), begins, strict=True)

@@ -7,10 +7,10 @@ r"""InfluxDB line protocol, rendered in columns. Times are ms, every line ends w
     gateway,gateway=… received=…i,… <time>
 
 Format: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. `count` and `changes` are
-integers, all other numbers floats, even when whole. What the format cannot hold is changed, never sent: a line
-feed becomes the two characters `\n`, a tag value that ends in a backslash gets a `_` behind it, a tag without a
-value is left out, so is a field that is no finite number, and a tag key that the database reserves or that a
-field has gets `tag_` before it.
+integers, all other numbers floats, even when whole. What the format cannot hold is changed before sending: a line
+feed becomes the two characters `\n`; a tag value that ends in a backslash gets a `_` appended; a tag without a
+value and a field that is not a finite number are left out; a tag key that the database reserves, or that is the name
+of a field, gets the prefix `tag_`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,23 +43,23 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def tag_text(text: str) -> str:
-    """Return text as it stands in a tag key or value, or in a field key."""
+    """Escape text for a tag key or value, or for a field key."""
     escaped = text.translate(_ONE_LINE).translate(_IN_TAG)
     return f"{escaped}_" if escaped.endswith("\\") else escaped
 
 
 def field_text(text: str) -> str:
-    """Return text as it stands between the quotes of a string field."""
+    """Escape text for the value of a string field, between its quotes."""
     return text.translate(_ONE_LINE).translate(_IN_TEXT)
 
 
 def tag_key(name: str) -> str:
-    """Return a key that may stand beside the fields of any measurement here."""
+    """Return a tag key that collides with no field and no reserved name."""
     return f"tag_{name}" if name in FIELDS or name.startswith("_") else name
 
 
 def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:
-    """Return measurement and tags, sorted by key: all of a line before its fields, without the space."""
+    """Render measurement and tags, sorted by key: a line up to the space before its fields."""
     named = sorted((tag_key(key), value) for key, value in tags.items() if key and value)
     text = "".join(f",{tag_text(key)}={tag_text(value)}" for key, value in named)
     return (measurement.translate(_IN_MEASUREMENT) + text).encode("utf-8", "replace")
@@ -72,9 +72,9 @@ def render_windows(prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Ta
     """Render WINDOW_ROWs.
 
     Args:
-        prefixes: of each row.
-        rows: in any order; their p95 is left out where it is NaN.
-        tails: of the rows that have one, by (series, start).
+        prefixes: rendered measurement and tags of each row.
+        rows: in any order; a p95 that is NaN is left out.
+        tails: tails of the rows that have one, by (series, start).
     """
     count = rows["count"]
     total = sums(
@@ -94,14 +94,14 @@ def render_windows(prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Ta
 
 
 def render_states(prefixes: Sequence[bytes], rows: Rows, last: Sequence[str]) -> bytes:
-    """Render STATE_ROWs; `last` are the texts of the rows' last codes."""
+    """Render STATE_ROWs; `last` are the texts behind the rows' `last` codes."""
     texts = [b' last="' + field_text(text).encode("utf-8", "replace") for text in last]
     changes = _after(b'",changes=', _numbers(rows["changes"]))
     return _lines([list(prefixes), texts, changes, _after(b"i ", _numbers(rows["start"]))])
 
 
 def _numbers(column: NDArray[np.int64] | NDArray[np.float64]) -> list[bytes]:
-    """Return each number in the fewest digits that read back as the same; `null` for what is not finite."""
+    """Render each number in the fewest digits that parse to the same value; `null` if it is not finite."""
     return _encode(column.tolist())[1:-1].split(b",") if len(column) else []
 
 
@@ -118,7 +118,7 @@ def _where_finite(label: bytes, column: NDArray[np.float64]) -> list[bytes]:
 
 
 def _lines(columns: list[list[bytes]]) -> bytes:
-    """Join columns row by row; each row is a line."""
+    """Join the columns of each row into a line."""
     rows = len(columns[0])
     width = len(columns) + 1
     pieces = [b"\n"] * (width * rows)
@@ -131,12 +131,12 @@ def _lines(columns: list[list[bytes]]) -> bytes:
 
 
 def render_late(before: bytes, value: float, ts: int) -> bytes:
-    """Render a reading that no window could take; `before` is its prefix."""
+    """Render a reading that came too late for its window; `before` is its prefix, `ts` in ms."""
     return b"%b value=%b %d\n" % (before, _encode(float(value)), ts)
 
 
 def render_alert(alert: Transition) -> bytes:
-    """Render an alert transition; the level is a field, so that a series gets its "resolved" too."""
+    """Render an alert transition. The level is a field, so that "resolved" is in the same series as "firing"."""
     before = prefix("alert", {"device": alert.subject, "rule": alert.rule, "site": alert.site})
     fields = f'level="{field_text(alert.level)}",state="{field_text(alert.state)}"'
     value = alert.value
@@ -146,21 +146,21 @@ def render_alert(alert: Transition) -> bytes:
 
 
 def render_gateway(gateway: str, report: Mapping[str, Any], at: int) -> bytes:
-    """Render the numbers of a gateway's report on itself; nothing at all where it has none.
+    """Render the numbers in a gateway's report on itself; empty if it has none.
 
-    Messages, values and counters are fields by their own name, other sections by `<section>_<name>`.
+    Numbers of the sections messages, values and counters keep their names; those of others become `<section>_<name>`.
     """
     fields = {name: text for section in _BARE_SECTIONS for name, text in _fields(report.get(section))}
     for section in _NAMED_SECTIONS:
         fields |= {f"{section}_{name}": text for name, text in _fields(report.get(section))}
     if not fields:
         return b""
-    told = ",".join(f"{tag_text(name)}={text}" for name, text in sorted(fields.items()))
-    return b"%b %b %d\n" % (prefix("gateway", {"gateway": gateway}), told.encode("utf-8", "replace"), at)
+    rendered = ",".join(f"{tag_text(name)}={text}" for name, text in sorted(fields.items()))
+    return b"%b %b %d\n" % (prefix("gateway", {"gateway": gateway}), rendered.encode("utf-8", "replace"), at)
 
 
 def _fields(section: Any) -> Iterator[tuple[str, str]]:
-    """Yield the numbers of a section, those of nested ones by their path."""
+    """Yield (name, rendered value) of the numbers in a section; nested names are joined by `_`."""
     for name, value in (section or {}).items():
         if isinstance(value, Mapping):
             yield from ((f"{name}_{inner}", text) for inner, text in _fields(value))

@@ -1,6 +1,6 @@
 """The store's own numbers for series and texts.
 
-The gateway's numbers end with its checkpoint; the store's last as long as the data that bears them. A series
+The gateway's numbers are lost with its checkpoint; the store's last as long as the rows that contain them. A series
 of the store is (device, metric, site, type, forwarded tags), so a device whose tags change gets new series,
 and windows keep the tags they were opened with.
 """
@@ -30,8 +30,8 @@ _OF_SEVERAL: Final = (
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class Identity(NamedTuple):
-    """What the store knows of one of its series; `tags` are the forwarded ones, sorted by key."""
+class StoredSeries(NamedTuple):
+    """What a series number of the store stands for; `tags` are the forwarded ones, sorted by key."""
 
     device: str
     metric: str
@@ -40,7 +40,7 @@ class Identity(NamedTuple):
     tags: dict[str, str]
 
     def labels(self) -> dict[str, str]:
-        """Tags of the series' points."""
+        """Return the tags of the series' points."""
         return {
             **self.tags,
             "device": self.device,
@@ -54,8 +54,8 @@ def _tags_text(tags: dict[str, str]) -> str:
     return json.dumps(tags, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-class Names:
-    """Translate the gateway's numbers to the store's, and the store's to names."""
+class NameTables:
+    """Translates the gateway's numbers to the store's, and these to names. Used inside the store's transactions."""
 
     def __init__(self, db: sqlite3.Connection, forwarded: Sequence[str]) -> None:
         self._db = db
@@ -65,19 +65,19 @@ class Names:
         self._kin_dropped = False
 
     def reload(self) -> None:
-        """Know what is in the tables, after rows were put in from elsewhere."""
+        """Read the tables again, after rows were inserted by others."""
         self._ids = _numbering(self._db, "SELECT series << 32 | version, id FROM number")
         self._texts = _numbering(self._db, "SELECT code, id FROM code")
         self.kin: dict[int, list[int]] = {}
-        """Of series whose device and metric have other series too, all of these."""
+        """All series of a device and metric, by each of them; only where there are several."""
         self._find_kin(number for (number,) in self._db.execute(_OF_SEVERAL))
 
-    def memory(self) -> None:
-        """What memory holds now is what is committed."""
+    def snapshot(self) -> None:
+        """Begin to note changes, for `restore` after a rollback."""
         self._undo.clear()
         self._kin_dropped = False
 
-    def recall(self, _: None) -> None:
+    def restore(self, _: None) -> None:
         """Back to what was committed, after a rollback."""
         for table, key, before in reversed(self._undo):
             if before == UNKNOWN:
@@ -90,7 +90,7 @@ class Names:
         self._undo.clear()
 
     def follow_forwarded(self) -> None:
-        """Give series new numbers where other tags are forwarded than when they were defined."""
+        """Define all series again, because other tags are forwarded than before."""
         rows = self._db.execute(
             "SELECT number.series, version, device, metric, site, type, number.tags"
             " FROM number JOIN series ON series.id = number.id"
@@ -101,7 +101,7 @@ class Names:
         )
 
     def define(self, names: Iterable[SeriesName]) -> None:
-        """Note what (series, version) pairs stand for; of one series only the newest versions are kept."""
+        """Store what (series, version) pairs stand for; of each series only the newest 8 versions are kept."""
         waiting = iter(names)
         while some := list(islice(waiting, ROWS_A_STATEMENT)):
             self._define(some)
@@ -123,7 +123,7 @@ class Names:
         self._forget_old_versions({name.series for name, _ in named})
 
     def define_texts(self, names: Iterable[TextName]) -> None:
-        """Note what codes stand for."""
+        """Store what text codes stand for."""
         named = list(names)
         if not named:
             return
@@ -136,7 +136,7 @@ class Names:
             self._keep(self._texts, code, number)
 
     def forget_texts(self, codes: Iterable[int]) -> None:
-        """Forget codes that stand for nothing any more; the texts stay with the windows that hold them."""
+        """Remove codes that are no longer used; the texts stay for the windows that contain them."""
         waiting = iter(codes)
         while some := list(islice(waiting, ROWS_A_STATEMENT)):
             marks = ",".join("?" * len(some))
@@ -145,29 +145,29 @@ class Names:
                 self._undo.append((self._texts, code, self._texts.remove(code)))
 
     def ids(self, series: Ids, versions: Ids) -> Ids:
-        """Store numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
+        """Return the store's numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
         return self._ids.many(series << _VERSION_BITS | versions)
 
     def text_ids(self, codes: Ids) -> Ids:
-        """Store numbers of a column of codes; UNKNOWN where a code was never defined."""
+        """Return the store's numbers of a column of codes; UNKNOWN where a code was never defined."""
         return self._texts.many(codes)
 
-    def identities(self, numbers: Iterable[int]) -> dict[int, Identity]:
-        """What series of the store stand for."""
+    def identities(self, numbers: Iterable[int]) -> dict[int, StoredSeries]:
+        """Return what the store's series numbers stand for."""
         select = "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series WHERE (id) IN (VALUES {})"
         rows = rows_at_once(self._db, select, [(number,) for number in numbers])
         return {
-            number: Identity(device, metric, site, kind, json.loads(tags))
+            number: StoredSeries(device, metric, site, kind, json.loads(tags))
             for number, device, metric, site, kind, tags in rows
         }
 
     def texts(self, numbers: Iterable[int]) -> dict[int, str]:
-        """What texts of the store say."""
+        """Return the texts behind the store's text numbers."""
         select = "SELECT json_array(id, text) AS item FROM text WHERE (id) IN (VALUES {})"
         return dict(rows_at_once(self._db, select, [(number,) for number in numbers]))
 
     def families(self, numbers: Iterable[int]) -> dict[int, list[int]]:
-        """All series of the same device and metric as each of these, whatever their tags, ascending."""
+        """Return all series of the same device and metric, whatever their tags, by each of these; ascending."""
         select = (
             "SELECT json_array(one.id, other.id) AS item FROM series AS one"
             " JOIN series AS other USING(device, metric) WHERE (one.id) IN (VALUES {}) ORDER BY other.id"
@@ -177,13 +177,13 @@ class Names:
             found.setdefault(number, []).append(other)
         return {number: sorted(others) for number, others in found.items()}
 
-    def known(self) -> list[int]:
-        """All series but the newest, whose number SQLite would give again were it removed."""
+    def removable(self) -> list[int]:
+        """Return all series but the newest, whose number SQLite would use again if it were removed."""
         rows = self._db.execute("SELECT id FROM series WHERE id < (SELECT MAX(id) FROM series)")
         return [number for (number,) in rows]
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """Drop series that nothing refers to any more; who names one again gets another number for it."""
+        """Remove series that nothing refers to any more; one that is defined again gets a new number."""
         chosen, among = json.dumps(list(numbers)), "IN (SELECT value FROM json_each(?))"
         pairs = self._db.execute(f"SELECT series, version FROM number WHERE id {among}", (chosen,)).fetchall()  # noqa: S608
         for table in ("number", "series"):
@@ -216,7 +216,7 @@ class Names:
             self._undo.append((self._ids, key, self._ids.remove(key)))
 
     def _find_kin(self, numbers: Iterable[int]) -> None:
-        """Note of whole families that they have several members."""
+        """Add the families of these series to `kin` if they have several members."""
         for members in self.families(numbers).values():
             self.kin |= dict.fromkeys(members, members) if len(members) > 1 else {}
 

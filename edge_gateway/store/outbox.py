@@ -1,8 +1,8 @@
-"""What waits for each sink: rendered lines in compressed chunks, sent and removed in the order they came.
+"""The outbox of each sink: rendered lines in compressed chunks, sent and removed in the order they came.
 
-A chunk belongs to one sink and one bucket. Over its budget an outbox gives up chunks by a named policy and
-counts every line: `merge` gives up the finest windows first, oldest first, because the coarser tiers carry
-what they held; `drop_oldest` goes by age alone. What is being sent is never given up under the sender.
+A chunk belongs to one sink and one bucket. Over its budget an outbox drops chunks by policy and counts every
+line: `merge` drops the finest windows first, oldest first, because coarser tiers contain their readings too;
+`drop_oldest` goes by age alone. Chunks that are being sent are never dropped.
 """
 
 import sqlite3
@@ -16,9 +16,12 @@ from edge_gateway.store.schema import StoreDamaged
 
 MOST_LINES: Final = 5_000
 MOST_BYTES: Final = 1_000_000
+"""Bounds of a chunk and of a parcel; only a single line may be larger."""
+MOST_CHUNKS: Final = 200
+"""Chunks read at once for a parcel."""
 
 NOT_CARRIED: Final = 100
-"""Rank of lines no coarser tier carries: alerts, late and partial readings. Windows have their tier's."""
+"""Rank of lines that no coarser tier contains: alerts, late and partial readings. Windows have their tier's number."""
 
 _BACKSLASH: Final = 0x5C
 
@@ -27,7 +30,7 @@ OnFull = Literal["merge", "drop_oldest"]
 
 @dataclass(frozen=True, slots=True)
 class SinkBudget:
-    """A sink that has an outbox, and how much may wait in it, in compressed bytes."""
+    """A sink that has an outbox, the compressed bytes that may wait in it, and what happens above that."""
 
     name: str
     max_bytes: int
@@ -36,9 +39,10 @@ class SinkBudget:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Chunks `first` to `last` of one bucket as one piece of at most 5,000 lines and about 1 MB.
+    """What one request carries: the chunks of one bucket with ids `first` to `last`, within the bounds above.
 
-    `superseded` lines of them are left out: a later one says the same point anew.
+    `at` is the wall time in ms of the first chunk. `superseded` lines are left out, because a later line of the parcel
+    has the same point.
     """
 
     sink: str
@@ -53,7 +57,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How much waits for a sink; `oldest` is the wall time in ms of the oldest chunk."""
+    """What waits for a sink; `bytes` are compressed, `oldest` is the wall time in ms of the oldest chunk."""
 
     chunks: int = 0
     lines: int = 0
@@ -78,16 +82,16 @@ class Outbox:
     def sinks(self) -> tuple[str, ...]:
         return tuple(self._sinks)
 
-    def memory(self) -> dict[str, Waiting]:
-        """What memory holds now, to go back to after a rollback."""
+    def snapshot(self) -> dict[str, Waiting]:
+        """Return what memory holds, for `restore` after a rollback."""
         return dict(self.waiting)
 
-    def recall(self, memory: dict[str, Waiting]) -> None:
-        """Back to what was committed."""
-        self.waiting = memory
+    def restore(self, snapshot: dict[str, Waiting]) -> None:
+        """Go back to what was committed."""
+        self.waiting = snapshot
 
     def recount(self) -> None:
-        """Count what waits, after chunks were put in from elsewhere."""
+        """Count what waits again, after chunks were inserted by others."""
         self.waiting = self._counted()
 
     def _counted(self) -> dict[str, Waiting]:
@@ -95,8 +99,8 @@ class Outbox:
         found = {sink: Waiting(*sums) for sink, *sums in self._db.execute(facts).fetchall()}
         return {sink: replace(found.get(sink, Waiting()), oldest=self._oldest(sink)) for sink in self._sinks}
 
-    def drop_strangers(self) -> None:
-        """Remove what waits for sinks that are no longer configured; counted."""
+    def drop_unconfigured(self) -> None:
+        """Remove and count what waits for sinks that are no longer configured."""
         found = self._db.execute("SELECT sink, SUM(lines) FROM outbox GROUP BY sink").fetchall()
         for sink, lines in found:
             if sink not in self._sinks:
@@ -104,7 +108,15 @@ class Outbox:
                 self._db.execute("DELETE FROM outbox WHERE sink=?", (sink,))
 
     def put(self, bucket: str, rank: int, body: bytes, lines: int, at: int) -> None:
-        """Queue lines for every sink. `body` is complete lines, each ended by a newline."""
+        """Queue lines for every sink.
+
+        Args:
+            bucket: their bucket.
+            rank: their tier, or NOT_CARRIED.
+            body: complete lines, each ended by a line feed.
+            lines: how many.
+            at: wall time in ms.
+        """
         if not lines:
             return
         for piece, count in _pieces(body, lines):
@@ -117,21 +129,21 @@ class Outbox:
                 self._grow(sink, 1, count, len(packed))
 
     def enforce(self) -> None:
-        """Give up chunks of sinks that are over their budget."""
+        """Drop chunks of sinks that are over their budget."""
         for sink, budget in self._sinks.items():
             while self.waiting[sink].bytes > budget.max_bytes:
-                if not self._give_up_one(sink, finest_first=budget.on_full == "merge"):
+                if not self._drop_one(sink, finest_first=budget.on_full == "merge"):
                     break
 
     def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
-        """The oldest lines of a sink and those of the same bucket behind them, as many as one request may carry.
+        """Return the oldest lines of a sink with those of the same bucket behind them, as many as a request may carry.
 
-        They stay until `done`. Order matters within a bucket only: points of different buckets never meet, and so
-        those `without` which it shall go for now are left out.
+        They stay until `done`. Order matters only within a bucket, so the buckets in `without` are passed
+        over. None if there is nothing else.
         """
         others = f"AND bucket NOT IN ({', '.join('?' * len(without))})" if without else ""
         rows = self._db.execute(
-            f"SELECT id, bucket, lines, at, body FROM outbox WHERE sink=? {others} ORDER BY id LIMIT 200",  # noqa: S608
+            f"SELECT id, bucket, lines, at, body FROM outbox WHERE sink=? {others} ORDER BY id LIMIT {MOST_CHUNKS}",  # noqa: S608
             (sink, *without),
         )
         first = last = lines = at = 0
@@ -156,19 +168,18 @@ class Outbox:
         return Parcel(sink, first, last, bucket, b"".join(kept), len(kept), at, lines - len(kept))
 
     def done(self, parcel: Parcel) -> None:
-        """Remove what a sink has accepted, or what was put in quarantine for it."""
+        """Remove lines that a sink accepted, or that went to the quarantine."""
         where = "sink=? AND bucket=? AND id BETWEEN ? AND ?"
         key = (parcel.sink, parcel.bucket, parcel.first, parcel.last)
         self._remove(parcel.sink, where, key)
-        self._taken.pop(parcel.sink, None)
         self._counters.add("outbox_sent_lines", parcel.lines)
         self._counters.add("outbox_superseded_lines", parcel.superseded)
 
     def release(self, sink: str) -> None:
-        """The sink has stopped: nothing of it is on its way any more."""
+        """Note that a sink stopped and sends nothing any more."""
         self._taken.pop(sink, None)
 
-    def _give_up_one(self, sink: str, *, finest_first: bool) -> bool:
+    def _drop_one(self, sink: str, *, finest_first: bool) -> bool:
         order = "rank, id" if finest_first else "id"
         row = self._db.execute(
             f"SELECT id, rank, lines FROM outbox WHERE sink=? AND NOT (bucket=? AND id<=?) ORDER BY {order} LIMIT 1",  # noqa: S608
@@ -201,7 +212,7 @@ class Outbox:
 
 
 def newest_points(body: bytes) -> list[bytes]:
-    """Of the lines of each point (series and time) the last one, in its place."""
+    """Keep the last line of each point (series and time)."""
     points: dict[tuple[bytes, bytes], bytes] = {}
     for line in body.split(b"\n")[:-1]:
         point = point_of(line)
@@ -211,7 +222,7 @@ def newest_points(body: bytes) -> list[bytes]:
 
 
 def point_of(line: bytes) -> tuple[bytes, bytes]:
-    """Series and time; a space in the series has a backslash before it."""
+    """Return series and time of a line. A space in the series has a backslash before it."""
     end = line.find(b" ")
     while end > 0 and line[end - 1] == _BACKSLASH:
         end = line.find(b" ", end + 1)
@@ -222,7 +233,7 @@ def _unpacked(packed: bytes) -> bytes:
     try:
         return codec.decompress(packed)
     except codec.UndecodableBytes as error:
-        raise StoreDamaged(f"lines that wait are not what was written: {error}") from error
+        raise StoreDamaged(f"a chunk of the outbox cannot be decompressed: {error}") from error
 
 
 def _pieces(body: bytes, lines: int) -> list[tuple[bytes, int]]:

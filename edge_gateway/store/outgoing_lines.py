@@ -1,6 +1,6 @@
-"""What the store sends: windows, alerts and late readings as lines, into the outbox of every sink.
+"""Render windows, alerts and late readings as lines into the outbox of every sink.
 
-A point older than its bucket keeps is not sent, because the database would refuse it; it is counted.
+A point older than its bucket's retention is not sent, because the database would refuse it; it is counted.
 """
 
 from collections.abc import Sequence
@@ -12,21 +12,23 @@ from edge_gateway.records.alerts import Transition
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.line_protocol import prefix, render_alert, render_late, render_states, render_windows
 from edge_gateway.store.names import Ids as Ints
-from edge_gateway.store.names import Names
+from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import NOT_CARRIED, Outbox
-from edge_gateway.store.settings import Tier
+from edge_gateway.store.settings import StoredTier
 from edge_gateway.store.window_kinds import unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 
 MOST_PREFIXES: Final = 400_000
-"""Rendered prefixes that are kept; beyond that they are rendered again."""
+"""Rendered prefixes that are cached; above this the cache is emptied."""
 
 
 class OutgoingLines:
-    """Renders within the store's transactions; without a sink it does nothing."""
+    """Used inside the store's transactions; does nothing if there is no sink."""
 
-    def __init__(self, outbox: Outbox, names: Names, counters: StoreCounters, tiers: Sequence[Tier]) -> None:
+    def __init__(
+        self, outbox: Outbox, names: NameTables, counters: StoreCounters, tiers: Sequence[StoredTier]
+    ) -> None:
         self._outbox = outbox
         self._names = names
         self._counters = counters
@@ -36,16 +38,16 @@ class OutgoingLines:
         self.of_texts = TextLines(self)
 
     def windows(self, tier: int, windows: Packed, at: int) -> None:
-        """Send windows of numbers as they now stand."""
-        sent = self.young(tier, windows, at)
+        """Send windows of numbers; `at` in ms."""
+        sent = self.within_retention(tier, windows, at)
         if sent is not None:
             block = unpacked(sent)
             lines = render_windows(self.prefixes("sensor", sent.rows["series"]), block.rows, block.tails)
             self.put(tier, lines, len(sent), at)
 
     def partial(self, tier: int, windows: Packed, at: int) -> None:
-        """Send windows of which an earlier part is lost, to their own measurement in the base bucket."""
-        sent = self.young(tier, windows, at) if tier == 0 else None
+        """Send base windows whose earlier readings are lost to `sensor_partial`; coarser ones are not sent."""
+        sent = self.within_retention(tier, windows, at) if tier == 0 else None
         if sent is not None:
             block = unpacked(sent)
             lines = render_windows(
@@ -54,7 +56,7 @@ class OutgoingLines:
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def late(self, series: Ints, readings: Readings, at: int) -> None:
-        """Send readings that cannot be merged any more; `series` are the store's numbers."""
+        """Send readings that cannot be merged any more to `sensor_late`; `series` are the store's numbers."""
         if not self._outbox.sinks:
             return
         sent = np.flatnonzero(readings.ts >= self._tiers[0].oldest(at))
@@ -73,11 +75,11 @@ class OutgoingLines:
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def raw(self, lines: bytes, at: int) -> None:
-        """Send complete lines of the gateway's own."""
+        """Send complete lines about the gateway itself."""
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, lines.count(b"\n"), at)
 
-    def young(self, tier: int, windows: Packed, at: int) -> Packed | None:
-        """The windows that their bucket still takes; None where there is nothing to send."""
+    def within_retention(self, tier: int, windows: Packed, at: int) -> Packed | None:
+        """Return the windows that their bucket still accepts; None if there is nothing to send."""
         if not self._outbox.sinks or not len(windows):
             return None
         kept = np.flatnonzero(windows.rows["start"] >= self._tiers[tier].oldest(at))
@@ -92,7 +94,7 @@ class OutgoingLines:
         self._outbox.put(self._tiers[tier].bucket, tier, lines, count, at)
 
     def prefixes(self, measurement: str, series: Ints) -> list[bytes]:
-        """Measurement and tags of each row."""
+        """Return measurement and tags of each row, rendered."""
         numbers = series.tolist()
         known = self._prefixes.setdefault(measurement, {})
         missing = set(numbers) - known.keys()
@@ -105,7 +107,7 @@ class OutgoingLines:
         return [known[number] for number in numbers]
 
     def texts(self, numbers: Ints) -> list[str]:
-        """What texts say, by the store's numbers."""
+        """Return the texts behind the store's text numbers."""
         missing = set(numbers.tolist()) - self._texts.keys()
         if missing:
             self._texts |= self._names.texts(sorted(missing))
@@ -113,18 +115,18 @@ class OutgoingLines:
 
 
 class TextLines:
-    """Renders windows of texts, and texts that came too late."""
+    """The same for windows of texts."""
 
     def __init__(self, lines: OutgoingLines) -> None:
         self._lines = lines
 
     def windows(self, tier: int, windows: Packed, at: int) -> None:
-        """Send windows of texts as they now stand."""
-        sent = self._lines.young(tier, windows, at)
+        """Send windows of texts; `at` in ms."""
+        sent = self._lines.within_retention(tier, windows, at)
         if sent is not None:
             texts = self._lines.texts(sent.rows["last"])
             lines = render_states(self._lines.prefixes("sensor_state", sent.rows["series"]), sent.rows, texts)
             self._lines.put(tier, lines, len(sent), at)
 
     def late(self, series: Ints, readings: Readings, at: int) -> None:
-        """A text that came too late is counted and not sent: its measurement holds numbers."""
+        """Send nothing: a text that came too late is only counted, because `sensor_late` holds numbers."""

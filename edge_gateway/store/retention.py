@@ -1,4 +1,4 @@
-"""How the history stays within its bounds of age and size, and what that does to the coverage floor."""
+"""Keep the history within its bounds of age and size."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -7,24 +7,31 @@ from typing import Final
 from edge_gateway.store.settings import FOR_EVER, StoreSettings
 from edge_gateway.store.window_table import WindowTable
 
-PIECES: Final = 20
-"""Over its size the history gives up a twentieth of its span at a time."""
+SHARE: Final = 20
+"""Above its size the history loses 1/SHARE of its time span at a time."""
 
 
 def age_cutoff(now: int, keep: int) -> int:
-    """Windows that start before this time (ms) are older than the history keeps; 0 keeps for ever."""
+    """Return the time (ms) before which windows are older than the history keeps; `keep` 0 is for ever."""
     return now - keep if keep else FOR_EVER
 
 
 def size_cutoff(oldest: int, newest: int, used: int, most: int) -> int | None:
-    """Windows that start before this time go in the next step to size; None within bounds."""
+    """Return the time (ms) before which windows go in the next step; None if the history is within `most` bytes.
+
+    Args:
+        oldest: start (ms) of the oldest window.
+        newest: start (ms) of the newest window, which always stays.
+        used: bytes of the history.
+        most: its bound in bytes.
+    """
     if used <= most or oldest >= newest:
         return None
-    return oldest + max(1, (newest - oldest) // PIECES)
+    return oldest + max(1, (newest - oldest) // SHARE)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
-    """Bytes of the file that hold data; freed pages are used again before the file grows."""
+    """Return the bytes of the file that hold data; free pages are used again before the file grows."""
     pages: int = (
         db.execute("PRAGMA page_count").fetchone()[0] - db.execute("PRAGMA freelist_count").fetchone()[0]
     )
@@ -32,7 +39,7 @@ def used_bytes(db: sqlite3.Connection) -> int:
 
 
 class Retention:
-    """Removes windows before a cutoff, all tiers alike, so that one coverage floor is true for all."""
+    """Removes windows before a cutoff, the same for all tiers, so that one coverage floor holds for all."""
 
     def __init__(
         self, db: sqlite3.Connection, settings: StoreSettings, tables: Sequence[WindowTable]
@@ -41,10 +48,13 @@ class Retention:
         self._settings = settings
         self._tables = tables
         self.used = 0
-        """Bytes of the history at the last look."""
+        """Bytes of the history when `cutoff` was last computed."""
 
     def cutoff(self, now: int, not_history: int) -> int | None:
-        """Where to cut now, by age or size; `not_history` are bytes that have a budget of their own."""
+        """Return the time (ms) before which windows are to go now, by age or size; None if nothing is.
+
+        `not_history`: bytes in the same file that have a budget of their own.
+        """
         oldest, newest = self._span()
         self.used = max(used_bytes(self._db) - not_history, 0)
         if oldest is None or newest is None:
@@ -55,7 +65,7 @@ class Retention:
         return cutoff if cutoff > oldest else None
 
     def delete_before(self, cutoff: int) -> int:
-        """Remove windows that start before the cutoff; returns how many."""
+        """Remove windows that start before the cutoff (ms); return how many."""
         tiers = range(len(self._settings.tiers))
         return sum(table.delete_before(tier, cutoff) for table in self._tables for tier in tiers)
 

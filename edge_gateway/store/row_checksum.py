@@ -1,4 +1,4 @@
-"""The checksum of a stored window, and whether what stands under a key is what was put there."""
+"""The checksum of a stored window, and the check that a row is the one stored under its key."""
 
 import struct
 import zlib
@@ -6,16 +6,19 @@ from typing import Final
 
 _CHECK: Final = struct.Struct("<I")
 _KEY: Final = struct.Struct("<qq")
-"""Every row of a window begins with its series and its start."""
+"""The series and start that every window row begins with."""
 
 
 def with_checksum(data: bytes) -> bytes:
-    """A row's bytes as they are stored."""
+    """Append the checksum to a row's bytes."""
     return data + _CHECK.pack(zlib.crc32(data))
 
 
 def checked(blob: object, start: int, series: int) -> bytes | None:
-    """A row's bytes; None where they are not what was stored under this key, whatever stands in their place."""
+    """Return a stored row without its checksum; None if it is not what was stored under this key.
+
+    `blob` is the value of the column, which in a damaged file may be of any type.
+    """
     if not isinstance(blob, bytes):
         return None
     data = blob[: -_CHECK.size]

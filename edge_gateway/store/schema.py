@@ -1,8 +1,8 @@
 """The store's tables, and opening its file.
 
-Windows are rows of bytes under (tier, start, series): closing writes them in that order, retention drops
-ranges of it, and a single series is read by asking for each start of its range. Nothing here is synced on
-its own: the journal is the commit point, and `synced` runs before its segments are unlinked.
+Windows are rows of bytes with the key (tier, start, series): they are written in that order, retention removes
+ranges of it, and a single series is read by looking up each start. Transactions are not synced:
+the journal is the commit point, and `synced` runs before its segments are unlinked.
 """
 
 import json
@@ -21,22 +21,22 @@ from edge_gateway.store.eviction import SENDER
 
 VERSION: Final = 3
 ROWS_A_STATEMENT: Final = 1_024
-"""A power of four: statements for many rows have this length, or a quarter of it, or of that …. A prepared one holds
-0.7 KB a row, and one of every length that ever came would hold a hundred megabytes."""
+"""Most rows in one statement. Statements have this length or it divided by a power of four, so that few are prepared:
+each takes 0.7 KB a row, and one of every length would take a hundred megabytes."""
 STATEMENTS_KEPT: Final = 64
 CACHE_KB: Final = 4_000
 NEWER_AT_MOST: Final = 100
-"""A format number further ahead than this is damage."""
+"""A format number further ahead than this counts as damage."""
 _HEADER_BYTES: Final = 100
 _UNREADABLE: Final = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 )
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What reading may raise: also the latter, where SQLite's own message quotes what is damaged."""
+"""What reading may raise; the latter where SQLite's own message quotes damaged bytes."""
 _DAMAGE_TEXTS: Final = ("Could not decode to UTF-8", "unsupported file format")
-"""Said without a code of damage: of bytes that are no text, and of a header that no SQLite wrote."""
+"""Messages of damage without an error code: bytes that are not text, and a header that SQLite never wrote."""
 CHECKED_BYTES: Final = 64 << 20
-"""A store up to this size is checked whole when it is opened; damage in a larger one is met in use."""
+"""A store up to this size is checked when it is opened; damage in a larger one is found in use."""
 _REFUSALS: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -87,28 +87,28 @@ CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
 """
 
 _WITHOUT_DETAIL: Final = 2
-"""The format in which commands had no text beside their state."""
+"""The format in which commands had no `detail`."""
 _DETAIL: Final = "ALTER TABLE command ADD COLUMN detail TEXT NOT NULL DEFAULT '';"
 
 Row = TypeVar("Row")
 
 
 class StoreUnreadable(Exception):
-    """The file is no store, or is damaged."""
+    """The file is not a store, or is damaged."""
 
 
 class StoreDamaged(sqlite3.DatabaseError):
-    """What is written on a page is not what was put there, though SQLite can read the page."""
+    """The content of a row is not what was stored, though SQLite can read its page."""
 
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection for the one thread that writes, its transactions begun by hand.
+    """Open a connection for the one thread that writes; it begins transactions itself.
 
-    SQLite would make a store that anybody may read; log and index get the store's mode.
+    The file is created here first, because SQLite would let everyone read it; -wal and -shm get its mode.
     """
-    with suppress(OSError):  # it is there, or SQLite says what is wrong
+    with suppress(OSError):  # it exists, or SQLite will say what is wrong
         FILES.close(FILES.create(path))
     db = sqlite3.connect(
         path, isolation_level=None, cached_statements=STATEMENTS_KEPT, check_same_thread=False, timeout=10
@@ -121,22 +121,24 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def read_only(path: Path) -> str:
-    """The address of a file for reading alone; in it `?`, `#` and `%` of a path would mean something."""
+    """Return the URI that opens a file for reading only, with the special characters of its path quoted."""
     return f"file:{quote(os.fsencode(path))}?mode=ro"
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A read-only connection; sqlite3.OperationalError when there is no store."""
+    """Open a read-only connection; sqlite3.OperationalError if there is no store."""
     db = sqlite3.connect(read_only(path), uri=True, isolation_level=None, timeout=10)
     db.execute("PRAGMA query_only=ON")
     return db
 
 
 def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """Open the store at `path`, making it where it is missing; the flag tells whether it was made.
+    """Open the store at `path`, making it if it is missing; the flag says whether it was made.
 
-    StoreUnreadable where the file is damaged or foreign; NewerSpool where a newer program made it;
-    sqlite3.OperationalError where the disk refuses.
+    Raises:
+        StoreUnreadable: the file is damaged or not a store.
+        NewerSpool: a newer program made it.
+        sqlite3.OperationalError: the disk refuses.
     """
     FILES.make_directory(path.parent)
     if path.is_dir():
@@ -154,7 +156,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def refuse_newer(path: Path) -> None:
-    """Raise NewerSpool where a newer program made the store, without opening it as a database."""
+    """Raise NewerSpool if a newer program made the store, without opening it as a database."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
@@ -166,7 +168,7 @@ def refuse_newer(path: Path) -> None:
 
 
 def is_begun(path: Path) -> bool:
-    """Whether there is a store with tables, or one that cannot be read; a first start cut short leaves one without."""
+    """Whether a store with tables exists, or one that cannot be read. A first start cut short leaves one without."""
     if not path.exists():
         return False
     try:
@@ -177,7 +179,7 @@ def is_begun(path: Path) -> bool:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> bool:
-    """Check a store, or make its tables; returns whether they were made."""
+    """Check a store, or make its tables; return whether they were made."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0 and not db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
         db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
@@ -187,36 +189,36 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
     if version == _WITHOUT_DETAIL:
         db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
     elif version != VERSION:
-        raise StoreUnreadable(f"{path} has format {version}, this program reads {VERSION}")
+        raise StoreUnreadable(f"{path} has format {version}; this program reads format {VERSION}")
     db.execute("CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL)")
     for check in _checks(path.stat().st_size):
-        verdict = db.execute(f"PRAGMA {check}").fetchone()[0]
-        if verdict != "ok":
-            raise StoreUnreadable(f"{path} is damaged: {verdict}")
+        result = db.execute(f"PRAGMA {check}").fetchone()[0]
+        if result != "ok":
+            raise StoreUnreadable(f"{path} is damaged: {result}")
     return False
 
 
 def _checks(size: int) -> list[str]:
-    """Names are looked at always, against their index: a wrong one would go to the database."""
+    """Return the checks for a file of this size; names are always checked, because they go to InfluxDB."""
     names = ["integrity_check(series)", "integrity_check(text)"]
     return ["quick_check(1)", *names] if size <= CHECKED_BYTES else names
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the file itself is broken, not that the disk is full or busy."""
+    """Whether an error means that the file itself is damaged, not that the disk is full or busy."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     coded = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
     return coded or isinstance(error, UnicodeDecodeError) or any(text in str(error) for text in _DAMAGE_TEXTS)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether an error comes from the disk or from another process, so that the same may succeed later."""
+    """Whether an error comes from the disk or from another process, so that trying again may succeed."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return isinstance(error, OSError) or code in _REFUSALS
 
 
 def set_aside(path: Path, at: int) -> str:
-    """Rename a damaged store, with its log, to `<name>.corrupt-<at>`; returns the new name."""
+    """Rename a damaged store and its log to `<name>.corrupt-<at>`; return the new name."""
     aside = path.with_name(f"{path.name}.corrupt-{at}")
     for suffix in ("-wal", "-shm", ""):
         source = path.with_name(path.name + suffix)
@@ -226,7 +228,7 @@ def set_aside(path: Path, at: int) -> str:
 
 
 def remove(path: Path) -> None:
-    """Unlink a store with its log."""
+    """Remove a store and its log."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
@@ -235,8 +237,8 @@ def synced(db: sqlite3.Connection) -> None:
     """Make everything committed so far survive a power cut."""
     busy, logged, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if busy or logged != moved:
-        # A reader holds old pages back. The log itself is as good as the file once it is synced,
-        # which a commit under synchronous=FULL does.
+        # A reader keeps pages in the log. The log is as durable as the file once it is synced,
+        # which a commit with synchronous=FULL does.
         db.execute("PRAGMA synchronous=FULL")
         db.execute("BEGIN IMMEDIATE")
         db.execute("INSERT INTO meta VALUES('synced', 1) ON CONFLICT(key) DO UPDATE SET value = value + 1")
@@ -245,10 +247,10 @@ def synced(db: sqlite3.Connection) -> None:
 
 
 def insert_many(db: sqlite3.Connection, into: str, width: int, rows: Iterable[Sequence[Any]]) -> int:
-    """Insert rows of `width` values by few, long statements; returns how many were inserted.
+    """Insert rows of `width` values with few, long statements; return how many were inserted.
 
-    Each sqlite3 step drops the GIL and waits for it again beside a busy loop, so rows do not go singly.
-    `into` is the statement up to VALUES.
+    Each sqlite3 step releases the GIL and must wait for it again if the event loop is busy, so rows are not inserted
+    one by one. `into` is the statement up to VALUES.
     """
     done = 0
     for part in in_statements(list(rows)):
@@ -258,7 +260,7 @@ def insert_many(db: sqlite3.Connection, into: str, width: int, rows: Iterable[Se
 
 
 def in_statements(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut rows into pieces of few lengths, so that few statements are prepared and kept."""
+    """Split rows into pieces of few different lengths, so that few statements are prepared."""
     start, length = 0, ROWS_A_STATEMENT
     while start < len(rows):
         while start + length > len(rows):
@@ -268,9 +270,9 @@ def in_statements(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 
 def looked_up(table: str, columns: str, key: Sequence[str]) -> str:
-    """A SELECT for `rows_at_once` whose keys have several columns, each looked up in the table's index.
+    """Return a SELECT for `rows_at_once` whose keys have several columns.
 
-    `(a, b) IN (VALUES …)` reads the whole table once SQLite is given more than one row.
+    It looks each key up in the table's index; `(a, b) IN (VALUES …)` with several rows would scan the whole table.
     """
     names = ", ".join(key)
     return (
@@ -280,9 +282,9 @@ def looked_up(table: str, columns: str, key: Sequence[str]) -> str:
 
 
 def rows_at_once(db: sqlite3.Connection, select: str, keys: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Rows of a SELECT for many keys, in few steps: each answer is one row that holds all of them as JSON.
+    """Run a SELECT for many keys in few steps: each step returns one row with all results as JSON.
 
-    `select` gives one column `item`, a JSON array, and has `{}` where the keys stand as VALUES rows.
+    `select` has one column `item`, a JSON array, and `{}` in place of the keys' VALUES rows.
     """
     found: list[list[Any]] = []
     for part in in_statements(keys):

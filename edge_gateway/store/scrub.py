@@ -1,6 +1,6 @@
-"""Whether stored windows are what was written, looked at once a life.
+"""Check the checksums of all stored windows once after opening, a piece at a time.
 
-Damage would else be met when a late reading comes for it, or never.
+Without it damage would be found when a late reading or a query meets it, or never.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ FIRST: Final = (-(1 << 62), 0)
 
 
 class _Left(NamedTuple):
-    """A tier's windows behind `after` that start at `upto` (ms) at the latest."""
+    """A tier's windows with keys above `after` that start at or before `upto` (ms)."""
 
     table: WindowTable
     tier: int
@@ -22,19 +22,19 @@ class _Left(NamedTuple):
 
 
 class Scrub:
-    """Goes through the windows there are when it is made; those that come later are not among them."""
+    """Checks the windows that are stored when it is made; later ones are not among them."""
 
     def __init__(self, tables: Sequence[WindowTable], *, tiers: int) -> None:
         spans = [(table, tier, table.span(tier)) for table in tables for tier in range(tiers)]
         self._left = [_Left(table, tier, FIRST, span[1]) for table, tier, span in spans if span is not None]
 
     @property
-    def unseen(self) -> bool:
-        """Whether there is more to look at."""
+    def pending(self) -> bool:
+        """Whether there are windows left to check."""
         return bool(self._left)
 
-    def go_on(self) -> None:
-        """Look at a piece; StoreDamaged where a row is not what was written."""
+    def step(self) -> None:
+        """Check the next windows. StoreDamaged if a checksum does not match."""
         first = self._left[0]
         last = first.table.scrub(first.tier, first.after, first.upto, PIECE)
         self._left[:1] = [] if last is None else [first._replace(after=last)]

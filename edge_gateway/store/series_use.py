@@ -1,7 +1,8 @@
-"""Up to when each of the store's series has windows, so that those the history no longer has can go.
+"""The newest window of each of the store's series, so that series without windows can be removed.
 
-Windows have no index by series: it would be as large as they are. So the newest start of each series is followed as
-windows are stored, and written down once a day of it. What is not written down counts as used to the newest window.
+Windows have no index by series, which would be as large as they are. So the newest start of each series is tracked as
+windows are stored, and written to a table once per day of it. A series without an entry there counts as used up to the
+newest window.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from edge_gateway.store.schema import insert_many
 
 if TYPE_CHECKING:
     from edge_gateway.store.counters import StoreCounters
-    from edge_gateway.store.names import Names
+    from edge_gateway.store.names import NameTables
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 APART: Final = 86_400_000
-"""A series is written down again when it was used so much later (ms)."""
+"""The entry of a series is written again when its newest window is this much later (ms)."""
 MARGIN: Final = 3 * APART
-"""What is written down may be so much behind, after a crash or where the disk refused."""
+"""An entry may be this much behind (ms), after a crash or while the disk refuses."""
 WRITTEN_AT_ONCE: Final = 5_000
 FORGOTTEN_AT_ONCE: Final = 1_000
 PRUNE_EVERY: Final = 3_600_000
@@ -32,7 +33,7 @@ _NEVER: Final = -(1 << 62)
 
 
 class SeriesUse:
-    """Used inside the store's transactions; after a rollback it may know of more use than there was."""
+    """Used inside the store's transactions. After a rollback it may hold a later use than there was: harmless."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -40,7 +41,7 @@ class SeriesUse:
         self.reload()
 
     def reload(self) -> None:
-        """Know what is in the tables, after rows were put in from elsewhere."""
+        """Read the tables again, after rows were inserted by others."""
         newest = [
             self._db.execute(f"SELECT MAX(start) FROM {table} WHERE tier=0").fetchone()[0]  # noqa: S608 - from here
             for table in ("window", "state_window")
@@ -57,7 +58,7 @@ class SeriesUse:
             self._upto[number] = unknown if upto is None else upto
 
     def note(self, series: Ids, starts: Ids) -> None:
-        """Take in that windows of these series are stored, by their starts (ms)."""
+        """Note that windows of these series with these starts (ms) are stored."""
         if len(series):
             self._make_room(int(series.max()) + 1)
             np.maximum.at(self._upto, series, starts)
@@ -66,15 +67,15 @@ class SeriesUse:
         self._written = with_room(self._written, size, _NEVER)
         self._upto = with_room(self._upto, size, _NEVER)
 
-    def prune(self, oldest: int, names: Names, counters: StoreCounters) -> None:
-        """Forget series whose windows have all gone, where nothing else refers to them; the history begins at `oldest`.
+    def prune(self, oldest: int, names: NameTables, counters: StoreCounters) -> None:
+        """Remove some of the series without windows; the history begins at `oldest` (ms).
 
-        They are looked for when an hour of the history has gone since none were found.
+        After a search that found none, the next is made when the history has lost another hour.
         """
         self._write()
         if oldest - self._pruned_to < PRUNE_EVERY:
             return
-        gone = self._unused(oldest, names.known())
+        gone = self._unused(oldest, names.removable())
         if not gone:
             self._pruned_to = oldest
             return
@@ -84,14 +85,14 @@ class SeriesUse:
         counters.add("series_forgotten", len(gone))
 
     def _write(self) -> None:
-        """Write down some of those that were used since."""
+        """Write the entries of some series that were used since theirs was written."""
         late = np.flatnonzero(self._upto - APART >= self._written)[:WRITTEN_AT_ONCE]
         rows = list(zip(late.tolist(), self._upto[late].tolist(), strict=True))
         insert_many(self._db, "INSERT OR REPLACE INTO series_use", 2, rows)
         self._written[late] = self._upto[late]
 
     def _unused(self, oldest: int, known: Sequence[int]) -> list[int]:
-        """Some of the known series that have no window any more; one that never had one counts as used until now."""
+        """Return some of the known series without windows; one that never had any counts as used until now."""
         numbers = np.array(known, np.int64)
         self._make_room(int(numbers.max(initial=-1)) + 1)
         self._upto[numbers[self._upto[numbers] == _NEVER]] = self._upto.max(initial=_NEVER)

@@ -1,4 +1,4 @@
-"""What the store is told once, when it is opened."""
+"""The store's settings, fixed while it is open."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,23 +9,33 @@ FOR_EVER: Final = -(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
-    """Windows of one length (ms), their bucket, and how long (ms) the bucket keeps them, 0 for ever."""
+class StoredTier:
+    """A tier: window length (ms), bucket, and how long (ms) the bucket keeps points, 0 for ever."""
 
     every: int
     bucket: str
     keep: int
 
     def oldest(self, at: int) -> int:
-        """The earliest time of a point that the bucket still takes at wall time `at`; both in ms."""
+        """Return the earliest time of a point that the bucket accepts at wall time `at`, both in ms."""
         return at - self.keep if self.keep else FOR_EVER
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Tiers from the base up, which metrics have a p95, forwarded tags, sinks, bounds in ms and bytes."""
+    """Settings of the store.
 
-    tiers: tuple[Tier, ...]
+    Attributes:
+        tiers: from the base up.
+        p95_metrics: metrics whose windows have a p95.
+        forwarded: names of the tags that go to the sinks.
+        sinks: the sinks that have an outbox.
+        history_keep: age in ms at which windows, alerts, commands and events are removed, 0 for never.
+        history_max_bytes: size above which the oldest windows are removed.
+        quarantine_max_bytes: size above which quarantined messages are evicted.
+    """
+
+    tiers: tuple[StoredTier, ...]
     p95_metrics: frozenset[str] = frozenset()
     forwarded: tuple[str, ...] = ()
     sinks: tuple[SinkBudget, ...] = ()

@@ -1,4 +1,4 @@
-"""What the history keeps beside windows: alerts, commands, events, and the quarantine; each with its bound."""
+"""The tables beside the windows: alerts, commands, events and quarantine, each with a bound."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -10,19 +10,19 @@ import msgspec
 from edge_gateway.records.alerts import CommandChange, Transition, alert_row
 from edge_gateway.records.store_effects import Event, Quarantined
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.eviction import ALERTS, COMMANDS, QUARANTINE, biggest, give_way
+from edge_gateway.store.eviction import ALERTS, COMMANDS, QUARANTINE, evict, largest_owners
 from edge_gateway.store.schema import insert_many
 from fleet_wire.printable import printable
 
 _ROW_BYTES: Final = 64
-"""What a quarantined message costs beside its topic, reason and payload."""
+"""Size of a quarantined message beyond its topic, reason and payload."""
 MOST_ALERTS: Final = 200_000
 MOST_COMMANDS: Final = 100_000
 MOST_EVENTS: Final = 10_000
 
 
 class SideTables:
-    """Writes within the store's transactions."""
+    """Used inside the store's transactions."""
 
     def __init__(self, db: sqlite3.Connection, counters: StoreCounters, *, quarantine_max_bytes: int) -> None:
         self._db = db
@@ -31,13 +31,13 @@ class SideTables:
         sums = "SELECT COALESCE(SUM(size), 0) FROM quarantine"
         self.quarantine_bytes: int = db.execute(sums).fetchone()[0]
 
-    def memory(self) -> int:
-        """What memory holds now, to go back to after a rollback."""
+    def snapshot(self) -> int:
+        """Return what memory holds, for `restore` after a rollback."""
         return self.quarantine_bytes
 
-    def recall(self, memory: int) -> None:
-        """Back to what was committed."""
-        self.quarantine_bytes = memory
+    def restore(self, snapshot: int) -> None:
+        """Go back to what was committed."""
+        self.quarantine_bytes = snapshot
 
     def alerts(self, transitions: Iterable[Transition]) -> None:
         rows = [
@@ -61,9 +61,9 @@ class SideTables:
         insert_many(self._db, "INSERT INTO event(at, code, text)", 3, rows)
 
     def quarantine(self, messages: Iterable[Quarantined]) -> None:
-        """Keep messages; over the cap the oldest of whoever has most there are dropped and counted.
+        """Add messages; over the bound, the oldest of whoever has most are dropped and counted.
 
-        A reason may quote the payload, or a database: it is kept as people may read it.
+        A reason may quote a payload or a server's answer, so it is stored in printable form.
         """
         safe = [replace(one, reason=printable(one.reason)) for one in messages]
         rows = [(one.at, one.topic, one.reason, one.payload, _size(one)) for one in safe]
@@ -71,22 +71,22 @@ class SideTables:
         self.quarantine_bytes += sum(row[-1] for row in rows)
         self._counters.add("quarantined", len(rows))
         if self.quarantine_bytes > self._most:
-            dropped, freed = give_way(self._db, QUARANTINE, self.quarantine_bytes, self._most)
+            dropped, freed = evict(self._db, QUARANTINE, self.quarantine_bytes, self._most)
             self.quarantine_bytes -= freed
             self._counters.add("quarantine_dropped", dropped)
 
     def quarantine_users(self, limit: int) -> list[tuple[str, int]]:
-        """(device, bytes) of those who have most in quarantine, the biggest first."""
-        return biggest(self._db, QUARANTINE, limit)
+        """Return (device, bytes) of those who have most in quarantine, the largest first."""
+        return largest_owners(self._db, QUARANTINE, limit)
 
     def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
-        """Messages behind an id, by id."""
+        """Return at most `limit` messages with ids above `after`, with their ids, in order."""
         columns = "SELECT id, topic, payload, reason, at FROM quarantine"
         rows = self._db.execute(f"{columns} WHERE id>? ORDER BY id LIMIT ?", (after, limit))
         return [(number, Quarantined(*message)) for number, *message in rows]
 
     def remove_quarantined(self, ids: Iterable[int]) -> None:
-        """Forget messages."""
+        """Remove messages by id."""
         for number in ids:
             (size,) = self._db.execute(
                 "DELETE FROM quarantine WHERE id=? RETURNING size", (number,)
@@ -99,7 +99,7 @@ class SideTables:
             self._db.execute(f"DELETE FROM {table} WHERE at<?", (before,))  # noqa: S608 - a name from the line above
         for of, most in ((ALERTS, MOST_ALERTS), (COMMANDS, MOST_COMMANDS)):
             (rows,) = self._db.execute(f"SELECT COUNT(*) FROM {of.table}").fetchone()  # noqa: S608 - from above
-            self._counters.add(f"{of.table}s_dropped", give_way(self._db, of, rows, most)[0])
+            self._counters.add(f"{of.table}s_dropped", evict(self._db, of, rows, most)[0])
         gone = "SELECT id FROM event ORDER BY id DESC LIMIT -1 OFFSET ?"
         self._db.execute(f"DELETE FROM event WHERE id IN ({gone})", (MOST_EVENTS,))  # noqa: S608 - from above
 

@@ -4,9 +4,9 @@
                       ├─ late readings ───▶ late table ─▶ late job ─▶ corrected rows ─▶ lines
                       └─ alerts, commands, quarantine, events, counters
 
-What a record leaves is applied once, by record number, in one transaction. A damaged store is set aside; a new
-one takes its place and brings back what can be read. `Store` is used by one thread at
-a time; `StoreThread` is that thread.
+The effects of a record are applied once, by record number, in one transaction. A damaged store is set aside, and
+a new one takes its place and salvages what can be read. `Store` is used by one thread at a time; `StoreThread` is
+that thread.
 """
 
 import sqlite3
@@ -21,12 +21,12 @@ from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import Coverage, LateJob
-from edge_gateway.store.names import Names
+from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
-from edge_gateway.store.rederive import Records, Silent, merge_all
+from edge_gateway.store.rebuild import NoLines, Records, merge_all, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
-from edge_gateway.store.salvage.salvage import SEND_AGAIN, Salvage
+from edge_gateway.store.salvage.salvage import Salvage
 from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
@@ -36,19 +36,18 @@ from edge_gateway.store.window_kinds import number_windows, text_windows
 Record = tuple[int, Sequence[StoreEffects]]
 
 ALWAYS: Final = -(1 << 62)
-_FIRST_KEY: Final = (ALWAYS, 0, 0)
 
 
-class Remembering(Protocol):
-    """A part of the store that holds something of the tables in memory, which a rollback must take back."""
+class Restorable(Protocol):
+    """A part of the store that holds something of the tables in memory, which a rollback must undo."""
 
-    def memory(self) -> Any: ...
-    def recall(self, memory: Any) -> None: ...
+    def snapshot(self) -> Any: ...
+    def restore(self, snapshot: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What the store says of itself; a copy, safe to read from any thread. Sizes in bytes, times in ms."""
+    """The state of the store, copied, so that any thread may read it. Sizes in bytes, times in ms."""
 
     applied: int
     floor: int
@@ -63,7 +62,7 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """How the store was found: made new, and the name under which a damaged one was set aside."""
+    """How the store was opened: whether it was made new, and what happened to a damaged one before it."""
 
     created: bool
     set_aside: str | None = None
@@ -71,7 +70,7 @@ class Opened:
 
 
 class Store:
-    """An open store. Errors are sqlite3's own; after one nothing of the transaction is kept."""
+    """An open store. Errors are sqlite3's own, and roll the transaction back."""
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class Store:
         self._settings = settings
         self._db = db
         self._counters = StoreCounters(db)
-        self._names = Names(db, settings.forwarded)
+        self._names = NameTables(db, settings.forwarded)
         self._outbox = Outbox(db, self._counters, settings.sinks, tiers=len(settings.tiers))
         self._side_tables = SideTables(db, self._counters, quarantine_max_bytes=settings.quarantine_max_bytes)
         self.quarantine_users = self._side_tables.quarantine_users
@@ -106,11 +105,11 @@ class Store:
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
         self._retention = Retention(db, settings, (self._windows, self._states))
-        self._parts: tuple[Remembering, ...] = (
+        self._parts: tuple[Restorable, ...] = (
             *(self._counters, self._names, self._outbox),
             *(self._side_tables, self._numbers, self._texts, self._salvage),
         )
-        self._look = Scrub((self._windows, self._states), tiers=len(settings.tiers))
+        self._scrub = Scrub((self._windows, self._states), tiers=len(settings.tiers))
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
         self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
@@ -126,16 +125,16 @@ class Store:
         records: Records | None = None,
         damage: str = "",
     ) -> "Store":
-        """Open the store, setting a damaged one aside and making a new one.
+        """Open the store; set a damaged one aside and make a new one.
 
         Args:
             path: the SQLite file.
-            settings: what the store is told once.
-            floor: coverage floor (ms) of a store that is made now: nothing before it is known to be complete.
-            at: wall time in ms, which names a file set aside.
-            resolver: who knows names that a new store does not have yet.
-            records: what the journal has, for a store that is made in place of a lost one.
-            damage: why the file is known to be damaged, where that was met in use.
+            settings: fixed while the store is open.
+            floor: coverage floor (ms) of a new store: windows that start before it may be incomplete.
+            at: wall time in ms, part of the name of a file set aside.
+            resolver: knows names that a new store does not have yet.
+            records: reads the journal, for a store that replaces a lost one.
+            damage: what is wrong with the file, if that was found in use.
         """
         aside = None
         if not damage:
@@ -147,10 +146,11 @@ class Store:
             aside = schema.set_aside(path, at)
             db, created = schema.open_store(path)
         store = cls(path, settings, db, Opened(created, aside, damage), resolver)
-        store._begin_life(floor, at, records)
+        store._begin(floor, at, records)
         return store
 
     def facts(self) -> StoreFacts:
+        """Return the state of the store."""
         return StoreFacts(
             applied=self.applied,
             floor=self.floor,
@@ -165,27 +165,27 @@ class Store:
 
     @property
     def floor(self) -> int:
-        """From this time (ms) on the store is known to be complete."""
+        """The time (ms) from which on the store is known to be complete."""
         return self.coverage.floor
 
     @property
     def late_pending(self) -> int:
-        """Late readings that wait to be merged."""
+        """Number of late readings that wait to be merged."""
         return self._numbers.pending + self._texts.pending
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Apply what records left, in order, in one transaction; what was applied before is skipped."""
+        """Apply the effects of records in order, in one transaction; skip records applied before."""
         with self._transaction():
             for number, effects in records:
                 if number > self.applied:
                     for part in effects:
-                        self._take_in(part)
+                        self._apply(part)
                     self.applied = number
             self._outbox.enforce()
             self._keep_applied()
 
     def run_late(self) -> int:
-        """Merge a piece of the late readings in one transaction; returns how many."""
+        """Merge some of the late readings in one transaction; return how many."""
         if self._salvage.holds_late:
             return 0
         with self._transaction():
@@ -195,29 +195,30 @@ class Store:
         return merged
 
     @property
-    def unseen(self) -> bool:
-        """Whether there are windows that nobody looked at since the store was opened."""
-        return self._look.unseen
+    def scrub_pending(self) -> bool:
+        """Whether there are windows whose checksums were not checked since the store was opened."""
+        return self._scrub.pending
 
     def scrub(self) -> None:
-        """Look at a piece of them. StoreDamaged where a row is not what was written."""
-        self._look.go_on()
+        """Check the next of them. StoreDamaged if a checksum does not match."""
+        self._scrub.step()
 
     def salvage(self) -> str:
-        """Bring back a piece of a damaged store; returns a sentence when that was the last, else nothing."""
+        """Salvage some rows of the damaged store in one transaction; return a summary after the last, else ""."""
         with self._transaction():
             if self._salvage.progress is None:
                 return ""
-            over = self._salvage.step(self._lines, self._windows, self._states)
+            finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
                 self._cover(self._salvage.progress.floor)
             self._outbox.enforce()
-            if over:
-                self._use.reload()
-            return self._salvage.finish() if over else ""
+            if not finished:
+                return ""
+            self._use.reload()
+            return self._salvage.finish()
 
     def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
-        """The next lines for a sink, those of some buckets left out."""
+        """Return the next lines for a sink, those of some buckets left out; None if there are none."""
         return None if self._salvage.holds_sinks else self._outbox.take(sink, without)
 
     def done(
@@ -236,32 +237,32 @@ class Store:
             self._side_tables.quarantine(messages)
 
     def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
-        """Messages in quarantine behind an id, by id."""
+        """Return at most `limit` quarantined messages with ids above `after`, with their ids, in order."""
         return self._side_tables.quarantined(after, limit)
 
-    def put_back(self, record: Record, ids: Sequence[int]) -> None:
-        """Apply a record that took messages out of quarantine, and remove them there."""
+    def apply_replayed(self, record: Record, ids: Sequence[int]) -> None:
+        """Apply a record made of quarantined messages, and remove these from the quarantine."""
         with self._transaction():
             self._side_tables.remove_quarantined(ids)
             number, effects = record
             for part in effects:
-                self._take_in(part)
+                self._apply(part)
             self.applied = number
             self._outbox.enforce()
             self._keep_applied()
 
     def release(self, sink: str) -> None:
-        """Nothing of a sink is on its way any more."""
+        """Note that a sink stopped and sends nothing any more."""
         self._outbox.release(sink)
 
     def enqueue(self, lines: bytes, at: int) -> None:
-        """Queue complete lines of the gateway's own for the base bucket of every sink."""
+        """Queue complete lines about the gateway itself for the base bucket of every sink."""
         with self._transaction():
             self._lines.raw(lines, at)
             self._outbox.enforce()
 
     def trim(self, now: int) -> int:
-        """One step towards the history's bounds at wall time `now`; returns how many windows went."""
+        """Take one step towards the history's bounds at wall time `now` (ms); return how many windows were removed."""
         not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
         cutoff = self._retention.cutoff(now, not_history + self._side_tables.quarantine_bytes)
         with self._transaction():
@@ -276,19 +277,20 @@ class Store:
             return removed
 
     def freeze(self, before: int) -> None:
-        """Say that nobody knows which readings windows before this time (ms) have had: they do not change any more."""
+        """Freeze windows that start before this time (ms): it is not known which readings they have."""
         with self._transaction():
             self._cover(before, before)
 
     def sync(self) -> None:
-        """Make everything applied so far survive a power cut; before journal segments are unlinked."""
+        """Make everything applied so far survive a power cut. Call it before unlinking journal segments."""
         schema.synced(self._db)
 
     def close(self) -> None:
+        """Close the file; may be called again."""
         self._salvage.close()
         self._db.close()
 
-    def _take_in(self, effects: StoreEffects) -> None:
+    def _apply(self, effects: StoreEffects) -> None:
         self._freeze(effects)
         self._applier.apply(effects)
 
@@ -296,40 +298,43 @@ class Store:
         if effects.frozen is not None:
             self._cover(effects.frozen, effects.frozen)
 
-    def _begin_life(self, floor: int, at: int, records: Records | None) -> None:
+    def _begin(self, floor: int, at: int, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
         with self._transaction():
             if self.opened.created and records is not None:
-                self._take_place(floor, at, records)
+                self._replace_lost(floor, at, records)
             elif self.opened.created:
                 self._cover(floor)
             if self._meta("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
             self._keep("forwarded", forwarded)
-            self._outbox.drop_strangers()
+            self._outbox.drop_unconfigured()
 
-    def _take_place(self, floor: int, at: int, records: Records) -> None:
-        """Begin where a lost store was, from the journal and from what can be read of that store."""
+    def _replace_lost(self, floor: int, at: int, records: Records) -> None:
+        """Fill a new store from the journal and from what can be read of the lost one."""
         aside = self.opened.set_aside
-        said = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        meta = self._salvage.begin(aside, at, floor) if aside is not None else {}
         self._names.reload()
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
-        applied = _applied(said)
-        last = self._derive(records, applied)
+        applied = _applied(meta)
+        last = self._rebuild(records, applied)
         self._counters.take_over({})
-        self._salvage.take_late(*self._derived(at))
+        kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
+        self._salvage.take_late(*send_all(self._db, kinds, at))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
         self._keep_applied()
-        before = (said.get("floor"), said.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
-        known = [part if isinstance(part, int) else floor for part in before]
-        self._cover(*known)
+        before = (meta.get("floor"), meta.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
+        self._cover(*(part if isinstance(part, int) else floor for part in before))
 
-    def _derive(self, records: Records, upto: int | None) -> int:
-        """Make the windows of the records up to a number, of all and with all else where it is not known."""
-        silent, last = Silent(), 0
+    def _rebuild(self, records: Records, upto: int | None) -> int:
+        """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
+
+        Returns: the number of the last record.
+        """
+        no_lines, last = NoLines(), 0
         for number, effects in records():
             if upto is not None and number > upto:
                 break
@@ -338,27 +343,12 @@ class Store:
                 for table in ("window", "state_window", "late", "late_state"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
-                self._applier.apply_windows(part, silent)
+                self._applier.apply_windows(part, no_lines)
                 self._freeze(part)
                 if upto is None:
                     self._applier.apply_rest(part)
-        merge_all((self._numbers, self._texts), silent)
+        merge_all((self._numbers, self._texts), no_lines)
         return last
-
-    def _derived(self, at: int) -> tuple[set[tuple[int, int, int]], dict[int, int]]:
-        """Queue all windows there are; returns them by (tier, start, head of the family), and the heads of series."""
-        heads: dict[int, int] = dict(
-            self._db.execute("SELECT id, MIN(id) OVER (PARTITION BY device, metric) FROM series")
-        )
-        found = set()
-        for table, lines in ((self._windows, self._lines), (self._states, self._lines.of_texts)):
-            key: tuple[int, ...] = _FIRST_KEY
-            while pieces := table.after(key, SEND_AGAIN):
-                for tier, packed, _, key in pieces:  # noqa: B007 - the last key is where the next piece begins
-                    starts, series = packed.rows["start"].tolist(), packed.rows["series"].tolist()
-                    found |= {(tier, start, heads[one]) for start, one in zip(starts, series, strict=True)}
-                    lines.windows(tier, packed, at)
-        return found, heads
 
     def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
         self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))
@@ -378,7 +368,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        memories = [part.memory() for part in self._parts]
+        snapshots = [part.snapshot() for part in self._parts]
         applied, coverage = self.applied, self.coverage
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -387,14 +377,14 @@ class Store:
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            for part, memory in zip(self._parts, memories, strict=True):
-                part.recall(memory)
+            for part, snapshot in zip(self._parts, snapshots, strict=True):
+                part.restore(snapshot)
             self.applied, self.coverage = applied, coverage
             raise
 
 
-def _applied(said: Mapping[str, Any]) -> int | None:
-    """The number of the newest record applied, as a store's `meta` says twice; None where it does not."""
-    applied, check = said.get("applied"), said.get("applied_check")
+def _applied(meta: Mapping[str, Any]) -> int | None:
+    """Return the number of the newest record applied; None unless both entries of `meta` agree on it."""
+    applied, check = meta.get("applied"), meta.get("applied_check")
     sound = isinstance(applied, int) and isinstance(check, int) and check == ~applied
     return applied if sound else None

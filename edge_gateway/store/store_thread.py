@@ -1,24 +1,22 @@
-"""The thread that owns the store, and the loop's side of it.
+"""The thread that owns the store, and the event loop's side of it.
 
-    apply(number, effects) ─▶ ┐                       ┌─ records, in order, many in one transaction
-    call(function) ─────────▶ ├─ one thread, one store┼─ calls of sinks, checkpoint, CLI, first
-                              ┘                       ├─ what can be read of a damaged store, piece by piece
-                                                      └─ late readings, when nothing else is due
+    call(function) ─────────▶ ┐             ┌─ 1. calls of sinks, checkpoint and CLI
+    apply(number, effects) ─▶ ├─ one thread ┼─ 2. records, in order, many in one transaction
+                              ┘  one store  ├─ 3. salvage of a damaged store, piece by piece
+                                            └─ 4. late readings, then the scrub
 
-A disk that refuses stops the records, in order, and nothing else: sinks still take and remove, which frees
-space.
+A disk that refuses stops the records, in order, and nothing else: sinks still take and remove lines, which
+frees space.
 """
 
 import asyncio
 import sqlite3
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+from edge_gateway.journal.worker import RETRY_DELAY, Work, Worker
 from edge_gateway.records.store_effects import Event, StoreEffects
 from edge_gateway.store.outbox import Parcel, Waiting
 from edge_gateway.store.schema import READ_ERRORS, is_damage, is_refusal
@@ -26,31 +24,30 @@ from edge_gateway.store.store import Record, Store, StoreFacts
 
 Result = TypeVar("Result")
 
-RETRY_DELAY: Final = 1.0
 LATE_PAUSE: Final = 0.5
-LOOK_EVERY: Final = 1.0
-"""Seconds after which an idle thread comes round, to show that it can."""
 RECORDS_AT_ONCE: Final = 100
+"""Most records in one transaction."""
 GROUP_FOR: Final = 1.0
 GROUPED: Final = 25
-"""While nobody waits for them, so many records or seconds of them become one transaction: each writes a few pages
-whatever little it holds, and an SD card wears by the page."""
-LOOK_PAUSE: Final = 0.25
-"""Seconds between two looks at a piece of what is stored, once a life: no SD card is read at a stretch for it."""
+"""While nobody waits for them, records are collected for this many seconds, or up to this many, into one transaction:
+every transaction writes a few pages however small it is, and SD cards wear by the page."""
+SCRUB_PAUSE: Final = 0.25
+"""Seconds between two pieces of the scrub, so that it never keeps an SD card busy."""
 ROOM: Final = 100
-"""`room` returns when fewer records than this wait."""
+"""`room` returns when no more records than this are pending."""
 
 Reopen = Callable[[str], Store]
-"""Opens the store again after damage, told what it was."""
+"""Sets the damaged store aside and opens a new one; the argument says what the damage is."""
 
 
 class StoreThread:
-    """Made and used on one event loop; owns `store` from the start.
+    """Owns `store` from the start; made and used on one event loop.
 
     Args:
-        reopen: sets the damaged store aside and gives a new one.
-        on_event: called on the loop with a code and a text an operator should know: store_stalled,
-            store_resumed, store_lost, store_salvaged, record_refused.
+        store: the open store, which no other thread uses from now on.
+        reopen: sets the damaged store aside and returns a new one.
+        on_event: called on the loop with a code and a text for the operator: store_stalled, store_resumed,
+            store_lost, store_salvaged, record_refused.
         retry_delay: seconds between tries of a refused transaction.
         late_pause: seconds between runs of the late job, so that readings of one window come together.
     """
@@ -60,73 +57,64 @@ class StoreThread:
         store: Store,
         reopen: Reopen,
         *,
-        on_event: Callable[[str, str], None] | None = None,
+        on_event: Callable[[str, str], None] = lambda _code, _text: None,
         retry_delay: float = RETRY_DELAY,
         late_pause: float = LATE_PAUSE,
     ) -> None:
         self._store = store
         self._reopen = reopen
         self._on_event = on_event
-        self._retry_delay = retry_delay
         self._late_pause = late_pause
         self._loop = asyncio.get_running_loop()
-        self._wake = threading.Condition()
-        self._records: deque[Record] = deque()
         self._calls: deque[tuple[Callable[[Store], Any], asyncio.Future[Any]]] = deque()
-        self._room = asyncio.Event()
-        self._room.set()
         self._news: dict[str, asyncio.Event] = {}
-        self._stopping = False
-        self._give_up_at = 0.0
-        self._retry_at = 0.0
         self._late_at = 0.0
-        self._look_at = 0.0
+        self._scrub_at = 0.0
         self._apply_at = 0.0
-        self._lost = ""
+        self._damage = ""
         self._marks: list[tuple[int, asyncio.Future[None]]] = []
-        self._stalled = False
-        self.refusal: Exception | None = None
-        """Why the disk refused last."""
-        self._ended: asyncio.Future[None] = self._loop.create_future()
         self.facts: StoreFacts = store.facts()
-        self.moved = monotonic()
-        """When the thread last came round: a disk that refuses is no hang."""
-        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-        self._thread.start()
+        self._worker: Worker[Record] = Worker(
+            "store",
+            self._agenda,
+            close=self._close,
+            on_end=self._end,
+            room=ROOM,
+            retry_delay=retry_delay,
+        )
+        self.room = self._worker.room
+        self.wait_ended = self._worker.wait_ended
+        self.stop = self._worker.stop
+        self._worker.start()
 
     @property
     def pending(self) -> int:
         """Records that are not applied yet."""
-        return len(self._records)
+        return self._worker.pending
 
     @property
-    def stalled(self) -> bool:
-        """Whether the disk refuses."""
-        return self._stalled
+    def moved(self) -> float:
+        """Monotonic time at which the thread last did something or checked in: a disk that refuses is no hang."""
+        return self._worker.moved
+
+    @property
+    def refusal(self) -> Exception | None:
+        """Why the disk refused last; None once it took something again."""
+        return self._worker.refusal
 
     def apply(self, number: int, effects: Sequence[StoreEffects]) -> None:
-        """Queue what a committed record leaves; applied in order, later."""
-        with self._wake:
-            self._records.append((number, effects))
-            self._wake.notify()
-        if len(self._records) > ROOM:
-            self._room.clear()
-
-    async def room(self) -> None:
-        """Wait until few records wait."""
-        await self._room.wait()
+        """Queue the effects of a committed record; they are applied in order, later."""
+        self._worker.put((number, effects))
 
     async def call(self, function: Callable[[Store], Result]) -> Result:
-        """Run a function on the store in its thread, before waiting records; its error is raised here.
+        """Run a function on the store in its thread, before queued records; its error is raised here.
 
-        Cancelling the wait does not take the call back.
+        Cancelling the wait does not take the call back. RuntimeError when the store is closed.
         """
+        self._refuse_closed()
         future: asyncio.Future[Result] = self._loop.create_future()
-        with self._wake:
-            if self._stopping or self._ended.done():
-                raise RuntimeError("the store is closed")
-            self._calls.append((function, future))
-            self._wake.notify()
+        self._calls.append((function, future))
+        self._worker.wake()
         return await future
 
     def waiting(self, sink: str) -> Waiting:
@@ -144,114 +132,63 @@ class StoreThread:
             await news.wait()
 
     async def applied(self, number: int) -> None:
-        """Wait until a record is applied."""
-        if self._ended.done():
-            raise RuntimeError("the store is closed")
+        """Wait until a record is applied. RuntimeError when the store is closed before."""
         if self.facts.applied < number:
+            self._refuse_closed()
             mark: asyncio.Future[None] = self._loop.create_future()
-            with self._wake:
-                self._marks.append((number, mark))
-                self._wake.notify()
+            self._marks.append((number, mark))
+            self._worker.wake()
             await mark
 
     async def sync(self) -> int:
         """Make the store durable; returns the record number up to which it is."""
         return await self.call(_synced)
 
-    async def wait_ended(self) -> None:
-        """Wait for a thread that was not told to stop: RuntimeError when it has ended all the same."""
-        await asyncio.shield(self._ended)
-        if not self._stopping:
-            raise RuntimeError("the store's thread ended by itself; the log says why")
-
-    async def stop(self, deadline: float) -> bool:
-        """Apply what is queued, for at most `deadline` seconds, and close; True when all of it is applied."""
-        with self._wake:
-            self._stopping = True
-            self._give_up_at = monotonic() + deadline
-            self._retry_at = 0.0
-            self._wake.notify()
-        await asyncio.wait([self._ended], timeout=deadline + self._retry_delay)
-        return self._ended.done() and not self._records
+    def _refuse_closed(self) -> None:
+        if self._worker.closed:
+            raise RuntimeError("the store is closed")
 
     # --- in the thread
 
-    def _run(self) -> None:
-        try:
-            while (work := self._next()) is not None:
-                work()
-        finally:
-            self._store.close()
-            self._tell(self._finish)
-
-    def _next(self) -> Callable[[], None] | None:
-        """Wait for something to do and return it; None at the end."""
-        with self._wake:
-            while True:
-                now = self.moved = monotonic()
-                work = self._due(now)
-                if work is not None:
-                    return work
-                if self._stopping and (not self._records or now >= self._give_up_at):
-                    return None
-                patience = self._patience(now)
-                self._wake.wait(LOOK_EVERY if patience is None else min(LOOK_EVERY, patience))
-
-    def _due(self, now: float) -> Callable[[], None] | None:
-        if self._calls and not self._lost:
-            return partial(self._answer, *self._calls.popleft())
-        if now < self._retry_at:
-            return None
-        if self._lost:
-            return self._make_again
-        if self._records and now >= self._group_until():
-            return self._apply
-        return None if self._stopping else self._in_spare_time(now)
-
-    def _in_spare_time(self, now: float) -> Callable[[], None] | None:
+    def _agenda(self) -> Iterator[tuple[float, Work]]:
+        retry_at = self._worker.retry_at
+        if self._damage:
+            yield retry_at, self._replace
+            return
+        if self._calls:
+            yield 0.0, self._answer
+        if self._worker.queued:
+            yield max(retry_at, self._group_until()), self._apply
+        if self._worker.stopping:
+            return
         if self.facts.salvaging:
-            return self._salvage
-        if self.facts.late_pending and now >= self._late_at:
-            return self._merge_late
-        if self._store.unseen and now >= self._look_at:
-            return self._scrub
-        return None
+            yield retry_at, self._salvage
+            return
+        if self.facts.late_pending:
+            yield max(retry_at, self._late_at), self._merge_late
+        if self._store.scrub_pending:
+            yield max(retry_at, self._scrub_at), self._scrub
 
     def _group_until(self) -> float:
-        """When the records that wait are to be applied."""
-        hurry = self._stopping or self._marks or len(self._records) >= GROUPED
+        """The monotonic time up to which queued records wait for more, so that one transaction takes them all."""
+        hurry = self._worker.stopping or self._marks or self._worker.queued >= GROUPED
         return 0.0 if hurry else self._apply_at
 
-    def _patience(self, now: float) -> float | None:
-        waits = []
-        if self._records:
-            waits.append(max(self._retry_at, self._group_until()) - now)
-        if self._lost:
-            waits.append(self._retry_at - now)
-        if self.facts.salvaging:
-            waits.append(self._retry_at - now)
-        if self.facts.late_pending:
-            waits.append(max(self._late_at, self._retry_at) - now)
-        if self._store.unseen:
-            waits.append(max(self._look_at, self._retry_at) - now)
-        if self._stopping:
-            waits.append(self._give_up_at - now)
-        return max(0.0, min(waits)) if waits else None
-
-    def _answer(self, function: Callable[[Store], Any], future: asyncio.Future[Any]) -> None:
+    def _answer(self) -> None:
+        function, future = self._calls.popleft()
         try:
             result = function(self._store)
-        except Exception as error:  # noqa: BLE001 - whoever asked gets the error
-            self._tell(_set_exception, future, error)
+        except Exception as error:  # noqa: BLE001 - the caller gets the error
+            self._worker.tell(_set_exception, future, error)
             if is_damage(error):
                 self._lose(error)
             return
         self._publish()
-        self._tell(_set_result, future, result)
+        self._worker.tell(_set_result, future, result)
 
     def _apply(self) -> None:
         self._apply_at = monotonic() + GROUP_FOR
-        records = list(islice(self._records, RECORDS_AT_ONCE))
+        records = self._worker.first(RECORDS_AT_ONCE)
         try:
             self._store.apply(records)
         except Exception as error:  # noqa: BLE001 - one bad record must not stop what is behind it
@@ -278,7 +215,7 @@ class StoreThread:
             self._applied(1)
 
     def _skip(self, record: Record, error: Exception) -> None:
-        """Mark a record as applied without what it left; the journal has it until the next checkpoint."""
+        """Mark a record as applied without its effects; the journal has them until the next checkpoint."""
         number, effects = record
         text = f"record {number}: {type(error).__name__}: {error}"
         at = effects[0].at if effects else 0
@@ -287,39 +224,40 @@ class StoreThread:
         except sqlite3.Error as refusal:
             self._stall(refusal)
             return
-        self._tell(self._event, "record_refused", text)
+        self._worker.tell(self._on_event, "record_refused", text)
         self._applied(1)
 
     def _applied(self, count: int) -> None:
-        for _ in range(count):
-            self._records.popleft()
-        if self._stalled:
-            self._stalled, self.refusal = False, None
-            self._tell(self._event, "store_resumed", "")
+        self._resume()
+        self._worker.finish(count)
         self._publish()
 
     def _stall(self, error: Exception) -> None:
-        self._retry_at = monotonic() + self._retry_delay
-        self.refusal = error
-        if not self._stalled:
-            self._stalled = True
-            self._tell(self._event, "store_stalled", str(error))
+        if self._worker.refused(error):
+            self._worker.tell(self._on_event, "store_stalled", str(error))
+
+    def _resume(self) -> None:
+        if self._worker.resumed():
+            self._worker.tell(self._on_event, "store_resumed", "")
 
     def _salvage(self) -> None:
-        told = self._in_passing(self._store.salvage)
-        if told:
-            self._tell(self._event, "store_salvaged", told)
+        summary = self._in_spare_time(self._store.salvage)
+        if summary:
+            self._worker.tell(self._on_event, "store_salvaged", summary)
 
     def _merge_late(self) -> None:
-        if self._in_passing(self._store.run_late) is not None:
+        if self._in_spare_time(self._store.run_late) is not None:
             self._late_at = monotonic() + self._late_pause
 
     def _scrub(self) -> None:
-        self._look_at = monotonic() + LOOK_PAUSE
-        self._in_passing(self._store.scrub)
+        self._scrub_at = monotonic() + SCRUB_PAUSE
+        self._in_spare_time(self._store.scrub)
 
-    def _in_passing(self, work: Callable[[], Result]) -> Result | None:
-        """Do work of the store's own; None where the disk or the file did not let it."""
+    def _in_spare_time(self, work: Callable[[], Result]) -> Result | None:
+        """Do work of the store's own; None where the disk refused it or the file is damaged.
+
+        Where it was refused before and no record waits to show it, its success is the end of the stall.
+        """
         try:
             result = work()
         except READ_ERRORS as error:
@@ -328,56 +266,48 @@ class StoreThread:
             else:
                 self._stall(error)
             return None
+        if not self._worker.queued:
+            self._resume()
         self._publish()
         return result
 
     def _lose(self, error: BaseException) -> None:
-        self._lost = str(error)
+        self._damage = str(error)
         self._store.close()
 
-    def _make_again(self) -> None:
+    def _replace(self) -> None:
         try:
-            self._store = self._reopen(self._lost)
+            self._store = self._reopen(self._damage)
         except (*READ_ERRORS, OSError) as error:
             self._stall(error)
             return
-        damage, self._lost = self._lost, ""
-        self._tell(self._event, "store_lost", damage)
+        damage, self._damage = self._damage, ""
+        self._worker.tell(self._on_event, "store_lost", damage)
         self._publish()
 
     def _publish(self) -> None:
         self.facts = self._store.facts()
-        self._tell(self._look)
+        self._worker.tell(self._notify)
 
-    def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:
-            return  # the loop is closed: nobody is left to be told
+    def _close(self) -> None:
+        self._store.close()
 
-    # --- on the loop
+    # --- told to the loop
 
-    def _look(self) -> None:
+    def _notify(self) -> None:
         facts = self.facts
         for sink, news in self._news.items():
             if facts.waiting[sink].chunks:
                 news.set()
-        if len(self._records) <= ROOM:
-            self._room.set()
         for number, mark in self._marks:
             if number <= facts.applied and not mark.done():
                 mark.set_result(None)
         self._marks = [pair for pair in self._marks if not pair[1].done()]
 
-    def _event(self, code: str, text: str) -> None:
-        if self._on_event is not None:
-            self._on_event(code, text)
-
-    def _finish(self) -> None:
+    def _end(self, error: Exception | None) -> None:  # noqa: ARG002 - `wait_ended` raises it
         closed = RuntimeError("the store is closed")
         for future in (*(future for _, future in self._calls), *(mark for _, mark in self._marks)):
             _set_exception(future, closed)
-        self._ended.set_result(None)
 
 
 def _set_result(future: asyncio.Future[Any], result: object) -> None:

@@ -1,4 +1,4 @@
-"""What numbers and texts do differently in the store: how rows merge, and how late readings become rows."""
+"""The two kinds of windows, numbers and texts: how their rows merge, and how late readings become rows."""
 
 import sqlite3
 from collections.abc import Callable
@@ -18,9 +18,12 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class WindowKind:
-    """Numbers or texts: the table of late readings, the table of windows, and readings as rows.
+    """Numbers or texts.
 
-    `reduce` takes a window length (ms), readings, and for each series number whether it has a p95.
+    Attributes:
+        late: name of the table of late readings.
+        windows: the table of windows.
+        reduce: makes rows of a window length (ms), readings, and for each series number whether it has a p95.
     """
 
     late: str
@@ -29,7 +32,7 @@ class WindowKind:
 
 
 def packed(block: Block) -> Packed:
-    """Rows with their tails as bytes, by place."""
+    """Encode the tails of a block, and address them by place instead of key."""
     if not block.tails:
         return Packed(block.rows)
     places = enumerate(keys(block.rows))

@@ -1,7 +1,7 @@
-"""Closed windows in the store: whole columns in and out, merged where a row is there already.
+"""A table of closed windows: whole columns in and out, merged with rows that are stored already.
 
-A stored row is its fixed-width bytes, behind them, for the few that have one, a tail, and a CRC-32 of both: SQLite
-checks the shape of its pages, not what is written on them.
+A stored row is the fixed-width bytes of the window, then its tail if it has one, then a CRC-32 of both: SQLite checks
+the structure of its pages, not their content.
 """
 
 import sqlite3
@@ -23,7 +23,7 @@ _COLUMNS: Final = "(tier, start, series, revision, row)"
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Rows of one tier, and the bytes of the tails of those that have one, by place in `rows`."""
+    """Rows of one tier, and their tails as bytes, by place in `rows`, where they have one."""
 
     rows: Rows
     tails: Mapping[int, bytes] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Packed:
         return len(self.rows)
 
     def take(self, places: Sequence[int]) -> "Packed":
-        """The rows at these places, copied, with their tails."""
+        """Return copies of the rows at these places, with their tails."""
         tails = (
             {new: self.tails[old] for new, old in enumerate(places) if old in self.tails}
             if self.tails
@@ -42,15 +42,15 @@ class Packed:
 
 
 Merge = Callable[[Packed, Packed], Packed]
-"""Rows of the same windows, row by row -> the rows of both together."""
+"""Merges two blocks of the same windows row by row."""
 
 
 CORRECTED: Final = 1
-"""The revision from which on late readings are in a window, be it one that they began."""
+"""Windows of this revision and above contain late readings, even if they consist of nothing else."""
 
 
 class Stored(NamedTuple):
-    """A window as it is stored: the series that has it, its revision, its bytes."""
+    """A stored window: its series, its revision, and its row without the checksum."""
 
     series: int
     revision: int
@@ -58,7 +58,7 @@ class Stored(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Rows of one tier, their revisions, and the (tier, start, series) of the last of them."""
+    """Rows of one tier, their revisions, and the key (tier, start, series) of the last of them."""
 
     tier: int
     windows: Packed
@@ -67,7 +67,7 @@ class Found(NamedTuple):
 
 
 class WindowTable:
-    """One table of windows of one kind; `series` within its rows are the store's numbers."""
+    """The windows of one kind, in the table of that name; `series` in their rows are the store's numbers."""
 
     def __init__(self, db: sqlite3.Connection, table: str, dtype: np.dtype[Any], merge: Merge) -> None:
         self._db = db
@@ -76,14 +76,14 @@ class WindowTable:
         self._merge = merge
 
     def put(self, tier: int, closed: Packed) -> Packed:
-        """Store closed windows; returns them as they now stand, merged with what was stored before."""
+        """Store closed windows; return them as they are stored now, merged with earlier rows."""
         if self._insert_new(tier, closed):
             return closed
         pieces = [self._put_known(tier, closed.take(places)) for places in _without_repeats(closed.rows)]
         return joined(pieces)
 
     def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
-        """The stored windows of these keys."""
+        """Return the stored windows of these keys."""
         select = looked_up(self._table, "start, series, revision, hex(row)", ("start", "series"))
         found = rows_at_once(self._db, f"{select} WHERE tier={tier:d}", list(keys))
         return {
@@ -91,13 +91,15 @@ class WindowTable:
             for start, series, revision, data in found
         }
 
-    def store(self, tier: int, windows: Packed, found: Mapping[int, Stored], *, begun: int = 0) -> Packed:
-        """Store windows; those at the places of `found` are merged into what is stored, as its next revision.
+    def store(
+        self, tier: int, windows: Packed, found: Mapping[int, Stored], *, first_revision: int = 0
+    ) -> Packed:
+        """Store windows, merging those at the places in `found` into these stored windows as their next revision.
 
-        The others begin at revision `begun`. No two of them may go to one stored window. Returns them as they are then.
+        The others get revision `first_revision`. No two windows may go to one stored window. Returns them as stored.
         """
         rows, tails = np.array(windows.rows), dict(windows.tails)
-        revisions = [begun] * len(rows)
+        revisions = [first_revision] * len(rows)
         if found:
             places = sorted(found)
             merged = self._merged([found[place] for place in places], windows.take(places))
@@ -111,7 +113,7 @@ class WindowTable:
         return Packed(rows, tails)
 
     def after(self, key: tuple[int, ...], limit: int) -> list[Found]:
-        """Rows behind a (tier, start, series), at most `limit`, tier by tier."""
+        """Return at most `limit` rows with keys above (tier, start, series), in order, tier by tier."""
         rows = self._behind(key, limit)
         found = []
         for tier in sorted({row[0] for row in rows}):
@@ -128,9 +130,9 @@ class WindowTable:
         ).fetchall()
 
     def scrub(self, tier: int, after: Key, upto: int, limit: int) -> Key | None:
-        """Look at a tier's rows behind a key that start at `upto` at the latest, at most `limit` of them.
+        """Check at most `limit` rows of a tier with keys above `after` that start at or before `upto` (ms).
 
-        Returns the last one's key, None at the end. StoreDamaged where one is not what was written.
+        Returns the last row's key, None at the end. StoreDamaged if a checksum does not match.
         """
         rows = self._db.execute(
             f"SELECT start, series, row FROM {self._table}"  # noqa: S608
@@ -142,12 +144,12 @@ class WindowTable:
         return rows[-1][:2] if rows else None
 
     def delete_before(self, tier: int, start: int) -> int:
-        """Remove windows of a tier that start before `start`; returns how many."""
+        """Remove windows of a tier that start before `start` (ms); return how many."""
         statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
         return self._db.execute(statement, (tier, start)).rowcount
 
     def span(self, tier: int) -> tuple[int, int] | None:
-        """Starts of the oldest and the newest window of a tier; None without one."""
+        """Return the starts (ms) of the oldest and the newest window of a tier; None if it has none."""
         ends = [
             self._db.execute(f"SELECT {end}(start) FROM {self._table} WHERE tier=?", (tier,)).fetchone()[0]  # noqa: S608
             for end in ("MIN", "MAX")
@@ -157,7 +159,7 @@ class WindowTable:
     def _checked(self, blob: object, start: int, series: int) -> bytes:
         data = checked(blob, start, series)
         if data is None:
-            raise StoreDamaged(f"a row of {self._table} is not what was written")
+            raise StoreDamaged(f"checksum mismatch in table {self._table}: series {series}, start {start}")
         return data
 
     def _merged(self, stored: Sequence[Stored], more: Packed) -> Packed:
@@ -171,7 +173,7 @@ class WindowTable:
         return Packed(rows, {place: data[size:] for place, data in enumerate(stored) if len(data) > size})
 
     def _insert_new(self, tier: int, windows: Packed) -> bool:
-        """Insert rows none of which is stored yet; False, and nothing done, where one is."""
+        """Insert rows if none of them is stored yet; otherwise do nothing and return False."""
         self._db.execute("SAVEPOINT put")
         inserted = self._insert("INSERT OR IGNORE", tier, windows, [0] * len(windows))
         if inserted != len(windows):
@@ -198,7 +200,7 @@ class WindowTable:
 
 
 def joined(pieces: Sequence[Packed]) -> Packed:
-    """Pieces as one, in their order."""
+    """Concatenate pieces."""
     tails: dict[int, bytes] = {}
     start = 0
     for piece in pieces:
@@ -208,7 +210,7 @@ def joined(pieces: Sequence[Packed]) -> Packed:
 
 
 def _without_repeats(rows: Rows) -> list[list[int]]:
-    """Places of rows in runs of bounded length, in each of which a window stands at most once."""
+    """Split the places of rows into runs of bounded length in which no window occurs twice."""
     runs: list[list[int]] = [[]]
     seen: set[Key] = set()
     for place, key in enumerate(zip(rows["start"].tolist(), rows["series"].tolist(), strict=True)):

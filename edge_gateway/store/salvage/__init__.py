@@ -1,1 +1,1 @@
-"""A new store from what can still be read of a damaged one."""
+"""Salvage: fill a new store with what can still be read of a damaged one."""

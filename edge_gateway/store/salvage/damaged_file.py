@@ -1,10 +1,10 @@
-"""Reading a damaged SQLite file around what cannot be read, by plain SELECTs in the order of a table's key.
+"""Read a damaged SQLite file around its unreadable parts, by plain SELECTs in the order of a table's key.
 
-    rows ─▶ error ─▶ probe further on: +1, +2, +4, … ─▶ first key that can be read again ─▶ halve back ─▶ rows
+    rows ─▶ error ─▶ probe keys +1, +2, +4, … ─▶ one that can be read ─▶ bisect to the lowest ─▶ rows
 
-What a key range hides behind a lost page is passed over and counted. Where the first page is lost, on which
-SQLite keeps the list of tables, that of a new file takes its place: the tables are made in one order always,
-so their roots lie on the same pages.
+The keys on a lost page are skipped, and the gap is counted. If the first page is lost, on which SQLite keeps the list
+of tables, that of a new file replaces it: tables are always created in the same order, so their roots are on the same
+pages.
 """
 
 import sqlite3
@@ -17,13 +17,21 @@ from typing import Any, Final, NamedTuple
 from edge_gateway.store import schema
 
 PIECE: Final = 1_000
+"""Most rows read at a time."""
 _PAGE: Final = 4096
 _SCHEMA_INTERIOR: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
-    """A table, its integer key columns with the bits each takes of one number, and its other columns."""
+class KeyedTable:
+    """A table with integer key columns.
+
+    Attributes:
+        name: of the table.
+        key: its key columns.
+        bits: how many bits each takes when the key is packed into one number.
+        columns: its other columns.
+    """
 
     name: str
     key: tuple[str, ...]
@@ -31,7 +39,7 @@ class Keyed:
     columns: tuple[str, ...]
 
     def number(self, key: tuple[int, ...]) -> int:
-        """A key as one number of the same order."""
+        """Pack a key into one number that sorts like the key."""
         whole = key[0]
         for part, bits in zip(key[1:], self.bits[1:], strict=True):
             whole = (whole << bits) + part
@@ -55,10 +63,13 @@ class Keyed:
         return (1 << (sum(self.bits) - 1)) - 1
 
 
-class Piece(NamedTuple):
-    """Some rows in order, each its key and its columns; go on after `last`, None at the end of the table.
+class TablePiece(NamedTuple):
+    """Some rows of a table in order of the key.
 
-    `damaged`: something between the rows, or behind them, could not be read.
+    Attributes:
+        rows: key and other columns of each.
+        last: the packed key to go on behind; None at the end of the table.
+        damaged: whether something behind the rows could not be read.
     """
 
     rows: list[tuple[Any, ...]]
@@ -67,7 +78,7 @@ class Piece(NamedTuple):
 
 
 class DamagedStore:
-    """A store that was set aside, open for reading; nothing of it is changed but a lost first page."""
+    """A store that was set aside, open for reading; nothing of it changes but a lost first page."""
 
     def __init__(self, path: Path) -> None:
         self._db = _opened(path)
@@ -76,7 +87,7 @@ class DamagedStore:
         self._db.close()
 
     def pairs(self, table: str) -> dict[Any, Any]:
-        """A small table of two columns, as far as it can be read from its beginning and from its end."""
+        """Return what can be read of a small table with two columns, from its beginning and from its end."""
         found: dict[Any, Any] = {}
         for direction in ("ASC", "DESC"):
             try:
@@ -86,22 +97,22 @@ class DamagedStore:
                 continue
         return found
 
-    def piece(self, table: Keyed, after: int | None) -> Piece:
-        """The rows behind the key `after` (None: from the first), at most 1,000, and what of them is damaged."""
+    def piece(self, table: KeyedTable, after: int | None) -> TablePiece:
+        """Read at most PIECE rows behind the packed key `after`; None for the first."""
         last = table.lowest - 1 if after is None else after
         rows: list[tuple[Any, ...]] = []
-        # A cursor steps ahead of the row it gives, so the last good row comes only when it is asked for alone.
+        # SQLite reads ahead of the row it returns, so the last row before the damage comes only with LIMIT 1.
         for limit in (PIECE, 1):
             found, whole = self._ascending(table, last, limit)
             rows += found
             last = table.number(rows[-1][: len(table.key)]) if rows else last
             if whole:
-                return Piece(rows, last if len(found) == limit else None, damaged=False)
+                return TablePiece(rows, last if len(found) == limit else None, damaged=False)
         further = self._readable_after(table, last)
-        return Piece(rows, None if further is None else further - 1, damaged=True)
+        return TablePiece(rows, None if further is None else further - 1, damaged=True)
 
-    def _ascending(self, table: Keyed, after: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
-        """Rows in order, up to an error or a key out of order; the flag tells that there was none."""
+    def _ascending(self, table: KeyedTable, after: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+        """Return rows up to an error or a key out of order; the flag says that there was neither."""
         rows: list[tuple[Any, ...]] = []
         width = len(table.key)
         try:
@@ -115,8 +126,8 @@ class DamagedStore:
             return rows, False
         return rows, True
 
-    def _readable_after(self, table: Keyed, bad: int) -> int | None:
-        """The lowest key above `bad` that a search by doubling, then halving, finds readable."""
+    def _readable_after(self, table: KeyedTable, bad: int) -> int | None:
+        """Return the lowest readable packed key above `bad` that doubling and then bisecting finds; None at the end."""
         step = 1
         while not self._can_read(table, bad + step):
             step *= 2
@@ -128,8 +139,8 @@ class DamagedStore:
             low, high = (low, middle) if self._can_read(table, middle) else (middle, high)
         return high
 
-    def _can_read(self, table: Keyed, number: int) -> bool:
-        """Whether what lies at a key or behind it can be read, be it the end of the table."""
+    def _can_read(self, table: KeyedTable, number: int) -> bool:
+        """Whether the row at or behind a packed key can be read, or the end of the table."""
         try:
             row = next(iter(self._select(table, number, 1)), None)
         except schema.READ_ERRORS:
@@ -137,7 +148,7 @@ class DamagedStore:
         key = None if row is None else row[: len(table.key)]
         return key is None or (_are_whole(key) and table.number(key) >= number)
 
-    def _select(self, table: Keyed, number: int, limit: int) -> Iterator[tuple[Any, ...]]:
+    def _select(self, table: KeyedTable, number: int, limit: int) -> Iterator[tuple[Any, ...]]:
         key = ", ".join(table.key)
         marks = ", ".join("?" * len(table.key))
         columns = ", ".join((*table.key, *table.columns))
@@ -156,7 +167,7 @@ def _text(value: Any) -> Any:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """The file, for reading; sqlite3.DatabaseError where not even a new first page makes a store of it."""
+    """Open the file for reading; sqlite3.DatabaseError if it is unreadable even with a new first page."""
     db = _connected(path)
     try:
         found = {_text(name) for (name,) in db.execute("SELECT name FROM sqlite_schema")}
@@ -165,7 +176,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     except schema.READ_ERRORS:
         pass
     db.close()
-    _graft(path)
+    _replace_schema(path)
     db = _connected(path)
     db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
     return db
@@ -179,11 +190,10 @@ def _connected(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _graft(path: Path) -> None:
-    """Put the first pages of a new store, those that list the tables, in place of the damaged ones.
+def _replace_schema(path: Path) -> None:
+    """Overwrite the pages that list the tables by those of a new store.
 
-    What stood there is kept beside the file. A log that was not moved into the file yet is left out: it may
-    bring the damaged page back.
+    The old first page is kept beside the file. A -wal file is renamed, because it may contain the damaged page.
     """
     pages = _schema_pages(path)
     size = path.stat().st_size
@@ -199,7 +209,7 @@ def _graft(path: Path) -> None:
 
 
 def _with_size(page: bytes, pages: int) -> bytes:
-    """A first page for a file of so many pages, none of them free."""
+    """Return this first page for a file with so many pages, none of them free."""
     head = bytearray(page)
     struct.pack_into(">I", head, 28, pages)
     struct.pack_into(">II", head, 32, 0, 0)
@@ -208,7 +218,7 @@ def _with_size(page: bytes, pages: int) -> bytes:
 
 
 def _schema_pages(beside: Path) -> dict[int, bytes]:
-    """Pages of a new store that list its tables, by number."""
+    """Return the pages of a new store that list its tables, by number."""
     fresh = beside.with_name(beside.name + ".new")
     schema.remove(fresh)
     db, _ = schema.open_store(fresh)
@@ -221,7 +231,7 @@ def _schema_pages(beside: Path) -> dict[int, bytes]:
 
 
 def _children(first: bytes) -> list[int]:
-    """Pages below the first one; https://www.sqlite.org/fileformat2.html#b_tree_pages."""
+    """Return the numbers of the pages below the first one; https://www.sqlite.org/fileformat2.html#b_tree_pages."""
     if first[100] != _SCHEMA_INTERIOR:
         return []
     (cells,) = struct.unpack_from(">H", first, 103)

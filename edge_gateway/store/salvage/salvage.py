@@ -1,11 +1,11 @@
-"""From a damaged store to the one made new in its place: at once what work needs, the rest piece by piece.
+"""Copy rows from a damaged store to the new one in its place: at once what work needs, the rest piece by piece.
 
-    at once:  names ─▶ windows of the journal's records ─▶ counters, late readings
-    pieces:   lines that wait ─▶ windows ─▶ lines again of windows whose lines are lost ─▶ alerts, commands, …
-                    │ then sinks go on   │ then late readings are merged
+    at once:  names ─▶ windows rebuilt from the journal ─▶ counters, late readings
+    pieces:   outbox ─▶ windows ─▶ outbox lines that were lost, rendered again ─▶ alerts, commands, …
+                 │ then sinks go on  │ then late readings are merged
 
-Each piece is one transaction that also notes how far it came, so that a kill loses nothing of it. What is in
-the new store already is newer and stays.
+Each piece is one transaction that also stores the progress, so that a kill loses nothing. Rows that are in the new
+store already are newer and stay.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from edge_gateway.store.outbox import Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.salvage import sound_rows as tables
 from edge_gateway.store.salvage.damaged_file import DamagedStore
-from edge_gateway.store.salvage.sound_rows import Kept, Known, Row
+from edge_gateway.store.salvage.sound_rows import Known, Row, SalvagedTable
 from edge_gateway.store.schema import READ_ERRORS
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_table import CORRECTED, WindowTable
@@ -36,22 +36,26 @@ _LATE_GO_ON: Final = 3
 SEND_AGAIN: Final = 2_000
 _ALL: Final = 0
 _NONE: Final = -1
+_EVERYTHING: Final = "everything"
+"""In `Progress.damaged` where the file cannot be opened."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far the salvage of a file came; kept in the new store.
+    """How far the salvage of a file has come; stored in the new store.
 
     Attributes:
-        file: the name under which the damaged store was set aside.
-        at: wall time (ms) of that.
-        floor: coverage floor (ms) if stored windows turn out to be lost.
+        file: name of the damaged store, which was set aside.
+        at: wall time (ms) at which it was.
+        floor: coverage floor (ms) to set if stored windows turn out to be lost.
         stage: place in STAGES.
-        after: key of that table behind which to go on.
-        series, texts: the highest numbers that were taken over.
+        after: packed key of that table behind which to go on.
+        series: highest series number that was copied.
+        texts: highest text number that was copied.
         damaged: names of tables of which something is lost.
-        rows, unreadable: rows taken over; places and rows that could not be.
-        oldest: wall time (ms) of the oldest lines that were found waiting.
-        again: whether it is at sending windows again whose lines are lost, and behind which key.
+        rows: number of rows copied.
+        unreadable: number of rows and gaps that could not be copied.
+        oldest: wall time (ms) of the oldest outbox lines that were copied.
+        again: while lost lines are rendered again: the table of windows, and the packed key behind which to go on.
     """
 
     file: str
@@ -91,24 +95,25 @@ class Salvage:
 
     @property
     def holds_sinks(self) -> bool:
-        """Whether older lines are still to come: they go first."""
+        """Whether sinks must wait for older lines, which go first."""
         return self.progress is not None and self.progress.stage < _SINKS_GO_ON
 
     @property
     def holds_late(self) -> bool:
-        """Whether stored windows are still to come, which late readings may belong to."""
+        """Whether late readings must wait for windows they may belong to."""
         return self.progress is not None and self.progress.stage < _LATE_GO_ON
 
-    def memory(self) -> Progress | None:
-        """What memory holds now, to go back to after a rollback."""
+    def snapshot(self) -> Progress | None:
+        """Return what memory holds, for `restore` after a rollback."""
         return self.progress
 
-    def recall(self, memory: Progress | None) -> None:
-        """Back to what was committed."""
-        self.progress = memory
+    def restore(self, snapshot: Progress | None) -> None:
+        """Go back to what was committed."""
+        self.progress = snapshot
         self._known = None
 
     def close(self) -> None:
+        """Close the damaged store."""
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -116,7 +121,7 @@ class Salvage:
     # --- at once
 
     def begin(self, file: str, at: int, floor: int) -> dict[str, Any]:
-        """Take over the names; returns what the damaged store says of itself (`meta`), as far as it can be read."""
+        """Begin with the names; return the readable part of the damaged store's `meta`."""
         self._keep(Progress(file, at, floor))
         source = self._open()
         if source is None:
@@ -129,7 +134,12 @@ class Salvage:
         return source.pairs("meta")
 
     def take_late(self, derived: Collection[tuple[int, int, int]], families: dict[int, int]) -> None:
-        """Take over late readings; a window in `derived`, (tier, start, head of the series' family), has its own."""
+        """Copy counters, and late readings except those of windows rebuilt from the journal, which contain them.
+
+        Args:
+            derived: (tier, start, head of the family) of the rebuilt windows.
+            families: head of the family by series: the lowest series number of its device and metric.
+        """
         source = None if self.progress is None else self._open()
         if source is None:
             return
@@ -155,7 +165,7 @@ class Salvage:
         else:
             self._db.execute(f"DELETE FROM {table} WHERE id=?", (number,))  # noqa: S608
 
-    def _take_whole(self, source: DamagedStore, kept: Kept) -> None:
+    def _take_whole(self, source: DamagedStore, kept: SalvagedTable) -> None:
         after: int | None = None
         while True:
             after = self._take(source, kept, after)
@@ -165,7 +175,7 @@ class Salvage:
     # --- piece by piece
 
     def step(self, lines: OutgoingLines, windows: WindowTable, states: WindowTable) -> bool:
-        """Take over a piece; returns whether that was the last."""
+        """Copy a piece; return whether that was the last."""
         assert self.progress is not None
         if self.progress.again is not None:
             self._send_again(lines, windows, states)
@@ -180,16 +190,21 @@ class Salvage:
         return self.progress.stage == len(STAGES)
 
     def finish(self) -> str:
-        """Forget the file; returns what came of it as a sentence."""
+        """End the salvage; return a summary for the operator."""
         done = self.progress
         assert done is not None
         self.close()
         self.progress = None
         self._db.execute("DELETE FROM meta WHERE key='salvage'")
-        lost = (
-            f"{done.unreadable} places of {', '.join(done.damaged)} could not be read" if done.damaged else ""
+        if _EVERYTHING in done.damaged:
+            return f"nothing of {done.file} can be read: what the journal does not have is lost"
+        if not done.damaged:
+            return f"recovered all {done.rows} rows of {done.file}; the file can be deleted"
+        tables_lost = ", ".join(done.damaged)
+        return (
+            f"recovered {done.rows} rows of {done.file}; rows in {done.unreadable} damaged places of {tables_lost} are"
+            " lost; keep the file if you want to examine it, or delete it"
         )
-        return f"{done.rows} rows of {done.file} brought back; {lost or 'all could be read'}"
 
     def lost(self, *names: str) -> bool:
         """Whether something of these tables is lost."""
@@ -205,8 +220,8 @@ class Salvage:
         elif self.progress.stage == _LATE_GO_ON and self.lost("outbox"):
             self._change(again=("window", None))
 
-    def _take(self, source: DamagedStore, kept: Kept, after: int | None) -> int | None:
-        """Take over a piece of a table; returns the key to go on behind."""
+    def _take(self, source: DamagedStore, kept: SalvagedTable, after: int | None) -> int | None:
+        """Copy a piece of a table; return the packed key to go on behind, None at its end."""
         assert self.progress is not None
         piece = source.piece(kept.table, after)
         known = self._knowing()
@@ -224,21 +239,21 @@ class Salvage:
         )
         return piece.last
 
-    def _new(self, kept: Kept, rows: Iterable[Row | None]) -> Iterable[Row | None]:
-        """Rows but those that the records of the journal brought back already."""
+    def _new(self, kept: SalvagedTable, rows: Iterable[Row | None]) -> Iterable[Row | None]:
+        """Return the rows without those that were applied again from the journal."""
         if kept not in {tables.ALERT, tables.QUARANTINE, tables.EVENT}:
             return rows
         columns = ", ".join(kept.table.columns)
-        brought = f"SELECT {columns} FROM {kept.table.name} WHERE id>0 AND at<=?"  # noqa: S608
+        select = f"SELECT {columns} FROM {kept.table.name} WHERE id>0 AND at<=?"  # noqa: S608
         assert self.progress is not None
-        there = set(self._db.execute(brought, (self.progress.at,)))
-        return [row for row in rows if row is None or row[1:] not in there]
+        present = set(self._db.execute(select, (self.progress.at,)))
+        return [row for row in rows if row is None or row[1:] not in present]
 
     def _send_again(self, lines: OutgoingLines, windows: WindowTable, states: WindowTable) -> None:
-        """Queue stored windows again whose lines may be lost.
+        """Queue the lines of a piece of the stored windows again, where they may be lost.
 
-        These are the ones that were not over before the oldest lines that waited, and, of whatever age, those of
-        late readings.
+        That is where the window ended at or after the time of the oldest outbox lines, and, at any age, where it
+        contains late readings.
         """
         assert self.progress is not None
         assert self.progress.again is not None
@@ -268,9 +283,9 @@ class Salvage:
             try:
                 self._source = DamagedStore(self._directory / self.progress.file)
             except (*READ_ERRORS, OSError):
-                if "everything" not in self.progress.damaged:
-                    everything = [*self.progress.damaged, "everything", "outbox", "window", "state_window"]
-                    self._change(damaged=everything)
+                if _EVERYTHING not in self.progress.damaged:
+                    tables_lost = ("outbox", "window", "state_window")
+                    self._change(damaged=[*self.progress.damaged, _EVERYTHING, *tables_lost])
         return self._source
 
     def _knowing(self) -> Known:

@@ -1,7 +1,7 @@
-"""What may be taken over from a damaged store, table by table: a row that is sound, or nothing of it.
+"""Which rows of a damaged store are sound enough to copy, table by table.
 
-Windows and lines that wait bear checksums; of the rest, types, texts, and what one column says of another are
-looked at. A row that names a series or a text which is not there is not taken over.
+Windows and outbox chunks have checksums. In the other tables, types and texts are checked, and whether columns agree
+with each other. A row that refers to a missing series or text is not copied.
 """
 
 import json
@@ -14,20 +14,20 @@ import numpy as np
 
 from edge_gateway.records import codec
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.salvage.damaged_file import Keyed
+from edge_gateway.store.salvage.damaged_file import KeyedTable
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 Row = tuple[Any, ...]
 
 EARLIER: Final = 1 << 40
-"""Taken off the ids of rows taken over, so that they stand before all that are new, in their order."""
+"""Subtracted from the ids of copied rows, so that they sort before all new ones, in their order."""
 _ID: Final = (64,)
 _WINDOW_BITS: Final = (16, 48, 32)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What rows may refer to: numbers of series and of texts, how many tiers there are, names of sinks."""
+    """What rows may refer to: series and text numbers, the number of tiers, and names of sinks and buckets."""
 
     series: Collection[int]
     texts: Collection[int]
@@ -36,20 +36,20 @@ class Known:
     buckets: set[str] = field(default_factory=set)
 
 
-class Kept(NamedTuple):
-    """A table that is taken over: how it is read, how a row is judged, and the statement that puts it in."""
+class SalvagedTable(NamedTuple):
+    """A table that is copied: how to read it, the check that returns a row as it is inserted, and the INSERT."""
 
-    table: Keyed
+    table: KeyedTable
     sound: Callable[[Row, Known], Row | None]
     insert: str
 
 
 class Unsound(Exception):
-    """A row is not what was written."""
+    """A row is damaged."""
 
 
-def sound(kept: Kept, row: Row, known: Known) -> Row | None:
-    """A row as it is put in, or None; whatever stands on the page, it does not raise."""
+def sound(kept: SalvagedTable, row: Row, known: Known) -> Row | None:
+    """Return a row as it is inserted, or None if it is damaged. Never raises, whatever the row contains."""
     try:
         return kept.sound(row, known)
     except (Unsound, ValueError, TypeError, KeyError, OverflowError, codec.UndecodableBytes):
@@ -129,8 +129,8 @@ def _late_state(row: Row, known: Known) -> Row:
 def _alert(row: Row, _: Known) -> Row:
     number, at, *texts = row
     named = _texts(*texts)
-    said = json.loads(named[-1])
-    facts = (said["at"], said["id"], said["rule"], said["subject"], said["metric"], said["state"])
+    body = json.loads(named[-1])
+    facts = (body["at"], body["id"], body["rule"], body["subject"], body["metric"], body["state"])
     _need(facts == (at, *named[:-1]))
     return (number - EARLIER, at, *named)
 
@@ -168,12 +168,12 @@ def _chunk(row: Row, known: Known) -> Row:
 
 def _kept(
     name: str, key: tuple[str, ...], bits: tuple[int, ...], columns: str, judge: Callable[[Row, Known], Row]
-) -> Kept:
+) -> SalvagedTable:
     others = tuple(columns.split())
     stored = tuple(column for column in (*key, *others) if column != "rowid")
     marks = ", ".join("?" * len(stored))
     insert = f"INSERT OR IGNORE INTO {name}({', '.join(stored)}) VALUES({marks})"
-    return Kept(Keyed(name, key, bits, others), judge, insert)
+    return SalvagedTable(KeyedTable(name, key, bits, others), judge, insert)
 
 
 SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags", _series)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.journal import worker
 from edge_gateway.journal.commit_queue import ROOM, CommitQueue, CommitQueueStopped
 from edge_gateway.journal.journal import Journal
 from edge_gateway.records import codec
@@ -82,7 +83,7 @@ async def test_a_failing_disk_stalls_and_resumes_in_order(tmp_path: Path, step: 
     await log.until(5)
     refusals = [("stalled", code) for code in (errno.ENOSPC, errno.ENOSPC, errno.EIO)]
     assert log.lines == [*refusals, "resumed", 1, 2, 3, 4, 5]
-    assert queue.stalled is None
+    assert queue.refusal is None
     assert stored(tmp_path) == [(n, n) for n in range(1, 6)]
     assert await queue.stop(1.0)
 
@@ -94,7 +95,7 @@ async def test_a_stalled_group_is_tried_at_once_when_space_was_freed(tmp_path: P
     queue = CommitQueue(journal, retry_delay=3600, **told(log))
     future = queue.submit(1, "x")
     await log.until(("stalled", errno.ENOSPC))
-    assert isinstance(queue.stalled, OSError)
+    assert isinstance(queue.refusal, OSError)
     queue.retry_now()
     assert await future == 1
     assert await queue.stop(1.0)
@@ -147,7 +148,7 @@ async def test_a_record_that_cannot_be_encoded_ends_the_queue_before_anything_be
     for future in (bad, later):
         with pytest.raises(TypeError, match="cannot hold a object"):
             await future
-    with pytest.raises(TypeError):
+    with pytest.raises(RuntimeError, match="the commit thread failed: TypeError"):
         await queue.wait_ended()
     with pytest.raises(CommitQueueStopped, match="cannot hold"):
         queue.submit(4, "x")
@@ -162,3 +163,42 @@ async def test_a_future_cancelled_by_its_waiter_does_not_stop_the_others(tmp_pat
     assert await kept == 2
     assert stored(tmp_path) == [(1, "a"), (2, "b")]
     assert await queue.stop(1.0)
+
+
+async def test_a_stalled_group_waits_for_its_delay_whatever_else_is_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return 100.0
+
+    monkeypatch.setattr(worker, "monotonic", clock)
+    monkeypatch.setattr(worker, "CHECK_IN", 0.001)
+    files, log = FaultyFiles(), Log()
+    journal = Journal.open(tmp_path, files=files)
+    files.fail["write"] = [errno.ENOSPC]
+    queue = CommitQueue(journal, retry_delay=1.0, **told(log))
+    first = queue.submit(1, "x")
+    await log.until(("stalled", errno.ENOSPC))
+    second = queue.submit(2, "y")
+    seen = looks
+    async with asyncio.timeout(60):
+        while looks < seen + 20:  # noqa: ASYNC110 - the thread under test sets no event
+            await asyncio.sleep(0.001)
+    assert not first.done()
+    queue.retry_now()
+    assert [await first, await second] == [1, 2]
+    assert await queue.stop(60.0)
+
+
+async def test_a_record_whose_waiter_is_gone_does_not_keep_an_error_from_the_others(tmp_path: Path) -> None:
+    queue = CommitQueue(Journal.open(tmp_path))
+    bad, gone, kept = (queue.submit(number, object()) for number in (1, 2, 3))
+    gone.cancel()
+    for future in (bad, kept):
+        with pytest.raises(TypeError, match="cannot hold"):
+            await future
+    assert gone.cancelled()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_gateway.journal.files import Files
 from edge_gateway.journal.framing import encode_frame, scan
 from edge_gateway.journal.journal import Journal, JournalFull
 from tests.gateway.journal.faulty_files import FaultyFiles
@@ -251,3 +252,70 @@ def test_a_repair_that_fails_half_way_is_done_again_at_the_next_open(tmp_path: P
         except OSError:
             continue
     assert records(Journal.open(tmp_path)) == [1, 3]
+
+
+def test_a_segment_that_cannot_be_read_loses_its_records_and_no_others(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, segment_bytes=1)
+    for number in (1, 2, 3):
+        journal.append(number, b"body")
+        journal.sync()
+    journal.close()
+
+    class Unreadable(Files):
+        def read(self, path: Path) -> bytes:
+            if path.name.startswith(f"{2:020d}"):
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(path)
+
+    journal = Journal.open(tmp_path, files=Unreadable(), at=5)
+    assert journal.report.lost == ((2, 2),)
+    assert len(journal.report.set_aside) == 1
+    assert [number for number, _ in Journal.open(tmp_path).read()] == [1, 3]
+
+
+def test_without_a_group_a_sync_does_nothing_and_one_segment_is_never_dropped(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    journal.sync()
+    assert (list(tmp_path.iterdir()), journal.first_number, journal.last_number) == ([], None, None)
+    journal.append(1, b"x")
+    journal.sync()
+    assert journal.drop_oldest() is None
+    assert journal.dropped_records == 0
+    journal.close()
+
+
+class Clumsy(Files):
+    """Fails to write, to close and to unlink."""
+
+    clumsy = False
+
+    def write(self, handle: int, data: bytes) -> None:
+        if self.clumsy:
+            raise OSError(errno.EIO, "write")
+        super().write(handle, data)
+
+    def close(self, handle: int) -> None:
+        super().close(handle)
+        if self.clumsy:
+            raise OSError(errno.EIO, "close")
+
+    def unlink(self, path: Path) -> None:
+        if self.clumsy:
+            raise OSError(errno.EIO, "unlink")
+        super().unlink(path)
+
+
+def test_an_empty_segment_that_cannot_be_closed_or_removed_does_no_harm(tmp_path: Path) -> None:
+    files = Clumsy()
+    journal = Journal.open(tmp_path, files=files)
+    journal.append(1, b"x")
+    files.clumsy = True
+    with pytest.raises(OSError, match="write"):
+        journal.sync()
+    files.clumsy = False
+    journal.sync()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert list(journal.read()) == [(1, b"x")]
+    journal.close()
+    again = Journal.open(tmp_path)
+    assert (list(again.read()), again.report.lost) == ([(1, b"x")], ())

@@ -50,3 +50,40 @@ def test_a_disk_that_fills_meanwhile_gets_everything_back(tmp_path: Path) -> Non
     assert not reserve.make()
     assert not (tmp_path / "reserve").exists()
     assert reserve.make()
+
+
+class Stubborn(FaultyFiles):
+    """Removes nothing when it is stubborn."""
+
+    stubborn = False
+
+    def unlink(self, path: Path) -> None:
+        if self.stubborn:
+            raise OSError(errno.EIO, "Input/output error")
+        super().unlink(path)
+
+
+def test_a_reserve_that_is_held_is_not_made_twice_and_one_that_cannot_be_removed_stays(
+    tmp_path: Path,
+) -> None:
+    files = Stubborn()
+    reserve = Reserve(tmp_path / "reserve", size=10, files=files)
+    assert reserve.make(beside=0)
+    steps = len(files.steps)
+    assert reserve.make(beside=1 << 62)
+    assert len(files.steps) == steps
+
+    files.stubborn = True
+    assert not reserve.release()
+    assert reserve.held
+
+
+def test_a_whole_reserve_of_the_start_before_is_taken_over_and_another_size_is_not(tmp_path: Path) -> None:
+    (tmp_path / "reserve").write_bytes(bytes(10))
+    assert Reserve(tmp_path / "reserve", size=10).make(beside=1 << 62)
+    assert not Reserve(tmp_path / "reserve", size=11).make(beside=1 << 62)
+
+
+def test_a_directory_that_cannot_be_made_is_no_reserve(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert not Reserve(tmp_path / "file" / "reserve", size=10).make()

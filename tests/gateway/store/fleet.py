@@ -15,7 +15,7 @@ from edge_gateway.records.store_effects import (
     TextName,
 )
 from edge_gateway.store.outbox import SinkBudget
-from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.window_kinds import packed
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 
@@ -24,9 +24,9 @@ DAY = 86_400_000
 T0 = 1_700_000_040_000
 """A time that windows of all tiers but the hour start at."""
 TIERS = (
-    Tier(MINUTE, "telemetry", 30 * DAY),
-    Tier(10 * MINUTE, "telemetry_10m", 180 * DAY),
-    Tier(60 * MINUTE, "telemetry_1h", 730 * DAY),
+    StoredTier(MINUTE, "telemetry", 30 * DAY),
+    StoredTier(10 * MINUTE, "telemetry_10m", 180 * DAY),
+    StoredTier(60 * MINUTE, "telemetry_1h", 730 * DAY),
 )
 INFLUX = SinkBudget("influx", 1 << 30)
 SETTINGS = StoreSettings(TIERS, forwarded=("region",), sinks=(INFLUX,))

@@ -2,9 +2,9 @@ from pathlib import Path
 
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
-from edge_gateway.store.budget import LATE_BYTES, spool_bytes
+from edge_gateway.store.budget import LATE_BYTES, late_bytes, late_share, spool_bytes
 from tests.gateway.store.fleet import T0, closed, late, named
-from tests.gateway.store.test_store import opened
+from tests.gateway.store.stored import opened
 
 
 def test_late_readings_quarantine_and_checkpoints_count_beside_the_journal(tmp_path: Path) -> None:
@@ -23,3 +23,9 @@ def test_late_readings_quarantine_and_checkpoints_count_beside_the_journal(tmp_p
     assert after.quarantine > 1_000
     assert after.beside_journal == after.total - 5_000 == before.checkpoints + after.late + after.quarantine
     store.close()
+
+
+def test_late_readings_may_take_a_quarter_and_a_device_a_quarter_of_that() -> None:
+    assert late_bytes(1 << 20) == 1 << 18
+    assert late_share(1 << 20) == (1 << 16) // LATE_BYTES
+    assert late_share(1) == 1

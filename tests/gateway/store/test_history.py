@@ -23,7 +23,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
-from tests.gateway.store.test_store import ALERT, opened
+from tests.gateway.store.stored import ALERT, opened
 
 EVERY = [tier.every for tier in TIERS]
 
@@ -176,6 +176,10 @@ def test_alerts_commands_quarantine_and_events_are_the_newest_in_order(tmp_path:
             ("ff", None),
         ]
         assert len(list(history.query("quarantine", device="dev-1"))) == 2
+        (newest,) = history.query("quarantine", device="dev-1", limit=1)
+        assert newest["at"] == T0 + 3, "the limit counts rows of that device alone"
+        assert list(history.query("quarantine", device="dev")) == []
+        assert len(list(history.query("quarantine", device="fleet"))) == 5
         assert [row["text"] for row in history.query("events", limit=2)] == ["text 3", "text 4"]
         alert = next(history.query("alerts", limit=1))
         assert alert == alert_row(structs.replace(ALERT, id="a4", subject="dev-0", at=alert["at"]))

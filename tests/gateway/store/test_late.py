@@ -31,7 +31,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
-from tests.gateway.store.test_store import lines, opened, table
+from tests.gateway.store.stored import lines, opened, table
 
 HOUR = 60 * MINUTE
 H0 = T0 - T0 % HOUR

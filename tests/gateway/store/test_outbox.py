@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.outbox import MOST_LINES, NOT_CARRIED, Outbox, SinkBudget, Waiting
-from edge_gateway.store.schema import open_store
+from edge_gateway.store.outbox import MOST_BYTES, MOST_LINES, NOT_CARRIED, Outbox, SinkBudget, Waiting
+from edge_gateway.store.schema import StoreDamaged, open_store
 
 BIG = 1 << 30
 
@@ -79,6 +79,33 @@ def test_chunks_of_one_bucket_travel_together_up_to_the_limit(shop: Shop) -> Non
     second = shop.outbox.take("influx")
     assert second is not None
     assert (second.lines, second.at) == (1000, 5000)
+
+
+def test_a_parcel_is_filled_to_the_last_byte(shop: Shop) -> None:
+    head, small = b"m v=", b"n v=1 1\n"
+    rest = MOST_BYTES - len(small)
+    shop.outbox.put("b0", 0, head + b"1" * (rest - len(head) - 1) + b"\n", 1, 1)
+    shop.outbox.put("b0", 0, small, 1, 2)
+    shop.outbox.put("b0", 0, small, 1, 3)
+    first = shop.outbox.take("influx")
+    assert first is not None
+    assert (first.lines, len(first.body)) == (2, MOST_BYTES)
+    shop.outbox.done(first)
+    second = shop.outbox.take("influx")
+    assert second is not None
+    assert (second.lines, second.at) == (1, 3)
+
+
+def test_a_line_above_the_limit_travels_alone(shop: Shop) -> None:
+    shop.outbox.put("b0", 0, b"m v=" + b"1" * MOST_BYTES + b"\nn v=2\n", 2, 1)
+    assert [len(body) for _, body in shop.drain()] == [MOST_BYTES + 4, 5]
+
+
+def test_a_damaged_chunk_is_damage_of_the_store(shop: Shop) -> None:
+    shop.put(range(3))
+    shop.db.execute("UPDATE outbox SET body = X'00'")
+    with pytest.raises(StoreDamaged, match="a chunk of the outbox cannot be decompressed"):
+        shop.outbox.take("influx")
 
 
 def test_buckets_that_are_left_out_hide_no_other_however_much_waits_in_them(shop: Shop) -> None:
@@ -181,6 +208,23 @@ def test_what_is_being_sent_is_not_given_up(shop: Shop) -> None:
     shop.outbox.done(parcel)
     assert shop.held() == []
     assert shop.counters.values == {"outbox_dropped_lines": 300, "outbox_sent_lines": 300}
+
+
+def test_what_is_being_sent_is_not_given_up_though_its_removal_was_rolled_back(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, SinkBudget("influx", 4_000))
+    shop.put(range(100), at=1)
+    parcel = shop.outbox.take("influx")
+    assert parcel is not None
+    snapshot = shop.outbox.snapshot()
+    shop.db.execute("BEGIN")
+    shop.outbox.done(parcel)
+    shop.db.execute("ROLLBACK")
+    shop.outbox.restore(snapshot)
+    for number in range(2, 9):
+        shop.put(range(100), at=number)
+    shop.outbox.enforce()
+    assert shop.held()[0] == 1
+    assert len(shop.held()) < 8
 
 
 def test_one_full_sink_does_not_touch_another(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from edge_gateway.store.schema import set_aside
 from edge_gateway.store.store import Record, Store
 from edge_gateway.store.store_thread import GROUPED, ROOM, StoreThread
 from tests.gateway.store.fleet import MINUTE, T0, closed, late, named
-from tests.gateway.store.test_store import opened, table
+from tests.gateway.store.stored import opened, rich, table
 
 
 class Told:
@@ -172,7 +172,7 @@ async def test_a_full_disk_stalls_records_but_not_calls_and_all_goes_on_by_itsel
     for number in range(1, 4):
         thread.apply(number, [windows(number)])
     await told.until("store_stalled")
-    assert thread.stalled
+    assert str(thread.refusal) == "refused"
     assert await thread.call(lambda store: store.facts().applied) == 0
     refusing.left = 0
     await thread.applied(3)
@@ -210,7 +210,7 @@ async def test_a_window_that_is_not_what_was_stored_is_found_though_nobody_asks_
     told = Told()
     start(opened(tmp_path), on_event=told)
     await told.until("store_lost")
-    assert "window is not what was written" in told.texts[0]
+    assert "checksum mismatch in table window: series 2, start " in told.texts[0]
 
 
 async def test_damage_met_by_a_call_reaches_the_caller_and_the_store_is_replaced(
@@ -273,10 +273,8 @@ async def test_a_caller_that_goes_away_does_not_stop_the_thread(start: Starts) -
 async def test_a_thread_that_ends_by_itself_is_told_and_one_that_was_stopped_is_not(
     start: Starts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    died = threading.Event()
-    monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
     stopped, thread = start(), start()
-    assert await stopped.stop(5.0)
+    assert await stopped.stop(60.0)
     await stopped.wait_ended()
 
     def broken(_: Store) -> None:
@@ -284,8 +282,92 @@ async def test_a_thread_that_ends_by_itself_is_told_and_one_that_was_stopped_is_
 
     monkeypatch.setattr(Store, "facts", broken)
     asking = asyncio.ensure_future(thread.call(lambda _: None))
-    with pytest.raises(RuntimeError, match="ended by itself"):
+    waiting = asyncio.ensure_future(thread.applied(7))
+    with pytest.raises(RuntimeError, match="the store thread failed: LookupError: a defect"):
         async with asyncio.timeout(60):
             await thread.wait_ended()
-    assert await asyncio.to_thread(died.wait, 60)
+    for asked in (waiting, asyncio.ensure_future(thread.applied(7))):
+        with pytest.raises(RuntimeError, match="the store is closed"):
+            await asked
     asking.cancel()
+
+
+async def test_a_stall_is_over_when_late_readings_can_be_merged_though_no_record_comes(
+    start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    Refusing(monkeypatch, "run_late", sqlite3.SQLITE_FULL, 2)
+    thread = start(on_event=told)
+    thread.apply(1, [windows(1), named(late=late([(1, T0 + MINUTE, 1.0)], tiers=1))])
+    await told.until("store_resumed")
+    assert told.codes == ["store_stalled", "store_resumed"]
+    assert thread.refusal is None
+
+
+async def test_a_store_that_cannot_be_replaced_yet_is_replaced_when_the_disk_allows(
+    start: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, failures = Told(), [OSError("no space"), sqlite3.OperationalError("locked")]
+
+    def reopen(_: str) -> Store:
+        if failures:
+            raise failures.pop(0)
+        set_aside(tmp_path / "store.sqlite", 1)
+        return opened(tmp_path)
+
+    Refusing(monkeypatch, "apply", sqlite3.SQLITE_CORRUPT, 1)
+    thread = StoreThread(opened(tmp_path), reopen, on_event=told, retry_delay=0.001)
+    thread.apply(1, [windows(1)])
+    await thread.applied(1)
+    assert told.codes == ["store_stalled", "store_lost", "store_resumed"]
+    assert await thread.stop(60.0)
+
+
+async def test_a_record_that_cannot_be_applied_waits_for_the_disk_to_be_noted(
+    start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, apply = Told(), Store.apply
+    errors: list[Exception] = [OverflowError("too large"), sqlite3.OperationalError("disk full")]
+
+    def failing(store: Store, records: Sequence[Record]) -> None:
+        if errors:
+            raise errors.pop(0)
+        apply(store, records)
+
+    monkeypatch.setattr(Store, "apply", failing)
+    thread = start(on_event=told)
+    thread.apply(1, [])
+    await thread.applied(1)
+    assert told.codes == ["store_stalled", "store_resumed"], "the second try did not fail"
+
+
+async def test_a_damaged_store_is_salvaged_in_spare_time_and_the_summary_is_told(
+    start: Starts, tmp_path: Path
+) -> None:
+    store = opened(tmp_path)
+    store.apply([(number, [rich(number)]) for number in range(1, 30)])
+    store.sync()
+    store.close()
+    path = tmp_path / "store.sqlite"
+    data = bytearray(path.read_bytes())
+    data[8 * 4096 : 9 * 4096] = bytes(4096)
+    path.write_bytes(data)
+    told = Told()
+    thread = start(opened(tmp_path, records=lambda: iter(())), on_event=told)
+    await told.until("store_salvaged")
+    assert "rows of store.sqlite.corrupt-" in told.texts[-1]
+    assert not thread.facts.salvaging
+
+
+async def test_events_nobody_listens_to_and_lines_nobody_waits_for_do_no_harm(
+    start: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Refusing(monkeypatch, "apply", sqlite3.SQLITE_FULL, 1)
+    thread = start()
+    begun = thread.moved
+    thread.apply(1, [windows(1)])
+    await thread.applied(1)
+    assert thread.moved > begun
+    waiting = asyncio.create_task(thread.take("influx"))
+    assert (await waiting).lines == 1
+    await thread.applied(0)

@@ -269,7 +269,7 @@ def _all_of(recovered: Recovered, config: GatewayConfig) -> tuple[dict[Key, Key]
         store.salvage()
     while store.run_late():
         pass
-    while store.unseen:
+    while store.scrub_pending:
         store.scrub()
     lines = _lines(store)
     return _windows(store, config), lines

@@ -256,7 +256,7 @@ class _Run:
         gateway._source._session = cast("Any", self.line)
         gateway._reserve = Reserve(self.place / RESERVE, size=RESERVE_SIZE)
         await gateway.open()
-        gateway._commits._retry_delay = gateway._store._retry_delay = SOON
+        gateway._commits._worker.retry_delay = gateway._store._worker.retry_delay = SOON
         serving = asyncio.create_task(gateway.serve(self.stop, Watchdog()))
         self.gateway = gateway
         await self._load(serving)

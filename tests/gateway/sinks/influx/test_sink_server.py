@@ -14,7 +14,7 @@ from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.store.history import History
 from edge_gateway.store.line_protocol import prefix, render_late, render_windows
 from edge_gateway.store.outbox import SinkBudget
-from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.store import Store
 from edge_gateway.store.store_thread import StoreThread
 from tests.gateway.store.fleet import closed
@@ -36,7 +36,9 @@ class Bench:
     """A store, its thread and a sink on one bucket."""
 
     def __init__(self, spool: Path, bucket: str) -> None:
-        settings = StoreSettings((Tier(60_000, bucket, 30 * DAY),), sinks=(SinkBudget("influx", 1 << 30),))
+        settings = StoreSettings(
+            (StoredTier(60_000, bucket, 30 * DAY),), sinks=(SinkBudget("influx", 1 << 30),)
+        )
         self._spool = spool
         store = Store.open(spool / "store.sqlite", settings, floor=0, at=NOW)
         self.thread = StoreThread(store, lambda _: store)
@@ -141,7 +143,7 @@ async def test_a_bucket_the_token_may_not_write_to_holds_up_no_other(influx: Inf
     wanted = {"orgID": found["orgID"], "permissions": [{"action": "write", "resource": resource}]}
     token = influx.call("POST", "/api/v2/authorizations", wanted)["token"]
     settings = StoreSettings(
-        (Tier(60_000, theirs, 30 * DAY), Tier(600_000, ours, 30 * DAY)),
+        (StoredTier(60_000, theirs, 30 * DAY), StoredTier(600_000, ours, 30 * DAY)),
         sinks=(SinkBudget("influx", 1 << 30),),
     )
     store = Store.open(tmp_path / "store.sqlite", settings, floor=0, at=NOW)

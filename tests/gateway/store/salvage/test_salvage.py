@@ -10,14 +10,15 @@ import pytest
 from msgspec import structs
 
 from edge_gateway.records.store_effects import StoreEffects
-from edge_gateway.store.rederive import Derived
+from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.salvage.damaged_file import DamagedStore
-from edge_gateway.store.salvage.salvage import NAMES, STAGES
-from edge_gateway.store.salvage.sound_rows import EARLIER, EVENT, LATE, LATE_STATE, WINDOW, Kept, Known, sound
+from edge_gateway.store.salvage.salvage import STAGES
+from edge_gateway.store.salvage.sound_rows import (
+    EARLIER,
+)
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
-from tests.gateway.store.test_store import ALERT, everything, lines, opened, rich, table
+from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
 
 PAGE = 4096
 RECORDS = 60
@@ -289,32 +290,17 @@ def test_old_windows_of_late_readings_are_sent_again_where_lines_are_lost(
     assert expected[0] in lines(salvaged(tmp_path))
 
 
-def test_reading_goes_on_behind_a_damaged_place(tmp_path: Path) -> None:
-    before = made(tmp_path)
-    leaves = pages_of(before.path, "window")[1:]
-    path = stopped(before)
-    spoil(path, zero(leaves[5]))
-    source = DamagedStore(path)
-    after: int | None = None
-    damaged, found = 0, []
-    while True:
-        piece = source.piece(WINDOW.table, after)
-        damaged += piece.damaged
-        found += piece.rows
-        after = piece.last
-        if after is None:
-            break
-    assert damaged == 1
-    assert found == sorted(found)
-    assert source.piece(EVENT.table, None).rows[0][0] == 1
-    source.close()
-
-
-@pytest.mark.parametrize("kept", [*NAMES, *STAGES, LATE, LATE_STATE])
-def test_a_row_of_anything_else_is_not_taken_over_and_raises_nothing(kept: Kept) -> None:
-    known = Known({1}, {1}, 3, {"influx"}, {"telemetry"})
-    width = len(kept.table.key) + len(kept.table.columns)
-    for junk in (None, b"\xff", 7, -1.5, b"[]", b"1", "text"):
-        row = (1,) * len(kept.table.key) + (junk,) * (width - len(kept.table.key))
-        any_text = kept.table.name == "text" and junk in {b"[]", b"1"}
-        assert (sound(kept, row, known) is None) is not any_text
+def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
+    store.close()
+    (tmp_path / "store.sqlite").write_bytes(b"nothing of a store" * 1000)
+    new = opened(tmp_path, records=lambda: iter(()), at=T0 + 5)
+    summary = ""
+    while not summary:
+        summary = new.salvage()
+    assert summary == (
+        f"nothing of store.sqlite.corrupt-{T0 + 5} can be read: what the journal does not have is lost"
+    )
+    assert new.salvage() == ""
+    new.close()

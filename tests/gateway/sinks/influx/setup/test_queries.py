@@ -16,7 +16,7 @@ from edge_gateway.sinks.influx.setup.documents import documents_for
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.outbox import SinkBudget
-from edge_gateway.store.settings import StoreSettings, Tier
+from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.store import Store
 from tests.gateway.records.transitions import too_warm
 from tests.gateway.sinks.influx.setup.page import result_faults
@@ -95,7 +95,7 @@ async def data(clean: Influx, tmp_path: Path) -> Influx:
         ),
     )
     settings = StoreSettings(
-        tuple(Tier(window.every, window.bucket, window.keep) for window in WINDOWS),
+        tuple(StoredTier(window.every, window.bucket, window.keep) for window in WINDOWS),
         sinks=(SinkBudget("influx", 1 << 30),),
     )
     store = Store.open(tmp_path / "store.sqlite", settings, floor=0, at=start)

@@ -1,4 +1,4 @@
-"""What a journal's segments hold together, decided from their scans alone.
+"""Decide from the scans of all segments which records count, and what to do with each file.
 
 A segment is named by its first record number and an attempt. A later segment supersedes the records of
 earlier ones from its own first number on: that is how a group whose sync failed is written again.
@@ -7,12 +7,12 @@ earlier ones from its own first number on: that is how a group whose sync failed
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_gateway.journal.framing import Frame, Scan
+from edge_gateway.journal.framing import RecordFrame, Scan
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
-    """A segment file's scan, its name's first number, and its length in bytes."""
+class ScannedSegment:
+    """The scan of a segment file, the first number in its name, and its size in bytes."""
 
     first: int
     size: int
@@ -20,27 +20,33 @@ class Scanned:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to do with one segment: keep `frames`; `lost` ranges belong into it as holes.
+class SegmentPlan:
+    """What to do with one segment.
 
-    `cut` is the length to cut the file to when it is sound otherwise (`size` when nothing is to be cut).
+    Attributes:
+        frames: the records that count.
+        lost: inclusive ranges of numbers to write into it as holes.
+        corrupt: whether the file must be written anew.
+        cut: bytes to cut the file to if it is not corrupt.
     """
 
-    frames: tuple[Frame, ...]
+    frames: tuple[RecordFrame, ...]
     lost: tuple[tuple[int, int], ...]
     corrupt: bool
     cut: int
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    verdicts: tuple[Verdict, ...]
+class Reconciliation:
+    """A plan for each segment, all lost ranges of numbers, and how many bytes of an unsynced group are cut off."""
+
+    plans: tuple[SegmentPlan, ...]
     lost: tuple[tuple[int, int], ...]
     torn_bytes: int
 
 
-def _effective(segments: Sequence[Scanned]) -> list[list[Frame]]:
-    kept: list[list[Frame]] = []
+def _effective(segments: Sequence[ScannedSegment]) -> list[list[RecordFrame]]:
+    kept: list[list[RecordFrame]] = []
     limit: int | None = None
     for segment in reversed(segments):
         kept.append([f for f in segment.scan.frames if limit is None or f.number < limit])
@@ -49,8 +55,10 @@ def _effective(segments: Sequence[Scanned]) -> list[list[Frame]]:
     return kept
 
 
-def _without_torn_group(segments: Sequence[Scanned], kept: list[list[Frame]]) -> list[list[Frame]]:
-    """Drop what follows the first hole of the last commit group: that group never became durable."""
+def _without_torn_group(
+    segments: Sequence[ScannedSegment], kept: list[list[RecordFrame]]
+) -> list[list[RecordFrame]]:
+    """Drop what follows the first gap in the last commit group: that group never became durable."""
     everything = [frame for frames in kept for frame in frames]
     if not everything:
         return kept
@@ -63,7 +71,9 @@ def _without_torn_group(segments: Sequence[Scanned], kept: list[list[Frame]]) ->
     return kept
 
 
-def _holes(first: int, frames: Sequence[Frame], until: int | None) -> tuple[tuple[tuple[int, int], ...], int]:
+def _holes(
+    first: int, frames: Sequence[RecordFrame], until: int | None
+) -> tuple[tuple[tuple[int, int], ...], int]:
     holes = []
     expected = first
     for frame in frames:
@@ -76,23 +86,25 @@ def _holes(first: int, frames: Sequence[Frame], until: int | None) -> tuple[tupl
     return tuple(holes), expected
 
 
-def _verdict(segment: Scanned, frames: list[Frame], lost: tuple[tuple[int, int], ...]) -> Verdict:
+def _plan(
+    segment: ScannedSegment, frames: list[RecordFrame], lost: tuple[tuple[int, int], ...]
+) -> SegmentPlan:
     end = frames[-1].end if frames else 0
     broken_inside = any(start < end for start, _ in segment.scan.unreadable)
-    return Verdict(tuple(frames), lost, bool(lost) or broken_inside, end)
+    return SegmentPlan(tuple(frames), lost, bool(lost) or broken_inside, end)
 
 
-def survey(segments: Sequence[Scanned]) -> Survey:
-    """Decide for segments in order (by first number, then attempt) what of them counts."""
+def reconcile(segments: Sequence[ScannedSegment]) -> Reconciliation:
+    """Plan what to do with segments that come in order of first number, then attempt."""
     if not segments:
-        return Survey((), (), 0)
+        return Reconciliation((), (), 0)
     kept = _without_torn_group(segments, _effective(segments))
-    verdicts: list[Verdict] = []
+    plans: list[SegmentPlan] = []
     expected = segments[0].first
     last = max((index for index, frames in enumerate(kept) if frames), default=-1)
     for index, (segment, frames) in enumerate(zip(segments, kept, strict=True)):
         until = segments[index + 1].first if index < last else None
         lost, expected = _holes(expected, frames, until)
-        verdicts.append(_verdict(segment, frames, lost))
-    torn = sum(s.size - v.cut for s, v in zip(segments, verdicts, strict=True) if not v.corrupt)
-    return Survey(tuple(verdicts), tuple(hole for v in verdicts for hole in v.lost), torn)
+        plans.append(_plan(segment, frames, lost))
+    torn = sum(s.size - v.cut for s, v in zip(segments, plans, strict=True) if not v.corrupt)
+    return Reconciliation(tuple(plans), tuple(hole for v in plans for hole in v.lost), torn)

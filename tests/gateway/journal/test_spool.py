@@ -1,4 +1,4 @@
-"""What a spool holds is for the gateway's user and group alone."""
+"""The spool directory: one process at a time, private files, and the starts it remembers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.errors import BadInput, SpoolInUse
 from edge_gateway.journal import spool
 from edge_gateway.journal.files import FILES, write_whole
 from edge_gateway.journal.reserve import Reserve
@@ -86,6 +87,38 @@ def test_what_is_no_part_of_a_spool_is_left_alone(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with spool.held(tmp_path):
         assert modes(tmp_path) == {".": "0o755", "tool": "0o755", "lock": "0o640"}
+
+
+def test_one_process_at_a_time_holds_a_spool(tmp_path: Path) -> None:
+    with (
+        spool.held(tmp_path),
+        pytest.raises(SpoolInUse, match=r"another gateway is using the spool .* set another spool.path"),
+        spool.held(tmp_path),
+    ):
+        pass
+    with spool.held(tmp_path) as place:
+        assert place == tmp_path
+
+
+def test_a_spool_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(BadInput, match=r"cannot use the spool .*file: .*; set spool.path to a directory"),
+        spool.held(tmp_path / "file"),
+    ):
+        pass
+
+
+def test_each_start_gets_a_nonce_of_its_own_and_the_newest_are_remembered(tmp_path: Path) -> None:
+    first = spool.note_start(tmp_path)
+    second = spool.note_start(tmp_path)
+    assert second[:-1] == first
+    (tmp_path / spool.STARTS).write_bytes(b"\xff garbage\n" + first[0].encode() + b"\nzz\n")
+    assert spool.note_start(tmp_path)[:-1] == first
+    for _ in range(spool.MOST_STARTS):
+        newest = spool.note_start(tmp_path)
+    assert len(set(newest)) == len(newest) == spool.MOST_STARTS
+    assert first[0] not in newest
 
 
 @pytest.mark.broker

@@ -1,0 +1,100 @@
+"""A damaged SQLite file is read around what cannot be read."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.store.salvage.damaged_file import PIECE, DamagedStore, KeyedTable, TablePiece
+from edge_gateway.store.salvage.sound_rows import EVENT, WINDOW
+from tests.gateway.store.fleet import named
+from tests.gateway.store.salvage.test_salvage import made, pages_of, spoil, stopped, zero
+from tests.gateway.store.stored import opened
+
+TWO = KeyedTable("pair", ("a", "b"), (16, 32), ("value",))
+
+
+@pytest.mark.parametrize("key", [(0, 0), (5, 0), (5, (1 << 32) - 1), (-3, 7), ((1 << 15) - 1, 1)])
+def test_a_key_is_one_number_and_back(key: tuple[int, int]) -> None:
+    assert TWO.parts(TWO.number(key)) == key
+
+
+def test_packed_keys_sort_like_keys() -> None:
+    draw = random.Random(1)
+    keys = [(draw.randrange(-(1 << 15), 1 << 15), draw.randrange(1 << 32)) for _ in range(200)]
+    assert sorted(keys, key=TWO.number) == sorted(keys)
+    assert all(TWO.lowest <= TWO.number(key) <= TWO.highest for key in keys)
+    assert (TWO.number((-(1 << 15), 0)), TWO.number(((1 << 15) - 1, (1 << 32) - 1))) == (
+        TWO.lowest,
+        TWO.highest,
+    )
+
+
+def test_a_sound_table_comes_in_pieces_without_damage(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store._db.executemany("INSERT INTO event VALUES(?, 1, 'c', 't')", [(n,) for n in range(1, 2 * PIECE + 1)])
+    source = DamagedStore(stopped(store))
+    pieces: list[TablePiece] = []
+    after: int | None = None
+    while not pieces or after is not None:
+        pieces.append(source.piece(EVENT.table, after))
+        after = pieces[-1].last
+    source.close()
+    assert [len(piece.rows) for piece in pieces] == [PIECE, PIECE, 0]
+    assert not any(piece.damaged for piece in pieces)
+    assert [row[0] for piece in pieces for row in piece.rows] == list(range(1, 2 * PIECE + 1))
+
+
+def test_a_small_table_is_read_from_both_of_its_ends(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store._db.executemany("INSERT INTO counter VALUES(?, ?)", [(f"c{n:05}", n) for n in range(2_000)])
+    pages = pages_of(store.path, "counter")
+    path = stopped(store)
+    spoil(path, zero(pages[len(pages) // 2]))
+    source = DamagedStore(path)
+    found = source.pairs("counter")
+    source.close()
+    assert (found["c00000"], found["c01999"]) == (0, 1_999)
+    assert 0 < len(found) < 2_000
+    assert all(int(name[1:]) == value for name, value in found.items())
+
+
+def test_a_table_that_is_lost_whole_is_empty_and_damaged(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named()])])
+    (page,) = pages_of(store.path, "event")
+    path = stopped(store)
+    spoil(path, zero(page))
+    source = DamagedStore(path)
+    assert source.piece(EVENT.table, None) == ([], None, True)
+    source.close()
+
+
+def test_a_file_that_is_no_store_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "none").write_bytes(b"x" * 100)
+    with pytest.raises((sqlite3.DatabaseError, OSError)):
+        DamagedStore(tmp_path / "none")
+
+
+def test_reading_goes_on_behind_a_damaged_place(tmp_path: Path) -> None:
+    before = made(tmp_path)
+    leaves = pages_of(before.path, "window")[1:]
+    path = stopped(before)
+    spoil(path, zero(leaves[5]))
+    source = DamagedStore(path)
+    after: int | None = None
+    damaged, found = 0, []
+    while True:
+        piece = source.piece(WINDOW.table, after)
+        damaged += piece.damaged
+        found += piece.rows
+        after = piece.last
+        if after is None:
+            break
+    assert damaged == 1
+    assert found == sorted(found)
+    assert source.piece(EVENT.table, None).rows[0][0] == 1
+    source.close()

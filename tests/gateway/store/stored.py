@@ -1,0 +1,95 @@
+"""A store over the effects of a small fleet, and what stands in its tables."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from edge_gateway.records import codec
+from edge_gateway.records.alerts import CommandChange
+from edge_gateway.records.store_effects import (
+    Event,
+    Quarantined,
+    SeriesName,
+    StoreEffects,
+    TextName,
+)
+from edge_gateway.store.settings import StoreSettings
+from edge_gateway.store.store import Store
+from tests.gateway.records.transitions import too_warm
+from tests.gateway.store.fleet import (
+    MINUTE,
+    SETTINGS,
+    T0,
+    closed,
+    closed_states,
+    late,
+    name,
+    named,
+    texts,
+)
+
+ALERT = too_warm(subject="dev-1", at=T0)
+COMMAND = CommandChange("c1", 5, "dev-1", "cool", {"to": -20}, "sent", T0)
+
+
+def opened(path: Path, settings: StoreSettings = SETTINGS, **more: Any) -> Store:
+    return Store.open(path / "store.sqlite", settings, **{"floor": T0, "at": T0, **more})
+
+
+def table(store: Store, name: str) -> list[tuple[Any, ...]]:
+    """Everything in a table, read through a second connection, so only what is committed."""
+    with sqlite3.connect(store.path) as db:
+        rows = db.execute(f"SELECT * FROM {name}").fetchall()
+    db.close()
+    return rows
+
+
+def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    kinds = (
+        "series",
+        "number",
+        "text",
+        "code",
+        "window",
+        "state_window",
+        "late",
+        "late_state",
+        "alert",
+        "command",
+    )
+    return {kind: table(store, kind) for kind in (*kinds, "quarantine", "event", "outbox", "counter", "meta")}
+
+
+def lines(store: Store, sink: str = "influx") -> list[str]:
+    """Take everything out of the outbox, with what is superseded there."""
+    chunks = [codec.decompress(row[-1]) for row in table(store, "outbox") if row[1] == sink]
+    while (parcel := store.take(sink)) is not None:
+        store.done(parcel)
+    return b"".join(chunks).decode().splitlines()
+
+
+def rich(number: int) -> StoreEffects:
+    start = T0 + number * MINUTE
+    return named(
+        at=start,
+        texts=texts("open", "closed"),
+        windows=(closed(0, [(s, start + s, 1.5 * s) for s in range(4)]), closed(1, [(1, start, 2.0)])),
+        states=(closed_states(0, [(4, start, 0), (4, start + 5, 1)]),),
+        late=late([(2, start - MINUTE, 1.0)]),
+        alerts=(structs.replace(ALERT, at=start),),
+        commands=(structs.replace(COMMAND, id=f"c{number}"),),
+        quarantined=(Quarantined("t", b"x", "bad", start),),
+        events=(Event("broker_lost_session", "text", start),),
+    )
+
+
+class Registry:
+    """Knows the names of even series."""
+
+    def series_name(self, series: int, version: int) -> SeriesName | None:
+        return name(series, version, region="eu") if series % 2 == 0 else None
+
+    def text_name(self, code: int) -> TextName | None:
+        return TextName(code, f"text {code}") if code % 2 == 0 else None

@@ -1,0 +1,99 @@
+"""What goes to the sinks, and what is too old for its bucket."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from edge_gateway.store import outgoing_lines
+from edge_gateway.store.store import Store
+from tests.gateway.store.fleet import (
+    DAY,
+    MINUTE,
+    SETTINGS,
+    T0,
+    closed,
+    closed_states,
+    late,
+    named,
+    texts,
+)
+from tests.gateway.store.stored import ALERT, lines, opened, table
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    one = opened(tmp_path)
+    yield one
+    one.close()
+
+
+def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store: Store) -> None:
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)], partial=True),))])])
+    assert table(store, "window") == []
+    assert [line.split(",")[0] for line in lines(store)] == ["sensor_partial"]
+    assert store.facts().counters["partial_windows"] == 1
+
+
+def test_points_older_than_their_bucket_keeps_are_stored_and_not_sent(store: Store) -> None:
+    old = T0 - 40 * DAY
+    windows = (closed(0, [(1, old, 1.0), (1, T0, 2.0)]), closed(1, [(1, old, 1.0)]))
+    alerts = (structs.replace(ALERT, at=old), structs.replace(ALERT, at=T0))
+    store.apply([(1, [named(windows=windows, alerts=alerts)])])
+    assert len(table(store, "window")) == 3
+    assert len(table(store, "alert")) == 2
+    assert len(lines(store)) == 3
+    assert store.facts().counters["points_beyond_retention"] == 2
+
+
+def test_a_bucket_that_keeps_for_ever_is_sent_points_of_any_age(tmp_path: Path) -> None:
+    ever = replace(SETTINGS, tiers=tuple(replace(tier, keep=0) for tier in SETTINGS.tiers))
+    store, old = opened(tmp_path, ever), T0 - 40_000 * DAY
+    windows = (closed(0, [(1, old, 1.0), (1, T0, 2.0)]), closed(1, [(1, old, 1.0)]))
+    states = (closed_states(0, [(4, old, 0)]),)
+    told = named(
+        windows=windows,
+        states=states,
+        texts=texts("open"),
+        alerts=(structs.replace(ALERT, at=old),),
+    )
+    store.apply([(1, [told])])
+    assert len(lines(store)) == 5
+    assert "points_beyond_retention" not in store.facts().counters
+
+
+def test_lines_for_a_sink_that_is_no_longer_configured_are_dropped_and_counted(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
+    store.close()
+    store = opened(tmp_path, replace(SETTINGS, sinks=()))
+    assert table(store, "outbox") == []
+    assert store.facts().counters["outbox_dropped_unconfigured"] == 1
+    store.apply([(2, [named(windows=(closed(0, [(1, T0 + MINUTE, 1.0)]),), alerts=(ALERT,))])])
+    assert table(store, "outbox") == []
+    assert len(table(store, "window")) == 2
+
+
+def test_without_a_sink_nothing_is_rendered(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, sinks=()))
+    partial = (closed(0, [(1, T0, 1.0)], partial=True),)
+    store.apply([(1, [named(windows=partial, alerts=(ALERT,), late=late([(1, T0, 1.0)], tiers=0))])])
+    store.enqueue(b"gateway up=1i 1\n", T0)
+    assert table(store, "outbox") == []
+    assert "points_beyond_retention" not in store.facts().counters
+    store.close()
+
+
+def test_more_prefixes_than_are_cached_are_rendered_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing_lines, "MOST_PREFIXES", 2)
+    store = opened(tmp_path)
+    for number, series in enumerate(([0, 1], [1, 2], [0, 1, 2]), 1):
+        readings = [(one, T0 + number * MINUTE, 1.0) for one in series]
+        store.apply([(number, [named(windows=(closed(0, readings),))])])
+    found = [line.partition("device=")[2].partition(",")[0] for line in lines(store)]
+    assert found == ["dev-0", "dev-1", "dev-1", "dev-2", "dev-0", "dev-1", "dev-2"]
+    store.close()

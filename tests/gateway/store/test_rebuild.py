@@ -1,0 +1,58 @@
+"""Windows rebuilt from the journal: late readings of windows that are there, and nothing sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.store import rebuild
+from edge_gateway.store.rebuild import NoLines, merge_all, send_all
+from tests.gateway.store.fleet import MINUTE, T0, closed, closed_states, late, late_states, name, named, texts
+from tests.gateway.store.stored import lines, opened, table
+
+
+def test_late_readings_are_merged_where_their_window_is_and_dropped_elsewhere_and_nothing_is_sent(
+    tmp_path: Path,
+) -> None:
+    store = opened(tmp_path)
+    windows, states = (closed(0, [(1, T0, 1.0)]),), (closed_states(0, [(2, T0, 0)]),)
+    store.apply([(1, [named(texts=texts("on", "off"), windows=windows, states=states)])])
+    sent = table(store, "outbox")
+    values = late([(1, T0 + 1, 2.0), (1, T0 + 9 * MINUTE, 3.0)], tiers=1)
+    store.apply([(2, [named(late=values, late_states=late_states([(2, T0 + 1, 1.0), (3, T0, 1.0)]))])])
+    merge_all((store._numbers, store._texts), NoLines())
+    assert store.late_pending == 0
+    assert [row[3] for row in table(store, "window")] == [1]
+    assert [row[3] for row in table(store, "state_window")] == [1]
+    assert table(store, "outbox") == sent
+    store.close()
+
+
+def test_all_windows_are_sent_piece_by_piece_and_returned_by_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "AT_ONCE", 2)
+    store = opened(tmp_path)
+    readings = [(1, T0 + n * MINUTE, 1.0) for n in range(3)]
+    store.apply([(1, [named([0, 1], windows=(closed(0, readings), closed(1, readings[:1])))])])
+    store.apply(
+        [
+            (
+                2,
+                [
+                    StoreEffects(
+                        T0, (name(1, 1, region="us"),), windows=(closed(0, [(1, T0 - MINUTE, 1.0)], 1),)
+                    )
+                ],
+            )
+        ]
+    )
+    lines(store)
+    found, heads = send_all(store._db, ((store._windows, store._lines), (store._states, NoLines())), T0)
+    assert heads == {1: 1, 2: 2, 3: 2}, "a device whose tags changed is one family"
+    tier_1 = T0 - T0 % (10 * MINUTE)
+    assert found == {(0, T0 + n * MINUTE, 2) for n in range(-1, 3)} | {(1, tier_1, 2)}
+    assert len(lines(store)) == 5
+    store.close()

@@ -1,0 +1,123 @@
+"""The store's file: its formats, damage, and what makes it durable."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from edge_gateway.errors import NewerSpool
+from edge_gateway.store import schema
+from edge_gateway.store.schema import is_begun, is_damage, open_store, set_aside
+from edge_gateway.store.store import Store
+from tests.gateway.store.fleet import (
+    T0,
+    named,
+)
+from tests.gateway.store.stored import COMMAND, everything, opened, rich, table
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    one = opened(tmp_path)
+    yield one
+    one.close()
+
+
+def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.close()
+    with sqlite3.connect(store.path) as db:
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    before = store.path.read_bytes()
+    with pytest.raises(NewerSpool, match="format 99, this one reads"):
+        opened(tmp_path)
+    assert store.path.read_bytes() == before
+
+
+def test_a_store_of_the_format_before_is_taken_over_whole(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [rich(1)])])
+    before = everything(store)
+    store.close()
+    with sqlite3.connect(store.path) as db:
+        db.execute("ALTER TABLE command DROP COLUMN detail")
+        db.execute("PRAGMA user_version=2")
+    db.close()
+    again = opened(tmp_path)
+    assert not again.opened.set_aside
+    assert everything(again) == before
+    again.apply([(2, [named(at=T0, commands=(structs.replace(COMMAND, id="c2", detail="no"),))])])
+    assert {row[7] for row in table(again, "command")} == {"", "no"}
+
+
+def test_the_log_of_a_store_goes_with_it(tmp_path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"s{suffix}").write_bytes(b"x")
+    assert set_aside(tmp_path / "s", 9) == "s.corrupt-9"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "s.corrupt-9",
+        "s.corrupt-9-shm",
+        "s.corrupt-9-wal",
+    ]
+
+
+def test_sync_moves_the_log_into_the_file_even_beside_a_reader(store: Store) -> None:
+    store.apply([(1, [rich(1)])])
+    reader = sqlite3.connect(store.path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT COUNT(*) FROM window").fetchone()
+    store.apply([(2, [rich(2)])])
+    store.sync()
+    assert reader.execute("SELECT value FROM meta WHERE key='applied'").fetchone() == (1,)
+    reader.close()
+    store.apply([(3, [rich(3)])])
+    store.sync()
+    assert store.applied == 3
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [sqlite3.OperationalError("unsupported file format"), UnicodeDecodeError("utf-8", b"", 0, 1, "")],
+)
+def test_what_sqlite_says_of_a_broken_header_without_a_code_is_damage(raised: Exception) -> None:
+    assert is_damage(raised)
+
+
+def test_a_store_is_begun_once_it_has_tables_or_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    assert not is_begun(path)
+    path.write_bytes(b"")
+    assert not is_begun(path)
+    schema.remove(path)
+    db, made = open_store(path)
+    db.close()
+    assert made
+    assert is_begun(path)
+    schema.remove(path)
+    assert list(tmp_path.iterdir()) == []
+    path.write_bytes(b"no database" * 100)
+    assert is_begun(path)
+
+
+@pytest.mark.parametrize(("version", "newer"), [(0, False), (1, True), (99, True), (100, False)])
+def test_a_newer_format_is_refused_before_the_file_is_opened_as_a_database(
+    tmp_path: Path, version: int, *, newer: bool
+) -> None:
+    path = tmp_path / "store.sqlite"
+    schema.refuse_newer(path)
+    db, _ = open_store(path)
+    db.execute(f"PRAGMA user_version={schema.VERSION + version}")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    with pytest.raises(NewerSpool) if newer else nullcontext():
+        schema.refuse_newer(path)
+
+
+def test_a_directory_in_its_place_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").mkdir()
+    with pytest.raises(schema.StoreUnreadable, match="is a directory"):
+        open_store(tmp_path / "store.sqlite")

@@ -1,0 +1,91 @@
+"""Alerts, commands, events and quarantine, each within its bound."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from edge_gateway.records.store_effects import (
+    Event,
+    Quarantined,
+    StoreEffects,
+)
+from edge_gateway.store import side_tables
+from edge_gateway.store.store import Store
+from tests.gateway.store.fleet import SETTINGS, T0, named
+from tests.gateway.store.stored import ALERT, COMMAND, lines, opened, table
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    one = opened(tmp_path)
+    yield one
+    one.close()
+
+
+def test_commands_keep_their_newest_state_and_alerts_every_transition(store: Store) -> None:
+    store.apply([(1, [StoreEffects(T0, alerts=(ALERT,), commands=(COMMAND,))])])
+    store.apply(
+        [
+            (
+                2,
+                [
+                    StoreEffects(
+                        T0,
+                        alerts=(structs.replace(ALERT, state="resolved"),),
+                        commands=(structs.replace(COMMAND, state="done"),),
+                    )
+                ],
+            )
+        ]
+    )
+    assert [row[6] for row in table(store, "alert")] == ["firing", "resolved"]
+    assert [(row[0], row[5]) for row in table(store, "command")] == [("c1", "done")]
+    assert len(lines(store)) == 2
+
+
+def test_the_quarantine_drops_its_oldest_over_the_cap_and_counts(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=1000))
+    bad = tuple(Quarantined("topic", bytes(200), f"reason {n}", T0) for n in range(10))
+    store.apply([(1, [StoreEffects(T0, quarantined=bad)])])
+    kept = [row[3] for row in table(store, "quarantine")]
+    assert kept == ["reason 7", "reason 8", "reason 9"]
+    facts = store.facts()
+    assert (facts.counters["quarantined"], facts.counters["quarantine_dropped"]) == (10, 7)
+    assert 0 < facts.quarantine_bytes <= 1000
+
+
+def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_tables, "MOST_ALERTS", 50)
+    monkeypatch.setattr(side_tables, "MOST_EVENTS", 5)
+    restless = tuple(structs.replace(ALERT, subject="restless", at=T0 + n) for n in range(200))
+    events = tuple(Event("code", str(n), T0 + n) for n in range(20))
+    store.apply([(1, [StoreEffects(T0, alerts=(ALERT, ALERT, *restless), events=events)])])
+    store.trim(T0)
+    subjects = Counter(row[4] for row in table(store, "alert"))
+    assert subjects[ALERT.subject] == 2
+    assert 40 <= subjects["restless"] <= 48
+    assert table(store, "alert")[-1][1] == T0 + 199, "its newest are kept"
+    assert store.facts().counters["alerts_dropped"] == 200 - subjects["restless"]
+    assert [row[3] for row in table(store, "event")] == ["15", "16", "17", "18", "19"]
+
+
+def test_what_is_as_old_as_the_history_keeps_stays(store: Store) -> None:
+    alerts = tuple(structs.replace(ALERT, id=f"a{n}", at=T0 + n) for n in range(3))
+    store.apply(
+        [(1, [named(alerts=alerts, events=(Event("code", "text", T0), Event("code", "text", T0 + 1)))])]
+    )
+    store.trim(T0 + 1 + SETTINGS.history_keep)
+    assert [row[1] for row in table(store, "alert")] == [T0 + 1, T0 + 2]
+    assert [row[1] for row in table(store, "event")] == [T0 + 1]
+
+
+def test_a_reason_is_stored_as_people_may_read_it(store: Store) -> None:
+    store.apply([(1, [named(quarantined=(Quarantined("t", b"\x1b", "bad \x1b[2J", T0),))])])
+    ((_, _, _, reason, payload, _),) = table(store, "quarantine")
+    assert "\x1b" not in reason
+    assert reason.startswith("bad ")
+    assert payload == b"\x1b"

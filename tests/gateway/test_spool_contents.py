@@ -1,0 +1,194 @@
+"""What `edge-gateway spool` reads from a spool: sound, damaged, incomplete, or empty."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway import spool_contents
+from edge_gateway.errors import BadInput
+from edge_gateway.journal import spool
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.journal.journal import Journal
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.records.store_effects import StoreEffects
+from tests.gateway.store.fleet import MINUTE, T0, closed
+from tests.gateway.store.stored import opened, rich
+
+RECORDS = 6
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A spool with a checkpoint after record 3 and a store that has all six records."""
+    journal = Journal.open(tmp_path / spool.JOURNAL)
+    store = opened(tmp_path)
+    for number in range(1, RECORDS + 1):
+        batch = Batch(Moment(T0 + number, 0), ["topic"], [b"payload %d" % number])
+        journal.append(number, codec.encode({"inputs": [batch], "effects": []}))
+        journal.sync()
+        windows = (closed(0, [(1, T0 + (number + 100) * MINUTE, 1.0)]),)
+        store.apply([(number, [rich(number), StoreEffects(T0, windows=windows)])])
+    journal.close()
+    store.close()
+    write_checkpoint(tmp_path / spool.CHECKPOINTS, 3, {"wall": T0})
+    return tmp_path
+
+
+def wrong(place: Path) -> dict[str, str]:
+    return {check.check: check.detail for check in spool_contents.verify(place) if not check.ok}
+
+
+def change(place: Path, statement: str) -> None:
+    with sqlite3.connect(place / spool.STORE) as db:
+        assert db.execute(statement).rowcount
+    db.close()
+
+
+def test_a_sound_spool_is_described_and_verified(place: Path) -> None:
+    facts = spool_contents.contents(place)
+    assert (facts["journal"]["first"], facts["journal"]["last"], facts["journal"]["records"]) == (1, 6, 6)
+    assert (facts["checkpoints"]["newest"], facts["checkpoints"]["at"]) == (3, T0)
+    assert (facts["store"]["applied"], facts["store"]["salvaging"], facts["attempts"]) == (6, False, 0)
+    assert facts["store"]["rows"]["quarantine"] == RECORDS
+    assert facts["store"]["outbox"]["influx"]["lines"] > 0
+    assert facts["set_aside"] == []
+    assert wrong(place) == {}
+    details = {check.check: check.detail for check in spool_contents.verify(place)}
+    assert details["positions"] == "journal 1–6, checkpoint 3, store 6"
+    assert details["journal records"] == "6 can be decoded"
+
+
+def test_messages_quarantine_and_lines_come_in_their_order(place: Path) -> None:
+    messages = list(spool_contents.messages(place))
+    assert [(row["record"], row["at"]) for row in messages] == [(n, T0 + n) for n in range(1, RECORDS + 1)]
+    assert [row["reason"] for row in spool_contents.quarantined(place)] == ["bad"] * RECORDS
+    lines = [row["line"] for row in spool_contents.waiting_lines(place)]
+    assert len(lines) == spool_contents.contents(place)["store"]["outbox"]["influx"]["lines"]
+    assert all(" " in line for line in lines)
+
+
+def test_files_set_aside_are_listed_with_their_size(place: Path) -> None:
+    (place / "journal" / "x.journal.corrupt-17").write_bytes(b"123")
+    (place / "journal" / "x.corrupt-note").write_bytes(b"123")
+    assert spool_contents.contents(place)["set_aside"] == [{"name": "x.journal.corrupt-17", "bytes": 3}]
+
+
+def test_a_lost_record_is_named(place: Path) -> None:
+    (segment,) = (place / spool.JOURNAL).glob("*.journal")
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"EGJ", 1) + 40] ^= 1
+    segment.write_bytes(data)
+    found = wrong(place)
+    assert found["journal"] == "records lost: 2–2; what they contained is gone"
+    assert found[f"journal {segment.name}"] == "5 records"
+
+
+def test_a_record_that_cannot_be_decoded_is_told(place: Path) -> None:
+    journal = Journal.open(place / spool.JOURNAL)
+    journal.append(7, b"no record")
+    journal.sync()
+    journal.close()
+    assert set(wrong(place)) == {"journal records"}
+    with pytest.raises(BadInput, match="record 7 of the journal cannot be decoded"):
+        list(spool_contents.messages(place))
+
+
+def test_damaged_checkpoints_are_told_apart_from_sound_ones(place: Path) -> None:
+    write_checkpoint(place / spool.CHECKPOINTS, 5, {"wall": T0})
+    newest = max((place / spool.CHECKPOINTS).glob("checkpoint-*"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert wrong(place) == {f"checkpoint {newest.name}": spool_contents.BAD_CHECKPOINT}
+
+
+@pytest.mark.parametrize(
+    ("statement", "check"),
+    [
+        ("UPDATE window SET row = X'00' WHERE tier=1", "store window"),
+        ("UPDATE state_window SET row = 7", "store state_window"),
+        ("UPDATE outbox SET body = X'00'", "store outbox"),
+    ],
+)
+def test_rows_that_are_not_what_was_stored_are_counted(place: Path, statement: str, check: str) -> None:
+    change(place, statement)
+    ((found, detail),) = wrong(place).items()
+    assert found == check
+    assert detail[0].isdigit()
+    assert detail.endswith(spool_contents.MENDS)
+
+
+def test_a_store_that_is_no_database_is_told_and_cannot_be_exported(place: Path) -> None:
+    for path in place.glob("store.sqlite*"):
+        path.unlink()
+    (place / spool.STORE).write_bytes(b"garbage" * 1000)
+    assert "not a database" in spool_contents.contents(place)["store"]["damage"]
+    assert "not a database" in wrong(place)["store"]
+    for read in (spool_contents.quarantined, spool_contents.waiting_lines):
+        with pytest.raises(BadInput, match="the store cannot be read: file is not a database"):
+            list(read(place))
+
+
+def test_without_a_store_there_is_nothing_to_export(place: Path) -> None:
+    for path in place.glob("store.sqlite*"):
+        path.unlink()
+    assert spool_contents.contents(place)["store"] == {"bytes": 0}
+    assert "missing" in wrong(place)["store"]
+    with pytest.raises(BadInput, match="the store cannot be read: unable to open"):
+        list(spool_contents.waiting_lines(place))
+
+
+def test_damaged_lines_are_not_exported_in_part(place: Path) -> None:
+    change(place, "UPDATE outbox SET body = X'00' WHERE id=(SELECT MAX(id) FROM outbox)")
+    with pytest.raises(BadInput, match="the store cannot be read: "):
+        list(spool_contents.waiting_lines(place))
+
+
+def later_journal(place: Path) -> None:
+    (segment,) = (place / spool.JOURNAL).glob("*.journal")
+    segment.unlink()
+    journal = Journal.open(place / spool.JOURNAL)
+    journal.append(6, codec.encode({"inputs": [], "effects": []}))
+    journal.sync()
+    journal.close()
+
+
+def no_checkpoint(place: Path) -> None:
+    for path in (place / spool.CHECKPOINTS).iterdir():
+        path.unlink()
+
+
+def store_behind(place: Path) -> None:
+    later_journal(place)
+    write_checkpoint(place / spool.CHECKPOINTS, 5, {"wall": T0})
+    change(place, "UPDATE meta SET value=4 WHERE key='applied'")
+
+
+def store_ahead(place: Path) -> None:
+    change(place, "UPDATE meta SET value=7 WHERE key='applied'")
+
+
+@pytest.mark.parametrize("spoil", [later_journal, store_behind, store_ahead])
+def test_parts_that_leave_a_record_out_between_them_do_not_fit(
+    place: Path, spoil: Callable[[Path], Any]
+) -> None:
+    spoil(place)
+    assert set(wrong(place)) == {"positions"}
+
+
+def test_without_a_checkpoint_the_journal_must_begin_at_the_first_record(place: Path) -> None:
+    no_checkpoint(place)
+    assert wrong(place) == {}
+    later_journal(place)
+    assert set(wrong(place)) == {"checkpoints", "positions"}
+
+
+def test_an_empty_directory_is_described_without_an_error(tmp_path: Path) -> None:
+    facts = spool_contents.contents(tmp_path)
+    assert (facts["journal"]["records"], facts["journal"]["first"]) == (0, None)
+    assert facts["checkpoints"] == {"files": [], "newest": None, "at": None}
+    assert list(spool_contents.messages(tmp_path)) == []
