@@ -12,10 +12,10 @@ from typing import Protocol
 from asyncio_throttle.throttler import Throttler
 
 from fleet_sim.devices.device import Device
+from fleet_sim.devices.links import Conditions
 from fleet_sim.devices.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
-from fleet_wire.link import Conditions
 from fleet_wire.topics import own_filters
 
 __all__ = ["Connector", "Dialled", "OpenSession"]

@@ -31,7 +31,8 @@ from fleet_wire.topics import ACK, COMMAND, RECEIPT, STATUS, TELEMETRY, device_t
 if TYPE_CHECKING:
     import mqtt5
 
-    from fleet_sim.devices.world import Behaviour, DeviceGroup, Identity, SessionLike, World
+    from fleet_sim.devices.world import DeviceGroup, Identity, SessionLike, World
+    from fleet_sim.plan import Behaviour
 
 __all__ = ["Device"]
 

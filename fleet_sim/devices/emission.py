@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,10 @@ from fleet_sim.devices.device import Device
 from fleet_sim.devices.encoding import Columns, TelemetryEncoder
 from fleet_sim.devices.pacing import Due, Pacer, SimClock
 from fleet_sim.devices.tally import Tally
-from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.ledger.writing import ReadingColumns
 from fleet_wire.telemetry import encode_telemetry
 
-__all__ = ["Block", "Emission", "GroupFlow", "Message"]
+__all__ = ["Block", "Emission", "GroupFlow", "Injection", "Message"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -73,6 +72,13 @@ class Block:
         self.sent = array("q", bytes(8 * len(devices)))
         self.done = len(devices)
 
+    def miss(self, metric: str, k: int) -> None:
+        """Note that message `k` holds no value of `metric`."""
+        mask = self.absent.get(metric)
+        mask = np.zeros(len(self.seqs), dtype=np.bool_) if mask is None else mask.copy()
+        mask[k] = True
+        self.absent[metric] = mask
+
 
 class Message(NamedTuple):
     """One message ready to be sent at `at` (simulated ms); row `k` of its block."""
@@ -84,6 +90,31 @@ class Message(NamedTuple):
     payload: bytes
     block: Block
     k: int
+
+
+class Injection(Protocol):
+    """Who may interfere with messages while they are made and sent."""
+
+    def stamps(self, devices: Sequence[Device], at: Sequence[int]) -> list[int]:
+        """Return what each device takes for the time, ms since 1970, at the true times `at`."""
+        ...
+
+    @property
+    def corrupts(self) -> bool:
+        """Whether `corrupt` has anything to do."""
+        ...
+
+    def corrupt(self, block: Block, contents: list[dict[str, Any]]) -> None:
+        """Change what the messages of a block say, in place."""
+        ...
+
+    def intercepts(self, device: Device) -> bool:
+        """Say whether a message of this device needs `send` instead of the plain way."""
+        ...
+
+    def send(self, message: Message, now_us: int) -> None:
+        """Send one message, in whatever way."""
+        ...
 
 
 Row = tuple[int, Device, int, int, bytes, Block, int]
@@ -101,7 +132,7 @@ class GroupFlow:
     text: Callable[[str], int]
     encoder: TelemetryEncoder = field(default_factory=TelemetryEncoder)
 
-    def make(self, due: Due, injection: FaultInjection) -> tuple[Block, list[Row]] | None:
+    def make(self, due: Due, injection: Injection) -> tuple[Block, list[Row]] | None:
         """Sample the due devices that are running, number and encode their messages; None: nobody runs."""
         devices = self.devices
         rows = due.rows.tolist()
@@ -119,10 +150,11 @@ class GroupFlow:
         made = zip(at, chosen, block.seqs, block.boots, payloads, repeat(block), range(len(at)), strict=False)
         return block, list(made)
 
-    def _encoded(self, block: Block, sample: SampleLike, injection: FaultInjection) -> list[bytes]:
-        if not injection.spoils:
+    def _encoded(self, block: Block, sample: SampleLike, injection: Injection) -> list[bytes]:
+        if not injection.corrupts:
             return self.encoder.encode(block.boots, block.seqs, block.ts, sample)
-        contents = injection.corrupt(block, block.at, sample.messages())
+        contents = sample.messages()
+        injection.corrupt(block, contents)
         rows = zip(block.boots, block.seqs, block.ts, contents, sample.qualities(), strict=True)
         return [
             encode_telemetry(boot, seq, ts, content, q=quality) for boot, seq, ts, content, quality in rows
@@ -160,7 +192,7 @@ class Emission:
     def __init__(
         self,
         flows: Sequence[GroupFlow],
-        injection: FaultInjection,
+        injection: Injection,
         tally: Tally,
         *,
         start_ms: float,

@@ -13,17 +13,9 @@ if TYPE_CHECKING:
 
     from fleet_sim.devices.device import Device
     from fleet_sim.ledger.writing import LedgerWriter
+    from fleet_sim.plan import Behaviour
 
-__all__ = ["Behaviour", "DeviceGroup", "Identity", "SessionLike", "World"]
-
-
-class Behaviour(NamedTuple):
-    """What a device does with one command: settings by the name of the argument they take, and how long."""
-
-    settings: Mapping[str, str | float]
-    takes_ms: float = 0.0
-    jitter_ms: float = 0.0
-    outcome: str = "done"
+__all__ = ["DeviceGroup", "Identity", "SessionLike", "World"]
 
 
 class Identity(NamedTuple):

@@ -24,14 +24,14 @@ from fleet_sim.devices.pacing import SimClock
 from fleet_sim.devices.tally import Snapshot
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
-from fleet_sim.faults.on_request import plan_now
-from fleet_sim.faults.plan import PlannedFault, plan_faults
+from fleet_sim.faults.plan import PlannedFault, plan_now
+from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.runtime.building import build, describe_fault
 from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
 from fleet_sim.scenario.loading import Scenario
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices, plan_faults
 
 __all__ = ["FleetRun", "RunOptions", "RunResult"]
 
@@ -82,10 +82,19 @@ class FleetRun:
         since = round(self._now_ms() - self._clock.origin_ms)
         described = {"kind": kind, "match": dict(match), **words}
         fault = plan_now(self._next_fault, described, self.plans, self.scenario.seed, since)
-        for signals in self._signals.values() if fault.where == "sensor" else ():
+        self._check_fit(fault)
+        for signals in self._signals.values():
             signals.add_fault(fault)
         self._add_faults([fault])
         return fault.number
+
+    def _check_fit(self, fault: PlannedFault) -> None:
+        if isinstance(fault.spec, SensorFault):
+            chosen = set(fault.devices)
+            for name in dict.fromkeys(plan.group for plan in self.plans if plan.id in chosen):
+                why = fault.spec.misfit(self.scenario.fleet[name].metrics[fault.spec.metric])
+                if why:
+                    raise ValueError(f"metric: {why}")
 
     def disconnect(self, match: Mapping[str, Any], for_ms: int) -> int:
         """Take devices off the network for a time; returns the number of the fault."""

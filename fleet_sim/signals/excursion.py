@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fleet_sim.noise import F8, I8
+    from fleet_sim.signals.metric import Metric
     from fleet_sim.signals.moment import Devices
-    from fleet_sim.signals.spec import Metric
 
 _RISE = 0.05  # of the span, and as much to fall
 

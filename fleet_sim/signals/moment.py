@@ -18,8 +18,12 @@ BOOL = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """The devices of a group as columns: a key each, and the key of the site each stands at."""
+    """The devices of a group as columns: a key each, and the key of the site each stands at; `rows` by id.
 
+    `start_ms` is when the run starts, ms since 1970.
+    """
+
+    rows: Mapping[str, int]
     keys: U8
     site_keys: U8
     start_ms: int

@@ -20,7 +20,7 @@ from fleet_sim.cli.looking import chart_rows
 from fleet_sim.cli.options import broker_with, start_time
 from fleet_sim.cli.replaying import speed_of
 from fleet_sim.cli.running import rows_of, status_of
-from fleet_sim.devices.endpoint import TooManySockets, endpoint_of, reserve_sockets
+from fleet_sim.devices.endpoint import TooManySockets, reserve_sockets
 from fleet_sim.devices.pacing import Percentiles, Verdict
 from fleet_sim.devices.tally import Snapshot, Tally
 from fleet_sim.judging.grade import Grade, RuleGrade
@@ -30,6 +30,7 @@ from fleet_sim.runtime.deployment import RunResult
 from fleet_sim.runtime.live import line
 from fleet_sim.scenario.grammar import Broker, Expectation
 from fleet_sim.scenario.loading import load_scenario
+from fleet_sim.scenario.planning import endpoint_of
 from fleet_wire.drawing import Table, draw
 
 Cli = Callable[..., tuple[int, str, str]]

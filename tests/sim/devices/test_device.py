@@ -10,9 +10,10 @@ import mqtt5
 import pytest
 
 from fleet_sim.devices.device import MOST_UNACKED, Device
-from fleet_sim.devices.world import Behaviour, DeviceGroup, Identity, World
+from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
+from fleet_sim.plan import Behaviour
 from fleet_wire.control_messages import (
     Alert,
     Birth,

@@ -12,12 +12,11 @@ from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.pacing import SimClock
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
-from fleet_sim.faults.plan import plan_faults
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.runtime.building import build, describe_fault
 from fleet_sim.scenario.loading import read_scenario
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices, plan_faults
 from tests.sim.wires import Wire
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ import pytest
 
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Block, Message
+from fleet_sim.devices.links import Conditions
 from fleet_sim.devices.world import DeviceGroup, Identity, World
-from fleet_sim.faults.injection import WRONG, FaultInjection
-from fleet_sim.faults.on_request import plan_now
-from fleet_sim.faults.plan import PlannedFault
+from fleet_sim.faults.content import WRONG
+from fleet_sim.faults.injection import FaultInjection
+from fleet_sim.faults.plan import PlannedFault, plan_now
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.scenario.loading import load_scenario
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices
 from fleet_sim.signals.group import Sample
 from fleet_wire.control_messages import decode_status
-from fleet_wire.link import Conditions
 from tests.sim.wires import Wire
 
 START = 1_700_000_000_000.0
@@ -192,8 +192,8 @@ async def test_a_wrong_type_is_absent_from_the_ledger(ground: Field) -> None:
     ground.fault("wrong_type", {"device": "frz-00001"}, metric="temperature", p=1.0)
     block = Block(ground.devices, [int(START)] * 4, [0] * 4, NOTHING)
     contents = [{"temperature": 1.0, "battery": 2.0} for _ in range(4)]
-    corrupted = ground.injection.corrupt(block, [int(START)] * 4, contents)
-    assert [content["temperature"] for content in corrupted] == [1.0, WRONG, 1.0, 1.0]
+    ground.injection.corrupt(block, contents)
+    assert [content["temperature"] for content in contents] == [1.0, WRONG, 1.0, 1.0]
     assert block.absent["temperature"].tolist() == [False, True, False, False]
     assert "battery" not in block.absent
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet_sim.faults.plan import plan_faults
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices, plan_faults
 from tests.sim.metrics_under_test import HOUR, START, Run, scenario
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from fleet_config.problems import ProblemsFound
 from fleet_config.yaml_source import parse_yaml
-from fleet_sim.faults.plan import NEVER, plan_faults
+from fleet_sim.faults.plan import NEVER
 from fleet_sim.scenario.grammar import EXPECTABLE, PhaseWindow
 from fleet_sim.scenario.loading import load_scenario, profile_names, read_scenario, scaled, scenario_schema
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices, plan_faults
 from tests.hostile_files import NO_FILES
 
 if TYPE_CHECKING:
@@ -269,15 +269,15 @@ class TestOverrides:
     ("count: 10", "cuont: 10", ["5:3: freezer: the key 'count' is missing", "6:5: unknown key 'cuont'; allowed here: commands, count, id, interval, metrics, offline, position, site, tags, type; did you mean 'count'?"]),
     ("interval: 10s", "interval: 10", ["11:15: interval: a duration needs a unit; write 10s, 10m or 10ms"]),
     ("interval: 10s", "interval: {evry: 10s}", ["11:5: interval: the key 'every' is missing", "11:16: unknown key 'evry'; allowed here: every, jitter, start; did you mean 'every'?"]),
-    ("model: thermal", "model: termal", ["13:28: model: 'termal' is not allowed; one of constant, sine, cycle, random_walk, ou, ar1, step, ramp, states, drain, thermal, tank, pump, wear, weather, dew_point, dissolved_oxygen, linear; did you mean 'thermal'?"]),
+    ("model: thermal", "model: termal", ["13:28: model: 'termal' is not allowed; one of ar1, constant, cycle, dew_point, dissolved_oxygen, drain, linear, ou, pump, ramp, random_walk, sine, states, step, tank, thermal, wear, weather; did you mean 'thermal'?"]),
     ("setpoint: -18", "setpint: -18", ["13:7: temperature: the key 'setpoint' is missing", "13:37: unknown key 'setpint'; allowed here: ambient, critical, every, excursions, label, lag, leak, max, min, model, noise, precision, quality, setpoint, start, unit, warning; did you mean 'setpoint'?"]),
     ("setpoint: -18", "setpoint: [-18]", ["13:47: setpoint: must be a number or [low, high], not a list"]),
     ("setpoint: -18", "setpoint: cold", ["13:47: setpoint: must be a number or [low, high], not the text 'cold'"]),
-    ("kind: stuck", "kind: stuk", ["22:10: kind: 'stuk' is not allowed; one of spike, stuck, drift, bias, noise, dropout, nan, out_of_range, missing_code, unit_mix_up, heat_up, event, disconnect, storm, offline, flap, delay, bandwidth, black_hole, reboot, crash, battery_death, duplicate, reorder, late_batch, clock_skew, clock_jump, wrong_type, truncated, random, oversize; did you mean 'stuck'?"]),
+    ("kind: stuck", "kind: stuk", ["22:10: kind: 'stuk' is not allowed; one of bandwidth, battery_death, bias, black_hole, clock_jump, clock_skew, crash, delay, disconnect, drift, dropout, duplicate, event, flap, heat_up, late_batch, missing_code, nan, noise, offline, out_of_range, oversize, random, reboot, reorder, spike, storm, stuck, truncated, unit_mix_up, wrong_type; did you mean 'stuck'?"]),
     ("kind: stuck", "kind: flap", ["22:16: unknown key 'metric'; allowed here: after, down, every, expect_alert, for, kind, match, phase"]),
     ("metric: temperature", "metric: temprature", ["22:25: metric: no group has a metric 'temprature'; did you mean 'temperature'?"]),
     ("kind: stuck, metric: temperature", "kind: heat_up, metric: door", ["22:27: metric: 'door' is not of model thermal, so it cannot heat up"]),
-    ("kind: stuck, metric: temperature", "kind: bias, by: 1, metric: door", ["22:31: metric: 'door' is a word; its faults are stuck and dropout, not bias"]),
+    ("kind: stuck, metric: temperature", "kind: bias, by: 1, metric: door", ["22:31: metric: 'door' is a word; its faults are dropout and stuck, not bias"]),
     ("share: 20%", "share: 20", ["22:53: share: '20' is not between 0% and 100%; write 10% or 0.1"]),
     ("share: 20%", "sites: [a, 5]", ["22:57: sites: must be text, not the number 5; write '5' in quotes for text"]),
     ("{temperature.setpoint: value}", "{temperature.setpont: value}", ["16:26: 'temperature.setpont' cannot be set; one of temperature.setpoint, door.state; did you mean 'temperature.setpoint'?"]),
