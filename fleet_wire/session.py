@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import mqtt5
 
-from fleet_wire.connection import Connection
+from fleet_wire.connection import Connection, Dial, dial
 from fleet_wire.errors import (
     PACKET_TOO_LARGE,
     SESSION_TAKEN_OVER,
@@ -24,7 +24,6 @@ from fleet_wire.errors import (
     unreachable,
 )  # fmt: skip
 from fleet_wire.handshake import accepted, farewell
-from fleet_wire.link import Conditions
 from fleet_wire.outgoing import OnAck, Outgoing, PublishQueueFull
 from fleet_wire.packets import (
     PUBACK_BYTES,
@@ -36,7 +35,6 @@ from fleet_wire.packets import (
     sort_packets,
 )  # fmt: skip
 from fleet_wire.session_options import Connected, SessionOptions
-from fleet_wire.sockets import Dial, dial
 from fleet_wire.subscriptions import Requests, check_subscribed, check_unsubscribed, subscribe_packet
 
 __all__ = [
@@ -57,12 +55,12 @@ class Session:
     `on_publish(epoch, packets)` gets every PUBLISH of one socket read, QoS 0 too, synchronously, perhaps
     before `connect` has returned, because a resumed session starts delivering at once. `on_lost` is called
     once for each connection that ends without `disconnect` or `abort`. `queue` bounds the own publishes that
-    wait for the broker's Receive Maximum, or for a connection. `dial` opens connections: that of a `Sockets` is
-    cheaper where there are thousands.
+    wait for the broker's Receive Maximum, or for a connection. `dial` opens the transports of its connections; where
+    there are thousands, or a bad network is played, that is another than asyncio's.
     """
 
     __slots__ = (
-        "_conditions", "_connack", "_connection", "_dial", "_epoch", "_largest", "_lost", "_lost_waiter",
+        "_connack", "_connection", "_dial", "_epoch", "_largest", "_lost", "_lost_waiter",
         "_on_lost", "_on_publish", "_outgoing", "_requests", "options", "outstanding", "overrun",
     )  # fmt: skip
 
@@ -72,7 +70,6 @@ class Session:
     ) -> None:  # fmt: skip
         self.options = options
         self._dial = dial
-        self._conditions: Conditions | None = None
         self.overrun = 0
         """Deliveries that came in while `receive_maximum` of them were unacknowledged already."""
         self.outstanding = 0
@@ -125,8 +122,6 @@ class Session:
             raise RuntimeError("already connected: one session has one connection")
         options, loop = self.options, asyncio.get_running_loop()
         connection = Connection(self, loop, options.maximum_packet_size)
-        if self._conditions is not None:
-            connection.through(self._conditions)
         connack: asyncio.Future[Connected] = loop.create_future()
         self._connection, self._connack, self._lost_waiter = connection, connack, None
         done = False
@@ -171,12 +166,6 @@ class Session:
         if connection is self._connection:
             self._forget(ConnectionLost("aborted by this side"))
         connection.abort()
-
-    def through(self, conditions: Conditions) -> None:
-        """Let this connection, and those after it, go over a link of these conditions."""
-        self._conditions = conditions
-        if self._connection is not None:
-            self._connection.through(conditions)
 
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
         """Subscribe at QoS 1, in this order; ConnectRefused names a filter the broker refused.

@@ -12,7 +12,7 @@ from typing import Protocol
 from asyncio_throttle.throttler import Throttler
 
 from fleet_sim.devices.device import Device
-from fleet_sim.devices.links import Conditions
+from fleet_sim.devices.links import Conditions, Links
 from fleet_sim.devices.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
@@ -42,8 +42,6 @@ class OpenSession(SessionLike, Protocol):
 
     def abort(self) -> None: ...
 
-    def through(self, conditions: Conditions) -> None: ...
-
 
 @dataclass(slots=True)
 class Dialled:
@@ -56,14 +54,16 @@ class Dialled:
 class Connector:
     """Connects devices at most at `rate` a second, and again when their connection is lost.
 
-    `open_session` makes a session of a device; `seen` is told of every device that goes up (True) or down,
-    and whether it was up before.
+    `open_session` makes a session of a device, which dials through `links`. `seen(device, up, again)` is called for
+    every device that goes up or down; `again`: it was up before. `restarted(device, keep)` is called when a device
+    restarts.
     """
 
     def __init__(
         self,
         open_session: Callable[[Device], OpenSession],
         *,
+        links: Links,
         rate: float,
         restarted: Callable[[Device, bool], None],
         seen: Callable[[Device, bool, bool], None],
@@ -76,8 +76,8 @@ class Connector:
         self._sessions: dict[int, OpenSession] = {}
         self._queue: list[tuple[float, int, Device]] = []
         self._queued: set[int] = set()
-        self._barred: set[int] = set()
-        self._links: dict[int, dict[int, Conditions]] = {}
+        self._blocked: set[int] = set()
+        self._links = links
         self._backoff: dict[int, Iterator[float]] = {}
         self._order = count()
         self._changed = asyncio.Event()
@@ -147,8 +147,6 @@ class Connector:
         session = self._sessions.get(device.index)
         if session is None:
             session = self._sessions[device.index] = self._open(device)
-            if device.index in self._links:
-                session.through(self._conditions(device))
         try:
             connected = await session.connect()
             if self._subscribing:
@@ -190,11 +188,11 @@ class Connector:
 
     def block(self, device: Device) -> None:
         """Keep a device off the network until `unblock`."""
-        self._barred.add(device.index)
+        self._blocked.add(device.index)
         self.cut(device, 0.0)
 
     def unblock(self, device: Device) -> None:
-        self._barred.discard(device.index)
+        self._blocked.discard(device.index)
         self.want(device)
 
     def die(self, device: Device) -> None:
@@ -203,27 +201,18 @@ class Connector:
         device.alive = False
 
     def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
-        """Let a fault make a device's link worse; None: as it was. A device in the dark does not even dial."""
-        faults = self._links.setdefault(device.index, {})
-        faults.pop(fault, None)
-        if conditions is not None:
-            faults[fault] = conditions
-        session = self._sessions.get(device.index)
-        if session is not None:
-            session.through(self._conditions(device))
+        """Let a fault make a device's link worse; None: not any more. A device in the dark does not even dial."""
+        self._links.change(device.identity.id, fault, conditions)
         if device.started and not device.online and not self._is_away(device):
             self.want(device)
 
-    def _conditions(self, device: Device) -> Conditions:
-        return Conditions.together(self._links.get(device.index, {}).values())
-
     def _is_away(self, device: Device) -> bool:
-        return device.index in self._barred or (device.index in self._links and self._conditions(device).dark)
+        return device.index in self._blocked or self._links.is_dark(device.identity.id)
 
     def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None:
         """Restart a device: without `keep` as a crash, its session and buffer lost."""
         device.alive = False
-        self._barred.discard(device.index)
+        self._blocked.discard(device.index)
         self.cut(device, takes_ms)
         if not keep:
             self._sessions.pop(device.index, None)

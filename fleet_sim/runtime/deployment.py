@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fleet_sim.devices.connecting import Connector
 from fleet_sim.devices.endpoint import CannotReach, Endpoint
+from fleet_sim.devices.links import Links
 from fleet_sim.devices.pacing import Verdict, judge
+from fleet_sim.devices.sockets import Sockets
 from fleet_sim.devices.tally import Snapshot, Tally
 from fleet_sim.judging.observer import Observer
 from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.session import Session
-from fleet_wire.sockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,9 +121,12 @@ class Deployment:
         self.before_flush: Callable[[], None] = lambda: None
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
         self.observer = Observer(world.ledger, world.tally, world.now_us)
-        self.connector = Connector(self._open, rate=rate, restarted=self._restarted, seen=self._seen)
         self.sockets = Sockets(world.loop)
-        self._links: list[int] = world.ledger.table("links")
+        self._links = Links(world.loop, self.sockets.dial)
+        self.connector = Connector(
+            self._open, links=self._links, rate=rate, restarted=self._restarted, seen=self._seen
+        )
+        self._comings: list[int] = world.ledger.table("links")
         self._client = f"fleet-sim-{boot}-{os.getpid()}"
         self._draining = world.draining
         self.rate = 0.0
@@ -193,12 +197,12 @@ class Deployment:
             self.options.endpoint.of_device(device.identity, device.index),
             on_publish=device.heard,
             on_lost=lambda why: self.connector.lost(device, why),
-            dial=self.sockets.dial,
+            dial=self._links.dial,
         )
 
     def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
         self.up += 1 if up else -1
-        self._links.extend((device.index, self.world.now_us(), int(up)))
+        self._comings.extend((device.index, self.world.now_us(), int(up)))
         if not up:
             self.tally.disconnects += 1
             return

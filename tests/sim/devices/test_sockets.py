@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from fleet_sim.devices.sockets import Sockets
 from fleet_wire.session import ConnectionLost, Session, SessionOptions
-from fleet_wire.sockets import Sockets
 from tests.wire.scripted_broker import Recorder, ScriptedBroker, connect, session_at, settled
 
 

@@ -3,9 +3,7 @@
 import asyncio
 import select
 import socket
-from typing import Protocol
-
-from fleet_wire.connection import Connection
+from typing import Protocol, cast
 
 __all__ = ["SocketTransport", "Watched", "Watcher"]
 
@@ -37,12 +35,13 @@ class SocketTransport(asyncio.Transport):
     Its end is told from the loop, never from within a call; after it the socket is closed.
     """
 
-    __slots__ = ("_closing", "_connection", "_ended", "_pending", "_reading", "_socket", "_sockets")
+    __slots__ = ("_closing", "_ended", "_full", "_pending", "_protocol", "_reading", "_socket", "_sockets")
 
-    def __init__(self, sockets: Watcher, opened: socket.socket, connection: Connection) -> None:
+    def __init__(self, sockets: Watcher, opened: socket.socket, protocol: asyncio.BufferedProtocol) -> None:
         self._sockets = sockets
         self._socket = opened
-        self._connection = connection
+        self._protocol = protocol
+        self._full = False
         self._pending: bytearray | None = None
         self._reading = True
         self._closing = False
@@ -58,16 +57,16 @@ class SocketTransport(asyncio.Transport):
             self._flush(self._pending)
 
     def _receive(self) -> None:
-        connection = self._connection
+        protocol = self._protocol
         try:
-            size = self._socket.recv_into(connection.get_buffer(-1))
+            size = self._socket.recv_into(protocol.get_buffer(-1))
         except BlockingIOError:
             return
         except OSError as problem:
             self._end(problem)
             return
         if size:
-            connection.buffer_updated(size)
+            protocol.buffer_updated(size)
         else:
             self.close()
 
@@ -84,8 +83,9 @@ class SocketTransport(asyncio.Transport):
             self._watch()
             if self._closing:
                 self._end(None)
-        if len(pending) <= HIGH_MARK // 4 and not self._connection.writable:
-            self._connection.resume_writing()
+        if self._full and len(pending) <= HIGH_MARK // 4:
+            self._full = False
+            self._protocol.resume_writing()
 
     def _watch(self) -> None:
         """Ask for what matters now; for nothing at all not even for a hang-up, which would come for ever."""
@@ -95,7 +95,14 @@ class SocketTransport(asyncio.Transport):
         else:
             self._sockets.forget(self._socket.fileno())
 
-    # What `Connection` calls
+    # What the protocol calls
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another buffered protocol have what comes from now on."""
+        self._protocol = cast("asyncio.BufferedProtocol", protocol)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing:
@@ -111,8 +118,9 @@ class SocketTransport(asyncio.Transport):
             self._watch()
         else:
             self._pending += data
-        if len(self._pending) > HIGH_MARK and self._connection.writable:
-            self._connection.pause_writing()
+        if len(self._pending) > HIGH_MARK and not self._full:
+            self._full = True
+            self._protocol.pause_writing()
 
     def _refused(self, problem: OSError) -> int:
         """Take what a write raised: the kernel has no room, or the connection is broken and ends."""
@@ -129,6 +137,9 @@ class SocketTransport(asyncio.Transport):
         self._reading = not self._closing
         if not self._ended:
             self._watch()
+
+    def is_closing(self) -> bool:
+        return self._closing
 
     def close(self) -> None:
         """End when all is sent."""
@@ -152,4 +163,7 @@ class SocketTransport(asyncio.Transport):
         self._reading, self._pending = False, None
         self._sockets.forget(self._socket.fileno())
         self._socket.close()
-        self._sockets.loop.call_soon(self._connection.connection_lost, problem)
+        self._sockets.loop.call_soon(self._tell_end, problem)
+
+    def _tell_end(self, problem: OSError | None) -> None:
+        self._protocol.connection_lost(problem)

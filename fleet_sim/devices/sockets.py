@@ -14,18 +14,14 @@ import os
 import select
 import socket
 import time
-from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from fleet_wire.connection import Connection
+from fleet_sim.devices.socket_transport import SocketTransport, Watched
+from fleet_wire.connection import Connection, dial
 from fleet_wire.session_options import SessionOptions
-from fleet_wire.socket_transport import SocketTransport, Watched
 
-__all__ = ["Dial", "Sockets", "dial"]
-
-Dial = Callable[[Connection, SessionOptions], Awaitable[None]]
-"""Opens a connection to where the options say; OSError when that cannot be."""
+__all__ = ["Sockets"]
 
 AT_ONCE = 512
 """Sockets served before the loop turns to something else."""
@@ -33,17 +29,6 @@ ADDRESSES_KEPT = 30.0
 """Seconds for which a looked-up name is not looked up again: a fleet connects thousands of times to one."""
 
 Address = tuple[socket.AddressFamily, Any]
-
-
-async def dial(connection: Connection, options: SessionOptions) -> None:
-    """Open a connection the way asyncio does, with TLS where the options ask for it."""
-    await asyncio.get_running_loop().create_connection(
-        lambda: connection,
-        options.host,
-        options.port,
-        ssl=options.tls,
-        local_addr=(options.local_address, 0) if options.local_address else None,
-    )
 
 
 class Sockets:
@@ -77,13 +62,13 @@ class Sockets:
             if waiting is not None:
                 waiting.ready(events)
 
-    async def dial(self, connection: Connection, options: SessionOptions) -> None:
-        """Open a connection here; one with TLS as asyncio does. See `Dial`."""
+    async def dial(self, connection: Connection, options: SessionOptions) -> asyncio.Transport:
+        """Open a transport here; one with TLS as asyncio does. See `fleet_wire.connection.Dial`."""
         if options.tls is not None:
-            await dial(connection, options)
-            return
-        opened = await self._connected(options)
-        connection.connection_made(SocketTransport(self, opened, connection))
+            return await dial(connection, options)
+        transport = SocketTransport(self, await self._connected(options), connection)
+        connection.connection_made(transport)
+        return transport
 
     async def _connected(self, options: SessionOptions) -> socket.socket:
         problem: OSError | None = None
