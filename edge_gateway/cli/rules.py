@@ -13,7 +13,7 @@ from edge_gateway.errors import BadInput
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.testing.unit_tests import run_rule_tests, to_junit
 from fleet_config.problems import ProblemsFound
-from fleet_wire.terminal import say, say_json
+from fleet_console.terminal import say, say_json
 
 app = typer.Typer(help="Rule files: check them, test them.", no_args_is_help=True)
 

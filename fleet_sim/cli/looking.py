@@ -13,6 +13,7 @@ from typing import Annotated, TypeGuard
 import numpy as np
 import typer
 
+from fleet_console.terminal import say, say_json
 from fleet_sim.cli import options as given
 from fleet_sim.devices.endpoint import CannotReach
 from fleet_sim.judging.report import rows_table
@@ -22,7 +23,6 @@ from fleet_sim.scenario.loading import load_scenario, profile_names
 from fleet_sim.scenario.planning import plan_group
 from fleet_sim.signals.group import GroupSignals
 from fleet_wire.telemetry import encode_telemetry
-from fleet_wire.terminal import say, say_json
 
 __all__ = ["register"]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fleet_console.terminal import complain, console, say, say_json
 from fleet_sim.cli import options as given
 from fleet_sim.judging.grade import grade
 from fleet_sim.judging.report import Check, check_rows, checks_of, junit, rows_table
@@ -18,7 +19,6 @@ from fleet_sim.runtime.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.runtime.live import LiveView
 from fleet_sim.runtime.requests import answering, socket_of
 from fleet_wire import local_socket
-from fleet_wire.terminal import complain, console, say, say_json
 
 __all__ = ["register"]
 

@@ -15,6 +15,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from fleet_console.drawing import Table, draw
 from fleet_sim.cli import judging, main
 from fleet_sim.cli.looking import chart_rows
 from fleet_sim.cli.options import broker_with, start_time
@@ -31,7 +32,6 @@ from fleet_sim.runtime.live import line
 from fleet_sim.scenario.grammar import Broker, Expectation
 from fleet_sim.scenario.loading import load_scenario
 from fleet_sim.scenario.planning import endpoint_of
-from fleet_wire.drawing import Table, draw
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from fleet_wire.drawing import LONGEST_CELL, Line, Styled, Table, draw
+from fleet_console.drawing import LONGEST_CELL, Line, Styled, Table, draw
 
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

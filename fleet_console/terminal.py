@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from fleet_wire.drawing import Line, Table, draw
+from fleet_console.drawing import Line, Table, draw
 from fleet_wire.printable import json_line, printable
 
 __all__ = ["complain", "console", "say", "say_json", "write_whatever_comes"]

@@ -7,11 +7,11 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from fleet_wire import interrupts
-from fleet_wire.failures import in_words
+from fleet_console import interrupts
+from fleet_console.failures import in_words
+from fleet_console.terminal import complain, write_whatever_comes
+from fleet_console.version import program_version
 from fleet_wire.printable import printable
-from fleet_wire.terminal import complain, write_whatever_comes
-from fleet_wire.version import program_version
 
 UNEXPECTED = 1
 
