@@ -17,7 +17,7 @@ from fleet_sim.devices.tally import Snapshot
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.writing import LedgerWriter, ReadingColumns
 from fleet_sim.recordings.mapping import Mapping
-from fleet_sim.recordings.reading import Recording, Sample
+from fleet_sim.recordings.reading import Recording, RecordedSample
 from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
 from fleet_wire.control_messages import MetricInfo
 from fleet_wire.telemetry import encode_telemetry
@@ -55,14 +55,14 @@ class Bundle:
     """Samples of one device that go out as one message; `due` is the recorded time of the last of them."""
 
     device: str
-    samples: tuple[Sample, ...]
+    samples: tuple[RecordedSample, ...]
 
     @property
     def due(self) -> int:
         return self.samples[-1].ts
 
 
-def shifted(samples: Sequence[Sample], stamp: Stamp, now_ms: int) -> list[Sample]:
+def shifted(samples: Sequence[RecordedSample], stamp: Stamp, now_ms: int) -> list[RecordedSample]:
     """Move recorded times so that the last is now (`shift`); other stamps leave them as they are."""
     if stamp != "shift" or not samples:
         return list(samples)
@@ -70,12 +70,12 @@ def shifted(samples: Sequence[Sample], stamp: Stamp, now_ms: int) -> list[Sample
     return [sample._replace(ts=sample.ts + by) for sample in samples]
 
 
-def bundles(samples: Iterable[Sample], batch: int) -> Iterator[Bundle]:
+def bundles(samples: Iterable[RecordedSample], batch: int) -> Iterator[Bundle]:
     """Put up to `batch` successive samples of a device together, in the order in which they are complete.
 
     A sample with doubtful values goes alone, because a message has one set of qualities.
     """
-    open_: dict[str, list[Sample]] = {}
+    open_: dict[str, list[RecordedSample]] = {}
     for sample in samples:
         waiting = open_.setdefault(sample.device, [])
         if sample.q and waiting:
@@ -226,7 +226,7 @@ class ReplayRun:
             _record_values(self._columns, sample)
 
 
-def _record_values(columns: ReadingColumns, sample: Sample) -> None:
+def _record_values(columns: ReadingColumns, sample: RecordedSample) -> None:
     columns.flags.append(0)
     present = 0
     for bit, (name, values) in enumerate(zip(columns.numbers, columns.values, strict=True)):

@@ -1,0 +1,27 @@
+"""Which devices have a fault, and what is refused."""
+
+import pytest
+
+from fleet_sim.faults.plan import plan_now
+from fleet_sim.scenario.loading import load_scenario
+from fleet_sim.scenario.planning import plan_devices
+from tests.sim.faults.field import SCENARIO, Field
+
+
+async def test_a_fault_nobody_can_have_is_refused() -> None:
+    plans = plan_devices(SCENARIO)
+    with pytest.raises(ValueError, match="no device is meant"):
+        plan_now(0, {"kind": "stuck", "metric": "pressure"}, plans, 1, 0)
+    with pytest.raises(ValueError, match="kind"):
+        plan_now(0, {"kind": "haunted"}, plans, 1, 0)
+
+
+async def test_a_share_is_drawn_by_the_seed(ground: Field) -> None:
+    plans = plan_devices(
+        load_scenario("cold-chain", overrides=("fleet.freezer.count=1000", "faults=[]"), env={})
+    )
+    chosen = [
+        plan_now(5, {"kind": "reboot", "match": {"share": 0.1}}, plans, seed, 0).devices for seed in (1, 1, 2)
+    ]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert 60 <= len(chosen[0]) <= 140
