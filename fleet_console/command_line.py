@@ -1,4 +1,4 @@
-"""What both programs make of a command line: commands, `--version`, and of each failure one text and an exit status."""
+"""The command line of both programs: commands, `--version`, and one text and exit status for each failure."""
 
 import sys
 import traceback
@@ -17,7 +17,7 @@ UNEXPECTED = 1
 
 
 class Explained(NamedTuple):
-    """What a failure is to a user: texts, a line each, and an exit status."""
+    """A failure as the user sees it: lines of text and an exit status."""
 
     texts: Sequence[str]
     status: int
@@ -28,7 +28,7 @@ Explain = Callable[[Exception], Explained | None]
 
 
 def make_app(name: str, about: str) -> typer.Typer:
-    """A program without commands yet, which says its version."""
+    """Return a program without commands that has `--version`."""
     app = typer.Typer(
         name=name,
         help=about,
@@ -76,7 +76,7 @@ def carry_out(app: typer.Typer, arguments: Sequence[str], explain: Explain) -> N
 
 
 def carry_out_process(app: typer.Typer, explain: Explain) -> None:
-    """Run the process' command; an interrupt is an exception only while the command runs."""
+    """Run the command of this process; an interrupt is an exception only while the command runs."""
     write_whatever_comes()
     try:
         interrupts.raise_to_the_command()

@@ -76,7 +76,7 @@ def draw(console: Console, *blocks: Table | Line) -> None:
                 console.print(text, soft_wrap=True, highlight=False)
 
 
-# --- where nobody looks at widths
+# --- into a pipe or file
 
 
 def _plain(block: Table | Line) -> Iterable[str]:

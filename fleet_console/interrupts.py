@@ -1,4 +1,4 @@
-"""Ctrl-C from the first moment on: what a command line sets up before it imports anything that takes time.
+"""Ctrl-C from the start: set up by a command line before any slow import.
 
 `_signal` is what `signal` wraps: without its enumerations it is there in no time. Before this module is imported there
 is only Python's own start, which answers an interrupt in its own way.
@@ -25,7 +25,7 @@ def raise_to_the_command() -> None:
 
 
 def _handle(handler) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the words for it would be imports
-    """A process that was started to ignore interrupts, behind nohup or an `&`, goes on ignoring them."""
+    """Leave a process alone that was started to ignore interrupts, behind nohup or an `&`."""
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, handler)
 

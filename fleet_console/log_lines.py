@@ -1,4 +1,4 @@
-"""A log record as one line, whatever devices, brokers and files wrote into it."""
+"""Formats a log record as one line that is safe to show, whatever it contains."""
 
 import logging
 
@@ -9,14 +9,14 @@ LONGEST_LINE = 4_000
 
 
 def said(record: logging.LogRecord) -> str:
-    """What a record says, with the error it was made for; where that came from instead of a traceback."""
+    """Return the text of a record, with its error and where that was raised instead of a traceback."""
     text = record.getMessage()
     error = record.exc_info[1] if record.exc_info else None
     return text if error is None else f"{text}: {type(error).__name__}: {error}{_origin(error)}"
 
 
 def in_a_line(record: logging.LogRecord) -> str:
-    """The same, made safe to show."""
+    """Return `said(record)` made safe to show."""
     return printable(said(record), LONGEST_LINE)
 
 

@@ -1,4 +1,4 @@
-"""How both command lines speak: results on standard output, complaints on standard error."""
+"""Output of both command lines: results on standard output, errors on standard error."""
 
 import sys
 from io import TextIOWrapper
@@ -34,6 +34,6 @@ def complain(*texts: str) -> None:
 
 
 def write_whatever_comes() -> None:
-    """Let standard output write what its encoding has no character for as an escape, instead of raising."""
+    """Write characters that the encoding of standard output lacks as escapes, instead of raising."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -14,7 +14,7 @@ from edge_gateway.mqtt.embedded import EmbeddedBroker
 from fleet_demo.gateway_process import GatewayProcess
 from fleet_demo.narrator import Narrator, chart
 from fleet_demo.watcher import Seen, Watcher
-from fleet_sim.devices.tally import Snapshot
+from fleet_sim.devices.counters import Snapshot
 from fleet_sim.judging.stored import InfluxPlace
 from fleet_sim.runtime.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.runtime.live import line

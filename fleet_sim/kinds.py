@@ -1,4 +1,4 @@
-"""Families of classes of which a file names one by its key: to write such a class is all it takes to have it."""
+"""Families of classes that files name by a key, found by their definitions instead of a list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who takes part in a run, as plain records: everybody may import them, and they import nobody."""
+"""The devices of a run as plain records, which every room may import."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One TCP or TLS connection: bytes in, packets out, pause and resume, keep-alive. No MQTT session yet.
 
-It runs over any transport that calls it as asyncio's do; `Dial` is how a session is given another.
+It runs over any transport that behaves like asyncio's; a `Dial` function provides it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _PING = mqtt5.PingReqPacket().write()
 
 
 class Owner(Protocol):
-    """What a connection tells to whoever opened it."""
+    """Callbacks of a connection to its owner."""
 
     def packets_read(self, connection: "Connection", packets: list[mqtt5.Packet]) -> None: ...
 
@@ -87,7 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sent = self._received = loop.time()
         self._pinged: float | None = None
 
-    # What asyncio calls
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Write to this transport; called again, to the one that has come to stand before it."""
@@ -140,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
         self.writable = True
         self._owner.drained(self)
 
-    # What the session calls
+    # Called by the session
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
@@ -166,7 +166,7 @@ class Connection(asyncio.BufferedProtocol):
             wheel_of(self.loop).watch(self, self.loop.time())
 
     def check(self, now: float) -> float | None:
-        """Do what keep-alive wants now; gives the time of the next check, None when there is none."""
+        """Ping or give up as keep-alive demands; return the time of the next check, None after the end."""
         if self._transport is None:
             return None
         quiet = Quiet(self._sent, self._received, self._pinged, self.paused)
@@ -189,7 +189,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     async def close(self, within: float) -> None:
-        """Send what is written, then end; after `within` seconds end all the same."""
+        """Send what is written, then end; abort after `within` seconds."""
         if self._transport is None:
             return
         self._gone = self.loop.create_future()

@@ -1,4 +1,4 @@
-"""Keep-alive of many connections with one timer: when to ping, when to call the peer dead."""
+"""Keep-alive for many connections with one timer: when to ping, when the peer is dead."""
 
 import asyncio
 import enum
@@ -32,7 +32,7 @@ class Decision(NamedTuple):
 
 
 def decide(now: float, quiet: Quiet, keep_alive: float) -> Decision:
-    """Say what to do about a connection and when to look again.
+    """Decide what to do about a connection, and when to check it again.
 
     A ping goes out after three quarters of the keep-alive (seconds) without sending anything, or without
     receiving anything; half a keep-alive later at the latest something must have come in. While reading is

@@ -96,7 +96,7 @@ class Session:
 
     @property
     def writable(self) -> bool:
-        """Whether there is a connection that takes more without growing past its high mark."""
+        """Whether there is a connection whose write buffer is below its high-water mark."""
         return self._connection is not None and self._connack is None and self._connection.writable
 
     @property
@@ -140,7 +140,7 @@ class Session:
         return answer
 
     async def wait_lost(self) -> ConnectionLost:
-        """Wait for the end of the connection and tell why; at once when there is none."""
+        """Wait for the end of the connection and return its reason; at once when there is none."""
         if self._connection is None:
             return self._lost
         if self._lost_waiter is None:
@@ -148,7 +148,7 @@ class Session:
         return await asyncio.shield(self._lost_waiter)
 
     async def disconnect(self, *, with_will: bool = False) -> None:
-        """Take leave of the broker. Until it expires the session waits there; own publishes wait here."""
+        """Send DISCONNECT and close. The broker keeps the session until it expires, this side its unsent publishes."""
         connection = self._connection
         if connection is None:
             return
@@ -158,7 +158,7 @@ class Session:
         await connection.close(_CLOSE_WITHIN)
 
     def abort(self) -> None:
-        """End as a crash would: no DISCONNECT, what is not yet sent is dropped."""
+        """Close at once, as a crash would: no DISCONNECT, unsent bytes are dropped."""
         if self._connection is not None:
             self._discard(self._connection)
 
@@ -204,8 +204,8 @@ class Session:
         QoS 1 is kept until acknowledged, across connections; then `on_ack` gets the reason code, in which
         0x80 and above is a refusal. Beyond the broker's Receive Maximum, without a connection or while it is
         not `writable` it waits in the queue; PublishQueueFull when that has no room. QoS 0 is sent now or,
-        without a writable connection, refused with PublishQueueFull. ValueError: a topic nobody may publish
-        to, or a packet larger than the broker takes.
+        without a writable connection, refused with PublishQueueFull. ValueError: an invalid topic, or a packet
+        larger than the broker accepts.
         """
         connection = self._connection if self.writable else None
         packet_id = self._outgoing.take_id(hold=connection is None) if qos else None
@@ -247,7 +247,7 @@ class Session:
     def ack(self, epoch: int, packet_ids: Iterable[int]) -> int:
         """Acknowledge deliveries of that connection, in this order and one write; gives how many were sent.
 
-        Of another epoch than the present nothing is sent: the broker uses packet ids anew on each connection.
+        Nothing is sent for another epoch than the current one: the broker reuses packet ids on each connection.
         """
         connection = self._connection
         if connection is None or self._connack is not None or epoch != self._epoch:

@@ -79,7 +79,7 @@ def verify(
 
 
 def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
-    """Return the gateway's status that the run heard last; what verifying needs stands in it."""
+    """Return the last status of the gateway that the run received: it holds what verifying needs."""
     heard = {row["gateway"]: row["status"] for row in ledger.of_kind("status")}
     if gateway is None and len(heard) > 1:
         raise typer.BadParameter(f"--gateway: several were heard, choose one of {', '.join(sorted(heard))}")

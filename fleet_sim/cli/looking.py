@@ -1,4 +1,4 @@
-"""`ls`, `check`, `preview`, `plan`, `doctor`, `init`: a scenario and this machine, looked at without a fleet."""
+"""`ls`, `check`, `preview`, `plan`, `doctor`, `init`: what needs no running fleet."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Brings devices onto the network: the ramp, reconnects with back-off, and the cuts that faults ask for."""
+"""Connects devices: the ramp, reconnects with back-off, and the interruptions that faults ask for."""
 
 import asyncio
 import heapq
@@ -18,7 +18,7 @@ from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.topics import own_filters
 
-__all__ = ["Connector", "Dialled", "OpenSession"]
+__all__ = ["ConnectOutcome", "Connector", "OpenSession"]
 
 AT_ONCE = 100
 """Connections being made at one moment."""
@@ -44,8 +44,8 @@ class OpenSession(SessionLike, Protocol):
 
 
 @dataclass(slots=True)
-class Dialled:
-    """What came of connecting so far. `refused` are devices that gave up, by the reason."""
+class ConnectOutcome:
+    """The outcome of connecting so far. `refused` counts devices that gave up, by reason."""
 
     refused: dict[str, int] = field(default_factory=dict)
     last_error: str = ""
@@ -82,7 +82,7 @@ class Connector:
         self._order = count()
         self._changed = asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
-        self.dialled = Dialled()
+        self.outcome = ConnectOutcome()
         self.rate = rate
 
     @property
@@ -95,7 +95,7 @@ class Connector:
         burst = max(1, round(rate * BURST_SECONDS))
         self._throttle = Throttler(rate_limit=burst, period=burst / rate, retry_interval=0.005)
 
-    def want(self, device: Device, delay: float = 0.0) -> None:
+    def enqueue(self, device: Device, delay: float = 0.0) -> None:
         """Ask for a device to be connected in `delay` seconds, if nobody has asked yet."""
         if device.index in self._queued:
             return
@@ -136,12 +136,12 @@ class Connector:
         elif classify(problem) == "fatal":
             self._give_up(problem)
         else:
-            self.dialled.last_error = str(problem) or type(problem).__name__
-            self.want(device, next(self._backoff.setdefault(device.index, delays())))
+            self.outcome.last_error = str(problem) or type(problem).__name__
+            self.enqueue(device, next(self._backoff.setdefault(device.index, delays())))
 
     def _give_up(self, why: Exception) -> None:
         text = str(why)
-        self.dialled.refused[text] = self.dialled.refused.get(text, 0) + 1
+        self.outcome.refused[text] = self.outcome.refused.get(text, 0) + 1
 
     async def _attempt(self, device: Device) -> Exception | None:
         session = self._sessions.get(device.index)
@@ -165,16 +165,16 @@ class Connector:
         return None
 
     def lost(self, device: Device, why: ConnectionLost) -> None:
-        """Note that a device's connection is gone; it comes back after a first back-off, if that can help."""
+        """Reconnect a device whose connection is gone after a first back-off, unless the reason is fatal."""
         if device.online:
             device.online = False
             self._seen(device, False, True)
         if classify(why) == "fatal":
             self._give_up(why)
         elif device.alive and not self._is_away(device):
-            self.want(device, next(delays()))
+            self.enqueue(device, next(delays()))
 
-    # What faults ask for
+    # For fault injection
 
     def cut(self, device: Device, back_ms: float) -> None:
         """Break a connection as a network does; the device connects again after `back_ms`."""
@@ -184,7 +184,7 @@ class Connector:
             self._seen(device, False, True)
             session.abort()
         if device.started:
-            self.want(device, back_ms / 1000.0)
+            self.enqueue(device, back_ms / 1000.0)
 
     def block(self, device: Device) -> None:
         """Keep a device off the network until `unblock`."""
@@ -193,10 +193,10 @@ class Connector:
 
     def unblock(self, device: Device) -> None:
         self._blocked.discard(device.index)
-        self.want(device)
+        self.enqueue(device)
 
     def die(self, device: Device) -> None:
-        """Let a device be gone without a word, until `restart`."""
+        """Take a device off the network without a DISCONNECT, until `restart`."""
         self.block(device)
         device.alive = False
 
@@ -204,7 +204,7 @@ class Connector:
         """Let a fault make a device's link worse; None: not any more. A device in the dark does not even dial."""
         self._links.change(device.identity.id, fault, conditions)
         if device.started and not device.online and not self._is_away(device):
-            self.want(device)
+            self.enqueue(device)
 
     def _is_away(self, device: Device) -> bool:
         return device.index in self._blocked or self._links.is_dark(device.identity.id)
@@ -223,7 +223,7 @@ class Connector:
         for session in self._sessions.values():
             session.abort()
 
-    async def hang_up(self, devices: Iterable[Device]) -> None:
+    async def disconnect_all(self, devices: Iterable[Device]) -> None:
         """Disconnect devices in order, their wills published."""
         for device in devices:
             session = self._sessions.get(device.index)

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fleet_sim.devices.counters import Counters
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.encoding import Columns, TelemetryEncoder
 from fleet_sim.devices.pacing import Due, Pacer, SimClock
-from fleet_sim.devices.tally import Tally
 from fleet_sim.ledger.writing import ReadingColumns
 from fleet_wire.telemetry import encode_telemetry
 
@@ -118,7 +118,7 @@ class Injection(Protocol):
 
 
 Row = tuple[int, Device, int, int, bytes, Block, int]
-"""A Message before it has names: thousands a second are made, and looked at once."""
+"""A `Message` as a plain tuple, which is cheaper: thousands a second are made and read once."""
 
 
 @dataclass(slots=True)
@@ -133,7 +133,7 @@ class GroupFlow:
     encoder: TelemetryEncoder = field(default_factory=TelemetryEncoder)
 
     def make(self, due: Due, injection: Injection) -> tuple[Block, list[Row]] | None:
-        """Sample the due devices that are running, number and encode their messages; None: nobody runs."""
+        """Sample the due devices that are running, number and encode their messages; None if none is running."""
         devices = self.devices
         rows = due.rows.tolist()
         running = [k for k, row in enumerate(rows) if devices[row].alive and devices[row].started]
@@ -193,14 +193,14 @@ class Emission:
         self,
         flows: Sequence[GroupFlow],
         injection: Injection,
-        tally: Tally,
+        counters: Counters,
         *,
         start_ms: float,
         end_ms: float = math.inf,
     ) -> None:
         self._flows = flows
         self._injection = injection
-        self._tally = tally
+        self._counters = counters
         self._ready: deque[Row] = deque()
         self._blocks: list[tuple[GroupFlow, Block]] = []
         self._wall = (0.0, 1000.0)
@@ -241,7 +241,7 @@ class Emission:
         self.planned_until = horizon
 
     def _send_due(self, now_ms: float, now_us: Callable[[], int]) -> None:
-        """Send what is due. This loop is the price of every message."""
+        """Send what is due. Every message passes this loop: keep it cheap."""
         ready, intercepts = self._ready, self._injection.intercepts
         before = len(ready)
         while ready and ready[0][0] <= now_ms:
@@ -256,7 +256,7 @@ class Emission:
                 self._injection.send(Message(*row), at_us)
             elif device.emit(seq, payload, at_us):
                 block.sent[k] = at_us
-        self._tally.made += before - len(ready)
+        self._counters.made += before - len(ready)
 
     def _record_sent(self) -> None:
         origin_us, per_ms = self._wall
@@ -264,11 +264,11 @@ class Emission:
             flow.record(block)
             sent = np.frombuffer(block.sent, dtype=np.int64)[: block.done]
             late = sent - origin_us - np.array(block.at[: block.done]) * per_ms
-            self._tally.lag_us.frombytes(late[sent > 0].astype(np.int64).tobytes())
+            self._counters.lag_us.frombytes(late[sent > 0].astype(np.int64).tobytes())
         self._blocks = []
 
     def finish(self) -> None:
-        """Forget what is not due yet and write the rest to the ledger."""
+        """Drop what is not due yet and write the rest to the ledger."""
         for _, _, _, _, _, block, k in self._ready:
             block.done = min(block.done, k)
         self._ready.clear()

@@ -1,4 +1,4 @@
-"""Where a fleet connects to and as whom, and whether this machine can hold that many connections."""
+"""The broker a fleet connects to, its credentials, and the limit of open sockets."""
 
 import resource
 import ssl
@@ -19,11 +19,11 @@ SPARE_FILES = 64
 DEVICE_WINDOW = 100
 """Commands a device takes at once (its Receive Maximum)."""
 LISTENER = "fleet-sim"
-"""What `{id}` in the user name stands for where a client is no device: the fleet's own ears."""
+"""What `{id}` in the user name stands for in a client that is no device: the observer of alerts and status."""
 
 
 class CannotReach(Exception):
-    """The broker does not answer or will not have us; the text says what, where, and what to do."""
+    """The broker does not answer or refuses; the text says what, where, and what to do."""
 
 
 class TooManySockets(Exception):

@@ -32,7 +32,7 @@ class Watcher(Protocol):
 class SocketTransport(asyncio.Transport):
     """Reads when the socket has something, writes at once what the kernel takes and the rest when it can.
 
-    Its end is told from the loop, never from within a call; after it the socket is closed.
+    `connection_lost` is called from the loop, never from within a call; the socket is closed by then.
     """
 
     __slots__ = ("_closing", "_ended", "_full", "_pending", "_protocol", "_reading", "_socket", "_sockets")
@@ -48,7 +48,7 @@ class SocketTransport(asyncio.Transport):
         self._ended = False
         sockets.watch(opened.fileno(), self, _READ)
 
-    # What the epoll tells
+    # Called on epoll events
 
     def ready(self, events: int) -> None:
         if events != _WRITE and self._reading:
@@ -88,14 +88,14 @@ class SocketTransport(asyncio.Transport):
             self._protocol.resume_writing()
 
     def _watch(self) -> None:
-        """Ask for what matters now; for nothing at all not even for a hang-up, which would come for ever."""
+        """Wait for the events that matter now; with none, unregister: a hang-up would be reported forever."""
         events = (_READ if self._reading else 0) | (_WRITE if self._pending is not None else 0)
         if events:
             self._sockets.watch(self._socket.fileno(), self, events)
         else:
             self._sockets.forget(self._socket.fileno())
 
-    # What the protocol calls
+    # Called by the protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self._protocol
@@ -123,7 +123,7 @@ class SocketTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def _refused(self, problem: OSError) -> int:
-        """Take what a write raised: the kernel has no room, or the connection is broken and ends."""
+        """Handle a failed write: the kernel has no room, or the connection is broken and ends."""
         if not isinstance(problem, BlockingIOError):
             self._end(problem)
         return 0

@@ -6,7 +6,7 @@
 
 asyncio spends more on a readable socket (a handle, a context, three calls) than reading its four bytes of PUBACK
 costs, and more on making a connection than the kernel does. What runs here keeps the manners of asyncio's transports:
-nothing is called back from within `write`, and a connection's end is told once, from the loop.
+`write` never calls back, and `connection_lost` is called once, from the loop.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from fleet_wire.session_options import SessionOptions
 __all__ = ["Sockets"]
 
 AT_ONCE = 512
-"""Sockets served before the loop turns to something else."""
+"""Sockets served before the loop gets control back."""
 ADDRESSES_KEPT = 30.0
-"""Seconds for which a looked-up name is not looked up again: a fleet connects thousands of times to one."""
+"""Seconds for which the addresses of a name are cached: a fleet connects to the same name thousands of times."""
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -55,7 +55,7 @@ class Sockets:
             self._epoll.close()
 
     def collect(self) -> None:
-        """Serve the sockets that are ready now; who has just sent a lot finds the answers here at once."""
+        """Serve the sockets that are ready now; call it after sending a lot, when answers have arrived."""
         watched = self._watched
         for descriptor, events in self._epoll.poll(0, AT_ONCE):
             waiting = watched.get(descriptor)
@@ -105,7 +105,7 @@ class Sockets:
 
     async def _established(self, opened: socket.socket) -> None:
         established = self.loop.create_future()
-        self.watch(opened.fileno(), _Dialled(established), select.EPOLLOUT)
+        self.watch(opened.fileno(), _Established(established), select.EPOLLOUT)
         try:
             await established
         finally:
@@ -129,7 +129,7 @@ class Sockets:
             self._epoll.unregister(descriptor)
 
 
-class _Dialled:
+class _Established:
     """Waits for a connection to be made or refused."""
 
     def __init__(self, established: asyncio.Future[None]) -> None:

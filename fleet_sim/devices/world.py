@@ -1,11 +1,11 @@
-"""What the devices of a run share: who they are, what they can do, and the world around them."""
+"""What the devices of a run share: group settings, clocks, ledger, counters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
-from fleet_sim.devices.tally import Tally
+from fleet_sim.devices.counters import Counters
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -68,7 +68,7 @@ class World:
     now_us: Callable[[], int]
     now_ms: Callable[[], int]
     ledger: LedgerWriter
-    tally: Tally
+    counters: Counters
     loop: AbstractEventLoop
     sends: list[int]
     acks: list[int]
@@ -89,7 +89,7 @@ class World:
             now_us=now_us,
             now_ms=now_ms,
             ledger=ledger,
-            tally=Tally(),
+            counters=Counters(),
             loop=loop,
             sends=ledger.table("sends"),
             acks=ledger.table("acks"),

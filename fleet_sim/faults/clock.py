@@ -1,4 +1,4 @@
-"""Faults of what a device takes for the time."""
+"""Faults of a device's clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ClockFault"]
 
 
 class ClockFault(DeviceFault):
-    """A kind by which a device stamps its messages with another time; those of several add up."""
+    """A kind that puts a device's clock off; the offsets of several faults add up."""
 
     def ahead_ms(self, since_ms: float) -> float:
         """Return how far the clock is ahead, in ms, when the fault is on for `since_ms`."""

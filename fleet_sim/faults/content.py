@@ -1,4 +1,4 @@
-"""Faults of what a device's messages say."""
+"""Faults of the content of messages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ WRONG: Final = "not a number"
 
 
 class ContentFault(DeviceFault):
-    """A kind that changes what a message says, before it is encoded."""
+    """A kind that changes a message before it is encoded."""
 
     def corrupt(self, content: dict[str, Any]) -> Iterable[str]:
-        """Change one message (metric -> value) in place; return the metrics that cannot be read any more."""
+        """Change one message (metric -> value) in place; return the metrics that a receiver cannot read any more."""
         raise NotImplementedError
 
 

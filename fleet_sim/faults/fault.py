@@ -38,7 +38,7 @@ class Deed(NamedTuple):
 
 
 class Selection(Strict):
-    """Devices that match, and of these a share, drawn by the seed for each device by itself."""
+    """Devices that match, and a share of them, drawn by the seed for each device independently."""
 
     match: MatchSpec = Match()
     share: Percent = 1.0

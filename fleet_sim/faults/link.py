@@ -90,12 +90,12 @@ def _down(from_ms: int, until_ms: int) -> list[Deed]:
 
 
 class BadLink(LinkFault):
-    """A kind by which a link is worse than it should be, for as long as the fault lasts."""
+    """A kind that makes a link worse for as long as the fault lasts."""
 
     in_phase = True
 
     def conditions(self) -> Conditions:
-        """Return what the link is like."""
+        """Return the conditions on the link meanwhile."""
         raise NotImplementedError
 
     def deeds(self, from_ms: int, until_ms: int) -> Iterable[Deed]:
@@ -126,7 +126,7 @@ class Bandwidth(BadLink):
 
 
 class BlackHole(BadLink):
-    """Nothing comes through and nobody is told: the connection stays until one side finds the other too quiet."""
+    """Packets vanish both ways; the connection stays until a keep-alive times out."""
 
     kind: Literal["black_hole"] = "black_hole"
 

@@ -1,4 +1,4 @@
-"""Faults that start a device anew: each gives it a new boot number."""
+"""Faults that restart a device, with a new boot number."""
 
 from __future__ import annotations
 

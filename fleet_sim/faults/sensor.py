@@ -34,7 +34,7 @@ class Window:
         self.until_ms = until_ms
 
     def hit(self, now: Moment, *, outlast_ms: int = 0) -> BOOL | None:
-        """bool[k], or None where nobody is concerned; the fault wears off within `outlast_ms` after its end."""
+        """Return bool[k], None if it hits no device now; a fault may wear off for `outlast_ms` after its end."""
         on: BOOL = (now.at_ms >= self.from_ms) & (now.at_ms < self.until_ms + outlast_ms)
         if not on.any():
             return None
@@ -45,7 +45,7 @@ class Window:
 class SensorFault(Fault):
     where = "sensor"
     on_words: ClassVar[bool] = False
-    """whether a metric of words can have it"""
+    """whether it can happen to a metric of words"""
     metric: MetricName
 
     def disturbance(self, window: Window, devices: Devices) -> Disturbance:
@@ -53,7 +53,7 @@ class SensorFault(Fault):
         raise NotImplementedError
 
     def misfit(self, spec: Metric) -> str | None:
-        """Say why its metric, which is of this model, cannot have it; None: it can."""
+        """Return why it cannot happen to its metric, which is of this model; None if it can."""
         if not isinstance(spec, States) or self.on_words:
             return None
         fitting = " and ".join(word for word, kind in kinds_of(SensorFault, "kind").items() if kind.on_words)
@@ -75,7 +75,7 @@ class ValueFault(SensorFault):
 
 
 class Luck:
-    """Strikes a share of the readings of a fault."""
+    """Picks the share of the readings that a fault hits."""
 
     def __init__(self, chance: float, window: Window, devices: Devices) -> None:
         self._chance = chance
@@ -83,7 +83,7 @@ class Luck:
         self._draws = devices.stream(f"fault/{window.number}/p")
 
     def hit(self, now: Moment) -> BOOL | None:
-        """bool[k], or None where nobody is concerned."""
+        """Return bool[k], None if it hits no device now."""
         hit = self._window.hit(now)
         if hit is not None and self._chance < 1:
             hit &= self._draws.uniform(now.rows, now.ticks) < self._chance
@@ -275,7 +275,7 @@ class CoolingLoss(Disturbance):
 
 
 class Event(SensorFault):
-    """A physical cause: the value is led to `to` within `rise`, and back when it is over."""
+    """A physical cause: the value moves to `to` within `rise`, and back when it is over."""
 
     kind: Literal["event"] = "event"
     to: float
@@ -286,7 +286,7 @@ class Event(SensorFault):
 
 
 class Led(Disturbance):
-    """The value is led to a target, and back afterwards."""
+    """Moves the value to a target, and back afterwards."""
 
     def __init__(self, fault: Event, window: Window) -> None:
         super().__init__(window.number)

@@ -67,7 +67,7 @@ class Targets:
             self._network.link(device, self._fault, conditions)
 
     def die(self) -> None:
-        """Let the devices be gone without a word, until `restart`; messages kept back are lost."""
+        """Take the devices off the network without a DISCONNECT, until `restart`; messages kept back are lost."""
         for device in self._devices:
             self._withheld.forget(device)
             self._network.die(device)

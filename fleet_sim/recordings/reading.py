@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from fleet_sim.recordings.mapping import Mapping, legal_name
 
-__all__ = ["Recording", "RecordingUnreadable", "RecordedSample", "read_recording"]
+__all__ = ["RecordedSample", "Recording", "RecordingUnreadable", "read_recording"]
 
 CENSORED = ("<", ">")
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -124,7 +124,7 @@ def _write_devices(world: World, group: int, first: int, members: Sequence[Devic
 
 
 def describe_fault(fault: PlannedFault, start_ms: float) -> dict[str, Any]:
-    """Say what the ledger keeps of a fault; times in ms since 1970."""
+    """Return a fault as the ledger records it; times in ms since 1970."""
     expected = fault.expect_alert
     return {
         "number": fault.number,

@@ -1,4 +1,4 @@
-"""What a scenario's grammar cannot tell: references between its parts, and what is not supported."""
+"""Checks beyond the grammar of a scenario: references between its parts, and what is not supported."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _behaviour(spec: CommandSpec) -> Behaviour:
 
 
 def facts_of(spec: Metric) -> MetricFacts:
-    """The part of a metric that its device tells in the birth."""
+    """The part of a metric that its device announces in the birth."""
     return MetricFacts(spec.unit, spec.label, spec.min, spec.max, spec.warning, spec.critical)
 
 

@@ -43,7 +43,7 @@ MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Excursions(Strict):
-    """Episodes that a metric makes by itself: shares of the time near its thresholds."""
+    """How often a metric goes near its thresholds: shares of the time."""
 
     warning: Percent = 0.15
     critical: Percent = 0.05
@@ -65,7 +65,7 @@ class Metric(Strict):
     unit: str = ""
     label: str = ""
     min: float | None = None
-    """told in the birth; the signal itself stays within, faults do not"""
+    """announced in the birth; the signal itself stays within, faults do not"""
     max: float | None = None
     warning: float | None = None
     critical: float | None = None

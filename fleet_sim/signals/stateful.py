@@ -1,4 +1,4 @@
-"""Models that remember: each device moves its own state on by the time since its own last sample."""
+"""Models with a state per device, which advances by the time since the device's last sample."""
 
 from __future__ import annotations
 

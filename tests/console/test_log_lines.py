@@ -17,7 +17,7 @@ def test_a_record_says_its_text_with_its_values() -> None:
 
 def test_an_error_is_said_with_where_it_came_from_instead_of_a_traceback() -> None:
     try:
-        {}["bad"]
+        dict[str, int]()["bad"]
     except KeyError as error:
         line = sys.exc_info()[2].tb_lineno  # type: ignore[union-attr]
         text = said(record("failed", error=error))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from fleet_sim.devices.counters import Counters, Snapshot
 from fleet_sim.devices.pacing import Percentiles, Verdict
-from fleet_sim.devices.tally import Snapshot, Tally
 from fleet_sim.runtime.deployment import RunResult
 
 
@@ -23,7 +23,7 @@ def snapshot(**changed: object) -> Snapshot:
 def result(
     reason: str = "finished", *, saturated: bool = False, refused: int = 0, connects: int = 5
 ) -> RunResult:
-    counters = Tally(connects=connects).counters()
+    counters = Counters(connects=connects).as_dict()
     refusals = {"not authorised": refused} if refused else {}
     return RunResult(
         Path(), reason, 1.0, snapshot(), counters, Verdict(saturated, "late" * saturated), 0, refusals, {}

@@ -23,10 +23,10 @@ async def test_an_end_in_the_same_turn_as_a_wish_is_an_end(turns: int) -> None:
         restarted=lambda *_: None,
         seen=lambda *_: None,
     )
-    connector.want(cast("Any", SimpleNamespace(index=1)), 60)
+    connector.enqueue(cast("Any", SimpleNamespace(index=1)), 60)
     running = asyncio.create_task(connector.run())
     await asyncio.sleep(0.05)
-    connector.want(cast("Any", SimpleNamespace(index=2)), 60)
+    connector.enqueue(cast("Any", SimpleNamespace(index=2)), 60)
     for _ in range(turns):
         await asyncio.sleep(0)
     running.cancel()

@@ -102,7 +102,7 @@ def run(faults: str, directory: Path) -> dict[str, Any]:
         keys = device_keys(made.seed, [plan.id for plan in plans])
         injection = FaultInjection(fleet.devices, keys, network, START)
         injection.add(planned)
-        emission = Emission(fleet.flows, injection, world.tally, start_ms=START)
+        emission = Emission(fleet.flows, injection, world.counters, start_ms=START)
         clock = SimClock(START / 1000, START)
         for at in range(0, SECONDS * 1000, 100):
             now[0] = at
@@ -113,7 +113,7 @@ def run(faults: str, directory: Path) -> dict[str, Any]:
                 wire.answer()
         injection.release_all()
         emission.finish()
-        counters = world.tally.counters()
+        counters = world.counters.as_dict()
         tables = {name: list(ledger.table(name)) for name in ("sends", "acks", "drops")}
         columns = [
             {

@@ -45,6 +45,6 @@ async def test_a_damaged_message_goes_out_in_place_of_the_true_one(ground: Field
     assert message.block.sent == array("q", [0])
     ground.wires[0].waiting.pop()(0)
     outbox = ground.devices[0].outbox
-    assert (outbox.kept, ground.devices[0].world.tally.acked) == (1, 0), (
+    assert (outbox.kept, ground.devices[0].world.counters.acked) == (1, 0), (
         "held for a receipt, never counted as acked"
     )

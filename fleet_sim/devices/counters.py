@@ -1,4 +1,4 @@
-"""What a run counts while it goes, and what the live line and the end table show of it."""
+"""Counters of a run, and the snapshot of them that the status line and the end table show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet_sim.devices.pacing import LATE_US, Lateness, Percentiles
 
-__all__ = ["Snapshot", "Tally"]
+__all__ = ["Counters", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counters:
     """Counters of a run. `made` counts messages numbered, `published` every PUBLISH of them, again or not.
 
-    `forgotten` are publishes whose PUBACK nobody waits for: at QoS 0, or of a device that crashed.
+    `forgotten` are publishes without a PUBACK to wait for: at QoS 0, or of a device that crashed.
     """
 
     made: int = 0
@@ -92,6 +92,6 @@ class Tally:
         """Messages that are published and wait for their PUBACK."""
         return self.published - self.acked - self.refused - self.forgotten
 
-    def counters(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, int]:
         """Return every counter by its name."""
         return {name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)}
