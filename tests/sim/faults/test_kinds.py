@@ -1,6 +1,7 @@
 """A kind of fault is one class in one place."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_a_new_kind_is_one_class(tmp_path: Path) -> None:
 def test_no_kind_is_named_outside_of_its_class(word: str) -> None:
     texts = [path.read_text() for path in (ROOT / "fleet_sim" / "faults").glob("*.py")]
     assert sum(text.count(f'"{word}"') for text in texts) == 2, "the field's type and its default"
+
+
+@pytest.mark.parametrize(("word", "kind"), kinds_of(Fault, "kind").items())
+def test_the_page_names_every_kind_at_its_level(word: str, kind: type[Fault]) -> None:
+    page = (ROOT / "docs" / "simulate.md").read_text()
+    (listed,) = re.findall(rf"^- {kind.where}: ((?:.+\n)(?:  .+\n)*)", page, re.MULTILINE)
+    assert f"`{word}`" in listed
 
 
 def test_a_phase_may_name_what_acts_at_a_moment_or_for_a_time() -> None:
