@@ -1,5 +1,7 @@
 """Which devices have a fault, and what is refused."""
 
+from typing import Any
+
 import pytest
 
 from fleet_sim.faults.plan import plan_now
@@ -25,3 +27,18 @@ async def test_a_share_is_drawn_by_the_seed(ground: Field) -> None:
     ]
     assert chosen[0] == chosen[1] != chosen[2]
     assert 60 <= len(chosen[0]) <= 140
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"kind": "bias", "metric": "temperature"}, "by: Field required"),
+        ({"kind": "flap", "every": "1s", "down": "2s"}, "'down' must be shorter than 'every'"),
+        ({"kind": "clock_skew", "drift": "5ms"}, "'5ms' is no drift of a clock; write one like 5ms/m"),
+        ({"kind": "bais"}, "kind: 'bais' is none; one of .*; did you mean 'bias'"),
+        ({}, "kind: '' is none"),
+    ],
+)
+def test_settings_that_are_no_fault_are_refused_with_the_reason(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        plan_now(0, settings, plan_devices(SCENARIO), 1, 0)
