@@ -11,6 +11,7 @@ COPY broker broker
 COPY influx influx
 COPY fleet_wire fleet_wire
 COPY fleet_config fleet_config
+COPY fleet_console fleet_console
 COPY edge_gateway edge_gateway
 COPY fleet_sim fleet_sim
 RUN /opt/edge-fleet/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .

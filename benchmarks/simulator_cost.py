@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.endpoint import Endpoint
-from fleet_sim.devices.tally import Snapshot
-from fleet_sim.runtime.deployment import RunOptions, calm_collector
+from fleet_sim.runtime.deployment import RunOptions, collect_rarely
 from fleet_sim.runtime.fleet import FleetRun
 from fleet_sim.scenario.loading import load_scenario, scaled
 
@@ -113,7 +113,7 @@ def measure(sensors: int = 2000, interval_ms: int = 500, seconds: int = 10) -> d
     try:
         time.sleep(1.0)
         reference = system_calls_us()
-        calm_collector()
+        collect_rarely()
         found: dict[str, Any] = {"sensors": sensors, "system_calls_us": reference}
         found |= asyncio.run(steady(port, directory / "steady", sensors, interval_ms, seconds))
         found |= asyncio.run(ramp(port, directory / "ramp", sensors))

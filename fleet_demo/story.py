@@ -14,12 +14,12 @@ from edge_gateway.mqtt.embedded import EmbeddedBroker
 from fleet_demo.gateway_process import GatewayProcess
 from fleet_demo.narrator import Narrator, chart
 from fleet_demo.watcher import Seen, Watcher
-from fleet_sim.devices.endpoint import endpoint_of
-from fleet_sim.devices.tally import Snapshot
+from fleet_sim.devices.counters import Snapshot
 from fleet_sim.judging.stored import InfluxPlace
 from fleet_sim.runtime.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.runtime.live import line
 from fleet_sim.scenario.loading import load_scenario, scaled
+from fleet_sim.scenario.planning import endpoint_of
 
 HERE = Path(__file__).resolve().parent
 WARM = "frz-00042"

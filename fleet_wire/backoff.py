@@ -7,7 +7,7 @@ from typing import Literal
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 
 # Refusals that pass by themselves: unspecified, implementation-specific, unavailable, busy, shutting down,
-# quota, use another server, connection rate. Every other code asks somebody to change something.
+# quota, use another server, connection rate. Every other code needs a change by an operator.
 _PASSING = frozenset({0x80, 0x83, 0x88, 0x89, 0x8B, 0x97, 0x9C, 0x9F})
 
 
@@ -30,7 +30,7 @@ def delays(
 
 
 def classify(problem: BaseException) -> Literal["retry", "fatal"]:
-    """Say whether trying again can help. A session taken over is fatal: somebody else uses the client id."""
+    """Return whether a retry can help. A session taken over is fatal: another program uses the client id."""
     if isinstance(problem, ConnectRefused):
         return "retry" if problem.reason in _PASSING else "fatal"
     if isinstance(problem, ConnectionLost):

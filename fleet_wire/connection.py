@@ -1,7 +1,11 @@
-"""One TCP or TLS connection: bytes in, packets out, pause and resume, keep-alive. No MQTT session yet."""
+"""One TCP or TLS connection: bytes in, packets out, pause and resume, keep-alive. No MQTT session yet.
+
+It runs over any transport that behaves like asyncio's; a `Dial` function provides it.
+"""
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Protocol, cast
 
@@ -9,8 +13,8 @@ import mqtt5
 
 from fleet_wire.errors import ConnectionLost
 from fleet_wire.keep_alive import Quiet, Verdict, decide, wheel_of
-from fleet_wire.link import Conditions, Pipe
-from fleet_wire.packets import LONGEST_PLAIN_PUBACK, Damage, Read, packet_length, plain_puback, read_packets
+from fleet_wire.packets import LONGEST_PLAIN_PUBACK, Damage, packet_length, plain_puback, read_packets
+from fleet_wire.session_options import SessionOptions
 
 _CHUNK = 65_536
 # Mosquitto 2.0 gives no reason when it hands a session over, so that the text must.
@@ -19,7 +23,7 @@ _PING = mqtt5.PingReqPacket().write()
 
 
 class Owner(Protocol):
-    """What a connection tells to whoever opened it."""
+    """Callbacks of a connection to its owner."""
 
     def packets_read(self, connection: "Connection", packets: list[mqtt5.Packet]) -> None: ...
 
@@ -32,14 +36,14 @@ class Owner(Protocol):
     def drained(self, connection: "Connection") -> None: ...
 
 
-class _PerThread(threading.local):
+class _ReceiveBuffer(threading.local):
     """All connections of a thread receive into this one buffer: each read is consumed before the next."""
 
     def __init__(self) -> None:
         self.buffer = memoryview(bytearray(_CHUNK))
 
 
-_per_thread = _PerThread()
+_receive = _ReceiveBuffer()
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -52,10 +56,8 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_buffer",
         "_gone",
-        "_incoming",
         "_keep_alive",
         "_maximum_packet_size",
-        "_outgoing",
         "_owner",
         "_pinged",
         "_received",
@@ -76,7 +78,7 @@ class Connection(asyncio.BufferedProtocol):
         self.check_at: int | None = None
         self._owner = owner
         self._maximum_packet_size = maximum_packet_size
-        self._shared = _per_thread.buffer
+        self._shared = _receive.buffer
         self._buffer = self._shared
         self._tail = b""
         self._transport: asyncio.Transport | None = None
@@ -84,12 +86,11 @@ class Connection(asyncio.BufferedProtocol):
         self._keep_alive = 0
         self._sent = self._received = loop.time()
         self._pinged: float | None = None
-        self._incoming: Pipe[Read] | None = None
-        self._outgoing: Pipe[bytes] | None = None
 
-    # What asyncio calls
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Write to this transport; called again, to the one that has come to stand before it."""
         self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the size is ours to choose
@@ -107,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._received = monotonic()
         self._pinged = None
-        if nbytes <= LONGEST_PLAIN_PUBACK and not self._tail and self._incoming is None:
+        if nbytes <= LONGEST_PLAIN_PUBACK and not self._tail:
             # Most reads of a device are this one packet: no codec is needed for its few bytes.
             puback = plain_puback(self._buffer, nbytes)
             if puback is not None:
@@ -117,12 +118,6 @@ class Connection(asyncio.BufferedProtocol):
         view = self._buffer[:end]
         read = read_packets(view, self._maximum_packet_size)
         self._tail = bytes(view[read.used :]) if read.used < end and read.damage is None else b""
-        if self._incoming is None:
-            self._hand_over(read)
-        else:
-            self._incoming.put(read, nbytes)
-
-    def _hand_over(self, read: Read) -> None:
         if read.packets:
             self._owner.packets_read(self, read.packets)
         if read.damage:
@@ -134,9 +129,6 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.check_at = None
-        for pipe in (self._incoming, self._outgoing):
-            if pipe is not None:
-                pipe.close()
         if self._gone and not self._gone.done():
             self._gone.set_result(None)
         self._owner.ended(self, _lost(exc))
@@ -148,31 +140,11 @@ class Connection(asyncio.BufferedProtocol):
         self.writable = True
         self._owner.drained(self)
 
-    # What the session calls
+    # Called by the session
 
     def write(self, data: bytes) -> None:
-        if self._outgoing is not None:
-            self._sent = monotonic()
-            self._outgoing.put(data, len(data))
-        elif self._transport is not None:
-            self._sent = monotonic()
-            self._transport.write(data)
-
-    def through(self, conditions: Conditions) -> None:
-        """Let everything from now on go over a link of these conditions. While it is dark nothing is read."""
-        if self._incoming is None or self._outgoing is None:
-            self._incoming = Pipe(self.loop, self._hand_over)
-            self._outgoing = Pipe(self.loop, self._write_now)
-        for pipe in (self._incoming, self._outgoing):
-            pipe.change(conditions)
-        if self._transport is not None and not self.paused:
-            if conditions.dark:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
-
-    def _write_now(self, data: bytes) -> None:
         if self._transport is not None:
+            self._sent = monotonic()
             self._transport.write(data)
 
     def pause(self) -> None:
@@ -194,7 +166,7 @@ class Connection(asyncio.BufferedProtocol):
             wheel_of(self.loop).watch(self, self.loop.time())
 
     def check(self, now: float) -> float | None:
-        """Do what keep-alive wants now; gives the time of the next check, None when there is none."""
+        """Ping or give up as keep-alive demands; return the time of the next check, None after the end."""
         if self._transport is None:
             return None
         quiet = Quiet(self._sent, self._received, self._pinged, self.paused)
@@ -217,7 +189,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     async def close(self, within: float) -> None:
-        """Send what is written, then end; after `within` seconds end all the same."""
+        """Send what is written, then end; abort after `within` seconds."""
         if self._transport is None:
             return
         self._gone = self.loop.create_future()
@@ -227,6 +199,22 @@ class Connection(asyncio.BufferedProtocol):
                 await self._gone
         except TimeoutError:
             self.abort()
+
+
+Dial = Callable[[Connection, SessionOptions], Awaitable[asyncio.Transport]]
+"""Opens a transport to where the options say, for a connection; OSError when that cannot be."""
+
+
+async def dial(connection: Connection, options: SessionOptions) -> asyncio.Transport:
+    """Open a transport of asyncio's own, with TLS where the options ask for it."""
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        lambda: connection,
+        options.host,
+        options.port,
+        ssl=options.tls,
+        local_addr=(options.local_address, 0) if options.local_address else None,
+    )
+    return transport
 
 
 def _lost(exc: Exception | None) -> ConnectionLost:

@@ -70,7 +70,7 @@ Range = tuple[Counter, Counter]
 
 
 class MetricInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a birth tells of one metric. `min` and `max` are what the sensor can measure.
+    """What a birth says about one metric. `min` and `max` are what the sensor can measure.
 
     `kind` says what its values are: numbers, or states (texts and bools). Where it is left out, a unit or any of the
     four limits says that they are numbers.

@@ -1,4 +1,4 @@
-"""The answer to CONNECT: take it, or say in words why not."""
+"""The broker's answer to CONNECT: accept it, or explain why not."""
 
 import mqtt5
 
@@ -9,7 +9,7 @@ _QOS_NOT_SUPPORTED = 0x9B
 
 
 def accepted(packet: mqtt5.Packet, address: str, *, needs_retained: bool = True) -> mqtt5.ConnAckPacket:
-    """Give the CONNACK of a broker the contract can live with.
+    """Return the CONNACK of a broker that supports what the contract needs.
 
     Raises ConnectRefused when the broker refuses, or cannot do QoS 1 or, where they are needed, retained messages,
     and ConnectionLost when it ends the connection instead.

@@ -1,4 +1,4 @@
-"""Keep-alive of many connections with one timer: when to ping, when to call the peer dead."""
+"""Keep-alive for many connections with one timer: when to ping, when the peer is dead."""
 
 import asyncio
 import enum
@@ -32,7 +32,7 @@ class Decision(NamedTuple):
 
 
 def decide(now: float, quiet: Quiet, keep_alive: float) -> Decision:
-    """Say what to do about a connection and when to look again.
+    """Decide what to do about a connection, and when to check it again.
 
     A ping goes out after three quarters of the keep-alive (seconds) without sending anything, or without
     receiving anything; half a keep-alive later at the latest something must have come in. While reading is
@@ -52,7 +52,7 @@ def decide(now: float, quiet: Quiet, keep_alive: float) -> Decision:
     return Decision(Verdict.PING, now + keep_alive * _ANSWER_WITHIN)
 
 
-class Watched(Protocol):
+class Kept(Protocol):
     """A connection as the wheel sees it."""
 
     check_at: int | None
@@ -69,10 +69,10 @@ class Wheel:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._slots: dict[int, list[Watched]] = {}
+        self._slots: dict[int, list[Kept]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, connection: Watched, when: float) -> None:
+    def watch(self, connection: Kept, when: float) -> None:
         """Check the connection in the first slot that begins at `when` or later, by the loop's clock."""
         slot = math.ceil(when / _SLOT)
         connection.check_at = slot
@@ -94,21 +94,21 @@ class Wheel:
                     self._check(connection, now)
         self._arm()
 
-    def _check(self, connection: Watched, now: float) -> None:
+    def _check(self, connection: Kept, now: float) -> None:
         again_at = connection.check(now)
         if again_at is not None:
             self.watch(connection, max(again_at, now + _SLOT))
 
 
-class _PerThread(threading.local):
+class _LoopWheel(threading.local):
     wheel: Wheel | None = None
 
 
-_per_thread = _PerThread()
+_of_thread = _LoopWheel()
 
 
 def wheel_of(loop: asyncio.AbstractEventLoop) -> Wheel:
     """Give the wheel of the loop that runs in this thread."""
-    if _per_thread.wheel is None or _per_thread.wheel.loop is not loop:
-        _per_thread.wheel = Wheel(loop)
-    return _per_thread.wheel
+    if _of_thread.wheel is None or _of_thread.wheel.loop is not loop:
+        _of_thread.wheel = Wheel(loop)
+    return _of_thread.wheel

@@ -135,7 +135,7 @@ def encode_publish(
     expiry: int | None,
     correlation: bytes | None,
 ) -> bytes:
-    """Encode a PUBLISH, QoS 1 if it has a packet id; a topic nobody may publish to is a ValueError."""
+    """Encode a PUBLISH, QoS 1 if it has a packet id; ValueError: the topic must not be published to."""
     _check_topic(topic)
     return mqtt5.PublishPacket(
         topic,
@@ -154,7 +154,7 @@ def _check_topic(topic: str) -> None:
 
 
 def topic_field(topic: str) -> bytes:
-    """Encode a topic for `encode_plain_publish`; one nobody may publish to is a ValueError."""
+    """Encode a topic for `encode_plain_publish`; ValueError: it must not be published to."""
     _check_topic(topic)
     text = topic.encode()
     if len(text) > _LONGEST_TOPIC:

@@ -11,7 +11,7 @@ from fleet_wire.printable import printable
 MAX_PAYLOAD = 65_536
 """Bytes of a message from or to a device; what is longer is refused before it is decoded."""
 MAX_REPORT = 1 << 20
-"""Bytes of what a gateway tells people: its status, its replies to operators."""
+"""Most bytes of a gateway's status and of its replies to operators."""
 MAX_COUNTER = 2**63 - 1
 MAX_TIME = 4_102_444_800_000
 """2100-01-01T00:00:00Z in milliseconds since 1970: a time past it comes from a broken clock."""
@@ -61,7 +61,7 @@ def _reason(problem: ValueError) -> str:
 def encode(message: Mapping[str, Any], *, most: int = MAX_PAYLOAD) -> bytes:
     """Encode with the msgpack library: another implementation than the one that decodes.
 
-    A message no receiver would accept for its length is a ValueError here, where it can still be told apart.
+    A message too long for any receiver is a ValueError here, where the sender can still handle it.
     """
     payload: bytes = msgpack.packb(message)
     if len(payload) > most:

@@ -1,4 +1,4 @@
-"""Text of somebody else, made safe to show: on a terminal, in a log line, in an error, in a table cell, in JSON."""
+"""Makes foreign text safe to show: on a terminal, in a log line, an error, a table cell, JSON."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 def printable(text: object, longest: int | None = LONGEST) -> str:
     r"""Return `text` as one line without anything a terminal obeys, at most `longest` characters; None: all of it.
 
-    What cannot be seen stands as its escape (`\x1b`, `\n`, `\u202e`); what is too long ends in `…`. A renderer that
-    reads markup must still be told not to: Rich shows this as `Text(printable(text))`.
+    Invisible characters are shown as escapes (`\x1b`, `\n`, `\u202e`); what is too long ends in `…`. Markup is not
+    escaped: with Rich use `Text(printable(text))`.
     """
     whole = str(text)
     shown = _escaped(whole if longest is None else whole[: longest + 1])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import mqtt5
 
-from fleet_wire.connection import Connection
+from fleet_wire.connection import Connection, Dial, dial
 from fleet_wire.errors import (
     PACKET_TOO_LARGE,
     SESSION_TAKEN_OVER,
@@ -24,7 +24,6 @@ from fleet_wire.errors import (
     unreachable,
 )  # fmt: skip
 from fleet_wire.handshake import accepted, farewell
-from fleet_wire.link import Conditions
 from fleet_wire.outgoing import OnAck, Outgoing, PublishQueueFull
 from fleet_wire.packets import (
     PUBACK_BYTES,
@@ -36,7 +35,6 @@ from fleet_wire.packets import (
     sort_packets,
 )  # fmt: skip
 from fleet_wire.session_options import Connected, SessionOptions
-from fleet_wire.sockets import Dial, dial
 from fleet_wire.subscriptions import Requests, check_subscribed, check_unsubscribed, subscribe_packet
 
 __all__ = [
@@ -57,12 +55,12 @@ class Session:
     `on_publish(epoch, packets)` gets every PUBLISH of one socket read, QoS 0 too, synchronously, perhaps
     before `connect` has returned, because a resumed session starts delivering at once. `on_lost` is called
     once for each connection that ends without `disconnect` or `abort`. `queue` bounds the own publishes that
-    wait for the broker's Receive Maximum, or for a connection. `dial` opens connections: that of a `Sockets` is
-    cheaper where there are thousands.
+    wait for the broker's Receive Maximum, or for a connection. `dial` opens the transports of its connections; where
+    there are thousands, or a bad network is played, that is another than asyncio's.
     """
 
     __slots__ = (
-        "_conditions", "_connack", "_connection", "_dial", "_epoch", "_largest", "_lost", "_lost_waiter",
+        "_connack", "_connection", "_dial", "_epoch", "_largest", "_lost", "_lost_waiter",
         "_on_lost", "_on_publish", "_outgoing", "_requests", "options", "outstanding", "overrun",
     )  # fmt: skip
 
@@ -72,7 +70,6 @@ class Session:
     ) -> None:  # fmt: skip
         self.options = options
         self._dial = dial
-        self._conditions: Conditions | None = None
         self.overrun = 0
         """Deliveries that came in while `receive_maximum` of them were unacknowledged already."""
         self.outstanding = 0
@@ -99,7 +96,7 @@ class Session:
 
     @property
     def writable(self) -> bool:
-        """Whether there is a connection that takes more without growing past its high mark."""
+        """Whether there is a connection whose write buffer is below its high-water mark."""
         return self._connection is not None and self._connack is None and self._connection.writable
 
     @property
@@ -125,8 +122,6 @@ class Session:
             raise RuntimeError("already connected: one session has one connection")
         options, loop = self.options, asyncio.get_running_loop()
         connection = Connection(self, loop, options.maximum_packet_size)
-        if self._conditions is not None:
-            connection.through(self._conditions)
         connack: asyncio.Future[Connected] = loop.create_future()
         self._connection, self._connack, self._lost_waiter = connection, connack, None
         done = False
@@ -145,7 +140,7 @@ class Session:
         return answer
 
     async def wait_lost(self) -> ConnectionLost:
-        """Wait for the end of the connection and tell why; at once when there is none."""
+        """Wait for the end of the connection and return its reason; at once when there is none."""
         if self._connection is None:
             return self._lost
         if self._lost_waiter is None:
@@ -153,7 +148,7 @@ class Session:
         return await asyncio.shield(self._lost_waiter)
 
     async def disconnect(self, *, with_will: bool = False) -> None:
-        """Take leave of the broker. Until it expires the session waits there; own publishes wait here."""
+        """Send DISCONNECT and close. The broker keeps the session until it expires, this side its unsent publishes."""
         connection = self._connection
         if connection is None:
             return
@@ -163,7 +158,7 @@ class Session:
         await connection.close(_CLOSE_WITHIN)
 
     def abort(self) -> None:
-        """End as a crash would: no DISCONNECT, what is not yet sent is dropped."""
+        """Close at once, as a crash would: no DISCONNECT, unsent bytes are dropped."""
         if self._connection is not None:
             self._discard(self._connection)
 
@@ -171,12 +166,6 @@ class Session:
         if connection is self._connection:
             self._forget(ConnectionLost("aborted by this side"))
         connection.abort()
-
-    def through(self, conditions: Conditions) -> None:
-        """Let this connection, and those after it, go over a link of these conditions."""
-        self._conditions = conditions
-        if self._connection is not None:
-            self._connection.through(conditions)
 
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
         """Subscribe at QoS 1, in this order; ConnectRefused names a filter the broker refused.
@@ -215,8 +204,8 @@ class Session:
         QoS 1 is kept until acknowledged, across connections; then `on_ack` gets the reason code, in which
         0x80 and above is a refusal. Beyond the broker's Receive Maximum, without a connection or while it is
         not `writable` it waits in the queue; PublishQueueFull when that has no room. QoS 0 is sent now or,
-        without a writable connection, refused with PublishQueueFull. ValueError: a topic nobody may publish
-        to, or a packet larger than the broker takes.
+        without a writable connection, refused with PublishQueueFull. ValueError: an invalid topic, or a packet
+        larger than the broker accepts.
         """
         connection = self._connection if self.writable else None
         packet_id = self._outgoing.take_id(hold=connection is None) if qos else None
@@ -258,7 +247,7 @@ class Session:
     def ack(self, epoch: int, packet_ids: Iterable[int]) -> int:
         """Acknowledge deliveries of that connection, in this order and one write; gives how many were sent.
 
-        Of another epoch than the present nothing is sent: the broker uses packet ids anew on each connection.
+        Nothing is sent for another epoch than the current one: the broker reuses packet ids on each connection.
         """
         connection = self._connection
         if connection is None or self._connack is not None or epoch != self._epoch:

@@ -82,7 +82,7 @@ def site_of(topic: str) -> str | None:
 def device_filters(sites: Sequence[str]) -> list[str]:
     """List what a gateway of these sites subscribes to: every status first, then telemetry, then acks.
 
-    The order matters: a birth tells what a device's telemetry means. `+` stands for every site.
+    The order matters: a birth defines the meaning of a device's telemetry. `+` stands for every site.
     """
     if not sites:
         raise ValueError("no site to subscribe to: name the sites, or '+' for all of them")

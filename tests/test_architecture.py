@@ -10,8 +10,9 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "fleet_wire": set[str](),
     "fleet_config": set[str](),
-    "edge_gateway": {"fleet_wire", "fleet_config"},
-    "fleet_sim": {"fleet_wire", "fleet_config"},
+    "fleet_console": {"fleet_wire"},
+    "edge_gateway": {"fleet_wire", "fleet_config", "fleet_console"},
+    "fleet_sim": {"fleet_wire", "fleet_config", "fleet_console"},
 }
 NEVER = {"tests", "benchmarks", "fleet_demo"}
 MAX_FILE_LINES = 400

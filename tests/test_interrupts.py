@@ -23,7 +23,7 @@ INTERRUPTED = 130
 BEGIN = """
 import sys
 from {package}.cli import main
-from fleet_wire import interrupts
+from fleet_console import interrupts
 
 ready = interrupts.end_at_once
 

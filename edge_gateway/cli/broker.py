@@ -9,7 +9,7 @@ import typer
 
 from edge_gateway.errors import BadInput
 from edge_gateway.mqtt.broker_database import guard
-from fleet_wire.terminal import complain
+from fleet_console.terminal import complain
 
 
 def register(app: typer.Typer) -> None:

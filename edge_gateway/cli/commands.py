@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from edge_gateway.cli import broker, doctor, influx, inspect, rules, run, spool
 from edge_gateway.errors import GatewayError
 from fleet_config.problems import ProblemsFound
-from fleet_wire import command_line
-from fleet_wire.command_line import Explained
+from fleet_console import command_line
+from fleet_console.command_line import Explained
 
 BAD_INPUT = 2
 

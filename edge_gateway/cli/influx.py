@@ -12,7 +12,7 @@ import typer
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.cli.tables import changes_table
 from edge_gateway.errors import BadInput
-from fleet_wire.terminal import complain
+from fleet_console.terminal import complain
 
 if TYPE_CHECKING:
     from edge_gateway.sinks.influx.setup.documents import WindowBucket

@@ -20,8 +20,8 @@ from edge_gateway.recovery.checkpoint_view import devices_at_rest
 from edge_gateway.store.history import History
 from edge_gateway.store.schema import READ_ERRORS
 from fleet_config.durations import parse_duration
-from fleet_wire.drawing import Line
-from fleet_wire.terminal import complain, say, say_json
+from fleet_console.drawing import Line
+from fleet_console.terminal import complain, say, say_json
 
 MOST_ROWS = 1_000_000_000
 LATEST = 253_402_300_800_000

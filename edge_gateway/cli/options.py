@@ -14,9 +14,9 @@ from edge_gateway.configuration.loading import Loaded, default_file, load_config
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import CannotReach, GatewayError
 from edge_gateway.journal.spool import LOCK, SOCKET
+from fleet_console.drawing import Line, Table
+from fleet_console.terminal import say, say_json
 from fleet_wire import local_socket
-from fleet_wire.drawing import Line, Table
-from fleet_wire.terminal import say, say_json
 
 ConfigOption = Annotated[
     Path | None,

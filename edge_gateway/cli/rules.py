@@ -14,7 +14,7 @@ from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.testing.junit import to_junit
 from edge_gateway.rules.testing.runner import run_rule_tests
 from fleet_config.problems import ProblemsFound
-from fleet_wire.terminal import say, say_json
+from fleet_console.terminal import say, say_json
 
 app = typer.Typer(help="Check and test rule files.", no_args_is_help=True)
 

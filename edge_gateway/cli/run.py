@@ -23,7 +23,7 @@ from edge_gateway.journal.files import UMASK
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.service.malloc import keep_little
 from edge_gateway.status.logs import set_up_logs
-from fleet_wire.terminal import say, say_json
+from fleet_console.terminal import say, say_json
 
 config_app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
 

@@ -18,7 +18,7 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, SpoolInUse
 from edge_gateway.journal import spool
 from edge_gateway.journal.files import UMASK
-from fleet_wire.terminal import say_json
+from fleet_console.terminal import say_json
 
 app = typer.Typer(help="Inspect, verify and export the spool of a stopped gateway.", no_args_is_help=True)
 

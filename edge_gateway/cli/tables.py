@@ -1,7 +1,7 @@
 """What a person reads of the gateway's data.
 
 Everything here may hold texts of devices, of a broker or of a file, and any field that the wire or the store leaves out
-may be missing: `fleet_wire.drawing` makes texts safe, `cell` makes a text of any value.
+may be missing: `fleet_console.drawing` makes texts safe, `cell` makes a text of any value.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleet_config.durations import format_duration
-from fleet_wire.drawing import Line, Styled, Table
+from fleet_console.drawing import Line, Styled, Table
 from fleet_wire.printable import json_line
 
 NOTHING = "–"

@@ -25,10 +25,10 @@ from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.sending import Sending
 from edge_gateway.mqtt.stopping import stop_if_asked, until_one_ends
 from edge_gateway.status.problems import Counters, Gravity, Problems
+from fleet_console.version import program_version
 from fleet_wire import backoff, control_messages, topics
 from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
 from fleet_wire.printable import printable
-from fleet_wire.version import program_version
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick, runs
 from edge_gateway.status.problems import Counters
-from fleet_wire.failures import in_words
+from fleet_console.failures import in_words
 
 log = logging.getLogger(__name__)
 

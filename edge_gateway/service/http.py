@@ -22,7 +22,7 @@ from typing import Any, Final
 from edge_gateway.errors import BadInput
 from edge_gateway.service.http_request import LOOPBACK, Answer, Request, parse, refusal
 from edge_gateway.status.problems import Counters, Gravity, prometheus
-from fleet_wire.failures import in_words
+from fleet_console.failures import in_words
 
 log = logging.getLogger(__name__)
 

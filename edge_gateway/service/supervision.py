@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from edge_gateway.status.problems import Gravity, Problems
+from fleet_console.failures import in_words
 from fleet_wire import backoff
-from fleet_wire.failures import in_words
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from fleet_wire.failures import in_words
+from fleet_console.failures import in_words
 
 log = logging.getLogger(__name__)
 

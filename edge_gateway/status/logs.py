@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from edge_gateway.status.repeats import REPEATS
-from fleet_wire.log_lines import LONGEST_LINE, TextLines, in_a_line, said
+from fleet_console.log_lines import LONGEST_LINE, TextLines, in_a_line, said
 from fleet_wire.printable import json_line
 
 JOURNAL_PRIORITY = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}

@@ -10,7 +10,7 @@ from edge_gateway.fleet.arrivals.boot_mark import missing
 from edge_gateway.status import device_problems
 from edge_gateway.status.logs import FLOOD
 from edge_gateway.status.repeats import REPEATS
-from fleet_wire.version import program_version
+from fleet_console.version import program_version
 
 if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig

@@ -6,7 +6,7 @@
 What stands here imports next to nothing, so that an interrupt is answered from the first moment on.
 """
 
-from fleet_wire import interrupts
+from fleet_console import interrupts
 
 
 def main(arguments: list[str] | tuple[str, ...] | None = None) -> None:

@@ -4,15 +4,15 @@ import logging
 from collections.abc import Sequence
 
 from fleet_config.problems import ProblemsFound
+from fleet_console import command_line
+from fleet_console.command_line import Explained
+from fleet_console.log_lines import TextLines
 from fleet_sim.cli import controlling, judging, looking, replaying, running
 from fleet_sim.devices.endpoint import CannotReach, TooManySockets
 from fleet_sim.judging.stored import StoredUnreadable
 from fleet_sim.ledger.reading import LedgerUnreadable
 from fleet_sim.recordings.reading import RecordingUnreadable
-from fleet_wire import command_line
-from fleet_wire.command_line import Explained
 from fleet_wire.errors import ConnectRefused
-from fleet_wire.log_lines import TextLines
 
 BAD_INPUT = 2
 UNREACHABLE = 3

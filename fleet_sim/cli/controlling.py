@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from fleet_console.terminal import complain, say_json
 from fleet_sim.cli.options import span
 from fleet_sim.devices.endpoint import CannotReach
 from fleet_sim.runtime.requests import socket_of
 from fleet_wire.local_socket import NotRunning, RequestFailed, call
 from fleet_wire.printable import printable
-from fleet_wire.terminal import complain, say_json
 
 __all__ = ["register"]
 

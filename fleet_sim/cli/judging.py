@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fleet_console.terminal import say, say_json
 from fleet_sim.cli.options import JsonOption, span
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import Alert, Grade, grade
@@ -25,7 +26,6 @@ from fleet_sim.judging.stored import (
 from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, read_ledger
-from fleet_wire.terminal import say, say_json
 
 __all__ = ["register"]
 
@@ -79,7 +79,7 @@ def verify(
 
 
 def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
-    """Return the gateway's status that the run heard last; what verifying needs stands in it."""
+    """Return the last status of the gateway that the run received: it holds what verifying needs."""
     heard = {row["gateway"]: row["status"] for row in ledger.of_kind("status")}
     if gateway is None and len(heard) > 1:
         raise typer.BadParameter(f"--gateway: several were heard, choose one of {', '.join(sorted(heard))}")

@@ -1,4 +1,4 @@
-"""`ls`, `check`, `preview`, `plan`, `doctor`, `init`: a scenario and this machine, looked at without a fleet."""
+"""`ls`, `check`, `preview`, `plan`, `doctor`, `init`: what needs no running fleet."""
 
 import asyncio
 import math
@@ -13,16 +13,16 @@ from typing import Annotated, TypeGuard
 import numpy as np
 import typer
 
+from fleet_console.terminal import say, say_json
 from fleet_sim.cli import options as given
 from fleet_sim.devices.endpoint import CannotReach
 from fleet_sim.judging.report import rows_table
 from fleet_sim.runtime.deployment import probe
 from fleet_sim.scenario.grammar import Scenario
 from fleet_sim.scenario.loading import load_scenario, profile_names
-from fleet_sim.scenario.plan import plan_group
+from fleet_sim.scenario.planning import plan_group
 from fleet_sim.signals.group import GroupSignals
 from fleet_wire.telemetry import encode_telemetry
-from fleet_wire.terminal import say, say_json
 
 __all__ = ["register"]
 
@@ -90,7 +90,7 @@ def previewed(
     """Return (device, times in ms, messages) of the first devices of a group."""
     group = scenario.fleet[name]
     plans = plan_group(scenario.seed, name, group)[:devices]
-    signals = GroupSignals(group, plans, seed=scenario.seed, start_ms=start)
+    signals = GroupSignals(group.metrics, plans, seed=scenario.seed, start_ms=start)
     rows = np.arange(len(plans), dtype=np.int64)
     offsets = np.array([plan.phase_ms for plan in plans], dtype=np.int64)
     made: list[list[dict[str, object]]] = [[] for _ in plans]

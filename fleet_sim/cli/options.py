@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from fleet_config.durations import format_duration, parse_duration
-from fleet_sim.devices.endpoint import Endpoint, endpoint_of
+from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.scenario.grammar import Broker, Scenario
 from fleet_sim.scenario.loading import load_scenario, scaled
+from fleet_sim.scenario.planning import endpoint_of
 from fleet_wire.payload import MAX_COUNTER, MAX_TIME
 
 __all__ = [

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fleet_console.terminal import say
 from fleet_sim.cli import options as given
 from fleet_sim.cli.running import status_of, tell, watched
 from fleet_sim.recordings.mapping import load_mapping, ready_mappings
@@ -13,7 +14,6 @@ from fleet_sim.recordings.reading import Recording, read_recording
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
 from fleet_sim.runtime.deployment import RunOptions
 from fleet_sim.scenario.grammar import Broker
-from fleet_wire.terminal import say
 
 __all__ = ["register"]
 

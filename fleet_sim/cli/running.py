@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
+from fleet_console.terminal import complain, console, say, say_json
 from fleet_sim.cli import options as given
 from fleet_sim.judging.grade import grade
 from fleet_sim.judging.report import Check, check_rows, checks_of, junit, rows_table
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.recordings.replay import ReplayRun
-from fleet_sim.runtime.deployment import calm_collector
+from fleet_sim.runtime.deployment import collect_rarely
 from fleet_sim.runtime.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.runtime.live import LiveView
 from fleet_sim.runtime.requests import answering, socket_of
 from fleet_wire import local_socket
-from fleet_wire.terminal import complain, console, say, say_json
 
 __all__ = ["register"]
 
@@ -107,7 +107,7 @@ def run(
 
 async def watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     """Run with the live view; SIGINT and SIGTERM end the run in order."""
-    calm_collector()
+    collect_rarely()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, fleet.stop, INTERRUPT)
     loop.add_signal_handler(signal.SIGTERM, fleet.stop, TERMINATE)
@@ -123,13 +123,13 @@ async def watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
 
 
 def graded(result: RunResult) -> dict[str, float]:
-    """Return what a gateway's alerts and commands can be held to, where one was heard."""
+    """Return the measures of a gateway's alerts and commands, if the run saw a gateway."""
     ledger = read_ledger(result.directory)
     return grade(ledger).measures() if ledger.of_kind("status") else {}
 
 
 async def listen(stack: AsyncExitStack, fleet: FleetRun) -> None:
-    """Let `ctl` reach the fleet; a run directory that is no place for a socket is said, and no reason to stop."""
+    """Let `ctl` reach the fleet; where the run directory cannot hold a socket, warn and go on."""
     directory = fleet.options.directory
     directory.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,1 +1,1 @@
-"""One device after another: what it sends, keeps, obeys, and how it is connected."""
+"""Simulated devices: pacing, messages, buffers, commands, connections and links."""

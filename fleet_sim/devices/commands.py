@@ -1,4 +1,4 @@
-"""What a device does with a command: at most once per number, and one answer for its newest."""
+"""A device's memory of commands: each number is executed at most once, the newest has one answer."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -1,4 +1,4 @@
-"""Brings devices onto the network: the ramp, reconnects with back-off, and the cuts that faults ask for."""
+"""Connects devices: the ramp, reconnects with back-off, and the interruptions that faults ask for."""
 
 import asyncio
 import heapq
@@ -12,13 +12,13 @@ from typing import Protocol
 from asyncio_throttle.throttler import Throttler
 
 from fleet_sim.devices.device import Device
+from fleet_sim.devices.links import Conditions, Links
 from fleet_sim.devices.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
-from fleet_wire.link import Conditions
 from fleet_wire.topics import own_filters
 
-__all__ = ["Connector", "Dialled", "OpenSession"]
+__all__ = ["ConnectOutcome", "Connector", "OpenSession"]
 
 AT_ONCE = 100
 """Connections being made at one moment."""
@@ -42,12 +42,10 @@ class OpenSession(SessionLike, Protocol):
 
     def abort(self) -> None: ...
 
-    def through(self, conditions: Conditions) -> None: ...
-
 
 @dataclass(slots=True)
-class Dialled:
-    """What came of connecting so far. `refused` are devices that gave up, by the reason."""
+class ConnectOutcome:
+    """The outcome of connecting so far. `refused` counts devices that gave up, by reason."""
 
     refused: dict[str, int] = field(default_factory=dict)
     last_error: str = ""
@@ -56,14 +54,16 @@ class Dialled:
 class Connector:
     """Connects devices at most at `rate` a second, and again when their connection is lost.
 
-    `open_session` makes a session of a device; `seen` is told of every device that goes up (True) or down,
-    and whether it was up before.
+    `open_session` makes a session of a device, which dials through `links`. `seen(device, up, again)` is called for
+    every device that goes up or down; `again`: it was up before. `restarted(device, keep)` is called when a device
+    restarts.
     """
 
     def __init__(
         self,
         open_session: Callable[[Device], OpenSession],
         *,
+        links: Links,
         rate: float,
         restarted: Callable[[Device, bool], None],
         seen: Callable[[Device, bool, bool], None],
@@ -76,13 +76,13 @@ class Connector:
         self._sessions: dict[int, OpenSession] = {}
         self._queue: list[tuple[float, int, Device]] = []
         self._queued: set[int] = set()
-        self._barred: set[int] = set()
-        self._links: dict[int, dict[int, Conditions]] = {}
+        self._blocked: set[int] = set()
+        self._links = links
         self._backoff: dict[int, Iterator[float]] = {}
         self._order = count()
         self._changed = asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
-        self.dialled = Dialled()
+        self.outcome = ConnectOutcome()
         self.rate = rate
 
     @property
@@ -95,7 +95,7 @@ class Connector:
         burst = max(1, round(rate * BURST_SECONDS))
         self._throttle = Throttler(rate_limit=burst, period=burst / rate, retry_interval=0.005)
 
-    def want(self, device: Device, delay: float = 0.0) -> None:
+    def enqueue(self, device: Device, delay: float = 0.0) -> None:
         """Ask for a device to be connected in `delay` seconds, if nobody has asked yet."""
         if device.index in self._queued:
             return
@@ -136,19 +136,17 @@ class Connector:
         elif classify(problem) == "fatal":
             self._give_up(problem)
         else:
-            self.dialled.last_error = str(problem) or type(problem).__name__
-            self.want(device, next(self._backoff.setdefault(device.index, delays())))
+            self.outcome.last_error = str(problem) or type(problem).__name__
+            self.enqueue(device, next(self._backoff.setdefault(device.index, delays())))
 
     def _give_up(self, why: Exception) -> None:
         text = str(why)
-        self.dialled.refused[text] = self.dialled.refused.get(text, 0) + 1
+        self.outcome.refused[text] = self.outcome.refused.get(text, 0) + 1
 
     async def _attempt(self, device: Device) -> Exception | None:
         session = self._sessions.get(device.index)
         if session is None:
             session = self._sessions[device.index] = self._open(device)
-            if device.index in self._links:
-                session.through(self._conditions(device))
         try:
             connected = await session.connect()
             if self._subscribing:
@@ -167,16 +165,16 @@ class Connector:
         return None
 
     def lost(self, device: Device, why: ConnectionLost) -> None:
-        """Note that a device's connection is gone; it comes back after a first back-off, if that can help."""
+        """Reconnect a device whose connection is gone after a first back-off, unless the reason is fatal."""
         if device.online:
             device.online = False
             self._seen(device, False, True)
         if classify(why) == "fatal":
             self._give_up(why)
         elif device.alive and not self._is_away(device):
-            self.want(device, next(delays()))
+            self.enqueue(device, next(delays()))
 
-    # What faults ask for
+    # For fault injection
 
     def cut(self, device: Device, back_ms: float) -> None:
         """Break a connection as a network does; the device connects again after `back_ms`."""
@@ -186,44 +184,35 @@ class Connector:
             self._seen(device, False, True)
             session.abort()
         if device.started:
-            self.want(device, back_ms / 1000.0)
+            self.enqueue(device, back_ms / 1000.0)
 
     def block(self, device: Device) -> None:
         """Keep a device off the network until `unblock`."""
-        self._barred.add(device.index)
+        self._blocked.add(device.index)
         self.cut(device, 0.0)
 
     def unblock(self, device: Device) -> None:
-        self._barred.discard(device.index)
-        self.want(device)
+        self._blocked.discard(device.index)
+        self.enqueue(device)
 
     def die(self, device: Device) -> None:
-        """Let a device be gone without a word, until `restart`."""
+        """Take a device off the network without a DISCONNECT, until `restart`."""
         self.block(device)
         device.alive = False
 
     def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
-        """Let a fault make a device's link worse; None: as it was. A device in the dark does not even dial."""
-        faults = self._links.setdefault(device.index, {})
-        faults.pop(fault, None)
-        if conditions is not None:
-            faults[fault] = conditions
-        session = self._sessions.get(device.index)
-        if session is not None:
-            session.through(self._conditions(device))
+        """Let a fault make a device's link worse; None: not any more. A device in the dark does not even dial."""
+        self._links.change(device.identity.id, fault, conditions)
         if device.started and not device.online and not self._is_away(device):
-            self.want(device)
-
-    def _conditions(self, device: Device) -> Conditions:
-        return Conditions.together(self._links.get(device.index, {}).values())
+            self.enqueue(device)
 
     def _is_away(self, device: Device) -> bool:
-        return device.index in self._barred or (device.index in self._links and self._conditions(device).dark)
+        return device.index in self._blocked or self._links.is_dark(device.identity.id)
 
     def restart(self, device: Device, *, takes_ms: float, keep: bool) -> None:
         """Restart a device: without `keep` as a crash, its session and buffer lost."""
         device.alive = False
-        self._barred.discard(device.index)
+        self._blocked.discard(device.index)
         self.cut(device, takes_ms)
         if not keep:
             self._sessions.pop(device.index, None)
@@ -234,7 +223,7 @@ class Connector:
         for session in self._sessions.values():
             session.abort()
 
-    async def hang_up(self, devices: Iterable[Device]) -> None:
+    async def disconnect_all(self, devices: Iterable[Device]) -> None:
         """Disconnect devices in order, their wills published."""
         for device in devices:
             session = self._sessions.get(device.index)

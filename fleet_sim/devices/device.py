@@ -31,7 +31,8 @@ from fleet_wire.topics import ACK, COMMAND, RECEIPT, STATUS, TELEMETRY, device_t
 if TYPE_CHECKING:
     import mqtt5
 
-    from fleet_sim.devices.world import Behaviour, DeviceGroup, Identity, SessionLike, World
+    from fleet_sim.devices.world import DeviceGroup, Identity, SessionLike, World
+    from fleet_sim.plan import Behaviour
 
 __all__ = ["Device"]
 
@@ -70,7 +71,7 @@ class Device:
     # Sending
 
     def emit(self, seq: int, payload: bytes, now_us: int) -> bool:
-        """Send a message just made, or keep it where that cannot be now; True when it was sent."""
+        """Send a new message, or keep it if that is not possible now; return whether it was sent."""
         outbox = self.outbox
         if not self.online or outbox.unacked > MOST_UNACKED:
             self.keep(seq, payload)
@@ -83,7 +84,7 @@ class Device:
         if self.online:
             self.world.draining.setdefault(self.index, monotonic())
         for lost in self.outbox.store(seq, payload):
-            self.world.tally.lost += 1
+            self.world.counters.lost += 1
             self.world.drops.extend((self.index, self.outbox.boot, lost))
 
     def forward(self, seq: int, payload: bytes) -> None:
@@ -97,13 +98,13 @@ class Device:
         """Publish a message some time after it was made; the ledger gets a line of its own for it."""
         now_us = self.world.now_us()
         self.world.sends.extend((self.index, outbox.boot, seq, now_us, int(again)))
-        self.world.tally.resent += again
+        self.world.counters.resent += again
         self._publish(outbox, seq, payload, now_us)
 
     def repeat(self, payload: bytes) -> None:
-        """Publish a message a second time, for no reason, as faulty devices do."""
+        """Publish a message a second time, as faulty devices do."""
         if self.session is not None and self.online:
-            self.world.tally.duplicated += 1
+            self.world.counters.duplicated += 1
             self.session.publish(self.topic(TELEMETRY), payload, qos=self.group.qos)
 
     def emit_damaged(self, seq: int, payload: bytes, damaged: bytes) -> None:
@@ -114,7 +115,7 @@ class Device:
         if self.session is None or not self.online:
             self.keep(seq, payload)
             return
-        self.world.tally.damaged += 1
+        self.world.counters.damaged += 1
         self.outbox.sent(seq, payload)
         done = partial(self._damaged_acked, self.outbox, seq)
         self.session.publish_plain(self.telemetry, damaged, done)
@@ -152,11 +153,11 @@ class Device:
     def _publish(self, outbox: Outbox, seq: int, payload: bytes, now_us: int) -> None:
         assert self.session is not None
         outbox.sent(seq, payload)
-        self.world.tally.published += 1
+        self.world.counters.published += 1
         if self.group.qos == 0:
             self.session.publish(self.topic(TELEMETRY), payload, qos=0)
             outbox.acked(seq)
-            self.world.tally.forgotten += 1
+            self.world.counters.forgotten += 1
             return
         self.session.publish_plain(self.telemetry, payload, partial(self._acked, outbox, seq, now_us))
 
@@ -164,16 +165,16 @@ class Device:
         world = self.world
         now_us = world.now_us()
         world.acks.extend((self.index, outbox.boot, seq, now_us, code))
-        tally = world.tally
+        counters = world.counters
         if code >= FAILURE:
             outbox.refused(seq)
-            tally.refused += 1
+            counters.refused += 1
             return
         outbox.acked(seq)
-        tally.acked += 1
-        tally.ack_us.append(now_us - sent_us)
+        counters.acked += 1
+        counters.ack_us.append(now_us - sent_us)
 
-    # Coming and going
+    # Connecting and restarting
 
     def birth(self, *, holding: bool = True) -> bytes:
         """Return the status message of a device that has just connected, or holds nothing any more."""
@@ -193,14 +194,14 @@ class Device:
         )
 
     def connected(self) -> None:
-        """Say so to the world: a retained birth, then live telemetry before anything from the buffer."""
+        """Publish the retained birth; live telemetry then goes before anything from the buffer."""
         assert self.session is not None
         self.online = True
         self.started = True
         self.session.publish(self.topic(STATUS), self.birth(), retain=True)
 
     def give_up(self) -> None:
-        """Say that what is not sent by now will never come, or a gateway would wait for it for ever."""
+        """Announce that what is not sent by now will never come, or a gateway would wait for it forever."""
         if self.session is not None and self.online:
             self.session.publish(self.topic(STATUS), self.birth(holding=False), retain=True)
 
@@ -209,8 +210,8 @@ class Device:
         if keep:
             self.earlier = tuple(outbox for outbox in (*self.earlier, self.outbox) if outbox.held)
         else:
-            self.world.tally.lost += self.waiting
-            self.world.tally.forgotten += self.unacked
+            self.world.counters.lost += self.waiting
+            self.world.counters.forgotten += self.unacked
             self.earlier = ()
         self.outbox = Outbox(boot, self.group.room, self.group.drop)
         self.memory.restart(self.world.now_ms())
@@ -218,9 +219,9 @@ class Device:
     def topic(self, kind: str) -> str:
         return device_topic(self.identity.site, self.identity.id, kind)
 
-    # Hearing
+    # Receiving
 
-    def heard(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
+    def received(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
         """Take what arrived in one read. A command is remembered before its delivery is acknowledged."""
         deliveries = []
         for packet in packets:
@@ -238,9 +239,9 @@ class Device:
         try:
             receipt = decode_receipt(payload)
         except MalformedMessage:
-            world.tally.malformed += 1
+            world.counters.malformed += 1
             return
-        world.tally.receipts += 1
+        world.counters.receipts += 1
         named = sum(last - first + 1 for first, last in receipt.missing)
         world.receipts.extend((self.index, receipt.boot, receipt.upto, min(named, 2**63 - 1), world.now_us()))
         for outbox in (*self.earlier, self.outbox):
@@ -262,12 +263,12 @@ class Device:
         try:
             command = decode_command(payload)
         except MalformedMessage:
-            self.world.tally.malformed += 1
+            self.world.counters.malformed += 1
             return
         if command.kind == "alert":
             self._notice(command, now_us)
             return
-        self.world.tally.commands += 1
+        self.world.counters.commands += 1
         decision = self.memory.take(command)
         self._note_command(command, decision, now_us)
         if decision is Decision.EXECUTE:
@@ -278,7 +279,7 @@ class Device:
             self._answer(self.memory.answer, now_us)
 
     def _notice(self, command: Command, now_us: int) -> None:
-        self.world.tally.notices += 1
+        self.world.counters.notices += 1
         alert = command.alert
         self.world.ledger.note(
             "notice", device=self.index, id=command.id, at=now_us,
@@ -301,7 +302,7 @@ class Device:
             return
         outcome, detail = self._effect(command, behaviour)
         ack = Ack(id=command.id, outcome=outcome, detail=detail, ts=self.world.now_ms())
-        self.world.tally.executed += outcome == "done"
+        self.world.counters.executed += outcome == "done"
         self.world.ledger.note(
             "executed", device=self.index, id=command.id, n=command.n, outcome=outcome, at=self.world.now_us()
         )
@@ -332,7 +333,7 @@ class Device:
 
     def _answered(self, command: str, received_us: int, _code: int) -> None:
         now_us = self.world.now_us()
-        self.world.tally.command_ack_us.append(now_us - received_us)
+        self.world.counters.command_ack_us.append(now_us - received_us)
         self.world.ledger.note("answered", device=self.index, id=command, at=now_us)
 
 

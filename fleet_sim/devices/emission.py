@@ -13,20 +13,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fleet_sim.devices.counters import Counters
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.encoding import Columns, TelemetryEncoder
 from fleet_sim.devices.pacing import Due, Pacer, SimClock
-from fleet_sim.devices.tally import Tally
-from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.ledger.writing import ReadingColumns
 from fleet_wire.telemetry import encode_telemetry
 
-__all__ = ["Block", "Emission", "GroupFlow", "Message"]
+__all__ = ["Block", "Emission", "GroupFlow", "Injection", "Message"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -73,6 +72,13 @@ class Block:
         self.sent = array("q", bytes(8 * len(devices)))
         self.done = len(devices)
 
+    def miss(self, metric: str, k: int) -> None:
+        """Note that message `k` holds no value of `metric`."""
+        mask = self.absent.get(metric)
+        mask = np.zeros(len(self.seqs), dtype=np.bool_) if mask is None else mask.copy()
+        mask[k] = True
+        self.absent[metric] = mask
+
 
 class Message(NamedTuple):
     """One message ready to be sent at `at` (simulated ms); row `k` of its block."""
@@ -86,8 +92,33 @@ class Message(NamedTuple):
     k: int
 
 
+class Injection(Protocol):
+    """Who may interfere with messages while they are made and sent."""
+
+    def stamps(self, devices: Sequence[Device], at: Sequence[int]) -> list[int]:
+        """Return what each device takes for the time, ms since 1970, at the true times `at`."""
+        ...
+
+    @property
+    def corrupts(self) -> bool:
+        """Whether `corrupt` has anything to do."""
+        ...
+
+    def corrupt(self, block: Block, contents: list[dict[str, Any]]) -> None:
+        """Change what the messages of a block say, in place."""
+        ...
+
+    def intercepts(self, device: Device) -> bool:
+        """Say whether a message of this device needs `send` instead of the plain way."""
+        ...
+
+    def send(self, message: Message, now_us: int) -> None:
+        """Send one message, in whatever way."""
+        ...
+
+
 Row = tuple[int, Device, int, int, bytes, Block, int]
-"""A Message before it has names: thousands a second are made, and looked at once."""
+"""A `Message` as a plain tuple, which is cheaper: thousands a second are made and read once."""
 
 
 @dataclass(slots=True)
@@ -101,8 +132,8 @@ class GroupFlow:
     text: Callable[[str], int]
     encoder: TelemetryEncoder = field(default_factory=TelemetryEncoder)
 
-    def make(self, due: Due, injection: FaultInjection) -> tuple[Block, list[Row]] | None:
-        """Sample the due devices that are running, number and encode their messages; None: nobody runs."""
+    def make(self, due: Due, injection: Injection) -> tuple[Block, list[Row]] | None:
+        """Sample the due devices that are running, number and encode their messages; None if none is running."""
         devices = self.devices
         rows = due.rows.tolist()
         running = [k for k, row in enumerate(rows) if devices[row].alive and devices[row].started]
@@ -119,10 +150,11 @@ class GroupFlow:
         made = zip(at, chosen, block.seqs, block.boots, payloads, repeat(block), range(len(at)), strict=False)
         return block, list(made)
 
-    def _encoded(self, block: Block, sample: SampleLike, injection: FaultInjection) -> list[bytes]:
-        if not injection.spoils:
+    def _encoded(self, block: Block, sample: SampleLike, injection: Injection) -> list[bytes]:
+        if not injection.corrupts:
             return self.encoder.encode(block.boots, block.seqs, block.ts, sample)
-        contents = injection.corrupt(block, block.at, sample.messages())
+        contents = sample.messages()
+        injection.corrupt(block, contents)
         rows = zip(block.boots, block.seqs, block.ts, contents, sample.qualities(), strict=True)
         return [
             encode_telemetry(boot, seq, ts, content, q=quality) for boot, seq, ts, content, quality in rows
@@ -160,15 +192,15 @@ class Emission:
     def __init__(
         self,
         flows: Sequence[GroupFlow],
-        injection: FaultInjection,
-        tally: Tally,
+        injection: Injection,
+        counters: Counters,
         *,
         start_ms: float,
         end_ms: float = math.inf,
     ) -> None:
         self._flows = flows
         self._injection = injection
-        self._tally = tally
+        self._counters = counters
         self._ready: deque[Row] = deque()
         self._blocks: list[tuple[GroupFlow, Block]] = []
         self._wall = (0.0, 1000.0)
@@ -209,7 +241,7 @@ class Emission:
         self.planned_until = horizon
 
     def _send_due(self, now_ms: float, now_us: Callable[[], int]) -> None:
-        """Send what is due. This loop is the price of every message."""
+        """Send what is due. Every message passes this loop: keep it cheap."""
         ready, intercepts = self._ready, self._injection.intercepts
         before = len(ready)
         while ready and ready[0][0] <= now_ms:
@@ -224,7 +256,7 @@ class Emission:
                 self._injection.send(Message(*row), at_us)
             elif device.emit(seq, payload, at_us):
                 block.sent[k] = at_us
-        self._tally.made += before - len(ready)
+        self._counters.made += before - len(ready)
 
     def _record_sent(self) -> None:
         origin_us, per_ms = self._wall
@@ -232,11 +264,11 @@ class Emission:
             flow.record(block)
             sent = np.frombuffer(block.sent, dtype=np.int64)[: block.done]
             late = sent - origin_us - np.array(block.at[: block.done]) * per_ms
-            self._tally.lag_us.frombytes(late[sent > 0].astype(np.int64).tobytes())
+            self._counters.lag_us.frombytes(late[sent > 0].astype(np.int64).tobytes())
         self._blocks = []
 
     def finish(self) -> None:
-        """Forget what is not due yet and write the rest to the ledger."""
+        """Drop what is not due yet and write the rest to the ledger."""
         for _, _, _, _, _, block, k in self._ready:
             block.done = min(block.done, k)
         self._ready.clear()

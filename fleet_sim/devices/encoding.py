@@ -1,7 +1,7 @@
-"""The telemetry of a group as bytes: messages of one shape are a row of constants with their numbers between.
+"""Encodes the telemetry of a group: messages of one shape are constants with numbers in between.
 
-What comes out is what `fleet_wire.telemetry.encode_telemetry` gives for each message alone: it makes the first message
-of every shape, and the places of the numbers are found in that.
+The output equals that of `fleet_wire.telemetry.encode_telemetry`, which encodes the first message of every shape; the
+positions of the numbers are found in it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TelemetryEncoder:
     def encode(
         self, boots: Sequence[int], seqs: Sequence[int], ts: Sequence[int], sample: Columns
     ) -> list[bytes]:
-        """One payload a row of the sample, of which there is at least one."""
+        """Return one payload for each row of the sample, which must not be empty."""
         keys: list[Key] = list(zip(widths(boots), widths(seqs), widths(ts), *sample.shapes(), strict=False))
         if keys.count(keys[0]) == len(keys):
             return self._alike(keys[0], boots, seqs, ts, sample)

@@ -1,31 +1,29 @@
-"""Where a fleet connects to and as whom, and whether this machine can hold that many connections."""
+"""The broker a fleet connects to, its credentials, and the limit of open sockets."""
 
 import resource
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import mqtt5
 
 from fleet_sim.devices.world import Identity
-from fleet_sim.scenario.grammar import Broker
 from fleet_wire.control_messages import encode_death
 from fleet_wire.session_options import SessionOptions
 from fleet_wire.topics import STATUS, device_topic
 
-__all__ = ["CannotReach", "Endpoint", "TooManySockets", "endpoint_of", "reserve_sockets"]
+__all__ = ["CannotReach", "Endpoint", "TooManySockets", "reserve_sockets", "split_url", "tls_context"]
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 SPARE_FILES = 64
 DEVICE_WINDOW = 100
 """Commands a device takes at once (its Receive Maximum)."""
 LISTENER = "fleet-sim"
-"""What `{id}` in the user name stands for where a client is no device: the fleet's own ears."""
+"""What `{id}` in the user name stands for in a client that is no device: the observer of alerts and status."""
 
 
 class CannotReach(Exception):
-    """The broker does not answer or will not have us; the text says what, where, and what to do."""
+    """The broker does not answer or refuses; the text says what, where, and what to do."""
 
 
 class TooManySockets(Exception):
@@ -90,26 +88,17 @@ class Endpoint:
         return self.username and self.username.replace("{id}", name)
 
 
-def endpoint_of(broker: Broker, *, password: str | None = None, bind: Sequence[str] = ()) -> Endpoint:
-    """Read a scenario's broker section; `password` overrides the one in it."""
-    parts = urlsplit(broker.url)
-    secret = password if password is not None else broker.password
-    return Endpoint(
-        host=parts.hostname or "localhost",
-        port=parts.port or PORTS[parts.scheme],
-        username=broker.username,
-        password=secret.encode() if secret is not None else None,
-        tls=_tls(broker) if parts.scheme == "mqtts" else None,
-        keep_alive=broker.keepalive // 1000,
-        session_expiry=broker.session_expiry // 1000,
-        bind=tuple(bind),
-    )
+def split_url(url: str) -> tuple[str, int, bool]:
+    """Return host, port and whether TLS is meant, of `mqtt://host:1883` or `mqtts://host:8883`."""
+    parts = urlsplit(url)
+    return parts.hostname or "localhost", parts.port or PORTS[parts.scheme], parts.scheme == "mqtts"
 
 
-def _tls(broker: Broker) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=broker.ca)
-    if broker.cert:
-        context.load_cert_chain(broker.cert, broker.key)
+def tls_context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
+    """Return what checks the broker's certificate and shows the own one; OSError: a file cannot be read."""
+    context = ssl.create_default_context(cafile=ca)
+    if cert:
+        context.load_cert_chain(cert, key)
     return context
 
 

@@ -1,4 +1,4 @@
-"""What a device holds of its own messages: those not sent, those without PUBACK, those without receipt.
+"""The messages that a device holds: not sent, without PUBACK, without receipt.
 
 A message is numbered when it is made. It moves `unsent → unacked → kept` and leaves when a receipt says
 that it is stored, or when the buffer is full. Plain state: no clock, no socket.

@@ -1,11 +1,11 @@
-"""What the devices of a run share: who they are, what they can do, and the world around them."""
+"""What the devices of a run share: group settings, clocks, ledger, counters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
-from fleet_sim.devices.tally import Tally
+from fleet_sim.devices.counters import Counters
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -13,17 +13,9 @@ if TYPE_CHECKING:
 
     from fleet_sim.devices.device import Device
     from fleet_sim.ledger.writing import LedgerWriter
+    from fleet_sim.plan import Behaviour
 
-__all__ = ["Behaviour", "DeviceGroup", "Identity", "SessionLike", "World"]
-
-
-class Behaviour(NamedTuple):
-    """What a device does with one command: settings by the name of the argument they take, and how long."""
-
-    settings: Mapping[str, str | float]
-    takes_ms: float = 0.0
-    jitter_ms: float = 0.0
-    outcome: str = "done"
+__all__ = ["DeviceGroup", "Identity", "SessionLike", "World"]
 
 
 class Identity(NamedTuple):
@@ -76,7 +68,7 @@ class World:
     now_us: Callable[[], int]
     now_ms: Callable[[], int]
     ledger: LedgerWriter
-    tally: Tally
+    counters: Counters
     loop: AbstractEventLoop
     sends: list[int]
     acks: list[int]
@@ -97,7 +89,7 @@ class World:
             now_us=now_us,
             now_ms=now_ms,
             ledger=ledger,
-            tally=Tally(),
+            counters=Counters(),
             loop=loop,
             sends=ledger.table("sends"),
             acks=ledger.table("acks"),

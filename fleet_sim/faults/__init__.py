@@ -1,1 +1,1 @@
-"""Faults: their kinds, which devices have which and when, and how they are carried out."""
+"""Faults: their kinds, their devices and times, and their injection."""

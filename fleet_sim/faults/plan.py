@@ -1,24 +1,29 @@
 """Which devices have which fault, from when to when.
 
-A fault is a label as much as a deed: what is planned here is what the ledger records. Sensor faults are
-carried out by the signals (`GroupSignals`), those of devices and links by the runtime.
+A fault is a label as much as a deed: what is planned here is what the ledger records.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from pydantic import ValidationError
 
-from fleet_sim.faults.kinds import ExpectAlert, Fault, SensorFault, Where
-from fleet_sim.noise import U8, device_keys, uniform_of
+from fleet_config.problems import suggest
+from fleet_sim.faults.fault import ExpectAlert, Fault, Where
+from fleet_sim.faults.sensor import SensorFault, Window
+from fleet_sim.kinds import kinds_of
+from fleet_sim.noise import device_keys, uniform_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from fleet_sim.plan import DevicePlan
+    from fleet_sim.signals.disturbance import Disturbance
+    from fleet_sim.signals.moment import Devices
 
-    from fleet_sim.scenario.grammar import Scenario
-    from fleet_sim.scenario.plan import DevicePlan
+__all__ = ["NEVER", "PlannedFault", "chosen_devices", "plan_now"]
 
 NEVER: Final = 1 << 62
 
@@ -28,46 +33,50 @@ class PlannedFault:
     """One fault of the run: times are ms since the run's start, devices are ids in the order of the plan."""
 
     number: int
-    kind: str
-    where: Where
-    metric: str | None
     devices: tuple[str, ...]
     from_ms: int
     until_ms: int
     spec: Fault
 
     @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def where(self) -> Where:
+        return self.spec.where
+
+    @property
+    def metric(self) -> str | None:
+        """The metric that the signals falsify; None: it is no fault of a sensor."""
+        return self.spec.metric if isinstance(self.spec, SensorFault) else None
+
+    @property
     def expect_alert(self) -> ExpectAlert | None:
         """The alert it must raise."""
         return self.spec.expect_alert
 
+    def is_on(self, since_start_ms: float) -> bool:
+        return self.from_ms <= since_start_ms < self.until_ms
 
-def plan_faults(scenario: Scenario, plans: Sequence[DevicePlan]) -> list[PlannedFault]:
-    """Every fault of the scenario with its devices and times, those of the phases' `do` after the others.
-
-    Whether a device is in a share depends on (seed, fault, device id) alone, so every shard decides alike.
-    """
-    keys = device_keys(scenario.seed, [plan.id for plan in plans])
-    planned = []
-    for number, (fault, phase) in enumerate(_every_fault(scenario)):
-        devices = _chosen(number, fault, plans, keys)
-        from_ms, until_ms = _window(fault, phase, scenario)
-        metric = fault.metric if isinstance(fault, SensorFault) else None
-        planned.append(
-            PlannedFault(number, fault.kind, fault.where, metric, devices, from_ms, until_ms, fault)
+    def disturbance(self, devices: Devices) -> Disturbance:
+        """Return it at work on the devices of a group; for faults of sensors."""
+        assert isinstance(self.spec, SensorFault)
+        chosen = np.zeros(len(devices), dtype=np.bool_)
+        chosen[[devices.rows[device] for device in self.devices if device in devices.rows]] = True
+        start = devices.start_ms
+        return self.spec.disturbance(
+            Window(self.number, chosen, start + self.from_ms, start + self.until_ms), devices
         )
-    return planned
 
 
-def _every_fault(scenario: Scenario) -> Iterator[tuple[Fault, str | None]]:
-    for fault in scenario.faults:
-        yield fault, fault.phase
-    for phase in scenario.phases:
-        for action in phase.do.faults():
-            yield action, phase.name
+def chosen_devices(number: int, fault: Fault, plans: Sequence[DevicePlan], seed: int) -> tuple[str, ...]:
+    """Return the ids of the devices that have the fault.
 
-
-def _chosen(number: int, fault: Fault, plans: Sequence[DevicePlan], keys: U8) -> tuple[str, ...]:
+    Whether a device is in a share depends on (seed, number of the fault, device id) alone, so every shard
+    decides alike.
+    """
+    keys = device_keys(seed, [plan.id for plan in plans])
     drawn = uniform_of(keys, f"fault/{number}", np.zeros(len(plans), dtype=np.int64)) < fault.match.share
     return tuple(plans[row].id for row in np.flatnonzero(drawn).tolist() if _is_meant(fault, plans[row]))
 
@@ -78,13 +87,31 @@ def _is_meant(fault: Fault, plan: DevicePlan) -> bool:
     return fault.match.match.matches(plan.site, plan.id, plan.type, plan.tags)
 
 
-def _window(fault: Fault, phase: str | None, scenario: Scenario) -> tuple[int, int]:
-    """Start and end since the run's start; a fault may outlast its phase only by its own `for`."""
-    begin, end = 0, scenario.duration_ms
-    for window in scenario.timeline():
-        if window.name == phase:
-            begin, end = window.from_ms, window.until_ms
-    start = begin + fault.after
-    if fault.for_ is not None:
-        return start, start + fault.for_
-    return start, NEVER if end is None else max(start, end)
+def plan_now(
+    number: int, settings: Mapping[str, Any], plans: Sequence[DevicePlan], seed: int, now_ms: int
+) -> PlannedFault:
+    """Plan a fault from what a scenario file would say of it, starting `now_ms` after the run's start.
+
+    Raises:
+        ValueError: the settings are no fault, or no device is meant; the text says why.
+    """
+    fault = _read(settings)
+    devices = chosen_devices(number, fault, plans, seed)
+    if not devices:
+        raise ValueError("no device is meant by this match")
+    start = now_ms + fault.after
+    until = NEVER if fault.for_ is None else start + fault.for_
+    return PlannedFault(number, devices, start, until, fault)
+
+
+def _read(settings: Mapping[str, Any]) -> Fault:
+    kinds = kinds_of(Fault, "kind")
+    word = str(settings.get("kind", ""))
+    if word not in kinds:
+        raise ValueError(f"kind: '{word}' is none; one of {', '.join(kinds)}{suggest(word, kinds)}")
+    try:
+        return kinds[word].model_validate(dict(settings))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}: {first['msg']}" if where else str(first["msg"])) from None

@@ -43,7 +43,7 @@ class Label(NamedTuple):
 
 
 class Alert(NamedTuple):
-    """One transition as a gateway told it; `at` is the time of the reading that caused it (ms since 1970)."""
+    """One transition as a gateway published it; `at` is the time of the reading that caused it (ms since 1970)."""
 
     id: str
     rule: str
@@ -137,7 +137,7 @@ class Grade:
 
 
 def labels_of(ledger: Ledger) -> list[Label]:
-    """Every label of a run: its faults, and the episodes that a profile made by itself."""
+    """Every label of a run: its faults, and the excursions of its signals."""
     labels = []
     for fault in ledger.of_kind("fault"):
         expect = fault.get("expect") or {}
@@ -163,7 +163,7 @@ def _first_devices(ledger: Ledger) -> dict[str, int]:
 
 
 def alerts_of(ledger: Ledger) -> list[Alert]:
-    """Alert transitions that the run itself heard on the broker, each delivery once."""
+    """Alert transitions that the run received from the broker, each delivery once."""
     return [
         Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], row["raised"])
         for row in ledger.of_kind("alert")
@@ -172,7 +172,7 @@ def alerts_of(ledger: Ledger) -> list[Alert]:
 
 
 def grade(ledger: Ledger, alerts: Sequence[Alert] | None = None) -> Grade:
-    """Grade a run by what it heard itself, or by `alerts` from the gateway's own history since it began."""
+    """Grade a run by the alerts it received itself, or by `alerts` from the gateway's own history since it began."""
     begun = ledger.header["start_ms"]
     heard = alerts_of(ledger) if alerts is None else [alert for alert in alerts if alert.at >= begun]
     end = ledger.end["at"] // 1000 if ledger.end else max((alert.at for alert in heard), default=0)

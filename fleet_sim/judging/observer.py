@@ -1,12 +1,12 @@
-"""Listens to what the gateways tell everybody: their retained status, and every alert transition."""
+"""Records what the gateways publish: their retained status, and every alert transition."""
 
 from collections.abc import Callable
 from typing import Any
 
 import mqtt5
 
+from fleet_sim.devices.counters import Counters
 from fleet_sim.devices.endpoint import Endpoint
-from fleet_sim.devices.tally import Tally
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_wire.control_messages import MalformedMessage, decode_alert, decode_gateway_status
 from fleet_wire.errors import ConnectionLost
@@ -22,9 +22,9 @@ RETAINED_WITHIN_US = 1_000_000
 class Observer:
     """Writes alerts to the ledger as they arrive; keeps the newest status of each gateway."""
 
-    def __init__(self, ledger: LedgerWriter, tally: Tally, now_us: Callable[[], int]) -> None:
+    def __init__(self, ledger: LedgerWriter, counters: Counters, now_us: Callable[[], int]) -> None:
         self._ledger = ledger
-        self._tally = tally
+        self._counters = counters
         self._now_us = now_us
         self._session: Session | None = None
         self._subscribed_us = 0
@@ -35,7 +35,7 @@ class Observer:
     async def watch(self, endpoint: Endpoint, client_id: str, lost: Callable[[ConnectionLost], None]) -> None:
         """Connect and subscribe; `lost` is called when that connection ends."""
         self._first = self._session is None
-        self._session = Session(endpoint.of_client(client_id), on_publish=self.heard, on_lost=lost)
+        self._session = Session(endpoint.of_client(client_id), on_publish=self.received, on_lost=lost)
         connected = await self._session.connect()
         self._subscribed_us = self._now_us()
         await self._session.subscribe(FILTERS, session_present=connected.session_present)
@@ -48,7 +48,7 @@ class Observer:
         if self._session is not None and self._session.connected:
             await self._session.disconnect()
 
-    def heard(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
+    def received(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
         """Take what arrived in one read."""
         for packet in packets:
             self._take(packet.topic, packet.payload or b"")
@@ -66,7 +66,7 @@ class Observer:
             elif (place := parse_alert_topic(topic)) is not None:
                 self._alert(place.site, payload)
         except MalformedMessage:
-            self._tally.malformed += 1
+            self._counters.malformed += 1
 
     def _status(self, gateway: str, status: dict[str, Any]) -> None:
         """Keep it; the first one is written at once, so that a run that is killed can be verified, too.
@@ -83,7 +83,7 @@ class Observer:
     def _is_old(self, transition: tuple[str, str, str, int]) -> bool:
         """Say whether a transition came only because it is retained: those come at once after subscribing.
 
-        The packet's own flag does not tell, because a live one is published as retained too.
+        The packet's retain flag cannot decide it: a live status is published as retained too.
         """
         soon = self._now_us() - self._subscribed_us < RETAINED_WITHIN_US
         return soon and (self._first or transition in self._seen)
@@ -93,7 +93,7 @@ class Observer:
         transition = (alert.id, alert.state, alert.level, alert.at)
         retained = self._is_old(transition)
         self._seen.add(transition)
-        self._tally.alerts += not retained
+        self._counters.alerts += not retained
         self._ledger.note(
             "alert",
             at=self._now_us(),

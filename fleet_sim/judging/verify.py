@@ -30,7 +30,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """What the gateway makes of time (ms): outside of which it stamps readings, and when it closes windows."""
+    """The gateway's limits on time, ms: which device times it replaces by its own, and when it closes windows."""
 
     earliest_ms: int
     max_future_skew_ms: int
@@ -276,7 +276,7 @@ def _open_from(ledger: Ledger, limits: TimeLimits, now_ms: float) -> float:
 
 
 def _believed(readings: Readouts, limits: TimeLimits) -> Any:
-    """Rows whose time the gateway takes as it is; one that it stamps lands where nobody can foretell."""
+    """Rows whose device time the gateway accepts; where it stamps a reading itself, the window cannot be predicted."""
     ahead = readings.ts > readings.sent // 1000 + limits.max_future_skew_ms
     return (readings.ts >= limits.earliest_ms) & ~(ahead & (readings.sent > 0))
 

@@ -3,8 +3,7 @@
 A run directory holds one append-only file of frames, each `length u32 · crc32 u32 · zstd(msgpack)`, little
 endian. A frame is a map with its kind under `k`; tables are maps of columns, each column the raw bytes of
 one numpy array. A crash of the simulator costs at most the frames not yet written (`FLUSH_ROWS`,
-`FLUSH_SECONDS`); a torn tail is recognised by its length or checksum and left out. Reading is in
-`ledger_reading`.
+`FLUSH_SECONDS`); a torn tail is recognised by its length or checksum and left out. `reading` reads it.
 """
 
 from __future__ import annotations

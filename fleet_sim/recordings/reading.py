@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from fleet_sim.recordings.mapping import Mapping, legal_name
 
-__all__ = ["Recording", "RecordingUnreadable", "Sample", "read_recording"]
+__all__ = ["RecordedSample", "Recording", "RecordingUnreadable", "read_recording"]
 
 CENSORED = ("<", ">")
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -30,7 +30,7 @@ class RecordingUnreadable(Exception):
     """The file cannot be read by this mapping; the text says why."""
 
 
-class Sample(NamedTuple):
+class RecordedSample(NamedTuple):
     """What one device measured at one time (ms since 1970); `q` holds qualities below 1."""
 
     ts: int
@@ -43,7 +43,7 @@ class Sample(NamedTuple):
 class Recording:
     """All samples in time order, rows of one time in the order of the file; `units` by device and metric."""
 
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[RecordedSample] = field(default_factory=list)
     units: dict[str, dict[str, str | None]] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     rows: int = 0
@@ -115,7 +115,7 @@ def _take(recording: Recording, mapping: Mapping, row: dict[str, str]) -> None:
             q[name] = mapping.censored_quality
             recording.censored += 1
     if m:
-        recording.samples.append(Sample(ts, device, m, q or None))
+        recording.samples.append(RecordedSample(ts, device, m, q or None))
 
 
 def _values(mapping: Mapping, row: dict[str, str]) -> Iterator[tuple[str, str, str | None, str]]:
@@ -154,9 +154,9 @@ def _with_point(text: str) -> str:
     return whole.replace(".", "") + comma.replace(",", ".") + rest
 
 
-def _gathered(samples: list[Sample]) -> list[Sample]:
+def _gathered(samples: list[RecordedSample]) -> list[RecordedSample]:
     """Join the values of one device and time into one sample; a metric that comes twice begins another."""
-    found: dict[tuple[int, str], list[Sample]] = defaultdict(list)
+    found: dict[tuple[int, str], list[RecordedSample]] = defaultdict(list)
     for sample in samples:
         group = found[sample.ts, sample.device]
         home = next((each for each in group if not each.m.keys() & sample.m.keys()), None)

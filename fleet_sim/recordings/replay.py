@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.endpoint import reserve_sockets
-from fleet_sim.devices.tally import Snapshot
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.writing import LedgerWriter, ReadingColumns
 from fleet_sim.recordings.mapping import Mapping
-from fleet_sim.recordings.reading import Recording, Sample
+from fleet_sim.recordings.reading import RecordedSample, Recording
 from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
 from fleet_wire.control_messages import MetricInfo
 from fleet_wire.telemetry import encode_telemetry
@@ -55,14 +55,14 @@ class Bundle:
     """Samples of one device that go out as one message; `due` is the recorded time of the last of them."""
 
     device: str
-    samples: tuple[Sample, ...]
+    samples: tuple[RecordedSample, ...]
 
     @property
     def due(self) -> int:
         return self.samples[-1].ts
 
 
-def shifted(samples: Sequence[Sample], stamp: Stamp, now_ms: int) -> list[Sample]:
+def shifted(samples: Sequence[RecordedSample], stamp: Stamp, now_ms: int) -> list[RecordedSample]:
     """Move recorded times so that the last is now (`shift`); other stamps leave them as they are."""
     if stamp != "shift" or not samples:
         return list(samples)
@@ -70,12 +70,12 @@ def shifted(samples: Sequence[Sample], stamp: Stamp, now_ms: int) -> list[Sample
     return [sample._replace(ts=sample.ts + by) for sample in samples]
 
 
-def bundles(samples: Iterable[Sample], batch: int) -> Iterator[Bundle]:
+def bundles(samples: Iterable[RecordedSample], batch: int) -> Iterator[Bundle]:
     """Put up to `batch` successive samples of a device together, in the order in which they are complete.
 
     A sample with doubtful values goes alone, because a message has one set of qualities.
     """
-    open_: dict[str, list[Sample]] = {}
+    open_: dict[str, list[RecordedSample]] = {}
     for sample in samples:
         waiting = open_.setdefault(sample.device, [])
         if sample.q and waiting:
@@ -175,7 +175,7 @@ class ReplayRun:
     async def _everybody_up(self, deployment: Deployment) -> None:
         deadline = time.monotonic() + RAMP_SECONDS
         everybody = len(self._devices)
-        while (  # noqa: ASYNC110 - who comes up tells nobody
+        while (  # noqa: ASYNC110 - there is no event to wait for
             deployment.up < everybody and time.monotonic() < deadline and not self._stopping.is_set()
         ):
             await asyncio.sleep(NAP)
@@ -206,7 +206,7 @@ class ReplayRun:
     def _may_send(self, device: Device, deployment: Deployment) -> bool:
         if not device.online or device.unacked >= UNACKED:
             return False
-        return deployment.tally.receipts == 0 or device.kept < UNRECEIPTED
+        return deployment.counters.receipts == 0 or device.kept < UNRECEIPTED
 
     def _send(self, device: Device, bundle: Bundle) -> None:
         now_us = self._now_us()
@@ -216,7 +216,7 @@ class ReplayRun:
         further = [(step, sample.m) for step, sample in zip(steps[1:], bundle.samples[1:], strict=True)]
         payload = encode_telemetry(device.outbox.boot, seq, base, first.m, q=first.q, s=further or None)
         sent = device.emit(seq, payload, now_us)
-        device.world.tally.made += 1
+        device.world.counters.made += 1
         for step, sample in zip(steps, bundle.samples, strict=True):
             self._columns.device.append(device.index)
             self._columns.boot.append(device.outbox.boot)
@@ -226,7 +226,7 @@ class ReplayRun:
             _record_values(self._columns, sample)
 
 
-def _record_values(columns: ReadingColumns, sample: Sample) -> None:
+def _record_values(columns: ReadingColumns, sample: RecordedSample) -> None:
     columns.flags.append(0)
     present = 0
     for bit, (name, values) in enumerate(zip(columns.numbers, columns.values, strict=True)):

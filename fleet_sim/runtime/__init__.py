@@ -1,1 +1,1 @@
-"""A fleet that runs: built from a scenario, paced, watched and asked."""
+"""A running fleet: built from a scenario, paced, observed and controlled."""

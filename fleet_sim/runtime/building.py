@@ -9,13 +9,14 @@ import numpy as np
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import GroupFlow
 from fleet_sim.devices.pacing import Pacer
-from fleet_sim.devices.world import Behaviour, DeviceGroup, Identity, World
+from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.faults.plan import PlannedFault
 from fleet_sim.noise import Stream, device_keys
-from fleet_sim.scenario.grammar import CommandSpec, Scenario
-from fleet_sim.scenario.plan import DevicePlan, MetricFacts
+from fleet_sim.plan import DevicePlan, MetricFacts
+from fleet_sim.scenario.grammar import Scenario
 from fleet_sim.signals.group import GroupSignals
-from fleet_sim.signals.spec import MetricSpec, States
+from fleet_sim.signals.metric import Metric
+from fleet_sim.signals.stateful import States
 from fleet_wire.control_messages import MetricInfo
 
 __all__ = ["Fleet", "build", "describe_fault"]
@@ -53,7 +54,7 @@ def build(
             continue
         firsts[name] = len(fleet.devices)
         signals[name] = GroupSignals(
-            scenario.fleet[name], members, seed=scenario.seed, start_ms=start_ms, faults=faults
+            scenario.fleet[name].metrics, members, seed=scenario.seed, start_ms=start_ms, faults=faults
         )
         group = _group(name, members[0], qos, apply)
         devices = [
@@ -70,15 +71,14 @@ def build(
 
 
 def _group(name: str, plan: DevicePlan, qos: int, apply: Callable[[Device, str, Any], object]) -> DeviceGroup:
-    rate = plan.offline.replay_rate
     return DeviceGroup(
         name=name,
         metrics={metric: _info(facts) for metric, facts in plan.metrics.items()},
-        commands={command: _behaviour(spec) for command, spec in plan.commands.items()},
+        commands=plan.commands,
         apply=apply,
-        room=plan.offline.buffer,
-        drop=plan.offline.drop,
-        replay_rate=1000.0 * rate.count / rate.per_ms,
+        room=plan.buffer.room,
+        drop=plan.buffer.drop,
+        replay_rate=plan.buffer.replay_rate,
         qos=qos,
     )
 
@@ -94,29 +94,25 @@ def _info(facts: MetricFacts) -> MetricInfo:
     )
 
 
-def _behaviour(spec: CommandSpec) -> Behaviour:
-    return Behaviour(dict(spec.set), float(spec.takes.mean), float(spec.takes.jitter), spec.outcome)
-
-
 def _identity(plan: DevicePlan) -> Identity:
     return Identity(plan.id, plan.site, plan.type, plan.tags, plan.lat, plan.lon)
 
 
-def kinds_of(metrics: Mapping[str, MetricSpec]) -> tuple[list[str], list[str]]:
+def kinds_of(metrics: Mapping[str, Metric]) -> tuple[list[str], list[str]]:
     """Split metrics into those of numbers and those of words."""
     states = [name for name, metric in metrics.items() if isinstance(metric, States)]
     return [name for name in metrics if name not in states], states
 
 
 def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int) -> Pacer:
-    interval = members[0].interval
-    pace = Stream(device_keys(seed, [plan.id for plan in members]), "pace")
+    pace = members[0].pace
+    draws = Stream(device_keys(seed, [plan.id for plan in members]), "pace")
     return Pacer(
         np.array([start_ms + plan.phase_ms for plan in members]),
-        interval.every,
-        uniform=pace.uniform,
-        jitter=interval.jitter,
-        poisson=interval.start == "poisson",
+        pace.every_ms,
+        uniform=draws.uniform,
+        jitter=pace.jitter,
+        poisson=pace.start == "poisson",
     )
 
 
@@ -128,7 +124,7 @@ def _write_devices(world: World, group: int, first: int, members: Sequence[Devic
 
 
 def describe_fault(fault: PlannedFault, start_ms: float) -> dict[str, Any]:
-    """Say what the ledger keeps of a fault; times in ms since 1970."""
+    """Return a fault as the ledger records it; times in ms since 1970."""
     expected = fault.expect_alert
     return {
         "number": fault.number,

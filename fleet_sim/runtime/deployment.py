@@ -1,4 +1,4 @@
-"""Devices out in the field: their connections, counters, ledger and end, whatever makes their messages."""
+"""The devices of a run on the network: connections, counters, ledger and shutdown, for live fleets and replays."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from fleet_sim.devices.connecting import Connector
+from fleet_sim.devices.counters import Counters, Snapshot
 from fleet_sim.devices.endpoint import CannotReach, Endpoint
+from fleet_sim.devices.links import Links
 from fleet_sim.devices.pacing import Verdict, judge
-from fleet_sim.devices.tally import Snapshot, Tally
+from fleet_sim.devices.sockets import Sockets
 from fleet_sim.judging.observer import Observer
 from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.session import Session
-from fleet_wire.sockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     from fleet_sim.devices.device import Device
     from fleet_sim.devices.world import World
 
-__all__ = ["Deployment", "RunOptions", "RunResult", "calm_collector", "probe", "wall_clock"]
+__all__ = ["Deployment", "RunOptions", "RunResult", "collect_rarely", "probe", "wall_clock"]
 
 TICK: Final = 1.0
 LOOP_PROBE: Final = 0.05
 SETTLE_SECONDS: Final = 10.0
 AGAIN: Final = 0.02
 ASK_AGAIN: Final = 6.0
-"""Seconds between births that ask for a receipt: gateways tell a device at most every 5 s."""
+"""Seconds between births that ask for a receipt: a gateway sends a device at most one every 5 s."""
 GARBAGE_THRESHOLDS: Final = (20_000, 50, 1_000)
 
 
@@ -90,11 +91,11 @@ class RunResult:
         }
 
 
-def calm_collector() -> None:
-    """Let the garbage collector look seldom, for a process that is mostly a fleet.
+def collect_rarely() -> None:
+    """Collect garbage rarely, for a process that is mostly a fleet.
 
-    Ten thousand sessions live as long as the run; looking through all of them for garbage again and again stops
-    everything for half a second each time (measured: a ramp with 550 ms of lag instead of 13).
+    Ten thousand sessions live as long as the run; each full collection over them stops the loop for half a second
+    (measured: a ramp with 550 ms of lag instead of 13).
     """
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
@@ -107,35 +108,38 @@ def wall_clock() -> Callable[[], int]:
 
 
 class Deployment:
-    """Connects devices, counts, writes the ledger every second, and brings all to an end in order."""
+    """Connects devices, counts, writes the ledger every second, and shuts everything down in order."""
 
     def __init__(self, options: RunOptions, world: World, boot: int, *, rate: float) -> None:
         self.options = options
         self.world = world
-        self.tally: Tally = world.tally
+        self.counters: Counters = world.counters
         self.ledger: LedgerWriter = world.ledger
         self.devices: Sequence[Device] = ()
         self.up = 0
         self.started = time.monotonic()
         self.before_flush: Callable[[], None] = lambda: None
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
-        self.observer = Observer(world.ledger, world.tally, world.now_us)
-        self.connector = Connector(self._open, rate=rate, restarted=self._restarted, seen=self._seen)
+        self.observer = Observer(world.ledger, world.counters, world.now_us)
         self.sockets = Sockets(world.loop)
-        self._links: list[int] = world.ledger.table("links")
+        self._links = Links(world.loop, self.sockets.dial)
+        self.connector = Connector(
+            self._open, links=self._links, rate=rate, restarted=self._restarted, seen=self._seen
+        )
+        self._comings: list[int] = world.ledger.table("links")
         self._client = f"fleet-sim-{boot}-{os.getpid()}"
         self._draining = world.draining
         self.rate = 0.0
         self._published_before = 0
 
     def deploy(self, devices: Sequence[Device]) -> None:
-        """Take devices on; each is connected when its turn comes."""
+        """Queue devices to be connected, in this order."""
         self.devices = devices
         for device in devices:
-            self.connector.want(device)
+            self.connector.enqueue(device)
 
     def serve(self, tasks: TaskGroup) -> list[asyncio.Task[None]]:
-        """Start what goes on beside the sending; cancel the tasks to end it."""
+        """Start the background tasks of a run; cancel them to end it."""
         return [
             tasks.create_task(self.connector.run(), name="connector"),
             tasks.create_task(self._count(), name="counting"),
@@ -145,28 +149,28 @@ class Deployment:
 
     def snapshot(self) -> Snapshot:
         """Return the state of the run now."""
-        tally = self.tally
+        counters = self.counters
         return Snapshot(
             seconds=time.monotonic() - self.started,
             devices=len(self.devices),
             up=self.up,
-            published=tally.published,
+            published=counters.published,
             rate=self.rate,
-            acked=tally.acked,
-            unacked=tally.in_flight,
+            acked=counters.acked,
+            unacked=counters.in_flight,
             waiting=self._waiting(),
-            lost=tally.lost,
-            resent=tally.resent,
-            reconnects=tally.reconnects,
-            receipts=tally.receipts,
-            commands=tally.commands,
-            notices=tally.notices,
-            alerts=tally.alerts,
-            overruns=tally.overruns,
-            ack=tally.ack.percentiles(),
-            lag=tally.lag.percentiles(),
-            lag_now=tally.lag_now,
-            ack_now=tally.ack_now,
+            lost=counters.lost,
+            resent=counters.resent,
+            reconnects=counters.reconnects,
+            receipts=counters.receipts,
+            commands=counters.commands,
+            notices=counters.notices,
+            alerts=counters.alerts,
+            overruns=counters.overruns,
+            ack=counters.ack.percentiles(),
+            lag=counters.lag.percentiles(),
+            lag_now=counters.lag_now,
+            ack_now=counters.ack_now,
         )
 
     def _waiting(self) -> int:
@@ -175,7 +179,7 @@ class Deployment:
         )
 
     def drain(self) -> None:
-        """Give every device with a buffer its share of its replay rate."""
+        """Let every device with a backlog send what its replay rate allows since the last call."""
         now = time.monotonic()
         for index, since in list(self._draining.items()):
             device = self.devices[index]
@@ -186,24 +190,24 @@ class Deployment:
             if device.drain(most) == 0 or not device.online:
                 self._draining.pop(index, None)
 
-    # What the connector tells
+    # Callbacks of the connector
 
     def _open(self, device: Device) -> Session:
         return Session(
             self.options.endpoint.of_device(device.identity, device.index),
-            on_publish=device.heard,
+            on_publish=device.received,
             on_lost=lambda why: self.connector.lost(device, why),
-            dial=self.sockets.dial,
+            dial=self._links.dial,
         )
 
     def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
         self.up += 1 if up else -1
-        self._links.extend((device.index, self.world.now_us(), int(up)))
+        self._comings.extend((device.index, self.world.now_us(), int(up)))
         if not up:
-            self.tally.disconnects += 1
+            self.counters.disconnects += 1
             return
-        self.tally.connects += 1
-        self.tally.reconnects += again
+        self.counters.connects += 1
+        self.counters.reconnects += again
         if device.waiting:
             self._draining[device.index] = time.monotonic()
 
@@ -211,16 +215,16 @@ class Deployment:
         boot = device.outbox.boot + 1
         device.restart(boot if self.options.boot is not None else max(boot, int(time.time())), keep=keep)
 
-    # Beside the sending
+    # Background tasks
 
     async def _count(self) -> None:
         due = time.monotonic()
         while True:
             due += TICK
             await asyncio.sleep(due - time.monotonic())
-            self.tally.gather()
-            self.rate = (self.tally.published - self._published_before) / TICK
-            self._published_before = self.tally.published
+            self.counters.gather()
+            self.rate = (self.counters.published - self._published_before) / TICK
+            self._published_before = self.counters.published
             self.before_flush()
             self.ledger.flush()
             self.on_second(self.snapshot())
@@ -229,7 +233,7 @@ class Deployment:
         while True:
             due = time.monotonic() + LOOP_PROBE
             await asyncio.sleep(LOOP_PROBE)
-            self.tally.loop_us.append(max(0, round((time.monotonic() - due) * 1e6)))
+            self.counters.loop_us.append(max(0, round((time.monotonic() - due) * 1e6)))
             if self.ledger.rows >= FLUSH_ROWS:
                 self.ledger.flush()
 
@@ -237,7 +241,7 @@ class Deployment:
         while self.options.observe:
             gone = asyncio.Event()
             try:
-                await self.observer.watch(self.options.endpoint, f"{self._client}-observer", _setting(gone))
+                await self.observer.watch(self.options.endpoint, f"{self._client}-observer", _setter_of(gone))
                 await gone.wait()
             except (ConnectionLost, ConnectRefused):
                 await asyncio.sleep(TICK)
@@ -250,7 +254,7 @@ class Deployment:
         asked = -math.inf
         while time.monotonic() < deadline:
             self.drain()
-            if not self.tally.in_flight and not self._waiting():
+            if not self.counters.in_flight and not self._waiting():
                 if not self._wants_receipts():
                     return
                 if not any(device.kept for device in self.devices):
@@ -261,63 +265,65 @@ class Deployment:
             await asyncio.sleep(AGAIN)
 
     def _wants_receipts(self) -> bool:
-        """After a lost connection the broker may have lost what it acknowledged; only a receipt tells."""
-        return self.tally.receipts > 0 and self.tally.reconnects > 0
+        """A broker that dropped a connection may have lost what it acknowledged: only receipts prove otherwise."""
+        return self.counters.receipts > 0 and self.counters.reconnects > 0
 
     def _ask_for_receipts(self) -> None:
-        """Say once more what was sent last: a gateway answers every birth with a receipt."""
+        """Publish the births again: a gateway answers each with a receipt."""
         for device in self.devices:
             if device.kept and device.online:
                 device.connected()
 
     def abandon(self) -> None:
-        """Leave nothing open; for a run that failed, and harmless after `finish`."""
+        """Close everything at once; for a run that failed, and harmless after `finish`."""
         self.connector.abandon()
         self.observer.abandon()
         self.sockets.close()
 
     async def finish(self, reason: str) -> RunResult:
-        """Let devices say what they never sent, hang up, write the last of the ledger, and sum up."""
+        """Give up what was never sent, disconnect, write the rest of the ledger, and return the result."""
         for device in self.devices:
             if device.waiting:
                 device.give_up()
-        await self.connector.hang_up(self.devices)
+        await self.connector.disconnect_all(self.devices)
         await self.observer.leave()
-        self.tally.gather()
+        self.counters.gather()
         self.before_flush()
         self.observer.record_statuses()
-        tally = self.tally
+        counters = self.counters
         unfinished = sum(device.unacked + device.waiting for device in self.devices)
         verdict = judge(
-            sent=tally.published, overruns=tally.overruns, loop_lag_p99_us=tally.loop.percentile(0.99)
+            sent=counters.published,
+            overruns=counters.overruns,
+            loop_lag_p99_us=counters.loop.percentile(0.99),
         )
-        counters = tally.counters() | {"unfinished": unfinished}
-        facts = {"at": self.world.now_us(), "counters": counters, "saturated": verdict.reason}
+        totals = counters.as_dict() | {"unfinished": unfinished}
+        facts = {"at": self.world.now_us(), "counters": totals, "saturated": verdict.reason}
         self.ledger.end(reason, facts)
         return RunResult(
             directory=self.options.directory,
             reason=reason,
             seconds=time.monotonic() - self.started,
             last=self.snapshot(),
-            counters=counters,
+            counters=totals,
             verdict=verdict,
             unfinished=unfinished,
-            refused=dict(self.connector.dialled.refused),
-            measures=measures_of(tally, len(self.devices), unfinished, time.monotonic() - self.started),
+            refused=dict(self.connector.outcome.refused),
+            measures=measures_of(counters, len(self.devices), unfinished, time.monotonic() - self.started),
         )
 
 
-def measures_of(tally: Tally, devices: int, unfinished: int, seconds: float) -> dict[str, float]:
-    """Return what a run can say of a scenario's expectations by itself; times in ms."""
+def measures_of(counters: Counters, devices: int, unfinished: int, seconds: float) -> dict[str, float]:
+    """Return the measures of a run that need no gateway or database; times in ms."""
     found: dict[str, float] = {
-        "devices.connected": min(devices, tally.connects - tally.reconnects),
-        "publish.rate": tally.published / seconds,
+        "devices.connected": min(devices, counters.connects - counters.reconnects),
+        "publish.rate": counters.published / seconds,
         "delivery.unacknowledged": unfinished,
-        "delivery.dropped": tally.lost,
-        "commands.received": tally.commands,
-        "pacing.overruns": tally.overruns,
+        "delivery.dropped": counters.lost,
+        "commands.received": counters.commands,
+        "pacing.overruns": counters.overruns,
     }
-    for name, times in (("publish.ack", tally.ack), ("pacing.lag", tally.lag)):
+    for name, times in (("publish.ack", counters.ack), ("pacing.lag", counters.lag)):
         if times.count:
             for label, share in (("p50", 0.50), ("p90", 0.90), ("p95", 0.95), ("p99", 0.99)):
                 found[f"{name}.{label}"] = times.percentile(share) / 1000.0
@@ -326,7 +332,7 @@ def measures_of(tally: Tally, devices: int, unfinished: int, seconds: float) -> 
 
 
 async def probe(endpoint: Endpoint, client_id: str) -> None:
-    """Connect once as nobody, so that a broker that is not there is said in one line.
+    """Connect once as a throwaway client, so that an absent broker gives one clear error.
 
     Raises:
         CannotReach: there is no connection.
@@ -344,5 +350,5 @@ async def probe(endpoint: Endpoint, client_id: str) -> None:
     await session.disconnect()
 
 
-def _setting(event: asyncio.Event) -> Callable[[ConnectionLost], None]:
+def _setter_of(event: asyncio.Event) -> Callable[[ConnectionLost], None]:
     return lambda _lost: event.set()

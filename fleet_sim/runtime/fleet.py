@@ -3,7 +3,7 @@
 ::
 
     scenario ─ build ─▶ devices ◀─ Connector ─▶ broker
-                          ▲                        │ commands, receipts ─▶ Device.heard
+                          ▲                        │ commands, receipts ─▶ Device.received
        Emission ──────────┘ ◀─ FaultInjection             │ alerts, status ─▶ Observer
           every message, PUBACK, command, fault ─▶ LedgerWriter
 
@@ -17,28 +17,28 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
-from fleet_sim.devices.tally import Snapshot
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
-from fleet_sim.faults.on_request import plan_now
-from fleet_sim.faults.plan import PlannedFault, plan_faults
+from fleet_sim.faults.plan import PlannedFault, plan_now
+from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.runtime.building import build, describe_fault
 from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
 from fleet_sim.scenario.loading import Scenario
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices, plan_faults
 
 __all__ = ["FleetRun", "RunOptions", "RunResult"]
 
 SHORTEST_NAP: Final = 0.002
 MOST_GATHERED: Final = 0.005
 NAP_PER_RATE: Final = 1.25e-6
-"""At 4,000 messages a second those due within 5 ms go out together: a wake-up costs as much as some messages."""
+"""Seconds a wake-up is delayed per message a second: at 4,000/s those due within 5 ms go out together."""
 LONGEST_NAP: Final = 0.05
 DEFAULT_RATE: Final = 2000.0
 """Connects a second where neither the scenario nor the user says."""
@@ -60,7 +60,7 @@ class FleetRun:
         self._next_fault = 0
         self._timer: asyncio.Handle
 
-    # For who holds the run
+    # For the owner of the run
 
     def stop(self, reason: str = "stopped") -> None:
         """End the run; `run` returns when what is under way has settled."""
@@ -82,10 +82,19 @@ class FleetRun:
         since = round(self._now_ms() - self._clock.origin_ms)
         described = {"kind": kind, "match": dict(match), **words}
         fault = plan_now(self._next_fault, described, self.plans, self.scenario.seed, since)
-        for signals in self._signals.values() if fault.where == "sensor" else ():
+        self._check_fit(fault)
+        for signals in self._signals.values():
             signals.add_fault(fault)
         self._add_faults([fault])
         return fault.number
+
+    def _check_fit(self, fault: PlannedFault) -> None:
+        if isinstance(fault.spec, SensorFault):
+            chosen = set(fault.devices)
+            for name in dict.fromkeys(plan.group for plan in self.plans if plan.id in chosen):
+                why = fault.spec.misfit(self.scenario.fleet[name].metrics[fault.spec.metric])
+                if why:
+                    raise ValueError(f"metric: {why}")
 
     def disconnect(self, match: Mapping[str, Any], for_ms: int) -> int:
         """Take devices off the network for a time; returns the number of the fault."""
@@ -107,7 +116,7 @@ class FleetRun:
 
     @property
     def deployment(self) -> Deployment:
-        """The devices in the field, once the broker has answered."""
+        """The devices on the network, once the broker has answered."""
         if self._deployment is None:
             raise RuntimeError("the run has not begun")
         return self._deployment
@@ -175,7 +184,7 @@ class FleetRun:
         self._injection = FaultInjection(fleet.devices, keys, self.deployment.connector, start_ms)
         self._end_ms = start_ms + (math.inf if scenario.duration_ms is None else scenario.duration_ms)
         self._emission = Emission(
-            fleet.flows, self._injection, world.tally, start_ms=float(start_ms), end_ms=self._end_ms
+            fleet.flows, self._injection, world.counters, start_ms=float(start_ms), end_ms=self._end_ms
         )
         self._world, self._now_us = world, now_us
         self._noted_until = start_ms
@@ -210,9 +219,9 @@ class FleetRun:
         return self._clock.at(time.monotonic())
 
     async def _drive(self) -> None:
-        """Send what is due, and again when more is, until the run is over.
+        """Send what is due, until the run is over.
 
-        A timer that calls costs half of a task that sleeps, and a run of 4,000 messages a second has 200 of them.
+        A timer costs half as much as a task that sleeps, and at 4,000 messages a second it fires 200 times a second.
         """
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer = over.get_loop().call_soon(self._tick, over)
@@ -233,7 +242,7 @@ class FleetRun:
             self._timer = over.get_loop().call_later(wait, self._tick, over)
 
     def _turn(self) -> float | None:
-        """Do what is due; gives the seconds until more is, None when the run is over."""
+        """Do what is due; return the seconds until more is due, None when the run is over."""
         if self._stopping.is_set():
             return None
         now_ms = min(self._now_ms(), self._end_ms)
@@ -251,10 +260,10 @@ class FleetRun:
         return min(max(SHORTEST_NAP, self.deployment.rate * NAP_PER_RATE), MOST_GATHERED)
 
     def _enough(self) -> bool:
-        return self.options.limit is not None and self._world.tally.made >= self.options.limit
+        return self.options.limit is not None and self._world.counters.made >= self.options.limit
 
     def _apply(self, device: Device, setting: str, value: Any) -> None:
-        """Move a signal from what is not sampled yet on; notes the faults that this repaired."""
+        """Change a signal from the next sample on; record the faults that this repaired."""
         for number in self._signals[device.group.name].apply_command(device.row, setting, value):
             self._world.ledger.note("repaired", fault=number, device=device.index, at=self._now_us())
 
@@ -265,7 +274,7 @@ class FleetRun:
             self._world.ledger.note("fault", **describe_fault(fault, self._clock.origin_ms))
 
     def _note_episodes(self) -> None:
-        """Label what the signals did by themselves since the last time, each episode where it begins."""
+        """Record the excursions that began since the last call."""
         until = round(self._emission.planned_until)
         for name, signals in self._signals.items():
             for episode in signals.episodes(self._noted_until, until):
@@ -274,7 +283,7 @@ class FleetRun:
         self._noted_until = until
 
     async def _follow_phases(self) -> None:
-        """Note the phases, and connect at the rate each of them gives."""
+        """Record each phase when it begins, and connect at its rate."""
         for phase in self.scenario.timeline():
             begin = self._clock.mono(self._clock.origin_ms + phase.from_ms)
             await asyncio.sleep(begin - time.monotonic())

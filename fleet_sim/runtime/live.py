@@ -1,4 +1,4 @@
-"""The one line that shows a run while it goes: redrawn in place on a terminal, one a second elsewhere."""
+"""The status line of a run: redrawn in place on a terminal, one a second elsewhere."""
 
 from types import TracebackType
 from typing import Self
@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from fleet_sim.devices.tally import Snapshot
+from fleet_sim.devices.counters import Snapshot
 
 __all__ = ["LiveView", "line"]
 
 
 def line(snapshot: Snapshot) -> str:
-    """Say in one line how a run does; the figures are those of the last second."""
+    """Return the state of a run in one line; rates and times are those of the last second."""
     parts = [
         f"{snapshot.seconds:.0f}s",
         f"up {snapshot.up}/{snapshot.devices}",
@@ -29,7 +29,7 @@ def line(snapshot: Snapshot) -> str:
 
 
 class LiveView:
-    """Shows snapshots on a console; quiet shows nothing."""
+    """Shows snapshots on a console; nothing with `quiet`."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console

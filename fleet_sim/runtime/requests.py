@@ -1,4 +1,4 @@
-"""What may be asked of a running fleet over the socket in its run directory."""
+"""Requests to a running fleet, over the socket in its run directory."""
 
 import dataclasses
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ SOCKET_NAME = "control.sock"
 
 
 def socket_of(directory: Path) -> Path:
-    """Return where the run of this directory listens."""
+    """Return the socket that the run of this directory listens on."""
     return directory / SOCKET_NAME
 
 

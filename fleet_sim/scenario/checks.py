@@ -1,4 +1,4 @@
-"""What a scenario's grammar cannot tell: references between its parts, and what is not supported."""
+"""Checks beyond the grammar of a scenario: references between its parts, and what is not supported."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from fleet_config.problems import suggest
-from fleet_sim.faults.kinds import HeatUp, SensorFault
-from fleet_sim.scenario.plan import device_ids
-from fleet_sim.signals.spec import Pump, States, Thermal, settings_of, sources
+from fleet_sim.faults.sensor import SensorFault
+from fleet_sim.scenario.planning import device_ids
+from fleet_sim.signals.derived import Pump
+from fleet_sim.signals.stateful import States
 from fleet_wire.topics import is_level
 
 if TYPE_CHECKING:
@@ -89,21 +90,14 @@ def _faults(scenario: Scenario, document: Document) -> Iterator[Problem]:
         if fault.metric not in every:
             text = f"metric: no group has a metric '{fault.metric}'{suggest(fault.metric, every)}"
             yield document.problem(path, text)
-        elif isinstance(fault, HeatUp) and not isinstance(every[fault.metric], Thermal):
-            yield document.problem(
-                path, f"metric: '{fault.metric}' is not of model thermal, so it cannot heat up"
-            )
-        elif isinstance(every[fault.metric], States) and fault.kind not in ("stuck", "dropout"):
-            yield document.problem(
-                path,
-                f"metric: '{fault.metric}' is a word; its faults are stuck and dropout, not {fault.kind}",
-            )
+        elif why := fault.misfit(every[fault.metric]):
+            yield document.problem(path, f"metric: {why}")
 
 
 def _metrics(name: str, group: Group, document: Document) -> Iterator[Problem]:
     for metric, spec in group.metrics.items():
         path: Path = ("fleet", name, "metrics", metric)
-        for source in sources(spec):
+        for source in spec.sources:
             if source not in group.metrics:
                 text = f"{metric}: the group has no metric '{source}'{suggest(source, group.metrics)}"
                 yield document.problem(path, text, key=True)
@@ -127,7 +121,7 @@ def _leads_to(group: Group, source: str, metric: str, seen: set[str]) -> bool:
     if source == metric:
         return True
     seen.add(source)
-    inner = sources(group.metrics[source]) if source in group.metrics else ()
+    inner = group.metrics[source].sources if source in group.metrics else ()
     return any(each not in seen and _leads_to(group, each, metric, seen) for each in inner)
 
 
@@ -152,7 +146,7 @@ def _running(path: Path, spec: Pump, group: Group, document: Document) -> Iterat
 
 
 def _command(path: Path, spec: CommandSpec, group: Group, document: Document) -> Iterator[Problem]:
-    every = [f"{metric}.{setting}" for metric, each in group.metrics.items() for setting in settings_of(each)]
+    every = [f"{metric}.{setting}" for metric, each in group.metrics.items() for setting in each.movable]
     for target in spec.set:
         if target not in every:
             allowed = f"one of {', '.join(every)}" if every else "no metric of this group can be set"

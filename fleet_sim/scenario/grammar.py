@@ -14,8 +14,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from fleet_config.durations import Duration, Percent, Rate, RateSpec, parse_duration
 from fleet_config.problems import suggest
 from fleet_config.yaml_source import Strict
-from fleet_sim.faults.kinds import Faults, PhaseActions
-from fleet_sim.signals.spec import MetricName, MetricSpec, Spread
+from fleet_sim.faults.kinds import AnyFault, PhaseActions
+from fleet_sim.signals.metric import MetricName, Spread
+from fleet_sim.signals.models import MetricSpec
 
 _LEVEL = r"^[A-Za-z0-9_-]{1,64}$"
 _PLACEHOLDER = re.compile(r"\{(i|site|group)(?::0?([0-9]{1,2})d)?\}")
@@ -255,7 +256,7 @@ class Scenario(Strict):
     broker: Broker = Broker()
     fleet: dict[Level, Group] = Field(min_length=1)
     phases: tuple[Phase, ...] = ()
-    faults: Faults = ()
+    faults: tuple[AnyFault, ...] = ()
     expect: dict[
         Annotated[str, AfterValidator(_expectable)],
         Annotated[

@@ -8,8 +8,8 @@ The interface that the runtime uses (all times are ms, phases and faults count f
     scenario.fleet: dict[str, Group]; scenario.seed; scenario.name; scenario.expect: dict[str, Expectation]
     scenario.timeline() -> tuple[PhaseWindow, ...]       # (name, from_ms, until_ms, connect: RateSpec | None)
     scenario.duration_ms                                  # None: until interrupted
-    plans = plan_devices(scenario)                        # fleet_sim.scenario.plan: list[DevicePlan]
-    faults = plan_faults(scenario, plans)                 # fleet_sim.faults.plan: list[PlannedFault], with `do`
+    plans = plan_devices(scenario)                        # fleet_sim.scenario.planning: list[DevicePlan]
+    faults = plan_faults(scenario, plans)                 # the same: list[PlannedFault], with `do`
 """
 
 from __future__ import annotations

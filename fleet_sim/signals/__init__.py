@@ -4,7 +4,7 @@ The interface that the runtime uses::
 
     from fleet_sim.signals.group import GroupSignals
 
-    signals = GroupSignals(group, plans, seed=scenario.seed, start_ms=run_start, faults=planned_faults)
+    signals = GroupSignals(group.metrics, plans, seed=scenario.seed, start_ms=run_start, faults=planned_faults)
     sample = signals.sample(rows, ticks, at_ms)  # i8[k] each; rows are positions in `plans`, each at most
                                                  # once a call; at_ms is the true time, ms since 1970
     sample.messages()    list of dicts, one `m` a message in the order of `rows`; a metric that is absent

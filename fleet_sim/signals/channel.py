@@ -11,67 +11,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fleet_sim.signals import derived, spec, stateful, timed, weather
-from fleet_sim.signals.disturb import CoolingLoss, Disturbance, Reading, Window, disturbance
+from fleet_sim.signals.disturbance import Disturbance, Reading
 from fleet_sim.signals.excursion import Excursion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from fleet_sim.faults.plan import PlannedFault
     from fleet_sim.noise import F8
-    from fleet_sim.signals.moment import BOOL, Devices, Moment, Signal
-
-_MODELS: Mapping[type[spec.Metric], Any] = {
-    spec.Constant: timed.Constant,
-    spec.Sine: timed.Sine,
-    spec.Cycle: timed.Cycle,
-    spec.Step: timed.Step,
-    spec.Ramp: timed.Ramp,
-    spec.Drain: timed.Drain,
-    spec.Wear: timed.Wear,
-    spec.RandomWalk: stateful.RandomWalk,
-    spec.OrnsteinUhlenbeck: stateful.OrnsteinUhlenbeck,
-    spec.Autoregressive: stateful.Autoregressive,
-    spec.States: stateful.States,
-    spec.Thermal: stateful.Thermal,
-    spec.Tank: stateful.Tank,
-    spec.Weather: weather.Weather,
-    spec.DewPoint: derived.DewPoint,
-    spec.DissolvedOxygen: derived.DissolvedOxygen,
-    spec.Linear: derived.Linear,
-    spec.Pump: derived.Pump,
-}
+    from fleet_sim.signals.metric import Metric
+    from fleet_sim.signals.moment import Devices, Moment, Signal
 
 
 class Channel:
     """One metric of all devices of a group."""
 
-    def __init__(self, name: str, metric: spec.Metric, devices: Devices) -> None:
+    def __init__(self, name: str, metric: Metric, devices: Devices) -> None:
         self.name = name
         self.every = metric.every
-        self.signal: Signal = _MODELS[type(metric)](metric, devices, name)
+        self.signal: Signal = metric.signal(devices, name)
         self.words: tuple[str, ...] = getattr(self.signal, "words", ())
-        self._devices = devices
         self._excursion = Excursion(metric, devices, name) if metric.excursions is not None else None
         self._low, self._high = metric.min, metric.max
         self._round = Rounding(metric.precision) if metric.precision is not None else None
         self._quality = metric.quality
         self._doubt = devices.stream(f"{name}/quality")
         self._disturbances: list[Disturbance] = []
-        self._losses: list[CoolingLoss] = []
 
-    def add_fault(self, fault: PlannedFault, row_of: Mapping[str, int]) -> None:
-        """Let a fault of this metric happen in its time."""
-        if fault.kind == "heat_up":
-            self._losses.append(CoolingLoss(fault, Window(fault, row_of, self._devices.start_ms)))
-        else:
-            self._disturbances.append(disturbance(fault, row_of, self._devices))
+    def add(self, disturbance: Disturbance) -> None:
+        """Let something act on this metric from now on."""
+        self._disturbances.append(disturbance)
 
     def sample(self, now: Moment) -> Reading:
         """What is reported; the true value is left in `now.raw`."""
-        if self._losses and isinstance(self.signal, stateful.Thermal):
-            self.signal.uncooled[now.rows] = self._uncooled(now)
+        for each in self._disturbances:
+            each.disturb(self.signal, now)
         value = self.signal.sample(now)
         if self._excursion is not None:
             value = self._excursion.applied(value, now.rows, now.at_ms)
@@ -83,7 +56,7 @@ class Channel:
             value = np.clip(value, self._low, self._high)
         reading = Reading(value)
         for each in self._disturbances:
-            each.apply(reading, now)
+            each.falsify(reading, now)
         if self._round is not None:
             reading.value = self._round(reading.value)
         return reading
@@ -103,9 +76,7 @@ class Channel:
         if column is None:
             raise ValueError(f"{self.name} has no setting '{setting}'")
         column[row] = self._number(setting, value)
-        if setting != "setpoint":
-            return ()
-        return tuple(loss.number for loss in self._losses if loss.repair(row, at_ms))
+        return tuple(each.number for each in self._disturbances if each.repaired_by(row, setting, at_ms))
 
     def episodes(self, from_ms: int, until_ms: int) -> Sequence[Any]:
         """The excursions of this metric that begin in a span of time."""
@@ -124,14 +95,6 @@ class Channel:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise ValueError(f"{self.name}.{setting} must be a number, not {value!r}")
         return float(value)
-
-    def _uncooled(self, now: Moment) -> BOOL:
-        uncooled: BOOL = np.zeros(len(now.rows), dtype=np.bool_)
-        for loss in self._losses:
-            hit = loss.uncooled(now)
-            if hit is not None:
-                uncooled |= hit
-        return uncooled
 
 
 class Rounding:

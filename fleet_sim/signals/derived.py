@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import Field
 
 from fleet_sim.signals.elementary import logarithm
+from fleet_sim.signals.metric import Metric, MetricName, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8
-    from fleet_sim.signals import spec
     from fleet_sim.signals.moment import Devices, Moment
 
 _KW_PER_FLOW_AND_HEAD = 9.81 / 3600 / 0.65  # m³/h times m, water, at an efficiency of 65 %
 
 
-class DewPoint:
+class DewPoint(Metric):
+    """From temperature (°C) and relative humidity (%), by the Magnus formula."""
+
+    model: Literal["dew_point"]
+    temperature: MetricName
+    humidity: MetricName
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.temperature, self.humidity)
+
+    def signal(self, devices: Devices, name: str) -> DewPointSignal:
+        return DewPointSignal(self, devices, name)
+
+
+class DewPointSignal:
     """Magnus formula over water, constants of Sonntag 1990: within 0.1 K from -20 to 50 °C."""
 
-    def __init__(self, model: spec.DewPoint, _devices: Devices, _name: str) -> None:
+    def __init__(self, model: DewPoint, _devices: Devices, _name: str) -> None:
         self._temperature, self._humidity = model.temperature, model.humidity
         self.settings: Mapping[str, F8] = {}
 
@@ -33,10 +49,25 @@ class DewPoint:
         return value
 
 
-class DissolvedOxygen:
+class DissolvedOxygen(Metric):
+    """mg/l at a share of saturation, which falls with temperature (Elmore and Hayes 1960)."""
+
+    model: Literal["dissolved_oxygen"]
+    temperature: MetricName
+    saturation: Spread = (0.9, 0.9)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.temperature,)
+
+    def signal(self, devices: Devices, name: str) -> DissolvedOxygenSignal:
+        return DissolvedOxygenSignal(self, devices, name)
+
+
+class DissolvedOxygenSignal:
     """Saturation of fresh water at sea level as a cubic in °C (Elmore and Hayes 1960), mg/l."""
 
-    def __init__(self, model: spec.DissolvedOxygen, devices: Devices, name: str) -> None:
+    def __init__(self, model: DissolvedOxygen, devices: Devices, name: str) -> None:
         self._temperature = model.temperature
         self._share = devices.spread(model.saturation, f"{name}/saturation")
         self.settings: Mapping[str, F8] = {}
@@ -47,8 +78,24 @@ class DissolvedOxygen:
         return self._share[now.rows] * full
 
 
-class Linear:
-    def __init__(self, model: spec.Linear, devices: Devices, name: str) -> None:
+class Linear(Metric):
+    """factor * another metric + offset."""
+
+    model: Literal["linear"]
+    of: MetricName
+    factor: Spread = (1.0, 1.0)
+    offset: Spread = (0.0, 0.0)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.of,)
+
+    def signal(self, devices: Devices, name: str) -> LinearSignal:
+        return LinearSignal(self, devices, name)
+
+
+class LinearSignal:
+    def __init__(self, model: Linear, devices: Devices, name: str) -> None:
         self._of = model.of
         self._factor = devices.spread(model.factor, f"{name}/factor")
         self._offset = devices.spread(model.offset, f"{name}/offset")
@@ -58,13 +105,38 @@ class Linear:
         return self._factor[now.rows] * now.raw[self._of] + self._offset[now.rows]
 
 
-class Pump:
-    def __init__(self, model: spec.Pump, devices: Devices, name: str) -> None:
+class Pump(Metric):
+    """A centrifugal pump on its curve: head = speed² * shutoff - curve * flow², against a static head."""
+
+    movable = ("speed",)
+    model: Literal["pump"]
+    of: Literal["flow", "head", "power"] = "flow"
+    speed: Spread = (1.0, 1.0)
+    shutoff: Spread
+    """head at no flow and full speed, m"""
+    curve: Spread
+    """m for a flow of 1"""
+    static: Spread = (0.0, 0.0)
+    """head the pump must overcome before anything flows, m"""
+    running: dict[MetricName, str] = Field(default_factory=dict, alias="while", max_length=1)
+    """a metric of states and the word at which the pump runs"""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(self.running)
+
+    def signal(self, devices: Devices, name: str) -> PumpSignal:
+        return PumpSignal(self, devices, name)
+
+
+class PumpSignal:
+    def __init__(self, model: Pump, devices: Devices, name: str) -> None:
         self._of = model.of
         self._speed = devices.spread(model.speed, f"{name}/speed")
         self._shutoff = devices.spread(model.shutoff, f"{name}/shutoff")
         self._curve = devices.spread(model.curve, f"{name}/curve")
         self._static = devices.spread(model.static, f"{name}/static")
+        self.running = model.running
         self._switch = next(iter(model.running), None)
         self.on_code = 0.0
         """the code of the word at which the pump runs, set when the metric of states is known"""

@@ -1,4 +1,4 @@
-"""Episodes that a device makes by itself: now and then a metric goes near its warning or critical threshold.
+"""Excursions: episodes in which a metric goes near its warning or critical threshold.
 
 Time is cut into spans of `stay`, each device by its own offset; what a device does in a span is one draw. So
 an episode is known before it happens and after it is over, and is a label in the ledger like a fault.
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fleet_sim.noise import F8, I8
+    from fleet_sim.signals.metric import Metric
     from fleet_sim.signals.moment import Devices
-    from fleet_sim.signals.spec import Metric
 
 _RISE = 0.05  # of the span, and as much to fall
 

@@ -8,20 +8,18 @@ import numpy as np
 
 from fleet_sim.noise import device_keys
 from fleet_sim.signals.channel import Channel
-from fleet_sim.signals.derived import Pump as PumpSignal
+from fleet_sim.signals.derived import PumpSignal
 from fleet_sim.signals.moment import Devices, Moment, SensorNoise
-from fleet_sim.signals.spec import Pump, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from fleet_sim.faults.plan import PlannedFault
     from fleet_sim.noise import I8
-    from fleet_sim.scenario.grammar import Group
-    from fleet_sim.scenario.plan import DevicePlan
+    from fleet_sim.plan import DevicePlan
+    from fleet_sim.signals.disturbance import Disturbing
     from fleet_sim.signals.excursion import Episode
+    from fleet_sim.signals.metric import Metric
     from fleet_sim.signals.moment import BOOL
-    from fleet_sim.signals.spec import Metric
 
 
 class Sample:
@@ -73,25 +71,26 @@ class GroupSignals:
 
     def __init__(
         self,
-        group: Group,
+        metrics: Mapping[str, Metric],
         plans: Sequence[DevicePlan],
         *,
         seed: int,
         start_ms: int,
-        faults: Iterable[PlannedFault] = (),
+        faults: Iterable[Disturbing] = (),
     ) -> None:
-        self._row_of = {plan.id: row for row, plan in enumerate(plans)}
-        devices = Devices(
-            device_keys(seed, self._row_of),
+        rows = {plan.id: row for row, plan in enumerate(plans)}
+        self._devices = devices = Devices(
+            rows,
+            device_keys(seed, rows),
             device_keys(seed, [f"site/{plan.site}" for plan in plans]),
             start_ms,
         )
         self._start_ms = start_ms
         self._last_ms = np.full(len(plans), -1, dtype=np.int64)
-        self._channels = {name: Channel(name, metric, devices) for name, metric in group.metrics.items()}
-        self._noise = SensorNoise({name: metric.noise for name, metric in group.metrics.items()}, devices)
-        self._order = [self._channels[name] for name in _ordered(group.metrics)]
-        self._connect_pumps(group.metrics)
+        self._channels = {name: Channel(name, metric, devices) for name, metric in metrics.items()}
+        self._noise = SensorNoise({name: metric.noise for name, metric in metrics.items()}, devices)
+        self._order = [self._channels[name] for name in _ordered(metrics)]
+        self._connect_pumps()
         for fault in faults:
             self.add_fault(fault)
 
@@ -130,10 +129,10 @@ class GroupSignals:
             raise ValueError(f"the device has no metric '{metric}'")
         return channel.set(row, name, value, int(self._last_ms[row]) if at_ms is None else at_ms)
 
-    def add_fault(self, fault: PlannedFault) -> None:
+    def add_fault(self, fault: Disturbing) -> None:
         """Let a sensor fault happen; faults of other groups' metrics, of devices and links are ignored."""
-        if fault.where == "sensor" and fault.metric in self._channels:
-            self._channels[fault.metric].add_fault(fault, self._row_of)
+        if fault.metric in self._channels:
+            self._channels[fault.metric].add(fault.disturbance(self._devices))
 
     def episodes(self, from_ms: int, until_ms: int) -> list[Episode]:
         """Excursions that begin between two times (ms since 1970), for the ledger; each is given once.
@@ -154,11 +153,11 @@ class GroupSignals:
         noise = self._noise.at(rows, ticks)
         return Moment(rows, ticks, at_ms, elapsed, passed, first, noise=noise)
 
-    def _connect_pumps(self, metrics: Mapping[str, Metric]) -> None:
-        for name, metric in metrics.items():
-            signal = self._channels[name].signal
-            if isinstance(metric, Pump) and isinstance(signal, PumpSignal):
-                for switch, word in metric.running.items():
+    def _connect_pumps(self) -> None:
+        for channel in self._order:
+            signal = channel.signal
+            if isinstance(signal, PumpSignal):
+                for switch, word in signal.running.items():
                     signal.on_code = float(self._channels[switch].words.index(word))
 
 
@@ -167,7 +166,7 @@ def _ordered(metrics: Mapping[str, Metric]) -> list[str]:
     ordered: dict[str, None] = {}
 
     def visit(name: str) -> None:
-        for source in sources(metrics[name]):
+        for source in metrics[name].sources:
             if source not in ordered:
                 visit(source)
         ordered.setdefault(name)

@@ -18,8 +18,12 @@ BOOL = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """The devices of a group as columns: a key each, and the key of the site each stands at."""
+    """The devices of a group as columns: a key each, and the key of the site each stands at; `rows` by id.
 
+    `start_ms` is when the run starts, ms since 1970.
+    """
+
+    rows: Mapping[str, int]
     keys: U8
     site_keys: U8
     start_ms: int
@@ -95,7 +99,7 @@ class SlowNoise:
         self._offset = (unit(counted(self._keys, np.full(len(keys), -1))) * every_ms).astype(np.int64)
 
     def at(self, rows: I8, at_ms: I8) -> F8:
-        """f8[k]: the noise of each device at a time, whoever asks and however often."""
+        """Return f8[k], the noise of each device at a time: a function of device and time alone."""
         keys = self._keys[rows]
         shifted = at_ms + self._offset[rows]
         knot = shifted // self._every

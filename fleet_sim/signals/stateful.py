@@ -1,25 +1,39 @@
-"""Models that remember: each device moves its own state on by the time since its own last sample."""
+"""Models with a state per device, which advances by the time since the device's last sample."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import Field
 
+from fleet_config.durations import Duration, Percent
+from fleet_config.yaml_source import Strict
 from fleet_sim.signals.elementary import decay
-from fleet_sim.signals.spec import FromWeather
+from fleet_sim.signals.metric import Metric, Spread
 from fleet_sim.signals.weather import SiteWeather
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8
-    from fleet_sim.signals import spec
     from fleet_sim.signals.moment import BOOL, Devices, Moment
 
 
-class RandomWalk:
-    def __init__(self, model: spec.RandomWalk, devices: Devices, name: str) -> None:
+class RandomWalk(Metric):
+    """A walk that is reflected at `min` and `max`."""
+
+    model: Literal["random_walk"]
+    start: Spread
+    step: Spread
+    """standard deviation after one minute; it grows with the square root of time"""
+
+    def signal(self, devices: Devices, name: str) -> RandomWalkSignal:
+        return RandomWalkSignal(self, devices, name)
+
+
+class RandomWalkSignal:
+    def __init__(self, model: RandomWalk, devices: Devices, name: str) -> None:
         self._state = devices.spread(model.start, f"{name}/start")
         self._step = devices.spread(model.step, f"{name}/step") / np.sqrt(60.0)
         self._low = -np.inf if model.min is None else model.min
@@ -37,10 +51,25 @@ class RandomWalk:
         return fenced
 
 
-class OrnsteinUhlenbeck:
+class OrnsteinUhlenbeck(Metric):
+    """A deviation that is drawn back to the mean."""
+
+    movable = ("mean",)
+    model: Literal["ou"]
+    mean: Spread
+    deviation: Spread
+    """standard deviation in the long run"""
+    memory: Duration = Field(default=600_000, gt=0)
+    """after so long a deviation has fallen to 37 %"""
+
+    def signal(self, devices: Devices, name: str) -> OrnsteinUhlenbeckSignal:
+        return OrnsteinUhlenbeckSignal(self, devices, name)
+
+
+class OrnsteinUhlenbeckSignal:
     """Exact for any step: x' = mean + (x - mean) f + deviation √(1 - f²) n, with f = exp(-dt / memory)."""
 
-    def __init__(self, model: spec.OrnsteinUhlenbeck, devices: Devices, name: str) -> None:
+    def __init__(self, model: OrnsteinUhlenbeck, devices: Devices, name: str) -> None:
         self._mean = devices.spread(model.mean, f"{name}/mean")
         self._deviation = devices.spread(model.deviation, f"{name}/deviation")
         self._memory_s = model.memory / 1000
@@ -59,8 +88,21 @@ class OrnsteinUhlenbeck:
         return self._mean[now.rows] + off
 
 
-class Autoregressive:
-    def __init__(self, model: spec.Autoregressive, devices: Devices, name: str) -> None:
+class Autoregressive(Metric):
+    """AR(1) over the device's own readings."""
+
+    movable = ("mean",)
+    model: Literal["ar1"]
+    mean: Spread
+    phi: float = Field(gt=-1, lt=1)
+    deviation: Spread
+
+    def signal(self, devices: Devices, name: str) -> AutoregressiveSignal:
+        return AutoregressiveSignal(self, devices, name)
+
+
+class AutoregressiveSignal:
+    def __init__(self, model: Autoregressive, devices: Devices, name: str) -> None:
         self._mean = devices.spread(model.mean, f"{name}/mean")
         self._deviation = devices.spread(model.deviation, f"{name}/deviation")
         self._phi, self._fresh = model.phi, float(np.sqrt(1 - model.phi**2))
@@ -77,10 +119,25 @@ class Autoregressive:
         return self._mean[now.rows] + off
 
 
-class States:
+class States(Metric):
+    """A word that changes now and then (a Markov process)."""
+
+    movable = ("state",)
+    model: Literal["states"]
+    stay: dict[str, Duration] = Field(min_length=1)
+    """how long the device stays in each state on average"""
+    then: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """weights of what follows a state; all others alike unless given"""
+    initial: str | None = None
+
+    def signal(self, devices: Devices, name: str) -> StatesSignal:
+        return StatesSignal(self, devices, name)
+
+
+class StatesSignal:
     """Codes of words; the time in a state is exponential: chance to leave in dt is 1 - exp(-dt / stay)."""
 
-    def __init__(self, model: spec.States, devices: Devices, name: str) -> None:
+    def __init__(self, model: States, devices: Devices, name: str) -> None:
         self.words = tuple(model.stay)
         self._stay_s = np.array([model.stay[word] / 1000 for word in self.words])
         self._next = np.array([_chances(model, word) for word in self.words]).cumsum(axis=1)
@@ -101,7 +158,7 @@ class States:
             self._state[rows] = state[leaves]
         return state
 
-    def _initial(self, model: spec.States, devices: Devices, name: str) -> F8:
+    def _initial(self, model: States, devices: Devices, name: str) -> F8:
         if model.initial is not None:
             return np.full(len(devices), float(self.words.index(model.initial)))
         shares = np.maximum(self._stay_s, 1e-3).cumsum()
@@ -110,7 +167,7 @@ class States:
         return codes
 
 
-def _chances(model: spec.States, word: str) -> list[float]:
+def _chances(model: States, word: str) -> list[float]:
     after = model.then.get(word) or {other: 1.0 for other in model.stay if other != word} or {word: 1.0}
     total = sum(after.values())
     chances = [after.get(other, 0.0) / total for other in model.stay]
@@ -118,10 +175,32 @@ def _chances(model: spec.States, word: str) -> list[float]:
     return [*chances[:last], 2.0, *chances[last + 1 :]]  # the last possible one takes what rounding leaves
 
 
-class Thermal:
+class FromWeather(Strict):
+    """The air outside, shared by all devices of a site."""
+
+    site: Literal["weather"]
+
+
+class Thermal(Metric):
+    """First order: it follows its target with a lag; without cooling the target is the ambient."""
+
+    movable = ("setpoint",)
+    model: Literal["thermal"]
+    setpoint: Spread
+    ambient: Spread | FromWeather = (20.0, 20.0)
+    lag: Duration = Field(gt=0)
+    leak: Percent = 0.0
+    """share of the difference to the ambient that cooling does not make up"""
+    start: Spread | None = None
+
+    def signal(self, devices: Devices, name: str) -> ThermalSignal:
+        return ThermalSignal(self, devices, name)
+
+
+class ThermalSignal:
     """dT/dt = (target - T) / lag. With cooling the target is near the setpoint, without it is the ambient."""
 
-    def __init__(self, model: spec.Thermal, devices: Devices, name: str) -> None:
+    def __init__(self, model: Thermal, devices: Devices, name: str) -> None:
         self._setpoint = devices.spread(model.setpoint, f"{name}/setpoint")
         self._weather = SiteWeather(devices) if isinstance(model.ambient, FromWeather) else None
         box = (0.0, 0.0) if isinstance(model.ambient, FromWeather) else model.ambient
@@ -130,7 +209,7 @@ class Thermal:
         self._start = None if model.start is None else devices.spread(model.start, f"{name}/start")
         self._state = np.zeros(len(devices))
         self.uncooled: BOOL = np.zeros(len(devices), dtype=np.bool_)
-        """set from outside, by the fault that takes the cooling away"""
+        """set before a sample by a fault that takes the cooling away, and for that sample only"""
         self.settings: Mapping[str, F8] = {"setpoint": self._setpoint}
 
     def sample(self, now: Moment) -> F8:
@@ -144,13 +223,31 @@ class Thermal:
             before = np.where(now.first, start, before)
         if uncooled.any():
             target = np.where(uncooled, ambient, target)
+            self.uncooled[now.rows] = False
         value = target + (before - target) * decay(now.dt_s / self._lag_s)
         self._state[now.rows] = value
         return value
 
 
-class Tank:
-    def __init__(self, model: spec.Tank, devices: Devices, name: str) -> None:
+class Tank(Metric):
+    """A level that is drawn down and refilled when low."""
+
+    movable = ("inflow", "outflow")
+    model: Literal["tank"]
+    start: Spread = (20.0, 80.0)
+    inflow: Spread
+    """per minute, while it fills"""
+    outflow: Spread
+    """per minute, always"""
+    low: float = 20.0
+    high: float = 80.0
+
+    def signal(self, devices: Devices, name: str) -> TankSignal:
+        return TankSignal(self, devices, name)
+
+
+class TankSignal:
+    def __init__(self, model: Tank, devices: Devices, name: str) -> None:
         self._level = devices.spread(model.start, f"{name}/start")
         self._inflow = devices.spread(model.inflow, f"{name}/inflow")
         self._outflow = devices.spread(model.outflow, f"{name}/outflow")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import Field
 
+from fleet_config.durations import Duration
 from fleet_sim.signals.elementary import sine
+from fleet_sim.signals.metric import Metric, Spread
 from fleet_sim.signals.moment import SlowNoise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8, I8
-    from fleet_sim.signals import spec
     from fleet_sim.signals.moment import Devices, Moment
 
 DAY_MS = 86_400_000
@@ -27,8 +29,19 @@ def time_of_day(at_ms: I8, peak_ms: int) -> F8:
     return sine((at_ms % DAY_MS - peak_ms) / DAY_MS + 0.25)
 
 
-class Constant:
-    def __init__(self, model: spec.Constant, devices: Devices, name: str) -> None:
+class Constant(Metric):
+    """Always the same value."""
+
+    movable = ("value",)
+    model: Literal["constant"]
+    value: Spread
+
+    def signal(self, devices: Devices, name: str) -> ConstantSignal:
+        return ConstantSignal(self, devices, name)
+
+
+class ConstantSignal:
+    def __init__(self, model: Constant, devices: Devices, name: str) -> None:
         self._value = devices.spread(model.value, f"{name}/value")
         self.settings: Mapping[str, F8] = {"value": self._value}
 
@@ -36,8 +49,23 @@ class Constant:
         return self._value[now.rows]
 
 
-class Sine:
-    def __init__(self, model: spec.Sine, devices: Devices, name: str) -> None:
+class Sine(Metric):
+    """mean + amplitude * sin."""
+
+    movable = ("mean", "amplitude")
+    model: Literal["sine"]
+    mean: Spread = (0.0, 0.0)
+    amplitude: Spread
+    period: Duration = Field(gt=0)
+    phase: Spread = (0.0, 0.0)
+    """in turns: 0.25 begins at the top"""
+
+    def signal(self, devices: Devices, name: str) -> SineSignal:
+        return SineSignal(self, devices, name)
+
+
+class SineSignal:
+    def __init__(self, model: Sine, devices: Devices, name: str) -> None:
         self._mean = devices.spread(model.mean, f"{name}/mean")
         self._amplitude = devices.spread(model.amplitude, f"{name}/amplitude")
         self._phase = devices.spread(model.phase, f"{name}/phase")
@@ -49,8 +77,26 @@ class Sine:
         return self._mean[now.rows] + self._amplitude[now.rows] * wave
 
 
-class Cycle:
-    def __init__(self, model: spec.Cycle, devices: Devices, name: str) -> None:
+class Cycle(Metric):
+    """Daily and weekly patterns, by UTC time of day."""
+
+    movable = ("mean",)
+    model: Literal["cycle"]
+    mean: Spread
+    daily: Spread = (0.0, 0.0)
+    """amplitude: highest at `peak`, lowest twelve hours later"""
+    peak: Duration = 14 * 3_600_000
+    weekend: Spread = (0.0, 0.0)
+    """added on Saturdays and Sundays"""
+    wander: float = Field(default=0.0, ge=0)
+    """standard deviation of a slow deviation of each device, over about an hour"""
+
+    def signal(self, devices: Devices, name: str) -> CycleSignal:
+        return CycleSignal(self, devices, name)
+
+
+class CycleSignal:
+    def __init__(self, model: Cycle, devices: Devices, name: str) -> None:
         self._mean = devices.spread(model.mean, f"{name}/mean")
         self._daily = devices.spread(model.daily, f"{name}/daily")
         self._weekend = devices.spread(model.weekend, f"{name}/weekend")
@@ -68,8 +114,20 @@ class Cycle:
         return value
 
 
-class Step:
-    def __init__(self, model: spec.Step, devices: Devices, name: str) -> None:
+class Step(Metric):
+    """One value, and another from some time after the start on."""
+
+    model: Literal["step"]
+    before: Spread
+    after: Spread
+    at: Duration
+
+    def signal(self, devices: Devices, name: str) -> StepSignal:
+        return StepSignal(self, devices, name)
+
+
+class StepSignal:
+    def __init__(self, model: Step, devices: Devices, name: str) -> None:
         self._before = devices.spread(model.before, f"{name}/before")
         self._after = devices.spread(model.after, f"{name}/after")
         self._at_s = model.at / 1000
@@ -79,8 +137,22 @@ class Step:
         return np.where(now.elapsed_s >= self._at_s, self._after[now.rows], self._before[now.rows])
 
 
-class Ramp:
-    def __init__(self, model: spec.Ramp, devices: Devices, name: str) -> None:
+class Ramp(Metric):
+    """From one value to another; holds there, or begins again."""
+
+    model: Literal["ramp"]
+    start: Spread = Field(alias="from")
+    to: Spread
+    over: Duration = Field(gt=0)
+    wait: Duration = 0
+    repeat: bool = False
+
+    def signal(self, devices: Devices, name: str) -> RampSignal:
+        return RampSignal(self, devices, name)
+
+
+class RampSignal:
+    def __init__(self, model: Ramp, devices: Devices, name: str) -> None:
         self._start = devices.spread(model.start, f"{name}/from")
         self._rise = devices.spread(model.to, f"{name}/to") - self._start
         self._wait_s, self._over_s = model.wait / 1000, model.over / 1000
@@ -93,8 +165,20 @@ class Ramp:
         return self._start[now.rows] + self._rise[now.rows] * part
 
 
-class Drain:
-    def __init__(self, model: spec.Drain, devices: Devices, name: str) -> None:
+class Drain(Metric):
+    """A battery."""
+
+    model: Literal["drain"]
+    start: Spread = Field(default=(100.0, 100.0), alias="from")
+    per_day: Spread
+    to: float = 0.0
+
+    def signal(self, devices: Devices, name: str) -> DrainSignal:
+        return DrainSignal(self, devices, name)
+
+
+class DrainSignal:
+    def __init__(self, model: Drain, devices: Devices, name: str) -> None:
         self._start = devices.spread(model.start, f"{name}/from")
         self._per_second = devices.spread(model.per_day, f"{name}/per_day") / 86_400
         self._to = model.to
@@ -105,8 +189,21 @@ class Drain:
         return np.maximum(left, self._to)
 
 
-class Wear:
-    def __init__(self, model: spec.Wear, devices: Devices, name: str) -> None:
+class Wear(Metric):
+    """Grows slowly at first and fast before failure, when the part is replaced."""
+
+    model: Literal["wear"]
+    start: Spread = Field(alias="from")
+    to: Spread
+    life: Duration = Field(gt=0)
+    shape: int = Field(default=3, ge=1, le=8)
+
+    def signal(self, devices: Devices, name: str) -> WearSignal:
+        return WearSignal(self, devices, name)
+
+
+class WearSignal:
+    def __init__(self, model: Wear, devices: Devices, name: str) -> None:
         self._start = devices.spread(model.start, f"{name}/from")
         self._growth = devices.spread(model.to, f"{name}/to") - self._start
         self._age = devices.stream(f"{name}/age").of_devices()

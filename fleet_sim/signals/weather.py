@@ -5,11 +5,12 @@ A temperate place in plain figures: seasons, days, and slow change. A function o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from fleet_sim.signals.elementary import sine
+from fleet_sim.signals.metric import Metric, Spread
 from fleet_sim.signals.moment import SlowNoise
 from fleet_sim.signals.timed import DAY_MS, HOUR_MS, time_of_day
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8
-    from fleet_sim.signals import spec
     from fleet_sim.signals.moment import Devices, Moment
 
 _YEAR_DAYS = 365.2425
@@ -52,10 +52,21 @@ class SiteWeather:
         return 4.0 * time_of_day(now.at_ms, _WARMEST_HOUR * HOUR_MS)
 
 
-class Weather:
+class Weather(Metric):
+    """The weather of the device's site."""
+
+    model: Literal["weather"]
+    of: Literal["temperature", "humidity", "pressure", "wind"]
+    offset: Spread = (0.0, 0.0)
+
+    def signal(self, devices: Devices, name: str) -> WeatherSignal:
+        return WeatherSignal(self, devices, name)
+
+
+class WeatherSignal:
     """One quantity of the site's weather, as a metric."""
 
-    def __init__(self, model: spec.Weather, devices: Devices, name: str) -> None:
+    def __init__(self, model: Weather, devices: Devices, name: str) -> None:
         self._quantity = getattr(SiteWeather(devices), model.of)
         self._offset = devices.spread(model.offset, f"{name}/offset")
         self.settings: Mapping[str, F8] = {}

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from edge_gateway.mqtt.broker_database import fault
-from fleet_sim.devices.tally import Snapshot
+from fleet_sim.devices.counters import Snapshot
 from tests.proofs import calm
 from tests.proofs.broker import EMBEDDED, HEADER, child_of, damage, stamp
 from tests.proofs.proof import Servers, Setting

@@ -55,7 +55,7 @@ async def test_a_restart_of_the_broker_loses_nothing(
         going = asyncio.create_task(run.run())
         await watcher.until(lambda: len(watcher.messages()) > 200)
         await asyncio.to_thread(broker.restart)
-        await watcher.until(lambda: run.deployment.tally.reconnects >= 50)
+        await watcher.until(lambda: run.deployment.counters.reconnects >= 50)
         seen = len(watcher.messages())
         await watcher.until(lambda: len(watcher.messages()) > seen + 50)
         run.stop()
@@ -188,7 +188,7 @@ async def test_a_damaged_message_is_healed_by_a_receipt(tmp_path: Path, broker: 
         boot = decode_telemetry(raw[-1]).boot
         receipt = encode_receipt(Receipt(boot=boot, upto=9, missing=[(0, 3)]))
         await client.publish("fleet/v1/torn/torn-0000/receipt", receipt)
-        while run.deployment.tally.resent < 4:  # noqa: ASYNC110 - what a device does is looked at, not told
+        while run.deployment.counters.resent < 4:  # noqa: ASYNC110 - what a device does is looked at, not told
             await asyncio.sleep(0.01)
         run.stop()
         result = await going

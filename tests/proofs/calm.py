@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from fleet_sim.devices.tally import Snapshot
+from fleet_sim.devices.counters import Snapshot
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_devices, judge_history, judge_identities, judge_log
 from tests.proofs.proof import Proof, Setting

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleet_config.yaml_source import parse_yaml
-from fleet_sim.faults.plan import plan_faults
 from fleet_sim.scenario.loading import read_scenario
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices, plan_faults
 from fleet_sim.signals.group import GroupSignals
 
 if TYPE_CHECKING:
@@ -39,7 +38,11 @@ class Run:
         self.seed = made.seed if seed is None else seed
         self.ids = [plan.id for plan in plans]
         self.signals = GroupSignals(
-            made.fleet["group"], plans, seed=self.seed, start_ms=START, faults=plan_faults(made, plans)
+            made.fleet["group"].metrics,
+            plans,
+            seed=self.seed,
+            start_ms=START,
+            faults=plan_faults(made, plans),
         )
 
     def at(self, ms: int, *, tick: int | None = None, rows: list[int] | None = None) -> list[dict[str, Any]]:

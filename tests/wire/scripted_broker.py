@@ -7,8 +7,8 @@ from typing import Any, Self, TypeVar
 
 import mqtt5
 
+from fleet_wire.connection import Dial, dial
 from fleet_wire.session import Connected, ConnectionLost, Session, SessionOptions
-from fleet_wire.sockets import Dial, dial
 
 P = TypeVar("P", bound=mqtt5.Packet)
 WITHIN = 60.0

@@ -29,7 +29,7 @@ from edge_gateway.cli.tables import (
     spool_view,
     status_view,
 )
-from fleet_wire.drawing import Line, draw
+from fleet_console.drawing import Line, draw
 
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

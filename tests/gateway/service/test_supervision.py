@@ -16,7 +16,7 @@ from edge_gateway.service.supervision import keep_up
 from edge_gateway.service.unexpected import tell_in_the_log
 from edge_gateway.status.problems import Problems
 from edge_gateway.status.repeats import AGAIN_AFTER, MOST_KEPT, Repeats
-from fleet_wire.failures import in_words
+from fleet_console.failures import in_words
 
 PATIENCE = 60.0
 EXHAUSTED = OSError(24, "Too many open files")

@@ -15,7 +15,7 @@ from edge_gateway.status import logs
 from edge_gateway.status.logs import MOST_AT_ONCE, PER_SECOND, Flood, set_up_logs
 from edge_gateway.status.problems import Gravity, Problems
 from edge_gateway.status.repeats import Repeats
-from fleet_wire.log_lines import LONGEST_LINE
+from fleet_console.log_lines import LONGEST_LINE
 
 
 def record(text: str, level: int = logging.WARNING) -> logging.LogRecord:

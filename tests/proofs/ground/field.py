@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from fleet_config.yaml_source import parse_yaml
+from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.endpoint import Endpoint
-from fleet_sim.devices.tally import Snapshot
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.runtime.fleet import FleetRun, RunOptions
 from fleet_sim.scenario.loading import read_scenario

@@ -1,36 +1,22 @@
 """What the commands print and how they end, without a broker."""
 
 import json
-import math
 import re
-import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.resources import files
-from io import StringIO
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
-from rich.cells import cell_len
-from rich.console import Console
 
-from fleet_sim.cli import judging, main
-from fleet_sim.cli.looking import chart_rows
+from fleet_sim.cli import main
 from fleet_sim.cli.options import broker_with, start_time
 from fleet_sim.cli.replaying import speed_of
-from fleet_sim.cli.running import rows_of, status_of
-from fleet_sim.devices.endpoint import TooManySockets, endpoint_of, reserve_sockets
-from fleet_sim.devices.pacing import Percentiles, Verdict
-from fleet_sim.devices.tally import Snapshot, Tally
-from fleet_sim.judging.grade import Grade, RuleGrade
-from fleet_sim.judging.report import Check, check_rows, checks_of, junit, rows_table
-from fleet_sim.judging.stored import StoredUnreadable, history_from_command, history_from_file, window_rows
-from fleet_sim.runtime.deployment import RunResult
-from fleet_sim.runtime.live import line
+from fleet_sim.cli.running import status_of
+from fleet_sim.judging.report import checks_of
 from fleet_sim.scenario.grammar import Broker, Expectation
 from fleet_sim.scenario.loading import load_scenario
-from fleet_wire.drawing import Table, draw
+from fleet_sim.scenario.planning import endpoint_of
+from tests.sim.results import result
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -46,26 +32,6 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return int(ended.value.code or 0), said.out, said.err
 
     return run
-
-
-def snapshot(**changed: object) -> Snapshot:
-    ack, lag = (
-        Percentiles(9, 1000.0, 1500.0, 2000.0, 4100.0, 5000.0),
-        Percentiles(9, 100.0, 150.0, 200.0, 800.0, 900.0),
-    )
-    facts: dict[str, object] = {
-        "seconds": 12.2, "devices": 1000, "up": 1000, "published": 2400, "rate": 200.0, "acked": 2400, "unacked": 0,
-        "waiting": 0, "lost": 0, "resent": 0, "reconnects": 0, "receipts": 0, "commands": 3, "notices": 0,
-        "alerts": 0, "overruns": 0, "ack": ack, "lag": lag, "lag_now": lag, "ack_now": ack,
-    }  # fmt: skip
-    return Snapshot(**{**facts, **changed})  # type: ignore[arg-type]
-
-
-def test_the_live_line() -> None:
-    assert (
-        line(snapshot()) == "12s  up 1000/1000  pub 200.0/s  ack p99 4.1ms  cmd 3  lag p99 0.8ms  overrun 0"
-    )
-    assert line(snapshot(waiting=7)).endswith("overrun 0  buffered 7")
 
 
 def test_profiles_are_listed_and_check_out(cli: Cli) -> None:
@@ -176,21 +142,6 @@ def test_a_run_directory_that_is_none_cannot_be_asked(cli: Cli) -> None:
     assert (status, "Not a directory" in err) == (3, True)
 
 
-@pytest.mark.parametrize("command", ["'", "", "/nonexistent/program", "printf \\\\xff", "printf [1]"])
-def test_a_command_that_gives_no_history_is_told(command: str) -> None:
-    with pytest.raises(StoredUnreadable):
-        history_from_command(command)
-
-
-def test_a_history_that_is_no_text_is_told(tmp_path: Path) -> None:
-    (tmp_path / "rows").write_bytes(b"\xff\xfe")
-    with pytest.raises(StoredUnreadable, match="not UTF-8"):
-        history_from_file(tmp_path / "rows")
-    row = {"device": "d", "metric": "m", "every": 1, "start": 1, "count": float("inf"), "revision": "x"}
-    with pytest.raises(StoredUnreadable, match="not a window row"):
-        window_rows([{**row, **dict.fromkeys(("sum", "min", "max", "first", "last"), 0)}])
-
-
 def test_certificates_of_a_scenario_file_are_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,16 +177,6 @@ def test_times_and_speeds() -> None:
     assert (speed_of("max"), speed_of("60")) == (None, 60.0)
 
 
-def result(
-    reason: str = "finished", *, saturated: bool = False, refused: int = 0, connects: int = 5
-) -> RunResult:
-    counters = Tally(connects=connects).counters()
-    refusals = {"not authorised": refused} if refused else {}
-    return RunResult(
-        Path(), reason, 1.0, snapshot(), counters, Verdict(saturated, "late" * saturated), 0, refusals, {}
-    )
-
-
 def test_exit_statuses() -> None:
     met, missed, open_ = (
         checks_of({"publish.ack.p99": Expectation("<", limit, f"< {limit}")}, measures)
@@ -249,89 +190,3 @@ def test_exit_statuses() -> None:
     assert status_of(result(refused=1), met) == 0
     assert status_of(result("interrupted"), missed) == 130
     assert status_of(result("terminated"), met) == 0
-
-
-def test_junit_holds_one_case_an_expectation(tmp_path: Path) -> None:
-    checks = checks_of(
-        {
-            "a.b": Expectation("<", 1.0, "< 1"),
-            "c.d": Expectation("<", 1.0, "< 1"),
-            "e.f": Expectation("<", 1.0, "< 1"),
-        },
-        {"a.b": 0.5, "c.d": 1.5},
-    )
-    junit(tmp_path / "j.xml", "cold-chain", checks, 2.5)
-    suite = ET.parse(tmp_path / "j.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
-    assert [case[0].tag if len(case) else "ok" for case in suite] == ["ok", "failure", "skipped"]
-
-
-UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-HOSTILE = "[/red]\x1b[2J\x9b\n\u202e\ud800" + "x" * 64
-
-
-def shown(*blocks: Table, terminal: bool) -> list[str]:
-    written = StringIO()
-    draw(Console(file=written, force_terminal=terminal, width=80, color_system=None), *blocks)
-    return re.sub(r"\x1b\[\d*m", "", written.getvalue()).removesuffix("\n").split("\n")
-
-
-@pytest.mark.parametrize("terminal", [False, True])
-def test_every_table_shows_any_text_and_obeys_none(terminal: bool) -> None:
-    spread = Percentiles(1, math.nan, math.inf, -math.inf, 1e300, -1.0)
-    grade = Grade(
-        rules={HOSTILE: RuleGrade(expected=2**64)}, latency=spread, repeated=1, examples=[HOSTILE, "a " * 90]
-    )
-    check = Check(HOSTILE, HOSTILE, HOSTILE, passed=None)
-    told = replace(result(), directory=Path(HOSTILE.replace("\ud800", "")), last=snapshot(ack=spread))
-    tables = [
-        rows_table(HOSTILE, [(HOSTILE, HOSTILE), ("", "")]),
-        rows_table("grade", judging.grade_rows(grade)),
-        rows_table("run", rows_of(told)),
-        rows_table(
-            "preview",
-            chart_rows(
-                [{"a": HOSTILE, "b": math.nan, "c": None, "d": True, "e": [1], "f": math.inf, "g": 1}]
-            ),
-        ),
-        *check_rows([check, replace(check, passed=True), replace(check, passed=False)]),
-    ]
-    lines = shown(*tables, terminal=terminal)
-    assert all(unicodedata.category(one) not in UNSEEN for line in lines for one in line)
-    if terminal:
-        assert max(map(cell_len, lines)) <= 80
-    else:
-        assert len(lines) == sum(1 + len(table.rows) for table in tables)
-
-
-@pytest.mark.parametrize("terminal", [False, True])
-def test_tables_of_two_columns_are_aligned_under_their_title(terminal: bool) -> None:
-    written = StringIO()
-    console = Console(file=written, force_terminal=terminal, width=60, color_system=None)
-    draw(console, rows_table("title", [("a", "1"), ("long name", "2")]))
-    assert re.sub(r"\x1b\[\d*m", "", written.getvalue()).splitlines() == [
-        "title",
-        "  a          1",
-        "  long name  2",
-    ]
-
-
-def test_too_many_sockets_are_said_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_what: int, limits: tuple[int, int]) -> None:
-        raise ValueError("not allowed to raise maximum limit")
-
-    monkeypatch.setattr("fleet_sim.devices.endpoint.resource.getrlimit", lambda _what: (100, 200))
-    monkeypatch.setattr("fleet_sim.devices.endpoint.resource.setrlimit", refuse)
-    reserve_sockets(10)
-    with pytest.raises(
-        TooManySockets, match=r"5000 connections need 5064 open files, the limit is 200; .*ulimit -n 5064"
-    ):
-        reserve_sockets(5000)
-
-
-def test_the_tally_folds_durations_once() -> None:
-    tally = Tally()
-    tally.lag_us.extend([50, 100_001, 200_000])
-    tally.gather()
-    tally.gather()
-    assert (tally.overruns, tally.lag.count, tally.lag_now.count) == (2, 3, 0)

@@ -10,9 +10,10 @@ import mqtt5
 import pytest
 
 from fleet_sim.devices.device import MOST_UNACKED, Device
-from fleet_sim.devices.world import Behaviour, DeviceGroup, Identity, World
+from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
+from fleet_sim.plan import Behaviour
 from fleet_wire.control_messages import (
     Alert,
     Birth,
@@ -37,7 +38,7 @@ class Bench:
     def heard(self, kind: str, payload: bytes, packet_id: int | None = None) -> None:
         qos = mqtt5.QoS.AT_LEAST_ONCE if packet_id else mqtt5.QoS.AT_MOST_ONCE
         packet = mqtt5.PublishPacket(f"fleet/v1/s/d/{kind}", payload=payload, qos=qos, packet_id=packet_id)
-        self.device.heard(1, [packet])
+        self.device.received(1, [packet])
 
     def make(self, count: int = 1) -> None:
         for _ in range(count):
@@ -113,8 +114,8 @@ async def test_more_than_the_broker_takes_waits_in_the_buffer(bench: Bench) -> N
 async def test_a_refused_message_is_counted_and_not_kept(bench: Bench) -> None:
     bench.make(1)
     bench.acked(0x97)
-    tally = bench.device.world.tally
-    assert (tally.refused, tally.acked, bench.device.kept, tally.in_flight) == (1, 0, 0, 0)
+    counters = bench.device.world.counters
+    assert (counters.refused, counters.acked, bench.device.kept, counters.in_flight) == (1, 0, 0, 0)
 
 
 async def test_a_receipt_of_another_boot_changes_nothing(bench: Bench) -> None:
@@ -125,7 +126,7 @@ async def test_a_receipt_of_another_boot_changes_nothing(bench: Bench) -> None:
     bench.heard("receipt", encode_receipt(Receipt(boot=7, upto=0)))
     assert bench.device.kept == 1
     bench.heard("receipt", b"\xc1")
-    assert bench.device.world.tally.malformed == 1
+    assert bench.device.world.counters.malformed == 1
 
 
 async def test_a_receipt_for_an_offline_device_waits_for_the_next_one(bench: Bench) -> None:
@@ -210,8 +211,8 @@ async def test_a_crash_loses_what_was_not_sent_and_counts_it(bench: Bench) -> No
     bench.device.online = False
     bench.make(2)
     bench.device.restart(8, keep=False)
-    tally = bench.device.world.tally
-    assert (bench.device.waiting, tally.lost, tally.in_flight) == (0, 2, 0)
+    counters = bench.device.world.counters
+    assert (bench.device.waiting, counters.lost, counters.in_flight) == (0, 2, 0)
     assert bench.device.outbox.number() == 0
 
 

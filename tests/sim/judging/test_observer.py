@@ -7,7 +7,7 @@ from pathlib import Path
 import mqtt5
 import pytest
 
-from fleet_sim.devices.tally import Tally
+from fleet_sim.devices.counters import Counters
 from fleet_sim.judging.observer import RETAINED_WITHIN_US, Observer
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
@@ -26,7 +26,7 @@ class Clock:
 class Post:
     observer: Observer
     clock: Clock
-    tally: Tally
+    counters: Counters
     ledger: LedgerWriter
     directory: Path
 
@@ -38,7 +38,7 @@ class Post:
 
     def packet(self, topic: str, payload: bytes) -> None:
         qos = mqtt5.QoS.AT_MOST_ONCE
-        self.observer.heard(1, [mqtt5.PublishPacket(topic, payload=payload, qos=qos, retain=True)])
+        self.observer.received(1, [mqtt5.PublishPacket(topic, payload=payload, qos=qos, retain=True)])
 
     def alerts(self) -> list[tuple[str, bool]]:
         self.ledger.flush()
@@ -49,10 +49,10 @@ class Post:
 def post(tmp_path: Path) -> Iterator[Post]:
     with LedgerWriter(tmp_path) as ledger:
         ledger.header({})
-        clock, tally = Clock(), Tally()
-        observer = Observer(ledger, tally, clock)
+        clock, counters = Clock(), Counters()
+        observer = Observer(ledger, counters, clock)
         observer._subscribed_us = clock.now
-        yield Post(observer, clock, tally, ledger, tmp_path)
+        yield Post(observer, clock, counters, ledger, tmp_path)
 
 
 def test_what_comes_right_after_subscribing_is_old_and_later_it_is_news(post: Post) -> None:
@@ -60,7 +60,7 @@ def test_what_comes_right_after_subscribing_is_old_and_later_it_is_news(post: Po
     post.clock.now += RETAINED_WITHIN_US
     post.alert("news")
     assert post.alerts() == [("before", True), ("news", False)]
-    assert post.tally.alerts == 1
+    assert post.counters.alerts == 1
 
 
 def test_after_a_reconnect_only_what_was_heard_before_is_old(post: Post) -> None:
@@ -116,4 +116,4 @@ def test_rubbish_and_the_empty_message_after_a_resolve_are_passed_over(post: Pos
     post.packet("edge/v1/gw/alerts/berlin/d/TooWarm", b"\xc1")
     post.packet("edge/v1/gw/reply", b"x")
     assert post.alerts() == []
-    assert post.tally.malformed == 1
+    assert post.counters.malformed == 1

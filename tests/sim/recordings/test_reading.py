@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from fleet_config.problems import ProblemsFound
-from fleet_sim.recordings.mapping import Mapping, legal_name, load_mapping, ready_mappings
-from fleet_sim.recordings.reading import RecordingUnreadable, Sample, number_of, read_recording, time_of
-from fleet_sim.recordings.replay import bundles, shifted
-from fleet_wire.telemetry import is_metric_name
+from fleet_sim.recordings.mapping import Mapping, load_mapping
+from fleet_sim.recordings.reading import (
+    RecordingUnreadable,
+    number_of,
+    read_recording,
+    time_of,
+)
 from tests.sim.recordings.written import write_ea, write_uci
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -139,76 +139,6 @@ def test_a_file_of_another_form_is_refused_with_its_columns(tmp_path: Path) -> N
     write_uci(tmp_path / "empty.csv", 0)
     with pytest.raises(RecordingUnreadable, match="not one of 5 rows"):
         read_recording(tmp_path / "empty.csv", load_mapping("uci"))
-
-
-def test_a_mapping_file_is_checked_with_line_and_column(tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    path.write_text(
-        "version: 1\ndevice: {id: a, type: b}\ntime: {columns: [t], zone: Mars}\nmetrics: {x: X}\nsep: ';'\n"
-    )
-    with pytest.raises(ProblemsFound) as found:
-        load_mapping(str(path))
-    text = str(found.value)
-    assert "own.yaml:3:" in text
-    assert "no time zone" in text
-    assert "own.yaml:5:1" in text
-
-
-@settings(deadline=None)
-@given(st.text(min_size=1, max_size=80))
-def test_any_label_becomes_a_legal_metric_name_or_is_refused(label: str) -> None:
-    try:
-        name = legal_name(label)
-    except ValueError:
-        assert not any(character.isascii() and character.isalnum() for character in label.lower())
-    else:
-        assert is_metric_name(name)
-
-
-def test_labels_of_the_domains() -> None:
-    labels = ("CO(GT)", "PT08.S1(CO)", "Sld Sus@105C", "O Diss %sat", "2-Nitro")
-    assert [legal_name(each) for each in labels] == [
-        "co_gt",
-        "pt08_s1_co",
-        "sld_sus_105c",
-        "o_diss_sat",
-        "m_2_nitro",
-    ]
-
-
-def test_every_ready_mapping_loads() -> None:
-    assert {"uci", "ea", "nab"} <= set(ready_mappings())
-    assert all(load_mapping(name).description for name in ready_mappings())
-
-
-def sample(device: str, ts: int, *, doubtful: bool = False) -> Sample:
-    return Sample(ts, device, {"x": float(ts)}, {"x": 0.5} if doubtful else None)
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.booleans()), max_size=60),
-    st.integers(1, 7),
-)
-def test_bundles_hold_every_sample_once_in_the_order_of_its_device(
-    rows: list[tuple[str, int, bool]], batch: int
-) -> None:
-    samples = [
-        sample(device, ts, doubtful=doubt) for device, ts, doubt in sorted(rows, key=lambda row: row[1])
-    ]
-    made = list(bundles(samples, batch))
-    for device in "abc":
-        mine = [each for bundle in made if bundle.device == device for each in bundle.samples]
-        assert mine == [each for each in samples if each.device == device]
-    for bundle in made:
-        assert 1 <= len(bundle.samples) <= batch
-        assert len(bundle.samples) == 1 or not any(each.q for each in bundle.samples)
-
-
-def test_shifted_times_end_now_and_keep_their_distances() -> None:
-    samples = [sample("a", 1000), sample("a", 4000)]
-    assert [each.ts for each in shifted(samples, "shift", 90_000)] == [87_000, 90_000]
-    assert [each.ts for each in shifted(samples, "recorded", 90_000)] == [1000, 4000]
 
 
 @pytest.mark.recording

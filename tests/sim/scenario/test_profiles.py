@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fleet_sim.faults.plan import plan_faults
 from fleet_sim.scenario.loading import load_scenario, profile_names, scaled
-from fleet_sim.scenario.plan import plan_devices
+from fleet_sim.scenario.planning import plan_devices, plan_faults
 from fleet_sim.signals.group import GroupSignals
-from fleet_sim.signals.spec import States
+from fleet_sim.signals.stateful import States
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +23,7 @@ def sampled(made: Scenario, name: str, times: range, *, faults: bool = False) ->
     """metric -> readings[time, device]."""
     plans = [plan for plan in plan_devices(made) if plan.group == name]
     planned = plan_faults(made, plan_devices(made)) if faults else []
-    signals = GroupSignals(made.fleet[name], plans, seed=made.seed, start_ms=START, faults=planned)
+    signals = GroupSignals(made.fleet[name].metrics, plans, seed=made.seed, start_ms=START, faults=planned)
     rows = np.arange(len(plans))
     columns = [
         signals.sample(rows, np.full(len(plans), tick), np.full(len(plans), START + ms)).columns
@@ -159,7 +158,9 @@ def test_the_cold_chain_warms_up_and_a_command_brings_it_back() -> None:
     assert (fault.kind, fault.devices, fault.from_ms) == ("heat_up", ("frz-00042",), 120_000)
     assert fault.expect_alert is not None
     assert (fault.expect_alert.rule, fault.expect_alert.within) == ("FreezerTooWarm", 360_000)
-    signals = GroupSignals(made.fleet["freezer"], plans, seed=made.seed, start_ms=START, faults=[fault])
+    signals = GroupSignals(
+        made.fleet["freezer"].metrics, plans, seed=made.seed, start_ms=START, faults=[fault]
+    )
     rows = np.array([42, 43])
 
     def temperatures(ms: int) -> list[float]:

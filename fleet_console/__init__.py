@@ -1,0 +1,1 @@
+"""What both command lines share: commands, tables, errors in words, log lines, interrupts, the version."""

@@ -1,0 +1,161 @@
+"""Tables as both command lines draw them: readable on a terminal of any width, one line a row everywhere else.
+
+On a terminal the columns that do not fit go on in a further line of the row, indented; a last column of text wraps in
+what is left of the line. Nothing is dropped, and only a cell of more than a thousand characters is cut. Into a pipe or
+a file a row is one line and a cell is whole, so that `grep` finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Final, NamedTuple
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from fleet_wire.printable import printable
+
+GAP: Final = 2
+"""Blanks between columns."""
+INDENT: Final = 4
+"""Blanks before the further lines of a row."""
+LEAST_TEXT: Final = 30
+"""Columns that a wrapped last cell must have; with less it gets a line of its own."""
+LONGEST_CELL: Final = 1_000
+"""Characters of a cell on a terminal: a payload in hexadecimal must not fill screens."""
+
+
+class Styled(NamedTuple):
+    """A cell or line with a style of Rich."""
+
+    text: object
+    style: str = ""
+
+
+@dataclass(slots=True)
+class Line:
+    """A paragraph between tables."""
+
+    text: object
+    style: str = ""
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows of cells under their headings; a table whose headings are all empty shows none."""
+
+    columns: Sequence[str]
+    title: str = ""
+    rows: list[tuple[Styled, ...]] = field(default_factory=list)
+
+    def add(self, *cells: object) -> None:
+        """Add a row: texts of any origin, or Styled ones."""
+        self.rows.append(tuple(cell if isinstance(cell, Styled) else Styled(cell) for cell in cells))
+
+
+class _Place(NamedTuple):
+    """Where a column stands: its line of the row, the blanks before it, and its width."""
+
+    line: int
+    at: int
+    width: int
+
+
+def draw(console: Console, *blocks: Table | Line) -> None:
+    """Print tables and paragraphs."""
+    for block in blocks:
+        if not console.is_terminal:
+            console.file.write("".join(f"{line}\n" for line in _plain(block)))
+        elif isinstance(block, Line):
+            console.print(Text(printable(block.text, None), style=block.style), highlight=False)
+        else:
+            for text in _drawn(block, console):
+                console.print(text, soft_wrap=True, highlight=False)
+
+
+# --- into a pipe or file
+
+
+def _plain(block: Table | Line) -> Iterable[str]:
+    if isinstance(block, Line):
+        yield printable(block.text, None)
+        return
+    if block.title:
+        yield printable(block.title, None)
+    rows = _cells(block, longest=None)
+    wide = _widths(rows)
+    for row in rows:
+        padded = (cell.text + " " * (wide[at] - cell_len(cell.text)) for at, cell in enumerate(row))
+        yield (" " * GAP).join(padded).rstrip()
+
+
+# --- on a terminal
+
+
+def _drawn(table: Table, console: Console) -> Iterable[Text]:
+    if table.title:
+        yield from Text(printable(table.title), style="italic").wrap(console, console.width)
+    rows = _cells(table, longest=LONGEST_CELL)
+    places = _places(_widths(rows), console.width)
+    for row in rows:
+        yield from _row(row, places, console)
+
+
+class _Cell(NamedTuple):
+    text: str
+    style: str
+
+
+def _cells(table: Table, longest: int | None) -> list[list[_Cell]]:
+    headed = (
+        [[_Cell(printable(name, longest), "bold") for name in table.columns]] if any(table.columns) else []
+    )
+    return headed + [[_Cell(printable(cell.text, longest), cell.style) for cell in row] for row in table.rows]
+
+
+def _widths(rows: Sequence[Sequence[_Cell]]) -> list[int]:
+    return [max(cell_len(cell.text) for cell in column if cell) for column in zip_longest(*rows)]
+
+
+def _places(widths: Sequence[int], width: int) -> list[_Place]:
+    """Put each column behind the one before it, or at the beginning of a further line where it does not fit."""
+    places: list[_Place] = []
+    line, at = 0, 0
+    for number, wide in enumerate(widths):
+        is_text = number == len(widths) - 1 and width - at >= LEAST_TEXT
+        if number and at + wide > width and not is_text:
+            line, at = line + 1, INDENT
+        places.append(_Place(line, at, max(1, min(wide, width - at))))
+        at += wide + GAP
+    return places
+
+
+def _row(row: Sequence[_Cell], places: Sequence[_Place], console: Console) -> Iterable[Text]:
+    for number in range(places[-1].line + 1 if places else 0):
+        here = [
+            (place, _wrapped(cell, place.width, console))
+            for cell, place in zip(row, places, strict=False)
+            if place.line == number
+        ]
+        yield from _lines(here)
+
+
+def _wrapped(cell: _Cell, width: int, console: Console) -> list[Text]:
+    if not cell.text:
+        return []
+    return list(Text(cell.text, style=cell.style).wrap(console, width))
+
+
+def _lines(cells: Sequence[tuple[_Place, Sequence[Text]]]) -> Iterable[Text]:
+    """Lay cells side by side; a line on which there is nothing is left out."""
+    for part in range(max((len(texts) for _, texts in cells), default=0)):
+        line = Text()
+        for place, texts in cells:
+            if part < len(texts):
+                line.append(" " * (place.at - line.cell_len))
+                line.append_text(texts[part])
+        line.rstrip()
+        yield line

@@ -1,0 +1,39 @@
+"""A log record is one line, whatever somebody wrote into it."""
+
+import logging
+import sys
+
+from fleet_console.log_lines import LONGEST_LINE, TextLines, in_a_line, said
+
+
+def record(text: str, *values: object, error: BaseException | None = None) -> logging.LogRecord:
+    trace = None if error is None else (type(error), error, error.__traceback__)
+    return logging.LogRecord("fleet", logging.WARNING, __file__, 1, text, values, trace)
+
+
+def test_a_record_says_its_text_with_its_values() -> None:
+    assert said(record("%s of %d", "a", 3)) == "a of 3"
+
+
+def test_an_error_is_said_with_where_it_came_from_instead_of_a_traceback() -> None:
+    try:
+        dict[str, int]()["bad"]
+    except KeyError as error:
+        line = sys.exc_info()[2].tb_lineno  # type: ignore[union-attr]
+        text = said(record("failed", error=error))
+    assert text == f"failed: KeyError: 'bad' (at {__file__}:{line})"
+
+
+def test_an_error_that_was_never_raised_comes_from_nowhere() -> None:
+    assert said(record("failed", error=ValueError("bad"))) == "failed: ValueError: bad"
+
+
+def test_a_line_obeys_nothing_and_has_an_end() -> None:
+    text = in_a_line(record("%s", "\x1b[2J\n" + "x" * LONGEST_LINE))
+    assert text.startswith(r"\x1b[2J\n")
+    assert len(text) == LONGEST_LINE
+
+
+def test_the_fields_of_a_format_are_filled() -> None:
+    assert TextLines("%(levelname)s %(message)s").format(record("a\nb")) == r"WARNING a\nb"
+    assert TextLines("%(asctime)s %(message)s").format(record("a")).endswith(" a")

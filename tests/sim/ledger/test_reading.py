@@ -1,0 +1,57 @@
+"""What was written comes back, up to where a file is torn or damaged."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fleet_sim.ledger.reading import LedgerUnreadable, read_ledger
+from fleet_sim.ledger.writing import FILE_NAME
+from tests.sim.ledger.written import written
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    with written(tmp_path) as ledger:
+        ledger.end("finished", {"at": 1})
+    found = read_ledger(tmp_path)
+    assert found.header["name"] == "test"
+    assert [(device.id, device.tags) for device in found.devices] == [("a", {"line": "L0"})]
+    [group] = found.groups
+    assert group.table["seq"].tolist() == [0, 1, 2]
+    assert group.present(0).tolist() == [True, True, False]
+    assert group.present(1).tolist() == [True, False, True]
+    np.testing.assert_array_equal(group.values[0], [-18.5, np.nan, 0.0])
+    assert group.intact().tolist() == [True, True, False]
+    assert {name: column.tolist() for name, column in group.quality.items()} == {"humidity": [1.0, 1.0, 0.25]}
+    assert found.tables["acks"]["code"].tolist() == [0, 0x97]
+    assert len(found.tables["sends"]) == 0
+    assert found.of_kind("fault") == [{"k": "fault", "number": 0, "kind": "stuck"}]
+    assert found.end is not None
+    assert not found.torn
+
+
+@pytest.mark.parametrize("cut", [1, 4, 9, 30])
+def test_a_torn_tail_is_left_out_and_said(tmp_path: Path, cut: int) -> None:
+    with written(tmp_path):
+        pass
+    path = tmp_path / FILE_NAME
+    path.write_bytes(path.read_bytes()[:-cut])
+    found = read_ledger(tmp_path)
+    assert found.torn
+    assert found.end is None
+    assert found.groups[0].table["seq"].tolist()[:2] == [0, 1]
+
+
+def test_a_damaged_frame_ends_the_reading_there(tmp_path: Path) -> None:
+    with written(tmp_path):
+        pass
+    path = tmp_path / FILE_NAME
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 0xFF
+    path.write_bytes(bytes(content))
+    assert read_ledger(tmp_path).torn
+
+
+def test_no_ledger_there_is_said_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnreadable, match=str(tmp_path)):
+        read_ledger(tmp_path)

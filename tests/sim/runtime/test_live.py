@@ -1,0 +1,37 @@
+"""The line that shows a run while it goes."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from fleet_sim.runtime.live import LiveView, line
+from tests.sim.results import snapshot
+
+
+def test_the_live_line() -> None:
+    assert (
+        line(snapshot()) == "12s  up 1000/1000  pub 200.0/s  ack p99 4.1ms  cmd 3  lag p99 0.8ms  overrun 0"
+    )
+    assert line(snapshot(waiting=7)).endswith("overrun 0  buffered 7")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "quiet", "shown"), [(False, False, 2), (True, False, 1), (True, True, 0)]
+)
+def test_snapshots_are_lines_and_on_a_terminal_one_line(terminal: bool, quiet: bool, shown: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=120)
+    with LiveView(console, quiet=quiet) as view:
+        view.show(snapshot())
+        view.show(snapshot(waiting=7))
+    assert ("up 1000/1000" in out.getvalue()) == bool(shown)
+    assert out.getvalue().count("overrun 0\n") == (1 if shown == 2 else 0)
+    assert ("buffered 7" in out.getvalue()) == bool(shown)
+
+
+def test_quiet_shows_nothing_elsewhere_either() -> None:
+    out = io.StringIO()
+    with LiveView(Console(file=out, force_terminal=False), quiet=True) as view:
+        view.show(snapshot())
+    assert not out.getvalue()
