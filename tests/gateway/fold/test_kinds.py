@@ -15,7 +15,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.inputs import Forget, Input, Tick
 from edge_gateway.records.store_effects import ClosedStates, ClosedWindows, StoreEffects
 from edge_gateway.recovery.startup import State
-from edge_gateway.status.device_problems import by_device
+from edge_gateway.status.device_checks import by_device
 from tests.gateway.fold.test_shares import MINUTE, SECOND, Sender, bad, fold, life, moment
 
 
