@@ -33,6 +33,7 @@ from edge_gateway.service.engine import Engine
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
+from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rules_watch import RulesWatch
 from edge_gateway.service.supervision import keep_up
 from edge_gateway.service.watchdog import Signs, Watchdog
@@ -43,7 +44,7 @@ from edge_gateway.status.collect import Now, Reporter
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.devices import describe_devices
 from edge_gateway.status.problems import Problems
-from edge_gateway.status.report import BrokerStatus, GatewayStatus, SpoolParts, SpoolStatus, State, as_plain
+from edge_gateway.status.report import GatewayStatus, State, as_plain
 from edge_gateway.store.store import Store
 from edge_gateway.store.store_thread import StoreThread
 from fleet_config.problems import ProblemsFound
@@ -336,39 +337,21 @@ class Gateway:
             rules_on_disk=self._rules.on_disk,
             counters=self.counters,
             problems=tuple(self.problems),
-            broker=self._broker_status(),
-            spool=self._spool_status(),
+            broker=broker_status(self._listening, self._source, self._control, self.clock.monotonic()),
+            spool=spool_status(
+                self._recovered,
+                self._engine,
+                self._commits,
+                self._store,
+                self._maintenance,
+                self._disk_guard,
+            ),
             sinks={name: sink.facts for name, sink in self._sinks.items()},
         )
         return self._reporter.report(self._pipeline, self._store.facts, now)
 
     def _plain_report(self) -> dict[str, Any]:
         return as_plain(self.report())
-
-    def _broker_status(self) -> BrokerStatus:
-        return BrokerStatus(
-            connected=self._listening.subscribed,
-            caught_up=self._listening.caught_up,
-            lag=self._listening.lag(self.clock.monotonic()),
-            listening=self._listening.elapsed,
-            waiting=self._source.waiting,
-            unacknowledged=self._source.unacknowledged,
-            outgoing=self._control.queued,
-        )
-
-    def _spool_status(self) -> SpoolStatus:
-        return SpoolStatus(
-            record=self._engine.newest,
-            committed=self._engine.committed,
-            journal_bytes=self._recovered.journal.total_bytes,
-            checkpoint=self._maintenance.checkpointed,
-            uncommitted=self._commits.pending,
-            unstored=self._store.pending,
-            recovered_in_ms=round(self._recovered.seconds * 1000),
-            bytes=SpoolParts(*self._disk_guard.used),
-            max_bytes=self.config.spool.max_bytes,
-            reserve=self._reserve.held,
-        )
 
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
         """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""

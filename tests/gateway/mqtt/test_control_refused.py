@@ -6,7 +6,7 @@ import pytest
 
 from edge_gateway.fold.outgoing import Message
 from edge_gateway.mqtt.control_session import AGAIN_MOST
-from edge_gateway.mqtt.own_topics import FORGED_FOR
+from edge_gateway.mqtt.own_topics import FORGED_FOR, RIGHT_FOR
 from edge_gateway.mqtt.sending import ASK_EVERY
 from edge_gateway.status.problem import Gravity
 from fleet_wire import control_messages
@@ -202,6 +202,8 @@ async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
         broker.publish("edge/v1/gw/command", b"\xff")
         await rig.until(lambda: rig.counters.operator_requests_malformed)
         assert rig.counters.alerts_overwritten == 2
+        rig.at += RIGHT_FOR + 1
+        await rig.until(lambda: rig.counters.alerts_overwritten == 3)
         rig.at += FORGED_FOR + 1
         await rig.until(lambda: not rig.problem("forged_alerts"))
 

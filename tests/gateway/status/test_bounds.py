@@ -147,7 +147,7 @@ def test_a_limit_of_the_disk_is_a_problem_until_there_is_room() -> None:
 @pytest.mark.problem("raises", "bound_devices", "bound_series", "bound_strings", "bound_commands")
 @pytest.mark.problem("clears", "bound_devices", "bound_series", "bound_strings", "bound_commands")
 def test_a_limit_of_the_fold_is_a_problem_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = fold(devices=1, series=16, strings=16, device_strings=16).pipeline
+    pipeline = fold(devices=1, series=16, device_series=16, strings=16, device_strings=16).pipeline
     pipeline.fold(Sender("d1").says(0, **{f"m{n}": f"text {n}" for n in range(16)}))
     monkeypatch.setattr(bounds, "MOST_WAITING", 0)
     assert told(pipeline=pipeline).keys() == {
