@@ -339,12 +339,12 @@ class Gateway:
             problems=tuple(self.problems),
             broker=broker_status(self._listening, self._source, self._control, self.clock.monotonic()),
             spool=spool_status(
-                self._recovered,
-                self._engine,
-                self._commits,
-                self._store,
-                self._maintenance,
-                self._disk_guard,
+                recovered=self._recovered,
+                engine=self._engine,
+                commits=self._commits,
+                store=self._store,
+                maintenance=self._maintenance,
+                disk=self._disk_guard,
             ),
             sinks={name: sink.facts for name, sink in self._sinks.items()},
         )

@@ -28,6 +28,7 @@ def broker_status(listening: CaughtUpClock, source: Source, control: Control, no
 
 
 def spool_status(
+    *,
     recovered: Recovered,
     engine: Engine,
     commits: CommitQueue,
