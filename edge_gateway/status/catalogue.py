@@ -16,9 +16,12 @@ def _warning(text: str, raised: str, over: Clears | Latches, action: str) -> Ent
     return Entry((Gravity.WARNING,), text, raised, over, action)
 
 
-def _bound(raised: str, action: str, *, loses: bool = True) -> Entry:
-    """A limit: a warning from four fifths on; a failure once it is full, if something new is lost then."""
-    gravities = (Gravity.WARNING, Gravity.FAILURE) if loses else (Gravity.WARNING,)
+def _bound(limit: str, action: str, *, lost: str = "") -> Entry:
+    """A limit: a warning from four fifths on; a failure once it is full, if something is `lost` then."""
+    raised = f"four fifths of {limit} are used" + (
+        f" (a warning), or all of it (a failure: {lost})" if lost else ""
+    )
+    gravities = (Gravity.WARNING, Gravity.FAILURE) if lost else (Gravity.WARNING,)
     return Entry(gravities, "{}", raised, Clears("less than four fifths of it are used"), action)
 
 
@@ -229,12 +232,13 @@ class Problem(Enum):
         Clears("enough files may be open"),
         "raise `LimitNOFILE` (systemd) or `ulimit -n` to 1,024 at least",
     )
-    BOUND_LATE = _bound("late readings use their share of `spool.max_bytes`", _DISK_BOUND, loses=False)
-    BOUND_SPOOL = _bound("`spool.max_bytes` is used up", _DISK_BOUND, loses=False)
-    BOUND_HISTORY = _bound("`history.max_bytes` is used up", _DISK_BOUND, loses=False)
+    BOUND_LATE = _bound("the share of `spool.max_bytes` for late readings", _DISK_BOUND)
+    BOUND_SPOOL = _bound("`spool.max_bytes`", _DISK_BOUND)
+    BOUND_HISTORY = _bound("`history.max_bytes`", _DISK_BOUND)
     BOUND_QUARANTINE = _bound(
-        "`limits.quarantine` is used up; a failure only if the messages are from many devices",
+        "`limits.quarantine`",
         "fix the devices it names, which have most there, or raise the limit",
+        lost="messages of many devices are dropped from it",
     )
     # the program
     STUCK = _failure(
@@ -338,13 +342,14 @@ class Problem(Enum):
         "check whether it sends its newest readings first, or has a wrong clock",
     )
     BOUND_DEVICES = _bound(
-        "`limits.devices` is used up; messages of further devices go to quarantine", _MAKE_ROOM
+        "`limits.devices`", _MAKE_ROOM, lost="messages of further devices go to quarantine"
     )
-    BOUND_SERIES = _bound("`limits.series` is used up; values of further metrics are lost", _MAKE_ROOM)
-    BOUND_STRINGS = _bound("`limits.strings` is used up; values that are new texts are lost", _MAKE_ROOM)
+    BOUND_SERIES = _bound("`limits.series`", _MAKE_ROOM, lost="values of further metrics are lost")
+    BOUND_STRINGS = _bound("`limits.strings`", _MAKE_ROOM, lost="values that are new texts are lost")
     BOUND_COMMANDS = _bound(
-        "8,000 or more of at most 10,000 commands wait; beyond that further commands fail at once",
+        "the 10,000 commands that may wait",
         "check that the devices it names acknowledge commands",
+        lost="further commands fail at once",
     )
 
     def __init__(self, entry: Entry) -> None:

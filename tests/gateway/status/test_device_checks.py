@@ -207,7 +207,10 @@ class TestClocks:
         gateway.take(reading("f1", 3))
         assert gateway.problem("device_clocks") == ""
 
-    @pytest.mark.parametrize(("ts", "said"), [(5_000, "1970-01-01"), (START + DAY, "2026-09-22")])
+    @pytest.mark.parametrize(
+        ("ts", "said"),
+        [(5_000, "1970-01-01"), (START + DAY, "2026-09-22"), (-(2**60), "-115292150460684")],
+    )
     def test_a_clock_that_is_not_believed_is_named(self, gateway: Gateway, ts: int, said: str) -> None:
         gateway.take(*(reading("f1", seq, ts + seq) for seq in range(3)))
         assert f"its clock says {said}" in gateway.problem("device_clocks")
