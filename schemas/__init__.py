@@ -1,6 +1,6 @@
-"""The JSON Schemas of what people write and of what the gateway tells, as the programs make them.
+"""The JSON Schemas of the files people write and of the gateway's status, made from the programs.
 
-`python -m schemas` writes them anew; a test holds the files to the programs.
+`python -m schemas` writes them; a test compares the files with the programs.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ from typing import Any
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.rules.files.model import rules_schema
-from edge_gateway.status.schema import status_schema
+from edge_gateway.status.report import status_schema
 from fleet_config.durations import DURATION_PATTERN, format_duration
 from fleet_sim.scenario.loading import scenario_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DIRECTORY = Path(__file__).parent
+PAGE = DIRECTORY.parent / "docs" / "operate.md"
+"""The page with tables that the programs make."""
 REFUSED_SECTIONS = ("notices", "web")
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """File name -> schema."""
+    """Return every schema by its file name."""
     gateway = GatewayConfig.model_json_schema(by_alias=True)
     for name in REFUSED_SECTIONS:
         del gateway["properties"][name]
@@ -34,12 +36,12 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def as_text(schema: dict[str, Any]) -> str:
-    """What stands in the file."""
+    """Return a schema as its file has it."""
     return json.dumps({"$schema": DIALECT, **schema}, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_written(node: Any) -> Any:
-    """The same schema without titles that only repeat a name, and with defaults as a person would write them."""
+    """Return a schema without titles that only repeat a name, and with defaults as a person would write them."""
     if isinstance(node, list):
         return [as_written(each) for each in node]
     if not isinstance(node, dict):
@@ -51,7 +53,7 @@ def as_written(node: Any) -> Any:
 
 
 def _with_default(node: dict[str, Any]) -> dict[str, Any]:
-    """Durations are kept as milliseconds, rates and sizes as numbers: a default must be what a file may say."""
+    """Return a node with its default as a file may have it: the program keeps durations, rates and sizes as numbers."""
     default = node["default"]
     if node.get("pattern") == DURATION_PATTERN and not isinstance(default, str):
         return {**node, "default": format_duration(default)}
@@ -60,5 +62,5 @@ def _with_default(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_of(wanted: str | None, value: Any) -> bool:
-    """Whether a default is what its type says; those of sections stand at their members."""
+    """Return whether a default has the type its schema wants."""
     return wanted != "string" or isinstance(value, str)

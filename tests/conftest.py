@@ -8,12 +8,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
 
 from edge_gateway.errors import CannotReach
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problems import Problems
 from tests.servers.broker import Broker
 from tests.servers.influx import Influx, ServerMissing, running_influx
 
@@ -22,6 +24,12 @@ settings.load_profile("any machine")
 
 BrokerFactory = Callable[..., Broker]
 _MISSING = "missing here: "
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "problem(how, *codes): the test raises or clears these problems of the gateway"
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -121,6 +129,32 @@ def influx(_session_influx: Influx) -> Influx:
     """The InfluxDB 2 that all tests share, running: use a fresh_bucket()."""
     _session_influx.heal()
     return _session_influx
+
+
+@pytest.fixture(autouse=True)
+def _problems_as_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test marked `problem("raises" or "clears", CODE, …)` fails unless each of these problems does so in it."""
+    marked = {(mark.args[0], code) for mark in request.node.iter_markers("problem") for code in mark.args[1:]}
+    if not marked:
+        yield
+        return
+    seen: set[tuple[str, str]] = set()
+    raise_, clear = Problems.raise_, Problems.clear
+
+    def raising(self: Problems, problem: Problem, *args: Any, **named: Any) -> None:
+        raise_(self, problem, *args, **named)
+        seen.add(("raises", problem.code))
+
+    def clearing(self: Problems, problem: Problem) -> None:
+        if problem in self:
+            seen.add(("clears", problem.code))
+        clear(self, problem)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Problems, "raise_", raising)
+        patch.setattr(Problems, "clear", clearing)
+        yield
+    assert marked <= seen, f"did not happen: {sorted(marked - seen)}"
 
 
 @pytest.fixture(autouse=True)

@@ -1,67 +1,68 @@
-"""Every problem that the gateway can raise has a row in docs/operate.md that says what to do."""
+"""Every problem has a test that raises it and one that clears it, and a code that users know."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-SOURCES = [path for path in (ROOT / "edge_gateway").rglob("*.py") if "cli" not in path.parts]
-RAISING = {"raise_", "tell"}
-KIND_CODES = {"Kind", "Bound"}
-"""Tables of problems: the first argument of these is a code."""
+import pytest
+
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problem import Clears, Entry, Gravity
+from edge_gateway.status.problems import Problems
+
+TESTS = Path(__file__).parent
 
 
-def constants(trees: list[ast.Module]) -> dict[str, str]:
-    """Texts that have a name of their own."""
-    found = {}
-    for tree in trees:
-        for node in tree.body:
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
-                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                if isinstance(target, ast.Name) and isinstance(node.value.value, str):
-                    found[target.id] = node.value.value
-    return found
+def marks() -> Iterator[tuple[str, str]]:
+    """What tests are marked with: `problem(how, code, …)`. The fixture of that name sees that it is true."""
+    for path in TESTS.rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "problem"
+            ):
+                how, *codes = [one.value for one in node.args if isinstance(one, ast.Constant)]
+                yield from ((str(how), str(code)) for code in codes)
 
 
-def codes_in(trees: list[ast.Module]) -> Iterator[str]:
-    """What is raised as a problem; of a code that is put together, its beginning and `…`."""
-    named = constants(trees)
-    for node in (node for tree in trees for node in ast.walk(tree)):
-        if not isinstance(node, ast.Call) or not node.args:
-            continue
-        is_raising = isinstance(node.func, ast.Attribute) and node.func.attr in RAISING
-        is_row = isinstance(node.func, ast.Name) and node.func.id in KIND_CODES
-        match node.args[0] if is_raising or is_row else None:
-            case ast.Constant(value=str(text)) if "=" not in text:  # else it is told to the service manager
-                yield text
-            case ast.Name(id=name) if name in named:
-                yield named[name]
-            case ast.JoinedStr(values=[ast.Constant(value=str(start)), *_]):
-                yield f"{start}…"
+def test_every_problem_has_a_test_that_raises_it_and_one_that_clears_it() -> None:
+    wanted = {("raises", problem.code) for problem in Problem}
+    wanted |= {("clears", problem.code) for problem in Problem if not problem.entry.latches}
+    assert not wanted - set(marks()), "no test is marked with this"
+    assert not set(marks()) - wanted, "there is no such problem"
 
 
-def explained() -> set[str]:
-    """The codes that have a row; `x_…` stands for all that begin so."""
-    page = (ROOT / "docs" / "operate.md").read_text()
-    rows = page[page.index("## Problems") : page.index("## Counters")].splitlines()
-    return {
-        code for row in rows if row.startswith("| `") for code in re.findall(r"`([^`]+)`", row.split("|")[1])
-    }
+def test_a_problem_is_known_by_its_code() -> None:
+    assert all(Problem.of(problem.code) is problem for problem in Problem)
+    assert len({problem.entry for problem in Problem}) == len(Problem)
+    with pytest.raises(ValueError, match="no problem has the code 'x'"):
+        Problem.of("x")
 
 
-def test_every_problem_says_what_to_do() -> None:
-    codes = set(codes_in([ast.parse(path.read_text()) for path in SOURCES]))
-    assert {"disk", "echo", "subscription", "devices_unheard"} <= codes, "the walk finds them"
-    rows = explained()
-    starts = tuple(row.removesuffix("…") for row in rows if row.endswith("…"))
-    missing = {
-        code
-        for code in codes
-        if code not in rows
-        and not code.startswith(starts)
-        and not (code.endswith("…") and any(row.startswith(code.removesuffix("…")) for row in rows))
-    }
-    assert not missing
+@pytest.mark.parametrize("how", ["", Clears("")])
+def test_a_problem_without_an_end_cannot_be_declared(how: str | Clears) -> None:
+    over = how or Clears("")
+    assert isinstance(over, Clears)
+    with pytest.raises(ValueError, match="what ends it"):
+        Entry((Gravity.NOTICE,), "text", "raised", over, "action")
+
+
+def test_a_problem_has_no_other_gravity_than_declared() -> None:
+    problems = Problems(lambda: 0)
+    with pytest.raises(ValueError, match="broker_dropped is never a failure"):
+        problems.raise_(Problem.BROKER_DROPPED, "1 messages", Gravity.FAILURE)
+    assert not list(problems)
+
+
+def test_somebody_elses_trouble_is_a_notice() -> None:
+    others = {problem.code for problem in Problem if Gravity.NOTICE in problem.entry.gravities}
+    assert others == {"broker_dropped", "control_subscriptions"}
+
+
+def test_a_text_takes_one_detail_or_none() -> None:
+    for problem in Problem:
+        assert problem.entry.text.count("{}") <= 1
+        assert "{" not in problem.entry.text.replace("{}", "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import aiomqtt
 import pytest
 from jsonschema import Draft202012Validator
 
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import AllCounters
+from edge_gateway.status.page_tables import status_rows, with_tables
 from fleet_config.yaml_source import load_yaml
 from fleet_wire.control_messages import decode_gateway_status
 from fleet_wire.topics import gateway_status_topic
-from schemas import DIRECTORY, as_text, schemas
+from schemas import DIRECTORY, PAGE, as_text, schemas
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
@@ -37,6 +41,51 @@ def validator(name: str) -> Draft202012Validator:
 def test_the_committed_file_is_what_the_programs_make(name: str, schema: dict[str, Any]) -> None:
     committed = (DIRECTORY / name).read_text()
     assert committed == as_text(schema), "make it anew: python -m schemas"
+
+
+def codes_in(section: str) -> set[str]:
+    """What the first column of the tables of a section of docs/operate.md names."""
+    page = PAGE.read_text()
+    part = page[page.index(f"## {section}\n") :]
+    part = part[: part.index("\n## ", 1)]
+    rows = (line.split("|")[1] for line in part.splitlines() if line.startswith("| `"))
+    return {code for row in rows for code in re.findall(r"`([^`]+)`", row)}
+
+
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [
+        ("Problems", {problem.code for problem in Problem}),
+        ("Counters", set(AllCounters.__struct_fields__)),
+        ("The status", {row[0].strip("`") for row in status_rows()} - {"field"}),
+    ],
+)
+def test_the_page_names_what_the_program_has_and_nothing_else(section: str, names: set[str]) -> None:
+    on_page = codes_in(section)
+    assert not names - on_page, "has no row; make them anew: python -m schemas"
+    assert not on_page - names, "has a row, and is not there any more; make them anew: python -m schemas"
+
+
+def test_the_tables_of_the_page_are_what_the_program_makes() -> None:
+    page = PAGE.read_text()
+    assert page == with_tables(page), "make them anew: python -m schemas"
+
+
+def test_the_bounds_name_counters_and_problems_that_exist() -> None:
+    page = PAGE.read_text()
+    rows = [line.split("|") for line in page[page.index("## Bounds") :].splitlines() if line.startswith("| ")]
+    known = {*AllCounters.__struct_fields__, *(problem.code for problem in Problem)}
+    fields = {row[0].strip("`") for row in status_rows()}
+    named = [name for row in rows if len(row) > 5 for name in re.findall(r"`(\w+)`", row[3])]
+    assert named
+    assert not set(named) - known, "is no counter"
+    shown = [
+        name
+        for row in rows
+        if len(row) > 5 and "problem" in row[5]
+        for name in re.findall(r"`(\w+)`", row[5])
+    ]
+    assert not set(shown) - known - fields, "is no problem"
 
 
 @pytest.mark.parametrize(("name", "path"), WRITTEN, ids=lambda given: str(getattr(given, "name", given)))

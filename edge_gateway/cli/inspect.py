@@ -1,4 +1,4 @@
-"""`status`, `devices`, `alerts` and `query`: what is going on, and what was."""
+"""`status`, `devices`, `alerts` and `query`: what a gateway does now, and what it did."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from fleet_console.terminal import complain, say, say_json
 
 MOST_ROWS = 1_000_000_000
 LATEST = 253_402_300_800_000
-"""Wall milliseconds of the year 10000: no time lies beyond."""
+"""Wall milliseconds of the year 10000: times must be before it."""
 
 SINCE_HELP = "1h for an hour ago, 2026-01-31T12:00Z, or milliseconds since 1970."
 
 
 class Subject(StrEnum):
-    """What the history can be asked for."""
+    """What `query` can show."""
 
     LAST = "last"
     WINDOWS = "windows"
@@ -49,12 +49,12 @@ def register(app: typer.Typer) -> None:
 
 
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """What a running gateway is doing, with every reading accounted for."""
+    """Show what a running gateway is doing, with every reading accounted for."""
     show(ask(find_config(config), {"do": "status"}), as_json=as_json, table=status_view)
 
 
 class _ShowsUnlessTold(TyperGroup):
-    """`devices` and `devices NAME` show; another command is said."""
+    """Reads `devices` and `devices NAME` as `devices show`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         told = args[:1] and (args[0] in self.commands or args[0] in ctx.help_option_names)
@@ -73,7 +73,7 @@ def show_devices(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """The devices a running gateway knows, with gaps in their sequences."""
+    """Show the devices a running gateway knows, with gaps in their sequences and what is wrong with them."""
     found = ask(find_config(config), {"do": "devices", "device": device})
     if device is not None and not found:
         raise BadInput(f"no device '{device}' is known here")
@@ -88,18 +88,18 @@ def forget_device(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a metric begin anew with its next value; or a whole device, which makes room if it is gone."""
+    """Forget a metric, which starts again with its next value; or a whole device, which makes room if it is gone."""
     told = ask(find_config(config), {"do": "forget", "device": device, "metric": metric})
     show(told, as_json=as_json, table=lambda text: [Line(text)])
 
 
 def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """The alerts that are firing now."""
+    """Show the alerts that fire now."""
     show(ask(find_config(config), {"do": "alerts"}), as_json=as_json, table=alerts_table)
 
 
 def query(
-    what: Annotated[Subject, typer.Argument(help="What to ask the local history for.")],
+    what: Annotated[Subject, typer.Argument(help="What to show.")],
     config: ConfigOption = None,
     *,
     device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
@@ -107,12 +107,12 @@ def query(
     every: Annotated[str | None, typer.Option(help="Only windows of this length, such as 1m.")] = None,
     since: Annotated[str | None, typer.Option(help="From this time on: " + SINCE_HELP)] = None,
     until: Annotated[str | None, typer.Option(help="Before this time: " + SINCE_HELP)] = None,
-    limit: Annotated[int, typer.Option(help="At most so many rows; 0 for all.", min=0, max=MOST_ROWS)] = 0,
+    limit: Annotated[int, typer.Option(help="At most this many rows; 0 for all.", min=0, max=MOST_ROWS)] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the local history; a running gateway is not disturbed, a stopped one need not run.
+    """Query the local history, whether the gateway runs or not.
 
-    `devices` are as the last checkpoint has them: at a stop, or within the last minute.
+    `devices` are those of the last checkpoint: at the last stop, or at most a minute ago.
     """
     settings = find_config(config)
     tier = None if every is None else _tier(every, [window.every for window in settings.windows])
@@ -131,28 +131,28 @@ def query(
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
         if history.damaged:
             complain(
-                f"windows skipped (checksum mismatch): {history.damaged}. Stop the gateway and run"
-                " `edge-gateway spool verify`."
+                f"{history.damaged} windows skipped (checksum mismatch). Stop the gateway and run `edge-gateway spool"
+                " verify`"
             )
 
 
 @contextmanager
 def _history(settings: GatewayConfig) -> Iterator[History]:
-    """The open history; what SQLite says while it is read is a BadInput."""
+    """Open the history. BadInput: SQLite cannot read it, now or later in the block."""
     try:
         with History.open(settings.spool.path, [window.every for window in settings.windows]) as history:
             yield history
     except READ_ERRORS as error:
         raise BadInput(
-            f"the history in {settings.spool.path} cannot be read: {error}; it must be readable by this user, and of a"
-            " stopped gateway `edge-gateway spool verify` tells more"
+            f"the history in {settings.spool.path} cannot be read: {error}. It must be readable by this user; if it is,"
+            " stop the gateway and run `edge-gateway spool verify`"
         ) from error
 
 
 def _show_rows(
     rows: Iterable[dict[str, Any]], table: Callable[[list[dict[str, Any]]], Blocks], *, as_json: bool
 ) -> None:
-    """Print rows as lines of JSON, one by one, or as a table, for which all of them are needed."""
+    """Print rows as lines of JSON, one by one, or as a table, which needs all of them first."""
     if not as_json:
         say(*table(list(rows)))
         return
@@ -161,12 +161,12 @@ def _show_rows(
 
 
 def instant_of(text: str | None, now: int, option: str) -> int | None:
-    """Wall milliseconds of a duration before `now`, of a date or time (UTC where it does not say), or of a number."""
+    """Return the wall ms of a duration before `now`, a date or time (UTC unless it says otherwise), or a number."""
     if text is None:
         return None
     at = _milliseconds(text, now)
     if at is None or not -LATEST < at < LATEST:
-        raise typer.BadParameter(f"{option}: '{text}' is no time; write {SINCE_HELP}")
+        raise typer.BadParameter(f"{option}: '{text}' is not a time; write {SINCE_HELP}")
     return at
 
 

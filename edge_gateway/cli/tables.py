@@ -1,7 +1,7 @@
-"""What a person reads of the gateway's data.
+"""Tables of the gateway's data for people.
 
-Everything here may hold texts of devices, of a broker or of a file, and any field that the wire or the store leaves out
-may be missing: `fleet_console.drawing` makes texts safe, `cell` makes a text of any value.
+Values may hold texts of devices, of a broker or of a file, and any field that the wire or the store leaves out may be
+missing: `fleet_console.drawing` makes texts safe, `cell` makes a text of any value.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import Struct
+
+from edge_gateway.status.fields import WALL, declared
+from edge_gateway.status.report import MessageCounts, Section, SinkStatus, SpoolStatus, ValueCounts
 from fleet_config.durations import format_duration
 from fleet_console.drawing import Line, Styled, Table
 from fleet_wire.printable import json_line
@@ -17,16 +21,16 @@ from fleet_wire.printable import json_line
 NOTHING = "–"
 LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
-INSTANTS = frozenset({"at", "start", "oldest", "waiting_until"})
-"""Columns and figures that are wall milliseconds."""
+INSTANTS = frozenset({"at", "start"})
+"""Columns of the history that are wall milliseconds."""
 NUMBERED = frozenset({"id", "n", "boot", "seq"})
-"""Columns whose numbers are names: not to be read in groups of three, but to be copied."""
+"""Columns whose numbers are names: to be copied, so not written in groups of three."""
 
 Blocks = list[Table | Line]
 
 
 def instant(at: object, *, whole_seconds: bool = False) -> str:
-    """Wall milliseconds as a person reads them; anything that is no instant as it is."""
+    """Return wall milliseconds as date and time (UTC), and anything that is no instant as it is."""
     if at is None or at == 0:
         return NOTHING
     if not isinstance(at, (int, float)) or isinstance(at, bool):
@@ -41,7 +45,7 @@ def instant(at: object, *, whole_seconds: bool = False) -> str:
 
 
 def cell(value: object) -> str:
-    """Any value short enough for a table: numbers grouped or with six digits, lists and mappings as JSON."""
+    """Return any value as a table shows it: numbers grouped or with six digits, lists and mappings as JSON."""
     match value:
         case None:
             return NOTHING
@@ -65,44 +69,44 @@ def config_table(rows: Iterable[Sequence[str]]) -> Blocks:
 
 
 def status_view(report: Mapping[str, Any]) -> Blocks:
+    """Return the status report, with units as `edge_gateway.status.report` declares them."""
     table = Table(("", ""))
     broker, fleet = report["broker"], report["fleet"]
     table.add("gateway", f"{report['gateway']} ({report['state']}, version {report['version']})")
     table.add("rules", f"{report['rules']['count']} in force, {report['rules']['hash']}")
     table.add("alerts firing", cell(report["alerts"]["firing"]))
     table.add("devices", f"{cell(fleet['devices'])}, {cell(fleet['series'])} series")
-    table.add("messages", _pairs(report["messages"]))
-    table.add("values", _pairs(report["values"]))
+    table.add("messages", _figures(MessageCounts, report["messages"]))
+    table.add("values", _figures(ValueCounts, report["values"]))
     table.add("missing", _missing(report["gaps"]))
-    there = "connected" if broker["connected"] else "NOT CONNECTED"
-    table.add(
-        "broker", f"{there}, lag {cell(broker['lag'])} ms, {cell(broker['unacknowledged'])} B unacknowledged"
-    )
-    table.add("spool", _pairs(report["spool"]))
+    connected = "connected" if broker["connected"] else "NOT CONNECTED"
+    lag, unacknowledged = cell(broker["lag"]), cell(broker["unacknowledged"])
+    table.add("broker", f"{connected}, lag {lag} ms, {unacknowledged} B unacknowledged")
+    table.add("spool", _figures(SpoolStatus, report["spool"]))
     for name, sink in report["sinks"].items():
-        table.add(f"sink {name}", _pairs(_sink(sink)) or NOTHING)
+        table.add(f"sink {name}", _figures(SinkStatus, _without_zeros(sink)) or NOTHING)
     return [table, *_problems(report["problems"])]
 
 
-def _sink(sink: Mapping[str, Any]) -> dict[str, Any]:
-    """What waits and what was sent, without what is nothing."""
-    waiting = {f"waiting {what}": _stored(what, count) for what, count in sink["waiting"].items() if count}
-    sent = {what: _stored(what, count) for what, count in sink.items() if what != "waiting" and count}
-    return waiting | sent
+def _without_zeros(sink: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what waits for a sink, then what it did, without what is zero or empty."""
+    waiting = {name: value for name, value in sink["waiting"].items() if value}
+    done = {name: value for name, value in sink.items() if name != "waiting" and value}
+    return {**({"waiting": waiting} if waiting else {}), **done}
 
 
 def _problems(problems: Sequence[Mapping[str, Any]]) -> Blocks:
-    """A problem of several lines, such as of rule files, goes on in further ones."""
-    told: Blocks = []
+    """Return a line for each problem; a text of several lines continues below."""
+    lines: Blocks = []
     for one in problems:
         style = GRAVITY_STYLES.get(one["gravity"], "")
         first, *more = str(one["text"]).split("\n")
-        told += [Line(f"! {one['code']}: {first}", style), *(Line(f"    {line}", style) for line in more)]
-    return told or [Line("no problems", "green")]
+        lines += [Line(f"! {one['code']}: {first}", style), *(Line(f"    {line}", style) for line in more)]
+    return lines or [Line("no problems", "green")]
 
 
 def _missing(gaps: Mapping[str, Any]) -> str:
-    """What devices numbered and nobody has seen yet, with the first few ranges."""
+    """Return how many messages are missing, with the first few ranges."""
     if not gaps["messages"]:
         return "no message"
     some = ", ".join(f"{one['device']} {one['from']}–{one['to']}" for one in gaps["ranges"][:3])
@@ -110,21 +114,34 @@ def _missing(gaps: Mapping[str, Any]) -> str:
     return f"{cell(gaps['messages'])} messages of {cell(gaps['devices'])} devices: {some}{more}"
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {cell(value)}" for name, value in _figures(values))
+def _figures(section: type[Struct], values: Mapping[str, Any]) -> str:
+    """Return the figures of a section of the report."""
+    return ", ".join(f"{name} {text}" for name, text in _named_figures(section, values))
 
 
-def _figures(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
-    """Names with their values; a figure of a group has the group's name before its own."""
+def _named_figures(
+    section: type[Struct], values: Mapping[str, Any], group: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield names and values; those of an inner section have its name before their own.
+
+    A gateway of another version may report fields that are not declared here.
+    """
+    known = {of.wire: of for of in declared(section)}
     for name, value in values.items():
+        of = known.get(name)
         if isinstance(value, Mapping) and value:
-            yield from _figures(value, f"{group}{name} ")
+            yield from _named_figures(of.of if of else Section, value, f"{group}{name} ")
         else:
-            yield f"{group}{name}", value
+            yield f"{group}{name}", instant(value) if of and of.unit == WALL else cell(value)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    """Return names with their values."""
+    return ", ".join(f"{name} {cell(value)}" for name, value in values.items())
 
 
 def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
-    """One row a device, marked where something is wrong with it; below, what that is."""
+    """Return a row for each device, marked if something is wrong with it; below the table, what that is."""
     table = Table(("device", "site", "type", "up", "last seen", "received", "new", "gaps", "!"))
     for one in devices:
         counters = one.get("counters") or {}
@@ -138,16 +155,16 @@ def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
             ", ".join(f"{first}–{last}" for _, first, last in (one.get("gaps") or ())[:3]) or "none",
             Styled("!" if one.get("trouble") else "", "yellow"),
         )
-    troubled = [one for one in devices if one.get("trouble")]
-    told = [
+    troubles = [
         Line(f"! {cell(one.get('site'))}/{cell(one.get('device'))}: {one['trouble']}", "yellow")
-        for one in troubled
+        for one in devices
+        if one.get("trouble")
     ]
-    return [table, *told] if devices else [Line("no device is known yet")]
+    return [table, *troubles] if devices else [Line("no device is known yet")]
 
 
 def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Blocks:
-    """What fires. A silence has no value, a condition no limit, and a rule may say nothing about itself."""
+    """Return the alerts that fire. Some have no value (silence), no limit (conditions) or no summary."""
     table = Table(("since", "level", "rule", "subject", "site", "value", "limit", "summary"))
     for one in alerts:
         level = cell(one.get("level"))
@@ -161,7 +178,7 @@ def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Blocks:
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Blocks:
-    """Rows of a query, under every name that any of them has."""
+    """Return the rows of a query, with a column for every name that any of them has."""
     if not rows:
         return [Line("nothing found")]
     names = list(dict.fromkeys(name for row in rows for name in row))

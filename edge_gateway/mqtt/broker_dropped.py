@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 
-CODE = "broker_dropped"
 OVER_AFTER = 300.0
 """Seconds without growth until it is over; Mosquitto tells its count every ten seconds, if it has changed."""
 MOST_DIGITS = 19
@@ -40,19 +41,11 @@ class BrokerDropped:
         if grown:
             self._grew += grown
             self._at = self.clock()
-            self.counters.add("broker_dropped", grown)
-            self._tell()
+            self.counters.broker_dropped += grown
+            self.problems.raise_(Problem.BROKER_DROPPED, f"{self._grew} messages")
 
     def look(self) -> None:
         """Call now and then while listening: what has not grown for some minutes is over."""
-        if CODE in self.problems and self.clock() - self._at > OVER_AFTER:
+        if Problem.BROKER_DROPPED in self.problems and self.clock() - self._at > OVER_AFTER:
             self._grew = 0
-            self.problems.clear(CODE)
-
-    def _tell(self) -> None:
-        self.problems.raise_(
-            CODE,
-            f"the broker has dropped {self._grew} messages, for clients whose queue is full or who are slow:"
-            " see max_queued_messages; what this gateway lacks shows as gaps of devices",
-            Gravity.NOTICE,
-        )
+            self.problems.clear(Problem.BROKER_DROPPED)

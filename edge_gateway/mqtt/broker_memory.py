@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 
-SESSION_LOST = "session_lost"
 TOLD_FOR = 24 * 3_600_000
 """Milliseconds that a lost session stays in the status: nothing mends it, and who looks once a day is told."""
 
@@ -31,7 +32,7 @@ class BrokerMemory:
     def connected(self, *, session_present: bool) -> None:
         """Tell of deliveries that nobody has any more, where the broker should have kept them and did not."""
         if self.heard_to is not None and not session_present:
-            self.counters.add("broker_sessions_lost")
+            self.counters.broker_sessions_lost += 1
             self._tell(self.heard_to)
         if self.heard_to is None:
             self.heard_to = self.wall()
@@ -45,19 +46,14 @@ class BrokerMemory:
         """Let a loss rest that was told for long enough."""
         if self._missing_since is not None and self.monotonic() - self._told_at > TOLD_FOR:
             self._missing_since = None
-            self.problems.clear(SESSION_LOST)
+            self.problems.clear(Problem.SESSION_LOST)
 
     def _tell(self, since: int) -> None:
         if self._missing_since is None:
             self._missing_since = since
         self._told_at = self.monotonic()
-        self.problems.raise_(
-            SESSION_LOST,
-            "the broker lost this gateway's session: of what was sent from "
-            f"{_stamp(self._missing_since)} to {_stamp(self.wall())} deliveries may be missing; devices that "
-            "read receipts send them again",
-            Gravity.WARNING,
-        )
+        between = f"from {_stamp(self._missing_since)} to {_stamp(self.wall())}"
+        self.problems.raise_(Problem.SESSION_LOST, between)
 
 
 def _stamp(at: int) -> str:

@@ -18,7 +18,8 @@ from edge_gateway.mqtt.packet_limit import PacketLimit
 from edge_gateway.mqtt.refusals import Refusals
 from edge_gateway.mqtt.sending import Sending, Undelivered
 from edge_gateway.mqtt.shortfall import Shortfall
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 
 
 class Clients(Protocol):

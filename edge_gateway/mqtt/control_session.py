@@ -24,7 +24,10 @@ from edge_gateway.mqtt.own_topics import OwnTopics
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.sending import Sending
 from edge_gateway.mqtt.stopping import stop_if_asked, until_one_ends
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
+from edge_gateway.status.report import ShortStatus, as_plain
 from fleet_console.version import program_version
 from fleet_wire import backoff, control_messages, topics
 from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
@@ -42,7 +45,6 @@ AGAIN_FIRST, AGAIN_MOST = 5.0, 300.0
 """Seconds until what the broker refused is tried again."""
 STAND_BY, STAND_BY_MOST = 15.0, 600.0
 """Seconds without a status of another gateway of this id until it is held to be gone; it publishes one every ten."""
-PROBLEM, NO_RETAIN = "control_connection", "no_retain"
 
 
 class Ended(Exception):
@@ -113,7 +115,7 @@ class Control:
         return None
 
     def _lost(self, error: Exception | None) -> None:
-        self.counters.add("control_connections_lost")
+        self.counters.control_connections_lost += 1
         log.info("control connection: %s", printable(error))
         reason = _reason_of(error)
         self._connected = False
@@ -124,18 +126,16 @@ class Control:
         if reason == SESSION_TAKEN_OVER:
             self.ownership.give_way()
         self._losses += 1
-        if self._losses >= OFTEN and self.ownership.held and "broker" not in self.problems:
-            told = "the control connection ends again and again, so that alerts, commands and status wait"
-            self.problems.raise_(PROBLEM, f"{told}: {printable(error)}")
+        if self._losses >= OFTEN and self.ownership.held and Problem.BROKER not in self.problems:
+            self.problems.raise_(Problem.CONTROL_CONNECTION, printable(error))
 
     def _retains(self, *, able: bool) -> None:
         """Whether the broker keeps retained messages."""
         self.sending.retains = able
         if able:
-            self.problems.clear(NO_RETAIN)
-            return
-        text = "the broker keeps no retained messages: who connects later does not see births, alerts and this status"
-        self.problems.raise_(NO_RETAIN, f"{text}; set retain_available true", Gravity.WARNING)
+            self.problems.clear(Problem.NO_RETAIN)
+        else:
+            self.problems.raise_(Problem.NO_RETAIN)
 
     async def drained(self, within: float) -> bool:
         """Wait until the broker has answered everything queued; False when that took too long, or it is away."""
@@ -183,7 +183,7 @@ class Control:
             if self.sending.answered_at > began:
                 self._silent_since = None
             if self.clock() - began > SETTLED:
-                self.problems.clear(PROBLEM)
+                self.problems.clear(Problem.CONTROL_CONNECTION)
             await self._try_again(client)
 
     async def _try_again(self, client: ControlClient) -> None:
@@ -231,16 +231,16 @@ class Control:
         return False
 
     def _will(self) -> aiomqtt.Will:
-        offline = {
-            "v": 1,
-            "gateway": self.gateway,
-            "version": program_version(),
-            "state": "offline",
-            "started": self.started,
-            "nonce": self.ownership.nonce,
-        }
+        offline = ShortStatus(
+            v=1,
+            gateway=self.gateway,
+            version=program_version(),
+            state="offline",
+            started=self.started,
+            nonce=self.ownership.nonce,
+        )
         topic = topics.gateway_status_topic(self.gateway)
-        payload = control_messages.encode_gateway_status(offline)
+        payload = control_messages.encode_gateway_status(as_plain(offline))
         return aiomqtt.Will(topic, payload, qos=1, retain=self.sending.retains)
 
 

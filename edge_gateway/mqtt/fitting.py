@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from edge_gateway.fold.messages import Message, MessageKind
+from edge_gateway.status.report import ShortStatus
 from fleet_wire import control_messages
 from fleet_wire.payload import MalformedMessage
 
@@ -28,7 +29,7 @@ EXPIRY, CORRELATION = 5, 3
 KEPT_TEXT = 60
 REST = "rest"
 """Stands in `left_out` for everything that `SHORT` does not name."""
-SHORT = ("v", "gateway", "version", "state", "at", "started", "nonce", "problems")
+SHORT = tuple(name for name in ShortStatus.__struct_fields__ if name != "left_out")
 
 
 def packet_size(message: Message) -> int:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import cast
 
 from edge_gateway.fold.messages import Message
-from edge_gateway.status.problems import Gravity, Problem
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.report import OpenProblem
 from fleet_wire import control_messages, topics
 
 GROUP = "gateway"
-LEVELS = {"disk": "critical", "broker": "critical", "spool_lost": "critical", "journal_corrupt": "critical"}
-USUAL = "warning"
 LONGEST = 500
 
 
@@ -28,13 +27,13 @@ class OwnAlerts:
     gateway: str
     send: Callable[[Iterable[Message]], None]
     clock: Callable[[], int]
-    _firing: dict[str, Problem] = field(default_factory=dict)
+    _firing: dict[str, OpenProblem] = field(default_factory=dict)
 
     def standing(self) -> list[Message]:
         """The retained message of each alert that fires."""
         return [self._alert(problem, "firing") for problem in self._firing.values()]
 
-    def follow(self, problems: Iterable[Problem]) -> None:
+    def follow(self, problems: Iterable[OpenProblem]) -> None:
         """Tell what began and what ended since the last time."""
         now = {problem.code: problem for problem in problems if problem.gravity is not Gravity.NOTICE}
         for code in [code for code in self._firing if code not in now]:
@@ -48,14 +47,14 @@ class OwnAlerts:
     def _topic(self, code: str) -> str:
         return topics.alert_topic(self.gateway, topics.NO_SITE, topics.GATEWAY_SUBJECT, code)
 
-    def _alert(self, problem: Problem, state: str) -> Message:
+    def _alert(self, problem: OpenProblem, state: control_messages.AlertState) -> Message:
         name = f"{self.gateway}\0{problem.code}\0{problem.since}"
         alert = control_messages.Alert(
             id=hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
             group=GROUP,
             rule=problem.code,
-            level=cast("control_messages.Level", LEVELS.get(problem.code, USUAL)),
-            state=cast("control_messages.AlertState", state),
+            level="critical" if Problem.of(problem.code).entry.critical else "warning",
+            state=state,
             subject=topics.GATEWAY_SUBJECT,
             at=problem.since if state == "firing" else self.clock(),
             annotations={"summary": problem.text[:LONGEST]},

@@ -19,7 +19,10 @@ from edge_gateway.mqtt.broker_dropped import BrokerDropped
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.ownership import Ownership, Whose
 from edge_gateway.mqtt.refusals import REFUSED
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 from fleet_wire import control_messages, topics
 from fleet_wire.errors import NOT_AUTHORISED, meaning
 from fleet_wire.payload import MalformedMessage
@@ -34,8 +37,6 @@ RIGHT_FOR = 60.0
 """Seconds until a topic is put right again: nobody is answered as fast as it writes."""
 NEVER_RETAINED = 2
 """Retain handling: nothing that is retained comes for this subscription."""
-PROBLEM = "control_subscriptions"
-FORGED = "forged_alerts"
 FORGED_FOR = 3_600.0
 """Seconds after the last forged alert until the problem is over."""
 
@@ -91,11 +92,11 @@ class OwnTopics:
     def _tell_refused(self) -> None:
         """A refusal is a problem by name; that of the broker's own counter only a notice, since not all have one."""
         if not self.refused:
-            self.problems.clear(PROBLEM)
+            self.problems.clear(Problem.CONTROL_SUBSCRIPTIONS)
             return
         told = ", ".join(f"{one} ({_why(code)})" for one, code in self.refused.items())
         gravity = Gravity.NOTICE if set(self.refused) == {DROPPED} else Gravity.WARNING
-        self.problems.raise_(PROBLEM, f"the broker refuses subscriptions: {told}", gravity)
+        self.problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, told, gravity)
 
     async def listen(self, client: ControlClient) -> None:
         """Take in what comes, until the connection ends."""
@@ -119,7 +120,7 @@ class OwnTopics:
         if self._strange:
             self._put_right()
         if self.clock() - self._forged_at > FORGED_FOR:
-            self.problems.clear(FORGED)
+            self.problems.clear(Problem.FORGED_ALERTS)
 
     def _put_right(self) -> None:
         """Clear what is retained of alerts that do not fire, from a former life or from nobody of ours.
@@ -141,10 +142,9 @@ class OwnTopics:
             self._righted[topic] = now
 
     def _tell_forged(self, topic: str) -> None:
-        self.counters.add("alerts_overwritten")
+        self.counters.alerts_overwritten += 1
         self._forged_at = self.clock()
-        told = f"somebody else publishes alerts of this gateway, on {printable(topic)} among others"
-        self.problems.raise_(FORGED, f"{told}: check the ACL", Gravity.WARNING)
+        self.problems.raise_(Problem.FORGED_ALERTS, printable(topic))
 
     def status_of(self, message: aiomqtt.Message) -> dict[str, Any] | None:
         """What a status says; None where it is none."""
@@ -168,11 +168,11 @@ class OwnTopics:
         try:
             request = control_messages.decode_operator_request(payload)
         except MalformedMessage as error:
-            self.counters.add("operator_requests_malformed")
+            self.counters.operator_requests_malformed += 1
             log.warning("an operator's request was refused: %s", printable(error))
             return
         if retained:
-            self.counters.add("operator_requests_retained")
+            self.counters.operator_requests_retained += 1
             log.warning(
                 "an operator's request is retained by the broker and not obeyed: %s", printable(request.id)
             )

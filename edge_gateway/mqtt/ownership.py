@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 
-CODE = "taken_over"
 TOLD_FOR = 60.0
 """Seconds without another's status until it is taken for over; a gateway publishes one every ten."""
 AT_WORK = frozenset({"starting", "online"})
@@ -91,9 +93,9 @@ class Ownership:
             return
         self._held.clear()
         self._heard_at = self.clock()
-        self.counters.add(CODE)
+        self.counters.taken_over += 1
         self.problems.raise_(
-            CODE,
+            Problem.TAKEN_OVER,
             "another gateway uses this id and has its connections; this one stands by: give each its own gateway.id",
         )
         for end in self.on_given_way:
@@ -102,7 +104,7 @@ class Ownership:
     def take_back(self) -> None:
         """Nobody else is heard: go on."""
         self.published = False
-        self.problems.clear(CODE)
+        self.problems.clear(Problem.TAKEN_OVER)
         self._held.set()
 
     def tell(self) -> None:
@@ -110,9 +112,9 @@ class Ownership:
         self._heard_at = self.clock()
         if self.held:
             text = "another client publishes this gateway's status: check for a second gateway of this id, and the ACL"
-            self.problems.raise_(CODE, text, Gravity.WARNING)
+            self.problems.raise_(Problem.TAKEN_OVER, text, Gravity.WARNING)
 
     def look(self) -> None:
         """Call now and then: what has not been heard for a while is over."""
-        if self.held and CODE in self.problems and self.clock() - self._heard_at > TOLD_FOR:
-            self.problems.clear(CODE)
+        if self.held and Problem.TAKEN_OVER in self.problems and self.clock() - self._heard_at > TOLD_FOR:
+            self.problems.clear(Problem.TAKEN_OVER)

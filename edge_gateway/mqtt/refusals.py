@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from edge_gateway.fold.messages import Message, MessageKind
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 from fleet_wire import topics
 from fleet_wire.errors import NOT_AUTHORISED, meaning
 
@@ -16,7 +18,13 @@ MOST_NAMED = 5
 MOST_REMEMBERED = 1_000
 FORGIVEN = 60.0
 """Seconds after which the refusal of one topic is taken for over, when another of its kind is accepted."""
-GRAVE = frozenset({MessageKind.STATUS, MessageKind.ALERT, MessageKind.COMMAND})
+PROBLEMS = {
+    MessageKind.STATUS: Problem.REFUSED_STATUSES,
+    MessageKind.ALERT: Problem.REFUSED_ALERTS,
+    MessageKind.COMMAND: Problem.REFUSED_COMMANDS,
+    MessageKind.RECEIPT: Problem.REFUSED_RECEIPTS,
+    MessageKind.REPLY: Problem.REFUSED_REPLIES,
+}
 
 
 @dataclass(slots=True)
@@ -33,7 +41,7 @@ class Refusals:
     def refused(self, message: Message, reason: int) -> str:
         """Tell that the broker refused a message; returns why, in words."""
         kind, why = message.kind, self._in_words(message.kind, reason)
-        self.counters.add(f"refused_{kind.value}")
+        self._count(kind)
         of_kind = self._refused.setdefault(kind, {})
         of_kind.pop(message.topic, None)
         while len(of_kind) >= MOST_REMEMBERED:
@@ -54,13 +62,25 @@ class Refusals:
         self._tell(message.kind)
 
     def _tell(self, kind: MessageKind) -> None:
-        code, of_kind = f"refused_{kind.value}", self._refused[kind]
+        problem, of_kind = PROBLEMS[kind], self._refused[kind]
         if not of_kind:
-            self.problems.clear(code)
+            self.problems.clear(problem)
             return
         why, _ = next(reversed(of_kind.values()))
-        gravity = Gravity.FAILURE if kind in GRAVE else Gravity.WARNING
-        self.problems.raise_(code, f"the broker refuses {kind.value}: {why}{_whose(of_kind)}", gravity)
+        self.problems.raise_(problem, f"{why}{_whose(of_kind)}")
+
+    def _count(self, kind: MessageKind) -> None:
+        match kind:
+            case MessageKind.STATUS:
+                self.counters.refused_statuses += 1
+            case MessageKind.ALERT:
+                self.counters.refused_alerts += 1
+            case MessageKind.COMMAND:
+                self.counters.refused_commands += 1
+            case MessageKind.RECEIPT:
+                self.counters.refused_receipts += 1
+            case MessageKind.REPLY:
+                self.counters.refused_replies += 1
 
     def _in_words(self, kind: MessageKind, reason: int) -> str:
         """What the code means; where the broker does not allow it, the line its access list lacks."""

@@ -26,7 +26,7 @@ from edge_gateway.mqtt.fitting import fitted, packet_size
 from edge_gateway.mqtt.packet_limit import PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED, Refusals
 from edge_gateway.mqtt.shortfall import Shortfall
-from edge_gateway.status.problems import Counters
+from edge_gateway.status.counters import Counters
 from fleet_wire import topics
 
 MOST_QUEUED = 20_000
@@ -104,7 +104,7 @@ class Sending:
         """Queue messages whose record is on disk. Never waits; past the bound fleeting ones are dropped, counted."""
         for message in messages:
             if len(self._queue) >= MOST_QUEUED and (message.fleeting or not self._make_room()):
-                self.counters.add("outgoing_dropped")
+                self.counters.outgoing_dropped += 1
                 continue
             self._queue.append(message)
         if self._queue:
@@ -139,7 +139,7 @@ class Sending:
         some = [self._queue.popleft() for _ in range(most)]
         now = self.wall()
         due = [message for message in some if message.expires_at is None or message.expires_at > now]
-        self.counters.add("commands_expired_in_queue", len(some) - len(due))
+        self.counters.commands_expired_in_queue += len(some) - len(due)
         due += self._question(due)
         pairs = [(message, ready) for message in due if (ready := self._ready(message)) is not None]
         tasks = [asyncio.ensure_future(_publish(carrier, ready, now)) for _, ready in pairs]
@@ -179,7 +179,7 @@ class Sending:
         ready = fitted(message, self.limit.most)
         self.shortfall.look(message, ready, self.limit.most)
         if ready is None:
-            self.counters.add("too_large")
+            self.counters.too_large += 1
             self._tell_fold(message, self.shortfall.in_words(message, self.limit.most), for_good=True)
         return ready
 
@@ -220,14 +220,14 @@ class Sending:
             del of_topic[0]
         if len(self._held) > MOST_HELD:
             del self._held[next(iter(self._held))]
-            self.counters.add("outgoing_dropped")
+            self.counters.outgoing_dropped += 1
 
     def _make_room(self) -> bool:
         """Drop the oldest fleeting message for one that must not be lost."""
         for position, message in enumerate(self._queue):
             if message.fleeting:
                 del self._queue[position]
-                self.counters.add("outgoing_dropped")
+                self.counters.outgoing_dropped += 1
                 return True
         return False
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 from edge_gateway.fold.messages import Message, MessageKind
 from edge_gateway.mqtt.fitting import packet_size
-from edge_gateway.status.problems import Gravity, Problems
-
-CODE = "packet_size"
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problems import Problems
 
 
 @dataclass(slots=True)
@@ -34,8 +33,7 @@ class Shortfall:
 
     def _tell(self, most: int) -> None:
         if not self._short:
-            self.problems.clear(CODE)
+            self.problems.clear(Problem.PACKET_SIZE)
             return
         told = ", ".join(self._short[kind] for kind in MessageKind if kind in self._short)
-        text = f"the broker takes packets of {most} bytes: {told}; raise max_packet_size (1048576 is enough)"
-        self.problems.raise_(CODE, text, Gravity.WARNING)
+        self.problems.raise_(Problem.PACKET_SIZE, f"the broker accepts packets of {most} bytes: {told}")

@@ -22,7 +22,9 @@ from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.mqtt.subscriptions import Subscriptions
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 from fleet_wire import backoff
 from fleet_wire.errors import NOT_AUTHORISED, meaning
 from fleet_wire.session import ConnectionLost, ConnectRefused, PublishQueueFull, Session, SessionOptions
@@ -35,7 +37,6 @@ OVERHEAD = 64
 MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
 """Deliveries that are folded together, and bytes of them: a message may hold a thousand samples, and no fold stalls."""
 SETTLED = 30.0
-ECHO = "echo"
 UNHEARD = 60_000
 """Milliseconds in which neither the echo nor anything else came, so that it is no backlog that holds it up."""
 
@@ -149,7 +150,7 @@ class Source:
         await self._subscribe(session_present=connected.session_present)
         self._arrived_at = self.clock()
         self._listen()
-        self.problems.clear("broker")
+        self.problems.clear(Problem.BROKER)
         log.info("subscribed at %s:%s", self._session.options.host, self._session.options.port)
         async with asyncio.TaskGroup() as tasks:
             echoes = tasks.create_task(self._send_echoes(), name="echo")
@@ -178,7 +179,7 @@ class Source:
             await asyncio.sleep(rest / 1000)
         where = f"{self._session.options.host}:{self._session.options.port}"
         self.problems.raise_(
-            "broker", f"the broker at {where} does not answer subscriptions, and nothing comes"
+            Problem.BROKER, f"the broker at {where} does not answer subscriptions, and nothing comes"
         )
 
     def _listen(self) -> None:
@@ -207,9 +208,10 @@ class Source:
         now = self.clock()
         if self.listening.lag(now) < UNHEARD:
             if self.listening.caught_up:
-                self.problems.clear(ECHO)
+                self.problems.clear(Problem.ECHO)
         elif not self._paused and now - self._arrived_at > UNHEARD:
-            self._tell_echo(f"it does not come back: check that the ACL lets it read {self.echo_topic}")
+            why = f"it does not come back: check that the ACL lets it read {self.echo_topic}"
+            self.problems.raise_(Problem.ECHO, why)
 
     def _echo_answered(self, reason: int) -> None:
         if reason == NOT_AUTHORISED:
@@ -220,28 +222,24 @@ class Source:
     def _echo_refused(self, why: str) -> None:
         """Without its echo the gateway never knows that it has caught up, and measures no silence."""
         self.listening.not_sent()
-        self._tell_echo(why)
-
-    def _tell_echo(self, why: str) -> None:
-        told = "silent devices are not noticed, since the gateway does not hear its own message"
-        self.problems.raise_(ECHO, f"{told}: {why}")
+        self.problems.raise_(Problem.ECHO, why)
 
     def _lost(self, error: Exception) -> None:
         caught_up = self.listening.caught_up
         self._memory.disconnected(behind=self.listening.lag(self.clock()) if caught_up else None)
         self.listening.lost()
         self._paused = False
-        self.counters.add("broker_connections_lost")
+        self.counters.broker_connections_lost += 1
         if isinstance(error, ConnectionLost) and error.taken_over:
             self.ownership.give_way()
         if self.ownership.held:
-            self.problems.raise_("broker", _in_words(error, self._session.options))
+            self.problems.raise_(Problem.BROKER, _in_words(error, self._session.options))
         self._drop_stale()
 
     def _give_way(self) -> None:
         """The id is another gateway's now, and with it the connection: that says more than that it was lost."""
         self._session.abort()
-        self.problems.clear("broker")
+        self.problems.clear(Problem.BROKER)
 
     def _drop_stale(self) -> None:
         """What was not taken yet comes again on the next connection; acks never cross a reconnect."""
@@ -256,7 +254,7 @@ class Source:
         self._arrived_at = self.clock()
         if self._unacknowledged > self.high and not self._paused:
             self._paused = True
-            self.counters.add("reading_paused")
+            self.counters.reading_paused += 1
             self._session.pause()
         self._news.set()
 

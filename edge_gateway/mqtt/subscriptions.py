@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_gateway.journal.files import FILES, Files, write_whole
-from edge_gateway.status.problems import Gravity, Problems, named
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problems import Problems, named
 from fleet_wire import topics
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.printable import printable
@@ -145,7 +146,7 @@ class Subscriptions:
                 await self._look_after(session, unwanted)
                 if self._strays and self.clock() - self._strayed_at > TOLD_FOR:
                     self._strays.clear()
-                    self.problems.clear("foreign_site")
+                    self.problems.clear(Problem.FOREIGN_SITE)
 
     def want_births(self) -> None:
         """Ask the broker, within a minute and once for all, for the births that it retains."""
@@ -166,7 +167,7 @@ class Subscriptions:
             elif self._births_wanted:
                 await self._ask_for_births(session)
         except ConnectRefused as answer:  # an answer to something else
-            self.problems.raise_("subscription", f"the broker answers subscriptions wrongly: {answer}")
+            self.problems.raise_(Problem.SUBSCRIPTION, f"the broker answers subscriptions wrongly: {answer}")
 
     def strayed(self, deliveries: Iterable[str]) -> None:
         """Take in topics of deliveries of foreign sites: they are told, and their filters are removed."""
@@ -177,7 +178,7 @@ class Subscriptions:
                 self._strays.add(site)
                 self._unwanted.update(set(may_match(topic)).difference(self.wanted, self._removed))
         self._removed |= self._unwanted
-        self.problems.raise_("foreign_site", _stray_text(self._strays), Gravity.WARNING)
+        self.problems.raise_(Problem.FOREIGN_SITE, named(sorted(self._strays)))
         if self._unwanted:
             self._news.set()
 
@@ -187,10 +188,10 @@ class Subscriptions:
             await session.subscribe(filters, session_present=session_present)
         except NotGranted as answer:
             self._refused = answer.codes
-            self.problems.raise_("subscription", _refused_text(answer.codes))
+            self.problems.raise_(Problem.SUBSCRIPTION, _refused_text(answer.codes))
         else:
             self._refused = {}
-            self.problems.clear("subscription")
+            self.problems.clear(Problem.SUBSCRIPTION)
 
     async def _unsubscribe(self, session: Subscribes, filters: Sequence[str]) -> bool:
         """Remove filters; False where the broker keeps one: its deliveries go to the quarantine."""
@@ -202,11 +203,6 @@ class Subscriptions:
             return False
         log.info("subscriptions that this configuration has no use for were removed: %s", removed)
         return True
-
-
-def _stray_text(sites: set[str]) -> str:
-    whose = named(sorted(sites))
-    return f"deliveries came of sites that are not this gateway's: {whose}; they are in quarantine as foreign_site"
 
 
 def _refused_text(refused: dict[str, int]) -> str:

@@ -11,7 +11,7 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import read_latest
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import State
-from edge_gateway.status.report import devices_told
+from edge_gateway.status.devices import describe_devices
 
 
 def devices_at_rest(config: GatewayConfig, wanted: str | None) -> Iterator[dict[str, Any]]:
@@ -26,4 +26,4 @@ def devices_at_rest(config: GatewayConfig, wanted: str | None) -> Iterator[dict[
         raise BadInput(f"there is no checkpoint at {place}; has this gateway run for a minute yet?")
     state = State.new("", fold_settings(config))
     state.restore(checkpoint.state)
-    return ({"at": state.wall, **device} for device in devices_told(state.pipeline, wanted))
+    return ({"at": state.wall, **device} for device in describe_devices(state.pipeline, wanted))

@@ -29,6 +29,7 @@ from edge_gateway.recovery import attempts as recovery
 from edge_gateway.recovery.older_states import brought_up
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
 from edge_gateway.recovery.settings import fold_settings
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
@@ -89,7 +90,7 @@ class State:
 
 @dataclass(slots=True)
 class Recovered:
-    """What a start found on disk. `findings` are (code, sentence) pairs for the log and the status.
+    """What a start found on disk. `findings` are problems, with the details of their texts.
 
     `whole`: nothing is missing between the state and the newest record, so that open windows are complete.
     """
@@ -104,7 +105,7 @@ class Recovered:
     seconds: float
     starts: tuple[str, ...]
     """nonces of this spool's starts, the present one last"""
-    findings: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[tuple[Problem, str]] = field(default_factory=list)
 
 
 def store_settings(config: GatewayConfig) -> StoreSettings:
@@ -292,38 +293,38 @@ def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
     return not (headless or lost or found.unreadable)
 
 
-def _findings(found: recovery.Recovered, journal: Journal) -> list[tuple[str, str]]:
+def _findings(found: recovery.Recovered, journal: Journal) -> list[tuple[Problem, str]]:
     """What an operator should know of how the spool was found."""
     findings = []
     if journal.report.set_aside:
-        findings.append(("journal_corrupt", f"set aside: {', '.join(journal.report.set_aside)}"))
+        findings.append((Problem.JOURNAL_CORRUPT, ", ".join(journal.report.set_aside)))
     if journal.report.lost:
-        findings.append(("records_lost", f"records that could not be read: {list(journal.report.lost)}"))
-    if found.skipped_checkpoints:
-        findings.append(("checkpoint_corrupt", f"set aside: {', '.join(found.skipped_checkpoints)}"))
-    if found.culprits:
         findings.append(
-            ("records_quarantined", f"{found.culprits} inputs could not be folded and are in quarantine")
+            (Problem.RECORDS_LOST, f"records that could not be read: {list(journal.report.lost)}")
         )
+    if found.skipped_checkpoints:
+        findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))
+    if found.culprits:
+        findings.append((Problem.RECORDS_QUARANTINED, f"{found.culprits} inputs"))
     return findings
 
 
-def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[str, str]]:
+def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[Problem, str]]:
     """What an operator should know of how the store was found."""
     findings = []
     if store.opened.set_aside:
         told = (
             f"{store.opened.damage}; set aside as {store.opened.set_aside}; what can be read is brought back"
         )
-        findings.append(("store_corrupt", told))
+        findings.append((Problem.STORE_CORRUPT, told))
     elif store.opened.created and not fresh:
-        findings.append(("store_corrupt", f"{store.path.name} was missing: made again from the journal"))
+        findings.append(
+            (Problem.STORE_CORRUPT, f"{store.path.name} was missing: made again from the journal")
+        )
     if ahead:
         findings.append(
-            ("records_lost", f"the journal ends before record {store.applied}, which the store has")
+            (Problem.RECORDS_LOST, f"the journal ends before record {store.applied}, which the store has")
         )
     if behind:
-        findings.append(
-            ("store_behind", "the store is from an earlier time than the journal: older windows stay")
-        )
+        findings.append((Problem.STORE_BEHIND, ""))
     return findings

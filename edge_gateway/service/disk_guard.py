@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from edge_gateway.configuration.model import SpoolSection
 from edge_gateway.journal import spool
@@ -21,11 +20,12 @@ from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.journal.files import is_full
 from edge_gateway.journal.journal import Journal, JournalFull
 from edge_gateway.journal.reserve import RESERVE_BYTES, Reserve
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes, late_bytes, spool_bytes
 from edge_gateway.store.store import StoreFacts
 
-PROBLEM = "disk"
 LOAN = 64 << 20
 SHARE = 4
 MARGIN = 8 << 20
@@ -63,19 +63,11 @@ class DiskGuard:
         most = self.section.max_bytes
         return max(most - self.used.beside_journal, most // SHARE)
 
-    def facts(self) -> dict[str, Any]:
-        """For the status."""
-        return {
-            "bytes": self.used._asdict(),
-            "max_bytes": self.section.max_bytes,
-            "reserve": self.reserve.held,
-        }
-
     def commit_failed(self, error: Exception) -> None:
         """A group could not be committed, once more: make room where that is allowed, and say what is wrong."""
         if not self._stalled:
             self._stalled = True
-            self.counters.add("commits_stalled")
+            self.counters.commits_stalled += 1
         if isinstance(error, JournalFull):
             freed = self._drop_oldest() or self._lend()
         else:
@@ -99,12 +91,12 @@ class DiskGuard:
         await asyncio.to_thread(self._look_at_disk)
         self._released = self._released and not self.reserve.held  # it may have been released meanwhile
         late = self.used.late > late_bytes(self.section.max_bytes)
-        self.counters.add("late_table_full", late and not self._late)
+        self.counters.late_table_full += late and not self._late
         self._late = late
         if self._released:
             self._tell(f"the disk has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left")
         elif late:
-            self.problems.raise_(PROBLEM, "nothing is acknowledged until late readings are worked off")
+            self.problems.raise_(Problem.DISK, "late readings must be merged first")
         self._bound()
         self._settle()
 
@@ -128,17 +120,16 @@ class DiskGuard:
             return
         self.accepting.set()
         if not self._stalled:
-            self.problems.clear(PROBLEM)
+            self.problems.clear(Problem.DISK)
 
     def _tell(self, error: str) -> None:
-        told = f"nothing is acknowledged: {error}; free space, and it goes on by itself"
-        self.problems.raise_(PROBLEM, told)
+        self.problems.raise_(Problem.DISK, f"{error}; free space, and it goes on by itself")
 
     def _release(self) -> bool:
         """Give the reserve up, for everything but deliveries; whether there was one."""
         if not self.reserve.release():
             return False
-        self.counters.add("reserve_released")
+        self.counters.reserve_released += 1
         self._released = True
         self._settle()
         self.hasten()
@@ -148,7 +139,7 @@ class DiskGuard:
         dropped = self.journal.drop_oldest() if self.section.on_full == "drop_oldest" else None
         if dropped is None:
             return False
-        self.counters.add("records_dropped", dropped[1] - dropped[0] + 1)
+        self.counters.records_dropped += dropped[1] - dropped[0] + 1
         return True
 
     def _lend(self) -> bool:
@@ -157,6 +148,6 @@ class DiskGuard:
             return False
         self._lent = True
         self._bound()
-        self.counters.add("journal_lent")
+        self.counters.journal_lent += 1
         self.hasten()
         return True

@@ -25,7 +25,7 @@ from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick, runs
-from edge_gateway.status.problems import Counters
+from edge_gateway.status.counters import Counters
 from fleet_console.failures import in_words
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Engine:
     def _overfull(self) -> bool:
         """Whether so much is folded and not on disk that nothing may be added."""
         full = self.commits.pending > MOST_UNCOMMITTED or self.store.pending > MOST_UNSTORED
-        self.counters.add("folding_paused", full and not self._paused)
+        self.counters.folding_paused += full and not self._paused
         self._paused = full
         return full
 
@@ -245,8 +245,6 @@ class Engine:
             self._open.inputs.append(given)
             self._open.effects.append(effects.for_store(self.names))
             self._open.outgoing.extend(effects.outgoing)
-        if effects.quarantined:
-            self.counters.add("quarantined", len(effects.quarantined))
         if effects.births_wanted:
             self.source.subscriptions.want_births()
         if effects.foreign:

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.configuration.credentials import Credentials
@@ -32,13 +31,18 @@ from edge_gateway.service.engine import Engine
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
+from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rules_watch import RulesWatch
 from edge_gateway.service.supervision import keep_up
 from edge_gateway.service.watchdog import Signs, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
-from edge_gateway.status.problems import Counters, Gravity, Problems
-from edge_gateway.status.report import Now, devices_told, make_report
+from edge_gateway.status.collect import Now, Reporter
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.devices import describe_devices
+from edge_gateway.status.problems import Problems
+from edge_gateway.status.report import GatewayStatus, State, as_plain
 from edge_gateway.store.store import Store
 from edge_gateway.store.store_thread import StoreThread
 from fleet_config.problems import ProblemsFound
@@ -51,6 +55,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRAIN = 10.0
+STORE_PROBLEMS = {
+    "store_stalled": Problem.STORE_STALLED,
+    "store_salvaged": Problem.STORE_CORRUPT,
+    "store_lost": Problem.STORE_LOST,
+    "record_refused": Problem.RECORD_REFUSED,
+}
+"""What the store's thread reports."""
 
 
 class Gateway:
@@ -70,10 +81,11 @@ class Gateway:
         self.config = config
         self.name = name
         self.clock = clock
-        self.phase = "starting"
+        self.phase: State = "starting"
         self.started = clock.wall()
         self.counters = Counters()
         self.problems = Problems(clock.wall)
+        self._reporter = Reporter.of(name, config)
         self._recovered = recovered
         self._pipeline = recovered.state.pipeline
         self._listening = CaughtUpClock(elapsed=recovered.state.listening)
@@ -84,7 +96,7 @@ class Gateway:
             clients=clients,
             wall=clock.wall,
             started=self.started,
-            report=self.report,
+            report=self._plain_report,
             standing=self._standing,
             operate=self._operate,
             undelivered=self._undelivered,
@@ -151,18 +163,22 @@ class Gateway:
         )
         self._disk_guard = self._make_disk_guard()
         self._maintenance = self._make_upkeep()
-        for code, text in recovered.findings:
-            self.problems.raise_(code, text)
-        if not recovered.whole:
-            self._forget("state_lost", "a part of what was folded is lost")
-        if not self.clock.trusted():
-            self.problems.raise_("clock", "waiting for time: the wall clock is not set")
-            self._engine.fold(ClockUntrusted(self._engine.moment()))
+        self._report_start()
         await self._disk_guard.look()
         self._open_influx()
         await self._first_rules()
         self._control.send(self._pipeline.restart_messages())
         log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
+
+    def _report_start(self) -> None:
+        """Open the problems of what the start found, and let the fold know."""
+        for problem, detail in self._recovered.findings:
+            self.problems.raise_(problem, detail)
+        if not self._recovered.whole:
+            self._forget(Problem.STATE_LOST)
+        if not self.clock.trusted():
+            self.problems.raise_(Problem.CLOCK)
+            self._engine.fold(ClockUntrusted(self._engine.moment()))
 
     def _make_disk_guard(self) -> DiskGuard:
         return DiskGuard(
@@ -205,10 +221,10 @@ class Gateway:
     async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
         """Work until `stop`, then let everything folded become durable and known. What may end it: `supervision`."""
         async with asyncio.TaskGroup() as tasks:
-            parts = {f"sink_{name}": sink.run for name, sink in self._sinks.items()}
-            parts |= {"control": self._control.run, "rules": self._rules.run}
-            parts |= {"credentials": self._credentials.watch}
-            kept = {name: tasks.create_task(keep_up(name, run, self.problems)) for name, run in parts.items()}
+            parts = {sink.part: sink.run for sink in self._sinks.values()}
+            parts |= {Problem.PART_CONTROL: self._control.run, Problem.PART_RULES: self._rules.run}
+            parts |= {Problem.PART_CREDENTIALS: self._credentials.watch}
+            kept = {part: tasks.create_task(keep_up(part, run, self.problems)) for part, run in parts.items()}
             engine = tasks.create_task(self._engine.run(), name="engine")
             maintenance = tasks.create_task(self._maintenance.run(), name="maintenance")
             source = tasks.create_task(self._source.run(), name="source")
@@ -218,7 +234,8 @@ class Gateway:
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
-            for task in (*needed, kept.pop("credentials"), kept.pop("rules"), maintenance, engine, source):
+            watching = [kept.pop(Problem.PART_CREDENTIALS), kept.pop(Problem.PART_RULES)]
+            for task in (*needed, *watching, maintenance, engine, source):
                 task.cancel()
             await self._drain()
             for task in kept.values():
@@ -260,7 +277,7 @@ class Gateway:
     def _take_rules(self, rules: RuleSet) -> None:
         if rules.hash != self._pipeline.rules.rules.hash:
             self._engine.fold(Reload(self._engine.moment(), rules.to_plain()))
-            self.counters.add("rule_reloads")
+            self.counters.rule_reloads += 1
             log.info("rules in force: %s, %s", len(rules.rules), rules.hash)
 
     async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
@@ -282,17 +299,14 @@ class Gateway:
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
     def _stuck(self, who: str) -> None:
-        if who:
-            self.problems.raise_("stuck", f"no progress: {who}; a watchdog would start the gateway again")
-        else:
-            self.problems.clear("stuck")
+        self.problems.update(Problem.STUCK, who)
 
     def local_api(self) -> LocalApi:
         operators = self._operators
-        return LocalApi(self.report, self._devices, self._alerts, operators.reload, operators.forget)
+        return LocalApi(self._plain_report, self._devices, self._alerts, operators.reload, operators.forget)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
-        return devices_told(self._pipeline, wanted)
+        return describe_devices(self._pipeline, wanted)
 
     def _alerts(self) -> list[dict[str, Any]]:
         return list(map(alert_row, self._pipeline.rules.firing()))
@@ -308,53 +322,40 @@ class Gateway:
         if self.phase == "online":
             self._engine.fold(Undelivered(self._engine.moment(), device, command, why, for_good))
 
-    def report(self) -> dict[str, Any]:
-        """The whole status."""
+    def report(self) -> GatewayStatus:
+        """Return the whole status."""
         now = Now(
             state=self.phase,
             at=self.clock.wall(),
             started=self.started,
             nonce=self._ownership.nonce,
             rules_on_disk=self._rules.on_disk,
-            counters=self.counters.as_dict(),
-            problems=self.problems.as_list(),
-            broker=self._broker_facts(),
-            spool=self._spool_facts(),
-            sinks={name: asdict(sink.facts) for name, sink in self._sinks.items()},
+            counters=self.counters,
+            problems=tuple(self.problems),
+            broker=broker_status(self._listening, self._source, self._control, self.clock.monotonic()),
+            spool=spool_status(
+                recovered=self._recovered,
+                engine=self._engine,
+                commits=self._commits,
+                store=self._store,
+                maintenance=self._maintenance,
+                disk=self._disk_guard,
+            ),
+            sinks={name: sink.facts for name, sink in self._sinks.items()},
         )
-        return make_report(self.name, self.config, self._pipeline, self._store.facts, now)
+        return self._reporter.report(self._pipeline, self._store.facts, now)
 
-    def _broker_facts(self) -> dict[str, Any]:
-        return {
-            "connected": self._listening.subscribed,
-            "caught_up": self._listening.caught_up,
-            "lag": self._listening.lag(self.clock.monotonic()),
-            "listening": self._listening.elapsed,
-            "waiting": self._source.waiting,
-            "unacknowledged": self._source.unacknowledged,
-            "outgoing": self._control.queued,
-        }
-
-    def _spool_facts(self) -> dict[str, Any]:
-        return {
-            "record": self._engine.newest,
-            "committed": self._engine.committed,
-            "journal_bytes": self._recovered.journal.total_bytes,
-            "checkpoint": self._maintenance.checkpointed,
-            "uncommitted": self._commits.pending,
-            "unstored": self._store.pending,
-            "recovered_in_ms": round(self._recovered.seconds * 1000),
-            **self._disk_guard.facts(),
-        }
+    def _plain_report(self) -> dict[str, Any]:
+        return as_plain(self.report())
 
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
         """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""
         if session_present and self._recovered.fresh:
-            self._forget("spool_lost", "the broker knows this gateway but the spool is new")
+            self._forget(Problem.SPOOL_LOST)
 
-    def _forget(self, code: str, reason: str) -> None:
-        """Windows in progress may have had readings that nobody knows any more: they stay apart."""
-        self.problems.raise_(code, f"{reason}: windows in progress are partial")
+    def _forget(self, lost: Problem) -> None:
+        """Store windows in progress apart: they may have had readings that nobody knows any more."""
+        self.problems.raise_(lost)
         self._engine.fold(StateLost(self._engine.moment()))
 
     def _reopen_store(self, damage: str) -> Store:
@@ -373,9 +374,9 @@ class Gateway:
 
     def _store_event(self, code: str, text: str) -> None:
         if code == "store_resumed":
-            self.problems.clear("store_stalled")
+            self.problems.clear(Problem.STORE_STALLED)
             return
-        self.problems.raise_("store_corrupt" if code == "store_salvaged" else code, text)
+        self.problems.raise_(STORE_PROBLEMS[code], text)
         if self._store.refusal is not None:
             self._disk_guard.refused(self._store.refusal)
 
@@ -384,7 +385,7 @@ class Gateway:
         self._control.publish_status()
 
     def _credentials_changed(self) -> None:
-        self.problems.tell("secrets", self._credentials.fault, Gravity.WARNING)
+        self.problems.update(Problem.SECRETS, self._credentials.fault)
 
     def _stalled(self, error: Exception) -> None:
         self._disk_guard.commit_failed(error)

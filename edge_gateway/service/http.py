@@ -13,15 +13,18 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
 from edge_gateway.errors import BadInput
 from edge_gateway.service.http_request import LOOPBACK, Answer, Request, parse, refusal
-from edge_gateway.status.problems import Counters, Gravity, prometheus
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.prometheus import prometheus
+from edge_gateway.status.report import GatewayStatus
 from fleet_console.failures import in_words
 
 log = logging.getLogger(__name__)
@@ -32,13 +35,12 @@ MOST_WAITING: Final = 64
 LONGEST_HEAD: Final = 8 << 10
 WITHIN: Final = 10.0
 """Seconds from accepting a connection until it is closed, whoever of the two is slow."""
-REFUSED: Final = "http_connections_refused"
 _READ_OUT: Final = 64 << 10
 """Bytes of a refused request that are still read: a connection closed over unread bytes loses its answer."""
 _FRESH: Final = 0.25
 """Seconds for which a report is shown again: who asks without a pause must not keep the event loop busy."""
 
-Report = Callable[[], dict[str, Any]]
+Report = Callable[[], GatewayStatus]
 
 
 @asynccontextmanager
@@ -68,17 +70,17 @@ async def serving(
         await server.stop()
 
 
-def health_of(report: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def health_of(report: GatewayStatus) -> tuple[dict[str, Any], int]:
     """Return the answer of /healthz and its status: 503 while something fails; warnings are listed beside."""
-    told: dict[str, list[str]] = {gravity: [] for gravity in Gravity}
-    for problem in report["problems"]:
-        told[problem["gravity"]].append(problem["text"])
+    texts: dict[Gravity, list[str]] = {gravity: [] for gravity in Gravity}
+    for problem in report.problems:
+        texts[problem.gravity].append(problem.text)
     answer = {
-        "state": report["state"],
-        "problems": told[Gravity.FAILURE],
-        "warnings": told[Gravity.WARNING],
+        "state": report.state,
+        "problems": texts[Gravity.FAILURE],
+        "warnings": texts[Gravity.WARNING],
     }
-    return answer, 503 if told[Gravity.FAILURE] else 200
+    return answer, 503 if texts[Gravity.FAILURE] else 200
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class _Answers:
     """What stands under each path, of a report that is at most `_FRESH` seconds old."""
 
     report: Report
-    _newest: dict[str, Any] = field(default_factory=dict)
+    _newest: GatewayStatus | None = None
     _until: float = 0.0
 
     def __call__(self, path: str) -> Answer:
@@ -97,8 +99,8 @@ class _Answers:
             return Answer(HTTPStatus(status), json.dumps(answer) + "\n", "application/json")
         return refusal(HTTPStatus.NOT_FOUND, "/metrics and /healthz are served here")
 
-    def _recent(self) -> dict[str, Any]:
-        if time.monotonic() >= self._until:
+    def _recent(self) -> GatewayStatus:
+        if self._newest is None or time.monotonic() >= self._until:
             self._newest = self.report()
             self._until = time.monotonic() + _FRESH
         return self._newest
@@ -119,7 +121,7 @@ class _Server:
 
     def arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._stopped or len(self._clients) >= MOST_CONNECTIONS:
-            self._counters.add(REFUSED)
+            self._counters.http_connections_refused += 1
             writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._client(reader, writer), name="http client")

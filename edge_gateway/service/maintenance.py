@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal import spool
@@ -25,10 +24,13 @@ from edge_gateway.service.engine import Engine
 from edge_gateway.service.periodic import Every
 from edge_gateway.service.supervision import keep_up
 from edge_gateway.sinks.influx.sink import InfluxSink
-from edge_gateway.status import bound_problems
+from edge_gateway.status.bounds import bound_problems, is_near
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
-from edge_gateway.status.device_watch import DeviceWatch
-from edge_gateway.status.problems import MOST_NAMED, Counters, Gravity, Problems
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.device_problems import DeviceProblems
+from edge_gateway.status.problems import MOST_NAMED, Problems
+from edge_gateway.status.report import GatewayStatus, as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.store_thread import StoreThread
 
@@ -39,7 +41,24 @@ CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
 SELF_EVERY = 60.0
 """At most: a check for silent gateways waits five minutes, however long the base windows are."""
-MOST_TOLD = 3
+MOST_IDLE = 3
+"""Rules that do not run of which the problem names the devices."""
+FAILURES = {
+    "status": Problem.UPKEEP_STATUS,
+    "checkpoint": Problem.UPKEEP_CHECKPOINT,
+    "trim": Problem.UPKEEP_TRIM,
+    "self": Problem.UPKEEP_SELF,
+    "room": Problem.UPKEEP_ROOM,
+}
+"""What a chore that the disk or the store refuses raises."""
+PARTS = {
+    "status": Problem.PART_STATUS,
+    "checkpoint": Problem.PART_CHECKPOINT,
+    "trim": Problem.PART_TRIM,
+    "self": Problem.PART_SELF,
+    "room": Problem.PART_ROOM,
+}
+"""What a chore that fails in any other way raises."""
 
 
 @dataclass(slots=True)
@@ -57,15 +76,15 @@ class Maintenance:
     disk_guard: DiskGuard
     control: Control
     sinks: Mapping[str, InfluxSink]
-    report: Callable[[], dict[str, Any]]
+    report: Callable[[], GatewayStatus]
     counters: Counters
     problems: Problems
     checkpointed: int
     _chores: dict[str, Every] = field(default_factory=dict)
-    _devices: DeviceWatch = field(init=False)
+    _devices: DeviceProblems = field(init=False)
 
     def __post_init__(self) -> None:
-        self._devices = DeviceWatch(self.clock.monotonic)
+        self._devices = DeviceProblems(self.clock.monotonic)
         self._chores = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
@@ -80,7 +99,7 @@ class Maintenance:
         """Do the chores until cancelled: one that waits holds up no other."""
         async with asyncio.TaskGroup() as tasks:
             for name, chore in self._chores.items():
-                tasks.create_task(keep_up(name, partial(self._repeat, name, chore), self.problems))
+                tasks.create_task(keep_up(PARTS[name], partial(self._repeat, name, chore), self.problems))
 
     async def _repeat(self, name: str, chore: Every) -> None:
         while True:
@@ -89,39 +108,38 @@ class Maintenance:
                 chore.hasten()
             try:
                 await chore.when_due()
-                self.problems.clear(f"upkeep_{name}")
+                self.problems.clear(FAILURES[name])
             except (OSError, sqlite3.Error) as error:
                 self.disk_guard.refused(error)
-                told = f"{type(error).__name__}: {error}; it is tried again"
-                self.problems.raise_(f"upkeep_{name}", told)
+                self.problems.raise_(FAILURES[name], f"{type(error).__name__}: {error}")
 
     def _checkpoint_bytes(self) -> int:
         """How much journal calls for a checkpoint: early enough that a small budget is not used up first."""
         return min(CHECKPOINT_BYTES, self.disk_guard.budget // 2)
 
     async def _publish_status(self) -> None:
-        for name, sink in self.sinks.items():
-            self.problems.tell(f"sink_{name}", sink.facts.problem)
-            self.problems.tell(f"{name}_refused", sink.refusals(), Gravity.WARNING)
+        for sink in self.sinks.values():
+            self.problems.update(sink.trouble, sink.facts.problem)
+            self.problems.update(sink.refused, sink.refusals())
         if self.clock.trusted():
-            self.problems.clear("clock")
+            self.problems.clear(Problem.CLOCK)
+        self.problems.update(Problem.DESCRIPTORS, shortage())
         idle = self.state.pipeline.rules.idle_rules()
-        self.problems.tell("descriptors", shortage(), Gravity.WARNING)
-        told = [*idle[:MOST_TOLD], *([f"{len(idle)} in all"] if idle else [])]
-        self.problems.tell("rules_idle", "; ".join(told))
-        for code, text in self._devices.look(self.state.pipeline):
-            self.problems.tell(code, text, Gravity.WARNING)
-        await self._tell_of_bounds()
+        some = [*idle[:MOST_IDLE], *([f"{len(idle)} in all"] if idle else [])]
+        self.problems.update(Problem.RULES_IDLE, "; ".join(some))
+        for problem, text in self._devices.check(self.state.pipeline):
+            self.problems.update(problem, text)
+        await self._check_bounds()
         self.control.publish_status()
 
-    async def _tell_of_bounds(self) -> None:
-        """What comes near its bound; who has most in quarantine is asked for only then."""
+    async def _check_bounds(self) -> None:
+        """Open the problems of limits that are nearly used up; ask who fills the quarantine only if it is."""
         facts, users = self.store.facts, dict[str, int]()
-        if bound_problems.is_near(facts.quarantine_bytes, self.config.limits.quarantine):
+        if is_near(facts.quarantine_bytes, self.config.limits.quarantine):
             users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
         pipeline, used = self.state.pipeline, self.disk_guard.used
-        for problem in bound_problems.problems(self.config, pipeline, facts, used, users):
-            self.problems.tell(*problem)
+        for problem in bound_problems(self.config, pipeline, facts, used, users):
+            self.problems.update(*problem)
 
     async def checkpoint(self) -> None:
         """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""
@@ -149,5 +167,5 @@ class Maintenance:
         """The gateway's own counters are a point in InfluxDB."""
         if self.sinks:
             at = self.clock.wall()
-            line = render_gateway(self.name, self.report(), at)
+            line = render_gateway(self.name, as_plain(self.report()), at)
             await self.store.call(lambda store: store.enqueue(line, at))

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from edge_gateway.rules.files.load import RuleSet, load_rules, rule_files
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 from fleet_config.problems import ProblemsFound, first_of
 
 log = logging.getLogger(__name__)
@@ -63,10 +65,10 @@ class RulesWatch:
         try:
             rules = await asyncio.to_thread(load_rules, self.path, on_change=self.on_change)
         except ProblemsFound as found:
-            self.counters.add("rule_reloads_refused")
-            self.problems.raise_("rules", "the rules in force are kept: " + in_words(found))
+            self.counters.rule_reloads_refused += 1
+            self.problems.raise_(Problem.RULES, in_words(found))
             raise
-        self.problems.clear("rules")
+        self.problems.clear(Problem.RULES)
         self.on_disk = rules.hash
         self.take(rules)
         return f"{len(rules.rules)} rules, {rules.hash}"

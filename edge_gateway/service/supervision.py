@@ -17,7 +17,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-from edge_gateway.status.problems import Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problems import Problems
 from fleet_console.failures import in_words
 from fleet_wire import backoff
 
@@ -28,24 +29,28 @@ SETTLED: Final = 30.0
 
 
 async def keep_up(
-    name: str,
+    part: Problem,
     run: Callable[[], Awaitable[None]],
     problems: Problems,
     *,
     pauses: Callable[[], Iterator[float]] = backoff.delays,
     settled: float = SETTLED,
 ) -> None:
-    """Run a part until cancelled; what it raises is the problem `part_<name>`, and it is begun again."""
-    loop, code = asyncio.get_running_loop(), f"part_{name}"
+    """Run a part until cancelled; whenever it raises, open the problem `part` and start it again.
+
+    `pauses` returns seconds before each restart, a fresh series after a run that lasted. After `settled` seconds of
+    work the problem is over.
+    """
+    loop = asyncio.get_running_loop()
     waits = pauses()
     while True:
         begun = loop.time()
-        well = loop.call_later(settled, problems.clear, code)
+        well = loop.call_later(settled, problems.clear, part)
         try:
             await _uncancelled(run)
         except Exception as error:
-            log.debug("%s", code, exc_info=error)
-            problems.raise_(code, f"{in_words(error)}; it is begun again", Gravity.FAILURE)
+            log.debug("%s", part.code, exc_info=error)
+            problems.raise_(part, in_words(error))
         finally:
             well.cancel()
         if loop.time() - begun >= settled:

@@ -1,1 +1,1 @@
-"""What the gateway says of itself: its report, its problems, its logs."""
+"""What the gateway reports about itself: status, problems, counters and logs."""

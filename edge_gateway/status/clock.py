@@ -1,20 +1,27 @@
-"""The machine's clocks, and whether its wall clock may be believed."""
+"""The machine's clocks, and whether its wall clock can be trusted."""
 
 from __future__ import annotations
 
 import ctypes
 import time
 from dataclasses import dataclass
+from typing import Final
 
-BUILT = 1_767_225_600_000
-"""No machine runs this program before 2026: an earlier wall clock was never set."""
-TIME_ERROR = 5
-TIMEX_BYTES = 512
+BUILT: Final = 1_767_225_600_000
+"""Wall ms of 2026-01-01: no machine runs this program before, so an earlier wall clock was never set."""
+TIME_ERROR: Final = 5
+"""What adjtimex(2) returns while the clock is not synchronised (TIME_ERROR in sys/timex.h)."""
+TIMEX_BYTES: Final = 512
+"""More than the size of struct timex on every platform."""
 
 
 @dataclass(slots=True)
 class MachineClock:
-    """Wall and monotonic milliseconds. `floor` is the last wall time known to be past: the newest journaled one."""
+    """Wall and monotonic milliseconds.
+
+    Args:
+        floor: the newest wall time known to be past, which is that of the newest journal record.
+    """
 
     floor: int = BUILT
 
@@ -25,12 +32,12 @@ class MachineClock:
         return time.monotonic_ns() // 1_000_000
 
     def trusted(self) -> bool:
-        """Whether the wall clock is synchronised, or at least not before what is known to be past."""
+        """Return whether the wall clock is synchronised, or at least not behind what is known to be past."""
         return self.wall() >= self.floor or synchronised()
 
 
 def synchronised() -> bool:
-    """What the kernel's clock discipline says (adjtimex(2)); False where it cannot be asked."""
+    """Return whether the kernel says the clock is synchronised (adjtimex(2)); False where it cannot be asked."""
     buffer = ctypes.create_string_buffer(TIMEX_BYTES)
     try:
         state = ctypes.CDLL(None).adjtimex(buffer)

@@ -1,181 +1,295 @@
-"""The gateway's report on itself: one nested mapping for the status topic, the CLI and /metrics."""
+"""The gateway's report on itself, declared once.
+
+The status message and its JSON Schema, /metrics, the `status` command and the tables of docs/operate.md are made from
+it. `collect` fills it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
-from edge_gateway.fleet.arrivals.boot_mark import missing
-from edge_gateway.status import device_problems
-from edge_gateway.status.logs import FLOOD
-from edge_gateway.status.repeats import REPEATS
-from fleet_console.version import program_version
+import msgspec
+from msgspec import Struct, field
 
-if TYPE_CHECKING:
-    from edge_gateway.configuration.model import GatewayConfig
-    from edge_gateway.fold.pipeline import Pipeline
-    from edge_gateway.store.store import StoreFacts
+from edge_gateway.status.counters import AllCounters, Totals
+from edge_gateway.status.fields import BYTES, MS, flag, gauge, instant, note, total
+from edge_gateway.status.problem import Gravity
 
-MOST_GAPS = 20
-DEFINITIONS = {
-    "sum": "exact, correctly rounded",
-    "first": "the value of least (ts, value)",
-    "last": "the value of greatest (ts, value)",
-    "p95": "nearest rank; beyond 64 values a log-bucket sketch of 1 % relative error",
-    "quality": "mean of the devices' own q over the readings; 1 where a device gives none",
-}
+State = Literal["starting", "online", "draining", "offline"]
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
-    """What changes from moment to moment and is owned by neither fold nor store."""
-
-    state: str
-    at: int
-    started: int
-    nonce: str
-    rules_on_disk: str
-    counters: Mapping[str, int]
-    problems: list[dict[str, Any]]
-    broker: Mapping[str, Any]
-    spool: Mapping[str, Any]
-    sinks: Mapping[str, Any]
+class Section(Struct, forbid_unknown_fields=True):
+    """Some fields of the report that belong together."""
 
 
-def make_report(
-    gateway: str, config: GatewayConfig, pipeline: Pipeline, facts: StoreFacts, now: Now
-) -> dict[str, Any]:
-    """Everything of the gateway that others may know; its schema is schemas/gateway-status.schema.json."""
-    totals = pipeline.admission.accounting.totals()
-    return {
-        "v": 1,
-        "gateway": gateway,
-        "version": program_version(),
-        "state": now.state,
-        "at": now.at,
-        "started": now.started,
-        "nonce": now.nonce,
-        **settings_of(config),
-        "definitions": DEFINITIONS,
-        "rules": {
-            "hash": pipeline.rules.rules.hash,
-            "count": len(pipeline.rules.rules.rules),
-            "on_disk_hash": now.rules_on_disk,
-            "problems": [one["text"] for one in now.problems if one["code"] == "rules"],
-        },
-        "alerts": {"firing": len(list(pipeline.rules.firing()))},
-        "gaps": _gaps(pipeline),
-        "fleet": {
-            "devices": pipeline.registry.alive,
-            "retired": pipeline.registry.retired,
-            "series": pipeline.registry.table.counted,
-            "open_readings": pipeline.windows.open_readings,
-            "open_windows": pipeline.windows.open_coarser,
-            "strings": len(pipeline.registry.strings),
-        },
-        "messages": {name: totals[name] for name in ("received", "new", "duplicate", "quarantined", "qos0")},
-        "values": _values(totals, facts),
-        "commands": {"pending": len(pipeline.commands), "refused": pipeline.commands.refused},
-        "counters": {**now.counters, **facts.counters, **_at_bounds(pipeline)},
-        "store": {"applied": facts.applied, "floor": facts.floor, "late_pending": facts.late_pending},
-        "broker": dict(now.broker),
-        "spool": dict(now.spool),
-        "sinks": {
-            name: {"waiting": asdict(waiting), **now.sinks.get(name, {})}
-            for name, waiting in sorted(facts.waiting.items())
-        },
-        "problems": now.problems,
-    }
+class WindowSettings(Section):
+    """A tier of windows."""
+
+    every: Annotated[int, gauge("length of a window", MS)]
+    bucket: Annotated[str, note("its bucket in InfluxDB")]
+    keep: Annotated[int | None, gauge("for how long the bucket keeps it; null: for ever", MS, least=None)]
 
 
-def devices_told(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, Any]]:
-    """All that is known of one device, or of each that is not retired; counters, gaps, and what is wrong with it.
+class TimeSettings(Section):
+    """What gateway.yaml says about time."""
 
-    Publishers of whom nothing was ever taken are there too, with nothing but their trouble.
-    """
-    registry, describe = pipeline.registry, pipeline.admission.describe
-    troubles = device_problems.by_device(pipeline)
-    for device in filter(registry.is_live, range(registry.devices)):
-        if wanted not in {None, registry.device_name[device]}:
-            continue
-        told = describe(device)
-        trouble = troubles.pop((told["site"], told["device"]), None)
-        yield {**told, "trouble": trouble.why if trouble else None}
-    for trouble in troubles.values():
-        if wanted in {None, trouble.device}:
-            yield {**device_problems.stranger(trouble), "trouble": trouble.why}
+    allowed_lateness: Annotated[int, gauge("how long a window stays open for late readings", MS)]
+    idle_close: Annotated[int, gauge("silence of a device after which its windows close", MS)]
+    max_future_skew: Annotated[int, gauge("how far ahead of the gateway a reading's time may be", MS)]
+    earliest: Annotated[int, instant("readings before this time get their time of arrival")]
 
 
-def _at_bounds(pipeline: Pipeline) -> dict[str, int]:
-    """What was refused, given up or left out because of a bound, where there is any."""
-    refused = {f"refused_{reason}": count for reason, count in sorted(pipeline.registry.refused.items())}
-    found = {
-        **refused,
-        **pipeline.admission.sequences.totals(),
-        "births_cut": pipeline.registry.births.cuts,
-        "late_over_share": pipeline.windows.late_share.refused,
-        "publishers_left_out": pipeline.admission.watch.troubles.left_out,
-        "label_changes_refused": pipeline.registry.label_changes_refused,
-        "log_lines_left_out": FLOOD.left_out + REPEATS.left_out,
-    }
-    return {name: count for name, count in found.items() if count}
+class MetricSettings(Section):
+    """What gateway.yaml says about a metric."""
+
+    unit: Annotated[str | None, note("its unit")]
+    range: Annotated[tuple[float, float] | None, note("least and greatest good value")]
+    missing: Annotated[tuple[float, ...], note("codes that mean there is no value")]
+    rate: Annotated[str | None, note("values a device may send, as in gateway.yaml, such as 1/s")]
 
 
-def settings_of(config: GatewayConfig) -> dict[str, Any]:
-    """What a verifier needs to compute the same windows."""
-    time = config.time
-    return {
-        "sites": list(config.gateway.sites),
-        "windows": [
-            {"every": window.every, "bucket": window.bucket, "keep": window.keep or None}
-            for window in config.windows
-        ],
-        "forwarded_tags": list(config.gateway.tags),
-        "time": {
-            "allowed_lateness": time.allowed_lateness,
-            "idle_close": time.idle_close,
-            "max_future_skew": time.max_future_skew,
-            "earliest": time.earliest,
-        },
-        "metrics": {
-            name: {
-                "unit": metric.unit,
-                "range": metric.range,
-                "missing": list(metric.missing),
-                "rate": None if metric.rate is None else str(metric.rate),
-            }
-            for name, metric in config.metrics.items()
-        },
-        "max_reading_age": config.commands.max_reading_age,
-    }
+class Definitions(Section):
+    """How each field of a window is computed, in words."""
+
+    sum: Annotated[str, note("how the sum is computed")] = "exact, correctly rounded"
+    first: Annotated[str, note("which value is the first")] = "the value of least (ts, value)"
+    last: Annotated[str, note("which value is the last")] = "the value of greatest (ts, value)"
+    p95: Annotated[str, note("how the 95th percentile is computed")] = (
+        "nearest rank; beyond 64 values a log-bucket sketch of 1 % relative error"
+    )
+    quality: Annotated[str, note("how the quality is computed")] = (
+        "mean of the devices' own q over the readings; 1 where a device gives none"
+    )
 
 
-def _gaps(pipeline: Pipeline) -> dict[str, Any]:
-    """What is missing of the devices' sequences."""
-    names, sequences = pipeline.registry.device_name, pipeline.admission.sequences
-    devices = sequences.devices_with_gaps()
-    found = [
-        (names[device], *gap) for device in devices for gap in sequences.gaps(device) if missing(*gap[1:])
+class RuleStatus(Section):
+    """The rules in force, and those on disk."""
+
+    hash: Annotated[str, note("hash of the rules in force")]
+    count: Annotated[int, gauge("rules in force")]
+    on_disk_hash: Annotated[
+        str,
+        note("hash of the rule files; differs from `hash` while a broken file keeps the old rules in force"),
     ]
-    return {
-        "devices": len({device for device, *_ in found}),
-        "messages": sum(map(sequences.missing, devices)),
-        "ranges": [
-            {"device": device, "boot": boot, "from": first, "to": last}
-            for device, boot, first, last in found[:MOST_GAPS]
-        ],
-    }
+    problems: Annotated[tuple[str, ...], note("what is wrong with the rule files")]
 
 
-def _values(totals: Mapping[str, int], facts: StoreFacts) -> dict[str, int]:
-    """The identity of values: what the store found too late was counted as accepted when it came."""
-    too_late = facts.counters.get("late_too_late", 0)
-    return {
-        "values": totals["values"],
-        "accepted": totals["accepted"] - too_late,
-        "late_merged": totals["late_merged"] - too_late,
-        "too_late": totals["too_late"] + too_late,
-        "bad": totals["bad"],
-        "refused": totals["refused"],
-    }
+class AlertStatus(Section):
+    """The alerts of the rules."""
+
+    firing: Annotated[int, gauge("alerts that fire now")]
+
+
+class Gap(Section):
+    """Messages of one boot of a device that have not arrived."""
+
+    device: Annotated[str, note("the device")]
+    boot: Annotated[int, note("its boot")]
+    from_: Annotated[int, note("first missing sequence number")] = field(name="from")
+    to: Annotated[int, note("last missing sequence number")]
+
+
+class Gaps(Section):
+    """Messages that devices numbered and that have not arrived."""
+
+    devices: Annotated[int, gauge("devices with messages missing")]
+    messages: Annotated[int, gauge("messages missing")]
+    ranges: Annotated[tuple[Gap, ...], note("the first 20; `edge-gateway devices` lists them all")]
+
+
+class Fleet(Section):
+    """What the gateway knows of devices."""
+
+    devices: Annotated[int, gauge("devices known now")]
+    retired: Annotated[int, total("devices forgotten because they were silent for too long, ever")]
+    series: Annotated[int, gauge("series (a metric of a device) known now")]
+    open_readings: Annotated[int, gauge("readings in windows that are not closed yet")]
+    open_windows: Annotated[int, gauge("windows of the coarser tiers that are not closed yet")]
+    strings: Annotated[int, gauge("different texts of metrics that are states")]
+
+
+class MessageCounts(Totals):
+    """received = new + duplicate + quarantined. QoS 0 is counted apart and promised nothing."""
+
+    received: Annotated[int, total("messages received: new + duplicate + quarantined")]
+    new: Annotated[int, total("messages received for the first time, which counted")]
+    duplicate: Annotated[int, total("messages received again, which did not count again")]
+    quarantined: Annotated[int, total("messages that could not be taken; see the quarantine for the reasons")]
+    qos0: Annotated[int, total("messages of QoS 0, which are promised nothing")]
+
+
+class ValueCounts(Totals):
+    """values = accepted + too_late + bad + refused; late_merged is part of accepted."""
+
+    values: Annotated[int, total("values of new messages: accepted + too_late + bad + refused")]
+    accepted: Annotated[int, gauge("values in windows; falls when a late one turns out to be too late")]
+    late_merged: Annotated[
+        int, gauge("accepted values merged into a stored window; falls when one turns out to be too late")
+    ]
+    too_late: Annotated[int, total("values whose window is neither open nor stored")]
+    bad: Annotated[int, total("values that do not count, for the reasons below")]
+    refused: Annotated[int, total("values above their metric's `rate`")]
+
+
+class CommandStatus(Section):
+    """Commands to devices."""
+
+    pending: Annotated[int, gauge("commands that wait, or are not acknowledged yet")]
+    refused: Annotated[int, total("commands that failed at once because too many waited")]
+
+
+class StoreStatus(Section):
+    """The SQLite store behind the journal."""
+
+    applied: Annotated[int, gauge("number of the newest journal record the store has")]
+    floor: Annotated[int, instant("windows that start before this time may lack readings")]
+    late_pending: Annotated[int, gauge("late readings that wait to be merged")]
+
+
+class BrokerStatus(Section):
+    """Both connections to the broker."""
+
+    connected: Annotated[bool, flag("whether telemetry is subscribed")]
+    caught_up: Annotated[
+        bool, flag("whether the broker's queue has been worked off; silence counts only then")
+    ]
+    lag: Annotated[int, gauge("age of the oldest delivery that is not folded yet", MS)]
+    listening: Annotated[int, gauge("time spent subscribed and caught up, by which silence is measured", MS)]
+    waiting: Annotated[int, gauge("deliveries that are read and not folded")]
+    unacknowledged: Annotated[int, gauge("deliveries taken and not acknowledged", BYTES)]
+    outgoing: Annotated[int, gauge("alerts, commands, receipts and reports that wait for the broker")]
+
+
+class SpoolParts(Section):
+    """What shares the budget of the spool, as of the last second."""
+
+    journal: Annotated[int, gauge("segments of the journal", BYTES)]
+    checkpoints: Annotated[int, gauge("checkpoints", BYTES)]
+    late: Annotated[int, gauge("late readings that wait to be merged", BYTES)]
+    quarantine: Annotated[int, gauge("messages in quarantine", BYTES)]
+
+
+class SpoolStatus(Section):
+    """The journal and what shares its budget."""
+
+    record: Annotated[int, gauge("number of the newest journal record")]
+    committed: Annotated[int, gauge("number of the newest record that is on disk")]
+    journal_bytes: Annotated[int, gauge("segments of the journal now", BYTES)]
+    checkpoint: Annotated[int, gauge("number of the record behind which the newest checkpoint stands")]
+    uncommitted: Annotated[int, gauge("records that are folded and not yet on disk")]
+    unstored: Annotated[int, gauge("records that are on disk and not yet in the store")]
+    recovered_in_ms: Annotated[int, gauge("how long the last start took", MS)]
+    bytes: Annotated[SpoolParts, note("what shares the budget of the spool, as of the last second")]
+    max_bytes: Annotated[int, gauge("the budget, `spool.max_bytes`", BYTES)]
+    reserve: Annotated[bool, flag("whether disk space is held back for a full disk")]
+
+
+class Backlog(Section):
+    """What waits in the outbox of a sink."""
+
+    chunks: Annotated[int, gauge("chunks of lines that wait")] = 0
+    lines: Annotated[int, gauge("lines that wait")] = 0
+    bytes: Annotated[int, gauge("lines that wait", BYTES)] = 0
+    oldest: Annotated[int | None, instant("when the oldest chunk was made")] = None
+
+
+class SinkWork(Section):
+    """What a sink did since the start."""
+
+    requests: Annotated[int, total("requests sent")] = 0
+    lines: Annotated[int, total("lines accepted")] = 0
+    refused_lines: Annotated[int, total("lines refused, now in quarantine")] = 0
+    failures: Annotated[int, total("requests that failed and are tried again")] = 0
+    problem: Annotated[str, note("what is wrong; empty while all is well")] = ""
+    waiting_until: Annotated[int | None, instant("the next try, while the sink backs off")] = None
+
+
+class SinkStatus(SinkWork, kw_only=True):
+    """What a sink did, and what waits for it. One that is no longer configured does nothing, and may have a backlog."""
+
+    waiting: Annotated[Backlog, note("its outbox")]
+
+
+class OpenProblem(Section):
+    """Something an operator should know, as long as it lasts."""
+
+    code: Annotated[str, note("a code of the table of problems")]
+    text: Annotated[str, note("what is wrong, and where")]
+    since: Annotated[int, instant("when it began")]
+    gravity: Annotated[
+        Gravity,
+        note(
+            "failure: /healthz answers 503. warning: a device, a rule or a limit needs attention."
+            " notice: somebody else's trouble"
+        ),
+    ]
+
+
+class GatewayStatus(Section, kw_only=True, omit_defaults=True):
+    """The retained message on edge/v1/<gateway>/status, and the answer of `edge-gateway status --json`."""
+
+    v: Annotated[Literal[1], gauge("version of this format", least=None)]
+    gateway: Annotated[str, note("id of the gateway")]
+    version: Annotated[str, note("version of the program")]
+    state: Annotated[
+        State,
+        note(
+            "`starting`, `online`, `draining` or `offline`, which the broker says for a gateway that is gone"
+        ),
+    ]
+    at: Annotated[int, instant("when the report was made")]
+    started: Annotated[int, instant("when the gateway started")]
+    nonce: Annotated[str, note("differs for every start, whatever the clocks say")]
+    sites: Annotated[tuple[str, ...], note("`gateway.sites`")]
+    windows: Annotated[tuple[WindowSettings, ...], note("`windows`: the tiers, the finest first")]
+    forwarded_tags: Annotated[tuple[str, ...], note("`gateway.tags`")]
+    time: Annotated[TimeSettings, note("`time`")]
+    metrics: Annotated[dict[str, MetricSettings], note("`metrics`, by name")]
+    max_reading_age: Annotated[int, gauge("a reading older than this causes no command", MS)]
+    definitions: Annotated[Definitions, note("how each field of a window is computed, in words")]
+    rules: Annotated[RuleStatus, note("the rules in force, and those on disk")]
+    alerts: Annotated[AlertStatus, note("the alerts of the rules")]
+    gaps: Annotated[Gaps, note("messages that devices numbered and that have not arrived")]
+    fleet: Annotated[Fleet, note("what is known of devices")]
+    messages: Annotated[MessageCounts, note("received = new + duplicate + quarantined; `qos0` is apart")]
+    values: Annotated[
+        ValueCounts, note("values = accepted + too_late + bad + refused; `late_merged` is part of accepted")
+    ]
+    commands: Annotated[CommandStatus, note("commands to devices")]
+    counters: Annotated[AllCounters, note("events by name; one that never happened is left out")]
+    store: Annotated[StoreStatus, note("the SQLite store behind the journal")]
+    broker: Annotated[BrokerStatus, note("both connections to the broker")]
+    spool: Annotated[SpoolStatus, note("the journal, and what shares its budget")]
+    sinks: Annotated[dict[str, SinkStatus], note("the sinks, by name")]
+    problems: Annotated[tuple[OpenProblem, ...], note("what is wrong now, and since when")]
+    left_out: Annotated[
+        tuple[str, ...], note("what is emptied because the broker accepts only small packets")
+    ] = field(default=())
+
+
+class ShortStatus(Section, kw_only=True, omit_defaults=True):
+    """What fits where the broker accepts only very small packets; and the will."""
+
+    v: Annotated[Literal[1], gauge("version of this format", least=None)]
+    gateway: Annotated[str, note("id of the gateway")]
+    version: Annotated[str, note("version of the program")]
+    state: Annotated[State, note("as in the whole report")]
+    at: Annotated[int | None, note("when the report was made, ms since 1970 UTC; the will has none")] = None
+    started: Annotated[int, instant("when the gateway started")]
+    nonce: Annotated[str, note("differs for every start")]
+    problems: Annotated[tuple[OpenProblem, ...], note("what is wrong now, with shortened texts")] = ()
+    left_out: Annotated[tuple[str, ...], note("`rest` is everything that is not here")] = ()
+
+
+def as_plain(report: Struct) -> dict[str, Any]:
+    """Return the report as builtin types, for MessagePack, JSON and line protocol."""
+    plain: dict[str, Any] = msgspec.to_builtins(report)
+    return plain
+
+
+def status_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the report."""
+    whole, definitions = msgspec.json.schema_components(
+        (GatewayStatus, ShortStatus), ref_template="#/$defs/{name}"
+    )
+    return {"anyOf": list(whole), "$defs": definitions}

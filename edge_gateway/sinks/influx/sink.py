@@ -24,6 +24,8 @@ from edge_gateway.sinks.held import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
 from edge_gateway.sinks.refusals import Refusals
 from edge_gateway.sinks.trial import Convicts, Trial, Verdict, probe
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.report import SinkWork
 from edge_gateway.store.outbox import MOST_LINES, Parcel, Waiting
 from fleet_wire.printable import printable
 
@@ -49,21 +51,6 @@ class Outlet(Protocol):
     def waiting(self, sink: str) -> Waiting: ...
     async def take(self, sink: str, without: frozenset[str]) -> Parcel: ...
     async def call(self, function: "Callable[[Store], None]") -> None: ...
-
-
-@dataclass(slots=True)
-class SinkFacts:
-    """What a sink says of itself; `problem` is a sentence for the operator, empty while all is well.
-
-    `waiting_until` is the wall time in ms of the next try while it waits for one.
-    """
-
-    requests: int = 0
-    lines: int = 0
-    refused_lines: int = 0
-    failures: int = 0
-    problem: str = ""
-    waiting_until: int | None = None
 
 
 @dataclass(slots=True)
@@ -115,6 +102,10 @@ class InfluxSink:
         timer: monotonic time in seconds.
     """
 
+    part: Final = Problem.PART_SINK_INFLUX
+    trouble: Final = Problem.SINK_INFLUX
+    refused: Final = Problem.INFLUX_REFUSED
+
     def __init__(
         self,
         name: str,
@@ -142,7 +133,7 @@ class InfluxSink:
         self._trouble = ""
         self._searching = False
         self._convicts = Convicts()
-        self.facts = SinkFacts()
+        self.facts = SinkWork()
         self._settled = asyncio.Event()
 
     async def run(self) -> None:

@@ -29,8 +29,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["query", "windows", "--limit", "-1"], 2, "greater than or equal to 0"),
         (["query", "windows", "--limit", "99999999999999999999"], 2, "less than or equal to"),
-        (["query", "windows", "--since", "odd"], 2, "--since: 'odd' is no time"),
-        (["query", "devices", "--until", "1" * 30], 2, "is no time"),
+        (["query", "windows", "--since", "odd"], 2, "--since: 'odd' is not a time"),
+        (["query", "devices", "--until", "1" * 30], 2, "is not a time"),
         (["query", "windows", "--every", "7"], 2, "--every: '7' is not a duration"),
         (["query", "moons"], 2, "is not one of"),
         (["query", "windows"], 2, "there is no history at"),
@@ -126,7 +126,7 @@ def test_a_time_is_a_duration_ago_a_date_or_milliseconds() -> None:
     assert instant_of("-5", NOW, "--since") == -5
     assert instant_of(None, NOW, "--since") is None
     for odd in ("", "odd", "1.5", "9" * 40, "9999-12-31T23:59:59-23:59", "nan", "-1h"):
-        with pytest.raises(typer.BadParameter, match="is no time"):
+        with pytest.raises(typer.BadParameter, match="is not a time"):
             instant_of(odd, NOW, "--since")
 
 

@@ -10,7 +10,7 @@ from edge_gateway.configuration.loading import Loaded, effective, load_config
 from edge_gateway.configuration.model import DAY, GIB, MINUTE, GatewayConfig
 from edge_gateway.configuration.secrets import Secret, parse_secret
 from edge_gateway.errors import BadInput
-from edge_gateway.status.report import settings_of
+from edge_gateway.status.collect import settings_of
 from fleet_config.problems import ProblemsFound
 
 MINIMAL = "mqtt: {url: mqtt://localhost:1883}\n"

@@ -16,7 +16,8 @@ from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.control_parts import make_control
 from edge_gateway.mqtt.control_session import Control
 from edge_gateway.mqtt.ownership import Ownership
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 
 WITHIN = 30.0
 NONCE = "00000000000000aa"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from edge_gateway.mqtt.broker_dropped import CODE, OVER_AFTER, BrokerDropped
-from edge_gateway.status.problems import Counters, Gravity, Problems
+import pytest
+
+from edge_gateway.mqtt.broker_dropped import OVER_AFTER, BrokerDropped
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 
 
 class Watch:
@@ -24,6 +29,8 @@ def test_what_was_dropped_before_anyone_listened_is_nobodys_news() -> None:
     assert not watch.told
 
 
+@pytest.mark.problem("raises", "broker_dropped")
+@pytest.mark.problem("clears", "broker_dropped")
 def test_growth_is_a_notice_and_over_when_it_ends() -> None:
     watch = Watch()
     for count in (b"730", b"731", b"740"):
@@ -31,17 +38,17 @@ def test_growth_is_a_notice_and_over_when_it_ends() -> None:
     assert "dropped 10 messages" in watch.told
     (problem,) = watch.problems
     assert problem.gravity is Gravity.NOTICE
-    assert watch.counters["broker_dropped"] == 10
+    assert watch.counters.broker_dropped == 10
     watch.at += OVER_AFTER
     watch.dropped.look()
-    assert CODE in watch.problems
+    assert Problem.BROKER_DROPPED in watch.problems
     watch.dropped.heard(b"741")
     watch.at += OVER_AFTER
     watch.dropped.look()
-    assert CODE in watch.problems
+    assert Problem.BROKER_DROPPED in watch.problems
     watch.at += 1
     watch.dropped.look()
-    assert CODE not in watch.problems
+    assert Problem.BROKER_DROPPED not in watch.problems
     watch.dropped.heard(b"742")
     assert "dropped 1 messages" in watch.told
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from edge_gateway.mqtt.broker_memory import SESSION_LOST, TOLD_FOR, BrokerMemory
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.mqtt.broker_memory import TOLD_FOR, BrokerMemory
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 
 NOON = 1_796_212_800_000
 MINUTE = 60_000
@@ -27,7 +29,7 @@ def memory_of(clock: Clock, heard_to: int | None) -> BrokerMemory:
 
 def told(memory: BrokerMemory) -> str:
     [problem] = memory.problems
-    assert (problem.code, problem.gravity) == (SESSION_LOST, Gravity.WARNING)
+    assert (problem.code, problem.gravity) == ("session_lost", Gravity.WARNING)
     return problem.text
 
 
@@ -35,7 +37,7 @@ def test_a_broker_that_never_knew_the_gateway_lost_nothing(clock: Clock) -> None
     memory = memory_of(clock, None)
     memory.connected(session_present=False)
     assert list(memory.problems) == []
-    assert memory.counters.as_dict() == {}
+    assert memory.counters == Counters()
 
 
 def test_a_session_that_is_still_there_is_no_trouble(clock: Clock) -> None:
@@ -48,7 +50,7 @@ def test_the_time_of_an_earlier_life_is_told(clock: Clock) -> None:
     memory = memory_of(clock, NOON - 90 * MINUTE)
     memory.connected(session_present=False)
     assert "from 2026-12-02 10:30:00Z to 2026-12-02 12:00:00Z" in told(memory)
-    assert memory.counters["broker_sessions_lost"] == 1
+    assert memory.counters.broker_sessions_lost == 1
 
 
 @pytest.mark.parametrize(
@@ -77,9 +79,11 @@ def test_of_several_losses_the_first_says_since_when(clock: Clock) -> None:
     clock.now += MINUTE
     memory.connected(session_present=False)
     assert "from 2026-12-02 11:59:00Z to 2026-12-02 12:02:00Z" in told(memory)
-    assert memory.counters["broker_sessions_lost"] == 2
+    assert memory.counters.broker_sessions_lost == 2
 
 
+@pytest.mark.problem("raises", "session_lost")
+@pytest.mark.problem("clears", "session_lost")
 def test_a_loss_is_told_for_a_day(clock: Clock) -> None:
     memory = memory_of(clock, NOON - MINUTE)
     memory.connected(session_present=False)

@@ -8,10 +8,10 @@ import mqtt5
 import pytest
 
 from edge_gateway.fold.messages import Message
-from edge_gateway.mqtt.control_session import NO_RETAIN
+from edge_gateway.mqtt.control_session import SETTLED
 from edge_gateway.mqtt.packet_limit import BELIEVED, LEAST_LEARNED, SAME_END, PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED
-from edge_gateway.status.problems import Gravity
+from edge_gateway.status.problem import Gravity
 from fleet_wire import control_messages
 from tests.gateway.mqtt.strict_broker import NONCE, Rig, StrictBroker
 
@@ -74,6 +74,8 @@ async def test_what_is_too_large_is_shortened_or_told_and_never_ends_the_connect
         assert (said["state"], said["nonce"]) == ("online", NONCE)
 
 
+@pytest.mark.problem("raises", "packet_size")
+@pytest.mark.problem("clears", "packet_size")
 async def test_a_broker_with_room_again_ends_the_problem() -> None:
     async with StrictBroker() as broker:
         broker.largest = 600
@@ -102,17 +104,19 @@ async def test_no_more_is_under_way_than_the_broker_receives() -> None:
             assert 1 < broker.most_unanswered <= 3
 
 
+@pytest.mark.problem("raises", "no_retain")
+@pytest.mark.problem("clears", "no_retain")
 async def test_a_broker_that_cannot_retain_gets_nothing_retained_and_is_told_of() -> None:
     async with StrictBroker() as broker:
         broker.limits = {"retain_available": False}
         async with Rig(broker.port) as rig:
             rig.control.send([firing(), Message(ALERT, b"", retain=True)])
-            await rig.until(lambda: rig.problem(NO_RETAIN))
+            await rig.until(lambda: rig.problem("no_retain"))
             await rig.until(lambda: any(one.topic == ALERT for one in broker.taken))
             assert not any(one.retain for one in broker.seen)
             broker.limits = {}
             broker.end(None)
-            await rig.until(lambda: not rig.problem(NO_RETAIN))
+            await rig.until(lambda: not rig.problem("no_retain"))
 
 
 async def test_a_will_that_cannot_be_retained_is_made_one_that_is_not() -> None:
@@ -128,12 +132,18 @@ async def test_a_will_that_cannot_be_retained_is_made_one_that_is_not() -> None:
             assert (first.retain, last.retain) == (True, False)
 
 
+@pytest.mark.problem("raises", "control_connection")
+@pytest.mark.problem("clears", "control_connection")
 async def test_a_broker_without_qos_1_is_told_of_and_not_used() -> None:
     async with StrictBroker() as broker:
         broker.limits = {"max_qos": mqtt5.QoS.AT_MOST_ONCE}
         async with Rig(broker.port) as rig:
             await rig.until(lambda: "QoS 1" in rig.problem("control_connection"))
             assert not broker.seen
+            broker.limits = {}
+            await rig.until(lambda: broker.seen)
+            rig.at += SETTLED
+            await rig.until(lambda: not rig.problem("control_connection"))
 
 
 async def test_a_connection_that_is_lost_at_once_is_not_tried_three_times_a_second() -> None:

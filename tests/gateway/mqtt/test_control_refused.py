@@ -6,8 +6,9 @@ import pytest
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import AGAIN_MOST
+from edge_gateway.mqtt.own_topics import FORGED_FOR, RIGHT_FOR
 from edge_gateway.mqtt.sending import ASK_EVERY
-from edge_gateway.status.problems import Gravity
+from edge_gateway.status.problem import Gravity
 from fleet_wire import control_messages
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 
@@ -35,6 +36,8 @@ def refusing(kind: str, code: int, broker: StrictBroker) -> None:
 
 
 @pytest.mark.parametrize("code", REFUSALS, ids=hex)
+@pytest.mark.problem("raises", "refused_commands")
+@pytest.mark.problem("clears", "refused_commands")
 async def test_every_refusal_of_a_command_is_a_problem_and_known_to_the_fold(code: int) -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/command", code, broker)
@@ -53,6 +56,8 @@ async def test_every_refusal_of_a_command_is_a_problem_and_known_to_the_fold(cod
         assert not rig.control.queued
 
 
+@pytest.mark.problem("raises", "refused_statuses")
+@pytest.mark.problem("clears", "refused_statuses")
 async def test_a_refused_status_is_a_failure_until_one_is_taken() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/status", 0x87, broker)
@@ -65,6 +70,8 @@ async def test_a_refused_status_is_a_failure_until_one_is_taken() -> None:
         await rig.until(lambda: not rig.problem("refused_statuses"))
 
 
+@pytest.mark.problem("raises", "refused_alerts")
+@pytest.mark.problem("clears", "refused_alerts")
 async def test_refused_alerts_are_sent_again_in_order_when_the_refusal_may_be_over() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/alerts/", 0x87, broker)
@@ -116,6 +123,8 @@ async def test_no_answer_before_the_end_makes_a_message_doubtful() -> None:
         assert not rig.told
 
 
+@pytest.mark.problem("raises", "refused_receipts")
+@pytest.mark.problem("clears", "refused_receipts")
 async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_no() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/receipt", 0x87, broker)
@@ -134,6 +143,8 @@ async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_
         assert sum(one.topic == "fleet/v1/_/gw/receipt" for one in broker.seen) == 2
 
 
+@pytest.mark.problem("raises", "control_subscriptions")
+@pytest.mark.problem("clears", "control_subscriptions")
 async def test_refused_subscriptions_are_named_and_asked_for_again() -> None:
     async with StrictBroker() as broker:
         broker.refused_filters = {"edge/v1/gw/command"}
@@ -168,12 +179,14 @@ async def test_a_request_that_the_broker_retains_is_never_obeyed() -> None:
     async with StrictBroker() as broker:
         broker.retained["edge/v1/gw/command"] = request
         async with Rig(broker.port) as rig:
-            await rig.until(lambda: rig.counters["operator_requests_retained"])
+            await rig.until(lambda: rig.counters.operator_requests_retained)
             broker.publish("edge/v1/gw/command", request)
             await rig.until(lambda: [one for one in broker.taken if one.topic.endswith("/reply")])
             assert sum(one.topic.endswith("/reply") for one in broker.seen) == 1
 
 
+@pytest.mark.problem("raises", "forged_alerts")
+@pytest.mark.problem("clears", "forged_alerts")
 async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         rig.fires = [alert("firing")]
@@ -187,5 +200,25 @@ async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
         assert told.gravity is Gravity.WARNING
         broker.publish(ALERT, b"forged again")
         broker.publish("edge/v1/gw/command", b"\xff")
-        await rig.until(lambda: rig.counters["operator_requests_malformed"])
-        assert rig.counters["alerts_overwritten"] == 2
+        await rig.until(lambda: rig.counters.operator_requests_malformed)
+        assert rig.counters.alerts_overwritten == 2
+        rig.at += RIGHT_FOR + 1
+        await rig.until(lambda: rig.counters.alerts_overwritten == 3)
+        rig.at += FORGED_FOR + 1
+        await rig.until(lambda: not rig.problem("forged_alerts"))
+
+
+@pytest.mark.problem("raises", "refused_replies")
+@pytest.mark.problem("clears", "refused_replies")
+async def test_a_refused_reply_is_a_warning_until_one_is_accepted() -> None:
+    reply = Message("edge/v1/gw/reply", b"x")
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        refusing("/reply", 0x87, broker)
+        rig.control.send([reply])
+        await rig.until(lambda: "edge/v1/gw/reply" in rig.problem("refused_replies"))
+        (problem,) = rig.problems
+        assert problem.gravity is Gravity.WARNING
+        assert rig.counters.refused_replies == 1
+        refusing("nothing", 0, broker)
+        rig.control.send([reply])
+        await rig.until(lambda: not rig.problem("refused_replies"))

@@ -15,7 +15,8 @@ from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 from fleet_wire.session import SessionOptions
 
 CONNACK, SUBACK = 0x20, 0x90
@@ -96,12 +97,16 @@ def told(problems: Problems, code: str) -> str:
 
 
 @pytest.mark.parametrize("codes", [b"\x01", b"\x01\x01\x01", b""])
+@pytest.mark.problem("raises", "broker")
+@pytest.mark.problem("clears", "broker")
 async def test_a_wrong_number_of_answers_is_told_and_tried_again(tmp_path: Path, codes: bytes) -> None:
     broker = OddBroker(codes)
     async with connected(broker, tmp_path) as problems:
         await until(lambda: broker.connects > 2)
         assert f"{len(codes)} answers to 2" in told(problems, "broker") or not codes
         assert told(problems, "broker")
+        broker.codes = b"\x01\x01"
+        await until(lambda: not told(problems, "broker"))
 
 
 async def test_no_answer_is_told_where_nothing_else_comes_either(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.service.http import health_of
-from edge_gateway.status.problems import Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 from fleet_wire.control_messages import decode_alert
 from fleet_wire.topics import parse_alert_topic
+from tests.gateway.status.reports import report_of
 
 NOW = 1_760_000_000_000
 
@@ -17,15 +20,15 @@ def test_a_problem_is_one_alert_from_its_beginning_to_its_end() -> None:
     problems = Problems(lambda: NOW)
     alerts = OwnAlerts("gw", sent.extend, lambda: NOW + 5_000)
     problems.changed = lambda: alerts.follow(problems)
-    problems.raise_("disk", "nothing is acknowledged: No space left on device")
-    problems.raise_("disk", "nothing is acknowledged: still no space")
+    problems.raise_(Problem.DISK, "No space left on device")
+    problems.raise_(Problem.DISK, "still no space")
     assert len(sent) == 1
     fired = decode_alert(sent[0].payload)
     assert (fired.rule, fired.level, fired.state, fired.subject) == ("disk", "critical", "firing", "_gateway")
     assert sent[0].retain
     assert alerts.standing() == [sent[0]]
     assert parse_alert_topic(sent[0].topic) == ("gw", "_", "_gateway", "disk")
-    problems.clear("disk")
+    problems.clear(Problem.DISK)
     resolved = decode_alert(sent[1].payload)
     assert (resolved.id, resolved.state, resolved.at) == (fired.id, "resolved", NOW + 5_000)
     assert not sent[1].retain
@@ -39,11 +42,11 @@ def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
     problems = Problems(lambda: at[0])
     alerts = OwnAlerts("gw", sent.extend, lambda: at[0])
     problems.changed = lambda: alerts.follow(problems)
-    problems.raise_("broker", "away")
-    problems.raise_("rules", "broken")
-    problems.clear("broker")
+    problems.raise_(Problem.BROKER, "away")
+    problems.raise_(Problem.RULES, "broken")
+    problems.clear(Problem.BROKER)
     at[0] += 1
-    problems.raise_("broker", "away again")
+    problems.raise_(Problem.BROKER, "away again")
     ids = {decode_alert(one.payload).id for one in sent if one.payload}
     assert len(ids) == 3
 
@@ -53,19 +56,18 @@ def test_a_notice_is_no_alert_and_a_problem_that_grows_graver_becomes_one() -> N
     problems = Problems(lambda: NOW)
     alerts = OwnAlerts("gw", sent.extend, lambda: NOW)
     problems.changed = lambda: alerts.follow(problems)
-    problems.raise_("queue", "another client's queue overflows", Gravity.NOTICE)
+    problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, "the broker's own counter", Gravity.NOTICE)
     assert not sent
-    problems.raise_("queue", "now it is ours", Gravity.FAILURE)
+    problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, "the command topic", Gravity.WARNING)
     assert decode_alert(sent[0].payload).state == "firing"
 
 
 def test_only_failures_are_unhealthy_and_notices_are_no_business_of_the_health_check() -> None:
     problems = Problems(lambda: NOW)
-    problems.raise_("queue", "another client's queue overflows", Gravity.NOTICE)
-    problems.raise_("devices", "frz-1 sends nothing usable", Gravity.WARNING)
-    report = {"state": "online", "problems": problems.as_list()}
+    problems.raise_(Problem.BROKER_DROPPED, "7 messages")
+    problems.raise_(Problem.DEVICES_UNHEARD, "frz-1 sends nothing usable")
     answer = {"state": "online", "problems": [], "warnings": ["frz-1 sends nothing usable"]}
-    assert health_of(report) == (answer, 200)
-    problems.raise_("disk", "no space left")
-    report["problems"] = problems.as_list()
-    assert health_of(report) == (answer | {"problems": ["no space left"]}, 503)
+    assert health_of(report_of(problems=tuple(problems))) == (answer, 200)
+    problems.raise_(Problem.DISK, "no space left")
+    unhealthy = answer | {"problems": ["nothing is acknowledged: no space left"]}
+    assert health_of(report_of(problems=tuple(problems))) == (unhealthy, 503)

@@ -11,8 +11,10 @@ import pytest
 
 from edge_gateway.journal import spool
 from edge_gateway.mqtt.control_session import STAND_BY_MOST
-from edge_gateway.mqtt.ownership import CODE, TOLD_FOR, Ownership, Whose
-from edge_gateway.status.problems import Counters, Gravity, Problems
+from edge_gateway.mqtt.ownership import TOLD_FOR, Ownership, Whose
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 from tests.gateway.mqtt.strict_broker import NONCE, Rig, StrictBroker
 
 STATUS = "edge/v1/gw/status"
@@ -77,33 +79,37 @@ async def test_a_retained_status_from_the_future_silences_nobody() -> None:
             assert not list(rig.problems)
 
 
+@pytest.mark.problem("raises", "taken_over")
+@pytest.mark.problem("clears", "taken_over")
 async def test_a_live_status_of_somebody_else_is_told_and_over_after_a_while() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         await rig.until(lambda: rig.ownership.published)
         broker.publish(STATUS, b"\xc1 no status")
         broker.publish(STATUS, status(OLD))
         broker.publish(STATUS, status())
-        await rig.until(lambda: rig.problem(CODE))
+        await rig.until(lambda: rig.problem("taken_over"))
         (problem,) = rig.problems
         assert problem.gravity is Gravity.WARNING
         assert rig.ownership.held
         rig.at += TOLD_FOR + 1
-        await rig.until(lambda: not rig.problem(CODE))
+        await rig.until(lambda: not rig.problem("taken_over"))
 
 
+@pytest.mark.problem("raises", "taken_over")
+@pytest.mark.problem("clears", "taken_over")
 async def test_whoever_is_told_that_the_session_was_taken_over_stands_by_and_comes_back_alone() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         await rig.until(lambda: rig.ownership.published)
         broker.end(mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER)
         await rig.until(lambda: rig.clients.standing)
-        assert "another gateway uses this id" in rig.problem(CODE)
+        assert "another gateway uses this id" in rig.problem("taken_over")
         assert not rig.ownership.held
         (problem,) = rig.problems
         assert problem.gravity is Gravity.FAILURE
         begun = [connect.client_id for connect in broker.connects]
         await rig.until(lambda: len(broker.connects) == 3)
         assert begun.count("edge-gw-control") == 1
-        await rig.until(lambda: not rig.problem(CODE))
+        await rig.until(lambda: not rig.problem("taken_over"))
 
 
 async def test_a_status_of_another_where_ours_stood_is_a_rival_though_the_broker_says_nothing() -> None:
@@ -112,7 +118,7 @@ async def test_a_status_of_another_where_ours_stood_is_a_rival_though_the_broker
         broker.retained[STATUS] = status(state="offline")
         broker.end(None)
         await rig.until(lambda: not rig.ownership.held)
-        assert rig.counters[CODE] == 1
+        assert rig.counters.taken_over == 1
         assert STAND_BY_MOST > 60
 
 

@@ -9,7 +9,8 @@ from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, UNHEARD, Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 from fleet_wire.session import SessionOptions
 
 NOW = [0]
@@ -91,6 +92,8 @@ def test_an_echo_the_broker_refuses_is_told_until_one_is_heard(
     assert not echo_problem(source)
 
 
+@pytest.mark.problem("raises", "echo")
+@pytest.mark.problem("clears", "echo")
 def test_an_echo_that_does_not_come_back_is_told_unless_something_else_comes(source: Source) -> None:
     source.listening.connected(0)
     echo = source.listening.echo_due(0)

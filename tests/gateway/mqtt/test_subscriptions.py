@@ -12,7 +12,9 @@ import pytest
 
 from edge_gateway.mqtt import subscriptions
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions, may_match
-from edge_gateway.status.problems import Gravity, Problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.subscriptions import NotGranted
 from tests.gateway.journal.faulty_files import FaultyFiles
@@ -196,6 +198,8 @@ async def test_a_list_of_another_client_id_says_nothing_of_this_session(
     assert FilterList(file, "edge-old").read() is None
 
 
+@pytest.mark.problem("raises", "subscription")
+@pytest.mark.problem("clears", "subscription")
 async def test_a_filter_that_is_refused_is_a_failure_by_name_and_harms_no_other(
     file: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +231,8 @@ async def test_a_gateway_that_gets_no_telemetry_at_all_does_not_take_it_for_sile
     assert not mine.hears
 
 
+@pytest.mark.problem("raises", "foreign_site")
+@pytest.mark.problem("clears", "foreign_site")
 async def test_the_problem_is_over_an_hour_after_the_last_delivery(
     file: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,12 +245,12 @@ async def test_the_problem_is_over_an_hour_after_the_last_delivery(
     mine.strayed(["fleet/v1/b/d/telemetry"])
     now[0] = 3_600_000
     await _until(session, lambda: session.asked[-1][0] == "unsubscribe")
-    assert "foreign_site" in problems
+    assert Problem.FOREIGN_SITE in problems
     now[0] += 1
     over = asyncio.Event()
     problems.changed = over.set
     await asyncio.wait_for(over.wait(), 60)
-    assert "foreign_site" not in problems
+    assert Problem.FOREIGN_SITE not in problems
     looking_after.cancel()
 
 

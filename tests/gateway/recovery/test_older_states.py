@@ -23,6 +23,7 @@ from edge_gateway.records.alerts import CommandIntent
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.older_states import DAY
 from edge_gateway.recovery.startup import Recovered, State, recover_spool
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
@@ -182,7 +183,7 @@ def test_a_checkpoint_that_lacks_more_is_set_aside(tmp_path: Path) -> None:
     del tree["fold"]["windows"]
     write_checkpoint(tmp_path / spool.CHECKPOINTS, NUMBER, tree)
     found = begin(tmp_path)
-    assert "checkpoint_corrupt" in dict(found.findings)
+    assert Problem.CHECKPOINT_CORRUPT in dict(found.findings)
     assert not found.whole
     assert list((tmp_path / spool.CHECKPOINTS).glob("*.corrupt-*"))
     found.store.close()

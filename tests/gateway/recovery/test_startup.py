@@ -10,6 +10,7 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal import spool
 from edge_gateway.records.inputs import Moment
 from edge_gateway.recovery.startup import recover_spool
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store.schema import is_begun
 from tests.proofs.ground.inside import Inside, configuration
@@ -77,8 +78,8 @@ def test_records_behind_a_hole_are_folded_without_what_is_lost_and_the_damage_is
     found = recover_spool(tmp_path, inside.config, "gw", inside.clock)
     try:
         codes = [code for code, _ in found.findings]
-        assert "journal_corrupt" in codes
-        assert "records_quarantined" not in codes
+        assert Problem.JOURNAL_CORRUPT in codes
+        assert Problem.RECORDS_QUARANTINED not in codes
         assert not found.whole
         assert found.state.pipeline.admission.accounting.totals()["new"] == 5
     finally:

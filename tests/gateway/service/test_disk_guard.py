@@ -16,9 +16,11 @@ from edge_gateway.configuration.model import SpoolSection
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.journal import Journal, JournalFull
 from edge_gateway.journal.reserve import Reserve
-from edge_gateway.service.disk_guard import LOAN, MARGIN, PROBLEM, DiskGuard
-from edge_gateway.status.problems import Counters, Problems
-from edge_gateway.store.budget import LATE_BYTES
+from edge_gateway.service.disk_guard import LOAN, MARGIN, DiskGuard
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
+from edge_gateway.store.budget import LATE_BYTES, SpoolBytes
 
 SIZE = 1 << 20
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -80,9 +82,11 @@ class Place:
 
     @property
     def told(self) -> str:
-        return " ".join(problem.text for problem in self.room.problems if problem.code == PROBLEM)
+        return " ".join(problem.text for problem in self.room.problems if problem.code == Problem.DISK.code)
 
 
+@pytest.mark.problem("raises", "disk")
+@pytest.mark.problem("clears", "disk")
 async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
     room = place.room
@@ -105,7 +109,7 @@ async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_p
     await room.look()
     assert room.accepting.is_set()
     assert not place.told
-    assert (room.counters["commits_stalled"], room.counters["reserve_released"]) == (1, 1)
+    assert (room.counters.commits_stalled, room.counters.reserve_released) == (1, 1)
 
 
 async def test_without_a_reserve_it_goes_on_with_the_first_commit_that_succeeds(tmp_path: Path) -> None:
@@ -163,7 +167,7 @@ async def test_stop_drops_nothing_and_lends_once_what_a_checkpoint_needs(tmp_pat
     place.room.commit_failed(JournalFull("full"))
     assert place.commits.count == 1
     assert [number for number, _ in place.journal.read()] == [1, 2, 3]
-    assert (place.room.counters["journal_lent"], place.room.counters["records_dropped"]) == (1, 0)
+    assert (place.room.counters.journal_lent, place.room.counters.records_dropped) == (1, 0)
     place.room.checkpointed()
     assert place.journal.max_bytes == 1 << 20
 
@@ -175,11 +179,11 @@ async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Pat
     assert [number for number, _ in place.journal.read()] == [2, 3]
     place.room.commit_failed(FULL)
     assert [number for number, _ in place.journal.read()] == [3]
-    assert place.commits.count == place.room.counters["records_dropped"] == 2
+    assert place.commits.count == place.room.counters.records_dropped == 2
     place.room.commit_failed(FULL)
     assert place.commits.count == 2, "the one being written stays"
     place.room.commit_failed(JournalFull("full"))
-    assert place.room.counters["journal_lent"] == 1
+    assert place.room.counters.journal_lent == 1
 
 
 async def test_the_journal_has_what_the_others_leave_of_the_budget_and_a_quarter_at_least(
@@ -192,12 +196,7 @@ async def test_the_journal_has_what_the_others_leave_of_the_budget_and_a_quarter
     place.late = 10
     place.write(1)
     await place.room.look()
-    assert place.room.facts()["bytes"] == {
-        "journal": place.journal.total_bytes,
-        "checkpoints": 300_000,
-        "late": 10 * LATE_BYTES,
-        "quarantine": 0,
-    }
+    assert place.room.used == SpoolBytes(place.journal.total_bytes, 300_000, 10 * LATE_BYTES, 0)
     assert place.journal.max_bytes == place.room.budget == (1 << 20) - 300_000 - 10 * LATE_BYTES
     state.write_bytes(bytes(1 << 20))
     await place.room.look()
@@ -211,7 +210,7 @@ async def test_deliveries_wait_while_late_readings_take_too_much_of_the_budget(t
         await place.room.look()
         assert not place.room.accepting.is_set()
     assert "late readings" in place.told
-    assert place.room.counters["late_table_full"] == 1
+    assert place.room.counters.late_table_full == 1
     place.late -= 1
     await place.room.look()
     assert place.room.accepting.is_set()
@@ -224,4 +223,4 @@ async def test_a_commit_fails_as_often_as_it_is_tried_and_stalls_once(tmp_path: 
         place.room.commit_failed(BROKEN)
     place.room.commit_resumed()
     place.room.commit_failed(BROKEN)
-    assert place.room.counters["commits_stalled"] == 2
+    assert place.room.counters.commits_stalled == 2

@@ -30,7 +30,7 @@ from edge_gateway.service.engine import (
     _batch,
     rest_after,
 )
-from edge_gateway.status.problems import Counters
+from edge_gateway.status.counters import Counters
 
 WITHIN = 60.0
 
@@ -263,11 +263,11 @@ async def test_ticks_wait_while_records_pile_up_and_the_listening_clock_goes_on(
         await bench.ticked(3)
         assert len(bench.fold.ticks) == bench.disk.pending == MOST_UNCOMMITTED + 1
         assert bench.listening.elapsed >= listened + 3_000
-        assert bench.counters["folding_paused"] == 1
+        assert bench.counters.folding_paused == 1
         bench.disk.catch_up()
         await bench.fold.until(lambda: len(bench.fold.ticks) > MOST_UNCOMMITTED + 3)
     assert bench.fold.ticks[-1].moment.listening > listened
-    assert bench.counters["folding_paused"] == 1
+    assert bench.counters.folding_paused == 1
 
 
 @pytest.mark.parametrize("who", ["commits", "store"])
@@ -286,7 +286,7 @@ async def test_deliveries_wait_while_the_disk_is_behind(who: str) -> None:
         bench.store.pending = 0
         bench.disk.catch_up()
         await bench.fold.until(lambda: bool(bench.fold.batches))
-    assert bench.counters["folding_paused"] == 1
+    assert bench.counters.folding_paused == 1
 
 
 async def test_without_room_deliveries_wait_and_rules_go_on() -> None:

@@ -8,21 +8,23 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
 from edge_gateway.errors import BadInput
-from edge_gateway.service.http import LONGEST_HEAD, MOST_CONNECTIONS, REFUSED, serving
-from edge_gateway.status.problems import Counters
+from edge_gateway.service.http import LONGEST_HEAD, MOST_CONNECTIONS, serving
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.report import Backlog, GatewayStatus, OpenProblem, SinkStatus
+from tests.gateway.status.reports import report_of
 
 PATIENCE = 60.0
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-def report() -> dict[str, Any]:
-    return {"state": "online", "problems": [], "messages": {"received": 7}}
+def report() -> GatewayStatus:
+    return report_of(counters=Counters(rule_reloads=7))
 
 
 class Served:
@@ -56,7 +58,7 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    *, host: str = "127.0.0.1", within: float = PATIENCE, make: Callable[[], dict[str, Any]] = report
+    *, host: str = "127.0.0.1", within: float = PATIENCE, make: Callable[[], GatewayStatus] = report
 ) -> AsyncIterator[Served]:
     with socket.create_server((host, 0)) as free:
         port = free.getsockname()[1]
@@ -68,7 +70,7 @@ async def served(
 async def test_what_is_served() -> None:
     async with served() as one:
         status, text = await one.get("/metrics")
-        assert (status, "edge_gateway_messages_received_total 7\n" in text) == (200, True)
+        assert (status, "edge_gateway_counters_rule_reloads_total 7\n" in text) == (200, True)
         status, text = await one.get("/healthz?verbose=1")
         assert (status, json.loads(text)) == (200, {"state": "online", "problems": [], "warnings": []})
         assert await one.get("/healthz", method="HEAD") == (200, "")
@@ -76,8 +78,8 @@ async def test_what_is_served() -> None:
 
 
 async def test_a_failure_is_a_503() -> None:
-    problem = {"code": "disk", "text": "full", "gravity": "failure"}
-    async with served(make=lambda: report() | {"problems": [problem]}) as one:
+    problem = OpenProblem("disk", "full", 0, Gravity.FAILURE)
+    async with served(make=lambda: report_of(problems=(problem,))) as one:
         assert (await one.get("/healthz"))[0] == 503
 
 
@@ -165,18 +167,27 @@ async def test_a_request_that_is_cut_short_and_none_at_all() -> None:
         assert await one.ask(b"", end=True) == b""
 
 
-async def test_an_answer_longer_than_the_socket_takes_arrives_whole_after_a_half_close() -> None:
-    many = {f"x{number}": number for number in range(200_000)}
-    async with served(make=lambda: report() | {"many": many}) as one:
+@pytest.fixture(scope="module")
+def long_report() -> GatewayStatus:
+    """Several megabytes of metrics."""
+    long = report()
+    long.sinks = {f"x{n}": SinkStatus(requests=n, waiting=Backlog()) for n in range(5_000)}
+    return long
+
+
+async def test_an_answer_longer_than_the_socket_takes_arrives_whole_after_a_half_close(
+    long_report: GatewayStatus,
+) -> None:
+    async with served(make=lambda: long_report) as one:
         answer = await one.ask(b"GET /metrics HTTP/1.0\r\n\r\n", end=True)
         head, _, content = answer.partition(b"\r\n\r\n")
         assert f"Content-Length: {len(content)}".encode() in head
         assert content.endswith(b"\n")
-        assert b"edge_gateway_many_x199999 199999\n" in content
+        assert b"edge_gateway_sinks_x4999_requests 4999\n" in content
 
 
 async def test_a_report_that_cannot_be_made_is_one_line_and_a_500(caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> dict[str, Any]:
+    def broken() -> GatewayStatus:
         raise KeyError("odd")
 
     async with served(make=broken) as one:
@@ -190,7 +201,7 @@ async def test_a_report_that_cannot_be_made_is_one_line_and_a_500(caplog: pytest
 async def test_who_asks_without_a_pause_does_not_keep_the_event_loop_busy() -> None:
     made = 0
 
-    def counted() -> dict[str, Any]:
+    def counted() -> GatewayStatus:
         nonlocal made
         made += 1
         return report()
@@ -225,17 +236,16 @@ async def test_one_more_than_may_be_connected_is_closed_at_once_and_counted() ->
         more = await idle(one, stack, 3 * MOST_CONNECTIONS)
         for reader, _ in more:
             await until_ended(reader)
-        assert one.counters[REFUSED] == 3 * MOST_CONNECTIONS
+        assert one.counters.http_connections_refused == 3 * MOST_CONNECTIONS
         held[0][1].close()  # a place is free again
         await until_answered(one)
 
 
 @pytest.mark.parametrize("pace", ["silent", "slow", "deaf"])
-async def test_nobody_holds_a_place_for_ever(pace: str) -> None:
+async def test_nobody_holds_a_place_for_ever(pace: str, long_report: GatewayStatus) -> None:
     """Neither who says nothing, nor who says a byte now and then, nor who does not take the answer."""
-    many = {f"x{number}": number for number in range(400_000)}
     async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(served(within=0.3, make=lambda: report() | {"many": many}))
+        one = await stack.enter_async_context(served(within=0.3, make=lambda: long_report))
         for reader, writer in await idle(one, stack, MOST_CONNECTIONS):
             if pace == "slow":
                 stack.callback(asyncio.create_task(trickle(writer)).cancel)

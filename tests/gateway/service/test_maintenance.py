@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.service.maintenance import CHECKPOINT_BYTES, LOOK_EVERY, SELF_EVERY, Maintenance
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.fold.settings import build_pipeline
+from edge_gateway.recovery.settings import fold_settings
+from edge_gateway.service import maintenance as module
+from edge_gateway.service.maintenance import (
+    CHECKPOINT_BYTES,
+    FAILURES,
+    LOOK_EVERY,
+    SELF_EVERY,
+    Maintenance,
+)
+from edge_gateway.sinks.influx.sink import InfluxSink
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
+from edge_gateway.store.budget import SpoolBytes
 from edge_gateway.store.store import Store
+from tests.gateway.status.reports import report_of, store_facts
 
 
 @dataclass
@@ -53,7 +68,7 @@ def maintenance(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -
         disk_guard=some,
         control=some,
         sinks=dict.fromkeys(sinks, some),
-        report=lambda: {"messages": {"received": 7}, "problems": []},
+        report=lambda: report_of(counters=Counters(rule_reloads=7)),
         counters=Counters(),
         problems=Problems(lambda: 0),
         checkpointed=0,
@@ -75,7 +90,7 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
     assert not alone.lines
     ((line, at),) = forwarding.lines
     assert line.startswith(b"gateway,gateway=gw ")
-    assert b"received=7i" in line
+    assert b"rule_reloads=7i" in line
     assert line.endswith(b" %d\n" % at)
 
 
@@ -104,5 +119,84 @@ async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_faile
     async with asyncio.timeout(60 * LOOK_EVERY):
         await done.wait()
     task.cancel()
-    assert "upkeep_checkpoint" in chores.problems
+    assert Problem.UPKEEP_CHECKPOINT in chores.problems
     assert isinstance(refused[0], OSError)
+
+
+CHORES = ("status", "checkpoint", "trim", "self", "room")
+
+
+@pytest.mark.problem(
+    "raises", "upkeep_status", "upkeep_checkpoint", "upkeep_trim", "upkeep_self", "upkeep_room"
+)
+@pytest.mark.problem(
+    "clears", "upkeep_status", "upkeep_checkpoint", "upkeep_trim", "upkeep_self", "upkeep_room"
+)
+async def test_a_chore_that_fails_is_a_problem_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
+    for name in CHORES:
+        parts = Parts()
+        cast("Any", parts).refused = lambda _: None
+        chores = maintenance(parts)
+        over, seen, tries = asyncio.Event(), list[bool](), list[str]()
+
+        async def do(name: str = name, tries: list[str] = tries) -> None:
+            tries.append(name)
+            if len(tries) == 1:
+                raise sqlite3.OperationalError("database is locked")
+
+        def changed(
+            name: str = name,
+            chores: Maintenance = chores,
+            seen: list[bool] = seen,
+            over: asyncio.Event = over,
+        ) -> None:
+            seen.append(FAILURES[name] in chores.problems)
+            if len(seen) > 1:
+                over.set()
+
+        chores.problems.changed = changed
+        chore = chores._chores[name]
+        chore.do = do
+        chore.hasten()
+        task = asyncio.create_task(chores._repeat(name, chore))
+        async with asyncio.timeout(60):
+            await over.wait()
+        task.cancel()
+        assert seen == [True, False]
+
+
+@pytest.mark.problem("raises", "sink_influx", "influx_refused", "rules_idle", "descriptors")
+@pytest.mark.problem("clears", "sink_influx", "influx_refused", "rules_idle", "descriptors", "clock")
+async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Parts()
+    now = [0.0]
+    sink = InfluxSink(
+        "influx", cast("Any", None), cast("Any", None), lambda: iter([1.0]), timer=lambda: now[0]
+    )
+    sink.facts.problem = "the token is refused"
+    sink._refusals.note("telemetry", [b"sensor x=1"], "type conflict", 0.0)
+    chores = maintenance(parts)
+    chores.sinks = {"influx": sink}
+    pipeline = build_pipeline("gw", fold_settings(chores.config))
+    idle = ["TooWarm does not run on frz-1"]
+    monkeypatch.setattr(type(pipeline.rules), "idle_rules", lambda _: idle)
+    short = ["at most 64 files may be open"]
+    monkeypatch.setattr(module, "shortage", lambda: short[0])
+    published: list[str] = []
+    some = cast("Any", parts)
+    some.pipeline, some.facts, some.used = pipeline, store_facts(), SpoolBytes(0, 0, 0, 0)
+    some.trusted = lambda: True
+    some.publish_status = lambda: published.append("status")
+    chores.problems.raise_(Problem.CLOCK)
+    await chores._publish_status()
+    assert {one.code for one in chores.problems} == {
+        "sink_influx",
+        "influx_refused",
+        "rules_idle",
+        "descriptors",
+    }
+    sink.facts.problem, idle[:], short[0], now[0] = "", [], "", 4_000.0
+    await chores._publish_status()
+    assert not list(chores.problems)
+    assert published == ["status"] * 2

@@ -11,7 +11,8 @@ import pytest
 
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.rules_watch import RulesWatch, fingerprint
-from edge_gateway.status.problems import Counters, Problems
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.problems import Problems
 from tests.hostile_files import NO_FILES, RULE
 
 
@@ -58,13 +59,15 @@ async def test_a_change_is_taken_once_it_is_still(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.problem("raises", "rules")
+@pytest.mark.problem("clears", "rules")
 async def test_what_is_no_file_is_a_problem_until_it_is_gone(watched: Watched, kind: str) -> None:
     make, fault = NO_FILES[kind]
     await watched.settle()
     make(watched.path / "x.yaml")
     await watched.settle()
     assert watched.told == f"the rules in force are kept: {watched.path / 'x.yaml'}:1:1: {fault}"
-    assert watched.counters["rule_reloads_refused"] == 1
+    assert watched.counters.rule_reloads_refused == 1
     bad = watched.path / "x.yaml"
     bad.rmdir() if kind == "directory" else bad.unlink()
     await watched.settle()

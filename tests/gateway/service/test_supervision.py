@@ -1,4 +1,4 @@
-"""A part that fails is a problem and begun again; it ends nothing else."""
+"""A part that fails is a problem and is restarted; it ends nothing else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from edge_gateway.service.supervision import keep_up
 from edge_gateway.service.unexpected import tell_in_the_log
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problems import Problems
-from edge_gateway.status.repeats import AGAIN_AFTER, MOST_KEPT, Repeats
 from fleet_console.failures import in_words
 
 PATIENCE = 60.0
@@ -23,8 +23,13 @@ EXHAUSTED = OSError(24, "Too many open files")
 
 
 @asynccontextmanager
-async def kept(run: Callable[[], Awaitable[None]], problems: Problems, settled: float) -> AsyncIterator[None]:
-    task = asyncio.create_task(keep_up("x", run, problems, pauses=lambda: repeat(0.0), settled=settled))
+async def kept(
+    run: Callable[[], Awaitable[None]],
+    problems: Problems,
+    settled: float,
+    part: Problem = Problem.PART_RULES,
+) -> AsyncIterator[None]:
+    task = asyncio.create_task(keep_up(part, run, problems, pauses=lambda: repeat(0.0), settled=settled))
     try:
         yield
         assert not task.done()
@@ -57,7 +62,9 @@ async def test_what_fails_a_thousand_times_is_one_problem_and_one_line(
 
     async with kept(run, problems, settled=PATIENCE), asyncio.timeout(PATIENCE):
         await enough.wait()
-    assert [(one.code, one.text) for one in problems] == [("part_x", f"{in_words(error)}; it is begun again")]
+    assert [(one.code, one.text) for one in problems] == [
+        ("part_rules", f"{in_words(error)}; it was restarted")
+    ]
     assert len(caplog.records) == 1
     assert caplog.records[0].exc_info is None
 
@@ -72,13 +79,43 @@ async def test_the_problem_is_over_when_the_part_has_worked_for_a_while() -> Non
         if not failed:
             failed = True
             raise OSError(24, "Too many open files")
-        assert "part_x" in problems
+        assert Problem.PART_RULES in problems
         problems.changed = over.set
         await asyncio.Event().wait()
 
     async with kept(run, problems, settled=0.05), asyncio.timeout(PATIENCE):
         await over.wait()
-    assert "part_x" not in problems
+    assert Problem.PART_RULES not in problems
+
+
+PARTS = [problem for problem in Problem if problem.code.startswith("part_")]
+
+
+@pytest.mark.problem(
+    "raises", "part_control", "part_rules", "part_credentials", "part_sink_influx", "part_status", "part_checkpoint",
+    "part_trim", "part_self", "part_room",
+)  # fmt: skip
+@pytest.mark.problem(
+    "clears", "part_control", "part_rules", "part_credentials", "part_sink_influx", "part_status", "part_checkpoint",
+    "part_trim", "part_self", "part_room",
+)  # fmt: skip
+async def test_every_part_has_a_problem_of_its_own() -> None:
+    problems = Problems(lambda: 0)
+    for part in PARTS:
+        tries: list[bool] = []
+        over = asyncio.Event()
+
+        async def run(part: Problem = part, tries: list[bool] = tries, over: asyncio.Event = over) -> None:
+            tries.append(part in problems)
+            if len(tries) == 1:
+                raise OSError(24, "Too many open files")
+            problems.changed = over.set
+            await asyncio.Event().wait()
+
+        async with kept(run, problems, settled=0.05, part=part), asyncio.timeout(PATIENCE):
+            await over.wait()
+        assert tries == [False, True]
+        assert part not in problems
 
 
 async def test_one_that_is_cancelled_from_within_does_not_end_unseen() -> None:
@@ -93,7 +130,7 @@ async def test_one_that_is_cancelled_from_within_does_not_end_unseen() -> None:
 
     async with kept(run, problems, settled=PATIENCE), asyncio.timeout(PATIENCE):
         await again.wait()
-    assert "part_x" in problems
+    assert Problem.PART_RULES in problems
 
 
 async def test_it_can_be_cancelled_while_it_works() -> None:
@@ -107,40 +144,6 @@ async def test_it_can_be_cancelled_while_it_works() -> None:
     async with kept(run, problems, settled=PATIENCE):
         await begun.wait()
     assert list(problems) == []
-
-
-def record(text: str, level: int = logging.ERROR) -> logging.LogRecord:
-    return logging.LogRecord("gateway", level, __file__, 1, "%s", (text,), None)
-
-
-def test_an_error_told_again_and_again_is_one_line_and_then_a_count() -> None:
-    now = [0.0]
-    repeats = Repeats(clock=lambda: now[0])
-    assert [repeats(record("no disk")) for _ in range(1000)] == [True] + [False] * 999
-    assert repeats(record("no network"))
-    assert repeats(record("no disk", logging.WARNING))
-    assert repeats.left_out == 999
-    now[0] = AGAIN_AFTER
-    again = record("no disk")
-    assert repeats(again)
-    assert again.getMessage() == "no disk (999 times more since it was last told)"
-    now[0] *= 2
-    last = record("no disk")
-    assert repeats(last)
-    assert last.getMessage() == "no disk"
-
-
-def test_what_is_no_trouble_is_always_told() -> None:
-    repeats = Repeats(clock=lambda: 0.0)
-    assert all(repeats(record("subscribed", logging.INFO)) for _ in range(10))
-
-
-def test_few_lines_are_remembered() -> None:
-    repeats = Repeats(clock=lambda: 0.0)
-    for number in range(MOST_KEPT + 1):
-        repeats(record(f"{number}"))
-    assert repeats(record("0"))
-    assert not repeats(record(f"{MOST_KEPT}"))
 
 
 async def test_what_nobody_caught_is_one_line_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:

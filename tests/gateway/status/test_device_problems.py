@@ -1,309 +1,137 @@
-"""Devices that cannot be heard, or not be believed: each is a problem by its name until it sends what is good."""
+"""Devices in trouble are named in the status, each kind in one problem whose text is steady enough to be read."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
+import numpy as np
 import pytest
 
-from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fleet.watch.troubled_topics import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
 from edge_gateway.fold.pipeline import Pipeline
-from edge_gateway.fold.settings import build_pipeline
-from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
-from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.rules.files.load import load_rules
-from edge_gateway.status.device_watch import DeviceWatch
-from edge_gateway.status.report import devices_told
-from fleet_wire import control_messages
-from fleet_wire.telemetry import encode_telemetry
-
-START = 1_790_000_000_000
-MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-YEAR_2021 = 1_620_000_000_000
-FREEZERS = """
-version: 1
-groups:
-- name: cold
-  match: {type: freezer}
-  rules:
-  - {alert: TooWarm, expr: temperature, above: -10, severity: critical}
-"""
+from edge_gateway.status.device_problems import HOLD, DeviceProblems
+from edge_gateway.status.problems import Problems
+from tests.gateway.fold.test_shares import SECOND, Sender, fold
 
 
-def fresh() -> Pipeline:
-    config = {"mqtt": {"url": "mqtt://localhost"}}
-    return build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
+class Watch:
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.now, self._pipeline = 0, pipeline
+        self._problems = DeviceProblems(lambda: self.now)
+        self._open = Problems(lambda: 0)
+
+    def look(self) -> dict[str, str]:
+        found = dict(self._problems.check(self._pipeline))
+        for problem, text in found.items():
+            self._open.update(problem, text)
+        return {problem.code: text for problem, text in found.items() if text}
 
 
-class Gateway:
-    """A fold, and the times at which it is fed."""
-
-    def __init__(self) -> None:
-        self.pipeline = fresh()
-        self.elapsed = 0
-
-    def take(self, *messages: tuple[str, bytes]) -> None:
-        topics, payloads = [topic for topic, _ in messages], [payload for _, payload in messages]
-        self.pipeline.fold(Batch(Moment(START + self.elapsed, self.elapsed), topics, payloads))
-
-    def problem(self, code: str) -> str:
-        return self.problems()[code]
-
-    def problems(self) -> dict[str, str]:
-        return dict(DeviceWatch(lambda: 0).look(self.pipeline))
-
-    def rows(self, device: str | None = None) -> list[dict[str, Any]]:
-        return list(devices_told(self.pipeline, device))
-
-    def restart(self) -> None:
-        state = self.pipeline.snapshot()
-        self.pipeline = fresh()
-        self.pipeline.restore(state)
-
-
-@pytest.fixture
-def gateway() -> Gateway:
-    return Gateway()
-
-
-def topic(device: str, kind: str = "telemetry", site: str = "berlin") -> str:
-    return f"fleet/v1/{site}/{device}/{kind}"
-
-
-def reading(device: str, seq: int, ts: int | None = START, site: str = "berlin") -> tuple[str, bytes]:
-    return topic(device, site=site), encode_telemetry(1, seq, ts, {"temperature": 5.0})
-
-
-def as_json(device: str, site: str = "berlin") -> tuple[str, bytes]:
-    return topic(device, site=site), json.dumps({"temperature": 5.0}).encode()
-
-
-def birth(device: str, **facts: Any) -> tuple[str, bytes]:
-    return topic(device, "status"), control_messages.encode_birth(
-        control_messages.Birth(type="freezer", boot=1, **facts)
-    )
-
-
-def test_all_is_well(gateway: Gateway) -> None:
-    gateway.take(birth("f1"), reading("f1", 0), reading("f1", 1, ts=None))
-    assert not any(gateway.problems().values())
-    assert [row["trouble"] for row in gateway.rows()] == [None]
-
-
-def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_is_mended(
-    gateway: Gateway,
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({f"m{n}": 1.0 for n in range(7)}, "all its 5 series (limits.device_series)"),
+        ({f"m{n}": f"text {n}" for n in range(4)}, "all its 3 texts (limits.device_strings)"),
+        (
+            {f"m{n}": f"text {n}" for n in range(7)},
+            "all its 5 series (limits.device_series) and all its 3 texts (limits.device_strings)",
+        ),
+    ],
+)
+@pytest.mark.problem("raises", "device_shares")
+@pytest.mark.problem("clears", "device_shares")
+def test_a_device_at_its_share_is_named_and_stays_so_for_a_while(
+    values: dict[str, object], text: str
 ) -> None:
-    gateway.take(as_json("f1"), reading("f2", 0))
-    assert gateway.problem("devices_unheard") == (
-        "messages lead to nothing (1 publisher): berlin/f1: this looks like JSON; expected MessagePack"
+    pipeline = fold(device_series=5, device_strings=3).pipeline
+    watch = Watch(pipeline)
+    pipeline.fold(Sender("evil").says(0, **values))
+    said = f"a share is used up (1 device): berlin/evil: it has {text}, and loses what is new"
+    assert watch.look()["device_shares"] == said
+    pipeline.registry.strings.keep(set())
+    pipeline.registry.table.free(pipeline.registry.table.of_device(0))
+    watch.now = HOLD - 1
+    assert "device_shares" in watch.look()
+    watch.now = HOLD
+    assert watch.look() == {}
+
+
+def test_a_device_that_comes_to_its_share_again_and_again_stays_named() -> None:
+    pipeline = fold(device_strings=3).pipeline
+    watch, evil = Watch(pipeline), Sender("evil")
+    for step in range(6):
+        pipeline.fold(evil.says(step * SECOND, **{f"m{n}": f"text {step} {n}" for n in range(4)}))
+        assert "device_shares" in watch.look()
+        pipeline.registry.strings.keep(set())
+        watch.now += HOLD // 2
+        assert "device_shares" in watch.look()
+        watch.now += HOLD // 4
+    watch.now += HOLD
+    assert "device_shares" not in watch.look()
+
+
+@pytest.mark.problem("raises", "late_share")
+@pytest.mark.problem("clears", "late_share")
+def test_who_uses_up_its_share_of_late_readings_is_named() -> None:
+    pipeline = fold().pipeline
+    pipeline.fold(Sender("slow").says(0, t=1.0))
+    share = pipeline.windows.late_share
+    share.over(np.zeros((4 * share.most - 1) // 5, np.int64), 0)
+    assert Watch(pipeline).look() == {}
+    share.over(np.zeros(1, np.int64), 0)
+    watch = Watch(pipeline)
+    assert "berlin/slow: its late readings use more" in watch.look()["late_share"]
+    share.forget(np.zeros(1, np.int64))
+    assert "late_share" in watch.look(), "it lingers"
+    watch.now = HOLD
+    assert watch.look() == {}
+
+
+def test_devices_whose_values_are_bad_are_named_and_no_more_than_five_of_them() -> None:
+    pipeline = fold().pipeline
+    for number in range(7):
+        device = Sender(f"d{number}")
+        for step in range(40):
+            pipeline.fold(device.says(step * SECOND, temperature=None))
+    text = Watch(pipeline).look()["bad_values"]
+    assert text.startswith(
+        "values do not count (7 devices): "
+        "berlin/d0: more than half of its values are bad, such as temperature: missing; berlin/d1: "
     )
-    gateway.take(as_json("f1"))
-    (row,) = gateway.rows("f1")
-    assert row["trouble"] == "this looks like JSON; expected MessagePack"
-    assert (row["counters"]["received"], row["counters"]["quarantined"], row["last_seen"]) == (2, 2, None)
-    assert row.keys() == gateway.rows("f2")[0].keys()
-    gateway.restart()
-    assert "berlin/f1" in gateway.problem("devices_unheard")
-    gateway.take(reading("f1", 0))
-    assert gateway.problem("devices_unheard") == ""
-    assert [one["device"] for one in gateway.rows()] == ["f2", "f1"]
+    assert text.endswith("; and 2 more")
 
 
-def test_one_damaged_message_of_a_good_device_is_no_trouble(gateway: Gateway) -> None:
-    gateway.take(
-        reading("f1", 0), as_json("f1"), as_json("f1"), reading("f1", 1), as_json("f1"), as_json("f1")
-    )
-    assert gateway.problem("devices_unheard") == ""
-    gateway.take(as_json("f1"))
-    assert "berlin/f1: this looks like JSON" in gateway.problem("devices_unheard")
+def test_what_is_said_of_a_device_does_not_change_with_every_bad_value() -> None:
+    pipeline = fold().pipeline
+    watch, device = Watch(pipeline), Sender("freezer")
+    said = []
+    for step in range(40):
+        pipeline.fold(device.says(step * SECOND, temperature=None))
+    for step in range(40, 44):
+        said.append(watch.look()["bad_values"])
+        pipeline.fold(device.says(step * SECOND, humidity=None))
+    watch.now = HOLD
+    said.append(watch.look()["bad_values"])
+    why = [
+        text.partition("berlin/freezer: more than half of its values are bad, such as ")[2] for text in said
+    ]
+    assert why == [*["temperature: missing"] * 4, "humidity: missing"]
 
 
-def test_five_are_named_and_the_rest_counted(gateway: Gateway) -> None:
-    gateway.take(*(as_json(f"f{number}") for number in range(8)))
-    told = gateway.problem("devices_unheard")
-    assert told.startswith("messages lead to nothing (8 publishers): ")
-    assert told.endswith("; and 3 more")
-    assert told.count("berlin/") == 5
-
-
-@pytest.mark.parametrize("known", [False, True])
-def test_microseconds_are_told_from_milliseconds(gateway: Gateway, known: bool) -> None:
-    if known:
-        gateway.take(reading("f1", 0))
-    for seq in (1, 2, 3):
-        payload = encode_telemetry(1, seq, START * 1000, {"temperature": 5.0})
-        gateway.take((topic("f1"), payload))
-    assert (
-        "f1: ts 1790000000000000 looks like microseconds; expected milliseconds since 1970"
-        in gateway.problem("devices_unheard")
-    )
-
-
-def test_a_name_at_two_sites_is_named_with_both_and_the_first_goes_on(gateway: Gateway) -> None:
-    gateway.take(reading("f1", 0), reading("f1", 7, site="munich"), reading("f1", 1))
-    assert "munich/f1: it sends at munich, and the name belongs to site berlin" in gateway.problem(
-        "devices_unheard"
-    )
-    assert {row["site"]: bool(row["trouble"]) for row in gateway.rows("f1")} == {
-        "berlin": False,
-        "munich": True,
-    }
-
-
-def test_a_birth_that_cannot_be_read_is_named(gateway: Gateway) -> None:
-    gateway.take(
-        (topic("f1", "status"), b'{"state": "online", "type": "freezer"}'),
-        *(reading("f1", n) for n in range(5)),
-    )
-    assert "berlin/f1: birth: this looks like JSON; expected MessagePack" in gateway.problem(
-        "devices_unheard"
-    )
-    gateway.take(birth("f1", next=5))
-    assert gateway.problem("devices_unheard") == ""
-
-
-def test_a_device_without_birth_is_named_where_rules_want_one(gateway: Gateway, tmp_path: Path) -> None:
-    gateway.take(*(reading("f1", seq) for seq in range(3)))
-    assert gateway.problem("devices_unheard") == ""
-    (tmp_path / "rules.yaml").write_text(FREEZERS)
-    gateway.pipeline.fold(Reload(Moment(START, 0), load_rules(tmp_path / "rules.yaml").to_plain()))
-    assert "berlin/f1: it has sent no birth: its type is unknown" in gateway.problem("devices_unheard")
-    gateway.take(birth("f1", next=3))
-    assert gateway.problem("devices_unheard") == ""
-
-
-def test_a_device_that_repeats_its_numbers_is_named_after_a_while(gateway: Gateway) -> None:
-    gateway.take(*(reading("f1", seq, ts=None) for seq in range(10)))
-    for _ in range(20):
-        gateway.elapsed += MINUTE
-        gateway.take(*(reading("f1", seq, ts=None) for seq in range(10)))
-    assert "berlin/f1: all it sends has come before (boot 1)" in gateway.problem("devices_unheard")
-    gateway.take(reading("f1", 10))
-    assert gateway.problem("devices_unheard") == ""
-
-
-def test_a_buffer_sent_again_is_no_trouble(gateway: Gateway) -> None:
-    gateway.take(*(reading("f1", seq, ts=None) for seq in range(500)))
-    gateway.take(*(reading("f1", seq, ts=None) for seq in range(500)))
-    assert gateway.problem("devices_unheard") == ""
-
-
-class TestClocks:
-    def test_seconds_are_told_from_milliseconds(self, gateway: Gateway) -> None:
-        gateway.take(*(reading("f1", seq, START // 1000) for seq in range(3)))
-        told = gateway.problem("device_clocks")
-        assert "berlin/f1: ts 1790000000 looks like seconds; expected milliseconds since 1970" in told
-        assert "stamped with their arrival" in told
-        gateway.take(reading("f1", 3))
-        assert gateway.problem("device_clocks") == ""
-
-    @pytest.mark.parametrize(("ts", "said"), [(5_000, "1970-01-01"), (START + DAY, "2026-09-22")])
-    def test_a_clock_that_is_not_believed_is_named(self, gateway: Gateway, ts: int, said: str) -> None:
-        gateway.take(*(reading("f1", seq, ts + seq) for seq in range(3)))
-        assert f"its clock says {said}" in gateway.problem("device_clocks")
-
-    def test_a_clock_of_years_ago_is_named_with_the_way_out(self, gateway: Gateway) -> None:
-        gateway.take(*(reading("f1", seq, YEAR_2021 + seq) for seq in range(3)))
-        told = gateway.problem("device_clocks")
-        assert "berlin/f1: its readings are of 2021-05-03" in told
-        assert "no command comes of them" in told
-        assert "time.earliest" in told
-        assert gateway.rows("f1")[0]["trouble"] in told
-        gateway.restart()
-        assert gateway.problem("device_clocks") == told
-        gateway.take(reading("f1", 3))
-        assert gateway.problem("device_clocks") == ""
-
-    def test_a_clock_hours_behind_is_told_from_a_buffer(self, gateway: Gateway) -> None:
-        for seq in range(62):
-            gateway.take(reading("slow", seq, START + gateway.elapsed - 5 * HOUR))
-            gateway.take(
-                reading("late", seq, min(START - 5 * HOUR + seq * 10 * MINUTE, START + gateway.elapsed))
-            )
-            gateway.elapsed += MINUTE
-        told = gateway.problem("device_clocks")
-        assert "berlin/slow" in told
-        assert "5h old when they come" in told
-        assert "berlin/late" not in told, "it has sent what it had kept"
-
-    def test_a_weekend_s_buffer_is_no_trouble(self, gateway: Gateway) -> None:
-        gateway.take(*(reading("f1", seq, START - 2 * DAY + seq * MINUTE) for seq in range(500)))
-        assert gateway.problem("device_clocks") == ""
-
-
-class TestStrangers:
-    def test_invented_names_hide_nobody_who_is_there(self, gateway: Gateway) -> None:
-        gateway.take(as_json("real"))
-        gateway.take(as_json("real"))
-        for number in range(3 * MOST_STRANGERS):
-            gateway.take(as_json(f"invented-{number}"))
-        troubles = gateway.pipeline.admission.watch.troubles
-        assert len(troubles) == MOST_STRANGERS
-        assert topic("real") in troubles
-
-    def test_a_name_at_many_sites_takes_few_places(self, gateway: Gateway) -> None:
-        for number in range(50):
-            gateway.take(as_json("f1", site=f"site-{number}"))
-        assert len(gateway.pipeline.admission.watch.troubles) == MOST_A_NAME
-
-    def test_where_all_go_on_a_new_one_waits_and_is_counted(self, gateway: Gateway) -> None:
-        crowd = [as_json(f"f{number}") for number in range(MOST_STRANGERS)]
-        gateway.take(*crowd, *crowd)
-        gateway.take(as_json("late"))
-        troubles = gateway.pipeline.admission.watch.troubles
-        assert (troubles.left_out, topic("late") in troubles) == (1, False)
-        gateway.elapsed += GIVES_WAY
-        gateway.take(*crowd[1:])
-        gateway.take(as_json("late"))
-        assert (topic("late") in troubles, topic("f0") in troubles) == (True, False)
-
-    def test_the_silent_are_forgotten(self, gateway: Gateway) -> None:
-        gateway.take(as_json("gone"))
-        gateway.elapsed += FORGOTTEN
-        gateway.take(as_json("new"))
-        assert "gone" not in gateway.problem("devices_unheard")
-        assert topic("gone") not in gateway.pipeline.admission.watch.troubles
-
-    def test_what_they_are_called_reaches_no_terminal(self, gateway: Gateway) -> None:
-        gateway.take(
-            ("fleet/v1/ber\x1b[2Jlin/f\u202e1/telemetry", b"\x1b[31m"), ("fleet/\x07" + "x" * 5_000, b"")
-        )
-        told = gateway.problem("devices_unheard")
-        assert "\x1b" not in told
-        assert "\u202e" not in told
-        assert "\x07" not in told
-        assert len(told) < 800
-
-
-def test_odd_numbers_and_long_births_are_named(gateway: Gateway) -> None:
-    gateway.take(birth("f1", next=2**62), birth("f2", tags={f"t{n}": "x" * 128 for n in range(32)}))
-    assert "berlin/f1" in gateway.problem("device_numbering")
-    assert "berlin/f2" in gateway.problem("births_cut")
-    gateway.take(birth("f1", next=5), birth("f2"))
-    assert (gateway.problem("device_numbering"), gateway.problem("births_cut")) == ("", "")
-
-
-def test_a_birth_that_found_no_room_is_asked_for_again_once_there_is_some() -> None:
-    config = {"mqtt": {"url": "mqtt://localhost"}, "limits": {"devices": 1, "retire_after": "1h"}}
-    pipeline = build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
-
-    def take(at: int, device: str, kind: str, payload: bytes) -> bool:
-        topic = f"fleet/v1/berlin/{device}/{kind}"
-        return pipeline.fold(Batch(Moment(START + at, at), [topic], [payload])).births_wanted
-
-    def reading(seq: int, at: int) -> bytes:
-        return encode_telemetry(7, seq, START + at, {"temperature": 1.0})
-
-    birth = control_messages.encode_birth(control_messages.Birth(type="freezer", boot=7, next=0))
-    assert not take(0, "first", "telemetry", reading(0, 0))
-    assert not take(1, "second", "status", birth)
-    assert not take(2, "second", "telemetry", reading(0, 2))
-    for step in range(1, 5):
-        pipeline.fold(Tick(Moment(START + step * HOUR, step * HOUR)))
-    later = 5 * HOUR
-    assert take(later, "second", "telemetry", reading(1, later)), "it is let in, and its birth is retained"
-    assert not take(later + 1, "second", "telemetry", reading(2, later + 1)), "it is asked for once"
-    assert pipeline.registry.find("second") is not None
+@pytest.mark.problem("raises", "bad_values")
+@pytest.mark.problem("clears", "bad_values")
+def test_bad_values_end_at_once_and_who_has_them_longest_is_named_first() -> None:
+    pipeline = fold().pipeline
+    watch, devices = Watch(pipeline), [Sender("d0"), Sender("d1")]
+    pipeline.fold(devices[0].says(0, temperature=1.0))
+    for device in (devices[1], devices[0]):
+        for step in range(1, 41):
+            pipeline.fold(device.says(step * SECOND, temperature=None))
+        text = watch.look()["bad_values"]
+    assert [one.split(":")[0] for one in text.partition("(2 devices): ")[2].split("; ")] == [
+        "berlin/d1",
+        "berlin/d0",
+    ]
+    for step in range(41, 200):
+        pipeline.fold(devices[1].says(step * SECOND, temperature=1.0))
+    assert watch.look()["bad_values"].startswith("values do not count (1 device): berlin/d0: ")
+    for step in range(41, 200):
+        pipeline.fold(devices[0].says(step * SECOND, temperature=1.0))
+    assert "bad_values" not in watch.look()

@@ -1,4 +1,4 @@
-"""The log does not flood: what is left out is counted and told."""
+"""A log record is one line in every format, whatever devices wrote into it."""
 
 from __future__ import annotations
 
@@ -12,39 +12,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from edge_gateway.status import logs
-from edge_gateway.status.logs import MOST_AT_ONCE, PER_SECOND, Flood, set_up_logs
-from edge_gateway.status.problems import Gravity, Problems
-from edge_gateway.status.repeats import Repeats
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.log_filters import RateLimit, RepeatFilter
+from edge_gateway.status.logs import set_up_logs
+from edge_gateway.status.problems import Problems
 from fleet_console.log_lines import LONGEST_LINE
-
-
-def record(text: str, level: int = logging.WARNING) -> logging.LogRecord:
-    return logging.LogRecord("gateway", level, __file__, 1, "%s", (text,), None)
-
-
-def test_a_burst_passes_and_a_flood_does_not() -> None:
-    now = [0.0]
-    flood = Flood(clock=lambda: now[0])
-    passed = [flood(record(f"{n}")) for n in range(MOST_AT_ONCE + 7)]
-    assert passed == [True] * MOST_AT_ONCE + [False] * 7
-    assert flood.left_out == 7
-    now[0] += 1.0 / PER_SECOND
-    after = record("after")
-    assert flood(after)
-    assert after.getMessage() == "after (7 lines before were left out)"
-    assert not flood(record("again"))
-    assert flood.left_out == 8
-
-
-def test_errors_are_always_written() -> None:
-    flood = Flood(clock=lambda: 0.0)
-    for n in range(MOST_AT_ONCE):
-        flood(record(f"{n}"))
-    assert not flood(record("warned"))
-    failed = record("100 % failed", logging.ERROR)
-    assert flood(failed)
-    assert failed.getMessage() == "100 % failed (1 lines before were left out)"
-
 
 HOSTILE = "frz\x1b[2J\x1b]8;;http://evil\x07\n<0>forged: line\r\x9b31m\u2028\ud800[/red]"
 SAFE = "frz\\x1b[2J\\x1b]8;;http://evil\\x07\\n<0>forged: line\\r\\x9b31m\\u2028\\ud800[/red]"
@@ -56,8 +28,8 @@ def written(
 ) -> Iterator[Callable[[], str]]:
     """Gives what was logged since it was asked last, into what is no terminal; the handlers are put back."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    monkeypatch.setattr(logs, "FLOOD", Flood())
-    monkeypatch.setattr(logs, "REPEATS", Repeats())
+    monkeypatch.setattr(logs, "RATE_LIMIT", RateLimit())
+    monkeypatch.setattr(logs, "REPEATS", RepeatFilter())
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield lambda: capsys.readouterr().err
@@ -131,9 +103,12 @@ def test_a_record_is_bounded(written: Callable[[], str]) -> None:
 def test_a_problem_of_several_lines_is_several_records(written: Callable[[], str]) -> None:
     set_up_logs("info", "text")
     problems = Problems(clock=lambda: 0)
-    problems.raise_("rules", "a.yaml:1:1: no such key\nb.yaml:2:1: \x1b[2J", Gravity.WARNING)
+    problems.raise_(Problem.RULES, "a.yaml:1:1: no such key\nb.yaml:2:1: \x1b[2J")
     assert [line.partition(": ")[2] for line in written().splitlines()] == [
-        "rules: a.yaml:1:1: no such key",
+        "rules: the rules in force are kept: a.yaml:1:1: no such key",
         "rules: b.yaml:2:1: \\x1b[2J",
     ]
-    assert problems.as_list()[0]["text"] == "a.yaml:1:1: no such key\nb.yaml:2:1: \\x1b[2J"
+    assert (
+        next(iter(problems)).text
+        == "the rules in force are kept: a.yaml:1:1: no such key\nb.yaml:2:1: \\x1b[2J"
+    )

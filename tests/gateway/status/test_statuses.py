@@ -8,7 +8,7 @@ import pytest
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
-from edge_gateway.status.device_problems import by_device
+from edge_gateway.status.device_checks import by_device
 from fleet_wire import topics
 from tests.gateway.fold.given import batch, birth, reading, settings
 

@@ -25,6 +25,7 @@ from edge_gateway.journal.journal import parse_name
 from edge_gateway.records.inputs import Batch
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Recovered, open_store, recover_spool
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store.history import History
 from edge_gateway.store.schema import READ_ERRORS, is_damage
@@ -173,7 +174,7 @@ class Judge:
                     break
         self._timed(started, f"a record that raises, {seed}")
         aside = recovered.store.facts().counters.get("quarantined", 0)
-        if not aside or not any(code == "records_quarantined" for code, _ in recovered.findings):
+        if not aside or not any(problem is Problem.RECORDS_QUARANTINED for problem, _ in recovered.findings):
             self.tally.forbid("nobody told", f"a record that raises, {seed}: {recovered.findings}")
         self._compare(recovered, f"a record that raises, {seed}")
 
@@ -288,7 +289,7 @@ def _make_again(recovered: Recovered, config: GatewayConfig, damage: str) -> Non
         records=lambda: effects_in(recovered.journal),
         damage=damage,
     )
-    recovered.findings.append(("store_corrupt", damage))
+    recovered.findings.append((Problem.STORE_CORRUPT, damage))
 
 
 def _windows(store: Store, config: GatewayConfig) -> dict[Key, Key]:

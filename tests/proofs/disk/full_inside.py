@@ -33,10 +33,10 @@ from edge_gateway.journal.spool import CHECKPOINTS, JOURNAL, RESERVE
 from edge_gateway.mqtt.control_client import Limits
 from edge_gateway.recovery.startup import Recovered, recover_spool
 from edge_gateway.service.app import Start
-from edge_gateway.service.disk_guard import PROBLEM
 from edge_gateway.service.gateway import Gateway
 from edge_gateway.service.local_api import Door
 from edge_gateway.service.watchdog import Mark, Watchdog
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.store.history import History
 from edge_gateway.store.store import Store
 from fleet_wire.session import SessionOptions
@@ -314,7 +314,9 @@ class _Run:
         await self._cap(gateway, cap=self.store_too)
         accepting = gateway._disk_guard.accepting
         await self._hold(
-            lambda: PROBLEM in gateway.problems or (accepting.is_set() and (self.disk.room or 0) > LITTLE),
+            lambda: (
+                Problem.DISK in gateway.problems or (accepting.is_set() and (self.disk.room or 0) > LITTLE)
+            ),
             "no alarm",
         )
         if not accepting.is_set():

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import aiomqtt
 
-from edge_gateway.service.disk_guard import PROBLEM
+from edge_gateway.status.catalogue import Problem
 from fleet_wire.topics import GATEWAY_SUBJECT, NO_SITE, alert_topic
 from tests.proofs.disk.full_disk import MIB, fill, small_disk
 from tests.proofs.disk.full_inside import Found, live
@@ -165,7 +165,7 @@ def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -
 
 def troubled(report: dict[str, Any]) -> bool:
     """Whether it says that the disk is full."""
-    return any(one["code"] == PROBLEM for one in report["problems"])
+    return any(one["code"] == Problem.DISK.code for one in report["problems"])
 
 
 def at_ease(report: dict[str, Any]) -> bool:
@@ -184,7 +184,7 @@ def _judge_checkpoint(tally: Tally, gateway: Gateway, before: int) -> None:
 def _judge_alarm(tally: Tally, broker: Broker, gateway: Gateway, *, stands: bool) -> None:
     """The gateway's own alert is at the broker, retained, as long as the trouble lasts."""
     name = gateway.ask(do="status")["gateway"]
-    topic = alert_topic(name, NO_SITE, GATEWAY_SUBJECT, PROBLEM)
+    topic = alert_topic(name, NO_SITE, GATEWAY_SUBJECT, Problem.DISK.code)
     if asyncio.run(_retained(broker, topic, stands=stands)) != stands:
         tally.forbid("alarm not at the broker" if stands else "alarm stands for ever", topic)
 

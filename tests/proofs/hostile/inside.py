@@ -23,9 +23,12 @@ from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Moment
-from edge_gateway.status.report import Now, make_report
+from edge_gateway.status.collect import Now, Reporter
+from edge_gateway.status.counters import Counters
+from edge_gateway.status.report import as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from fleet_wire.control_messages import encode_gateway_status
+from tests.gateway.status.reports import BROKER, SPOOL
 from tests.proofs.ground.field import RULES
 from tests.proofs.ground.inside import GATEWAY, Inside, configuration, rules_of
 from tests.proofs.hostile.fuzz import Fuzz, Hostile, counts_as_telemetry
@@ -282,8 +285,9 @@ class Siege:
     def _judge_report(self) -> None:
         """Whatever was counted, the gateway can say it: to people, and to InfluxDB, whose integers have 64 bits."""
         gateway = self.gateway
-        now = Now("online", self.now, START, "", "", {}, [], {}, {}, {})
-        told = make_report(GATEWAY, gateway.config, gateway.pipeline, gateway.store.facts(), now)
+        now = Now("online", self.now, START, "", "", Counters(), (), BROKER, SPOOL, {})
+        reporter = Reporter.of(GATEWAY, gateway.config)
+        told = as_plain(reporter.report(gateway.pipeline, gateway.store.facts(), now))
         try:
             encode_gateway_status(told)
         except (OverflowError, ValueError) as error:

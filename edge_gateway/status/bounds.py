@@ -1,4 +1,4 @@
-"""What comes near a bound of the disk or of the fold, and who uses most: a warning before anything has to give."""
+"""Warns of limits of the disk and of the fold before they are reached, and names who uses most of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge_gateway.fold.command_queue import MOST_WAITING
-from edge_gateway.status.problems import MOST_NAMED, Gravity
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import MOST_NAMED
 from edge_gateway.store.budget import late_bytes
 from fleet_wire.printable import printable
 
@@ -19,23 +21,25 @@ if TYPE_CHECKING:
 
 _QUARANTINE_SPARE: Final = 50
 _HISTORY_SPARE: Final = 20
-"""What gives way leaves about so great a part of a bound free: with no more room than that it is full."""
+"""Dropping the oldest leaves up to this part of a limit free, so that with no more than that free it counts as full."""
 
 Users = Mapping[str, int]
-"""How much of a bound everybody uses, or those who use most."""
+"""How much everybody uses of a limit, or those who use most."""
 
 
 class Bound(NamedTuple):
-    """Something there can be `most` of, in bytes or in number.
+    """A limit of bytes or of a number.
 
     Attributes:
+        used: how much of it is used.
+        most: the limit.
         beyond: what happens above it.
-        users: says who uses it; asked only when it is nearly full.
-        spare: what may be free in a bound that is full.
-        when_full: a failure where what is new is lost; a warning where something gives way that is meant to.
+        users: returns who uses it; called only when it is nearly full.
+        spare: how much may be free when it is full.
+        when_full: a failure if something new is lost then; a warning if something old is removed as intended.
     """
 
-    code: str
+    problem: Problem
     name: str
     used: int
     most: int
@@ -46,48 +50,51 @@ class Bound(NamedTuple):
 
 
 class BoundProblem(NamedTuple):
-    """A problem, over where the text is empty."""
+    """The problem of a limit; the text is empty while there is none."""
 
-    code: str
+    problem: Problem
     text: str
     gravity: Gravity = Gravity.WARNING
 
 
 def is_near(used: int, most: int) -> bool:
-    """Whether four fifths of a bound are used: it is time to say so."""
+    """Return whether four fifths of a limit are used: time to warn."""
     return 5 * used >= 4 * most
 
 
-def problems(
+def bound_problems(
     config: GatewayConfig, pipeline: Pipeline, facts: StoreFacts, used: SpoolBytes, in_quarantine: Users
 ) -> Iterator[BoundProblem]:
-    """Yield every bound's problem; `in_quarantine` (bytes) need not be known while that is not nearly full."""
-    yield _told(_quarantine(facts.quarantine_bytes, config.limits.quarantine, in_quarantine))
+    """Yield the problem of every limit.
+
+    `in_quarantine` is bytes by device, needed only while the quarantine is nearly full.
+    """
+    yield _problem(_quarantine(facts.quarantine_bytes, config.limits.quarantine, in_quarantine))
     for bound in (*_of_disk(config, facts, used), *_of_fold(pipeline)):
-        yield _told(bound)
+        yield _problem(bound)
 
 
-def _told(bound: Bound) -> BoundProblem:
-    """No figure that goes up and down is told: each change of a problem's text is a line in the log."""
+def _problem(bound: Bound) -> BoundProblem:
+    """Return a limit's problem. Its text has no figures that vary: each change of a text is a line in the log."""
     if not is_near(bound.used, bound.most):
-        return BoundProblem(bound.code, "")
+        return BoundProblem(bound.problem, "")
     users = [printable(name, 64) for name, held in Counter(bound.users()).most_common(MOST_NAMED) if held]
     most = f"; most are of {', '.join(users)}" if users else ""
     if bound.used >= bound.most - bound.spare:
-        return BoundProblem(bound.code, f"{bound.name} is full: {bound.beyond}{most}", bound.when_full)
+        return BoundProblem(bound.problem, f"{bound.name} is full: {bound.beyond}{most}", bound.when_full)
     text = f"more than four fifths of {bound.name} are used; beyond it {bound.beyond}{most}"
-    return BoundProblem(bound.code, text)
+    return BoundProblem(bound.problem, text)
 
 
 def _quarantine(used: int, most: int, users: Users) -> Bound:
-    """One device that fills it is that device's trouble; many of them are the gateway's."""
+    """Return the quarantine. One device that fills it is a warning; many of them are a failure."""
     by_many = 2 * max(users.values(), default=used) < used
     return Bound(
-        "bound_quarantine",
+        Problem.BOUND_QUARANTINE,
         "limits.quarantine",
         used,
         most,
-        "the oldest goes of whoever has most",
+        "the oldest message of whoever has most is dropped",
         lambda: users,
         spare=most // _QUARANTINE_SPARE,
         when_full=Gravity.FAILURE if by_many else Gravity.WARNING,
@@ -96,26 +103,26 @@ def _quarantine(used: int, most: int, users: Users) -> Bound:
 
 def _of_disk(config: GatewayConfig, facts: StoreFacts, used: SpoolBytes) -> Iterator[Bound]:
     spool, history = config.spool.max_bytes, config.history.max_bytes
-    late = "what late readings may take of spool.max_bytes"
-    yield Bound("bound_late", late, used.late, late_bytes(spool), "deliveries wait")
-    yield Bound("bound_spool", "spool.max_bytes", used.total, spool, "spool.on_full says what happens")
+    late = "the share of spool.max_bytes for late readings"
+    yield Bound(Problem.BOUND_LATE, late, used.late, late_bytes(spool), "deliveries wait")
+    yield Bound(Problem.BOUND_SPOOL, "spool.max_bytes", used.total, spool, "spool.on_full says what happens")
     yield Bound(
-        "bound_history",
+        Problem.BOUND_HISTORY,
         "history.max_bytes",
         facts.history_bytes,
         history,
-        "the oldest goes",
+        "the oldest windows are dropped",
         spare=history // _HISTORY_SPARE,
     )
 
 
 def _of_fold(pipeline: Pipeline) -> Iterator[Bound]:
-    """What devices can fill together."""
+    """Yield the limits that devices can fill together."""
     registry, commands = pipeline.registry, pipeline.commands
     limits, table, texts = registry.limits, registry.table, registry.strings
     names = registry.device_name
     yield Bound(
-        "bound_devices",
+        Problem.BOUND_DEVICES,
         f"limits.devices ({limits.devices:,})",
         registry.alive,
         limits.devices,
@@ -124,7 +131,7 @@ def _of_fold(pipeline: Pipeline) -> Iterator[Bound]:
         when_full=Gravity.FAILURE,
     )
     yield Bound(
-        "bound_series",
+        Problem.BOUND_SERIES,
         f"limits.series ({limits.series:,})",
         table.counted,
         limits.series,
@@ -133,7 +140,7 @@ def _of_fold(pipeline: Pipeline) -> Iterator[Bound]:
         when_full=Gravity.FAILURE,
     )
     yield Bound(
-        "bound_strings",
+        Problem.BOUND_STRINGS,
         f"limits.strings ({limits.strings:,})",
         texts.of_devices,
         limits.strings,
@@ -142,7 +149,7 @@ def _of_fold(pipeline: Pipeline) -> Iterator[Bound]:
         when_full=Gravity.FAILURE,
     )
     yield Bound(
-        "bound_commands",
+        Problem.BOUND_COMMANDS,
         f"the commands that may wait ({MOST_WAITING:,})",
         len(commands),
         MOST_WAITING,
@@ -153,7 +160,7 @@ def _of_fold(pipeline: Pipeline) -> Iterator[Bound]:
 
 
 def _sites(pipeline: Pipeline) -> Users:
-    """Devices that are not retired, by site."""
+    """Return how many devices that are not retired each site has."""
     registry = pipeline.registry
     live = filter(registry.is_live, range(registry.devices))
     return Counter(f"site {registry.device_site[device]}" for device in live)

@@ -11,13 +11,18 @@ from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.status.bound_problems import BoundProblem, Users, problems
-from edge_gateway.status.problems import Gravity
+from edge_gateway.status import bounds
+from edge_gateway.status.bounds import BoundProblem, Users, bound_problems
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
 from edge_gateway.store.store import StoreFacts
 from tests.gateway.fold.test_shares import Sender, fold
 
 MIB = 1 << 20
+OPEN = Problems(lambda: 0)
+"""The problems of the limits as they were found last."""
 CONFIG = GatewayConfig.model_validate(
     {
         "mqtt": {"url": "mqtt://localhost"},
@@ -49,7 +54,10 @@ def told(
     seen = pipeline or build_pipeline("gw", fold_settings(CONFIG))
     spool = SpoolBytes(*(part * MIB for part in used))
     shown = {name: size * MIB for name, size in (users or {}).items()}
-    return {one.code: one for one in problems(CONFIG, seen, stored, spool, shown) if one.text}
+    found = list(bound_problems(CONFIG, seen, stored, spool, shown))
+    for one in found:
+        OPEN.update(*one)
+    return {one.problem.code: one for one in found if one.text}
 
 
 def test_nothing_is_told_below_four_fifths() -> None:
@@ -62,15 +70,15 @@ NEAR = "more than four fifths of "
 @pytest.mark.parametrize(
     ("code", "given", "said"),
     [
-        ("bound_late", {"used": (0, 0, 20, 0)}, NEAR + "what late readings may take of spool.max_bytes"),
-        ("bound_late", {"used": (0, 0, 25, 0)}, "what late readings may take of spool.max_bytes is full"),
+        ("bound_late", {"used": (0, 0, 20, 0)}, NEAR + "the share of spool.max_bytes for late readings"),
+        ("bound_late", {"used": (0, 0, 25, 0)}, "the share of spool.max_bytes for late readings is full"),
         (
             "bound_spool",
             {"used": (60, 10, 1, 20)},
             NEAR + "spool.max_bytes are used; beyond it spool.on_full",
         ),
         ("bound_history", {"history": 85}, NEAR + "history.max_bytes"),
-        ("bound_history", {"history": 101}, "history.max_bytes is full: the oldest goes"),
+        ("bound_history", {"history": 101}, "history.max_bytes is full: the oldest windows are dropped"),
         ("bound_quarantine", {"quarantine": 85, "users": {"f2": 5, "f1": 60}}, "; most are of f1, f2"),
     ],
 )
@@ -101,7 +109,7 @@ def test_series_warn_at_four_fifths_and_fail_when_they_are_full() -> None:
     assert told(pipeline=pipeline) == {}
     pipeline.fold(devices[1].says(1, n0=1.0))
     assert told(pipeline=pipeline)["bound_series"] == BoundProblem(
-        "bound_series",
+        Problem.BOUND_SERIES,
         "more than four fifths of limits.series (20) are used; "
         "beyond it values of further metrics are lost, as too_many_series; most are of most, less",
         Gravity.WARNING,
@@ -125,3 +133,29 @@ def test_texts_and_devices_likewise() -> None:
     pipeline.fold(Sender("d4").says(0, t=1.0))
     assert told(pipeline=pipeline)["bound_devices"].gravity is Gravity.FAILURE
     assert pipeline.registry.device("berlin", "d5") is Refusal.DEVICES
+
+
+DISK = ("bound_late", "bound_spool", "bound_history", "bound_quarantine")
+
+
+@pytest.mark.problem("raises", "bound_late", "bound_spool", "bound_history", "bound_quarantine")
+@pytest.mark.problem("clears", "bound_late", "bound_spool", "bound_history", "bound_quarantine")
+def test_a_limit_of_the_disk_is_a_problem_until_there_is_room() -> None:
+    assert told(quarantine=99, history=99, used=(60, 0, 25, 0), users={"f1": 99}).keys() == set(DISK)
+    assert told() == {}
+
+
+@pytest.mark.problem("raises", "bound_devices", "bound_series", "bound_strings", "bound_commands")
+@pytest.mark.problem("clears", "bound_devices", "bound_series", "bound_strings", "bound_commands")
+def test_a_limit_of_the_fold_is_a_problem_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = fold(devices=1, series=16, device_series=16, strings=16, device_strings=16).pipeline
+    pipeline.fold(Sender("d1").says(0, **{f"m{n}": f"text {n}" for n in range(16)}))
+    monkeypatch.setattr(bounds, "MOST_WAITING", 0)
+    assert told(pipeline=pipeline).keys() == {
+        "bound_devices",
+        "bound_series",
+        "bound_strings",
+        "bound_commands",
+    }
+    monkeypatch.undo()
+    assert told(pipeline=fold(devices=9, series=20, strings=20).pipeline) == {}

@@ -1,0 +1,51 @@
+"""What the parts of a running gateway contribute to its report."""
+
+from __future__ import annotations
+
+from edge_gateway.journal.commit_queue import CommitQueue
+from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
+from edge_gateway.mqtt.control_session import Control
+from edge_gateway.mqtt.source import Source
+from edge_gateway.recovery.startup import Recovered
+from edge_gateway.service.disk_guard import DiskGuard
+from edge_gateway.service.engine import Engine
+from edge_gateway.service.maintenance import Maintenance
+from edge_gateway.status.report import BrokerStatus, SpoolParts, SpoolStatus
+from edge_gateway.store.store_thread import StoreThread
+
+
+def broker_status(listening: CaughtUpClock, source: Source, control: Control, now: int) -> BrokerStatus:
+    """Return how both connections are; `now` is the monotonic time in ms."""
+    return BrokerStatus(
+        connected=listening.subscribed,
+        caught_up=listening.caught_up,
+        lag=listening.lag(now),
+        listening=listening.elapsed,
+        waiting=source.waiting,
+        unacknowledged=source.unacknowledged,
+        outgoing=control.queued,
+    )
+
+
+def spool_status(
+    *,
+    recovered: Recovered,
+    engine: Engine,
+    commits: CommitQueue,
+    store: StoreThread,
+    maintenance: Maintenance,
+    disk: DiskGuard,
+) -> SpoolStatus:
+    """Return how full the spool is, and how far behind each part of it."""
+    return SpoolStatus(
+        record=engine.newest,
+        committed=engine.committed,
+        journal_bytes=recovered.journal.total_bytes,
+        checkpoint=maintenance.checkpointed,
+        uncommitted=commits.pending,
+        unstored=store.pending,
+        recovered_in_ms=round(recovered.seconds * 1000),
+        bytes=SpoolParts(*disk.used),
+        max_bytes=disk.section.max_bytes,
+        reserve=disk.reserve.held,
+    )

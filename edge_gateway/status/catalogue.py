@@ -1,0 +1,369 @@
+"""Every problem the gateway can have. Alerts, `status`, /healthz and docs/operate.md are made from this list."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from edge_gateway.status.problem import Clears, Entry, Gravity, Latches
+
+
+def _failure(text: str, raised: str, over: Clears | Latches, action: str, *, critical: bool = False) -> Entry:
+    return Entry((Gravity.FAILURE,), text, raised, over, action, critical)
+
+
+def _warning(text: str, raised: str, over: Clears | Latches, action: str) -> Entry:
+    return Entry((Gravity.WARNING,), text, raised, over, action)
+
+
+def _bound(limit: str, action: str, *, lost: str = "") -> Entry:
+    """A limit: a warning from four fifths on; a failure once it is full, if something is `lost` then."""
+    raised = f"four fifths of {limit} are used" + (
+        f" (a warning), or all of it (a failure: {lost})" if lost else ""
+    )
+    gravities = (Gravity.WARNING, Gravity.FAILURE) if lost else (Gravity.WARNING,)
+    return Entry(gravities, "{}", raised, Clears("less than four fifths of it are used"), action)
+
+
+def _device(raised: str, over: str, action: str) -> Entry:
+    """Something wrong with devices: the text names five of them."""
+    return _warning("{}", raised, Clears(over), action)
+
+
+def _refused(kind: str, entry: Gravity, action: str) -> Entry:
+    """The broker answers with a refusal to one kind of message."""
+    over = Clears(f"the broker accepts {kind} on those topics, or has accepted others for a minute")
+    return Entry((entry,), f"the broker refuses {kind}: {{}}", f"the broker refuses {kind}", over, action)
+
+
+def _chore(what: str) -> Entry:
+    """A periodic job of the gateway that the disk or the store refused."""
+    action = "see the text for what failed; the gateway keeps trying"
+    return _failure("{}; it is tried again", f"{what} failed", Clears("the next try succeeds"), action)
+
+
+def _part(what: str) -> Entry:
+    """A part of the gateway that failed and was started again."""
+    over = Clears("it has worked for 30 s")
+    action = (
+        "fix what the text names, such as a certificate, a secret or open files; otherwise report a defect"
+    )
+    return _failure("{}; it was restarted", f"{what} failed and was restarted", over, action)
+
+
+_ALLOW: Final = "allow the gateway what the text names (ACL, quota)"
+_AGAIN: Final = f"{_ALLOW}. Published again by itself, at growing intervals of at most five minutes"
+_FOUND: Final = Latches("it reports what the last start found; the next start checks again")
+_PAST: Final = Latches("what is lost does not come back; a restart acknowledges it")
+_FILES: Final = (
+    "check the disk. Keep the files set aside (`<name>.corrupt-<time>`) if you need them, or delete them"
+)
+_MAKE_ROOM: Final = (
+    "check the devices or the site it names; `edge-gateway devices forget` makes room; raise the limit if the fleet is"
+    " that large. For devices nobody knows, close the broker's ACL"
+)
+_DISK_BOUND: Final = "raise the limit (see Bounds), or fix what uses it up"
+
+
+class Problem(Enum):
+    """All problems. A member's name in lower case is its code, which users know: never rename one."""
+
+    # the broker
+    BROKER = _failure(
+        "{}",
+        "there is no connection to the broker, or it does not answer subscriptions",
+        Clears("the broker has granted the subscriptions again"),
+        "see the text: address, certificate, password or ACL",
+        critical=True,
+    )
+    SESSION_LOST = _warning(
+        "the broker lost this gateway's session: deliveries sent {} may be missing; devices that read receipts send"
+        " them again",
+        "the broker forgot what it had queued for this gateway, as after a crash, a damaged database or an absence"
+        " longer than `mqtt.session_expiry`",
+        Clears("a day has passed"),
+        "the text says from when to when deliveries may be missing. Devices that read receipts send them again; for"
+        " others look for gaps in `edge-gateway devices`",
+    )
+    SUBSCRIPTION = _failure(
+        "{}",
+        "the broker does not grant a subscription, so that nothing arrives through it",
+        Clears("the broker grants every subscription; asked again each minute"),
+        "check the ACL for the filter it names",
+    )
+    FOREIGN_SITE = _warning(
+        "deliveries arrived from sites that are not this gateway's: {}; they are in quarantine as foreign_site",
+        "deliveries of sites that are not in `gateway.sites` went to quarantine",
+        Clears("an hour has passed without another one"),
+        "see [When a site moves](deploy.md#when-a-site-moves)",
+    )
+    TAKEN_OVER = Entry(
+        (Gravity.FAILURE, Gravity.WARNING),
+        "{}",
+        "another gateway uses this id. As a failure: it has the connections, and this one stands by. As a warning:"
+        " somebody publishes this gateway's status, which changes nothing else",
+        Clears("the other one has not been heard for 15 to 30 s, or for a minute in case of the warning"),
+        "give each gateway its own `gateway.id`; check the ACL of `edge/v1/#`",
+    )
+    CONTROL_CONNECTION = _failure(
+        "the control connection keeps ending, so that alerts, commands and status wait: {}",
+        "the connection for alerts, commands and status ended three times in a row; telemetry is taken",
+        Clears("it has lasted for 30 s"),
+        "see the text for how it ends",
+    )
+    REFUSED_STATUSES = _refused("statuses", Gravity.FAILURE, _AGAIN)
+    REFUSED_ALERTS = _refused("alerts", Gravity.FAILURE, _AGAIN)
+    REFUSED_COMMANDS = _refused(
+        "commands",
+        Gravity.FAILURE,
+        f"{_ALLOW}. The command is in the state `refused`, with the reason, and tried again until it expires",
+    )
+    REFUSED_RECEIPTS = _refused("receipts", Gravity.WARNING, _ALLOW)
+    REFUSED_REPLIES = _refused("replies", Gravity.WARNING, _ALLOW)
+    CONTROL_SUBSCRIPTIONS = Entry(
+        (Gravity.WARNING, Gravity.NOTICE),
+        "the broker refuses subscriptions: {}",
+        "the broker refuses a subscription of the control connection. A notice if it is only the broker's own counter",
+        Clears("the broker grants them; asked again at growing intervals of at most five minutes"),
+        "allow what the text names. Without its `command` topic the gateway does not hear operators",
+    )
+    FORGED_ALERTS = _warning(
+        "another client publishes alerts of this gateway, on {} among others: check the ACL",
+        "another client publishes on this gateway's alert topics; each is corrected, at most once a minute a topic",
+        Clears("an hour has passed without another one"),
+        "let nobody else write `edge/v1/#`, as `field.acl` does",
+    )
+    ECHO = _failure(
+        "silent devices are not noticed, since the gateway does not hear its own message: {}",
+        "the broker does not accept the gateway's message to itself, or does not deliver it",
+        Clears("the gateway hears its message again and has caught up"),
+        "allow the gateway to write and read the topic it names. Until then silent devices are not noticed",
+    )
+    PACKET_SIZE = _warning(
+        "{}; raise max_packet_size (1048576 is enough)",
+        "the broker's `max_packet_size` is smaller than a message to be sent",
+        Clears("a message of each kind that did not fit is sent whole"),
+        "raise it. Until then the status says in `left_out` what it lacks, alerts come without annotations and labels,"
+        " and a command that does not fit fails and says so",
+    )
+    NO_RETAIN = _warning(
+        "the broker keeps no retained messages: whoever connects later does not see births, alerts and this status; set"
+        " retain_available true",
+        "the broker keeps no retained messages",
+        Clears("the gateway connects to a broker that keeps them"),
+        "set `retain_available true`: whoever connects later does not see firing alerts, births and the status",
+    )
+    BROKER_DROPPED = Entry(
+        (Gravity.NOTICE,),
+        "the broker has dropped {}, for clients whose queue is full or who are slow: see max_queued_messages; what this"
+        " gateway lacks shows as gaps of devices",
+        "the broker drops messages for clients that are slow or away",
+        Clears("nothing was dropped for five minutes"),
+        "see `max_queued_messages` in the broker's configuration, and its other clients",
+    )
+    # the disk
+    DISK = _failure(
+        "nothing is acknowledged: {}",
+        "the disk is full, `spool.max_bytes` is used up, or late readings fill their share: deliveries wait",
+        Clears("there is room again; deliveries go on by themselves"),
+        "free space, or raise `spool.max_bytes`",
+        critical=True,
+    )
+    SPOOL_LOST = _failure(
+        "the broker knows this gateway but the spool is new: windows in progress are partial",
+        "the broker knew this gateway, but its spool is new",
+        _PAST,
+        "check whether `spool.path` is on a disk that lasts; windows in progress are in `sensor_partial`",
+        critical=True,
+    )
+    STATE_LOST = _failure(
+        "a part of the folded state is lost: windows in progress are partial",
+        "the start could not bring back every record behind the last checkpoint",
+        _PAST,
+        "see `records_lost`, `journal_corrupt` and `checkpoint_corrupt`; windows in progress are in `sensor_partial`",
+    )
+    JOURNAL_CORRUPT = _failure(
+        "set aside: {}", "a damaged journal segment was set aside", _FOUND, _FILES, critical=True
+    )
+    CHECKPOINT_CORRUPT = _failure("set aside: {}", "a damaged checkpoint was set aside", _FOUND, _FILES)
+    STORE_CORRUPT = _failure(
+        "{}",
+        "the store was damaged or missing. Stored windows are checked once after each start, so that damage shows"
+        " before anybody asks for them",
+        _FOUND,
+        _FILES,
+    )
+    STORE_LOST = _failure(
+        "the store was damaged while in use and is made again: {}",
+        "the store was found damaged while the gateway ran; it was set aside and is made again from the journal",
+        _PAST,
+        _FILES,
+    )
+    RECORDS_LOST = _failure(
+        "{}", "journal records are missing or could not be read", _FOUND, "see [After damage](#after-damage)"
+    )
+    STORE_BEHIND = _failure(
+        "the store is from an earlier time than the journal: older windows stay as they are",
+        "the store is older than the journal, as after a restore of one without the other",
+        _FOUND,
+        "restore both from the same time; a late reading for an older window goes to `sensor_late`",
+    )
+    RECORDS_QUARANTINED = _failure(
+        "{} could not be folded; they are in quarantine",
+        "a message makes the program fail",
+        _FOUND,
+        "see `edge-gateway query quarantine`, and report it as a defect",
+    )
+    RECORD_REFUSED = _failure(
+        "the store could not apply {}; what it led to is missing there",
+        "the effects of a journal record could not be stored",
+        _PAST,
+        "report it as a defect, with the journal; the store goes on with the next record",
+    )
+    STORE_STALLED = _failure(
+        "{}",
+        "the store cannot be written",
+        Clears("a write succeeds"),
+        "see the text: a full or failing disk",
+    )
+    DESCRIPTORS = _warning(
+        "{}",
+        "the limit of open files is too low",
+        Clears("enough files may be open"),
+        "raise `LimitNOFILE` (systemd) or `ulimit -n` to 1,024 at least",
+    )
+    BOUND_LATE = _bound("the share of `spool.max_bytes` for late readings", _DISK_BOUND)
+    BOUND_SPOOL = _bound("`spool.max_bytes`", _DISK_BOUND)
+    BOUND_HISTORY = _bound("`history.max_bytes`", _DISK_BOUND)
+    BOUND_QUARANTINE = _bound(
+        "`limits.quarantine`",
+        "fix the devices it names, which have most there, or raise the limit",
+        lost="messages of many devices are dropped from it",
+    )
+    # the program
+    STUCK = _failure(
+        "no progress: {}; a watchdog would restart the gateway",
+        "a part makes no progress for half a minute: a disk that does not answer, or a defect",
+        Clears("it makes progress again"),
+        "restart the gateway; if it happens again without a fault of the disk, report a defect",
+    )
+    CLOCK = _failure(
+        "waiting for time: the wall clock is not set",
+        "the machine's clock is not set: it is behind the newest journal record and not synchronised",
+        Clears("the clock is right"),
+        "set the clock, or enable time synchronisation",
+    )
+    SECRETS = _warning(
+        "{}",
+        "a password, token or certificate file cannot be used; what was read before stays in use",
+        Clears("the file can be used again"),
+        "see the text",
+    )
+    RULES = _failure(
+        "the rules in force are kept: {}",
+        "a rule file is wrong",
+        Clears("the files are right"),
+        "fix the file it names",
+    )
+    RULES_IDLE = _warning(
+        "{}",
+        "a rule does not run on the devices it names, since their birth gives a metric another unit than the rule",
+        Clears("the units agree"),
+        "fix the rule or the device",
+    )
+    PART_CONTROL = _part("the connection for alerts, commands and status")
+    PART_RULES = _part("watching the rule files")
+    PART_CREDENTIALS = _part("watching secrets and certificates")
+    PART_SINK_INFLUX = _part("sending to InfluxDB")
+    PART_STATUS = _part("publishing the status")
+    PART_CHECKPOINT = _part("writing checkpoints")
+    PART_TRIM = _part("trimming the history")
+    PART_SELF = _part("recording the gateway's own point")
+    PART_ROOM = _part("watching the disk")
+    UPKEEP_STATUS = _chore("publishing the status")
+    UPKEEP_CHECKPOINT = _chore("writing a checkpoint")
+    UPKEEP_TRIM = _chore("trimming the history")
+    UPKEEP_SELF = _chore("recording the gateway's own point")
+    UPKEEP_ROOM = _chore("checking the disk")
+    # InfluxDB
+    SINK_INFLUX = _failure(
+        "{}",
+        "InfluxDB cannot be reached or refuses to work. A bucket that is missing or read-only holds up its own lines"
+        " alone",
+        Clears("it accepts lines again"),
+        "see the text: address, token, organisation or bucket. Nothing is lost meanwhile",
+    )
+    INFLUX_REFUSED = _warning(
+        "{}",
+        "InfluxDB refused lines; they are in quarantine (`influx_refused_points`) and not in InfluxDB",
+        Clears("an hour has passed without another one"),
+        "see the text for bucket, measurement and reason. *type conflict*: another program wrote to the bucket, or made"
+        " the field another type: give the gateway a bucket of its own. *retention*: the bucket keeps less than"
+        " gateway.yaml says: `edge-gateway influx apply`",
+    )
+    # devices
+    DEVICES_UNHEARD = _device(
+        "messages of publishers lead to nothing: all in quarantine (another format, another unit of time, a name at"
+        " two sites, a limit, a birth or will that cannot be read), nothing but repeats, or no birth where rules select"
+        " by it",
+        "the device sends a good message, or is silent for a day",
+        "fix the device",
+    )
+    DEVICE_CLOCKS = _device(
+        "a device's times are not believed, so that its readings get their time of arrival; or its readings arrive"
+        " older than `commands.max_reading_age` for an hour, or a month old, so that they cause no command",
+        "a reading arrives with a credible time",
+        "set its clock. If that cannot be done, send no `ts`, or raise `time.earliest` above its times: its readings"
+        " get their time of arrival then. This is not done unasked, because an old buffer would look like now",
+    )
+    DEVICE_NUMBERING = _device(
+        "a birth or a message skips more than a million numbers: it is not believed, and nothing counts as missing",
+        "a birth or message continues from a credible number",
+        "check how the device makes `seq` and `next`",
+    )
+    BIRTHS_CUT = _device(
+        "a birth is longer than what is kept of one (see Bounds)",
+        "a shorter birth arrives",
+        "shorten the birth",
+    )
+    BAD_VALUES = _device(
+        "more than half of the last 64 to 128 values of a device are bad; metric and reason are those of the newest",
+        "fewer of its newest values are bad",
+        "`type`: see *Numbers and texts*; `range`, `missing`: check the sensor",
+    )
+    DEVICE_SHARES = _device(
+        "a device has used up its own share of series or texts, and loses what is new",
+        "it has room again for five minutes",
+        "check what it sends; raise `limits.device_series` or `device_strings` if it is right",
+    )
+    LATE_SHARE = _device(
+        "a device sends late readings faster than they are merged",
+        "it has been below four fifths of its share for five minutes",
+        "check whether it sends its newest readings first, or has a wrong clock",
+    )
+    BOUND_DEVICES = _bound(
+        "`limits.devices`", _MAKE_ROOM, lost="messages of further devices go to quarantine"
+    )
+    BOUND_SERIES = _bound("`limits.series`", _MAKE_ROOM, lost="values of further metrics are lost")
+    BOUND_STRINGS = _bound("`limits.strings`", _MAKE_ROOM, lost="values that are new texts are lost")
+    BOUND_COMMANDS = _bound(
+        "the 10,000 commands that may wait",
+        "check that the devices it names acknowledge commands",
+        lost="further commands fail at once",
+    )
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+
+    @property
+    def code(self) -> str:
+        """What the wire, the CLI and the documentation call it."""
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, code: str) -> Problem:
+        """Return the problem of a code; ValueError where there is none."""
+        try:
+            return cls[code.upper()]
+        except KeyError:
+            raise ValueError(f"no problem has the code {code!r}") from None

@@ -1,0 +1,61 @@
+"""What one entry in the catalogue of problems says: how grave it is, what raises it, and what ends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Gravity(StrEnum):
+    """What a problem means for whoever watches the gateway."""
+
+    FAILURE = "failure"
+    """The gateway does not do all of its work: /healthz answers 503."""
+    WARNING = "warning"
+    """A device, a rule or a limit needs attention. The gateway works; /healthz answers 200 and lists it."""
+    NOTICE = "notice"
+    """Somebody else's trouble, such as another client's queue at the broker: shown, no alert, never in /healthz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clears:
+    """The problem ends while the gateway runs: `how` is what has to happen."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latches:
+    """The problem stays until the next start: `how` says why nothing can end it before."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A problem as the program and docs/operate.md describe it. ValueError: it does not say how it ends.
+
+    Attributes:
+        gravities: those it may have, the usual one first.
+        text: what an operator reads; `{}` stands for the detail given where it is raised.
+        raised: what raises it, for the documentation.
+        over: what clears it, or why it latches.
+        action: what an operator should do, for the documentation.
+        critical: whether its alert on the wire is `critical` instead of `warning`.
+    """
+
+    gravities: tuple[Gravity, ...]
+    text: str
+    raised: str
+    over: Clears | Latches
+    action: str
+    critical: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.over.how and self.gravities and self.text and self.raised and self.action):
+            raise ValueError("a problem says how grave it is, what raises it, what ends it and what to do")
+
+    @property
+    def latches(self) -> bool:
+        """Whether it stays until the next start."""
+        return isinstance(self.over, Latches)

@@ -1,0 +1,153 @@
+"""What the store's thread, the start, the secrets and the watchdog report becomes a problem, and ends as one."""
+
+from __future__ import annotations
+
+import errno
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.recovery.startup import _findings, _store_findings
+from edge_gateway.service.gateway import STORE_PROBLEMS, Gateway
+from edge_gateway.service.watchdog import ServiceManager, Watchdog
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problems import Problems
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+class Bare:
+    """A gateway that has problems and what raises them, but none of its other parts."""
+
+    def __init__(self, refusal: Exception | None = None) -> None:
+        self.refused: list[Exception] = []
+        self.folded: list[str] = []
+        self.gateway = cast("Any", Gateway.__new__(Gateway))
+        self.gateway.problems = Problems(lambda: 0)
+        self.gateway.clock = SimpleNamespace(trusted=lambda: True)
+        self.gateway._store = SimpleNamespace(refusal=refusal)
+        self.gateway._disk_guard = SimpleNamespace(refused=self.refused.append)
+        self.gateway._engine = SimpleNamespace(
+            fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
+        )
+        self.gateway._recovered = SimpleNamespace(findings=[], whole=True, fresh=False)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        return {one.code: one.text for one in self.gateway.problems}
+
+
+@pytest.mark.problem("raises", "store_stalled")
+@pytest.mark.problem("clears", "store_stalled")
+def test_a_store_that_stalls_asks_for_room_and_is_well_again_when_it_resumes() -> None:
+    bare = Bare(FULL)
+    bare.gateway._store_event("store_stalled", "database or disk is full")
+    assert bare.texts == {"store_stalled": "database or disk is full"}
+    assert bare.refused == [FULL]
+    bare.gateway._store.refusal = None
+    bare.gateway._store_event("store_resumed", "")
+    assert bare.texts == {}
+
+
+@pytest.mark.problem("raises", "store_corrupt")
+def test_a_store_that_was_salvaged_stays_reported_as_damaged() -> None:
+    bare = Bare()
+    bare.gateway.problems.raise_(Problem.STORE_CORRUPT, "damaged")
+    bare.gateway._store_event("store_salvaged", "all but 3 rows are back")
+    assert bare.texts == {"store_corrupt": "all but 3 rows are back"}
+    assert not bare.refused
+
+
+@pytest.mark.problem("raises", "store_lost", "record_refused")
+def test_damage_while_the_store_is_in_use_is_reported() -> None:
+    bare = Bare()
+    bare.gateway._store_event("store_lost", "database disk image is malformed")
+    bare.gateway._store_event("record_refused", "record 7: OverflowError: too large")
+    assert bare.texts["store_lost"].endswith("made again: database disk image is malformed")
+    assert "could not apply record 7: OverflowError" in bare.texts["record_refused"]
+    assert len(STORE_PROBLEMS) == 4
+
+
+@pytest.mark.problem(
+    "raises", "journal_corrupt", "records_lost", "checkpoint_corrupt", "records_quarantined", "store_corrupt",
+    "store_behind",
+)  # fmt: skip
+def test_what_the_start_found_is_reported() -> None:
+    journal = SimpleNamespace(report=SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)]))
+    found = SimpleNamespace(skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
+    opened = SimpleNamespace(set_aside="store.sqlite.corrupt-7", damage="malformed", created=True)
+    store = SimpleNamespace(opened=opened, path=None, applied=9)
+    bare = Bare()
+    bare.gateway._recovered.findings = [
+        *_findings(cast("Any", found), cast("Any", journal)),
+        *_store_findings(cast("Any", store), fresh=False, ahead=False, behind=True),
+    ]
+    bare.gateway._report_start()
+    assert bare.texts == {
+        "journal_corrupt": "set aside: 1.journal.corrupt-7",
+        "records_lost": "records that could not be read: [(3, 5)]",
+        "checkpoint_corrupt": "set aside: checkpoint-1.corrupt-7",
+        "records_quarantined": "2 inputs could not be folded; they are in quarantine",
+        "store_corrupt": "malformed; set aside as store.sqlite.corrupt-7; what can be read is brought back",
+        "store_behind": "the store is from an earlier time than the journal: older windows stay as they are",
+    }
+    assert not bare.folded
+
+
+@pytest.mark.problem("raises", "state_lost", "clock")
+def test_a_start_without_its_whole_state_or_a_clock_is_reported_and_folded() -> None:
+    bare = Bare()
+    bare.gateway._recovered.whole = False
+    bare.gateway.clock = SimpleNamespace(trusted=lambda: False)
+    bare.gateway._report_start()
+    assert bare.texts.keys() == {"state_lost", "clock"}
+    assert bare.folded == ["StateLost", "ClockUntrusted"]
+
+
+@pytest.mark.problem("raises", "spool_lost")
+def test_only_a_new_spool_at_a_broker_that_knows_the_gateway_is_a_lost_one() -> None:
+    bare = Bare()
+    bare.gateway._first_connected(True)
+    bare.gateway._recovered.fresh = True
+    bare.gateway._first_connected(False)
+    assert bare.texts == {}
+    bare.gateway._first_connected(True)
+    assert bare.texts.keys() == {"spool_lost"}
+    assert bare.folded == ["StateLost"]
+
+
+@pytest.mark.problem("raises", "secrets")
+@pytest.mark.problem("clears", "secrets")
+def test_a_secret_that_cannot_be_used_is_a_warning_until_it_can() -> None:
+    bare = Bare()
+    credentials = Credentials(GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}}))
+    bare.gateway._credentials = credentials
+    credentials.changed = bare.gateway._credentials_changed
+    credentials._told("mqtt.password", "no such file: /run/secret")
+    assert bare.texts["secrets"].startswith("mqtt.password: no such file: /run/secret")
+    credentials._told("mqtt.password", "")
+    assert bare.texts == {}
+
+
+@pytest.mark.problem("raises", "stuck")
+@pytest.mark.problem("clears", "stuck")
+def test_a_part_without_progress_is_reported_until_it_moves() -> None:
+    bare, moved = Bare(), [0.0]
+    watchdog = Watchdog(ServiceManager())
+    watchdog.started({"writer": lambda: moved[0]}, lambda: "online", bare.gateway._stuck)
+    later = 10 * watchdog.deadline
+    watchdog.look(later)
+    watchdog.look(later)
+    assert "no progress: writer" in bare.texts["stuck"]
+    moved[0] = later
+    watchdog.look(later)
+    assert bare.texts == {}
+
+
+@pytest.mark.parametrize("problem", [one for one in Problem if one.entry.latches])
+def test_what_latches_can_only_be_ended_by_a_restart(problem: Problem) -> None:
+    with pytest.raises(ValueError, match="lasts until the next start"):
+        Problems(lambda: 0).clear(problem)

@@ -1,0 +1,325 @@
+"""Devices that cannot be heard, or not be believed: each is a problem by its name until it sends what is good."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fleet.watch.troubled_topics import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.settings import build_pipeline
+from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
+from edge_gateway.recovery.settings import fold_settings
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.status.device_problems import DeviceProblems
+from edge_gateway.status.devices import describe_devices
+from edge_gateway.status.problems import Problems
+from fleet_wire import control_messages
+from fleet_wire.telemetry import encode_telemetry
+
+START = 1_790_000_000_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+YEAR_2021 = 1_620_000_000_000
+FREEZERS = """
+version: 1
+groups:
+- name: cold
+  match: {type: freezer}
+  rules:
+  - {alert: TooWarm, expr: temperature, above: -10, severity: critical}
+"""
+
+
+def fresh() -> Pipeline:
+    config = {"mqtt": {"url": "mqtt://localhost"}}
+    return build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
+
+
+class Gateway:
+    """A fold, and the times at which it is fed."""
+
+    def __init__(self) -> None:
+        self.pipeline = fresh()
+        self.elapsed = 0
+        self.open = Problems(lambda: 0)
+
+    def take(self, *messages: tuple[str, bytes]) -> None:
+        topics, payloads = [topic for topic, _ in messages], [payload for _, payload in messages]
+        self.pipeline.fold(Batch(Moment(START + self.elapsed, self.elapsed), topics, payloads))
+
+    def problem(self, code: str) -> str:
+        return self.problems()[code]
+
+    def problems(self) -> dict[str, str]:
+        """The texts as they are without what was shown before, which they open and clear."""
+        found = {}
+        for problem, text in DeviceProblems(lambda: 0).check(self.pipeline):
+            self.open.update(problem, text)
+            found[problem.code] = text
+        return found
+
+    def rows(self, device: str | None = None) -> list[dict[str, Any]]:
+        return list(describe_devices(self.pipeline, device))
+
+    def restart(self) -> None:
+        state = self.pipeline.snapshot()
+        self.pipeline = fresh()
+        self.pipeline.restore(state)
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+def topic(device: str, kind: str = "telemetry", site: str = "berlin") -> str:
+    return f"fleet/v1/{site}/{device}/{kind}"
+
+
+def reading(device: str, seq: int, ts: int | None = START, site: str = "berlin") -> tuple[str, bytes]:
+    return topic(device, site=site), encode_telemetry(1, seq, ts, {"temperature": 5.0})
+
+
+def as_json(device: str, site: str = "berlin") -> tuple[str, bytes]:
+    return topic(device, site=site), json.dumps({"temperature": 5.0}).encode()
+
+
+def birth(device: str, **facts: Any) -> tuple[str, bytes]:
+    return topic(device, "status"), control_messages.encode_birth(
+        control_messages.Birth(type="freezer", boot=1, **facts)
+    )
+
+
+def test_all_is_well(gateway: Gateway) -> None:
+    gateway.take(birth("f1"), reading("f1", 0), reading("f1", 1, ts=None))
+    assert not any(gateway.problems().values())
+    assert [row["trouble"] for row in gateway.rows()] == [None]
+
+
+@pytest.mark.problem("raises", "devices_unheard")
+@pytest.mark.problem("clears", "devices_unheard")
+def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_is_mended(
+    gateway: Gateway,
+) -> None:
+    gateway.take(as_json("f1"), reading("f2", 0))
+    assert gateway.problem("devices_unheard") == (
+        "messages lead to nothing (1 publisher): berlin/f1: this looks like JSON; expected MessagePack"
+    )
+    gateway.take(as_json("f1"))
+    (row,) = gateway.rows("f1")
+    assert row["trouble"] == "this looks like JSON; expected MessagePack"
+    assert (row["counters"]["received"], row["counters"]["quarantined"], row["last_seen"]) == (2, 2, None)
+    assert row.keys() == gateway.rows("f2")[0].keys()
+    gateway.restart()
+    assert "berlin/f1" in gateway.problem("devices_unheard")
+    gateway.take(reading("f1", 0))
+    assert gateway.problem("devices_unheard") == ""
+    assert [one["device"] for one in gateway.rows()] == ["f2", "f1"]
+
+
+def test_one_damaged_message_of_a_good_device_is_no_trouble(gateway: Gateway) -> None:
+    gateway.take(
+        reading("f1", 0), as_json("f1"), as_json("f1"), reading("f1", 1), as_json("f1"), as_json("f1")
+    )
+    assert gateway.problem("devices_unheard") == ""
+    gateway.take(as_json("f1"))
+    assert "berlin/f1: this looks like JSON" in gateway.problem("devices_unheard")
+
+
+def test_five_are_named_and_the_rest_counted(gateway: Gateway) -> None:
+    gateway.take(*(as_json(f"f{number}") for number in range(8)))
+    told = gateway.problem("devices_unheard")
+    assert told.startswith("messages lead to nothing (8 publishers): ")
+    assert told.endswith("; and 3 more")
+    assert told.count("berlin/") == 5
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_microseconds_are_told_from_milliseconds(gateway: Gateway, known: bool) -> None:
+    if known:
+        gateway.take(reading("f1", 0))
+    for seq in (1, 2, 3):
+        payload = encode_telemetry(1, seq, START * 1000, {"temperature": 5.0})
+        gateway.take((topic("f1"), payload))
+    assert (
+        "f1: ts 1790000000000000 looks like microseconds; expected milliseconds since 1970"
+        in gateway.problem("devices_unheard")
+    )
+
+
+def test_a_name_at_two_sites_is_named_with_both_and_the_first_goes_on(gateway: Gateway) -> None:
+    gateway.take(reading("f1", 0), reading("f1", 7, site="munich"), reading("f1", 1))
+    assert "munich/f1: it sends at munich, but the name belongs to site berlin" in gateway.problem(
+        "devices_unheard"
+    )
+    assert {row["site"]: bool(row["trouble"]) for row in gateway.rows("f1")} == {
+        "berlin": False,
+        "munich": True,
+    }
+
+
+def test_a_birth_that_cannot_be_read_is_named(gateway: Gateway) -> None:
+    gateway.take(
+        (topic("f1", "status"), b'{"state": "online", "type": "freezer"}'),
+        *(reading("f1", n) for n in range(5)),
+    )
+    assert "berlin/f1: birth: this looks like JSON; expected MessagePack" in gateway.problem(
+        "devices_unheard"
+    )
+    gateway.take(birth("f1", next=5))
+    assert gateway.problem("devices_unheard") == ""
+
+
+def test_a_device_without_birth_is_named_where_rules_want_one(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.take(*(reading("f1", seq) for seq in range(3)))
+    assert gateway.problem("devices_unheard") == ""
+    (tmp_path / "rules.yaml").write_text(FREEZERS)
+    gateway.pipeline.fold(Reload(Moment(START, 0), load_rules(tmp_path / "rules.yaml").to_plain()))
+    assert "berlin/f1: it has sent no birth: its type is unknown" in gateway.problem("devices_unheard")
+    gateway.take(birth("f1", next=3))
+    assert gateway.problem("devices_unheard") == ""
+
+
+def test_a_device_that_repeats_its_numbers_is_named_after_a_while(gateway: Gateway) -> None:
+    gateway.take(*(reading("f1", seq, ts=None) for seq in range(10)))
+    for _ in range(20):
+        gateway.elapsed += MINUTE
+        gateway.take(*(reading("f1", seq, ts=None) for seq in range(10)))
+    assert "berlin/f1: everything it sends was sent before (boot 1)" in gateway.problem("devices_unheard")
+    gateway.take(reading("f1", 10))
+    assert gateway.problem("devices_unheard") == ""
+
+
+def test_a_buffer_sent_again_is_no_trouble(gateway: Gateway) -> None:
+    gateway.take(*(reading("f1", seq, ts=None) for seq in range(500)))
+    gateway.take(*(reading("f1", seq, ts=None) for seq in range(500)))
+    assert gateway.problem("devices_unheard") == ""
+
+
+class TestClocks:
+    @pytest.mark.problem("raises", "device_clocks")
+    @pytest.mark.problem("clears", "device_clocks")
+    def test_seconds_are_told_from_milliseconds(self, gateway: Gateway) -> None:
+        gateway.take(*(reading("f1", seq, START // 1000) for seq in range(3)))
+        told = gateway.problem("device_clocks")
+        assert "berlin/f1: ts 1790000000 looks like seconds; expected milliseconds since 1970" in told
+        assert "its readings get their time of arrival" in told
+        gateway.take(reading("f1", 3))
+        assert gateway.problem("device_clocks") == ""
+
+    @pytest.mark.parametrize(
+        ("ts", "said"),
+        [(5_000, "1970-01-01"), (START + DAY, "2026-09-22"), (-(2**60), "-115292150460684")],
+    )
+    def test_a_clock_that_is_not_believed_is_named(self, gateway: Gateway, ts: int, said: str) -> None:
+        gateway.take(*(reading("f1", seq, ts + seq) for seq in range(3)))
+        assert f"its clock says {said}" in gateway.problem("device_clocks")
+
+    def test_a_clock_of_years_ago_is_named_with_the_way_out(self, gateway: Gateway) -> None:
+        gateway.take(*(reading("f1", seq, YEAR_2021 + seq) for seq in range(3)))
+        told = gateway.problem("device_clocks")
+        assert "berlin/f1: its readings are of 2021-05-03" in told
+        assert "they cause no command" in told
+        assert "time.earliest" in told
+        assert gateway.rows("f1")[0]["trouble"] in told
+        gateway.restart()
+        assert gateway.problem("device_clocks") == told
+        gateway.take(reading("f1", 3))
+        assert gateway.problem("device_clocks") == ""
+
+    def test_a_clock_hours_behind_is_told_from_a_buffer(self, gateway: Gateway) -> None:
+        for seq in range(62):
+            gateway.take(reading("slow", seq, START + gateway.elapsed - 5 * HOUR))
+            gateway.take(
+                reading("late", seq, min(START - 5 * HOUR + seq * 10 * MINUTE, START + gateway.elapsed))
+            )
+            gateway.elapsed += MINUTE
+        told = gateway.problem("device_clocks")
+        assert "berlin/slow" in told
+        assert "5h old on arrival" in told
+        assert "berlin/late" not in told, "it has sent what it had kept"
+
+    def test_a_weekend_s_buffer_is_no_trouble(self, gateway: Gateway) -> None:
+        gateway.take(*(reading("f1", seq, START - 2 * DAY + seq * MINUTE) for seq in range(500)))
+        assert gateway.problem("device_clocks") == ""
+
+
+class TestStrangers:
+    def test_invented_names_hide_nobody_who_is_there(self, gateway: Gateway) -> None:
+        gateway.take(as_json("real"))
+        gateway.take(as_json("real"))
+        for number in range(3 * MOST_STRANGERS):
+            gateway.take(as_json(f"invented-{number}"))
+        troubles = gateway.pipeline.admission.watch.troubles
+        assert len(troubles) == MOST_STRANGERS
+        assert topic("real") in troubles
+
+    def test_a_name_at_many_sites_takes_few_places(self, gateway: Gateway) -> None:
+        for number in range(50):
+            gateway.take(as_json("f1", site=f"site-{number}"))
+        assert len(gateway.pipeline.admission.watch.troubles) == MOST_A_NAME
+
+    def test_where_all_go_on_a_new_one_waits_and_is_counted(self, gateway: Gateway) -> None:
+        crowd = [as_json(f"f{number}") for number in range(MOST_STRANGERS)]
+        gateway.take(*crowd, *crowd)
+        gateway.take(as_json("late"))
+        troubles = gateway.pipeline.admission.watch.troubles
+        assert (troubles.left_out, topic("late") in troubles) == (1, False)
+        gateway.elapsed += GIVES_WAY
+        gateway.take(*crowd[1:])
+        gateway.take(as_json("late"))
+        assert (topic("late") in troubles, topic("f0") in troubles) == (True, False)
+
+    def test_the_silent_are_forgotten(self, gateway: Gateway) -> None:
+        gateway.take(as_json("gone"))
+        gateway.elapsed += FORGOTTEN
+        gateway.take(as_json("new"))
+        assert "gone" not in gateway.problem("devices_unheard")
+        assert topic("gone") not in gateway.pipeline.admission.watch.troubles
+
+    def test_what_they_are_called_reaches_no_terminal(self, gateway: Gateway) -> None:
+        gateway.take(
+            ("fleet/v1/ber\x1b[2Jlin/f\u202e1/telemetry", b"\x1b[31m"), ("fleet/\x07" + "x" * 5_000, b"")
+        )
+        told = gateway.problem("devices_unheard")
+        assert "\x1b" not in told
+        assert "\u202e" not in told
+        assert "\x07" not in told
+        assert len(told) < 800
+
+
+@pytest.mark.problem("raises", "device_numbering", "births_cut")
+@pytest.mark.problem("clears", "device_numbering", "births_cut")
+def test_odd_numbers_and_long_births_are_named(gateway: Gateway) -> None:
+    gateway.take(birth("f1", next=2**62), birth("f2", tags={f"t{n}": "x" * 128 for n in range(32)}))
+    assert "berlin/f1" in gateway.problem("device_numbering")
+    assert "berlin/f2" in gateway.problem("births_cut")
+    gateway.take(birth("f1", next=5), birth("f2"))
+    assert (gateway.problem("device_numbering"), gateway.problem("births_cut")) == ("", "")
+
+
+def test_a_birth_that_found_no_room_is_asked_for_again_once_there_is_some() -> None:
+    config = {"mqtt": {"url": "mqtt://localhost"}, "limits": {"devices": 1, "retire_after": "1h"}}
+    pipeline = build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
+
+    def take(at: int, device: str, kind: str, payload: bytes) -> bool:
+        topic = f"fleet/v1/berlin/{device}/{kind}"
+        return pipeline.fold(Batch(Moment(START + at, at), [topic], [payload])).births_wanted
+
+    def reading(seq: int, at: int) -> bytes:
+        return encode_telemetry(7, seq, START + at, {"temperature": 1.0})
+
+    birth = control_messages.encode_birth(control_messages.Birth(type="freezer", boot=7, next=0))
+    assert not take(0, "first", "telemetry", reading(0, 0))
+    assert not take(1, "second", "status", birth)
+    assert not take(2, "second", "telemetry", reading(0, 2))
+    for step in range(1, 5):
+        pipeline.fold(Tick(Moment(START + step * HOUR, step * HOUR)))
+    later = 5 * HOUR
+    assert take(later, "second", "telemetry", reading(1, later)), "it is let in, and its birth is retained"
+    assert not take(later + 1, "second", "telemetry", reading(2, later + 1)), "it is asked for once"
+    assert pipeline.registry.find("second") is not None
