@@ -8,12 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
-from edge_gateway.cli.tables import rule_tests_view
 from edge_gateway.errors import BadInput
-from edge_gateway.rules.files.load import load_rules
-from edge_gateway.rules.testing.unit_tests import run_rule_tests, to_junit
-from fleet_config.problems import ProblemsFound
-from fleet_wire.terminal import say, say_json
 
 app = typer.Typer(help="Rule files: check them, test them.", no_args_is_help=True)
 
@@ -32,6 +27,10 @@ def _path(path: Path | None, config: Path | None) -> Path:
 @app.command()
 def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check rule files: every fault at once, with line and column."""
+    from edge_gateway.rules.files.load import load_rules
+    from fleet_config.problems import ProblemsFound
+    from fleet_wire.terminal import say, say_json
+
     place = _path(path, config)
     try:
         rules = load_rules(place)
@@ -60,6 +59,9 @@ def run_tests(
     as_json: JsonOption = False,
 ) -> None:
     """Run the rules' unit tests, `<name>.test.yaml` beside `<name>.yaml`."""
+    from edge_gateway.cli.tables import rule_tests_view
+    from edge_gateway.rules.testing.unit_tests import run_rule_tests, to_junit
+
     if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
         raise BadInput(f"--junit: {junit} cannot be written: there is no such directory, or it is one")
     report = run_rule_tests(paths or [_path(None, config)])

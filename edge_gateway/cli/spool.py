@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, find_config, show
-from edge_gateway.cli.tables import findings_table, rows_table, spool_view
-from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, SpoolInUse
-from edge_gateway.journal import spool
-from edge_gateway.journal.files import UMASK
-from fleet_wire.terminal import say_json
+
+if TYPE_CHECKING:
+    from edge_gateway.configuration.model import GatewayConfig
 
 app = typer.Typer(help="The disk of a stopped gateway.", no_args_is_help=True)
 
@@ -34,6 +32,9 @@ class Part(StrEnum):
 @contextmanager
 def _held(config: GatewayConfig) -> Iterator[Path]:
     """The spool, which no gateway uses meanwhile; BadInput where there is none or one does."""
+    from edge_gateway.journal import spool
+    from edge_gateway.journal.files import UMASK
+
     os.umask(UMASK)
     place = config.spool.path
     if not place.is_dir():
@@ -50,7 +51,8 @@ def _held(config: GatewayConfig) -> Iterator[Path]:
 @app.command()
 def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """What is there: journal, checkpoints, store, what waits, what was set aside."""
-    from edge_gateway.spool_contents import contents  # noqa: PLC0415 - numpy, for this command alone
+    from edge_gateway.cli.tables import spool_view
+    from edge_gateway.spool_contents import contents
 
     with _held(find_config(config)) as place:
         show(contents(place), as_json=as_json, table=spool_view)
@@ -59,7 +61,8 @@ def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
 @app.command()
 def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check every checksum, the store's integrity, and that the parts fit together; exit 1 when something is wrong."""
-    from edge_gateway.spool_contents import verify as look  # noqa: PLC0415 - numpy, for this command alone
+    from edge_gateway.cli.tables import findings_table
+    from edge_gateway.spool_contents import verify as look
 
     with _held(find_config(config)) as place:
         findings = [asdict(finding) for finding in look(place)]
@@ -71,7 +74,8 @@ def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 @app.command()
 def export(part: Part, config: ConfigOption = None) -> None:
     """Print a part as JSON lines: topic, payload (base64) and time of messages; lines that wait for InfluxDB."""
-    from edge_gateway import spool_contents  # noqa: PLC0415 - numpy, for this command alone
+    from edge_gateway import spool_contents
+    from fleet_wire.terminal import say_json
 
     readers = {
         Part.MESSAGES: spool_contents.messages,
@@ -86,7 +90,8 @@ def export(part: Part, config: ConfigOption = None) -> None:
 @app.command("replay-quarantine")
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Fold quarantined messages once more, after what was wrong has been mended; what is still bad stays."""
-    from edge_gateway.recovery.quarantine_replay import put_back  # noqa: PLC0415 - the whole fold, for this command alone
+    from edge_gateway.cli.tables import rows_table
+    from edge_gateway.recovery.quarantine_replay import put_back
 
     settings = find_config(config)
     with _held(settings) as place:

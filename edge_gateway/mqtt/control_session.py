@@ -28,7 +28,7 @@ from edge_gateway.status.problems import Counters, Gravity, Problems
 from fleet_wire import backoff, control_messages, topics
 from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
 from fleet_wire.printable import printable
-from fleet_wire.version import program_version
+from fleet_wire.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,7 @@ class Control:
         offline = {
             "v": 1,
             "gateway": self.gateway,
-            "version": program_version(),
+            "version": VERSION,
             "state": "offline",
             "started": self.started,
             "nonce": self.ownership.nonce,

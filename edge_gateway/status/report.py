@@ -10,7 +10,7 @@ from edge_gateway.fleet.mark import missing
 from edge_gateway.status import device_problems
 from edge_gateway.status.logs import FLOOD
 from edge_gateway.status.repeats import REPEATS
-from fleet_wire.version import program_version
+from fleet_wire.version import VERSION
 
 if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig
@@ -51,7 +51,7 @@ def make_report(
     return {
         "v": 1,
         "gateway": gateway,
-        "version": program_version(),
+        "version": VERSION,
         "state": now.state,
         "at": now.at,
         "started": now.started,
