@@ -75,5 +75,5 @@ def explained(error: Exception) -> Explained | None:
             return Explained(str(error).split("\n"), error.status)
         case PermissionError():
             what = error.filename or "a file or socket that this command needs"
-            return Explained([f"no permission for {what}: {error.strerror}"], BAD_INPUT)
+            return Explained([f"{what}: {error.strerror}"], BAD_INPUT)
     return None

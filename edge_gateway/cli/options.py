@@ -28,11 +28,17 @@ EmbeddedOption = Annotated[
 ]
 
 EMBEDDED_SPOOL = Path(".edge-gateway")
+EMBEDDED_RULES = Path("rules")
 
 
 def load(config: Path | None, *, embedded: bool = False) -> Loaded:
-    """Load the configuration; `--embedded` needs no file and brings its own broker and spool."""
-    from edge_gateway.configuration.loading import load_config
+    """Load the configuration.
+
+    `--embedded` needs no file: it brings its own broker and spool and, where there is neither a file nor ./rules, the
+    example rules that ship with the gateway.
+    """
+    from edge_gateway.configuration.loading import default_file, load_config
+    from edge_gateway.configuration.shipped import shipped
 
     if not embedded:
         return load_config(config)
@@ -41,6 +47,8 @@ def load(config: Path | None, *, embedded: bool = False) -> Loaded:
         ("spool", "path"): str(EMBEDDED_SPOOL),
         ("gateway", "id"): "embedded",
     }
+    if config is None and default_file() is None and not EMBEDDED_RULES.is_dir():
+        defaults["rules", "path"] = str(shipped("rules"))
     return load_config(config, defaults=defaults)
 
 
@@ -64,7 +72,7 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
         raise GatewayError(str(error)) from error
     except PermissionError as error:
         raise CannotReach(
-            f"no permission for {path}: run this as the gateway's user, or as a member of its group"
+            f"permission denied on {path}: run this as the gateway's user, or as a member of its group"
         ) from error
     except (OSError, TimeoutError) as error:
         raise CannotReach(

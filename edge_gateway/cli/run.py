@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ from edge_gateway.cli.options import ConfigOption, EmbeddedOption, load, socket_
 if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig
 
+log = logging.getLogger(__name__)
+
 
 def run(
     config: ConfigOption = None,
@@ -22,6 +25,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log as JSON lines.")] = False,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
+    from edge_gateway.configuration.shipped import shipped
     from edge_gateway.journal.files import UMASK
     from edge_gateway.service.malloc import keep_little
     from edge_gateway.status.logs import set_up_logs
@@ -30,6 +34,8 @@ def run(
     os.umask(UMASK)
     settings = load(config, embedded=embedded).config
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
+    if settings.rules.path == shipped("rules"):
+        log.info("no gateway.yaml and no ./rules here: using the example rules in %s", settings.rules.path)
     interrupted = asyncio.run(_run_until_signal(settings, embedded=embedded))
     if interrupted:
         raise typer.Exit(130)
