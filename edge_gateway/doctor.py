@@ -37,7 +37,7 @@ PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at."""
 
     check: str
@@ -45,7 +45,7 @@ class Finding:
     detail: str
 
 
-def look(settings: GatewayConfig, *, embedded: bool) -> list[Finding]:
+def look(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
     """Look at everything; nothing is changed."""
     return [_look(name, check, settings) for name, check in _checks(embedded=embedded)]
 
@@ -53,7 +53,7 @@ def look(settings: GatewayConfig, *, embedded: bool) -> list[Finding]:
 Check = Callable[[GatewayConfig], str]
 
 
-class Unwell(Exception):
+class CheckFailed(Exception):
     """A check that failed; the text says what to do."""
 
 
@@ -68,16 +68,16 @@ def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
     yield "influx", _influx
 
 
-def _look(name: str, check: Check, settings: GatewayConfig) -> Finding:
+def _look(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
     try:
-        return Finding(name, ok=True, detail=check(settings))
-    except (Unwell, GatewayError, ProblemsFound, OSError) as error:
-        return Finding(name, ok=False, detail=str(error))
+        return CheckResult(name, ok=True, detail=check(settings))
+    except (CheckFailed, GatewayError, ProblemsFound, OSError) as error:
+        return CheckResult(name, ok=False, detail=str(error))
 
 
 def _clock(_: GatewayConfig) -> str:
     if not MachineClock().trusted():
-        raise Unwell(
+        raise CheckFailed(
             "the wall clock is before 2026 and not synchronised; set it, or enable time synchronisation"
         )
     return "synchronised" if synchronised() else "set, but nothing keeps it synchronised"
@@ -86,11 +86,11 @@ def _clock(_: GatewayConfig) -> str:
 def _spool(settings: GatewayConfig) -> str:
     place = _existing(settings.spool.path)
     if not os.access(place, os.W_OK):
-        raise Unwell(f"{place} is not writable by this user")
+        raise CheckFailed(f"{place} is not writable by this user")
     free = shutil.disk_usage(place).free
     needed = settings.spool.max_bytes + settings.history.max_bytes + RESERVE
     if free < needed:
-        raise Unwell(
+        raise CheckFailed(
             f"{free >> 20} MiB free, but the budgets of spool and history add up to {needed >> 20} MiB"
         )
     return f"{free >> 30} GiB free at {place}"
@@ -113,7 +113,7 @@ def _sync(settings: GatewayConfig) -> str:
         f"and every 1,000 readings/s some {each:.0f} GB"
     )
     if median > SLOW_SYNC_MS:
-        raise Unwell(f"slow: {told}; use a better card, or a longer spool.commit_interval")
+        raise CheckFailed(f"slow: {told}; use a better card, or a longer spool.commit_interval")
     return told
 
 
@@ -148,7 +148,7 @@ async def _connect(settings: GatewayConfig) -> str:
     try:
         connected = await session.connect()
     except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
-        raise Unwell(f"{settings.mqtt.url}: {error}") from error
+        raise CheckFailed(f"{settings.mqtt.url}: {error}") from error
     await session.disconnect()
     return f"{settings.mqtt.url} accepts us, Receive Maximum {connected.server_receive_maximum}"
 
@@ -164,5 +164,5 @@ async def _ask_influx(influx: InfluxSection, buckets: Sequence[str]) -> str:
     async with InfluxWriter(influx.url, influx.org, influx.token.read, timeout=PATIENCE) as writer:
         faults = await faults_of_writing(writer, buckets)
     if faults:
-        raise Unwell(f"{influx.url}: {'; '.join(faults)}")
+        raise CheckFailed(f"{influx.url}: {'; '.join(faults)}")
     return f"{influx.url} lets us write to {', '.join(map(printable, buckets))}"

@@ -127,9 +127,9 @@ def query(
         "limit": limit,
     }
     if what is Subject.DEVICES:
-        from edge_gateway.recovery.checkpoint_view import devices_at_rest
+        from edge_gateway.recovery.checkpoint_view import devices_in_checkpoint
 
-        _show_rows(devices_at_rest(settings, device), devices_table, as_json=as_json)
+        _show_rows(devices_in_checkpoint(settings, device), devices_table, as_json=as_json)
         return
     with _history(settings) as history:
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)

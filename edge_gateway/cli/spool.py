@@ -91,9 +91,9 @@ def export(part: Part, config: ConfigOption = None) -> None:
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Fold quarantined messages once more, after what was wrong has been mended; what is still bad stays."""
     from edge_gateway.cli.tables import rows_table
-    from edge_gateway.recovery.quarantine_replay import put_back
+    from edge_gateway.recovery import quarantine_replay
 
     settings = find_config(config)
     with _held(settings) as place:
-        done: dict[str, Any] = asdict(put_back(place, settings))
+        done: dict[str, Any] = asdict(quarantine_replay.replay_quarantine(place, settings))
     show(done, as_json=as_json, table=lambda row: rows_table([row]))

@@ -23,9 +23,9 @@ from fleet_wire.printable import printable
 
 V = TypeVar("V")
 
-LOOK_EVERY = 10.0
+REFRESH_EVERY = 10.0
 """Seconds between two looks at everything, so that a bad file is told before it is needed."""
-LOOK_SOON = 1.0
+POLL_EVERY = 1.0
 """Seconds between two looks at a secret that something waits for."""
 NO_PASSPHRASE = ""
 """Without one OpenSSL asks at the terminal for that of an encrypted key, and the gateway would stand still."""
@@ -50,7 +50,7 @@ def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
 
 
 @dataclass(slots=True)
-class Kept(Generic[V]):
+class Credential(Generic[V]):
     """One thing read from files. `read` raises BadInput; `told` gets each fault, empty where there is none."""
 
     name: str
@@ -63,7 +63,7 @@ class Kept(Generic[V]):
 
     def now(self) -> V:
         """As the files say now, or as they last said. BadInput: they never were of use."""
-        seen = [_mark(path) for path in self.files]
+        seen = [_fingerprint(path) for path in self.files]
         try:
             self._value = [self.read()]
         except BadInput as error:
@@ -75,13 +75,13 @@ class Kept(Generic[V]):
         self._seen = seen
         return self._value[0]
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take in what was replaced; nothing happens before the first use."""
-        if self._value and (not self.files or self._seen != [_mark(path) for path in self.files]):
+        if self._value and (not self.files or self._seen != [_fingerprint(path) for path in self.files]):
             self.now()
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     try:
         facts = path.stat()
     except OSError:
@@ -96,9 +96,11 @@ class Credentials:
         mqtt, influx = config.mqtt, config.influx
         files = [path for path in (mqtt.ca, mqtt.cert, mqtt.key) if path is not None]
         self.changed = changed
-        self.password = Kept("mqtt.password", lambda: _text(mqtt.password), self._told)
-        self.tls = Kept("mqtt.ca, cert, key", lambda: tls_context(mqtt), self._told, files)
-        self.token = Kept("influx.token", lambda: _text(influx.token if influx else None) or "", self._told)
+        self.password = Credential("mqtt.password", lambda: _text(mqtt.password), self._told)
+        self.tls = Credential("mqtt.ca, cert, key", lambda: tls_context(mqtt), self._told, files)
+        self.token = Credential(
+            "influx.token", lambda: _text(influx.token if influx else None) or "", self._told
+        )
         self._faults: dict[str, str] = {}
 
     @property
@@ -117,9 +119,9 @@ class Credentials:
     async def watch(self) -> None:
         """Look at everything now and then, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            for kept in (self.password, self.tls, self.token):
-                kept.look()
+            await asyncio.sleep(REFRESH_EVERY)
+            for credential in (self.password, self.tls, self.token):
+                credential.refresh()
 
     async def rest(self, seconds: float) -> None:
         """Wait so long, or until the token is another: who was refused with the old one need not wait."""
@@ -130,7 +132,7 @@ class Credentials:
     async def _token_replaced(self) -> None:
         before = self.token.now()
         while True:
-            await asyncio.sleep(LOOK_SOON)
+            await asyncio.sleep(POLL_EVERY)
             if self.token.now() != before:
                 return
 

@@ -32,7 +32,7 @@ class FoldsOtherwise(Exception):
     """A record was written by a program that folds otherwise; begun anew, the fold follows what records say."""
 
 
-class Replaying(Protocol):
+class Replayable(Protocol):
     """The fold, as recovery drives it."""
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Replaying(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class Replayed:
     """What recovery did: the checkpoint it began at and the last record (-1: none), and what was damaged."""
 
     checkpoint: int
@@ -77,7 +77,7 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class Attempts:
     """Earlier attempts: how many, records that raised, the record at hand, records that killed.
 
     `suspect` was at hand the last `deaths` times the program died with one at hand.
@@ -90,7 +90,7 @@ class Tries:
     suspect: int | None = None
     deaths: int = 0
 
-    def next(self) -> "Tries":
+    def next(self) -> "Attempts":
         """The next attempt; a record that was at hand each of the last deaths is one that kills."""
         if self.at_hand is None:
             return replace(self, attempt=self.attempt + 1)
@@ -101,25 +101,25 @@ class Tries:
         )
 
 
-class TriesFile:
+class AttemptsFile:
     """Where attempts are written down before they are made."""
 
     def __init__(self, spool: Path, files: Files = FILES) -> None:
         self._path = spool / ATTEMPTS_FILE
         self._files = files
 
-    def read(self) -> Tries:
+    def read(self) -> Attempts:
         """What is written; no tries where nothing readable is."""
         try:
             found = json.loads(self._files.read(self._path))
-            tries = Tries(**found)
+            tries = Attempts(**found)
             return replace(
                 tries, attempt=int(tries.attempt), raised=tuple(tries.raised), killed=tuple(tries.killed)
             )
         except (OSError, ValueError, KeyError, TypeError):
-            return Tries()
+            return Attempts()
 
-    def write(self, tries: Tries) -> None:
+    def write(self, tries: Attempts) -> None:
         write_whole(self._files, self._path, json.dumps(asdict(tries)).encode())
 
     def forget(self) -> None:
@@ -130,12 +130,12 @@ class TriesFile:
 def recover(
     spool: Path,
     journal: Journal,
-    fold: Replaying,
+    fold: Replayable,
     *,
     at: int,
     progress: Callable[[int], None] = lambda _: None,
     files: Files = FILES,
-) -> Recovered:
+) -> Replayed:
     """Bring the fold to where it was when the last record was committed.
 
     A fold that raises `FoldsOtherwise`, as it may once, is begun anew from the checkpoint.
@@ -151,7 +151,7 @@ def recover(
     Raises what `fold.replay` raises, at the first attempt only.
     """
     files.make_directory(spool)
-    book = TriesFile(spool, files)
+    book = AttemptsFile(spool, files)
     tries = book.read().next()
     book.write(tries)
     fresh = fold.snapshot()
@@ -174,13 +174,13 @@ def recover(
     for culprit in replay.aside:
         fold.set_aside(*culprit)
     book.forget()
-    return Recovered(
+    return Replayed(
         start, replay.last, replay.records, tries.attempt, len(replay.aside), replay.unreadable, skipped
     )
 
 
 def _restore(
-    spool: Path, fold: Replaying, fresh: dict[str, Any], at: int, files: Files
+    spool: Path, fold: Replayable, fresh: dict[str, Any], at: int, files: Files
 ) -> tuple[Checkpoint | None, tuple[str, ...]]:
     """Take the newest checkpoint that can be read, or begin anew; also returns which could not be read."""
     checkpoint = read_latest(spool, files=files, take=fold.restore)
@@ -195,7 +195,7 @@ class _Replay:
     """Records through the fold; those that raised or killed before are handled with care."""
 
     def __init__(
-        self, fold: Replaying, tries: Tries, book: TriesFile, progress: Callable[[int], None]
+        self, fold: Replayable, tries: Attempts, book: AttemptsFile, progress: Callable[[int], None]
     ) -> None:
         self._fold = fold
         self._tries = tries

@@ -14,7 +14,7 @@ from edge_gateway.recovery.startup import State
 from edge_gateway.status.report import devices_told
 
 
-def devices_at_rest(config: GatewayConfig, wanted: str | None) -> Iterator[dict[str, Any]]:
+def devices_in_checkpoint(config: GatewayConfig, wanted: str | None) -> Iterator[dict[str, Any]]:
     """The devices as the last checkpoint has them, each with `at`, the wall time in ms of what it saw last.
 
     A gateway that was stopped leaves everything in it; one that was killed, or runs, at most a minute less.

@@ -16,7 +16,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import Quarantined
-from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.clock import MachineClock
 from fleet_wire.topics import TELEMETRY
 
@@ -40,18 +40,18 @@ class QuarantineReplay:
         return QuarantineReplay(*(getattr(self, name) + getattr(more, name) for name in self.__slots__))
 
 
-def put_back(place: Path, config: GatewayConfig) -> QuarantineReplay:
+def replay_quarantine(place: Path, config: GatewayConfig) -> QuarantineReplay:
     """Fold the quarantined telemetry of a spool that this process holds."""
     clock = MachineClock()
     recovered = recover_spool(place, config, gateway_id.resolve(config.gateway.id), clock)
     try:
-        return _all(recovered, clock, place)
+        return _replay_all(recovered, clock, place)
     finally:
         recovered.journal.close()
         recovered.store.close()
 
 
-def _all(recovered: Recovered, clock: MachineClock, place: Path) -> QuarantineReplay:
+def _replay_all(recovered: Startup, clock: MachineClock, place: Path) -> QuarantineReplay:
     while recovered.store.facts().salvaging:
         recovered.store.salvage()
     done, number, after = QuarantineReplay(), recovered.number, FIRST
@@ -62,14 +62,14 @@ def _all(recovered: Recovered, clock: MachineClock, place: Path) -> QuarantineRe
         done = done.plus(QuarantineReplay(other=len(found) - len(wanted)))
         if wanted:
             number += 1
-            done = done.plus(_some(recovered, clock, number, wanted))
+            done = done.plus(_replay_batch(recovered, clock, number, wanted))
     recovered.store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, recovered.state.snapshot())
     return done
 
 
-def _some(
-    recovered: Recovered, clock: MachineClock, number: int, found: list[tuple[int, Quarantined]]
+def _replay_batch(
+    recovered: Startup, clock: MachineClock, number: int, found: list[tuple[int, Quarantined]]
 ) -> QuarantineReplay:
     state, totals = recovered.state, recovered.state.pipeline.admission.accounting.totals
     state.wall = clock.wall()

@@ -156,7 +156,7 @@ class Replay:
             log.info("record %s was folded by another program: what it says of windows is followed", number)
             raise recovery.FoldsOtherwise(f"record {number}")
 
-    def apply(self, number: int, record: Any) -> None:  # noqa: ARG002 - as `Replaying` calls it
+    def apply(self, number: int, record: Any) -> None:  # noqa: ARG002 - as `Replayable` calls it
         """Apply what the record says, as `inputs` read it; a store that turns out damaged is made again first."""
         effects = self._effects
         try:

@@ -26,7 +26,7 @@ from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoi
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.journal import Journal
 from edge_gateway.recovery import attempts as recovery
-from edge_gateway.recovery.older_states import brought_up
+from edge_gateway.recovery.checkpoint_upgrades import upgraded
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store import schema
@@ -69,7 +69,7 @@ class State:
 
     def restore(self, tree: dict[str, Any]) -> None:
         """Become what `snapshot` saw, under the settings it saw."""
-        tree = brought_up(tree)
+        tree = upgraded(tree)
         self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
         self.listening, self.wall = tree["listening"], tree["wall"]
 
@@ -87,7 +87,7 @@ class State:
 
 
 @dataclass(slots=True)
-class Recovered:
+class Startup:
     """What a start found on disk. `findings` are (code, sentence) pairs for the log and the status.
 
     `whole`: nothing is missing between the state and the newest record, so that open windows are complete.
@@ -137,7 +137,7 @@ def recover_spool(
     gateway: str,
     clock: MachineClock,
     progress: Callable[[], None] = lambda: None,
-) -> Recovered:
+) -> Startup:
     """Bring back what the spool holds. BadInput when the configuration does not fit it.
 
     `progress` is called whenever a file was read or a record replayed.
@@ -165,7 +165,7 @@ def recover_spool(
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
-    return Recovered(
+    return Startup(
         state=state,
         names=SeriesNames(state.pipeline.registry),
         journal=journal,
@@ -192,7 +192,7 @@ def _recover(
     at: int,
     files: Files,
     progress: Callable[[], None],
-) -> tuple[Replay, recovery.Recovered]:
+) -> tuple[Replay, recovery.Replayed]:
     """Recover; a record that raises is written down the first time and taken apart the second, which may be now."""
     for again in (False, True):
         replay = _beginning(place, config, gateway, journal, fresh=fresh, at=at)
@@ -279,7 +279,7 @@ def _take_over(state: State, settings: FoldSettings) -> None:
     state.take_over(settings)
 
 
-def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
+def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
     """Whether every record behind the checkpoint, or behind the beginning, was folded."""
     begins_at = journal.first_number
     headless = (
@@ -291,7 +291,7 @@ def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
     return not (headless or lost or found.unreadable)
 
 
-def _findings(found: recovery.Recovered, journal: Journal) -> list[tuple[str, str]]:
+def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[str, str]]:
     """What an operator should know of how the spool was found."""
     findings = []
     if journal.report.set_aside:

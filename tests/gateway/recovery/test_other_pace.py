@@ -16,7 +16,7 @@ from edge_gateway.fold import pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import ClosedWindows
-from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.windows.rows import TierRows
 from fleet_wire import topics
@@ -50,7 +50,7 @@ def second(ms: int) -> Batch:
     return Batch(Moment(START + ms, ms), names, [payload] * len(names))
 
 
-def opened(spool: Path) -> Recovered:
+def opened(spool: Path) -> Startup:
     spool.mkdir(exist_ok=True)
     return recover_spool(spool, config(spool), "gw", MachineClock())
 

@@ -18,14 +18,14 @@ DAY = 86_400_000
 _BIRTH = msgspec.msgpack.Decoder(Birth)
 
 
-def brought_up(state: dict[str, Any]) -> dict[str, Any]:
+def upgraded(state: dict[str, Any]) -> dict[str, Any]:
     """The state of a checkpoint with every key of the newest format. KeyError: it lacks more than its format allows."""
-    for lacking in _LACKING[state.get("format", 1) - 1 :]:
+    for lacking in _UPGRADES[state.get("format", 1) - 1 :]:
         state = lacking(state)
     return state
 
 
-def _until_retirement(state: dict[str, Any]) -> dict[str, Any]:
+def _from_format_1(state: dict[str, Any]) -> dict[str, Any]:
     """Format 1 knew no retired devices: everyone is heard now, and no number is free. Births and tags were rows."""
     fold = state["fold"]
     registry, admission = fold["registry"], fold["admission"]
@@ -58,7 +58,7 @@ def _columns(registry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _until_shares(state: dict[str, Any]) -> dict[str, Any]:
+def _from_format_2(state: dict[str, Any]) -> dict[str, Any]:
     """Format 2 knew no shares, believed whatever a device said, and noted nothing of devices in trouble."""
     fold, limits = state["fold"], state["settings"]
     shares = {
@@ -144,4 +144,4 @@ def _none(*columns: str) -> dict[str, Any]:
     return dict.fromkeys(columns, np.empty(0, np.int64))
 
 
-_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_until_retirement, _until_shares)
+_UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_format_1, _from_format_2)
