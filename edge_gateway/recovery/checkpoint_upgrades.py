@@ -1,6 +1,6 @@
-"""What checkpoints of earlier formats lack, and what stands in for it.
+"""Add to checkpoints of earlier formats the keys they lack.
 
-A later format only adds keys; none that an earlier one has is given another meaning.
+A newer format only adds keys; it never changes the meaning of an existing one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _BIRTH = msgspec.msgpack.Decoder(Birth)
 
 
 def upgraded(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of a checkpoint with every key of the newest format. KeyError: it lacks more than its format allows."""
-    for lacking in _UPGRADES[state.get("format", 1) - 1 :]:
-        state = lacking(state)
+    """Return the state with every key of the newest format; KeyError when it lacks a key of its own format."""
+    for upgrade in _UPGRADES[state.get("format", 1) - 1 :]:
+        state = upgrade(state)
     return state
 
 
 def _from_format_1(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 knew no retired devices: everyone is heard now, and no number is free. Births and tags were rows."""
+    """Format 1 had no retired devices, so all count as heard now and no number is free; births and tags were rows."""
     fold = state["fold"]
     registry, admission = fold["registry"], fold["admission"]
     heard = np.full(len(registry["name"]), state["listening"], np.int64)
@@ -59,7 +59,7 @@ def _columns(registry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_format_2(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 2 knew no shares, believed whatever a device said, and noted nothing of devices in trouble."""
+    """Format 2 had no shares per device, no doubts about what a device says, and no device problems."""
     fold, limits = state["fold"], state["settings"]
     shares = {
         "device_series": limits["series"],
@@ -80,7 +80,7 @@ def _from_format_2(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _within_bounds(registry: dict[str, Any], listening: int) -> dict[str, Any]:
-    """Format 2 freed nothing, kept births whole and labelled windows with every tag."""
+    """Format 2 freed nothing, kept whole births, and labelled windows with every tag."""
     devices, texts = len(registry["name"]), registry["strings"]["texts"]
     strings = {
         "given": len(texts),
@@ -99,7 +99,7 @@ def _within_bounds(registry: dict[str, Any], listening: int) -> dict[str, Any]:
 
 
 def _facts(devices: list[int], births: list[bytes]) -> dict[str, Any]:
-    """What is kept of births that were kept whole: all their tags and units."""
+    """Reduce whole births to what is kept of them now: all their tags and units."""
     found = Births()
     for device, told in zip(devices, births, strict=True):
         birth = _BIRTH.decode(told)
@@ -108,7 +108,7 @@ def _facts(devices: list[int], births: list[bytes]) -> dict[str, Any]:
 
 
 def _held_series(series: dict[str, Any], listening: int) -> dict[str, Any]:
-    """Everything held is the gateway's, and used now; numbers of retired devices are free."""
+    """All live series belong to the gateway and count as used now; numbers of retired devices are free."""
     live = series["live"]
     count = len(live)
     return {

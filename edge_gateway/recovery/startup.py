@@ -1,8 +1,8 @@
-"""From a spool directory to a running state: last checkpoint, then the records behind it, then a new checkpoint.
+"""From a spool directory to a running state: newest checkpoint, then the records after it, then a new checkpoint.
 
 checkpoint ─▶ restore, under the settings it was written with
-records ────▶ fold each input; what the record says it led to goes to the store, once, by number
-settings ───▶ the configuration takes over, and a checkpoint with it is written before anything new
+records ────▶ fold each input; the effects in the record go to the store, once, by number
+settings ───▶ switch to the configuration, and write a checkpoint with it before anything new
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ INFLUX = "influx"
 
 @dataclass(slots=True)
 class State:
-    """The fold, and what a checkpoint holds beside it."""
+    """The fold, and what a checkpoint holds beside it. Times in ms."""
 
     gateway: str
     settings: FoldSettings
@@ -58,7 +58,7 @@ class State:
         return cls(gateway, settings, build_pipeline(gateway, settings))
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything, as a tree of copies."""
+        """Return everything, as a tree of copies."""
         return {
             "format": FORMAT,
             "settings": self.settings.as_plain(),
@@ -68,13 +68,13 @@ class State:
         }
 
     def restore(self, tree: dict[str, Any]) -> None:
-        """Become what `snapshot` saw, under the settings it saw."""
+        """Restore what `snapshot` returned, with the settings of that time."""
         tree = upgraded(tree)
         self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
         self.listening, self.wall = tree["listening"], tree["wall"]
 
     def take_over(self, settings: FoldSettings) -> None:
-        """Go on under these settings. Devices whose site left or came are looked at again."""
+        """Switch to other settings. Devices whose site was added or removed are checked again."""
         fold = self.pipeline.snapshot()
         if settings.sites != self.settings.sites:
             fold["registry"] = looked_at_again(fold["registry"])
@@ -88,9 +88,15 @@ class State:
 
 @dataclass(slots=True)
 class Startup:
-    """What a start found on disk. `findings` are (code, sentence) pairs for the log and the status.
+    """A spool brought back: its state, open journal and store, and what was found.
 
-    `whole`: nothing is missing between the state and the newest record, so that open windows are complete.
+    Attributes:
+        number: the last record that state and store include.
+        fresh: the spool was empty.
+        whole: no record is missing before `number`, so that open windows are complete.
+        seconds: how long it took.
+        starts: nonces of this spool's starts, this one last.
+        findings: (problem code, sentence) pairs for the log and the status.
     """
 
     state: State
@@ -102,12 +108,11 @@ class Startup:
     whole: bool
     seconds: float
     starts: tuple[str, ...]
-    """nonces of this spool's starts, the present one last"""
     findings: list[tuple[str, str]] = field(default_factory=list)
 
 
 def store_settings(config: GatewayConfig) -> StoreSettings:
-    """What the store is told of the configuration."""
+    """Return the part of the configuration that the store needs."""
     influx = config.influx
     return StoreSettings(
         p95_metrics=frozenset(name for name, metric in config.metrics.items() if metric.p95),
@@ -121,7 +126,7 @@ def store_settings(config: GatewayConfig) -> StoreSettings:
 
 
 class WatchedFiles(Files):
-    """Files that tell of each reading: opening a long journal is progress, segment by segment."""
+    """Files that report each read, so that opening a long journal counts as progress for the watchdog."""
 
     def __init__(self, progress: Callable[[], None]) -> None:
         self._progress = progress
@@ -138,9 +143,18 @@ def recover_spool(
     clock: MachineClock,
     progress: Callable[[], None] = lambda: None,
 ) -> Startup:
-    """Bring back what the spool holds. BadInput when the configuration does not fit it.
+    """Bring back what the spool holds, and write a checkpoint under the present configuration.
 
-    `progress` is called whenever a file was read or a record replayed.
+    Args:
+        place: the spool directory, whose lock this process holds.
+        config: of the gateway.
+        gateway: its id.
+        clock: gets a floor: no earlier time than the spool has seen.
+        progress: called after each file read and each record replayed.
+
+    Raises:
+        BadInput: the configuration does not fit the open windows.
+        NewerSpool: a newer version wrote it.
     """
     started = time.perf_counter()
     at = clock.wall()
@@ -193,7 +207,7 @@ def _recover(
     files: Files,
     progress: Callable[[], None],
 ) -> tuple[Replay, recovery.Replayed]:
-    """Recover; a record that raises is written down the first time and taken apart the second, which may be now."""
+    """Recover, with a second attempt at once: the first notes a record that raises, the second bisects it."""
     for again in (False, True):
         replay = _beginning(place, config, gateway, journal, fresh=fresh, at=at)
         try:
@@ -205,7 +219,8 @@ def _recover(
             replay.close()
             if again or isinstance(error, GatewayError | OSError | sqlite3.Error):
                 raise
-            log.error("recovering: %s: %s; trying again", type(error).__name__, error)  # noqa: TRY400 - no traceback
+            kind = type(error).__name__
+            log.error("start-up failed with %s: %s; trying again", kind, error)  # noqa: TRY400 - no traceback
             continue
         return replay, found
     raise AssertionError("the second attempt returns or raises")
@@ -214,7 +229,7 @@ def _recover(
 def _beginning(
     place: Path, config: GatewayConfig, gateway: str, journal: Journal, *, fresh: bool, at: int
 ) -> Replay:
-    """A state that knows nothing, and a store that is opened when it is known from where."""
+    """Return an empty state, with a store that is opened once the checkpoint is known."""
     state = State.new(gateway, FoldSettings.of(config))
 
     def opened(damage: str = "") -> Store:
@@ -228,7 +243,7 @@ def _beginning(
 def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
 ) -> Store:
-    """Open the store; one that is lost is made from the journal, with the state's names where none can be others."""
+    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost."""
     return open_store(
         place,
         config,
@@ -250,9 +265,16 @@ def open_store(
     records: Records | None = None,
     damage: str = "",
 ) -> Store:
-    """Open the store of a spool; before `floor` a new one is not known to be complete.
+    """Open the store of a spool.
 
-    `names` knows what a store that is made new has not been told, `records` are what the journal has for it.
+    Args:
+        place: the spool directory.
+        config: of the gateway.
+        floor: wall time in ms before which a new store may be incomplete.
+        at: wall time in ms.
+        names: resolves series and texts that a new store has no names of.
+        records: the journal's effects, to fill a new store.
+        damage: the reason to set the present file aside first; empty for none.
     """
     return Store.open(
         place / spool.STORE,
@@ -266,21 +288,21 @@ def open_store(
 
 
 def _take_over(state: State, settings: FoldSettings) -> None:
-    """From here on the configuration decides."""
+    """Switch to the settings of the configuration; BadInput where windows are open that it does not have."""
     if settings == state.settings:
         return
     if settings.every != state.settings.every:
         held = ", ".join(map(format_duration, state.settings.every))
         wanted = ", ".join(map(format_duration, settings.every))
         raise BadInput(
-            f"the spool holds open windows of {held}, and the configuration says {wanted}; "
-            "put the old windows back, or give the gateway a new spool.path"
+            f"the spool holds open windows of {held}, but the configuration says {wanted}: "
+            "restore the old windows, or set a new spool.path"
         )
     state.take_over(settings)
 
 
 def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
-    """Whether every record behind the checkpoint, or behind the beginning, was folded."""
+    """Tell whether every record since the checkpoint, or since the first one, was folded."""
     begins_at = journal.first_number
     headless = (
         begins_at > max(found.checkpoint, 0) + 1
@@ -292,37 +314,35 @@ def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
 
 
 def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[str, str]]:
-    """What an operator should know of how the spool was found."""
+    """Describe damage to journal and checkpoints for the operator."""
     findings = []
     if journal.report.set_aside:
         findings.append(("journal_corrupt", f"set aside: {', '.join(journal.report.set_aside)}"))
     if journal.report.lost:
-        findings.append(("records_lost", f"records that could not be read: {list(journal.report.lost)}"))
+        findings.append(("records_lost", f"unreadable records (first, last): {list(journal.report.lost)}"))
     if found.skipped_checkpoints:
         findings.append(("checkpoint_corrupt", f"set aside: {', '.join(found.skipped_checkpoints)}"))
     if found.culprits:
         findings.append(
-            ("records_quarantined", f"{found.culprits} inputs could not be folded and are in quarantine")
+            ("records_quarantined", f"{found.culprits} inputs cannot be folded and are in quarantine")
         )
     return findings
 
 
 def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[str, str]]:
-    """What an operator should know of how the store was found."""
+    """Describe damage to the store for the operator."""
     findings = []
     if store.opened.set_aside:
-        told = (
-            f"{store.opened.damage}; set aside as {store.opened.set_aside}; what can be read is brought back"
-        )
-        findings.append(("store_corrupt", told))
+        text = f"{store.opened.damage}; set aside as {store.opened.set_aside}; salvaging what is readable"
+        findings.append(("store_corrupt", text))
     elif store.opened.created and not fresh:
-        findings.append(("store_corrupt", f"{store.path.name} was missing: made again from the journal"))
+        findings.append(("store_corrupt", f"{store.path.name} was missing and was rebuilt from the journal"))
     if ahead:
         findings.append(
-            ("records_lost", f"the journal ends before record {store.applied}, which the store has")
+            ("records_lost", f"the journal ends before record {store.applied}, which the store has applied")
         )
     if behind:
         findings.append(
-            ("store_behind", "the store is from an earlier time than the journal: older windows stay")
+            ("store_behind", "the store is older than the journal: windows it missed are not corrected")
         )
     return findings

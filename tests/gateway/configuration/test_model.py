@@ -90,7 +90,7 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
             MINIMAL + "time: {idle_close: 2h}\nwindows: [{every: 1m, bucket: a, keep: 1h}]",
             "may be 2h1m2s old",
         ),
-        (MINIMAL + "time: {earliest: soon}", "'soon' is no date"),
+        (MINIMAL + "time: {earliest: soon}", "'soon' is not a date"),
         (MINIMAL + "http: {listen: '0.0.0.0:8080'}", "this machine only"),
         (MINIMAL + "web: {listen: '127.0.0.1:8081'}", "not part of this version"),
         (MINIMAL + "influx: {url: localhost:8086, org: o, token: 'env:T'}", "http://host:8086"),

@@ -107,10 +107,10 @@ def test_no_file_is_told_with_where_it_was_looked_for(place: Path) -> None:
     with pytest.raises(BadInput) as told:
         load_config(None, environment={})
     text = str(told.value)
-    assert text.startswith("there is no gateway.yaml here; looked at ")
+    assert text.startswith("no gateway.yaml found at ")
     for named in (place / "home/gateway.yaml", place / "nowhere/gateway.yaml", "--config", "--embedded"):
         assert str(named) in text
-    with pytest.raises(BadInput, match=r"there is no gateway\.yaml here"):
+    with pytest.raises(BadInput, match=r"no gateway\.yaml found at"):
         load_config(None, environment={"EDGE_GATEWAY_SPOOL_PATH": "spool"})
 
 

@@ -89,7 +89,7 @@ def test_another_pace_loses_nothing_and_counts_nothing_twice(
     monkeypatch.setattr(pipeline, "CLOSE_ROWS", second_)
     with caplog.at_level(logging.INFO):
         life = opened(tmp_path / "spool")
-    assert "folded by another program" in caplog.text, "else there was nothing to follow"
+    assert "closes windows at other times" in caplog.text, "else there was nothing to follow"
     rest = life.state.pipeline.windows.drain()
     both = counted([*closed, *rest.numeric])
     assert both == {(tier, series): SECONDS - 1 for tier in (0, 1) for series in range(2 * len(DEVICES))}
