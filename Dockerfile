@@ -9,6 +9,7 @@ RUN python -m venv /opt/edge-fleet \
 COPY pyproject.toml README.md LICENSE ./
 COPY broker broker
 COPY influx influx
+COPY rules rules
 COPY fleet_wire fleet_wire
 COPY fleet_config fleet_config
 COPY fleet_console fleet_console

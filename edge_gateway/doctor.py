@@ -1,4 +1,4 @@
-"""What would go wrong on this machine, found before it does."""
+"""Check this machine for what would stop or hinder a gateway."""
 
 from __future__ import annotations
 
@@ -29,32 +29,35 @@ SYNCS = 100
 COMMIT_BYTES = 5_000
 SECOND_BYTES = 8_000
 READING_BYTES = 70
-"""Written to the disk: each commit fills a page of the journal and a part of the next, the store writes once a second,
-and windows of a minute go through its log into its file. As `./bench durability` measures it."""
+"""Bytes written to disk per commit, per second and per reading, as `./bench durability` measures them.
+
+A commit fills one page of the journal and part of the next, the store writes once a second, and each window of a
+minute is written to the store's log and then to its file.
+"""
 SLOW_SYNC_MS = 50.0
 RESERVE = 64 << 20
 PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
+class CheckResult:
+    """One check: whether it passed, and what it found."""
 
     check: str
     ok: bool
     detail: str
 
 
-def look(settings: GatewayConfig, *, embedded: bool) -> list[Finding]:
-    """Look at everything; nothing is changed."""
+def look(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
+    """Run all checks; nothing is changed."""
     return [_look(name, check, settings) for name, check in _checks(embedded=embedded)]
 
 
 Check = Callable[[GatewayConfig], str]
 
 
-class Unwell(Exception):
-    """A check that failed; the text says what to do."""
+class CheckFailed(Exception):
+    """A check failed; the text says what to do."""
 
 
 def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
@@ -68,16 +71,16 @@ def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
     yield "influx", _influx
 
 
-def _look(name: str, check: Check, settings: GatewayConfig) -> Finding:
+def _look(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
     try:
-        return Finding(name, ok=True, detail=check(settings))
-    except (Unwell, GatewayError, ProblemsFound, OSError) as error:
-        return Finding(name, ok=False, detail=str(error))
+        return CheckResult(name, ok=True, detail=check(settings))
+    except (CheckFailed, GatewayError, ProblemsFound, OSError) as error:
+        return CheckResult(name, ok=False, detail=str(error))
 
 
 def _clock(_: GatewayConfig) -> str:
     if not MachineClock().trusted():
-        raise Unwell(
+        raise CheckFailed(
             "the wall clock is before 2026 and not synchronised; set it, or enable time synchronisation"
         )
     return "synchronised" if synchronised() else "set, but nothing keeps it synchronised"
@@ -86,12 +89,15 @@ def _clock(_: GatewayConfig) -> str:
 def _spool(settings: GatewayConfig) -> str:
     place = _existing(settings.spool.path)
     if not os.access(place, os.W_OK):
-        raise Unwell(f"{place} is not writable by this user")
+        raise CheckFailed(
+            f"{place} is not writable by this user: change its owner, or run this as the gateway's user"
+        )
     free = shutil.disk_usage(place).free
     needed = settings.spool.max_bytes + settings.history.max_bytes + RESERVE
     if free < needed:
-        raise Unwell(
-            f"{free >> 20} MiB free, but the budgets of spool and history add up to {needed >> 20} MiB"
+        raise CheckFailed(
+            f"{free >> 20} MiB free at {place}, but spool.max_bytes, history.max_bytes and a reserve add up to"
+            f" {needed >> 20} MiB: free space, or lower them"
         )
     return f"{free >> 30} GiB free at {place}"
 
@@ -101,20 +107,20 @@ def _existing(path: Path) -> Path:
 
 
 def _sync(settings: GatewayConfig) -> str:
-    """The time of an append with fdatasync, as the journal does it."""
+    """Time appends with fdatasync, as the journal makes them."""
     times = sorted(_sync_times(_existing(settings.spool.path)))
     median, p99 = times[SYNCS // 2], times[SYNCS * 99 // 100 - 1]
     commits = 1000 / settings.spool.commit_interval
     daily, each = (
         count * 86_400 / 1e9 for count in (commits * COMMIT_BYTES + SECOND_BYTES, 1000 * READING_BYTES)
     )
-    told = (
+    text = (
         f"median {median:.1f} ms, p99 {p99:.1f} ms of {SYNCS}; commits write at most {daily:.1f} GB a day, "
-        f"and every 1,000 readings/s some {each:.0f} GB"
+        f"and every 1,000 readings/s about {each:.0f} GB"
     )
     if median > SLOW_SYNC_MS:
-        raise Unwell(f"slow: {told}; use a better card, or a longer spool.commit_interval")
-    return told
+        raise CheckFailed(f"slow: {text}; use a better card, or a longer spool.commit_interval")
+    return text
 
 
 def _sync_times(place: Path) -> Iterator[float]:
@@ -148,9 +154,9 @@ async def _connect(settings: GatewayConfig) -> str:
     try:
         connected = await session.connect()
     except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
-        raise Unwell(f"{settings.mqtt.url}: {error}") from error
+        raise CheckFailed(f"{settings.mqtt.url}: {error}") from error
     await session.disconnect()
-    return f"{settings.mqtt.url} accepts us, Receive Maximum {connected.server_receive_maximum}"
+    return f"{settings.mqtt.url} accepts the gateway, Receive Maximum {connected.server_receive_maximum}"
 
 
 def _influx(settings: GatewayConfig) -> str:
@@ -160,9 +166,9 @@ def _influx(settings: GatewayConfig) -> str:
 
 
 async def _ask_influx(influx: InfluxSection, buckets: Sequence[str]) -> str:
-    """Whether each bucket is there and the token may write to it."""
+    """Check that each bucket exists and the token may write to it."""
     async with InfluxWriter(influx.url, influx.org, influx.token.read, timeout=PATIENCE) as writer:
         faults = await faults_of_writing(writer, buckets)
     if faults:
-        raise Unwell(f"{influx.url}: {'; '.join(faults)}")
-    return f"{influx.url} lets us write to {', '.join(map(printable, buckets))}"
+        raise CheckFailed(f"{influx.url}: {'; '.join(faults)}")
+    return f"{influx.url} accepts writes to {', '.join(map(printable, buckets))}"

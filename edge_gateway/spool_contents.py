@@ -18,7 +18,7 @@ from edge_gateway.journal.framing import RECORD, body_of, scan
 from edge_gateway.journal.journal import parse_name
 from edge_gateway.journal.reconcile import ScannedSegment, reconcile
 from edge_gateway.records import codec
-from edge_gateway.recovery.attempts import ATTEMPTS_FILE, TriesFile
+from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema
 from edge_gateway.store.row_checksum import checked
 
@@ -41,7 +41,7 @@ class SpoolCheck:
 def contents(place: Path) -> Row:
     """Describe the spool as one nested mapping; sizes in bytes, times in ms."""
     checkpoint = read_latest(place / spool.CHECKPOINTS)
-    tries = TriesFile(place / spool.CHECKPOINTS).read()
+    tries = AttemptsFile(place / spool.CHECKPOINTS).read()
     return {
         "path": str(place),
         "journal": _journal_facts(place / spool.JOURNAL),

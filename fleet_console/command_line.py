@@ -1,19 +1,27 @@
 """The command line of both programs: commands, `--version`, and one text and exit status for each failure."""
 
 import sys
-import traceback
-from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from fleet_console import interrupts
-from fleet_console.failures import in_words
-from fleet_console.terminal import complain, write_whatever_comes
-from fleet_console.version import program_version
-from fleet_wire.printable import printable
+from fleet_console.version import VERSION
 
 UNEXPECTED = 1
+
+
+class Command(NamedTuple):
+    """A command, or a group of them, whose module is imported when it is called."""
+
+    about: str
+    """Its line in the list of commands: the first paragraph of its own help."""
+    source: str
+    """`package.module:name` of a function or a `typer.Typer`."""
 
 
 class Explained(NamedTuple):
@@ -27,11 +35,38 @@ Explain = Callable[[Exception], Explained | None]
 """Explains a failure that a program knows; None for others."""
 
 
-def make_app(name: str, about: str) -> typer.Typer:
-    """Return a program without commands that has `--version`."""
+class _DeferredGroup(TyperGroup):
+    """Lists its commands from the table, and imports the one that is called."""
+
+    table: ClassVar[Mapping[str, Command]]
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, command in self.table.items():
+            self.add_command(TyperCommand(name, help=command.about))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed if name is None else load(name, self.table[name]), rest
+
+
+def load(name: str, command: Command) -> Any:
+    """Import a command and return it as the group's framework wants it."""
+    module, _, attribute = command.source.partition(":")
+    source = getattr(import_module(module), attribute)
+    if isinstance(source, typer.Typer):
+        return typer.main.get_group(source)
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(source)
+    return typer.main.get_command(alone)
+
+
+def make_app(name: str, about: str, commands: Mapping[str, Command]) -> typer.Typer:
+    """Make a program of these commands, which also prints its version."""
     app = typer.Typer(
         name=name,
         help=about,
+        cls=type("Commands", (_DeferredGroup,), {"table": commands}),
         no_args_is_help=True,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,7 +75,7 @@ def make_app(name: str, about: str) -> typer.Typer:
 
     def say_version(wanted: bool) -> None:  # noqa: FBT001 - typer's
         if wanted:
-            typer.echo(f"{name} {program_version()}")
+            typer.echo(f"{name} {VERSION}")
             raise typer.Exit
 
     @app.callback()
@@ -65,19 +100,32 @@ def carry_out(app: typer.Typer, arguments: Sequence[str], explain: Explain) -> N
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the edge of the process: no traceback reaches a user
-        known = explain(error)
-        if known is None:
-            if len(given) < len(arguments):
-                traceback.print_exc()
-            told = f"unexpected: {printable(in_words(error))} (run again with --debug to see where)"
-            known = Explained([told], UNEXPECTED)
-        complain(*known.texts)
-        sys.exit(known.status)
+        sys.exit(_complain(error, explain, debug=len(given) < len(arguments)))
+
+
+def _complain(error: Exception, explain: Explain, *, debug: bool) -> int:
+    """Print what failed, and return the exit status. What only a failure needs is imported here."""
+    from fleet_console.terminal import complain  # noqa: PLC0415
+
+    known = explain(error)
+    if known is None:
+        import traceback  # noqa: PLC0415
+
+        from fleet_console.failures import in_words  # noqa: PLC0415
+        from fleet_wire.printable import printable  # noqa: PLC0415
+
+        if debug:
+            traceback.print_exception(error)
+        text = f"unexpected: {printable(in_words(error))} (run again with --debug to see where)"
+        known = Explained([text], UNEXPECTED)
+    complain(*known.texts)
+    return known.status
 
 
 def carry_out_process(app: typer.Typer, explain: Explain) -> None:
     """Run the command of this process; an interrupt is an exception only while the command runs."""
-    write_whatever_comes()
+    if isinstance(sys.stdout, TextIOWrapper):  # escape what its encoding has no character for, do not raise
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         interrupts.raise_to_the_command()
         carry_out(app, sys.argv[1:], explain)

@@ -1,7 +1,6 @@
 """Output of both command lines: results on standard output, errors on standard error."""
 
 import sys
-from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +9,7 @@ from rich.text import Text
 from fleet_console.drawing import Line, Table, draw
 from fleet_wire.printable import json_line, printable
 
-__all__ = ["complain", "console", "say", "say_json", "write_whatever_comes"]
+__all__ = ["complain", "console", "say", "say_json"]
 
 console = Console()
 _errors = Console(stderr=True)
@@ -31,9 +30,3 @@ def complain(*texts: str) -> None:
     style = "red" if _errors.is_terminal else ""
     for text in texts:
         _errors.print(Text(printable(text, None), style=style), soft_wrap=True, highlight=False)
-
-
-def write_whatever_comes() -> None:
-    """Write characters that the encoding of standard output lacks as escapes, instead of raising."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")

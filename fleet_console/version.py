@@ -1,11 +1,5 @@
-"""The version of the programs: they are installed together."""
+"""The version of both programs, which are built and installed together; the wheel takes its own from here."""
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
-
-def program_version() -> str:
-    """The installed version, or "unreleased" where it runs from a checkout."""
-    try:
-        return version("edge-fleet")
-    except PackageNotFoundError:
-        return "unreleased"
+VERSION: Final = "0.1.0"

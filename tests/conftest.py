@@ -37,9 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--failures", type=Path, help="write what failed, and why in a few lines, to this file")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a server, so that `-m "not broker and not influx"` leaves it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what asks for a server, so that `-m "not broker and not influx"` leaves it out; skip slow tests."""
     for item in items:
+        if item.get_closest_marker("slow") and not config.getoption("--full"):
+            item.add_marker(pytest.mark.skip(reason="slow: runs only with --full"))
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & {"broker", "broker_factory"}:
             item.add_marker("broker")

@@ -14,11 +14,11 @@ def main(arguments: list[str] | tuple[str, ...] | None = None) -> None:
     Every failure is one clear text and an exit status, a traceback only with --debug.
     """
     if arguments is not None:
-        from edge_gateway.cli.commands import carry_out  # noqa: PLC0415 - as above
+        from edge_gateway.cli.commands import carry_out
 
         carry_out(arguments)
         return
     interrupts.end_at_once()
-    from edge_gateway.cli.commands import carry_out_process  # noqa: PLC0415 - a second of imports
+    from edge_gateway.cli.commands import carry_out_process
 
     carry_out_process()

@@ -7,14 +7,6 @@ from typing import Annotated
 
 import typer
 
-from edge_gateway.errors import BadInput
-from edge_gateway.mqtt.broker_database import guard
-from fleet_console.terminal import complain
-
-
-def register(app: typer.Typer) -> None:
-    app.command("guard-broker")(guard_broker)
-
 
 def guard_broker(
     database: Annotated[Path, typer.Argument(help="Where Mosquitto keeps its queues.")] = Path(
@@ -22,6 +14,10 @@ def guard_broker(
     ),
 ) -> None:
     """Move a database aside that Mosquitto could not start with, as a power cut may leave it; run before the broker."""
+    from edge_gateway.errors import BadInput
+    from edge_gateway.mqtt.broker_database import guard
+    from fleet_console.terminal import complain
+
     try:
         done = guard(database)
     except OSError as error:

@@ -1,28 +1,59 @@
-"""All commands as one program, and what becomes of each failure."""
+"""The table of commands, and how each known failure reads.
+
+Modules of this room import at their top what arguments and help need, and in a command what it needs to run, so that
+one command does not pay for the imports of another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from edge_gateway.cli import broker, doctor, influx, inspect, rules, run, spool
 from edge_gateway.errors import GatewayError
 from fleet_config.problems import ProblemsFound
 from fleet_console import command_line
-from fleet_console.command_line import Explained
+from fleet_console.command_line import Command, Explained
 
 BAD_INPUT = 2
 
+COMMANDS: Final = {
+    "run": Command("Run the gateway until SIGTERM or Ctrl-C.", "edge_gateway.cli.run:run"),
+    "check": Command(
+        "Check configuration, rules and credentials, without side effects.", "edge_gateway.cli.config:check"
+    ),
+    "status": Command(
+        "Show what a running gateway is doing, with every reading accounted for.",
+        "edge_gateway.cli.inspect:status",
+    ),
+    "alerts": Command("Show the alerts that fire now.", "edge_gateway.cli.inspect:alerts"),
+    "query": Command(
+        "Query the local history, whether the gateway runs or not.",
+        "edge_gateway.cli.inspect:query",
+    ),
+    "doctor": Command(
+        "Look at clock, disk, broker, database, credentials and rules; exit 1 when something is wrong.",
+        "edge_gateway.cli.doctor:doctor",
+    ),
+    "guard-broker": Command(
+        "Move a database aside that Mosquitto could not start with, as a power cut may leave it; run before the"
+        " broker.",
+        "edge_gateway.cli.broker:guard_broker",
+    ),
+    "config": Command("The effective configuration.", "edge_gateway.cli.config:app"),
+    "devices": Command(
+        "The devices a running gateway knows: show them (the default), forget one.",
+        "edge_gateway.cli.inspect:devices",
+    ),
+    "rules": Command("Check and test rule files.", "edge_gateway.cli.rules:app"),
+    "influx": Command("InfluxDB's buckets, variables and dashboard.", "edge_gateway.cli.influx:app"),
+    "spool": Command("Inspect, verify and export the spool of a stopped gateway.", "edge_gateway.cli.spool:app"),
+}
+
 app = command_line.make_app(
-    "edge-gateway", "An MQTT edge gateway: exact windows, local rules, nothing acknowledged is lost."
+    "edge-gateway",
+    "An MQTT edge gateway: exact windows, local rules, nothing acknowledged is lost.",
+    COMMANDS,
 )
-run.register(app)
-inspect.register(app)
-doctor.register(app)
-broker.register(app)
-app.add_typer(inspect.devices, name="devices")
-app.add_typer(rules.app, name="rules")
-app.add_typer(influx.app, name="influx")
-app.add_typer(spool.app, name="spool")
 
 
 def carry_out(arguments: Sequence[str]) -> None:
@@ -36,13 +67,13 @@ def carry_out_process() -> None:
 
 
 def explained(error: Exception) -> Explained | None:
-    """What is wrong, and the exit status, of failures that are expected."""
+    """Return the lines to print and the exit status of an expected failure; None for an unexpected one."""
     match error:
         case ProblemsFound():
             return Explained([str(problem) for problem in error.problems], BAD_INPUT)
         case GatewayError():
             return Explained(str(error).split("\n"), error.status)
         case PermissionError():
-            what = error.filename or "what this needs"
-            return Explained([f"{what} may not be used by this user: {error.strerror}"], BAD_INPUT)
+            what = error.filename or "a file or socket that this command needs"
+            return Explained([f"{what}: {error.strerror}"], BAD_INPUT)
     return None

@@ -7,18 +7,14 @@ from dataclasses import asdict
 import typer
 
 from edge_gateway.cli.options import ConfigOption, EmbeddedOption, JsonOption, load, show
-from edge_gateway.cli.tables import findings_table
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(doctor)
 
 
 def doctor(
     config: ConfigOption = None, *, embedded: EmbeddedOption = False, as_json: JsonOption = False
 ) -> None:
     """Look at clock, disk, broker, database, credentials and rules; exit 1 when something is wrong."""
-    from edge_gateway.doctor import look  # noqa: PLC0415 - a second of imports that no other command needs
+    from edge_gateway.cli.tables import findings_table
+    from edge_gateway.doctor import look
 
     findings = [
         asdict(finding) for finding in look(load(config, embedded=embedded).config, embedded=embedded)

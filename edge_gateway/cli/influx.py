@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
-from edge_gateway.cli.tables import changes_table
 from edge_gateway.errors import BadInput
-from fleet_console.terminal import complain
 
 if TYPE_CHECKING:
     from edge_gateway.sinks.influx.setup.documents import WindowBucket
@@ -47,8 +45,8 @@ def apply(
     as_json: JsonOption = False,
 ) -> None:
     """Make what the templates describe, or bring it up to date; a second apply changes nothing."""
-    from edge_gateway.sinks.influx.setup import apply as setup  # noqa: PLC0415 - for this command alone
-    from edge_gateway.sinks.influx.setup.plan import Allowed  # noqa: PLC0415 - as above
+    from edge_gateway.sinks.influx.setup import apply as setup
+    from edge_gateway.sinks.influx.setup.plan import Allowed
 
     target, windows = _place(config)
     allowed = Allowed(tuple(adopt or ()), force=force)
@@ -63,7 +61,8 @@ def apply(
 @app.command()
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """What is not as the templates say, and what an apply would do; exit 1 when that is anything."""
-    from edge_gateway.sinks.influx.setup import apply as setup  # noqa: PLC0415 - for this command alone
+    from edge_gateway.sinks.influx.setup import apply as setup
+    from fleet_console.terminal import complain
 
     target, windows = _place(config)
     planned = asyncio.run(setup.plan(target, windows))
@@ -75,8 +74,8 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 
 def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
-    from edge_gateway.sinks.influx.setup.documents import WindowBucket  # noqa: PLC0415 - as above
-    from edge_gateway.sinks.influx.setup.server import Target  # noqa: PLC0415 - as above
+    from edge_gateway.sinks.influx.setup.documents import WindowBucket
+    from edge_gateway.sinks.influx.setup.server import Target
 
     settings = load(config).config
     if settings.influx is None:
@@ -88,6 +87,9 @@ def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
 
 
 def _show(plan: Plan, *, as_json: bool) -> None:
+    from edge_gateway.cli.tables import changes_table
+    from fleet_console.terminal import complain
+
     report = {
         "stack": plan.stack,
         "changes": [asdict(one) for one in plan.changes],

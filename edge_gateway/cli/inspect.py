@@ -7,21 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
-from edge_gateway.cli.tables import Blocks, alerts_table, devices_table, rows_table, status_view
-from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput
-from edge_gateway.recovery.checkpoint_view import devices_at_rest
-from edge_gateway.store.history import History
-from edge_gateway.store.schema import READ_ERRORS
-from fleet_config.durations import parse_duration
-from fleet_console.drawing import Line
-from fleet_console.terminal import complain, say, say_json
+
+if TYPE_CHECKING:
+    from edge_gateway.cli.tables import Blocks
+    from edge_gateway.configuration.model import GatewayConfig
+    from edge_gateway.store.history import History
 
 MOST_ROWS = 1_000_000_000
 LATEST = 253_402_300_800_000
@@ -42,14 +39,10 @@ class Subject(StrEnum):
     DEVICES = "devices"
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(status)
-    app.command()(alerts)
-    app.command()(query)
-
-
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show what a running gateway is doing, with every reading accounted for."""
+    from edge_gateway.cli.tables import status_view
+
     show(ask(find_config(config), {"do": "status"}), as_json=as_json, table=status_view)
 
 
@@ -74,6 +67,8 @@ def show_devices(
     as_json: JsonOption = False,
 ) -> None:
     """Show the devices a running gateway knows, with gaps in their sequences and what is wrong with them."""
+    from edge_gateway.cli.tables import devices_table
+
     found = ask(find_config(config), {"do": "devices", "device": device})
     if device is not None and not found:
         raise BadInput(f"no device '{device}' is known here")
@@ -89,12 +84,16 @@ def forget_device(
     as_json: JsonOption = False,
 ) -> None:
     """Forget a metric, which starts again with its next value; or a whole device, which makes room if it is gone."""
+    from fleet_console.drawing import Line
+
     told = ask(find_config(config), {"do": "forget", "device": device, "metric": metric})
     show(told, as_json=as_json, table=lambda text: [Line(text)])
 
 
 def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show the alerts that fire now."""
+    from edge_gateway.cli.tables import alerts_table
+
     show(ask(find_config(config), {"do": "alerts"}), as_json=as_json, table=alerts_table)
 
 
@@ -114,6 +113,9 @@ def query(
 
     `devices` are those of the last checkpoint: at the last stop, or at most a minute ago.
     """
+    from edge_gateway.cli.tables import devices_table, rows_table
+    from fleet_console.terminal import complain
+
     settings = find_config(config)
     tier = None if every is None else _tier(every, [window.every for window in settings.windows])
     now = int(time.time() * 1000)
@@ -125,7 +127,9 @@ def query(
         "limit": limit,
     }
     if what is Subject.DEVICES:
-        _show_rows(devices_at_rest(settings, device), devices_table, as_json=as_json)
+        from edge_gateway.recovery.checkpoint_view import devices_in_checkpoint
+
+        _show_rows(devices_in_checkpoint(settings, device), devices_table, as_json=as_json)
         return
     with _history(settings) as history:
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
@@ -139,6 +143,9 @@ def query(
 @contextmanager
 def _history(settings: GatewayConfig) -> Iterator[History]:
     """Open the history. BadInput: SQLite cannot read it, now or later in the block."""
+    from edge_gateway.store.history import History
+    from edge_gateway.store.schema import READ_ERRORS
+
     try:
         with History.open(settings.spool.path, [window.every for window in settings.windows]) as history:
             yield history
@@ -153,6 +160,8 @@ def _show_rows(
     rows: Iterable[dict[str, Any]], table: Callable[[list[dict[str, Any]]], Blocks], *, as_json: bool
 ) -> None:
     """Print rows as lines of JSON, one by one, or as a table, which needs all of them first."""
+    from fleet_console.terminal import say, say_json
+
     if not as_json:
         say(*table(list(rows)))
         return
@@ -171,6 +180,8 @@ def instant_of(text: str | None, now: int, option: str) -> int | None:
 
 
 def _milliseconds(text: str, now: int) -> int | None:
+    from fleet_config.durations import parse_duration
+
     try:
         return int(text) if len(text) < len(str(LATEST)) * 2 else None
     except ValueError:
@@ -187,6 +198,8 @@ def _milliseconds(text: str, now: int) -> int | None:
 
 
 def _tier(every: str, lengths: list[int]) -> int:
+    from fleet_config.durations import parse_duration
+
     try:
         length = parse_duration(every)
     except ValueError as error:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_gateway.configuration.loading import Loaded, default_file, load_config
-from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import CannotReach, GatewayError
-from edge_gateway.journal.spool import LOCK, SOCKET
-from fleet_console.drawing import Line, Table
-from fleet_console.terminal import say, say_json
-from fleet_wire import local_socket
+
+if TYPE_CHECKING:
+    from edge_gateway.configuration.loading import Loaded
+    from edge_gateway.configuration.model import GatewayConfig
+    from fleet_console.drawing import Line, Table
 
 ConfigOption = Annotated[
     Path | None,
@@ -30,10 +28,18 @@ EmbeddedOption = Annotated[
 ]
 
 EMBEDDED_SPOOL = Path(".edge-gateway")
+EMBEDDED_RULES = Path("rules")
 
 
 def load(config: Path | None, *, embedded: bool = False) -> Loaded:
-    """The configuration; `--embedded` needs no file and brings its own broker and spool."""
+    """Load the configuration.
+
+    `--embedded` needs no file: it brings its own broker and spool and, where there is neither a file nor ./rules, the
+    example rules that ship with the gateway.
+    """
+    from edge_gateway.configuration.loading import default_file, load_config
+    from edge_gateway.configuration.shipped import shipped
+
     if not embedded:
         return load_config(config)
     defaults: dict[tuple[str | int, ...], str] = {
@@ -41,16 +47,24 @@ def load(config: Path | None, *, embedded: bool = False) -> Loaded:
         ("spool", "path"): str(EMBEDDED_SPOOL),
         ("gateway", "id"): "embedded",
     }
+    if config is None and default_file() is None and not EMBEDDED_RULES.is_dir():
+        defaults["rules", "path"] = str(shipped("rules"))
     return load_config(config, defaults=defaults)
 
 
 def socket_path(config: GatewayConfig) -> Path:
-    """Where a running gateway listens for its CLI: in its spool, so that two gateways of a machine do not meet."""
+    """Return where a gateway listens for its CLI: in its spool, so that two gateways on a machine do not collide."""
+    from edge_gateway.journal.spool import SOCKET
+
     return config.spool.path / SOCKET
 
 
 def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
-    """One answer of the running gateway; CannotReach when none answers."""
+    """Send a request to the running gateway and return its answer; CannotReach when none answers."""
+    import asyncio
+
+    from fleet_wire import local_socket
+
     path = socket_path(config)
     try:
         return asyncio.run(local_socket.call(path, dict(request)))
@@ -58,7 +72,7 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
         raise GatewayError(str(error)) from error
     except PermissionError as error:
         raise CannotReach(
-            f"{path} may not be used by this user: ask as the gateway's user, or as one of its group"
+            f"permission denied on {path}: run this as the gateway's user, or as a member of its group"
         ) from error
     except (OSError, TimeoutError) as error:
         raise CannotReach(
@@ -67,19 +81,28 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
 
 
 def find_config(config: Path | None) -> GatewayConfig:
-    """The configuration of the gateway on this machine: the file, or the embedded one that runs or ran here."""
+    """Load the configuration of this machine's gateway: the file, or the embedded one that runs or ran here."""
+    from edge_gateway.configuration.loading import default_file
+
     return load(config, embedded=config is None and _is_embedded(default_file())).config
 
 
 def _is_embedded(file: Path | None) -> bool:
-    """Whether the gateway of this directory is meant: before the machine's if it runs, else where there is no file."""
+    """Tell whether to use this directory's embedded gateway.
+
+    It comes before the machine's file (in /etc) while it runs, and otherwise only where there is no file.
+    """
+    from edge_gateway.journal.spool import LOCK, SOCKET
+
     if file is None:
         return os.path.exists(EMBEDDED_SPOOL / LOCK)  # noqa: PTH110 - Path.exists raises where it may not look
     return file.is_absolute() and os.path.exists(EMBEDDED_SPOOL / SOCKET)  # noqa: PTH110 - as above
 
 
 def show(value: Any, *, as_json: bool, table: Callable[[Any], Sequence[Table | Line]]) -> None:
-    """Print a value as JSON, or drawn."""
+    """Print a value as JSON, or as a table."""
+    from fleet_console.terminal import say, say_json
+
     if as_json:
         say_json(value)
     else:

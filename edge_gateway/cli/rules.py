@@ -8,13 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
-from edge_gateway.cli.tables import rule_tests_view
 from edge_gateway.errors import BadInput
-from edge_gateway.rules.files.load import load_rules
-from edge_gateway.rules.testing.junit import to_junit
-from edge_gateway.rules.testing.runner import run_rule_tests
-from fleet_config.problems import ProblemsFound
-from fleet_console.terminal import say, say_json
 
 app = typer.Typer(help="Check and test rule files.", no_args_is_help=True)
 
@@ -33,6 +27,10 @@ def _path(path: Path | None, config: Path | None) -> Path:
 @app.command()
 def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check rule files. All errors are shown at once, with line and column."""
+    from edge_gateway.rules.files.load import load_rules
+    from fleet_config.problems import ProblemsFound
+    from fleet_console.terminal import say, say_json
+
     place = _path(path, config)
     try:
         rules = load_rules(place)
@@ -65,6 +63,10 @@ def run_tests(
     as_json: JsonOption = False,
 ) -> None:
     """Run the rules' unit tests: `<name>.test.yaml` beside `<name>.yaml`."""
+    from edge_gateway.cli.tables import rule_tests_view
+    from edge_gateway.rules.testing.junit import to_junit
+    from edge_gateway.rules.testing.runner import run_rule_tests
+
     if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
         raise BadInput(
             f"--junit: {junit} cannot be written: it is a directory, or its directory does not exist"

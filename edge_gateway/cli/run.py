@@ -1,37 +1,21 @@
-"""`run`, `check` and `config show`."""
+"""`run`."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_gateway.cli.options import (
-    ConfigOption,
-    EmbeddedOption,
-    JsonOption,
-    load,
-    socket_path,
-)
-from edge_gateway.cli.tables import config_table
-from edge_gateway.configuration.loading import effective, read_secrets
-from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.journal.files import UMASK
-from edge_gateway.rules.files.load import load_rules
-from edge_gateway.service.malloc import keep_little
-from edge_gateway.status.logs import set_up_logs
-from fleet_console.terminal import say, say_json
+from edge_gateway.cli.options import ConfigOption, EmbeddedOption, load, socket_path
 
-config_app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from edge_gateway.configuration.model import GatewayConfig
 
-
-def register(app: typer.Typer) -> None:
-    app.command()(run)
-    app.command()(check)
-    app.add_typer(config_app, name="config")
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -41,16 +25,24 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log as JSON lines.")] = False,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
+    from edge_gateway.configuration.shipped import shipped
+    from edge_gateway.journal.files import UMASK
+    from edge_gateway.service.malloc import keep_little
+    from edge_gateway.status.logs import set_up_logs
+
     keep_little()
     os.umask(UMASK)
     settings = load(config, embedded=embedded).config
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
+    if settings.rules.path == shipped("rules"):
+        log.info("no gateway.yaml and no ./rules here: using the example rules in %s", settings.rules.path)
     interrupted = asyncio.run(_run_until_signal(settings, embedded=embedded))
     if interrupted:
         raise typer.Exit(130)
 
 
 async def _run_until_signal(config: GatewayConfig, *, embedded: bool) -> bool:
+    """Run the gateway until a signal; return whether it was SIGINT."""
     stop = asyncio.Event()
     received: list[int] = []
 
@@ -61,32 +53,7 @@ async def _run_until_signal(config: GatewayConfig, *, embedded: bool) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    from edge_gateway.service import app as composition  # noqa: PLC0415 - the gateway's own imports, for this command alone
+    from edge_gateway.service import app as composition  # after the handlers: this takes half a second
 
     await composition.run(config, stop=stop, socket=socket_path(config), embedded=embedded)
     return signal.SIGINT in received
-
-
-def check(
-    config: ConfigOption = None, *, embedded: EmbeddedOption = False, as_json: JsonOption = False
-) -> None:
-    """Check configuration, rules and credentials, without side effects."""
-    loaded = load(config, embedded=embedded)
-    read_secrets(loaded.config)
-    rules = load_rules(loaded.config.rules.path)
-    if as_json:
-        say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
-    else:
-        say(f"good: {len(rules.rules)} rules, {len(loaded.config.windows)} windows")
-
-
-@config_app.command("show")
-def config_show(
-    config: ConfigOption = None, *, embedded: EmbeddedOption = False, as_json: JsonOption = False
-) -> None:
-    """Print every setting, and where its value comes from. Secrets stay references."""
-    rows = list(effective(load(config, embedded=embedded)))
-    if as_json:
-        say_json([{"key": key, "value": value, "from": origin} for key, value, origin in rows])
-    else:
-        say(*config_table(rows))

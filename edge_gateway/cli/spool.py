@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, find_config, show
-from edge_gateway.cli.tables import findings_table, rows_table, spool_view
-from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, SpoolInUse
-from edge_gateway.journal import spool
-from edge_gateway.journal.files import UMASK
-from fleet_console.terminal import say_json
+
+if TYPE_CHECKING:
+    from edge_gateway.configuration.model import GatewayConfig
 
 app = typer.Typer(help="Inspect, verify and export the spool of a stopped gateway.", no_args_is_help=True)
 
@@ -34,6 +32,9 @@ class SpoolPart(StrEnum):
 @contextmanager
 def _held(config: GatewayConfig) -> Iterator[Path]:
     """Lock the spool while the block runs; BadInput if there is none, SpoolInUse if a gateway runs on it."""
+    from edge_gateway.journal import spool
+    from edge_gateway.journal.files import UMASK
+
     os.umask(UMASK)
     place = config.spool.path
     if not place.is_dir():
@@ -50,7 +51,8 @@ def _held(config: GatewayConfig) -> Iterator[Path]:
 @app.command()
 def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show journal, checkpoints, store, waiting lines, and damaged files that were set aside."""
-    from edge_gateway.spool_contents import contents  # noqa: PLC0415 - numpy, for this command alone
+    from edge_gateway.cli.tables import spool_view
+    from edge_gateway.spool_contents import contents
 
     with _held(find_config(config)) as place:
         show(contents(place), as_json=as_json, table=spool_view)
@@ -59,7 +61,8 @@ def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
 @app.command()
 def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check every checksum, the store's integrity, and whether the parts fit together; exit 1 if something is wrong."""
-    from edge_gateway.spool_contents import verify as check_all  # noqa: PLC0415 - numpy, for this command alone
+    from edge_gateway.cli.tables import findings_table
+    from edge_gateway.spool_contents import verify as check_all
 
     with _held(find_config(config)) as place:
         findings = [asdict(finding) for finding in check_all(place)]
@@ -71,7 +74,8 @@ def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 @app.command()
 def export(part: SpoolPart, config: ConfigOption = None) -> None:
     """Print a part as JSON lines: messages with topic, payload (base64) and time, or lines for InfluxDB."""
-    from edge_gateway import spool_contents  # noqa: PLC0415 - numpy, for this command alone
+    from edge_gateway import spool_contents
+    from fleet_console.terminal import say_json
 
     readers = {
         SpoolPart.MESSAGES: spool_contents.messages,
@@ -86,9 +90,10 @@ def export(part: SpoolPart, config: ConfigOption = None) -> None:
 @app.command("replay-quarantine")
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Process quarantined messages again, after their cause has been fixed; what is still bad stays."""
-    from edge_gateway.recovery.quarantine_replay import put_back  # noqa: PLC0415 - the whole fold, for this command alone
+    from edge_gateway.cli.tables import rows_table
+    from edge_gateway.recovery import quarantine_replay
 
     settings = find_config(config)
     with _held(settings) as place:
-        done: dict[str, Any] = asdict(put_back(place, settings))
+        done: dict[str, Any] = asdict(quarantine_replay.replay_quarantine(place, settings))
     show(done, as_json=as_json, table=lambda row: rows_table([row]))

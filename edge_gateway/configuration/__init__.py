@@ -1,1 +1,1 @@
-"""gateway.yaml: its model, where its values come from, and the secrets it names."""
+"""gateway.yaml: its model, the sources of its values, its secrets."""

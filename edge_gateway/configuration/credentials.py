@@ -1,9 +1,9 @@
-"""Passwords, tokens and certificates in use: files, which somebody replaces while the gateway runs.
+"""Passwords, tokens and certificates, whose files may be replaced while the gateway runs.
 
 file ─▶ read at each use ─┬─ good ──────▶ in use from now on
-                          └─ unusable ──▶ the one before stays in use, and is told by name
+                          └─ unusable ──▶ the previous one stays in use; the fault is reported by name
 
-A connection that stands is not broken off for a new certificate: neither side looks at it again before the next one.
+An open connection is not closed for a new certificate: neither side checks it again before the next handshake.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from fleet_wire.printable import printable
 
 V = TypeVar("V")
 
-LOOK_EVERY = 10.0
-"""Seconds between two looks at everything, so that a bad file is told before it is needed."""
-LOOK_SOON = 1.0
-"""Seconds between two looks at a secret that something waits for."""
+REFRESH_EVERY = 10.0
+"""Seconds between two reads of everything, so that a bad file is reported before it is needed."""
+POLL_EVERY = 1.0
+"""Seconds between two reads of a token whose replacement is awaited."""
 NO_PASSPHRASE = ""
-"""Without one OpenSSL asks at the terminal for that of an encrypted key, and the gateway would stand still."""
+"""Without one OpenSSL prompts for the passphrase of an encrypted key on the terminal, and blocks the gateway."""
 
 
 def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
-    """What mqtts:// needs; None for mqtt://. BadInput when a file cannot be used."""
+    """Return the TLS context for mqtts://, None for mqtt://; BadInput when a file cannot be used."""
     if not mqtt.tls:
         return None
     for file in (mqtt.ca, mqtt.cert, mqtt.key):
-        if file is not None and file.exists() and not file.is_file():  # a FIFO would be waited for
+        if file is not None and file.exists() and not file.is_file():  # reading a FIFO would block
             raise BadInput(
-                f"the TLS files of 'mqtt' cannot be used: {file} is no file; check ca, cert and key"
+                f"the TLS files of 'mqtt' cannot be used: {file} is not a regular file; check ca, cert and key"
             )
     try:
         context = ssl.create_default_context(cafile=str(mqtt.ca) if mqtt.ca else None)
@@ -50,38 +50,44 @@ def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
 
 
 @dataclass(slots=True)
-class Kept(Generic[V]):
-    """One thing read from files. `read` raises BadInput; `told` gets each fault, empty where there is none."""
+class Credential(Generic[V]):
+    """One secret or TLS context, read from files.
+
+    Attributes:
+        name: its configuration keys, for reports.
+        read: reads it; raises BadInput when it cannot be used.
+        report: called after each read with the name and the fault, empty for none.
+        files: where reading is costly, the files that `refresh` compares first.
+    """
 
     name: str
     read: Callable[[], V]
-    told: Callable[[str, str], None]
+    report: Callable[[str, str], None]
     files: Sequence[Path] = ()
-    """Where reading costs much: the files that a look without a use compares first."""
     _value: list[V] = field(default_factory=list)
     _seen: object = None
 
     def now(self) -> V:
-        """As the files say now, or as they last said. BadInput: they never were of use."""
-        seen = [_mark(path) for path in self.files]
+        """Return the present value, or the last usable one; BadInput when there never was one."""
+        seen = [_fingerprint(path) for path in self.files]
         try:
             self._value = [self.read()]
         except BadInput as error:
             if not self._value:
                 raise
-            self.told(self.name, str(error))
+            self.report(self.name, str(error))
         else:
-            self.told(self.name, "")
+            self.report(self.name, "")
         self._seen = seen
         return self._value[0]
 
-    def look(self) -> None:
-        """Take in what was replaced; nothing happens before the first use."""
-        if self._value and (not self.files or self._seen != [_mark(path) for path in self.files]):
+    def refresh(self) -> None:
+        """Read replaced files; does nothing before the first use."""
+        if self._value and (not self.files or self._seen != [_fingerprint(path) for path in self.files]):
             self.now()
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     try:
         facts = path.stat()
     except OSError:
@@ -90,24 +96,26 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
 
 
 class Credentials:
-    """What the gateway proves its identity with. `changed` is called when a fault begins or ends."""
+    """The gateway's credentials. `changed` is called when a fault begins or ends."""
 
     def __init__(self, config: GatewayConfig, changed: Callable[[], None] = lambda: None) -> None:
         mqtt, influx = config.mqtt, config.influx
         files = [path for path in (mqtt.ca, mqtt.cert, mqtt.key) if path is not None]
         self.changed = changed
-        self.password = Kept("mqtt.password", lambda: _text(mqtt.password), self._told)
-        self.tls = Kept("mqtt.ca, cert, key", lambda: tls_context(mqtt), self._told, files)
-        self.token = Kept("influx.token", lambda: _text(influx.token if influx else None) or "", self._told)
+        self.password = Credential("mqtt.password", lambda: _text(mqtt.password), self._report)
+        self.tls = Credential("mqtt.ca, cert, key", lambda: tls_context(mqtt), self._report, files)
+        self.token = Credential(
+            "influx.token", lambda: _text(influx.token if influx else None) or "", self._report
+        )
         self._faults: dict[str, str] = {}
 
     @property
     def fault(self) -> str:
-        """What cannot be used, by name; empty where all is well."""
-        told = [f"{name}: {why}" for name, why in sorted(self._faults.items())]
-        return f"{'; '.join(told)}; what was read before stays in use" if told else ""
+        """Which credentials cannot be used, and why; empty for none."""
+        faults = [f"{name}: {why}" for name, why in sorted(self._faults.items())]
+        return f"{'; '.join(faults)}; the previous one stays in use" if faults else ""
 
-    def _told(self, name: str, why: str) -> None:
+    def _report(self, name: str, why: str) -> None:
         before = self._faults.pop(name, "")
         if why:
             self._faults[name] = printable(why)
@@ -115,14 +123,14 @@ class Credentials:
             self.changed()
 
     async def watch(self) -> None:
-        """Look at everything now and then, until cancelled."""
+        """Refresh everything every `REFRESH_EVERY` seconds, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            for kept in (self.password, self.tls, self.token):
-                kept.look()
+            await asyncio.sleep(REFRESH_EVERY)
+            for credential in (self.password, self.tls, self.token):
+                credential.refresh()
 
     async def rest(self, seconds: float) -> None:
-        """Wait so long, or until the token is another: who was refused with the old one need not wait."""
+        """Sleep for `seconds`, or until the token is replaced: a refusal of the old one says nothing about the new."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._token_replaced()
@@ -130,7 +138,7 @@ class Credentials:
     async def _token_replaced(self) -> None:
         before = self.token.now()
         while True:
-            await asyncio.sleep(LOOK_SOON)
+            await asyncio.sleep(POLL_EVERY)
             if self.token.now() != before:
                 return
 

@@ -1,4 +1,4 @@
-"""Who this gateway is: when nobody says so, the board's serial number, else the machine's id; and at the broker."""
+"""The gateway's id, by default the board's serial number or else the machine id; and its MQTT client ids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN = 16
 
 
 def resolve(wanted: str, places: tuple[Path, ...] = PLACES) -> str:
-    """The id to use; `auto` looks at the hardware. BadInput where it finds nothing."""
+    """Return the configured id, or for `auto` that of the hardware; BadInput when it has none."""
     if wanted != "auto":
         return wanted
     for place in places:
@@ -20,12 +20,12 @@ def resolve(wanted: str, places: tuple[Path, ...] = PLACES) -> str:
         if text and is_level(text):
             return text[-SHOWN:]
     raise BadInput(
-        "this machine has no serial number and no /etc/machine-id; write gateway.id: a-name-of-its-own"
+        "this machine has no serial number and no /etc/machine-id: set gateway.id to a name of its own"
     )
 
 
 def client_id(*parts: str) -> str:
-    """A client id that no device can have: a colon is neither in a topic level nor in a name of a password file."""
+    """Return a client id that no device can have: neither topic levels nor Mosquitto user names contain a colon."""
     return ":".join(("edge", *parts))
 
 

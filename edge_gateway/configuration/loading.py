@@ -1,10 +1,11 @@
-"""Where the configuration comes from: gateway.yaml, then environment variables, then defaults; and who said what.
+"""Load the configuration from environment variables, gateway.yaml and defaults, in this order of precedence.
 
 `EDGE_GATEWAY_` + the key's path in capitals, joined by `_`, overrides a single key:
-`EDGE_GATEWAY_MQTT_URL=mqtt://broker:1883`, `EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL=1s`.
+`EDGE_GATEWAY_MQTT_URL=mqtt://broker:1883`, `EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL=1s`. A list or mapping is one key, in
+YAML's short form.
 
-A relative path in a file, or one that a file leaves to its default, is relative to the file; one of a variable or of a
-command line, or where there is no file at all, is relative to the working directory.
+A relative path that is written in the file, or left to its default there, is relative to the file. One from a variable
+or the command line, and all of them without a file, are relative to the working directory.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -37,7 +39,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Overridden(Document):
-    """A document some of whose values come from the environment."""
+    """A document with values from the environment: `variables` holds their names by path."""
 
     variables: Mapping[KeyPath, str]
 
@@ -50,14 +52,14 @@ class Overridden(Document):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The effective configuration, and where each value of it comes from."""
+    """The effective configuration, and the origin of each value."""
 
     config: GatewayConfig
     document: Overridden
     file: Path | None
 
     def origin(self, path: KeyPath) -> str:
-        """`file:line`, `$VARIABLE` or `default`."""
+        """Return `file:line`, `$VARIABLE` or `default` for the value at a path."""
         for depth in range(len(path), 0, -1):
             if path[:depth] in self.document.variables:
                 return f"${self.document.variables[path[:depth]]}"
@@ -74,10 +76,16 @@ def load_config(
     environment: Mapping[str, str] = os.environ,
     defaults: Mapping[KeyPath, Any] | None = None,
 ) -> Loaded:
-    """Read, override and check. `defaults` stand where neither file nor environment says anything.
+    """Read, override and validate the configuration.
 
-    Raises ProblemsFound with everything that is wrong, each at its file:line:column or variable; BadInput where there
-    is no file and nobody else names a broker.
+    Args:
+        path: the file; None for the first of `DEFAULT_FILES` that exists.
+        environment: where overriding variables are looked up.
+        defaults: values by path, used where neither file nor environment has one.
+
+    Raises:
+        ProblemsFound: all that is wrong, each with its file:line:column or variable.
+        BadInput: there is no file, and neither a variable nor a default names a broker.
     """
     file = path or default_file()
     document = load_yaml(file) if file else parse_yaml("version: 1", "gateway.yaml")
@@ -97,20 +105,20 @@ def load_config(
 
 
 def default_file() -> Path | None:
-    """The file that is read when none is named, or None where there is none."""
+    """Return the first of `DEFAULT_FILES` that exists, or None."""
     return next(filter(_is_there, DEFAULT_FILES), None)
 
 
 def _no_file() -> str:
     looked = " and ".join(str(one.absolute()) for one in DEFAULT_FILES)
     return (
-        f"there is no gateway.yaml here; looked at {looked}: write one (mqtt.url alone is required), name one with"
+        f"no gateway.yaml found at {looked}: write one (only mqtt.url is required), name one with"
         f" --config, set {PREFIX}MQTT_URL, or start one that needs none: edge-gateway run --embedded"
     )
 
 
 def _is_there(file: Path) -> bool:
-    """Whether a file is to be read: one that may not be looked at is, so that this is said."""
+    """Tell whether a file exists. One without permission counts, so that reading it reports that."""
     try:
         file.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -121,7 +129,7 @@ def _is_there(file: Path) -> bool:
 
 
 def _beside(model: M, home: Path, *, stay: AbstractSet[KeyPath], path: KeyPath = ()) -> M:
-    """The same settings with relative paths taken from the directory `home`, but for those at `stay`."""
+    """Return the settings with relative paths resolved against `home`, except those at `stay`."""
     changed: dict[str, Any] = {}
     for name in type(model).model_fields:
         value, place = getattr(model, name), (*path, name)
@@ -155,7 +163,7 @@ def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem],
 
 
 def _value_of(path: KeyPath, text: str, name: str) -> Any:
-    """What a variable says, as a value of a file would; where a secret is, as it is: `env:0123` is no number."""
+    """Return a variable's value, parsed as YAML; a secret's reference stays text."""
     if not text:
         return None
     return text if names_secret(path[-1]) else parse_yaml(text, name).data
@@ -171,7 +179,9 @@ def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
+    """Return the model of a section, optional or not; None for a plain value, a list or a mapping."""
+    optional = get_origin(annotation) in {Union, UnionType}
+    for candidate in get_args(annotation) if optional else (annotation,):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
@@ -187,7 +197,7 @@ def _put(data: dict[str, Any], path: KeyPath, value: Any) -> None:
 
 
 def _put_default(data: Any, path: KeyPath, value: Any) -> bool:
-    """Set what is not set yet; returns whether that was so."""
+    """Set a value unless the key is there; return whether it was set."""
     for part in path[:-1]:
         if not isinstance(data, dict):
             return False
@@ -199,7 +209,7 @@ def _put_default(data: Any, path: KeyPath, value: Any) -> bool:
 
 
 def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
-    """(key, value, origin) of every setting, in the order of the model; paths are whole, secrets stay references."""
+    """Yield (key, value, origin) of every setting, in the model's order; secrets stay references."""
     plain = loaded.config.model_dump(mode="python")
     yield from _rows(plain, (), loaded)
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationInfo,
     WithJsonSchema,
@@ -55,7 +56,13 @@ Site = Annotated[str, AfterValidator(_site)]
 Tag = Annotated[str, AfterValidator(_tag)]
 
 
-class GatewaySection(Strict):
+class Section(Strict):
+    """A part of gateway.yaml. Its fields have no descriptions, so its source is not searched for them at each start."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+class GatewaySection(Section):
     """Who this gateway is, which sites it owns, and which birth tags it forwards to InfluxDB."""
 
     id: str = "auto"
@@ -70,7 +77,7 @@ class GatewaySection(Strict):
         return text
 
 
-class MqttSection(Strict):
+class MqttSection(Section):
     """The broker, and how the gateway proves who it is."""
 
     url: str
@@ -121,13 +128,13 @@ class MqttSection(Strict):
         return urlsplit(self.url).port or (8883 if self.tls else 1883)
 
 
-class SourceSection(Strict):
+class SourceSection(Section):
     """One kind of telemetry that the gateway takes in."""
 
     name: Literal["native"] = "native"
 
 
-class MetricSection(Strict):
+class MetricSection(Section):
     """What a value must look like to count.
 
     `kind` says whether values are numbers or states (texts and bools), whatever a device's birth or first value say.
@@ -157,7 +164,7 @@ class MetricSection(Strict):
         return self
 
 
-class TimeSection(Strict):
+class TimeSection(Section):
     """How far device clocks are believed."""
 
     allowed_lateness: Duration = 2 * SECOND
@@ -173,7 +180,7 @@ class TimeSection(Strict):
         return instant(value)
 
 
-class WindowSection(Strict):
+class WindowSection(Section):
     """One tier of windows: its length, its bucket, and how long the bucket keeps it, `0s` for ever."""
 
     every: Duration
@@ -188,7 +195,7 @@ class WindowSection(Strict):
         return keep
 
 
-class RulesSection(Strict):
+class RulesSection(Section):
     """Where the rules are, and what a changed rule does with its state."""
 
     path: Path = Path("rules")
@@ -196,7 +203,7 @@ class RulesSection(Strict):
     lookback: Duration = 5 * MINUTE
 
 
-class CommandsSection(Strict):
+class CommandsSection(Section):
     """Whether and how fast commands go out."""
 
     mode: Literal["live", "dry_run", "off"] = "live"
@@ -205,7 +212,7 @@ class CommandsSection(Strict):
     total: Rate = RateSpec(50, SECOND)
 
 
-class InfluxSection(Strict):
+class InfluxSection(Section):
     """The database aggregates are forwarded to, and how much waits for it on disk."""
 
     url: str
@@ -224,14 +231,14 @@ class InfluxSection(Strict):
         return text.rstrip("/")
 
 
-class HistorySection(Strict):
+class HistorySection(Section):
     """The local history; `keep: 0s` leaves its bound to `max_bytes` alone."""
 
     keep: Duration = 30 * DAY
     max_bytes: Size = GIB
 
 
-class SpoolSection(Strict):
+class SpoolSection(Section):
     """The directory nothing acknowledged is lost from."""
 
     path: Path = Path("/var/lib/edge-gateway")
@@ -249,7 +256,7 @@ def _share(bound: int, usual: int) -> int:
     return min(usual, max(1, bound // 4))
 
 
-class LimitsSection(Strict):
+class LimitsSection(Section):
     """Bounds on what a fleet may make the gateway remember, and on the share of one device.
 
     Left out, a share is 1,000 series and 500 texts, and never more than a quarter of the bound.
@@ -280,7 +287,7 @@ class LimitsSection(Strict):
         return self.device_strings or _share(self.strings, STRINGS_OF_A_DEVICE)
 
 
-class HttpSection(Strict):
+class HttpSection(Section):
     """Where /metrics and /healthz are served; null turns them off."""
 
     listen: str | None = "127.0.0.1:8080"
@@ -305,7 +312,7 @@ class HttpSection(Strict):
         return text
 
 
-class LogSection(Strict):
+class LogSection(Section):
     """What is logged, and how it looks."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -327,7 +334,7 @@ def _default_windows() -> tuple[WindowSection, ...]:
     )
 
 
-class GatewayConfig(Strict):
+class GatewayConfig(Section):
     """The whole of gateway.yaml; `mqtt.url` alone is required."""
 
     version: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""Secrets by reference: `file:/path` or `env:NAME`. A secret written into a file people share is refused."""
+"""Secrets by reference: `file:/path` or `env:NAME`. A literal secret in the configuration is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is; its text is only read when it is needed, and never shown."""
+    """Where a secret is. Its text is read only when needed, and never shown."""
 
     kind: str
     place: str
@@ -34,11 +34,11 @@ class Secret:
         return f"{self.kind}:{self.place}"
 
     def beside(self, home: Path) -> Secret:
-        """The same secret, a relative file taken from the directory `home`."""
+        """Return the secret with a relative file resolved against the directory `home`."""
         return Secret(self.kind, str(home.absolute() / self.place)) if self.kind == "file" else self
 
     def read(self, environment: Mapping[str, str] = os.environ) -> str:
-        """The secret's text, without the line end an editor leaves. Raises BadInput where it cannot be had."""
+        """Return the text without a trailing line end; BadInput when it is missing, unreadable or malformed."""
         if self.kind == "file":
             return _checked(_from_file(Path(self.place)), f"in {self.place}")
         return _checked(_from_environment(self.place, environment), str(self))
@@ -59,17 +59,17 @@ class Secret:
 
 
 def parse_secret(value: object) -> Secret:
-    """`file:…` or `env:…`. Raises ValueError for a literal, without repeating it."""
+    """Parse `file:…` or `env:…`; ValueError for a literal, which the text does not repeat."""
     if isinstance(value, Secret):
         return value
     kind, _, place = str(value).partition(":")
     if not isinstance(value, str) or kind not in KINDS or not place:
-        raise ValueError("a secret is not written here; write file:/path/to/it or env:NAME_OF_IT")
+        raise ValueError("a secret cannot be written here; write file:/path/to/it or env:NAME_OF_IT")
     return Secret(kind, place)
 
 
 def _checked(text: str, where: str) -> str:
-    """A text that can be sent as a password or in a header. The error does not repeat it."""
+    """Return the text if it can be sent as a password or in a header; errors do not repeat it."""
     if not text.strip():
         raise BadInput(f"the secret {where} is empty")
     if len(text) > LONGEST:

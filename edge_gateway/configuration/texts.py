@@ -1,28 +1,39 @@
-"""Dates and addresses as gateway.yaml has them."""
+"""Parse dates and addresses of gateway.yaml."""
 
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 
 
 def instant(value: object) -> object:
-    """Wall milliseconds of `2020-01-01` or `2020-01-01T12:00:00Z`."""
+    """Return wall milliseconds of `2020-01-01` or `2020-01-01T12:00:00Z` (UTC unless it says otherwise)."""
     if not isinstance(value, str):
         raise ValueError("a date is written like 2020-01-01 or 2020-01-01T12:00:00Z")  # noqa: TRY004
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise ValueError(f"'{value}' is no date; write it like 2020-01-01 or 2020-01-01T12:00:00Z") from error
+        raise ValueError(
+            f"'{value}' is not a date; write it like 2020-01-01 or 2020-01-01T12:00:00Z"
+        ) from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def url_parts(text: str, schemes: set[str], form: str) -> SplitResult:
-    """The parts of an address. No error repeats it: somebody may have written a password into it."""
+    """Split an address. Errors do not repeat it, as it may contain a password.
+
+    Args:
+        text: the address.
+        schemes: those allowed.
+        form: an example, for error texts.
+
+    Raises:
+        ValueError: it is not an address, has a query or fragment, or a port out of range.
+    """
     try:
         parts = urlsplit(text)
     except ValueError:
-        raise ValueError(f"this is no address; write {form}") from None
+        raise ValueError(f"this is not an address; write {form}") from None
     if parts.scheme not in schemes or not parts.hostname or not text.isprintable() or " " in text:
-        raise ValueError(f"this is no address; write {form}")
+        raise ValueError(f"this is not an address; write {form}")
     if not _has_port(parts):
         raise ValueError(f"a port is 1 to 65535; write {form}")
     if parts.query or parts.fragment or "?" in text or "#" in text:
@@ -31,7 +42,7 @@ def url_parts(text: str, schemes: set[str], form: str) -> SplitResult:
 
 
 def _has_port(parts: SplitResult) -> bool:
-    """Whether the port is one, or left out."""
+    """Tell whether the port is valid or absent."""
     try:
         return parts.port != 0
     except ValueError:

@@ -28,7 +28,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.status.report import ShortStatus, as_plain
-from fleet_console.version import program_version
+from fleet_console.version import VERSION
 from fleet_wire import backoff, control_messages, topics
 from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
 from fleet_wire.printable import printable
@@ -234,7 +234,7 @@ class Control:
         offline = ShortStatus(
             v=1,
             gateway=self.gateway,
-            version=program_version(),
+            version=VERSION,
             state="offline",
             started=self.started,
             nonce=self.ownership.nonce,

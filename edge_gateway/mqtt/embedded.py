@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
+from edge_gateway.configuration.shipped import shipped
 from edge_gateway.errors import CannotReach
 from edge_gateway.journal.files import FILES
 from edge_gateway.mqtt.broker_database import guard, set_aside
@@ -26,7 +27,6 @@ from fleet_wire.backoff import delays
 
 logger = logging.getLogger(__name__)
 
-LIMITS = Path(__file__).with_name("broker_limits")
 _PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on the PATH of a normal user
 _LOG_BYTES = 1 << 20
 
@@ -62,7 +62,7 @@ def find_mosquitto() -> Path:
 def embedded_configuration(directory: Path, host: str, port: int) -> str:
     """The text of mosquitto.conf: the limits of broker/limits, one listener, no passwords."""
     lines = [
-        f"include_dir {LIMITS.resolve()}",
+        f"include_dir {shipped('broker/limits').resolve()}",
         f"listener {port} {host}",
         "allow_anonymous true",
         f"persistence_location {directory.resolve()}/",

@@ -1,12 +1,12 @@
-"""From disk to the state before the stop: the last checkpoint, then every record after it.
+"""Restore the newest checkpoint and replay the records after it, around records that cannot be folded.
 
     checkpoint ─▶ restore(state) ─▶ record, record, … ─▶ replay(number, inputs), apply(number, record)
-                                       └─ raises twice ─▶ halves of its inputs, until the culprit stands alone
+                                       └─ raises twice ─▶ bisect its inputs until the culprit stands alone
 
-A record that makes the program raise or die would do so at every start. So what is tried is written down
-first: from the second attempt on a record that raises is taken apart and what cannot be folded is put
-aside; from the third on the record at hand is noted too, and one that was at hand each of the last three times
-the program died is put aside whole: one time, or two, the power may have failed just there.
+A record that makes the program raise or die would do so at every start. So each attempt is written to disk before it
+is made. From the second attempt on, a record that raises is bisected and the inputs that cannot be folded are set
+aside. From the third on, the current record's number is written too, and a record that was current the last three
+times the program died is set aside whole: once or twice the power may have failed at just that point.
 """
 
 import json
@@ -29,43 +29,53 @@ DEATHS: Final = 3
 
 
 class FoldsOtherwise(Exception):
-    """A record was written by a program that folds otherwise; begun anew, the fold follows what records say."""
+    """The fold disagrees with what a record says about windows; replay must restart and follow the records."""
 
 
-class Replaying(Protocol):
-    """The fold, as recovery drives it."""
+class Replayable(Protocol):
+    """What recovery needs of the fold and the store."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take the state of a checkpoint, or of `snapshot`."""
+        """Restore the state of a checkpoint, or of `snapshot`."""
 
     def snapshot(self) -> dict[str, Any]:
-        """A copy of the state."""
+        """Return a copy of the state."""
         ...
 
     def begin(self, after: int) -> None:
-        """The state is that after record `after` (-1: of none); what is behind it follows."""
+        """Prepare to replay the records after number `after`, which the state includes (-1: none)."""
 
     def inputs(self, record: Any) -> list[Any]:
-        """What a record was folded from."""
+        """Return the inputs of a record."""
         ...
 
     def halves(self, one: Any) -> list[Any]:
-        """An input as two smaller ones; empty where it cannot be divided."""
+        """Split an input in two; empty when it cannot be split."""
         ...
 
     def replay(self, number: int, inputs: list[Any]) -> None:
-        """Fold inputs of a record; what they lead to is thrown away."""
+        """Fold inputs of a record, and discard the effects."""
 
     def apply(self, number: int, record: Any) -> None:
-        """Hand what the record says it led to to the store, which knows whether it has it already."""
+        """Store the effects that the record holds; the store skips records it already has."""
 
     def set_aside(self, number: int, culprit: Any, reason: str) -> None:
         """Quarantine an input that cannot be folded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
-    """What recovery did: the checkpoint it began at and the last record (-1: none), and what was damaged."""
+class Replayed:
+    """What a replay did and what it found damaged. Record numbers; -1 for none.
+
+    Attributes:
+        checkpoint: the last record that the restored checkpoint includes.
+        last: the last record that was replayed.
+        records: how many were replayed.
+        attempt: which attempt succeeded, from 1.
+        culprits: inputs that could not be folded.
+        unreadable: records that could not be decoded.
+        skipped_checkpoints: names of checkpoint files that could not be read.
+    """
 
     checkpoint: int
     last: int
@@ -77,10 +87,16 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
-    """Earlier attempts: how many, records that raised, the record at hand, records that killed.
+class Attempts:
+    """Earlier attempts of this start-up, as written to disk.
 
-    `suspect` was at hand the last `deaths` times the program died with one at hand.
+    Attributes:
+        attempt: how many were made.
+        raised: records that raised.
+        at_hand: the record being replayed when this was written, if the attempt writes it.
+        killed: records that were being replayed the last three times the program died.
+        suspect: the record being replayed the last `deaths` times the program died.
+        deaths: see `suspect`.
     """
 
     attempt: int = 0
@@ -90,8 +106,8 @@ class Tries:
     suspect: int | None = None
     deaths: int = 0
 
-    def next(self) -> "Tries":
-        """The next attempt; a record that was at hand each of the last deaths is one that kills."""
+    def next(self) -> "Attempts":
+        """Return the next attempt, with the record that the last one may have died of."""
         if self.at_hand is None:
             return replace(self, attempt=self.attempt + 1)
         deaths = self.deaths + 1 if self.at_hand == self.suspect else 1
@@ -101,65 +117,69 @@ class Tries:
         )
 
 
-class TriesFile:
-    """Where attempts are written down before they are made."""
+class AttemptsFile:
+    """The file that holds the attempts; written before each one."""
 
     def __init__(self, spool: Path, files: Files = FILES) -> None:
         self._path = spool / ATTEMPTS_FILE
         self._files = files
 
-    def read(self) -> Tries:
-        """What is written; no tries where nothing readable is."""
+    def read(self) -> Attempts:
+        """Return what the file says; no attempts when it is missing or unreadable."""
         try:
             found = json.loads(self._files.read(self._path))
-            tries = Tries(**found)
+            attempts = Attempts(**found)
             return replace(
-                tries, attempt=int(tries.attempt), raised=tuple(tries.raised), killed=tuple(tries.killed)
+                attempts,
+                attempt=int(attempts.attempt),
+                raised=tuple(attempts.raised),
+                killed=tuple(attempts.killed),
             )
         except (OSError, ValueError, KeyError, TypeError):
-            return Tries()
+            return Attempts()
 
-    def write(self, tries: Tries) -> None:
-        write_whole(self._files, self._path, json.dumps(asdict(tries)).encode())
+    def write(self, attempts: Attempts) -> None:
+        write_whole(self._files, self._path, json.dumps(asdict(attempts)).encode())
 
     def forget(self) -> None:
-        """Recovery came to its end."""
+        """Delete the file: recovery succeeded."""
         self._files.unlink(self._path)
 
 
 def recover(
     spool: Path,
     journal: Journal,
-    fold: Replaying,
+    fold: Replayable,
     *,
     at: int,
     progress: Callable[[int], None] = lambda _: None,
     files: Files = FILES,
-) -> Recovered:
-    """Bring the fold to where it was when the last record was committed.
+) -> Replayed:
+    """Bring the fold to its state after the last committed record.
 
-    A fold that raises `FoldsOtherwise`, as it may once, is begun anew from the checkpoint.
+    When the fold raises `FoldsOtherwise`, which it may do once, replay restarts from the checkpoint.
 
     Args:
-        spool: where checkpoints and the file of attempts lie.
+        spool: the directory of checkpoints and of the attempts file.
         journal: the open journal.
-        fold: what is brought back, fresh.
-        at: wall time in ms, which names files set aside.
+        fold: a new one, to restore into.
+        at: wall time in ms, for the names of files set aside.
         progress: called with each record's number, for the watchdog.
         files: the file operations to use.
 
-    Raises what `fold.replay` raises, at the first attempt only.
+    Raises:
+        Exception: whatever `fold.replay` raises, on the first attempt only.
     """
     files.make_directory(spool)
-    book = TriesFile(spool, files)
-    tries = book.read().next()
-    book.write(tries)
+    attempts_file = AttemptsFile(spool, files)
+    attempts = attempts_file.read().next()
+    attempts_file.write(attempts)
     fresh = fold.snapshot()
     skipped: tuple[str, ...] = ()
     while True:
         checkpoint, unreadable = _restore(spool, fold, fresh, at, files)
         skipped += unreadable
-        replay = _Replay(fold, tries, book, progress)
+        replay = _Replay(fold, attempts, attempts_file, progress)
         start = -1 if checkpoint is None else checkpoint.number
         fold.begin(start)
         suspect = replay.run(journal, start)
@@ -167,22 +187,22 @@ def recover(
             break
         if isinstance(suspect[1], FoldsOtherwise):
             continue
-        tries = replace(tries, raised=(*tries.raised, suspect[0]))
-        book.write(tries)
-        if tries.attempt < TAKE_APART_FROM:
+        attempts = replace(attempts, raised=(*attempts.raised, suspect[0]))
+        attempts_file.write(attempts)
+        if attempts.attempt < TAKE_APART_FROM:
             raise suspect[1]
     for culprit in replay.aside:
         fold.set_aside(*culprit)
-    book.forget()
-    return Recovered(
-        start, replay.last, replay.records, tries.attempt, len(replay.aside), replay.unreadable, skipped
+    attempts_file.forget()
+    return Replayed(
+        start, replay.last, replay.records, attempts.attempt, len(replay.aside), replay.unreadable, skipped
     )
 
 
 def _restore(
-    spool: Path, fold: Replaying, fresh: dict[str, Any], at: int, files: Files
+    spool: Path, fold: Replayable, fresh: dict[str, Any], at: int, files: Files
 ) -> tuple[Checkpoint | None, tuple[str, ...]]:
-    """Take the newest checkpoint that can be read, or begin anew; also returns which could not be read."""
+    """Restore the newest readable checkpoint, or the fresh state; also return the unreadable files."""
     checkpoint = read_latest(spool, files=files, take=fold.restore)
     skipped = checkpoint_files(spool, files=files) if checkpoint is None else checkpoint.skipped
     set_aside_unreadable(spool, skipped, at, files=files)
@@ -192,14 +212,18 @@ def _restore(
 
 
 class _Replay:
-    """Records through the fold; those that raised or killed before are handled with care."""
+    """Feeds records to the fold; bisects those that raised and sets aside those that killed."""
 
     def __init__(
-        self, fold: Replaying, tries: Tries, book: TriesFile, progress: Callable[[int], None]
+        self,
+        fold: Replayable,
+        attempts: Attempts,
+        attempts_file: AttemptsFile,
+        progress: Callable[[int], None],
     ) -> None:
         self._fold = fold
-        self._tries = tries
-        self._book = book
+        self._attempts = attempts
+        self._attempts_file = attempts_file
         self._progress = progress
         self.last = -1
         self.records = 0
@@ -207,7 +231,7 @@ class _Replay:
         self.unreadable: tuple[int, ...] = ()
 
     def run(self, journal: Journal, after: int) -> tuple[int, Exception] | None:
-        """Replay what is behind record `after`; returns the first record that raised unexpectedly."""
+        """Replay the records after `after`; return the first that raised unexpectedly, with its error."""
         for number, body in journal.read(after + 1):
             try:
                 self._take(number, body)
@@ -224,18 +248,18 @@ class _Replay:
         except (codec.UndecodableBytes, msgspec.ValidationError, KeyError, TypeError):
             self.unreadable = (*self.unreadable, number)
             return
-        if self._tries.attempt >= NOTE_EACH_FROM:
-            self._book.write(replace(self._tries, at_hand=number))
-        if number in self._tries.killed:
-            self._put_aside(number, inputs, "the program died while folding it")
-        elif number in self._tries.raised:
-            self._carefully(number, inputs)
+        if self._attempts.attempt >= NOTE_EACH_FROM:
+            self._attempts_file.write(replace(self._attempts, at_hand=number))
+        if number in self._attempts.killed:
+            self._set_aside(number, inputs, "the program died while folding it")
+        elif number in self._attempts.raised:
+            self._bisect(number, inputs)
         else:
             self._fold.replay(number, inputs)
         self._fold.apply(number, record)
         self.records += 1
 
-    def _carefully(self, number: int, inputs: list[Any]) -> None:
+    def _bisect(self, number: int, inputs: list[Any]) -> None:
         before = self._fold.snapshot()
         try:
             self._fold.replay(number, inputs)
@@ -245,11 +269,11 @@ class _Replay:
             self._fold.restore(before)
             parts = inputs if len(inputs) > 1 else [half for one in inputs for half in self._fold.halves(one)]
             if not parts:
-                self._put_aside(number, inputs, f"{type(error).__name__}: {error}")
+                self._set_aside(number, inputs, f"{type(error).__name__}: {error}")
                 return
             half = len(parts) // 2
-            self._carefully(number, parts[:half])
-            self._carefully(number, parts[half:])
+            self._bisect(number, parts[:half])
+            self._bisect(number, parts[half:])
 
-    def _put_aside(self, number: int, inputs: list[Any], reason: str) -> None:
+    def _set_aside(self, number: int, inputs: list[Any], reason: str) -> None:
         self.aside += [(number, culprit, reason) for culprit in inputs]

@@ -1,4 +1,4 @@
-"""What a spool's last checkpoint knows of the fleet, read beside the gateway or without it."""
+"""Read the fleet's devices from the newest checkpoint, whether or not the gateway runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from edge_gateway.recovery.startup import State
 from edge_gateway.status.devices import describe_devices
 
 
-def devices_at_rest(config: GatewayConfig, wanted: str | None) -> Iterator[dict[str, Any]]:
-    """The devices as the last checkpoint has them, each with `at`, the wall time in ms of what it saw last.
+def devices_in_checkpoint(config: GatewayConfig, wanted: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the devices of the newest checkpoint, each with `at`: the wall time of that state, in ms.
 
-    A gateway that was stopped leaves everything in it; one that was killed, or runs, at most a minute less.
-    BadInput: there is no checkpoint that can be read.
+    A gateway that was stopped has everything in it; of one that runs or was killed, up to the last minute is missing.
+
+    Args:
+        config: of the gateway.
+        wanted: a device's name; None for all.
+
+    Raises:
+        BadInput: there is no readable checkpoint.
     """
     place = config.spool.path / spool.CHECKPOINTS
     checkpoint = read_latest(place) if place.is_dir() else None

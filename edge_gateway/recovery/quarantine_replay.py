@@ -1,6 +1,6 @@
-"""Messages out of quarantine, through the fold once more, after what was wrong with them has been mended.
+"""Fold quarantined messages again, after the cause has been fixed.
 
-recovered spool ─▶ telemetry in quarantine ─▶ a record of the journal ─▶ store: what was taken leaves the quarantine
+started spool ─▶ telemetry in quarantine ─▶ a journal record ─▶ store: accepted messages leave the quarantine
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import Quarantined
-from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.clock import MachineClock
 from fleet_wire.topics import TELEMETRY
 
-AT_ONCE: Final = 500
+BATCH: Final = 500
+"""Messages folded as one record."""
 NUMBERED: Final = frozenset({"a sample's time is past 2100"})
-"""Why messages are refused whose sequence number was noted all the same: a device does not send them again."""
-FIRST: Final = -(1 << 62)
+"""Reasons to refuse a message whose sequence number was accepted: its device will not send it again."""
+BEFORE_ALL: Final = -(1 << 62)
+"""Below every id in the quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineReplay:
-    """What became of the messages: `other` are no telemetry and stay, as do those that are `still_bad`."""
+    """Counts of messages. Those `still_bad`, and `other` ones that are not telemetry, stay in quarantine."""
 
     tried: int = 0
     taken: int = 0
@@ -40,38 +42,38 @@ class QuarantineReplay:
         return QuarantineReplay(*(getattr(self, name) + getattr(more, name) for name in self.__slots__))
 
 
-def put_back(place: Path, config: GatewayConfig) -> QuarantineReplay:
-    """Fold the quarantined telemetry of a spool that this process holds."""
+def replay_quarantine(place: Path, config: GatewayConfig) -> QuarantineReplay:
+    """Fold the quarantined telemetry of a spool whose lock this process holds."""
     clock = MachineClock()
-    recovered = recover_spool(place, config, gateway_id.resolve(config.gateway.id), clock)
+    startup = recover_spool(place, config, gateway_id.resolve(config.gateway.id), clock)
     try:
-        return _all(recovered, clock, place)
+        return _replay_all(startup, clock, place)
     finally:
-        recovered.journal.close()
-        recovered.store.close()
+        startup.journal.close()
+        startup.store.close()
 
 
-def _all(recovered: Recovered, clock: MachineClock, place: Path) -> QuarantineReplay:
-    while recovered.store.facts().salvaging:
-        recovered.store.salvage()
-    done, number, after = QuarantineReplay(), recovered.number, FIRST
-    last = max((known for known, _ in recovered.store.quarantined(FIRST, -1)), default=FIRST)
-    while found := [one for one in recovered.store.quarantined(after, AT_ONCE) if one[0] <= last]:
+def _replay_all(startup: Startup, clock: MachineClock, place: Path) -> QuarantineReplay:
+    while startup.store.facts().salvaging:
+        startup.store.salvage()
+    done, number, after = QuarantineReplay(), startup.number, BEFORE_ALL
+    last = max((row for row, _ in startup.store.quarantined(BEFORE_ALL, -1)), default=BEFORE_ALL)
+    while found := [one for one in startup.store.quarantined(after, BATCH) if one[0] <= last]:
         after = found[-1][0]
         wanted = [one for one in found if one[1].topic.endswith(TELEMETRY)]
         done = done.plus(QuarantineReplay(other=len(found) - len(wanted)))
         if wanted:
             number += 1
-            done = done.plus(_some(recovered, clock, number, wanted))
-    recovered.store.sync()
-    write_checkpoint(place / spool.CHECKPOINTS, number, recovered.state.snapshot())
+            done = done.plus(_replay_batch(startup, clock, number, wanted))
+    startup.store.sync()
+    write_checkpoint(place / spool.CHECKPOINTS, number, startup.state.snapshot())
     return done
 
 
-def _some(
-    recovered: Recovered, clock: MachineClock, number: int, found: list[tuple[int, Quarantined]]
+def _replay_batch(
+    startup: Startup, clock: MachineClock, number: int, found: list[tuple[int, Quarantined]]
 ) -> QuarantineReplay:
-    state, totals = recovered.state, recovered.state.pipeline.admission.accounting.totals
+    state, totals = startup.state, startup.state.pipeline.admission.accounting.totals
     state.wall = clock.wall()
     messages = [message for _, message in found]
     batch = Batch(
@@ -83,9 +85,9 @@ def _some(
     before = totals()
     effects = state.pipeline.fold(batch)
     now = totals()
-    stored = effects.for_store(recovered.names)
-    recovered.journal.append(number, codec.encode({"inputs": [batch], "effects": [stored]}))
-    recovered.journal.sync()
-    recovered.store.apply_replayed((number, [stored]), [known for known, _ in found])
+    stored = effects.for_store(startup.names)
+    startup.journal.append(number, codec.encode({"inputs": [batch], "effects": [stored]}))
+    startup.journal.sync()
+    startup.store.apply_replayed((number, [stored]), [row for row, _ in found])
     taken, duplicate, bad = (now[name] - before[name] for name in ("new", "duplicate", "quarantined"))
     return QuarantineReplay(len(found), taken, duplicate, bad)

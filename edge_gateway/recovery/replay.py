@@ -1,6 +1,6 @@
-"""Records of the journal, folded again; what they led to the first time goes to the store.
+"""Fold the journal's records again, and store the effects that they hold.
 
-checkpoint restored ─▶ store opened (a lost one is made again) ─▶ brought up to the checkpoint ─▶ records behind it
+checkpoint restored ─▶ store opened (rebuilt if lost) ─▶ caught up with the checkpoint ─▶ records after it
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ UNREADABLE = (codec.UndecodableBytes, msgspec.ValidationError, KeyError, TypeErr
 
 
 class OpenStore(Protocol):
-    """Opens the store of the spool; `damage` says why it must be set aside first."""
+    """Opens the spool's store; `damage` is the reason to set the present file aside first."""
 
     def __call__(self, damage: str = "") -> Store: ...
 
 
 @dataclass(frozen=True, slots=True)
 class StateNames:
-    """Names by the registry of a state, whichever pipeline it has by then."""
+    """Names from the registry of a state, whose pipeline may be replaced meanwhile."""
 
     state: State
 
@@ -59,7 +59,7 @@ class StateNames:
 
 
 def effects_in(journal: Journal) -> Iterator[Derived]:
-    """What the journal's records left, in order; None where numbers of series begin to mean something else."""
+    """Yield (record number, its effects), in order; effects are None where series numbers get new meanings."""
     for number, body in journal.read():
         try:
             record = codec.decode(body)
@@ -74,20 +74,20 @@ def effects_in(journal: Journal) -> Iterator[Derived]:
 
 @dataclass(slots=True)
 class Replay:
-    """The fold and the store, as recovery drives them."""
+    """A state and its store, driven by `attempts.recover`."""
 
     state: State
     journal: Journal
     open_store: OpenStore
     follows: bool = False
-    """Whether windows close as the records say, because this program would close them at other times."""
+    """Whether windows close as the records say, since this program would close them at other times."""
     behind: bool = False
-    """Whether records are gone that the store has not seen."""
+    """Whether records are lost that the store has not applied."""
     holed: bool = False
-    """Whether records are gone that the fold has not seen: then it cannot come to what the records say."""
+    """Whether records are lost that the fold has not seen: its results cannot match the records then."""
     _store: Store | None = None
     _effects: list[StoreEffects] = field(default_factory=list)
-    _led_to: dict[int, StoreEffects] = field(default_factory=dict)
+    _recorded: dict[int, StoreEffects] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -95,7 +95,7 @@ class Replay:
         return self._store
 
     def close(self) -> None:
-        """Recovery did not come to its end."""
+        """Close the store after a recovery that failed."""
         if self._store is not None:
             self._store.close()
 
@@ -106,7 +106,7 @@ class Replay:
         return self.state.snapshot()
 
     def begin(self, after: int) -> None:
-        """Open the store, and bring it to where the checkpoint is: it may come from an earlier time."""
+        """Open the store and catch it up with the checkpoint: it may be from an earlier time."""
         held_from = self.journal.first_number
         self.holed = bool(self.journal.report.lost) or (held_from is not None and held_from > after + 1)
         if self._store is not None:
@@ -127,11 +127,11 @@ class Replay:
     def inputs(self, record: Any) -> list[Any]:
         inputs = msgspec.convert(record["inputs"], list[Input])
         self._effects = [effects_from_tree(tree) for tree in record["effects"]]
-        self._led_to = {id(one): led_to for one, led_to in zip(inputs, self._effects, strict=False)}
+        self._recorded = {id(one): recorded for one, recorded in zip(inputs, self._effects, strict=False)}
         return inputs
 
     def halves(self, one: Any) -> list[Any]:
-        """A batch as two; nothing smaller than a message."""
+        """Split a batch in two; empty for a single message or another input."""
         if not isinstance(one, Batch) or len(one.topics) < 2:  # noqa: PLR2004 - one message has no halves
             return []
         middle = len(one.topics) // 2
@@ -139,25 +139,24 @@ class Replay:
 
     def replay(self, number: int, inputs: list[Any]) -> None:
         for given in inputs:
-            self._refold(number, given, self._led_to.get(id(given)))
+            self._refold(number, given, self._recorded.get(id(given)))
             self.state.listening = given.moment.listening
-            self.state.wall = max(
-                self.state.wall, given.moment.wall
-            )  # a life without the time went backwards
+            # A run without a trusted clock may have recorded earlier times.
+            self.state.wall = max(self.state.wall, given.moment.wall)
 
-    def _refold(self, number: int, given: Input, led_to: StoreEffects | None) -> None:
-        """Fold an input again, to the same end; `led_to` is None for a part of one that raised."""
-        if led_to is not None and self.follows:
-            self.state.pipeline.refold(given, led_to)
+    def _refold(self, number: int, given: Input, recorded: StoreEffects | None) -> None:
+        """Fold an input again and compare with the recorded effects; they are None for a part of one that raised."""
+        if recorded is not None and self.follows:
+            self.state.pipeline.refold(given, recorded)
             return
         effects = self.state.pipeline.fold(given)
-        if led_to is not None and not self.holed and not same_windows(effects, led_to):
+        if recorded is not None and not self.holed and not same_windows(effects, recorded):
             self.follows = True
-            log.info("record %s was folded by another program: what it says of windows is followed", number)
+            log.info("record %s: this version closes windows at other times; following the journal", number)
             raise recovery.FoldsOtherwise(f"record {number}")
 
-    def apply(self, number: int, record: Any) -> None:  # noqa: ARG002 - as `Replaying` calls it
-        """Apply what the record says, as `inputs` read it; a store that turns out damaged is made again first."""
+    def apply(self, number: int, record: Any) -> None:  # noqa: ARG002 - as `Replayable` calls it
+        """Store the effects of the record last passed to `inputs`; rebuild the store first if it proves damaged."""
         effects = self._effects
         try:
             self.store.apply([(number, effects)])
@@ -172,7 +171,7 @@ class Replay:
                 self._skip(number, effects, error)
 
     def _skip(self, number: int, effects: list[StoreEffects], error: Exception) -> None:
-        """One record the store cannot take must not stop what is behind it."""
+        """Replace a record that the store cannot apply by an event, so that the next ones are applied."""
         text = f"record {number}: {type(error).__name__}: {error}"
         log.error("%s", text)
         at = effects[0].at if effects else 0
@@ -182,7 +181,7 @@ class Replay:
         """Quarantine the messages of an input that cannot be folded."""
         at = culprit.moment.wall
         pairs = zip(culprit.topics, culprit.payloads, strict=True) if isinstance(culprit, Batch) else ()
-        log.error("record %s: an input could not be folded: %s", number, reason)
+        log.error("record %s: an input cannot be folded and goes to quarantine: %s", number, reason)
         self.store.keep_quarantined([Quarantined(topic, payload, reason, at) for topic, payload in pairs])
 
 

@@ -1,8 +1,8 @@
-"""From a spool directory to a running state: last checkpoint, then the records behind it, then a new checkpoint.
+"""From a spool directory to a running state: newest checkpoint, then the records after it, then a new checkpoint.
 
 checkpoint ─▶ restore, under the settings it was written with
-records ────▶ fold each input; what the record says it led to goes to the store, once, by number
-settings ───▶ the configuration takes over, and a checkpoint with it is written before anything new
+records ────▶ fold each input; the effects in the record go to the store, once, by number
+settings ───▶ switch to the configuration, and write a checkpoint with it before anything new
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoi
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.journal import Journal
 from edge_gateway.recovery import attempts as recovery
-from edge_gateway.recovery.older_states import brought_up
+from edge_gateway.recovery.checkpoint_upgrades import upgraded
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.status.catalogue import Problem
@@ -47,7 +47,7 @@ INFLUX = "influx"
 
 @dataclass(slots=True)
 class State:
-    """The fold, and what a checkpoint holds beside it."""
+    """The fold, and what a checkpoint holds beside it. Times in ms."""
 
     gateway: str
     settings: FoldSettings
@@ -60,7 +60,7 @@ class State:
         return cls(gateway, settings, build_pipeline(gateway, settings))
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything, as a tree of copies."""
+        """Return everything, as a tree of copies."""
         return {
             "format": FORMAT,
             "settings": self.settings.as_plain(),
@@ -70,13 +70,13 @@ class State:
         }
 
     def restore(self, tree: dict[str, Any]) -> None:
-        """Become what `snapshot` saw, under the settings it saw."""
-        tree = brought_up(tree)
+        """Restore what `snapshot` returned, with the settings of that time."""
+        tree = upgraded(tree)
         self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
         self.listening, self.wall = tree["listening"], tree["wall"]
 
     def take_over(self, settings: FoldSettings) -> None:
-        """Go on under these settings. Devices whose site left or came are looked at again."""
+        """Switch to other settings. Devices whose site was added or removed are checked again."""
         fold = self.pipeline.snapshot()
         if settings.sites != self.settings.sites:
             fold["registry"] = with_all_devices_changed(fold["registry"])
@@ -89,10 +89,16 @@ class State:
 
 
 @dataclass(slots=True)
-class Recovered:
-    """What a start found on disk. `findings` are problems, with the details of their texts.
+class Startup:
+    """A spool brought back: its state, open journal and store, and what was found.
 
-    `whole`: nothing is missing between the state and the newest record, so that open windows are complete.
+    Attributes:
+        number: the last record that state and store include.
+        fresh: the spool was empty.
+        whole: no record is missing before `number`, so that open windows are complete.
+        seconds: how long it took.
+        starts: nonces of this spool's starts, this one last.
+        findings: (problem code, sentence) pairs for the log and the status.
     """
 
     state: State
@@ -109,7 +115,7 @@ class Recovered:
 
 
 def store_settings(config: GatewayConfig) -> StoreSettings:
-    """What the store is told of the configuration."""
+    """Return the part of the configuration that the store needs."""
     influx = config.influx
     return StoreSettings(
         p95_metrics=frozenset(name for name, metric in config.metrics.items() if metric.p95),
@@ -123,7 +129,7 @@ def store_settings(config: GatewayConfig) -> StoreSettings:
 
 
 class WatchedFiles(Files):
-    """Files that tell of each reading: opening a long journal is progress, segment by segment."""
+    """Files that report each read, so that opening a long journal counts as progress for the watchdog."""
 
     def __init__(self, progress: Callable[[], None]) -> None:
         self._progress = progress
@@ -139,10 +145,19 @@ def recover_spool(
     gateway: str,
     clock: MachineClock,
     progress: Callable[[], None] = lambda: None,
-) -> Recovered:
-    """Bring back what the spool holds. BadInput when the configuration does not fit it.
+) -> Startup:
+    """Bring back what the spool holds, and write a checkpoint under the present configuration.
 
-    `progress` is called whenever a file was read or a record replayed.
+    Args:
+        place: the spool directory, whose lock this process holds.
+        config: of the gateway.
+        gateway: its id.
+        clock: gets a floor: no earlier time than the spool has seen.
+        progress: called after each file read and each record replayed.
+
+    Raises:
+        BadInput: the configuration does not fit the open windows.
+        NewerSpool: a newer version wrote it.
     """
     started = time.perf_counter()
     at = clock.wall()
@@ -167,7 +182,7 @@ def recover_spool(
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
-    return Recovered(
+    return Startup(
         state=state,
         names=SeriesNames(state.pipeline.registry),
         journal=journal,
@@ -194,8 +209,8 @@ def _recover(
     at: int,
     files: Files,
     progress: Callable[[], None],
-) -> tuple[Replay, recovery.Recovered]:
-    """Recover; a record that raises is written down the first time and taken apart the second, which may be now."""
+) -> tuple[Replay, recovery.Replayed]:
+    """Recover, with a second attempt at once: the first notes a record that raises, the second bisects it."""
     for again in (False, True):
         replay = _beginning(place, config, gateway, journal, fresh=fresh, at=at)
         try:
@@ -207,7 +222,8 @@ def _recover(
             replay.close()
             if again or isinstance(error, GatewayError | OSError | sqlite3.Error):
                 raise
-            log.error("recovering: %s: %s; trying again", type(error).__name__, error)  # noqa: TRY400 - no traceback
+            kind = type(error).__name__
+            log.error("start-up failed with %s: %s; trying again", kind, error)  # noqa: TRY400 - no traceback
             continue
         return replay, found
     raise AssertionError("the second attempt returns or raises")
@@ -216,7 +232,7 @@ def _recover(
 def _beginning(
     place: Path, config: GatewayConfig, gateway: str, journal: Journal, *, fresh: bool, at: int
 ) -> Replay:
-    """A state that knows nothing, and a store that is opened when it is known from where."""
+    """Return an empty state, with a store that is opened once the checkpoint is known."""
     state = State.new(gateway, fold_settings(config))
 
     def opened(damage: str = "") -> Store:
@@ -230,7 +246,7 @@ def _beginning(
 def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
 ) -> Store:
-    """Open the store; one that is lost is made from the journal, with the state's names where none can be others."""
+    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost."""
     return open_store(
         place,
         config,
@@ -252,9 +268,16 @@ def open_store(
     records: Records | None = None,
     damage: str = "",
 ) -> Store:
-    """Open the store of a spool; before `floor` a new one is not known to be complete.
+    """Open the store of a spool.
 
-    `names` knows what a store that is made new has not been told, `records` are what the journal has for it.
+    Args:
+        place: the spool directory.
+        config: of the gateway.
+        floor: wall time in ms before which a new store may be incomplete.
+        at: wall time in ms.
+        names: resolves series and texts that a new store has no names of.
+        records: the journal's effects, to fill a new store.
+        damage: the reason to set the present file aside first; empty for none.
     """
     return Store.open(
         place / spool.STORE,
@@ -268,21 +291,21 @@ def open_store(
 
 
 def _take_over(state: State, settings: FoldSettings) -> None:
-    """From here on the configuration decides."""
+    """Switch to the settings of the configuration; BadInput where windows are open that it does not have."""
     if settings == state.settings:
         return
     if settings.every != state.settings.every:
         held = ", ".join(map(format_duration, state.settings.every))
         wanted = ", ".join(map(format_duration, settings.every))
         raise BadInput(
-            f"the spool holds open windows of {held}, and the configuration says {wanted}; "
-            "put the old windows back, or give the gateway a new spool.path"
+            f"the spool holds open windows of {held}, but the configuration says {wanted}: "
+            "restore the old windows, or set a new spool.path"
         )
     state.take_over(settings)
 
 
-def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
-    """Whether every record behind the checkpoint, or behind the beginning, was folded."""
+def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
+    """Tell whether every record since the checkpoint, or since the first one, was folded."""
     begins_at = journal.first_number
     headless = (
         begins_at > max(found.checkpoint, 0) + 1
@@ -293,7 +316,7 @@ def _is_whole(found: recovery.Recovered, journal: Journal) -> bool:
     return not (headless or lost or found.unreadable)
 
 
-def _findings(found: recovery.Recovered, journal: Journal) -> list[tuple[Problem, str]]:
+def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem, str]]:
     """What an operator should know of how the spool was found."""
     findings = []
     if journal.report.set_aside:

@@ -28,7 +28,7 @@ from edge_gateway.journal.reserve import Reserve
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.embedded import EmbeddedBroker
 from edge_gateway.mqtt.sending import AT_ONCE
-from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.service.descriptors import allow_many
 from edge_gateway.service.gateway import Gateway
 from edge_gateway.service.http import serving
@@ -160,7 +160,7 @@ class Start:
     door: Door
     moved: Mark
 
-    async def recover(self, recover: Callable[[], Recovered], stop: asyncio.Event) -> Recovered | None:
+    async def recover(self, recover: Callable[[], Startup], stop: asyncio.Event) -> Startup | None:
         """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
         self.door.says = "the gateway is starting: it reads what its spool holds"
         while not stop.is_set():

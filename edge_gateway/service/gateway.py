@@ -24,7 +24,7 @@ from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.records.alerts import alert_row
 from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
-from edge_gateway.recovery.startup import INFLUX, Recovered, open_store
+from edge_gateway.recovery.startup import INFLUX, Startup, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
@@ -73,7 +73,7 @@ class Gateway:
         config: GatewayConfig,
         name: str,
         clock: MachineClock,
-        recovered: Recovered,
+        recovered: Startup,
         credentials: Credentials,
         connects_as: Callable[[], SessionOptions],
         clients: Clients,

@@ -6,7 +6,7 @@ from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
 from edge_gateway.mqtt.source import Source
-from edge_gateway.recovery.startup import Recovered
+from edge_gateway.recovery.startup import Startup
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.maintenance import Maintenance
@@ -29,7 +29,7 @@ def broker_status(listening: CaughtUpClock, source: Source, control: Control, no
 
 def spool_status(
     *,
-    recovered: Recovered,
+    recovered: Startup,
     engine: Engine,
     commits: CommitQueue,
     store: StoreThread,

@@ -35,7 +35,7 @@ from edge_gateway.status.report import (
     ValueCounts,
     WindowSettings,
 )
-from fleet_console.version import program_version
+from fleet_console.version import VERSION
 
 if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig
@@ -86,7 +86,7 @@ class Reporter:
         return GatewayStatus(
             v=1,
             gateway=self.gateway,
-            version=program_version(),
+            version=VERSION,
             state=now.state,
             at=now.at,
             started=now.started,

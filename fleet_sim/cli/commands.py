@@ -1,30 +1,39 @@
-"""All commands as one program, and what becomes of each failure."""
+"""The table of commands, and how each known failure reads."""
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from fleet_config.problems import ProblemsFound
 from fleet_console import command_line
-from fleet_console.command_line import Explained
-from fleet_console.log_lines import TextLines
-from fleet_sim.cli import controlling, judging, looking, replaying, running
-from fleet_sim.devices.endpoint import CannotReach, TooManySockets
-from fleet_sim.judging.stored import StoredUnreadable
-from fleet_sim.ledger.reading import LedgerUnreadable
-from fleet_sim.recordings.reading import RecordingUnreadable
-from fleet_wire.errors import ConnectRefused
+from fleet_console.command_line import Command, Explained
 
 BAD_INPUT = 2
 UNREACHABLE = 3
 
+COMMANDS: Final = {
+    "run": Command("Run a fleet against a broker.", "fleet_sim.cli.running:run"),
+    "replay": Command("Replay a recorded CSV file as devices.", "fleet_sim.cli.replaying:replay"),
+    "verify": Command("Compare what is stored with what was truly sent.", "fleet_sim.cli.judging:verify"),
+    "grade": Command(
+        "Compare alerts and commands with the labelled faults.", "fleet_sim.cli.judging:grade_run"
+    ),
+    "ls": Command("The profiles that ship with the simulator.", "fleet_sim.cli.looking:ls"),
+    "check": Command("Check scenario files, without side effects.", "fleet_sim.cli.looking:check"),
+    "preview": Command("What devices would send, without a broker.", "fleet_sim.cli.looking:preview"),
+    "plan": Command(
+        "Predict messages, bytes, sockets and memory of a scenario.", "fleet_sim.cli.looking:plan"
+    ),
+    "doctor": Command("Check this machine and the broker.", "fleet_sim.cli.looking:doctor"),
+    "init": Command("Write a scenario file to start from.", "fleet_sim.cli.looking:init"),
+    "ctl": Command("Change a fleet while it runs.", "fleet_sim.cli.controlling:ctl"),
+}
+
 app = command_line.make_app(
-    "fleet-sim", "A fleet of simulated MQTT devices that knows the truth, and grades what it is connected to."
+    "fleet-sim",
+    "A fleet of simulated MQTT devices that knows the truth, and grades what it is connected to.",
+    COMMANDS,
 )
-running.register(app)
-replaying.register(app)
-judging.register(app)
-looking.register(app)
-controlling.register(app)
 
 
 def carry_out(arguments: Sequence[str]) -> None:
@@ -39,17 +48,25 @@ def carry_out_process() -> None:
 
 
 def _log_in_lines() -> None:
-    """What the libraries warn of, each a line on standard error."""
+    """Write each warning of the libraries as one line on standard error."""
+    from fleet_console.log_lines import TextLines
+
     handler = logging.StreamHandler()
     handler.setFormatter(TextLines("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def explained(error: Exception) -> Explained | None:
-    """What is wrong, and the exit status, of failures that are expected."""
+    """Return the lines to print and the exit status of an expected failure; None for an unexpected one."""
+    if isinstance(error, ProblemsFound):
+        return Explained([str(problem) for problem in error.problems], BAD_INPUT)
+    from fleet_sim.devices.endpoint import CannotReach, TooManySockets
+    from fleet_sim.judging.stored import StoredUnreadable
+    from fleet_sim.ledger.reading import LedgerUnreadable
+    from fleet_sim.recordings.reading import RecordingUnreadable
+    from fleet_wire.errors import ConnectRefused
+
     match error:
-        case ProblemsFound():
-            return Explained([str(problem) for problem in error.problems], BAD_INPUT)
         case LedgerUnreadable() | RecordingUnreadable() | TooManySockets():
             return Explained([str(error)], BAD_INPUT)
         case CannotReach() | StoredUnreadable() | ConnectRefused():

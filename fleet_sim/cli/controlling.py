@@ -1,20 +1,13 @@
 """`fleet-sim ctl`: changes a fleet while it runs."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from fleet_console.terminal import complain, say_json
 from fleet_sim.cli.options import span
-from fleet_sim.devices.endpoint import CannotReach
-from fleet_sim.runtime.requests import socket_of
-from fleet_wire.local_socket import NotRunning, RequestFailed, call
 from fleet_wire.printable import printable
-
-__all__ = ["register"]
 
 ANSWER_WITHIN = 5.0
 
@@ -25,10 +18,6 @@ MatchOption = Annotated[
 ]
 
 ctl = typer.Typer(help="Change a fleet while it runs.", no_args_is_help=True)
-
-
-def register(app: typer.Typer) -> None:
-    app.add_typer(ctl, name="ctl")
 
 
 @ctl.command()
@@ -80,6 +69,8 @@ def fault(
 
 
 def _pairs(texts: list[str] | None) -> dict[str, Any]:
+    import yaml
+
     found = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
@@ -94,6 +85,8 @@ def _pairs(texts: list[str] | None) -> dict[str, Any]:
 
 def answer(run_dir: Path, request: dict[str, Any]) -> Any:
     """Ask the fleet of a run directory what it can answer at once."""
+    from fleet_sim.devices.endpoint import CannotReach
+
     try:
         return ask(run_dir, request)
     except TimeoutError as problem:
@@ -102,6 +95,12 @@ def answer(run_dir: Path, request: dict[str, Any]) -> Any:
 
 def ask(run_dir: Path, request: dict[str, Any], patience: float = ANSWER_WITHIN) -> Any:
     """Send a request to the fleet of a run directory; TimeoutError after `patience` seconds without an answer."""
+    import asyncio
+
+    from fleet_sim.devices.endpoint import CannotReach
+    from fleet_sim.runtime.requests import socket_of
+    from fleet_wire.local_socket import NotRunning, RequestFailed, call
+
     try:
         return asyncio.run(call(socket_of(run_dir), request, patience))
     except NotRunning:

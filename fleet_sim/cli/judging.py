@@ -27,16 +27,9 @@ from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, read_ledger
 
-__all__ = ["register"]
-
 LOOK_AGAIN = 1.0
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run` wrote.")]
-
-
-def register(app: typer.Typer) -> None:
-    app.command("verify", help="Compare what is stored with what was truly sent.")(verify)
-    app.command("grade", help="Compare alerts and commands with the labelled faults.")(grade_run)
 
 
 def verify(
@@ -58,7 +51,10 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what is stored with what was truly sent. The token of InfluxDB is taken from INFLUX_TOKEN."""
+    """Compare what is stored with what was truly sent.
+
+    The token of InfluxDB is taken from INFLUX_TOKEN.
+    """
     ledger = read_ledger(run_dir)
     terms = gateway_terms(newest_status(ledger, gateway))
     sources = _sources(ledger, terms, command=history_cmd, file=history, url=influx_url, org=influx_org)

@@ -1,6 +1,7 @@
 """`ls`, `check`, `preview`, `plan`, `doctor`, `init`: what needs no running fleet."""
 
-import asyncio
+from __future__ import annotations
+
 import math
 import os
 import resource
@@ -8,23 +9,15 @@ import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, TypeGuard
+from typing import TYPE_CHECKING, Annotated, TypeGuard
 
-import numpy as np
 import typer
 
 from fleet_console.terminal import say, say_json
 from fleet_sim.cli import options as given
-from fleet_sim.devices.endpoint import CannotReach
-from fleet_sim.judging.report import rows_table
-from fleet_sim.runtime.deployment import probe
-from fleet_sim.scenario.grammar import Scenario
-from fleet_sim.scenario.loading import load_scenario, profile_names
-from fleet_sim.scenario.planning import plan_group
-from fleet_sim.signals.group import GroupSignals
-from fleet_wire.telemetry import encode_telemetry
 
-__all__ = ["register"]
+if TYPE_CHECKING:
+    from fleet_sim.scenario.grammar import Scenario
 
 BYTES_A_DEVICE = 10_000
 """Memory a connected device needs, buffer not counted; see benchmarks/simulator_cost.py."""
@@ -34,17 +27,11 @@ PORTS_AN_ADDRESS = 28_000
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def register(app: typer.Typer) -> None:
-    app.command("ls", help="The profiles that ship with the simulator.")(ls)
-    app.command("check", help="Check scenario files, without side effects.")(check)
-    app.command("preview", help="What devices would send, without a broker.")(preview)
-    app.command("plan", help="Predict messages, bytes, sockets and memory of a scenario.")(plan)
-    app.command("doctor", help="Check this machine and the broker.")(doctor)
-    app.command("init", help="Write a scenario file to start from.")(init)
-
-
 def ls(*, as_json: given.JsonOption = False) -> None:
-    """List the profiles that ship with the simulator."""
+    """The profiles that ship with the simulator."""
+    from fleet_sim.judging.report import rows_table
+    from fleet_sim.scenario.loading import load_scenario, profile_names
+
     found = {name: load_scenario(name, env=os.environ) for name in profile_names()}
     if as_json:
         for name, scenario in found.items():
@@ -56,7 +43,12 @@ def ls(*, as_json: given.JsonOption = False) -> None:
 
 
 def check(scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO.yaml|PROFILE...")]) -> None:
-    """Check scenario files; everything that is wrong is said with its line and column."""
+    """Check scenario files, without side effects.
+
+    Every fault is printed with its line and column.
+    """
+    from fleet_sim.scenario.loading import load_scenario
+
     for source in scenarios:
         scenario = load_scenario(source, env=os.environ)
         count = sum(group.count for group in scenario.fleet.values())
@@ -72,7 +64,12 @@ def preview(
     changes: given.SetOption = None,
     as_json: given.JsonOption = False,
 ) -> None:
-    """Show what devices would send, as a small chart or as the messages themselves."""
+    """What devices would send, without a broker.
+
+    As a small chart, or with --json as the messages themselves.
+    """
+    from fleet_sim.judging.report import rows_table
+
     chosen = given.prepared(scenario, seed=seed, changes=changes)
     start = int(time.time()) * 1000
     for name in chosen.fleet:
@@ -88,6 +85,11 @@ def previewed(
     scenario: Scenario, name: str, devices: int, samples: int, start: int
 ) -> list[tuple[str, list[int], list[dict[str, object]]]]:
     """Return (device, times in ms, messages) of the first devices of a group."""
+    import numpy as np
+
+    from fleet_sim.scenario.planning import plan_group
+    from fleet_sim.signals.group import GroupSignals
+
     group = scenario.fleet[name]
     plans = plan_group(scenario.seed, name, group)[:devices]
     signals = GroupSignals(group.metrics, plans, seed=scenario.seed, start_ms=start)
@@ -138,7 +140,10 @@ def plan(
     changes: given.SetOption = None,
     as_json: given.JsonOption = False,
 ) -> None:
-    """Predict messages and bytes a second, sockets, ports and memory."""
+    """Predict messages, bytes, sockets and memory of a scenario."""
+    from fleet_sim.judging.report import rows_table
+    from fleet_wire.telemetry import encode_telemetry
+
     chosen = given.prepared(scenario, sensors=sensors, interval=interval, changes=changes)
     rate, volume, count = 0.0, 0.0, 0
     for name, group in chosen.fleet.items():
@@ -169,7 +174,17 @@ def doctor(
     host: given.HostOption = None,
     port: given.PortOption = None,
 ) -> None:
-    """Check open files, ports and whether a broker answers; exit 1 where something is too small."""
+    """Check this machine and the broker.
+
+    Open files, ports, and whether the broker answers; exit 1 where something is too small or missing.
+    """
+    import asyncio
+
+    from fleet_sim.devices.endpoint import CannotReach
+    from fleet_sim.judging.report import rows_table
+    from fleet_sim.runtime.deployment import probe
+    from fleet_sim.scenario.loading import load_scenario, profile_names
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = "unlimited" if hard == resource.RLIM_INFINITY else f"{hard}"
     files_ok = hard == resource.RLIM_INFINITY or hard >= sensors
@@ -209,7 +224,12 @@ def init(
     *,
     profile: Annotated[str, typer.Option("--profile", help="The profile to start from.")] = "cold-chain",
 ) -> None:
-    """Write a scenario file to start from; an existing file is left alone."""
+    """Write a scenario file to start from.
+
+    An existing file is left alone.
+    """
+    from fleet_sim.scenario.loading import profile_names
+
     if profile not in profile_names():
         raise typer.BadParameter(f"--profile: no such profile; one of {', '.join(profile_names())}")
     if path.exists():

@@ -1,5 +1,7 @@
 """Options that several commands share, and how they change a scenario."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Sequence
@@ -7,16 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet_config.durations import format_duration, parse_duration
-from fleet_sim.devices.endpoint import Endpoint
-from fleet_sim.scenario.grammar import Broker, Scenario
-from fleet_sim.scenario.loading import load_scenario, scaled
-from fleet_sim.scenario.planning import endpoint_of
 from fleet_wire.payload import MAX_COUNTER, MAX_TIME
+
+if TYPE_CHECKING:
+    from fleet_sim.devices.endpoint import Endpoint
+    from fleet_sim.scenario.grammar import Broker, Scenario
 
 __all__ = [
     "BindOption",
@@ -136,6 +137,8 @@ def span(text: str | None, option: str, *, least: int = 0, most: int | None = No
     """Milliseconds of an option that is a duration; a usage error where it is none or out of bounds."""
     if text is None:
         return None
+    from fleet_config.durations import format_duration, parse_duration
+
     try:
         length = parse_duration(text)
     except ValueError as problem:
@@ -171,6 +174,8 @@ def prepared(
     changes: Sequence[str] | None = None,
 ) -> Scenario:
     """Load a scenario and change it as the options say."""
+    from fleet_sim.scenario.loading import load_scenario, scaled
+
     scenario = load_scenario(source, overrides=tuple(changes or ()), env=os.environ)
     scenario = scaled(
         scenario,
@@ -193,6 +198,8 @@ def broker_with(
     keepalive: str | None = None,
 ) -> Broker:
     """Change a scenario's broker as the options say; `--cafile` alone turns TLS on."""
+    from fleet_sim.scenario.planning import endpoint_of
+
     before = endpoint_of(broker.model_copy(update={"url": broker.url.replace("mqtts", "mqtt", 1)}))
     tls = ca is not None or broker.url.startswith("mqtts")
     if host is not None and not _is_host(host):
@@ -228,6 +235,8 @@ def _in_url(host: str) -> str:
 
 def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint:
     """Where to connect to; a certificate that cannot be read is a usage error."""
+    from fleet_sim.scenario.planning import endpoint_of
+
     try:
         found = endpoint_of(broker, password=password)
     except OSError as problem:

@@ -15,12 +15,6 @@ from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
 from fleet_sim.runtime.deployment import RunOptions
 from fleet_sim.scenario.grammar import Broker
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    app.command("replay", help="Replay a recorded CSV file as devices.")(replay)
-
 
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv")],

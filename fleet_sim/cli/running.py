@@ -20,8 +20,6 @@ from fleet_sim.runtime.live import LiveView
 from fleet_sim.runtime.requests import answering, socket_of
 from fleet_wire import local_socket
 
-__all__ = ["register"]
-
 INTERRUPT = "interrupted"
 TERMINATE = "terminated"
 
@@ -40,10 +38,6 @@ SpeedOption = Annotated[
 ]
 JunitOption = Annotated[Path | None, typer.Option("--junit", help="Write the expectations there.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No live line.")]
-
-
-def register(app: typer.Typer) -> None:
-    app.command("run", help="Run a fleet against a broker.")(run)
 
 
 def run(

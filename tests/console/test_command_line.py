@@ -1,63 +1,113 @@
-"""Of each failure a command makes one text and an exit status; a traceback only where it is asked for."""
+"""The frame of both command lines."""
 
-from collections.abc import Callable
+import sys
+from pathlib import Path
 
 import pytest
 
-from fleet_console.command_line import Explained, carry_out, make_app
+from fleet_console.command_line import Command, Explained, carry_out, make_app
+from fleet_console.version import VERSION
 
-Run = Callable[..., tuple[int, str, str]]
+MODULE = """
+import typer
+
+group = typer.Typer(help="Two things.")
+
+def greet(name: str) -> None:
+    "Say hello."
+    typer.echo(f"hello {name}")
+
+@group.command()
+def fail() -> None:
+    "Raise what the name says."
+    raise LookupError("a defect")
+
+@group.command()
+def known() -> None:
+    "Raise what is explained."
+    raise KeyError("no such thing")
+
+@group.command()
+def leave() -> None:
+    "Stop reading."
+    raise BrokenPipeError
+
+@group.command()
+def interrupt() -> None:
+    "Ctrl-C."
+    raise KeyboardInterrupt
+"""
+COMMANDS = {
+    "greet": Command("Say hello.", "commands_of_a_test:greet"),
+    "things": Command("Two things.", "commands_of_a_test:group"),
+}
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "commands_of_a_test.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "commands_of_a_test", raising=False)
 
 
 def explain(error: Exception) -> Explained | None:
-    return Explained(["known: " + str(error), "do this"], 3) if isinstance(error, LookupError) else None
+    return Explained(["first", "second"], 2) if isinstance(error, KeyError) else None
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    app = make_app("tool", "What it is for.")
-
-    @app.command()
-    def act(what: str) -> None:
-        raise {"known": LookupError("x"), "pipe": BrokenPipeError(), "stop": KeyboardInterrupt()}.get(
-            what, RuntimeError("a\x1bb")
-        )
-
-    @app.command()
-    def rest() -> None:
-        pass
-
-    def carried(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            carry_out(app, arguments, explain)
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return carried
+def run(*arguments: str) -> object:
+    app = make_app("program", "About it.", COMMANDS)
+    with pytest.raises(SystemExit) as ended:
+        carry_out(app, arguments, explain)
+    return ended.value.code
 
 
-def test_a_known_failure_is_its_texts_and_status(run: Run) -> None:
-    assert run("act", "known") == (3, "", "known: x\ndo this\n")
+def test_help_lists_the_commands_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    told = capsys.readouterr().out
+    for text in ("About it.", "greet", "Say hello.", "things", "Two things."):
+        assert text in told
+    assert "commands_of_a_test" not in sys.modules
 
 
-def test_an_unknown_failure_is_one_line_without_a_traceback(run: Run) -> None:
-    status, out, err = run("act", "odd")
-    assert (status, out) == (1, "")
-    assert err == "unexpected: RuntimeError: a\\x1bb (run again with --debug to see where)\n"
+def test_the_version_needs_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"program {VERSION}\n"
+    assert "commands_of_a_test" not in sys.modules
 
 
-def test_with_debug_there_is_a_traceback(run: Run) -> None:
-    assert "Traceback" in run("act", "odd", "--debug")[2]
+def test_a_function_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("greet", "you") == 0
+    assert capsys.readouterr().out == "hello you\n"
 
 
-def test_a_reader_that_leaves_is_no_failure_and_an_interrupt_is_130(run: Run) -> None:
-    assert run("act", "pipe") == (0, "", "")
-    assert run("act", "stop")[0] == 130
+def test_a_group_has_its_own_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("things", "-h") == 0
+    assert "Raise what the name says." in capsys.readouterr().out
 
 
-def test_bad_usage_is_2_and_the_version_and_a_success_are_0(run: Run) -> None:
-    assert run("act")[0] == 2
-    assert run("rest")[0] == 0
-    status, out, _ = run("--version")
-    assert status == 0
-    assert out.startswith("tool ")
+def test_an_unknown_command_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("gret") == 2
+    told = capsys.readouterr().err
+    assert "No such command 'gret'" in told
+    assert "greet" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "texts"),
+    [
+        ("known", 2, ["first", "second"]),
+        ("fail", 1, ["unexpected: LookupError: a defect (run again with --debug to see where)"]),
+        ("leave", 0, []),
+        ("interrupt", 130, []),
+    ],
+)
+def test_a_failure_is_texts_and_a_status(
+    capsys: pytest.CaptureFixture[str], command: str, status: int, texts: list[str]
+) -> None:
+    assert run("things", command) == status
+    assert capsys.readouterr().err.splitlines() == texts
+
+
+def test_only_debug_shows_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("things", "fail", "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err

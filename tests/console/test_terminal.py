@@ -1,12 +1,9 @@
 """Results go to standard output, complaints to standard error; nothing of a text is obeyed."""
 
-import io
-import sys
-
 import pytest
 
 from fleet_console.drawing import Table
-from fleet_console.terminal import complain, say, say_json, write_whatever_comes
+from fleet_console.terminal import complain, say, say_json
 
 
 def test_lines_and_tables_are_results(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,12 +23,3 @@ def test_complaints_are_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -
     complain("a.yaml:1:2: \x1b[2J", "x" * 300)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "a.yaml:1:2: \\x1b[2J\n" + "x" * 300 + "\n")
-
-
-def test_what_an_encoding_lacks_is_written_as_its_escape(monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    write_whatever_comes()
-    sys.stdout.write("°C")
-    sys.stdout.flush()
-    assert raw.getvalue() == b"\\xb0C"

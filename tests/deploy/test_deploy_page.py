@@ -178,7 +178,7 @@ def add_devices(page: Page, machine: Machine) -> str:
 def start(page: Page, machine: Machine, password: str) -> None:
     said = page.read("cat > /etc/edge-gateway/gateway.yaml")
     assert re.search(r"good: \d+ rules, 3 windows", said)
-    assert re.search(r"broker .*accepts us", said)
+    assert re.search(r"broker .*accepts the gateway", said)
     page.read("install -m 644 deploy/edge-gateway.service")
     assert_alive(machine, "edge-gateway", user="edge-gateway")
     machine.wait("edge-gateway status", "no problems")

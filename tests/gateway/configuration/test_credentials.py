@@ -134,25 +134,25 @@ def test_an_encrypted_key_asks_nobody_for_its_passphrase(place: Place) -> None:
 
 def test_a_look_reads_certificates_only_when_their_files_changed(place: Place) -> None:
     tls = place.credentials.tls
-    tls.look()
+    tls.refresh()
     assert not tls._value, "nothing is read before it is needed"
     place.certify()
     first = tls.now()
-    tls.look()
+    tls.refresh()
     assert tls._value == [first]
     place.ca.write_bytes(b"")
-    tls.look()
+    tls.refresh()
     assert place.credentials.fault
     assert tls.now() is first
     place.ca.unlink()
-    tls.look()
+    tls.refresh()
     assert "no such file" in place.credentials.fault.lower()
 
 
 async def test_what_cannot_be_used_is_told_before_it_is_needed(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(credentials, "REFRESH_EVERY", 0.01)
     told = asyncio.Event()
     place.credentials.changed = told.set
     place.credentials.password.now()
@@ -166,7 +166,7 @@ async def test_what_cannot_be_used_is_told_before_it_is_needed(
 async def test_who_was_refused_does_not_rest_longer_than_until_there_is_another_token(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "LOOK_SOON", 0.01)
+    monkeypatch.setattr(credentials, "POLL_EVERY", 0.01)
     resting = asyncio.create_task(place.credentials.rest(3_600))
     await asyncio.sleep(0)
     place.token.write_text("token-2")

@@ -90,7 +90,7 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
             MINIMAL + "time: {idle_close: 2h}\nwindows: [{every: 1m, bucket: a, keep: 1h}]",
             "may be 2h1m2s old",
         ),
-        (MINIMAL + "time: {earliest: soon}", "'soon' is no date"),
+        (MINIMAL + "time: {earliest: soon}", "'soon' is not a date"),
         (MINIMAL + "http: {listen: '0.0.0.0:8080'}", "this machine only"),
         (MINIMAL + "web: {listen: '127.0.0.1:8081'}", "not part of this version"),
         (MINIMAL + "influx: {url: localhost:8086, org: o, token: 'env:T'}", "http://host:8086"),
@@ -104,7 +104,7 @@ def test_a_bucket_may_keep_for_ever_or_for_as_short_as_influxdb_can(tmp_path: Pa
     text = MINIMAL + "windows: [{every: 1m, bucket: a, keep: 0s}, {every: 10m, bucket: b, keep: 1h}]"
     config = load(tmp_path, text).config
     assert [window.keep for window in config.windows] == [0, 60 * MINUTE]
-    assert [window["keep"] for window in settings_of(config)["windows"]] == [None, 60 * MINUTE]
+    assert [window.keep for window in settings_of(config).windows] == [None, 60 * MINUTE]
 
 
 def test_a_literal_secret_is_not_repeated(tmp_path: Path) -> None:

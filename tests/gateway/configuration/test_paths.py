@@ -11,6 +11,7 @@ import pytest
 from edge_gateway.cli.options import load as load_cli
 from edge_gateway.configuration import loading as config_source
 from edge_gateway.configuration.loading import effective, load_config
+from edge_gateway.configuration.shipped import shipped
 from edge_gateway.errors import BadInput
 from fleet_config.problems import ProblemsFound
 
@@ -106,10 +107,10 @@ def test_no_file_is_told_with_where_it_was_looked_for(place: Path) -> None:
     with pytest.raises(BadInput) as told:
         load_config(None, environment={})
     text = str(told.value)
-    assert text.startswith("there is no gateway.yaml here; looked at ")
+    assert text.startswith("no gateway.yaml found at ")
     for named in (place / "home/gateway.yaml", place / "nowhere/gateway.yaml", "--config", "--embedded"):
         assert str(named) in text
-    with pytest.raises(BadInput, match=r"there is no gateway\.yaml here"):
+    with pytest.raises(BadInput, match=r"no gateway\.yaml found at"):
         load_config(None, environment={"EDGE_GATEWAY_SPOOL_PATH": "spool"})
 
 
@@ -175,3 +176,22 @@ def test_a_directory_in_the_place_of_the_file(place: Path) -> None:
     (place / "home" / "gateway.yaml").mkdir()
     with pytest.raises(ProblemsFound, match="is a directory"):
         load_config(None, environment={})
+
+
+def test_embedded_without_a_file_or_rules_uses_the_rules_that_ship_with_the_gateway(place: Path) -> None:
+    assert load_cli(None, embedded=True).config.rules.path == shipped("rules")
+    (place / "home" / "rules").mkdir()
+    assert load_cli(None, embedded=True).config.rules.path == Path("rules")
+
+
+def test_embedded_with_a_file_uses_its_rules(place: Path) -> None:
+    (place / "home" / "gateway.yaml").write_text("version: 1\n")
+    assert load_cli(None, embedded=True).config.rules.path == Path("rules")
+    assert load_cli(place / "etc" / "gateway.yaml", embedded=True).config.rules.path == place / "etc/my-rules"
+
+
+def test_a_variable_comes_before_the_rules_that_ship_with_the_gateway(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_GATEWAY_RULES_PATH", "mine")
+    assert load_cli(None, embedded=True).config.rules.path == Path("mine")

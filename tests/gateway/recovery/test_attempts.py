@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.journal import Journal
 from edge_gateway.records import codec
-from edge_gateway.recovery.attempts import ATTEMPTS_FILE, FoldsOtherwise, Recovered, TriesFile, recover
+from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile, FoldsOtherwise, Replayed, recover
 
 
 class Killed(BaseException):
@@ -75,7 +75,7 @@ def journal_of(spool: Path, records: dict[int, bytes]) -> Journal:
     return journal
 
 
-def run(spool: Path, fold: Fold, **more: Any) -> Recovered:
+def run(spool: Path, fold: Fold, **more: Any) -> Replayed:
     return recover(spool, Journal.open(spool / "journal"), fold, at=5, **more)
 
 
@@ -139,7 +139,7 @@ def test_the_first_attempt_raises_and_the_second_puts_the_culprit_aside(tmp_path
     assert fold.state["sum"] == sum(fold.state["seen"])
     assert fold.applied == [1, 2, 3, 4, 5], "what the record led to is kept all the same"
     assert (found.attempt, found.culprits) == (2, 1)
-    assert TriesFile(tmp_path).read().attempt == 0
+    assert AttemptsFile(tmp_path).read().attempt == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -170,7 +170,7 @@ def test_a_record_that_kills_the_program_is_put_aside_whole_in_the_end(tmp_path:
     for attempt in range(1, 6):
         with pytest.raises(Killed):
             run(tmp_path, Fold(lethal=frozenset({20})))
-        assert TriesFile(tmp_path).read().attempt == attempt
+        assert AttemptsFile(tmp_path).read().attempt == attempt
     fold = Fold(lethal=frozenset({20}))
     found = run(tmp_path, fold)
     assert fold.aside == [(2, [2, 20]), (2, [200])]

@@ -126,9 +126,9 @@ def test_a_secret_that_cannot_be_used_is_a_warning_until_it_can() -> None:
     credentials = Credentials(GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}}))
     bare.gateway._credentials = credentials
     credentials.changed = bare.gateway._credentials_changed
-    credentials._told("mqtt.password", "no such file: /run/secret")
+    credentials._report("mqtt.password", "no such file: /run/secret")
     assert bare.texts["secrets"].startswith("mqtt.password: no such file: /run/secret")
-    credentials._told("mqtt.password", "")
+    credentials._report("mqtt.password", "")
     assert bare.texts == {}
 
 

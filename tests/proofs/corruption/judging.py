@@ -24,7 +24,7 @@ from edge_gateway.journal.framing import RECORD, scan
 from edge_gateway.journal.journal import parse_name
 from edge_gateway.records.inputs import Batch
 from edge_gateway.recovery.replay import effects_in
-from edge_gateway.recovery.startup import INFLUX, Recovered, open_store, recover_spool
+from edge_gateway.recovery.startup import INFLUX, Startup, open_store, recover_spool
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store.history import History
@@ -129,7 +129,7 @@ class Judge:
         if took > UP_WITHIN:
             self.tally.forbid("service not up in 10 s", f"{told}: {took:.1f} s")
 
-    def _compare(self, recovered: Recovered, told: str) -> None:
+    def _compare(self, recovered: Startup, told: str) -> None:
         """What is held now is the truth or less, and where it is less somebody is told."""
         found = finish(recovered, self.sound.config)
         truth = self.sound.held
@@ -148,7 +148,7 @@ class Judge:
             if not list(self._aside(recovered, name)):
                 self.tally.forbid("not set aside", f"{told}: {name}")
 
-    def _aside(self, recovered: Recovered, name: str) -> Iterator[Path]:
+    def _aside(self, recovered: Startup, name: str) -> Iterator[Path]:
         return recovered.store.path.parent.rglob(name)
 
     # --- a record that raises
@@ -183,7 +183,7 @@ class Judge:
         shutil.copytree(self.sound.place, other, ignore=shutil.ignore_patterns("control.sock", "reserve"))
         return other
 
-    def _payloads(self, place: Path, recovered: Recovered) -> list[bytes]:
+    def _payloads(self, place: Path, recovered: Startup) -> list[bytes]:
         """Telemetry that a recovery folds again."""
         seen: list[bytes] = []
         fold = Pipeline.fold
@@ -201,7 +201,7 @@ class Judge:
         shutil.rmtree(place / "look")
         return seen
 
-    def _recover(self, place: Path) -> Recovered:
+    def _recover(self, place: Path) -> Startup:
         return recover_spool(place, self.sound.config, NAME, MachineClock())
 
 
@@ -246,7 +246,7 @@ def sound_of(place: Path, config: GatewayConfig, scratch: Path) -> Sound:
     return Sound(place, config, held)
 
 
-def finish(recovered: Recovered, config: GatewayConfig) -> Held:
+def finish(recovered: Startup, config: GatewayConfig) -> Held:
     """Let the store do all it has to, and say what it holds; damage met on the way is dealt with as at work."""
     while True:
         try:
@@ -262,7 +262,7 @@ def finish(recovered: Recovered, config: GatewayConfig) -> Held:
     return Held(windows, lines, recovered.number)
 
 
-def _all_of(recovered: Recovered, config: GatewayConfig) -> tuple[dict[Key, Key], dict[Key, str]]:
+def _all_of(recovered: Startup, config: GatewayConfig) -> tuple[dict[Key, Key], dict[Key, str]]:
     store = recovered.store
     if not recovered.whole:
         store.freeze(MachineClock().wall())
@@ -276,7 +276,7 @@ def _all_of(recovered: Recovered, config: GatewayConfig) -> tuple[dict[Key, Key]
     return _windows(store, config), lines
 
 
-def _make_again(recovered: Recovered, config: GatewayConfig, damage: str) -> None:
+def _make_again(recovered: Startup, config: GatewayConfig, damage: str) -> None:
     """What the gateway does when its store turns out damaged."""
     at = MachineClock().wall()
     recovered.store.close()
@@ -327,7 +327,7 @@ def _intact(place: Path) -> set[int]:
     return {frame.number for frame in frames if frame.number < group}
 
 
-def _said_aside(recovered: Recovered) -> list[str]:
+def _said_aside(recovered: Startup) -> list[str]:
     words = " ".join(text for _, text in recovered.findings).replace(",", " ").replace(";", " ").split()
     return [f"{word}*" for word in words if ".corrupt-" in word]
 

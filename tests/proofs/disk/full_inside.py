@@ -31,7 +31,7 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal.reserve import Reserve
 from edge_gateway.journal.spool import CHECKPOINTS, JOURNAL, RESERVE
 from edge_gateway.mqtt.control_client import Limits
-from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.service.app import Start
 from edge_gateway.service.gateway import Gateway
 from edge_gateway.service.local_api import Door
@@ -235,7 +235,7 @@ class _Run:
         self.door = Door()
         self.stop = asyncio.Event()
 
-    def recover(self, place: Path | None = None) -> Recovered:
+    def recover(self, place: Path | None = None) -> Startup:
         return recover_spool(place or self.place, self.config, GATEWAY, self.clock)
 
     async def play(self) -> None:

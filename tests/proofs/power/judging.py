@@ -17,7 +17,7 @@ from pathlib import Path
 import mqtt5
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.clock import MachineClock
 from tests.proofs.power.disk_trace import Wire
 from tests.proofs.power.reference import Message, Points, Reference, Stored, settle, state_digest
@@ -158,9 +158,7 @@ class Judge:
             found.journal.close()
             found.store.close()
 
-    def _compare(
-        self, found: Recovered, place: Path, promised: int, points: Points, verdict: Verdict
-    ) -> None:
+    def _compare(self, found: Startup, place: Path, promised: int, points: Points, verdict: Verdict) -> None:
         verdict.broken += [(f"found {code}", text) for code, text in found.findings]
         if not found.whole:
             verdict.broken.append(("not whole", f"record {found.number}"))

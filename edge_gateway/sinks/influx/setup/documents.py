@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from edge_gateway.configuration.shipped import shipped
 from edge_gateway.errors import BadInput
 from fleet_config.durations import format_duration
 
@@ -57,12 +58,8 @@ def resource_kind(kind: str) -> str:
 
 
 def template_files() -> list[Path]:
-    """The templates: in the package when it is installed, beside it in a checkout."""
-    package = Path(__file__).parents[3]
-    for directory in (package / "influx_templates", package.parent / "influx"):
-        if files := sorted(directory.glob("*.yml")):
-            return files
-    raise BadInput(f"the InfluxDB templates are missing beside {package}; install the package again")
+    """Return the templates that ship with the gateway."""
+    return sorted(shipped("influx").glob("*.yml"))
 
 
 def documents_for(

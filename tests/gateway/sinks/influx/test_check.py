@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.doctor import Finding, look
+from edge_gateway.doctor import CheckResult, look
 from tests.servers.influx import Influx
 from tests.servers.process import free_port
 
 
-def found(place: Path, url: str, token: str, *buckets: str, org: str = "fleet") -> Finding:
+def found(place: Path, url: str, token: str, *buckets: str, org: str = "fleet") -> CheckResult:
     (place / "token").write_text(token)
     every = ("1m", "10m", "1h")
     settings: dict[str, Any] = {

@@ -1,6 +1,7 @@
-"""What checkpoints of earlier formats lack, and what stands in for it.
+"""Add to checkpoints of earlier formats the keys they lack.
 
-A later format adds keys and gives none another meaning, but for pending commands, which format 4 nests.
+A newer format only adds keys, and never changes the meaning of an existing one, but that format 4 nests pending
+commands and renames two parts of admission.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ DAY = 86_400_000
 _BIRTH = msgspec.msgpack.Decoder(Birth)
 
 
-def brought_up(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of a checkpoint with every key of the newest format. KeyError: it lacks more than its format allows."""
-    for lacking in _LACKING[state.get("format", 1) - 1 :]:
-        state = lacking(state)
+def upgraded(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state with every key of the newest format; KeyError when it lacks a key of its own format."""
+    for upgrade in _UPGRADES[state.get("format", 1) - 1 :]:
+        state = upgrade(state)
     return state
 
 
-def _until_retirement(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 knew no retired devices: everyone is heard now, and no number is free. Births and tags were rows."""
+def _from_format_1(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 had no retired devices, so all count as heard now and no number is free; births and tags were rows."""
     fold = state["fold"]
     registry, admission = fold["registry"], fold["admission"]
     heard = np.full(len(registry["name"]), state["listening"], np.int64)
@@ -58,8 +59,8 @@ def _columns(registry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _until_shares(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 2 knew no shares, believed whatever a device said, and noted nothing of devices in trouble."""
+def _from_format_2(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 had no shares per device, no doubts about what a device says, and no device problems."""
     fold, limits = state["fold"], state["settings"]
     shares = {
         "device_series": limits["series"],
@@ -80,7 +81,7 @@ def _until_shares(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _within_bounds(registry: dict[str, Any], listening: int) -> dict[str, Any]:
-    """Format 2 freed nothing, kept births whole and labelled windows with every tag."""
+    """Format 2 freed nothing, kept whole births, and labelled windows with every tag."""
     devices, texts = len(registry["name"]), registry["strings"]["texts"]
     strings = {
         "given": len(texts),
@@ -99,7 +100,7 @@ def _within_bounds(registry: dict[str, Any], listening: int) -> dict[str, Any]:
 
 
 def _facts(devices: list[int], births: list[bytes]) -> dict[str, Any]:
-    """What is kept of births that were kept whole: all their tags and units."""
+    """Reduce whole births to what is kept of them now: all their tags and units."""
     found = Births()
     for device, told in zip(devices, births, strict=True):
         birth = _BIRTH.decode(told)
@@ -108,7 +109,7 @@ def _facts(devices: list[int], births: list[bytes]) -> dict[str, Any]:
 
 
 def _held_series(series: dict[str, Any], listening: int) -> dict[str, Any]:
-    """Everything held is the gateway's, and used now; numbers of retired devices are free."""
+    """All live series belong to the gateway and count as used now; numbers of retired devices are free."""
     live = series["live"]
     count = len(live)
     return {
@@ -143,7 +144,7 @@ def _nothing_odd(admission: dict[str, Any]) -> dict[str, Any]:
 _RENAMED = {"doubts": "mostly_bad", "hearing": "watch"}
 
 
-def _until_one_form(state: dict[str, Any]) -> dict[str, Any]:
+def _from_format_3(state: dict[str, Any]) -> dict[str, Any]:
     """Rename two parts of admission, and make each pending command of its transition and intent.
 
     Format 3 copied their fields into it and held the alert as on the wire.
@@ -171,8 +172,8 @@ def _none(*columns: str) -> dict[str, Any]:
     return dict.fromkeys(columns, np.empty(0, np.int64))
 
 
-_LACKING: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
-    _until_retirement,
-    _until_shares,
-    _until_one_form,
+_UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
+    _from_format_1,
+    _from_format_2,
+    _from_format_3,
 )

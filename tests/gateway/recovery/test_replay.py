@@ -16,7 +16,7 @@ from edge_gateway.fold import pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import ClosedWindows
-from edge_gateway.recovery.startup import Recovered, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.windows.rows import TierRows
 from fleet_wire import topics
@@ -50,7 +50,7 @@ def second(ms: int) -> Batch:
     return Batch(Moment(START + ms, ms), names, [payload] * len(names))
 
 
-def opened(spool: Path) -> Recovered:
+def opened(spool: Path) -> Startup:
     spool.mkdir(exist_ok=True)
     return recover_spool(spool, config(spool), "gw", MachineClock())
 
@@ -89,7 +89,7 @@ def test_another_pace_loses_nothing_and_counts_nothing_twice(
     monkeypatch.setattr(pipeline, "CLOSE_ROWS", second_)
     with caplog.at_level(logging.INFO):
         life = opened(tmp_path / "spool")
-    assert "folded by another program" in caplog.text, "else there was nothing to follow"
+    assert "closes windows at other times" in caplog.text, "else there was nothing to follow"
     rest = life.state.pipeline.windows.drain()
     both = counted([*closed, *rest.numeric])
     assert both == {(tier, series): SECONDS - 1 for tier in (0, 1) for series in range(2 * len(DEVICES))}

@@ -21,8 +21,8 @@ from edge_gateway.journal.journal import Journal
 from edge_gateway.records import codec
 from edge_gateway.records.alerts import CommandIntent
 from edge_gateway.records.inputs import Batch, Moment
-from edge_gateway.recovery.older_states import DAY
-from edge_gateway.recovery.startup import Recovered, State, recover_spool
+from edge_gateway.recovery.checkpoint_upgrades import DAY
+from edge_gateway.recovery.startup import Startup, State, recover_spool
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
 from fleet_wire import control_messages, topics
@@ -44,7 +44,7 @@ def config() -> GatewayConfig:
     )
 
 
-def begin(place: Path) -> Recovered:
+def begin(place: Path) -> Startup:
     return recover_spool(place, config(), "gw", MachineClock())
 
 

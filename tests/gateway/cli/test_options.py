@@ -1,0 +1,72 @@
+"""How a command reaches the running gateway, and which gateway it means."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.cli.options import ask, find_config, socket_path
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.errors import CannotReach, GatewayError
+from fleet_wire import local_socket
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> GatewayConfig:
+    return GatewayConfig.model_validate(
+        {"version": 1, "mqtt": {"url": "mqtt://localhost"}, "spool": {"path": tmp_path}}
+    )
+
+
+@contextmanager
+def answering(path: Path) -> Iterator[None]:
+    """A process that answers with what it was asked, in a thread; a request to fail is an error."""
+    started, stop = threading.Event(), threading.Event()
+
+    async def answer(request: dict[str, Any]) -> Any:
+        if request["do"] == "fail":
+            raise local_socket.RequestFailed("no such thing")
+        return request
+
+    async def serve() -> None:
+        async with local_socket.serve(path, answer):
+            started.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert started.wait(60)
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def test_the_answer_is_returned_and_an_error_is_the_gateways(config: GatewayConfig) -> None:
+    with answering(socket_path(config)):
+        assert ask(config, {"do": "status"}) == {"do": "status"}
+        with pytest.raises(GatewayError, match="no such thing"):
+            ask(config, {"do": "fail"})
+
+
+def test_nobody_answers(config: GatewayConfig) -> None:
+    with pytest.raises(CannotReach, match="start one with: edge-gateway run"):
+        ask(config, {"do": "status"})
+
+
+def test_without_a_file_the_embedded_gateway_that_ran_here_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("edge_gateway.configuration.loading.DEFAULT_FILES", (Path("gateway.yaml"),))
+    (tmp_path / ".edge-gateway").mkdir()
+    (tmp_path / ".edge-gateway" / "lock").touch()
+    assert find_config(None).gateway.id == "embedded"
+    (tmp_path / "gateway.yaml").write_text(json.dumps({"version": 1, "mqtt": {"url": "mqtt://localhost"}}))
+    assert find_config(None).gateway.id == "auto"
