@@ -6,9 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from aiohttp import web
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(slots=True)
+class ManualClock(Generic[Number]):
+    """A clock that is called for the time, in whatever unit, and stands still until `now` is set."""
+
+    now: Number
+
+    def __call__(self) -> Number:
+        return self.now
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,18 @@ import pytest
 
 from edge_gateway.mqtt.broker_memory import SESSION_LOST, TOLD_FOR, BrokerMemory
 from edge_gateway.status.problems import Counters, Gravity, Problems
+from tests.fakes import ManualClock
 
 NOON = 1_796_212_800_000
 MINUTE = 60_000
 
 
-class Clock:
-    now = NOON
-
-    def __call__(self) -> int:
-        return self.now
+Clock = ManualClock[int]
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 def memory_of(clock: Clock, heard_to: int | None) -> BrokerMemory:

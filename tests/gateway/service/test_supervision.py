@@ -17,6 +17,7 @@ from edge_gateway.service.unexpected import tell_in_the_log
 from edge_gateway.status.problems import Problems
 from edge_gateway.status.repeats import AGAIN_AFTER, MOST_KEPT, Repeats
 from fleet_wire.failures import in_words
+from tests.fakes import ManualClock
 
 PATIENCE = 60.0
 EXHAUSTED = OSError(24, "Too many open files")
@@ -114,17 +115,17 @@ def record(text: str, level: int = logging.ERROR) -> logging.LogRecord:
 
 
 def test_an_error_told_again_and_again_is_one_line_and_then_a_count() -> None:
-    now = [0.0]
-    repeats = Repeats(clock=lambda: now[0])
+    clock = ManualClock(0.0)
+    repeats = Repeats(clock=clock)
     assert [repeats(record("no disk")) for _ in range(1000)] == [True] + [False] * 999
     assert repeats(record("no network"))
     assert repeats(record("no disk", logging.WARNING))
     assert repeats.left_out == 999
-    now[0] = AGAIN_AFTER
+    clock.now = AGAIN_AFTER
     again = record("no disk")
     assert repeats(again)
     assert again.getMessage() == "no disk (999 times more since it was last told)"
-    now[0] *= 2
+    clock.now *= 2
     last = record("no disk")
     assert repeats(last)
     assert last.getMessage() == "no disk"

@@ -16,6 +16,7 @@ from edge_gateway.status.logs import MOST_AT_ONCE, PER_SECOND, Flood, set_up_log
 from edge_gateway.status.problems import Gravity, Problems
 from edge_gateway.status.repeats import Repeats
 from fleet_wire.log_lines import LONGEST_LINE
+from tests.fakes import ManualClock
 
 
 def record(text: str, level: int = logging.WARNING) -> logging.LogRecord:
@@ -23,12 +24,12 @@ def record(text: str, level: int = logging.WARNING) -> logging.LogRecord:
 
 
 def test_a_burst_passes_and_a_flood_does_not() -> None:
-    now = [0.0]
-    flood = Flood(clock=lambda: now[0])
+    clock = ManualClock(0.0)
+    flood = Flood(clock=clock)
     passed = [flood(record(f"{n}")) for n in range(MOST_AT_ONCE + 7)]
     assert passed == [True] * MOST_AT_ONCE + [False] * 7
     assert flood.left_out == 7
-    now[0] += 1.0 / PER_SECOND
+    clock.now += 1.0 / PER_SECOND
     after = record("after")
     assert flood(after)
     assert after.getMessage() == "after (7 lines before were left out)"
