@@ -1,12 +1,14 @@
 """The rules of the code base that a machine can hold: directions of imports, sizes, what only a CLI may do."""
 
 import ast
+import re
 from collections import Counter
 from graphlib import CycleError
 from pathlib import Path
 
 import pytest
 
+from tests.architecture.purity import PURE_ROOMS
 from tests.architecture.rooms import (
     FLOORS,
     ROOT,
@@ -27,6 +29,7 @@ MAY_IMPORT = {
     "edge_gateway": {"fleet_wire", "fleet_config"},
     "fleet_sim": {"fleet_wire", "fleet_config"},
 }
+PAGE = ROOT / "docs/extend.md"
 NEVER = {"tests", "benchmarks", "fleet_demo"}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -120,3 +123,27 @@ def test_two_rooms_of_one_floor_do_not_import_each_other() -> None:
 def test_a_cycle_is_seen() -> None:
     with pytest.raises(CycleError):
         check_acyclic({("a", "b"), ("b", "c"), ("c", "a")})
+
+
+def rows_of(page: str, package: str) -> list[list[str]]:
+    """The rows of a package's table of rooms, cell by cell."""
+    section = page.partition(f"\n### {package}\n")[2].partition("\n#")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_the_page_shows_the_rooms_as_they_are(package: str) -> None:
+    rows = rows_of(PAGE.read_text(), package)
+    shown = tuple(tuple(re.findall(r"`(\w+)`", row[0])) for row in rows)
+    assert shown == FLOORS[package], "docs/extend.md and tests/architecture/rooms.py must show the same rooms"
+
+
+def test_the_page_says_which_rooms_are_pure() -> None:
+    rows = rows_of(PAGE.read_text(), "edge_gateway")
+    assert [row[0].strip("`") for row in rows if "pure" in row[2]] == list(PURE_ROOMS)
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`([\w/]+\.py)`", PAGE.read_text()))))
+def test_a_file_that_the_page_names_exists(named: str) -> None:
+    assert any(path.as_posix().endswith(f"/{named}") for path in ROOT.glob("[!.]*/**/*.py")), named
