@@ -3,7 +3,7 @@
     checkout ─▶ copy ─▶ every mutant of the room ─▶ a seeded sample ─▶ the room's tests against each ─▶ verdicts
 
 mutmut 3 mutates functions, except decorated ones. It learns from one run of the tests which of them reach a function,
-and runs only those against its mutants.
+and runs only those against its mutants. A mutant that mypy refuses counts as killed: `./test` runs mypy too.
 """
 
 import ast
@@ -38,6 +38,12 @@ KILLED: Final = {"🎉", "⏰", "🧙", "💥"}
 _RESULT: Final = re.compile(r"^(\S+) (edge_gateway\.\S+__mutmut_\d+)$", re.MULTILINE)
 _MANGLED: Final = re.compile(r"(?P<module>[\w.]+)\.x(?:_|ǁ(?P<owner>\w+)ǁ)(?P<name>\w+)__mutmut_\d+")
 _HUNK: Final = re.compile(r"^@@ -(\d+)")
+_MYPY: Final = (
+    *("-m", "mypy", "--output", "json", "--cache-dir", os.devnull),
+    *("--no-warn-unused-ignores", "--no-warn-unreachable"),
+    *("--disable-error-code", "no-redef", "--disable-error-code", "has-type"),
+)
+"""Without what mypy says of mutants as such: functions that stand beside their original."""
 _GENERATE: Final = """
 from mutmut.__main__ import create_mutants
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir
@@ -111,6 +117,7 @@ def configuration(room: str, seed: int, copied: Iterable[str]) -> str:
         "also_copy": copied,
         "pytest_add_cli_args_test_selection": [f"tests/gateway/{room}"],
         "pytest_add_cli_args": ["-m", "not broker and not influx", f"--hypothesis-seed={seed}"],
+        "type_check_command": [sys.executable, *_MYPY, *(files.removesuffix("/*") for files in ROOMS[room])],
     }
     return "[mutmut]\n" + "".join(
         f"{key} =\n" + "".join(f"    {value}\n" for value in values) for key, values in lists.items()
