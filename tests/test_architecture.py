@@ -10,9 +10,12 @@ import pytest
 
 from tests.architecture.purity import PURE_ROOMS
 from tests.architecture.rooms import (
+    EMPTY_NAMES,
     FLOORS,
     ROOT,
+    STILL_EMPTY,
     STILL_UPWARD,
+    TWICE,
     arrows_in,
     arrows_of,
     check_acyclic,
@@ -147,3 +150,24 @@ def test_the_page_says_which_rooms_are_pure() -> None:
 @pytest.mark.parametrize("named", sorted(set(re.findall(r"`([\w/]+\.py)`", PAGE.read_text()))))
 def test_a_file_that_the_page_names_exists(named: str) -> None:
     assert any(path.as_posix().endswith(f"/{named}") for path in ROOT.glob("[!.]*/**/*.py")), named
+
+
+def class_names(package: str) -> Counter[str]:
+    trees = (ast.parse((ROOT / path).read_text()) for path in files_of(package))
+    return Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_class_name_means_one_thing_in_a_package(package: str) -> None:
+    twice = {name for name, count in class_names(package).items() if count > 1 and name[0] != "_"}
+    assert twice <= TWICE[package], f"one name for two things: rename one of each of {twice - TWICE[package]}"
+    gone = TWICE[package] - twice
+    assert not gone, f"no longer twice: strike {gone} out of TWICE in tests/architecture/rooms.py"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_module_has_a_name_that_says_nothing(package: str) -> None:
+    named = {path.as_posix() for path in files_of(package) if path.stem in EMPTY_NAMES}
+    assert named <= STILL_EMPTY, "name a module for what it holds"
+    gone = STILL_EMPTY - {path.as_posix() for one in MAY_IMPORT for path in files_of(one)}
+    assert not gone, "strike it out of STILL_EMPTY in tests/architecture/rooms.py"

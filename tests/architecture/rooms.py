@@ -117,3 +117,25 @@ def check_acyclic(pairs: set[tuple[str, str]]) -> None:
     for importer, imported in pairs:
         graph[importer].add(imported)
     TopologicalSorter(graph).prepare()
+
+
+def _words(text: str) -> set[str]:
+    return set(text.split())
+
+
+TWICE: Final[dict[str, set[str]]] = {
+    "edge_gateway": _words(
+        "Batch Case Change Facts Finding Frame Identity Kept Keyed Kind Level Mark Message Messages Metric Names "
+        "Outcome Piece Problem Quarantined Readings Recovered Refusals Source SpoolBytes Store Survey Tier Trouble "
+        "Verdict Waiting"
+    ),
+    "fleet_sim": _words(
+        "Autoregressive Constant Cycle DewPoint DissolvedOxygen Drain Dropout Event Linear OrnsteinUhlenbeck Pump Ramp "
+        "RandomWalk Sample Sine States Step Stuck Tank Thermal Wear Weather"
+    ),
+}
+"""Public classes whose name a package has twice: the same idea in two forms, or one that is yet to be renamed."""
+
+EMPTY_NAMES: Final = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}
+STILL_EMPTY: Final = {"edge_gateway/windows/base.py"}
+"""Modules of such a name that are yet to be renamed."""
