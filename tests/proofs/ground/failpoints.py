@@ -1,9 +1,9 @@
-"""Named points of the gateway's work at which something can be made to happen, from outside.
+"""Named points in the gateway at which a fault can be injected from outside.
 
     point ─▶ the attribute it names, wrapped ─▶ n-th call ─▶ action: kill, block, …
 
-The product knows nothing of it: a point names a method of `edge_gateway` and the side of its call. A point whose
-method is gone cannot be armed, and says so.
+The product has no code for it: a point names a method of `edge_gateway` and the side of its call.
+`tests/harness/test_sabotaged_names.py` checks that every named method exists.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Place:
         module, colon, path = text.partition(":")
         if not (module and colon and path):
             raise NoSuchPoint(
-                f"'{text}' is no place; write one like edge_gateway.service.engine:Engine.submit"
+                f"'{text}' names no attribute; write it like edge_gateway.service.engine:Engine.submit"
             )
         return cls(module, path)
 
     def resolve(self) -> tuple[Any, str, Any]:
-        """Where it hangs, its name there, and what hangs there now; NoSuchPoint where there is nothing."""
+        """Return the owner, the attribute's name and its present value; NoSuchPoint if there is none."""
         try:
             owner: Any = import_module(self.module)
         except ImportError as error:
@@ -63,7 +63,7 @@ class Place:
         return owner, name, vars(owner)[name]
 
     def put(self, value: Any) -> None:
-        """Hang something else there."""
+        """Replace the attribute."""
         owner, name, _ = self.resolve()
         setattr(owner, name, value)
 
