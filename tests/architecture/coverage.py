@@ -79,11 +79,13 @@ def together(files: Iterable[Covered]) -> Covered:
 
 
 def table(rooms: dict[str, dict[Path, Covered]]) -> list[str]:
-    """A line for each room; the gated ones first."""
+    """A line for each room that holds code; the gated ones first."""
     order = sorted(rooms, key=lambda room: (room not in PURE_ROOMS, room))
     lines = [f"{'coverage of the unit tests':28} lines  branches"]
     for room in order:
         total = together(rooms[room].values())
+        if not total.statements:
+            continue
         lines.append(
             f"{room:28} {_percent(total.reached, total.statements)}    {_percent(total.taken, total.branches)}"
         )
