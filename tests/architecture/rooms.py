@@ -38,10 +38,10 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("recordings",),
         ("runtime",),
         ("judging",),
-        ("devices",),
         ("scenario",),
         ("faults",),
         ("signals",),
+        ("devices",),
         ("ledger",),
         ("noise",),
     ),
@@ -50,7 +50,8 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
 STILL_UPWARD: Final[dict[str, set[tuple[str, str]]]] = {
     "edge_gateway": {("fold", "configuration"), ("fold", "store")},
     "fleet_sim": {
-        ("faults", "devices"),
+        ("devices", "faults"),
+        ("devices", "scenario"),
         ("faults", "scenario"),
         ("signals", "faults"),
         ("signals", "scenario"),
