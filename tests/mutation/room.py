@@ -117,6 +117,7 @@ def configuration(room: str, seed: int, copied: Iterable[str]) -> str:
         "also_copy": copied,
         "pytest_add_cli_args_test_selection": [f"tests/gateway/{room}"],
         "pytest_add_cli_args": ["-m", "not broker and not influx", f"--hypothesis-seed={seed}"],
+        "timeout_multiplier": ["1"],
         "type_check_command": [sys.executable, *_MYPY, *(files.removesuffix("/*") for files in ROOMS[room])],
     }
     return "[mutmut]\n" + "".join(
