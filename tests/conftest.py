@@ -1,7 +1,7 @@
-"""Fixtures that many tests need: the real servers.
+"""Shared fixtures: the real servers.
 
-A test that asks for `broker`, `broker_factory` or `influx` gets a real process on a free port. Where the
-server is not to be had it is skipped, which the last lines say aloud; with `--full` and in CI it fails.
+A test that uses `broker`, `broker_factory` or `influx` gets a real process on a free port. Without the server it is
+skipped, and the last lines of the run say so; with `--full` and in CI it fails.
 """
 
 import os
@@ -33,8 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="a server that is missing fails its tests, as in CI")
-    parser.addoption("--failures", type=Path, help="write what failed, and why in a few lines, to this file")
+    parser.addoption("--full", action="store_true", help="fail tests whose server is missing, as CI does")
+    parser.addoption(
+        "--failures", type=Path, help="write failed tests, each with its last lines, to this file"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -62,13 +64,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _in_brief(report: pytest.TestReport) -> str:
-    """The test and the last lines of what it said: what a log that was cut still shows."""
+    """Return a failed test and the last lines of its report: what a truncated log still shows."""
     last = [line[:200] for line in report.longreprtext.splitlines() if line.strip()][-8:]
     return "\n    ".join([f"FAILED {report.nodeid}", *last]) + "\n"
 
 
 def unavailable(config: pytest.Config, reason: str) -> NoReturn:
-    """Skip the test for want of a server; with `--full` and in CI it fails."""
+    """Skip the test because its server is missing; fail it with `--full` and in CI."""
     if config.getoption("--full") or os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(_MISSING + reason)
@@ -89,7 +91,7 @@ def _session_broker(
 
 @pytest.fixture
 def broker(_session_broker: Broker) -> Broker:
-    """The broker that all tests share, running: use sites and client ids of your own."""
+    """The shared broker, running: use your own sites and client ids."""
     _session_broker.resume()
     if not _session_broker.running:
         _session_broker.start()
@@ -98,7 +100,7 @@ def broker(_session_broker: Broker) -> Broker:
 
 @pytest.fixture
 def broker_factory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BrokerFactory]:
-    """Start brokers of the test's own: `broker_factory("max_keepalive 10")` adds lines of configuration."""
+    """Start brokers for one test: `broker_factory("max_keepalive 10")` adds lines of configuration."""
     brokers: list[Broker] = []
 
     def start(*lines: str, anonymous: bool = True) -> Broker:
@@ -128,7 +130,7 @@ def _session_influx(
 
 @pytest.fixture
 def influx(_session_influx: Influx) -> Influx:
-    """The InfluxDB 2 that all tests share, running: use a fresh_bucket()."""
+    """The shared InfluxDB 2, running: use a fresh_bucket()."""
     _session_influx.heal()
     return _session_influx
 
@@ -161,7 +163,7 @@ def _problems_as_marked(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _umask() -> Iterator[None]:
-    """Commands that write a spool change it for their whole process, which here is that of other tests too."""
+    """Restore the umask: commands that write a spool change it for the whole process."""
     before = os.umask(0o022)
     os.umask(before)
     yield

@@ -6,9 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from aiohttp import web
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(slots=True)
+class ManualClock(Generic[Number]):
+    """A clock in any unit: calling it returns `now`, which moves only when it is set."""
+
+    now: Number
+
+    def __call__(self) -> Number:
+        return self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ HANG = Answer(-1)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A request that `FakeInflux` got, whatever it answered."""
+    """A request that `FakeInflux` received, and its answer."""
 
     bucket: str
     precision: str
@@ -41,7 +53,7 @@ class Written:
 
 
 class FakeInflux:
-    """Answers writes like InfluxDB 2, on a real socket.
+    """An HTTP server that answers writes as InfluxDB 2 does.
 
     `script` holds the answers to the next requests; without one, a request to a bucket of `closed` gets that answer,
     others are judged by their lines: one that starts with a word of `bad` makes the whole request a 400, one of
@@ -87,13 +99,13 @@ class FakeInflux:
         await self._runner.cleanup()
 
     async def requested(self, count: int) -> None:
-        """Wait until so many requests have come in."""
+        """Wait until that many requests have arrived."""
         while len(self.requests) < count:
             self._arrived.clear()
             await self._arrived.wait()
 
     def points(self, bucket: str) -> set[bytes]:
-        """Lines as a database would hold them: the last one of each series and time."""
+        """Return the stored lines as a database would: the last one of each series and time."""
         return set(self.stored.get(bucket, {}).values())
 
     async def _write(self, request: web.Request) -> web.StreamResponse:

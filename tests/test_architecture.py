@@ -1,12 +1,31 @@
-"""The rules of the code base that a machine can hold."""
+"""The rules of the code base that a machine can hold: directions of imports, sizes, what only a CLI may do."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections import Counter
+from graphlib import CycleError
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.architecture.purity import PURE_ROOMS
+from tests.architecture.rooms import (
+    EMPTY_NAMES,
+    FLOORS,
+    ROOT,
+    STILL_EMPTY,
+    STILL_UPWARD,
+    TWICE,
+    arrows_in,
+    arrows_of,
+    check_acyclic,
+    files_of,
+    floor_of,
+    imported_names,
+    room_of,
+    upward,
+)
+
 MAY_IMPORT = {
     "fleet_wire": set[str](),
     "fleet_config": set[str](),
@@ -14,18 +33,15 @@ MAY_IMPORT = {
     "edge_gateway": {"fleet_wire", "fleet_config", "fleet_console"},
     "fleet_sim": {"fleet_wire", "fleet_config", "fleet_console"},
 }
+PAGE = ROOT / "docs/extend.md"
 NEVER = {"tests", "benchmarks", "fleet_demo"}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
-FILES = sorted(path.relative_to(ROOT) for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
+FILES = [path for package in MAY_IMPORT for path in files_of(package)]
 
 
-def imported_packages(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (name.name.partition(".")[0] for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+def imported_packages(tree: ast.AST) -> set[str]:
+    return {name.partition(".")[0] for name in imported_names(tree)}
 
 
 def is_asyncio(node: ast.AST) -> bool:
@@ -41,7 +57,7 @@ def test_a_file_keeps_to_the_rules(path: Path) -> None:
     text = (ROOT / path).read_text()
     tree = ast.parse(text)
     package = path.parts[0]
-    foreign = set(imported_packages(tree)) & (MAY_IMPORT.keys() | NEVER) - {package}
+    foreign = imported_packages(tree) & (MAY_IMPORT.keys() | NEVER) - {package}
     assert foreign <= MAY_IMPORT[package], f"{package} must not import {foreign}"
     length = len(text.splitlines())
     assert length <= MAX_FILE_LINES, f"{length} lines"
@@ -59,5 +75,100 @@ def test_a_file_keeps_to_the_rules(path: Path) -> None:
 
 def test_the_walk_sees_what_it_is_to_refuse() -> None:
     source = "import fleet_sim.devices.device\nimport edge_gateway.columns.frame\nfrom . import near\n"
-    assert set(imported_packages(ast.parse(source))) == {"fleet_sim", "edge_gateway"}
+    assert imported_packages(ast.parse(source)) == {"fleet_sim", "edge_gateway", ""}
     assert len(FILES) > len(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_room_has_a_floor(package: str) -> None:
+    rooms = {room_of(path) for path in files_of(package)} - {"__init__"}
+    named = Counter(room for floor in FLOORS[package] for room in floor)
+    assert rooms == named.keys(), "a room that is new or gone: tests/architecture/rooms.py and docs/extend.md"
+    assert set(named.values()) == {1}
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_an_import_leads_to_a_lower_floor(package: str) -> None:
+    found = upward(package, arrows_of(package))
+    new = {arrow for arrow in found if arrow[:2] not in STILL_UPWARD[package]}
+    assert not new, "\n".join(f"{arrow.file} must not import {arrow.imported}" for arrow in sorted(new))
+    gone = STILL_UPWARD[package] - {arrow[:2] for arrow in found}
+    assert not gone, f"no longer imported: strike {gone} out of STILL_UPWARD in tests/architecture/rooms.py"
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_the_rooms_are_acyclic(package: str) -> None:
+    check_acyclic({arrow[:2] for arrow in arrows_of(package)} - STILL_UPWARD[package])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import edge_gateway.service.engine",
+        "from edge_gateway import service",
+        "from edge_gateway.service.engine import Engine",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from edge_gateway.service import engine",
+        "def f():\n    from edge_gateway.service import engine",
+        "from edge_gateway import doctor",
+    ],
+)
+def test_an_import_up_is_seen(source: str) -> None:
+    path = Path("edge_gateway/journal/planted.py")
+    assert [arrow.importer for arrow in upward("edge_gateway", arrows_in(source, path))] == ["journal"]
+
+
+def test_two_rooms_of_one_floor_do_not_import_each_other() -> None:
+    floors = floor_of("edge_gateway")
+    assert floors["mqtt"] == floors["recovery"]
+    source = "from edge_gateway.recovery.replay import Replay"
+    assert upward("edge_gateway", arrows_in(source, Path("edge_gateway/mqtt/planted.py")))
+
+
+def test_a_cycle_is_seen() -> None:
+    with pytest.raises(CycleError):
+        check_acyclic({("a", "b"), ("b", "c"), ("c", "a")})
+
+
+def rows_of(page: str, package: str) -> list[list[str]]:
+    """The rows of a package's table of rooms, cell by cell."""
+    section = page.partition(f"\n### {package}\n")[2].partition("\n#")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_the_page_shows_the_rooms_as_they_are(package: str) -> None:
+    rows = rows_of(PAGE.read_text(), package)
+    shown = tuple(tuple(re.findall(r"`(\w+)`", row[0])) for row in rows)
+    assert shown == FLOORS[package], "docs/extend.md and tests/architecture/rooms.py must show the same rooms"
+
+
+def test_the_page_says_which_rooms_are_pure() -> None:
+    rows = rows_of(PAGE.read_text(), "edge_gateway")
+    assert [row[0].strip("`") for row in rows if "pure" in row[2]] == list(PURE_ROOMS)
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`([\w/]+\.py)`", PAGE.read_text()))))
+def test_a_file_that_the_page_names_exists(named: str) -> None:
+    assert any(path.as_posix().endswith(f"/{named}") for path in ROOT.glob("[!.]*/**/*.py")), named
+
+
+def class_names(package: str) -> Counter[str]:
+    trees = (ast.parse((ROOT / path).read_text()) for path in files_of(package))
+    return Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_class_name_means_one_thing_in_a_package(package: str) -> None:
+    twice = {name for name, count in class_names(package).items() if count > 1 and name[0] != "_"}
+    assert twice <= TWICE[package], f"one name for two things: rename one of each of {twice - TWICE[package]}"
+    gone = TWICE[package] - twice
+    assert not gone, f"no longer twice: strike {gone} out of TWICE in tests/architecture/rooms.py"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_module_has_a_name_that_says_nothing(package: str) -> None:
+    named = {path.as_posix() for path in files_of(package) if path.stem in EMPTY_NAMES}
+    assert named <= STILL_EMPTY, "name a module for what it holds"
+    gone = STILL_EMPTY - {path.as_posix() for one in MAY_IMPORT for path in files_of(one)}
+    assert not gone, "strike it out of STILL_EMPTY in tests/architecture/rooms.py"

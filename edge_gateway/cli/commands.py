@@ -46,7 +46,9 @@ COMMANDS: Final = {
     ),
     "rules": Command("Check and test rule files.", "edge_gateway.cli.rules:app"),
     "influx": Command("InfluxDB's buckets, variables and dashboard.", "edge_gateway.cli.influx:app"),
-    "spool": Command("Inspect, verify and export the spool of a stopped gateway.", "edge_gateway.cli.spool:app"),
+    "spool": Command(
+        "Inspect, verify and export the spool of a stopped gateway.", "edge_gateway.cli.spool:app"
+    ),
 }
 
 app = command_line.make_app(

@@ -1,1 +1,1 @@
-"""The proofs of delivery behind `./prove`: real parts, broken on purpose, and what was sent against what is held."""
+"""The proofs of delivery behind `./prove`: break real parts, then compare what was sent with what is stored."""

@@ -1,6 +1,6 @@
-"""Runs proofs and tells what they found: `python -m tests.proofs NAME… | all`.
+"""Run proofs and report what they found: `python -m tests.proofs NAME… | all`.
 
-0 nothing was found that must not be · 1 something was · 2 usage · 3 a proof could not be run · 130 interrupted
+0 no promise broken · 1 one was · 2 usage · 3 a proof could not be run · 130 interrupted
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ def main(
         typer.Option("--at-once", min=1, help="Proofs beside each other; 3 for samples, else 1."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Of every random choice; told in the report.")
+        int | None, typer.Option("--seed", help="Seed of every random choice; the report names it.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the report there.")] = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Leave logs, ledgers and spools in this directory.")
     ] = None,
 ) -> None:
-    """Break things on purpose and compare what was sent with what is held."""
+    """Break things on purpose and compare what was sent with what is stored."""
     console = page()
     if not names:
         print_list(console)
         return
     proofs = chosen(console, names)
     if keep is not None and keep.exists() and any(keep.iterdir()):
-        console.print(f"--keep {keep}: not empty, and a proof begins with nothing; name a new directory")
+        console.print(f"--keep {keep}: not empty; name a new directory")
         raise typer.Exit(USAGE)
     place = (keep or Path(tempfile.mkdtemp(prefix="proof-"))).absolute()
     orders = [
@@ -86,13 +86,13 @@ def main(
 
 
 def print_list(console: Console) -> None:
-    """What there is to prove."""
+    """List the proofs."""
     for proof in PROOFS:
         console.print(f"{proof.name:<12}{proof.says}; in full {proof.full:,} {proof.unit}", soft_wrap=True)
 
 
 def chosen(console: Console, names: Sequence[str]) -> list[Proof]:
-    """The proofs of these names, in the order of the table."""
+    """Return the proofs of these names, in the order of the table."""
     unknown = [name for name in names if name not in BY_NAME and name != ALL]
     for name in unknown:
         console.print(f"no proof '{name}'; known: {ALL}, {', '.join(BY_NAME)}{suggest(name, BY_NAME)}")
@@ -102,7 +102,7 @@ def chosen(console: Console, names: Sequence[str]) -> list[Proof]:
 
 
 def status_of(outcomes: Sequence[Outcome]) -> int:
-    """The exit status of all together."""
+    """Return the exit status for all outcomes together."""
     verdicts = {outcome.verdict for outcome in outcomes}
     return FOUND if BROKEN in verdicts else CANNOT if NOT_RUN in verdicts else 0
 

@@ -1,4 +1,4 @@
-"""Two long absences, made good: of InfluxDB for three days, and of the gateway for an hour.
+"""Recovery from two long absences: InfluxDB for three days, and the gateway for an hour.
 
     72 h of readings by the devices' time ──▶ gateway ──▶ outbox over its budget, `merge` ··▶ InfluxDB comes back
     1 h of readings queued in the broker ──▶ gateway comes back, while live readings go on
@@ -52,7 +52,7 @@ groups:
 
 
 def run(setting: Setting) -> None:
-    """Each absence, `count` hundredths of it."""
+    """Run both absences at `count` hundredths of their length."""
     share = min(1.0, setting.count / 100)
     broker_away(setting, share)
     influx_away(setting, share)
@@ -62,7 +62,7 @@ def run(setting: Setting) -> None:
 
 
 def broker_away(setting: Setting, share: float) -> None:
-    """An hour of 100 devices, each every second."""
+    """Queue an hour of 100 devices at one reading a second each."""
     broker = setting.broker()
     gateway = _gateway(setting, broker, "gw-hour", ("5s", "10s", "20s"))
     gateway.start()
@@ -94,7 +94,7 @@ def broker_away(setting: Setting, share: float) -> None:
 
 
 class Live:
-    """The same devices go on as before, one reading a device a second, from a thread."""
+    """Keep the same devices sending, one reading a second each, from a thread."""
 
     def __init__(self, stream: Stream, first: int, publisher: Publisher) -> None:
         self.rounds = first
@@ -123,7 +123,7 @@ class Live:
 
 
 def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> None:
-    """Start the gateway and wait until it has caught up; it must tell its lag on the way."""
+    """Start the gateway and wait until it has caught up; it must report its lag meanwhile."""
     lags: list[int] = []
 
     def caught_up(report: dict[str, Any]) -> bool:
@@ -151,7 +151,7 @@ def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> N
 
 
 def _judge_memory(setting: Setting, watch: Watch) -> None:
-    """The second half of the drain needs no more than the first."""
+    """Check that the second half of the drain needs no more memory than the first."""
     looks = watch.looks
     half = len(looks) // 2
     grown = most_resident(looks[half:]) - most_resident(looks[:half])
@@ -164,7 +164,7 @@ def _judge_memory(setting: Setting, watch: Watch) -> None:
 
 
 def _judge_alerts(setting: Setting, alerts: list[dict[str, Any]]) -> None:
-    """Nobody was silent; and somebody was hot, or there would be no command to judge."""
+    """Check that no device was called silent, and that one was hot: else there is no command to judge."""
     tally = setting.tally
     tally.alerts += len({row["id"] for row in alerts})
     silent = [row for row in alerts if row["rule"] == "Silent"]
@@ -175,7 +175,7 @@ def _judge_alerts(setting: Setting, alerts: list[dict[str, Any]]) -> None:
 
 
 def _judge_commands(setting: Setting, stream: Stream, commands: Sequence[Arrived]) -> None:
-    """A command may come of fresh readings only: every one names its alert, and that the reading."""
+    """Check that only fresh readings caused commands: a command names its alert, and the alert its reading."""
     for command in commands:
         setting.tally.commands += 1
         age = command.at - stream.at(command.device, command.seq)
@@ -195,7 +195,7 @@ def _judge_windows(setting: Setting, gateway: Gateway, stream: Stream, sent: int
 
 
 def influx_away(setting: Setting, share: float) -> None:
-    """72 h of 20 devices, each every minute by its own clock; the database answers nobody meanwhile."""
+    """Send 72 h of 20 devices, one reading a minute by their own clocks, while the database does not answer."""
     influx = setting.influx()
     broker = setting.broker()
     buckets = [influx.fresh_bucket() for _ in range(3)]
@@ -226,7 +226,7 @@ def influx_away(setting: Setting, share: float) -> None:
 
 
 def _closed(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
-    """Whether all has come, and only the readings behind the last full hour are in open windows."""
+    """Whether everything has arrived, and only readings after the last full hour are in open windows."""
     last = stream.devices * len(stream.values(0, 0))
     return bool(
         report["messages"]["new"] >= stream.devices * (rounds + 1)
@@ -247,7 +247,7 @@ def _sent(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
 def _judge_influx(
     setting: Setting, gateway: Gateway, place: InfluxPlace, buckets: Sequence[str], stream: Stream
 ) -> None:
-    """The windows before the last full hour: what is not there must have been counted as merged."""
+    """Compare the windows before the last full hour: missing lines must have been counted as merged."""
     tally, report = setting.tally, gateway.ask(do="status")
     rounds = report["messages"]["new"] // stream.devices - 1
     end = stream.start + rounds * MINUTE

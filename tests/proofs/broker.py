@@ -44,7 +44,7 @@ HEADER: Final = 24
 
 
 class Breakable(Protocol):
-    """A broker that can be broken, and comes back."""
+    """A broker that can be broken and comes back."""
 
     @property
     def gateway(self) -> Gateway: ...
@@ -101,7 +101,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Loopback:
-    """A port of this machine."""
+    """A free port of this machine."""
 
     port: int
     host: str = "127.0.0.1"
@@ -109,7 +109,7 @@ class Loopback:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The gateway's own broker: it starts it again, and moves aside what the broker could not read."""
+    """The gateway's own broker: the gateway restarts it, and moves an unreadable database aside."""
 
     address: Loopback
     gateway: Gateway
@@ -136,7 +136,7 @@ class Embedded:
 
 
 def child_of(parent: int, name: str) -> int:
-    """The process id of a child by its program's name."""
+    """Return the process id of a child by its program's name."""
     for line in Path("/proc").glob("[0-9]*/stat"):
         try:
             pid, _, rest = line.read_text().partition(" (")
@@ -149,14 +149,14 @@ def child_of(parent: int, name: str) -> int:
 
 
 def saved(pid: int, database: Path) -> None:
-    """Have Mosquitto write its database, as it does every five minutes, and wait for it."""
+    """Make Mosquitto save its database, as it does every five minutes, and wait for that."""
     before = stamp(database)
     os.kill(pid, signal.SIGUSR1)
     wait_until(lambda: stamp(database) not in {before, (0, 0)}, BACK, f"{database} is saved")
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file is replaced; (0, 0) where there is none."""
+    """Return what changes when a file is replaced; (0, 0) for a missing one."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -165,7 +165,7 @@ def stamp(path: Path) -> tuple[int, int]:
 
 
 def damage(database: Path, how: str, chance: random.Random) -> None:
-    """What a power cut can leave of a file."""
+    """Truncate a file or zero parts of it, as a power cut can."""
     data = bytearray(database.read_bytes())
     place = chance.randrange(HEADER, len(data))
     if how.endswith("cut off"):
@@ -180,7 +180,7 @@ def damage(database: Path, how: str, chance: random.Random) -> None:
 
 @dataclass(slots=True)
 class Done:
-    """What was done to one broker, and how long until its fleet was back, seconds."""
+    """What was done to one broker, and after how many seconds its fleet was back."""
 
     faults: Counter[str] = field(default_factory=Counter)
     back: list[float] = field(default_factory=list)
@@ -231,7 +231,7 @@ def _gateway(setting: Setting, url: str, name: str) -> Gateway:
 
 
 def _suffer(broker: Breakable, place: Path, chance: random.Random, count: int) -> tuple[Fleet, Done]:
-    """Break it `count` times under the load of a fleet; the fleet is back after each."""
+    """Break the broker `count` times under load, waiting each time until the fleet is back."""
     done = Done()
     draw = _shuffled(broker.deck, chance)
     broker.start()
@@ -247,7 +247,7 @@ def _suffer(broker: Breakable, place: Path, chance: random.Random, count: int) -
 
 
 def _until_back(fleet: Fleet, fault: str) -> float:
-    """Seconds until the whole fleet is connected again."""
+    """Wait until the whole fleet is connected again; return the seconds."""
     before, begun = fleet.seen, time.monotonic()
     wait_until(lambda: fleet.seen is not before and fleet.all_up(), BACK, f"the fleet is back after: {fault}")
     return time.monotonic() - begun

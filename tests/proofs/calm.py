@@ -1,4 +1,4 @@
-"""What reliability costs on the air: receipts and resends in calm, and after storms.
+"""The traffic that reliability costs: receipts and resends in calm, and after storms.
 
     calm ─▶ storm: every device cut off, every other time by a broker that is killed ─▶ back ─▶ calm …
 
@@ -53,7 +53,7 @@ def run(setting: Setting) -> None:
 
 
 def _storm(setting: Setting, broker: Broker, fleet: Fleet, *, kill: bool) -> None:
-    """Cut everybody off, and wait until all are back and nothing waits."""
+    """Disconnect every device, and wait until all are back and nothing is unsent."""
     before = fleet.seen
     if kill:
         broker.restart(kill=True)
@@ -71,7 +71,7 @@ def _is_back(fleet: Fleet) -> bool:
 
 
 def _watch(setting: Setting, fleet: Fleet, when: str) -> None:
-    """Count what goes over the air for a while, once births are answered and what was lost is sent again."""
+    """Count the traffic for a while, once births are answered and losses are resent."""
     time.sleep(QUIET)
     wait_until(lambda: _settles(fleet), BACK, f"nothing is sent again any more {when}")
     before = _seen(fleet)
@@ -84,7 +84,7 @@ def _watch(setting: Setting, fleet: Fleet, when: str) -> None:
 
 
 def _settles(fleet: Fleet) -> bool:
-    """Whether nothing is sent again for a while: how soon that is depends on how busy the machine is."""
+    """Whether nothing was resent during a pause: how soon that is so depends on how busy the machine is."""
     before = _seen(fleet).resent
     time.sleep(SETTLED)
     return _seen(fleet).resent == before
@@ -103,7 +103,7 @@ def overhead(before: Snapshot, after: Snapshot) -> float:
 
 
 def judge(setting: Setting, when: str, before: Snapshot, after: Snapshot) -> None:
-    """More than 3 %, and any resend while nothing is lost, must not be."""
+    """Forbid more than 3 %, and any resend while nothing is lost."""
     share = overhead(before, after)
     if share >= MOST:
         setting.tally.forbid("receipts and resends", f"{100 * share:.1f} % of the messages {when}")

@@ -1,4 +1,4 @@
-"""What a proof is, what it is given, and what it counts."""
+"""What a proof is, what it gets, and what it counts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FORBIDDEN = ("lost", "double", "wrong", "alerts_lost", "alerts_repeated", "execu
 
 
 class Unavailable(Exception):
-    """This machine lacks what the proof needs; the text says what, and how to get it."""
+    """This machine lacks something the proof needs; the text says what, and how to get it."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was tried, and what should not have been found.
+    """What was tried, and which promises were broken.
 
     `acknowledged`, `lost` and `double` count values of the base windows; `wrong` counts windows of any tier that
     differ in count, sum, min, max, first or last. `recoveries` are seconds from start to subscribed.
@@ -54,23 +54,23 @@ class Tally:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that must not be."""
+        """Whether no promise was broken."""
         return not any(getattr(self, name) for name in FORBIDDEN) and not self.forbidden.total()
 
     def forbid(self, what: str, example: str, count: int = 1) -> None:
-        """Count something that must not be and has no counter of its own."""
+        """Count a broken promise that has no counter of its own."""
         self.forbidden[what] += count
         self.show(f"{what}: {example}")
 
     def show(self, example: str) -> None:
-        """Keep a sentence about what was found, as long as there are few."""
+        """Keep an example of a finding, up to 20."""
         if len(self.examples) < MOST_EXAMPLES:
             self.examples.append(example)
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One kind of trouble. `count` counts `unit`; `quick` is the sample that the tests run."""
+    """One kind of fault. `count` counts `unit`; `quick` is the sample that `./test` runs."""
 
     name: str
     says: str
@@ -81,7 +81,7 @@ class Proof:
 
 
 class Servers:
-    """What several proofs share: one InfluxDB for the whole command, made at first use."""
+    """What proofs share: one InfluxDB for the whole command, started at first use."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -109,9 +109,9 @@ class Servers:
 
 
 class Setting:
-    """What a proof is given: a place, a count, chance by seed, a tally, and servers that end with it.
+    """What a proof gets: a directory, a count, seeded randomness, a tally, and servers that end with it.
 
-    `quick`: a sample is asked for; where a single fault is a large one, a smaller one will do.
+    `quick`: a sample is enough; large faults may be smaller.
     """
 
     def __init__(
@@ -149,23 +149,23 @@ class Setting:
         return self._stack.enter_context(context)
 
     def later(self, call: Callable[[], object]) -> None:
-        """Call something when the setting ends."""
+        """Register a call for the end of the proof."""
         self._stack.callback(call)
 
     def place(self, name: str) -> Path:
-        """A new directory's path, not made yet."""
+        """Return the path of a new directory, not created yet."""
         self._made += 1
         return self.directory / f"{name}-{self._made}"
 
     def broker(self, *lines: str) -> Broker:
-        """A broker of its own with the shipped limits, started; `lines` are added to its configuration."""
+        """Start a broker with the shipped limits; `lines` are added to its configuration."""
         broker = Broker(self.place("broker"), *lines)
         self.later(broker.kill)
         broker.start()
         return broker
 
     def gateway(self, broker: Broker | str, name: str, **sections: Any) -> Gateway:
-        """A gateway of its own id, site (`name-site`) and directory, not started."""
+        """Return a gateway with its own id, site (`name-site`) and directory, not started."""
         url = broker if isinstance(broker, str) else broker.url
         of_its_own = {"gateway": {"id": name, "sites": [f"{name}-site"]}}
         gateway = Gateway(self.place(name), url, **{**of_its_own, **sections})
@@ -173,11 +173,11 @@ class Setting:
         return gateway
 
     def influx(self) -> Influx:
-        """The InfluxDB of the whole command, running; Unavailable where there is none."""
+        """Return the InfluxDB of the whole command, running; Unavailable if there is none."""
         return self._servers.influx()
 
     def forwarding(self, influx: Influx, url: str | None = None) -> dict[str, str]:
-        """The `influx` section of a gateway that forwards to it, or to a proxy in front of it."""
+        """Return the `influx` section of a gateway that forwards to it, or to a proxy in front of it."""
         token = self.directory / "influx.token"
         token.write_text(influx.token)
         token.chmod(0o600)

@@ -1,4 +1,4 @@
-"""The end of a run: a table for people, JSON for machines."""
+"""The report of a run: a table for people, JSON for machines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HELD, BROKEN, NOT_RUN = "held", "BROKEN", "not run"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one proof. `why` says why it was not run, or what stopped it."""
+    """The result of one proof. `why` says why it was not run, or what stopped it."""
 
     name: str
     unit: str
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
-    """One outcome as plain data; times in seconds."""
+    """Return one outcome as plain data; times in seconds."""
     tally = outcome.tally
     return {
         "name": outcome.name,
@@ -70,13 +70,13 @@ def _recovery(seconds: Sequence[float]) -> dict[str, float] | None:
 
 
 def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """All outcomes in one file."""
+    """Write all outcomes to one file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"proofs": [as_dict(one) for one in outcomes]}, indent=2) + "\n")
 
 
 def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """The table, what was measured, and what was found."""
+    """Print the table, measurements and findings."""
     console.print(_table(outcomes))
     for outcome in outcomes:
         told = "  ".join(f"{name} {value}" for name, value in outcome.tally.measured.items())

@@ -1,4 +1,4 @@
-"""Proofs run one after the other, or several beside each other, each then in a process of its own."""
+"""Run proofs one after the other, or several at once, each in its own process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREFIX = 11
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One proof to run: how often, by which seed, with its files in which place."""
+    """One proof to run: its count, seed and directory."""
 
     proof: Proof
     count: int
@@ -40,7 +40,7 @@ def page() -> Console:
 
 
 def run_all(orders: Sequence[Order], place: Path, at_once: int) -> Iterator[Outcome]:
-    """Run proofs, `at_once` of them beside each other; `place` is for what those that run in turn share."""
+    """Run proofs, `at_once` at a time; `place` holds what proofs that run in turn share."""
     lanes = min(len(orders), at_once)
     return run_in_turn(orders, place) if lanes == 1 else run_beside(orders, lanes)
 
@@ -56,7 +56,7 @@ def run_in_turn(orders: Sequence[Order], place: Path) -> Iterator[Outcome]:
 
 
 def run_beside(orders: Sequence[Order], at_once: int) -> Iterator[Outcome]:
-    """Run `at_once` proofs beside each other, each with servers of its own; outcomes in the order of the orders."""
+    """Run `at_once` proofs at a time, each with its own servers; return outcomes in the order given."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=context, max_tasks_per_child=1) as pool:
         running = [pool.submit(_alone, order) for order in orders]
@@ -103,7 +103,7 @@ def _place(error: Exception) -> str:
 
 
 def run_one(order: Order, servers: Servers, say: Callable[[str], None]) -> Outcome:
-    """Run a proof; whatever stops it is told in its outcome."""
+    """Run a proof; its outcome says what stopped it."""
     proof, started, why, ran = order.proof, time.monotonic(), "", True
     with Setting(
         order.place, count=order.count, seed=order.seed, servers=servers, say=say, quick=order.quick

@@ -47,7 +47,7 @@ BACK_WITHIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What faults can reach."""
+    """Everything that faults act on."""
 
     gateway: Gateway
     broker: Broker
@@ -88,7 +88,7 @@ def run(setting: Setting) -> None:
 
 
 def _hour(setting: Setting, field: Field) -> float:
-    """The load with its faults; returns from when on (monotonic seconds) memory must stay flat."""
+    """Run the load with its faults; return from when (monotonic seconds) memory must stay flat."""
     began, length = time.monotonic(), float(setting.count)
     for name, fault in _due(began, RESTARTS, 0.05 * length, WARM * length):
         _do(setting, name, fault, field)
@@ -102,7 +102,7 @@ def _hour(setting: Setting, field: Field) -> float:
 def _due(
     began: float, faults: Mapping[str, Callable[[Field], None]], first: float, last: float
 ) -> Iterator[tuple[str, Callable[[Field], None]]]:
-    """Each fault at its time, evenly between `first` and `last` seconds."""
+    """Inject the faults, evenly spaced between `first` and `last` seconds."""
     for place, pair in enumerate(faults.items()):
         at = began + first + (last - first) * place / len(faults)
         time.sleep(max(0.0, at - time.monotonic()))
@@ -124,7 +124,7 @@ def _kill_gateway(field: Field) -> None:
 
 
 def _kill_broker(field: Field) -> None:
-    """What it had acknowledged and not delivered comes again from the devices' buffers."""
+    """Kill the broker: what it had acknowledged and not delivered is resent from the devices' buffers."""
     field.broker.restart(kill=True)
     wait_until(field.fleet.all_up, BACK_WITHIN, "the fleet is back")
     field.gateway.wait_for(lambda report: report["broker"]["caught_up"])
@@ -163,7 +163,7 @@ def _reboot_devices(field: Field) -> None:
 
 
 def _send_nonsense(field: Field) -> None:
-    """Of devices that are nobody, so that nothing of it is the fleet's."""
+    """Send hostile messages under other device names, so that none is the fleet's."""
     with Publisher(field.broker, "nonsense") as publisher:
         publisher.publish(
             (device_topic(SITE, f"nobody-{number}", TELEMETRY), field.chance.randbytes(number))
@@ -173,7 +173,7 @@ def _send_nonsense(field: Field) -> None:
 
 
 def _break_rules(field: Field) -> None:
-    """The rules in force stay, and the mended file, which says the same, changes nothing."""
+    """Break the rule file and mend it: the rules in force stay throughout."""
     field.gateway.write_rules("version: 1\ngroups: nothing\n")
     field.gateway.wait_for(lambda report: bool(report["rules"]["problems"]))
     field.gateway.write_rules(RULES)

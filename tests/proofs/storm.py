@@ -62,7 +62,7 @@ phases:
 
 
 def run(setting: Setting) -> None:
-    """`count` storms of one fleet, one after the other."""
+    """Run `count` storms of one fleet, one after the other."""
     devices = FEWER if setting.quick else DEVICES
     broker = setting.broker()
     gateway = setting.gateway(broker, "gw-storm", windows=WINDOWS, commands=COMMANDS)
@@ -87,14 +87,14 @@ def run(setting: Setting) -> None:
 
 
 def _rest(setting: Setting) -> tuple[float, float]:
-    """Calm for a while; from when to when, in seconds since 1970."""
+    """Wait in calm; return start and end in seconds since 1970."""
     began = time.time()
     time.sleep(SHORT_CALM if setting.quick else CALM)
     return began, time.time()
 
 
 def _storm(setting: Setting, fleet: Fleet, gateway: Gateway, devices: int) -> tuple[float, float]:
-    """Cut them all, let them come back, and wait until it is absorbed; from when to when it was."""
+    """Disconnect all devices, let them come back, and wait until absorbed; return start and end."""
     tally = setting.tally
     tally.faults["devices cut"] += devices
     lost = SHORTLY_LOST if setting.quick else LOST
@@ -121,7 +121,7 @@ def _caught_up(report: dict[str, Any]) -> bool:
 def _judge_latency(
     setting: Setting, ledger: Ledger, calm: tuple[float, float], storms: list[tuple[float, float]]
 ) -> None:
-    """From the reading's send to the command at the device, in calm and in storms, in ms."""
+    """Return the latencies from a reading to its command at the device (ms), in calm and in storms."""
     before = _latencies(ledger, [calm])
     during = _latencies(ledger, storms)
     if not len(before) or not len(during):
@@ -139,7 +139,7 @@ def _judge_latency(
 
 
 def _latencies(ledger: Ledger, spans: list[tuple[float, float]]) -> list[float]:
-    """Of the commands that arrived first within the spans, in ms."""
+    """Return the latencies (ms) of the commands that first arrived within the spans."""
     first: dict[tuple[int, str], dict[str, Any]] = {}
     for row in ledger.of_kind("command"):
         first.setdefault((row["device"], row["id"]), row)

@@ -1,4 +1,4 @@
-"""Each part that must move is blocked, alone: the service stops feeding its watchdog, is killed, and loses nothing.
+"""Block each part that must make progress: the gateway stops feeding its watchdog, is killed, and loses nothing.
 
     gateway under a service manager ─▶ load ─▶ a part blocks ─▶ fed for at most one deadline more ─▶ kill -9 ─▶ start
 
@@ -46,7 +46,7 @@ BROKER_AWAY: Final = "broker away"
 
 @dataclass(slots=True)
 class Case:
-    """One gateway with its fleet, and what became of it."""
+    """One gateway with its fleet, and what happened to it."""
 
     part: str
     nth: int
@@ -59,7 +59,7 @@ class Case:
     wrong: list[tuple[str, str]] = field(default_factory=list)
 
     def play(self) -> None:
-        """Live through it; the fleet has stopped when this returns."""
+        """Run the case; the fleet has stopped when this returns."""
         with Service(self.gateway, DEADLINE, ready_within=READY_WITHIN) as service:
             self.recoveries.append(service.start())
             with self.fleet:
@@ -88,7 +88,7 @@ class Case:
         self.recoveries.append(service.start())
 
     def _until_blocked(self, service: Service) -> float | None:
-        """When the part began to stand still; None where it was killed before."""
+        """Return when the part was blocked; None if the gateway was killed before."""
         end = time.monotonic() + BLOCKED_WITHIN
         while "sabotaged: " not in self.gateway.words():
             if service.starved():
@@ -114,7 +114,7 @@ class Case:
 
 
 def run(setting: Setting) -> None:
-    """Block the parts one after another until there are `count`, as many side by side as there are parts."""
+    """Block the parts in turn, `count` times in all, one of each at the same time."""
     broker = setting.broker()
     left = setting.count
     while left:
@@ -144,7 +144,7 @@ def _case(setting: Setting, broker: Broker, part: str) -> Case:
 
 
 def judge(tally: Tally, case: Case) -> None:
-    """What a case found, and what is held in the end."""
+    """Add what a case found, and compare what is stored in the end."""
     tally.faults[case.part] += 1
     tally.recoveries += case.recoveries[1:]
     for what, example in case.wrong:

@@ -1,1 +1,1 @@
-"""Real servers on free ports, as child processes: for proofs, tests and measurements."""
+"""Real servers on free ports, as child processes, for proofs, tests and benchmarks."""

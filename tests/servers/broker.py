@@ -1,4 +1,4 @@
-"""A real Mosquitto on a free port, with the limits that every broker of the product has."""
+"""A real Mosquitto on a free port, with the limits the product ships for brokers."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ LIMITS = Path(__file__).parents[2] / "broker" / "limits"
 
 
 class Broker(ServerProcess):
-    """A broker of its own directory, with persistence; `lines` are added to its configuration.
+    """A broker with its own directory and persistence; `lines` are added to its configuration.
 
     A restart keeps port, directory and configuration, so that sessions come back as far as they were saved:
     all of them after stop(), those of the last save after kill().
@@ -36,7 +36,7 @@ class Broker(ServerProcess):
         return f"mqtt://{self.host}:{self.port}"
 
     def configure(self, *lines: str, anonymous: bool = True) -> None:
-        """Write the configuration; in force from the next start."""
+        """Write the configuration; it takes effect at the next start."""
         shared = [
             f"include_dir {LIMITS}",
             f"persistence_location {self.directory}/",

@@ -1,6 +1,6 @@
-"""A real Mosquitto on the configuration of the field: certificates, users with passwords, the ACL.
+"""A real Mosquitto with the shipped field configuration: certificates, users with passwords, the ACL.
 
-Only its places are changed; certificates are of the kinds that docs/deploy.md makes.
+Only paths and ports are changed; the certificates are like those docs/deploy.md creates.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ LEAF = ["-addext", "basicConstraints=critical,CA:FALSE"]
 
 
 def placed(name: str, directory: Path, ports: dict[int, int], places: dict[str, str]) -> Path:
-    """The file with its listeners on these ports and its directories here."""
+    """Copy a configuration file, with its listeners on these ports and its paths in `directory`."""
     text = (FILES / name).read_text()
     for port, here in ports.items():
         text = re.sub(rf"^listener {port}\b.*$", f"listener {here} 127.0.0.1", text, flags=re.MULTILINE)
@@ -52,7 +52,7 @@ def started(file: Path, port: int) -> ServerProcess:
 
 
 class FieldBroker:
-    """broker/field.conf at work; `mutual`: devices come with certificates instead of passwords."""
+    """A broker running broker/field.conf; `mutual`: devices use certificates instead of passwords."""
 
     def __init__(self, directory: Path, users: tuple[str, ...], *, mutual: bool = False) -> None:
         self.directory = directory
@@ -82,7 +82,7 @@ class FieldBroker:
 
     @property
     def gateway_section(self) -> dict[str, Any]:
-        """`mqtt` of a gateway at this broker."""
+        """Return the `mqtt` section of a gateway at this broker."""
         files = {"ca": "ca.crt", "cert": "gateway.crt", "key": "gateway.key"}
         url = f"mqtts://localhost:{self.ports[GATEWAYS]}"
         return {"url": url, **{key: str(self.directory / name) for key, name in files.items()}}
@@ -104,7 +104,7 @@ class FieldBroker:
         certificate: str | None = None,
         **options: Any,
     ) -> aiomqtt.Client:
-        """A client that is not the product's; `gateway` comes in where the gateway does, by its certificate."""
+        """Open a client that is not the product's; with `gateway` it connects as the gateway, by certificate."""
         if user == "gateway":
             user, port, certificate = None, GATEWAYS, "gateway"
         return aiomqtt.Client(
@@ -121,7 +121,7 @@ class FieldBroker:
     def answer(
         self, user: str | None, identifier: str, *, port: int = DEVICES, certificate: str | None = None
     ) -> bytes:
-        """What a CONNECT with a clean start is answered; nothing where the broker hangs up instead."""
+        """Return the answer to a CONNECT with a clean start; empty if the broker closes the connection."""
         try:
             with self._link(port, certificate) as link:
                 link.sendall(_connect(user, identifier))
@@ -130,7 +130,7 @@ class FieldBroker:
             return b""
 
     def die(self, user: str, topic: str, words: bytes, *, retain: bool = False) -> None:
-        """Connect with a will, be gone without a word, and wait until the broker knows."""
+        """Connect with a will, drop the connection, and wait until the broker has noticed."""
         if user == "gateway":
             port, certificate, login = GATEWAYS, "gateway", None
         else:
@@ -154,7 +154,7 @@ class FieldBroker:
 def _connect(
     user: str | None, identifier: str, *, will: tuple[str, bytes] | None = None, retain: bool = False
 ) -> bytes:
-    """A CONNECT of MQTT 5 with a clean start; a will has QoS 1."""
+    """Return an MQTT 5 CONNECT with a clean start; a will has QoS 1."""
     flags = 0x02 | (0x0C if will else 0) | (0x20 if retain else 0) | (0xC0 if user else 0)
     body = _sized(b"MQTT") + bytes([5, flags, 0, 60, 0]) + _sized(identifier.encode())
     if will:

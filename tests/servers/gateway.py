@@ -1,4 +1,4 @@
-"""A real gateway as a process of its own."""
+"""A real gateway as a child process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GENEROUS = 60.0
 
 
 class Gateway:
-    """`edge-gateway run` with a configuration of its own; `directory` holds its files, rules and spool."""
+    """`edge-gateway run` with its own configuration; `directory` holds its files, rules and spool."""
 
     def __init__(self, directory: Path, broker_url: str, **sections: Any) -> None:
         self.directory = directory
@@ -53,7 +53,7 @@ class Gateway:
         self.config.write_text(yaml.safe_dump(dict(config), sort_keys=False))
 
     def reconfigure(self, **sections: Any) -> None:
-        """Put these sections in place of what the configuration has; in force from the next start."""
+        """Replace these sections of the configuration; they take effect at the next start."""
         self.configure({**yaml.safe_load(self.config.read_text()), **sections})
 
     def write_rules(self, text: str, name: str = "rules.yaml") -> None:
@@ -77,10 +77,14 @@ class Gateway:
         under: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> float:
-        """Start it, with something that happens in it where that is wanted; seconds until it was subscribed.
+        """Start the gateway; return the seconds until it was subscribed.
 
-        With `ready` false it is not waited for; `embedded`: it has a broker of its own, in its spool. `under` is a
-        program that runs it, and its arguments.
+        Args:
+            ready: wait until it is subscribed.
+            embedded: it starts its own broker, in its spool.
+            sabotage: a fault to inject into it.
+            under: a program that runs it, and the program's arguments.
+            environment: variables added to the usual ones.
         """
         started = time.monotonic()
         program = ["-m", "edge_gateway"] if sabotage is None else sabotage.command()
@@ -108,28 +112,28 @@ class Gateway:
         return time.monotonic() - started
 
     def _environment(self) -> dict[str, str]:
-        """As an installed gateway has it: its modules are compiled once, not at every start."""
+        """Return the environment of an installed gateway: modules are compiled once, not at every start."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_GATEWAY_")}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         return {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
 
     @property
     def killed(self) -> bool:
-        """Whether it ended by SIGKILL, its own or another's."""
+        """Whether it was ended by SIGKILL."""
         return self._process is not None and self._process.poll() == -signal.SIGKILL
 
     def kill(self) -> None:
-        """As a power switch would, for the process."""
+        """Kill the process, as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def stop(self) -> int:
-        """SIGTERM, and the exit status."""
+        """Send SIGTERM and return the exit status."""
         return self.end(signal.SIGTERM)
 
     def end(self, number: int | None = None) -> int:
-        """Send a signal, or nothing, and wait for the exit status."""
+        """Send a signal, or none, and return the exit status."""
         assert self._process is not None
         if number is not None:
             self._process.send_signal(number)
@@ -139,7 +143,7 @@ class Gateway:
         return asyncio.run(local_socket.call(self.spool / "control.sock", request))
 
     def wait_for(self, holds: Callable[[dict[str, Any]], bool], within: float = GENEROUS) -> dict[str, Any]:
-        """The first status report for which `holds`."""
+        """Wait for the first status report for which `holds` is true, and return it."""
         end = time.monotonic() + within
         report: dict[str, Any] = {}
         while time.monotonic() < end:
@@ -156,11 +160,11 @@ class Gateway:
         raise AssertionError(f"not within {within} s: {json.dumps(report, indent=1)}\n{self.words()}")
 
     def words(self, most: int = 4000) -> str:
-        """The end of the gateway's log."""
+        """Return the end of the gateway's log."""
         return self.log.read_text(errors="replace")[-most:] if self.log.exists() else ""
 
     def run(self, *arguments: str, status: int | None = 0) -> str:
-        """What a command of the CLI prints."""
+        """Run a CLI command and return what it prints."""
         done = subprocess.run(
             [sys.executable, "-m", "edge_gateway", *arguments, "--config", str(self.config)],
             capture_output=True,
@@ -175,6 +179,6 @@ class Gateway:
         return done.stdout
 
     def query(self, what: str, *arguments: str) -> list[dict[str, Any]]:
-        """The history's rows."""
+        """Return rows of the history."""
         lines = self.run("query", what, "--json", *arguments).split("\n")  # other line ends are text
         return [json.loads(line) for line in lines if line]

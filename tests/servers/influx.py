@@ -1,6 +1,6 @@
 """A real InfluxDB 2: one that is given, on the PATH, in Docker, or built by setup/influxd/build.
 
-It is asked in plain HTTP here: what is found does not pass through the product's own client.
+Queries go over plain HTTP, so that results do not pass through the product's own client.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ _bucket_numbers = itertools.count(1)
 
 
 class ServerMissing(Exception):
-    """No InfluxDB is to be had here; the text says how to get one."""
+    """There is no InfluxDB here; the text says how to get one."""
 
 
 class Runner(Protocol):
-    """What can be done to the program behind the URL."""
+    """Control of the process behind the URL."""
 
     def restart(self, *, kill: bool = False) -> None: ...
     def kill(self) -> None: ...
@@ -45,7 +45,7 @@ class Runner(Protocol):
 
 
 class Influx:
-    """A server that is set up: an organisation, an all-access token, buckets made on request."""
+    """A server with an organisation and an all-access token; buckets are created on request."""
 
     def __init__(self, url: str, *, org: str, token: str, runner: Runner | None) -> None:
         self.url = url
@@ -77,14 +77,14 @@ class Influx:
             self.resume()
 
     def heal(self) -> None:
-        """Whatever a test left behind: the server runs and answers."""
+        """Make the server run and answer, whatever a test left behind."""
         if self.runner is not None:
             self.runner.resume()
             if not self.runner.running:
                 self.runner.start()
 
     def fresh_bucket(self, *, retention_s: int = 0, shard_s: int = 0) -> str:
-        """A new, empty bucket's name; 0 keeps for ever. Years of points want long shards, or many are made."""
+        """Create a bucket and return its name; 0 keeps for ever. Years of points need long shards."""
         name = f"test_{os.getpid()}_{next(_bucket_numbers)}"
         rules = [{"type": "expire", "everySeconds": retention_s, "shardGroupDurationSeconds": shard_s}]
         org_id = self.call("GET", f"/api/v2/orgs?org={self.org}")["orgs"][0]["id"]
@@ -96,7 +96,7 @@ class Influx:
         self._request("POST", path, lines.encode(), "text/plain; charset=utf-8")
 
     def query(self, flux: str) -> list[dict[str, str]]:
-        """The rows of every table of a Flux query, as text by column name."""
+        """Return the rows of a Flux query's tables, as text by column name."""
         body = json.dumps({"query": flux, "dialect": {"annotations": [], "header": True}}).encode()
         answer = self._request("POST", f"/api/v2/query?org={self.org}", body, "application/json").decode()
         blocks = re.split(r"(?:\r?\n){2,}", answer.strip())
@@ -104,7 +104,7 @@ class Influx:
         return [{name: value for name, value in row.items() if name} for row in rows]
 
     def annotated(self, flux: str) -> list[tuple[list[str], list[list[str]], list[list[str]]]]:
-        """The tables of a Flux query as the server writes them: column names, annotations, lines."""
+        """Return the tables of a Flux query as the server writes them: column names, annotations, lines."""
         dialect = {"annotations": ["group", "datatype", "default"], "header": True}
         body = json.dumps({"query": flux, "dialect": dialect}).encode()
         answer = self._request("POST", f"/api/v2/query?org={self.org}", body, "application/json").decode()
@@ -118,7 +118,7 @@ class Influx:
         return tables
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """One request of the management API, JSON in and out."""
+        """Send a request to the management API, JSON in and out."""
         sent = None if body is None else json.dumps(body).encode()
         answer = self._request(method, path, sent, "application/json")
         return json.loads(answer) if answer else None
@@ -187,7 +187,7 @@ class DockerInflux:
 
 @contextlib.contextmanager
 def running_influx(directory: Path) -> Iterator[Influx]:
-    """The first server of the finding order, running and set up; ServerMissing where there is none."""
+    """Start and set up the first server found, in the order above; ServerMissing if there is none."""
     if url := os.environ.get("INFLUX_URL"):
         org = os.environ.get("INFLUX_ORG", ORG)
         yield Influx(url.rstrip("/"), org=org, token=os.environ.get("INFLUX_TOKEN", ""), runner=None)

@@ -1,4 +1,4 @@
-"""A server as a child process: started, waited for, frozen, killed and started again."""
+"""A server as a child process that can be frozen, killed and restarted."""
 
 import contextlib
 import signal
@@ -36,7 +36,7 @@ def wait_until(holds: Callable[[], bool], within: float, what: str) -> None:
     deadline = time.monotonic() + within
     while not holds():
         if time.monotonic() > deadline:
-            raise ServerFailed(f"{what}: not after {within:g} s")
+            raise ServerFailed(f"{what}: not so after {within:g} s")
         time.sleep(0.02)
 
 
@@ -70,11 +70,11 @@ class ServerProcess:
             raise ServerFailed(f"{self._command[0]} ended:\n{self.log.read_text(errors='replace')[-2000:]}")
 
     def kill(self) -> None:
-        """SIGKILL: nothing is saved, nothing is said to its clients."""
+        """Send SIGKILL: the server saves nothing and tells its clients nothing."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """SIGTERM: it saves what it holds."""
+        """Send SIGTERM: the server saves its state."""
         self._end(signal.SIGTERM)
 
     def restart(self, *, kill: bool = False) -> None:
@@ -82,11 +82,11 @@ class ServerProcess:
         self.start()
 
     def reload(self) -> None:
-        """SIGHUP: it reads again what it may read again, such as an access list."""
+        """Send SIGHUP: the server reloads what it can, such as an access list."""
         self._signal(signal.SIGHUP)
 
     def pause(self) -> None:
-        """SIGSTOP: its sockets stay open and nothing answers."""
+        """Send SIGSTOP: sockets stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:

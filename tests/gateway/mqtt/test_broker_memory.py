@@ -6,21 +6,18 @@ from edge_gateway.mqtt.broker_memory import TOLD_FOR, BrokerMemory
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
+from tests.fakes import ManualClock
 
 NOON = 1_796_212_800_000
 MINUTE = 60_000
 
 
-class Clock:
-    now = NOON
-
-    def __call__(self) -> int:
-        return self.now
+Clock = ManualClock[int]
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 def memory_of(clock: Clock, heard_to: int | None) -> BrokerMemory:

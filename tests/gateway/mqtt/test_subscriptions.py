@@ -17,6 +17,7 @@ from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.subscriptions import NotGranted
+from tests.fakes import ManualClock
 from tests.gateway.journal.faulty_files import FaultyFiles
 
 EVERY = {"fleet/v1/+/+/status", "fleet/v1/+/+/telemetry", "fleet/v1/+/+/ack"}
@@ -237,16 +238,16 @@ async def test_the_problem_is_over_an_hour_after_the_last_delivery(
     file: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "ASK_AGAIN", 0.01)
-    now = [0]
+    clock = ManualClock(0)
     session = SessionAtBroker()
-    mine = Subscriptions(of_sites("a"), FilterList(file, "edge-a"), problems, lambda: now[0])
+    mine = Subscriptions(of_sites("a"), FilterList(file, "edge-a"), problems, clock)
     await connect(mine, session)
     looking_after = asyncio.create_task(mine.keep(session))
     mine.strayed(["fleet/v1/b/d/telemetry"])
-    now[0] = 3_600_000
+    clock.now = 3_600_000
     await _until(session, lambda: session.asked[-1][0] == "unsubscribe")
     assert Problem.FOREIGN_SITE in problems
-    now[0] += 1
+    clock.now += 1
     over = asyncio.Event()
     problems.changed = over.set
     await asyncio.wait_for(over.wait(), 60)

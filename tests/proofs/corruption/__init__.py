@@ -1,1 +1,1 @@
-"""Bytes of a spool are damaged while the gateway is away; what it says and keeps is judged."""
+"""Damage bytes of a spool while the gateway is stopped; judge what it reports and keeps."""

@@ -1,4 +1,4 @@
-"""Ways in which the files of a stopped gateway's spool are damaged."""
+"""Ways to damage the files of a stopped gateway's spool."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHECKPOINT_HEADER: Final = 28
 
 
 class Damage(NamedTuple):
-    """What was done to which file."""
+    """One damage: what was done to which file."""
 
     kind: str
     file: str
@@ -53,7 +53,7 @@ def draw(chance: random.Random) -> str:
 
 
 def files(place: Path) -> list[Path]:
-    """Files that hold something, by part; the store's log is one of them."""
+    """Return the files that are not empty, by part of the spool; the store's log is one of them."""
     found = [
         *(place / spool.JOURNAL).glob("*.journal"),
         *(place / spool.CHECKPOINTS).glob("checkpoint-*"),
@@ -64,7 +64,7 @@ def files(place: Path) -> list[Path]:
 
 
 def spoil(place: Path, kind: str, chance: random.Random) -> Damage:
-    """Damage one file of a spool, in its content or its being there."""
+    """Damage one file of a spool: change its content, or remove it."""
     sized = [path for path in files(place) if path.stat().st_size and not path.name.endswith("-shm")]
     path = chance.choice(sized)
     changes: dict[str, Callable[[Path, random.Random], None]] = {
@@ -131,13 +131,13 @@ def _truncate(path: Path, chance: random.Random) -> None:
 
 
 def _versioned(place: Path) -> list[Path]:
-    """What a newer program writes at its first start: the newest checkpoint, a segment, or the store."""
+    """Write what a newer program writes at its first start: a checkpoint, a segment, or the store."""
     newest = sorted((place / spool.CHECKPOINTS).glob("checkpoint-*"))[-1:]
     return [*newest, *sorted((place / spool.JOURNAL).glob("*.journal"))[-1:], place / spool.STORE]
 
 
 def _newer(path: Path) -> None:
-    """The format number of a file as a newer program writes it."""
+    """Return the format number of a file as a newer program writes it."""
     data = bytearray(path.read_bytes())
     if path.name == spool.STORE:
         data[60:64] = (schema.VERSION + 1).to_bytes(4)
@@ -155,7 +155,7 @@ def _newer(path: Path) -> None:
 
 @contextmanager
 def read_only(place: Path) -> Iterator[None]:
-    """The directory cannot be written while the block runs; CalledProcessError without the right to mount."""
+    """Make the directory read-only while the block runs; CalledProcessError without the right to mount."""
     mount = ["mount", "--bind", str(place), str(place)]
     subprocess.run(mount, check=True, capture_output=True)
     try:

@@ -1,4 +1,4 @@
-"""A damaged spool, recovered, against what the sound one holds.
+"""Compare a damaged spool, recovered, with what the intact one holds.
 
 sound spool ─▶ recovered, all late readings merged ─▶ windows and the last line of each point: the truth
 damaged copy ─▶ recovered the same way ─▶ each window is that of the truth or absent, and no line says another thing
@@ -57,7 +57,7 @@ class Sound:
 
 @dataclass(slots=True)
 class Judge:
-    """Damages copies of a sound spool and counts what must not come of it."""
+    """Damages copies of an intact spool and counts broken promises."""
 
     sound: Sound
     scratch: Path
@@ -130,7 +130,7 @@ class Judge:
             self.tally.forbid("service not up in 10 s", f"{told}: {took:.1f} s")
 
     def _compare(self, recovered: Startup, told: str) -> None:
-        """What is held now is the truth or less, and where it is less somebody is told."""
+        """Check that everything held is true, and that anything missing was reported."""
         found = finish(recovered, self.sound.config)
         truth = self.sound.held
         self.tally.windows += len(found.windows)
@@ -154,7 +154,7 @@ class Judge:
     # --- a record that raises
 
     def _poisoned(self, place: Path, chance: random.Random, seed: str) -> None:
-        """One message of the records behind the checkpoint raises in the fold, at every attempt."""
+        """Make one message behind the checkpoint raise in the fold, at every attempt."""
         recovered = self._recover(self._copy(place))
         payloads = self._payloads(place, recovered)
         recovered.store.close()
@@ -184,7 +184,7 @@ class Judge:
         return other
 
     def _payloads(self, place: Path, recovered: Startup) -> list[bytes]:
-        """Telemetry that a recovery folds again."""
+        """Return telemetry that a recovery folds again."""
         seen: list[bytes] = []
         fold = Pipeline.fold
 
@@ -206,7 +206,7 @@ class Judge:
 
 
 class _PoisonError(Exception):
-    """What a poisonous message raises."""
+    """The error that a poisonous message raises."""
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def _poisonous(poison: bytes) -> Iterator[None]:
 
 
 def _busy_clock() -> float:
-    """Seconds that pass but for those in which this thread could have run and other programs had the processors."""
+    """Count seconds, without those in which this thread was ready but other programs had the processors."""
     waited = Path("/proc/thread-self/schedstat")
     queued = int(waited.read_text().split()[1]) if waited.exists() else 0
     return time.monotonic() - queued / 1e9
@@ -235,7 +235,7 @@ def _nothing() -> Iterator[None]:
 
 
 def sound_of(place: Path, config: GatewayConfig, scratch: Path) -> Sound:
-    """What a spool holds that nobody damaged, seen on a copy."""
+    """Return what an undamaged spool holds, read from a copy."""
     copy = scratch / "sound"
     shutil.copytree(place, copy, ignore=shutil.ignore_patterns("control.sock", "reserve"))
     recovered = recover_spool(copy, config, NAME, MachineClock())
@@ -247,7 +247,7 @@ def sound_of(place: Path, config: GatewayConfig, scratch: Path) -> Sound:
 
 
 def finish(recovered: Startup, config: GatewayConfig) -> Held:
-    """Let the store do all it has to, and say what it holds; damage met on the way is dealt with as at work."""
+    """Finish the store's pending work and return what it holds; damage met meanwhile is handled as in operation."""
     while True:
         try:
             windows, lines = _all_of(recovered, config)
@@ -277,7 +277,7 @@ def _all_of(recovered: Startup, config: GatewayConfig) -> tuple[dict[Key, Key], 
 
 
 def _make_again(recovered: Startup, config: GatewayConfig, damage: str) -> None:
-    """What the gateway does when its store turns out damaged."""
+    """Do what the gateway does when its store turns out to be damaged."""
     at = MachineClock().wall()
     recovered.store.close()
     recovered.store = open_store(
@@ -304,7 +304,7 @@ def _windows(store: Store, config: GatewayConfig) -> dict[Key, Key]:
 
 
 def _lines(store: Store) -> dict[Key, str]:
-    """The last line of each point."""
+    """Return the last line of each point."""
     found: dict[Key, str] = {}
     while (parcel := store.take(INFLUX)) is not None:
         for line in parcel.body.decode().splitlines():

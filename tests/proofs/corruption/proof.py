@@ -68,7 +68,7 @@ def run(setting: Setting) -> None:
 
 
 def _inside(setting: Setting, broker: Broker, count: int) -> None:
-    """Damage copies of one spool."""
+    """Damage copies of one spool, one after the other."""
     gateway = _killed_under_load(setting, broker)
     config = load_config(gateway.config, environment={}).config
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="corruption-") as name:
@@ -83,7 +83,7 @@ def _inside(setting: Setting, broker: Broker, count: int) -> None:
 
 
 def _killed_under_load(setting: Setting, broker: Broker) -> Gateway:
-    """A gateway that could send nothing to InfluxDB, killed with readings under way, a checkpoint behind it."""
+    """Leave the spool of a gateway without InfluxDB, killed while readings arrive, some time after a checkpoint."""
     name = f"gw-rot-{setting.tally.runs}"
     token = setting.directory / "nowhere.token"
     token.write_text("none")
@@ -169,12 +169,12 @@ def _at_work(setting: Setting, broker: Broker, count: int) -> None:
 
 
 def _stored_since(gateway: Gateway, began: int) -> bool:
-    """Whether the history has a window that began at or after that time, ms: damage may leave none from before."""
+    """Whether the history has a window that began at or after that time (ms): damage may leave none from before."""
     return bool(gateway.query("windows", "--since", str(began), "--limit", "1"))
 
 
 def _started(gateway: Gateway) -> float:
-    """Seconds from the start to being subscribed."""
+    """Return the seconds from the start to being subscribed."""
     started = time.monotonic()
     gateway.start(ready=False)
     gateway.wait_for(lambda report: report["broker"]["connected"])
@@ -188,7 +188,7 @@ def judge_present(
     rows: dict[WindowKey, Facts],
     told: str,
 ) -> Comparison:
-    """Every window that is there is what the ledger says; how many are not there is told."""
+    """Check that every window present equals the ledger's, and count the missing ones."""
     terms = gateway_terms(report)
     found = compare(ledger, terms, rows, told)
     # With impossible facts in place of all that is there, what is wrong beyond that is what is absent.
@@ -210,7 +210,7 @@ def judge_present(
 
 
 class _Noting(dict[WindowKey, Facts]):
-    """Counts how often something was there that is impossible."""
+    """Windows of which each look-up that finds one is counted."""
 
     hits = 0
 

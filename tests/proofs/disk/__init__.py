@@ -1,1 +1,1 @@
-"""The disk fills: in the field and within a process, at every write."""
+"""Full disks: a real one, and a model that fills at every write."""

@@ -1,4 +1,4 @@
-"""Disks without room: a small one that is really full, and a model of one that is full from its n-th write on.
+"""Full disks: a small one that is really full, and a model that is full from its n-th write on.
 
 The model stands behind `Files`, through which everything durable goes but SQLite's own files. From the n-th call on
 that may need room the disk has none: that call fails, as a quota or a delayed allocation fails it, and after it each
@@ -28,7 +28,7 @@ NEEDS_ROOM: Final = ("create", "write", "datasync", "sync", "sync_directory")
 
 @contextmanager
 def small_disk(place: Path, size: int) -> Iterator[Path]:
-    """A file system of so many bytes at `place`; Unavailable where mounting is not permitted."""
+    """Mount a file system of that many bytes at `place`; Unavailable where mounting is not permitted."""
     place.mkdir(parents=True)
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)],
@@ -45,7 +45,7 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
 
 
 def fill(place: Path, name: str = "ballast") -> Path:
-    """Leave no byte free; removing the returned file frees them."""
+    """Fill the disk; removing the returned file frees it again."""
     ballast = place / name
     with ballast.open("ab", buffering=0) as file:
         for piece in (MIB, 4096, 1):
@@ -59,7 +59,7 @@ def fill(place: Path, name: str = "ballast") -> Path:
 
 @dataclass(slots=True)
 class FullDisk:
-    """Full from call `nth` on until `free`; None: never, it only counts."""
+    """A disk that is full from call `nth` until `free` is called; with None it only counts calls."""
 
     nth: int | None = None
     calls: list[str] = field(default_factory=list)
@@ -73,13 +73,13 @@ class FullDisk:
         return self.room is not None
 
     def free(self) -> None:
-        """Somebody removed other files: there is room again, and stays."""
+        """Make room for good, as if other files had been removed."""
         with self._lock:
             self.nth = self.room = None
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Stand behind every `Files` of this process while the block runs."""
+        """Replace the operations of every `Files` of this process while the block runs."""
         names = (*NEEDS_ROOM, "unlink", "truncate", "free_bytes")
         kept = {name: vars(Files)[name] for name in names}
         for name in NEEDS_ROOM:
@@ -107,7 +107,7 @@ class FullDisk:
         return wanting
 
     def _take(self, name: str, size: int) -> int:
-        """How many bytes of these fit; -1 where the call fails without any."""
+        """Return how many of these bytes fit; -1 where the call fails without writing any."""
         with self._lock:
             self.calls.append(name)
             if len(self.calls) == self.nth:

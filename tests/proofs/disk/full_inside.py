@@ -1,4 +1,4 @@
-"""A whole gateway in this process, under a load of its own, on a disk that is full from its n-th write on.
+"""A whole gateway in this process, under its own load, on a disk that is full from its n-th write on.
 
         deliveries, by hand ─▶ session ─▶ source ─▶ engine ─▶ journal, store, checkpoints ─▶ FullDisk
               ▲                   │
@@ -16,21 +16,16 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Final, Self, cast
-
-import aiomqtt
-import mqtt5
+from typing import Any, Final, cast
 
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal.reserve import Reserve
 from edge_gateway.journal.spool import CHECKPOINTS, JOURNAL, RESERVE
-from edge_gateway.mqtt.control_client import Limits
 from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.service.app import Start
 from edge_gateway.service.gateway import Gateway
@@ -40,10 +35,10 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.store.history import History
 from edge_gateway.store.store import Store
 from fleet_wire.session import SessionOptions
-from fleet_wire.session_options import Connected
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import TELEMETRY, device_topic
 from tests.proofs.disk.full_disk import FullDisk
+from tests.proofs.disk.no_broker import Line, Listener
 from tests.proofs.ground.failpoints import Place
 from tests.proofs.ground.inside import GATEWAY, GivenClock, configuration
 
@@ -68,107 +63,8 @@ QUICKER: Final = {
 
 
 @dataclass(slots=True)
-class Line:
-    """Stands for the telemetry session: brings what it is given, and notes what is acknowledged."""
-
-    on_publish: Callable[[int, list[mqtt5.PublishPacket]], None]
-    options: SessionOptions | None = None
-    connected: bool = True
-    acknowledged: set[int] = field(default_factory=set)
-    brought: int = 0
-
-    def bring(self, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Deliver messages, as from one read of a socket."""
-        packets = []
-        for topic, payload in messages:
-            self.brought += 1
-            packets.append(
-                mqtt5.PublishPacket(
-                    topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=self.brought
-                )
-            )
-        self.on_publish(1, packets)
-
-    async def connect(self) -> Connected:
-        return Connected(session_present=False, epoch=1, server_receive_maximum=1, server_keep_alive=None)
-
-    async def unsubscribe(self, filters: Sequence[str]) -> None:
-        pass
-
-    async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
-        pass
-
-    def publish(self, topic: str, payload: bytes, **_: Any) -> None:
-        """An echo comes back as a delivery that nobody counts."""
-        packet = mqtt5.PublishPacket(topic, payload=payload, qos=mqtt5.QoS.AT_MOST_ONCE, packet_id=None)
-        asyncio.get_running_loop().call_soon(self.on_publish, 1, [packet])
-
-    def ack(self, epoch: int, packet_ids: Iterable[int]) -> int:
-        assert epoch == 1
-        before = len(self.acknowledged)
-        self.acknowledged.update(packet_ids)
-        return len(self.acknowledged) - before
-
-    async def wait_lost(self) -> Exception:
-        await asyncio.Event().wait()
-        return ConnectionError("lost")
-
-    async def disconnect(self) -> None:
-        self.connected = False
-
-    def pause(self) -> None:
-        pass
-
-    def resume(self) -> None:
-        pass
-
-
-class Nothing:
-    """Messages of a broker that has none for this client."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> aiomqtt.Message:
-        await asyncio.Event().wait()
-        raise StopAsyncIteration
-
-
-class Listener:
-    """Stands for the client of the control connection: takes all that is published."""
-
-    limits = Limits()
-
-    def __init__(self, _: aiomqtt.Will | None = None) -> None:
-        self.messages = Nothing()
-
-    @classmethod
-    def standing_by(cls) -> Self:
-        return cls()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def subscribe(self, topics: Any) -> list[Any]:
-        return [SimpleNamespace(value=1) for _ in topics]
-
-    async def unsubscribe(self, _: Any) -> None:
-        pass
-
-    async def deliver(self, *_: Any) -> int:
-        await asyncio.sleep(0)
-        return 0
-
-
-@dataclass(slots=True)
 class Found:
-    """What a run found."""
+    """The findings of one run."""
 
     calls: list[str] = field(default_factory=list)
     sent: int = 0
@@ -183,9 +79,9 @@ class Found:
 
 
 async def live(place: Path, nth: int | None, *, store_too: bool = False) -> Found:
-    """One life on a disk that is full from its n-th write on and is freed later, and what it leaves.
+    """Run one gateway on a disk that is full from its n-th write on and is freed later; return what it found.
 
-    `store_too`: SQLite's file may not grow either meanwhile.
+    `store_too`: meanwhile SQLite's file may not grow either.
     """
     disk = FullDisk(nth)
     run = _Run(place, disk, store_too=store_too)
@@ -198,7 +94,7 @@ async def live(place: Path, nth: int | None, *, store_too: bool = False) -> Foun
 
 @contextmanager
 def _quicker() -> Iterator[None]:
-    """Other constants while the block runs, and nothing said of what is expected."""
+    """Change constants while the block runs, and silence the expected log lines."""
     kept = {name: Place.of(name).resolve()[2] for name in QUICKER}
     log = logging.getLogger("edge_gateway")
     level = log.level
@@ -276,7 +172,7 @@ class _Run:
             self.disk.free()
 
     def bring(self, number: int) -> None:
-        """A reading of each device, a quarter of a second after the one before."""
+        """Return a reading of each device, a quarter of a second after the one before."""
         at = self.clock.now = self.clock.now + STEP
         messages = []
         for device in range(DEVICES):
@@ -325,7 +221,7 @@ class _Run:
         await self._cap(gateway, cap=False)
 
     async def _with_reserve(self, gateway: Gateway, checkpoint: int) -> None:
-        """The reserve was released: what was folded is committed, a checkpoint is written, and nothing is taken."""
+        """Check the released reserve: the fold is committed, a checkpoint written, nothing new accepted."""
         self.found.with_reserve = True
         await asyncio.sleep(5 * SOON)
         await self._hold(lambda: not gateway._commits.pending, "what was folded is not committed")
@@ -341,7 +237,7 @@ class _Run:
             self.found.forbidden.append(("acknowledged without room", f"{self.disk.refused} writes refused"))
 
     async def _cap(self, gateway: Gateway, *, cap: bool) -> None:
-        """Let SQLite's file not grow, or grow again."""
+        """Forbid SQLite's file to grow, or allow it again."""
 
         def capped(store: Store) -> None:
             pages = store._db.execute("PRAGMA page_count").fetchone()[0] if cap else NO_END
@@ -350,7 +246,7 @@ class _Run:
         await gateway._store.call(capped)
 
     def _kill_now(self, acknowledged: int) -> None:
-        """What a kill would leave must hold all that is acknowledged."""
+        """Check that what a kill would leave holds everything acknowledged."""
         copy = self.place.with_name("copy")
         for part in (JOURNAL, CHECKPOINTS):
             with suppress(FileNotFoundError):
@@ -381,7 +277,7 @@ class _Run:
             await asyncio.sleep(SOON / 4)
 
     async def _settle(self, serving: asyncio.Task[None]) -> None:
-        """Everything acknowledged, closed and stored."""
+        """Wait until everything is acknowledged, closed and stored."""
         assert self.gateway is not None
         pipeline, store = self.gateway._pipeline, self.gateway._store
         await self._hold(
@@ -399,7 +295,7 @@ class _Run:
 
 
 def judge(run: _Run) -> None:
-    """What is held against what was sent."""
+    """Compare what is stored with what was sent."""
     found = run.found
     found.acknowledged = len(run.line.acknowledged)
     held: Counter[tuple[str, int]] = Counter()

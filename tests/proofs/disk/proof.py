@@ -58,7 +58,7 @@ def run(setting: Setting) -> None:
 
 
 def _within(setting: Setting, count: int) -> None:
-    """Each write of a recorded run, in an order of chance, again and again until there are `count`."""
+    """Fill the disk at each write of a recorded run, in random order, repeatedly until there are `count`."""
     tally = setting.tally
     writes = len(asyncio.run(live(setting.place("recorded"), None)).calls)
     order: list[int] = []
@@ -83,7 +83,7 @@ def _within(setting: Setting, count: int) -> None:
 
 
 def take(tally: Tally, found: Found, nth: int) -> None:
-    """Add what one life found."""
+    """Add the findings of one run."""
     tally.acknowledged += found.acknowledged
     tally.windows += found.windows
     tally.lost += found.lost
@@ -131,7 +131,7 @@ def _round(setting: Setting, fills: int) -> None:
 
 
 def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -> None:
-    """Fill it, hold it, perhaps kill and start the gateway meanwhile, and free it."""
+    """Fill the disk, keep it full, perhaps restart the gateway meanwhile, and free it."""
     tally, gateway, rng = setting.tally, service.gateway, setting.rng
     before = gateway.ask(do="status")["spool"]["checkpoint"]
     ballast = [fill(disk)]
@@ -164,17 +164,17 @@ def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -
 
 
 def troubled(report: dict[str, Any]) -> bool:
-    """Whether it says that the disk is full."""
+    """Whether the gateway reports that the disk is full."""
     return any(one["code"] == Problem.DISK.code for one in report["problems"])
 
 
 def at_ease(report: dict[str, Any]) -> bool:
-    """Whether it works as if nothing had been."""
+    """Whether the gateway works normally again."""
     return bool(report["broker"]["connected"] and not report["problems"])
 
 
 def _judge_checkpoint(tally: Tally, gateway: Gateway, before: int) -> None:
-    """With the reserve released a checkpoint is written although the disk is full."""
+    """Check that with the reserve released a checkpoint is written although the disk is full."""
     try:
         gateway.wait_for(lambda report: report["spool"]["checkpoint"] > before, within=CHECKPOINT_WITHIN)
     except AssertionError as error:
@@ -182,7 +182,7 @@ def _judge_checkpoint(tally: Tally, gateway: Gateway, before: int) -> None:
 
 
 def _judge_alarm(tally: Tally, broker: Broker, gateway: Gateway, *, stands: bool) -> None:
-    """The gateway's own alert is at the broker, retained, as long as the trouble lasts."""
+    """Check that the gateway's own alert is retained at the broker as long as the problem lasts."""
     name = gateway.ask(do="status")["gateway"]
     topic = alert_topic(name, NO_SITE, GATEWAY_SUBJECT, Problem.DISK.code)
     if asyncio.run(_retained(broker, topic, stands=stands)) != stands:
@@ -190,7 +190,7 @@ def _judge_alarm(tally: Tally, broker: Broker, gateway: Gateway, *, stands: bool
 
 
 async def _retained(broker: Broker, topic: str, *, stands: bool) -> bool:
-    """Whether the broker retains something there, given a while to become so."""
+    """Whether the broker retains a message there; wait a while for `stands` to come true."""
     end = time.monotonic() + RETAINED
     while True:
         async with aiomqtt.Client(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:

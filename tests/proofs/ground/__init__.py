@@ -1,1 +1,1 @@
-"""What the proofs stand on: a field of devices and gateways, proxies, failpoints, judgement."""
+"""What proofs share: fleets, gateways, proxies, failpoints, judging."""

@@ -1,4 +1,4 @@
-"""The gateway with short files and frequent chores, so that seconds of it hold what hours of another do.
+"""The gateway with short files and frequent maintenance: its seconds hold what takes others hours.
 
 `python -m tests.proofs.ground.brisk run --config …`: a checkpoint as soon as there is something new, segments of a few
 commits, a reserve of one page.
@@ -6,41 +6,45 @@ commits, a reserve of one page.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.proofs.ground.failpoints import NoSuchPoint, Place
 from tests.proofs.ground.sabotaged import Sabotage
 
-LOOK_EVERY: Final = 0.15
-CHECKPOINT_EVERY: Final = 0.5
-SEGMENT_BYTES: Final = 6_000
-RESERVE_BYTES: Final = 4_096
+CONSTANTS: Final = {
+    "edge_gateway.service.maintenance:LOOK_EVERY": 0.15,
+    "edge_gateway.service.maintenance:CHECKPOINT_EVERY": 0.5,
+}
+DEFAULTS: Final = {
+    ("edge_gateway.journal.journal:Journal.open", "segment_bytes"): 6_000,
+    ("edge_gateway.journal.reserve:Reserve.__init__", "size"): 4_096,
+}
+"""Keyword arguments of functions, and their defaults here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Brisk(Sabotage):
-    """Nothing happens to it but haste."""
+    """A gateway that is only made quicker, not broken."""
 
     def command(self) -> list[str]:
         return ["-m", "tests.proofs.ground.brisk"]
 
 
 def hasten() -> None:
-    """Give the gateway of this process other intervals and sizes."""
-    from edge_gateway.journal.journal import Journal
-    from edge_gateway.journal.reserve import Reserve
-    from edge_gateway.service import maintenance
-
-    maintenance.LOOK_EVERY, maintenance.CHECKPOINT_EVERY = LOOK_EVERY, CHECKPOINT_EVERY
-    _defaults(Journal.open)["segment_bytes"] = SEGMENT_BYTES
-    _defaults(Reserve.__init__)["size"] = RESERVE_BYTES
+    """Give the gateway of this process other intervals and sizes; NoSuchPoint where one of them is gone."""
+    for place, seconds in CONSTANTS.items():
+        Place.of(place).put(seconds)
+    for (place, argument), size in DEFAULTS.items():
+        defaults_of(place, argument)[argument] = size
 
 
-def _defaults(function: Callable[..., object]) -> dict[str, Any]:
-    """What a function takes for arguments by name that it is not given; it can be changed."""
-    defaults: dict[str, Any] | None = function.__kwdefaults__
-    assert defaults is not None
+def defaults_of(place: str, argument: str) -> dict[str, Any]:
+    """The keyword defaults of a function, which can be changed; NoSuchPoint where `argument` has none."""
+    *_, function = Place.of(place).resolve()
+    defaults: dict[str, Any] = getattr(function, "__func__", function).__kwdefaults__ or {}
+    if argument not in defaults:
+        raise NoSuchPoint(f"{place} has no default for {argument}")
     return defaults
 
 

@@ -1,9 +1,9 @@
-"""Named points of the gateway's work at which something can be made to happen, from outside.
+"""Named points in the gateway at which a fault can be injected from outside.
 
     point ─▶ the attribute it names, wrapped ─▶ n-th call ─▶ action: kill, block, …
 
-The product knows nothing of it: a point names a method of `edge_gateway` and the side of its call. A point whose
-method is gone cannot be armed, and says so.
+The product has no code for it: a point names a method of `edge_gateway` and the side of its call.
+`tests/harness/test_sabotaged_names.py` checks that every named method exists.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Place:
         module, colon, path = text.partition(":")
         if not (module and colon and path):
             raise NoSuchPoint(
-                f"'{text}' is no place; write one like edge_gateway.service.engine:Engine.submit"
+                f"'{text}' names no attribute; write it like edge_gateway.service.engine:Engine.submit"
             )
         return cls(module, path)
 
     def resolve(self) -> tuple[Any, str, Any]:
-        """Where it hangs, its name there, and what hangs there now; NoSuchPoint where there is nothing."""
+        """Return the owner, the attribute's name and its present value; NoSuchPoint if there is none."""
         try:
             owner: Any = import_module(self.module)
         except ImportError as error:
@@ -63,7 +63,7 @@ class Place:
         return owner, name, vars(owner)[name]
 
     def put(self, value: Any) -> None:
-        """Hang something else there."""
+        """Replace the attribute."""
         owner, name, _ = self.resolve()
         setattr(owner, name, value)
 
@@ -215,7 +215,7 @@ POINTS: Final[dict[str, Point]] = {
 
 @dataclass(slots=True)
 class Armed:
-    """An action that comes at the n-th call of a point, once."""
+    """An action that runs once, at the n-th call of a point."""
 
     name: str
     nth: int
@@ -236,7 +236,7 @@ class Armed:
         point.place.put(_rebound(held, self._wrapped(point, _plain(held))))
 
     def due(self, point: Point) -> bool:
-        """Count a call; whether it is the one."""
+        """Count a call; return whether the action is due."""
         if point.within is not None and not getattr(self._inside, "depth", 0):
             return False
         with self._lock:
@@ -299,14 +299,14 @@ class Armed:
 
 
 def point_of(name: str) -> Point:
-    """The point of that name."""
+    """Return the point of that name."""
     if name not in POINTS:
         raise NoSuchPoint(f"no point '{name}'; known: {', '.join(POINTS)}")
     return POINTS[name]
 
 
 def halved(arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The same arguments twice: with the first half of the first list or bytes, and with the second half."""
+    """Return the arguments twice: with the first half of the first list or bytes, and with the second half."""
     for place, argument in enumerate(arguments):
         if isinstance(argument, bytes | list):
             middle = len(argument) // 2
@@ -321,12 +321,12 @@ def _plain(held: Any) -> Callable[..., Any]:
 
 
 def _rebound(held: Any, call: Callable[..., Any]) -> Any:
-    """Bind a new function as the old one was."""
+    """Bind a new function the way the old one was bound."""
     return type(held)(call) if isinstance(held, classmethod | staticmethod) else call
 
 
 def kill() -> None:
-    """`kill -9` of this very process."""
+    """Send SIGKILL to this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""The gateway at a wall clock of 1970 while a file is there: `python -m tests.proofs.ground.far_past FILE COMMAND…`.
+"""The gateway with a wall clock in 1970 while a file exists: `python -m tests.proofs.ground.far_past FILE COMMAND…`.
 
 COMMAND is what would run the gateway: `python -m edge_gateway run …`. Its clock is patched from outside.
 """
@@ -16,7 +16,7 @@ SINCE_1970 = 100_000_000
 
 
 def send_back(flag: Path) -> None:
-    """Let the gateway's clock stand in 1970 while `flag` exists; then it is right, and synchronised."""
+    """Hold the gateway's clock in 1970 while `flag` exists; after that it is right and synchronised."""
     begun = time.monotonic_ns()
 
     def wall(_: clock.MachineClock) -> int:

@@ -1,4 +1,4 @@
-"""A fleet, a broker and a gateway at work together, and the comparison of what was sent with what is stored."""
+"""A fleet, a broker and a gateway working together, and the comparison of what was sent with what is stored."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Address(Protocol):
 
 
 class Fleet:
-    """A fleet that sends from a thread of its own while the block runs.
+    """A fleet that sends from its own thread while the block runs.
 
     At the end of the block it stops, and what is under way settles; `ledger` is what it wrote down. `keep_alive` is
     in seconds; an endpoint has its own.
@@ -115,22 +115,22 @@ class Fleet:
         return read_ledger(self.directory)
 
     def do(self, call: Callable[[], object]) -> None:
-        """Call something in the fleet's own loop."""
+        """Call a function in the fleet's loop."""
         self._loop.call_soon_threadsafe(call)
 
     def fault(self, kind: str, match: dict[str, Any], **settings: Any) -> None:
         self.do(lambda: self.run.start_fault(kind, match, **settings))
 
     def up(self) -> int:
-        """How many devices are connected, as of the last second."""
+        """Return how many devices are connected, as of the last second."""
         return 0 if self.seen is None else self.seen.up
 
     def waiting(self) -> int:
-        """How many messages wait in the devices' buffers to be sent, as of the last second."""
+        """Return how many messages wait in the devices' buffers, as of the last second."""
         return 0 if self.seen is None else self.seen.waiting
 
     def wait_acked(self, messages: int) -> None:
-        """Wait until the broker has acknowledged so many more."""
+        """Wait until the broker has acknowledged that many more."""
         before = 0 if self.seen is None else self.seen.acked
         wait_until(lambda: self._acked() >= before + messages, WITHIN, f"{messages} more acknowledged")
 
@@ -154,7 +154,7 @@ class Fleet:
 
 
 def settled(report: dict[str, Any]) -> bool:
-    """Whether all that reached the gateway is in closed windows, stored and corrected."""
+    """Whether everything that reached the gateway is in closed windows, stored and corrected."""
     return bool(
         report["broker"]["connected"]
         and report["broker"]["caught_up"]
@@ -174,7 +174,7 @@ def forwarded(report: dict[str, Any]) -> bool:
 
 
 def wait_settled(gateway: Gateway, ledger: Ledger) -> dict[str, Any]:
-    """The gateway's report when nothing is under way any more."""
+    """Wait until nothing is pending in the gateway; return its report."""
     sent = messages_acknowledged(ledger)
     return gateway.wait_for(
         lambda report: report["messages"]["new"] >= sent and settled(report), within=WITHIN
@@ -182,7 +182,7 @@ def wait_settled(gateway: Gateway, ledger: Ledger) -> dict[str, Any]:
 
 
 def messages_acknowledged(ledger: Ledger) -> int:
-    """How many different messages of the run have a PUBACK that says yes."""
+    """Count the messages of the run that have a successful PUBACK."""
     acks = ledger.tables["acks"]
     good = acks["code"] < 0x80
     columns = (acks[name][good].tolist() for name in ("device", "boot", "seq"))

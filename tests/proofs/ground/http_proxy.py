@@ -1,4 +1,4 @@
-"""A proxy before a real InfluxDB that gives chosen answers to writes, and keeps watch over their order.
+"""A proxy in front of a real InfluxDB that answers chosen writes itself and checks the order of lines.
 
     gateway ─▶ Twist? ─┬─ none ─────────────▶ the server, and its own answer
                        ├─ stored ───────────▶ the server, and another answer than its own, or none
@@ -48,7 +48,7 @@ FOR_MANY = frozenset({400, 413, 422})
 
 @dataclass(frozen=True, slots=True)
 class Twist:
-    """What is done to one write. `stored`: the server gets it first. `retry_after` in seconds."""
+    """How one write is answered. `stored`: the server gets it first. `retry_after` in seconds."""
 
     name: str
     status: int = 0
@@ -155,7 +155,7 @@ class HttpProxy:
         self._thread.end()
 
     def twist(self, one: Twist) -> None:
-        """Do this to the next write that it fits."""
+        """Answer the next suitable write this way."""
         self._twists.append(one)
 
     @property
@@ -201,7 +201,7 @@ class HttpProxy:
         return self._say(chosen)
 
     async def _hang(self, chosen: Twist) -> None:
-        """Wait until the gateway hangs up, which cancels this."""
+        """Wait until the gateway closes the connection, which cancels this."""
         try:
             await asyncio.Event().wait()
         finally:

@@ -1,4 +1,4 @@
-"""The gateway without its process: fold, journal, checkpoint, recovery, store and late job, driven from here.
+"""A gateway inside this process: fold, journal, checkpoint, recovery, store and late job, driven step by step.
 
 deliver ─▶ fold ─▶ open record ──commit──▶ journal on disk ──apply──▶ store ──late──▶ corrected windows
                         │                       │
@@ -46,13 +46,13 @@ class GivenClock(MachineClock):
 
 
 def configuration(place: Path, **sections: Any) -> GatewayConfig:
-    """A gateway's configuration as its file would say it; the spool lies at `place`."""
+    """Return a gateway's configuration, with its spool at `place`."""
     plain = {"mqtt": {"url": "mqtt://localhost"}, "spool": {"path": str(place)}, **sections}
     return GatewayConfig.model_validate_json(msgspec.json.encode(plain))
 
 
 def rules_of(place: Path, text: str) -> dict[str, Any]:
-    """A rule file's text as a reload carries it."""
+    """Return a rule file's text in the form a reload carries."""
     file = place / "rules.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
@@ -71,7 +71,7 @@ class Inside:
         self._start()
 
     def _start(self) -> None:
-        """As every start of a gateway does: recover what the disk holds."""
+        """Recover what the disk holds, as at every start of a gateway."""
         found = recover_spool(self.place, self.config, GATEWAY, self.clock)
         self.state, self.names = found.state, found.names
         self.journal, self.store = found.journal, found.store
@@ -99,7 +99,7 @@ class Inside:
     def deliver(
         self, moment: Moment, messages: Sequence[Delivery], qos0: Sequence[int] = ()
     ) -> list[Effects]:
-        """Fold deliveries the way the engine cuts them."""
+        """Fold deliveries in batches, as the engine does."""
         self.clock.now = moment.wall
         topics = [topic for topic, _ in messages]
         found = []
@@ -124,7 +124,7 @@ class Inside:
     # --- what becomes of records
 
     def commit(self, *, apply: bool = True) -> None:
-        """Write the open record to the journal, and what it led to to the store, now or later."""
+        """Write the open record to the journal, and its effects to the store, now or later."""
         if self._inputs:
             self.number += 1
             body = codec.encode({"inputs": self._inputs, "effects": self._effects})
@@ -144,14 +144,14 @@ class Inside:
             most -= 1
 
     def checkpoint(self) -> None:
-        """As the gateway does every minute: state written, segments behind it unlinked."""
+        """Write a checkpoint and unlink the segments behind it."""
         self.commit()
         self.store.sync()
         kept = write_checkpoint(self.place / CHECKPOINTS, self.number, self.state.snapshot())
         self.journal.unlink_before(kept + 1)
 
     def crash(self) -> list[Input]:
-        """End without a word and start again; returns the inputs of the open record, which are lost."""
+        """Crash and recover; return the inputs of the open record, which are lost."""
         lost = self._inputs
         self.close()
         self._start()
@@ -162,7 +162,7 @@ class Inside:
         self.store.close()
 
     def settle(self, moment: Moment, within: int = 10_000) -> Moment:
-        """Let listening time go by until nothing is open any more; at most `within` steps of a second."""
+        """Advance listening time by seconds until nothing is open; at most `within` steps."""
         windows = self.pipeline.windows
         for _ in range(within):
             if not (windows.open_readings or windows.open_coarser or windows.pending):
@@ -176,10 +176,10 @@ class Inside:
     # --- what is known
 
     def snapshot(self) -> bytes:
-        """The whole state in the bytes of a checkpoint."""
+        """Return the whole state, encoded as in a checkpoint."""
         return codec.pack(self.state.snapshot())
 
     def rows(self, what: str) -> Iterator[Mapping[str, Any]]:
-        """The history, as `edge-gateway query` shows it."""
+        """Return rows of the history, as `edge-gateway query` shows them."""
         with History.open(self.place, self._every) as history:
             yield from history.query(what)

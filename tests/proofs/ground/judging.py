@@ -1,4 +1,4 @@
-"""What a fleet's ledger says against what is held: windows, alerts, commands, identities, the log.
+"""Compare a fleet's ledger with what is stored: windows, alerts, commands, counters, the log.
 
 ledger ──┬── windows by arithmetic ──▶ history, InfluxDB      lost, double, wrong
          ├── `Hot` by the readings ──▶ alerts by id           lost, repeated
@@ -26,19 +26,19 @@ WARM, COOL = 5.0, 4.0
 
 
 def judge_history(tally: Tally, gateway: Gateway, ledger: Ledger, report: Mapping[str, Any]) -> None:
-    """Every window of the local history is what the ledger says."""
+    """Compare every window of the local history with the ledger."""
     rows = window_rows(gateway.query("windows"))
     take_comparison(tally, compare(ledger, gateway_terms(report), rows, "history"))
 
 
 def judge_influx(tally: Tally, place: InfluxPlace, ledger: Ledger, report: Mapping[str, Any]) -> None:
-    """Every window in InfluxDB is what the ledger says, in all tiers."""
+    """Compare every window in InfluxDB, of all tiers, with the ledger."""
     terms = gateway_terms(report)
     take_comparison(tally, compare(ledger, terms, influx_of_run(ledger, terms, place), "InfluxDB"))
 
 
 def take_comparison(tally: Tally, found: Comparison) -> None:
-    """Add what a comparison found; one that could judge nothing is itself forbidden."""
+    """Add the findings of a comparison; one that could judge nothing is itself forbidden."""
     tally.acknowledged += found.readings
     tally.windows += found.windows
     tally.lost += found.lost
@@ -53,13 +53,13 @@ def take_comparison(tally: Tally, found: Comparison) -> None:
 
 
 def judge_identities(tally: Tally, report: Mapping[str, Any]) -> None:
-    """What delivery promises of the counters, in all and for each device that the report lists."""
+    """Check the sums that delivery.md promises of the counters, in total and for each listed device."""
     for sentence in broken_identities(report["messages"], report["values"]):
         tally.forbid("identity broken", sentence)
 
 
 def broken_identities(messages: Mapping[str, int], values: Mapping[str, int]) -> list[str]:
-    """Sentences about identities that do not hold."""
+    """Return a sentence for each sum that does not hold."""
     broken = []
     if messages["received"] != messages["new"] + messages["duplicate"] + messages["quarantined"]:
         broken.append(f"messages: {dict(messages)}")
@@ -70,14 +70,14 @@ def broken_identities(messages: Mapping[str, int], values: Mapping[str, int]) ->
 
 
 def judge_devices(tally: Tally, gateway: Gateway) -> None:
-    """The identities of every single device."""
+    """Check the sums of every device."""
     for device in gateway.ask(do="devices"):
         for sentence in broken_identities(device["counters"], device["counters"]):
             tally.forbid("identity broken", f"{device['device']}: {sentence}")
 
 
 def judge_alerts(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
-    """No alert takes a step twice under one id, and none begins before the one before it has ended."""
+    """Check that no alert takes a step twice under one id, or begins before its predecessor has ended."""
     ids = {row["id"] for row in rows}
     tally.alerts += len(ids)
     steps = Counter((row["id"], row["state"], row["level"], row["at"]) for row in rows)
@@ -102,7 +102,7 @@ def _judge_lives(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def judge_hot(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
-    """`Hot` fired for each device as often as its acknowledged readings, in order, say."""
+    """Check that `Hot` fired for each device as often as its acknowledged readings demand."""
     found = Counter(
         row["subject"] for row in {row["id"]: row for row in rows if row["rule"] == "Hot"}.values()
     )
@@ -116,7 +116,7 @@ def judge_hot(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -
 
 
 def expected_hot(ledger: Ledger) -> Counter[str]:
-    """How often each device goes over the limit and comes back, by what it had acknowledged."""
+    """Count how often each device goes over the limit and comes back, by its acknowledged readings."""
     readings = readouts(ledger, "heat", Policy())
     expected: Counter[str] = Counter()
     firing: set[str] = set()
@@ -131,7 +131,7 @@ def expected_hot(ledger: Ledger) -> Counter[str]:
 
 
 def judge_commands(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
-    """Devices executed nothing twice, and the gateway numbered no two commands of a device alike."""
+    """Check that devices executed nothing twice, and that no two commands of a device share a number."""
     found = grade_commands(ledger)
     tally.commands += found.executed
     tally.executed_twice += found.executed_twice
@@ -142,7 +142,7 @@ def judge_commands(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledg
 
 
 def judge_log(tally: Tally, gateway: Gateway) -> None:
-    """No traceback in what the gateway said."""
+    """Check that the gateway's log holds no traceback."""
     words = gateway.log.read_text(errors="replace") if gateway.log.exists() else ""
     tracebacks = words.count("Traceback (most recent call last)")
     if tracebacks:
@@ -157,7 +157,7 @@ def judge_all(
     report: Mapping[str, Any],
     influx: InfluxPlace | None = None,
 ) -> None:
-    """Everything that can be compared without knowing what the trouble was."""
+    """Compare everything that can be compared without knowing the fault."""
     judge_identities(tally, report)
     judge_devices(tally, gateway)
     judge_history(tally, gateway, ledger, report)

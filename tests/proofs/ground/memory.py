@@ -1,4 +1,4 @@
-"""How much memory and how many files a process holds, looked at from outside while it works."""
+"""The memory and open files of a running process, sampled from outside."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Look(NamedTuple):
 
 
 def look_at(pid: int) -> Look | None:
-    """One look; None when the process is gone."""
+    """Take a sample; None if the process is gone."""
     try:
         words = Path(f"/proc/{pid}/statm").read_text().split()
         files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -67,7 +67,7 @@ class Watch:
 
 
 def most_resident(looks: list[Look]) -> int:
-    """In bytes; 0 where nobody looked."""
+    """Return the largest resident size in bytes; 0 without samples."""
     return max((look.resident for look in looks), default=0)
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy in a thread of its own, with the troubles of a network.
+"""A TCP proxy in its own thread that injects network faults.
 
     client ─▶ first bytes: whose connection? ─┬─ silence: swallowed, never answered
                                               └─▶ server; each way on its own:
@@ -35,7 +35,7 @@ READ_FIRST = 0.01
 
 
 class Kind(Enum):
-    """What a network does."""
+    """A kind of network fault."""
 
     DELAY = "delay"
     TRICKLE = "trickle"
@@ -50,7 +50,7 @@ def everyone(_first: bytes) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Trouble:
-    """One trouble while it lasts. `touched` counts the pieces, or for silence the connections, it was done to."""
+    """One active fault. `touched` counts the pieces of data, or for silence the connections, it affected."""
 
     kind: Kind
     of: Callable[[bytes], bool] = everyone
@@ -59,12 +59,12 @@ class Trouble:
 
 
 class Cut(Exception):
-    """The connection is to be reset now."""
+    """Raised to reset the connection now."""
 
 
 @dataclass(slots=True, eq=False)
 class Link:
-    """A client's connection and the one it has to the server."""
+    """A client's connection and its counterpart to the server."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter | None = None
@@ -82,7 +82,7 @@ class Link:
 
 
 class LoopThread:
-    """An event loop in a thread of its own, for whoever lives beside the proof."""
+    """An event loop in its own thread."""
 
     def __init__(self, name: str) -> None:
         self.loop: asyncio.AbstractEventLoop
@@ -97,11 +97,11 @@ class LoopThread:
         self.loop.run_forever()
 
     def do(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine there and wait for what it gives."""
+        """Run a coroutine in the thread and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
     def end(self) -> None:
-        """End all that still runs there, and the thread."""
+        """Cancel everything still running, and end the thread."""
         self.do(_cancel_others())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
@@ -200,7 +200,7 @@ class Proxy:
     async def _pump(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes = b""
     ) -> None:
-        """Pass on one way to its end. In a black hole an end is not heard either."""
+        """Copy data one way until it ends. A black hole swallows the end, too."""
         try:
             while data or (data := await reader.read(CHUNK)):
                 await self._pass_on(link, data, writer)
@@ -220,7 +220,7 @@ class Proxy:
         await writer.drain()
 
     async def _torment(self, trouble: Trouble, data: bytes, writer: asyncio.StreamWriter) -> bytes:
-        """Do what the trouble does; what is left of the data goes on as it is."""
+        """Apply the fault; return the data that is left to pass on."""
         if trouble.kind is Kind.DELAY:
             await asyncio.sleep(self._rng.uniform(*LATE))
         elif trouble.kind is Kind.TRICKLE:

@@ -1,4 +1,4 @@
-"""An MQTT 5 client of sockets and bytes, for what no client library would send.
+"""An MQTT 5 client on a bare socket, for packets no client library would send.
 
 Packets: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html
 """
@@ -20,11 +20,11 @@ PATIENCE = 30.0
 
 
 class Hung(Exception):
-    """The broker ended the connection, or said nothing for too long."""
+    """The broker closed the connection, or did not answer in time."""
 
 
 class RawClient:
-    """A connection that publishes bytes as they are; `with` opens and closes it."""
+    """A connection that publishes raw bytes; `with` opens and closes it."""
 
     def __init__(self, host: str, port: int, name: str) -> None:
         self._address = (host, port)
@@ -51,13 +51,13 @@ class RawClient:
             raise Hung(f"packet {kind:#x} in place of CONNACK")
 
     def close(self) -> None:
-        """Go without a word."""
+        """Close the socket without a DISCONNECT."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def publish(self, topic: bytes, payload: bytes, *, qos: int = 1, retain: bool = False) -> bool:
-        """Send one message; whether the broker took it. Where it hangs up instead, a new connection is made."""
+        """Send one message; return whether the broker accepted it. If it closes the connection, open a new one."""
         try:
             number = self._send_publish(topic, payload, qos, retain=retain)
             return qos == 0 or self._acknowledged({number}) == {number}

@@ -21,7 +21,7 @@ STDERR = 2
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """What to do to a gateway: at the `nth` call of `point`, `do`; and constants that are other ones."""
+    """A fault for a gateway: at the `nth` call of `point`, `do`; and changed constants."""
 
     point: str = ""
     nth: int = 1
@@ -29,14 +29,14 @@ class Sabotage:
     constants: tuple[tuple[str, float], ...] = ()
 
     def command(self) -> list[str]:
-        """The arguments of this module, up to those of the gateway."""
+        """Return the arguments of this module, up to those of the gateway."""
         armed = ["--point", self.point, "--nth", str(self.nth), "--do", self.do] if self.point else []
         changed = [f"--set={place}={value:g}" for place, value in self.constants]
         return ["-m", "tests.proofs.ground.sabotaged", *armed, *changed, "--"]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do what the options say to the gateway, and run it."""
+    """Inject the fault that the options name, and run the gateway."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def change(text: str) -> None:
-    """Give a constant of the gateway another number; NoSuchPoint where it is gone."""
+    """Change a constant of the gateway; NoSuchPoint if it does not exist."""
     name, _, number = text.rpartition("=")
     place = Place.of(name)
     *_, held = place.resolve()
@@ -70,7 +70,7 @@ def change(text: str) -> None:
 
 
 def arm(point: str, nth: int, do: str) -> Armed:
-    """Arm one point; what is done is told on the standard error first."""
+    """Arm one point; its action is announced on standard error."""
     act, seconds = action_of(do, point_of(point).when)
     armed = Armed(point, nth, _told(f"sabotaged: {point}, call {nth}: {do}\n", act), seconds)
     armed.arm()

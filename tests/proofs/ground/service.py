@@ -1,4 +1,4 @@
-"""Plays the service manager: a gateway told where to notify, watched by its words, killed when it falls silent.
+"""A service manager: it gives the gateway a notify socket and kills it when notifications stop.
 
 start ─▶ READY=1 within the start's time, which EXTEND_TIMEOUT_USEC moves ─▶ WATCHDOG=1 within each deadline
             └──────────────── late ────────────────┴──────────────────────────────────┘ ─▶ kill -9
@@ -24,7 +24,7 @@ LOOK: Final = 0.05
 
 @dataclass(slots=True)
 class Told:
-    """What the process of one start has said. Times on the monotonic clock, in seconds."""
+    """The notifications of one process. Times are monotonic seconds."""
 
     started: float
     ready_within: float
@@ -55,7 +55,7 @@ class Told:
         self.fed, self.feeds = now, self.feeds + 1
 
     def late(self, now: float, deadline: float) -> bool:
-        """Whether it is to be killed."""
+        """Whether the process must be killed."""
         if self.stopping:
             return False
         if self.ready is None:
@@ -107,7 +107,7 @@ class Service:
         return self.gateway.start(ready=ready, sabotage=sabotage, environment=environment)
 
     def starved(self) -> bool:
-        """Whether it fell silent for too long; it is then killed."""
+        """Whether notifications stopped for too long; the process is then killed."""
         if not self.told.late(time.monotonic(), self.deadline):
             return False
         self.gateway.kill()

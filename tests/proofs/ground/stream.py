@@ -1,4 +1,4 @@
-"""Readings that are a plain function of device and number, so that every window can be told without a ledger.
+"""Readings as a plain function of device and number: every window can be computed without a ledger.
 
 Stream ── message(device, seq) ──▶ Publisher (paho-mqtt) ──▶ broker
   └────── windows(every, until) ─▶ what must be stored
@@ -49,7 +49,7 @@ class Stream:
         return f"{self.prefix}-{device:04d}"
 
     def at(self, device: int, seq: int) -> int:
-        """The time of a reading, in ms."""
+        """Return the time of a reading in ms."""
         return self.start + seq * self.every + device * self.every // self.devices
 
     def values(self, device: int, seq: int) -> dict[str, float]:
@@ -57,7 +57,7 @@ class Stream:
         return {"heat": round(10 * math.sin(turn), 3), "level": round(50 + seq / 7 + device / 3, 4)}
 
     def message(self, device: int, seq: int) -> tuple[str, bytes]:
-        """Topic and payload of a reading."""
+        """Return topic and payload of a reading."""
         topic = device_topic(self.site, self.name(device), TELEMETRY)
         return topic, encode_telemetry(BOOT, seq, self.at(device, seq), self.values(device, seq))
 
@@ -74,7 +74,7 @@ class Stream:
 
 
 def facts_in_order(values: list[float]) -> Facts:
-    """The facts of a window whose values are in the order of their times."""
+    """Return the facts of a window from its values in order of time."""
     return Facts(len(values), math.fsum(values), min(values), max(values), values[0], values[-1])
 
 
@@ -105,7 +105,7 @@ def take_windows(
 
 
 class Publisher:
-    """Publishes at QoS 1 with bounded queues, and knows when all has its PUBACK."""
+    """A QoS 1 publisher with bounded queues that can wait for every PUBACK."""
 
     def __init__(self, broker: Broker, client_id: str) -> None:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
@@ -125,7 +125,7 @@ class Publisher:
         self._client.loop_stop()
 
     def publish(self, messages: Iterable[tuple[str, bytes]], *, retain: bool = False) -> None:
-        """Hand messages over; waits while too many have no PUBACK."""
+        """Queue messages; wait while too many have no PUBACK."""
         for topic, payload in messages:
             self._under_way.append(self._client.publish(topic, payload, qos=1, retain=retain))
             while len(self._under_way) > MOST_QUEUED:
@@ -147,7 +147,7 @@ class Arrived(NamedTuple):
 
 
 class Commands:
-    """Listens for the commands to a stream's devices while the block runs; QoS 1, a client of its own."""
+    """A client that collects the commands to a stream's devices while the block runs, at QoS 1."""
 
     def __init__(self, broker: Broker, stream: Stream) -> None:
         self.arrived: list[Arrived] = []

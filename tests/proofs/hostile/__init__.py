@@ -1,1 +1,1 @@
-"""Messages, files and lines that nobody sane sends."""
+"""Hostile messages, files and lines."""

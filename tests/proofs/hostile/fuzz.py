@@ -1,4 +1,4 @@
-"""Messages no device should send: seeded, endless, of every kind, with what was asked of each.
+"""Messages no device should send: seeded, endless, of every kind, each with its expected treatment.
 
 topic ─┬─ of a hostile device ─┬─ telemetry: odd values, odd envelopes, far apart samples, repeats, noise
        │                       ├─ status:    births with odd tags, wills, noise
@@ -79,7 +79,7 @@ class Fuzz:
         self._weights = list(accumulate(weight for weight, _ in (*kinds.values(), *rare.values())))
 
     def message(self, now: int) -> Hostile:
-        """The next one, when it is `now`."""
+        """Return the next message at time `now`."""
         self._now = now
         (maker,) = self._chance.choices(self._makers, cum_weights=self._weights)
         made = maker()
@@ -349,5 +349,5 @@ class Fuzz:
 
 
 def tally_of(messages: list[Hostile]) -> Counter[str]:
-    """How many of each kind."""
+    """Count messages by kind."""
     return Counter(message.kind for message in messages)

@@ -61,7 +61,7 @@ Window = tuple[str, str, int, int]
 
 @dataclass(slots=True)
 class GoodDevices:
-    """Twenty devices that do nothing wrong."""
+    """Twenty well-behaved devices."""
 
     chance: random.Random
     values: int = 0
@@ -145,7 +145,7 @@ def _name_codes(pipeline: Pipeline, row: Any) -> None:
 
 
 class Siege:
-    """A gateway among enemies, and a calm one beside it that hears the good devices only."""
+    """A gateway under hostile messages, and a second one that hears only the good devices."""
 
     def __init__(self, place: Path, chance: random.Random, tally: Tally, **sections: Any) -> None:
         self.tally = tally
@@ -258,7 +258,7 @@ class Siege:
     # --- restarts, bounds, and the comparison
 
     def restart(self) -> None:
-        """Come back from the disk alone, whatever names were taken in; sometimes with a checkpoint before."""
+        """Recover from the disk, sometimes after a checkpoint, whatever names were stored."""
         if self.chance.random() < 0.7:
             self.gateway.checkpoint()
         before = self.gateway.snapshot()
@@ -268,7 +268,7 @@ class Siege:
             self._broken("another state after a restart", f"at {self.now}")
 
     def judge_bounds(self) -> None:
-        """Nothing the enemies say makes the gateway remember more than it may."""
+        """Check that hostile messages make the gateway remember no more than its bounds."""
         registry = self.gateway.pipeline.registry
         derived = registry.devices * len(self.gateway.pipeline.rules.rules.records)
         held = {
@@ -296,7 +296,7 @@ class Siege:
             self._broken("a number that InfluxDB refuses", f"{too_large}")
 
     def judge_good(self) -> None:
-        """What the good devices' windows and alerts are is what they are in peace."""
+        """Check that the good devices have the same windows and alerts as without hostile ones."""
         moment = self._moment()
         for inside in self.told:
             inside.commit()
@@ -331,7 +331,7 @@ class Siege:
             self._broken("miscounted", f"{self.good.values} good values sent, {accepted} accepted")
 
     def judge_store(self) -> None:
-        """The store says of the quarantine what the fold said."""
+        """Check that the quarantine in the store equals what the fold put there."""
         counters = self.gateway.store.facts().counters
         stored = sum(1 for _ in self.gateway.rows("quarantine"))
         if counters.get("quarantined", 0) != self.quarantined.total():
@@ -368,5 +368,5 @@ def _drain(inside: Inside, moment: Moment, told: Told) -> None:
 
 
 def _fold_of(snapshot: bytes) -> bytes:
-    """The state of the fold alone, without the time of its record."""
+    """Return the state of the fold alone, without the time of its record."""
     return codec.pack(codec.unpack(snapshot)["fold"])

@@ -49,7 +49,7 @@ ODD_TOPICS = (
 
 
 def besiege(setting: Setting, count: int) -> None:
-    """Send `count` messages to a gateway of its own and judge what it says of them."""
+    """Send `count` messages to a gateway and check how it counts them."""
     broker, chance = setting.broker(), setting.rng
     gateway = setting.gateway(broker, NAME, limits={"devices": 500, "series": 3_000, "strings": 2_000})
     kept = [retained(number) for number in range(10)]
@@ -119,7 +119,7 @@ def _operate(tally: Tally, enemy: RawClient, chance: random.Random) -> None:
 
 
 def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]) -> None:
-    """Every message that the broker let through is new, duplicate, or in quarantine with its bytes."""
+    """Check that every message the broker passed on is new, duplicate, or in quarantine with its bytes."""
     counted = sum(times for one, times in came.items() if counts_as_telemetry(one.topic))
     try:
         report = gateway.wait_for(
@@ -154,7 +154,7 @@ def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]
 
 
 def _judge_life(tally: Tally, broker: Broker, gateway: Gateway, report: dict[str, Any]) -> None:
-    """It still works, its log is calm, and a restart brings the same figures."""
+    """Check that it still works, that its log is quiet, and that a restart gives the same counters."""
     if not (gateway.running and broker.running):
         tally.forbid("not running", gateway.words())
         return

@@ -1,4 +1,4 @@
-"""One gateway that is killed over and over, at random instants and at named points, until enough is enough.
+"""One gateway that is killed repeatedly, at random instants and at named points.
 
     deck ─▶ death ─▶ start, perhaps sabotaged ─▶ load, reloads ─▶ killed, by itself or by us ─▶ next
 
@@ -63,7 +63,7 @@ OTHER_PROGRAMS: Final = (
 
 
 def deck(chance: random.Random, *, http: bool) -> Iterator[str]:
-    """Deaths without end: every point once in a while, random instants in between."""
+    """Yield kinds of death for ever: every point in turn, with random instants in between."""
     points = [name for name in POINTS if name not in BLOCKING and (http or name not in HTTP)]
     while True:
         cards = [*points, *[RANDOM] * (len(points) // 3), *[OTHER_RULES] * 3, *[NEWER] * 5, AGAIN]
@@ -73,7 +73,7 @@ def deck(chance: random.Random, *, http: bool) -> Iterator[str]:
 
 @dataclass(slots=True)
 class Killed:
-    """What was done to a gateway."""
+    """The kills of one gateway."""
 
     deaths: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
@@ -82,7 +82,7 @@ class Killed:
 
 @dataclass(slots=True)
 class Victim:
-    """A gateway under load, and the chance by which it dies. `constants` are those of its usual program."""
+    """A gateway under load, and the randomness of its deaths. `constants` change its program."""
 
     gateway: Gateway
     chance: random.Random
@@ -91,7 +91,7 @@ class Victim:
     rules: int = 0
 
     def suffer(self, deaths: Iterator[str], count: int) -> Killed:
-        """Die `count` times, the first time from the life it has, and live in the end.
+        """Kill the gateway `count` times, the first time as it runs now, and leave it running.
 
         AssertionError: it did not come back.
         """
@@ -119,7 +119,7 @@ class Victim:
             self.killed.deaths[name] += 1
 
     def _at_random(self, other: Sequence[tuple[str, float]]) -> None:
-        """Live for a while, known to be subscribed or not, and be killed."""
+        """Let it run for a while, subscribed or not, and kill it."""
         if self.chance.random() < 0.8:
             self._start((*self.constants, *other))
         else:
@@ -135,7 +135,7 @@ class Victim:
         self.killed.recoveries.append(time.monotonic() - begun)
 
     def _at_point(self, name: str) -> None:
-        """Live until the point is reached, and be killed by itself."""
+        """Let it run until it kills itself at the point."""
         nth = self._nth(name)
         self.gateway.start(ready=False, sabotage=Sabotage(name, nth, "kill", self.constants))
         if self._killed_itself(name):
@@ -158,7 +158,7 @@ class Victim:
         return self.chance.randint(1, 5 if name in HTTP else 40)
 
     def _killed_itself(self, name: str) -> bool:
-        """Wait for the kill, and do what leads to it."""
+        """Wait for the kill, and trigger what leads to it."""
         if name in RELOADING:
             self._change_rules()
         wait_until(
@@ -174,7 +174,7 @@ class Victim:
         return self.gateway.killed
 
     def _change_rules(self) -> None:
-        """Other rules beside the ones that are judged."""
+        """Change rules that are not judged."""
         self.rules += 1
         extra = (
             f"  - {{alert: Extra{self.rules % 3}, expr: level, above: {80 + self.rules % 7}, clear: 70}}\n"
@@ -183,7 +183,7 @@ class Victim:
 
 
 def listens(gateway: Gateway) -> bool:
-    """Whether it has recovered, so that its local socket answers."""
+    """Whether it has recovered: its local socket answers."""
     try:
         gateway.ask(do="status")
     except (OSError, TimeoutError, RequestFailed):

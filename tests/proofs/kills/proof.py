@@ -60,7 +60,7 @@ faults:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A gateway, its fleet, and where it forwards to."""
+    """A gateway, its fleet and its database."""
 
     victim: Victim
     fleet: Fleet
@@ -85,7 +85,7 @@ def run(setting: Setting) -> None:
 
 
 def _influx(setting: Setting) -> Influx | None:
-    """A database to forward to; a sample goes without, or starting it would take most of its time."""
+    """Return a database to forward to; none for a sample, where starting it would take most of the time."""
     if setting.count < ROUND:
         return None
     try:
@@ -148,7 +148,7 @@ def _sections(setting: Setting, influx: Influx | None) -> dict[str, Any]:
 
 
 def _settled(setting: Setting, gateway: Gateway, ledger: Ledger) -> dict[str, Any]:
-    """The report when nothing is under way; what never settles is judged as it is."""
+    """Return the report once nothing is pending; what never settles is judged as it is."""
     try:
         return wait_settled(gateway, ledger)
     except AssertionError:

@@ -1,1 +1,1 @@
-"""Readings in any order, again and late, against an oracle."""
+"""Readings out of order, repeated and late, compared with an oracle."""

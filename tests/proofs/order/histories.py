@@ -1,4 +1,4 @@
-"""What devices say and when it arrives: random lives of a few devices, with every disorder that delivery promises on.
+"""Random histories of a few devices: what they send and when it arrives, with every disorder delivery covers.
 
 life of a device ─▶ sends ─▶ network: late, twice, in another order ─▶ arrivals
 """
@@ -85,7 +85,7 @@ Said = Reading | Born | Gone
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something a device said, when it reaches the gateway (wall ms)."""
+    """Something a device sent, and when it reaches the gateway (wall ms)."""
 
     at: int
     said: Said
@@ -111,7 +111,7 @@ class Life:
     faults: list[str] = field(default_factory=list)
 
     def live(self, steps: int) -> list[Arrival]:
-        """Go through so many steps; returns what arrives, not in order yet."""
+        """Play that many steps; return what arrives, not ordered yet."""
         self._restart(self.chance.getrandbits(40), born=self.chance.random() < 0.9)
         happenings = list(_HAPPENINGS)
         weights = [weight for weight, _ in happenings]
@@ -179,7 +179,7 @@ class Life:
         self.read(self.chance.choice((300, 2_000, 8_000, 30_000, 90_000)))
 
     def offline(self) -> None:
-        """It keeps what it reads, and sends it when it is back: the newest first, or the oldest."""
+        """Buffer readings while offline, and send them afterwards, the newest or the oldest first."""
         self._note("offline")
         back = self.now + self.chance.choice((5_000, 20_000, 60_000))
         for _ in range(self.chance.randrange(2, 8)):
@@ -187,7 +187,7 @@ class Life:
             self.read(max(0, back - self.now) + self.chance.choice((0, 0, 300)))
 
     def lose(self) -> None:
-        """Messages that never come, because its buffer ran over."""
+        """Lose messages, as when a buffer overflows."""
         self._note("lost at the device")
         self.seq += self.chance.randrange(1, 6)
         self.lost = True
@@ -257,7 +257,7 @@ class History:
 
 
 def history(chance: random.Random, *, most_steps: int = 60) -> History:
-    """The lives of one to three devices, as they arrive."""
+    """Return the history of one to three devices, in order of arrival."""
     lives = [Life(chance, f"dev-{number}") for number in range(chance.randrange(1, 4))]
     both = [one for life in lives for one in life.live(chance.randrange(5, most_steps))]
     both.sort(key=lambda one: one.at)

@@ -1,4 +1,4 @@
-"""What delivery.md and wire.md promise, as plain Python: one message at a time, nothing in columns, nothing shared.
+"""The promises of delivery, as plain Python: one message at a time, without columns, sharing no code.
 
 It says for any sequence of arrivals what must be in every window, what each counter must say, what is missing of each
 boot, and which alerts must have been raised. It knows nothing of batches, commits, lateness or restarts, because
@@ -22,7 +22,7 @@ LONGEST_TEXT = 64
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the configuration says; times in ms."""
+    """The relevant configuration; times in ms."""
 
     every: tuple[int, ...]
     earliest: int
@@ -128,7 +128,7 @@ class Boot:
 
 @dataclass(slots=True)
 class Device:
-    """What must be known of a device."""
+    """The state of one device."""
 
     site: str
     boots: dict[int, Boot] = field(default_factory=dict)
@@ -164,7 +164,7 @@ class Oracle:
         self.floor: int | None = None
 
     def take(self, arrival: Arrival) -> None:
-        """Something arrived."""
+        """Process one arrival."""
         match arrival.said:
             case Reading():
                 self._reading(arrival.said, arrival.at)
@@ -282,7 +282,7 @@ class Oracle:
         )
 
     def _counts(self, device: Device, metric: str, value: Any) -> bool:
-        """Whether a value counts; the first good one of a series says whether it holds numbers or texts."""
+        """Whether a value counts; the first good one decides if a series holds numbers or texts."""
         if isinstance(value, str | bool):
             kind: type = str
             good = not isinstance(value, str) or len(value) <= LONGEST_TEXT
@@ -334,7 +334,7 @@ class Oracle:
             self.floor = before
 
     def all_counters(self) -> Counter[str]:
-        """The counters of the whole fleet."""
+        """Return the counters of the whole fleet."""
         return sum((device.counters for device in self.devices.values()), Counter(self.totals))
 
 

@@ -1,1 +1,1 @@
-"""Power cuts, by replaying what was written in every order a disk may keep."""
+"""Power cuts: replay what was written, in every order in which a disk may keep it."""

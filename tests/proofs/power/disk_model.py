@@ -1,4 +1,4 @@
-"""A disk that forgets what was not synced, and what it may hold when the power goes.
+"""A disk that may lose unsynced writes, and what it can hold after a power cut.
 
 Until a file is synced each write to it may be there whole, in part, as zeros or not at all, in any combination; names
 in a directory are there once the directory was synced, and may or may not be before. A rename is whole or not at all.
@@ -34,7 +34,7 @@ class _File:
 
 @dataclass(slots=True)
 class Disk:
-    """What a disk holds for certain, and what it was told and may have forgotten."""
+    """What a disk holds for certain, and the writes it may lose."""
 
     _files: dict[int, _File] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Disk:
             self._files[file] = _File(bytearray(content))
 
     def apply(self, step: Step) -> None:
-        """Take one step."""
+        """Apply one step."""
         if step.kind in _NAMES:
             self._waiting.append(step)
             if step.kind == "create":
@@ -60,17 +60,17 @@ class Disk:
             self._files[step.file].waiting.append(step)
 
     def waiting(self) -> list[Step]:
-        """What no sync has covered yet, in order."""
+        """Return the steps no sync has covered yet, in order."""
         steps = [step for file in self._files.values() for step in file.waiting]
         return sorted([*steps, *self._waiting], key=lambda step: step.line)
 
     def content(self, file: int) -> bytes:
-        """What a program reads from a file, as long as the power stays."""
+        """Return what a program reads from a file before the cut."""
         held = self._files[file]
         return written(held.durable, held.waiting, lambda _: "kept", random.Random())
 
     def leave(self, directory: Path, fates: Fates, chance: random.Random) -> None:
-        """Write into a directory (made) what this disk holds after the cut."""
+        """Write what this disk holds after the cut into a new directory."""
         names = renamed(self._names, [step for step in self._waiting if fates(step) == "kept"])
         directory.mkdir(parents=True)
         for path, file in sorted(names.items()):

@@ -1,4 +1,4 @@
-"""What a gateway had promised by a moment, and whether a spool that a power cut left keeps it.
+"""What a gateway had promised at a given moment, and whether a spool after a power cut keeps it.
 
 promised: a PUBACK for a message, and every command, alert and receipt that went out, belongs to a record
 kept:     recovery succeeds, finds nothing damaged, comes to that record or a later one, and state, store and what
@@ -113,7 +113,7 @@ def _packets(data: bytes) -> tuple[list[mqtt5.Packet], bytes]:
 
 @dataclass(slots=True)
 class Verdict:
-    """What recovery of one image came to; `broken` are (what, sentence)."""
+    """The result of recovering one image; `broken` holds (what, sentence)."""
 
     seconds: float = 0.0
     record: int = 0
@@ -126,7 +126,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Recovers spools and holds them against the reference."""
+    """Recovers spools and compares them with the reference."""
 
     config: GatewayConfig
     gateway: str

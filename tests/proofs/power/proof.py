@@ -62,7 +62,7 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that a worker needs."""
+    """Everything a worker process needs."""
 
     recording: Recording
     reference: Reference
@@ -89,7 +89,7 @@ def run(setting: Setting) -> None:
 
 
 def _cut(setting: Setting, work: Work, count: int, place: Path) -> None:
-    """Cut what the work holds so many times."""
+    """Make that many cuts."""
     for cut, verdict in _judged(work, cuts_of(len(work.recording.steps), count, setting.rng), place):
         count_verdict(setting.tally, cut, verdict)
         if setting.tally.runs % 1000 == 0:
@@ -189,7 +189,7 @@ def led(work: Work, cuts: list[Cut]) -> Iterator[tuple[Cut, Disk]]:
 
 
 def judge_cut(work: Work, judge: Judge, cut: Cut, disk: Disk, image: Path) -> Verdict:
-    """What recovery makes of one image."""
+    """Recover one image and judge it."""
     chance = random.Random(cut.seed)
     waiting = disk.waiting()
     disk.leave(image, VARIANTS[cut.variant](waiting, chance), chance)
@@ -220,7 +220,7 @@ def _taken(recording: Recording, now: float) -> Points:
 
 
 def count_verdict(tally: Tally, cut: Cut, verdict: Verdict) -> None:
-    """Add what a cut came to."""
+    """Add the result of one cut."""
     tally.runs += 1
     tally.faults[cut.variant] += 1
     tally.recoveries.append(verdict.seconds)

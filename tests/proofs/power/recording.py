@@ -1,4 +1,4 @@
-"""A gateway at work with all that it writes, syncs, sends and receives recorded.
+"""A working gateway, with everything it writes, syncs, sends and receives recorded.
 
 first life ── checkpoints, segments, late readings, alerts, commands ── kill -9 ─▶ second life ── SIGTERM
 """
@@ -52,7 +52,7 @@ faults:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that the database took, and when it said so."""
+    """A line the database accepted, and when it answered."""
 
     time: float
     bucket: str

@@ -1,4 +1,4 @@
-"""Recovers a spool as a start of the gateway does, and ends.
+"""Recover a spool as a start of the gateway does, and exit.
 
 `python -m tests.proofs.power.recover_once CONFIG GATEWAY SPOOL`
 """
@@ -15,7 +15,7 @@ from edge_gateway.status.clock import MachineClock
 
 
 def main(config: str, gateway: str, spool: str) -> None:
-    """Recover, and leave what is on the disk as it is then: no store is closed."""
+    """Recover, and leave the disk as it is then: no store is closed."""
     with held(Path(spool)) as place:
         recover_spool(place, load_config(Path(config), environment={}).config, gateway, MachineClock())
 

@@ -166,7 +166,7 @@ def settle(store: Store, place: Path, points: Points) -> Stored:
 
 
 def look(place: Path, points: Points) -> Stored:
-    """What the store of a spool holds."""
+    """Return what the store of a spool holds."""
     with closing(connect_reader(place / spool.STORE)) as db:
         tables = {name: _digest(db.execute(select)) for name, select in TABLES.items()}
         rows = b"".join(row[: WINDOW_ROW.itemsize] for (row,) in db.execute(BASE_WINDOWS))

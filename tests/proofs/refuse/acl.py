@@ -42,7 +42,7 @@ DONE: Final = "done"
 
 
 def run(setting: Setting, name: str) -> None:
-    """Take one right away while the fleet is at work, and give it back."""
+    """Revoke one right while the fleet sends, and grant it again."""
     refused = setting.rng.choice(list(GRANTS))
     rights = setting.directory / f"{name}.acl"
     grant(rights)
@@ -73,12 +73,12 @@ def grant(rights: Path, but: str = "") -> None:
 
 
 def reload(broker: Broker) -> None:
-    """Let the broker read its files again."""
+    """Make the broker reload its files."""
     os.kill(broker.pid, signal.SIGHUP)
 
 
 def judge_done(setting: Setting, rows: list[dict[str, Any]], ledger: Ledger) -> None:
-    """A command that is told as done was executed, and none that was executed is told as refused."""
+    """Check that commands reported as done were executed, and none reported as refused was."""
     executed = {row["id"] for row in ledger.of_kind("executed") if row["outcome"] == DONE}
     for row in rows:
         if row["state"] == DONE and row["id"] not in executed:

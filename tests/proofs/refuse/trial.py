@@ -1,4 +1,4 @@
-"""What every trial asks: was anything lost or double, and did the gateway say what is wrong, and that it is over?
+"""What every trial checks: nothing is lost or double, and the gateway reports the problem and its end.
 
 An honest fleet sends through the whole of it; its ledger knows what had a PUBACK. That a refusal is silent is forbidden
 like a loss: somebody has to be able to see it in the gateway's own words.
@@ -38,7 +38,7 @@ COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 
 
 def gateway_of(setting: Setting, broker: Broker | str, name: str, **sections: Any) -> Gateway:
-    """A gateway with the rules of the field, not started."""
+    """Return a gateway with the field's rules, not started."""
     gateway = setting.gateway(broker, name, **{"commands": COMMANDS, **sections})
     gateway.write_rules(RULES)
     return gateway
@@ -51,19 +51,19 @@ def honest_fleet(setting: Setting, broker: Address | Endpoint, site: str, *, dev
 
 
 def taken_more(gateway: Gateway, messages: int = 4 * DEVICES) -> None:
-    """Wait until so many more messages have been taken in."""
+    """Wait until that many more messages have been accepted."""
     before = gateway.wait_for(lambda _: True)["messages"]["new"]
     gateway.wait_for(lambda report: report["messages"]["new"] >= before + messages, within=WITHIN)
 
 
 def problems_with(report: Mapping[str, Any], *words: str) -> list[str]:
-    """The problems whose code or text has one of these words."""
+    """Return the problems whose code or text has one of these words."""
     told = [f"{one['code']}: {one['text']}" for one in report["problems"]]
     return [text for text in told if any(word.lower() in text.lower() for word in words)]
 
 
 def must_tell(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
-    """Wait until a problem says it in one of these words; that it never does is forbidden."""
+    """Wait until a problem contains one of these words; forbidden if none ever does."""
     try:
         gateway.wait_for(lambda report: bool(problems_with(report, *words)), within=WITHIN)
     except AssertionError as error:
@@ -71,7 +71,7 @@ def must_tell(setting: Setting, gateway: Gateway, what: str, *words: str) -> Non
 
 
 def must_be_over(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
-    """Wait until no problem says it any more; that one lasts is forbidden."""
+    """Wait until no problem contains these words; forbidden if one lasts."""
     try:
         gateway.wait_for(lambda report: not problems_with(report, *words), within=WITHIN)
     except AssertionError as error:
@@ -98,7 +98,7 @@ def judge_fleet(
 
 
 def must_end(setting: Setting, gateway: Gateway, what: str) -> None:
-    """SIGTERM ends it, in time and with 0."""
+    """Check that SIGTERM ends it, in time and with status 0."""
     began = time.monotonic()
     try:
         status = gateway.stop()

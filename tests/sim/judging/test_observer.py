@@ -12,20 +12,13 @@ from fleet_sim.judging.observer import RETAINED_WITHIN_US, Observer
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_wire.control_messages import Alert, encode_alert, encode_gateway_status
-
-
-@dataclass
-class Clock:
-    now: int = 10_000_000
-
-    def __call__(self) -> int:
-        return self.now
+from tests.fakes import ManualClock
 
 
 @dataclass
 class Post:
     observer: Observer
-    clock: Clock
+    clock: ManualClock[int]
     counters: Counters
     ledger: LedgerWriter
     directory: Path
@@ -49,7 +42,7 @@ class Post:
 def post(tmp_path: Path) -> Iterator[Post]:
     with LedgerWriter(tmp_path) as ledger:
         ledger.header({})
-        clock, counters = Clock(), Counters()
+        clock, counters = ManualClock(10_000_000), Counters()
         observer = Observer(ledger, counters, clock)
         observer._subscribed_us = clock.now
         yield Post(observer, clock, counters, ledger, tmp_path)

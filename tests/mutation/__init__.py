@@ -1,0 +1,1 @@
+"""Mutation testing of single rooms, by mutmut: what `./mutate` runs."""
