@@ -1,4 +1,4 @@
-"""Golden cases: `tests/cases/<name>/` holds a configuration, an input and the output that is due, all of it data.
+"""Golden cases: `tests/cases/fold/<name>/` holds a configuration, an input and the output that is due, all of it data.
 
     gateway.yaml    what differs from `BASE`; may be missing
     rules.yaml      may be missing
@@ -29,7 +29,7 @@ from edge_gateway.recovery.startup import store_settings
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.store.store import Store
 
-CASES: Final = Path(__file__).with_name("cases")
+CASES: Final = Path(__file__).with_name("cases") / "fold"
 START: Final = 1_760_000_000_000
 BASE: Final = {
     "mqtt": {"url": "mqtt://localhost"},

@@ -1,4 +1,4 @@
-"""The golden cases: each folder of `tests/cases` is a configuration, an input and the output that is due."""
+"""The golden cases: each folder of `tests/cases/fold` is a configuration, an input and the output that is due."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from edge_gateway.status.fields import WALL, declared
-from edge_gateway.status.report import MessageCounts, Section, SinkStatus, SpoolStatus, ValueCounts
+from edge_gateway.status.report import MessageCounts, ReportSection, SinkStatus, SpoolStatus, ValueCounts
 from fleet_config.durations import format_duration
 from fleet_console.drawing import Line, Styled, Table
 from fleet_wire.printable import json_line
@@ -130,7 +130,7 @@ def _named_figures(
     for name, value in values.items():
         of = known.get(name)
         if isinstance(value, Mapping) and value:
-            yield from _named_figures(of.of if of else Section, value, f"{group}{name} ")
+            yield from _named_figures(of.of if of else ReportSection, value, f"{group}{name} ")
         else:
             yield f"{group}{name}", instant(value) if of and of.unit == WALL else cell(value)
 

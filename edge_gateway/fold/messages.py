@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import structs
+
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages, topics
@@ -59,10 +61,12 @@ _BY_LAST_LEVEL = {
 }
 
 
+_ALERT_FIELDS = tuple(field.name for field in structs.fields(control_messages.Alert))
+
+
 def alert_on_the_wire(transition: Transition) -> control_messages.Alert:
     """Return the alert that the retained message, notices and commands carry."""
-    fields = control_messages.Alert.__struct_fields__
-    return control_messages.Alert(**{name: getattr(transition, name) for name in fields})
+    return control_messages.Alert(**{name: getattr(transition, name) for name in _ALERT_FIELDS})
 
 
 def alert_messages(gateway: str, transition: Transition) -> list[Message]:

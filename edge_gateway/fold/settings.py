@@ -21,7 +21,7 @@ from fleet_config.durations import RateSpec
 from fleet_wire.topics import ANY
 
 
-class MetricSettings(msgspec.Struct, frozen=True):
+class MetricLimits(msgspec.Struct, frozen=True):
     """What values of one metric are taken in.
 
     Attributes:
@@ -60,7 +60,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
     idle_close: int
     max_future_skew: int
     earliest: int
-    metrics: dict[str, MetricSettings]
+    metrics: dict[str, MetricLimits]
     p95: tuple[str, ...]
     max_reading_age: int
     lookback: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edge_gateway.configuration.model import GatewayConfig, MetricSection
-from edge_gateway.fold.settings import FoldSettings, MetricSettings
+from edge_gateway.fold.settings import FoldSettings, MetricLimits
 from edge_gateway.store.budget import late_share
 from fleet_config.durations import RateSpec
 from fleet_wire.topics import ANY
@@ -39,9 +39,9 @@ def fold_settings(config: GatewayConfig) -> FoldSettings:
     )
 
 
-def _metric(metric: MetricSection) -> MetricSettings:
+def _metric(metric: MetricSection) -> MetricLimits:
     rate = None if metric.rate is None else _pair(metric.rate)
-    return MetricSettings(metric.range, metric.missing, rate, metric.kind)
+    return MetricLimits(metric.range, metric.missing, rate, metric.kind)
 
 
 def _sites(named: Iterable[str]) -> tuple[str, ...]:

@@ -18,11 +18,11 @@ from edge_gateway.status.problem import Gravity
 State = Literal["starting", "online", "draining", "offline"]
 
 
-class Section(Struct, forbid_unknown_fields=True):
+class ReportSection(Struct, forbid_unknown_fields=True):
     """Some fields of the report that belong together."""
 
 
-class WindowSettings(Section):
+class WindowSettings(ReportSection):
     """A tier of windows."""
 
     every: Annotated[int, gauge("length of a window", MS)]
@@ -30,7 +30,7 @@ class WindowSettings(Section):
     keep: Annotated[int | None, gauge("for how long the bucket keeps it; null: for ever", MS, least=None)]
 
 
-class TimeSettings(Section):
+class TimeSettings(ReportSection):
     """What gateway.yaml says about time."""
 
     allowed_lateness: Annotated[int, gauge("how long a window stays open for late readings", MS)]
@@ -39,7 +39,7 @@ class TimeSettings(Section):
     earliest: Annotated[int, instant("readings before this time get their time of arrival")]
 
 
-class MetricSettings(Section):
+class MetricSettings(ReportSection):
     """What gateway.yaml says about a metric."""
 
     unit: Annotated[str | None, note("its unit")]
@@ -48,7 +48,7 @@ class MetricSettings(Section):
     rate: Annotated[str | None, note("values a device may send, as in gateway.yaml, such as 1/s")]
 
 
-class Definitions(Section):
+class Definitions(ReportSection):
     """How each field of a window is computed, in words."""
 
     sum: Annotated[str, note("how the sum is computed")] = "exact, correctly rounded"
@@ -62,7 +62,7 @@ class Definitions(Section):
     )
 
 
-class RuleStatus(Section):
+class RuleStatus(ReportSection):
     """The rules in force, and those on disk."""
 
     hash: Annotated[str, note("hash of the rules in force")]
@@ -74,13 +74,13 @@ class RuleStatus(Section):
     problems: Annotated[tuple[str, ...], note("what is wrong with the rule files")]
 
 
-class AlertStatus(Section):
+class AlertStatus(ReportSection):
     """The alerts of the rules."""
 
     firing: Annotated[int, gauge("alerts that fire now")]
 
 
-class Gap(Section):
+class Gap(ReportSection):
     """Messages of one boot of a device that have not arrived."""
 
     device: Annotated[str, note("the device")]
@@ -89,7 +89,7 @@ class Gap(Section):
     to: Annotated[int, note("last missing sequence number")]
 
 
-class Gaps(Section):
+class Gaps(ReportSection):
     """Messages that devices numbered and that have not arrived."""
 
     devices: Annotated[int, gauge("devices with messages missing")]
@@ -97,7 +97,7 @@ class Gaps(Section):
     ranges: Annotated[tuple[Gap, ...], note("the first 20; `edge-gateway devices` lists them all")]
 
 
-class Fleet(Section):
+class Fleet(ReportSection):
     """What the gateway knows of devices."""
 
     devices: Annotated[int, gauge("devices known now")]
@@ -131,14 +131,14 @@ class ValueCounts(Totals):
     refused: Annotated[int, total("values above their metric's `rate`")]
 
 
-class CommandStatus(Section):
+class CommandStatus(ReportSection):
     """Commands to devices."""
 
     pending: Annotated[int, gauge("commands that wait, or are not acknowledged yet")]
     refused: Annotated[int, total("commands that failed at once because too many waited")]
 
 
-class StoreStatus(Section):
+class StoreStatus(ReportSection):
     """The SQLite store behind the journal."""
 
     applied: Annotated[int, gauge("number of the newest journal record the store has")]
@@ -146,7 +146,7 @@ class StoreStatus(Section):
     late_pending: Annotated[int, gauge("late readings that wait to be merged")]
 
 
-class BrokerStatus(Section):
+class BrokerStatus(ReportSection):
     """Both connections to the broker."""
 
     connected: Annotated[bool, flag("whether telemetry is subscribed")]
@@ -160,7 +160,7 @@ class BrokerStatus(Section):
     outgoing: Annotated[int, gauge("alerts, commands, receipts and reports that wait for the broker")]
 
 
-class SpoolParts(Section):
+class SpoolParts(ReportSection):
     """What shares the budget of the spool, as of the last second."""
 
     journal: Annotated[int, gauge("segments of the journal", BYTES)]
@@ -169,7 +169,7 @@ class SpoolParts(Section):
     quarantine: Annotated[int, gauge("messages in quarantine", BYTES)]
 
 
-class SpoolStatus(Section):
+class SpoolStatus(ReportSection):
     """The journal and what shares its budget."""
 
     record: Annotated[int, gauge("number of the newest journal record")]
@@ -184,7 +184,7 @@ class SpoolStatus(Section):
     reserve: Annotated[bool, flag("whether disk space is held back for a full disk")]
 
 
-class Backlog(Section):
+class Backlog(ReportSection):
     """What waits in the outbox of a sink."""
 
     chunks: Annotated[int, gauge("chunks of lines that wait")] = 0
@@ -193,7 +193,7 @@ class Backlog(Section):
     oldest: Annotated[int | None, instant("when the oldest chunk was made")] = None
 
 
-class SinkWork(Section):
+class SinkWork(ReportSection):
     """What a sink did since the start."""
 
     requests: Annotated[int, total("requests sent")] = 0
@@ -210,7 +210,7 @@ class SinkStatus(SinkWork, kw_only=True):
     waiting: Annotated[Backlog, note("its outbox")]
 
 
-class OpenProblem(Section):
+class OpenProblem(ReportSection):
     """Something an operator should know, as long as it lasts."""
 
     code: Annotated[str, note("a code of the table of problems")]
@@ -225,7 +225,7 @@ class OpenProblem(Section):
     ]
 
 
-class GatewayStatus(Section, kw_only=True, omit_defaults=True):
+class GatewayStatus(ReportSection, kw_only=True, omit_defaults=True):
     """The retained message on edge/v1/<gateway>/status, and the answer of `edge-gateway status --json`."""
 
     v: Annotated[Literal[1], gauge("version of this format", least=None)]
@@ -267,7 +267,7 @@ class GatewayStatus(Section, kw_only=True, omit_defaults=True):
     ] = field(default=())
 
 
-class ShortStatus(Section, kw_only=True, omit_defaults=True):
+class ShortStatus(ReportSection, kw_only=True, omit_defaults=True):
     """What fits where the broker accepts only very small packets; and the will."""
 
     v: Annotated[Literal[1], gauge("version of this format", least=None)]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from edge_gateway.records.store_effects import Quarantined
 from edge_gateway.sinks.held import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
-from edge_gateway.sinks.refusals import Refusals
+from edge_gateway.sinks.refused_lines import RefusedLines
 from edge_gateway.sinks.trial import Convicts, Trial, Verdict, probe
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.report import SinkWork
@@ -129,7 +129,7 @@ class InfluxSink:
         self._clock = clock
         self._timer = timer
         self._held = HeldBuckets()
-        self._refusals = Refusals()
+        self._refusals = RefusedLines()
         self._trouble = ""
         self._searching = False
         self._convicts = Convicts()

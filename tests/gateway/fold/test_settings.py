@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edge_gateway.fold.settings import FoldSettings, MetricSettings, build_pipeline
+from edge_gateway.fold.settings import FoldSettings, MetricLimits, build_pipeline
 from edge_gateway.records import codec
 
 SETTINGS = FoldSettings(
@@ -15,8 +15,8 @@ SETTINGS = FoldSettings(
     max_future_skew=300_000,
     earliest=1_577_836_800_000,
     metrics={
-        "temperature": MetricSettings((-40.0, 85.0), (-127.0,), (10.0, 1_000)),
-        "door": MetricSettings(None, (), None, "state"),
+        "temperature": MetricLimits((-40.0, 85.0), (-127.0,), (10.0, 1_000)),
+        "door": MetricLimits(None, (), None, "state"),
     },
     p95=("temperature",),
     max_reading_age=300_000,

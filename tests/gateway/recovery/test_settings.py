@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.fold.settings import MetricSettings
+from edge_gateway.fold.settings import MetricLimits
 from edge_gateway.recovery.settings import fold_settings
 
 
@@ -36,8 +36,8 @@ def test_metrics_keep_their_limits() -> None:
         )
     )
     assert settings.metrics == {
-        "t": MetricSettings((-40.0, 85.0), (-127.0,), (10, 1_000)),
-        "door": MetricSettings(None, (), None),
+        "t": MetricLimits((-40.0, 85.0), (-127.0,), (10, 1_000)),
+        "door": MetricLimits(None, (), None),
     }
     assert settings.p95 == ("t",)
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from edge_gateway.status import report
 from edge_gateway.status.counters import AllCounters, Counters
 from edge_gateway.status.fields import declared
-from edge_gateway.status.report import GatewayStatus, Section, status_schema
+from edge_gateway.status.report import GatewayStatus, ReportSection, status_schema
 
 
 def test_what_is_not_declared_cannot_be_counted() -> None:
@@ -28,7 +28,7 @@ def sections(root: type[Struct]) -> set[type[Struct]]:
 
 
 def test_every_field_has_a_meaning() -> None:
-    class Silent(Section):
+    class Silent(ReportSection):
         number: int
 
     with pytest.raises(TypeError, match=r"Silent.number is declared without a meaning"):

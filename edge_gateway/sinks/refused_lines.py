@@ -25,7 +25,7 @@ class _Refusal:
 
 
 @dataclass(slots=True)
-class Refusals:
+class RefusedLines:
     """Refused lines by bucket and measurement. Times are monotonic seconds.
 
     The first reason of a kind stays: each line may have its own figures in it, and a text that changed with every line

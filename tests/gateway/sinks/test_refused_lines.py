@@ -1,13 +1,13 @@
 """What was refused is told as long as it matters, in a text that does not change with every line."""
 
-from edge_gateway.sinks.refusals import LASTS, MOST_KINDS, Refusals
+from edge_gateway.sinks.refused_lines import LASTS, MOST_KINDS, RefusedLines
 
 CONFLICT = '422: partial write: field type conflict: input field "mean" on measurement "sensor"'
 LINE = b"sensor,device=d1 mean=1 1\n"
 
 
 def test_a_refusal_names_bucket_measurement_reason_and_what_to_do() -> None:
-    refusals = Refusals()
+    refusals = RefusedLines()
     assert refusals.told(0.0) == ""
     refusals.note("telemetry", [LINE], CONFLICT, 0.0)
     refusals.note("telemetry_1h", [b"alert x=1 1\n"], "422: points beyond retention policy", 0.0)
@@ -21,7 +21,7 @@ def test_a_refusal_names_bucket_measurement_reason_and_what_to_do() -> None:
 
 
 def test_a_refusal_is_told_until_an_hour_after_the_last_of_its_kind() -> None:
-    refusals = Refusals()
+    refusals = RefusedLines()
     refusals.note("a", [LINE], CONFLICT, 0.0)
     refusals.note("a", [LINE], "400: other words", LASTS - 1)
     told = refusals.told(2 * LASTS - 2)
@@ -31,7 +31,7 @@ def test_a_refusal_is_told_until_an_hour_after_the_last_of_its_kind() -> None:
 
 
 def test_whatever_is_refused_the_text_stays_short_and_safe() -> None:
-    refusals = Refusals()
+    refusals = RefusedLines()
     for number in range(2 * MOST_KINDS):
         refusals.note(f"b{number}", [b"\x1b[2J" * 1000 + b" x=1\n"], "\x1b[2J" * 1000, 0.0)
     told = refusals.told(0.0)
