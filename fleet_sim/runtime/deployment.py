@@ -265,8 +265,12 @@ class Deployment:
             await asyncio.sleep(AGAIN)
 
     def _wants_receipts(self) -> bool:
-        """A broker that dropped a connection may have lost what it acknowledged: only receipts prove otherwise."""
-        return self.counters.receipts > 0 and self.counters.reconnects > 0
+        """A broker that dropped a connection may have lost what it acknowledged: only receipts prove otherwise.
+
+        A gateway that is there sends some, even if none has come yet.
+        """
+        listened_to = self.counters.receipts > 0 or bool(self.observer.statuses)
+        return listened_to and self.counters.reconnects > 0
 
     def _ask_for_receipts(self) -> None:
         """Publish the births again: a gateway answers each with a receipt."""

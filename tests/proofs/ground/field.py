@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -105,7 +106,8 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.do(lambda: self.run.stop("finished"))
+        with suppress(RuntimeError):  # its loop is closed: it has ended by itself
+            self.do(lambda: self.run.stop("finished"))
         self._thread.join()
         if error is None and self._error is not None:
             raise self._error
@@ -120,6 +122,11 @@ class Fleet:
 
     def fault(self, kind: str, match: dict[str, Any], **settings: Any) -> None:
         self.do(lambda: self.run.start_fault(kind, match, **settings))
+
+    @property
+    def running(self) -> bool:
+        """Whether the fleet has not ended yet."""
+        return self._thread.is_alive()
 
     def up(self) -> int:
         """Return how many devices are connected, as of the last second."""
