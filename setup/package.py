@@ -14,6 +14,7 @@ import sysconfig
 import tarfile
 import tempfile
 import time
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable, Mapping
@@ -79,11 +80,18 @@ def check_contents(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as contents:
         names = set(contents.namelist())
     missing = [name for name in REQUIRED if name not in names]
-    foreign = {name.partition("/")[0] for name in names} - {
-        "edge_gateway", "fleet_config", "fleet_sim", "fleet_wire", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info",
-    }  # fmt: skip
+    of_wheel = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
+    foreign = sorted({name.partition("/")[0] for name in names} - {*packages(), of_wheel})
     if missing or foreign:
-        raise Broken(f"{wheel.name}: missing {missing}, not wanted {sorted(foreign)}")
+        lacks, holds = ", ".join(missing) or "nothing", ", ".join(foreign) or "nothing"
+        raise Broken(f"{wheel.name}: lacks {lacks}; holds {holds} that is no part of the programs")
+
+
+def packages() -> list[str]:
+    """The packages of the wheel, by pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named: list[str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    return named
 
 
 def install(wheel: Path, place: Path, *, offline: bool) -> Path:
