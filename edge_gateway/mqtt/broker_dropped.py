@@ -13,7 +13,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
-OVER_AFTER = 300.0
+CLEAR_AFTER = 300.0
 """Seconds without growth until it is over; Mosquitto tells its count every ten seconds, if it has changed."""
 MOST_DIGITS = 19
 
@@ -25,27 +25,29 @@ class BrokerDropped:
     clock: Callable[[], float]
     counters: Counters
     problems: Problems
-    _before: int | None = None
-    _grew: int = 0
-    _at: float = 0.0
+    _last_count: int | None = None
+    _dropped: int = 0
+    _grew_at: float = 0.0
 
-    def heard(self, payload: bytes) -> None:
+    def observe(self, payload: bytes) -> None:
         """Take the counter as the broker says it; what is no number is passed over."""
         if not payload.isdigit() or len(payload) > MOST_DIGITS:
             return
-        count, before = int(payload), self._before
-        self._before = count
-        if before is None or count == before:
+        count, last_count = int(payload), self._last_count
+        self._last_count = count
+        if last_count is None or count == last_count:
             return
-        grown = count - before if count > before else count  # a broker that was started again counts from 0
-        if grown:
-            self._grew += grown
-            self._at = self.clock()
-            self.counters.broker_dropped += grown
-            self.problems.raise_(Problem.BROKER_DROPPED, f"{self._grew} messages")
+        increase = (
+            count - last_count if count > last_count else count
+        )  # a broker that was started again counts from 0
+        if increase:
+            self._dropped += increase
+            self._grew_at = self.clock()
+            self.counters.broker_dropped += increase
+            self.problems.raise_(Problem.BROKER_DROPPED, f"{self._dropped} messages")
 
-    def look(self) -> None:
+    def expire(self) -> None:
         """Call now and then while listening: what has not grown for some minutes is over."""
-        if Problem.BROKER_DROPPED in self.problems and self.clock() - self._at > OVER_AFTER:
-            self._grew = 0
+        if Problem.BROKER_DROPPED in self.problems and self.clock() - self._grew_at > CLEAR_AFTER:
+            self._dropped = 0
             self.problems.clear(Problem.BROKER_DROPPED)

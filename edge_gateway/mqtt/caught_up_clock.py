@@ -23,16 +23,16 @@ class CaughtUpClock:
     subscribed: bool = False
     _at: int | None = None
     _asked_at: int | None = None
-    _heard: bool = False
+    _echoed: bool = False
     _lag: int = 0
 
     def connected(self, now: int) -> None:
         """Subscribed again: nothing is known of the queue until the next echo."""
-        self.subscribed, self._heard, self._asked_at, self._at = True, False, None, now
+        self.subscribed, self._echoed, self._asked_at, self._at = True, False, None, now
 
-    def lost(self) -> None:
+    def disconnected(self) -> None:
         """The session is gone; silence means nothing."""
-        self.subscribed, self._heard, self._asked_at = False, False, None
+        self.subscribed, self._echoed, self._asked_at = False, False, None
 
     def echo_due(self, now: int) -> bytes | None:
         """The echo to send now, or None; what is returned counts as sent."""
@@ -41,16 +41,16 @@ class CaughtUpClock:
         self._asked_at = now
         return _echo(now)
 
-    def not_sent(self) -> None:
+    def echo_failed(self) -> None:
         """The broker did not take the echo: nothing is known of the queue, and the next one is due."""
-        self._asked_at, self._heard = None, False
+        self._asked_at, self._echoed = None, False
 
-    def heard(self, now: int, echo: bytes) -> None:
+    def echo_received(self, now: int, echo: bytes) -> None:
         """An echo came back. If it is the one that was sent last, everything queued before it has been folded."""
         if self._asked_at is None or echo != _echo(self._asked_at):
             return
-        if not self._heard:
-            self._heard, self._at = True, now
+        if not self._echoed:
+            self._echoed, self._at = True, now
         self._lag = now - self._asked_at
         self._asked_at = None
 
@@ -60,7 +60,7 @@ class CaughtUpClock:
 
     @property
     def caught_up(self) -> bool:
-        return self.subscribed and self._heard
+        return self.subscribed and self._echoed
 
     def advance(self, now: int) -> int:
         """Milliseconds listened so far."""

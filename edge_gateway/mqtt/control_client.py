@@ -95,11 +95,11 @@ class ControlClient(aiomqtt.Client):
         try:
             await super().__aenter__()
         except BaseException:
-            self._hang_up()
+            self._abort_connection()
             raise
         finally:
             self._entering = False
-        self._disconnected.add_done_callback(_noticed)
+            self._disconnected.add_done_callback(_retrieve_exception)
         return self
 
     async def __aexit__(
@@ -108,9 +108,9 @@ class ControlClient(aiomqtt.Client):
         try:
             await super().__aexit__(exc_type, exc, tb)
         finally:
-            self._hang_up()
+            self._abort_connection()
 
-    def _hang_up(self) -> None:
+    def _abort_connection(self) -> None:
         """End the connection, if there still is one; what was not sent yet is dropped."""
         left = self._client.socket()
         if isinstance(left, socket.socket):
@@ -163,7 +163,7 @@ class ControlClient(aiomqtt.Client):
                 self._disconnected.set_exception(error)
 
 
-def _noticed(ended: asyncio.Future[None]) -> None:
+def _retrieve_exception(ended: asyncio.Future[None]) -> None:
     """Whoever uses the client meets the end as an error of what it does; that nobody asked for the reason is none."""
     if not ended.cancelled():
         ended.exception()

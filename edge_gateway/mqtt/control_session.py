@@ -37,17 +37,17 @@ log = logging.getLogger(__name__)
 
 SETTLED = 30.0
 """Seconds a connection lasts before its end is taken for the first one again."""
-OFTEN = 3
-AWAY = 1.0
+LOSSES_TO_REPORT = 3
+SILENCE_TOLERATED = 1.0
 """Seconds that a broker which answers nothing is waited for at the end."""
 LOOK_EVERY = 0.5
-AGAIN_FIRST, AGAIN_MOST = 5.0, 300.0
+RETRY_FIRST, RETRY_MOST = 5.0, 300.0
 """Seconds until what the broker refused is tried again."""
 STAND_BY, STAND_BY_MOST = 15.0, 600.0
 """Seconds without a status of another gateway of this id until it is held to be gone; it publishes one every ten."""
 
 
-class Ended(Exception):
+class ClosedByGateway(Exception):
     """This side ends the connection, and why."""
 
 
@@ -70,10 +70,10 @@ class Control:
     _connected: bool = False
     _losses: int = 0
     _silent_since: float | None = None
-    _again_at: float = 0.0
+    _retry_at: float = 0.0
     _patience: float = STAND_BY
     _took_back_at: float | None = None
-    _agains: Iterator[float] = field(default_factory=lambda: backoff.delays(AGAIN_FIRST, AGAIN_MOST))
+    _retries: Iterator[float] = field(default_factory=lambda: backoff.delays(RETRY_FIRST, RETRY_MOST))
 
     @property
     def queued(self) -> int:
@@ -88,16 +88,16 @@ class Control:
         """Queue the retained status as it is now."""
         topic = topics.gateway_status_topic(self.gateway)
         status = Message(topic, control_messages.encode_gateway_status(self.report()), retain=True)
-        self.sending.send_in_place_of_older(status)
+        self.sending.send_replacing(status)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
         waits = backoff.delays()
         while True:
             if not self.ownership.held:
-                await self._until_alone()
+                await self._wait_until_alone()
             began = self.clock()
-            error = await self._until_lost()
+            error = await self._connect_until_lost()
             stop_if_asked()
             if self.clock() - began > SETTLED:
                 self._losses, waits = 0, backoff.delays()
@@ -105,12 +105,12 @@ class Control:
             if self.ownership.held:
                 await asyncio.sleep(next(waits))
 
-    async def _until_lost(self) -> Exception | None:
+    async def _connect_until_lost(self) -> Exception | None:
         try:
             async with self.connect(self._will()) as client:
                 stop_if_asked()
                 await self._serve(client)
-        except (aiomqtt.MqttError, OSError, TimeoutError, Ended) as error:
+        except (aiomqtt.MqttError, OSError, TimeoutError, ClosedByGateway) as error:
             return error
         return None
 
@@ -122,14 +122,14 @@ class Control:
         self._silent_since = self.clock() if self._silent_since is None else self._silent_since
         self.sending.limit.lost(reason, self.sending.unanswered)
         if reason == RETAIN_NOT_SUPPORTED:
-            self._retains(able=False)
+            self._set_retain(able=False)
         if reason == SESSION_TAKEN_OVER:
             self.ownership.give_way()
         self._losses += 1
-        if self._losses >= OFTEN and self.ownership.held and Problem.BROKER not in self.problems:
+        if self._losses >= LOSSES_TO_REPORT and self.ownership.held and Problem.BROKER not in self.problems:
             self.problems.raise_(Problem.CONTROL_CONNECTION, printable(error))
 
-    def _retains(self, *, able: bool) -> None:
+    def _set_retain(self, *, able: bool) -> None:
         """Whether the broker keeps retained messages."""
         self.sending.retains = able
         if able:
@@ -140,46 +140,46 @@ class Control:
     async def drained(self, within: float) -> bool:
         """Wait until the broker has answered everything queued; False when that took too long, or it is away."""
         begun = self.clock()
-        while not self.sending.drained and self.clock() < min(begun + within, self._given_up_at(begun)):
+        while not self.sending.drained and self.clock() < min(begun + within, self._drain_deadline(begun)):
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY / 10):
                     await self.sending.idle.wait()
         return self.sending.drained
 
-    def _given_up_at(self, begun: float) -> float:
+    def _drain_deadline(self, begun: float) -> float:
         """When a broker that answers nothing is no longer waited for, however often it lets one connect."""
         if self._connected and self._silent_since is None:
             return float("inf")
-        return max(begun, self._silent_since or begun) + AWAY
+        return max(begun, self._silent_since or begun) + SILENCE_TOLERATED
 
     async def _serve(self, client: ControlClient) -> None:
         limits = client.limits
         if not limits.qos:
-            raise Ended("the broker does not do QoS 1: the contract needs it")
-        self._retains(able=limits.retain)
+            raise ClosedByGateway("the broker does not do QoS 1: the contract needs it")
+        self._set_retain(able=limits.retain)
         self.sending.limit.connected(limits.packet)
         await self.own_topics.subscribe(client)
         stop_if_asked()
-        self._go_on_if_ours()
+        self._require_ownership()
         self._connected = True
         self.sending.try_again()
         self.publish_status()
         await until_one_ends(
-            self.sending.send_all(client), self.own_topics.listen(client), self._look_after(client)
+            self.sending.send_all(client), self.own_topics.listen(client), self._maintain(client)
         )
 
-    def _go_on_if_ours(self) -> None:
+    def _require_ownership(self) -> None:
         if not self.ownership.held:
-            raise Ended("another gateway uses this id")
+            raise ClosedByGateway("another gateway uses this id")
 
-    async def _look_after(self, client: ControlClient) -> None:
+    async def _maintain(self, client: ControlClient) -> None:
         """Do now and then what a connection calls for."""
         began = self.clock()
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            self._go_on_if_ours()
-            self.ownership.look()
-            self.own_topics.look()
+            self._require_ownership()
+            self.ownership.expire()
+            self.own_topics.check()
             if self.sending.answered_at > began:
                 self._silent_since = None
             if self.clock() - began > SETTLED:
@@ -189,17 +189,17 @@ class Control:
     async def _try_again(self, client: ControlClient) -> None:
         """What the broker refused is tried again, less and less often."""
         if not (self.sending.held or self.own_topics.refused):
-            self._agains = backoff.delays(AGAIN_FIRST, AGAIN_MOST)
-            self._again_at = self.clock() + next(self._agains)
-        elif self.clock() > self._again_at:
-            self._again_at = self.clock() + next(self._agains)
+            self._retries = backoff.delays(RETRY_FIRST, RETRY_MOST)
+            self._retry_at = self.clock() + next(self._retries)
+        elif self.clock() > self._retry_at:
+            self._retry_at = self.clock() + next(self._retries)
             self.sending.try_again()
             if self.own_topics.refused:
                 await self.own_topics.subscribe(client)
 
     # Standing by
 
-    async def _until_alone(self) -> None:
+    async def _wait_until_alone(self) -> None:
         """Listen, under another client id, until no other gateway of this id is at work; then take the id back."""
         recently = self._took_back_at is not None and self.clock() - self._took_back_at < STAND_BY_MOST
         self._patience = min(2 * self._patience, STAND_BY_MOST) if recently else STAND_BY
@@ -210,7 +210,7 @@ class Control:
                     stop_if_asked()
                     await client.subscribe(topics.gateway_status_topic(self.gateway), 1)
                     stop_if_asked()
-                    while await self._hears_another(client, self._patience * random.uniform(1, 2)):  # noqa: S311
+                    while await self._another_is_active(client, self._patience * random.uniform(1, 2)):  # noqa: S311
                         pass
                     self._took_back_at = self.clock()
                     self.ownership.take_back()
@@ -220,7 +220,7 @@ class Control:
             if not self.ownership.held:
                 await asyncio.sleep(next(waits))
 
-    async def _hears_another(self, client: ControlClient, within: float) -> bool:
+    async def _another_is_active(self, client: ControlClient, within: float) -> bool:
         """Whether a gateway that is not this one publishes its status within so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):

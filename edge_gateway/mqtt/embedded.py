@@ -119,11 +119,11 @@ class EmbeddedBroker:
         if await self._spawn(program, configuration, within):
             return
         # The structure was sound and the content is not: once more without it, if Mosquitto says so.
-        if "Couldn't open database" in self._last_words() and database.exists():
+        if "Couldn't open database" in self._logged_errors() and database.exists():
             logger.error("the broker cannot read %s: kept as %s", database, set_aside(database).name)
             if await self._spawn(program, configuration, within):
                 return
-        raise CannotReach(f"the embedded broker ended at once: {self._last_words()} (log: {self._log})")
+        raise CannotReach(f"the embedded broker ended at once: {self._logged_errors()} (log: {self._log})")
 
     async def stop(self, *, within: float = 10.0) -> None:
         """End it and wait: SIGTERM, by which it saves its database, and SIGKILL after `within` s."""
@@ -191,7 +191,7 @@ class EmbeddedBroker:
         finally:
             ended.cancel()
 
-    def _last_words(self) -> str:
+    def _logged_errors(self) -> str:
         """The errors that the newest process logged."""
         with self._log.open("rb") as log:
             log.seek(self._log_start)

@@ -40,7 +40,7 @@ def packet_size(message: Message) -> int:
     return ENVELOPE + properties + len(message.topic.encode()) + len(message.payload)
 
 
-def fitted(message: Message, most: int) -> Message | None:
+def fit(message: Message, most: int) -> Message | None:
     """The message as a packet of at most `most` bytes, as whole as it can be; None where nothing is left to spare."""
     if packet_size(message) <= most:
         return message
@@ -64,7 +64,7 @@ def _shorter(message: Message) -> Iterator[bytes]:
 def _statuses(payload: bytes) -> Iterator[bytes]:
     status = control_messages.decode_gateway_status(payload)
     left_out: list[str] = []
-    for name, spare in _SPARED.items():
+    for name, spare in _REDUCTIONS.items():
         spare(status)
         left_out.append(name)
         yield control_messages.encode_gateway_status({**status, "left_out": left_out})
@@ -89,7 +89,7 @@ def _with_short_texts(status: dict[str, Any]) -> None:
     status["problems"] = [{**one, "text": one["text"][:KEPT_TEXT]} for one in status["problems"]]
 
 
-_SPARED: dict[str, Callable[[dict[str, Any]], None]] = {
+_REDUCTIONS: dict[str, Callable[[dict[str, Any]], None]] = {
     "gaps.ranges": _without_ranges,
     "definitions": _without_definitions,
     "metrics": lambda status: status.update(metrics={}),
@@ -101,10 +101,10 @@ _SPARED: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 def _alerts(payload: bytes) -> Iterator[bytes]:
-    yield from map(control_messages.encode_alert, _barer(control_messages.decode_alert(payload)))
+    yield from map(control_messages.encode_alert, _with_less_detail(control_messages.decode_alert(payload)))
 
 
-def _barer(alert: control_messages.Alert) -> Iterator[control_messages.Alert]:
+def _with_less_detail(alert: control_messages.Alert) -> Iterator[control_messages.Alert]:
     yield msgspec.structs.replace(alert, annotations={})
     yield msgspec.structs.replace(alert, annotations={}, labels={})
 
@@ -112,7 +112,7 @@ def _barer(alert: control_messages.Alert) -> Iterator[control_messages.Alert]:
 def _commands(payload: bytes) -> Iterator[bytes]:
     command = control_messages.decode_command(payload)
     if command.alert is not None:
-        for alert in [*_barer(command.alert), None]:
+        for alert in [*_with_less_detail(command.alert), None]:
             yield control_messages.encode_command(msgspec.structs.replace(command, alert=alert))
 
 

@@ -21,12 +21,12 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
 
-TOLD_FOR = 60.0
+SHOWN_FOR = 60.0
 """Seconds without another's status until it is taken for over; a gateway publishes one every ten."""
 AT_WORK = frozenset({"starting", "online"})
 
 
-class Whose(Enum):
+class StatusOrigin(Enum):
     """What a status on this gateway's topic means."""
 
     OURS = auto()
@@ -50,12 +50,12 @@ class Ownership:
     clock: Callable[[], float]
     counters: Counters
     problems: Problems
-    on_given_way: list[Callable[[], None]] = field(default_factory=list)
+    on_give_way: list[Callable[[], None]] = field(default_factory=list)
     """Called when another gateway takes the id: connections end."""
     published: bool = False
     """Whether the broker took a status of this start."""
     _held: asyncio.Event = field(default_factory=asyncio.Event)
-    _heard_at: float = 0.0
+    _foreign_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._held.set()
@@ -73,18 +73,18 @@ class Ownership:
         """Wait until the id is this gateway's."""
         await self._held.wait()
 
-    def whose(self, status: Mapping[str, Any], *, retained: bool) -> Whose:
+    def origin_of(self, status: Mapping[str, Any], *, retained: bool) -> StatusOrigin:
         """Judge a status found on this gateway's topic."""
         nonce = status.get("nonce")
         if isinstance(nonce, str) and nonce in self.starts:
-            return Whose.OURS
+            return StatusOrigin.OURS
         if not retained:
-            return Whose.FOREIGN
-        return Whose.RIVAL if self.published else Whose.PAST
+            return StatusOrigin.FOREIGN
+        return StatusOrigin.RIVAL if self.published else StatusOrigin.PAST
 
     def is_at_work(self, status: Mapping[str, Any]) -> bool:
         """Whether a status that comes live says that another gateway of this id is at work."""
-        foreign = self.whose(status, retained=False) is Whose.FOREIGN
+        foreign = self.origin_of(status, retained=False) is StatusOrigin.FOREIGN
         return foreign and status.get("state") in AT_WORK
 
     def give_way(self) -> None:
@@ -92,13 +92,13 @@ class Ownership:
         if not self.held:
             return
         self._held.clear()
-        self._heard_at = self.clock()
+        self._foreign_at = self.clock()
         self.counters.taken_over += 1
         self.problems.raise_(
             Problem.TAKEN_OVER,
             "another gateway uses this id and has its connections; this one stands by: give each its own gateway.id",
         )
-        for end in self.on_given_way:
+        for end in self.on_give_way:
             end()
 
     def take_back(self) -> None:
@@ -107,14 +107,14 @@ class Ownership:
         self.problems.clear(Problem.TAKEN_OVER)
         self._held.set()
 
-    def tell(self) -> None:
+    def report_foreign_status(self) -> None:
         """Somebody else publishes as this gateway, though its connections are ours."""
-        self._heard_at = self.clock()
+        self._foreign_at = self.clock()
         if self.held:
             text = "another client publishes this gateway's status: check for a second gateway of this id, and the ACL"
             self.problems.raise_(Problem.TAKEN_OVER, text, Gravity.WARNING)
 
-    def look(self) -> None:
+    def expire(self) -> None:
         """Call now and then: what has not been heard for a while is over."""
-        if self.held and Problem.TAKEN_OVER in self.problems and self.clock() - self._heard_at > TOLD_FOR:
+        if self.held and Problem.TAKEN_OVER in self.problems and self.clock() - self._foreign_at > SHOWN_FOR:
             self.problems.clear(Problem.TAKEN_OVER)

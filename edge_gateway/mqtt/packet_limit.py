@@ -11,9 +11,9 @@ UNLIMITED = 268_435_455 + 5
 """What MQTT itself allows."""
 LEAST_LEARNED = 512
 """Bytes: a network that breaks under packets smaller than this is not short of room for them."""
-SAME_END = 3
+ENDS_TO_LEARN = 3
 """Connections in a row that ended with large packets unanswered, until these are held to be why."""
-BELIEVED = 3_600.0
+LEARNED_FOR = 3_600.0
 """Seconds for which what was learned holds; then the full size is tried again."""
 
 
@@ -28,15 +28,15 @@ class PacketLimit:
     _ends: int = 0
 
     @property
-    def most(self) -> int:
-        if self._learned < UNLIMITED and self.clock() - self._learned_at > BELIEVED:
+    def max_bytes(self) -> int:
+        if self._learned < UNLIMITED and self.clock() - self._learned_at > LEARNED_FOR:
             self._learned = UNLIMITED
         return min(self._announced, self._learned)
 
     @property
     def known(self) -> bool:
         """Whether there is any bound but MQTT's own."""
-        return self.most < UNLIMITED
+        return self.max_bytes < UNLIMITED
 
     def connected(self, announced: int | None) -> None:
         """A connection began, and the broker said so much, or nothing."""
@@ -51,5 +51,5 @@ class PacketLimit:
         if unanswered <= LEAST_LEARNED:
             return
         self._ends += 1
-        if reason == PACKET_TOO_LARGE or self._ends >= SAME_END:
+        if reason == PACKET_TOO_LARGE or self._ends >= ENDS_TO_LEARN:
             self._learned, self._learned_at, self._ends = max(unanswered - 1, LEAST_LEARNED), self.clock(), 0

@@ -16,7 +16,7 @@ REFUSED = 0x80
 """This reason code and those above say that the broker did not take a message."""
 MOST_NAMED = 5
 MOST_REMEMBERED = 1_000
-FORGIVEN = 60.0
+FORGET_AFTER = 60.0
 """Seconds after which the refusal of one topic is taken for over, when another of its kind is accepted."""
 PROBLEMS = {
     MessageKind.STATUS: Problem.REFUSED_STATUSES,
@@ -40,14 +40,14 @@ class Refusals:
 
     def refused(self, message: Message, reason: int) -> str:
         """Tell that the broker refused a message; returns why, in words."""
-        kind, why = message.kind, self._in_words(message.kind, reason)
+        kind, why = message.kind, self._error_text(message.kind, reason)
         self._count(kind)
         of_kind = self._refused.setdefault(kind, {})
         of_kind.pop(message.topic, None)
         while len(of_kind) >= MOST_REMEMBERED:
             del of_kind[next(iter(of_kind))]
         of_kind[message.topic] = why, self.clock()
-        self._tell(kind)
+        self._report(kind)
         return why
 
     def accepted(self, message: Message) -> None:
@@ -56,18 +56,18 @@ class Refusals:
         if not of_kind:
             return
         of_kind.pop(message.topic, None)
-        since = self.clock() - FORGIVEN
+        since = self.clock() - FORGET_AFTER
         for topic in [topic for topic, (_, at) in of_kind.items() if at < since]:
             del of_kind[topic]
-        self._tell(message.kind)
+        self._report(message.kind)
 
-    def _tell(self, kind: MessageKind) -> None:
+    def _report(self, kind: MessageKind) -> None:
         problem, of_kind = PROBLEMS[kind], self._refused[kind]
         if not of_kind:
             self.problems.clear(problem)
             return
         why, _ = next(reversed(of_kind.values()))
-        self.problems.raise_(problem, f"{why}{_whose(of_kind)}")
+        self.problems.raise_(problem, f"{why}{_devices_text(of_kind)}")
 
     def _count(self, kind: MessageKind) -> None:
         match kind:
@@ -82,7 +82,7 @@ class Refusals:
             case MessageKind.REPLY:
                 self.counters.refused_replies += 1
 
-    def _in_words(self, kind: MessageKind, reason: int) -> str:
+    def _error_text(self, kind: MessageKind, reason: int) -> str:
         """What the code means; where the broker does not allow it, the line its access list lacks."""
         if reason == NOT_AUTHORISED:
             return f"not authorised: check the ACL for {_pattern(self.gateway, kind)}"
@@ -100,7 +100,7 @@ def _pattern(gateway: str, kind: MessageKind) -> str:
     }[kind]
 
 
-def _whose(refused: Iterable[str]) -> str:
+def _devices_text(refused: Iterable[str]) -> str:
     """Which devices it is about; nothing for what is about the gateway."""
     parsed = map(topics.parse_device_topic, refused)
     devices = sorted({one.device for one in parsed if one is not None and one.site != topics.NO_SITE})

@@ -1,6 +1,6 @@
 """What waits for the broker, what is on its way, and what became of it.
 
-    send() ─▶ queue ─▶ fitted to the broker ─▶ PUBLISH ─▶ PUBACK ─┬─▶ taken
+    send() ─▶ queue ─▶ fit to the broker ─▶ PUBLISH ─▶ PUBACK ─┬─▶ taken
                 ▲                                                 ├─▶ refused: alerts are held and tried again,
                 │                                                 │            commands are told to the fold
                 └── no answer before the connection ended ◀───────┘
@@ -22,10 +22,10 @@ from paho.mqtt.properties import Properties
 
 from edge_gateway.fold.messages import Message, MessageKind
 from edge_gateway.mqtt.control_client import Limits
-from edge_gateway.mqtt.fitting import fitted, packet_size
+from edge_gateway.mqtt.fitting import fit, packet_size
+from edge_gateway.mqtt.oversized import OversizedMessages
 from edge_gateway.mqtt.packet_limit import PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED, Refusals
-from edge_gateway.mqtt.shortfall import Shortfall
 from edge_gateway.status.counters import Counters
 from fleet_wire import topics
 
@@ -33,9 +33,9 @@ MOST_QUEUED = 20_000
 MOST_HELD, MOST_HELD_A_TOPIC = 1_000, 4
 AT_ONCE = 20
 """As many as paho sends before it waits for an answer: one more would grow old in its queue, past its expiry unseen."""
-ASK_EVERY = 60.0
+PROBE_EVERY = 60.0
 """Seconds between questions whether receipts are taken: these go at QoS 0, where no broker says that it refuses."""
-FOR_GOOD = frozenset({0x90, 0x99})
+PERMANENT = frozenset({0x90, 0x99})
 """Topic name, payload format: the same message is refused again, however often it is sent."""
 
 
@@ -66,7 +66,7 @@ class Sending:
     clock: Callable[[], float]
     counters: Counters
     refusals: Refusals
-    shortfall: Shortfall
+    oversized: OversizedMessages
     limit: PacketLimit
     undelivered: Undelivered
     """Told of a command the broker does not have: device, id, why, and whether that is for good."""
@@ -111,7 +111,7 @@ class Sending:
             self.idle.clear()
             self._news.set()
 
-    def send_in_place_of_older(self, message: Message) -> None:
+    def send_replacing(self, message: Message) -> None:
         """Queue what makes everything on its topic that still waits worthless; without a broker one such waits."""
         if any(one.topic == message.topic for one in self._queue):
             self._queue = deque(one for one in self._queue if one.topic != message.topic)
@@ -140,7 +140,7 @@ class Sending:
         now = self.wall()
         due = [message for message in some if message.expires_at is None or message.expires_at > now]
         self.counters.commands_expired_in_queue += len(some) - len(due)
-        due += self._question(due)
+        due += self._probe(due)
         pairs = [(message, ready) for message in due if (ready := self._ready(message)) is not None]
         tasks = [asyncio.ensure_future(_publish(carrier, ready, now)) for _, ready in pairs]
         try:
@@ -161,10 +161,10 @@ class Sending:
                 again.append(replace(message, doubtful=True))
         self._queue.extendleft(reversed(again))
 
-    def _question(self, due: list[Message]) -> list[Message]:
+    def _probe(self, due: list[Message]) -> list[Message]:
         """Beside receipts now and then an empty one at QoS 1, to a device that is nobody's."""
         receipts = any(message.kind is MessageKind.RECEIPT for message in due)
-        if not receipts or self.clock() - self._asked_at < ASK_EVERY:
+        if not receipts or self.clock() - self._asked_at < PROBE_EVERY:
             return []
         self._asked_at = self.clock()
         topic = topics.device_topic(topics.NO_SITE, self.refusals.gateway, topics.RECEIPT)
@@ -176,11 +176,13 @@ class Sending:
             message = replace(message, retain=False)
             if not message.payload:
                 return None
-        ready = fitted(message, self.limit.most)
-        self.shortfall.look(message, ready, self.limit.most)
+        ready = fit(message, self.limit.max_bytes)
+        self.oversized.record(message, ready, self.limit.max_bytes)
         if ready is None:
             self.counters.too_large += 1
-            self._tell_fold(message, self.shortfall.in_words(message, self.limit.most), for_good=True)
+            self._report_undelivered(
+                message, self.oversized.reason(message, self.limit.max_bytes), for_good=True
+            )
         return ready
 
     def _answered(self, message: Message, ready: Message, reason: int) -> None:
@@ -200,9 +202,9 @@ class Sending:
         why = self.refusals.refused(message, reason)
         if message.kind is MessageKind.ALERT:
             self._hold(message)
-        self._tell_fold(message, why, for_good=reason in FOR_GOOD)
+        self._report_undelivered(message, why, for_good=reason in PERMANENT)
 
-    def _tell_fold(self, message: Message, why: str, *, for_good: bool) -> None:
+    def _report_undelivered(self, message: Message, why: str, *, for_good: bool) -> None:
         """A command that the broker does not have ends, or waits, in the fold. A doubtful one a device may have."""
         device = topics.parse_device_topic(message.topic)
         if (

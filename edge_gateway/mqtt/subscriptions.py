@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 ASK_AGAIN = 60.0
 """Seconds until the broker is asked again for a filter it refused."""
-TOLD_FOR = 3_600_000
+SHOWN_FOR = 3_600_000
 """Milliseconds after the last delivery of a foreign site until the problem is over."""
 MOST_SITES = 1_000
 """Foreign sites that are told and whose filters are removed; deliveries of more are quarantined all the same."""
@@ -82,7 +82,7 @@ def _is_filter(text: str) -> bool:
     return all(level == topics.ANY or topics.is_level(level) for level in text.split("/"))
 
 
-def left_over(held: frozenset[str] | None, wanted: Iterable[str]) -> list[str]:
+def obsolete_filters(held: frozenset[str] | None, wanted: Iterable[str]) -> list[str]:
     """Return filters of an earlier configuration; where nobody knows it, those of a gateway of every site."""
     return sorted(
         (frozenset(topics.device_filters([topics.ANY])) if held is None else held).difference(wanted)
@@ -106,14 +106,14 @@ class Subscriptions:
     clock: Callable[[], int]
     _births_wanted: bool = False
     _refused: dict[str, int] = field(default_factory=dict)
-    _strays: set[str] = field(default_factory=set)
-    _strayed_at: int = 0
+    _foreign_sites: set[str] = field(default_factory=set)
+    _foreign_at: int = 0
     _unwanted: set[str] = field(default_factory=set)
     _removed: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def hears(self) -> bool:
+    def receives_telemetry(self) -> bool:
         """Whether telemetry of a site at least comes, as far as the broker granted it."""
         return any(text not in self._refused for text in self.wanted if text.endswith(topics.TELEMETRY))
 
@@ -130,11 +130,11 @@ class Subscriptions:
         await self._subscribe(session, self.wanted, session_present=session_present)
         if session_present and not knows_births:
             await self._ask_for_births(session)
-        surplus = left_over(held, self.wanted) if session_present else []
+        surplus = obsolete_filters(held, self.wanted) if session_present else []
         if surplus and await self._unsubscribe(session, surplus):
             await asyncio.to_thread(self.held.write, self.wanted)
 
-    async def keep(self, session: Subscribes) -> None:
+    async def maintain(self, session: Subscribes) -> None:
         """Look after the subscriptions of this connection until it ends."""
         with suppress(ConnectionLost):
             while True:
@@ -143,12 +143,12 @@ class Subscriptions:
                         await self._news.wait()
                 self._news.clear()
                 unwanted, self._unwanted = sorted(self._unwanted), set()
-                await self._look_after(session, unwanted)
-                if self._strays and self.clock() - self._strayed_at > TOLD_FOR:
-                    self._strays.clear()
+                await self._maintain(session, unwanted)
+                if self._foreign_sites and self.clock() - self._foreign_at > SHOWN_FOR:
+                    self._foreign_sites.clear()
                     self.problems.clear(Problem.FOREIGN_SITE)
 
-    def want_births(self) -> None:
+    def request_births(self) -> None:
         """Ask the broker, within a minute and once for all, for the births that it retains."""
         self._births_wanted = True
 
@@ -158,7 +158,7 @@ class Subscriptions:
         with suppress(NotGranted):  # told where it was asked for first
             await session.subscribe(statuses, session_present=False)
 
-    async def _look_after(self, session: Subscribes, unwanted: Sequence[str]) -> None:
+    async def _maintain(self, session: Subscribes, unwanted: Sequence[str]) -> None:
         try:
             if unwanted:
                 await self._unsubscribe(session, unwanted)
@@ -169,16 +169,16 @@ class Subscriptions:
         except ConnectRefused as answer:  # an answer to something else
             self.problems.raise_(Problem.SUBSCRIPTION, f"the broker answers subscriptions wrongly: {answer}")
 
-    def strayed(self, deliveries: Iterable[str]) -> None:
+    def foreign_deliveries(self, deliveries: Iterable[str]) -> None:
         """Take in topics of deliveries of foreign sites: they are told, and their filters are removed."""
-        self._strayed_at = self.clock()
+        self._foreign_at = self.clock()
         for topic in deliveries:
             site = topics.site_of(topic) or ""
-            if site in self._strays or len(self._strays) < MOST_SITES:
-                self._strays.add(site)
+            if site in self._foreign_sites or len(self._foreign_sites) < MOST_SITES:
+                self._foreign_sites.add(site)
                 self._unwanted.update(set(may_match(topic)).difference(self.wanted, self._removed))
         self._removed |= self._unwanted
-        self.problems.raise_(Problem.FOREIGN_SITE, named(sorted(self._strays)))
+        self.problems.raise_(Problem.FOREIGN_SITE, named(sorted(self._foreign_sites)))
         if self._unwanted:
             self._news.set()
 

@@ -19,7 +19,7 @@ SHARE: Final = 0.8
 _OPEN = Path("/proc/self/fd")
 
 
-def allow_many() -> int:
+def raise_limit() -> int:
     """Raise the soft limit towards the hard one, as getrlimit(2) allows; returns how many files may be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)

@@ -46,16 +46,16 @@ class DiskGuard:
     accepting: asyncio.Event
     counters: Counters
     problems: Problems
-    hasten: Callable[[], None] = lambda: None
+    request_checkpoint: Callable[[], None] = lambda: None
     """Writes a checkpoint soon, which frees the journal."""
     used: SpoolBytes = NOTHING_YET
     _stalled: bool = False
     _released: bool = False
-    _late: bool = False
+    _late_full: bool = False
     _lent: bool = False
 
     def __post_init__(self) -> None:
-        self._bound()
+        self._apply_budget()
 
     @property
     def budget(self) -> int:
@@ -72,7 +72,7 @@ class DiskGuard:
             freed = self._drop_oldest() or self._lend()
         else:
             freed = is_full(error) and (self._release() or self._drop_oldest())
-        self._tell(str(error))
+        self._report(str(error))
         if freed:
             self.commits.retry_now()
 
@@ -81,26 +81,26 @@ class DiskGuard:
         self._stalled = False
         self._settle()
 
-    def refused(self, error: Exception) -> None:
+    def write_failed(self, error: Exception) -> None:
         """The store, or a chore, could not write."""
         if is_full(error) and self._release():
-            self._tell(str(error))
+            self._report(str(error))
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Make the reserve where there is none, and see what is used; deliveries that waited for it go on."""
-        await asyncio.to_thread(self._look_at_disk)
+        await asyncio.to_thread(self._measure)
         self._released = self._released and not self.reserve.held  # it may have been released meanwhile
         late = self.used.late > late_bytes(self.section.max_bytes)
-        self.counters.late_table_full += late and not self._late
-        self._late = late
+        self.counters.late_table_full += late and not self._late_full
+        self._late_full = late
         if self._released:
-            self._tell(f"the disk has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left")
+            self._report(f"the disk has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left")
         elif late:
             self.problems.raise_(Problem.DISK, "late readings must be merged first")
-        self._bound()
+        self._apply_budget()
         self._settle()
 
-    def _look_at_disk(self) -> None:
+    def _measure(self) -> None:
         self.reserve.make(beside=MARGIN if self._released else None)
         checkpoints = self.section.path / spool.CHECKPOINTS
         self.used = spool_bytes(checkpoints, self.journal.total_bytes, self.store_facts())
@@ -108,21 +108,21 @@ class DiskGuard:
     def checkpointed(self) -> None:
         """A checkpoint stands: what was lent for it is given back."""
         self._lent = False
-        self._bound()
+        self._apply_budget()
 
-    def _bound(self) -> None:
+    def _apply_budget(self) -> None:
         self.journal.max_bytes = self.budget + (LOAN if self._lent else 0)
 
     def _settle(self) -> None:
         """Take deliveries in, or let them wait."""
-        if self._released or self._late:
+        if self._released or self._late_full:
             self.accepting.clear()
             return
         self.accepting.set()
         if not self._stalled:
             self.problems.clear(Problem.DISK)
 
-    def _tell(self, error: str) -> None:
+    def _report(self, error: str) -> None:
         self.problems.raise_(Problem.DISK, f"{error}; free space, and it goes on by itself")
 
     def _release(self) -> bool:
@@ -132,7 +132,7 @@ class DiskGuard:
         self.counters.reserve_released += 1
         self._released = True
         self._settle()
-        self.hasten()
+        self.request_checkpoint()
         return True
 
     def _drop_oldest(self) -> bool:
@@ -147,7 +147,7 @@ class DiskGuard:
         if self._lent:
             return False
         self._lent = True
-        self._bound()
+        self._apply_budget()
         self.counters.journal_lent += 1
-        self.hasten()
+        self.request_checkpoint()
         return True

@@ -33,8 +33,8 @@ from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rules_watch import RulesWatch
-from edge_gateway.service.supervision import keep_up
-from edge_gateway.service.watchdog import Signs, Watchdog
+from edge_gateway.service.supervision import keep_running
+from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
@@ -75,7 +75,7 @@ class Gateway:
         clock: MachineClock,
         recovered: Startup,
         credentials: Credentials,
-        connects_as: Callable[[], SessionOptions],
+        connect_options: Callable[[], SessionOptions],
         clients: Clients,
     ) -> None:
         self.config = config
@@ -90,14 +90,14 @@ class Gateway:
         self._pipeline = recovered.state.pipeline
         self._listening = CaughtUpClock(elapsed=recovered.state.listening)
         self._ownership = Ownership(recovered.starts, time.monotonic, self.counters, self.problems)
-        self._source = self._make_source(connects_as)
+        self._source = self._make_source(connect_options)
         self._control = make_control(
             name,
             clients=clients,
             wall=clock.wall,
             started=self.started,
             report=self._plain_report,
-            standing=self._standing,
+            firing_alerts=self._firing_alerts,
             operate=self._operate,
             undelivered=self._undelivered,
             ownership=self._ownership,
@@ -115,13 +115,13 @@ class Gateway:
         self._credentials = credentials
         credentials.changed = self._credentials_changed
 
-    def _make_source(self, connects_as: Callable[[], SessionOptions]) -> Source:
+    def _make_source(self, connect_options: Callable[[], SessionOptions]) -> Source:
         echo = topics.gateway_echo_topic(self.name)
         state = self._recovered.state
         wanted = [*topics.device_filters(self.config.gateway.sites), echo]
-        held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connects_as().client_id)
+        held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connect_options().client_id)
         return Source(
-            connects_as=connects_as,
+            connect_options=connect_options,
             subscriptions=Subscriptions(wanted, held, self.problems, self.clock.monotonic),
             echo_topic=echo,
             clock=self.clock.monotonic,
@@ -129,8 +129,8 @@ class Gateway:
             counters=self.counters,
             problems=self.problems,
             ownership=self._ownership,
-            on_first=self._first_connected,
-            heard_to=state.wall if state.listening else None,
+            on_first_connect=self._first_connected,
+            received_to=state.wall if state.listening else None,
         )
 
     async def open(self) -> None:
@@ -162,9 +162,9 @@ class Gateway:
             self._rules, self._control.publish_status, self._pipeline.registry, self._engine
         )
         self._disk_guard = self._make_disk_guard()
-        self._maintenance = self._make_upkeep()
+        self._maintenance = self._make_maintenance()
         self._report_start()
-        await self._disk_guard.look()
+        await self._disk_guard.check()
         self._open_influx()
         await self._first_rules()
         self._control.send(self._pipeline.restart_messages())
@@ -175,7 +175,7 @@ class Gateway:
         for problem, detail in self._recovered.findings:
             self.problems.raise_(problem, detail)
         if not self._recovered.whole:
-            self._forget(Problem.STATE_LOST)
+            self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
             self.problems.raise_(Problem.CLOCK)
             self._engine.fold(ClockUntrusted(self._engine.moment()))
@@ -192,7 +192,7 @@ class Gateway:
             problems=self.problems,
         )
 
-    def _make_upkeep(self) -> Maintenance:
+    def _make_maintenance(self) -> Maintenance:
         return Maintenance(
             config=self.config,
             clock=self.clock,
@@ -224,13 +224,15 @@ class Gateway:
             parts = {sink.part: sink.run for sink in self._sinks.values()}
             parts |= {Problem.PART_CONTROL: self._control.run, Problem.PART_RULES: self._rules.run}
             parts |= {Problem.PART_CREDENTIALS: self._credentials.watch}
-            kept = {part: tasks.create_task(keep_up(part, run, self.problems)) for part, run in parts.items()}
+            kept = {
+                part: tasks.create_task(keep_running(part, run, self.problems)) for part, run in parts.items()
+            }
             engine = tasks.create_task(self._engine.run(), name="engine")
             maintenance = tasks.create_task(self._maintenance.run(), name="maintenance")
             source = tasks.create_task(self._source.run(), name="source")
             needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
             self.phase = "online"
-            watchdog.started(self._signs(), self._in_a_line, self._stuck)
+            watchdog.started(self._progress_signs(), self._status_line, self._stuck)
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
@@ -285,16 +287,16 @@ class Gateway:
 
     # --- what others ask and tell
 
-    def _signs(self) -> Signs:
+    def _progress_signs(self) -> ProgressSigns:
         """Who must move, for the watchdog."""
         return {
             "writer": lambda: self._commits.moved,
             "store": lambda: self._store.moved,
-            "rules": lambda: self._engine.ticked,
-            "deliveries": self._engine.delivered,
+            "rules": lambda: self._engine.ticked_at,
+            "deliveries": self._engine.deliveries_moved_at,
         }
 
-    def _in_a_line(self) -> str:
+    def _status_line(self) -> str:
         """How it is, for the service manager."""
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
@@ -311,7 +313,7 @@ class Gateway:
     def _alerts(self) -> list[dict[str, Any]]:
         return list(map(alert_row, self._pipeline.rules.firing()))
 
-    def _standing(self) -> Iterator[Message]:
+    def _firing_alerts(self) -> Iterator[Message]:
         """What the broker should retain of alerts."""
         for transition in self._pipeline.rules.firing():
             yield from alert_messages(self.name, transition)
@@ -351,9 +353,9 @@ class Gateway:
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
         """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""
         if session_present and self._recovered.fresh:
-            self._forget(Problem.SPOOL_LOST)
+            self._declare_lost(Problem.SPOOL_LOST)
 
-    def _forget(self, lost: Problem) -> None:
+    def _declare_lost(self, lost: Problem) -> None:
         """Store windows in progress apart: they may have had readings that nobody knows any more."""
         self.problems.raise_(lost)
         self._engine.fold(StateLost(self._engine.moment()))
@@ -378,7 +380,7 @@ class Gateway:
             return
         self.problems.raise_(STORE_PROBLEMS[code], text)
         if self._store.refusal is not None:
-            self._disk_guard.refused(self._store.refusal)
+            self._disk_guard.write_failed(self._store.refusal)
 
     def _problems_changed(self) -> None:
         self._own_alerts.follow(self.problems)

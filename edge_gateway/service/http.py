@@ -137,7 +137,7 @@ class _Server:
                 writer.write(await self._answered(reader))
                 writer.write_eof()
                 await writer.drain()
-                await _read_out(reader)
+                await _discard(reader)
                 writer.close()
                 await writer.wait_closed()  # what is written has left
 
@@ -171,7 +171,7 @@ class _Server:
         await asyncio.gather(*self._clients, return_exceptions=True)
 
 
-async def _read_out(reader: asyncio.StreamReader) -> None:
+async def _discard(reader: asyncio.StreamReader) -> None:
     """Take what a client still sends, until it ends or has sent enough."""
     left = _READ_OUT
     while left > 0 and (some := await reader.read(left)):

@@ -53,13 +53,13 @@ class LocalApi:
 
 
 @dataclass(slots=True)
-class Door:
+class LocalEndpoint:
     """The local socket from the first moment on: until there is a gateway behind it, it says what keeps it."""
 
-    says: str = "the gateway is starting: ask again"
+    message: str = "the gateway is starting: ask again"
     api: LocalApi | None = None
 
     async def __call__(self, request: Mapping[str, Any]) -> Any:
         if self.api is None:
-            raise RequestFailed(self.says)
+            raise RequestFailed(self.message)
         return await self.api(request)

@@ -22,7 +22,7 @@ from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.periodic import Every
-from edge_gateway.service.supervision import keep_up
+from edge_gateway.service.supervision import keep_running
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
 from edge_gateway.status.catalogue import Problem
@@ -39,7 +39,7 @@ LOOK_EVERY = 1.0
 CHECKPOINT_EVERY = 60.0
 CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
-SELF_EVERY = 60.0
+OWN_POINT_EVERY = 60.0
 """At most: a check for silent gateways waits five minutes, however long the base windows are."""
 MOST_IDLE = 3
 """Rules that do not run of which the problem names the devices."""
@@ -47,16 +47,16 @@ FAILURES = {
     "status": Problem.UPKEEP_STATUS,
     "checkpoint": Problem.UPKEEP_CHECKPOINT,
     "trim": Problem.UPKEEP_TRIM,
-    "self": Problem.UPKEEP_SELF,
-    "room": Problem.UPKEEP_ROOM,
+    "own point": Problem.UPKEEP_SELF,
+    "disk": Problem.UPKEEP_ROOM,
 }
 """What a chore that the disk or the store refuses raises."""
 PARTS = {
     "status": Problem.PART_STATUS,
     "checkpoint": Problem.PART_CHECKPOINT,
     "trim": Problem.PART_TRIM,
-    "self": Problem.PART_SELF,
-    "room": Problem.PART_ROOM,
+    "own point": Problem.PART_SELF,
+    "disk": Problem.PART_ROOM,
 }
 """What a chore that fails in any other way raises."""
 
@@ -89,28 +89,32 @@ class Maintenance:
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
             "trim": Every(TRIM_EVERY, self._trim),
-            "self": Every(min(SELF_EVERY, self.config.windows[0].every / 1000), self._record_self),
-            "room": Every(LOOK_EVERY, self.disk_guard.look),
+            "own point": Every(
+                min(OWN_POINT_EVERY, self.config.windows[0].every / 1000), self._record_own_point
+            ),
+            "disk": Every(LOOK_EVERY, self.disk_guard.check),
         }
-        self.disk_guard.hasten = self._chores["checkpoint"].hasten
-        self._chores["status"].hasten()  # what the life before knew of is told at once
+        self.disk_guard.request_checkpoint = self._chores["checkpoint"].request_soon
+        self._chores["status"].request_soon()  # what the life before knew of is told at once
 
     async def run(self) -> None:
         """Do the chores until cancelled: one that waits holds up no other."""
         async with asyncio.TaskGroup() as tasks:
             for name, chore in self._chores.items():
-                tasks.create_task(keep_up(PARTS[name], partial(self._repeat, name, chore), self.problems))
+                tasks.create_task(
+                    keep_running(PARTS[name], partial(self._repeat, name, chore), self.problems)
+                )
 
     async def _repeat(self, name: str, chore: Every) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             if name == "checkpoint" and self.journal.total_bytes > self._checkpoint_bytes():
-                chore.hasten()
+                chore.request_soon()
             try:
-                await chore.when_due()
+                await chore.run_if_due()
                 self.problems.clear(FAILURES[name])
             except (OSError, sqlite3.Error) as error:
-                self.disk_guard.refused(error)
+                self.disk_guard.write_failed(error)
                 self.problems.raise_(FAILURES[name], f"{type(error).__name__}: {error}")
 
     def _checkpoint_bytes(self) -> int:
@@ -163,7 +167,7 @@ class Maintenance:
         if self.clock.trusted():
             await self.store.call(lambda store: store.trim(now))
 
-    async def _record_self(self) -> None:
+    async def _record_own_point(self) -> None:
         """The gateway's own counters are a point in InfluxDB."""
         if self.sinks:
             at = self.clock.wall()

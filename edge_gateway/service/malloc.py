@@ -12,7 +12,7 @@ _ARENA_MAX: Final = -8
 _LARGE: Final = 128 << 10
 
 
-def keep_little() -> None:
+def return_free_memory() -> None:
     """Give blocks of 128 KB and more back to the system as soon as they are free; let all threads share one heap.
 
     By itself glibc raises its thresholds with the largest block it ever freed, and keeps a heap a thread: what a window

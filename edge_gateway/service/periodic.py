@@ -19,11 +19,11 @@ class Every:
     def __post_init__(self) -> None:
         self._due = self.clock() + self.seconds
 
-    def hasten(self) -> None:
+    def request_soon(self) -> None:
         """Make it due at once."""
         self._due = self.clock()
 
-    async def when_due(self) -> None:
+    async def run_if_due(self) -> None:
         """Do it if it is due."""
         if self.clock() >= self._due:
             await self.do()

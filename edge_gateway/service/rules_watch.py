@@ -23,7 +23,7 @@ from fleet_config.problems import ProblemsFound, first_of
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 MOST_SHOWN = 5
 
 _OF_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -48,10 +48,10 @@ class RulesWatch:
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            await self.look()
+            await asyncio.sleep(POLL_EVERY)
+            await self.poll()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Load the rules if they changed and have been still since the last look."""
         now = await asyncio.to_thread(fingerprint, self.path)
         still, self._seen = now == self._seen, now
@@ -86,10 +86,10 @@ def fingerprint(path: Path) -> Fingerprint:
         if isinstance(found.__cause__, OSError) and found.__cause__.errno in _OF_PROCESS:
             raise found.__cause__ from found
         return ()
-    return tuple((file.name, *_looks(file)) for file in files)
+    return tuple((file.name, *_identity(file)) for file in files)
 
 
-def _looks(file: Path) -> tuple[int, int, int]:
+def _identity(file: Path) -> tuple[int, int, int]:
     try:
         found = file.stat()
     except OSError:

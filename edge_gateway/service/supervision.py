@@ -28,7 +28,7 @@ SETTLED: Final = 30.0
 """Seconds of work after which a part is well again."""
 
 
-async def keep_up(
+async def keep_running(
     part: Problem,
     run: Callable[[], Awaitable[None]],
     problems: Problems,

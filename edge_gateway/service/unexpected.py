@@ -16,7 +16,7 @@ from fleet_console.failures import in_words
 log = logging.getLogger(__name__)
 
 
-def tell_in_the_log() -> None:
+def log_uncaught_errors() -> None:
     """Make the running event loop, threads and destructors tell what nobody caught in the log."""
     asyncio.get_running_loop().set_exception_handler(_of_loop)
     threading.excepthook = _of_thread

@@ -35,19 +35,19 @@ log = logging.getLogger(__name__)
 
 DEADLINE = 60.0
 """Seconds, where nobody gives a deadline."""
-LOOKS = 4
+CHECKS_PER_DEADLINE = 4
 """In each deadline; twice what sd_watchdog_enabled(3) advises, so that one late look is none too many."""
 PATIENCE = 0.5
 """Part of the deadline that a sign of progress may be old."""
 EXTENSION = 4
 """Looks by which a start that makes progress is allowed to take longer."""
 
-Signs = Mapping[str, Callable[[], float]]
+ProgressSigns = Mapping[str, Callable[[], float]]
 """Who must move, and when it last did, on the monotonic clock, in seconds."""
 
 
 @dataclass(slots=True)
-class Mark:
+class ProgressMark:
     """A sign of progress, set from any thread."""
 
     at: float = field(default_factory=monotonic)
@@ -67,14 +67,14 @@ class ServiceManager:
     deadline: float = 0.0
 
     @classmethod
-    def take(cls, environment: MutableMapping[str, str]) -> ServiceManager:
+    def from_environment(cls, environment: MutableMapping[str, str]) -> ServiceManager:
         """What the environment says; it is taken out, so that no child speaks in this process's name."""
         address = environment.pop("NOTIFY_SOCKET", "")
         microseconds = environment.pop("WATCHDOG_USEC", "")
         watched = environment.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         return cls(address, int(microseconds) / 1e6 if watched and microseconds.isdigit() else 0.0)
 
-    def tell(self, *words: str) -> None:
+    def notify(self, *words: str) -> None:
         """Send lines such as `READY=1`. Never waits; a manager that does not listen is not waited for."""
         if not self.address:
             return
@@ -86,7 +86,7 @@ class ServiceManager:
             notify.sendto("\n".join(words).encode(), to)
 
 
-def stuck(signs: Signs, now: float, patience: float) -> list[str]:
+def stuck(signs: ProgressSigns, now: float, patience: float) -> list[str]:
     """Who has not moved for `patience` seconds."""
     return [name for name, moved in signs.items() if now - moved() > patience]
 
@@ -96,12 +96,12 @@ class Watchdog:
     """Looks for progress and says so, from start to end of the process."""
 
     manager: ServiceManager = ServiceManager()
-    signs: Signs = field(default_factory=dict)
+    signs: ProgressSigns = field(default_factory=dict)
     status: Callable[[], str] = lambda: "starting"
     on_stuck: Callable[[str], None] = lambda _: None
     """Told what stands still for two looks, and an empty text when nothing does any more."""
     _starting: bool = True
-    _told: str = ""
+    _last_status: str = ""
     _found: list[str] = field(default_factory=list)
     _stuck: list[str] = field(default_factory=list)
 
@@ -113,29 +113,31 @@ class Watchdog:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Look while the block runs."""
-        task = asyncio.create_task(self._look_on(), name="watchdog")
+        task = asyncio.create_task(self._run(), name="watchdog")
         try:
             yield
         finally:
             task.cancel()
 
-    def started(self, signs: Signs, status: Callable[[], str], on_stuck: Callable[[str], None]) -> None:
+    def started(
+        self, signs: ProgressSigns, status: Callable[[], str], on_stuck: Callable[[str], None]
+    ) -> None:
         """The service is up: from here on these must move."""
         self.signs, self.status, self.on_stuck = signs, status, on_stuck
         self._starting = False
-        self.manager.tell("READY=1", *self._words())
+        self.manager.notify("READY=1", *self._words())
 
     def stopping(self) -> None:
         """The service is ending, by itself."""
         self.signs = {}
-        self.manager.tell("STOPPING=1")
+        self.manager.notify("STOPPING=1")
 
-    async def _look_on(self) -> None:
+    async def _run(self) -> None:
         while True:
-            self.look(monotonic())
-            await asyncio.sleep(self.deadline / LOOKS)
+            self.check(monotonic())
+            await asyncio.sleep(self.deadline / CHECKS_PER_DEADLINE)
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Say that all is moving, or say nothing."""
         found = stuck(self.signs, now, PATIENCE * self.deadline)
         lasting = [name for name in found if name in self._found]
@@ -144,14 +146,16 @@ class Watchdog:
             self._stuck = lasting
             self.on_stuck(", ".join(lasting))
         if not found:
-            self.manager.tell(*self._words())
+            self.manager.notify(*self._words())
 
     def _words(self) -> list[str]:
         words = ["WATCHDOG=1"]
         if self._starting:
-            words.append(f"EXTEND_TIMEOUT_USEC={round(EXTENSION * self.deadline / LOOKS * 1e6)}")
+            words.append(
+                f"EXTEND_TIMEOUT_USEC={round(EXTENSION * self.deadline / CHECKS_PER_DEADLINE * 1e6)}"
+            )
         status = " ".join(self.status().split())
-        if status != self._told:
-            self._told = status
+        if status != self._last_status:
+            self._last_status = status
             words.append(f"STATUS={status}")
         return words

@@ -186,7 +186,7 @@ class Rig:
             wall=lambda: 1_000,
             started=0,
             report=lambda: dict(said),
-            standing=lambda: self.fires,
+            firing_alerts=lambda: self.fires,
             operate=self._operate,
             undelivered=lambda *told: self.told.append(told),
             ownership=self.ownership,

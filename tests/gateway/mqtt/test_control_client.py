@@ -134,6 +134,32 @@ async def test_an_end_that_nobody_asks_about_is_no_error() -> None:
     assert wrong == []
 
 
+async def cancelled_at_connack(broker: Broker) -> weakref.ref[ControlClient]:
+    """Cancel a task in the very turn in which the broker accepts its connection; Python 3.11 would lose that cancel."""
+
+    class Client(ControlClient):
+        async def _wait_for(self, *arguments: Any, **named: Any) -> Any:
+            await super()._wait_for(*arguments, **named)
+            raise asyncio.CancelledError
+
+    client = Client(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5, timeout=WITHIN)
+    with pytest.raises(asyncio.CancelledError):
+        await client.__aenter__()
+    await asyncio.wait([client._disconnected])
+    return weakref.ref(client)
+
+
+async def test_a_connection_cancelled_while_it_is_accepted_is_no_error(broker: Broker) -> None:
+    wrong: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    async with asyncio.timeout(WITHIN):
+        gone = await cancelled_at_connack(broker)
+        while gone() is not None:
+            gc.collect()
+            await asyncio.sleep(0.01)
+    assert wrong == []
+
+
 async def test_with_a_broker_that_answers_it_connects_and_leaves(broker: Broker) -> None:
     async with ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
         await client.publish("control-client/test", b"x", qos=1)

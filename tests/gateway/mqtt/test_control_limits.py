@@ -9,7 +9,7 @@ import pytest
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import SETTLED
-from edge_gateway.mqtt.packet_limit import BELIEVED, LEAST_LEARNED, SAME_END, PacketLimit
+from edge_gateway.mqtt.packet_limit import ENDS_TO_LEARN, LEARNED_FOR, LEAST_LEARNED, PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.status.problem import Gravity
 from fleet_wire import control_messages
@@ -92,7 +92,7 @@ async def test_a_broker_that_names_no_bound_is_understood_after_few_ends(tells_w
         broker.largest, broker.says_size, broker.tells_why = 2_000, False, tells_why
         async with Rig(broker.port, BULKY) as rig:
             await rig.until(lambda: statuses(broker))
-            assert len(broker.connects) <= (2 if tells_why else SAME_END + 1) * 4
+            assert len(broker.connects) <= (2 if tells_why else ENDS_TO_LEARN + 1) * 4
 
 
 async def test_no_more_is_under_way_than_the_broker_receives() -> None:
@@ -162,15 +162,15 @@ def test_what_was_learned_is_forgotten_and_small_packets_teach_nothing() -> None
     for _ in range(10):
         limit.lost(None, LEAST_LEARNED)
     assert not limit.known
-    for _ in range(SAME_END):
+    for _ in range(ENDS_TO_LEARN):
         limit.lost(None, 5_000)
-    assert limit.most == 4_999
+    assert limit.max_bytes == 4_999
     limit.lost(0x95, 3_000)
-    assert limit.most == 2_999
+    assert limit.max_bytes == 2_999
     limit.connected(1_000)
-    assert limit.most == 1_000
+    assert limit.max_bytes == 1_000
     limit.connected(None)
-    at[0] += BELIEVED + 1
+    at[0] += LEARNED_FOR + 1
     assert not limit.known
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from edge_gateway.fold.messages import Message
-from edge_gateway.mqtt.control_session import AGAIN_MOST
-from edge_gateway.mqtt.own_topics import FORGED_FOR, RIGHT_FOR
-from edge_gateway.mqtt.sending import ASK_EVERY
+from edge_gateway.mqtt.control_session import RETRY_MOST
+from edge_gateway.mqtt.own_topics import FORGED_FOR, REPAIR_EVERY
+from edge_gateway.mqtt.sending import PROBE_EVERY
 from edge_gateway.status.problem import Gravity
 from fleet_wire import control_messages
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
@@ -80,7 +80,7 @@ async def test_refused_alerts_are_sent_again_in_order_when_the_refusal_may_be_ov
         await rig.until(lambda: "check the ACL for edge/v1/gw/alerts/#" in rig.problem("refused_alerts"))
         await rig.until(lambda: rig.control.queued == 3)
         refusing("nothing", 0, broker)
-        rig.at += 2 * AGAIN_MOST
+        rig.at += 2 * RETRY_MOST
         await rig.until(lambda: not rig.problem("refused_alerts"))
         await rig.until(lambda: not rig.control.queued)
         sent = [one.payload for one in broker.taken if one.topic == ALERT]
@@ -95,7 +95,7 @@ async def test_what_was_refused_is_not_sent_behind_something_newer_of_its_topic(
         refusing("nothing", 0, broker)
         rig.control.send([alert("resolved"), Message(ALERT, b"", retain=True)])
         await rig.until(lambda: not rig.control.queued)
-        rig.at += 2 * AGAIN_MOST
+        rig.at += 2 * RETRY_MOST
         await rig.until(lambda: not rig.problem("refused_alerts"))
         broker.end(None)
         await rig.until(lambda: len(broker.connects) == 2)
@@ -137,7 +137,7 @@ async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_
         assert problem.text.endswith("check the ACL for fleet/v1/+/+/receipt")
         assert all(one.qos == 0 for one in broker.seen if one.topic == receipt.topic)
         refusing("nothing", 0, broker)
-        rig.at += ASK_EVERY
+        rig.at += PROBE_EVERY
         rig.control.send([receipt])
         await rig.until(lambda: not rig.problem("refused_receipts"))
         assert sum(one.topic == "fleet/v1/_/gw/receipt" for one in broker.seen) == 2
@@ -152,7 +152,7 @@ async def test_refused_subscriptions_are_named_and_asked_for_again() -> None:
             await rig.until(lambda: rig.problem("control_subscriptions"))
             assert "edge/v1/gw/command (not authorised" in rig.problem("control_subscriptions")
             broker.refused_filters = set()
-            rig.at += 2 * AGAIN_MOST
+            rig.at += 2 * RETRY_MOST
             await rig.until(lambda: not rig.problem("control_subscriptions"))
             assert len(broker.connects) == 1
 
@@ -202,7 +202,7 @@ async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
         broker.publish("edge/v1/gw/command", b"\xff")
         await rig.until(lambda: rig.counters.operator_requests_malformed)
         assert rig.counters.alerts_overwritten == 2
-        rig.at += RIGHT_FOR + 1
+        rig.at += REPAIR_EVERY + 1
         await rig.until(lambda: rig.counters.alerts_overwritten == 3)
         rig.at += FORGED_FOR + 1
         await rig.until(lambda: not rig.problem("forged_alerts"))

@@ -112,7 +112,7 @@ async def test_a_wrong_number_of_answers_is_told_and_tried_again(tmp_path: Path,
 async def test_no_answer_is_told_where_nothing_else_comes_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "UNHEARD", 50)
+    monkeypatch.setattr(module, "SILENT_AFTER", 50)
     broker = OddBroker(None)
     async with connected(broker, tmp_path) as problems:
         await until(lambda: "does not answer" in told(problems, "broker"))

@@ -11,7 +11,7 @@ import pytest
 
 from edge_gateway.journal import spool
 from edge_gateway.mqtt.control_session import STAND_BY_MOST
-from edge_gateway.mqtt.ownership import TOLD_FOR, Ownership, Whose
+from edge_gateway.mqtt.ownership import SHOWN_FOR, Ownership, StatusOrigin
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
@@ -38,22 +38,22 @@ def status(nonce: Any = OTHER, state: str = "online") -> bytes:
 @pytest.mark.parametrize(
     ("nonce", "retained", "published", "whose"),
     [
-        (NONCE, True, True, Whose.OURS),
-        (OLD, True, True, Whose.OURS),
-        (OLD, False, True, Whose.OURS),
-        (OTHER, True, False, Whose.PAST),
-        (None, True, False, Whose.PAST),
-        (OTHER, True, True, Whose.RIVAL),
-        (None, True, True, Whose.RIVAL),
-        (OTHER, False, False, Whose.FOREIGN),
-        (OTHER, False, True, Whose.FOREIGN),
-        ([OLD], False, True, Whose.FOREIGN),
+        (NONCE, True, True, StatusOrigin.OURS),
+        (OLD, True, True, StatusOrigin.OURS),
+        (OLD, False, True, StatusOrigin.OURS),
+        (OTHER, True, False, StatusOrigin.PAST),
+        (None, True, False, StatusOrigin.PAST),
+        (OTHER, True, True, StatusOrigin.RIVAL),
+        (None, True, True, StatusOrigin.RIVAL),
+        (OTHER, False, False, StatusOrigin.FOREIGN),
+        (OTHER, False, True, StatusOrigin.FOREIGN),
+        ([OLD], False, True, StatusOrigin.FOREIGN),
     ],
 )
 def test_a_status_is_judged_by_whose_start_it_is_of_and_what_stood_there(
-    nonce: Any, retained: bool, published: bool, whose: Whose
+    nonce: Any, retained: bool, published: bool, whose: StatusOrigin
 ) -> None:
-    assert ownership(published).whose({"nonce": nonce, "started": YEAR_3000}, retained=retained) is whose
+    assert ownership(published).origin_of({"nonce": nonce, "started": YEAR_3000}, retained=retained) is whose
 
 
 def test_a_start_knows_those_before_it_and_a_lost_list_is_begun_anew(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ async def test_a_live_status_of_somebody_else_is_told_and_over_after_a_while() -
         (problem,) = rig.problems
         assert problem.gravity is Gravity.WARNING
         assert rig.ownership.held
-        rig.at += TOLD_FOR + 1
+        rig.at += SHOWN_FOR + 1
         await rig.until(lambda: not rig.problem("taken_over"))
 
 

@@ -7,7 +7,7 @@ from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
-from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, UNHEARD, Source
+from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, SILENT_AFTER, Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -81,14 +81,14 @@ def test_an_echo_the_broker_refuses_is_told_until_one_is_heard(
     assert source.listening.echo_due(0) is not None
     source._echo_answered(reason)
     assert words in echo_problem(source)
-    source._look_for_echo()
+    source._check_echo()
     assert echo_problem(source)
     NOW[0] = 1_000
     echo = source.listening.echo_due(1_000)
     assert echo is not None
     source._echo_answered(0)
-    source.listening.heard(1_001, echo)
-    source._look_for_echo()
+    source.listening.echo_received(1_001, echo)
+    source._check_echo()
     assert not echo_problem(source)
 
 
@@ -98,20 +98,20 @@ def test_an_echo_that_does_not_come_back_is_told_unless_something_else_comes(sou
     source.listening.connected(0)
     echo = source.listening.echo_due(0)
     assert echo is not None
-    for NOW[0] in range(0, 3 * UNHEARD, 1_000):
+    for NOW[0] in range(0, 3 * SILENT_AFTER, 1_000):
         source._take_in(1, packets(1, 10))
-        source._look_for_echo()
+        source._check_echo()
     assert not echo_problem(source)
-    NOW[0] += UNHEARD + 1
-    source._look_for_echo()
+    NOW[0] += SILENT_AFTER + 1
+    source._check_echo()
     assert "lets it read echo" in echo_problem(source)
-    source.listening.heard(NOW[0], echo)
-    source.listening.heard(NOW[0] + 1, source.listening.echo_due(NOW[0] + 1) or b"")
-    source._look_for_echo()
+    source.listening.echo_received(NOW[0], echo)
+    source.listening.echo_received(NOW[0] + 1, source.listening.echo_due(NOW[0] + 1) or b"")
+    source._check_echo()
     assert not echo_problem(source)
 
 
 async def test_an_echo_that_does_not_fit_the_broker_ends_nothing(source: Source) -> None:
     source._session._largest = 5
-    source._echo(b"x")
+    source._publish_echo(b"x")
     assert "the broker takes 5" in echo_problem(source)

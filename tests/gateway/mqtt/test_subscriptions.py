@@ -121,11 +121,11 @@ async def test_a_delivery_tells_of_a_filter_that_nobody_knows_any_more(
     session = SessionAtBroker({*of_sites("old"), *of_sites("a")})
     mine = wanting(["a"], file, problems)
     await connect(mine, session)
-    looking_after = asyncio.create_task(mine.keep(session))
-    mine.strayed(["fleet/v1/old/d/telemetry", "fleet/v1/old/d/status", "fleet/v1/old/d/ack"])
+    looking_after = asyncio.create_task(mine.maintain(session))
+    mine.foreign_deliveries(["fleet/v1/old/d/telemetry", "fleet/v1/old/d/status", "fleet/v1/old/d/ack"])
     await _until(session, lambda: session.filters == set(of_sites("a")))
     count = len(session.asked)
-    mine.strayed(["fleet/v1/old/d/telemetry"])  # it was on its way
+    mine.foreign_deliveries(["fleet/v1/old/d/telemetry"])  # it was on its way
     await _turns()
     assert len(session.asked) == count
     (problem,) = problems
@@ -210,13 +210,13 @@ async def test_a_filter_that_is_refused_is_a_failure_by_name_and_harms_no_other(
     mine = wanting(["a", "b"], file, problems)
     await connect(mine, session)
     assert session.filters == set(of_sites("a", "b")) - {refused}
-    assert mine.hears
+    assert mine.receives_telemetry
     (problem,) = problems
     assert (problem.code, problem.gravity) == ("subscription", Gravity.FAILURE)
     assert refused in problem.text
     assert "check the ACL" in problem.text
     session.refuses.clear()
-    looking_after = asyncio.create_task(mine.keep(session))
+    looking_after = asyncio.create_task(mine.maintain(session))
     await _until(session, lambda: refused in session.filters)
     await _turns()
     assert not list(problems)
@@ -229,7 +229,7 @@ async def test_a_gateway_that_gets_no_telemetry_at_all_does_not_take_it_for_sile
 ) -> None:
     mine = wanting(["a"], file, problems)
     await connect(mine, SessionAtBroker(refuses={"fleet/v1/a/+/telemetry": 0x87}))
-    assert not mine.hears
+    assert not mine.receives_telemetry
 
 
 @pytest.mark.problem("raises", "foreign_site")
@@ -242,8 +242,8 @@ async def test_the_problem_is_over_an_hour_after_the_last_delivery(
     session = SessionAtBroker()
     mine = Subscriptions(of_sites("a"), FilterList(file, "edge-a"), problems, clock)
     await connect(mine, session)
-    looking_after = asyncio.create_task(mine.keep(session))
-    mine.strayed(["fleet/v1/b/d/telemetry"])
+    looking_after = asyncio.create_task(mine.maintain(session))
+    mine.foreign_deliveries(["fleet/v1/b/d/telemetry"])
     clock.now = 3_600_000
     await _until(session, lambda: session.asked[-1][0] == "unsubscribe")
     assert Problem.FOREIGN_SITE in problems
@@ -259,7 +259,7 @@ async def test_a_device_cannot_make_the_gateway_remember_ever_more_sites(
     file: Path, problems: Problems
 ) -> None:
     mine = wanting(["a"], file, problems)
-    mine.strayed(f"fleet/v1/s{number}\x1b/d/telemetry" for number in range(3_000))
+    mine.foreign_deliveries(f"fleet/v1/s{number}\x1b/d/telemetry" for number in range(3_000))
     (problem,) = problems
     assert "and 995 more" in problem.text
     assert "\x1b" not in problem.text
@@ -292,9 +292,9 @@ async def test_births_are_asked_for_once_for_all_that_want_them(
             raise AssertionError(filters)
 
     wanting_ = wanting(["a"], file, Problems(lambda: 0))
-    wanting_.want_births()
-    wanting_.want_births()
-    keeping = asyncio.create_task(wanting_.keep(Session()))
+    wanting_.request_births()
+    wanting_.request_births()
+    keeping = asyncio.create_task(wanting_.maintain(Session()))
     async with asyncio.timeout(60):
         while not asked:  # noqa: ASYNC110 - what is waited for says nothing
             await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from edge_gateway.service.descriptors import LEAST, MOST, allow_many, shortage
+from edge_gateway.service.descriptors import LEAST, MOST, raise_limit, shortage
 
 WITHOUT = resource.RLIM_INFINITY
 
@@ -36,7 +36,7 @@ def test_how_far_it_is_raised(
     limits: list[tuple[int, int]], before: tuple[int, int], after: tuple[int, int], allowed: int
 ) -> None:
     limits.append(before)
-    assert allow_many() == allowed
+    assert raise_limit() == allowed
     assert limits[-1] == after
 
 

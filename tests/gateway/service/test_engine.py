@@ -19,16 +19,16 @@ from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick
 from edge_gateway.service.engine import (
     CLOSE_EVERY,
-    LEAST_REST,
+    GATHER_FACTOR,
+    GATHER_MAX,
+    GATHER_MIN,
     MOST_BYTES_IN_RECORD,
-    MOST_REST,
     MOST_UNCOMMITTED,
     MOST_UNSTORED,
-    RESTS,
     TICK,
     Engine,
     _batch,
-    rest_after,
+    gather_time,
 )
 from edge_gateway.status.counters import Counters
 
@@ -98,7 +98,7 @@ class Deliveries:
         self.arrived.append(Arrivals(1, [packet], len(payload)))
         self.there.set()
 
-    async def news(self) -> None:
+    async def wait_for_deliveries(self) -> None:
         await self.there.wait()
 
     def take(self) -> list[Arrivals]:
@@ -106,7 +106,7 @@ class Deliveries:
         self.there.clear()
         return taken
 
-    async def rest(self, seconds: float) -> None:
+    async def let_gather(self, seconds: float) -> None:
         self.rests.append(seconds)
         await asyncio.sleep(0)
 
@@ -216,15 +216,15 @@ class Bench:
         """Wait until the task that ticks came round so often."""
         async with asyncio.timeout(WITHIN):
             for _ in range(times):
-                before = self.engine.ticked
-                while self.engine.ticked == before:  # noqa: ASYNC110 - nothing tells of a tick that was not folded
+                before = self.engine.ticked_at
+                while self.engine.ticked_at == before:  # noqa: ASYNC110 - nothing tells of a tick that was not folded
                     await asyncio.sleep(CLOSE_EVERY)
 
 
 def test_deliveries_gather_in_proportion_to_what_a_fold_costs() -> None:
-    assert rest_after(0.0) == LEAST_REST
-    assert rest_after(0.001) == pytest.approx(RESTS * 0.001)
-    assert rest_after(1.0) == MOST_REST
+    assert gather_time(0.0) == GATHER_MIN
+    assert gather_time(0.001) == pytest.approx(GATHER_FACTOR * 0.001)
+    assert gather_time(1.0) == GATHER_MAX
 
 
 async def test_a_record_of_large_messages_is_submitted_by_their_bytes() -> None:
@@ -256,7 +256,7 @@ async def test_windows_that_wait_are_closed_quickly_while_nothing_else_would_clo
 async def test_ticks_wait_while_records_pile_up_and_the_listening_clock_goes_on() -> None:
     bench = Bench(fold=Fold(busy=True, windows=Windows(pending=10_000)))
     bench.listening.connected(0)
-    bench.listening._heard = True
+    bench.listening._echoed = True
     async with bench.running():
         await bench.fold.until(lambda: len(bench.fold.ticks) == MOST_UNCOMMITTED + 1)
         listened = bench.listening.elapsed
@@ -282,7 +282,7 @@ async def test_deliveries_wait_while_the_disk_is_behind(who: str) -> None:
         bench.source.bring(b"x")
         await bench.ticked(2)
         assert not bench.fold.batches
-        assert bench.engine.delivered() >= bench.engine.folded, "who has to wait is not stuck"
+        assert bench.engine.deliveries_moved_at() >= bench.engine.folded_at, "who has to wait is not stuck"
         bench.store.pending = 0
         bench.disk.catch_up()
         await bench.fold.until(lambda: bool(bench.fold.batches))

@@ -29,7 +29,7 @@ class Bare:
         self.gateway.problems = Problems(lambda: 0)
         self.gateway.clock = SimpleNamespace(trusted=lambda: True)
         self.gateway._store = SimpleNamespace(refusal=refusal)
-        self.gateway._disk_guard = SimpleNamespace(refused=self.refused.append)
+        self.gateway._disk_guard = SimpleNamespace(write_failed=self.refused.append)
         self.gateway._engine = SimpleNamespace(
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
         )
@@ -139,11 +139,11 @@ def test_a_part_without_progress_is_reported_until_it_moves() -> None:
     watchdog = Watchdog(ServiceManager())
     watchdog.started({"writer": lambda: moved[0]}, lambda: "online", bare.gateway._stuck)
     later = 10 * watchdog.deadline
-    watchdog.look(later)
-    watchdog.look(later)
+    watchdog.check(later)
+    watchdog.check(later)
     assert "no progress: writer" in bare.texts["stuck"]
     moved[0] = later
-    watchdog.look(later)
+    watchdog.check(later)
     assert bare.texts == {}
 
 

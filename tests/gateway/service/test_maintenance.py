@@ -17,7 +17,7 @@ from edge_gateway.service.maintenance import (
     CHECKPOINT_BYTES,
     FAILURES,
     LOOK_EVERY,
-    SELF_EVERY,
+    OWN_POINT_EVERY,
     Maintenance,
 )
 from edge_gateway.sinks.influx.sink import InfluxSink
@@ -33,12 +33,12 @@ from tests.gateway.status.reports import report_of, store_facts
 class Parts:
     """Stands for everything a chore of these tests touches."""
 
-    hasten: Any = None
+    request_checkpoint: Any = None
     budget: int = 0
     total_bytes: int = 0
     lines: list[tuple[bytes, int]] = field(default_factory=list)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         pass
 
     def wall(self) -> int:
@@ -80,13 +80,13 @@ def test_the_gateways_own_point_comes_with_each_window_and_at_least_every_minute
     every: str, seconds: int
 ) -> None:
     windows = [{"every": every, "bucket": "telemetry", "keep": "30d"}]
-    assert maintenance(Parts(), windows=windows)._chores["self"].seconds == seconds <= SELF_EVERY
+    assert maintenance(Parts(), windows=windows)._chores["own point"].seconds == seconds <= OWN_POINT_EVERY
 
 
 async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> None:
     alone, forwarding = Parts(), Parts()
-    await maintenance(alone)._record_self()
-    await maintenance(forwarding, sinks=("influx",))._record_self()
+    await maintenance(alone)._record_own_point()
+    await maintenance(forwarding, sinks=("influx",))._record_own_point()
     assert not alone.lines
     ((line, at),) = forwarding.lines
     assert line.startswith(b"gateway,gateway=gw ")
@@ -112,9 +112,9 @@ async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_faile
         raise OSError("refused")
 
     refused: list[Exception] = []
-    cast("Any", parts).refused = refused.append
+    cast("Any", parts).write_failed = refused.append
     chores._chores["checkpoint"].do = checkpoint
-    parts.hasten()
+    parts.request_checkpoint()
     task = asyncio.create_task(chores._repeat("checkpoint", chores._chores["checkpoint"]))
     async with asyncio.timeout(60 * LOOK_EVERY):
         await done.wait()
@@ -123,7 +123,7 @@ async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_faile
     assert isinstance(refused[0], OSError)
 
 
-CHORES = ("status", "checkpoint", "trim", "self", "room")
+CHORES = ("status", "checkpoint", "trim", "own point", "disk")
 
 
 @pytest.mark.problem(
@@ -136,7 +136,7 @@ async def test_a_chore_that_fails_is_a_problem_until_it_succeeds(monkeypatch: py
     monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
     for name in CHORES:
         parts = Parts()
-        cast("Any", parts).refused = lambda _: None
+        cast("Any", parts).write_failed = lambda _: None
         chores = maintenance(parts)
         over, seen, tries = asyncio.Event(), list[bool](), list[str]()
 
@@ -158,7 +158,7 @@ async def test_a_chore_that_fails_is_a_problem_until_it_succeeds(monkeypatch: py
         chores.problems.changed = changed
         chore = chores._chores[name]
         chore.do = do
-        chore.hasten()
+        chore.request_checkpoint()
         task = asyncio.create_task(chores._repeat(name, chore))
         async with asyncio.timeout(60):
             await over.wait()

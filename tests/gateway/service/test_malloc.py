@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import ctypes, threading
 from pathlib import Path
-from edge_gateway.service.malloc import keep_little
+from edge_gateway.service.malloc import return_free_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -19,7 +19,7 @@ def work():
     bytearray(30 << 20)  # by itself glibc keeps blocks of this size from now on
     kept.append([bytearray(1 << 20) for _ in range(25)][-1])
 
-keep_little()
+return_free_memory()
 kept, before = [], resident()
 threads = [threading.Thread(target=work) for _ in range(4)]
 for thread in threads:

@@ -33,8 +33,8 @@ class Watched:
 
     async def settle(self) -> None:
         """Two looks: a change is taken once it is still."""
-        await self.watch.look()
-        await self.watch.look()
+        await self.watch.poll()
+        await self.watch.poll()
 
     @property
     def told(self) -> str:
@@ -48,10 +48,10 @@ def watched(tmp_path: Path) -> Watched:
 
 
 async def test_a_change_is_taken_once_it_is_still(watched: Watched) -> None:
-    await watched.watch.look()
+    await watched.watch.poll()
     assert watched.taken == []
-    await watched.watch.look()
-    await watched.watch.look()
+    await watched.watch.poll()
+    await watched.watch.poll()
     assert watched.taken == [["A"]]
     (watched.path / "a.yaml").write_text((RULE % "").replace("alert: A", "alert: Bb"))
     await watched.settle()

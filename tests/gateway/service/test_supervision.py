@@ -12,8 +12,8 @@ from itertools import repeat
 
 import pytest
 
-from edge_gateway.service.supervision import keep_up
-from edge_gateway.service.unexpected import tell_in_the_log
+from edge_gateway.service.supervision import keep_running
+from edge_gateway.service.unexpected import log_uncaught_errors
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problems import Problems
 from fleet_console.failures import in_words
@@ -29,7 +29,7 @@ async def kept(
     settled: float,
     part: Problem = Problem.PART_RULES,
 ) -> AsyncIterator[None]:
-    task = asyncio.create_task(keep_up(part, run, problems, pauses=lambda: repeat(0.0), settled=settled))
+    task = asyncio.create_task(keep_running(part, run, problems, pauses=lambda: repeat(0.0), settled=settled))
     try:
         yield
         assert not task.done()
@@ -150,7 +150,7 @@ async def test_what_nobody_caught_is_one_line_without_a_traceback(caplog: pytest
     hook, unraisable = threading.excepthook, sys.unraisablehook
     caplog.set_level(logging.INFO)
     try:
-        tell_in_the_log()
+        log_uncaught_errors()
         asyncio.get_running_loop().call_exception_handler(
             {
                 "message": "socket.accept() out of system resource",

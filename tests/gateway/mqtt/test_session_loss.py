@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_gateway.mqtt.broker_memory import TOLD_FOR, BrokerMemory
+from edge_gateway.mqtt.session_loss import SHOWN_FOR, SessionLoss
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
@@ -20,11 +20,11 @@ def clock() -> Clock:
     return Clock(NOON)
 
 
-def memory_of(clock: Clock, heard_to: int | None) -> BrokerMemory:
-    return BrokerMemory(clock, clock, Counters(), Problems(clock), heard_to)
+def memory_of(clock: Clock, received_to: int | None) -> SessionLoss:
+    return SessionLoss(clock, clock, Counters(), Problems(clock), received_to)
 
 
-def told(memory: BrokerMemory) -> str:
+def told(memory: SessionLoss) -> str:
     [problem] = memory.problems
     assert (problem.code, problem.gravity) == ("session_lost", Gravity.WARNING)
     return problem.text
@@ -84,11 +84,11 @@ def test_of_several_losses_the_first_says_since_when(clock: Clock) -> None:
 def test_a_loss_is_told_for_a_day(clock: Clock) -> None:
     memory = memory_of(clock, NOON - MINUTE)
     memory.connected(session_present=False)
-    clock.now += TOLD_FOR
-    memory.look()
+    clock.now += SHOWN_FOR
+    memory.expire()
     assert told(memory)
     clock.now += 1
-    memory.look()
+    memory.expire()
     assert list(memory.problems) == []
     memory.disconnected(behind=0)
     memory.connected(session_present=False)

@@ -11,29 +11,29 @@ from edge_gateway.status.problems import Problems
 
 
 @dataclass(slots=True)
-class Shortfall:
+class OversizedMessages:
     """Follows which kinds do not fit whole; each until one of its kind does."""
 
     problems: Problems
-    _short: dict[MessageKind, str] = field(default_factory=dict)
+    _affected: dict[MessageKind, str] = field(default_factory=dict)
 
-    def look(self, message: Message, ready: Message | None, most: int) -> None:
+    def record(self, message: Message, ready: Message | None, most: int) -> None:
         """Compare a message with what is sent of it, None for nothing."""
         kind = message.kind
         if ready is not None and ready.payload == message.payload:
-            if self._short.pop(kind, None) is not None:
-                self._tell(most)
+            if self._affected.pop(kind, None) is not None:
+                self._report(most)
             return
-        self._short[kind] = f"{kind.value} are {'not sent' if ready is None else 'shortened'}"
-        self._tell(most)
+        self._affected[kind] = f"{kind.value} are {'not sent' if ready is None else 'shortened'}"
+        self._report(most)
 
-    def in_words(self, message: Message, most: int) -> str:
+    def reason(self, message: Message, most: int) -> str:
         """Why a message cannot be sent."""
         return f"too large for the broker: {packet_size(message)} bytes, and it takes {most}"
 
-    def _tell(self, most: int) -> None:
-        if not self._short:
+    def _report(self, most: int) -> None:
+        if not self._affected:
             self.problems.clear(Problem.PACKET_SIZE)
             return
-        told = ", ".join(self._short[kind] for kind in MessageKind if kind in self._short)
+        told = ", ".join(self._affected[kind] for kind in MessageKind if kind in self._affected)
         self.problems.raise_(Problem.PACKET_SIZE, f"the broker accepts packets of {most} bytes: {told}")

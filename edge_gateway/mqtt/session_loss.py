@@ -10,48 +10,48 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
-TOLD_FOR = 24 * 3_600_000
+SHOWN_FOR = 24 * 3_600_000
 """Milliseconds that a lost session stays in the status: nothing mends it, and who looks once a day is told."""
 
 
 @dataclass(slots=True)
-class BrokerMemory:
+class SessionLoss:
     """Whether the broker still knows this gateway's session; `wall` and `monotonic` are clocks in milliseconds.
 
-    `heard_to`: everything the broker had up to then, in wall milliseconds, was taken; None: it never knew this gateway.
+    `received_to`: wall time up to which everything the broker held was taken; None: it never knew this gateway.
     """
 
     wall: Callable[[], int]
     monotonic: Callable[[], int]
     counters: Counters
     problems: Problems
-    heard_to: int | None = None
+    received_to: int | None = None
     _missing_since: int | None = None
-    _told_at: int = 0
+    _reported_at: int = 0
 
     def connected(self, *, session_present: bool) -> None:
         """Tell of deliveries that nobody has any more, where the broker should have kept them and did not."""
-        if self.heard_to is not None and not session_present:
+        if self.received_to is not None and not session_present:
             self.counters.broker_sessions_lost += 1
-            self._tell(self.heard_to)
-        if self.heard_to is None:
-            self.heard_to = self.wall()
+            self._report(self.received_to)
+        if self.received_to is None:
+            self.received_to = self.wall()
 
     def disconnected(self, *, behind: int | None) -> None:
         """Remember what was heard; `behind` are milliseconds, None where the broker's queue was not caught up with."""
         if behind is not None:
-            self.heard_to = self.wall() - behind
+            self.received_to = self.wall() - behind
 
-    def look(self) -> None:
+    def expire(self) -> None:
         """Let a loss rest that was told for long enough."""
-        if self._missing_since is not None and self.monotonic() - self._told_at > TOLD_FOR:
+        if self._missing_since is not None and self.monotonic() - self._reported_at > SHOWN_FOR:
             self._missing_since = None
             self.problems.clear(Problem.SESSION_LOST)
 
-    def _tell(self, since: int) -> None:
+    def _report(self, since: int) -> None:
         if self._missing_since is None:
             self._missing_since = since
-        self._told_at = self.monotonic()
+        self._reported_at = self.monotonic()
         between = f"from {_stamp(self._missing_since)} to {_stamp(self.wall())}"
         self.problems.raise_(Problem.SESSION_LOST, between)
 
