@@ -158,7 +158,7 @@ async def test_a_chore_that_fails_is_a_problem_until_it_succeeds(monkeypatch: py
         chores.problems.changed = changed
         chore = chores._chores[name]
         chore.do = do
-        chore.request_checkpoint()
+        chore.request_soon()
         task = asyncio.create_task(chores._repeat(name, chore))
         async with asyncio.timeout(60):
             await over.wait()
