@@ -1,7 +1,7 @@
-"""Messages the broker drops because some client's queue is full: somebody else's trouble, and worth knowing.
+"""The notice about messages the broker drops because another client's queue is full.
 
-The broker counts over its whole life. What is told is what was added while this gateway listened, and only as long as
-it goes on growing.
+The broker's counter covers its whole life. The notice counts only drops seen by this process, and clears once the
+counter stops growing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
 CLEAR_AFTER = 300.0
-"""Seconds without growth until it is over; Mosquitto tells its count every ten seconds, if it has changed."""
+"""Seconds without growth until the notice clears; Mosquitto publishes a changed counter every ten seconds."""
+
 MOST_DIGITS = 19
 
 
 @dataclass(slots=True)
 class BrokerDropped:
-    """Follows the broker's counter. `clock` in seconds, monotonic."""
+    """Tracks the broker's counter of dropped messages. `clock`: monotonic seconds."""
 
     clock: Callable[[], float]
     counters: Counters
@@ -30,16 +31,15 @@ class BrokerDropped:
     _grew_at: float = 0.0
 
     def observe(self, payload: bytes) -> None:
-        """Take the counter as the broker says it; what is no number is passed over."""
+        """Record a published counter value; ignore anything that is not a decimal number."""
         if not payload.isdigit() or len(payload) > MOST_DIGITS:
             return
         count, last_count = int(payload), self._last_count
         self._last_count = count
         if last_count is None or count == last_count:
             return
-        increase = (
-            count - last_count if count > last_count else count
-        )  # a broker that was started again counts from 0
+        restarted = count < last_count  # then it counts from 0 again
+        increase = count if restarted else count - last_count
         if increase:
             self._dropped += increase
             self._grew_at = self.clock()
@@ -47,7 +47,7 @@ class BrokerDropped:
             self.problems.raise_(Problem.BROKER_DROPPED, f"{self._dropped} messages")
 
     def expire(self) -> None:
-        """Call now and then while listening: what has not grown for some minutes is over."""
+        """Clear the notice after `CLEAR_AFTER` seconds without growth; call periodically."""
         if Problem.BROKER_DROPPED in self.problems and self.clock() - self._grew_at > CLEAR_AFTER:
             self._dropped = 0
             self.problems.clear(Problem.BROKER_DROPPED)

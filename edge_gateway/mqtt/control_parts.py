@@ -1,4 +1,4 @@
-"""The control connection put together from its parts."""
+"""Build the control connection from its parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge_gateway.status.problems import Problems
 
 
 class Clients(Protocol):
-    """Makes clients of this gateway."""
+    """Factory of this gateway's control clients; `standing_by` gives one that takes over no session."""
 
     def __call__(self, will: aiomqtt.Will) -> ControlClient: ...
     def standing_by(self) -> ControlClient: ...
@@ -44,7 +44,7 @@ def make_control(
     problems: Problems,
     clock: Callable[[], float] = time.monotonic,
 ) -> Control:
-    """Everything of one control connection; `wall` in milliseconds, `clock` in seconds."""
+    """Wire up one control connection. `wall`, `started`: wall milliseconds; `clock`: monotonic seconds."""
 
     def status_taken() -> None:
         ownership.published = True

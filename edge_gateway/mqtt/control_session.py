@@ -1,6 +1,6 @@
-"""The control connection: alerts, commands, receipts and status, which bulk telemetry never delays.
+"""The control connection: alerts, commands, receipts and status, never delayed by bulk telemetry.
 
-committed effects ─▶ send() ─▶ Sending ─▶ broker ─▶ OwnTopics: operators' requests, and what others write on our topics
+committed effects ─▶ send() ─▶ Sending ─▶ broker ─▶ OwnTopics: operators' requests, and others' writes on our topics
                                  ▲                      │
                                  └──── replies ◀────────┘
 """
@@ -36,29 +36,30 @@ from fleet_wire.printable import printable
 log = logging.getLogger(__name__)
 
 SETTLED = 30.0
-"""Seconds a connection lasts before its end is taken for the first one again."""
+"""Seconds a connection must last to reset the count of losses."""
 LOSSES_TO_REPORT = 3
+"""Short connections in a row until they are a problem."""
 SILENCE_TOLERATED = 1.0
-"""Seconds that a broker which answers nothing is waited for at the end."""
+"""Seconds a drain waits for a broker that answers nothing."""
 LOOK_EVERY = 0.5
 RETRY_FIRST, RETRY_MOST = 5.0, 300.0
-"""Seconds until what the broker refused is tried again."""
+"""Seconds between retries of what the broker refused."""
 STAND_BY, STAND_BY_MOST = 15.0, 600.0
-"""Seconds without a status of another gateway of this id until it is held to be gone; it publishes one every ten."""
+"""Seconds without a status of the other gateway of this id until it counts as gone; it publishes one every ten."""
 
 
 class ClosedByGateway(Exception):
-    """This side ends the connection, and why."""
+    """This side closes the connection; the text says why."""
 
 
 @dataclass(slots=True)
 class Control:
-    """One client for everything that is not bulk telemetry. `clock` in seconds, monotonic."""
+    """The control connection: reconnects, stands by, publishes. `clock`: monotonic seconds."""
 
     gateway: str
     connect: Callable[[aiomqtt.Will], ControlClient]
     stand_by: Callable[[], ControlClient]
-    """Makes a client of another id, to listen while the connection is another gateway's."""
+    """Makes a client with another id, to listen while another gateway holds the connection."""
     report: Callable[[], dict[str, Any]]
     started: int
     sending: Sending
@@ -77,7 +78,7 @@ class Control:
 
     @property
     def queued(self) -> int:
-        """Messages that the broker does not have yet."""
+        """Number of messages the broker has not acknowledged."""
         return self.sending.queued
 
     def send(self, messages: Iterable[Message]) -> None:
@@ -85,7 +86,7 @@ class Control:
         self.sending.send(messages)
 
     def publish_status(self) -> None:
-        """Queue the retained status as it is now."""
+        """Queue the current status as a retained message, in place of one that still waits."""
         topic = topics.gateway_status_topic(self.gateway)
         status = Message(topic, control_messages.encode_gateway_status(self.report()), retain=True)
         self.sending.send_replacing(status)
@@ -130,7 +131,7 @@ class Control:
             self.problems.raise_(Problem.CONTROL_CONNECTION, printable(error))
 
     def _set_retain(self, *, able: bool) -> None:
-        """Whether the broker keeps retained messages."""
+        """Note whether the broker supports retained messages."""
         self.sending.retains = able
         if able:
             self.problems.clear(Problem.NO_RETAIN)
@@ -138,7 +139,7 @@ class Control:
             self.problems.raise_(Problem.NO_RETAIN)
 
     async def drained(self, within: float) -> bool:
-        """Wait until the broker has answered everything queued; False when that took too long, or it is away."""
+        """Wait up to `within` seconds until the queue is acknowledged; False if it is not, or the broker is away."""
         begun = self.clock()
         while not self.sending.drained and self.clock() < min(begun + within, self._drain_deadline(begun)):
             with suppress(TimeoutError):
@@ -147,7 +148,7 @@ class Control:
         return self.sending.drained
 
     def _drain_deadline(self, begun: float) -> float:
-        """When a broker that answers nothing is no longer waited for, however often it lets one connect."""
+        """Return when to give up on a broker that answers nothing, however often it accepts a connection."""
         if self._connected and self._silent_since is None:
             return float("inf")
         return max(begun, self._silent_since or begun) + SILENCE_TOLERATED
@@ -173,7 +174,7 @@ class Control:
             raise ClosedByGateway("another gateway uses this id")
 
     async def _maintain(self, client: ControlClient) -> None:
-        """Do now and then what a connection calls for."""
+        """Run the periodic checks of one connection until it ends."""
         began = self.clock()
         while True:
             await asyncio.sleep(LOOK_EVERY)
@@ -187,7 +188,7 @@ class Control:
             await self._try_again(client)
 
     async def _try_again(self, client: ControlClient) -> None:
-        """What the broker refused is tried again, less and less often."""
+        """Retry what the broker refused, at growing intervals."""
         if not (self.sending.held or self.own_topics.refused):
             self._retries = backoff.delays(RETRY_FIRST, RETRY_MOST)
             self._retry_at = self.clock() + next(self._retries)
@@ -200,7 +201,7 @@ class Control:
     # Standing by
 
     async def _wait_until_alone(self) -> None:
-        """Listen, under another client id, until no other gateway of this id is at work; then take the id back."""
+        """Listen under another client id until no other gateway of this id is active, then take the id back."""
         recently = self._took_back_at is not None and self.clock() - self._took_back_at < STAND_BY_MOST
         self._patience = min(2 * self._patience, STAND_BY_MOST) if recently else STAND_BY
         waits = backoff.delays()
@@ -221,7 +222,7 @@ class Control:
                 await asyncio.sleep(next(waits))
 
     async def _another_is_active(self, client: ControlClient, within: float) -> bool:
-        """Whether a gateway that is not this one publishes its status within so many seconds."""
+        """Return whether another gateway publishes a live status on this id's topic within `within` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 async for message in client.messages:
@@ -245,7 +246,7 @@ class Control:
 
 
 def _reason_of(error: BaseException | None) -> int | None:
-    """The broker's reason code for the end of a connection; aiomqtt keeps it in the cause."""
+    """Return the broker's reason code for the end of a connection, which aiomqtt keeps in the cause."""
     while error is not None:
         if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
             return int(error.rc.value)

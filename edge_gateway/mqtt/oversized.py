@@ -1,4 +1,4 @@
-"""What this broker's largest packet makes of messages: a problem while any is shortened or cannot be sent."""
+"""The problem of messages too large for the broker: open while any kind is shortened or not sent."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from edge_gateway.status.problems import Problems
 
 @dataclass(slots=True)
 class OversizedMessages:
-    """Follows which kinds do not fit whole; each until one of its kind does."""
+    """Tracks which kinds of message do not fit; a kind recovers when one of it is sent whole."""
 
     problems: Problems
     _affected: dict[MessageKind, str] = field(default_factory=dict)
 
     def record(self, message: Message, ready: Message | None, most: int) -> None:
-        """Compare a message with what is sent of it, None for nothing."""
+        """Compare a message with its sent form, `ready`; None if not sent. `most`: the broker's limit in bytes."""
         kind = message.kind
         if ready is not None and ready.payload == message.payload:
             if self._affected.pop(kind, None) is not None:
@@ -28,7 +28,7 @@ class OversizedMessages:
         self._report(most)
 
     def reason(self, message: Message, most: int) -> str:
-        """Why a message cannot be sent."""
+        """Explain why a message cannot be sent."""
         return f"too large for the broker: {packet_size(message)} bytes, and it takes {most}"
 
     def _report(self, most: int) -> None:

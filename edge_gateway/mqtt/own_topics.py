@@ -1,7 +1,7 @@
-"""What others write on this gateway's topics: operators' requests, another gateway's status, alerts that are not ours.
+"""Handle what others write on this gateway's topics: operators' requests, foreign status messages, forged alerts.
 
-status, alerts   asked for twice: once for what is retained, then anew without what this client writes itself, so that
-                 what comes live is somebody else's. Mosquitto 2.0 must forget the first to take the second so
+The status and alert topics are subscribed to twice: first to receive what is retained, then with No Local, so that
+every live message is somebody else's. Mosquitto 2.0 applies the second options only after an unsubscribe.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ DROPPED = "$SYS/broker/publish/messages/dropped"
 MOST_SUSPECT = 20_000
 LONGEST_DETAIL = 100_000
 REPAIR_EVERY = 60.0
-"""Seconds until a topic is put right again: nobody is answered as fast as it writes."""
+"""Seconds between repairs of one topic, so that a fast writer does not set our pace."""
 NEVER_RETAINED = 2
-"""Retain handling: nothing that is retained comes for this subscription."""
+"""Retain Handling 2: send no retained messages for this subscription."""
 FORGED_FOR = 3_600.0
-"""Seconds after the last forged alert until the problem is over."""
+"""Seconds after the last forged alert until the problem clears."""
 
 Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
 
 @dataclass(slots=True)
 class OwnTopics:
-    """The listening half of the control connection."""
+    """The receiving half of the control connection. `clock`: monotonic seconds."""
 
     gateway: str
     operate: Operate
     firing_alerts: Callable[[], Iterable[Message]]
-    """The retained message of every alert that fires now."""
+    """Returns the retained message of every firing alert."""
     send: Callable[[Iterable[Message]], None]
     ownership: Ownership
     clock: Callable[[], float]
@@ -58,19 +58,19 @@ class OwnTopics:
     counters: Counters
     problems: Problems
     refused: dict[str, int] = field(default_factory=dict)
-    """Subscriptions the broker refused, and its reason code."""
+    """Reason code by topic filter the broker refused."""
     _suspect: dict[str, bool] = field(default_factory=dict)
-    """Alert topics that somebody else may have written to; True where it was while we listened."""
+    """Alert topics somebody else may have written to; True if that message was live, False if retained."""
     _forged_at: float = -FORGED_FOR
     _repaired_at: dict[str, float] = field(default_factory=dict)
-    """When what stands on an alert topic was put right last."""
+    """When each alert topic was last repaired."""
 
     @property
     def status_topic(self) -> str:
         return topics.gateway_status_topic(self.gateway)
 
     async def subscribe(self, client: ControlClient) -> None:
-        """Subscribe, and take in what is retained: on return it is known whose status stands there."""
+        """Subscribe and handle the retained messages; on return it is known whose status is retained."""
         watched = [self.status_topic, f"edge/v1/{self.gateway}/alerts/#"]
         others = [topics.operator_command_topic(self.gateway), DROPPED]
         self.refused = {}
@@ -94,7 +94,7 @@ class OwnTopics:
         self.refused |= {one: code for one, code in zip(filters, codes, strict=True) if code >= REFUSED}
 
     def _report_refused(self) -> None:
-        """A refusal is a problem by name; that of the broker's own counter only a notice, since not all have one."""
+        """Raise a problem naming refused filters; only a notice if it is just the broker's counter, which few have."""
         if not self.refused:
             self.problems.clear(Problem.CONTROL_SUBSCRIPTIONS)
             return
@@ -103,7 +103,7 @@ class OwnTopics:
         self.problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, told, gravity)
 
     async def listen(self, client: ControlClient) -> None:
-        """Take in what comes, until the connection ends."""
+        """Handle messages until the connection ends."""
         async for message in client.messages:
             await self._handle(message)
 
@@ -119,7 +119,7 @@ class OwnTopics:
             self._suspect[topic] = not message.retain
 
     def check(self) -> None:
-        """Call now and then while listening."""
+        """Repair topics and clear problems that are over; call periodically."""
         self.dropped.expire()
         if self._suspect:
             self._repair()
@@ -127,9 +127,9 @@ class OwnTopics:
             self.problems.clear(Problem.FORGED_ALERTS)
 
     def _repair(self) -> None:
-        """Clear what is retained of alerts that do not fire, from a former life or from nobody of ours.
+        """Clear retained alerts that are not firing, left by an earlier start or forged.
 
-        Where somebody wrote over one that does fire, it is published again.
+        A firing alert that somebody overwrote is published again.
         """
         now = self.clock()
         self._repaired_at = {topic: at for topic, at in self._repaired_at.items() if at > now - REPAIR_EVERY}
@@ -151,7 +151,7 @@ class OwnTopics:
         self.problems.raise_(Problem.FORGED_ALERTS, printable(topic))
 
     def status_of(self, message: aiomqtt.Message) -> dict[str, Any] | None:
-        """What a status says; None where it is none."""
+        """Decode a status message; None if it is malformed."""
         try:
             return control_messages.decode_gateway_status(_bytes_of(message))
         except MalformedMessage:
@@ -168,17 +168,17 @@ class OwnTopics:
             self.ownership.report_foreign_status()
 
     async def _answer(self, payload: bytes, *, retained: bool) -> None:
-        """Do what an operator asks. A retained request would come again with each connection: it is never obeyed."""
+        """Carry out an operator's request and reply. A retained one would return on every connect: it is ignored."""
         try:
             request = control_messages.decode_operator_request(payload)
         except MalformedMessage as error:
             self.counters.operator_requests_malformed += 1
-            log.warning("an operator's request was refused: %s", printable(error))
+            log.warning("ignored a malformed operator request: %s", printable(error))
             return
         if retained:
             self.counters.operator_requests_retained += 1
             log.warning(
-                "an operator's request is retained by the broker and not obeyed: %s", printable(request.id)
+                "ignored a retained operator request (publish it without retain): %s", printable(request.id)
             )
             return
         try:

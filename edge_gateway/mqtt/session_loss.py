@@ -1,4 +1,4 @@
-"""What the broker keeps for this gateway, and since when something may be missing where it kept nothing."""
+"""Detect that the broker lost this gateway's session, and report the period whose deliveries may be missing."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
 SHOWN_FOR = 24 * 3_600_000
-"""Milliseconds that a lost session stays in the status: nothing mends it, and who looks once a day is told."""
+"""Milliseconds a lost session stays in the status. Nothing can repair it, so it stays long enough for a daily check."""
 
 
 @dataclass(slots=True)
 class SessionLoss:
-    """Whether the broker still knows this gateway's session; `wall` and `monotonic` are clocks in milliseconds.
+    """Raises `SESSION_LOST` when the broker should have kept the session and did not.
 
-    `received_to`: wall time up to which everything the broker held was taken; None: it never knew this gateway.
+    `wall`, `monotonic`: clocks in milliseconds. `received_to`: wall time up to which everything the broker had queued
+    was received; None if this gateway never connected before.
     """
 
     wall: Callable[[], int]
@@ -30,7 +31,7 @@ class SessionLoss:
     _reported_at: int = 0
 
     def connected(self, *, session_present: bool) -> None:
-        """Tell of deliveries that nobody has any more, where the broker should have kept them and did not."""
+        """Report a loss if an earlier session existed and CONNACK says it is gone."""
         if self.received_to is not None and not session_present:
             self.counters.broker_sessions_lost += 1
             self._report(self.received_to)
@@ -38,12 +39,12 @@ class SessionLoss:
             self.received_to = self.wall()
 
     def disconnected(self, *, behind: int | None) -> None:
-        """Remember what was heard; `behind` are milliseconds, None where the broker's queue was not caught up with."""
+        """Advance `received_to`; `behind`: lag in milliseconds, None if the broker's queue was not yet drained."""
         if behind is not None:
             self.received_to = self.wall() - behind
 
     def expire(self) -> None:
-        """Let a loss rest that was told for long enough."""
+        """Clear the problem after `SHOWN_FOR`; call periodically."""
         if self._missing_since is not None and self.monotonic() - self._reported_at > SHOWN_FOR:
             self._missing_since = None
             self.problems.clear(Problem.SESSION_LOST)

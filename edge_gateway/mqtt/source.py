@@ -1,4 +1,4 @@
-"""The telemetry session: the only module that owns it.
+"""The telemetry session; nothing else touches it.
 
 broker ─▶ session ─▶ arrived (bytes counted) ─▶ take() ─▶ fold ─▶ commit ─▶ acknowledge(ticket)
 ▲                │
@@ -35,15 +35,15 @@ HIGH = 64 << 20
 LOW = 16 << 20
 OVERHEAD = 64
 MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
-"""Deliveries that are folded together, and bytes of them: a message may hold a thousand samples, and no fold stalls."""
+"""Most deliveries, and bytes of them, per fold: a message may hold a thousand samples, and a fold blocks the loop."""
 SETTLED = 30.0
 SILENT_AFTER = 60_000
-"""Milliseconds in which neither the echo nor anything else came, so that it is no backlog that holds it up."""
+"""Milliseconds without the echo or any delivery after which a backlog can no longer explain the missing echo."""
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """Deliveries of one connection, in order, none of them acknowledged yet; `size` in bytes."""
+    """Unacknowledged deliveries of one connection, in order; `size` in bytes."""
 
     epoch: int
     packets: list[PublishPacket]
@@ -54,14 +54,14 @@ class Arrivals:
         return cls(epoch, packets, sum(len(packet.payload) + OVERHEAD for packet in packets))
 
     def count_within(self, count: int, size: int) -> int:
-        """How many of the first are at most `count` and `size` bytes; one at least."""
+        """Return how many leading packets fit `count` and `size` bytes; at least one."""
         if self.size <= size:
             return min(len(self.packets), count)
         sizes = accumulate(len(packet.payload) + OVERHEAD for packet in self.packets[:count])
         return max(1, sum(1 for upto in sizes if upto <= size))
 
     def split_off(self, count: int) -> Arrivals:
-        """Take the first `count` away as arrivals of their own."""
+        """Remove and return the first `count` packets."""
         first = Arrivals.of(self.epoch, self.packets[:count])
         self.packets = self.packets[count:]
         self.size -= first.size
@@ -70,10 +70,10 @@ class Arrivals:
 
 @dataclass(slots=True)
 class Source:
-    """Deliveries of the broker, in order, each until it is acknowledged."""
+    """Receives deliveries in order and keeps count of them until they are acknowledged. `clock`: monotonic ms."""
 
     connect_options: Callable[[], SessionOptions]
-    """How to connect, asked anew for each attempt: secrets and certificates may have been replaced."""
+    """Called before each attempt: secrets and certificates may have been replaced."""
     subscriptions: Subscriptions
     echo_topic: str
     clock: Callable[[], int]
@@ -83,7 +83,7 @@ class Source:
     ownership: Ownership
     on_first_connect: Callable[[bool], None] = lambda _session_present: None
     received_to: int | None = None
-    """Wall milliseconds up to which an earlier life took what the broker had; None where there was none."""
+    """Wall milliseconds up to which an earlier start received everything queued; None without an earlier start."""
     high: int = HIGH
     low: int = LOW
     _arrived: deque[Arrivals] = field(default_factory=deque)
@@ -92,10 +92,10 @@ class Source:
     _paused: bool = False
     _connected_before: bool = False
     _arrived_at: int = 0
-    """When the socket was last read, by `clock`."""
+    """When a delivery last arrived, by `clock`."""
     _knows_births: bool = False
-    """Whether this life has heard what the broker retains. A resumed session brings what its queue held; where that was
-    full, births were dropped that still are retained, and only they tell what else is missing."""
+    """Whether this process has received the retained births. A resumed session delivers only what was queued; if that
+    queue overflowed, the retained births are what reveals the gap."""
     _session: Session = field(init=False)
     _session_loss: SessionLoss = field(init=False)
 
@@ -112,16 +112,16 @@ class Source:
 
     @property
     def waiting(self) -> int:
-        """Deliveries that nobody has taken yet."""
+        """Number of deliveries not yet taken by the engine."""
         return sum(len(arrivals.packets) for arrivals in self._arrived)
 
     @property
     def unacknowledged(self) -> int:
-        """Bytes of deliveries that are not acknowledged."""
+        """Bytes of unacknowledged deliveries, those being folded included."""
         return self._unacknowledged
 
     async def run(self) -> None:
-        """Stay connected until cancelled; refusals that time cannot mend are told and retried slowly."""
+        """Stay connected until cancelled; errors are reported as problems and retried at growing intervals."""
         waits = backoff.delays()
         while True:
             await self.ownership.wait_held()
@@ -136,7 +136,7 @@ class Source:
         try:
             await self._stay_connected()
         except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
-            self._session.abort()  # one that answers nonsense is still connected
+            self._session.abort()  # a protocol error leaves it connected
             return error
 
     async def _stay_connected(self) -> NoReturn:
@@ -161,7 +161,7 @@ class Source:
         raise lost
 
     async def _subscribe(self, *, session_present: bool) -> None:
-        """Make the subscriptions; the answer may stand behind a long backlog, so that only silence is told."""
+        """Subscribe. The answer may wait behind a long backlog, so only complete silence is a problem."""
         silence = asyncio.create_task(self._report_silence(), name="silence")
         try:
             await self.subscriptions.reconcile(
@@ -183,7 +183,7 @@ class Source:
         )
 
     def _listen(self) -> None:
-        """Silence means something from when a first filter of telemetry is granted."""
+        """Start the clock of silence once a telemetry filter is granted."""
         if self.subscriptions.receives_telemetry and not self.listening.subscribed:
             self.listening.connected(self.clock())
 
@@ -204,7 +204,7 @@ class Source:
             self._echo_failed(str(error))
 
     def _check_echo(self) -> None:
-        """A broker may take the echo and never give it back, without a word, where the ACL forbids to read it."""
+        """Report an echo that does not return: a broker accepts it silently even if the ACL forbids reading it."""
         now = self.clock()
         if self.listening.lag(now) < SILENT_AFTER:
             if self.listening.caught_up:
@@ -220,7 +220,7 @@ class Source:
             self._echo_failed(meaning(reason))
 
     def _echo_failed(self, why: str) -> None:
-        """Without its echo the gateway never knows that it has caught up, and measures no silence."""
+        """Report it: without echoes the gateway cannot tell that it has caught up, and detects no silent device."""
         self.listening.echo_failed()
         self.problems.raise_(Problem.ECHO, why)
 
@@ -237,12 +237,12 @@ class Source:
         self._drop_stale()
 
     def _give_way(self) -> None:
-        """The id is another gateway's now, and with it the connection: that says more than that it was lost."""
+        """End the connection; the `TAKEN_OVER` problem replaces that of a lost broker."""
         self._session.abort()
         self.problems.clear(Problem.BROKER)
 
     def _drop_stale(self) -> None:
-        """What was not taken yet comes again on the next connection; acks never cross a reconnect."""
+        """Drop untaken deliveries: the broker sends them again, and acks are valid on their own connection only."""
         while self._arrived:
             self._unacknowledged -= self._arrived.popleft().size
         self._paused = False
@@ -259,11 +259,11 @@ class Source:
         self._news.set()
 
     async def wait_for_deliveries(self) -> None:
-        """Wait until a delivery is there."""
+        """Wait until there is a delivery to take."""
         await self._news.wait()
 
     def take(self) -> list[Arrivals]:
-        """As many deliveries as may be folded together, oldest first."""
+        """Return as many deliveries as may be folded together, oldest first."""
         taken: list[Arrivals] = []
         room, size = MOST_AT_ONCE, MOST_BYTES_AT_ONCE
         while self._arrived and room > 0 and size > 0:
@@ -278,7 +278,7 @@ class Source:
         return taken
 
     async def let_gather(self, seconds: float) -> None:
-        """Leave deliveries in the socket for so long: one read of many costs less than many reads of one."""
+        """Stop reading the socket for `seconds`: one read of many deliveries is cheaper than many of one."""
         self._session.pause()
         try:
             await asyncio.sleep(seconds)
@@ -287,12 +287,12 @@ class Source:
                 self._session.resume()
 
     def put_back(self, arrivals: Sequence[Arrivals]) -> None:
-        """Deliveries that must wait go to the front again."""
+        """Return taken deliveries to the front of the queue."""
         self._arrived.extendleft(reversed(arrivals))
         self._news.set()
 
     def acknowledge(self, arrivals: Sequence[Arrivals]) -> None:
-        """Acknowledge what is on disk, in arrival order, one write a connection."""
+        """Acknowledge deliveries that are on disk, in arrival order, with one write per connection."""
         for epoch, group in groupby(arrivals, key=lambda part: part.epoch):
             self._session.ack(epoch, _packet_ids(group))
         self._unacknowledged -= sum(part.size for part in arrivals)

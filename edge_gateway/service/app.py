@@ -1,6 +1,6 @@
 """The composition root: build everything from the configuration, start sink to source, stop source to sink.
 
-held spool ─▶ embedded broker ─▶ recovered state ─▶ store, commit queue ─▶ sinks ─▶ control ─▶ engine ─▶ source
+locked spool ─▶ embedded broker ─▶ recovered state ─▶ store, commit queue ─▶ sinks ─▶ control ─▶ engine ─▶ source
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ GC_THRESHOLDS = (20_000, 20, 20)
 def session_options(
     mqtt: MqttSection, credentials: Credentials, *, client_id: str, session_expiry: int | None = None
 ) -> SessionOptions:
-    """How the telemetry session connects; `session_expiry` in seconds."""
+    """Return the connect options of the telemetry session; `session_expiry` in seconds, by default as configured."""
     password = credentials.password.now()
     return SessionOptions(
         host=mqtt.host,
@@ -70,7 +70,7 @@ def session_options(
 
 @dataclass(frozen=True, slots=True)
 class ControlClients:
-    """Makes the clients of the control connection, each with what proves its identity by then."""
+    """Factory of the control connection's clients, each with the current credentials."""
 
     mqtt: MqttSection
     credentials: Credentials
@@ -80,7 +80,7 @@ class ControlClients:
         return self._client(self.client_id, will)
 
     def standing_by(self) -> ControlClient:
-        """A client that pushes nobody off the broker."""
+        """Return a client with a random id, which takes over no session."""
         return self._client(f"{self.client_id}-by-{os.urandom(4).hex()}", None)
 
     def _client(self, client_id: str, will: aiomqtt.Will | None) -> ControlClient:
@@ -103,7 +103,7 @@ class ControlClients:
 
 
 async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embedded: bool) -> None:
-    """Run the gateway until `stop` is set; everything folded by then is on disk when this returns."""
+    """Run the gateway until `stop` is set; on return everything folded is on disk."""
     log_uncaught_errors()
     raise_limit()
     progress, endpoint = ProgressMark(), LocalEndpoint()
@@ -148,7 +148,7 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
 
 
 def _tune_garbage_collection() -> None:
-    """What there is by now stays, and little that comes is cyclic: to look for it often was a tenth of all work."""
+    """Freeze what start-up allocated; later garbage is rarely cyclic, and frequent collections cost 10 % of the CPU."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -156,15 +156,15 @@ def _tune_garbage_collection() -> None:
 
 @dataclass(frozen=True, slots=True)
 class SpoolRecovery:
-    """What a start does before there is a gateway; the endpoint and the watchdog know of it."""
+    """Recovery of the spool at start-up; reports progress to the watchdog and its state to the local socket."""
 
     place: Path
     endpoint: LocalEndpoint
     progress: ProgressMark
 
     async def recover(self, recover: Callable[[], Startup], stop: asyncio.Event) -> Startup | None:
-        """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
-        self.endpoint.message = "the gateway is starting: it reads what its spool holds"
+        """Run `recover` in a thread, retrying while the disk is full; None if `stop` is set meanwhile."""
+        self.endpoint.message = "the gateway is starting: it is reading its spool"
         while not stop.is_set():
             try:
                 return await asyncio.to_thread(recover)
@@ -182,22 +182,24 @@ class SpoolRecovery:
     def _wait_for_room(self) -> None:
         self.progress()
         self.endpoint.message = (
-            f"the disk of the spool {self.place} is full: free space, and the gateway starts by itself"
+            f"the disk of the spool {self.place} is full: free some space, and the gateway starts by itself"
         )
         log.warning("%s", self.endpoint.message)
 
 
 def _refuse_read_only(error: OSError | sqlite3.OperationalError, place: Path) -> None:
-    """BadInput where the spool may not be written, however long one waits."""
+    """Raise BadInput if the error means that waiting cannot make the spool writable."""
     forbidden = {errno.EROFS, errno.EACCES, errno.EPERM}
     readonly = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
     if readonly or getattr(error, "errno", None) in forbidden:
-        raise BadInput(f"the spool {place} cannot be written ({error}); nothing of it was changed") from error
+        raise BadInput(
+            f"the spool {place} cannot be written ({error}); it is unchanged. Check its owner and mount"
+        ) from error
 
 
 @contextmanager
 def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
-    """Start the broker again whenever it ends, while the block runs."""
+    """Restart the broker whenever it ends, while the block runs."""
     task = asyncio.create_task(broker.supervise(), name="broker")
     try:
         yield
@@ -206,7 +208,7 @@ def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
 
 
 async def _open_local_socket(stack: AsyncExitStack, socket: Path, name: str, endpoint: LocalEndpoint) -> bool:
-    """Open the local socket, and the link to it; False where the disk has no room even for that."""
+    """Open the local socket and the link to it; False if the disk is too full even for that."""
     try:
         await stack.enter_async_context(local_socket.serve(socket, endpoint))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A gateway at work: its parts, started sink to source and stopped source to sink."""
+"""The running gateway: its parts, started sink to source and stopped source to sink."""
 
 from __future__ import annotations
 
@@ -55,17 +55,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRAIN = 10.0
+"""Seconds each step of a stop may take."""
 STORE_PROBLEMS = {
     "store_stalled": Problem.STORE_STALLED,
     "store_salvaged": Problem.STORE_CORRUPT,
     "store_lost": Problem.STORE_LOST,
     "record_refused": Problem.RECORD_REFUSED,
 }
-"""What the store's thread reports."""
+"""Problem by event of the store thread."""
 
 
 class Gateway:
-    """Everything between the source and the sinks, as one thing to open, serve and close."""
+    """Everything from source to sinks: `open`, `serve`, `close`."""
 
     def __init__(
         self,
@@ -134,7 +135,7 @@ class Gateway:
         )
 
     async def open(self) -> None:
-        """Start everything that makes things durable, and take the rules. BadInput: no rules that can be used."""
+        """Start journal, store and sinks, and load the rules. BadInput if there are no usable rules."""
         recovered = self._recovered
         self._store = StoreThread(recovered.store, self._reopen_store, on_event=self._store_event)
         self._commits = CommitQueue(
@@ -171,7 +172,7 @@ class Gateway:
         log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
 
     def _report_start(self) -> None:
-        """Open the problems of what the start found, and let the fold know."""
+        """Raise the problems that recovery found, and fold the losses."""
         for problem, detail in self._recovered.findings:
             self.problems.raise_(problem, detail)
         if not self._recovered.whole:
@@ -219,7 +220,7 @@ class Gateway:
             self._writer, self._sinks[INFLUX] = forwarding(influx, self._store, self._credentials)
 
     async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
-        """Work until `stop`, then let everything folded become durable and known. What may end it: `supervision`."""
+        """Run until `stop`, then drain. See `supervision` for what may end it earlier."""
         async with asyncio.TaskGroup() as tasks:
             parts = {sink.part: sink.run for sink in self._sinks.values()}
             parts |= {Problem.PART_CONTROL: self._control.run, Problem.PART_RULES: self._rules.run}
@@ -244,7 +245,7 @@ class Gateway:
                 task.cancel()
 
     async def _drain(self) -> None:
-        """Commit what was folded, acknowledge it, and say goodbye."""
+        """Commit and acknowledge what was folded, drain the sinks, and publish the offline status."""
         self._engine.submit()
         await self._commits.stop(DRAIN)
         await self._source.close()
@@ -256,7 +257,7 @@ class Gateway:
         await self._control.drained(DRAIN)
 
     async def close(self) -> None:
-        """Bring the store up to date and write a checkpoint, so that the next start is quick."""
+        """Write a checkpoint, so that the next start is quick, and stop the store."""
         await self._commits.stop(DRAIN)
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
@@ -268,13 +269,13 @@ class Gateway:
     # --- rules
 
     async def _first_rules(self) -> None:
-        """Take the rules on disk. BadInput only when they are wrong and none are in force."""
+        """Load the rules on disk. Raises ProblemsFound only if they are invalid and none are in force."""
         try:
             await self._rules.load()
         except ProblemsFound:
             if not self._pipeline.rules.rules.rules:
                 raise
-            log.warning("the rule files are wrong; the rules last in force stay")
+            log.warning("the rule files are invalid; the rules last in force stay in force")
 
     def _take_rules(self, rules: RuleSet) -> None:
         if rules.hash != self._pipeline.rules.rules.hash:
@@ -285,10 +286,10 @@ class Gateway:
     async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
         return await self._operators(do, args)
 
-    # --- what others ask and tell
+    # --- reports and callbacks
 
     def _progress_signs(self) -> ProgressSigns:
-        """Who must move, for the watchdog."""
+        """Return the progress signs the watchdog checks."""
         return {
             "writer": lambda: self._commits.moved,
             "store": lambda: self._store.moved,
@@ -297,7 +298,7 @@ class Gateway:
         }
 
     def _status_line(self) -> str:
-        """How it is, for the service manager."""
+        """Describe phase and problems in one line, for the service manager."""
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
     def _stuck(self, who: str) -> None:
@@ -314,18 +315,18 @@ class Gateway:
         return list(map(alert_row, self._pipeline.rules.firing()))
 
     def _firing_alerts(self) -> Iterator[Message]:
-        """What the broker should retain of alerts."""
+        """Yield the retained message of every firing alert."""
         for transition in self._pipeline.rules.firing():
             yield from alert_messages(self.name, transition)
-        yield from self._own_alerts.standing()
+        yield from self._own_alerts.firing()
 
     def _undelivered(self, device: str, command: str, why: str, for_good: bool) -> None:  # noqa: FBT001 - as it is sent
-        """Tell the fold; while stopping the next life does, which sends again what is not confirmed."""
+        """Fold the report. While stopping it is dropped: the next start sends unconfirmed commands again."""
         if self.phase == "online":
             self._engine.fold(Undelivered(self._engine.moment(), device, command, why, for_good))
 
     def report(self) -> GatewayStatus:
-        """Return the whole status."""
+        """Return the full status report."""
         now = Now(
             state=self.phase,
             at=self.clock.wall(),
@@ -351,12 +352,12 @@ class Gateway:
         return as_plain(self.report())
 
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
-        """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""
+        """Report a lost spool: the broker knows this gateway, and the spool is new."""
         if session_present and self._recovered.fresh:
             self._declare_lost(Problem.SPOOL_LOST)
 
     def _declare_lost(self, lost: Problem) -> None:
-        """Store windows in progress apart: they may have had readings that nobody knows any more."""
+        """Report lost state, and mark open windows as possibly incomplete."""
         self.problems.raise_(lost)
         self._engine.fold(StateLost(self._engine.moment()))
 

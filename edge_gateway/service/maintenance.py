@@ -1,6 +1,6 @@
-"""What must happen now and then: status, checkpoints, trimming, the gateway's own point; each at its own pace.
+"""Periodic tasks: status, checkpoint, trimming, the gateway's own data point, disk; each at its own interval.
 
-checkpoint:  submit ─▶ copy of the state ─▶ record durable, store applied and synced ─▶ written ─▶ segments unlinked
+checkpoint:  submit ─▶ snapshot the state ─▶ record durable, store applied and synced ─▶ write ─▶ unlink segments
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ CHECKPOINT_EVERY = 60.0
 CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
 OWN_POINT_EVERY = 60.0
-"""At most: a check for silent gateways waits five minutes, however long the base windows are."""
+"""Seconds at most: alerts on silent gateways wait five minutes, however long the base windows are."""
 MOST_IDLE = 3
-"""Rules that do not run of which the problem names the devices."""
+"""Most idle rules that the problem describes."""
 FAILURES = {
     "status": Problem.UPKEEP_STATUS,
     "checkpoint": Problem.UPKEEP_CHECKPOINT,
@@ -50,7 +50,7 @@ FAILURES = {
     "own point": Problem.UPKEEP_SELF,
     "disk": Problem.UPKEEP_ROOM,
 }
-"""What a chore that the disk or the store refuses raises."""
+"""Problem by task, when disk or store refuses it."""
 PARTS = {
     "status": Problem.PART_STATUS,
     "checkpoint": Problem.PART_CHECKPOINT,
@@ -58,12 +58,12 @@ PARTS = {
     "own point": Problem.PART_SELF,
     "disk": Problem.PART_ROOM,
 }
-"""What a chore that fails in any other way raises."""
+"""Problem by task, when it fails in any other way."""
 
 
 @dataclass(slots=True)
 class Maintenance:
-    """The chores of one gateway, over the parts they look after."""
+    """Runs the periodic tasks. `checkpointed`: number of the record in the newest checkpoint."""
 
     config: GatewayConfig
     clock: MachineClock
@@ -95,10 +95,10 @@ class Maintenance:
             "disk": Every(LOOK_EVERY, self.disk_guard.check),
         }
         self.disk_guard.request_checkpoint = self._chores["checkpoint"].request_soon
-        self._chores["status"].request_soon()  # what the life before knew of is told at once
+        self._chores["status"].request_soon()  # report recovered problems at once
 
     async def run(self) -> None:
-        """Do the chores until cancelled: one that waits holds up no other."""
+        """Run the tasks until cancelled, independently of each other."""
         async with asyncio.TaskGroup() as tasks:
             for name, chore in self._chores.items():
                 tasks.create_task(
@@ -118,7 +118,7 @@ class Maintenance:
                 self.problems.raise_(FAILURES[name], f"{type(error).__name__}: {error}")
 
     def _checkpoint_bytes(self) -> int:
-        """How much journal calls for a checkpoint: early enough that a small budget is not used up first."""
+        """Return the journal bytes that call for a checkpoint: at most half the budget, so that it lasts."""
         return min(CHECKPOINT_BYTES, self.disk_guard.budget // 2)
 
     async def _publish_status(self) -> None:
@@ -137,7 +137,7 @@ class Maintenance:
         self.control.publish_status()
 
     async def _check_bounds(self) -> None:
-        """Open the problems of limits that are nearly used up; ask who fills the quarantine only if it is."""
+        """Update the problems of limits nearly reached; look up who fills the quarantine only if it is nearly full."""
         facts, users = self.store.facts, dict[str, int]()
         if is_near(facts.quarantine_bytes, self.config.limits.quarantine):
             users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
@@ -146,7 +146,7 @@ class Maintenance:
             self.problems.update(*problem)
 
     async def checkpoint(self) -> None:
-        """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""
+        """Write the state after the newest record, then unlink the segments no checkpoint needs."""
         number = self.engine.submit()
         if number == self.checkpointed:
             return
@@ -168,7 +168,7 @@ class Maintenance:
             await self.store.call(lambda store: store.trim(now))
 
     async def _record_own_point(self) -> None:
-        """The gateway's own counters are a point in InfluxDB."""
+        """Queue the gateway's own counters as a data point for the sinks."""
         if self.sinks:
             at = self.clock.wall()
             line = render_gateway(self.name, as_plain(self.report()), at)

@@ -1,7 +1,4 @@
-"""What nobody caught, told as one line of the log: by the event loop, by a thread, by a destructor.
-
-Python's own way is a traceback on standard error, at each of a thousand times.
-"""
+"""Log uncaught errors of event loop, threads and destructors as one line each, instead of a traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def log_uncaught_errors() -> None:
-    """Make the running event loop, threads and destructors tell what nobody caught in the log."""
+    """Install the handlers, for the running event loop and the whole process; tracebacks appear at DEBUG only."""
     asyncio.get_running_loop().set_exception_handler(_of_loop)
     threading.excepthook = _of_thread
     sys.unraisablehook = _of_destructor

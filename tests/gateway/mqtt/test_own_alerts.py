@@ -26,14 +26,14 @@ def test_a_problem_is_one_alert_from_its_beginning_to_its_end() -> None:
     fired = decode_alert(sent[0].payload)
     assert (fired.rule, fired.level, fired.state, fired.subject) == ("disk", "critical", "firing", "_gateway")
     assert sent[0].retain
-    assert alerts.standing() == [sent[0]]
+    assert alerts.firing() == [sent[0]]
     assert parse_alert_topic(sent[0].topic) == ("gw", "_", "_gateway", "disk")
     problems.clear(Problem.DISK)
     resolved = decode_alert(sent[1].payload)
     assert (resolved.id, resolved.state, resolved.at) == (fired.id, "resolved", NOW + 5_000)
     assert not sent[1].retain
     assert (sent[2].payload, sent[2].retain) == (b"", True)
-    assert alerts.standing() == []
+    assert alerts.firing() == []
 
 
 def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
