@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import repeat
@@ -13,7 +10,6 @@ from itertools import repeat
 import pytest
 
 from edge_gateway.service.supervision import keep_running
-from edge_gateway.service.unexpected import log_uncaught_errors
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problems import Problems
 from fleet_console.failures import in_words
@@ -144,31 +140,3 @@ async def test_it_can_be_cancelled_while_it_works() -> None:
     async with kept(run, problems, settled=PATIENCE):
         await begun.wait()
     assert list(problems) == []
-
-
-async def test_what_nobody_caught_is_one_line_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    hook, unraisable = threading.excepthook, sys.unraisablehook
-    caplog.set_level(logging.INFO)
-    try:
-        log_uncaught_errors()
-        asyncio.get_running_loop().call_exception_handler(
-            {
-                "message": "socket.accept() out of system resource",
-                "exception": OSError(24, "Too many open files"),
-            }
-        )
-
-        def end() -> None:
-            raise ValueError("odd")
-
-        thread = threading.Thread(target=end, name="store")
-        thread.start()
-        thread.join()
-    finally:
-        threading.excepthook, sys.unraisablehook = hook, unraisable
-        asyncio.get_running_loop().set_exception_handler(None)
-    assert [one.getMessage() for one in caplog.records] == [
-        "socket.accept() out of system resource: [Errno 24] Too many open files",
-        "the thread 'store' ended: ValueError: odd",
-    ]
-    assert not any(one.exc_info for one in caplog.records)
