@@ -1,4 +1,4 @@
-"""Other clients' overflowing queues: told as a notice while they overflow, and over when they no longer do."""
+"""Drops for other clients are a notice while the broker's counter grows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Watch:
         return next((one.text for one in self.problems), "")
 
 
-def test_what_was_dropped_before_anyone_listened_is_nobodys_news() -> None:
+def test_drops_before_this_process_are_not_reported() -> None:
     watch = Watch()
     watch.dropped.observe(b"730")
     watch.dropped.observe(b"730")
@@ -31,7 +31,7 @@ def test_what_was_dropped_before_anyone_listened_is_nobodys_news() -> None:
 
 @pytest.mark.problem("raises", "broker_dropped")
 @pytest.mark.problem("clears", "broker_dropped")
-def test_growth_is_a_notice_and_over_when_it_ends() -> None:
+def test_growth_raises_a_notice_that_clears_when_it_ends() -> None:
     watch = Watch()
     for count in (b"730", b"731", b"740"):
         watch.dropped.observe(count)
@@ -53,7 +53,7 @@ def test_growth_is_a_notice_and_over_when_it_ends() -> None:
     assert "dropped 1 messages" in watch.told
 
 
-def test_a_broker_that_was_started_again_counts_from_nothing() -> None:
+def test_a_restarted_broker_counts_from_zero() -> None:
     watch = Watch()
     watch.dropped.observe(b"730")
     watch.dropped.observe(b"0")
@@ -62,7 +62,7 @@ def test_a_broker_that_was_started_again_counts_from_nothing() -> None:
     assert "dropped 5 messages" in watch.told
 
 
-def test_what_is_no_count_is_passed_over() -> None:
+def test_a_payload_that_is_no_number_is_ignored() -> None:
     watch = Watch()
     watch.dropped.observe(b"1")
     for nonsense in (b"", b"-1", b"1.5", b"many", b"\xb2", "²".encode(), b"9" * 5_000, b"9" * 20):

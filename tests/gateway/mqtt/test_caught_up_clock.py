@@ -1,4 +1,4 @@
-"""The listening clock: silence only counts while the gateway could have heard something."""
+"""The clock advances only while the gateway is subscribed and has caught up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from edge_gateway.mqtt.caught_up_clock import ECHO_LATE, CaughtUpClock
 
 
-def test_it_stands_still_until_the_echo_came_back() -> None:
+def test_the_clock_stands_still_until_the_echo_returns() -> None:
     clock = CaughtUpClock()
     assert clock.advance(1_000) == 0
     clock.connected(2_000)
@@ -57,7 +57,7 @@ def test_one_echo_at_a_time_and_only_when_subscribed() -> None:
     assert clock.echo_due(3)
 
 
-def test_an_echo_of_a_connection_before_says_nothing() -> None:
+def test_an_echo_of_an_earlier_connection_is_ignored() -> None:
     clock = CaughtUpClock()
     clock.connected(0)
     old = clock.echo_due(0)

@@ -41,7 +41,7 @@ LONG = 30.0
 MESSAGE = Message("edge/v1/gw/reply", b"x")
 
 
-async def test_a_broker_that_was_never_there_is_not_waited_for() -> None:
+async def test_a_drain_does_not_wait_for_a_broker_that_was_never_there() -> None:
     async with Rig(free_port()) as rig:
         rig.control.send([MESSAGE])
         begun = time.monotonic()
@@ -49,7 +49,7 @@ async def test_a_broker_that_was_never_there_is_not_waited_for() -> None:
         assert time.monotonic() - begun < LONG / 2
 
 
-async def test_a_broker_that_is_gone_is_not_waited_for() -> None:
+async def test_a_drain_does_not_wait_for_a_lost_broker() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         await rig.until(lambda: broker.taken)
         broker.ends_after = lambda: 0
@@ -61,7 +61,7 @@ async def test_a_broker_that_is_gone_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("packets", [1, 4, 6])
-async def test_a_broker_that_lets_one_in_and_hangs_up_is_not_waited_for(packets: int) -> None:
+async def test_a_drain_does_not_wait_for_a_broker_that_accepts_and_hangs_up(packets: int) -> None:
     async with StrictBroker() as broker:
         broker.ends_after = lambda: packets
         broker.largest = 30
@@ -74,7 +74,7 @@ async def test_a_broker_that_lets_one_in_and_hangs_up_is_not_waited_for(packets:
             assert time.monotonic() - begun < LONG / 2
 
 
-async def test_a_broker_that_takes_its_time_is_waited_for() -> None:
+async def test_a_drain_waits_for_a_slow_broker() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         await rig.until(lambda: broker.taken)
         rig.control.send([MESSAGE] * 500)
@@ -85,7 +85,7 @@ async def test_a_broker_that_takes_its_time_is_waited_for() -> None:
         assert sum(one.topic == MESSAGE.topic for one in broker.taken) == 500
 
 
-async def test_a_broker_that_refuses_everything_is_not_waited_for() -> None:
+async def test_a_drain_does_not_wait_for_a_broker_that_refuses_everything() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         broker.answer = lambda _: 0x87
         rig.control.send([MESSAGE, Message("edge/v1/gw/alerts/_/_gateway/disk", b"x", retain=True)])
@@ -95,7 +95,7 @@ async def test_a_broker_that_refuses_everything_is_not_waited_for() -> None:
         assert time.monotonic() - begun < LONG / 2
 
 
-async def test_while_the_broker_is_away_only_the_newest_status_waits() -> None:
+async def test_only_the_newest_status_waits_for_the_broker() -> None:
     async with Rig(free_port()) as rig:
         for _ in range(100):
             rig.control.send([MESSAGE])
@@ -105,7 +105,7 @@ async def test_while_the_broker_is_away_only_the_newest_status_waits() -> None:
 
 @pytest.mark.problem("raises", "no_retain")
 @pytest.mark.problem("clears", "no_retain")
-async def test_a_broker_that_cannot_retain_gets_nothing_retained_and_is_told_of() -> None:
+async def test_a_broker_without_retain_gets_nothing_retained_and_is_reported() -> None:
     async with StrictBroker() as broker:
         broker.limits = {"retain_available": False}
         async with Rig(broker.port) as rig:
@@ -118,7 +118,7 @@ async def test_a_broker_that_cannot_retain_gets_nothing_retained_and_is_told_of(
             await rig.until(lambda: not rig.problem("no_retain"))
 
 
-async def test_a_will_that_cannot_be_retained_is_made_one_that_is_not() -> None:
+async def test_a_refused_retained_will_is_replaced_by_a_plain_one() -> None:
     async with StrictBroker() as broker:
         broker.limits = {"reason_code": mqtt5.ConnAckReasonCode.RETAIN_NOT_SUPPORTED}
         async with Rig(broker.port) as rig:
@@ -133,7 +133,7 @@ async def test_a_will_that_cannot_be_retained_is_made_one_that_is_not() -> None:
 
 @pytest.mark.problem("raises", "control_connection")
 @pytest.mark.problem("clears", "control_connection")
-async def test_a_broker_without_qos_1_is_told_of_and_not_used() -> None:
+async def test_a_broker_without_qos_1_is_reported_and_not_used() -> None:
     async with StrictBroker() as broker:
         broker.limits = {"max_qos": mqtt5.QoS.AT_MOST_ONCE}
         async with Rig(broker.port) as rig:
@@ -145,7 +145,7 @@ async def test_a_broker_without_qos_1_is_told_of_and_not_used() -> None:
             await rig.until(lambda: not rig.problem("control_connection"))
 
 
-async def test_a_connection_that_is_lost_at_once_is_not_tried_three_times_a_second() -> None:
+async def test_connections_lost_at_once_are_retried_ever_more_slowly() -> None:
     async with StrictBroker() as broker:
         broker.ends_after = lambda: 6
         async with Rig(broker.port) as rig:

@@ -1,4 +1,4 @@
-"""Messages made smaller: still of the contract, as whole as there is room, and of the size they are said to have."""
+"""Shortened messages are valid, as complete as fits, and never larger than `packet_size` says."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_size_is_never_below_that_of_the_packet(message: Message) -> None:
 
 
 @pytest.mark.parametrize("most", [4_000, 2_000, 1_500, 1_000, 600, 450])
-def test_a_shorter_status_is_valid_says_what_it_lacks_and_fits(most: int) -> None:
+def test_a_shortened_status_is_valid_names_what_it_lacks_and_fits(most: int) -> None:
     shorter = fit(status_message(), most)
     assert shorter is not None
     assert packet_size(shorter) <= most
@@ -109,7 +109,7 @@ def test_a_status_loses_the_bulky_parts_first() -> None:
     assert lacking[-1] == ["rest", "problems"]
 
 
-def test_an_alert_loses_annotations_then_labels_and_keeps_what_it_is() -> None:
+def test_an_alert_loses_annotations_then_labels_and_keeps_its_identity() -> None:
     whole = packet_size(alert_message())
     said = [
         control_messages.decode_alert(one.payload)
@@ -124,7 +124,7 @@ def test_an_alert_loses_annotations_then_labels_and_keeps_what_it_is() -> None:
     assert {(one.id, one.state, one.value) for one in said} == {("a1", "firing", -5.0)}
 
 
-def test_a_command_keeps_its_arguments_and_number_or_is_not_sent() -> None:
+def test_a_command_keeps_its_arguments_and_id_or_is_not_sent() -> None:
     shorter = fit(command_message(), 150)
     assert shorter is not None
     said = control_messages.decode_command(shorter.payload)
@@ -168,7 +168,7 @@ def test_a_shorter_receipt_says_nothing_that_the_whole_one_does_not(
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1", b"no message"])
-def test_what_is_no_message_is_not_shortened(payload: bytes) -> None:
+def test_a_malformed_message_is_not_shortened(payload: bytes) -> None:
     for topic in ("edge/v1/gw/status", "fleet/v1/a/b/command", "fleet/v1/a/b/receipt", "edge/v1/gw/reply"):
         assert fit(Message(topic, payload), 10) is None
 

@@ -66,7 +66,7 @@ def command(number: int = 1, device: str = "frz-1", *, doubtful: bool = False) -
     )
 
 
-async def test_what_is_too_large_is_shortened_or_told_and_never_ends_the_connection() -> None:
+async def test_a_message_too_large_is_shortened_or_reported_and_never_ends_the_connection() -> None:
     async with StrictBroker() as broker:
         broker.largest = 600
         async with Rig(broker.port, BULKY) as rig:
@@ -92,7 +92,7 @@ async def test_what_is_too_large_is_shortened_or_told_and_never_ends_the_connect
 
 @pytest.mark.problem("raises", "packet_size")
 @pytest.mark.problem("clears", "packet_size")
-async def test_a_broker_with_room_again_ends_the_problem() -> None:
+async def test_a_larger_packet_limit_clears_the_problem() -> None:
     async with StrictBroker() as broker:
         broker.largest = 600
         async with Rig(broker.port, BULKY) as rig:

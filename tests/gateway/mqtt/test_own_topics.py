@@ -44,7 +44,7 @@ def command(number: int = 1, device: str = "frz-1", *, doubtful: bool = False) -
 
 @pytest.mark.problem("raises", "control_subscriptions")
 @pytest.mark.problem("clears", "control_subscriptions")
-async def test_refused_subscriptions_are_named_and_asked_for_again() -> None:
+async def test_refused_subscriptions_are_named_and_retried() -> None:
     async with StrictBroker() as broker:
         broker.refused_filters = {"edge/v1/gw/command"}
         async with Rig(broker.port) as rig:
@@ -65,7 +65,7 @@ async def test_a_broker_without_its_own_counter_is_only_a_notice() -> None:
             assert problem.gravity is Gravity.NOTICE
 
 
-async def test_a_request_that_the_broker_retains_is_never_obeyed() -> None:
+async def test_a_retained_request_is_ignored() -> None:
     request = control_messages.encode_operator_request(control_messages.OperatorRequest(id="r1", do="reload"))
     async with StrictBroker() as broker:
         broker.retained["edge/v1/gw/command"] = request
@@ -78,7 +78,7 @@ async def test_a_request_that_the_broker_retains_is_never_obeyed() -> None:
 
 @pytest.mark.problem("raises", "forged_alerts")
 @pytest.mark.problem("clears", "forged_alerts")
-async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
+async def test_a_forged_alert_is_repaired_and_reported() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         rig.fires = [alert("firing")]
         await rig.until(lambda: broker.taken)

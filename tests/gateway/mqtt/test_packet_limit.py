@@ -30,7 +30,7 @@ def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
 
 
 @pytest.mark.parametrize("tells_why", [True, False], ids=["0x95", "without a word"])
-async def test_a_broker_that_names_no_bound_is_understood_after_few_ends(tells_why: bool) -> None:
+async def test_an_unannounced_limit_is_learned_from_few_lost_connections(tells_why: bool) -> None:
     async with StrictBroker() as broker:
         broker.largest, broker.says_size, broker.tells_why = 2_000, False, tells_why
         async with Rig(broker.port, BULKY) as rig:
@@ -38,7 +38,7 @@ async def test_a_broker_that_names_no_bound_is_understood_after_few_ends(tells_w
             assert len(broker.connects) <= (2 if tells_why else ENDS_TO_LEARN + 1) * 4
 
 
-def test_what_was_learned_is_forgotten_and_small_packets_teach_nothing() -> None:
+def test_a_learned_limit_expires_and_small_packets_teach_nothing() -> None:
     at = [0.0]
     limit = PacketLimit(lambda: at[0])
     for _ in range(10):
@@ -56,7 +56,7 @@ def test_what_was_learned_is_forgotten_and_small_packets_teach_nothing() -> None
     assert not limit.known
 
 
-def test_a_broker_that_answers_in_between_is_not_short_of_room() -> None:
+def test_an_acknowledgement_between_losses_rules_the_size_out() -> None:
     limit = PacketLimit(lambda: 0.0)
     for _ in range(10):
         limit.lost(None, 5_000)

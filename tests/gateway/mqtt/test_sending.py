@@ -60,7 +60,7 @@ def refusing(kind: str, code: int, broker: StrictBroker) -> None:
 @pytest.mark.parametrize("code", REFUSALS, ids=hex)
 @pytest.mark.problem("raises", "refused_commands")
 @pytest.mark.problem("clears", "refused_commands")
-async def test_every_refusal_of_a_command_is_a_problem_and_known_to_the_fold(code: int) -> None:
+async def test_a_refused_command_is_a_problem_and_reported_to_the_fold(code: int) -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/command", code, broker)
         rig.control.send([command()])
@@ -80,7 +80,7 @@ async def test_every_refusal_of_a_command_is_a_problem_and_known_to_the_fold(cod
 
 @pytest.mark.problem("raises", "refused_statuses")
 @pytest.mark.problem("clears", "refused_statuses")
-async def test_a_refused_status_is_a_failure_until_one_is_taken() -> None:
+async def test_a_refused_status_is_a_failure_until_one_is_accepted() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/status", 0x87, broker)
         await rig.until(lambda: rig.problem("refused_statuses"))
@@ -94,7 +94,7 @@ async def test_a_refused_status_is_a_failure_until_one_is_taken() -> None:
 
 @pytest.mark.problem("raises", "refused_alerts")
 @pytest.mark.problem("clears", "refused_alerts")
-async def test_refused_alerts_are_sent_again_in_order_when_the_refusal_may_be_over() -> None:
+async def test_refused_alerts_are_retried_in_order() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/alerts/", 0x87, broker)
         rig.control.send([alert("firing"), alert("resolved"), Message(ALERT, b"", retain=True)])
@@ -109,7 +109,7 @@ async def test_refused_alerts_are_sent_again_in_order_when_the_refusal_may_be_ov
         assert sent == [b"firing", b"resolved", b""]
 
 
-async def test_what_was_refused_is_not_sent_behind_something_newer_of_its_topic() -> None:
+async def test_a_refused_alert_is_not_sent_after_a_newer_one_of_its_topic() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/alerts/", 0x97, broker)
         rig.control.send([alert("firing")])
@@ -126,7 +126,7 @@ async def test_what_was_refused_is_not_sent_behind_something_newer_of_its_topic(
         assert [one.payload for one in broker.taken if one.topic == ALERT] == [b"resolved", b""]
 
 
-async def test_a_command_that_a_device_may_have_is_not_said_to_be_undelivered() -> None:
+async def test_a_doubtful_command_is_not_reported_as_undelivered() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/command", 0x87, broker)
         rig.control.send([command(doubtful=True)])
@@ -134,7 +134,7 @@ async def test_a_command_that_a_device_may_have_is_not_said_to_be_undelivered() 
         assert not rig.told
 
 
-async def test_no_answer_before_the_end_makes_a_message_doubtful() -> None:
+async def test_a_message_without_an_answer_becomes_doubtful() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         broker.largest, broker.says_size = 200, False
         rig.control.send([Message(COMMAND, bytes(300), expires_at=60_000, correlation=b"c1")])
@@ -147,7 +147,7 @@ async def test_no_answer_before_the_end_makes_a_message_doubtful() -> None:
 
 @pytest.mark.problem("raises", "refused_receipts")
 @pytest.mark.problem("clears", "refused_receipts")
-async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_no() -> None:
+async def test_a_probe_at_qos_1_finds_out_whether_receipts_are_refused() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/receipt", 0x87, broker)
         receipt = Message("fleet/v1/berlin/frz-1/receipt", b"x", qos=0, fleeting=True)
@@ -181,7 +181,7 @@ async def test_a_refused_reply_is_a_warning_until_one_is_accepted() -> None:
         await rig.until(lambda: not rig.problem("refused_replies"))
 
 
-async def test_no_more_is_under_way_than_the_broker_receives() -> None:
+async def test_messages_in_flight_respect_receive_maximum() -> None:
     async with StrictBroker() as broker:
         broker.limits, broker.answers_late = {"receive_max": 3}, True
         async with Rig(broker.port) as rig:

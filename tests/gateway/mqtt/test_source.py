@@ -1,4 +1,4 @@
-"""How many deliveries are handed over at once, and what is said when the gateway does not hear its own message."""
+"""How many deliveries are taken at once, and what is reported when the echo does not return."""
 
 from pathlib import Path
 
@@ -50,18 +50,18 @@ def taken(source: Source) -> list[int]:
     return counts
 
 
-async def test_small_messages_come_by_number(source: Source) -> None:
+async def test_small_messages_are_taken_up_to_a_number(source: Source) -> None:
     source._take_in(1, packets(2 * MOST_AT_ONCE + 1, 100))
     assert taken(source) == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
 
 
-async def test_large_messages_come_by_their_bytes(source: Source) -> None:
+async def test_large_messages_are_taken_up_to_a_number_of_bytes(source: Source) -> None:
     whole = MOST_BYTES_AT_ONCE // 8
     source._take_in(1, packets(20, whole - OVERHEAD))
     assert taken(source) == [8, 8, 4]
 
 
-async def test_what_is_larger_than_all_that_may_come_at_once_comes_alone(source: Source) -> None:
+async def test_a_message_over_the_byte_limit_is_taken_alone(source: Source) -> None:
     source._take_in(1, packets(3, MOST_BYTES_AT_ONCE))
     assert taken(source) == [1, 1, 1]
     assert source.unacknowledged == 3 * (MOST_BYTES_AT_ONCE + OVERHEAD)
@@ -74,9 +74,7 @@ def echo_problem(source: Source) -> str:
 @pytest.mark.parametrize(
     ("reason", "words"), [(0x87, "check the ACL for echo"), (0x97, "quota"), (0x80, "0x80")]
 )
-def test_an_echo_the_broker_refuses_is_told_until_one_is_heard(
-    source: Source, reason: int, words: str
-) -> None:
+def test_a_refused_echo_is_a_problem_until_one_returns(source: Source, reason: int, words: str) -> None:
     source.listening.connected(0)
     assert source.listening.echo_due(0) is not None
     source._echo_answered(reason)
@@ -94,7 +92,7 @@ def test_an_echo_the_broker_refuses_is_told_until_one_is_heard(
 
 @pytest.mark.problem("raises", "echo")
 @pytest.mark.problem("clears", "echo")
-def test_an_echo_that_does_not_come_back_is_told_unless_something_else_comes(source: Source) -> None:
+def test_a_missing_echo_is_reported_unless_deliveries_arrive(source: Source) -> None:
     source.listening.connected(0)
     echo = source.listening.echo_due(0)
     assert echo is not None
@@ -111,7 +109,7 @@ def test_an_echo_that_does_not_come_back_is_told_unless_something_else_comes(sou
     assert not echo_problem(source)
 
 
-async def test_an_echo_that_does_not_fit_the_broker_ends_nothing(source: Source) -> None:
+async def test_an_echo_too_large_for_the_broker_ends_nothing(source: Source) -> None:
     source._session._largest = 5
     source._publish_echo(b"x")
     assert "the broker takes 5" in echo_problem(source)

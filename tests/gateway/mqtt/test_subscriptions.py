@@ -1,4 +1,4 @@
-"""What is asked of a broker whose session outlives configurations. The broker here is a set of filters."""
+"""Subscriptions follow the configuration though the session outlives it. The broker here is a set of filters."""
 
 from __future__ import annotations
 
@@ -115,9 +115,7 @@ async def test_without_its_list_a_gateway_removes_what_one_of_every_site_has(
     assert session.filters == set(of_sites("a"))
 
 
-async def test_a_delivery_tells_of_a_filter_that_nobody_knows_any_more(
-    file: Path, problems: Problems
-) -> None:
+async def test_a_delivery_reveals_a_forgotten_filter(file: Path, problems: Problems) -> None:
     session = SessionAtBroker({*of_sites("old"), *of_sites("a")})
     mine = wanting(["a"], file, problems)
     await connect(mine, session)
@@ -149,9 +147,7 @@ def test_only_filters_that_a_gateway_makes_are_removed(topic: str, filters: list
     assert may_match(topic) == filters
 
 
-async def test_what_cannot_be_removed_is_tried_again_with_the_next_connection(
-    file: Path, problems: Problems
-) -> None:
+async def test_a_failed_unsubscribe_is_retried_on_the_next_connection(file: Path, problems: Problems) -> None:
     session = SessionAtBroker()
     await connect(wanting(["a", "b"], file, problems), session)
     session.keeps = True
@@ -177,9 +173,7 @@ async def test_the_list_is_written_before_the_broker_is_asked(file: Path, proble
     assert found.filters == set(of_sites("a"))
 
 
-async def test_a_disk_that_refuses_the_list_keeps_nobody_from_subscribing(
-    file: Path, problems: Problems
-) -> None:
+async def test_an_unwritable_list_does_not_prevent_subscribing(file: Path, problems: Problems) -> None:
     files = FaultyFiles()
     files.fail["create"] = [errno.ENOSPC]
     session = SessionAtBroker()
@@ -188,7 +182,7 @@ async def test_a_disk_that_refuses_the_list_keeps_nobody_from_subscribing(
     assert session.filters == set(of_sites("a"))
 
 
-async def test_a_list_of_another_client_id_says_nothing_of_this_session(
+async def test_a_list_of_another_client_id_is_ignored(
     file: Path, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
     await connect(wanting(["a"], file, problems, "edge-old"), SessionAtBroker())
@@ -224,9 +218,7 @@ async def test_a_filter_that_is_refused_is_a_failure_by_name_and_harms_no_other(
     looking_after.cancel()
 
 
-async def test_a_gateway_that_gets_no_telemetry_at_all_does_not_take_it_for_silence(
-    file: Path, problems: Problems
-) -> None:
+async def test_without_a_granted_telemetry_filter_there_is_no_silence(file: Path, problems: Problems) -> None:
     mine = wanting(["a"], file, problems)
     await connect(mine, SessionAtBroker(refuses={"fleet/v1/a/+/telemetry": 0x87}))
     assert not mine.receives_telemetry
@@ -234,7 +226,7 @@ async def test_a_gateway_that_gets_no_telemetry_at_all_does_not_take_it_for_sile
 
 @pytest.mark.problem("raises", "foreign_site")
 @pytest.mark.problem("clears", "foreign_site")
-async def test_the_problem_is_over_an_hour_after_the_last_delivery(
+async def test_the_problem_clears_an_hour_after_the_last_delivery(
     file: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "ASK_AGAIN", 0.01)
@@ -278,7 +270,7 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_births_are_asked_for_once_for_all_that_want_them(
+async def test_several_requests_for_births_are_one_subscription(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "ASK_AGAIN", 0.01)

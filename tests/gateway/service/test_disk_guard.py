@@ -1,4 +1,4 @@
-"""A disk without room and a journal over its budget: who may still write, what is given up, and how it ends."""
+"""A full disk and a used-up budget: what may still be written, what is given up, and how it recovers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Retries:
 
 @dataclass
 class Place:
-    """A room over a real journal and a real reserve."""
+    """A disk guard over a real journal and a real reserve."""
 
     guard: DiskGuard
     disk: Disk
@@ -124,7 +124,7 @@ async def test_without_a_reserve_it_goes_on_with_the_first_commit_that_succeeds(
 
 
 @pytest.mark.parametrize("error", [BROKEN, sqlite3.OperationalError("database is locked")], ids=str)
-async def test_what_is_no_lack_of_room_releases_nothing(tmp_path: Path, error: Exception) -> None:
+async def test_an_error_other_than_a_full_disk_releases_nothing(tmp_path: Path, error: Exception) -> None:
     place = Place.of(tmp_path)
     await place.guard.check()
     place.guard.write_failed(error)
@@ -134,7 +134,7 @@ async def test_what_is_no_lack_of_room_releases_nothing(tmp_path: Path, error: E
     assert place.guard.accepting.is_set()
 
 
-async def test_a_store_that_finds_no_room_releases_the_reserve_too(tmp_path: Path) -> None:
+async def test_a_store_on_a_full_disk_releases_the_reserve_too(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
     await place.guard.check()
     place.guard.write_failed(FULL)
@@ -143,7 +143,7 @@ async def test_a_store_that_finds_no_room_releases_the_reserve_too(tmp_path: Pat
     assert place.guard.accepting.is_set()
 
 
-async def test_a_reserve_that_is_released_while_it_is_looked_for_counts_as_gone(tmp_path: Path) -> None:
+async def test_a_reserve_released_during_a_check_counts_as_gone(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
     await place.guard.check()
     looking = asyncio.create_task(place.guard.check())
@@ -186,7 +186,7 @@ async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Pat
     assert place.guard.counters.journal_lent == 1
 
 
-async def test_the_journal_has_what_the_others_leave_of_the_budget_and_a_quarter_at_least(
+async def test_the_journal_gets_the_rest_of_the_budget_and_at_least_a_quarter(
     tmp_path: Path,
 ) -> None:
     place = Place.of(tmp_path)
@@ -217,7 +217,7 @@ async def test_deliveries_wait_while_late_readings_take_too_much_of_the_budget(t
     assert not place.told
 
 
-async def test_a_commit_fails_as_often_as_it_is_tried_and_stalls_once(tmp_path: Path) -> None:
+async def test_repeated_failures_of_a_commit_are_one_stall(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
     for _ in range(3):
         place.guard.commit_failed(BROKEN)

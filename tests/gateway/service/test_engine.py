@@ -45,7 +45,7 @@ class Names:
         return ()
 
     def forget_texts(self, codes: object) -> None:
-        """No text was told."""
+        """Nothing to forget."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Windows:
 
 @dataclass
 class Fold:
-    """Notes what it is given; each tick closes one window that waits, and is a record where `busy`."""
+    """Notes its inputs; each tick closes one waiting window, and changes state if `busy`."""
 
     windows: Windows = field(default_factory=Windows)
     busy: bool = False
@@ -123,7 +123,7 @@ class Packet:
 
 @dataclass
 class Disk:
-    """Commits and applies when it is told to."""
+    """A commit queue that finishes when told to."""
 
     unfinished: list[tuple[int, asyncio.Future[int]]] = field(default_factory=list)
     unapplied: int = 0
@@ -161,7 +161,7 @@ class Stored:
 
 
 class Clock:
-    """A thousand milliseconds each time it is asked."""
+    """Advances by a second at each call of `monotonic`."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -179,7 +179,7 @@ class Clock:
 
 @dataclass
 class Bench:
-    """An engine and all it works with."""
+    """An engine and its collaborators."""
 
     fold: Fold = field(default_factory=Fold)
     source: Deliveries = field(default_factory=Deliveries)
@@ -213,7 +213,7 @@ class Bench:
             task.cancel()
 
     async def ticked(self, times: int) -> None:
-        """Wait until the task that ticks came round so often."""
+        """Wait for so many rounds of the tick task."""
         async with asyncio.timeout(WITHIN):
             for _ in range(times):
                 before = self.engine.ticked_at
@@ -238,7 +238,7 @@ async def test_a_record_of_large_messages_is_submitted_by_their_bytes() -> None:
     assert [number for number, _ in bench.disk.unfinished] == [1]
 
 
-async def test_windows_that_wait_are_closed_quickly_while_nothing_else_would_close_them() -> None:
+async def test_ticks_are_frequent_while_idle_windows_wait_to_close() -> None:
     bench = Bench()
     assert bench.engine._until_tick() == TICK
     bench.fold.windows.pending = 40
@@ -304,7 +304,7 @@ async def test_without_room_deliveries_wait_and_rules_go_on() -> None:
 async def test_a_fold_that_fails_ends_the_engine_whoever_asked_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As a reload does, whose caller catches what it raises: the state is half changed, and only a restart mends it."""
+    """As in a reload, whose caller catches the error: the state is half changed, and only a restart repairs it."""
     bench = Bench()
     task = asyncio.create_task(bench.engine.run())
     await bench.ticked(1)
@@ -321,7 +321,7 @@ async def test_a_fold_that_fails_ends_the_engine_whoever_asked_for_it(
     assert ended.group_contains(RuntimeError, match="could not be folded: LookupError: a defect")
 
 
-def test_deliveries_of_qos_0_are_told_apart() -> None:
+def test_deliveries_of_qos_0_are_marked_in_the_batch() -> None:
     qualities = (QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE, QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE)
     packets = [
         PublishPacket(

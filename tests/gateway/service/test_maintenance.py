@@ -1,4 +1,4 @@
-"""What must happen now and then, how often, and when sooner."""
+"""The periodic tasks: how often they run, when sooner, and what their failures raise."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.gateway.status.reports import report_of, store_facts
 
 @dataclass
 class Parts:
-    """Stands for everything a chore of these tests touches."""
+    """Stands in for every part a task of these tests uses."""
 
     request_checkpoint: Any = None
     budget: int = 0
@@ -76,9 +76,7 @@ def maintenance(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -
 
 
 @pytest.mark.parametrize(("every", "seconds"), [("10s", 10), ("1m", 60), ("10m", 60), ("1h", 60)])
-def test_the_gateways_own_point_comes_with_each_window_and_at_least_every_minute(
-    every: str, seconds: int
-) -> None:
+def test_the_gateways_own_point_is_due_per_window_and_at_least_every_minute(every: str, seconds: int) -> None:
     windows = [{"every": every, "bucket": "telemetry", "keep": "30d"}]
     assert maintenance(Parts(), windows=windows)._chores["own point"].seconds == seconds <= OWN_POINT_EVERY
 
@@ -99,7 +97,7 @@ def test_a_checkpoint_comes_before_a_small_budget_is_used_up(budget: int, most: 
     assert maintenance(Parts(budget=budget))._checkpoint_bytes() == most
 
 
-async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_failed() -> None:
+async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> None:
     parts = Parts()
     chores = maintenance(parts)
     tries: list[str] = []
@@ -132,7 +130,7 @@ CHORES = ("status", "checkpoint", "trim", "own point", "disk")
 @pytest.mark.problem(
     "clears", "upkeep_status", "upkeep_checkpoint", "upkeep_trim", "upkeep_self", "upkeep_room"
 )
-async def test_a_chore_that_fails_is_a_problem_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_task_is_a_problem_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
     for name in CHORES:
         parts = Parts()

@@ -1,4 +1,4 @@
-"""Memory that was needed for an instant goes back to the system."""
+"""Memory needed for an instant is returned to the system."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_what_threads_needed_for_an_instant_is_given_back() -> None:
+def test_memory_freed_by_threads_is_returned_to_the_system() -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, check=True).stdout
     assert int(told) < 12 << 20

@@ -44,7 +44,7 @@ async def kept(
     ],
     ids=["os", "defect", "group"],
 )
-async def test_what_fails_a_thousand_times_is_one_problem_and_one_line(
+async def test_a_thousand_failures_are_one_problem_and_one_log_line(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     problems, enough, runs = Problems(lambda: 0), asyncio.Event(), 0
@@ -65,7 +65,7 @@ async def test_what_fails_a_thousand_times_is_one_problem_and_one_line(
     assert caplog.records[0].exc_info is None
 
 
-async def test_the_problem_is_over_when_the_part_has_worked_for_a_while() -> None:
+async def test_the_problem_clears_when_the_part_has_run_for_a_while() -> None:
     over = asyncio.Event()
     problems = Problems(lambda: 0)
     failed = False
@@ -114,7 +114,7 @@ async def test_every_part_has_a_problem_of_its_own() -> None:
         assert part not in problems
 
 
-async def test_one_that_is_cancelled_from_within_does_not_end_unseen() -> None:
+async def test_a_part_cancelled_by_a_library_is_a_problem() -> None:
     problems, again, runs = Problems(lambda: 0), asyncio.Event(), 0
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""sd_notify by the letter, and a watchdog that only progress feeds."""
+"""sd_notify(3) to the letter, and a watchdog fed by progress only."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ def test_a_deadline_that_is_not_for_this_process_is_none(manager: Manager, more:
     assert ServiceManager.from_environment(environment(manager, **more)).deadline == 0.0
 
 
-def test_nobody_is_told_where_nobody_asked(tmp_path: Path) -> None:
+def test_without_a_socket_nothing_is_sent(tmp_path: Path) -> None:
     ServiceManager.from_environment({}).notify("READY=1")
     ServiceManager(str(tmp_path / "gone")).notify("READY=1")
 
 
-def test_who_has_not_moved_for_long_is_stuck() -> None:
+def test_a_part_without_progress_for_long_is_stuck() -> None:
     signs = {"writer": lambda: 10.0, "rules": lambda: 14.0}
     assert stuck(signs, 14.5, 5.0) == []
     assert stuck(signs, 15.5, 5.0) == ["writer"]
     assert stuck(signs, 20.0, 5.0) == ["writer", "rules"]
 
 
-def test_it_is_fed_while_all_move_and_not_when_one_stands_still(manager: Manager) -> None:
+def test_it_is_fed_only_while_every_part_makes_progress(manager: Manager) -> None:
     moved = {"writer": 100.0, "rules": 100.0}
     told: list[str] = []
     watchdog = Watchdog(ServiceManager.from_environment(environment(manager)))
@@ -103,7 +103,7 @@ def test_it_is_fed_while_all_move_and_not_when_one_stands_still(manager: Manager
     assert told == ["writer", ""], "each step of a stop has a deadline of its own"
 
 
-async def test_a_start_is_extended_while_it_moves(manager: Manager) -> None:
+async def test_a_start_that_makes_progress_is_extended(manager: Manager) -> None:
     says = ["reading"]
     watchdog = Watchdog(ServiceManager(manager.address, 0.2), {"start": monotonic}, lambda: says[0])
     async with watchdog.watching():
