@@ -35,5 +35,5 @@ class OversizedMessages:
         if not self._affected:
             self.problems.clear(Problem.PACKET_SIZE)
             return
-        told = ", ".join(self._affected[kind] for kind in MessageKind if kind in self._affected)
-        self.problems.raise_(Problem.PACKET_SIZE, f"the broker accepts packets of {most} bytes: {told}")
+        text = ", ".join(self._affected[kind] for kind in MessageKind if kind in self._affected)
+        self.problems.raise_(Problem.PACKET_SIZE, f"the broker accepts packets of {most} bytes: {text}")

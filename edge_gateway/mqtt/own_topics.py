@@ -98,9 +98,9 @@ class OwnTopics:
         if not self.refused:
             self.problems.clear(Problem.CONTROL_SUBSCRIPTIONS)
             return
-        told = ", ".join(f"{one} ({_why(code)})" for one, code in self.refused.items())
+        text = ", ".join(f"{one} ({_why(code)})" for one, code in self.refused.items())
         gravity = Gravity.NOTICE if set(self.refused) == {DROPPED} else Gravity.WARNING
-        self.problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, told, gravity)
+        self.problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, text, gravity)
 
     async def listen(self, client: ControlClient) -> None:
         """Handle messages until the connection ends."""

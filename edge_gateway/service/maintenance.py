@@ -80,12 +80,12 @@ class Maintenance:
     counters: Counters
     problems: Problems
     checkpointed: int
-    _chores: dict[str, Every] = field(default_factory=dict)
+    _tasks: dict[str, Every] = field(default_factory=dict)
     _devices: DeviceProblems = field(init=False)
 
     def __post_init__(self) -> None:
         self._devices = DeviceProblems(self.clock.monotonic)
-        self._chores = {
+        self._tasks = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
             "trim": Every(TRIM_EVERY, self._trim),
@@ -94,24 +94,24 @@ class Maintenance:
             ),
             "disk": Every(LOOK_EVERY, self.disk_guard.check),
         }
-        self.disk_guard.request_checkpoint = self._chores["checkpoint"].request_soon
-        self._chores["status"].request_soon()  # report recovered problems at once
+        self.disk_guard.request_checkpoint = self._tasks["checkpoint"].request_soon
+        self._tasks["status"].request_soon()  # report recovered problems at once
 
     async def run(self) -> None:
         """Run the tasks until cancelled, independently of each other."""
         async with asyncio.TaskGroup() as tasks:
-            for name, chore in self._chores.items():
+            for name, task in self._tasks.items():
                 tasks.create_task(
-                    keep_running(PARTS[name], partial(self._repeat, name, chore), self.problems)
+                    keep_running(PARTS[name], partial(self._repeat, name, task), self.problems)
                 )
 
-    async def _repeat(self, name: str, chore: Every) -> None:
+    async def _repeat(self, name: str, task: Every) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             if name == "checkpoint" and self.journal.total_bytes > self._checkpoint_bytes():
-                chore.request_soon()
+                task.request_soon()
             try:
-                await chore.run_if_due()
+                await task.run_if_due()
                 self.problems.clear(FAILURES[name])
             except (OSError, sqlite3.Error) as error:
                 self.disk_guard.write_failed(error)

@@ -34,5 +34,5 @@ def _of_destructor(arguments: sys.UnraisableHookArgs) -> None:
 
 
 def _tell(what: str, error: BaseException | None) -> None:
-    told = f"{what}: {in_words(error)}" if error is not None else what
-    log.error("%s", told, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+    text = f"{what}: {in_words(error)}" if error is not None else what
+    log.error("%s", text, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)

@@ -78,7 +78,7 @@ def maintenance(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -
 @pytest.mark.parametrize(("every", "seconds"), [("10s", 10), ("1m", 60), ("10m", 60), ("1h", 60)])
 def test_the_gateways_own_point_is_due_per_window_and_at_least_every_minute(every: str, seconds: int) -> None:
     windows = [{"every": every, "bucket": "telemetry", "keep": "30d"}]
-    assert maintenance(Parts(), windows=windows)._chores["own point"].seconds == seconds <= OWN_POINT_EVERY
+    assert maintenance(Parts(), windows=windows)._tasks["own point"].seconds == seconds <= OWN_POINT_EVERY
 
 
 async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> None:
@@ -111,9 +111,9 @@ async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> No
 
     refused: list[Exception] = []
     cast("Any", parts).write_failed = refused.append
-    chores._chores["checkpoint"].do = checkpoint
+    chores._tasks["checkpoint"].do = checkpoint
     parts.request_checkpoint()
-    task = asyncio.create_task(chores._repeat("checkpoint", chores._chores["checkpoint"]))
+    task = asyncio.create_task(chores._repeat("checkpoint", chores._tasks["checkpoint"]))
     async with asyncio.timeout(60 * LOOK_EVERY):
         await done.wait()
     task.cancel()
@@ -121,7 +121,7 @@ async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> No
     assert isinstance(refused[0], OSError)
 
 
-CHORES = ("status", "checkpoint", "trim", "own point", "disk")
+TASKS = ("status", "checkpoint", "trim", "own point", "disk")
 
 
 @pytest.mark.problem(
@@ -132,7 +132,7 @@ CHORES = ("status", "checkpoint", "trim", "own point", "disk")
 )
 async def test_a_failed_task_is_a_problem_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
-    for name in CHORES:
+    for name in TASKS:
         parts = Parts()
         cast("Any", parts).write_failed = lambda _: None
         chores = maintenance(parts)
@@ -154,7 +154,7 @@ async def test_a_failed_task_is_a_problem_until_it_succeeds(monkeypatch: pytest.
                 over.set()
 
         chores.problems.changed = changed
-        chore = chores._chores[name]
+        chore = chores._tasks[name]
         chore.do = do
         chore.request_soon()
         task = asyncio.create_task(chores._repeat(name, chore))
