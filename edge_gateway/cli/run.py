@@ -27,10 +27,10 @@ def run(
     """Run the gateway until SIGTERM or Ctrl-C."""
     from edge_gateway.configuration.shipped import shipped
     from edge_gateway.journal.files import UMASK
-    from edge_gateway.service.malloc import keep_little
+    from edge_gateway.service.malloc import return_free_memory
     from edge_gateway.status.logs import set_up_logs
 
-    keep_little()
+    return_free_memory()
     os.umask(UMASK)
     settings = load(config, embedded=embedded).config
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)

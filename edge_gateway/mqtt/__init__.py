@@ -1,1 +1,1 @@
-"""The gateway at the broker: the telemetry session, the control session, and a broker of its own."""
+"""MQTT: the telemetry session, the control connection, and the embedded broker."""

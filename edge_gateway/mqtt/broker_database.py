@@ -1,7 +1,7 @@
-"""Mosquitto's database file, as far as it takes to tell that the broker would not start with it.
+"""Check Mosquitto's database file before a start, and move it aside if the broker would refuse it.
 
-After a power cut `mosquitto.db` can be truncated or hold zeros, and Mosquitto then refuses to start at all.
-A broker without its queue is better than none, so the file is moved aside before the start, never deleted.
+After a power cut `mosquitto.db` can be truncated or zeroed, and Mosquitto then refuses to start.
+A broker without its queue is better than no broker, so the file is renamed, never deleted.
 
 Format (Mosquitto's `persist.h`, versions 5 and 6, big endian): 15 bytes of magic, a 32-bit checksum that is
 always zero, a 32-bit version, then chunks of a 32-bit kind, a 32-bit length and as many bytes.
@@ -21,9 +21,9 @@ _KINDS = range(1, 7)
 
 
 def fault(path: Path) -> str:
-    """What keeps Mosquitto from reading the database at `path`; "" where nothing does, or no file is there.
+    """Describe the damage that keeps Mosquitto from reading the database at `path`; "" if none, or no file.
 
-    Only the structure is looked at, in one pass; a database of a version not known here is taken to be sound.
+    Checks the chunk structure only, in one pass. A database of an unknown version passes.
     """
     try:
         with path.open("rb") as file:
@@ -58,14 +58,14 @@ def _chunk_fault(content: mmap.mmap, size: int) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a database to `<name>.corrupt-<seconds since 1970>` beside itself, and give the new path."""
+    """Rename a database to `<name>.corrupt-<Unix seconds>` in the same directory; return the new path."""
     aside = path.with_name(f"{path.name}.corrupt-{int(time.time())}")
     path.replace(aside)
     return aside
 
 
 def guard(path: Path) -> str:
-    """Before a broker starts: move a database it could not read aside. What was done, or ""."""
+    """Move a database that a broker could not read aside; return a sentence about it, or ""."""
     found = fault(path)
     if not found:
         return ""

@@ -1,7 +1,7 @@
-"""Messages the broker drops because some client's queue is full: somebody else's trouble, and worth knowing.
+"""The notice about messages the broker drops because another client's queue is full.
 
-The broker counts over its whole life. What is told is what was added while this gateway listened, and only as long as
-it goes on growing.
+The broker's counter covers its whole life. The notice counts only drops seen by this process, and clears once the
+counter stops growing.
 """
 
 from __future__ import annotations
@@ -13,39 +13,41 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
-OVER_AFTER = 300.0
-"""Seconds without growth until it is over; Mosquitto tells its count every ten seconds, if it has changed."""
+CLEAR_AFTER = 300.0
+"""Seconds without growth until the notice clears; Mosquitto publishes a changed counter every ten seconds."""
+
 MOST_DIGITS = 19
 
 
 @dataclass(slots=True)
 class BrokerDropped:
-    """Follows the broker's counter. `clock` in seconds, monotonic."""
+    """Tracks the broker's counter of dropped messages. `clock`: monotonic seconds."""
 
     clock: Callable[[], float]
     counters: Counters
     problems: Problems
-    _before: int | None = None
-    _grew: int = 0
-    _at: float = 0.0
+    _last_count: int | None = None
+    _dropped: int = 0
+    _grew_at: float = 0.0
 
-    def heard(self, payload: bytes) -> None:
-        """Take the counter as the broker says it; what is no number is passed over."""
+    def observe(self, payload: bytes) -> None:
+        """Record a published counter value; ignore anything that is not a decimal number."""
         if not payload.isdigit() or len(payload) > MOST_DIGITS:
             return
-        count, before = int(payload), self._before
-        self._before = count
-        if before is None or count == before:
+        count, last_count = int(payload), self._last_count
+        self._last_count = count
+        if last_count is None or count == last_count:
             return
-        grown = count - before if count > before else count  # a broker that was started again counts from 0
-        if grown:
-            self._grew += grown
-            self._at = self.clock()
-            self.counters.broker_dropped += grown
-            self.problems.raise_(Problem.BROKER_DROPPED, f"{self._grew} messages")
+        restarted = count < last_count  # then it counts from 0 again
+        increase = count if restarted else count - last_count
+        if increase:
+            self._dropped += increase
+            self._grew_at = self.clock()
+            self.counters.broker_dropped += increase
+            self.problems.raise_(Problem.BROKER_DROPPED, f"{self._dropped} messages")
 
-    def look(self) -> None:
-        """Call now and then while listening: what has not grown for some minutes is over."""
-        if Problem.BROKER_DROPPED in self.problems and self.clock() - self._at > OVER_AFTER:
-            self._grew = 0
+    def expire(self) -> None:
+        """Clear the notice after `CLEAR_AFTER` seconds without growth; call periodically."""
+        if Problem.BROKER_DROPPED in self.problems and self.clock() - self._grew_at > CLEAR_AFTER:
+            self._dropped = 0
             self.problems.clear(Problem.BROKER_DROPPED)

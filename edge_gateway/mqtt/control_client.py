@@ -1,6 +1,6 @@
-"""The client of the control connection: aiomqtt's, made to leave no connection behind and to see each one end.
+"""The MQTT client of the control connection: aiomqtt's, fixed to leak no connection and to notice each end.
 
-It also hears what aiomqtt passes over: the limits in CONNACK, and the reason code in a PUBACK.
+It also exposes what aiomqtt drops: the limits in CONNACK and the reason code in PUBACK.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NO_LINGERING = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the broker said in CONNACK. `packet` in bytes, None without a bound; `received` in unanswered messages."""
+    """Limits from CONNACK. `packet`: bytes, None if unlimited; `received`: unacknowledged messages in flight."""
 
     packet: int | None = None
     received: int = MOST_RECEIVED
@@ -33,7 +33,7 @@ class Limits:
 
     @classmethod
     def of(cls, said: Properties | None) -> Limits:
-        """Read the properties of a CONNACK; what is not there is without a bound."""
+        """Read the properties of a CONNACK; an absent property means MQTT's default."""
         return cls(
             packet=getattr(said, "MaximumPacketSize", None),
             received=getattr(said, "ReceiveMaximum", MOST_RECEIVED),
@@ -43,10 +43,10 @@ class Limits:
 
 
 class ControlClient(aiomqtt.Client):
-    """Whoever enters it has a connection; whoever failed to enter it or has left it has none.
+    """An aiomqtt client that is connected only inside its `async with` block.
 
-    aiomqtt only forgets a client whose CONNECT or DISCONNECT was not answered in time, and paho keeps its connection
-    alive. Answered late, it would be a second client of the same id, and the two would push each other off the broker.
+    When CONNECT or DISCONNECT times out, aiomqtt forgets the client while paho keeps its connection alive. Answered
+    late, it would be a second client of the same id, and the two would push each other off the broker.
     """
 
     _entering = False
@@ -64,9 +64,9 @@ class ControlClient(aiomqtt.Client):
         retain: bool,  # noqa: FBT001 - as paho has it
         properties: Properties,
     ) -> int:
-        """Publish; returns the broker's reason code, 0x80 and above for a refusal, and 0 at QoS 0.
+        """Publish and return the broker's reason code: 0x80 and above for a refusal, always 0 at QoS 0.
 
-        aiomqtt.MqttError when the connection ends first, or nothing is answered in time. Never misses a cancel.
+        Raises aiomqtt.MqttError if the connection ends first or no answer comes in time. Never swallows a cancel.
         """
         sent = self._client.publish(topic, payload, qos, retain, properties)
         if sent.rc != paho.MQTT_ERR_SUCCESS:
@@ -87,7 +87,7 @@ class ControlClient(aiomqtt.Client):
 
     @property
     def _end(self) -> BaseException | None:
-        """Why the connection ended, once it has."""
+        """The error that ended the connection, if any."""
         return self._disconnected.exception() if self._disconnected.done() else None
 
     async def __aenter__(self) -> Self:
@@ -95,11 +95,11 @@ class ControlClient(aiomqtt.Client):
         try:
             await super().__aenter__()
         except BaseException:
-            self._hang_up()
+            self._abort_connection()
             raise
         finally:
             self._entering = False
-        self._disconnected.add_done_callback(_noticed)
+            self._disconnected.add_done_callback(_retrieve_exception)
         return self
 
     async def __aexit__(
@@ -108,17 +108,17 @@ class ControlClient(aiomqtt.Client):
         try:
             await super().__aexit__(exc_type, exc, tb)
         finally:
-            self._hang_up()
+            self._abort_connection()
 
-    def _hang_up(self) -> None:
-        """End the connection, if there still is one; what was not sent yet is dropped."""
+    def _abort_connection(self) -> None:
+        """Close the socket, if one is open, with a reset: unsent data is dropped."""
         left = self._client.socket()
         if isinstance(left, socket.socket):
             with suppress(OSError):
                 left.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
                 left.shutdown(socket.SHUT_RDWR)
 
-    # What paho calls, from the loop or from the thread that connects
+    # Callbacks of paho, in the event loop or in the thread that connects
 
     def _on_connect(
         self, client: paho.Client, userdata: Any, flags: Any, reason_code: Any, properties: Any = None
@@ -135,7 +135,7 @@ class ControlClient(aiomqtt.Client):
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_socket_close(self, client: paho.Client, userdata: Any, sock: Any) -> None:
-        """An end before the CONNACK is the end of the attempt: aiomqtt would wait for its timeout."""
+        """Fail the attempt when the socket closes before CONNACK, where aiomqtt would wait for its timeout."""
         super()._on_socket_close(client, userdata, sock)
         if self._entering:
             self._loop.call_soon_threadsafe(self._attempt_ended)
@@ -150,7 +150,7 @@ class ControlClient(aiomqtt.Client):
         self._loop.call_soon_threadsafe(self._watch, client, sock)
 
     def _watch(self, client: paho.Client, sock: Any) -> None:
-        """Ask to be called when the socket takes more, unless it was closed meanwhile: its number may be another's."""
+        """Watch for writability, unless the socket was closed meanwhile: its number may be another file's by now."""
         held = client.socket()
         if held is not None and held is sock:
             self._loop.add_writer(held.fileno(), self._write, client)
@@ -163,7 +163,7 @@ class ControlClient(aiomqtt.Client):
                 self._disconnected.set_exception(error)
 
 
-def _noticed(ended: asyncio.Future[None]) -> None:
-    """Whoever uses the client meets the end as an error of what it does; that nobody asked for the reason is none."""
+def _retrieve_exception(ended: asyncio.Future[None]) -> None:
+    """Mark the error as seen: callers get it from their own calls, and asyncio must not log it as unretrieved."""
     if not ended.cancelled():
         ended.exception()

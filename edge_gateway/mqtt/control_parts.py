@@ -1,4 +1,4 @@
-"""The control connection put together from its parts."""
+"""Build the control connection from its parts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.broker_dropped import BrokerDropped
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.control_session import Control
+from edge_gateway.mqtt.oversized import OversizedMessages
 from edge_gateway.mqtt.own_topics import Operate, OwnTopics
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.packet_limit import PacketLimit
 from edge_gateway.mqtt.refusals import Refusals
 from edge_gateway.mqtt.sending import Sending, Undelivered
-from edge_gateway.mqtt.shortfall import Shortfall
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
 
 class Clients(Protocol):
-    """Makes clients of this gateway."""
+    """Factory of this gateway's control clients; `standing_by` gives one that takes over no session."""
 
     def __call__(self, will: aiomqtt.Will) -> ControlClient: ...
     def standing_by(self) -> ControlClient: ...
@@ -36,7 +36,7 @@ def make_control(
     wall: Callable[[], int],
     started: int,
     report: Callable[[], dict[str, Any]],
-    standing: Callable[[], Iterable[Message]],
+    firing_alerts: Callable[[], Iterable[Message]],
     operate: Operate,
     undelivered: Undelivered,
     ownership: Ownership,
@@ -44,7 +44,7 @@ def make_control(
     problems: Problems,
     clock: Callable[[], float] = time.monotonic,
 ) -> Control:
-    """Everything of one control connection; `wall` in milliseconds, `clock` in seconds."""
+    """Wire up one control connection. `wall`, `started`: wall milliseconds; `clock`: monotonic seconds."""
 
     def status_taken() -> None:
         ownership.published = True
@@ -54,7 +54,7 @@ def make_control(
         clock=clock,
         counters=counters,
         refusals=Refusals(gateway, clock, counters, problems),
-        shortfall=Shortfall(problems),
+        oversized=OversizedMessages(problems),
         limit=PacketLimit(clock),
         undelivered=undelivered,
         on_status=status_taken,
@@ -62,7 +62,7 @@ def make_control(
     own_topics = OwnTopics(
         gateway=gateway,
         operate=operate,
-        standing=standing,
+        firing_alerts=firing_alerts,
         send=sending.send,
         ownership=ownership,
         clock=clock,

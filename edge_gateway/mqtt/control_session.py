@@ -1,6 +1,6 @@
-"""The control connection: alerts, commands, receipts and status, which bulk telemetry never delays.
+"""The control connection: alerts, commands, receipts and status, never delayed by bulk telemetry.
 
-committed effects ─▶ send() ─▶ Sending ─▶ broker ─▶ OwnTopics: operators' requests, and what others write on our topics
+committed effects ─▶ send() ─▶ Sending ─▶ broker ─▶ OwnTopics: operators' requests, and others' writes on our topics
                                  ▲                      │
                                  └──── replies ◀────────┘
 """
@@ -36,29 +36,30 @@ from fleet_wire.printable import printable
 log = logging.getLogger(__name__)
 
 SETTLED = 30.0
-"""Seconds a connection lasts before its end is taken for the first one again."""
-OFTEN = 3
-AWAY = 1.0
-"""Seconds that a broker which answers nothing is waited for at the end."""
+"""Seconds a connection must last to reset the count of losses."""
+LOSSES_TO_REPORT = 3
+"""Short connections in a row until they are a problem."""
+SILENCE_TOLERATED = 1.0
+"""Seconds a drain waits for a broker that answers nothing."""
 LOOK_EVERY = 0.5
-AGAIN_FIRST, AGAIN_MOST = 5.0, 300.0
-"""Seconds until what the broker refused is tried again."""
+RETRY_FIRST, RETRY_MOST = 5.0, 300.0
+"""Seconds between retries of what the broker refused."""
 STAND_BY, STAND_BY_MOST = 15.0, 600.0
-"""Seconds without a status of another gateway of this id until it is held to be gone; it publishes one every ten."""
+"""Seconds without a status of the other gateway of this id until it counts as gone; it publishes one every ten."""
 
 
-class Ended(Exception):
-    """This side ends the connection, and why."""
+class ClosedByGateway(Exception):
+    """This side closes the connection; the text says why."""
 
 
 @dataclass(slots=True)
 class Control:
-    """One client for everything that is not bulk telemetry. `clock` in seconds, monotonic."""
+    """The control connection: reconnects, stands by, publishes. `clock`: monotonic seconds."""
 
     gateway: str
     connect: Callable[[aiomqtt.Will], ControlClient]
     stand_by: Callable[[], ControlClient]
-    """Makes a client of another id, to listen while the connection is another gateway's."""
+    """Makes a client with another id, to listen while another gateway holds the connection."""
     report: Callable[[], dict[str, Any]]
     started: int
     sending: Sending
@@ -70,14 +71,14 @@ class Control:
     _connected: bool = False
     _losses: int = 0
     _silent_since: float | None = None
-    _again_at: float = 0.0
+    _retry_at: float = 0.0
     _patience: float = STAND_BY
     _took_back_at: float | None = None
-    _agains: Iterator[float] = field(default_factory=lambda: backoff.delays(AGAIN_FIRST, AGAIN_MOST))
+    _retries: Iterator[float] = field(default_factory=lambda: backoff.delays(RETRY_FIRST, RETRY_MOST))
 
     @property
     def queued(self) -> int:
-        """Messages that the broker does not have yet."""
+        """Number of messages the broker has not acknowledged."""
         return self.sending.queued
 
     def send(self, messages: Iterable[Message]) -> None:
@@ -85,19 +86,19 @@ class Control:
         self.sending.send(messages)
 
     def publish_status(self) -> None:
-        """Queue the retained status as it is now."""
+        """Queue the current status as a retained message, in place of one that still waits."""
         topic = topics.gateway_status_topic(self.gateway)
         status = Message(topic, control_messages.encode_gateway_status(self.report()), retain=True)
-        self.sending.send_in_place_of_older(status)
+        self.sending.send_replacing(status)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
         waits = backoff.delays()
         while True:
             if not self.ownership.held:
-                await self._until_alone()
+                await self._wait_until_alone()
             began = self.clock()
-            error = await self._until_lost()
+            error = await self._connect_until_lost()
             stop_if_asked()
             if self.clock() - began > SETTLED:
                 self._losses, waits = 0, backoff.delays()
@@ -105,12 +106,12 @@ class Control:
             if self.ownership.held:
                 await asyncio.sleep(next(waits))
 
-    async def _until_lost(self) -> Exception | None:
+    async def _connect_until_lost(self) -> Exception | None:
         try:
             async with self.connect(self._will()) as client:
                 stop_if_asked()
                 await self._serve(client)
-        except (aiomqtt.MqttError, OSError, TimeoutError, Ended) as error:
+        except (aiomqtt.MqttError, OSError, TimeoutError, ClosedByGateway) as error:
             return error
         return None
 
@@ -122,15 +123,15 @@ class Control:
         self._silent_since = self.clock() if self._silent_since is None else self._silent_since
         self.sending.limit.lost(reason, self.sending.unanswered)
         if reason == RETAIN_NOT_SUPPORTED:
-            self._retains(able=False)
+            self._set_retain(able=False)
         if reason == SESSION_TAKEN_OVER:
             self.ownership.give_way()
         self._losses += 1
-        if self._losses >= OFTEN and self.ownership.held and Problem.BROKER not in self.problems:
+        if self._losses >= LOSSES_TO_REPORT and self.ownership.held and Problem.BROKER not in self.problems:
             self.problems.raise_(Problem.CONTROL_CONNECTION, printable(error))
 
-    def _retains(self, *, able: bool) -> None:
-        """Whether the broker keeps retained messages."""
+    def _set_retain(self, *, able: bool) -> None:
+        """Note whether the broker supports retained messages."""
         self.sending.retains = able
         if able:
             self.problems.clear(Problem.NO_RETAIN)
@@ -138,48 +139,48 @@ class Control:
             self.problems.raise_(Problem.NO_RETAIN)
 
     async def drained(self, within: float) -> bool:
-        """Wait until the broker has answered everything queued; False when that took too long, or it is away."""
+        """Wait up to `within` seconds until the queue is acknowledged; False if it is not, or the broker is away."""
         begun = self.clock()
-        while not self.sending.drained and self.clock() < min(begun + within, self._given_up_at(begun)):
+        while not self.sending.drained and self.clock() < min(begun + within, self._drain_deadline(begun)):
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY / 10):
                     await self.sending.idle.wait()
         return self.sending.drained
 
-    def _given_up_at(self, begun: float) -> float:
-        """When a broker that answers nothing is no longer waited for, however often it lets one connect."""
+    def _drain_deadline(self, begun: float) -> float:
+        """Return when to give up on a broker that answers nothing, however often it accepts a connection."""
         if self._connected and self._silent_since is None:
             return float("inf")
-        return max(begun, self._silent_since or begun) + AWAY
+        return max(begun, self._silent_since or begun) + SILENCE_TOLERATED
 
     async def _serve(self, client: ControlClient) -> None:
         limits = client.limits
         if not limits.qos:
-            raise Ended("the broker does not do QoS 1: the contract needs it")
-        self._retains(able=limits.retain)
+            raise ClosedByGateway("the broker does not do QoS 1: the contract needs it")
+        self._set_retain(able=limits.retain)
         self.sending.limit.connected(limits.packet)
         await self.own_topics.subscribe(client)
         stop_if_asked()
-        self._go_on_if_ours()
+        self._require_ownership()
         self._connected = True
         self.sending.try_again()
         self.publish_status()
         await until_one_ends(
-            self.sending.send_all(client), self.own_topics.listen(client), self._look_after(client)
+            self.sending.send_all(client), self.own_topics.listen(client), self._maintain(client)
         )
 
-    def _go_on_if_ours(self) -> None:
+    def _require_ownership(self) -> None:
         if not self.ownership.held:
-            raise Ended("another gateway uses this id")
+            raise ClosedByGateway("another gateway uses this id")
 
-    async def _look_after(self, client: ControlClient) -> None:
-        """Do now and then what a connection calls for."""
+    async def _maintain(self, client: ControlClient) -> None:
+        """Run the periodic checks of one connection until it ends."""
         began = self.clock()
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            self._go_on_if_ours()
-            self.ownership.look()
-            self.own_topics.look()
+            self._require_ownership()
+            self.ownership.expire()
+            self.own_topics.check()
             if self.sending.answered_at > began:
                 self._silent_since = None
             if self.clock() - began > SETTLED:
@@ -187,20 +188,20 @@ class Control:
             await self._try_again(client)
 
     async def _try_again(self, client: ControlClient) -> None:
-        """What the broker refused is tried again, less and less often."""
+        """Retry what the broker refused, at growing intervals."""
         if not (self.sending.held or self.own_topics.refused):
-            self._agains = backoff.delays(AGAIN_FIRST, AGAIN_MOST)
-            self._again_at = self.clock() + next(self._agains)
-        elif self.clock() > self._again_at:
-            self._again_at = self.clock() + next(self._agains)
+            self._retries = backoff.delays(RETRY_FIRST, RETRY_MOST)
+            self._retry_at = self.clock() + next(self._retries)
+        elif self.clock() > self._retry_at:
+            self._retry_at = self.clock() + next(self._retries)
             self.sending.try_again()
             if self.own_topics.refused:
                 await self.own_topics.subscribe(client)
 
     # Standing by
 
-    async def _until_alone(self) -> None:
-        """Listen, under another client id, until no other gateway of this id is at work; then take the id back."""
+    async def _wait_until_alone(self) -> None:
+        """Listen under another client id until no other gateway of this id is active, then take the id back."""
         recently = self._took_back_at is not None and self.clock() - self._took_back_at < STAND_BY_MOST
         self._patience = min(2 * self._patience, STAND_BY_MOST) if recently else STAND_BY
         waits = backoff.delays()
@@ -210,7 +211,7 @@ class Control:
                     stop_if_asked()
                     await client.subscribe(topics.gateway_status_topic(self.gateway), 1)
                     stop_if_asked()
-                    while await self._hears_another(client, self._patience * random.uniform(1, 2)):  # noqa: S311
+                    while await self._another_is_active(client, self._patience * random.uniform(1, 2)):  # noqa: S311
                         pass
                     self._took_back_at = self.clock()
                     self.ownership.take_back()
@@ -220,8 +221,8 @@ class Control:
             if not self.ownership.held:
                 await asyncio.sleep(next(waits))
 
-    async def _hears_another(self, client: ControlClient, within: float) -> bool:
-        """Whether a gateway that is not this one publishes its status within so many seconds."""
+    async def _another_is_active(self, client: ControlClient, within: float) -> bool:
+        """Return whether another gateway publishes a live status on this id's topic within `within` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 async for message in client.messages:
@@ -245,7 +246,7 @@ class Control:
 
 
 def _reason_of(error: BaseException | None) -> int | None:
-    """The broker's reason code for the end of a connection; aiomqtt keeps it in the cause."""
+    """Return the broker's reason code for the end of a connection, which aiomqtt keeps in the cause."""
     while error is not None:
         if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
             return int(error.rc.value)

@@ -1,10 +1,10 @@
-"""The broker of `edge-gateway run --embedded`: a Mosquitto of the gateway's own, for this machine only.
+"""The broker of `edge-gateway run --embedded`: a Mosquitto child process, reachable from this machine only.
 
-It is a child process that ends with the gateway, with its files in one directory:
+It ends with the gateway and keeps its files in one directory:
 
     mosquitto.conf      written at each start
     mosquitto.db        sessions, queues and retained messages
-    mosquitto.log       the last two starts at least; the one before the newest as mosquitto.log.1
+    mosquitto.log       log of the newest start; mosquitto.log.1 holds older ones once it exceeds 1 MiB
 """
 
 import asyncio
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 _PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on the PATH of a normal user
 _LOG_BYTES = 1 << 20
 
-# Run before the program itself: ask the kernel for SIGTERM when the parent dies (prctl 1), allow as many
-# connections as the system does, and become the program. A program of its own rather than a function after
-# fork, which can hang in a process that has threads, as the gateway has.
+# Runs before the program: ask the kernel for SIGTERM when the parent dies (prctl 1), raise the limit of open files to
+# the hard limit, and exec the program. A separate script, because code run after fork can hang in a process with
+# threads, as the gateway is.
 _TIE = """
 import ctypes, os, resource, signal, sys
 if sys.platform == "linux":
@@ -46,12 +46,12 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def tied_to_parent(command: list[str]) -> list[str]:
-    """The command line that runs `command` as a child that does not outlive this process (on Linux)."""
+    """Return a command line that runs `command` as a child that does not outlive this process (on Linux)."""
     return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
 
 
 def find_mosquitto() -> Path:
-    """The mosquitto program; CannotReach with what to install where there is none."""
+    """Return the path of mosquitto; CannotReach, with what to install, if it is not found."""
     search = os.pathsep.join([os.environ.get("PATH", os.defpath), *_PLACES])
     found = shutil.which("mosquitto", path=search)
     if found is None:
@@ -60,7 +60,7 @@ def find_mosquitto() -> Path:
 
 
 def embedded_configuration(directory: Path, host: str, port: int) -> str:
-    """The text of mosquitto.conf: the limits of broker/limits, one listener, no passwords."""
+    """Return the text of mosquitto.conf: the limits of broker/limits, one listener, no passwords."""
     lines = [
         f"include_dir {shipped('broker/limits').resolve()}",
         f"listener {port} {host}",
@@ -74,9 +74,9 @@ def embedded_configuration(directory: Path, host: str, port: int) -> str:
 
 
 class EmbeddedBroker:
-    """One Mosquitto as a child process; `async with` starts and stops it.
+    """A Mosquitto child process; `async with` starts and stops it.
 
-    `port` 0 takes a free one. Without passwords, so `host` must be an address of this machine alone.
+    `port` 0 picks a free one. There are no passwords, so `host` must be a loopback address.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class EmbeddedBroker:
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """The process id, or None while it is not running."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def __aenter__(self) -> Self:
@@ -107,7 +107,7 @@ class EmbeddedBroker:
         await self.stop()
 
     async def start(self, *, within: float = 20.0) -> None:
-        """Start, and return when it accepts connections; CannotReach says why it does not in `within` s."""
+        """Start it and wait until it accepts connections; CannotReach if it does not within `within` seconds."""
         program = self._program or find_mosquitto()
         _require_free(self.host, self.port)
         FILES.make_directory(self.directory)
@@ -118,15 +118,15 @@ class EmbeddedBroker:
             logger.error("%s", moved)
         if await self._spawn(program, configuration, within):
             return
-        # The structure was sound and the content is not: once more without it, if Mosquitto says so.
-        if "Couldn't open database" in self._last_words() and database.exists():
+        # Sound chunks with bad content: if Mosquitto says so, try once more without the database.
+        if "Couldn't open database" in self._logged_errors() and database.exists():
             logger.error("the broker cannot read %s: kept as %s", database, set_aside(database).name)
             if await self._spawn(program, configuration, within):
                 return
-        raise CannotReach(f"the embedded broker ended at once: {self._last_words()} (log: {self._log})")
+        raise CannotReach(f"the embedded broker ended at once: {self._logged_errors()} (log: {self._log})")
 
     async def stop(self, *, within: float = 10.0) -> None:
-        """End it and wait: SIGTERM, by which it saves its database, and SIGKILL after `within` s."""
+        """Stop it and wait: SIGTERM, on which it saves its database, then SIGKILL after `within` seconds."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -139,7 +139,7 @@ class EmbeddedBroker:
             await process.wait()
 
     async def supervise(self, pauses: Callable[[], Iterator[float]] = delays) -> None:
-        """Start it again whenever it ends, after the growing `pauses` (s), until cancelled."""
+        """Restart it whenever it ends, after the growing `pauses` (seconds), until cancelled."""
         while self._process is not None:
             logger.error("the embedded broker ended with status %s", await self._process.wait())
             for pause in pauses():
@@ -157,7 +157,7 @@ class EmbeddedBroker:
         return self.directory / "mosquitto.log"
 
     async def _spawn(self, program: Path, configuration: Path, within: float) -> bool:
-        """Whether a new process accepts connections; False when it ended first."""
+        """Start a process; return whether it accepts connections, False if it ended first."""
         if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
             self._log.replace(self._log.with_name("mosquitto.log.1"))
         with self._log.open("ab") as log:
@@ -191,8 +191,8 @@ class EmbeddedBroker:
         finally:
             ended.cancel()
 
-    def _last_words(self) -> str:
-        """The errors that the newest process logged."""
+    def _logged_errors(self) -> str:
+        """Return the errors the newest process logged, in one line."""
         with self._log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read(_LOG_BYTES).decode(errors="replace").splitlines()

@@ -1,12 +1,12 @@
-"""Messages for a broker that takes only small packets: what can be spared is left out, in a fixed order.
+"""Shrink messages for a broker with a small maximum packet size, by leaving parts out in a fixed order.
 
-status    lists and texts that are long, one after the other; in the end only that the gateway is there
+status    long lists and texts, one after the other; finally everything but the gateway's state
 alert     annotations, then labels
-command   what it tells of its alert; never its own name, arguments and number
-receipt   the later ranges, and it then speaks of less
+command   details of its alert; never its name, arguments and id
+receipt   the last missing ranges, with `upto` lowered accordingly
 reply     its detail
 
-Nothing here is cut in the middle: what comes out is a message of the contract, or there is none.
+Nothing is truncated: the result is a valid message of the contract, or there is none.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from fleet_wire import control_messages
 from fleet_wire.payload import MalformedMessage
 
 ENVELOPE = 1 + 4 + 2 + 2 + 4
-"""Bytes of a PUBLISH beside topic, payload and properties: type, length, length of the topic, packet id, and the length
-of the properties."""
+"""Bytes of a PUBLISH beside topic, payload and properties, at most: type, remaining length, topic length, packet id,
+property length."""
 EXPIRY, CORRELATION = 5, 3
+"""Bytes of the message expiry property, and of correlation data beside the data itself."""
 KEPT_TEXT = 60
 REST = "rest"
-"""Stands in `left_out` for everything that `SHORT` does not name."""
+"""In `left_out`: every field that `SHORT` does not name."""
 SHORT = tuple(name for name in ShortStatus.__struct_fields__ if name != "left_out")
 
 
 def packet_size(message: Message) -> int:
-    """Bytes of the PUBLISH at most."""
+    """Return an upper bound of the PUBLISH packet's size in bytes."""
     properties = EXPIRY if message.expires_at is not None else 0
     if message.correlation is not None:
         properties += CORRELATION + len(message.correlation)
     return ENVELOPE + properties + len(message.topic.encode()) + len(message.payload)
 
 
-def fitted(message: Message, most: int) -> Message | None:
-    """The message as a packet of at most `most` bytes, as whole as it can be; None where nothing is left to spare."""
+def fit(message: Message, most: int) -> Message | None:
+    """Return the most complete form of a message that fits `most` bytes; None if even the smallest does not."""
     if packet_size(message) <= most:
         return message
     for payload in _shorter(message):
@@ -52,7 +53,7 @@ def fitted(message: Message, most: int) -> Message | None:
 
 
 def _shorter(message: Message) -> Iterator[bytes]:
-    """Payloads that say less and less."""
+    """Yield ever smaller payloads."""
     if not message.payload:
         return
     try:
@@ -64,8 +65,8 @@ def _shorter(message: Message) -> Iterator[bytes]:
 def _statuses(payload: bytes) -> Iterator[bytes]:
     status = control_messages.decode_gateway_status(payload)
     left_out: list[str] = []
-    for name, spare in _SPARED.items():
-        spare(status)
+    for name, reduce in _REDUCTIONS.items():
+        reduce(status)
         left_out.append(name)
         yield control_messages.encode_gateway_status({**status, "left_out": left_out})
     short = {name: status[name] for name in SHORT if name in status}
@@ -89,7 +90,7 @@ def _with_short_texts(status: dict[str, Any]) -> None:
     status["problems"] = [{**one, "text": one["text"][:KEPT_TEXT]} for one in status["problems"]]
 
 
-_SPARED: dict[str, Callable[[dict[str, Any]], None]] = {
+_REDUCTIONS: dict[str, Callable[[dict[str, Any]], None]] = {
     "gaps.ranges": _without_ranges,
     "definitions": _without_definitions,
     "metrics": lambda status: status.update(metrics={}),
@@ -97,14 +98,14 @@ _SPARED: dict[str, Callable[[dict[str, Any]], None]] = {
     "counters": lambda status: status.update(counters={}),
     "problems.text": _with_short_texts,
 }
-"""What a status can do without, dearest last."""
+"""What is left out of a status, least important first."""
 
 
 def _alerts(payload: bytes) -> Iterator[bytes]:
-    yield from map(control_messages.encode_alert, _barer(control_messages.decode_alert(payload)))
+    yield from map(control_messages.encode_alert, _with_less_detail(control_messages.decode_alert(payload)))
 
 
-def _barer(alert: control_messages.Alert) -> Iterator[control_messages.Alert]:
+def _with_less_detail(alert: control_messages.Alert) -> Iterator[control_messages.Alert]:
     yield msgspec.structs.replace(alert, annotations={})
     yield msgspec.structs.replace(alert, annotations={}, labels={})
 
@@ -112,12 +113,12 @@ def _barer(alert: control_messages.Alert) -> Iterator[control_messages.Alert]:
 def _commands(payload: bytes) -> Iterator[bytes]:
     command = control_messages.decode_command(payload)
     if command.alert is not None:
-        for alert in [*_barer(command.alert), None]:
+        for alert in [*_with_less_detail(command.alert), None]:
             yield control_messages.encode_command(msgspec.structs.replace(command, alert=alert))
 
 
 def _receipts(payload: bytes) -> Iterator[bytes]:
-    """Speak of the readings before a range that is not named; without a range there is nothing to spare."""
+    """Drop ranges from the end and lower `upto` to before the first dropped one; without ranges yield nothing."""
     receipt = control_messages.decode_receipt(payload)
     for kept in range(len(receipt.missing) - 1, -1, -1):
         upto = receipt.missing[kept][0] - 1

@@ -1,7 +1,7 @@
-"""The gateway's own problems as alerts on the wire, beside those of the rules: subject `_gateway`, site `_`.
+"""Publish the gateway's own problems as alerts, beside those of the rules: subject `_gateway`, site `_`.
 
-A problem that begins is one alert that fires; when it is over the alert resolves. What the broker cannot hear, because
-it is the broker that is lost, waits in the queue and arrives as one alert when it is back.
+An alert fires when a problem opens and resolves when it clears. While the broker is unreachable the messages wait in
+the outgoing queue.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ LONGEST = 500
 
 @dataclass(slots=True)
 class OwnAlerts:
-    """Turns problems that begin and end into messages."""
+    """Turns opened and cleared problems into alert messages. `clock`: wall milliseconds."""
 
     gateway: str
     send: Callable[[Iterable[Message]], None]
     clock: Callable[[], int]
     _firing: dict[str, OpenProblem] = field(default_factory=dict)
 
-    def standing(self) -> list[Message]:
-        """The retained message of each alert that fires."""
+    def firing(self) -> list[Message]:
+        """Return the retained message of each firing alert."""
         return [self._alert(problem, "firing") for problem in self._firing.values()]
 
     def follow(self, problems: Iterable[OpenProblem]) -> None:
-        """Tell what began and what ended since the last time."""
+        """Send alerts for problems opened and cleared since the last call; notices are no alerts."""
         now = {problem.code: problem for problem in problems if problem.gravity is not Gravity.NOTICE}
         for code in [code for code in self._firing if code not in now]:
             ended = self._firing.pop(code)

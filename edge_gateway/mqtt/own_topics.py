@@ -1,7 +1,7 @@
-"""What others write on this gateway's topics: operators' requests, another gateway's status, alerts that are not ours.
+"""Handle what others write on this gateway's topics: operators' requests, foreign status messages, forged alerts.
 
-status, alerts   asked for twice: once for what is retained, then anew without what this client writes itself, so that
-                 what comes live is somebody else's. Mosquitto 2.0 must forget the first to take the second so
+The status and alert topics are subscribed to twice: first to receive what is retained, then with No Local, so that
+every live message is somebody else's. Mosquitto 2.0 applies the second options only after an unsubscribe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.broker_dropped import BrokerDropped
 from edge_gateway.mqtt.control_client import ControlClient
-from edge_gateway.mqtt.ownership import Ownership, Whose
+from edge_gateway.mqtt.ownership import Ownership, StatusOrigin
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
@@ -31,26 +31,26 @@ from fleet_wire.printable import printable
 log = logging.getLogger(__name__)
 
 DROPPED = "$SYS/broker/publish/messages/dropped"
-MOST_STRANGE = 20_000
+MOST_SUSPECT = 20_000
 LONGEST_DETAIL = 100_000
-RIGHT_FOR = 60.0
-"""Seconds until a topic is put right again: nobody is answered as fast as it writes."""
+REPAIR_EVERY = 60.0
+"""Seconds between repairs of one topic, so that a fast writer does not set our pace."""
 NEVER_RETAINED = 2
-"""Retain handling: nothing that is retained comes for this subscription."""
+"""Retain Handling 2: send no retained messages for this subscription."""
 FORGED_FOR = 3_600.0
-"""Seconds after the last forged alert until the problem is over."""
+"""Seconds after the last forged alert until the problem clears."""
 
 Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
 
 @dataclass(slots=True)
 class OwnTopics:
-    """The listening half of the control connection."""
+    """The receiving half of the control connection. `clock`: monotonic seconds."""
 
     gateway: str
     operate: Operate
-    standing: Callable[[], Iterable[Message]]
-    """The retained message of every alert that fires now."""
+    firing_alerts: Callable[[], Iterable[Message]]
+    """Returns the retained message of every firing alert."""
     send: Callable[[Iterable[Message]], None]
     ownership: Ownership
     clock: Callable[[], float]
@@ -58,123 +58,127 @@ class OwnTopics:
     counters: Counters
     problems: Problems
     refused: dict[str, int] = field(default_factory=dict)
-    """Subscriptions the broker refused, and its reason code."""
-    _strange: dict[str, bool] = field(default_factory=dict)
-    """Alert topics that somebody else may have written to; True where it was while we listened."""
+    """Reason code by topic filter the broker refused."""
+    _suspect: dict[str, bool] = field(default_factory=dict)
+    """Alert topics somebody else may have written to; True if that message was live, False if retained."""
     _forged_at: float = -FORGED_FOR
-    _righted: dict[str, float] = field(default_factory=dict)
-    """When what stands on an alert topic was put right last."""
+    _repaired_at: dict[str, float] = field(default_factory=dict)
+    """When each alert topic was last repaired."""
 
     @property
     def status_topic(self) -> str:
         return topics.gateway_status_topic(self.gateway)
 
     async def subscribe(self, client: ControlClient) -> None:
-        """Subscribe, and take in what is retained: on return it is known whose status stands there."""
+        """Subscribe and handle the retained messages; on return it is known whose status is retained."""
         watched = [self.status_topic, f"edge/v1/{self.gateway}/alerts/#"]
         others = [topics.operator_command_topic(self.gateway), DROPPED]
         self.refused = {}
-        await self._ask(client, watched, SubscribeOptions(qos=1))
+        await self._subscribe_to(client, watched, SubscribeOptions(qos=1))
         await client.unsubscribe(watched)
-        await self._ask(client, watched, SubscribeOptions(qos=1, noLocal=True, retainHandling=NEVER_RETAINED))
-        await self._ask(client, others, SubscribeOptions(qos=1))
-        self._tell_refused()
+        await self._subscribe_to(
+            client, watched, SubscribeOptions(qos=1, noLocal=True, retainHandling=NEVER_RETAINED)
+        )
+        await self._subscribe_to(client, others, SubscribeOptions(qos=1))
+        self._report_refused()
         while len(client.messages):
-            await self._take(await anext(client.messages))
+            await self._handle(await anext(client.messages))
 
-    async def _ask(self, client: ControlClient, filters: list[str], options: SubscribeOptions) -> None:
+    async def _subscribe_to(
+        self, client: ControlClient, filters: list[str], options: SubscribeOptions
+    ) -> None:
         answers = await client.subscribe([(one, options) for one in filters])
         codes = [answer if isinstance(answer, int) else answer.value for answer in answers]
         if len(codes) != len(filters):
             raise aiomqtt.MqttError(f"the broker gave {len(codes)} answers to {len(filters)} topic filters")
         self.refused |= {one: code for one, code in zip(filters, codes, strict=True) if code >= REFUSED}
 
-    def _tell_refused(self) -> None:
-        """A refusal is a problem by name; that of the broker's own counter only a notice, since not all have one."""
+    def _report_refused(self) -> None:
+        """Raise a problem naming refused filters; only a notice if it is just the broker's counter, which few have."""
         if not self.refused:
             self.problems.clear(Problem.CONTROL_SUBSCRIPTIONS)
             return
-        told = ", ".join(f"{one} ({_why(code)})" for one, code in self.refused.items())
+        text = ", ".join(f"{one} ({_why(code)})" for one, code in self.refused.items())
         gravity = Gravity.NOTICE if set(self.refused) == {DROPPED} else Gravity.WARNING
-        self.problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, told, gravity)
+        self.problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, text, gravity)
 
     async def listen(self, client: ControlClient) -> None:
-        """Take in what comes, until the connection ends."""
+        """Handle messages until the connection ends."""
         async for message in client.messages:
-            await self._take(message)
+            await self._handle(message)
 
-    async def _take(self, message: aiomqtt.Message) -> None:
+    async def _handle(self, message: aiomqtt.Message) -> None:
         topic, payload = str(message.topic), _bytes_of(message)
         if topic == DROPPED:
-            self.dropped.heard(payload)
+            self.dropped.observe(payload)
         elif topic == topics.operator_command_topic(self.gateway):
             await self._answer(payload, retained=message.retain)
         elif topic == self.status_topic:
-            self._judge(message)
-        elif len(self._strange) < MOST_STRANGE and (payload or not message.retain):
-            self._strange[topic] = not message.retain
+            self._check_status(message)
+        elif len(self._suspect) < MOST_SUSPECT and (payload or not message.retain):
+            self._suspect[topic] = not message.retain
 
-    def look(self) -> None:
-        """Call now and then while listening."""
-        self.dropped.look()
-        if self._strange:
-            self._put_right()
+    def check(self) -> None:
+        """Repair topics and clear problems that are over; call periodically."""
+        self.dropped.expire()
+        if self._suspect:
+            self._repair()
         if self.clock() - self._forged_at > FORGED_FOR:
             self.problems.clear(Problem.FORGED_ALERTS)
 
-    def _put_right(self) -> None:
-        """Clear what is retained of alerts that do not fire, from a former life or from nobody of ours.
+    def _repair(self) -> None:
+        """Clear retained alerts that are not firing, left by an earlier start or forged.
 
-        Where somebody wrote over one that does fire, it is published again.
+        A firing alert that somebody overwrote is published again.
         """
         now = self.clock()
-        self._righted = {topic: at for topic, at in self._righted.items() if at > now - RIGHT_FOR}
-        due = [topic for topic, live in self._strange.items() if not (live and topic in self._righted)]
-        standing = {message.topic: message for message in self.standing()} if due else {}
+        self._repaired_at = {topic: at for topic, at in self._repaired_at.items() if at > now - REPAIR_EVERY}
+        due = [topic for topic, live in self._suspect.items() if not (live and topic in self._repaired_at)]
+        firing_alerts = {message.topic: message for message in self.firing_alerts()} if due else {}
         for topic in due:
-            live = self._strange.pop(topic)
+            live = self._suspect.pop(topic)
             if live:
-                self._tell_forged(topic)
-            if topic not in standing:
+                self._report_forged(topic)
+            if topic not in firing_alerts:
                 self.send([Message(topic, b"", retain=True)])
             elif live:
-                self.send([standing[topic]])
-            self._righted[topic] = now
+                self.send([firing_alerts[topic]])
+            self._repaired_at[topic] = now
 
-    def _tell_forged(self, topic: str) -> None:
+    def _report_forged(self, topic: str) -> None:
         self.counters.alerts_overwritten += 1
         self._forged_at = self.clock()
         self.problems.raise_(Problem.FORGED_ALERTS, printable(topic))
 
     def status_of(self, message: aiomqtt.Message) -> dict[str, Any] | None:
-        """What a status says; None where it is none."""
+        """Decode a status message; None if it is malformed."""
         try:
             return control_messages.decode_gateway_status(_bytes_of(message))
         except MalformedMessage:
             return None
 
-    def _judge(self, message: aiomqtt.Message) -> None:
+    def _check_status(self, message: aiomqtt.Message) -> None:
         status = self.status_of(message)
         if status is None:
             return
-        whose = self.ownership.whose(status, retained=message.retain)
-        if whose is Whose.RIVAL:
+        origin = self.ownership.origin_of(status, retained=message.retain)
+        if origin is StatusOrigin.RIVAL:
             self.ownership.give_way()
-        elif whose is Whose.FOREIGN:
-            self.ownership.tell()
+        elif origin is StatusOrigin.FOREIGN:
+            self.ownership.report_foreign_status()
 
     async def _answer(self, payload: bytes, *, retained: bool) -> None:
-        """Do what an operator asks. A retained request would come again with each connection: it is never obeyed."""
+        """Carry out an operator's request and reply. A retained one would return on every connect: it is ignored."""
         try:
             request = control_messages.decode_operator_request(payload)
         except MalformedMessage as error:
             self.counters.operator_requests_malformed += 1
-            log.warning("an operator's request was refused: %s", printable(error))
+            log.warning("ignored a malformed operator request: %s", printable(error))
             return
         if retained:
             self.counters.operator_requests_retained += 1
             log.warning(
-                "an operator's request is retained by the broker and not obeyed: %s", printable(request.id)
+                "ignored a retained operator request (publish it without retain): %s", printable(request.id)
             )
             return
         try:

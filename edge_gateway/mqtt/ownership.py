@@ -1,11 +1,11 @@
-"""Whether this gateway goes on under its id, or leaves it to another that uses the same.
+"""Decide whether this gateway keeps its id or yields it to another gateway with the same one.
 
-Two gateways of one id have the same client ids, so that the connections of one push those of the other off the broker.
-The one that is pushed off gives way, and stands by until nobody is heard any more. It learns of the other
-    from the broker, which says 0x8E (Mosquitto 2.0 does not), or
-    from the status: it left one of its own there, and finds that of another start in its place.
-Neither is a matter of clocks. What is retained when a gateway has not yet left a status is the past, whoever wrote it;
-a status that is heard live and is not its own is told, but nobody gives way to what anyone may write.
+Two gateways with one id have the same client ids, so each pushes the other's connections off the broker. The one that
+is pushed off yields and stands by until the other falls silent. It learns of the other
+    from the broker, which sends reason code 0x8E (Mosquitto 2.0 does not), or
+    from the retained status: it published one, and finds that of another start in its place.
+Neither compares clocks. A status that is retained before this start has published one is history, whoever wrote it.
+A live foreign status is reported, but the gateway does not yield to it: anyone may publish one.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
 
-TOLD_FOR = 60.0
-"""Seconds without another's status until it is taken for over; a gateway publishes one every ten."""
+SHOWN_FOR = 60.0
+"""Seconds without a foreign status until the problem clears; a gateway publishes one every ten."""
 AT_WORK = frozenset({"starting", "online"})
 
 
-class Whose(Enum):
-    """What a status on this gateway's topic means."""
+class StatusOrigin(Enum):
+    """Who published a status found on this gateway's topic."""
 
     OURS = auto()
-    """Of this start or an earlier one of this spool."""
+    """This start, or an earlier one with this spool."""
     PAST = auto()
-    """It was there before us."""
+    """Retained before this start published its own."""
     FOREIGN = auto()
-    """Somebody else writes there now."""
+    """Another client, live."""
     RIVAL = auto()
-    """It stands where ours stood: another gateway took the connection."""
+    """Another gateway, which replaced our retained status: it took the connection."""
 
 
 @dataclass(slots=True)
 class Ownership:
-    """Shared by both connections. `starts` are the nonces of this spool's starts, the present one last.
+    """Whether the id is ours; shared by both connections.
 
-    `clock` in seconds, monotonic.
+    `starts`: nonces of this spool's starts, the current one last. `clock`: monotonic seconds.
     """
 
     starts: Sequence[str]
     clock: Callable[[], float]
     counters: Counters
     problems: Problems
-    on_given_way: list[Callable[[], None]] = field(default_factory=list)
-    """Called when another gateway takes the id: connections end."""
+    on_give_way: list[Callable[[], None]] = field(default_factory=list)
+    """Called when this gateway yields the id, to end connections."""
     published: bool = False
-    """Whether the broker took a status of this start."""
+    """Whether the broker acknowledged a status of this start."""
     _held: asyncio.Event = field(default_factory=asyncio.Event)
-    _heard_at: float = 0.0
+    _foreign_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._held.set()
 
     @property
     def nonce(self) -> str:
-        """Of this start."""
+        """The nonce of this start."""
         return self.starts[-1]
 
     @property
@@ -70,51 +70,51 @@ class Ownership:
         return self._held.is_set()
 
     async def wait_held(self) -> None:
-        """Wait until the id is this gateway's."""
+        """Wait until this gateway holds the id."""
         await self._held.wait()
 
-    def whose(self, status: Mapping[str, Any], *, retained: bool) -> Whose:
-        """Judge a status found on this gateway's topic."""
+    def origin_of(self, status: Mapping[str, Any], *, retained: bool) -> StatusOrigin:
+        """Classify a status found on this gateway's topic."""
         nonce = status.get("nonce")
         if isinstance(nonce, str) and nonce in self.starts:
-            return Whose.OURS
+            return StatusOrigin.OURS
         if not retained:
-            return Whose.FOREIGN
-        return Whose.RIVAL if self.published else Whose.PAST
+            return StatusOrigin.FOREIGN
+        return StatusOrigin.RIVAL if self.published else StatusOrigin.PAST
 
     def is_at_work(self, status: Mapping[str, Any]) -> bool:
-        """Whether a status that comes live says that another gateway of this id is at work."""
-        foreign = self.whose(status, retained=False) is Whose.FOREIGN
+        """Return whether a live status shows another running gateway with this id."""
+        foreign = self.origin_of(status, retained=False) is StatusOrigin.FOREIGN
         return foreign and status.get("state") in AT_WORK
 
     def give_way(self) -> None:
-        """Leave the id to another gateway, until `take_back`."""
+        """Yield the id to another gateway until `take_back`."""
         if not self.held:
             return
         self._held.clear()
-        self._heard_at = self.clock()
+        self._foreign_at = self.clock()
         self.counters.taken_over += 1
         self.problems.raise_(
             Problem.TAKEN_OVER,
             "another gateway uses this id and has its connections; this one stands by: give each its own gateway.id",
         )
-        for end in self.on_given_way:
+        for end in self.on_give_way:
             end()
 
     def take_back(self) -> None:
-        """Nobody else is heard: go on."""
+        """Claim the id again after the other gateway fell silent."""
         self.published = False
         self.problems.clear(Problem.TAKEN_OVER)
         self._held.set()
 
-    def tell(self) -> None:
-        """Somebody else publishes as this gateway, though its connections are ours."""
-        self._heard_at = self.clock()
+    def report_foreign_status(self) -> None:
+        """Warn that another client publishes this gateway's status while we hold the connections."""
+        self._foreign_at = self.clock()
         if self.held:
             text = "another client publishes this gateway's status: check for a second gateway of this id, and the ACL"
             self.problems.raise_(Problem.TAKEN_OVER, text, Gravity.WARNING)
 
-    def look(self) -> None:
-        """Call now and then: what has not been heard for a while is over."""
-        if self.held and Problem.TAKEN_OVER in self.problems and self.clock() - self._heard_at > TOLD_FOR:
+    def expire(self) -> None:
+        """Clear the warning `SHOWN_FOR` seconds after the last foreign status; call periodically."""
+        if self.held and Problem.TAKEN_OVER in self.problems and self.clock() - self._foreign_at > SHOWN_FOR:
             self.problems.clear(Problem.TAKEN_OVER)

@@ -1,4 +1,4 @@
-"""What the broker answers to what is published: a refusal is a problem by kind, until it takes that kind again."""
+"""Track publications the broker refuses: one problem per message kind, until it accepts that kind again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fleet_wire import topics
 from fleet_wire.errors import NOT_AUTHORISED, meaning
 
 REFUSED = 0x80
-"""This reason code and those above say that the broker did not take a message."""
+"""Reason codes from here on are failures."""
 MOST_NAMED = 5
 MOST_REMEMBERED = 1_000
-FORGIVEN = 60.0
-"""Seconds after which the refusal of one topic is taken for over, when another of its kind is accepted."""
+FORGET_AFTER = 60.0
+"""Seconds after which a refused topic is forgotten once another topic of its kind is accepted."""
 PROBLEMS = {
     MessageKind.STATUS: Problem.REFUSED_STATUSES,
     MessageKind.ALERT: Problem.REFUSED_ALERTS,
@@ -29,45 +29,45 @@ PROBLEMS = {
 
 @dataclass(slots=True)
 class Refusals:
-    """Raises and clears one problem for each kind of message. `clock` in seconds, monotonic."""
+    """Raises and clears one problem for each kind of message. `clock`: monotonic seconds."""
 
     gateway: str
     clock: Callable[[], float]
     counters: Counters
     problems: Problems
     _refused: dict[MessageKind, dict[str, tuple[str, float]]] = field(default_factory=dict)
-    """By topic: what the broker said, and when it last did."""
+    """By kind and topic: the reason, and when the broker last gave it."""
 
     def refused(self, message: Message, reason: int) -> str:
-        """Tell that the broker refused a message; returns why, in words."""
-        kind, why = message.kind, self._in_words(message.kind, reason)
+        """Record a refusal; return the reason in words."""
+        kind, why = message.kind, self._error_text(message.kind, reason)
         self._count(kind)
         of_kind = self._refused.setdefault(kind, {})
         of_kind.pop(message.topic, None)
         while len(of_kind) >= MOST_REMEMBERED:
             del of_kind[next(iter(of_kind))]
         of_kind[message.topic] = why, self.clock()
-        self._tell(kind)
+        self._report(kind)
         return why
 
     def accepted(self, message: Message) -> None:
-        """Tell that the broker took a message: its topic is free again, and so is what was refused long ago."""
+        """Record an acceptance: forget the refusal of its topic, and old ones of its kind."""
         of_kind = self._refused.get(message.kind)
         if not of_kind:
             return
         of_kind.pop(message.topic, None)
-        since = self.clock() - FORGIVEN
+        since = self.clock() - FORGET_AFTER
         for topic in [topic for topic, (_, at) in of_kind.items() if at < since]:
             del of_kind[topic]
-        self._tell(message.kind)
+        self._report(message.kind)
 
-    def _tell(self, kind: MessageKind) -> None:
+    def _report(self, kind: MessageKind) -> None:
         problem, of_kind = PROBLEMS[kind], self._refused[kind]
         if not of_kind:
             self.problems.clear(problem)
             return
         why, _ = next(reversed(of_kind.values()))
-        self.problems.raise_(problem, f"{why}{_whose(of_kind)}")
+        self.problems.raise_(problem, f"{why}{_devices_text(of_kind)}")
 
     def _count(self, kind: MessageKind) -> None:
         match kind:
@@ -82,15 +82,15 @@ class Refusals:
             case MessageKind.REPLY:
                 self.counters.refused_replies += 1
 
-    def _in_words(self, kind: MessageKind, reason: int) -> str:
-        """What the code means; where the broker does not allow it, the line its access list lacks."""
+    def _error_text(self, kind: MessageKind, reason: int) -> str:
+        """Explain a reason code; for "not authorised" name the topics the broker's ACL must allow."""
         if reason == NOT_AUTHORISED:
             return f"not authorised: check the ACL for {_pattern(self.gateway, kind)}"
         return meaning(reason)
 
 
 def _pattern(gateway: str, kind: MessageKind) -> str:
-    """The topics of a kind, as an access list names them."""
+    """Return the topic filter of a kind, as an ACL names it."""
     return {
         MessageKind.STATUS: topics.gateway_status_topic(gateway),
         MessageKind.ALERT: f"edge/v1/{gateway}/alerts/#",
@@ -100,8 +100,8 @@ def _pattern(gateway: str, kind: MessageKind) -> str:
     }[kind]
 
 
-def _whose(refused: Iterable[str]) -> str:
-    """Which devices it is about; nothing for what is about the gateway."""
+def _devices_text(refused: Iterable[str]) -> str:
+    """Name the affected devices; "" if the topics are the gateway's own."""
     parsed = map(topics.parse_device_topic, refused)
     devices = sorted({one.device for one in parsed if one is not None and one.site != topics.NO_SITE})
     more = f" and {len(devices) - MOST_NAMED} more" if len(devices) > MOST_NAMED else ""

@@ -1,11 +1,11 @@
-"""What waits for the broker, what is on its way, and what became of it.
+"""The queue of outgoing messages: what waits, what is in flight, and what the broker answered.
 
-    send() ─▶ queue ─▶ fitted to the broker ─▶ PUBLISH ─▶ PUBACK ─┬─▶ taken
-                ▲                                                 ├─▶ refused: alerts are held and tried again,
-                │                                                 │            commands are told to the fold
-                └── no answer before the connection ended ◀───────┘
+    send() ─▶ queue ─▶ fitted to the broker ─▶ PUBLISH ─▶ PUBACK ─┬─▶ accepted
+                ▲                                                 ├─▶ refused: alerts are held and retried,
+                │                                                 │            commands reported to the fold
+                └── connection ended without an answer ◀──────────┘
 
-Nothing is sent twice but what has no answer, and nothing is dropped but what is fleeting.
+Only unacknowledged messages are sent again, and only fleeting ones are dropped.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from paho.mqtt.properties import Properties
 
 from edge_gateway.fold.messages import Message, MessageKind
 from edge_gateway.mqtt.control_client import Limits
-from edge_gateway.mqtt.fitting import fitted, packet_size
+from edge_gateway.mqtt.fitting import fit, packet_size
+from edge_gateway.mqtt.oversized import OversizedMessages
 from edge_gateway.mqtt.packet_limit import PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED, Refusals
-from edge_gateway.mqtt.shortfall import Shortfall
 from edge_gateway.status.counters import Counters
 from fleet_wire import topics
 
 MOST_QUEUED = 20_000
 MOST_HELD, MOST_HELD_A_TOPIC = 1_000, 4
 AT_ONCE = 20
-"""As many as paho sends before it waits for an answer: one more would grow old in its queue, past its expiry unseen."""
-ASK_EVERY = 60.0
-"""Seconds between questions whether receipts are taken: these go at QoS 0, where no broker says that it refuses."""
-FOR_GOOD = frozenset({0x90, 0x99})
-"""Topic name, payload format: the same message is refused again, however often it is sent."""
+"""paho's default of messages in flight: one more would wait in paho's queue, where its expiry goes unnoticed."""
+PROBE_EVERY = 60.0
+"""Seconds between probes of whether receipts are accepted: they go at QoS 0, where a broker reports no refusal."""
+PERMANENT = frozenset({0x90, 0x99})
+"""Topic name invalid, payload format invalid: sending the same message again cannot help."""
 
 
 Undelivered = Callable[[str, str, str, bool], None]
@@ -60,40 +60,40 @@ class Carrier(Protocol):
 
 @dataclass(slots=True)
 class Sending:
-    """The queue of one gateway. `wall` in milliseconds, `clock` in seconds, monotonic."""
+    """The outgoing queue. `wall`: milliseconds; `clock`: monotonic seconds."""
 
     wall: Callable[[], int]
     clock: Callable[[], float]
     counters: Counters
     refusals: Refusals
-    shortfall: Shortfall
+    oversized: OversizedMessages
     limit: PacketLimit
     undelivered: Undelivered
-    """Told of a command the broker does not have: device, id, why, and whether that is for good."""
+    """Called with a command the broker refused: device, id, reason, and whether that is permanent."""
     on_status: Callable[[], None]
-    """Called when the broker took a status."""
+    """Called when the broker acknowledged a status."""
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while everything that was sent is answered; what is held does not count."""
+    """Set while nothing is queued or in flight; held alerts do not count."""
     answered_at: float = -math.inf
     """When the broker last answered anything."""
     unanswered: int = 0
-    """Bytes of the largest packet that the present connection, or the last, had no answer to."""
+    """Bytes of the largest packet without an answer on the current or last connection."""
     retains: bool = True
     """Whether the broker keeps retained messages."""
     _queue: deque[Message] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _held: dict[str, list[Message]] = field(default_factory=dict)
-    """Alerts the broker refused, by topic, each in order."""
+    """Alerts the broker refused, by topic, in order."""
     _asked_at: float = -math.inf
 
     @property
     def queued(self) -> int:
-        """Messages that the broker does not have yet."""
+        """Number of messages the broker has not acknowledged."""
         return len(self._queue) + sum(map(len, self._held.values()))
 
     @property
     def held(self) -> bool:
-        """Whether alerts wait because the broker refused them."""
+        """Whether refused alerts wait for a retry."""
         return bool(self._held)
 
     @property
@@ -101,7 +101,7 @@ class Sending:
         return not self._queue and self.idle.is_set()
 
     def send(self, messages: Iterable[Message]) -> None:
-        """Queue messages whose record is on disk. Never waits; past the bound fleeting ones are dropped, counted."""
+        """Queue messages whose record is on disk. Never waits; a full queue drops fleeting ones and counts them."""
         for message in messages:
             if len(self._queue) >= MOST_QUEUED and (message.fleeting or not self._make_room()):
                 self.counters.outgoing_dropped += 1
@@ -111,19 +111,19 @@ class Sending:
             self.idle.clear()
             self._news.set()
 
-    def send_in_place_of_older(self, message: Message) -> None:
-        """Queue what makes everything on its topic that still waits worthless; without a broker one such waits."""
+    def send_replacing(self, message: Message) -> None:
+        """Queue a message in place of those that still wait for its topic."""
         if any(one.topic == message.topic for one in self._queue):
             self._queue = deque(one for one in self._queue if one.topic != message.topic)
         self.send([message])
 
     def try_again(self) -> None:
-        """Send what was refused once more: the reason may be gone."""
+        """Queue the refused alerts again."""
         held, self._held = self._held, {}
         self.send(message for messages in held.values() for message in messages)
 
     async def send_all(self, carrier: Carrier) -> None:
-        """Publish whatever is queued, until the connection ends."""
+        """Publish the queue until the connection ends."""
         self.unanswered = 0
         if self._queue:
             self._news.set()
@@ -140,7 +140,7 @@ class Sending:
         now = self.wall()
         due = [message for message in some if message.expires_at is None or message.expires_at > now]
         self.counters.commands_expired_in_queue += len(some) - len(due)
-        due += self._question(due)
+        due += self._probe(due)
         pairs = [(message, ready) for message in due if (ready := self._ready(message)) is not None]
         tasks = [asyncio.ensure_future(_publish(carrier, ready, now)) for _, ready in pairs]
         try:
@@ -149,7 +149,7 @@ class Sending:
             self._settle([(*pair, task) for pair, task in zip(pairs, tasks, strict=True)])
 
     def _settle(self, sent: list[tuple[Message, Message, asyncio.Future[int]]]) -> None:
-        """Judge each answer; what has none goes to the front of the queue again."""
+        """Handle each answer; return unanswered messages to the front of the queue."""
         again, self.unanswered = [], 0
         for message, ready, task in sent:
             reason = _result(task)
@@ -161,26 +161,28 @@ class Sending:
                 again.append(replace(message, doubtful=True))
         self._queue.extendleft(reversed(again))
 
-    def _question(self, due: list[Message]) -> list[Message]:
-        """Beside receipts now and then an empty one at QoS 1, to a device that is nobody's."""
+    def _probe(self, due: list[Message]) -> list[Message]:
+        """Return an occasional empty receipt at QoS 1, to a device that does not exist, beside real ones."""
         receipts = any(message.kind is MessageKind.RECEIPT for message in due)
-        if not receipts or self.clock() - self._asked_at < ASK_EVERY:
+        if not receipts or self.clock() - self._asked_at < PROBE_EVERY:
             return []
         self._asked_at = self.clock()
         topic = topics.device_topic(topics.NO_SITE, self.refusals.gateway, topics.RECEIPT)
         return [Message(topic, b"", fleeting=True)]
 
     def _ready(self, message: Message) -> Message | None:
-        """The message as this broker takes it; None where it takes none such."""
+        """Adapt a message to this broker's limits; None if it cannot be sent."""
         if message.retain and not self.retains:
             message = replace(message, retain=False)
             if not message.payload:
                 return None
-        ready = fitted(message, self.limit.most)
-        self.shortfall.look(message, ready, self.limit.most)
+        ready = fit(message, self.limit.max_bytes)
+        self.oversized.record(message, ready, self.limit.max_bytes)
         if ready is None:
             self.counters.too_large += 1
-            self._tell_fold(message, self.shortfall.in_words(message, self.limit.most), for_good=True)
+            self._report_undelivered(
+                message, self.oversized.reason(message, self.limit.max_bytes), for_good=True
+            )
         return ready
 
     def _answered(self, message: Message, ready: Message, reason: int) -> None:
@@ -200,10 +202,10 @@ class Sending:
         why = self.refusals.refused(message, reason)
         if message.kind is MessageKind.ALERT:
             self._hold(message)
-        self._tell_fold(message, why, for_good=reason in FOR_GOOD)
+        self._report_undelivered(message, why, for_good=reason in PERMANENT)
 
-    def _tell_fold(self, message: Message, why: str, *, for_good: bool) -> None:
-        """A command that the broker does not have ends, or waits, in the fold. A doubtful one a device may have."""
+    def _report_undelivered(self, message: Message, why: str, *, for_good: bool) -> None:
+        """Report an undelivered command to the fold, unless an earlier try may have reached the device."""
         device = topics.parse_device_topic(message.topic)
         if (
             device is not None
@@ -233,7 +235,7 @@ class Sending:
 
 
 def _result(task: asyncio.Future[int]) -> int | None:
-    """What the broker answered; a task that still runs is given up."""
+    """Return the broker's reason code; None without one. Cancels a task that still runs."""
     if task.cancel() or task.cancelled() or task.exception() is not None:
         return None
     return task.result()

@@ -1,4 +1,4 @@
-"""The telemetry session: the only module that owns it.
+"""The telemetry session; nothing else touches it.
 
 broker ─▶ session ─▶ arrived (bytes counted) ─▶ take() ─▶ fold ─▶ commit ─▶ acknowledge(ticket)
 ▲                │
@@ -17,10 +17,10 @@ from typing import NoReturn
 
 from mqtt5 import PublishPacket
 
-from edge_gateway.mqtt.broker_memory import BrokerMemory
 from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.refusals import REFUSED
+from edge_gateway.mqtt.session_loss import SessionLoss
 from edge_gateway.mqtt.subscriptions import Subscriptions
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
@@ -35,15 +35,15 @@ HIGH = 64 << 20
 LOW = 16 << 20
 OVERHEAD = 64
 MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
-"""Deliveries that are folded together, and bytes of them: a message may hold a thousand samples, and no fold stalls."""
+"""Most deliveries, and bytes of them, per fold: a message may hold a thousand samples, and a fold blocks the loop."""
 SETTLED = 30.0
-UNHEARD = 60_000
-"""Milliseconds in which neither the echo nor anything else came, so that it is no backlog that holds it up."""
+SILENT_AFTER = 60_000
+"""Milliseconds without the echo or any delivery after which a backlog can no longer explain the missing echo."""
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """Deliveries of one connection, in order, none of them acknowledged yet; `size` in bytes."""
+    """Unacknowledged deliveries of one connection, in order; `size` in bytes."""
 
     epoch: int
     packets: list[PublishPacket]
@@ -53,15 +53,15 @@ class Arrivals:
     def of(cls, epoch: int, packets: list[PublishPacket]) -> Arrivals:
         return cls(epoch, packets, sum(len(packet.payload) + OVERHEAD for packet in packets))
 
-    def within(self, count: int, size: int) -> int:
-        """How many of the first are at most `count` and `size` bytes; one at least."""
+    def count_within(self, count: int, size: int) -> int:
+        """Return how many leading packets fit `count` and `size` bytes; at least one."""
         if self.size <= size:
             return min(len(self.packets), count)
         sizes = accumulate(len(packet.payload) + OVERHEAD for packet in self.packets[:count])
         return max(1, sum(1 for upto in sizes if upto <= size))
 
-    def cut(self, count: int) -> Arrivals:
-        """Take the first `count` away as arrivals of their own."""
+    def split_off(self, count: int) -> Arrivals:
+        """Remove and return the first `count` packets."""
         first = Arrivals.of(self.epoch, self.packets[:count])
         self.packets = self.packets[count:]
         self.size -= first.size
@@ -70,10 +70,10 @@ class Arrivals:
 
 @dataclass(slots=True)
 class Source:
-    """Deliveries of the broker, in order, each until it is acknowledged."""
+    """Receives deliveries in order and keeps count of them until they are acknowledged. `clock`: monotonic ms."""
 
-    connects_as: Callable[[], SessionOptions]
-    """How to connect, asked anew for each attempt: secrets and certificates may have been replaced."""
+    connect_options: Callable[[], SessionOptions]
+    """Called before each attempt: secrets and certificates may have been replaced."""
     subscriptions: Subscriptions
     echo_topic: str
     clock: Callable[[], int]
@@ -81,30 +81,30 @@ class Source:
     counters: Counters
     problems: Problems
     ownership: Ownership
-    on_first: Callable[[bool], None] = lambda _session_present: None
-    heard_to: int | None = None
-    """Wall milliseconds up to which an earlier life took what the broker had; None where there was none."""
+    on_first_connect: Callable[[bool], None] = lambda _session_present: None
+    received_to: int | None = None
+    """Wall milliseconds up to which an earlier start received everything queued; None without an earlier start."""
     high: int = HIGH
     low: int = LOW
     _arrived: deque[Arrivals] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _unacknowledged: int = 0
     _paused: bool = False
-    _known: bool = False
+    _connected_before: bool = False
     _arrived_at: int = 0
-    """When the socket was last read, by `clock`."""
+    """When a delivery last arrived, by `clock`."""
     _knows_births: bool = False
-    """Whether this life has heard what the broker retains. A resumed session brings what its queue held; where that was
-    full, births were dropped that still are retained, and only they tell what else is missing."""
+    """Whether this process has received the retained births. A resumed session delivers only what was queued; if that
+    queue overflowed, the retained births are what reveals the gap."""
     _session: Session = field(init=False)
-    _memory: BrokerMemory = field(init=False)
+    _session_loss: SessionLoss = field(init=False)
 
     def __post_init__(self) -> None:
-        self._session = Session(self.connects_as(), on_publish=self._take_in)
-        self._memory = BrokerMemory(
-            self.problems.clock, self.clock, self.counters, self.problems, self.heard_to
+        self._session = Session(self.connect_options(), on_publish=self._take_in)
+        self._session_loss = SessionLoss(
+            self.problems.clock, self.clock, self.counters, self.problems, self.received_to
         )
-        self.ownership.on_given_way.append(self._give_way)
+        self.ownership.on_give_way.append(self._give_way)
 
     @property
     def connected(self) -> bool:
@@ -112,40 +112,40 @@ class Source:
 
     @property
     def waiting(self) -> int:
-        """Deliveries that nobody has taken yet."""
+        """Number of deliveries not yet taken by the engine."""
         return sum(len(arrivals.packets) for arrivals in self._arrived)
 
     @property
     def unacknowledged(self) -> int:
-        """Bytes of deliveries that are not acknowledged."""
+        """Bytes of unacknowledged deliveries, those being folded included."""
         return self._unacknowledged
 
     async def run(self) -> None:
-        """Stay connected until cancelled; refusals that time cannot mend are told and retried slowly."""
+        """Stay connected until cancelled; errors are reported as problems and retried at growing intervals."""
         waits = backoff.delays()
         while True:
             await self.ownership.wait_held()
             since = self.clock()
-            error = await self._until_lost()
+            error = await self._connect_until_lost()
             if self.clock() - since > SETTLED * 1000:
                 waits = backoff.delays()
             self._lost(error)
             await asyncio.sleep(next(waits))
 
-    async def _until_lost(self) -> Exception:
+    async def _connect_until_lost(self) -> Exception:
         try:
             await self._stay_connected()
         except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
-            self._session.abort()  # one that answers nonsense is still connected
+            self._session.abort()  # a protocol error leaves it connected
             return error
 
     async def _stay_connected(self) -> NoReturn:
-        self._session.options = self.connects_as()
+        self._session.options = self.connect_options()
         connected = await self._session.connect()
-        if not self._known:
-            self.on_first(connected.session_present)
-        self._memory.connected(session_present=connected.session_present)
-        self._known = True
+        if not self._connected_before:
+            self.on_first_connect(connected.session_present)
+        self._session_loss.connected(session_present=connected.session_present)
+        self._connected_before = True
         self._arrived_at = self.clock()
         await self._subscribe(session_present=connected.session_present)
         self._arrived_at = self.clock()
@@ -154,15 +154,15 @@ class Source:
         log.info("subscribed at %s:%s", self._session.options.host, self._session.options.port)
         async with asyncio.TaskGroup() as tasks:
             echoes = tasks.create_task(self._send_echoes(), name="echo")
-            kept = tasks.create_task(self.subscriptions.keep(self._session), name="subscriptions")
+            kept = tasks.create_task(self.subscriptions.maintain(self._session), name="subscriptions")
             lost = await self._session.wait_lost()
             for task in (echoes, kept):
                 task.cancel()
         raise lost
 
     async def _subscribe(self, *, session_present: bool) -> None:
-        """Make the subscriptions; the answer may stand behind a long backlog, so that only silence is told."""
-        silence = asyncio.create_task(self._tell_of_silence(), name="silence")
+        """Subscribe. The answer may wait behind a long backlog, so only complete silence is a problem."""
+        silence = asyncio.create_task(self._report_silence(), name="silence")
         try:
             await self.subscriptions.reconcile(
                 self._session, session_present=session_present, knows_births=self._knows_births
@@ -171,9 +171,9 @@ class Source:
             silence.cancel()
         self._knows_births = True
 
-    async def _tell_of_silence(self) -> None:
+    async def _report_silence(self) -> None:
         while True:
-            rest = UNHEARD - (self.clock() - self._arrived_at)
+            rest = SILENT_AFTER - (self.clock() - self._arrived_at)
             if rest <= 0:
                 break
             await asyncio.sleep(rest / 1000)
@@ -183,8 +183,8 @@ class Source:
         )
 
     def _listen(self) -> None:
-        """Silence means something from when a first filter of telemetry is granted."""
-        if self.subscriptions.hears and not self.listening.subscribed:
+        """Start the clock of silence once a telemetry filter is granted."""
+        if self.subscriptions.receives_telemetry and not self.listening.subscribed:
             self.listening.connected(self.clock())
 
     async def _send_echoes(self) -> None:
@@ -192,57 +192,57 @@ class Source:
             self._listen()
             echo = self.listening.echo_due(self.clock())
             if echo is not None:
-                self._echo(echo)
-            self._look_for_echo()
-            self._memory.look()
+                self._publish_echo(echo)
+            self._check_echo()
+            self._session_loss.expire()
             await asyncio.sleep(ECHO_EVERY / 1000)
 
-    def _echo(self, echo: bytes) -> None:
+    def _publish_echo(self, echo: bytes) -> None:
         try:
             self._session.publish(self.echo_topic, echo, qos=1, on_ack=self._echo_answered)
         except (ValueError, PublishQueueFull) as error:
-            self._echo_refused(str(error))
+            self._echo_failed(str(error))
 
-    def _look_for_echo(self) -> None:
-        """A broker may take the echo and never give it back, without a word, where the ACL forbids to read it."""
+    def _check_echo(self) -> None:
+        """Report an echo that does not return: a broker accepts it silently even if the ACL forbids reading it."""
         now = self.clock()
-        if self.listening.lag(now) < UNHEARD:
+        if self.listening.lag(now) < SILENT_AFTER:
             if self.listening.caught_up:
                 self.problems.clear(Problem.ECHO)
-        elif not self._paused and now - self._arrived_at > UNHEARD:
+        elif not self._paused and now - self._arrived_at > SILENT_AFTER:
             why = f"it does not come back: check that the ACL lets it read {self.echo_topic}"
             self.problems.raise_(Problem.ECHO, why)
 
     def _echo_answered(self, reason: int) -> None:
         if reason == NOT_AUTHORISED:
-            self._echo_refused(f"not authorised: check the ACL for {self.echo_topic}")
+            self._echo_failed(f"not authorised: check the ACL for {self.echo_topic}")
         elif reason >= REFUSED:
-            self._echo_refused(meaning(reason))
+            self._echo_failed(meaning(reason))
 
-    def _echo_refused(self, why: str) -> None:
-        """Without its echo the gateway never knows that it has caught up, and measures no silence."""
-        self.listening.not_sent()
+    def _echo_failed(self, why: str) -> None:
+        """Report it: without echoes the gateway cannot tell that it has caught up, and detects no silent device."""
+        self.listening.echo_failed()
         self.problems.raise_(Problem.ECHO, why)
 
     def _lost(self, error: Exception) -> None:
         caught_up = self.listening.caught_up
-        self._memory.disconnected(behind=self.listening.lag(self.clock()) if caught_up else None)
-        self.listening.lost()
+        self._session_loss.disconnected(behind=self.listening.lag(self.clock()) if caught_up else None)
+        self.listening.disconnected()
         self._paused = False
         self.counters.broker_connections_lost += 1
         if isinstance(error, ConnectionLost) and error.taken_over:
             self.ownership.give_way()
         if self.ownership.held:
-            self.problems.raise_(Problem.BROKER, _in_words(error, self._session.options))
+            self.problems.raise_(Problem.BROKER, _error_text(error, self._session.options))
         self._drop_stale()
 
     def _give_way(self) -> None:
-        """The id is another gateway's now, and with it the connection: that says more than that it was lost."""
+        """End the connection; the `TAKEN_OVER` problem replaces that of a lost broker."""
         self._session.abort()
         self.problems.clear(Problem.BROKER)
 
     def _drop_stale(self) -> None:
-        """What was not taken yet comes again on the next connection; acks never cross a reconnect."""
+        """Drop untaken deliveries: the broker sends them again, and acks are valid on their own connection only."""
         while self._arrived:
             self._unacknowledged -= self._arrived.popleft().size
         self._paused = False
@@ -258,18 +258,18 @@ class Source:
             self._session.pause()
         self._news.set()
 
-    async def news(self) -> None:
-        """Wait until a delivery is there."""
+    async def wait_for_deliveries(self) -> None:
+        """Wait until there is a delivery to take."""
         await self._news.wait()
 
     def take(self) -> list[Arrivals]:
-        """As many deliveries as may be folded together, oldest first."""
+        """Return as many deliveries as may be folded together, oldest first."""
         taken: list[Arrivals] = []
         room, size = MOST_AT_ONCE, MOST_BYTES_AT_ONCE
         while self._arrived and room > 0 and size > 0:
             first = self._arrived[0]
-            count = first.within(room, size)
-            part = self._arrived.popleft() if len(first.packets) == count else first.cut(count)
+            count = first.count_within(room, size)
+            part = self._arrived.popleft() if len(first.packets) == count else first.split_off(count)
             room -= len(part.packets)
             size -= part.size
             taken.append(part)
@@ -277,8 +277,8 @@ class Source:
             self._news.clear()
         return taken
 
-    async def rest(self, seconds: float) -> None:
-        """Leave deliveries in the socket for so long: one read of many costs less than many reads of one."""
+    async def let_gather(self, seconds: float) -> None:
+        """Stop reading the socket for `seconds`: one read of many deliveries is cheaper than many of one."""
         self._session.pause()
         try:
             await asyncio.sleep(seconds)
@@ -287,12 +287,12 @@ class Source:
                 self._session.resume()
 
     def put_back(self, arrivals: Sequence[Arrivals]) -> None:
-        """Deliveries that must wait go to the front again."""
+        """Return taken deliveries to the front of the queue."""
         self._arrived.extendleft(reversed(arrivals))
         self._news.set()
 
     def acknowledge(self, arrivals: Sequence[Arrivals]) -> None:
-        """Acknowledge what is on disk, in arrival order, one write a connection."""
+        """Acknowledge deliveries that are on disk, in arrival order, with one write per connection."""
         for epoch, group in groupby(arrivals, key=lambda part: part.epoch):
             self._session.ack(epoch, _packet_ids(group))
         self._unacknowledged -= sum(part.size for part in arrivals)
@@ -308,5 +308,5 @@ def _packet_ids(group: Iterator[Arrivals]) -> list[int]:
     return [packet.packet_id for part in group for packet in part.packets if packet.packet_id is not None]
 
 
-def _in_words(error: Exception, options: SessionOptions) -> str:
+def _error_text(error: Exception, options: SessionOptions) -> str:
     return f"the broker at {options.host}:{options.port}: {error or type(error).__name__}"

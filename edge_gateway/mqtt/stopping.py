@@ -1,8 +1,8 @@
-"""An end that cannot be missed: what loops, takes errors and tries again must not take a cancel for one of them.
+"""Reliable cancellation for loops that catch errors and retry.
 
-aiomqtt waits with `asyncio.wait_for`, which until Python 3.12 returns a result that came in the same turn and forgets
-the cancel. A TaskGroup whose child fails in the same turn forgets it until 3.13, and until 3.12 it leaves a count of
-cancels that are over. So a task that must see its cancel has no TaskGroup, and looks at that count itself.
+Before Python 3.12 `asyncio.wait_for`, which aiomqtt uses, swallows a cancel that arrives in the same turn as its
+result. Before 3.13 a TaskGroup swallows one that arrives with a child's error, and before 3.12 it leaves
+`Task.cancelling()` too high. A task that must see its cancel therefore uses no TaskGroup and checks that count itself.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ ASK_AGAIN = 0.1
 
 
 def stop_if_asked() -> None:
-    """Raise CancelledError where this task was cancelled and the cancel got lost on its way."""
+    """Raise CancelledError if this task was cancelled and a library swallowed the cancel."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
 async def until_one_ends(*works: Coroutine[Any, Any, None]) -> None:
-    """Run them beside each other until one ends, and end the others; raises its error, or the cancel of the caller."""
+    """Run coroutines concurrently until one ends, then cancel the others; raise its error, or the caller's cancel."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -33,7 +33,7 @@ async def until_one_ends(*works: Coroutine[Any, Any, None]) -> None:
 
 
 async def _ended(tasks: Sequence[asyncio.Future[None]]) -> None:
-    """Cancel tasks until they have ended, however often one forgets it. Their errors are nobody's."""
+    """Cancel tasks, repeatedly, until all have ended; ignore their errors."""
     left: set[asyncio.Future[None]] = {task for task in tasks if not task.done()}
     while left:
         for task in left:

@@ -1,8 +1,8 @@
-"""What this gateway is subscribed to at the broker, whose session outlives a configuration.
+"""Keep the broker's subscriptions equal to the configuration; a persistent session outlives a configuration.
 
-wanted ─▶ reconcile: subscribe, then unsubscribe what an earlier configuration left ◀─ the spool's list of filters
+wanted ─▶ reconcile: subscribe, then unsubscribe filters of an earlier configuration ◀─ the spool's list of filters
                  │                                     ▲
-                 └─▶ refused: told, asked for again    └── a delivery of a foreign site: the filters it may come by
+                 └─▶ refused: a problem, retried       └── a delivery of a foreign site: the filters that may match it
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from fleet_wire.subscriptions import NotGranted, why_not_granted
 log = logging.getLogger(__name__)
 
 ASK_AGAIN = 60.0
-"""Seconds until the broker is asked again for a filter it refused."""
-TOLD_FOR = 3_600_000
-"""Milliseconds after the last delivery of a foreign site until the problem is over."""
+"""Seconds between retries of refused filters."""
+SHOWN_FOR = 3_600_000
+"""Milliseconds after the last delivery of a foreign site until the problem clears."""
 MOST_SITES = 1_000
-"""Foreign sites that are told and whose filters are removed; deliveries of more are quarantined all the same."""
+"""Most foreign sites to name and unsubscribe from; deliveries of further ones are quarantined all the same."""
 LONGEST_LIST = 1 << 20
+"""Bytes."""
 
 
 class Subscribes(Protocol):
-    """The session, as far as subscriptions go."""
+    """The part of the session used here."""
 
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None: ...
     async def unsubscribe(self, filters: Sequence[str]) -> None: ...
@@ -44,14 +45,14 @@ class Subscribes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FilterList:
-    """The spool's list of filters that the broker may have of this client id."""
+    """A file in the spool: the filters this client id may be subscribed to."""
 
     path: Path
     client_id: str
     files: Files = FILES
 
     def read(self) -> frozenset[str] | None:
-        """What is on the list; None where nobody knows, because it is missing, damaged or of another client id."""
+        """Return the filters; None if unknown: the file is missing, damaged or of another client id."""
         try:
             with self.path.open("rb") as file:
                 held = json.loads(file.read(LONGEST_LIST))
@@ -63,34 +64,35 @@ class FilterList:
         if held.get("client_id") != self.client_id:
             other = printable(held.get("client_id"))
             log.warning(
-                "the broker may hold a session of %s until it expires, with what was queued for it", other
+                "the broker may keep the session of client %s, and messages queued for it, until it expires",
+                other,
             )
             return None
         return filters
 
     def write(self, filters: Iterable[str]) -> None:
-        """Put these on the list. A disk that refuses is no reason not to subscribe: strays are found without it."""
+        """Replace the list. A failure is only logged: stray filters are also found by their deliveries."""
         held = {"client_id": self.client_id, "filters": sorted(filters)}
         try:
             write_whole(self.files, self.path, json.dumps(held).encode())
         except OSError as error:
-            log.warning("the list of subscriptions cannot be written: %s", error)
+            log.warning("cannot write the list of subscriptions: %s", error)
 
 
 def _is_filter(text: str) -> bool:
-    """Whether a filter is of the kind that a gateway makes; a damaged list must not be sent to the broker."""
+    """Return whether a gateway could have made this filter; a damaged list must not reach the broker."""
     return all(level == topics.ANY or topics.is_level(level) for level in text.split("/"))
 
 
-def left_over(held: frozenset[str] | None, wanted: Iterable[str]) -> list[str]:
-    """Return filters of an earlier configuration; where nobody knows it, those of a gateway of every site."""
+def obsolete_filters(held: frozenset[str] | None, wanted: Iterable[str]) -> list[str]:
+    """Return filters of an earlier configuration; if those are unknown, the filters for all sites."""
     return sorted(
         (frozenset(topics.device_filters([topics.ANY])) if held is None else held).difference(wanted)
     )
 
 
 def may_match(topic: str) -> list[str]:
-    """Return the filters by which a gateway may have asked for a device's topic."""
+    """Return the filters of a gateway that match a device's topic."""
     site, kind = topics.site_of(topic) or "", topic.rpartition("/")[2]
     own = topics.device_filters([site]) if topics.is_level(site) else []
     return [text for text in (*own, *topics.device_filters([topics.ANY])) if text.endswith(f"/{kind}")]
@@ -98,7 +100,7 @@ def may_match(topic: str) -> list[str]:
 
 @dataclass(slots=True)
 class Subscriptions:
-    """The filters of one client id. Times are monotonic milliseconds."""
+    """The subscriptions of one client id. `clock`: monotonic milliseconds."""
 
     wanted: Sequence[str]
     held: FilterList
@@ -106,19 +108,19 @@ class Subscriptions:
     clock: Callable[[], int]
     _births_wanted: bool = False
     _refused: dict[str, int] = field(default_factory=dict)
-    _strays: set[str] = field(default_factory=set)
-    _strayed_at: int = 0
+    _foreign_sites: set[str] = field(default_factory=set)
+    _foreign_at: int = 0
     _unwanted: set[str] = field(default_factory=set)
     _removed: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def hears(self) -> bool:
-        """Whether telemetry of a site at least comes, as far as the broker granted it."""
+    def receives_telemetry(self) -> bool:
+        """Whether the broker granted at least one telemetry filter."""
         return any(text not in self._refused for text in self.wanted if text.endswith(topics.TELEMETRY))
 
     async def reconcile(self, session: Subscribes, *, session_present: bool, knows_births: bool) -> None:
-        """Make the broker's subscriptions those that are wanted: new ones first, so that nothing falls between."""
+        """Make the broker's subscriptions equal `wanted`: subscribe first, so that no message falls between."""
         held = await asyncio.to_thread(self.held.read)
         if not session_present:
             held = frozenset()
@@ -130,12 +132,12 @@ class Subscriptions:
         await self._subscribe(session, self.wanted, session_present=session_present)
         if session_present and not knows_births:
             await self._ask_for_births(session)
-        surplus = left_over(held, self.wanted) if session_present else []
+        surplus = obsolete_filters(held, self.wanted) if session_present else []
         if surplus and await self._unsubscribe(session, surplus):
             await asyncio.to_thread(self.held.write, self.wanted)
 
-    async def keep(self, session: Subscribes) -> None:
-        """Look after the subscriptions of this connection until it ends."""
+    async def maintain(self, session: Subscribes) -> None:
+        """Retry, repair and clear problems until the connection ends."""
         with suppress(ConnectionLost):
             while True:
                 with suppress(TimeoutError):
@@ -143,22 +145,22 @@ class Subscriptions:
                         await self._news.wait()
                 self._news.clear()
                 unwanted, self._unwanted = sorted(self._unwanted), set()
-                await self._look_after(session, unwanted)
-                if self._strays and self.clock() - self._strayed_at > TOLD_FOR:
-                    self._strays.clear()
+                await self._maintain(session, unwanted)
+                if self._foreign_sites and self.clock() - self._foreign_at > SHOWN_FOR:
+                    self._foreign_sites.clear()
                     self.problems.clear(Problem.FOREIGN_SITE)
 
-    def want_births(self) -> None:
-        """Ask the broker, within a minute and once for all, for the births that it retains."""
+    def request_births(self) -> None:
+        """Fetch the retained births within a minute; repeated requests are one."""
         self._births_wanted = True
 
     async def _ask_for_births(self, session: Subscribes) -> None:
         self._births_wanted = False
         statuses = [text for text in self.wanted if text.endswith(topics.STATUS)]
-        with suppress(NotGranted):  # told where it was asked for first
+        with suppress(NotGranted):  # reported by the first subscription
             await session.subscribe(statuses, session_present=False)
 
-    async def _look_after(self, session: Subscribes, unwanted: Sequence[str]) -> None:
+    async def _maintain(self, session: Subscribes, unwanted: Sequence[str]) -> None:
         try:
             if unwanted:
                 await self._unsubscribe(session, unwanted)
@@ -166,24 +168,24 @@ class Subscriptions:
                 await self._subscribe(session, list(self._refused), session_present=True)
             elif self._births_wanted:
                 await self._ask_for_births(session)
-        except ConnectRefused as answer:  # an answer to something else
+        except ConnectRefused as answer:  # the answer did not match the request
             self.problems.raise_(Problem.SUBSCRIPTION, f"the broker answers subscriptions wrongly: {answer}")
 
-    def strayed(self, deliveries: Iterable[str]) -> None:
-        """Take in topics of deliveries of foreign sites: they are told, and their filters are removed."""
-        self._strayed_at = self.clock()
+    def foreign_deliveries(self, deliveries: Iterable[str]) -> None:
+        """Report deliveries of foreign sites, given their topics, and schedule the removal of their filters."""
+        self._foreign_at = self.clock()
         for topic in deliveries:
             site = topics.site_of(topic) or ""
-            if site in self._strays or len(self._strays) < MOST_SITES:
-                self._strays.add(site)
+            if site in self._foreign_sites or len(self._foreign_sites) < MOST_SITES:
+                self._foreign_sites.add(site)
                 self._unwanted.update(set(may_match(topic)).difference(self.wanted, self._removed))
         self._removed |= self._unwanted
-        self.problems.raise_(Problem.FOREIGN_SITE, named(sorted(self._strays)))
+        self.problems.raise_(Problem.FOREIGN_SITE, named(sorted(self._foreign_sites)))
         if self._unwanted:
             self._news.set()
 
     async def _subscribe(self, session: Subscribes, filters: Sequence[str], *, session_present: bool) -> None:
-        """Ask for filters; what the broker refuses is a problem, and no reason to do without the others."""
+        """Subscribe; refused filters are a problem, the others stay subscribed."""
         try:
             await session.subscribe(filters, session_present=session_present)
         except NotGranted as answer:
@@ -194,17 +196,17 @@ class Subscriptions:
             self.problems.clear(Problem.SUBSCRIPTION)
 
     async def _unsubscribe(self, session: Subscribes, filters: Sequence[str]) -> bool:
-        """Remove filters; False where the broker keeps one: its deliveries go to the quarantine."""
+        """Unsubscribe; False if the broker refuses. Deliveries by a remaining filter go to the quarantine."""
         removed = named(filters)
         try:
             await session.unsubscribe(filters)
         except ConnectRefused as answer:
-            log.warning("the broker keeps subscriptions that this gateway does not want: %s", answer)
+            log.warning("the broker did not remove subscriptions of an earlier configuration: %s", answer)
             return False
-        log.info("subscriptions that this configuration has no use for were removed: %s", removed)
+        log.info("removed subscriptions of an earlier configuration: %s", removed)
         return True
 
 
 def _refused_text(refused: dict[str, int]) -> str:
     filters = named([f"{text} ({why_not_granted(code)})" for text, code in refused.items()])
-    return f"the broker does not grant subscriptions, and nothing comes by them: {filters}; check the ACL"
+    return f"the broker refused subscriptions, and their messages do not arrive: {filters}; check the ACL"

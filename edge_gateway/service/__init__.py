@@ -1,1 +1,1 @@
-"""The running program: what is built, started, watched, asked and stopped."""
+"""The running program: composition, start, supervision, local interfaces, stop."""

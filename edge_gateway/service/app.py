@@ -1,6 +1,6 @@
 """The composition root: build everything from the configuration, start sink to source, stop source to sink.
 
-held spool ─▶ embedded broker ─▶ recovered state ─▶ store, commit queue ─▶ sinks ─▶ control ─▶ engine ─▶ source
+locked spool ─▶ embedded broker ─▶ recovered state ─▶ store, commit queue ─▶ sinks ─▶ control ─▶ engine ─▶ source
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.embedded import EmbeddedBroker
 from edge_gateway.mqtt.sending import AT_ONCE
 from edge_gateway.recovery.startup import Startup, recover_spool
-from edge_gateway.service.descriptors import allow_many
+from edge_gateway.service.descriptors import raise_limit
 from edge_gateway.service.gateway import Gateway
 from edge_gateway.service.http import serving
-from edge_gateway.service.local_api import Door
+from edge_gateway.service.local_api import LocalEndpoint
 from edge_gateway.service.socket_link import linked
-from edge_gateway.service.unexpected import tell_in_the_log
-from edge_gateway.service.watchdog import Mark, ServiceManager, Watchdog
+from edge_gateway.service.unexpected import log_uncaught_errors
+from edge_gateway.service.watchdog import ProgressMark, ServiceManager, Watchdog
 from edge_gateway.status.clock import MachineClock
 from fleet_wire import local_socket
 from fleet_wire.session import SessionOptions
@@ -44,14 +44,14 @@ log = logging.getLogger(__name__)
 
 MOST_PACKET = 1 << 20
 RECEIVE_MAXIMUM = 4_000
-TRY_AGAIN = 1.0
-COLLECT_AFTER = (20_000, 20, 20)
+RETRY_EVERY = 1.0
+GC_THRESHOLDS = (20_000, 20, 20)
 
 
 def session_options(
     mqtt: MqttSection, credentials: Credentials, *, client_id: str, session_expiry: int | None = None
 ) -> SessionOptions:
-    """How the telemetry session connects; `session_expiry` in seconds."""
+    """Return the connect options of the telemetry session; `session_expiry` in seconds, by default as configured."""
     password = credentials.password.now()
     return SessionOptions(
         host=mqtt.host,
@@ -70,7 +70,7 @@ def session_options(
 
 @dataclass(frozen=True, slots=True)
 class ControlClients:
-    """Makes the clients of the control connection, each with what proves its identity by then."""
+    """Factory of the control connection's clients, each with the current credentials."""
 
     mqtt: MqttSection
     credentials: Credentials
@@ -80,7 +80,7 @@ class ControlClients:
         return self._client(self.client_id, will)
 
     def standing_by(self) -> ControlClient:
-        """A client that pushes nobody off the broker."""
+        """Return a client with a random id, which takes over no session."""
         return self._client(f"{self.client_id}-by-{os.urandom(4).hex()}", None)
 
     def _client(self, client_id: str, will: aiomqtt.Will | None) -> ControlClient:
@@ -103,11 +103,13 @@ class ControlClients:
 
 
 async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embedded: bool) -> None:
-    """Run the gateway until `stop` is set; everything folded by then is on disk when this returns."""
-    tell_in_the_log()
-    allow_many()
-    moved, door = Mark(), Door()
-    watchdog = Watchdog(ServiceManager.take(os.environ), {"start": lambda: moved.at}, lambda: door.says)
+    """Run the gateway until `stop` is set; on return everything folded is on disk."""
+    log_uncaught_errors()
+    raise_limit()
+    progress, endpoint = ProgressMark(), LocalEndpoint()
+    watchdog = Watchdog(
+        ServiceManager.from_environment(os.environ), {"start": lambda: progress.at}, lambda: endpoint.message
+    )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(watchdog.watching())
         place = stack.enter_context(spool.held(config.spool.path))
@@ -118,9 +120,9 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
             log.info("the embedded broker listens on %s", broker.url)
         name = gateway_id.resolve(config.gateway.id)
         clock = MachineClock()
-        listens = await _listens(stack, socket, name, door)
-        start = Start(place, door, moved)
-        recovered = await start.recover(lambda: recover_spool(place, config, name, clock, moved), stop)
+        socket_open = await _open_local_socket(stack, socket, name, endpoint)
+        recovery = SpoolRecovery(place, endpoint, progress)
+        recovered = await recovery.recover(lambda: recover_spool(place, config, name, clock, progress), stop)
         if recovered is None:
             return
         credentials = Credentials(config)
@@ -130,39 +132,39 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
             clock=clock,
             recovered=recovered,
             credentials=credentials,
-            connects_as=lambda: session_options(
+            connect_options=lambda: session_options(
                 config.mqtt, credentials, client_id=gateway_id.client_id(name)
             ),
             clients=ControlClients(config.mqtt, credentials, gateway_id.client_id(name, "control")),
         )
         await gateway.open()
         stack.push_async_callback(gateway.close)
-        if not listens and not await _listens(stack, socket, name, door):
+        if not socket_open and not await _open_local_socket(stack, socket, name, endpoint):
             raise BadInput(f"cannot listen on {socket}: the disk is full")
-        door.api = gateway.local_api()
+        endpoint.api = gateway.local_api()
         await stack.enter_async_context(serving(config.http.listen, gateway.report, gateway.counters))
-        _collect_rarely()
+        _tune_garbage_collection()
         await gateway.serve(stop, watchdog)
 
 
-def _collect_rarely() -> None:
-    """What there is by now stays, and little that comes is cyclic: to look for it often was a tenth of all work."""
+def _tune_garbage_collection() -> None:
+    """Freeze what start-up allocated; later garbage is rarely cyclic, and frequent collections cost 10 % of the CPU."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """What a start does before there is a gateway; the door and the watchdog know of it."""
+class SpoolRecovery:
+    """Recovery of the spool at start-up; reports progress to the watchdog and its state to the local socket."""
 
     place: Path
-    door: Door
-    moved: Mark
+    endpoint: LocalEndpoint
+    progress: ProgressMark
 
     async def recover(self, recover: Callable[[], Startup], stop: asyncio.Event) -> Startup | None:
-        """Recover the spool, however long its disk is full; None when the gateway is to stop meanwhile."""
-        self.door.says = "the gateway is starting: it reads what its spool holds"
+        """Run `recover` in a thread, retrying while the disk is full; None if `stop` is set meanwhile."""
+        self.endpoint.message = "the gateway is starting: it is reading its spool"
         while not stop.is_set():
             try:
                 return await asyncio.to_thread(recover)
@@ -173,29 +175,31 @@ class Start:
                 self._wait_for_room()
             Reserve(self.place / spool.RESERVE).release()
             with suppress(TimeoutError):
-                async with asyncio.timeout(TRY_AGAIN):
+                async with asyncio.timeout(RETRY_EVERY):
                     await stop.wait()
         return None
 
     def _wait_for_room(self) -> None:
-        self.moved()
-        self.door.says = (
-            f"the disk of the spool {self.place} is full: free space, and the gateway starts by itself"
+        self.progress()
+        self.endpoint.message = (
+            f"the disk of the spool {self.place} is full: free some space, and the gateway starts by itself"
         )
-        log.warning("%s", self.door.says)
+        log.warning("%s", self.endpoint.message)
 
 
 def _refuse_read_only(error: OSError | sqlite3.OperationalError, place: Path) -> None:
-    """BadInput where the spool may not be written, however long one waits."""
+    """Raise BadInput if the error means that waiting cannot make the spool writable."""
     forbidden = {errno.EROFS, errno.EACCES, errno.EPERM}
     readonly = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
     if readonly or getattr(error, "errno", None) in forbidden:
-        raise BadInput(f"the spool {place} cannot be written ({error}); nothing of it was changed") from error
+        raise BadInput(
+            f"the spool {place} cannot be written ({error}); it is unchanged. Check its owner and mount"
+        ) from error
 
 
 @contextmanager
 def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
-    """Start the broker again whenever it ends, while the block runs."""
+    """Restart the broker whenever it ends, while the block runs."""
     task = asyncio.create_task(broker.supervise(), name="broker")
     try:
         yield
@@ -203,10 +207,10 @@ def _supervised(broker: EmbeddedBroker) -> Iterator[None]:
         task.cancel()
 
 
-async def _listens(stack: AsyncExitStack, socket: Path, name: str, door: Door) -> bool:
-    """Open the local socket, and the link to it; False where the disk has no room even for that."""
+async def _open_local_socket(stack: AsyncExitStack, socket: Path, name: str, endpoint: LocalEndpoint) -> bool:
+    """Open the local socket and the link to it; False if the disk is too full even for that."""
     try:
-        await stack.enter_async_context(local_socket.serve(socket, door))
+        await stack.enter_async_context(local_socket.serve(socket, endpoint))
     except OSError as error:
         if is_full(error):
             return False

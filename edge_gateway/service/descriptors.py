@@ -1,7 +1,7 @@
-"""Open files: how many this process may have, and whether they run out.
+"""The limit of open files: raise it, and warn before it is reached.
 
-Journal, store, broker and database need some 40. What strangers can make it open is bounded far below the rest: 16
-connections of `http` and 64 about to be closed, 32 of the local socket and as many again.
+Journal, store, broker and database need about 40. What clients can open is bounded: 16 connections of `http` plus 64
+about to be closed, 32 of the local socket plus as many about to be closed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Final
 
 LEAST: Final = 256
-"""What all bounds together may need, and some."""
+"""All bounds together, with some margin."""
 MOST: Final = 65_536
-"""More is not asked for: some systems allow 10^9, and some libraries look at each."""
+"""Never ask for more: some systems allow 10^9, and some libraries loop over all of them."""
 SHARE: Final = 0.8
+"""Part of the limit in use from which on it is a problem."""
 _OPEN = Path("/proc/self/fd")
 
 
-def allow_many() -> int:
-    """Raise the soft limit towards the hard one, as getrlimit(2) allows; returns how many files may be open."""
+def raise_limit() -> int:
+    """Raise the soft limit towards the hard one (getrlimit(2)); return how many files may be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -30,7 +31,7 @@ def allow_many() -> int:
 
 
 def shortage() -> str:
-    """Say what is wrong with the number of open files; an empty text while nothing is."""
+    """Describe what is wrong with the number of open files; "" while nothing is."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return ""

@@ -1,11 +1,12 @@
-"""What happens when the disk is full, or the journal has used up its budget.
+"""What happens when the disk is full or the spool has used up its budget.
 
-disk full ───▶ reserve released, deliveries wait ─▶ checkpoint, alerts, commands use it ─▶ reserve made, all goes on
-budget used ─┬─ stop: nothing is acknowledged until a checkpoint has freed segments; it is lent room to be written
-             └─ drop_oldest: the oldest records go, counted; on a full disk too, once the reserve is gone
-late table ──▶ over a quarter of the budget deliveries wait until it has been worked off
+disk full ───▶ release the reserve, pause deliveries ─▶ checkpoint, alerts, commands use it ─▶ recreate it, resume
+budget used ─┬─ stop: acknowledge nothing until a checkpoint has freed segments; lend the room to write one
+             └─ drop_oldest: delete the oldest records, counted; on a full disk too, once the reserve is gone
+late table ──▶ over a quarter of the budget: pause deliveries until it has been merged
 
-The budget is the spool's: the journal has what checkpoints, late table and quarantine leave of it, a quarter at least.
+`spool.max_bytes` covers the whole spool: the journal gets what checkpoints, late table and quarantine leave, at least
+a quarter.
 """
 
 from __future__ import annotations
@@ -27,16 +28,18 @@ from edge_gateway.store.budget import SpoolBytes, late_bytes, spool_bytes
 from edge_gateway.store.store import StoreFacts
 
 LOAN = 64 << 20
+"""Bytes lent beyond the budget, to write the checkpoint that frees the journal."""
 SHARE = 4
+"""The journal may always use one part in so many of the budget."""
 MARGIN = 8 << 20
-"""What must be free beside a reserve that is made again: else deliveries would fill the disk at once."""
+"""Bytes that must be free beside a recreated reserve, or deliveries would fill the disk again at once."""
 
 NOTHING_YET = SpoolBytes(0, 0, 0, 0)
 
 
 @dataclass(slots=True)
 class DiskGuard:
-    """Decides what a spool without room may still write; `accepting` is set while deliveries may be folded."""
+    """Decides what may still be written when room runs out; `accepting` is set while deliveries may be folded."""
 
     section: SpoolSection
     journal: Journal
@@ -46,16 +49,16 @@ class DiskGuard:
     accepting: asyncio.Event
     counters: Counters
     problems: Problems
-    hasten: Callable[[], None] = lambda: None
-    """Writes a checkpoint soon, which frees the journal."""
+    request_checkpoint: Callable[[], None] = lambda: None
+    """Asks for an early checkpoint, which frees journal segments."""
     used: SpoolBytes = NOTHING_YET
     _stalled: bool = False
     _released: bool = False
-    _late: bool = False
+    _late_full: bool = False
     _lent: bool = False
 
     def __post_init__(self) -> None:
-        self._bound()
+        self._apply_budget()
 
     @property
     def budget(self) -> int:
@@ -64,7 +67,7 @@ class DiskGuard:
         return max(most - self.used.beside_journal, most // SHARE)
 
     def commit_failed(self, error: Exception) -> None:
-        """A group could not be committed, once more: make room where that is allowed, and say what is wrong."""
+        """Handle each failed try to commit: make room if the configuration allows it, and report the problem."""
         if not self._stalled:
             self._stalled = True
             self.counters.commits_stalled += 1
@@ -72,67 +75,70 @@ class DiskGuard:
             freed = self._drop_oldest() or self._lend()
         else:
             freed = is_full(error) and (self._release() or self._drop_oldest())
-        self._tell(str(error))
+        self._report(str(error))
         if freed:
             self.commits.retry_now()
 
     def commit_resumed(self) -> None:
-        """Groups are committed again; deliveries wait until there is a reserve again."""
+        """Note that commits succeed again; deliveries stay paused until the reserve exists again."""
         self._stalled = False
         self._settle()
 
-    def refused(self, error: Exception) -> None:
-        """The store, or a chore, could not write."""
+    def write_failed(self, error: Exception) -> None:
+        """Handle a failed write of the store or of a maintenance task."""
         if is_full(error) and self._release():
-            self._tell(str(error))
+            self._report(str(error))
 
-    async def look(self) -> None:
-        """Make the reserve where there is none, and see what is used; deliveries that waited for it go on."""
-        await asyncio.to_thread(self._look_at_disk)
+    async def check(self) -> None:
+        """Recreate a missing reserve, measure the spool, and resume deliveries if there is room; call periodically."""
+        await asyncio.to_thread(self._measure)
         self._released = self._released and not self.reserve.held  # it may have been released meanwhile
         late = self.used.late > late_bytes(self.section.max_bytes)
-        self.counters.late_table_full += late and not self._late
-        self._late = late
+        self.counters.late_table_full += late and not self._late_full
+        self._late_full = late
         if self._released:
-            self._tell(f"the disk has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left")
+            self._report(f"the disk has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left")
         elif late:
-            self.problems.raise_(Problem.DISK, "late readings must be merged first")
-        self._bound()
+            self.problems.raise_(
+                Problem.DISK,
+                "late readings must be merged before deliveries go on",
+            )
+        self._apply_budget()
         self._settle()
 
-    def _look_at_disk(self) -> None:
+    def _measure(self) -> None:
         self.reserve.make(beside=MARGIN if self._released else None)
         checkpoints = self.section.path / spool.CHECKPOINTS
         self.used = spool_bytes(checkpoints, self.journal.total_bytes, self.store_facts())
 
     def checkpointed(self) -> None:
-        """A checkpoint stands: what was lent for it is given back."""
+        """Note a written checkpoint: its loan is paid back."""
         self._lent = False
-        self._bound()
+        self._apply_budget()
 
-    def _bound(self) -> None:
+    def _apply_budget(self) -> None:
         self.journal.max_bytes = self.budget + (LOAN if self._lent else 0)
 
     def _settle(self) -> None:
-        """Take deliveries in, or let them wait."""
-        if self._released or self._late:
+        """Pause or resume deliveries."""
+        if self._released or self._late_full:
             self.accepting.clear()
             return
         self.accepting.set()
         if not self._stalled:
             self.problems.clear(Problem.DISK)
 
-    def _tell(self, error: str) -> None:
+    def _report(self, error: str) -> None:
         self.problems.raise_(Problem.DISK, f"{error}; free space, and it goes on by itself")
 
     def _release(self) -> bool:
-        """Give the reserve up, for everything but deliveries; whether there was one."""
+        """Release the reserve for everything but deliveries; return whether there was one."""
         if not self.reserve.release():
             return False
         self.counters.reserve_released += 1
         self._released = True
         self._settle()
-        self.hasten()
+        self.request_checkpoint()
         return True
 
     def _drop_oldest(self) -> bool:
@@ -143,11 +149,11 @@ class DiskGuard:
         return True
 
     def _lend(self) -> bool:
-        """Once: without it the checkpoint that frees the journal could never be written."""
+        """Lend room once, since the checkpoint that frees the journal could not be written otherwise."""
         if self._lent:
             return False
         self._lent = True
-        self._bound()
+        self._apply_budget()
         self.counters.journal_lent += 1
-        self.hasten()
+        self.request_checkpoint()
         return True

@@ -1,4 +1,4 @@
-"""Fold what arrives, commit it, and only then let it out.
+"""Fold deliveries, commit the record, and only then acknowledge and publish.
 
 source.take() ─▶ fold ─▶ open record ──(1,000 messages, commit_interval, or a rule changed)──▶ commit queue ─▶ disk
 │
@@ -32,20 +32,20 @@ log = logging.getLogger(__name__)
 
 TICK = 0.25
 CLOSE_EVERY = 0.020
-LEAST_REST, MOST_REST = 0.002, 0.040
-RESTS = 30
-"""A fold of one message costs as much as of a hundred: after each, deliveries gather for so many times what it took. A
-first one after a pause is folded when it comes. Beside 1,000 messages/s half of it takes 2 ms off the median time to a
-command, for 4 % of a core."""
+GATHER_MIN, GATHER_MAX = 0.002, 0.040
+GATHER_FACTOR = 30
+"""A fold of one message costs as much as one of a hundred, so after each fold deliveries gather for this many times its
+duration (in seconds, within GATHER_MIN and GATHER_MAX). The first delivery after a pause is folded at once. At 1,000
+messages/s half the factor takes 2 ms off the median time to a command, for 4 % of a core."""
 MOST_IN_RECORD, MOST_BYTES_IN_RECORD = 1_000, 1 << 20
 MOST_UNCOMMITTED = 100
 MOST_UNSTORED = 500
-"""Records; beyond either nothing is folded, deliveries and ticks alike, until the disk has caught up."""
-_UNPROMISED = QoS.AT_MOST_ONCE
+"""Records. Beyond either limit neither deliveries nor ticks are folded until the disk has caught up."""
+_UNACKNOWLEDGED = QoS.AT_MOST_ONCE
 
 
 class Commits(Protocol):
-    """Where records become durable (`CommitQueue`)."""
+    """Makes records durable (`CommitQueue`)."""
 
     @property
     def pending(self) -> int: ...
@@ -53,8 +53,8 @@ class Commits(Protocol):
     def submit(self, number: int, record: Any) -> asyncio.Future[int]: ...
 
 
-class Applies(Protocol):
-    """Where effects are kept (`StoreThread`)."""
+class EffectStore(Protocol):
+    """Stores the effects of records (`StoreThread`)."""
 
     @property
     def pending(self) -> int: ...
@@ -72,7 +72,7 @@ class Clock(Protocol):
 
 @dataclass(slots=True)
 class OpenRecord:
-    """What was folded and is not submitted yet."""
+    """Inputs folded since the last record was submitted, and their effects."""
 
     inputs: list[Input] = field(default_factory=list)
     effects: list[Any] = field(default_factory=list)
@@ -86,19 +86,19 @@ class OpenRecord:
         return self.messages >= MOST_IN_RECORD or self.size >= MOST_BYTES_IN_RECORD
 
     def tree(self) -> dict[str, Any]:
-        """The record as it is written."""
+        """Return the record as the journal encodes it."""
         return {"inputs": self.inputs, "effects": self.effects}
 
 
 @dataclass(slots=True)
 class Engine:
-    """One fold, one journal, one number for each record."""
+    """Folds inputs in one order, and numbers the records that hold them. `commit_interval` in seconds."""
 
     pipeline: Pipeline
     names: SeriesNames
     source: Source
     commits: Commits
-    store: Applies
+    store: EffectStore
     send: Callable[[Sequence[Message]], None]
     clock: Clock
     listening: CaughtUpClock
@@ -107,66 +107,68 @@ class Engine:
     commit_interval: float
     number: int = 0
     committed: int = 0
-    ticked: float = field(default_factory=time.monotonic)
-    """When the task that ticks the rules last came round, whether it had to pause or not."""
-    folded: float = field(default_factory=time.monotonic)
-    """When the task that folds deliveries last came round."""
+    ticked_at: float = field(default_factory=time.monotonic)
+    """When the tick task last completed a round, paused or not; monotonic seconds."""
+    folded_at: float = field(default_factory=time.monotonic)
+    """When the task that folds deliveries last completed a round; monotonic seconds."""
     accepting: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while deliveries may be folded; ticks go on without it."""
+    """Set while deliveries may be folded; ticks ignore it."""
     _paused: bool = False
-    _broken: asyncio.Event = field(default_factory=asyncio.Event)
-    _breaker: Exception = field(default_factory=Exception)
+    _fold_failed: asyncio.Event = field(default_factory=asyncio.Event)
+    _fold_error: Exception = field(default_factory=Exception)
     _open: OpenRecord = field(default_factory=OpenRecord)
     _due: asyncio.TimerHandle | None = None
-    _marks: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    _on_committed: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     _held: list[Arrivals] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.accepting.set()
 
     async def run(self) -> None:
-        """Fold until cancelled; raises what a fold raised, whoever asked for it: its state is half changed."""
+        """Fold until cancelled. A failed fold of any caller ends this with RuntimeError: the state is half changed."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._until_broken(), name="broken")
+            tasks.create_task(self._raise_fold_error(), name="fold error")
             tasks.create_task(self._fold_arrivals(), name="fold")
             tasks.create_task(self._tick(), name="tick")
 
-    async def _until_broken(self) -> None:
-        await self._broken.wait()
-        raise RuntimeError(f"an input could not be folded: {in_words(self._breaker)}") from self._breaker
+    async def _raise_fold_error(self) -> None:
+        await self._fold_failed.wait()
+        raise RuntimeError(
+            f"an input could not be folded: {in_words(self._fold_error)}"
+        ) from self._fold_error
 
     async def _fold_arrivals(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await self.source.news()
-            self.folded = time.monotonic()
+            await self.source.wait_for_deliveries()
+            self.folded_at = time.monotonic()
             await self.accepting.wait()
             while self._overfull():
                 await self.commits.room()
                 await self.store.room()
-            await self._read_on()
+            await self._fill_from_socket()
             started, many = loop.time(), self.source.waiting >= MOST_IN_RECORD
             self.fold_arrivals(self.source.take())
-            self.folded = time.monotonic()
+            self.folded_at = time.monotonic()
             if many or self.source.waiting:
                 await asyncio.sleep(0)
             else:
-                await self.source.rest(rest_after(loop.time() - started))
+                await self.source.let_gather(gather_time(loop.time() - started))
 
-    def delivered(self) -> float:
-        """When deliveries last moved on, on the monotonic clock; now, where there is none or it has reason to wait."""
+    def deliveries_moved_at(self) -> float:
+        """Return when deliveries last made progress (monotonic seconds); now if none wait or waiting is intended."""
         waits = not self.source.waiting or self._paused or not self.accepting.is_set()
-        return time.monotonic() if waits else self.folded
+        return time.monotonic() if waits else self.folded_at
 
     def _overfull(self) -> bool:
-        """Whether so much is folded and not on disk that nothing may be added."""
+        """Return whether too much is folded and not yet on disk to fold more."""
         full = self.commits.pending > MOST_UNCOMMITTED or self.store.pending > MOST_UNSTORED
         self.counters.folding_paused += full and not self._paused
         self._paused = full
         return full
 
-    async def _read_on(self) -> None:
-        """Let the socket be read until it is empty, or there is enough for a record."""
+    async def _fill_from_socket(self) -> None:
+        """Yield to the event loop until the socket is empty or a full record waits."""
         seen = 0
         while seen < self.source.waiting < MOST_IN_RECORD:
             seen = self.source.waiting
@@ -175,24 +177,24 @@ class Engine:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._until_tick())
-            self._take_back_held()
+            self._release_held()
             moment = self.moment()
             if not self._overfull():
                 self.fold(Tick(moment))
-            self.ticked = time.monotonic()
+            self.ticked_at = time.monotonic()
 
     def _until_tick(self) -> float:
-        """Seconds; few while due windows wait and no deliveries come that would close them on the way."""
+        """Return seconds to the next tick: short while windows wait and no delivery would close them anyway."""
         idle = not self.source.waiting and not self._paused
         return CLOSE_EVERY if idle and self.pipeline.windows.pending else TICK
 
     def moment(self) -> Moment:
-        """Now, as the fold is told."""
+        """Return the current time, as inputs carry it."""
         elapsed = self.listening.advance(self.clock.monotonic())
         return Moment(self.clock.wall(), elapsed, self.clock.trusted())
 
     def fold_arrivals(self, arrivals: list[Arrivals]) -> None:
-        """Fold deliveries; they are acknowledged when their record is on disk."""
+        """Fold deliveries; each is acknowledged once its record is on disk."""
         moment = self.moment()
         packets = self._without_echoes([packet for part in arrivals for packet in part.packets])
         held: set[int] = set()
@@ -211,11 +213,11 @@ class Engine:
     def _without_echoes(self, packets: list[PublishPacket]) -> list[PublishPacket]:
         echoes = [packet.payload for packet in packets if packet.topic == self.echo_topic]
         for echo in echoes:
-            self.listening.heard(self.clock.monotonic(), echo)
+            self.listening.echo_received(self.clock.monotonic(), echo)
         return [packet for packet in packets if packet.topic != self.echo_topic] if echoes else packets
 
     def _hold(self, arrivals: list[Arrivals], held: set[int]) -> list[Arrivals]:
-        """Set aside what waits for a trusted clock: it stays unacknowledged, and is folded later."""
+        """Set aside packets that wait for a trusted clock: they stay unacknowledged and are folded later."""
         kept = []
         for part in arrivals:
             waiting = [packet for packet in part.packets if id(packet) in held]
@@ -224,20 +226,20 @@ class Engine:
             kept.append(Arrivals.of(part.epoch, rest))
         return kept
 
-    def _take_back_held(self) -> None:
+    def _release_held(self) -> None:
         if self._held and self.clock.trusted():
             held, self._held = self._held, []
             self.source.put_back(held)
 
     def fold(self, given: Input) -> None:
-        """Fold one input into the open record, and submit the record when it is due."""
+        """Fold one input into the open record; submit the record if it is due."""
         try:
             effects = self.pipeline.fold(given)
             self._keep(given, effects)
             self._submit_when_due(urgent=effects.urgent)
         except Exception as error:
-            self._breaker = error
-            self._broken.set()
+            self._fold_error = error
+            self._fold_failed.set()
             raise
 
     def _keep(self, given: Input, effects: Effects) -> None:
@@ -246,9 +248,9 @@ class Engine:
             self._open.effects.append(effects.for_store(self.names))
             self._open.outgoing.extend(effects.outgoing)
         if effects.births_wanted:
-            self.source.subscriptions.want_births()
+            self.source.subscriptions.request_births()
         if effects.foreign:
-            self.source.subscriptions.strayed(effects.foreign)
+            self.source.subscriptions.foreign_deliveries(effects.foreign)
 
     def _submit_when_due(self, *, urgent: bool) -> None:
         if urgent or self._open.full:
@@ -262,11 +264,11 @@ class Engine:
 
     @property
     def newest(self) -> int:
-        """Number of the newest record, the open one included where something is in it."""
+        """Number of the newest record, including the open one if it is not empty."""
         return self.number + bool(self._open.inputs)
 
     def submit(self) -> int:
-        """Close the open record and hand it to the writer; returns the newest record's number."""
+        """Close the open record and hand it to the commit queue; return the newest record's number."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
@@ -276,38 +278,38 @@ class Engine:
         else:
             self.number += 1
             future = self.commits.submit(self.number, record.tree)
-            future.add_done_callback(lambda done: self._let_out(done, record))
+            future.add_done_callback(lambda done: self._release_record(done, record))
         return self.number
 
-    def _let_out(self, committed: asyncio.Future[int], record: OpenRecord) -> None:
+    def _release_record(self, committed: asyncio.Future[int], record: OpenRecord) -> None:
         if committed.cancelled() or committed.exception() is not None:
             return
         self.committed = committed.result()
         self.source.acknowledge(record.arrivals)
         self.send(record.outgoing)
         self.store.apply(self.committed, record.effects)
-        due = [done for number, done in self._marks if number <= self.committed]
-        self._marks = [pair for pair in self._marks if pair[0] > self.committed]
+        due = [done for number, done in self._on_committed if number <= self.committed]
+        self._on_committed = [pair for pair in self._on_committed if pair[0] > self.committed]
         for done in due:
             done()
 
     def _when_committed(self, number: int, done: Callable[[], None]) -> None:
-        """Call `done` when a record is on disk; at once when it is."""
+        """Call `done` once a record is on disk; at once if it already is."""
         if number <= self.committed:
             done()
         else:
-            self._marks.append((number, done))
+            self._on_committed.append((number, done))
 
     async def durable(self, number: int) -> None:
-        """Wait until a record is on disk."""
+        """Wait until record `number` is on disk."""
         event = asyncio.Event()
         self._when_committed(number, event.set)
         await event.wait()
 
 
-def rest_after(cost: float) -> float:
-    """Seconds to let deliveries gather after a fold that took `cost`."""
-    return min(max(RESTS * cost, LEAST_REST), MOST_REST)
+def gather_time(cost: float) -> float:
+    """Return seconds to let deliveries gather after a fold that took `cost` seconds."""
+    return min(max(GATHER_FACTOR * cost, GATHER_MIN), GATHER_MAX)
 
 
 def _batch(moment: Moment, packets: list[PublishPacket]) -> Batch:
@@ -315,5 +317,5 @@ def _batch(moment: Moment, packets: list[PublishPacket]) -> Batch:
         moment,
         [packet.topic for packet in packets],
         [packet.payload for packet in packets],
-        [position for position, packet in enumerate(packets) if packet.qos is _UNPROMISED],
+        [position for position, packet in enumerate(packets) if packet.qos is _UNACKNOWLEDGED],
     )

@@ -1,4 +1,4 @@
-"""The way to InfluxDB: a sink that reads the outbox, and the writer it sends with."""
+"""Build the InfluxDB sink, which reads the outbox, and the writer it sends with."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fleet_wire import backoff
 def forwarding(
     influx: InfluxSection, store: StoreThread, credentials: Credentials
 ) -> tuple[InfluxWriter, InfluxSink]:
-    """A writer to be closed, and a sink to be run. BadInput: there is no token that can be used.
+    """Return a writer, to be closed, and a sink, to be run. BadInput if there is no usable token.
 
-    A sink that was refused rests until its time has come or the token is another.
+    After a refusal the sink pauses until its delay is over or the token changes.
     """
     credentials.token.now()
     writer = InfluxWriter(influx.url, influx.org, credentials.token.now, timeout=influx.timeout / 1000)

@@ -1,4 +1,4 @@
-"""A gateway at work: its parts, started sink to source and stopped source to sink."""
+"""The running gateway: its parts, started sink to source and stopped source to sink."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rules_watch import RulesWatch
-from edge_gateway.service.supervision import keep_up
-from edge_gateway.service.watchdog import Signs, Watchdog
+from edge_gateway.service.supervision import keep_running
+from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
@@ -55,17 +55,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRAIN = 10.0
+"""Seconds each step of a stop may take."""
 STORE_PROBLEMS = {
     "store_stalled": Problem.STORE_STALLED,
     "store_salvaged": Problem.STORE_CORRUPT,
     "store_lost": Problem.STORE_LOST,
     "record_refused": Problem.RECORD_REFUSED,
 }
-"""What the store's thread reports."""
+"""Problem by event of the store thread."""
 
 
 class Gateway:
-    """Everything between the source and the sinks, as one thing to open, serve and close."""
+    """Everything from source to sinks: `open`, `serve`, `close`."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Gateway:
         clock: MachineClock,
         recovered: Startup,
         credentials: Credentials,
-        connects_as: Callable[[], SessionOptions],
+        connect_options: Callable[[], SessionOptions],
         clients: Clients,
     ) -> None:
         self.config = config
@@ -90,14 +91,14 @@ class Gateway:
         self._pipeline = recovered.state.pipeline
         self._listening = CaughtUpClock(elapsed=recovered.state.listening)
         self._ownership = Ownership(recovered.starts, time.monotonic, self.counters, self.problems)
-        self._source = self._make_source(connects_as)
+        self._source = self._make_source(connect_options)
         self._control = make_control(
             name,
             clients=clients,
             wall=clock.wall,
             started=self.started,
             report=self._plain_report,
-            standing=self._standing,
+            firing_alerts=self._firing_alerts,
             operate=self._operate,
             undelivered=self._undelivered,
             ownership=self._ownership,
@@ -115,13 +116,13 @@ class Gateway:
         self._credentials = credentials
         credentials.changed = self._credentials_changed
 
-    def _make_source(self, connects_as: Callable[[], SessionOptions]) -> Source:
+    def _make_source(self, connect_options: Callable[[], SessionOptions]) -> Source:
         echo = topics.gateway_echo_topic(self.name)
         state = self._recovered.state
         wanted = [*topics.device_filters(self.config.gateway.sites), echo]
-        held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connects_as().client_id)
+        held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connect_options().client_id)
         return Source(
-            connects_as=connects_as,
+            connect_options=connect_options,
             subscriptions=Subscriptions(wanted, held, self.problems, self.clock.monotonic),
             echo_topic=echo,
             clock=self.clock.monotonic,
@@ -129,12 +130,12 @@ class Gateway:
             counters=self.counters,
             problems=self.problems,
             ownership=self._ownership,
-            on_first=self._first_connected,
-            heard_to=state.wall if state.listening else None,
+            on_first_connect=self._first_connected,
+            received_to=state.wall if state.listening else None,
         )
 
     async def open(self) -> None:
-        """Start everything that makes things durable, and take the rules. BadInput: no rules that can be used."""
+        """Start journal, store and sinks, and load the rules. BadInput if there are no usable rules."""
         recovered = self._recovered
         self._store = StoreThread(recovered.store, self._reopen_store, on_event=self._store_event)
         self._commits = CommitQueue(
@@ -162,20 +163,20 @@ class Gateway:
             self._rules, self._control.publish_status, self._pipeline.registry, self._engine
         )
         self._disk_guard = self._make_disk_guard()
-        self._maintenance = self._make_upkeep()
+        self._maintenance = self._make_maintenance()
         self._report_start()
-        await self._disk_guard.look()
+        await self._disk_guard.check()
         self._open_influx()
         await self._first_rules()
         self._control.send(self._pipeline.restart_messages())
         log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
 
     def _report_start(self) -> None:
-        """Open the problems of what the start found, and let the fold know."""
+        """Raise the problems that recovery found, and fold the losses."""
         for problem, detail in self._recovered.findings:
             self.problems.raise_(problem, detail)
         if not self._recovered.whole:
-            self._forget(Problem.STATE_LOST)
+            self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
             self.problems.raise_(Problem.CLOCK)
             self._engine.fold(ClockUntrusted(self._engine.moment()))
@@ -192,7 +193,7 @@ class Gateway:
             problems=self.problems,
         )
 
-    def _make_upkeep(self) -> Maintenance:
+    def _make_maintenance(self) -> Maintenance:
         return Maintenance(
             config=self.config,
             clock=self.clock,
@@ -219,18 +220,20 @@ class Gateway:
             self._writer, self._sinks[INFLUX] = forwarding(influx, self._store, self._credentials)
 
     async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
-        """Work until `stop`, then let everything folded become durable and known. What may end it: `supervision`."""
+        """Run until `stop`, then drain. See `supervision` for what may end it earlier."""
         async with asyncio.TaskGroup() as tasks:
             parts = {sink.part: sink.run for sink in self._sinks.values()}
             parts |= {Problem.PART_CONTROL: self._control.run, Problem.PART_RULES: self._rules.run}
             parts |= {Problem.PART_CREDENTIALS: self._credentials.watch}
-            kept = {part: tasks.create_task(keep_up(part, run, self.problems)) for part, run in parts.items()}
+            kept = {
+                part: tasks.create_task(keep_running(part, run, self.problems)) for part, run in parts.items()
+            }
             engine = tasks.create_task(self._engine.run(), name="engine")
             maintenance = tasks.create_task(self._maintenance.run(), name="maintenance")
             source = tasks.create_task(self._source.run(), name="source")
             needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
             self.phase = "online"
-            watchdog.started(self._signs(), self._in_a_line, self._stuck)
+            watchdog.started(self._progress_signs(), self._status_line, self._stuck)
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
@@ -242,7 +245,7 @@ class Gateway:
                 task.cancel()
 
     async def _drain(self) -> None:
-        """Commit what was folded, acknowledge it, and say goodbye."""
+        """Commit and acknowledge what was folded, drain the sinks, and publish the offline status."""
         self._engine.submit()
         await self._commits.stop(DRAIN)
         await self._source.close()
@@ -254,7 +257,7 @@ class Gateway:
         await self._control.drained(DRAIN)
 
     async def close(self) -> None:
-        """Bring the store up to date and write a checkpoint, so that the next start is quick."""
+        """Write a checkpoint, so that the next start is quick, and stop the store."""
         await self._commits.stop(DRAIN)
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
@@ -266,13 +269,13 @@ class Gateway:
     # --- rules
 
     async def _first_rules(self) -> None:
-        """Take the rules on disk. BadInput only when they are wrong and none are in force."""
+        """Load the rules on disk. Raises ProblemsFound only if they are invalid and none are in force."""
         try:
             await self._rules.load()
         except ProblemsFound:
             if not self._pipeline.rules.rules.rules:
                 raise
-            log.warning("the rule files are wrong; the rules last in force stay")
+            log.warning("the rule files are invalid; the rules last in force stay in force")
 
     def _take_rules(self, rules: RuleSet) -> None:
         if rules.hash != self._pipeline.rules.rules.hash:
@@ -283,19 +286,19 @@ class Gateway:
     async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
         return await self._operators(do, args)
 
-    # --- what others ask and tell
+    # --- reports and callbacks
 
-    def _signs(self) -> Signs:
-        """Who must move, for the watchdog."""
+    def _progress_signs(self) -> ProgressSigns:
+        """Return the progress signs the watchdog checks."""
         return {
             "writer": lambda: self._commits.moved,
             "store": lambda: self._store.moved,
-            "rules": lambda: self._engine.ticked,
-            "deliveries": self._engine.delivered,
+            "rules": lambda: self._engine.ticked_at,
+            "deliveries": self._engine.deliveries_moved_at,
         }
 
-    def _in_a_line(self) -> str:
-        """How it is, for the service manager."""
+    def _status_line(self) -> str:
+        """Describe phase and problems in one line, for the service manager."""
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
     def _stuck(self, who: str) -> None:
@@ -311,19 +314,19 @@ class Gateway:
     def _alerts(self) -> list[dict[str, Any]]:
         return list(map(alert_row, self._pipeline.rules.firing()))
 
-    def _standing(self) -> Iterator[Message]:
-        """What the broker should retain of alerts."""
+    def _firing_alerts(self) -> Iterator[Message]:
+        """Yield the retained message of every firing alert."""
         for transition in self._pipeline.rules.firing():
             yield from alert_messages(self.name, transition)
-        yield from self._own_alerts.standing()
+        yield from self._own_alerts.firing()
 
     def _undelivered(self, device: str, command: str, why: str, for_good: bool) -> None:  # noqa: FBT001 - as it is sent
-        """Tell the fold; while stopping the next life does, which sends again what is not confirmed."""
+        """Fold the report. While stopping it is dropped: the next start sends unconfirmed commands again."""
         if self.phase == "online":
             self._engine.fold(Undelivered(self._engine.moment(), device, command, why, for_good))
 
     def report(self) -> GatewayStatus:
-        """Return the whole status."""
+        """Return the full status report."""
         now = Now(
             state=self.phase,
             at=self.clock.wall(),
@@ -349,12 +352,12 @@ class Gateway:
         return as_plain(self.report())
 
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
-        """A broker that knows this gateway, and a spool that knows nothing: the spool was lost."""
+        """Report a lost spool: the broker knows this gateway, and the spool is new."""
         if session_present and self._recovered.fresh:
-            self._forget(Problem.SPOOL_LOST)
+            self._declare_lost(Problem.SPOOL_LOST)
 
-    def _forget(self, lost: Problem) -> None:
-        """Store windows in progress apart: they may have had readings that nobody knows any more."""
+    def _declare_lost(self, lost: Problem) -> None:
+        """Report lost state, and mark open windows as possibly incomplete."""
         self.problems.raise_(lost)
         self._engine.fold(StateLost(self._engine.moment()))
 
@@ -378,7 +381,7 @@ class Gateway:
             return
         self.problems.raise_(STORE_PROBLEMS[code], text)
         if self._store.refusal is not None:
-            self._disk_guard.refused(self._store.refusal)
+            self._disk_guard.write_failed(self._store.refusal)
 
     def _problems_changed(self) -> None:
         self._own_alerts.follow(self.problems)

@@ -1,10 +1,10 @@
-"""/metrics for Prometheus and /healthz for whoever restarts things, on this machine only.
+"""Serve /metrics for Prometheus and /healthz for health checks, on this machine only.
 
-Any account of the machine may connect, so nothing that a client does or leaves undone holds more than one of a few
-connections, and that for a few seconds. (aiohttp's server bounds neither the connections nor the time a head may take.)
+Any local account may connect, so a client can hold one of few connections at most, for a few seconds. (aiohttp's
+server bounds neither the number of connections nor the time to receive a request head.)
 
 accepted ─▶ one of 16? ─ no ─▶ closed, counted
-            └─ yes ─▶ head (8 KiB) ─▶ answer ─▶ end of the client's words ─▶ closed      all of it within 10 s
+            └─ yes ─▶ head (8 KiB) ─▶ answer ─▶ end of the client's input ─▶ closed      all of it within 10 s
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS: Final = 16
 MOST_WAITING: Final = 64
-"""Connections accepted at one turn of the event loop, most of them to be closed: so many files more for a moment."""
+"""Listen backlog: connections accepted in one turn of the event loop, each an open file until it is refused."""
 LONGEST_HEAD: Final = 8 << 10
+"""Bytes."""
 WITHIN: Final = 10.0
-"""Seconds from accepting a connection until it is closed, whoever of the two is slow."""
+"""Seconds from accepting a connection until it is closed, whichever side is slow."""
 _READ_OUT: Final = 64 << 10
-"""Bytes of a refused request that are still read: a connection closed over unread bytes loses its answer."""
+"""Bytes read and discarded before closing: closing with unread input resets the connection and loses the answer."""
 _FRESH: Final = 0.25
-"""Seconds for which a report is shown again: who asks without a pause must not keep the event loop busy."""
+"""Seconds a report is reused, so that rapid polling does not load the event loop."""
 
 Report = Callable[[], GatewayStatus]
 
@@ -47,7 +48,7 @@ Report = Callable[[], GatewayStatus]
 async def serving(
     listen: str | None, report: Report, counters: Counters, *, within: float = WITHIN
 ) -> AsyncIterator[None]:
-    """Serve while the block runs; with None nothing is served. BadInput when the address is taken."""
+    """Serve while the block runs, nothing if `listen` is None. BadInput if the address cannot be bound."""
     if listen is None:
         yield
         return
@@ -71,7 +72,7 @@ async def serving(
 
 
 def health_of(report: GatewayStatus) -> tuple[dict[str, Any], int]:
-    """Return the answer of /healthz and its status: 503 while something fails; warnings are listed beside."""
+    """Return the content of /healthz and its status: 503 while a failure is open; warnings are only listed."""
     texts: dict[Gravity, list[str]] = {gravity: [] for gravity in Gravity}
     for problem in report.problems:
         texts[problem.gravity].append(problem.text)
@@ -85,7 +86,7 @@ def health_of(report: GatewayStatus) -> tuple[dict[str, Any], int]:
 
 @dataclass(slots=True)
 class _Answers:
-    """What stands under each path, of a report that is at most `_FRESH` seconds old."""
+    """Answers by path, from a report at most `_FRESH` seconds old."""
 
     report: Report
     _newest: GatewayStatus | None = None
@@ -97,7 +98,7 @@ class _Answers:
         if path == "/healthz":
             answer, status = health_of(self._recent())
             return Answer(HTTPStatus(status), json.dumps(answer) + "\n", "application/json")
-        return refusal(HTTPStatus.NOT_FOUND, "/metrics and /healthz are served here")
+        return refusal(HTTPStatus.NOT_FOUND, "only /metrics and /healthz are served")
 
     def _recent(self) -> GatewayStatus:
         if self._newest is None or time.monotonic() >= self._until:
@@ -107,7 +108,7 @@ class _Answers:
 
 
 class _Server:
-    """One task a connection; when the task is done, begun or not, the connection is gone."""
+    """One task per connection; the connection is closed when its task ends, even if it never started."""
 
     def __init__(
         self, answers: Callable[[str], Answer], counters: Counters, hosts: frozenset[str], within: float
@@ -137,20 +138,21 @@ class _Server:
                 writer.write(await self._answered(reader))
                 writer.write_eof()
                 await writer.drain()
-                await _read_out(reader)
+                await _discard(reader)
                 writer.close()
-                await writer.wait_closed()  # what is written has left
+                await writer.wait_closed()  # until the answer is sent
 
     async def _answered(self, reader: asyncio.StreamReader) -> bytes:
         try:
             request = parse(await reader.readuntil(b"\r\n\r\n"), self._hosts)
         except asyncio.IncompleteReadError as error:
-            request = refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
+            request = refusal(HTTPStatus.BAD_REQUEST, "not an HTTP request")
             if not error.partial:
                 return b""
         except asyncio.LimitOverrunError:
             request = refusal(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request has {LONGEST_HEAD >> 10} KiB at most"
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"a request head may have at most {LONGEST_HEAD >> 10} KiB",
             )
         if isinstance(request, Request):
             return self._content(request.path).encode(with_content=request.with_content)
@@ -161,7 +163,7 @@ class _Server:
             return self._answers(path)
         except Exception as error:  # noqa: BLE001 - the edge of the process: a defect is an answer, not an end
             log.error("%s cannot be answered: %s", path, in_words(error))  # noqa: TRY400 - no traceback
-            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the report cannot be made; see the log")
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "cannot build the report; see the log")
 
     async def stop(self) -> None:
         """End every connection."""
@@ -171,8 +173,8 @@ class _Server:
         await asyncio.gather(*self._clients, return_exceptions=True)
 
 
-async def _read_out(reader: asyncio.StreamReader) -> None:
-    """Take what a client still sends, until it ends or has sent enough."""
+async def _discard(reader: asyncio.StreamReader) -> None:
+    """Read and discard input until the client ends it or `_READ_OUT` bytes were read."""
     left = _READ_OUT
     while left > 0 and (some := await reader.read(left)):
         left -= len(some)

@@ -1,6 +1,6 @@
-"""HTTP/1.1 of one request a connection: a head as bytes in, a `Request` or the answer that refuses it out.
+"""Parse a request head, and encode an answer: HTTP/1.1 with one request per connection.
 
-The part of RFC 9112 that a scraper and a health check need. There is no body, no keep-alive and no chunk to get wrong.
+The part of RFC 9112 that a scraper and a health check need: no bodies, no keep-alive, no chunked encoding.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: a status, its content and its media type."""
+    """A response: status, content and media type."""
 
     status: HTTPStatus
     content: str
     media: str = "text/plain; charset=utf-8"
 
     def encode(self, *, with_content: bool = True) -> bytes:
-        """The whole message; the connection ends with it."""
+        """Return the response as bytes; without its content for HEAD."""
         content = self.content.encode("utf-8", "backslashreplace")
         lines = [
             f"HTTP/1.1 {self.status.value} {self.status.phrase}",
@@ -43,35 +43,36 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET or HEAD that may be answered; `path` is without its query."""
+    """A valid GET or HEAD; `path` has no query."""
 
     path: str
     with_content: bool
 
 
 def refusal(status: HTTPStatus, reason: str) -> Answer:
+    """Return an error response with one line of text."""
     return Answer(status, f"{status.value}: {reason}\n")
 
 
 def parse(head: bytes, hosts: Collection[str]) -> Request | Answer:
-    """Read a request's head, up to its empty line. `hosts` are the names by which this server may be called.
+    """Parse a request head, including its empty line; return the request, or the response that refuses it.
 
-    A page of somebody else's whose name was rebound to this address asks under its own name: that is refused.
+    `hosts`: lower-case names accepted in the Host header. Others are refused, against DNS rebinding.
     """
     first, *rest = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     line = _LINE.fullmatch(first)
     fields = _fields(rest)
     if line is None or fields is None:
-        return refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
+        return refusal(HTTPStatus.BAD_REQUEST, "not an HTTP request")
     method, target, version = line.groups()
     if version not in (b"HTTP/1.0", b"HTTP/1.1"):
-        return refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.0 and HTTP/1.1 are spoken here")
+        return refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are supported")
     if (refused := _refused_host(fields.get("host", []), version, hosts)) is not None:
         return refused
     if fields.get("transfer-encoding") or any(length != "0" for length in fields.get("content-length", [])):
-        return refusal(HTTPStatus.BAD_REQUEST, "a request has no body here")
+        return refusal(HTTPStatus.BAD_REQUEST, "a request body is not accepted")
     if method not in (b"GET", b"HEAD"):
-        return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD are answered here")
+        return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are supported")
     return Request(target.partition(b"?")[0].decode("ascii"), method == b"GET")
 
 
@@ -86,14 +87,15 @@ def _fields(lines: list[bytes]) -> dict[str, list[str]] | None:
 
 
 def _refused_host(given: list[str], version: bytes, hosts: Collection[str]) -> Answer | None:
-    """Every browser names the host; what speaks HTTP/1.0 need not."""
+    """Check the Host header, which HTTP/1.0 may omit; None if it is acceptable."""
     if not given and version == b"HTTP/1.0":
         return None
     if len(given) != 1:
-        return refusal(HTTPStatus.BAD_REQUEST, "a request names one host")
+        return refusal(HTTPStatus.BAD_REQUEST, "exactly one Host header is required")
     found = _HOST.fullmatch(given[0])
     if found is None or (found[1] or found[2]).lower() not in hosts:
         return refusal(
-            HTTPStatus.MISDIRECTED_REQUEST, "this server is called by the name of this machine only"
+            HTTPStatus.MISDIRECTED_REQUEST,
+            "the Host header must be localhost or the address of http.listen",
         )
     return None

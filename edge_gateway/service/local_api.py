@@ -1,4 +1,4 @@
-"""What a running gateway answers its CLI and page on the local socket. They have no other way in."""
+"""Requests of the CLI and the web page to a running gateway, over its local socket; they have no other access."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleet_wire.printable import printable
 
 @dataclass(frozen=True, slots=True)
 class LocalApi:
-    """Requests are `{"do": …}`; ValueError is an answer that says what was wrong with the request."""
+    """Answers requests `{"do": …}`; ValueError says what is wrong with a request."""
 
     status: Callable[[], dict[str, Any]]
     devices: Callable[[str | None], Iterator[dict[str, Any]]]
@@ -42,24 +42,24 @@ class LocalApi:
     async def _devices(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         wanted = request.get("device")
         if not (wanted is None or isinstance(wanted, str)):
-            raise ValueError("'device' is a text, or left out")
+            raise ValueError("'device' must be a text, or be left out")
         return self.devices(wanted)
 
     async def _alerts(self, _: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-        return iter(self.alerts())  # one by one: thousands would not fit into one line
+        return iter(self.alerts())  # one by one: thousands would exceed the length of a line
 
     async def _reload(self, _: Mapping[str, Any]) -> str:
         return await self.reload()
 
 
 @dataclass(slots=True)
-class Door:
-    """The local socket from the first moment on: until there is a gateway behind it, it says what keeps it."""
+class LocalEndpoint:
+    """Handler of the local socket from the first moment on: until `api` is set it answers with `message`."""
 
-    says: str = "the gateway is starting: ask again"
+    message: str = "the gateway is starting: ask again"
     api: LocalApi | None = None
 
     async def __call__(self, request: Mapping[str, Any]) -> Any:
         if self.api is None:
-            raise RequestFailed(self.says)
+            raise RequestFailed(self.message)
         return await self.api(request)

@@ -1,6 +1,6 @@
-"""What must happen now and then: status, checkpoints, trimming, the gateway's own point; each at its own pace.
+"""Periodic tasks: status, checkpoint, trimming, the gateway's own data point, disk; each at its own interval.
 
-checkpoint:  submit ─▶ copy of the state ─▶ record durable, store applied and synced ─▶ written ─▶ segments unlinked
+checkpoint:  submit ─▶ snapshot the state ─▶ record durable, store applied and synced ─▶ write ─▶ unlink segments
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.periodic import Every
-from edge_gateway.service.supervision import keep_up
+from edge_gateway.service.supervision import keep_running
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
 from edge_gateway.status.catalogue import Problem
@@ -39,31 +39,31 @@ LOOK_EVERY = 1.0
 CHECKPOINT_EVERY = 60.0
 CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
-SELF_EVERY = 60.0
-"""At most: a check for silent gateways waits five minutes, however long the base windows are."""
+OWN_POINT_EVERY = 60.0
+"""Seconds at most: alerts on silent gateways wait five minutes, however long the base windows are."""
 MOST_IDLE = 3
-"""Rules that do not run of which the problem names the devices."""
+"""Most idle rules that the problem describes."""
 FAILURES = {
     "status": Problem.UPKEEP_STATUS,
     "checkpoint": Problem.UPKEEP_CHECKPOINT,
     "trim": Problem.UPKEEP_TRIM,
-    "self": Problem.UPKEEP_SELF,
-    "room": Problem.UPKEEP_ROOM,
+    "own point": Problem.UPKEEP_SELF,
+    "disk": Problem.UPKEEP_ROOM,
 }
-"""What a chore that the disk or the store refuses raises."""
+"""Problem by task, when disk or store refuses it."""
 PARTS = {
     "status": Problem.PART_STATUS,
     "checkpoint": Problem.PART_CHECKPOINT,
     "trim": Problem.PART_TRIM,
-    "self": Problem.PART_SELF,
-    "room": Problem.PART_ROOM,
+    "own point": Problem.PART_SELF,
+    "disk": Problem.PART_ROOM,
 }
-"""What a chore that fails in any other way raises."""
+"""Problem by task, when it fails in any other way."""
 
 
 @dataclass(slots=True)
 class Maintenance:
-    """The chores of one gateway, over the parts they look after."""
+    """Runs the periodic tasks. `checkpointed`: number of the record in the newest checkpoint."""
 
     config: GatewayConfig
     clock: MachineClock
@@ -80,41 +80,45 @@ class Maintenance:
     counters: Counters
     problems: Problems
     checkpointed: int
-    _chores: dict[str, Every] = field(default_factory=dict)
+    _tasks: dict[str, Every] = field(default_factory=dict)
     _devices: DeviceProblems = field(init=False)
 
     def __post_init__(self) -> None:
         self._devices = DeviceProblems(self.clock.monotonic)
-        self._chores = {
+        self._tasks = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
             "trim": Every(TRIM_EVERY, self._trim),
-            "self": Every(min(SELF_EVERY, self.config.windows[0].every / 1000), self._record_self),
-            "room": Every(LOOK_EVERY, self.disk_guard.look),
+            "own point": Every(
+                min(OWN_POINT_EVERY, self.config.windows[0].every / 1000), self._record_own_point
+            ),
+            "disk": Every(LOOK_EVERY, self.disk_guard.check),
         }
-        self.disk_guard.hasten = self._chores["checkpoint"].hasten
-        self._chores["status"].hasten()  # what the life before knew of is told at once
+        self.disk_guard.request_checkpoint = self._tasks["checkpoint"].request_soon
+        self._tasks["status"].request_soon()  # report recovered problems at once
 
     async def run(self) -> None:
-        """Do the chores until cancelled: one that waits holds up no other."""
+        """Run the tasks until cancelled, independently of each other."""
         async with asyncio.TaskGroup() as tasks:
-            for name, chore in self._chores.items():
-                tasks.create_task(keep_up(PARTS[name], partial(self._repeat, name, chore), self.problems))
+            for name, task in self._tasks.items():
+                tasks.create_task(
+                    keep_running(PARTS[name], partial(self._repeat, name, task), self.problems)
+                )
 
-    async def _repeat(self, name: str, chore: Every) -> None:
+    async def _repeat(self, name: str, task: Every) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             if name == "checkpoint" and self.journal.total_bytes > self._checkpoint_bytes():
-                chore.hasten()
+                task.request_soon()
             try:
-                await chore.when_due()
+                await task.run_if_due()
                 self.problems.clear(FAILURES[name])
             except (OSError, sqlite3.Error) as error:
-                self.disk_guard.refused(error)
+                self.disk_guard.write_failed(error)
                 self.problems.raise_(FAILURES[name], f"{type(error).__name__}: {error}")
 
     def _checkpoint_bytes(self) -> int:
-        """How much journal calls for a checkpoint: early enough that a small budget is not used up first."""
+        """Return the journal bytes that call for a checkpoint: at most half the budget, so that it lasts."""
         return min(CHECKPOINT_BYTES, self.disk_guard.budget // 2)
 
     async def _publish_status(self) -> None:
@@ -133,7 +137,7 @@ class Maintenance:
         self.control.publish_status()
 
     async def _check_bounds(self) -> None:
-        """Open the problems of limits that are nearly used up; ask who fills the quarantine only if it is."""
+        """Update the problems of limits nearly reached; look up who fills the quarantine only if it is nearly full."""
         facts, users = self.store.facts, dict[str, int]()
         if is_near(facts.quarantine_bytes, self.config.limits.quarantine):
             users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
@@ -142,7 +146,7 @@ class Maintenance:
             self.problems.update(*problem)
 
     async def checkpoint(self) -> None:
-        """Write the state after the newest record, and unlink the segments that no checkpoint needs any more."""
+        """Write the state after the newest record, then unlink the segments no checkpoint needs."""
         number = self.engine.submit()
         if number == self.checkpointed:
             return
@@ -163,8 +167,8 @@ class Maintenance:
         if self.clock.trusted():
             await self.store.call(lambda store: store.trim(now))
 
-    async def _record_self(self) -> None:
-        """The gateway's own counters are a point in InfluxDB."""
+    async def _record_own_point(self) -> None:
+        """Queue the gateway's own counters as a data point for the sinks."""
         if self.sinks:
             at = self.clock.wall()
             line = render_gateway(self.name, as_plain(self.report()), at)

@@ -1,4 +1,4 @@
-"""What the C library does with memory that is free again. Elsewhere than with glibc this does nothing."""
+"""Make glibc return free memory to the system; a no-op with other C libraries."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _ARENA_MAX: Final = -8
 _LARGE: Final = 128 << 10
 
 
-def keep_little() -> None:
-    """Give blocks of 128 KB and more back to the system as soon as they are free; let all threads share one heap.
+def return_free_memory() -> None:
+    """Return freed blocks of 128 KiB and more at once, and share one heap among all threads.
 
-    By itself glibc raises its thresholds with the largest block it ever freed, and keeps a heap a thread: what a window
-    that closes, or a checkpoint, needs for an instant would stay. Call it before there are threads.
+    By default glibc raises its thresholds to the largest block ever freed and keeps a heap per thread, so the peak of
+    a closing window or a checkpoint would stay allocated. Call before starting threads.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):

@@ -1,4 +1,4 @@
-"""What an authorised operator asks of a running gateway, over MQTT or the local socket."""
+"""Operators' requests to a running gateway, over MQTT or the local socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fleet_config.problems import ProblemsFound
 
 @dataclass(frozen=True, slots=True)
 class Operators:
-    """Carries out requests; each raises ValueError where it cannot be done, and says why."""
+    """Carries out requests; each raises ValueError, with the reason, if it cannot."""
 
     rules: RulesWatch
     publish_status: Callable[[], None]
@@ -23,7 +23,7 @@ class Operators:
     engine: Engine
 
     async def __call__(self, do: str, args: Mapping[str, Any]) -> str:
-        """Carry out what came over MQTT; returns the detail of the answer."""
+        """Carry out a request received over MQTT; return the detail of the reply."""
         if do == "reload":
             return await self.reload()
         if do == "report":
@@ -34,14 +34,14 @@ class Operators:
         raise ValueError(f"unknown operation {do!r}; known: reload, report, forget")
 
     async def reload(self) -> str:
-        """Read the rule files now."""
+        """Load the rule files now; return a summary."""
         try:
             return await self.rules.load()
         except (ProblemsFound, OSError) as error:
             raise ValueError(str(error)) from error
 
     async def forget(self, args: Mapping[str, Any]) -> str:
-        """Let a device, or one metric of it, begin anew; it is on disk when this returns."""
+        """Reset a device, or one of its metrics; on return this is on disk."""
         asked = forget_input(self.registry, self.engine.moment(), args)
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)

@@ -1,4 +1,4 @@
-"""What the parts of a running gateway contribute to its report."""
+"""The broker and spool sections of the status report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_gateway.store.store_thread import StoreThread
 
 
 def broker_status(listening: CaughtUpClock, source: Source, control: Control, now: int) -> BrokerStatus:
-    """Return how both connections are; `now` is the monotonic time in ms."""
+    """Return the state of both connections; `now`: monotonic milliseconds."""
     return BrokerStatus(
         connected=listening.subscribed,
         caught_up=listening.caught_up,
@@ -36,7 +36,7 @@ def spool_status(
     maintenance: Maintenance,
     disk: DiskGuard,
 ) -> SpoolStatus:
-    """Return how full the spool is, and how far behind each part of it."""
+    """Return how full the spool is and how far each of its parts is behind."""
     return SpoolStatus(
         record=engine.newest,
         committed=engine.committed,

@@ -1,4 +1,4 @@
-"""Things that must happen now and then."""
+"""A task that is due at an interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Every:
-    """A chore that is due every `seconds`; one that failed is tried again at the next look."""
+    """A task due every `seconds`, counted from its last success; one that failed stays due. `clock`: seconds."""
 
     seconds: float
     do: Callable[[], Awaitable[None]]
@@ -19,12 +19,12 @@ class Every:
     def __post_init__(self) -> None:
         self._due = self.clock() + self.seconds
 
-    def hasten(self) -> None:
-        """Make it due at once."""
+    def request_soon(self) -> None:
+        """Make it due now."""
         self._due = self.clock()
 
-    async def when_due(self) -> None:
-        """Do it if it is due."""
+    async def run_if_due(self) -> None:
+        """Run it if it is due; its errors propagate."""
         if self.clock() >= self._due:
             await self.do()
             self._due = self.clock() + self.seconds

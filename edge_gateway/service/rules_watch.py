@@ -1,7 +1,7 @@
-"""The rule files, watched: a change is taken once it is still, and only when it is whole and right.
+"""Watch the rule files and load a valid change once the files are stable.
 
-A file written in pieces, renamed over, symlinked or briefly missing is one change: it is read when two looks in a row
-saw the same names, sizes and times.
+They are stable when two polls in a row see the same names, sizes and times, so that a file written in pieces, renamed
+over, symlinked or briefly missing is one change.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from fleet_config.problems import ProblemsFound, first_of
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 MOST_SHOWN = 5
 
 _OF_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Errors that say nothing about the directory."""
+"""Errors of the process, which say nothing about the directory."""
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(slots=True)
 class RulesWatch:
-    """Loads the rule set of `path` whenever it changed; `take` gets each one that is right."""
+    """Loads the rule set of `path` whenever it changes; calls `take` with each valid one."""
 
     path: Path
     take: Callable[[RuleSet], None]
@@ -48,19 +48,19 @@ class RulesWatch:
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            await self.look()
+            await asyncio.sleep(POLL_EVERY)
+            await self.poll()
 
-    async def look(self) -> None:
-        """Load the rules if they changed and have been still since the last look."""
+    async def poll(self) -> None:
+        """Load the rules if they changed and are the same as at the last poll."""
         now = await asyncio.to_thread(fingerprint, self.path)
         still, self._seen = now == self._seen, now
         if still and now != self._tried:
-            with suppress(ProblemsFound):  # told by `load` already
+            with suppress(ProblemsFound):  # reported by `load`
                 await self.load()
 
     async def load(self) -> str:
-        """Load the rules now. Returns what to tell an operator; raises ProblemsFound, with the old rules kept."""
+        """Load the rules now and return a summary. Raises ProblemsFound and keeps the old rules if they are invalid."""
         self._seen = self._tried = await asyncio.to_thread(fingerprint, self.path)
         try:
             rules = await asyncio.to_thread(load_rules, self.path, on_change=self.on_change)
@@ -75,10 +75,10 @@ class RulesWatch:
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """(name, inode, size, time) of every rule file; a file that cannot be looked at has its name alone.
+    """Return (name, inode, size, mtime in ns) of every rule file; zeros for a file that cannot be examined.
 
-    Nothing where there is no such directory or it may not be read. OSError where nothing can be looked at at all, as
-    without a free file descriptor.
+    Empty if the directory is missing or unreadable. OSError if the process itself lacks resources, such as a free file
+    descriptor.
     """
     try:
         files = rule_files(path)
@@ -86,10 +86,10 @@ def fingerprint(path: Path) -> Fingerprint:
         if isinstance(found.__cause__, OSError) and found.__cause__.errno in _OF_PROCESS:
             raise found.__cause__ from found
         return ()
-    return tuple((file.name, *_looks(file)) for file in files)
+    return tuple((file.name, *_identity(file)) for file in files)
 
 
-def _looks(file: Path) -> tuple[int, int, int]:
+def _identity(file: Path) -> tuple[int, int, int]:
     try:
         found = file.stat()
     except OSError:
@@ -98,5 +98,5 @@ def _looks(file: Path) -> tuple[int, int, int]:
 
 
 def in_words(found: ProblemsFound) -> str:
-    """The first few problems, and how many more there are."""
+    """Join the first few problems, and say how many more there are."""
     return first_of(found.problems, MOST_SHOWN)

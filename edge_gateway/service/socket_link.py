@@ -1,6 +1,6 @@
-"""The gateway's local socket by its id, in the machine's run directory: a short way to it for people and programs.
+"""A symbolic link `/run/edge-gateway/<id>.sock` to the gateway's local socket, for people and programs.
 
-The socket itself belongs to the spool; nothing of the gateway needs the link.
+The socket itself is in the spool; the gateway does not need the link.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ RUN_DIRECTORY = Path("/run/edge-gateway")
 
 @contextmanager
 def linked(path: Path, name: str, directory: Path = RUN_DIRECTORY) -> Iterator[None]:
-    """Let `<directory>/<name>.sock` lead to the socket `path` while the block runs, where there is such a directory.
+    """Link `<directory>/<name>.sock` to the socket `path` while the block runs, if the directory exists.
 
-    A link that a dead gateway left is replaced; one to a gateway that answers, and what is no link, stays.
+    A stale link is replaced. A link to a live gateway, or anything that is not a link, is left alone with a warning.
     """
     target, link = path.absolute(), directory / f"{name}.sock"
     if directory.is_dir():
@@ -43,7 +43,7 @@ def _make(link: Path, target: Path) -> None:
     if _answers(link, target):
         raise FileExistsError("another gateway of this id answers there")
     if os.path.lexists(link) and not link.is_symlink():
-        raise FileExistsError("something that is no link is in the way")
+        raise FileExistsError("it exists and is not a link")
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
@@ -51,7 +51,7 @@ def _make(link: Path, target: Path) -> None:
 
 
 def _answers(link: Path, target: Path) -> bool:
-    """Whether the link leads to a live socket other than `target`."""
+    """Return whether the link leads to a live socket other than `target`."""
     try:
         if link.readlink() == target:
             return False

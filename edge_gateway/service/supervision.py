@@ -1,13 +1,13 @@
-"""Parts of the gateway that may fail without ending it.
+"""Restart the parts of the gateway that may fail without ending the process.
 
-What may end the process is what the promise rests on, where going on would break it:
+Only four parts may end it, where going on would break the promise of delivery:
 
-    engine    the fold is half done, and only the journal knows a state that is whole
+    engine    a fold failed half-way, and only the journal has a consistent state
     commits   a record cannot be encoded, or the writer is gone: nothing could be acknowledged any more
-    store     its thread is gone: windows would be lost with the journal's next checkpoint
-    source    the session's acknowledgements are in an unknown state; the broker sends again to a new process
+    store     its thread is gone: the next checkpoint would lose windows
+    source    acknowledgements are in an unknown state; the broker sends again to a new process
 
-Everything else is begun again, and is a problem until it has worked for a while.
+Everything else is restarted, and is a problem until it has run for a while.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from fleet_wire import backoff
 log = logging.getLogger(__name__)
 
 SETTLED: Final = 30.0
-"""Seconds of work after which a part is well again."""
+"""Seconds a restarted part must run until its problem clears."""
 
 
-async def keep_up(
+async def keep_running(
     part: Problem,
     run: Callable[[], Awaitable[None]],
     problems: Problems,
@@ -36,10 +36,10 @@ async def keep_up(
     pauses: Callable[[], Iterator[float]] = backoff.delays,
     settled: float = SETTLED,
 ) -> None:
-    """Run a part until cancelled; whenever it raises, open the problem `part` and start it again.
+    """Run a part until cancelled; whenever it raises, open the problem `part` and restart it.
 
-    `pauses` returns seconds before each restart, a fresh series after a run that lasted. After `settled` seconds of
-    work the problem is over.
+    `pauses` yields the seconds before each restart, and begins anew after a run of `settled` seconds, which also
+    clears the problem.
     """
     loop = asyncio.get_running_loop()
     waits = pauses()
@@ -59,7 +59,7 @@ async def keep_up(
 
 
 async def _uncancelled(run: Callable[[], Awaitable[None]]) -> None:
-    """Run a part; one that a library cancelled, while nobody asked for it, must not end unseen."""
+    """Run a part; turn a CancelledError that nobody asked for, raised by a library, into a RuntimeError."""
     try:
         await run()
     except asyncio.CancelledError as cancelled:

@@ -1,7 +1,4 @@
-"""What nobody caught, told as one line of the log: by the event loop, by a thread, by a destructor.
-
-Python's own way is a traceback on standard error, at each of a thousand times.
-"""
+"""Log uncaught errors of event loop, threads and destructors as one line each, instead of a traceback."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from fleet_console.failures import in_words
 log = logging.getLogger(__name__)
 
 
-def tell_in_the_log() -> None:
-    """Make the running event loop, threads and destructors tell what nobody caught in the log."""
+def log_uncaught_errors() -> None:
+    """Install the handlers, for the running event loop and the whole process; tracebacks appear at DEBUG only."""
     asyncio.get_running_loop().set_exception_handler(_of_loop)
     threading.excepthook = _of_thread
     sys.unraisablehook = _of_destructor
@@ -37,5 +34,5 @@ def _of_destructor(arguments: sys.UnraisableHookArgs) -> None:
 
 
 def _tell(what: str, error: BaseException | None) -> None:
-    told = f"{what}: {in_words(error)}" if error is not None else what
-    log.error("%s", told, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+    text = f"{what}: {in_words(error)}" if error is not None else what
+    log.error("%s", text, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)

@@ -1,21 +1,22 @@
-"""The service manager's watchdog, fed by progress and by nothing else: not by being connected, not by being busy.
+"""Feed the service manager's watchdog while all parts make progress; connected or busy alone does not count.
 
-event loop ─ turned ──────────────────────────────┐
-writer ───── came round, or a try to commit ended ├─▶ all within half the deadline ─▶ WATCHDOG=1
-rules ────── the task that ticks them came round ─┤   else silence, and systemd kills and starts again
-store ────── came round, or a transaction ended ──┘
+event loop ─ turned ─────────────────────────────────────┐
+writer ───── finished a round, or a try to commit        ├─▶ all within half the deadline ─▶ WATCHDOG=1
+rules ────── the tick task finished a round              │   otherwise nothing, and systemd kills and restarts
+store ────── finished a round, or a transaction          │
+deliveries ─ were folded, or none wait                   ┘
 
-What counts as progress, and what does not:
+What counts as progress:
 
-- A disk that is full or refuses is no hang: the commit was tried again, and a restart would not make room. The writer
-  counts as moving, a task that pauses because of it too.
-- A write or sync that does not come back is a hang: nobody knows whether it ever will, and a new process finds all
-  that was acknowledged.
-- A broker or database that is away is no hang: whoever waits for it does so beside these four.
-- While starting it is a record replayed, a file read or a try to find room; the time systemd allows for the start is
-  then extended too. While stopping it is the loop alone, since each step there has a deadline of its own.
+- A full or failing disk is not a hang: the commit was retried, and a restart would not make room. The writer counts as
+  making progress, and so does a task that pauses because of it.
+- A write or sync that does not return is a hang: it may never return, and a new process finds everything that was
+  acknowledged.
+- An unreachable broker or database is not a hang: other tasks wait for them.
+- During start-up it is a record replayed, a file read or a retry on a full disk, which also extends systemd's start
+  timeout. While stopping it is the event loop alone, since each step has a deadline of its own.
 
-Without a service manager nobody kills; what stands still is still a problem in the status and in the log.
+Without a service manager nothing is killed, but a stuck part is still a problem in status and log.
 
 The protocol is sd_notify(3): datagrams of `NAME=value` lines to the socket named by $NOTIFY_SOCKET.
 """
@@ -34,21 +35,21 @@ from time import monotonic
 log = logging.getLogger(__name__)
 
 DEADLINE = 60.0
-"""Seconds, where nobody gives a deadline."""
-LOOKS = 4
-"""In each deadline; twice what sd_watchdog_enabled(3) advises, so that one late look is none too many."""
+"""Seconds, if the service manager sets none."""
+CHECKS_PER_DEADLINE = 4
+"""Twice what sd_watchdog_enabled(3) advises, so that one late check does no harm."""
 PATIENCE = 0.5
-"""Part of the deadline that a sign of progress may be old."""
+"""Fraction of the deadline after which a part without progress is stuck."""
 EXTENSION = 4
-"""Looks by which a start that makes progress is allowed to take longer."""
+"""Check intervals by which a start that makes progress extends its timeout."""
 
-Signs = Mapping[str, Callable[[], float]]
-"""Who must move, and when it last did, on the monotonic clock, in seconds."""
+ProgressSigns = Mapping[str, Callable[[], float]]
+"""By part: when it last made progress, in monotonic seconds."""
 
 
 @dataclass(slots=True)
-class Mark:
-    """A sign of progress, set from any thread."""
+class ProgressMark:
+    """The time of the last progress; call it from any thread to update it."""
 
     at: float = field(default_factory=monotonic)
 
@@ -58,7 +59,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
-    """Whoever started this process, and the seconds without a word after which it kills; 0: never.
+    """The notification socket of the service manager, and its watchdog deadline in seconds; 0: none.
 
     Without an address nothing is sent.
     """
@@ -67,15 +68,15 @@ class ServiceManager:
     deadline: float = 0.0
 
     @classmethod
-    def take(cls, environment: MutableMapping[str, str]) -> ServiceManager:
-        """What the environment says; it is taken out, so that no child speaks in this process's name."""
+    def from_environment(cls, environment: MutableMapping[str, str]) -> ServiceManager:
+        """Read and remove systemd's variables, so that no child process notifies in this one's name."""
         address = environment.pop("NOTIFY_SOCKET", "")
         microseconds = environment.pop("WATCHDOG_USEC", "")
         watched = environment.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         return cls(address, int(microseconds) / 1e6 if watched and microseconds.isdigit() else 0.0)
 
-    def tell(self, *words: str) -> None:
-        """Send lines such as `READY=1`. Never waits; a manager that does not listen is not waited for."""
+    def notify(self, *words: str) -> None:
+        """Send lines such as `READY=1`. Never blocks; errors are ignored."""
         if not self.address:
             return
         to = "\0" + self.address[1:] if self.address.startswith("@") else self.address
@@ -86,22 +87,22 @@ class ServiceManager:
             notify.sendto("\n".join(words).encode(), to)
 
 
-def stuck(signs: Signs, now: float, patience: float) -> list[str]:
-    """Who has not moved for `patience` seconds."""
+def stuck(signs: ProgressSigns, now: float, patience: float) -> list[str]:
+    """Return the parts without progress for `patience` seconds."""
     return [name for name, moved in signs.items() if now - moved() > patience]
 
 
 @dataclass(slots=True)
 class Watchdog:
-    """Looks for progress and says so, from start to end of the process."""
+    """Checks for progress and notifies the service manager, from start to end of the process."""
 
     manager: ServiceManager = ServiceManager()
-    signs: Signs = field(default_factory=dict)
+    signs: ProgressSigns = field(default_factory=dict)
     status: Callable[[], str] = lambda: "starting"
     on_stuck: Callable[[str], None] = lambda _: None
-    """Told what stands still for two looks, and an empty text when nothing does any more."""
+    """Called with the parts stuck for two checks, and with "" when none are any more."""
     _starting: bool = True
-    _told: str = ""
+    _last_status: str = ""
     _found: list[str] = field(default_factory=list)
     _stuck: list[str] = field(default_factory=list)
 
@@ -112,31 +113,33 @@ class Watchdog:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Look while the block runs."""
-        task = asyncio.create_task(self._look_on(), name="watchdog")
+        """Check while the block runs."""
+        task = asyncio.create_task(self._run(), name="watchdog")
         try:
             yield
         finally:
             task.cancel()
 
-    def started(self, signs: Signs, status: Callable[[], str], on_stuck: Callable[[str], None]) -> None:
-        """The service is up: from here on these must move."""
+    def started(
+        self, signs: ProgressSigns, status: Callable[[], str], on_stuck: Callable[[str], None]
+    ) -> None:
+        """Notify READY; from now on check `signs`."""
         self.signs, self.status, self.on_stuck = signs, status, on_stuck
         self._starting = False
-        self.manager.tell("READY=1", *self._words())
+        self.manager.notify("READY=1", *self._words())
 
     def stopping(self) -> None:
-        """The service is ending, by itself."""
+        """Notify STOPPING; from now on check the event loop only."""
         self.signs = {}
-        self.manager.tell("STOPPING=1")
+        self.manager.notify("STOPPING=1")
 
-    async def _look_on(self) -> None:
+    async def _run(self) -> None:
         while True:
-            self.look(monotonic())
-            await asyncio.sleep(self.deadline / LOOKS)
+            self.check(monotonic())
+            await asyncio.sleep(self.deadline / CHECKS_PER_DEADLINE)
 
-    def look(self, now: float) -> None:
-        """Say that all is moving, or say nothing."""
+    def check(self, now: float) -> None:
+        """Notify the service manager if every part makes progress; `now`: monotonic seconds."""
         found = stuck(self.signs, now, PATIENCE * self.deadline)
         lasting = [name for name in found if name in self._found]
         self._found = found
@@ -144,14 +147,16 @@ class Watchdog:
             self._stuck = lasting
             self.on_stuck(", ".join(lasting))
         if not found:
-            self.manager.tell(*self._words())
+            self.manager.notify(*self._words())
 
     def _words(self) -> list[str]:
         words = ["WATCHDOG=1"]
         if self._starting:
-            words.append(f"EXTEND_TIMEOUT_USEC={round(EXTENSION * self.deadline / LOOKS * 1e6)}")
+            words.append(
+                f"EXTEND_TIMEOUT_USEC={round(EXTENSION * self.deadline / CHECKS_PER_DEADLINE * 1e6)}"
+            )
         status = " ".join(self.status().split())
-        if status != self._told:
-            self._told = status
+        if status != self._last_status:
+            self._last_status = status
             words.append(f"STATUS={status}")
         return words

@@ -92,7 +92,7 @@ def test_a_gateway_that_says_nothing_of_a_full_disk_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.proofs.disk.full_inside.WITHIN", 0.5)
-    monkeypatch.setattr(DiskGuard, "_tell", lambda *_: None)
+    monkeypatch.setattr(DiskGuard, "_report", lambda *_: None)
     tally = Tally()
     take(tally, asyncio.run(live(tmp_path, 40)), 40)
     assert tally.forbidden["no alarm"]

@@ -1,4 +1,4 @@
-"""A broker for the control connection that refuses what a test tells it to refuse, and never forwards anything."""
+"""A broker for the control connection that refuses what a test asks it to and forwards nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StrictBroker:
         self.seen: list[mqtt5.PublishPacket] = []
         self.connects: list[mqtt5.ConnectPacket] = []
         self.answers_late = False
-        """Answer in a while only, so that what is under way shows in `most_unanswered`."""
+        """Answer after a delay, so that `most_unanswered` counts messages in flight."""
         self.unanswered = self.most_unanswered = 0
         self.ends_after: Callable[[], int] | None = None
         """How many packets a connection lasts."""
@@ -65,11 +65,11 @@ class StrictBroker:
         await asyncio.sleep(0)
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Deliver to whoever is connected last."""
+        """Deliver to the newest connection."""
         self._writers[-1].write(mqtt5.PublishPacket(topic, payload).write())
 
     def end(self, reason: mqtt5.DisconnectReasonCode | None) -> None:
-        """End the last connection, with a word or without."""
+        """End the newest connection, with a DISCONNECT or without."""
         if reason is not None:
             self._writers[-1].write(mqtt5.DisconnectPacket(reason_code=reason).write())
         self._writers[-1].close()
@@ -95,7 +95,7 @@ class StrictBroker:
         writer.close()
 
     def _take(self, packet: mqtt5.Packet, size: int, writer: asyncio.StreamWriter) -> bool:
-        """Answer one packet; False where the connection ends by it."""
+        """Answer one packet; return False if that ends the connection."""
         match packet:
             case mqtt5.ConnectPacket():
                 self.connects.append(packet)
@@ -150,7 +150,7 @@ class StrictBroker:
 
 
 class Clients:
-    """Makes clients for a port, and counts those that stand by."""
+    """Factory of clients for a port; counts those that stand by."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -170,7 +170,7 @@ class Clients:
 
 
 class Rig:
-    """A control connection and what surrounds it; `at` is its monotonic clock's lead over the real one."""
+    """A control connection and its collaborators; `at` is its monotonic clock's lead over the real one."""
 
     def __init__(self, port: int, status: dict[str, Any] | None = None) -> None:
         self.told: list[tuple[str, str, str, bool]] = []
@@ -186,7 +186,7 @@ class Rig:
             wall=lambda: 1_000,
             started=0,
             report=lambda: dict(said),
-            standing=lambda: self.fires,
+            firing_alerts=lambda: self.fires,
             operate=self._operate,
             undelivered=lambda *told: self.told.append(told),
             ownership=self.ownership,

@@ -11,7 +11,7 @@ def guarded(database: Path) -> None:
     main(["guard-broker", str(database)])
 
 
-def test_a_database_full_of_zeros_is_moved_aside_and_told(
+def test_a_zeroed_database_is_moved_aside_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = tmp_path / "mosquitto.db"
@@ -27,14 +27,14 @@ def test_a_database_full_of_zeros_is_moved_aside_and_told(
     assert aside.name in told
 
 
-def test_no_database_is_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_database_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         guarded(tmp_path / "mosquitto.db")
     assert ended.value.code == 0
     assert capsys.readouterr().err == ""
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_database_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         guarded(tmp_path)
     assert ended.value.code == 2

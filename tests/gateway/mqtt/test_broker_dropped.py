@@ -1,10 +1,10 @@
-"""Other clients' overflowing queues: told as a notice while they overflow, and over when they no longer do."""
+"""Drops for other clients are a notice while the broker's counter grows."""
 
 from __future__ import annotations
 
 import pytest
 
-from edge_gateway.mqtt.broker_dropped import OVER_AFTER, BrokerDropped
+from edge_gateway.mqtt.broker_dropped import CLEAR_AFTER, BrokerDropped
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
@@ -22,51 +22,51 @@ class Watch:
         return next((one.text for one in self.problems), "")
 
 
-def test_what_was_dropped_before_anyone_listened_is_nobodys_news() -> None:
+def test_drops_before_this_process_are_not_reported() -> None:
     watch = Watch()
-    watch.dropped.heard(b"730")
-    watch.dropped.heard(b"730")
+    watch.dropped.observe(b"730")
+    watch.dropped.observe(b"730")
     assert not watch.told
 
 
 @pytest.mark.problem("raises", "broker_dropped")
 @pytest.mark.problem("clears", "broker_dropped")
-def test_growth_is_a_notice_and_over_when_it_ends() -> None:
+def test_growth_raises_a_notice_that_clears_when_it_ends() -> None:
     watch = Watch()
     for count in (b"730", b"731", b"740"):
-        watch.dropped.heard(count)
+        watch.dropped.observe(count)
     assert "dropped 10 messages" in watch.told
     (problem,) = watch.problems
     assert problem.gravity is Gravity.NOTICE
     assert watch.counters.broker_dropped == 10
-    watch.at += OVER_AFTER
-    watch.dropped.look()
+    watch.at += CLEAR_AFTER
+    watch.dropped.expire()
     assert Problem.BROKER_DROPPED in watch.problems
-    watch.dropped.heard(b"741")
-    watch.at += OVER_AFTER
-    watch.dropped.look()
+    watch.dropped.observe(b"741")
+    watch.at += CLEAR_AFTER
+    watch.dropped.expire()
     assert Problem.BROKER_DROPPED in watch.problems
     watch.at += 1
-    watch.dropped.look()
+    watch.dropped.expire()
     assert Problem.BROKER_DROPPED not in watch.problems
-    watch.dropped.heard(b"742")
+    watch.dropped.observe(b"742")
     assert "dropped 1 messages" in watch.told
 
 
-def test_a_broker_that_was_started_again_counts_from_nothing() -> None:
+def test_a_restarted_broker_counts_from_zero() -> None:
     watch = Watch()
-    watch.dropped.heard(b"730")
-    watch.dropped.heard(b"0")
+    watch.dropped.observe(b"730")
+    watch.dropped.observe(b"0")
     assert not watch.told
-    watch.dropped.heard(b"5")
+    watch.dropped.observe(b"5")
     assert "dropped 5 messages" in watch.told
 
 
-def test_what_is_no_count_is_passed_over() -> None:
+def test_a_payload_that_is_no_number_is_ignored() -> None:
     watch = Watch()
-    watch.dropped.heard(b"1")
+    watch.dropped.observe(b"1")
     for nonsense in (b"", b"-1", b"1.5", b"many", b"\xb2", "²".encode(), b"9" * 5_000, b"9" * 20):
-        watch.dropped.heard(nonsense)
+        watch.dropped.observe(nonsense)
     assert not watch.told
-    watch.dropped.heard(b"3")
+    watch.dropped.observe(b"3")
     assert "dropped 2 messages" in watch.told

@@ -1,4 +1,4 @@
-"""The listening clock: silence only counts while the gateway could have heard something."""
+"""The clock advances only while the gateway is subscribed and has caught up."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import msgspec
 from edge_gateway.mqtt.caught_up_clock import ECHO_LATE, CaughtUpClock
 
 
-def test_it_stands_still_until_the_echo_came_back() -> None:
+def test_the_clock_stands_still_until_the_echo_returns() -> None:
     clock = CaughtUpClock()
     assert clock.advance(1_000) == 0
     clock.connected(2_000)
     echo = clock.echo_due(2_000)
     assert echo is not None
     assert clock.advance(5_000) == 0
-    clock.heard(5_000, echo)
+    clock.echo_received(5_000, echo)
     assert clock.advance(6_000) == 1_000
     assert clock.caught_up
 
@@ -23,10 +23,10 @@ def test_an_outage_does_not_count_as_silence() -> None:
     clock = CaughtUpClock(elapsed=500)
     clock.connected(0)
     clock.echo_due(0)
-    clock.heard(10, msgspec.msgpack.encode(0))
+    clock.echo_received(10, msgspec.msgpack.encode(0))
     clock.advance(10)
     assert clock.advance(1_010) == 1_500
-    clock.lost()
+    clock.disconnected()
     assert clock.advance(100_000) == 1_500
     clock.connected(200_000)
     assert clock.advance(201_000) == 1_500
@@ -36,14 +36,14 @@ def test_a_late_echo_means_the_gateway_is_behind() -> None:
     clock = CaughtUpClock()
     clock.connected(0)
     clock.echo_due(0)
-    clock.heard(5, msgspec.msgpack.encode(0))
+    clock.echo_received(5, msgspec.msgpack.encode(0))
     clock.advance(5)
     assert clock.echo_due(1_000)
     assert clock.advance(1_000) == 995
     assert clock.advance(1_000 + ECHO_LATE) == 995 + ECHO_LATE
     assert clock.advance(9_000) == 995 + ECHO_LATE
     assert clock.lag(9_000) == 8_000
-    clock.heard(9_000, msgspec.msgpack.encode(1000))
+    clock.echo_received(9_000, msgspec.msgpack.encode(1000))
     assert clock.advance(9_500) == 995 + ECHO_LATE + 500
 
 
@@ -53,24 +53,24 @@ def test_one_echo_at_a_time_and_only_when_subscribed() -> None:
     clock.connected(0)
     assert clock.echo_due(0)
     assert not clock.echo_due(1)
-    clock.heard(2, msgspec.msgpack.encode(0))
+    clock.echo_received(2, msgspec.msgpack.encode(0))
     assert clock.echo_due(3)
 
 
-def test_an_echo_of_a_connection_before_says_nothing() -> None:
+def test_an_echo_of_an_earlier_connection_is_ignored() -> None:
     clock = CaughtUpClock()
     clock.connected(0)
     old = clock.echo_due(0)
     assert old is not None
-    clock.lost()
+    clock.disconnected()
     clock.connected(5_000)
-    clock.heard(5_001, old)
+    clock.echo_received(5_001, old)
     assert not clock.caught_up
     new = clock.echo_due(5_002)
     assert new is not None
-    clock.heard(5_003, old)
+    clock.echo_received(5_003, old)
     assert not clock.caught_up
-    clock.heard(5_004, new)
+    clock.echo_received(5_004, new)
     assert clock.caught_up
 
 
@@ -78,6 +78,6 @@ def test_a_monotonic_clock_that_jumps_back_never_takes_time_away() -> None:
     clock = CaughtUpClock()
     clock.connected(1_000)
     clock.echo_due(1_000)
-    clock.heard(1_000, msgspec.msgpack.encode(1000))
+    clock.echo_received(1_000, msgspec.msgpack.encode(1000))
     assert clock.advance(2_000) == 1_000
     assert clock.advance(1_500) == 1_000

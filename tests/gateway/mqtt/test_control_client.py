@@ -1,4 +1,4 @@
-"""A broker that answers too late finds nobody."""
+"""The client leaks no connection, whenever the broker answers or hangs up."""
 
 import asyncio
 import gc
@@ -57,7 +57,7 @@ async def flood(broker: SlowBroker, client: ControlClient) -> None:
         await asyncio.gather(*(client.publish("t", bytes(1 << 20), qos=1) for _ in range(20)))
 
 
-async def test_a_connect_that_is_answered_too_late_leaves_no_client() -> None:
+async def test_a_connect_answered_too_late_leaves_no_connection() -> None:
     broker = SlowBroker()
     server, port = await port_of(broker)
     async with server:
@@ -82,7 +82,7 @@ async def test_a_disconnect_that_cannot_be_sent_leaves_no_connection() -> None:
         broker.hears.set()
 
 
-async def test_a_connection_that_breaks_before_the_answer_is_not_waited_for() -> None:
+async def test_a_connection_that_breaks_before_connack_fails_at_once() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.transport.abort()
@@ -116,7 +116,7 @@ async def until_it_ends(port: int) -> weakref.ref[ControlClient]:
     return weakref.ref(client)
 
 
-async def test_an_end_that_nobody_asks_about_is_no_error() -> None:
+async def test_an_unobserved_end_is_not_logged_as_an_error() -> None:
     async def connack_and_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(CONNACK)
@@ -134,6 +134,32 @@ async def test_an_end_that_nobody_asks_about_is_no_error() -> None:
     assert wrong == []
 
 
-async def test_with_a_broker_that_answers_it_connects_and_leaves(broker: Broker) -> None:
+async def cancelled_at_connack(broker: Broker) -> weakref.ref[ControlClient]:
+    """Cancel a task in the very turn in which the broker accepts its connection; Python 3.11 would lose that cancel."""
+
+    class Client(ControlClient):
+        async def _wait_for(self, *arguments: Any, **named: Any) -> Any:
+            await super()._wait_for(*arguments, **named)
+            raise asyncio.CancelledError
+
+    client = Client(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5, timeout=WITHIN)
+    with pytest.raises(asyncio.CancelledError):
+        await client.__aenter__()
+    await asyncio.wait([client._disconnected])
+    return weakref.ref(client)
+
+
+async def test_a_connection_cancelled_at_connack_is_not_logged_as_an_error(broker: Broker) -> None:
+    wrong: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    async with asyncio.timeout(WITHIN):
+        gone = await cancelled_at_connack(broker)
+        while gone() is not None:
+            gc.collect()
+            await asyncio.sleep(0.01)
+    assert wrong == []
+
+
+async def test_it_connects_publishes_and_disconnects(broker: Broker) -> None:
     async with ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
         await client.publish("control-client/test", b"x", qos=1)

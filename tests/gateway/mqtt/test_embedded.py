@@ -143,7 +143,7 @@ def test_a_missing_program_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
         find_mosquitto()
 
 
-def test_the_program_is_found_where_users_have_no_path(
+def test_the_program_is_found_outside_the_path_of_users(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = tmp_path / "sbin"
@@ -163,7 +163,7 @@ async def test_a_program_that_ends_at_once_is_quoted(tmp_path: Path) -> None:
         await EmbeddedBroker(tmp_path / "broker", port=0, program=program).start()
 
 
-async def test_a_program_that_never_accepts_is_ended(tmp_path: Path) -> None:
+async def test_a_program_that_never_accepts_is_stopped(tmp_path: Path) -> None:
     program = tmp_path / "mosquitto"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
@@ -173,7 +173,7 @@ async def test_a_program_that_never_accepts_is_ended(tmp_path: Path) -> None:
     assert broker.pid is None
 
 
-async def test_it_comes_back_after_it_was_killed(saved: EmbeddedBroker) -> None:
+async def test_it_is_restarted_after_a_kill(saved: EmbeddedBroker) -> None:
     async with saved:
         supervisor = asyncio.create_task(saved.supervise(quickly))
         first = saved.pid

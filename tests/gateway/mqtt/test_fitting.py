@@ -1,4 +1,4 @@
-"""Messages made smaller: still of the contract, as whole as there is room, and of the size they are said to have."""
+"""Shortened messages are valid, as complete as fits, and never larger than `packet_size` says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from edge_gateway.fold.messages import Message, MessageKind
-from edge_gateway.mqtt.fitting import fitted, packet_size
+from edge_gateway.mqtt.fitting import fit, packet_size
 from fleet_wire import control_messages
 from fleet_wire.control_messages import Alert, Command, OperatorReply, Receipt
 
@@ -85,8 +85,8 @@ def test_the_size_is_never_below_that_of_the_packet(message: Message) -> None:
 
 
 @pytest.mark.parametrize("most", [4_000, 2_000, 1_500, 1_000, 600, 450])
-def test_a_shorter_status_is_valid_says_what_it_lacks_and_fits(most: int) -> None:
-    shorter = fitted(status_message(), most)
+def test_a_shortened_status_is_valid_names_what_it_lacks_and_fits(most: int) -> None:
+    shorter = fit(status_message(), most)
     assert shorter is not None
     assert packet_size(shorter) <= most
     said = msgpack.unpackb(shorter.payload)
@@ -101,7 +101,7 @@ def test_a_status_loses_the_bulky_parts_first() -> None:
     lacking = [
         msgpack.unpackb(shorter.payload).get("left_out", [])
         for most in range(packet_size(status_message()), 200, -50)
-        if (shorter := fitted(status_message(), most)) is not None
+        if (shorter := fit(status_message(), most)) is not None
     ]
     assert lacking == sorted(lacking, key=lambda one: (one[:1] == ["rest"], len(one)))
     assert lacking[0] == []
@@ -109,12 +109,12 @@ def test_a_status_loses_the_bulky_parts_first() -> None:
     assert lacking[-1] == ["rest", "problems"]
 
 
-def test_an_alert_loses_annotations_then_labels_and_keeps_what_it_is() -> None:
+def test_an_alert_loses_annotations_then_labels_and_keeps_its_identity() -> None:
     whole = packet_size(alert_message())
     said = [
         control_messages.decode_alert(one.payload)
         for most in (whole, whole - 1, 200)
-        if (one := fitted(alert_message(), most)) is not None
+        if (one := fit(alert_message(), most)) is not None
     ]
     assert [(bool(one.annotations), bool(one.labels)) for one in said] == [
         (True, True),
@@ -124,18 +124,18 @@ def test_an_alert_loses_annotations_then_labels_and_keeps_what_it_is() -> None:
     assert {(one.id, one.state, one.value) for one in said} == {("a1", "firing", -5.0)}
 
 
-def test_a_command_keeps_its_arguments_and_number_or_is_not_sent() -> None:
-    shorter = fitted(command_message(), 150)
+def test_a_command_keeps_its_arguments_and_id_or_is_not_sent() -> None:
+    shorter = fit(command_message(), 150)
     assert shorter is not None
     said = control_messages.decode_command(shorter.payload)
     assert (said.n, said.args, said.alert) == (7, {"to": -22}, None)
     assert (shorter.correlation, shorter.expires_at) == (b"c1", 60_000)
-    assert fitted(command_message({"text": "x" * 500}), 400) is None
+    assert fit(command_message({"text": "x" * 500}), 400) is None
 
 
 def test_a_reply_says_that_it_was_too_long() -> None:
     reply = OperatorReply(id="r1", ok=True, detail="x" * 5_000)
-    shorter = fitted(Message("edge/v1/gw/reply", control_messages.encode_operator_reply(reply)), 300)
+    shorter = fit(Message("edge/v1/gw/reply", control_messages.encode_operator_reply(reply)), 300)
     assert shorter is not None
     said = control_messages.decode_operator_reply(shorter.payload)
     assert (said.id, said.ok) == ("r1", True)
@@ -152,7 +152,7 @@ def test_a_shorter_receipt_says_nothing_that_the_whole_one_does_not(
     for gap, length in steps:
         missing.append((at + gap, at + gap + length))
         at = missing[-1][1] + 1
-    shorter = fitted(receipt_message(missing), most)
+    shorter = fit(receipt_message(missing), most)
     if shorter is None:
         return
     assert packet_size(shorter) <= most
@@ -168,9 +168,9 @@ def test_a_shorter_receipt_says_nothing_that_the_whole_one_does_not(
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1", b"no message"])
-def test_what_is_no_message_is_not_shortened(payload: bytes) -> None:
+def test_a_malformed_message_is_not_shortened(payload: bytes) -> None:
     for topic in ("edge/v1/gw/status", "fleet/v1/a/b/command", "fleet/v1/a/b/receipt", "edge/v1/gw/reply"):
-        assert fitted(Message(topic, payload), 10) is None
+        assert fit(Message(topic, payload), 10) is None
 
 
 def test_every_topic_the_gateway_writes_has_its_kind() -> None:

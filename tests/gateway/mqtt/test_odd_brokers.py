@@ -1,4 +1,4 @@
-"""A broker that answers a SUBSCRIBE with too few codes, too many or none is told, and the gateway goes on."""
+"""Too few, too many or no codes in answer to SUBSCRIBE are reported, and the gateway goes on."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def told(problems: Problems, code: str) -> str:
 @pytest.mark.parametrize("codes", [b"\x01", b"\x01\x01\x01", b""])
 @pytest.mark.problem("raises", "broker")
 @pytest.mark.problem("clears", "broker")
-async def test_a_wrong_number_of_answers_is_told_and_tried_again(tmp_path: Path, codes: bytes) -> None:
+async def test_a_wrong_number_of_suback_codes_is_reported_and_retried(tmp_path: Path, codes: bytes) -> None:
     broker = OddBroker(codes)
     async with connected(broker, tmp_path) as problems:
         await until(lambda: broker.connects > 2)
@@ -109,10 +109,10 @@ async def test_a_wrong_number_of_answers_is_told_and_tried_again(tmp_path: Path,
         await until(lambda: not told(problems, "broker"))
 
 
-async def test_no_answer_is_told_where_nothing_else_comes_either(
+async def test_a_missing_suback_is_reported_if_nothing_else_arrives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "UNHEARD", 50)
+    monkeypatch.setattr(module, "SILENT_AFTER", 50)
     broker = OddBroker(None)
     async with connected(broker, tmp_path) as problems:
         await until(lambda: "does not answer" in told(problems, "broker"))

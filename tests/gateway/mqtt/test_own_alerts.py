@@ -1,4 +1,4 @@
-"""The gateway's problems as alerts: one when it begins, resolved when it is over, and nothing retained afterwards."""
+"""A problem of the gateway is an alert that fires, resolves, and leaves nothing retained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.gateway.status.reports import report_of
 NOW = 1_760_000_000_000
 
 
-def test_a_problem_is_one_alert_from_its_beginning_to_its_end() -> None:
+def test_a_problem_is_one_alert_that_fires_and_resolves() -> None:
     sent: list[Message] = []
     problems = Problems(lambda: NOW)
     alerts = OwnAlerts("gw", sent.extend, lambda: NOW + 5_000)
@@ -26,14 +26,14 @@ def test_a_problem_is_one_alert_from_its_beginning_to_its_end() -> None:
     fired = decode_alert(sent[0].payload)
     assert (fired.rule, fired.level, fired.state, fired.subject) == ("disk", "critical", "firing", "_gateway")
     assert sent[0].retain
-    assert alerts.standing() == [sent[0]]
+    assert alerts.firing() == [sent[0]]
     assert parse_alert_topic(sent[0].topic) == ("gw", "_", "_gateway", "disk")
     problems.clear(Problem.DISK)
     resolved = decode_alert(sent[1].payload)
     assert (resolved.id, resolved.state, resolved.at) == (fired.id, "resolved", NOW + 5_000)
     assert not sent[1].retain
     assert (sent[2].payload, sent[2].retain) == (b"", True)
-    assert alerts.standing() == []
+    assert alerts.firing() == []
 
 
 def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
@@ -62,7 +62,7 @@ def test_a_notice_is_no_alert_and_a_problem_that_grows_graver_becomes_one() -> N
     assert decode_alert(sent[0].payload).state == "firing"
 
 
-def test_only_failures_are_unhealthy_and_notices_are_no_business_of_the_health_check() -> None:
+def test_only_failures_make_the_health_check_fail() -> None:
     problems = Problems(lambda: NOW)
     problems.raise_(Problem.BROKER_DROPPED, "7 messages")
     problems.raise_(Problem.DEVICES_UNHEARD, "frz-1 sends nothing usable")

@@ -1,4 +1,4 @@
-"""Two gateways of one id: who goes on, who stands by, and what nobody gives way to."""
+"""Two gateways with one id: which keeps it, which stands by, and what is no reason to yield."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from edge_gateway.journal import spool
 from edge_gateway.mqtt.control_session import STAND_BY_MOST
-from edge_gateway.mqtt.ownership import TOLD_FOR, Ownership, Whose
+from edge_gateway.mqtt.ownership import SHOWN_FOR, Ownership, StatusOrigin
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
@@ -38,25 +38,25 @@ def status(nonce: Any = OTHER, state: str = "online") -> bytes:
 @pytest.mark.parametrize(
     ("nonce", "retained", "published", "whose"),
     [
-        (NONCE, True, True, Whose.OURS),
-        (OLD, True, True, Whose.OURS),
-        (OLD, False, True, Whose.OURS),
-        (OTHER, True, False, Whose.PAST),
-        (None, True, False, Whose.PAST),
-        (OTHER, True, True, Whose.RIVAL),
-        (None, True, True, Whose.RIVAL),
-        (OTHER, False, False, Whose.FOREIGN),
-        (OTHER, False, True, Whose.FOREIGN),
-        ([OLD], False, True, Whose.FOREIGN),
+        (NONCE, True, True, StatusOrigin.OURS),
+        (OLD, True, True, StatusOrigin.OURS),
+        (OLD, False, True, StatusOrigin.OURS),
+        (OTHER, True, False, StatusOrigin.PAST),
+        (None, True, False, StatusOrigin.PAST),
+        (OTHER, True, True, StatusOrigin.RIVAL),
+        (None, True, True, StatusOrigin.RIVAL),
+        (OTHER, False, False, StatusOrigin.FOREIGN),
+        (OTHER, False, True, StatusOrigin.FOREIGN),
+        ([OLD], False, True, StatusOrigin.FOREIGN),
     ],
 )
-def test_a_status_is_judged_by_whose_start_it_is_of_and_what_stood_there(
-    nonce: Any, retained: bool, published: bool, whose: Whose
+def test_a_status_is_classified_by_its_nonce_and_what_was_published_before(
+    nonce: Any, retained: bool, published: bool, whose: StatusOrigin
 ) -> None:
-    assert ownership(published).whose({"nonce": nonce, "started": YEAR_3000}, retained=retained) is whose
+    assert ownership(published).origin_of({"nonce": nonce, "started": YEAR_3000}, retained=retained) is whose
 
 
-def test_a_start_knows_those_before_it_and_a_lost_list_is_begun_anew(tmp_path: Path) -> None:
+def test_a_start_knows_earlier_ones_and_a_lost_list_starts_afresh(tmp_path: Path) -> None:
     first = spool.note_start(tmp_path)
     second = spool.note_start(tmp_path)
     assert second[:-1] == first
@@ -71,7 +71,7 @@ def test_a_start_knows_those_before_it_and_a_lost_list_is_begun_anew(tmp_path: P
     assert len(spool.note_start(tmp_path)) == 1
 
 
-async def test_a_retained_status_from_the_future_silences_nobody() -> None:
+async def test_a_retained_status_from_the_future_is_ignored() -> None:
     async with StrictBroker() as broker:
         broker.retained[STATUS] = status()
         async with Rig(broker.port) as rig:
@@ -81,7 +81,7 @@ async def test_a_retained_status_from_the_future_silences_nobody() -> None:
 
 @pytest.mark.problem("raises", "taken_over")
 @pytest.mark.problem("clears", "taken_over")
-async def test_a_live_status_of_somebody_else_is_told_and_over_after_a_while() -> None:
+async def test_a_live_foreign_status_is_reported_and_clears_after_a_while() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         await rig.until(lambda: rig.ownership.published)
         broker.publish(STATUS, b"\xc1 no status")
@@ -91,13 +91,13 @@ async def test_a_live_status_of_somebody_else_is_told_and_over_after_a_while() -
         (problem,) = rig.problems
         assert problem.gravity is Gravity.WARNING
         assert rig.ownership.held
-        rig.at += TOLD_FOR + 1
+        rig.at += SHOWN_FOR + 1
         await rig.until(lambda: not rig.problem("taken_over"))
 
 
 @pytest.mark.problem("raises", "taken_over")
 @pytest.mark.problem("clears", "taken_over")
-async def test_whoever_is_told_that_the_session_was_taken_over_stands_by_and_comes_back_alone() -> None:
+async def test_a_gateway_taken_over_stands_by_and_returns_once_alone() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         await rig.until(lambda: rig.ownership.published)
         broker.end(mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER)
@@ -112,7 +112,7 @@ async def test_whoever_is_told_that_the_session_was_taken_over_stands_by_and_com
         await rig.until(lambda: not rig.problem("taken_over"))
 
 
-async def test_a_status_of_another_where_ours_stood_is_a_rival_though_the_broker_says_nothing() -> None:
+async def test_a_replaced_retained_status_reveals_a_rival_without_a_reason_code() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         await rig.until(lambda: rig.ownership.published)
         broker.retained[STATUS] = status(state="offline")
@@ -122,7 +122,7 @@ async def test_a_status_of_another_where_ours_stood_is_a_rival_though_the_broker
         assert STAND_BY_MOST > 60
 
 
-async def test_our_own_past_that_a_broker_remembers_after_a_crash_is_no_rival() -> None:
+async def test_the_status_of_an_earlier_start_is_no_rival() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         rig.ownership.starts = [OLD, NONCE]
         await rig.until(lambda: rig.ownership.published)

@@ -1,4 +1,4 @@
-"""How many deliveries are handed over at once, and what is said when the gateway does not hear its own message."""
+"""How many deliveries are taken at once, and what is reported when the echo does not return."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
-from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, UNHEARD, Source
+from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, SILENT_AFTER, Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -50,18 +50,18 @@ def taken(source: Source) -> list[int]:
     return counts
 
 
-async def test_small_messages_come_by_number(source: Source) -> None:
+async def test_small_messages_are_taken_up_to_a_number(source: Source) -> None:
     source._take_in(1, packets(2 * MOST_AT_ONCE + 1, 100))
     assert taken(source) == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
 
 
-async def test_large_messages_come_by_their_bytes(source: Source) -> None:
+async def test_large_messages_are_taken_up_to_a_number_of_bytes(source: Source) -> None:
     whole = MOST_BYTES_AT_ONCE // 8
     source._take_in(1, packets(20, whole - OVERHEAD))
     assert taken(source) == [8, 8, 4]
 
 
-async def test_what_is_larger_than_all_that_may_come_at_once_comes_alone(source: Source) -> None:
+async def test_a_message_over_the_byte_limit_is_taken_alone(source: Source) -> None:
     source._take_in(1, packets(3, MOST_BYTES_AT_ONCE))
     assert taken(source) == [1, 1, 1]
     assert source.unacknowledged == 3 * (MOST_BYTES_AT_ONCE + OVERHEAD)
@@ -74,44 +74,42 @@ def echo_problem(source: Source) -> str:
 @pytest.mark.parametrize(
     ("reason", "words"), [(0x87, "check the ACL for echo"), (0x97, "quota"), (0x80, "0x80")]
 )
-def test_an_echo_the_broker_refuses_is_told_until_one_is_heard(
-    source: Source, reason: int, words: str
-) -> None:
+def test_a_refused_echo_is_a_problem_until_one_returns(source: Source, reason: int, words: str) -> None:
     source.listening.connected(0)
     assert source.listening.echo_due(0) is not None
     source._echo_answered(reason)
     assert words in echo_problem(source)
-    source._look_for_echo()
+    source._check_echo()
     assert echo_problem(source)
     NOW[0] = 1_000
     echo = source.listening.echo_due(1_000)
     assert echo is not None
     source._echo_answered(0)
-    source.listening.heard(1_001, echo)
-    source._look_for_echo()
+    source.listening.echo_received(1_001, echo)
+    source._check_echo()
     assert not echo_problem(source)
 
 
 @pytest.mark.problem("raises", "echo")
 @pytest.mark.problem("clears", "echo")
-def test_an_echo_that_does_not_come_back_is_told_unless_something_else_comes(source: Source) -> None:
+def test_a_missing_echo_is_reported_unless_deliveries_arrive(source: Source) -> None:
     source.listening.connected(0)
     echo = source.listening.echo_due(0)
     assert echo is not None
-    for NOW[0] in range(0, 3 * UNHEARD, 1_000):
+    for NOW[0] in range(0, 3 * SILENT_AFTER, 1_000):
         source._take_in(1, packets(1, 10))
-        source._look_for_echo()
+        source._check_echo()
     assert not echo_problem(source)
-    NOW[0] += UNHEARD + 1
-    source._look_for_echo()
+    NOW[0] += SILENT_AFTER + 1
+    source._check_echo()
     assert "lets it read echo" in echo_problem(source)
-    source.listening.heard(NOW[0], echo)
-    source.listening.heard(NOW[0] + 1, source.listening.echo_due(NOW[0] + 1) or b"")
-    source._look_for_echo()
+    source.listening.echo_received(NOW[0], echo)
+    source.listening.echo_received(NOW[0] + 1, source.listening.echo_due(NOW[0] + 1) or b"")
+    source._check_echo()
     assert not echo_problem(source)
 
 
-async def test_an_echo_that_does_not_fit_the_broker_ends_nothing(source: Source) -> None:
+async def test_an_echo_too_large_for_the_broker_ends_nothing(source: Source) -> None:
     source._session._largest = 5
-    source._echo(b"x")
+    source._publish_echo(b"x")
     assert "the broker takes 5" in echo_problem(source)

@@ -1,4 +1,4 @@
-"""One cancel ends the control connection, whatever happens in the same turn of the loop."""
+"""One cancel ends a loop, whatever happens in the same turn of the event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHIN = 20.0
 MESSAGE = Message("edge/v1/gw/reply", b"x")
 
 
-async def test_a_cancel_at_any_moment_of_a_connection_that_comes_and_goes_ends_it() -> None:
+async def test_a_cancel_at_any_moment_of_a_reconnecting_loop_ends_it() -> None:
     random.seed(14)
     async with StrictBroker() as broker:
         broker.ends_after = lambda: random.randint(1, 9)
@@ -31,7 +31,7 @@ async def test_a_cancel_at_any_moment_of_a_connection_that_comes_and_goes_ends_i
             assert task.cancelled()
 
 
-async def test_a_cancel_in_the_very_turn_in_which_the_connection_ends_is_seen() -> None:
+async def test_a_cancel_in_the_turn_in_which_the_connection_ends_is_seen() -> None:
     async with StrictBroker() as broker:
         for steps in range(40):
             rig = Rig(broker.port)
@@ -63,7 +63,7 @@ async def fails() -> None:
     raise ValueError("first")
 
 
-async def test_the_first_end_ends_the_others_though_they_forget_a_cancel() -> None:
+async def test_the_first_end_cancels_the_others_even_if_they_swallow_a_cancel() -> None:
     forgot: list[int] = []
     with pytest.raises(ValueError, match="first"):
         await until_one_ends(forgetful(3, forgot), fails())

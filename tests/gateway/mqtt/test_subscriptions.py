@@ -1,4 +1,4 @@
-"""What is asked of a broker whose session outlives configurations. The broker here is a set of filters."""
+"""Subscriptions follow the configuration though the session outlives it. The broker here is a set of filters."""
 
 from __future__ import annotations
 
@@ -115,17 +115,15 @@ async def test_without_its_list_a_gateway_removes_what_one_of_every_site_has(
     assert session.filters == set(of_sites("a"))
 
 
-async def test_a_delivery_tells_of_a_filter_that_nobody_knows_any_more(
-    file: Path, problems: Problems
-) -> None:
+async def test_a_delivery_reveals_a_forgotten_filter(file: Path, problems: Problems) -> None:
     session = SessionAtBroker({*of_sites("old"), *of_sites("a")})
     mine = wanting(["a"], file, problems)
     await connect(mine, session)
-    looking_after = asyncio.create_task(mine.keep(session))
-    mine.strayed(["fleet/v1/old/d/telemetry", "fleet/v1/old/d/status", "fleet/v1/old/d/ack"])
+    looking_after = asyncio.create_task(mine.maintain(session))
+    mine.foreign_deliveries(["fleet/v1/old/d/telemetry", "fleet/v1/old/d/status", "fleet/v1/old/d/ack"])
     await _until(session, lambda: session.filters == set(of_sites("a")))
     count = len(session.asked)
-    mine.strayed(["fleet/v1/old/d/telemetry"])  # it was on its way
+    mine.foreign_deliveries(["fleet/v1/old/d/telemetry"])  # it was on its way
     await _turns()
     assert len(session.asked) == count
     (problem,) = problems
@@ -149,9 +147,7 @@ def test_only_filters_that_a_gateway_makes_are_removed(topic: str, filters: list
     assert may_match(topic) == filters
 
 
-async def test_what_cannot_be_removed_is_tried_again_with_the_next_connection(
-    file: Path, problems: Problems
-) -> None:
+async def test_a_failed_unsubscribe_is_retried_on_the_next_connection(file: Path, problems: Problems) -> None:
     session = SessionAtBroker()
     await connect(wanting(["a", "b"], file, problems), session)
     session.keeps = True
@@ -177,9 +173,7 @@ async def test_the_list_is_written_before_the_broker_is_asked(file: Path, proble
     assert found.filters == set(of_sites("a"))
 
 
-async def test_a_disk_that_refuses_the_list_keeps_nobody_from_subscribing(
-    file: Path, problems: Problems
-) -> None:
+async def test_an_unwritable_list_does_not_prevent_subscribing(file: Path, problems: Problems) -> None:
     files = FaultyFiles()
     files.fail["create"] = [errno.ENOSPC]
     session = SessionAtBroker()
@@ -188,7 +182,7 @@ async def test_a_disk_that_refuses_the_list_keeps_nobody_from_subscribing(
     assert session.filters == set(of_sites("a"))
 
 
-async def test_a_list_of_another_client_id_says_nothing_of_this_session(
+async def test_a_list_of_another_client_id_is_ignored(
     file: Path, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
     await connect(wanting(["a"], file, problems, "edge-old"), SessionAtBroker())
@@ -210,13 +204,13 @@ async def test_a_filter_that_is_refused_is_a_failure_by_name_and_harms_no_other(
     mine = wanting(["a", "b"], file, problems)
     await connect(mine, session)
     assert session.filters == set(of_sites("a", "b")) - {refused}
-    assert mine.hears
+    assert mine.receives_telemetry
     (problem,) = problems
     assert (problem.code, problem.gravity) == ("subscription", Gravity.FAILURE)
     assert refused in problem.text
     assert "check the ACL" in problem.text
     session.refuses.clear()
-    looking_after = asyncio.create_task(mine.keep(session))
+    looking_after = asyncio.create_task(mine.maintain(session))
     await _until(session, lambda: refused in session.filters)
     await _turns()
     assert not list(problems)
@@ -224,17 +218,15 @@ async def test_a_filter_that_is_refused_is_a_failure_by_name_and_harms_no_other(
     looking_after.cancel()
 
 
-async def test_a_gateway_that_gets_no_telemetry_at_all_does_not_take_it_for_silence(
-    file: Path, problems: Problems
-) -> None:
+async def test_without_a_granted_telemetry_filter_there_is_no_silence(file: Path, problems: Problems) -> None:
     mine = wanting(["a"], file, problems)
     await connect(mine, SessionAtBroker(refuses={"fleet/v1/a/+/telemetry": 0x87}))
-    assert not mine.hears
+    assert not mine.receives_telemetry
 
 
 @pytest.mark.problem("raises", "foreign_site")
 @pytest.mark.problem("clears", "foreign_site")
-async def test_the_problem_is_over_an_hour_after_the_last_delivery(
+async def test_the_problem_clears_an_hour_after_the_last_delivery(
     file: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "ASK_AGAIN", 0.01)
@@ -242,8 +234,8 @@ async def test_the_problem_is_over_an_hour_after_the_last_delivery(
     session = SessionAtBroker()
     mine = Subscriptions(of_sites("a"), FilterList(file, "edge-a"), problems, clock)
     await connect(mine, session)
-    looking_after = asyncio.create_task(mine.keep(session))
-    mine.strayed(["fleet/v1/b/d/telemetry"])
+    looking_after = asyncio.create_task(mine.maintain(session))
+    mine.foreign_deliveries(["fleet/v1/b/d/telemetry"])
     clock.now = 3_600_000
     await _until(session, lambda: session.asked[-1][0] == "unsubscribe")
     assert Problem.FOREIGN_SITE in problems
@@ -259,7 +251,7 @@ async def test_a_device_cannot_make_the_gateway_remember_ever_more_sites(
     file: Path, problems: Problems
 ) -> None:
     mine = wanting(["a"], file, problems)
-    mine.strayed(f"fleet/v1/s{number}\x1b/d/telemetry" for number in range(3_000))
+    mine.foreign_deliveries(f"fleet/v1/s{number}\x1b/d/telemetry" for number in range(3_000))
     (problem,) = problems
     assert "and 995 more" in problem.text
     assert "\x1b" not in problem.text
@@ -278,7 +270,7 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_births_are_asked_for_once_for_all_that_want_them(
+async def test_several_requests_for_births_are_one_subscription(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "ASK_AGAIN", 0.01)
@@ -292,9 +284,9 @@ async def test_births_are_asked_for_once_for_all_that_want_them(
             raise AssertionError(filters)
 
     wanting_ = wanting(["a"], file, Problems(lambda: 0))
-    wanting_.want_births()
-    wanting_.want_births()
-    keeping = asyncio.create_task(wanting_.keep(Session()))
+    wanting_.request_births()
+    wanting_.request_births()
+    keeping = asyncio.create_task(wanting_.maintain(Session()))
     async with asyncio.timeout(60):
         while not asked:  # noqa: ASYNC110 - what is waited for says nothing
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The limit of open files is raised as far as the system allows, and told before it is met."""
+"""The limit of open files is raised as far as the system allows, and reported before it is reached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from edge_gateway.service.descriptors import LEAST, MOST, allow_many, shortage
+from edge_gateway.service.descriptors import LEAST, MOST, raise_limit, shortage
 
 WITHOUT = resource.RLIM_INFINITY
 
@@ -32,15 +32,15 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         ((WITHOUT, WITHOUT), (WITHOUT, WITHOUT), MOST),
     ],
 )
-def test_how_far_it_is_raised(
+def test_the_limit_is_raised_as_far_as_allowed(
     limits: list[tuple[int, int]], before: tuple[int, int], after: tuple[int, int], allowed: int
 ) -> None:
     limits.append(before)
-    assert allow_many() == allowed
+    assert raise_limit() == allowed
     assert limits[-1] == after
 
 
-def test_a_shortage_is_told_before_and_when_it_comes(
+def test_a_shortage_is_reported_before_and_when_it_occurs(
     limits: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = 0

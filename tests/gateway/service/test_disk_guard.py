@@ -1,4 +1,4 @@
-"""A disk without room and a journal over its budget: who may still write, what is given up, and how it ends."""
+"""A full disk and a used-up budget: what may still be written, what is given up, and how it recovers."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Retries:
 
 @dataclass
 class Place:
-    """A room over a real journal and a real reserve."""
+    """A disk guard over a real journal and a real reserve."""
 
-    room: DiskGuard
+    guard: DiskGuard
     disk: Disk
     journal: Journal
     commits: Retries = field(default_factory=Retries)
@@ -60,7 +60,7 @@ class Place:
         disk = Disk()
         journal = Journal.open(place / "journal", segment_bytes=100, max_bytes=1 << 20)
         commits = Retries()
-        room = DiskGuard(
+        guard = DiskGuard(
             section=SpoolSection.model_validate({"max_bytes": "1MiB", "path": place, **spool}),
             journal=journal,
             commits=cast("Any", commits),
@@ -70,9 +70,9 @@ class Place:
             counters=Counters(),
             problems=Problems(lambda: 0),
         )
-        room.accepting.set()
-        made = cls(room, disk, journal, commits)
-        room.hasten = lambda: made.hastened.append("checkpoint")
+        guard.accepting.set()
+        made = cls(guard, disk, journal, commits)
+        guard.request_checkpoint = lambda: made.hastened.append("checkpoint")
         return made
 
     def write(self, *numbers: int) -> None:
@@ -82,111 +82,111 @@ class Place:
 
     @property
     def told(self) -> str:
-        return " ".join(problem.text for problem in self.room.problems if problem.code == Problem.DISK.code)
+        return " ".join(problem.text for problem in self.guard.problems if problem.code == Problem.DISK.code)
 
 
 @pytest.mark.problem("raises", "disk")
 @pytest.mark.problem("clears", "disk")
 async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
-    room = place.room
-    await room.look()
+    guard = place.guard
+    await guard.check()
     assert (tmp_path / "reserve").stat().st_size == SIZE
-    room.commit_failed(FULL)
+    guard.commit_failed(FULL)
     assert not (tmp_path / "reserve").exists()
-    assert not room.accepting.is_set()
+    assert not guard.accepting.is_set()
     assert (place.commits.count, place.hastened) == (1, ["checkpoint"])
     assert "nothing is acknowledged: " in place.told
-    room.commit_failed(FULL)
+    guard.commit_failed(FULL)
     assert place.commits.count == 1, "there is nothing more to give"
-    room.commit_resumed()
-    assert not room.accepting.is_set()
+    guard.commit_resumed()
+    assert not guard.accepting.is_set()
     place.disk.free = SIZE + MARGIN - 1
-    await room.look()
-    assert not room.accepting.is_set()
+    await guard.check()
+    assert not guard.accepting.is_set()
     assert "less than" in place.told
     place.disk.free += 1
-    await room.look()
-    assert room.accepting.is_set()
+    await guard.check()
+    assert guard.accepting.is_set()
     assert not place.told
-    assert (room.counters.commits_stalled, room.counters.reserve_released) == (1, 1)
+    assert (guard.counters.commits_stalled, guard.counters.reserve_released) == (1, 1)
 
 
 async def test_without_a_reserve_it_goes_on_with_the_first_commit_that_succeeds(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
     place.disk.free = SIZE
-    await place.room.look()
-    place.room.commit_failed(FULL)
-    assert place.room.accepting.is_set()
+    await place.guard.check()
+    place.guard.commit_failed(FULL)
+    assert place.guard.accepting.is_set()
     assert place.told
-    place.room.commit_resumed()
+    place.guard.commit_resumed()
     assert not place.told
 
 
 @pytest.mark.parametrize("error", [BROKEN, sqlite3.OperationalError("database is locked")], ids=str)
-async def test_what_is_no_lack_of_room_releases_nothing(tmp_path: Path, error: Exception) -> None:
+async def test_an_error_other_than_a_full_disk_releases_nothing(tmp_path: Path, error: Exception) -> None:
     place = Place.of(tmp_path)
-    await place.room.look()
-    place.room.refused(error)
+    await place.guard.check()
+    place.guard.write_failed(error)
     if isinstance(error, OSError):
-        place.room.commit_failed(error)
-    assert place.room.reserve.held
-    assert place.room.accepting.is_set()
+        place.guard.commit_failed(error)
+    assert place.guard.reserve.held
+    assert place.guard.accepting.is_set()
 
 
-async def test_a_store_that_finds_no_room_releases_the_reserve_too(tmp_path: Path) -> None:
+async def test_a_store_on_a_full_disk_releases_the_reserve_too(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
-    await place.room.look()
-    place.room.refused(FULL)
-    assert not place.room.accepting.is_set()
-    await place.room.look()
-    assert place.room.accepting.is_set()
+    await place.guard.check()
+    place.guard.write_failed(FULL)
+    assert not place.guard.accepting.is_set()
+    await place.guard.check()
+    assert place.guard.accepting.is_set()
 
 
-async def test_a_reserve_that_is_released_while_it_is_looked_for_counts_as_gone(tmp_path: Path) -> None:
+async def test_a_reserve_released_during_a_check_counts_as_gone(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
-    await place.room.look()
-    looking = asyncio.create_task(place.room.look())
+    await place.guard.check()
+    looking = asyncio.create_task(place.guard.check())
     await asyncio.sleep(0)
     place.disk.free = 0
-    place.room.refused(FULL)
+    place.guard.write_failed(FULL)
     await looking
-    assert not place.room.accepting.is_set()
+    assert not place.guard.accepting.is_set()
     place.disk.free = SIZE + MARGIN
-    await place.room.look()
-    assert place.room.accepting.is_set()
+    await place.guard.check()
+    assert place.guard.accepting.is_set()
     assert not place.told
 
 
 async def test_stop_drops_nothing_and_lends_once_what_a_checkpoint_needs(tmp_path: Path) -> None:
     place = Place.of(tmp_path, on_full="stop")
     place.write(1, 2, 3)
-    place.room.commit_failed(JournalFull("full"))
+    place.guard.commit_failed(JournalFull("full"))
     assert place.journal.max_bytes == (1 << 20) + LOAN
     assert (place.commits.count, place.hastened) == (1, ["checkpoint"])
-    place.room.commit_failed(JournalFull("full"))
+    place.guard.commit_failed(JournalFull("full"))
     assert place.commits.count == 1
     assert [number for number, _ in place.journal.read()] == [1, 2, 3]
-    assert (place.room.counters.journal_lent, place.room.counters.records_dropped) == (1, 0)
-    place.room.checkpointed()
+    assert (place.guard.counters.journal_lent, place.guard.counters.records_dropped) == (1, 0)
+    place.guard.checkpointed()
     assert place.journal.max_bytes == 1 << 20
 
 
 async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Path) -> None:
     place = Place.of(tmp_path, on_full="drop_oldest")
     place.write(1, 2, 3)
-    place.room.commit_failed(JournalFull("full"))
+    place.guard.commit_failed(JournalFull("full"))
     assert [number for number, _ in place.journal.read()] == [2, 3]
-    place.room.commit_failed(FULL)
+    place.guard.commit_failed(FULL)
     assert [number for number, _ in place.journal.read()] == [3]
-    assert place.commits.count == place.room.counters.records_dropped == 2
-    place.room.commit_failed(FULL)
+    assert place.commits.count == place.guard.counters.records_dropped == 2
+    place.guard.commit_failed(FULL)
     assert place.commits.count == 2, "the one being written stays"
-    place.room.commit_failed(JournalFull("full"))
-    assert place.room.counters.journal_lent == 1
+    place.guard.commit_failed(JournalFull("full"))
+    assert place.guard.counters.journal_lent == 1
 
 
-async def test_the_journal_has_what_the_others_leave_of_the_budget_and_a_quarter_at_least(
+async def test_the_journal_gets_the_rest_of_the_budget_and_at_least_a_quarter(
     tmp_path: Path,
 ) -> None:
     place = Place.of(tmp_path)
@@ -195,11 +195,11 @@ async def test_the_journal_has_what_the_others_leave_of_the_budget_and_a_quarter
     state.write_bytes(bytes(300_000))
     place.late = 10
     place.write(1)
-    await place.room.look()
-    assert place.room.used == SpoolBytes(place.journal.total_bytes, 300_000, 10 * LATE_BYTES, 0)
-    assert place.journal.max_bytes == place.room.budget == (1 << 20) - 300_000 - 10 * LATE_BYTES
+    await place.guard.check()
+    assert place.guard.used == SpoolBytes(place.journal.total_bytes, 300_000, 10 * LATE_BYTES, 0)
+    assert place.journal.max_bytes == place.guard.budget == (1 << 20) - 300_000 - 10 * LATE_BYTES
     state.write_bytes(bytes(1 << 20))
-    await place.room.look()
+    await place.guard.check()
     assert place.journal.max_bytes == 1 << 18
 
 
@@ -207,20 +207,20 @@ async def test_deliveries_wait_while_late_readings_take_too_much_of_the_budget(t
     place = Place.of(tmp_path)
     place.late = (1 << 18) // LATE_BYTES + 1
     for _ in range(2):
-        await place.room.look()
-        assert not place.room.accepting.is_set()
+        await place.guard.check()
+        assert not place.guard.accepting.is_set()
     assert "late readings" in place.told
-    assert place.room.counters.late_table_full == 1
+    assert place.guard.counters.late_table_full == 1
     place.late -= 1
-    await place.room.look()
-    assert place.room.accepting.is_set()
+    await place.guard.check()
+    assert place.guard.accepting.is_set()
     assert not place.told
 
 
-async def test_a_commit_fails_as_often_as_it_is_tried_and_stalls_once(tmp_path: Path) -> None:
+async def test_repeated_failures_of_a_commit_are_one_stall(tmp_path: Path) -> None:
     place = Place.of(tmp_path)
     for _ in range(3):
-        place.room.commit_failed(BROKEN)
-    place.room.commit_resumed()
-    place.room.commit_failed(BROKEN)
-    assert place.room.counters.commits_stalled == 2
+        place.guard.commit_failed(BROKEN)
+    place.guard.commit_resumed()
+    place.guard.commit_failed(BROKEN)
+    assert place.guard.counters.commits_stalled == 2

@@ -19,16 +19,16 @@ from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick
 from edge_gateway.service.engine import (
     CLOSE_EVERY,
-    LEAST_REST,
+    GATHER_FACTOR,
+    GATHER_MAX,
+    GATHER_MIN,
     MOST_BYTES_IN_RECORD,
-    MOST_REST,
     MOST_UNCOMMITTED,
     MOST_UNSTORED,
-    RESTS,
     TICK,
     Engine,
     _batch,
-    rest_after,
+    gather_time,
 )
 from edge_gateway.status.counters import Counters
 
@@ -45,7 +45,7 @@ class Names:
         return ()
 
     def forget_texts(self, codes: object) -> None:
-        """No text was told."""
+        """Nothing to forget."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Windows:
 
 @dataclass
 class Fold:
-    """Notes what it is given; each tick closes one window that waits, and is a record where `busy`."""
+    """Notes its inputs; each tick closes one waiting window, and changes state if `busy`."""
 
     windows: Windows = field(default_factory=Windows)
     busy: bool = False
@@ -98,7 +98,7 @@ class Deliveries:
         self.arrived.append(Arrivals(1, [packet], len(payload)))
         self.there.set()
 
-    async def news(self) -> None:
+    async def wait_for_deliveries(self) -> None:
         await self.there.wait()
 
     def take(self) -> list[Arrivals]:
@@ -106,7 +106,7 @@ class Deliveries:
         self.there.clear()
         return taken
 
-    async def rest(self, seconds: float) -> None:
+    async def let_gather(self, seconds: float) -> None:
         self.rests.append(seconds)
         await asyncio.sleep(0)
 
@@ -123,7 +123,7 @@ class Packet:
 
 @dataclass
 class Disk:
-    """Commits and applies when it is told to."""
+    """A commit queue that finishes when told to."""
 
     unfinished: list[tuple[int, asyncio.Future[int]]] = field(default_factory=list)
     unapplied: int = 0
@@ -161,7 +161,7 @@ class Stored:
 
 
 class Clock:
-    """A thousand milliseconds each time it is asked."""
+    """Advances by a second at each call of `monotonic`."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -179,7 +179,7 @@ class Clock:
 
 @dataclass
 class Bench:
-    """An engine and all it works with."""
+    """An engine and its collaborators."""
 
     fold: Fold = field(default_factory=Fold)
     source: Deliveries = field(default_factory=Deliveries)
@@ -213,18 +213,18 @@ class Bench:
             task.cancel()
 
     async def ticked(self, times: int) -> None:
-        """Wait until the task that ticks came round so often."""
+        """Wait for so many rounds of the tick task."""
         async with asyncio.timeout(WITHIN):
             for _ in range(times):
-                before = self.engine.ticked
-                while self.engine.ticked == before:  # noqa: ASYNC110 - nothing tells of a tick that was not folded
+                before = self.engine.ticked_at
+                while self.engine.ticked_at == before:  # noqa: ASYNC110 - nothing tells of a tick that was not folded
                     await asyncio.sleep(CLOSE_EVERY)
 
 
 def test_deliveries_gather_in_proportion_to_what_a_fold_costs() -> None:
-    assert rest_after(0.0) == LEAST_REST
-    assert rest_after(0.001) == pytest.approx(RESTS * 0.001)
-    assert rest_after(1.0) == MOST_REST
+    assert gather_time(0.0) == GATHER_MIN
+    assert gather_time(0.001) == pytest.approx(GATHER_FACTOR * 0.001)
+    assert gather_time(1.0) == GATHER_MAX
 
 
 async def test_a_record_of_large_messages_is_submitted_by_their_bytes() -> None:
@@ -238,7 +238,7 @@ async def test_a_record_of_large_messages_is_submitted_by_their_bytes() -> None:
     assert [number for number, _ in bench.disk.unfinished] == [1]
 
 
-async def test_windows_that_wait_are_closed_quickly_while_nothing_else_would_close_them() -> None:
+async def test_ticks_are_frequent_while_idle_windows_wait_to_close() -> None:
     bench = Bench()
     assert bench.engine._until_tick() == TICK
     bench.fold.windows.pending = 40
@@ -256,7 +256,7 @@ async def test_windows_that_wait_are_closed_quickly_while_nothing_else_would_clo
 async def test_ticks_wait_while_records_pile_up_and_the_listening_clock_goes_on() -> None:
     bench = Bench(fold=Fold(busy=True, windows=Windows(pending=10_000)))
     bench.listening.connected(0)
-    bench.listening._heard = True
+    bench.listening._echoed = True
     async with bench.running():
         await bench.fold.until(lambda: len(bench.fold.ticks) == MOST_UNCOMMITTED + 1)
         listened = bench.listening.elapsed
@@ -282,7 +282,7 @@ async def test_deliveries_wait_while_the_disk_is_behind(who: str) -> None:
         bench.source.bring(b"x")
         await bench.ticked(2)
         assert not bench.fold.batches
-        assert bench.engine.delivered() >= bench.engine.folded, "who has to wait is not stuck"
+        assert bench.engine.deliveries_moved_at() >= bench.engine.folded_at, "who has to wait is not stuck"
         bench.store.pending = 0
         bench.disk.catch_up()
         await bench.fold.until(lambda: bool(bench.fold.batches))
@@ -304,7 +304,7 @@ async def test_without_room_deliveries_wait_and_rules_go_on() -> None:
 async def test_a_fold_that_fails_ends_the_engine_whoever_asked_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As a reload does, whose caller catches what it raises: the state is half changed, and only a restart mends it."""
+    """As in a reload, whose caller catches the error: the state is half changed, and only a restart repairs it."""
     bench = Bench()
     task = asyncio.create_task(bench.engine.run())
     await bench.ticked(1)
@@ -321,7 +321,7 @@ async def test_a_fold_that_fails_ends_the_engine_whoever_asked_for_it(
     assert ended.group_contains(RuntimeError, match="could not be folded: LookupError: a defect")
 
 
-def test_deliveries_of_qos_0_are_told_apart() -> None:
+def test_deliveries_of_qos_0_are_marked_in_the_batch() -> None:
     qualities = (QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE, QoS.AT_LEAST_ONCE, QoS.AT_MOST_ONCE)
     packets = [
         PublishPacket(

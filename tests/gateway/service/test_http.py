@@ -1,4 +1,4 @@
-"""/metrics and /healthz: what is answered, what is refused, and that no client holds a place for long."""
+"""/metrics and /healthz: what is answered and refused, and that no client holds a connection for long."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def served(
         yield one
 
 
-async def test_what_is_served() -> None:
+async def test_metrics_and_health_are_served() -> None:
     async with served() as one:
         status, text = await one.get("/metrics")
         assert (status, "edge_gateway_counters_rule_reloads_total 7\n" in text) == (200, True)
@@ -83,12 +83,12 @@ async def test_a_failure_is_a_503() -> None:
         assert (await one.get("/healthz"))[0] == 503
 
 
-async def test_nothing_is_served_where_nothing_is_wanted() -> None:
+async def test_without_an_address_nothing_is_served() -> None:
     async with serving(None, report, Counters()):
         pass
 
 
-async def test_an_address_that_is_taken_is_told() -> None:
+async def test_an_address_in_use_is_bad_input() -> None:
     async with served() as one:
         with pytest.raises(BadInput, match=r"choose another address in http\.listen"):
             async with serving(f"{one.host}:{one.port}", report, Counters()):
@@ -97,7 +97,7 @@ async def test_an_address_that_is_taken_is_told() -> None:
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
 @pytest.mark.parametrize("port", ["", ":8080"])
-async def test_by_which_names_it_may_be_called(name: str, port: str) -> None:
+async def test_every_name_of_this_machine_is_accepted(name: str, port: str) -> None:
     async with served() as one:
         for path in ("/metrics", "/healthz"):
             assert (await one.get(path, name + port))[0] == 200
@@ -198,7 +198,7 @@ async def test_a_report_that_cannot_be_made_is_one_line_and_a_500(caplog: pytest
     assert not caplog.records[0].exc_info
 
 
-async def test_who_asks_without_a_pause_does_not_keep_the_event_loop_busy() -> None:
+async def test_rapid_polling_reuses_the_report() -> None:
     made = 0
 
     def counted() -> GatewayStatus:
@@ -229,7 +229,7 @@ async def until_ended(reader: asyncio.StreamReader) -> None:
             return
 
 
-async def test_one_more_than_may_be_connected_is_closed_at_once_and_counted() -> None:
+async def test_a_connection_over_the_limit_is_closed_at_once_and_counted() -> None:
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(served())
         held = await idle(one, stack, MOST_CONNECTIONS)
@@ -242,7 +242,7 @@ async def test_one_more_than_may_be_connected_is_closed_at_once_and_counted() ->
 
 
 @pytest.mark.parametrize("pace", ["silent", "slow", "deaf"])
-async def test_nobody_holds_a_place_for_ever(pace: str, long_report: GatewayStatus) -> None:
+async def test_no_client_holds_a_connection_for_long(pace: str, long_report: GatewayStatus) -> None:
     """Neither who says nothing, nor who says a byte now and then, nor who does not take the answer."""
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(served(within=0.3, make=lambda: long_report))
@@ -270,7 +270,7 @@ async def until_answered(one: Served) -> None:
                 answer = await one.ask(b"GET / HTTP/1.0\r\n\r\n")
 
 
-async def test_the_end_of_the_server_ends_what_is_connected() -> None:
+async def test_stopping_the_server_ends_its_connections() -> None:
     async with AsyncExitStack() as stack:
         async with served() as one:
             connections = await idle(one, stack, 3)

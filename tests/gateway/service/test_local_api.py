@@ -1,4 +1,4 @@
-"""What the running gateway answers on its socket, and what it says to a request of odd types."""
+"""What a running gateway answers on its local socket, malformed requests included."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def api() -> LocalApi:
     )
 
 
-async def test_what_can_be_asked() -> None:
+async def test_known_requests_are_answered() -> None:
     assert await api()({"do": "status"}) == {"state": "online"}
     assert list(await api()({"do": "devices", "device": "b"})) == [{"device": "b"}]
     assert list(await api()({"do": "devices", "device": None})) == [{"device": "a"}, {"device": "b"}]
@@ -45,7 +45,7 @@ async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None
 @pytest.mark.parametrize(
     "do", [None, 5, True, [], ["status"], {}, {"do": "status"}, "", "x" * 1_000_000, "\x1b[2J"]
 )
-async def test_an_odd_request_is_told_what_is_known(do: Any) -> None:
+async def test_an_unknown_request_is_told_the_known_ones(do: Any) -> None:
     with pytest.raises(
         ValueError, match=r"^unknown request '.{0,80}'; known: status, devices, alerts, reload"
     ):
@@ -58,6 +58,6 @@ async def test_a_request_is_suggested() -> None:
 
 
 @pytest.mark.parametrize("device", [5, True, [], {}, ["a"]])
-async def test_a_device_is_a_text(device: Any) -> None:
+async def test_a_device_must_be_text(device: Any) -> None:
     with pytest.raises(ValueError, match="'device' is a text"):
         await api()({"do": "devices", "device": device})

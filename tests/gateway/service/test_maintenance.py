@@ -1,4 +1,4 @@
-"""What must happen now and then, how often, and when sooner."""
+"""The periodic tasks: how often they run, when sooner, and what their failures raise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_gateway.service.maintenance import (
     CHECKPOINT_BYTES,
     FAILURES,
     LOOK_EVERY,
-    SELF_EVERY,
+    OWN_POINT_EVERY,
     Maintenance,
 )
 from edge_gateway.sinks.influx.sink import InfluxSink
@@ -31,14 +31,14 @@ from tests.gateway.status.reports import report_of, store_facts
 
 @dataclass
 class Parts:
-    """Stands for everything a chore of these tests touches."""
+    """Stands in for every part a task of these tests uses."""
 
-    hasten: Any = None
+    request_checkpoint: Any = None
     budget: int = 0
     total_bytes: int = 0
     lines: list[tuple[bytes, int]] = field(default_factory=list)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         pass
 
     def wall(self) -> int:
@@ -76,17 +76,15 @@ def maintenance(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -
 
 
 @pytest.mark.parametrize(("every", "seconds"), [("10s", 10), ("1m", 60), ("10m", 60), ("1h", 60)])
-def test_the_gateways_own_point_comes_with_each_window_and_at_least_every_minute(
-    every: str, seconds: int
-) -> None:
+def test_the_gateways_own_point_is_due_per_window_and_at_least_every_minute(every: str, seconds: int) -> None:
     windows = [{"every": every, "bucket": "telemetry", "keep": "30d"}]
-    assert maintenance(Parts(), windows=windows)._chores["self"].seconds == seconds <= SELF_EVERY
+    assert maintenance(Parts(), windows=windows)._tasks["own point"].seconds == seconds <= OWN_POINT_EVERY
 
 
 async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> None:
     alone, forwarding = Parts(), Parts()
-    await maintenance(alone)._record_self()
-    await maintenance(forwarding, sinks=("influx",))._record_self()
+    await maintenance(alone)._record_own_point()
+    await maintenance(forwarding, sinks=("influx",))._record_own_point()
     assert not alone.lines
     ((line, at),) = forwarding.lines
     assert line.startswith(b"gateway,gateway=gw ")
@@ -99,7 +97,7 @@ def test_a_checkpoint_comes_before_a_small_budget_is_used_up(budget: int, most: 
     assert maintenance(Parts(budget=budget))._checkpoint_bytes() == most
 
 
-async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_failed() -> None:
+async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> None:
     parts = Parts()
     chores = maintenance(parts)
     tries: list[str] = []
@@ -112,10 +110,10 @@ async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_faile
         raise OSError("refused")
 
     refused: list[Exception] = []
-    cast("Any", parts).refused = refused.append
-    chores._chores["checkpoint"].do = checkpoint
-    parts.hasten()
-    task = asyncio.create_task(chores._repeat("checkpoint", chores._chores["checkpoint"]))
+    cast("Any", parts).write_failed = refused.append
+    chores._tasks["checkpoint"].do = checkpoint
+    parts.request_checkpoint()
+    task = asyncio.create_task(chores._repeat("checkpoint", chores._tasks["checkpoint"]))
     async with asyncio.timeout(60 * LOOK_EVERY):
         await done.wait()
     task.cancel()
@@ -123,7 +121,7 @@ async def test_a_chore_is_done_when_it_is_hastened_and_tried_again_when_it_faile
     assert isinstance(refused[0], OSError)
 
 
-CHORES = ("status", "checkpoint", "trim", "self", "room")
+TASKS = ("status", "checkpoint", "trim", "own point", "disk")
 
 
 @pytest.mark.problem(
@@ -132,11 +130,11 @@ CHORES = ("status", "checkpoint", "trim", "self", "room")
 @pytest.mark.problem(
     "clears", "upkeep_status", "upkeep_checkpoint", "upkeep_trim", "upkeep_self", "upkeep_room"
 )
-async def test_a_chore_that_fails_is_a_problem_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_task_is_a_problem_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
-    for name in CHORES:
+    for name in TASKS:
         parts = Parts()
-        cast("Any", parts).refused = lambda _: None
+        cast("Any", parts).write_failed = lambda _: None
         chores = maintenance(parts)
         over, seen, tries = asyncio.Event(), list[bool](), list[str]()
 
@@ -156,9 +154,9 @@ async def test_a_chore_that_fails_is_a_problem_until_it_succeeds(monkeypatch: py
                 over.set()
 
         chores.problems.changed = changed
-        chore = chores._chores[name]
+        chore = chores._tasks[name]
         chore.do = do
-        chore.hasten()
+        chore.request_soon()
         task = asyncio.create_task(chores._repeat(name, chore))
         async with asyncio.timeout(60):
             await over.wait()

@@ -1,4 +1,4 @@
-"""Memory that was needed for an instant goes back to the system."""
+"""Memory needed for an instant is returned to the system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import ctypes, threading
 from pathlib import Path
-from edge_gateway.service.malloc import keep_little
+from edge_gateway.service.malloc import return_free_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -19,7 +19,7 @@ def work():
     bytearray(30 << 20)  # by itself glibc keeps blocks of this size from now on
     kept.append([bytearray(1 << 20) for _ in range(25)][-1])
 
-keep_little()
+return_free_memory()
 kept, before = [], resident()
 threads = [threading.Thread(target=work) for _ in range(4)]
 for thread in threads:
@@ -30,6 +30,6 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_what_threads_needed_for_an_instant_is_given_back() -> None:
+def test_memory_freed_by_threads_is_returned_to_the_system() -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, check=True).stdout
     assert int(told) < 12 << 20

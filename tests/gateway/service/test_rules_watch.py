@@ -1,4 +1,4 @@
-"""A change of the rule files is taken when it is whole and right, and nothing among them ends the watch."""
+"""A stable and valid change of the rule files is loaded, and no kind of file ends the watch."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Watched:
         self.taken.append([rule.name for rule in rules.rules])
 
     async def settle(self) -> None:
-        """Two looks: a change is taken once it is still."""
-        await self.watch.look()
-        await self.watch.look()
+        """Poll twice: a change is loaded once it is stable."""
+        await self.watch.poll()
+        await self.watch.poll()
 
     @property
     def told(self) -> str:
@@ -47,11 +47,11 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path)
 
 
-async def test_a_change_is_taken_once_it_is_still(watched: Watched) -> None:
-    await watched.watch.look()
+async def test_a_change_is_loaded_once_it_is_stable(watched: Watched) -> None:
+    await watched.watch.poll()
     assert watched.taken == []
-    await watched.watch.look()
-    await watched.watch.look()
+    await watched.watch.poll()
+    await watched.watch.poll()
     assert watched.taken == [["A"]]
     (watched.path / "a.yaml").write_text((RULE % "").replace("alert: A", "alert: Bb"))
     await watched.settle()
@@ -61,7 +61,7 @@ async def test_a_change_is_taken_once_it_is_still(watched: Watched) -> None:
 @pytest.mark.parametrize("kind", NO_FILES)
 @pytest.mark.problem("raises", "rules")
 @pytest.mark.problem("clears", "rules")
-async def test_what_is_no_file_is_a_problem_until_it_is_gone(watched: Watched, kind: str) -> None:
+async def test_an_entry_that_is_no_file_is_a_problem_until_it_is_removed(watched: Watched, kind: str) -> None:
     make, fault = NO_FILES[kind]
     await watched.settle()
     make(watched.path / "x.yaml")
@@ -75,14 +75,14 @@ async def test_what_is_no_file_is_a_problem_until_it_is_gone(watched: Watched, k
     assert watched.taken == [["A"], ["A"]]
 
 
-async def test_beside_a_link_that_leads_nowhere_other_changes_are_seen(watched: Watched) -> None:
+async def test_other_changes_are_seen_beside_a_dangling_link(watched: Watched) -> None:
     (watched.path / "x.yaml").symlink_to("nothing")
     before = fingerprint(watched.path)
     (watched.path / "a.yaml").write_text("version: 1\n")
     assert fingerprint(watched.path) != before != ()
 
 
-async def test_a_directory_that_went_away_keeps_the_rules(watched: Watched) -> None:
+async def test_a_removed_directory_keeps_the_rules(watched: Watched) -> None:
     await watched.settle()
     (watched.path / "a.yaml").unlink()
     watched.path.rmdir()
@@ -91,10 +91,10 @@ async def test_a_directory_that_went_away_keeps_the_rules(watched: Watched) -> N
     assert watched.taken == [["A"]]
 
 
-async def test_without_a_free_descriptor_nothing_is_said_of_the_rules(
+async def test_without_a_free_descriptor_no_rule_problem_is_raised(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the process that lacks something: whoever runs the watch tells that, and looks again."""
+    """The process lacks a resource: the supervisor reports that and polls again."""
     await watched.settle()
 
     def exhausted(path: Path) -> None:

@@ -29,21 +29,19 @@ def test_it_leads_to_the_socket_while_the_gateway_runs(tmp_path: Path) -> None:
         assert not link.is_symlink()
 
 
-def test_it_is_absolute_wherever_the_gateway_was_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_link_is_absolute_for_a_relative_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with linked(Path("spool/control.sock"), "gw", tmp_path):
         assert (tmp_path / "gw.sock").readlink() == tmp_path / "spool" / "control.sock"
 
 
-def test_without_the_directory_there_is_none(tmp_path: Path) -> None:
+def test_without_the_directory_there_is_no_link(tmp_path: Path) -> None:
     with linked(tmp_path / "control.sock", "gw", tmp_path / "run"):
         assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("left", ["dangling", "dead", "own", "half made"])
-def test_what_a_dead_gateway_left_is_replaced(tmp_path: Path, left: str) -> None:
+def test_a_stale_link_is_replaced(tmp_path: Path, left: str) -> None:
     link, target = tmp_path / "gw.sock", tmp_path / "spool.sock"
     if left == "dead":
         with listening(tmp_path / "old.sock"):
@@ -60,7 +58,7 @@ def test_what_a_dead_gateway_left_is_replaced(tmp_path: Path, left: str) -> None
 
 
 @pytest.mark.parametrize("other", ["gateway", "file", "directory"])
-def test_another_gateway_and_what_is_no_link_are_left_alone(
+def test_a_live_link_and_other_files_are_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str
 ) -> None:
     link = tmp_path / "gw.sock"
@@ -77,7 +75,7 @@ def test_another_gateway_and_what_is_no_link_are_left_alone(
     assert link.is_symlink() if other == "gateway" else link.exists()
 
 
-def test_the_link_of_a_successor_is_not_taken_down(tmp_path: Path) -> None:
+def test_the_link_of_a_successor_is_not_removed(tmp_path: Path) -> None:
     link = tmp_path / "gw.sock"
     with linked(tmp_path / "mine.sock", "gw", tmp_path):
         link.unlink()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import repeat
 
 import pytest
 
-from edge_gateway.service.supervision import keep_up
-from edge_gateway.service.unexpected import tell_in_the_log
+from edge_gateway.service.supervision import keep_running
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problems import Problems
 from fleet_console.failures import in_words
@@ -29,7 +25,7 @@ async def kept(
     settled: float,
     part: Problem = Problem.PART_RULES,
 ) -> AsyncIterator[None]:
-    task = asyncio.create_task(keep_up(part, run, problems, pauses=lambda: repeat(0.0), settled=settled))
+    task = asyncio.create_task(keep_running(part, run, problems, pauses=lambda: repeat(0.0), settled=settled))
     try:
         yield
         assert not task.done()
@@ -48,7 +44,7 @@ async def kept(
     ],
     ids=["os", "defect", "group"],
 )
-async def test_what_fails_a_thousand_times_is_one_problem_and_one_line(
+async def test_a_thousand_failures_are_one_problem_and_one_log_line(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     problems, enough, runs = Problems(lambda: 0), asyncio.Event(), 0
@@ -69,7 +65,7 @@ async def test_what_fails_a_thousand_times_is_one_problem_and_one_line(
     assert caplog.records[0].exc_info is None
 
 
-async def test_the_problem_is_over_when_the_part_has_worked_for_a_while() -> None:
+async def test_the_problem_clears_when_the_part_has_run_for_a_while() -> None:
     over = asyncio.Event()
     problems = Problems(lambda: 0)
     failed = False
@@ -118,7 +114,7 @@ async def test_every_part_has_a_problem_of_its_own() -> None:
         assert part not in problems
 
 
-async def test_one_that_is_cancelled_from_within_does_not_end_unseen() -> None:
+async def test_a_part_cancelled_by_a_library_is_a_problem() -> None:
     problems, again, runs = Problems(lambda: 0), asyncio.Event(), 0
 
     async def run() -> None:
@@ -144,31 +140,3 @@ async def test_it_can_be_cancelled_while_it_works() -> None:
     async with kept(run, problems, settled=PATIENCE):
         await begun.wait()
     assert list(problems) == []
-
-
-async def test_what_nobody_caught_is_one_line_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    hook, unraisable = threading.excepthook, sys.unraisablehook
-    caplog.set_level(logging.INFO)
-    try:
-        tell_in_the_log()
-        asyncio.get_running_loop().call_exception_handler(
-            {
-                "message": "socket.accept() out of system resource",
-                "exception": OSError(24, "Too many open files"),
-            }
-        )
-
-        def end() -> None:
-            raise ValueError("odd")
-
-        thread = threading.Thread(target=end, name="store")
-        thread.start()
-        thread.join()
-    finally:
-        threading.excepthook, sys.unraisablehook = hook, unraisable
-        asyncio.get_running_loop().set_exception_handler(None)
-    assert [one.getMessage() for one in caplog.records] == [
-        "socket.accept() out of system resource: [Errno 24] Too many open files",
-        "the thread 'store' ended: ValueError: odd",
-    ]
-    assert not any(one.exc_info for one in caplog.records)

@@ -1,4 +1,4 @@
-"""sd_notify by the letter, and a watchdog that only progress feeds."""
+"""sd_notify(3) to the letter, and a watchdog fed by progress only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 
-from edge_gateway.service.watchdog import Mark, ServiceManager, Watchdog, stuck
+from edge_gateway.service.watchdog import ProgressMark, ServiceManager, Watchdog, stuck
 
 
 class Manager:
@@ -52,10 +52,10 @@ def environment(manager: Manager, **more: str) -> dict[str, str]:
 
 def test_the_environment_names_socket_and_deadline_and_is_cleared_for_children(manager: Manager) -> None:
     given = environment(manager, WATCHDOG_PID=str(os.getpid()))
-    found = ServiceManager.take(given)
+    found = ServiceManager.from_environment(given)
     assert (found.address, found.deadline) == (manager.address, 8.0)
     assert given == {"PATH": "/bin"}
-    found.tell("READY=1", "STATUS=well")
+    found.notify("READY=1", "STATUS=well")
     assert manager.heard() == ["READY=1", "STATUS=well"]
 
 
@@ -63,47 +63,47 @@ def test_the_environment_names_socket_and_deadline_and_is_cleared_for_children(m
     "more", [{"WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}], ids=["another process's", "nonsense"]
 )
 def test_a_deadline_that_is_not_for_this_process_is_none(manager: Manager, more: dict[str, str]) -> None:
-    assert ServiceManager.take(environment(manager, **more)).deadline == 0.0
+    assert ServiceManager.from_environment(environment(manager, **more)).deadline == 0.0
 
 
-def test_nobody_is_told_where_nobody_asked(tmp_path: Path) -> None:
-    ServiceManager.take({}).tell("READY=1")
-    ServiceManager(str(tmp_path / "gone")).tell("READY=1")
+def test_without_a_socket_nothing_is_sent(tmp_path: Path) -> None:
+    ServiceManager.from_environment({}).notify("READY=1")
+    ServiceManager(str(tmp_path / "gone")).notify("READY=1")
 
 
-def test_who_has_not_moved_for_long_is_stuck() -> None:
+def test_a_part_without_progress_for_long_is_stuck() -> None:
     signs = {"writer": lambda: 10.0, "rules": lambda: 14.0}
     assert stuck(signs, 14.5, 5.0) == []
     assert stuck(signs, 15.5, 5.0) == ["writer"]
     assert stuck(signs, 20.0, 5.0) == ["writer", "rules"]
 
 
-def test_it_is_fed_while_all_move_and_not_when_one_stands_still(manager: Manager) -> None:
+def test_it_is_fed_only_while_every_part_makes_progress(manager: Manager) -> None:
     moved = {"writer": 100.0, "rules": 100.0}
     told: list[str] = []
-    watchdog = Watchdog(ServiceManager.take(environment(manager)))
+    watchdog = Watchdog(ServiceManager.from_environment(environment(manager)))
     watchdog.started(
         {"writer": lambda: moved["writer"], "rules": lambda: moved["rules"]},
         lambda: "online;\nall is well",
         told.append,
     )
     assert manager.heard() == ["READY=1", "WATCHDOG=1", "STATUS=online; all is well"]
-    watchdog.look(103.9)
+    watchdog.check(103.9)
     assert manager.heard() == ["WATCHDOG=1"]
     moved["rules"] = 104.0
-    watchdog.look(104.1)
-    watchdog.look(106.1)
+    watchdog.check(104.1)
+    watchdog.check(106.1)
     assert manager.silent()
     assert told == ["writer"]
     moved.update(writer=106.2, rules=106.2)
-    watchdog.look(106.3)
+    watchdog.check(106.3)
     assert told == ["writer", ""]
     watchdog.stopping()
-    watchdog.look(1000.0)
+    watchdog.check(1000.0)
     assert told == ["writer", ""], "each step of a stop has a deadline of its own"
 
 
-async def test_a_start_is_extended_while_it_moves(manager: Manager) -> None:
+async def test_a_start_that_makes_progress_is_extended(manager: Manager) -> None:
     says = ["reading"]
     watchdog = Watchdog(ServiceManager(manager.address, 0.2), {"start": monotonic}, lambda: says[0])
     async with watchdog.watching():
@@ -114,7 +114,7 @@ async def test_a_start_is_extended_while_it_moves(manager: Manager) -> None:
             pass
     while not manager.silent():
         pass
-    still = Mark()
+    still = ProgressMark()
     watchdog.signs = {"start": lambda: still.at}
-    watchdog.look(still.at + 0.5)
+    watchdog.check(still.at + 0.5)
     assert manager.silent()

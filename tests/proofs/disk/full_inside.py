@@ -27,10 +27,10 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal.reserve import Reserve
 from edge_gateway.journal.spool import CHECKPOINTS, JOURNAL, RESERVE
 from edge_gateway.recovery.startup import Startup, recover_spool
-from edge_gateway.service.app import Start
+from edge_gateway.service.app import SpoolRecovery
 from edge_gateway.service.gateway import Gateway
-from edge_gateway.service.local_api import Door
-from edge_gateway.service.watchdog import Mark, Watchdog
+from edge_gateway.service.local_api import LocalEndpoint
+from edge_gateway.service.watchdog import ProgressMark, Watchdog
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.store.history import History
 from edge_gateway.store.store import Store
@@ -56,7 +56,7 @@ SOON: Final = 0.02
 QUICKER: Final = {
     "edge_gateway.service.maintenance:LOOK_EVERY": SOON,
     "edge_gateway.service.maintenance:CHECKPOINT_EVERY": 0.15,
-    "edge_gateway.service.app:TRY_AGAIN": SOON,
+    "edge_gateway.service.app:RETRY_EVERY": SOON,
     "edge_gateway.service.disk_guard:MARGIN": RESERVE_SIZE,
 }
 """So that a run takes a second: how often is looked and tried."""
@@ -128,14 +128,14 @@ class _Run:
         self.found = Found()
         self.expected: Counter[tuple[str, int]] = Counter()
         self.gateway: Gateway | None = None
-        self.door = Door()
+        self.endpoint = LocalEndpoint()
         self.stop = asyncio.Event()
 
     def recover(self, place: Path | None = None) -> Startup:
         return recover_spool(place or self.place, self.config, GATEWAY, self.clock)
 
     async def play(self) -> None:
-        start = Start(self.place, self.door, Mark())
+        start = SpoolRecovery(self.place, self.endpoint, ProgressMark())
         freeing = asyncio.create_task(self._free_when_full())
         recovered = await start.recover(self.recover, self.stop)
         assert recovered is not None
@@ -145,7 +145,7 @@ class _Run:
             clock=self.clock,
             recovered=recovered,
             credentials=Credentials(self.config),
-            connects_as=lambda: SessionOptions(host="", port=0, client_id=GATEWAY),
+            connect_options=lambda: SessionOptions(host="", port=0, client_id=GATEWAY),
             clients=cast("Any", Listener),
         )
         self.line = Line(gateway._source._take_in)
@@ -189,7 +189,8 @@ class _Run:
                 return
             await asyncio.sleep(0)
         await self._hold(
-            lambda: self.gateway is not None or "is full" in self.door.says, "said nothing while it waited"
+            lambda: self.gateway is not None or "is full" in self.endpoint.message,
+            "said nothing while it waited",
         )
         if self.gateway is not None:
             await self._while_full(self.gateway)
@@ -270,7 +271,7 @@ class _Run:
                 said = (
                     [(one.code, one.text) for one in self.gateway.problems]
                     if self.gateway
-                    else self.door.says
+                    else self.endpoint.message
                 )
                 self.found.forbidden.append((otherwise, f"after {len(self.disk.calls)} calls: {said}"))
                 return

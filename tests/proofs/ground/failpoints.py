@@ -114,7 +114,7 @@ POINTS: Final[dict[str, Point]] = {
     ),
     "committed": _point("edge_gateway.journal.journal:Journal.sync", "after", "on disk, the loop not told"),
     "before-ack": _point(
-        "edge_gateway.service.engine:Engine._let_out", "before", "on disk, not acknowledged"
+        "edge_gateway.service.engine:Engine._release_record", "before", "on disk, not acknowledged"
     ),
     "between-acks": _point("fleet_wire.session:Session.ack", "half", "half of the acknowledgements are sent"),
     "after-ack": _point(

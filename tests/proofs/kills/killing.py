@@ -57,7 +57,7 @@ OTHER_PROGRAMS: Final = (
     (("edge_gateway.fold.pipeline:CLOSE_ROWS", 200_000.0), ("edge_gateway.windows.base_tier:WORTH", 1_000.0)),
     (("edge_gateway.windows.base_tier:SMALL", 1.0), ("edge_gateway.windows.base_tier:WORTH", 1.0)),
     (("edge_gateway.windows.open_windows:CHEAPEST_WINDOW", 16_384.0),),
-    (("edge_gateway.service.engine:MOST_IN_RECORD", 7.0), ("edge_gateway.service.engine:MOST_REST", 0.001)),
+    (("edge_gateway.service.engine:MOST_IN_RECORD", 7.0), ("edge_gateway.service.engine:GATHER_MAX", 0.001)),
 )
 """What decides otherwise when windows close and how much goes into a record."""
 

@@ -1,4 +1,4 @@
-"""What the store's thread, the start, the secrets and the watchdog report becomes a problem, and ends as one."""
+"""What store, recovery, credentials and watchdog report becomes a problem, and clears."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Bare:
         self.gateway.problems = Problems(lambda: 0)
         self.gateway.clock = SimpleNamespace(trusted=lambda: True)
         self.gateway._store = SimpleNamespace(refusal=refusal)
-        self.gateway._disk_guard = SimpleNamespace(refused=self.refused.append)
+        self.gateway._disk_guard = SimpleNamespace(write_failed=self.refused.append)
         self.gateway._engine = SimpleNamespace(
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
         )
@@ -42,7 +42,7 @@ class Bare:
 
 @pytest.mark.problem("raises", "store_stalled")
 @pytest.mark.problem("clears", "store_stalled")
-def test_a_store_that_stalls_asks_for_room_and_is_well_again_when_it_resumes() -> None:
+def test_a_stalled_store_asks_for_room_and_recovers_when_it_resumes() -> None:
     bare = Bare(FULL)
     bare.gateway._store_event("store_stalled", "database or disk is full")
     assert bare.texts == {"store_stalled": "database or disk is full"}
@@ -75,7 +75,7 @@ def test_damage_while_the_store_is_in_use_is_reported() -> None:
     "raises", "journal_corrupt", "records_lost", "checkpoint_corrupt", "records_quarantined", "store_corrupt",
     "store_behind",
 )  # fmt: skip
-def test_what_the_start_found_is_reported() -> None:
+def test_findings_of_recovery_are_reported() -> None:
     journal = SimpleNamespace(report=SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)]))
     found = SimpleNamespace(skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
     opened = SimpleNamespace(set_aside="store.sqlite.corrupt-7", damage="malformed", created=True)
@@ -139,15 +139,15 @@ def test_a_part_without_progress_is_reported_until_it_moves() -> None:
     watchdog = Watchdog(ServiceManager())
     watchdog.started({"writer": lambda: moved[0]}, lambda: "online", bare.gateway._stuck)
     later = 10 * watchdog.deadline
-    watchdog.look(later)
-    watchdog.look(later)
+    watchdog.check(later)
+    watchdog.check(later)
     assert "no progress: writer" in bare.texts["stuck"]
     moved[0] = later
-    watchdog.look(later)
+    watchdog.check(later)
     assert bare.texts == {}
 
 
 @pytest.mark.parametrize("problem", [one for one in Problem if one.entry.latches])
-def test_what_latches_can_only_be_ended_by_a_restart(problem: Problem) -> None:
+def test_a_latched_problem_clears_only_on_restart(problem: Problem) -> None:
     with pytest.raises(ValueError, match="lasts until the next start"):
         Problems(lambda: 0).clear(problem)

@@ -1,8 +1,8 @@
-"""Since when deliveries may be missing, where the broker kept nothing for the gateway."""
+"""The reported period of a lost session is the one whose deliveries may be missing."""
 
 import pytest
 
-from edge_gateway.mqtt.broker_memory import TOLD_FOR, BrokerMemory
+from edge_gateway.mqtt.session_loss import SHOWN_FOR, SessionLoss
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
@@ -20,30 +20,30 @@ def clock() -> Clock:
     return Clock(NOON)
 
 
-def memory_of(clock: Clock, heard_to: int | None) -> BrokerMemory:
-    return BrokerMemory(clock, clock, Counters(), Problems(clock), heard_to)
+def memory_of(clock: Clock, received_to: int | None) -> SessionLoss:
+    return SessionLoss(clock, clock, Counters(), Problems(clock), received_to)
 
 
-def told(memory: BrokerMemory) -> str:
+def told(memory: SessionLoss) -> str:
     [problem] = memory.problems
     assert (problem.code, problem.gravity) == ("session_lost", Gravity.WARNING)
     return problem.text
 
 
-def test_a_broker_that_never_knew_the_gateway_lost_nothing(clock: Clock) -> None:
+def test_a_first_connection_loses_nothing(clock: Clock) -> None:
     memory = memory_of(clock, None)
     memory.connected(session_present=False)
     assert list(memory.problems) == []
     assert memory.counters == Counters()
 
 
-def test_a_session_that_is_still_there_is_no_trouble(clock: Clock) -> None:
+def test_a_resumed_session_loses_nothing(clock: Clock) -> None:
     memory = memory_of(clock, NOON - MINUTE)
     memory.connected(session_present=True)
     assert list(memory.problems) == []
 
 
-def test_the_time_of_an_earlier_life_is_told(clock: Clock) -> None:
+def test_the_loss_begins_when_an_earlier_start_last_received(clock: Clock) -> None:
     memory = memory_of(clock, NOON - 90 * MINUTE)
     memory.connected(session_present=False)
     assert "from 2026-12-02 10:30:00Z to 2026-12-02 12:00:00Z" in told(memory)
@@ -55,7 +55,7 @@ def test_the_time_of_an_earlier_life_is_told(clock: Clock) -> None:
     [(0, "12:10:00"), (5 * MINUTE, "12:05:00"), (None, "12:00:00")],
     ids=["abreast", "behind the broker's queue", "never abreast of it"],
 )
-def test_what_the_broker_still_had_when_it_was_lost_may_be_missing(
+def test_the_loss_includes_the_backlog_of_the_lost_connection(
     clock: Clock, behind: int | None, since: str
 ) -> None:
     memory = memory_of(clock, None)
@@ -68,7 +68,7 @@ def test_what_the_broker_still_had_when_it_was_lost_may_be_missing(
     assert f"from 2026-12-02 {since}Z to 2026-12-02 12:20:00Z" in told(memory)
 
 
-def test_of_several_losses_the_first_says_since_when(clock: Clock) -> None:
+def test_several_losses_are_reported_from_the_first_on(clock: Clock) -> None:
     memory = memory_of(clock, NOON - MINUTE)
     memory.connected(session_present=False)
     clock.now += MINUTE
@@ -81,14 +81,14 @@ def test_of_several_losses_the_first_says_since_when(clock: Clock) -> None:
 
 @pytest.mark.problem("raises", "session_lost")
 @pytest.mark.problem("clears", "session_lost")
-def test_a_loss_is_told_for_a_day(clock: Clock) -> None:
+def test_a_loss_is_shown_for_a_day(clock: Clock) -> None:
     memory = memory_of(clock, NOON - MINUTE)
     memory.connected(session_present=False)
-    clock.now += TOLD_FOR
-    memory.look()
+    clock.now += SHOWN_FOR
+    memory.expire()
     assert told(memory)
     clock.now += 1
-    memory.look()
+    memory.expire()
     assert list(memory.problems) == []
     memory.disconnected(behind=0)
     memory.connected(session_present=False)

@@ -1,19 +1,41 @@
-"""What the broker refuses on the control connection is told by name, tried again, and over when it is over."""
+"""What is sent, sent again, held and reported, by what the broker answers."""
 
 from __future__ import annotations
 
+import mqtt5
 import pytest
 
 from edge_gateway.fold.messages import Message
-from edge_gateway.mqtt.control_session import AGAIN_MOST
-from edge_gateway.mqtt.own_topics import FORGED_FOR, RIGHT_FOR
-from edge_gateway.mqtt.sending import ASK_EVERY
+from edge_gateway.mqtt.control_session import RETRY_MOST
+from edge_gateway.mqtt.sending import PROBE_EVERY
 from edge_gateway.status.problem import Gravity
 from fleet_wire import control_messages
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 
-REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
+
+
+def firing() -> Message:
+    alert = control_messages.Alert(
+        id="a",
+        group="g",
+        rule="TooWarm",
+        level="critical",
+        state="firing",
+        subject="frz-1",
+        at=1,
+        annotations={"summary": "x" * 2_000},
+    )
+    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
+
+
+def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
+    return [one for one in broker.taken if one.topic == "edge/v1/gw/status"]
+
+
+REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
+
+
 COMMAND = "fleet/v1/berlin/frz-1/command"
 
 
@@ -38,7 +60,7 @@ def refusing(kind: str, code: int, broker: StrictBroker) -> None:
 @pytest.mark.parametrize("code", REFUSALS, ids=hex)
 @pytest.mark.problem("raises", "refused_commands")
 @pytest.mark.problem("clears", "refused_commands")
-async def test_every_refusal_of_a_command_is_a_problem_and_known_to_the_fold(code: int) -> None:
+async def test_a_refused_command_is_a_problem_and_reported_to_the_fold(code: int) -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/command", code, broker)
         rig.control.send([command()])
@@ -58,7 +80,7 @@ async def test_every_refusal_of_a_command_is_a_problem_and_known_to_the_fold(cod
 
 @pytest.mark.problem("raises", "refused_statuses")
 @pytest.mark.problem("clears", "refused_statuses")
-async def test_a_refused_status_is_a_failure_until_one_is_taken() -> None:
+async def test_a_refused_status_is_a_failure_until_one_is_accepted() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/status", 0x87, broker)
         await rig.until(lambda: rig.problem("refused_statuses"))
@@ -72,7 +94,7 @@ async def test_a_refused_status_is_a_failure_until_one_is_taken() -> None:
 
 @pytest.mark.problem("raises", "refused_alerts")
 @pytest.mark.problem("clears", "refused_alerts")
-async def test_refused_alerts_are_sent_again_in_order_when_the_refusal_may_be_over() -> None:
+async def test_refused_alerts_are_retried_in_order() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/alerts/", 0x87, broker)
         rig.control.send([alert("firing"), alert("resolved"), Message(ALERT, b"", retain=True)])
@@ -80,14 +102,14 @@ async def test_refused_alerts_are_sent_again_in_order_when_the_refusal_may_be_ov
         await rig.until(lambda: "check the ACL for edge/v1/gw/alerts/#" in rig.problem("refused_alerts"))
         await rig.until(lambda: rig.control.queued == 3)
         refusing("nothing", 0, broker)
-        rig.at += 2 * AGAIN_MOST
+        rig.at += 2 * RETRY_MOST
         await rig.until(lambda: not rig.problem("refused_alerts"))
         await rig.until(lambda: not rig.control.queued)
         sent = [one.payload for one in broker.taken if one.topic == ALERT]
         assert sent == [b"firing", b"resolved", b""]
 
 
-async def test_what_was_refused_is_not_sent_behind_something_newer_of_its_topic() -> None:
+async def test_a_refused_alert_is_not_sent_after_a_newer_one_of_its_topic() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/alerts/", 0x97, broker)
         rig.control.send([alert("firing")])
@@ -95,7 +117,7 @@ async def test_what_was_refused_is_not_sent_behind_something_newer_of_its_topic(
         refusing("nothing", 0, broker)
         rig.control.send([alert("resolved"), Message(ALERT, b"", retain=True)])
         await rig.until(lambda: not rig.control.queued)
-        rig.at += 2 * AGAIN_MOST
+        rig.at += 2 * RETRY_MOST
         await rig.until(lambda: not rig.problem("refused_alerts"))
         broker.end(None)
         await rig.until(lambda: len(broker.connects) == 2)
@@ -104,7 +126,7 @@ async def test_what_was_refused_is_not_sent_behind_something_newer_of_its_topic(
         assert [one.payload for one in broker.taken if one.topic == ALERT] == [b"resolved", b""]
 
 
-async def test_a_command_that_a_device_may_have_is_not_said_to_be_undelivered() -> None:
+async def test_a_doubtful_command_is_not_reported_as_undelivered() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/command", 0x87, broker)
         rig.control.send([command(doubtful=True)])
@@ -112,7 +134,7 @@ async def test_a_command_that_a_device_may_have_is_not_said_to_be_undelivered() 
         assert not rig.told
 
 
-async def test_no_answer_before_the_end_makes_a_message_doubtful() -> None:
+async def test_a_message_without_an_answer_becomes_doubtful() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         broker.largest, broker.says_size = 200, False
         rig.control.send([Message(COMMAND, bytes(300), expires_at=60_000, correlation=b"c1")])
@@ -125,7 +147,7 @@ async def test_no_answer_before_the_end_makes_a_message_doubtful() -> None:
 
 @pytest.mark.problem("raises", "refused_receipts")
 @pytest.mark.problem("clears", "refused_receipts")
-async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_no() -> None:
+async def test_a_probe_at_qos_1_finds_out_whether_receipts_are_refused() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         refusing("/receipt", 0x87, broker)
         receipt = Message("fleet/v1/berlin/frz-1/receipt", b"x", qos=0, fleeting=True)
@@ -137,75 +159,10 @@ async def test_receipts_are_asked_about_now_and_then_since_at_qos_0_nobody_says_
         assert problem.text.endswith("check the ACL for fleet/v1/+/+/receipt")
         assert all(one.qos == 0 for one in broker.seen if one.topic == receipt.topic)
         refusing("nothing", 0, broker)
-        rig.at += ASK_EVERY
+        rig.at += PROBE_EVERY
         rig.control.send([receipt])
         await rig.until(lambda: not rig.problem("refused_receipts"))
         assert sum(one.topic == "fleet/v1/_/gw/receipt" for one in broker.seen) == 2
-
-
-@pytest.mark.problem("raises", "control_subscriptions")
-@pytest.mark.problem("clears", "control_subscriptions")
-async def test_refused_subscriptions_are_named_and_asked_for_again() -> None:
-    async with StrictBroker() as broker:
-        broker.refused_filters = {"edge/v1/gw/command"}
-        async with Rig(broker.port) as rig:
-            await rig.until(lambda: rig.problem("control_subscriptions"))
-            assert "edge/v1/gw/command (not authorised" in rig.problem("control_subscriptions")
-            broker.refused_filters = set()
-            rig.at += 2 * AGAIN_MOST
-            await rig.until(lambda: not rig.problem("control_subscriptions"))
-            assert len(broker.connects) == 1
-
-
-async def test_a_broker_without_its_own_counter_is_only_a_notice() -> None:
-    async with StrictBroker() as broker:
-        broker.refused_filters = {"$SYS/broker/publish/messages/dropped"}
-        async with Rig(broker.port) as rig:
-            await rig.until(lambda: rig.problem("control_subscriptions"))
-            (problem,) = rig.problems
-            assert problem.gravity is Gravity.NOTICE
-
-
-async def test_many_devices_are_one_problem_that_names_five() -> None:
-    async with StrictBroker() as broker, Rig(broker.port) as rig:
-        refusing("/command", 0x87, broker)
-        rig.control.send(command(number, f"d{number}") for number in range(8))
-        await rig.until(lambda: len(rig.told) == 8)
-        assert "(of d0, d1, d2, d3, d4 and 3 more)" in rig.problem("refused_commands")
-
-
-async def test_a_request_that_the_broker_retains_is_never_obeyed() -> None:
-    request = control_messages.encode_operator_request(control_messages.OperatorRequest(id="r1", do="reload"))
-    async with StrictBroker() as broker:
-        broker.retained["edge/v1/gw/command"] = request
-        async with Rig(broker.port) as rig:
-            await rig.until(lambda: rig.counters.operator_requests_retained)
-            broker.publish("edge/v1/gw/command", request)
-            await rig.until(lambda: [one for one in broker.taken if one.topic.endswith("/reply")])
-            assert sum(one.topic.endswith("/reply") for one in broker.seen) == 1
-
-
-@pytest.mark.problem("raises", "forged_alerts")
-@pytest.mark.problem("clears", "forged_alerts")
-async def test_an_alert_that_somebody_else_writes_is_put_right() -> None:
-    async with StrictBroker() as broker, Rig(broker.port) as rig:
-        rig.fires = [alert("firing")]
-        await rig.until(lambda: broker.taken)
-        broker.publish(ALERT, b"forged")
-        broker.publish(ALERT + "-2", b"forged")
-        await rig.until(lambda: sum("/alerts/" in one.topic for one in broker.taken) == 2)
-        put_right = {one.topic: one.payload for one in broker.taken if "/alerts/" in one.topic}
-        assert put_right == {ALERT: b"firing", ALERT + "-2": b""}
-        (told,) = [one for one in rig.problems if one.code == "forged_alerts"]
-        assert told.gravity is Gravity.WARNING
-        broker.publish(ALERT, b"forged again")
-        broker.publish("edge/v1/gw/command", b"\xff")
-        await rig.until(lambda: rig.counters.operator_requests_malformed)
-        assert rig.counters.alerts_overwritten == 2
-        rig.at += RIGHT_FOR + 1
-        await rig.until(lambda: rig.counters.alerts_overwritten == 3)
-        rig.at += FORGED_FOR + 1
-        await rig.until(lambda: not rig.problem("forged_alerts"))
 
 
 @pytest.mark.problem("raises", "refused_replies")
@@ -222,3 +179,12 @@ async def test_a_refused_reply_is_a_warning_until_one_is_accepted() -> None:
         refusing("nothing", 0, broker)
         rig.control.send([reply])
         await rig.until(lambda: not rig.problem("refused_replies"))
+
+
+async def test_messages_in_flight_respect_receive_maximum() -> None:
+    async with StrictBroker() as broker:
+        broker.limits, broker.answers_late = {"receive_max": 3}, True
+        async with Rig(broker.port) as rig:
+            rig.control.send([firing()] * 50)
+            await rig.until(lambda: sum(one.topic == ALERT for one in broker.taken) == 50)
+            assert 1 < broker.most_unanswered <= 3

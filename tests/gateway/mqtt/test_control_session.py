@@ -1,0 +1,155 @@
+"""What the control connection does with a broker that is away, refuses, or lacks features."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import mqtt5
+import pytest
+
+from edge_gateway.fold.messages import Message
+from edge_gateway.mqtt.control_session import SETTLED
+from fleet_wire import control_messages
+from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
+from tests.servers.process import free_port
+
+ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
+
+
+def firing() -> Message:
+    alert = control_messages.Alert(
+        id="a",
+        group="g",
+        rule="TooWarm",
+        level="critical",
+        state="firing",
+        subject="frz-1",
+        at=1,
+        annotations={"summary": "x" * 2_000},
+    )
+    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
+
+
+def alert(state: str = "firing") -> Message:
+    return Message(ALERT, state.encode(), retain=state == "firing")
+
+
+LONG = 30.0
+
+
+MESSAGE = Message("edge/v1/gw/reply", b"x")
+
+
+async def test_a_drain_does_not_wait_for_a_broker_that_was_never_there() -> None:
+    async with Rig(free_port()) as rig:
+        rig.control.send([MESSAGE])
+        begun = time.monotonic()
+        assert not await rig.control.drained(LONG)
+        assert time.monotonic() - begun < LONG / 2
+
+
+async def test_a_drain_does_not_wait_for_a_lost_broker() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: broker.taken)
+        broker.ends_after = lambda: 0
+        broker.end(None)
+        rig.control.send([MESSAGE])
+        begun = time.monotonic()
+        assert not await rig.control.drained(LONG)
+        assert time.monotonic() - begun < LONG / 2
+
+
+@pytest.mark.parametrize("packets", [1, 4, 6])
+async def test_a_drain_does_not_wait_for_a_broker_that_accepts_and_hangs_up(packets: int) -> None:
+    async with StrictBroker() as broker:
+        broker.ends_after = lambda: packets
+        broker.largest = 30
+        broker.says_size = False
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: len(broker.connects) > 1)
+            rig.control.send([MESSAGE])
+            begun = time.monotonic()
+            assert not await rig.control.drained(LONG)
+            assert time.monotonic() - begun < LONG / 2
+
+
+async def test_a_drain_waits_for_a_slow_broker() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: broker.taken)
+        rig.control.send([MESSAGE] * 500)
+        draining = asyncio.create_task(rig.control.drained(LONG))
+        await asyncio.sleep(0)
+        assert not draining.done()
+        assert await draining
+        assert sum(one.topic == MESSAGE.topic for one in broker.taken) == 500
+
+
+async def test_a_drain_does_not_wait_for_a_broker_that_refuses_everything() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        broker.answer = lambda _: 0x87
+        rig.control.send([MESSAGE, Message("edge/v1/gw/alerts/_/_gateway/disk", b"x", retain=True)])
+        await rig.until(lambda: broker.seen)
+        begun = time.monotonic()
+        assert await rig.control.drained(LONG)
+        assert time.monotonic() - begun < LONG / 2
+
+
+async def test_only_the_newest_status_waits_for_the_broker() -> None:
+    async with Rig(free_port()) as rig:
+        for _ in range(100):
+            rig.control.send([MESSAGE])
+            rig.control.publish_status()
+        assert rig.control.queued == 101
+
+
+@pytest.mark.problem("raises", "no_retain")
+@pytest.mark.problem("clears", "no_retain")
+async def test_a_broker_without_retain_gets_nothing_retained_and_is_reported() -> None:
+    async with StrictBroker() as broker:
+        broker.limits = {"retain_available": False}
+        async with Rig(broker.port) as rig:
+            rig.control.send([firing(), Message(ALERT, b"", retain=True)])
+            await rig.until(lambda: rig.problem("no_retain"))
+            await rig.until(lambda: any(one.topic == ALERT for one in broker.taken))
+            assert not any(one.retain for one in broker.seen)
+            broker.limits = {}
+            broker.end(None)
+            await rig.until(lambda: not rig.problem("no_retain"))
+
+
+async def test_a_refused_retained_will_is_replaced_by_a_plain_one() -> None:
+    async with StrictBroker() as broker:
+        broker.limits = {"reason_code": mqtt5.ConnAckReasonCode.RETAIN_NOT_SUPPORTED}
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: broker.connects)
+            broker.limits = {"retain_available": False}
+            await rig.until(lambda: broker.taken)
+            first, *_, last = [connect.will for connect in broker.connects]
+            assert first is not None
+            assert last is not None
+            assert (first.retain, last.retain) == (True, False)
+
+
+@pytest.mark.problem("raises", "control_connection")
+@pytest.mark.problem("clears", "control_connection")
+async def test_a_broker_without_qos_1_is_reported_and_not_used() -> None:
+    async with StrictBroker() as broker:
+        broker.limits = {"max_qos": mqtt5.QoS.AT_MOST_ONCE}
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: "QoS 1" in rig.problem("control_connection"))
+            assert not broker.seen
+            broker.limits = {}
+            await rig.until(lambda: broker.seen)
+            rig.at += SETTLED
+            await rig.until(lambda: not rig.problem("control_connection"))
+
+
+async def test_connections_lost_at_once_are_retried_ever_more_slowly() -> None:
+    async with StrictBroker() as broker:
+        broker.ends_after = lambda: 6
+        async with Rig(broker.port) as rig:
+            begun = asyncio.get_running_loop().time()
+            await rig.until(lambda: len(broker.connects) == 6)
+            assert asyncio.get_running_loop().time() - begun > 0.25 + 0.5 + 1 + 2 + 4
+            assert rig.problem("control_connection")

@@ -1,0 +1,125 @@
+"""Messages too large for the broker are shortened or dropped, and reported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import mqtt5
+import pytest
+
+from edge_gateway.fold.messages import Message
+from edge_gateway.mqtt.fitting import packet_size
+from edge_gateway.mqtt.oversized import OversizedMessages
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problems import Problems
+from fleet_wire import control_messages
+from tests.gateway.mqtt.strict_broker import NONCE, Rig, StrictBroker
+
+ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
+
+
+BULKY = {
+    "gateway": "gw",
+    "version": "1",
+    "state": "online",
+    "at": 1,
+    "started": 1,
+    "nonce": NONCE,
+    "gaps": {"ranges": [{"device": f"frz-{number}", "from": 1, "to": 2} for number in range(100)]},
+    "definitions": {"sum": "exact" * 20},
+    "rules": {"problems": ["x" * 500]},
+    "metrics": {f"metric_{number}": {"unit": "°C"} for number in range(50)},
+    "counters": {},
+    "problems": [],
+}
+
+
+def firing() -> Message:
+    alert = control_messages.Alert(
+        id="a",
+        group="g",
+        rule="TooWarm",
+        level="critical",
+        state="firing",
+        subject="frz-1",
+        at=1,
+        annotations={"summary": "x" * 2_000},
+    )
+    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
+
+
+def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
+    return [one for one in broker.taken if one.topic == "edge/v1/gw/status"]
+
+
+def alert(state: str = "firing") -> Message:
+    return Message(ALERT, state.encode(), retain=state == "firing")
+
+
+def command(number: int = 1, device: str = "frz-1", *, doubtful: bool = False) -> Message:
+    return Message(
+        f"fleet/v1/berlin/{device}/command",
+        b"x",
+        expires_at=60_000,
+        correlation=b"c%d" % number,
+        doubtful=doubtful,
+    )
+
+
+async def test_a_message_too_large_is_shortened_or_reported_and_never_ends_the_connection() -> None:
+    async with StrictBroker() as broker:
+        broker.largest = 600
+        async with Rig(broker.port, BULKY) as rig:
+            command = Message(
+                "fleet/v1/berlin/frz-1/command", bytes(700), expires_at=60_000, correlation=b"c1"
+            )
+            rig.control.send([firing(), command])
+            await rig.until(lambda: rig.told)
+            await rig.until(lambda: statuses(broker))
+            ((device, name, why, for_good),) = rig.told
+            assert (device, name, for_good) == ("frz-1", "c1", True)
+            assert "and it takes 600" in why
+            await rig.until(lambda: any(one.topic == ALERT for one in broker.taken))
+            told = rig.problem("packet_size")
+            assert "statuses are shortened, alerts are shortened, commands are not sent" in told
+            assert "max_packet_size" in told
+            (problem,) = rig.problems
+            assert problem.gravity is Gravity.WARNING
+            assert len(broker.connects) == 1
+        said = control_messages.decode_gateway_status(statuses(broker)[-1].payload)
+        assert (said["state"], said["nonce"]) == ("online", NONCE)
+
+
+@pytest.mark.problem("raises", "packet_size")
+@pytest.mark.problem("clears", "packet_size")
+async def test_a_larger_packet_limit_clears_the_problem() -> None:
+    async with StrictBroker() as broker:
+        broker.largest = 600
+        async with Rig(broker.port, BULKY) as rig:
+            await rig.until(lambda: rig.problem("packet_size"))
+            broker.largest = 1 << 20
+            broker.end(None)
+            await rig.until(lambda: not rig.problem("packet_size"))
+
+
+def test_a_kind_is_affected_until_one_of_it_is_sent_whole() -> None:
+    problems = Problems(lambda: 0)
+    oversized = OversizedMessages(problems)
+    status, reply = Message("edge/v1/gw/status", b"long"), Message("edge/v1/gw/reply", b"long")
+    oversized.record(status, replace(status, payload=b"l"), 20)
+    oversized.record(reply, None, 20)
+    (problem,) = problems
+    assert problem.text.startswith(
+        "the broker accepts packets of 20 bytes: statuses are shortened, replies are not sent"
+    )
+    oversized.record(reply, reply, 20)
+    (problem,) = problems
+    assert problem.text.startswith("the broker accepts packets of 20 bytes: statuses are shortened;")
+    oversized.record(status, status, 20)
+    assert list(problems) == []
+
+
+def test_the_reason_names_both_sizes() -> None:
+    message = Message("edge/v1/gw/reply", bytes(100))
+    reason = OversizedMessages(Problems(lambda: 0)).reason(message, 64)
+    assert reason == f"too large for the broker: {packet_size(message)} bytes, and it takes 64"

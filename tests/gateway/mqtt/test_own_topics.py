@@ -1,0 +1,99 @@
+"""What others write on the gateway's topics is answered, ignored or repaired."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_gateway.fold.messages import Message
+from edge_gateway.mqtt.control_session import RETRY_MOST
+from edge_gateway.mqtt.own_topics import FORGED_FOR, REPAIR_EVERY
+from edge_gateway.status.problem import Gravity
+from fleet_wire import control_messages
+from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
+
+ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
+
+
+def firing() -> Message:
+    alert = control_messages.Alert(
+        id="a",
+        group="g",
+        rule="TooWarm",
+        level="critical",
+        state="firing",
+        subject="frz-1",
+        at=1,
+        annotations={"summary": "x" * 2_000},
+    )
+    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
+
+
+def alert(state: str = "firing") -> Message:
+    return Message(ALERT, state.encode(), retain=state == "firing")
+
+
+def command(number: int = 1, device: str = "frz-1", *, doubtful: bool = False) -> Message:
+    return Message(
+        f"fleet/v1/berlin/{device}/command",
+        b"x",
+        expires_at=60_000,
+        correlation=b"c%d" % number,
+        doubtful=doubtful,
+    )
+
+
+@pytest.mark.problem("raises", "control_subscriptions")
+@pytest.mark.problem("clears", "control_subscriptions")
+async def test_refused_subscriptions_are_named_and_retried() -> None:
+    async with StrictBroker() as broker:
+        broker.refused_filters = {"edge/v1/gw/command"}
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: rig.problem("control_subscriptions"))
+            assert "edge/v1/gw/command (not authorised" in rig.problem("control_subscriptions")
+            broker.refused_filters = set()
+            rig.at += 2 * RETRY_MOST
+            await rig.until(lambda: not rig.problem("control_subscriptions"))
+            assert len(broker.connects) == 1
+
+
+async def test_a_broker_without_its_own_counter_is_only_a_notice() -> None:
+    async with StrictBroker() as broker:
+        broker.refused_filters = {"$SYS/broker/publish/messages/dropped"}
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: rig.problem("control_subscriptions"))
+            (problem,) = rig.problems
+            assert problem.gravity is Gravity.NOTICE
+
+
+async def test_a_retained_request_is_ignored() -> None:
+    request = control_messages.encode_operator_request(control_messages.OperatorRequest(id="r1", do="reload"))
+    async with StrictBroker() as broker:
+        broker.retained["edge/v1/gw/command"] = request
+        async with Rig(broker.port) as rig:
+            await rig.until(lambda: rig.counters.operator_requests_retained)
+            broker.publish("edge/v1/gw/command", request)
+            await rig.until(lambda: [one for one in broker.taken if one.topic.endswith("/reply")])
+            assert sum(one.topic.endswith("/reply") for one in broker.seen) == 1
+
+
+@pytest.mark.problem("raises", "forged_alerts")
+@pytest.mark.problem("clears", "forged_alerts")
+async def test_a_forged_alert_is_repaired_and_reported() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        rig.fires = [alert("firing")]
+        await rig.until(lambda: broker.taken)
+        broker.publish(ALERT, b"forged")
+        broker.publish(ALERT + "-2", b"forged")
+        await rig.until(lambda: sum("/alerts/" in one.topic for one in broker.taken) == 2)
+        put_right = {one.topic: one.payload for one in broker.taken if "/alerts/" in one.topic}
+        assert put_right == {ALERT: b"firing", ALERT + "-2": b""}
+        (told,) = [one for one in rig.problems if one.code == "forged_alerts"]
+        assert told.gravity is Gravity.WARNING
+        broker.publish(ALERT, b"forged again")
+        broker.publish("edge/v1/gw/command", b"\xff")
+        await rig.until(lambda: rig.counters.operator_requests_malformed)
+        assert rig.counters.alerts_overwritten == 2
+        rig.at += REPAIR_EVERY + 1
+        await rig.until(lambda: rig.counters.alerts_overwritten == 3)
+        rig.at += FORGED_FOR + 1
+        await rig.until(lambda: not rig.problem("forged_alerts"))

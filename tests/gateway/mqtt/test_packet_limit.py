@@ -1,0 +1,65 @@
+"""The broker's limit is what CONNACK says, or what connections that end teach."""
+
+from __future__ import annotations
+
+import mqtt5
+import pytest
+
+from edge_gateway.mqtt.packet_limit import ENDS_TO_LEARN, LEARNED_FOR, LEAST_LEARNED, PacketLimit
+from edge_gateway.mqtt.refusals import REFUSED
+from tests.gateway.mqtt.strict_broker import NONCE, Rig, StrictBroker
+
+BULKY = {
+    "gateway": "gw",
+    "version": "1",
+    "state": "online",
+    "at": 1,
+    "started": 1,
+    "nonce": NONCE,
+    "gaps": {"ranges": [{"device": f"frz-{number}", "from": 1, "to": 2} for number in range(100)]},
+    "definitions": {"sum": "exact" * 20},
+    "rules": {"problems": ["x" * 500]},
+    "metrics": {f"metric_{number}": {"unit": "°C"} for number in range(50)},
+    "counters": {},
+    "problems": [],
+}
+
+
+def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
+    return [one for one in broker.taken if one.topic == "edge/v1/gw/status"]
+
+
+@pytest.mark.parametrize("tells_why", [True, False], ids=["0x95", "without a word"])
+async def test_an_unannounced_limit_is_learned_from_few_lost_connections(tells_why: bool) -> None:
+    async with StrictBroker() as broker:
+        broker.largest, broker.says_size, broker.tells_why = 2_000, False, tells_why
+        async with Rig(broker.port, BULKY) as rig:
+            await rig.until(lambda: statuses(broker))
+            assert len(broker.connects) <= (2 if tells_why else ENDS_TO_LEARN + 1) * 4
+
+
+def test_a_learned_limit_expires_and_small_packets_teach_nothing() -> None:
+    at = [0.0]
+    limit = PacketLimit(lambda: at[0])
+    for _ in range(10):
+        limit.lost(None, LEAST_LEARNED)
+    assert not limit.known
+    for _ in range(ENDS_TO_LEARN):
+        limit.lost(None, 5_000)
+    assert limit.max_bytes == 4_999
+    limit.lost(0x95, 3_000)
+    assert limit.max_bytes == 2_999
+    limit.connected(1_000)
+    assert limit.max_bytes == 1_000
+    limit.connected(None)
+    at[0] += LEARNED_FOR + 1
+    assert not limit.known
+
+
+def test_an_acknowledgement_between_losses_rules_the_size_out() -> None:
+    limit = PacketLimit(lambda: 0.0)
+    for _ in range(10):
+        limit.lost(None, 5_000)
+        limit.answered()
+    assert not limit.known
+    assert REFUSED == 0x80

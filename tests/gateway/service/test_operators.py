@@ -1,0 +1,92 @@
+"""Operators' requests are carried out, or refused with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from edge_gateway.fleet.registry import Registry
+from edge_gateway.records.inputs import Forget, Input, Moment
+from edge_gateway.service.operators import Operators
+
+NOW = Moment(5, 7)
+
+
+@dataclass
+class Engine:
+    """Folds nothing, and notes in which order it is asked."""
+
+    newest: int = 6
+    calls: list[object] = field(default_factory=list)
+
+    def moment(self) -> Moment:
+        return NOW
+
+    def fold(self, given: Input) -> None:
+        self.calls.append(given)
+        self.newest += 1
+
+    async def durable(self, number: int) -> None:
+        self.calls.append(number)
+
+
+@dataclass
+class Rules:
+    """The watch of the rule files."""
+
+    error: Exception | None = None
+
+    async def load(self) -> str:
+        if self.error is not None:
+            raise self.error
+        return "3 rules, abc"
+
+
+@dataclass
+class Desk:
+    engine: Engine = field(default_factory=Engine)
+    rules: Rules = field(default_factory=Rules)
+    published: list[bool] = field(default_factory=list)
+
+    async def ask(self, do: str, **args: Any) -> str:
+        registry = Registry()
+        registry.device("berlin", "freezer")
+        operators = Operators(
+            cast("Any", self.rules), lambda: self.published.append(True), registry, cast("Any", self.engine)
+        )
+        return await operators(do, args)
+
+
+async def test_reload_loads_the_rules_and_returns_their_summary() -> None:
+    assert await Desk().ask("reload") == "3 rules, abc"
+
+
+async def test_reload_says_why_the_files_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match="Too many open files"):
+        await Desk(rules=Rules(OSError(24, "Too many open files"))).ask("reload")
+
+
+async def test_report_publishes_the_status() -> None:
+    desk = Desk()
+    assert await desk.ask("report") == "published"
+    assert desk.published == [True]
+
+
+async def test_forget_answers_once_it_is_on_disk() -> None:
+    desk = Desk()
+    assert (await desk.ask("forget", device="freezer")).startswith("freezer: ")
+    assert desk.engine.calls == [Forget(NOW, "freezer", None), 7]
+
+
+async def test_forgetting_an_unknown_device_folds_nothing() -> None:
+    desk = Desk()
+    with pytest.raises(ValueError, match="no device 'oven'"):
+        await desk.ask("forget", device="oven")
+    assert desk.engine.calls == []
+
+
+async def test_an_unknown_operation_is_told_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown operation 'dance'; known: reload, report, forget"):
+        await Desk().ask("dance")
