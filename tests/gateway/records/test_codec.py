@@ -1,8 +1,11 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -111,3 +114,17 @@ def test_data_that_claims_too_much_is_refused_before_it_is_unpacked(monkeypatch:
 def test_an_extension_type_of_somebody_else_is_refused() -> None:
     with pytest.raises(codec.UndecodableBytes, match="unknown extension type 9"):
         codec.unpack(msgspec.msgpack.encode(msgspec.msgpack.Ext(9, b"")))
+
+
+def test_compressed_data_has_a_checksum_and_says_its_size_where_it_is_known() -> None:
+    whole, apart = (
+        zstandard.get_frame_parameters(data)
+        for data in (codec.compress(bytes(1_000)), codec.encode_apart({"a": 1}))
+    )
+    assert (whole.has_checksum, whole.content_size, apart.has_checksum) == (True, 1_000, True)
+
+
+def test_threads_compress_at_the_same_time() -> None:
+    texts = [random.Random(number).randbytes(200_000) for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        assert [codec.decompress(data) for data in pool.map(codec.compress, texts)] == texts
