@@ -37,3 +37,8 @@ def test_it_is_a_dict(begun: dict[int, int], taken: list[tuple[str, int, int]]) 
     every = [key << 40 for key in range(41)]
     assert [made.get(key) for key in every] == [held.get(key, NONE) for key in every]
     assert made.many(np.array(every, np.int64)).tolist() == [held.get(key, NONE) for key in every]
+
+
+def test_a_new_one_is_empty() -> None:
+    assert (len(Numbering()), Numbering().get(0), Numbering().numbers().tolist()) == (0, NONE, [])
+    assert Numbering().many(np.array([7, 8])).tolist() == [NONE, NONE]
