@@ -69,7 +69,7 @@ class Numbering:
             place[place == len(self._keys)] = 0
             found: IntColumn = np.where(self._keys[place] == keys, self._numbers[place], NONE)
         else:
-            found = np.full(len(keys), NONE, np.int64)
+            found = np.full_like(keys, NONE)
         if self._fresh:
             get = self._fresh.get
             missing = np.flatnonzero(found == NONE)
