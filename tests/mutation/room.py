@@ -40,8 +40,8 @@ SURVIVED: Final = {0: "", 5: " (no test reaches it)", 33: " (no test reaches it)
 KILLED: Final = {1, 3, 24, 36, 152}
 """Exit statuses of a mutant that died: a test failed, pytest crashed, out of time (24, 36, 152)."""
 _NOT_BY_THE_MUTANT: Final = {-signal.SIGINT, -signal.SIGTERM}
-_TIMEOUT: Final = {"timeout_constant": ["10"], "timeout_multiplier": ["3"]}
-"""Out of time is, by the wall clock, three times what the tests took without a mutant and ten seconds more."""
+_TIMEOUT: Final = {"timeout_constant": ["10"], "timeout_multiplier": ["6"]}
+"""Out of time is, by the wall clock, six times what the tests took without a mutant and a minute more."""
 _MANGLED: Final = re.compile(r"(?P<module>[\w.]+)\.x(?:_|ǁ(?P<owner>\w+)ǁ)(?P<name>\w+)__mutmut_\d+")
 _HUNK: Final = re.compile(r"^@@ -(\d+)")
 _GENERATE: Final = """

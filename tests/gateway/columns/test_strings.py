@@ -120,3 +120,21 @@ def test_a_state_whose_columns_differ_in_length_is_refused(column: str, other: s
         state[cut] = state[cut][:-1]
         with pytest.raises(ValueError, match="zip"):
             StringTable(6).restore(state)
+
+
+def test_bools_are_known_from_the_start() -> None:
+    table = StringTable(6)
+    assert (table.code("false"), table.code("true"), table.code("new", 0)) == (FALSE, TRUE, 2)
+    assert (table.text(FALSE), table.text(TRUE)) == ("false", "true")
+
+
+def test_the_table_is_full_for_all_and_a_share_for_its_device() -> None:
+    full, shared = StringTable(2, 2), StringTable(6, 2)
+    assert [full.code(text, device) for device, text in enumerate("abc")] == [2, 3, NO_ROOM]
+    assert [shared.code(text, 0) for text in "abc"] == [2, 3, NO_ROOM]
+    assert shared.code("d", 1) == 4
+
+
+def test_an_empty_tables_state_has_the_types_of_any_other() -> None:
+    state = StringTable(6).snapshot()
+    assert {state[name].dtype for name in ("codes", "owned", "owners")} == {np.dtype(np.int64)}
