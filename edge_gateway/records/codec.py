@@ -148,7 +148,7 @@ def _field_of(field: list[Any]) -> tuple[Any, ...]:
 
 
 def _array_ext(array: np.ndarray[Any, Any], *, shuffle: bool) -> msgspec.msgpack.Ext:
-    worth = shuffle and array.itemsize > 1 and array.size > 1
+    worth = shuffle and array.itemsize > 1
     raw = _shuffled(array) if worth else array.tobytes()
     body = _plain.encode([_describe(array.dtype), list(array.shape), raw])
     return msgspec.msgpack.Ext(_SHUFFLED if worth else _ARRAY, body)
