@@ -83,7 +83,7 @@ def empty_frame(arrival: int) -> Frame:
         backlog=np.empty(0, np.bool_),
         row=none,
         series=none,
-        value=np.empty(0, np.float64),
+        value=np.empty(0),
         quality=np.empty(0, np.uint16),
         state_row=none,
         state_series=none,

@@ -69,7 +69,7 @@ class Numbering:
             place[place == len(self._keys)] = 0
             found: IntColumn = np.where(self._keys[place] == keys, self._numbers[place], NONE)
         else:
-            found = np.full(len(keys), NONE, np.int64)
+            found = np.full_like(keys, NONE)
         if self._fresh:
             get = self._fresh.get
             missing = np.flatnonzero(found == NONE)
@@ -88,9 +88,8 @@ class Numbering:
     def _sort_in(self) -> None:
         """Merge the new keys into the columns and drop removed ones."""
         kept = self._numbers != NONE
-        fresh = np.array(list(self._fresh.items()), np.int64).reshape(-1, 2)
-        keys = np.concatenate([self._keys[kept], fresh[:, 0]])
-        numbers = np.concatenate([self._numbers[kept], fresh[:, 1]])
+        keys = np.concatenate([self._keys[kept], np.array(list(self._fresh), np.int64)])
+        numbers = np.concatenate([self._numbers[kept], np.array(list(self._fresh.values()), np.int64)])
         order = np.argsort(keys, kind="stable")
         self._keys, self._numbers = keys[order], numbers[order]
         self._fresh.clear()

@@ -38,8 +38,8 @@ class SeriesNames:
 
     def new_series(self, columns: Iterable[tuple[Column, Column]]) -> Iterator[SeriesName]:
         """Yield the names of the pairs in columns of (series, versions) that are not defined yet."""
+        self._defined = with_room(self._defined, len(self._registry.table), _NOTHING)
         for series, versions in columns:
-            self._defined = with_room(self._defined, int(series.max(initial=-1)) + 1, _NOTHING)
             others = self._defined[series] != versions
             for pair in np.unique((series[others] << VERSION_BITS) | versions[others]).tolist():
                 if pair not in self._older:

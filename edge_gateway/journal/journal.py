@@ -308,7 +308,7 @@ class Journal:
         try:
             data = self._files.read(self._directory / name)
         except OSError:
-            return ScannedSegment(first, 1, Scan([], [(0, 1)]))
+            return ScannedSegment(first, 1, Scan([], []))
         newer = newer_format(data)
         if newer is not None:
             raise NewerSpool.of(self._directory / name, newer, FORMAT)

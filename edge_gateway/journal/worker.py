@@ -24,6 +24,8 @@ Agenda = Callable[[], Iterable[tuple[float, Work]]]
 RETRY_DELAY: Final = 1.0
 CHECK_IN: Final = 1.0
 """Longest wait of an idle thread in seconds: it checks in, which shows that it still can."""
+_PAST: Final = 0.0
+"""A monotonic time that is over."""
 
 
 class Worker(Generic[Item]):
@@ -60,7 +62,7 @@ class Worker(Generic[Item]):
         self._room = asyncio.Event()
         self._room.set()
         self._ended = asyncio.Event()
-        self._give_up_at = 0.0
+        self._give_up_at = _PAST
         self.pending = 0
         """Items put and not finished, as the loop knows it."""
         self.stopping = False
@@ -68,7 +70,7 @@ class Worker(Generic[Item]):
         """What ended the thread."""
         self.refusal: Exception | None = None
         """Why work was refused last; None once it was done."""
-        self.retry_at = 0.0
+        self.retry_at = _PAST
         """Monotonic time before which refused work is not tried again."""
         self.moved = monotonic()
         """When the thread last finished work or checked in: a disk that refuses does not stop this, a hang does."""
@@ -111,7 +113,7 @@ class Worker(Generic[Item]):
     def retry_now(self) -> None:
         """Try refused work at once."""
         with self._wake:
-            self.retry_at = 0.0
+            self.retry_at = _PAST
             self._wake.notify()
 
     async def wait_ended(self) -> None:
@@ -129,7 +131,7 @@ class Worker(Generic[Item]):
         with self._wake:
             self.stopping = True
             self._give_up_at = monotonic() + deadline
-            self.retry_at = 0.0
+            self.retry_at = _PAST
             self._wake.notify()
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline + self.retry_delay):

@@ -27,7 +27,16 @@ _MAP_HEADER_BYTES: Final = (1, 3)
 _NO_CODEC_INT: Final = 1 << 64
 
 _plain = msgspec.msgpack.Encoder()
-_local = threading.local()
+
+
+class _Compressors(threading.local):
+    """A compressor for each thread: it cannot be used by two at once, and takes long to make."""
+
+    def __init__(self) -> None:
+        self.own = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+
+_compressors = _Compressors()
 
 
 class UndecodableBytes(ValueError):
@@ -53,10 +62,7 @@ def unpack(data: bytes) -> Any:
 
 def compress(data: bytes) -> bytes:
     """Zstd level 1, with the plain size in its header and a checksum behind it. Releases the GIL."""
-    compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
-    if compressor is None:
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    return compressor.compress(data)
+    return _compressors.own.compress(data)
 
 
 def decompress(data: bytes) -> bytes:
@@ -142,7 +148,7 @@ def _field_of(field: list[Any]) -> tuple[Any, ...]:
 
 
 def _array_ext(array: np.ndarray[Any, Any], *, shuffle: bool) -> msgspec.msgpack.Ext:
-    worth = shuffle and array.itemsize > 1 and array.size > 1
+    worth = shuffle and array.itemsize > 1
     raw = _shuffled(array) if worth else array.tobytes()
     body = _plain.encode([_describe(array.dtype), list(array.shape), raw])
     return msgspec.msgpack.Ext(_SHUFFLED if worth else _ARRAY, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -96,7 +97,7 @@ def runs(topics: Sequence[str]) -> list[slice]:
         return [slice(0, len(topics))]
     cuts, begin = [], 0
     ahead: set[str] = set()
-    for before, place in zip([0, *ends], ends, strict=False):
+    for before, place in pairwise([0, *ends]):
         passed = topics[max(begin, before) : place]
         ahead.update(_device(topic, TELEMETRY) for topic in passed if topic.endswith(TELEMETRY))
         if _device(topics[place], STATUS) in ahead:

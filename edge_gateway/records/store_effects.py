@@ -155,4 +155,4 @@ class StoreEffects:
 
 def effects_from_tree(tree: Any) -> StoreEffects:
     """Return the effects in a decoded record. msgspec.ValidationError: it holds something else."""
-    return msgspec.convert(tree, StoreEffects, dec_hook=lambda _, array: array)
+    return msgspec.convert(tree, StoreEffects)

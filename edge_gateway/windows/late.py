@@ -78,7 +78,7 @@ class Late:
 
 def _none() -> LateReadings:
     no = np.empty(0, np.int64)
-    return LateReadings(no, no, no, Readings(no, no, np.empty(0, np.float64), np.empty(0, np.uint16)))
+    return LateReadings(no, no, no, Readings(no, no, np.empty(0), np.empty(0, np.uint16)))
 
 
 NONE_LATE: Final = Late(_none(), _none())

@@ -85,7 +85,7 @@ def joined(parts: list[Keyed]) -> Keyed:
 
 
 def _room(count: int) -> Keyed:
-    return Keyed(np.empty(count, np.int64), np.empty(count, np.float64), np.empty(count, np.uint16))
+    return Keyed(np.empty(count, np.int64), np.empty(count), np.empty(count, np.uint16))
 
 
 class ReadingLog:

@@ -3,10 +3,11 @@
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from tests.mutation.room import ROOMS, RoomFailed, Verdict, try_room
 
@@ -24,6 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.rooms) - ROOMS.keys():
         parser.error(f"no room {', '.join(sorted(unknown))}: there are {', '.join(ROOMS)}")
+    signal.signal(signal.SIGTERM, _terminated)
     print(f"seed {options.seed}", flush=True)
     statuses = [run(room, options.count, options.seed, keep=options.keep) for room in options.rooms or ROOMS]
     return max(statuses)
@@ -44,6 +46,11 @@ def run(room: str, count: int, seed: int, *, keep: bool) -> int:
             shutil.rmtree(work)
     print(in_words(room, verdict), flush=True)
     return 0 if verdict.killed >= LEAST_KILLED else TOO_FEW
+
+
+def _terminated(number: int, _: object) -> NoReturn:
+    """End like an interrupt, so that the copies go and mutmut with them."""
+    sys.exit(128 + number)
 
 
 def in_words(room: str, verdict: Verdict) -> str:

@@ -3,7 +3,8 @@
     checkout ─▶ copy ─▶ every mutant of the room ─▶ a seeded sample ─▶ the room's tests against each ─▶ verdicts
 
 mutmut 3 mutates functions, except decorated ones. It learns from one run of the tests which of them reach a function,
-and runs only those against its mutants. A mutant that mypy refuses counts as killed: `./test` runs mypy too.
+and runs only those against its mutants, those of the module's own test file first (`tests.mutation.order`). One that
+no test kills is shown to mypy, which counts as well: `./test` runs both.
 """
 
 import ast
@@ -12,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -33,17 +35,15 @@ ROOMS: Final = {
 }
 """Each room and the files that are mutated."""
 
-KILLED: Final = {"🎉", "⏰", "🧙", "💥"}
-"""mutmut's signs for killed, out of time, refused by the type checker, crashed."""
-_RESULT: Final = re.compile(r"^(\S+) (edge_gateway\.\S+__mutmut_\d+)$", re.MULTILINE)
+SURVIVED: Final = {0: "", 5: " (no test reaches it)", 33: " (no test reaches it)"}
+"""Exit statuses of the tests against a mutant that lives, and what is said of it."""
+KILLED: Final = {1, 3, 24, 36, 152}
+"""Exit statuses of a mutant that died: a test failed, pytest crashed, out of time (24, 36, 152)."""
+_NOT_BY_THE_MUTANT: Final = {-signal.SIGINT, -signal.SIGTERM}
+_TIMEOUT: Final = {"timeout_constant": ["10"], "timeout_multiplier": ["6"]}
+"""Out of time is, by the wall clock, six times what the tests took without a mutant and a minute more."""
 _MANGLED: Final = re.compile(r"(?P<module>[\w.]+)\.x(?:_|ǁ(?P<owner>\w+)ǁ)(?P<name>\w+)__mutmut_\d+")
 _HUNK: Final = re.compile(r"^@@ -(\d+)")
-_MYPY: Final = (
-    *("-m", "mypy", "--output", "json", "--cache-dir", os.devnull),
-    *("--no-warn-unused-ignores", "--no-warn-unreachable"),
-    *("--disable-error-code", "no-redef", "--disable-error-code", "has-type"),
-)
-"""Without what mypy says of mutants as such: functions that stand beside their original."""
 _GENERATE: Final = """
 from mutmut.__main__ import create_mutants
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir
@@ -79,15 +79,44 @@ def try_room(room: str, count: int, seed: int, work: Path) -> Verdict:
     copy_checkout(work)
     (work / "setup.cfg").write_text(configuration(room, seed, top_level(work)))
     _mutmut(work, "-c", _GENERATE)
-    names = mutants_in(work)
+    names = sorted(statuses_in(work))
     sample = draw(names, count, f"{seed} {room}")
-    results = dict(
-        reversed(found) for found in _RESULT.findall(_mutmut(work, "-m", "mutmut", "run", *sample))
-    )
-    if missing := set(sample) - results.keys():
-        raise RoomFailed(f"no result of {', '.join(sorted(missing))}")
-    survivors = [survivor(work, name) for name in sample if results[name] not in KILLED]
+    _mutmut(work, "-m", "mutmut", "run", *sample)
+    statuses = statuses_in(work)
+    lives = [name for name in sample if survived(name, statuses[name])]
+    refused = refused_by_mypy(work, lives) if lives else set()
+    survivors = [survivor(work, name, statuses[name]) for name in lives if name not in refused]
     return Verdict(len(names), len(sample), survivors)
+
+
+def refused_by_mypy(work: Path, mutants: Iterable[str]) -> set[str]:
+    """Return those mutants with which the package has faults for mypy; RoomFailed if it has some without them."""
+    if (ROOT / ".mypy_cache").is_dir():
+        shutil.copytree(ROOT / ".mypy_cache", work / ".mypy_cache")
+    if not _mypy_accepts(work):
+        raise RoomFailed("mypy finds faults without a mutant")
+    return {mutant for mutant in mutants if not _mypy_accepts_mutant(work, mutant)}
+
+
+def _mypy_accepts_mutant(work: Path, mutant: str) -> bool:
+    _mutmut(work, "-m", "mutmut", "apply", mutant)
+    try:
+        return _mypy_accepts(work)
+    finally:
+        shutil.copy2(ROOT / _file_of(mutant), work / _file_of(mutant))
+
+
+def _mypy_accepts(work: Path) -> bool:
+    return _run(work, "-m", "mypy", "edge_gateway").returncode == 0
+
+
+def survived(name: str, status: int | None) -> bool:
+    """Whether a mutant lives, by the exit status of the tests against it; RoomFailed where they did not run."""
+    if status in SURVIVED:
+        return True
+    if status in KILLED or (status is not None and status < 0 and status not in _NOT_BY_THE_MUTANT):
+        return False
+    raise RoomFailed(f"the tests against {name} did not run: exit status {status}")
 
 
 def copy_checkout(work: Path) -> None:
@@ -116,19 +145,24 @@ def configuration(room: str, seed: int, copied: Iterable[str]) -> str:
         "only_mutate": ROOMS[room],
         "also_copy": copied,
         "pytest_add_cli_args_test_selection": [f"tests/gateway/{room}"],
-        "pytest_add_cli_args": ["-m", "not broker and not influx", f"--hypothesis-seed={seed}"],
-        "timeout_multiplier": ["1"],
-        "type_check_command": [sys.executable, *_MYPY, *(files.removesuffix("/*") for files in ROOMS[room])],
+        "pytest_add_cli_args": [
+            *("-m", "not broker and not influx"),
+            f"--hypothesis-seed={seed}",
+            *("-p", "tests.mutation.order"),
+        ],
+        **_TIMEOUT,
     }
     return "[mutmut]\n" + "".join(
         f"{key} =\n" + "".join(f"    {value}\n" for value in values) for key, values in lists.items()
     )
 
 
-def mutants_in(work: Path) -> list[str]:
-    """The names of all mutants that were made, sorted."""
-    files = (work / "mutants").rglob("*.py.meta")
-    return sorted(name for file in files for name in json.loads(file.read_text())["exit_code_by_key"])
+def statuses_in(work: Path) -> dict[str, int | None]:
+    """All mutants that were made, each with the exit status of the tests against it; None: not tried."""
+    statuses: dict[str, int | None] = {}
+    for file in (work / "mutants").rglob("*.py.meta"):
+        statuses |= json.loads(file.read_text())["exit_code_by_key"]
+    return statuses
 
 
 def draw(names: list[str], count: int, seed: str) -> list[str]:
@@ -136,19 +170,28 @@ def draw(names: list[str], count: int, seed: str) -> list[str]:
     return sorted(random.Random(seed).sample(names, min(count, len(names))))
 
 
-def survivor(work: Path, name: str) -> Survivor:
-    diff = _mutmut(work, "-m", "mutmut", "show", name)
-    return described(name, diff, ROOT)
+def survivor(work: Path, name: str, status: int | None) -> Survivor:
+    found = described(name, _mutmut(work, "-m", "mutmut", "show", name), ROOT)
+    return Survivor(found.place + SURVIVED[status or 0], found.change)
 
 
 def described(name: str, diff: str, root: Path) -> Survivor:
     """A mutant by its name and mutmut's diff, whose line numbers count from the function's first line."""
-    found = _MANGLED.fullmatch(name)
-    assert found is not None, name
-    file = Path(*found["module"].split(".")).with_suffix(".py")
+    found, file = _parts_of(name), _file_of(name)
     first = _line_of((root / file).read_text(), found["owner"], found["name"])
     change = tuple(line for line in diff.splitlines() if line[:1] in "-+" and line[:3] not in ("---", "+++"))
     return Survivor(f"{file}:{first + _offset(diff)}", change)
+
+
+def _parts_of(name: str) -> re.Match[str]:
+    found = _MANGLED.fullmatch(name)
+    assert found is not None, name
+    return found
+
+
+def _file_of(name: str) -> Path:
+    """Return the file that a mutant changes, below the checkout."""
+    return Path(*_parts_of(name)["module"].split(".")).with_suffix(".py")
 
 
 def _line_of(source: str, owner: str | None, name: str) -> int:
@@ -177,10 +220,32 @@ def _numbered(diff: str) -> Iterator[tuple[int, str]]:
 
 
 def _mutmut(work: Path, *arguments: str) -> str:
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    ran = subprocess.run(
-        [sys.executable, *arguments], cwd=work, env=environment, capture_output=True, check=False, text=True
-    )
+    """Return what Python prints with these arguments; RoomFailed where it fails."""
+    ran = _run(work, *arguments)
     if ran.returncode:
         raise RoomFailed(f"mutmut failed:\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}")
-    return ran.stdout.replace("\r", "\n")
+    return ran.stdout
+
+
+def _run(work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments and temporary files in `work`; stop all it started if interrupted."""
+    temporary = work / "tmp"
+    temporary.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    environment.pop("PYTHONPATH", None)
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=work,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()  # until the last of its workers is gone
+        raise
+    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)

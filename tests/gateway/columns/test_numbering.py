@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from edge_gateway.columns import numbering
 from edge_gateway.columns.numbering import NONE, Numbering
 
-keys = st.integers(0, 40).map(lambda key: key << 40)
+FIRST = 1 << 62
+"""Keys this large and next to each other are the same as floats."""
+keys = st.integers(FIRST, FIRST + 40)
 steps = st.lists(
     st.tuples(st.sampled_from(["put", "remove", "numbers"]), keys, st.integers(0, 9)), max_size=60
 )
@@ -34,6 +36,11 @@ def test_it_is_a_dict(begun: dict[int, int], taken: list[tuple[str, int, int]]) 
         else:
             assert made.numbers().tolist() == [held[one] for one in sorted(held)]
         assert len(made) == len(held)
-    every = [key << 40 for key in range(41)]
+    every = [FIRST + key for key in range(41)]
     assert [made.get(key) for key in every] == [held.get(key, NONE) for key in every]
     assert made.many(np.array(every, np.int64)).tolist() == [held.get(key, NONE) for key in every]
+
+
+def test_a_new_one_is_empty() -> None:
+    assert (len(Numbering()), Numbering().get(0), Numbering().numbers().tolist()) == (0, NONE, [])
+    assert Numbering().many(np.array([7, 8])).tolist() == [NONE, NONE]

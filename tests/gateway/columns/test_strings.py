@@ -96,3 +96,45 @@ def test_without_a_share_a_device_may_fill_the_table() -> None:
 def test_a_code_that_was_never_given_has_no_text() -> None:
     with pytest.raises(KeyError):
         StringTable(2).text(9)
+
+
+def test_a_table_is_crowded_when_more_than_half_of_it_or_of_a_share_is_used() -> None:
+    table, other = StringTable(6, 3), StringTable(60, 3)
+    crowded = []
+    for device in range(4):
+        table.code(f"t{device}", device)
+        crowded.append(table.crowded())
+    assert crowded == [False, False, False, True]
+    other.code("a", 0)
+    assert not other.crowded()
+    other.code("b", 0)
+    assert other.crowded()
+
+
+@pytest.mark.parametrize(("column", "other"), [("codes", "texts"), ("owned", "owners")])
+def test_a_state_whose_columns_differ_in_length_is_refused(column: str, other: str) -> None:
+    table = StringTable(6)
+    table.code("t", 0)
+    for cut in (column, other):
+        state = table.snapshot()
+        state[cut] = state[cut][:-1]
+        with pytest.raises(ValueError, match="zip"):
+            StringTable(6).restore(state)
+
+
+def test_bools_are_known_from_the_start() -> None:
+    table = StringTable(6)
+    assert (table.code("false"), table.code("true"), table.code("new", 0)) == (FALSE, TRUE, 2)
+    assert (table.text(FALSE), table.text(TRUE)) == ("false", "true")
+
+
+def test_the_table_is_full_for_all_and_a_share_for_its_device() -> None:
+    full, shared = StringTable(2, 2), StringTable(6, 2)
+    assert [full.code(text, device) for device, text in enumerate("abc")] == [2, 3, NO_ROOM]
+    assert [shared.code(text, 0) for text in "abc"] == [2, 3, NO_ROOM]
+    assert shared.code("d", 1) == 4
+
+
+def test_an_empty_tables_state_has_the_types_of_any_other() -> None:
+    state = StringTable(6).snapshot()
+    assert {state[name].dtype for name in ("codes", "owned", "owners")} == {np.dtype(np.int64)}

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
-from edge_gateway.fold.command_queue import LEAST_BUCKETS, REFUSED_FIRST, CommandQueue, CommandWork, Mode
+from edge_gateway.fold.command_queue import (
+    LEAST_BUCKETS,
+    REFUSED_FIRST,
+    CommandQueue,
+    CommandWork,
+    Mode,
+    PendingCommand,
+)
 from edge_gateway.records import codec
 from edge_gateway.records.alerts import CommandIntent, Transition
 from fleet_config.durations import RateSpec
@@ -19,6 +28,13 @@ FAST = RateSpec(1000, 1000)
 def transition(device: str = "frz-1", level: str = "critical", at: int = WALL) -> Transition:
     identity = f"id-{device}-{level}-{at}"
     return too_warm(id=identity, level=level, subject=device, at=at, commands=(INTENT,))
+
+
+def test_an_id_is_made_of_the_alert_its_cause_its_time_and_the_commands_name() -> None:
+    """A replay by another version must send the command under the same id: its device executes it once."""
+    name = f"a1\0compressor\0firing\0{WALL}".encode()
+    expected = hashlib.blake2b(name, digest_size=8).hexdigest()
+    assert PendingCommand.of(too_warm(), INTENT).id == expected
 
 
 def queue(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandQueue:

@@ -100,6 +100,7 @@ def test_a_receipt_may_be_lost() -> None:
         (topics.gateway_status_topic("gw"), MessageKind.STATUS),
         (topics.operator_reply_topic("gw"), MessageKind.REPLY),
         ("edge/v1/gw/alerts/berlin/command/receipt", MessageKind.ALERT),
+        (topics.device_topic("berlin", "alerts", topics.COMMAND), MessageKind.COMMAND),
     ],
 )
 def test_the_topic_tells_what_a_message_is(topic: str, kind: MessageKind) -> None:

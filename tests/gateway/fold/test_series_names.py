@@ -33,6 +33,37 @@ def test_a_pair_is_defined_once_and_again_only_beyond_the_bound(monkeypatch: pyt
     assert defined(names, registry, 60_000) == [(0, 1)]
 
 
+def test_earlier_versions_are_forgotten_only_when_there_are_as_many_as_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(naming, "MOST_OLDER", 2)
+    registry = Registry()
+    registry.device("berlin", "freezer")
+    registry.series(0, registry.metric("temperature"))
+    names = SeriesNames(registry)
+    again = []
+    for change in range(4):
+        registry.birth(0, Birth(type=f"type-{change}", boot=1), change * 60_000)
+        assert len(defined(names, registry, change * 60_000)) == 1
+        again.append(defined(names, registry, 0))
+    assert again == [[], [], [], [(0, 1)]], "the third earlier version makes room"
+
+
+def test_a_pair_of_any_series_is_told_apart_from_every_other() -> None:
+    registry = Registry()
+    for number in range(3):
+        registry.device("berlin", f"freezer-{number}")
+        registry.series(number, registry.metric("temperature"))
+    for change in range(4):
+        for device in range(3):
+            registry.birth(device, Birth(type=f"type-{device}-{change}", boot=1), change * 60_000)
+    names = SeriesNames(registry)
+    found = [defined(names, registry, change * 60_000) for change in range(4)]
+    pairs = [pair for some in found for pair in some]
+    assert len(set(pairs)) == len(pairs) == 12
+    assert [defined(names, registry, change * 60_000) for change in (3, 0, 2, 1)] == [[]] * 4
+
+
 def test_codes_that_are_gone_are_remembered_no_more() -> None:
     registry = Registry()
     names = SeriesNames(registry)

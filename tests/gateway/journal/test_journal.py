@@ -273,6 +273,19 @@ def test_a_segment_that_cannot_be_read_loses_its_records_and_no_others(tmp_path:
     assert [number for number, _ in Journal.open(tmp_path).read()] == [1, 3]
 
 
+def test_an_unreadable_last_segment_is_torn_and_loses_nothing(tmp_path: Path) -> None:
+    fill(tmp_path, [[1], [2]], segment_bytes=1)
+
+    class Unreadable(Files):
+        def read(self, path: Path) -> bytes:
+            if path.name.startswith(f"{2:020d}"):
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(path)
+
+    report = Journal.open(tmp_path, files=Unreadable()).report
+    assert (report.lost, report.set_aside, report.torn_bytes) == ((), (), 1), "its size is not known"
+
+
 def test_without_a_group_a_sync_does_nothing_and_one_segment_is_never_dropped(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
     journal.sync()

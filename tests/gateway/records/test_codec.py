@@ -1,8 +1,12 @@
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -93,21 +97,35 @@ def test_a_tree_that_is_taken_apart_gives_the_same_bytes(tree: dict[str, Any]) -
     assert tree == {}
 
 
-def test_data_that_does_not_say_its_size_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = codec.encode_apart({"a": bytes(1_000)})
+@pytest.mark.parametrize(
+    ("encode", "why"), [(codec.encode_apart, "beyond"), (codec.encode, "claims")], ids=["no size", "its size"]
+)
+def test_data_is_unpacked_up_to_the_limit_whether_or_not_it_says_its_size(
+    monkeypatch: pytest.MonkeyPatch, encode: Callable[[Any], bytes], why: str
+) -> None:
+    packed, size = encode({"a": bytes(1_000)}), len(codec.pack({"a": bytes(1_000)}))
+    monkeypatch.setattr(codec, "_LARGEST", size)
     assert codec.decode(packed) == {"a": bytes(1_000)}
-    monkeypatch.setattr(codec, "_LARGEST", 999)
-    with pytest.raises(codec.UndecodableBytes, match="beyond 999"):
-        codec.decode(packed)
-
-
-def test_data_that_claims_too_much_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = codec.encode({"a": bytes(1_000)})
-    monkeypatch.setattr(codec, "_LARGEST", 999)
-    with pytest.raises(codec.UndecodableBytes, match="claims"):
+    monkeypatch.setattr(codec, "_LARGEST", size - 1)
+    with pytest.raises(codec.UndecodableBytes, match=why):
         codec.decode(packed)
 
 
 def test_an_extension_type_of_somebody_else_is_refused() -> None:
     with pytest.raises(codec.UndecodableBytes, match="unknown extension type 9"):
         codec.unpack(msgspec.msgpack.encode(msgspec.msgpack.Ext(9, b"")))
+
+
+def test_compressed_data_has_a_checksum_and_says_its_size_where_it_is_known() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        of_a_thread = pool.submit(codec.compress, bytes(1_000)).result()
+    for data in (codec.compress(bytes(1_000)), of_a_thread):
+        frame = zstandard.get_frame_parameters(data)
+        assert (frame.has_checksum, frame.content_size) == (True, 1_000)
+    assert zstandard.get_frame_parameters(codec.encode_apart({"a": 1})).has_checksum
+
+
+def test_threads_compress_at_the_same_time() -> None:
+    texts = [random.Random(number).randbytes(200_000) for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        assert [codec.decompress(data) for data in pool.map(codec.compress, texts)] == texts

@@ -84,7 +84,7 @@ def test_readings_of_devices_that_are_not_due_are_put_back() -> None:
     held.add(0, 0, 1, 2)
     held.advance(BASE, 0, 2)
     assert held.close() == [(0, [0, 2])]
-    assert held.tier.holds(ints(0, 1, 2, 3, 9)).tolist() == [False, True, False, False, False]
+    assert held.tier.holds(ints(0, 1, 2, 3, 4, 9)).tolist() == [False, True, False, False, False, False]
     held.advance(BASE, 1)
     assert held.close() == [(0, [1])]
     assert held.tier.readings == 0
@@ -135,7 +135,7 @@ def test_a_piece_is_bounded_and_counts_what_is_put_back_as_cost(monkeypatch: pyt
 def test_forced_devices_close_whatever_their_watermark_says_once() -> None:
     held = Open()
     held.add(0, 0, 1)
-    held.tier.force(ints(0, 3, 50))
+    held.tier.force(ints(0, 3, 4, 50))
     assert held.close() == [(0, [0])]
     held.add(0, 0)
     held.tier.wake()
@@ -147,7 +147,7 @@ def test_devices_forced_during_a_walk_close_with_what_is_put_back() -> None:
     held.add(0, 0, 1, 2)
     held.advance(BASE, 0)
     assert held.tier.begin()
-    held.tier.force(ints(1, 50))
+    held.tier.force(ints(1, 4, 50))
     assert held.close() == [(0, [0]), (0, [1])]
     assert held.tier.readings == 1
 
@@ -161,7 +161,7 @@ def test_an_interrupted_window_is_open_again_and_its_due_devices_stay_due(
     held.advance(BASE, 1, 2)
     assert held.tier.begin()
     held.tier.take(1, SERIES_DEVICE)
-    held.tier.force(ints(3))
+    held.tier.force(ints(3, 4))
     held.marks.rewind(ints(2))
     held.tier.interrupt()
     assert not held.tier.closing
@@ -221,7 +221,7 @@ def test_what_a_device_has_open_in_due_windows_can_be_pulled(many: Open) -> None
     for start in (0, 3 * BASE, 4 * BASE):
         many.add(start, 0)
     many.add(3 * BASE, 1)
-    pulled = many.tier.pull(ints(0, 90), SERIES_DEVICE)
+    pulled = many.tier.pull(ints(0, 4, 90), SERIES_DEVICE)
     assert [(start, len(keyed.key)) for start, keyed in pulled] == [(0, 1), (3 * BASE, 1)]
     assert many.tier.readings == 2
     assert many.tier.pull(ints(0), SERIES_DEVICE) == []

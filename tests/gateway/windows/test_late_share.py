@@ -45,5 +45,5 @@ def test_who_comes_near_is_told_until_its_share_has_filled_again() -> None:
     assert share.nearly_used_up(200).tolist() == [7]
     assert share.nearly_used_up(201).tolist() == []
     assert share.refused == 0
-    share.forget(np.array([7, 100]))
+    share.forget(np.array([7, 64, 100]))
     assert share.nearly_used_up(0).tolist() == []
