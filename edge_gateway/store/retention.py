@@ -8,26 +8,16 @@ from edge_gateway.store.settings import FOR_EVER, StoreSettings
 from edge_gateway.store.window_table import WindowTable
 
 SHARE: Final = 20
-"""Above its size the history loses 1/SHARE of its time span at a time."""
+"""Above its size the history loses about 1/SHARE of its windows at a time, the oldest ones."""
+SAMPLED: Final = 1_000
+"""Windows, the oldest ones, whose average size stands for all: counting them would read the whole file."""
+BYTES_BESIDE_ROW: Final = 24
+"""Approximate bytes that a window takes on disk beside its row: key, revision, record header, cell pointer."""
 
 
 def age_cutoff(now: int, keep: int) -> int:
     """Return the time (ms) before which windows are older than the history keeps; `keep` 0 is for ever."""
     return now - keep if keep else FOR_EVER
-
-
-def size_cutoff(oldest: int, newest: int, used: int, most: int) -> int | None:
-    """Return the time (ms) before which windows go in the next step; None if the history is within `most` bytes.
-
-    Args:
-        oldest: start (ms) of the oldest window.
-        newest: start (ms) of the newest window, which always stays.
-        used: bytes of the history.
-        most: its bound in bytes.
-    """
-    if used <= most or oldest >= newest:
-        return None
-    return oldest + max(1, (newest - oldest) // SHARE)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
@@ -59,15 +49,29 @@ class Retention:
         self.used = max(used_bytes(self._db) - not_history, 0)
         if oldest is None or newest is None:
             return None
-        by_age = age_cutoff(now, self._settings.history_keep)
-        by_size = size_cutoff(oldest, newest, self.used, self._settings.history_max_bytes)
-        cutoff = max(by_age, by_size or 0)
+        cutoff = age_cutoff(now, self._settings.history_keep)
+        if self.used > self._settings.history_max_bytes and oldest < newest:
+            cutoff = max(cutoff, self._start_behind_share(), oldest + 1)
         return cutoff if cutoff > oldest else None
 
     def delete_before(self, cutoff: int) -> int:
         """Remove windows that start before the cutoff (ms); return how many."""
         tiers = range(len(self._settings.tiers))
         return sum(table.delete_before(tier, cutoff) for table in self._tables for tier in tiers)
+
+    def _start_behind_share(self) -> int:
+        """Return the start (ms) of the window that has 1/SHARE of all before it; FOR_EVER if there are too few.
+
+        Windows are counted, not time: the stamps of a clock that was wrong may stretch the history over decades.
+        """
+        tiers = range(len(self._settings.tiers))
+        windows = " UNION ALL ".join(table.sizes(tier) for table in self._tables for tier in tiers)
+        in_order = f"SELECT start, size FROM ({windows}) ORDER BY start"  # noqa: S608 - tables of this package
+        sample = f"SELECT AVG(size) FROM ({in_order} LIMIT {SAMPLED})"  # noqa: S608
+        (size,) = self._db.execute(sample).fetchone()
+        share = self.used // (SHARE * (size + BYTES_BESIDE_ROW))
+        row = self._db.execute(f"{in_order} LIMIT 1 OFFSET ?", (int(share),)).fetchone()
+        return FOR_EVER if row is None else row[0]
 
     def _span(self) -> tuple[int | None, int | None]:
         tiers = range(len(self._settings.tiers))

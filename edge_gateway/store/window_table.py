@@ -148,6 +148,10 @@ class WindowTable:
         statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
         return self._db.execute(statement, (tier, start)).rowcount
 
+    def sizes(self, tier: int) -> str:
+        """Return a SELECT of the `start` (ms) and `size` (bytes) of each window of a tier."""
+        return f"SELECT start, LENGTH(row) AS size FROM {self._table} WHERE tier={tier:d}"  # noqa: S608
+
     def span(self, tier: int) -> tuple[int, int] | None:
         """Return the starts (ms) of the oldest and the newest window of a tier; None if it has none."""
         ends = [

@@ -262,7 +262,6 @@ class Inputs:
 
     def snapshot(self, devices: int) -> dict[str, Any]:
         return {
-            "wanted": [list(each) for each in self.wanted],
             "cursor": self.cursor[:devices].copy(),
             "first_seen": self.first_seen[:devices].copy(),
             "last": self.last[:devices].copy(),

@@ -19,7 +19,6 @@ from edge_gateway.store import schema
 PIECE: Final = 1_000
 """Most rows read at a time."""
 _PAGE: Final = 4096
-_SCHEMA_INTERIOR: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +190,15 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _replace_schema(path: Path) -> None:
-    """Overwrite the pages that list the tables by those of a new store.
+    """Overwrite the first page, which lists the tables, by that of a new store.
 
-    The old first page is kept beside the file. A -wal file is renamed, because it may contain the damaged page.
+    The old one is kept beside the file. A -wal file is renamed, because it may contain the damaged page.
     """
-    pages = _schema_pages(path)
-    size = path.stat().st_size
+    page, pages = _fresh_first_page(path), path.stat().st_size // _PAGE
     with path.open("r+b") as file:
         path.with_name(f"{path.name}.page1").write_bytes(file.read(_PAGE))
-        for number, page in pages.items():
-            file.seek((number - 1) * _PAGE)
-            file.write(_with_size(page, size // _PAGE) if number == 1 else page)
+        file.seek(0)
+        file.write(_with_size(page, pages))
     wal = path.with_name(path.name + "-wal")
     if wal.exists():
         wal.replace(wal.with_name(wal.name + ".left-out"))
@@ -217,23 +214,13 @@ def _with_size(page: bytes, pages: int) -> bytes:
     return bytes(head)
 
 
-def _schema_pages(beside: Path) -> dict[int, bytes]:
-    """Return the pages of a new store that list its tables, by number."""
+def _fresh_first_page(beside: Path) -> bytes:
+    """Return the first page of a new store; the list of its tables fits on it."""
     fresh = beside.with_name(beside.name + ".new")
     schema.remove(fresh)
     db, _ = schema.open_store(fresh)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
-    data = fresh.read_bytes()
+    page = fresh.read_bytes()[:_PAGE]
     schema.remove(fresh)
-    numbers = [1, *_children(data[:_PAGE])]
-    return {number: data[(number - 1) * _PAGE : number * _PAGE] for number in numbers}
-
-
-def _children(first: bytes) -> list[int]:
-    """Return the numbers of the pages below the first one; https://www.sqlite.org/fileformat2.html#b_tree_pages."""
-    if first[100] != _SCHEMA_INTERIOR:
-        return []
-    (cells,) = struct.unpack_from(">H", first, 103)
-    places = struct.unpack_from(f">{cells}H", first, 112)
-    return [struct.unpack_from(">I", first, place)[0] for place in (*places, 108)]
+    return page

@@ -12,6 +12,7 @@ from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
 from edge_gateway.store.history import History
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
+    DAY,
     MINUTE,
     SETTINGS,
     T0,
@@ -104,6 +105,19 @@ def test_last_values_are_the_newest_of_each_series(tmp_path: Path) -> None:
         }
 
 
+def test_last_values_are_those_of_the_newest_day_by_device(tmp_path: Path) -> None:
+    store = filled(tmp_path, minutes=1)
+    newest = T0 + DAY
+    for number, start in enumerate((newest, newest + MINUTE), 2):
+        store.apply([(number, [StoreEffects(T0, windows=(closed(0, [(number - 2, start, 9.0)]),))])])
+    with History.open(tmp_path, EVERY) as history:
+        assert [row["device"] for row in history.query("last")] == ["dev-0", "dev-1"], "dev-2 is a day older"
+        assert [row["device"] for row in history.query("last", limit=1)] == ["dev-0"]
+        assert [row["device"] for row in history.query("last", since=newest + 1)] == ["dev-1"]
+        assert [row["device"] for row in history.query("last", until=newest + 1)] == ["dev-0"]
+        assert [row["device"] for row in history.query("last", tier=1)] == ["dev-0", "dev-1", "dev-2"]
+
+
 def test_corrections_percentiles_and_huge_sums_are_read_exactly(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, p95_metrics=frozenset({"temperature"})))
     first = closed(0, [(1, T0, 1e300), (1, T0 + 1, 0.1), (1, T0 + 2, 5.0)], p95=True)
@@ -121,6 +135,18 @@ def test_texts_are_read_as_texts(tmp_path: Path) -> None:
     store.apply([(1, [named([4], texts=texts("open", "closed"), states=(states,))])])
     with History.open(tmp_path, EVERY) as history:
         rows = list(history.query("states", tier=0))
+    assert rows[0] == {
+        "device": "dev-4",
+        "metric": "temperature",
+        "site": "berlin",
+        "type": "freezer",
+        "start": T0,
+        "every": MINUTE,
+        "first": "open",
+        "last": "closed",
+        "changes": 1,
+        "revision": 0,
+    }
     assert [(row["first"], row["last"], row["changes"]) for row in rows] == [
         ("open", "closed", 1),
         ("closed", "closed", 0),
@@ -180,7 +206,16 @@ def test_alerts_commands_quarantine_and_events_are_the_newest_in_order(tmp_path:
         assert newest["at"] == T0 + 3, "the limit counts rows of that device alone"
         assert list(history.query("quarantine", device="dev")) == []
         assert len(list(history.query("quarantine", device="fleet"))) == 5
+        assert newest == {
+            "id": newest["id"],
+            "at": T0 + 3,
+            "topic": "fleet/v1/s/dev-1/telemetry",
+            "reason": "bad",
+            "payload": "ff",
+            "text": None,
+        }
         assert [row["text"] for row in history.query("events", limit=2)] == ["text 3", "text 4"]
+        assert next(history.query("events", limit=1)) == {"at": T0 + 4, "code": "code", "text": "text 4"}
         alert = next(history.query("alerts", limit=1))
         assert alert == alert_row(structs.replace(ALERT, id="a4", subject="dev-0", at=alert["at"]))
         with pytest.raises(KeyError):

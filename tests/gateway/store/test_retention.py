@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from edge_gateway.store.retention import age_cutoff, size_cutoff, used_bytes
+from edge_gateway.store.retention import age_cutoff, used_bytes
 from edge_gateway.store.settings import FOR_EVER
 from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
@@ -16,7 +16,9 @@ from tests.gateway.store.fleet import (
     SETTINGS,
     T0,
     closed,
+    closed_states,
     named,
+    texts,
 )
 from tests.gateway.store.stored import ALERT, opened, table
 
@@ -61,21 +63,36 @@ def test_history_by_size_gives_up_its_oldest_part_step_by_step(tmp_path: Path) -
     assert store.facts().counters["history_trimmed"] == removed
 
 
-@pytest.mark.parametrize(
-    ("oldest", "newest", "used", "cutoff"),
-    [
-        (1_000, 3_000, 100, None),
-        (1_000, 3_000, 101, 1_100),
-        (1_000, 1_000, 101, None),
-        (2_000, 1_000, 101, None),
-        (1_000, 1_019, 101, 1_001),
-        (1_000, 1_040, 101, 1_002),
-    ],
-)
-def test_above_its_size_a_twentieth_of_the_span_goes_and_never_the_newest_window(
-    oldest: int, newest: int, used: int, cutoff: int | None
-) -> None:
-    assert size_cutoff(oldest, newest, used, 100) == cutoff
+@pytest.mark.parametrize("astray", [T0 - 3650 * DAY, T0 + 3650 * DAY], ids=["ten years ago", "in ten years"])
+def test_a_window_of_another_decade_does_not_change_how_much_goes(tmp_path: Path, astray: int) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
+    readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(40) for s in range(100)]
+    store.apply([(1, [named(range(100), windows=(closed(0, [*readings, (1, astray, 1.0)]),))])])
+    assert 100 < store.trim(T0) < 600, "about a twentieth of 4,001 rows"
+    store.close()
+
+
+def test_tiers_and_texts_share_one_cutoff(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
+    readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(40) for s in range(100)]
+    windows, states = tuple(closed(tier, readings) for tier in range(2)), closed_states(0, readings)
+    store.apply([(1, [named(range(100), texts=texts("a", "b"), windows=windows, states=(states,))])])
+    assert store.trim(T0) > 0
+    for name in ("window", "state_window"):
+        rows = table(store, name)
+        assert min(row[1] for row in rows if row[0] == 0) == store.floor
+        assert all(row[1] >= store.floor for row in rows)
+    store.close()
+
+
+def test_the_newest_windows_stay_whatever_the_size(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
+    readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(3) for s in range(3)]
+    store.apply([(1, [named(windows=(closed(0, readings),))])])
+    while store.trim(T0):
+        pass
+    assert [row[1] for row in table(store, "window")] == [T0 + 2 * MINUTE] * 3
+    store.close()
 
 
 def test_an_age_of_zero_keeps_for_ever() -> None:
@@ -89,7 +106,7 @@ def test_what_has_a_budget_of_its_own_does_not_count_as_history(tmp_path: Path) 
     retention = store._retention
     assert retention.cutoff(T0, 1 << 40) is None
     assert retention.used == 0
-    assert retention.cutoff(T0, 0) == T0 + 39 * MINUTE // 20
+    assert retention.cutoff(T0, 0) == T0 + 1, "too few windows for a twentieth: the oldest"
     assert retention.used == used_bytes(store._db) > 1
     assert retention.cutoff(T0 + SETTINGS.history_keep, 1 << 40) is None, (
         "the oldest window starts at the cutoff"

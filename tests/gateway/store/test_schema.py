@@ -121,3 +121,10 @@ def test_a_directory_in_its_place_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite").mkdir()
     with pytest.raises(schema.StoreUnreadable, match="is a directory"):
         open_store(tmp_path / "store.sqlite")
+
+
+def test_the_list_of_tables_fits_on_the_first_page(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    pages = db.execute("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'").fetchall()
+    assert pages == [(1,)], "salvage replaces this page alone"
+    db.close()

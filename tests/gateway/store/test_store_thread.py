@@ -246,7 +246,7 @@ async def test_stop_applies_what_is_queued(start: Starts, tmp_path: Path) -> Non
         thread.apply(number, [windows(number)])
     assert await thread.stop(10.0)
     assert opened(tmp_path).applied == 149
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(RuntimeError, match=r"^the store is closed$"):
         await thread.call(lambda store: store.sync())
 
 
@@ -287,7 +287,7 @@ async def test_a_thread_that_ends_by_itself_is_told_and_one_that_was_stopped_is_
         async with asyncio.timeout(60):
             await thread.wait_ended()
     for asked in (waiting, asyncio.ensure_future(thread.applied(7))):
-        with pytest.raises(RuntimeError, match="the store is closed"):
+        with pytest.raises(RuntimeError, match=r"^the store is closed$"):
             await asked
     asking.cancel()
 

@@ -57,6 +57,14 @@ def test_a_row_older_than_the_devices_newest_is_late() -> None:
     assert (late.source.tolist(), late.column(0).tolist()) == ([0, 2], [2.0, 4.0])
 
 
+def test_late_rows_stand_on_their_own_even_with_the_same_time() -> None:
+    reader = Reader()
+    reader.read(("a", 8, {"t": 1}), ("a", 10, {"u": 1}))
+    rows = reader.peek(("a", 8, {"t": 2}), ("a", 8, {"t": 3}))
+    late = reader.inputs.late_rows(reader.frame, rows)
+    assert (late.column(0).tolist(), late.start.tolist(), late.several) == ([2.0, 3.0], [0, 1], False)
+
+
 def test_the_first_value_with_a_time_counts() -> None:
     reader = Reader()
     reader.read(("a", 10, {"t": 1}))
@@ -115,12 +123,20 @@ def test_a_forgotten_device_starts_over() -> None:
     np.testing.assert_array_equal(reader.inputs.joined(rows, 0), [math.nan])
 
 
+def test_a_forgotten_value_is_joined_at_no_time() -> None:
+    reader = Reader()
+    reader.read(("a", 100, {"t": 1}))
+    reader.inputs.forget(np.array([0]))
+    just_after_1970 = reader.peek(("a", 30 - T0 // 1000, {"u": 2}))
+    np.testing.assert_array_equal(reader.inputs.joined(just_after_1970, 0), [math.nan])
+
+
 def test_another_set_takes_over_the_inputs_that_both_have() -> None:
     reader = Reader()
     reader.read(("a", 5, {"t": 1, "u": 2}))
     other = Inputs((("u", False), ("v", False)), reader.fleet.registry, LOOKBACK)
     other.take_over(reader.inputs)
-    assert other.cursor[0] == reader.inputs.cursor[0]
+    assert other.cursor[0] == other.first_seen[0] == T0 + 5000
     assert other.last_at[0].tolist() == [T0 + 5000, 0]
     assert other.last[0, 0] == 2
 

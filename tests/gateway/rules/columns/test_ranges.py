@@ -122,20 +122,19 @@ def test_a_sum_does_not_drift() -> None:
     assert set(fed(samples, 10_000, "avg_over_time", 500, 1)[20:]) == {0.1}
 
 
-def test_memory_is_bounded_and_a_snapshot_goes_on_alike() -> None:
+@pytest.mark.parametrize("function", sorted(FAMILY))
+def test_memory_is_bounded_and_a_snapshot_goes_on_alike(function: str) -> None:
     random = Random(1)
     samples = [(0, 1_767_225_600_000 + 10 * number, random.random()) for number in range(4000)]
-    ring = Ring(10_000, "sums")
+    ring = Ring(10_000, FAMILY[function])
     ring.add_slots(1)
-    rows = [np.array(column) for column in zip(*samples, strict=True)]
-    ring.feed(rows[0][:2000], rows[1][:2000], rows[2][:2000], ["avg_over_time"])
+    slot, at, value = (np.array(column) for column in zip(*samples, strict=True))
+    ring.feed(slot[:2000], at[:2000], value[:2000], [function])
     again = Ring.from_snapshot(ring.snapshot())
     for each in (ring, again):
         assert each.snapshot()["capacity"] <= MAX_CAPACITY
-    first, second = (
-        each.feed(rows[0][2000:], rows[1][2000:], rows[2][2000:], ["avg_over_time"]) for each in (ring, again)
-    )
-    np.testing.assert_array_equal(first["avg_over_time"], second["avg_over_time"])
+    first, second = (each.feed(slot[2000:], at[2000:], value[2000:], [function]) for each in (ring, again))
+    np.testing.assert_array_equal(first[function], second[function])
 
 
 def test_a_forgotten_slot_begins_anew() -> None:

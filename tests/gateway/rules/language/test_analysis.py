@@ -17,6 +17,9 @@ from edge_gateway.rules.language.tokens import ExpressionError
         ("mode not in ('off', \"idle\") and tag.zone != 'x'", True, (), ("mode",), ("zone",)),
         ("a in (1, 2, -3.5)", True, ("a",), (), ()),
         ("leak == true", True, (), ("leak",), ()),
+        ("-a + b > 0 or not (c > 1)", True, ("a", "b", "c"), (), ()),
+        ("tag.a == tag.b and tag.a != 'x'", True, (), (), ("a", "b")),
+        ("x == tag.a", True, (), ("x",), ("a",)),
         ("clamp(min(a, b), 0, 1e3) + abs(-a)", False, ("a", "b"), (), ()),
     ],
 )
@@ -39,14 +42,34 @@ def test_ranges_are_collected_once_a_family() -> None:
         ("x + 1 in ('a', 'b')", 2, "expected a metric or a tag before 'in', found a number"),
         ("tag.zone in (1, 2)", 0, "expected a number, found a text"),
         ("rate(x, y)", 8, "expected a duration; write rate(metric, 5m)"),
-        ("rate(x, 5m) > 1 and x == 'a'", 20, "used as a number and as a text"),
+        ("rate(x, 5m) > 1 and x == 'a'", 20, "'x' is used as a number and as a text"),
         ("min(x, 5m)", 7, "expected a number, found a duration"),
+        ("'a'", 0, "expected a number or a condition, found a text"),
+        ("5m", 0, "expected a number or a condition, found a duration"),
+        ("x + (y > 2)", 7, "expected a number, found a condition"),
+        ("-(x > 1)", 4, "expected a number, found a condition"),
+        ("not 5", 4, "'not' needs a condition, not a number"),
+        ("not tag.zone", 4, "'not' needs a condition, not a text"),
+        ("(x > 1) or y", 11, "'or' needs a condition, and 'y' is a metric; write y == \"true\" or y > 0"),
+        ("5 or (x > 1)", 0, "'or' needs a condition, not a number"),
+        ("x < 'a'", 2, "texts have no order; compare them with == or !=, not <"),
+        ("'a' == 'b'", 4, "both sides are constants; one must be a metric or a tag"),
+        ("x in (1, 'a')", 9, "the choices mix numbers and texts"),
+        ("x in ('a', 1)", 11, "the choices mix numbers and texts"),
+        ("5m in ('a')", 0, "expected a metric or a tag before 'in', found a duration"),
+        (
+            "rate(x + 1, 5m)",
+            7,
+            "rate takes a metric, not an expression; name the expression with a 'record:' rule first",
+        ),
+        ("x == 'a' and x in (1, 2)", 13, "'x' is used as a number and as a text"),
+        ("x == 'a' and rate(x, 5m) > 1", 18, "'x' is used as a number and as a text"),
     ],
 )
 def test_errors_have_a_position(text: str, at: int, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         analyse(text)
-    assert message in caught.value.message
+    assert caught.value.message == message
     assert caught.value.at == at
 
 

@@ -10,6 +10,8 @@ from edge_gateway.rules.language.analysis import analyse
 from edge_gateway.rules.language.expression import MAX_DEPTH, MAX_OPTIONS, normal_text, parse
 from edge_gateway.rules.language.tokens import MAX_OPERATORS, ExpressionError
 
+END = "the end of the expression; within { } quote an expression that contains a comma"
+
 
 @pytest.mark.parametrize(
     ("text", "same_as"),
@@ -32,46 +34,78 @@ def test_precedence(text: str, same_as: str) -> None:
 @pytest.mark.parametrize(
     ("text", "at", "message"),
     [
-        ("x = 3", 2, "write '=='"),
-        ("x > 3 && y", 6, "write 'and'"),
+        ("x = 3", 2, "'=' is not an operator here; write '==' to compare"),
+        ("x > 3 && y", 6, "'&&' is not an operator here; write 'and'"),
         ("x >", 3, "expected a value, found the end of the expression"),
-        ("(x > 3", 6, "expected ')' to close the parenthesis, found the end"),
-        ("x > 3)", 5, "has no matching '('"),
+        (
+            "(x > 3",
+            6,
+            "expected ')' to close the parenthesis, found " + END,
+        ),
+        ("x > 3)", 5, "this ')' has no matching '('"),
         ("x y", 2, "expected an operator or the end, found 'y'"),
-        ("avrg_over_time(x, 5m)", 0, "did you mean 'avg_over_time'?"),
+        (
+            "avrg_over_time(x, 5m)",
+            0,
+            (
+                "there is no function 'avrg_over_time'; one of abs, avg_over_time, clamp, count_over_time, delta,"
+                " deriv, last_over_time, max, max_over_time, min, min_over_time, rate, sum_over_time;"
+                " did you mean 'avg_over_time'?"
+            ),
+        ),
         ("1 + rate", 4, "'rate' is a function, not a metric; write rate(metric, 5m)"),
-        ("rate(x)", 0, "takes 2 arguments"),
+        ("rate(x)", 0, "rate takes 2 arguments; write rate(metric, 5m)"),
         ("rate(x, 5)", 8, "expected a duration; write rate(metric, 5m)"),
-        ("rate(x + 1, 5m)", 7, "name the expression with a 'record:' rule first"),
-        ("Temp > 1", 0, "is not a metric name"),
-        ("a AND b", 2, "expected an operator"),
-        ("x > 5 and y", 10, 'write y == "true" or y > 0'),
+        (
+            "rate(x + 1, 5m)",
+            7,
+            "rate takes a metric, not an expression; name the expression with a 'record:' rule first",
+        ),
+        (
+            "Temp > 1",
+            0,
+            "'Temp' is not a metric name; use up to 64 lower-case letters, digits and _, beginning with a letter",
+        ),
+        ("a AND b", 2, "expected an operator or the end, found 'AND'"),
+        ("x > 5 and y", 10, "'and' needs a condition, and 'y' is a metric; write y == \"true\" or y > 0"),
         ("x + (y > 2)", 7, "expected a number, found a condition"),
-        ('door > "open"', 5, "texts have no order"),
-        ("door == 'a' and door > 3", 16, "as a number and as a text"),
-        ("'a' == 'b'", 4, "both sides are constants"),
+        ('door > "open"', 5, "texts have no order; compare them with == or !=, not >"),
+        ("door == 'a' and door > 3", 16, "'door' is used as a number and as a text"),
+        ("'a' == 'b'", 4, "both sides are constants; one must be a metric or a tag"),
         ("x in (1, 'a')", 9, "the choices mix numbers and texts"),
-        ("x in (y)", 6, "expected a number or a quoted text"),
+        ("x in (y)", 6, "expected a number or a quoted text, found 'y'"),
         ("'never closed", 0, "the closing quote is missing"),
-        ("3x > 1", 0, "neither a number nor a duration"),
-        ("1h2h > x", 0, "out of order or twice"),
-        ("rate(x, 0s)", 8, "longer than 0s"),
+        ("3x > 1", 0, "'3x' is neither a number nor a duration; write 1.5, 1e3, 30s or 1h30m"),
+        ("1h2h > x", 0, "'1h2h' names its units out of order or twice; the larger first, as in 1h30m"),
+        ("rate(x, 0s)", 8, "this duration must be longer than 0s"),
         ("30s", 0, "expected a number or a condition, found a duration"),
         ("tag.zone", 0, "expected a number or a condition, found a text"),
-        ("x{site='a'}", 1, "select devices by label with 'match:'"),
-        ("1e999 > x", 0, "too large"),
-        ("", 0, "expected a value, found the end"),
-        ("x in (1, 2", 10, "expected ')' after the last choice, found the end"),
+        (
+            "x{site='a'}",
+            1,
+            "'{' is not an operator here; select devices by label with 'match:', not in the expression",
+        ),
+        ("1e999 > x", 0, "this number is too large"),
+        ("", 0, "expected a value, found the end of the expression"),
+        (
+            "x in (1, 2",
+            10,
+            "expected ')' after the last choice, found " + END,
+        ),
         ("x in 1", 5, "expected '(' after 'in', found '1'"),
-        ("x in (-'a')", 7, "expected a number or a quoted text, found"),
-        ("x in (1e999)", 6, "too large"),
-        ("tag.", 4, "expected the name of a tag"),
-        ("tag", 3, "expected '.'"),
+        ("x in (-'a')", 7, "expected a number or a quoted text, found ''a''"),
+        ("x in (1e999)", 6, "this number is too large"),
+        ("tag.", 4, "expected the name of a tag, as in tag.zone, found the end of the expression"),
+        (
+            "tag",
+            3,
+            "expected '.' after 'tag', found " + END,
+        ),
         ("min(x)", 0, "min takes 2 to 8 arguments; write min(x, y)"),
         ("abs(x, y)", 0, "abs takes 1 argument; write abs(x)"),
-        ("abs()", 0, "abs takes 1 argument"),
+        ("abs()", 0, "abs takes 1 argument; write abs(x)"),
         ("and", 0, "expected a value, found 'and'"),
-        ("1 + stddev_over_time", 4, "`stddev_over_time` is not supported"),
+        ("1 + stddev_over_time", 4, "`stddev_over_time` is not supported in this version"),
         ("1 + AND", 4, "'AND' must be written 'and'"),
         ("(x, y)", 2, "expected ')' to close the parenthesis, found ','"),
     ],
@@ -79,7 +113,7 @@ def test_precedence(text: str, same_as: str) -> None:
 def test_faults_have_their_place(text: str, at: int, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         analyse(text)
-    assert message in caught.value.message
+    assert caught.value.message == message
     assert caught.value.at == at
 
 

@@ -9,6 +9,7 @@ import pytest
 from edge_gateway.rules.language.template import parts_of, render
 from edge_gateway.rules.language.tokens import ExpressionError
 
+KNOWN = "device, subject, site, type, group, rule, level, state, metric, value, limit, unit, tags.…, labels.…"
 VALUES: dict[str, Any] = {"device": "d1", "value": -14.256, "limit": None, "level": "warning"}
 
 
@@ -34,18 +35,33 @@ def test_what_is_shown(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("text", "at", "message"),
     [
-        ("{{ valu }}", 3, "unknown name 'valu'; use one of device, subject"),
-        ("{{ valu }}", 3, "did you mean 'value'?"),
-        ("{{ device.x }}", 3, "unknown name 'device.x'"),
-        ("{{ tags }}", 3, "unknown name 'tags'"),
-        ("a {{ }}", 4, "expected one of device, subject"),
+        (
+            "{{ valu }}",
+            3,
+            f"unknown name 'valu'; use one of {KNOWN}; did you mean 'value'?",
+        ),
+        (
+            "{{ device.x }}",
+            3,
+            f"unknown name 'device.x'; use one of {KNOWN}; did you mean 'device'?",
+        ),
+        (
+            "{{ tags }}",
+            3,
+            f"unknown name 'tags'; use one of {KNOWN}",
+        ),
+        (
+            "a {{ }}",
+            4,
+            f"expected one of {KNOWN}",
+        ),
         ("{{ value | floor }}", 9, "unknown filter; use one of round(n), upper, lower"),
-        ("a }} b", 2, "unpaired '}}'"),
+        ("a }} b", 2, "unpaired '}}'; write {{ value }}"),
         ("a {{ b", 2, "unpaired '{{'; write {{ value }}"),
     ],
 )
 def test_errors_have_a_position(text: str, at: int, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         parts_of(text)
-    assert message in caught.value.message
+    assert caught.value.message == message
     assert caught.value.at == at

@@ -36,13 +36,7 @@ def test_packed_keys_sort_like_keys() -> None:
 def test_a_sound_table_comes_in_pieces_without_damage(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store._db.executemany("INSERT INTO event VALUES(?, 1, 'c', 't')", [(n,) for n in range(1, 2 * PIECE + 1)])
-    source = DamagedStore(stopped(store))
-    pieces: list[TablePiece] = []
-    after: int | None = None
-    while not pieces or after is not None:
-        pieces.append(source.piece(EVENT.table, after))
-        after = pieces[-1].last
-    source.close()
+    pieces = all_pieces(stopped(store), EVENT.table)
     assert [len(piece.rows) for piece in pieces] == [PIECE, PIECE, 0]
     assert not any(piece.damaged for piece in pieces)
     assert [row[0] for piece in pieces for row in piece.rows] == list(range(1, 2 * PIECE + 1))
@@ -79,22 +73,38 @@ def test_a_file_that_is_no_store_cannot_be_opened(tmp_path: Path) -> None:
         DamagedStore(tmp_path / "none")
 
 
-def test_reading_goes_on_behind_a_damaged_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("table", "beside"), [(EVENT.table, 0), (WINDOW.table, 1)])
+def test_only_the_rows_of_a_lost_page_are_lost(tmp_path: Path, table: KeyedTable, beside: int) -> None:
+    """Windows are also in inner pages; SQLite looks for the one behind a leaf by way of that leaf."""
+    store = made(tmp_path)
+    store._db.executemany("INSERT INTO event VALUES(?, 1, 'c', 't')", [(n,) for n in range(1_001, 3_001)])
+    leaf = pages_of(store.path, table.name)[5]
+    (cells,) = store._db.execute("SELECT ncell FROM dbstat WHERE pageno=?", (leaf,)).fetchone()
+    path = stopped(store)
+    before = [row for piece in all_pieces(path, table) for row in piece.rows]
+    spoil(path, zero(leaf))
+    pieces = all_pieces(path, table)
+    found = [row for piece in pieces for row in piece.rows]
+    assert sum(piece.damaged for piece in pieces) == 1
+    lost = [place for place, row in enumerate(before) if row not in set(found)]
+    assert lost == list(range(lost[0], lost[0] + cells + beside))
+    assert [row for place, row in enumerate(before) if place not in set(lost)] == found
+
+
+def test_a_damaged_page_of_one_table_leaves_the_others_whole(tmp_path: Path) -> None:
     before = made(tmp_path)
     leaves = pages_of(before.path, "window")[1:]
     path = stopped(before)
     spoil(path, zero(leaves[5]))
     source = DamagedStore(path)
-    after: int | None = None
-    damaged, found = 0, []
-    while True:
-        piece = source.piece(WINDOW.table, after)
-        damaged += piece.damaged
-        found += piece.rows
-        after = piece.last
-        if after is None:
-            break
-    assert damaged == 1
-    assert found == sorted(found)
     assert source.piece(EVENT.table, None).rows[0][0] == 1
     source.close()
+
+
+def all_pieces(path: Path, table: KeyedTable) -> list[TablePiece]:
+    source = DamagedStore(path)
+    pieces = [source.piece(table, None)]
+    while (after := pieces[-1].last) is not None:
+        pieces.append(source.piece(table, after))
+    source.close()
+    return pieces
