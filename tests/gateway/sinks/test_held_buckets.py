@@ -13,8 +13,8 @@ def doubling() -> Iterator[float]:
 def test_a_bucket_is_closed_until_its_next_try() -> None:
     held = HeldBuckets()
     held.hold("a", "missing", 10.0, doubling())
-    assert (held.closed(10.5), held.wait(10.5)) == ({"a"}, 0.5)
-    assert (held.closed(11.0), held.wait(11.0)) == (set(), None)
+    assert (held.closed(10.5), held.wait(10.5)) == (frozenset("a"), 0.5)
+    assert (held.closed(11.0), held.wait(11.0)) == (frozenset(), None)
 
 
 def test_the_delays_of_a_bucket_grow_until_a_write_succeeds() -> None:
@@ -23,7 +23,7 @@ def test_the_delays_of_a_bucket_grow_until_a_write_succeeds() -> None:
     held.hold("a", "missing", 1.0, doubling())
     assert held.wait(1.0) == 2.0
     held.release("a")
-    assert (held.closed(1.0), held.sentences()) == (set(), [])
+    assert (held.closed(1.0), held.sentences()) == (frozenset(), [])
     held.hold("a", "missing", 5.0, doubling())
     assert held.wait(5.0) == 1.0
 
