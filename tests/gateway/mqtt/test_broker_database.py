@@ -38,4 +38,4 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as ended:
         guarded(tmp_path)
     assert ended.value.code == 2
-    assert "cannot look at" in capsys.readouterr().err
+    assert "cannot read" in capsys.readouterr().err
