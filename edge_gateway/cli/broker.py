@@ -1,4 +1,4 @@
-"""`guard-broker`: before a Mosquitto of the machine starts."""
+"""`guard-broker`: run before this machine's Mosquitto starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def guard_broker(
         done = guard(database)
     except OSError as error:
         raise BadInput(
-            f"cannot look at {database}: {error.strerror}; run this as the broker's user, before it starts"
+            f"cannot read {database}: {error.strerror}; run this as the broker's user, before it starts"
         ) from error
     if done:
         complain(done)

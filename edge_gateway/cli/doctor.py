@@ -1,4 +1,4 @@
-"""`doctor`: what would go wrong here."""
+"""`doctor`: check this machine."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ AdoptOption = Annotated[
     typer.Option(
         "--adopt",
         metavar="[KIND/]NAME",
-        help="Take over what is there under this name and not the gateway's; may be given again.",
+        help="Take over an existing resource of this name; may be repeated.",
     ),
 ]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Delete points and undo changes by hand where it says so.")
+    bool, typer.Option("--force", help="Delete points and undo changes made by hand, as the refusals say.")
 ]
 
 
@@ -38,17 +38,17 @@ def apply(
     config: ConfigOption = None,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
     ] = False,
     adopt: AdoptOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make what the templates describe, or bring it up to date; a second apply changes nothing."""
+    """Create what the templates describe, or bring it up to date; a second apply changes nothing."""
     from edge_gateway.sinks.influx.setup import apply as setup
     from edge_gateway.sinks.influx.setup.plan import Allowed
 
-    target, windows = _place(config)
+    target, windows = _target(config)
     allowed = Allowed(tuple(adopt or ()), force=force)
     planned = asyncio.run((setup.plan if dry_run else setup.apply)(target, windows, allowed))
     _show(planned, as_json=as_json)
@@ -60,11 +60,11 @@ def apply(
 
 @app.command()
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """What is not as the templates say, and what an apply would do; exit 1 when that is anything."""
+    """Show what differs from the templates, and what an apply would do; exit 1 if anything."""
     from edge_gateway.sinks.influx.setup import apply as setup
     from fleet_console.terminal import complain
 
-    target, windows = _place(config)
+    target, windows = _target(config)
     planned = asyncio.run(setup.plan(target, windows))
     _show(planned, as_json=as_json)
     if not as_json and planned.refusals:
@@ -73,13 +73,13 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _place(config: Path | None) -> tuple[Target, list[WindowBucket]]:
+def _target(config: Path | None) -> tuple[Target, list[WindowBucket]]:
     from edge_gateway.sinks.influx.setup.documents import WindowBucket
     from edge_gateway.sinks.influx.setup.server import Target
 
     settings = load(config).config
     if settings.influx is None:
-        raise BadInput("the configuration has no 'influx:' section; add url, org and token")
+        raise BadInput("the configuration has no 'influx:' section; add one with url, org and token")
     influx = settings.influx
     settled = settings.windows[0].every + settings.time.allowed_lateness + settings.time.idle_close
     windows = [WindowBucket(one.every, one.bucket, one.keep, settled) for one in settings.windows]

@@ -199,7 +199,7 @@ def _stored(name: str, value: object) -> str:
 
 
 def spool_view(facts: Mapping[str, Any]) -> Blocks:
-    """What lies in a spool."""
+    """Return what a spool contains."""
     table = Table(("", ""), title=str(facts["path"]))
     journal, checkpoints, store = facts["journal"], facts["checkpoints"], facts["store"]
     plain = {name: journal[name] for name in ("records", "bytes", "torn_bytes")}
@@ -222,6 +222,7 @@ def _span(first: int | None, last: int | None) -> str:
 
 
 def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
+    """Return a row for each check."""
     table = Table(("", "check", "found"))
     for one in findings:
         table.add(_verdict(one["ok"], "WRONG"), one["check"], one["detail"])
@@ -229,7 +230,7 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
 
 
 def changes_table(plan: Mapping[str, Any]) -> Blocks:
-    """What an apply does or did, and why; nothing but a word where all is as it should be."""
+    """Return a row for each change of an apply; a single line if there is nothing to change."""
     if plan["in_step"]:
         return [Line("in step with the templates; nothing to change", "green")]
     table = Table(("change", "kind", "name", "differs"))
@@ -239,13 +240,14 @@ def changes_table(plan: Mapping[str, Any]) -> Blocks:
 
 
 def rule_tests_view(report: Mapping[str, Any]) -> Blocks:
+    """Return a row for each test; below the table, failures and what no test covers."""
     table = Table(("", "file", "test"))
     for one in report["tests"]:
         table.add(_verdict(one["ok"], "FAILED"), f"{one['file']}:{one['line']}", one["name"])
     faults = [fault for one in report["tests"] for fault in one["failures"]]
-    told = [Line("{file}:{line}:{column}: {message}".format(**fault), "red") for fault in faults]
-    told += [Line(f"not covered: {name}", "yellow") for name in report["uncovered"]]
-    return [table, *told]
+    notes = [Line("{file}:{line}:{column}: {message}".format(**fault), "red") for fault in faults]
+    notes += [Line(f"not covered: {name}", "yellow") for name in report["uncovered"]]
+    return [table, *notes]
 
 
 def _verdict(ok: object, otherwise: str) -> Styled:

@@ -236,7 +236,7 @@ def _shown(value: Any) -> str:
 
 
 def read_secrets(config: GatewayConfig) -> dict[str, str]:
-    """Every secret the configuration refers to; BadInput for one that cannot be read."""
+    """Return every secret that the configuration refers to, by key; BadInput for one that cannot be read."""
     token = config.influx.token if config.influx else None
     wanted = {"mqtt.password": config.mqtt.password, "influx.token": token}
     return {name: secret.read() for name, secret in wanted.items() if secret is not None}

@@ -46,7 +46,8 @@ def _site(text: str) -> str:
 def _tag(text: str) -> str:
     if text in RESERVED_TAGS or not text or text.startswith("_"):
         raise ValueError(
-            f"'{text}' cannot be a forwarded tag; {', '.join(sorted(RESERVED_TAGS))} are always there"
+            f"'{text}' cannot be a forwarded tag;"
+            f" it must not be empty, start with _ or be one of {', '.join(sorted(RESERVED_TAGS))}"
         )
     return text
 
@@ -63,7 +64,7 @@ class Section(Strict):
 
 
 class GatewaySection(Section):
-    """Who this gateway is, which sites it owns, and which birth tags it forwards to InfluxDB."""
+    """The gateway's id, the sites it owns, and the birth tags it forwards to InfluxDB."""
 
     id: str = "auto"
     sites: Annotated[tuple[Site, ...], Field(min_length=1)] = ("+",)
@@ -78,7 +79,7 @@ class GatewaySection(Section):
 
 
 class MqttSection(Section):
-    """The broker, and how the gateway proves who it is."""
+    """The broker, and how the gateway authenticates to it."""
 
     url: str
     allow_plain: bool = False
@@ -94,7 +95,7 @@ class MqttSection(Section):
     @classmethod
     def _address(cls, text: str) -> str:
         if "@" in text:
-            raise ValueError("user and password stand in 'user' and 'password', not in the address")
+            raise ValueError("write user and password in 'user' and 'password', not in the address")
         parts = url_parts(text, {"mqtt", "mqtts"}, "mqtt://host:port or mqtts://host:port")
         if parts.path not in ("", "/"):
             raise ValueError("a broker's address has no path; write mqtt://host:port or mqtts://host:port")
@@ -112,7 +113,7 @@ class MqttSection(Section):
     @model_validator(mode="after")
     def _certificate_with_key(self) -> MqttSection:
         if (self.cert is None) != (self.key is None):
-            raise ValueError("'cert' and 'key' come together, for mutual TLS")
+            raise ValueError("'cert' and 'key' need each other, for mutual TLS")
         return self
 
     @property
@@ -129,15 +130,15 @@ class MqttSection(Section):
 
 
 class SourceSection(Section):
-    """One kind of telemetry that the gateway takes in."""
+    """A kind of telemetry that the gateway accepts."""
 
     name: Literal["native"] = "native"
 
 
 class MetricSection(Section):
-    """What a value must look like to count.
+    """Which values of a metric are accepted.
 
-    `kind` says whether values are numbers or states (texts and bools), whatever a device's birth or first value say.
+    `kind` makes them numbers or states (texts and bools), overriding a device's birth and first value.
     """
 
     kind: Literal["number", "state"] | None = None
@@ -151,21 +152,21 @@ class MetricSection(Section):
     @classmethod
     def _ordered(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
         if limits is not None and not limits[0] < limits[1]:
-            raise ValueError("a range is [lowest, highest], the lowest first")
+            raise ValueError("a range is [lowest, highest], and lowest must be less than highest")
         return limits
 
     @model_validator(mode="after")
-    def _numbers_alone_are_measured(self) -> MetricSection:
+    def _only_numbers_have_a_range(self) -> MetricSection:
         said = [name for name in ("range", "rate", "p95") if getattr(self, name)]
         if self.kind == "state" and (said or self.missing):
             raise ValueError(
-                f"'{said[0] if said else 'missing'}' is for numbers, and 'kind: state' says texts and bools"
+                f"'{said[0] if said else 'missing'}' is for numbers, but 'kind: state' means texts and bools"
             )
         return self
 
 
 class TimeSection(Section):
-    """How far device clocks are believed."""
+    """How far device clocks are trusted."""
 
     allowed_lateness: Duration = 2 * SECOND
     idle_close: Duration = 30 * SECOND
@@ -181,7 +182,7 @@ class TimeSection(Section):
 
 
 class WindowSection(Section):
-    """One tier of windows: its length, its bucket, and how long the bucket keeps it, `0s` for ever."""
+    """One tier of windows: its length, its bucket, and the bucket's retention, `0s` for ever."""
 
     every: Duration
     bucket: Annotated[str, Field(min_length=1)]
@@ -189,14 +190,14 @@ class WindowSection(Section):
 
     @field_validator("keep")
     @classmethod
-    def _as_a_bucket_can(cls, keep: int) -> int:
+    def _bucket_retention(cls, keep: int) -> int:
         if 0 < keep < HOUR:
             raise ValueError("InfluxDB keeps points for at least 1h; write a longer time, or 0s for ever")
         return keep
 
 
 class RulesSection(Section):
-    """Where the rules are, and what a changed rule does with its state."""
+    """Where the rules are, and whether a changed rule keeps its state."""
 
     path: Path = Path("rules")
     on_change: Literal["keep", "reset"] = "keep"
@@ -204,7 +205,7 @@ class RulesSection(Section):
 
 
 class CommandsSection(Section):
-    """Whether and how fast commands go out."""
+    """Whether and how fast commands are sent."""
 
     mode: Literal["live", "dry_run", "off"] = "live"
     max_reading_age: Duration = 5 * MINUTE
@@ -213,7 +214,7 @@ class CommandsSection(Section):
 
 
 class InfluxSection(Section):
-    """The database aggregates are forwarded to, and how much waits for it on disk."""
+    """The database that aggregates are forwarded to, and how much may wait for it on disk."""
 
     url: str
     org: str
@@ -226,20 +227,20 @@ class InfluxSection(Section):
     @classmethod
     def _web(cls, text: str) -> str:
         if "@" in text:
-            raise ValueError("no user or password stands in the address; 'token' says who writes")
+            raise ValueError("write no user or password in the address; set 'token' instead")
         url_parts(text, {"http", "https"}, "http://host:8086 or https://host")
         return text.rstrip("/")
 
 
 class HistorySection(Section):
-    """The local history; `keep: 0s` leaves its bound to `max_bytes` alone."""
+    """The local history; with `keep: 0s` only `max_bytes` bounds it."""
 
     keep: Duration = 30 * DAY
     max_bytes: Size = GIB
 
 
 class SpoolSection(Section):
-    """The directory nothing acknowledged is lost from."""
+    """The directory that holds everything acknowledged."""
 
     path: Path = Path("/var/lib/edge-gateway")
     max_bytes: Size = 2 * GIB
@@ -257,9 +258,9 @@ def _share(bound: int, usual: int) -> int:
 
 
 class LimitsSection(Section):
-    """Bounds on what a fleet may make the gateway remember, and on the share of one device.
+    """Bounds on the gateway's memory of the fleet, and on the share of one device.
 
-    Left out, a share is 1,000 series and 500 texts, and never more than a quarter of the bound.
+    By default a share is 1,000 series and 500 texts, but at most a quarter of the bound.
     """
 
     devices: Annotated[int, Field(ge=1)] = 20_000
@@ -275,7 +276,9 @@ class LimitsSection(Section):
         for name in ("series", "strings"):
             share, bound = getattr(self, f"device_{name}"), getattr(self, name)
             if share is not None and share > bound:
-                raise ValueError(f"device_{name}: {share} of one device is more than {name}: {bound} of all")
+                raise ValueError(
+                    f"device_{name}: {share} for one device exceeds {name}: {bound} for all of them"
+                )
         return self
 
     @property
@@ -304,23 +307,23 @@ class HttpSection(Section):
             return None
         parts = url_parts(f"//{text}", {""}, "host:port")
         if parts.port is None or "@" in text:
-            raise ValueError("an address to listen on is host:port")
+            raise ValueError("write the address to listen on as host:port")
         if parts.hostname not in LOCAL_HOSTS:
             raise ValueError(
-                "this version serves metrics on this machine only; put a proxy in front, or use 127.0.0.1"
+                "metrics are served on this machine only; use 127.0.0.1, with a proxy in front for other machines"
             )
         return text
 
 
 class LogSection(Section):
-    """What is logged, and how it looks."""
+    """What is logged, and in which form."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"
 
 
 def _not_yet(_: object) -> object:
-    raise ValueError("is not part of this version; remove it")
+    raise ValueError("is not supported by this version; remove it")
 
 
 NotYet = Annotated[None, BeforeValidator(_not_yet)]
@@ -360,13 +363,11 @@ class GatewayConfig(Section):
     def _nested(cls, windows: tuple[WindowSection, ...]) -> tuple[WindowSection, ...]:
         for finer, coarser in pairwise(windows):
             if coarser.every <= finer.every or coarser.every % finer.every:
-                raise ValueError("each window is a whole multiple of the one before it")
+                raise ValueError("each window must be a whole multiple of the one before it")
         if windows[0].every < SECOND:
-            raise ValueError("the base window is at least 1s")
+            raise ValueError("the base window must be at least 1s")
         if len({window.bucket for window in windows}) != len(windows):
-            raise ValueError(
-                "each window has a bucket of its own: length is the bucket's business, not a tag"
-            )
+            raise ValueError("each window needs its own bucket: points do not carry the window's length")
         return windows
 
     @field_validator("windows")
@@ -374,7 +375,7 @@ class GatewayConfig(Section):
     def _kept_beyond_their_closing(
         cls, windows: tuple[WindowSection, ...], info: ValidationInfo
     ) -> tuple[WindowSection, ...]:
-        """A point older than its bucket keeps is not sent: such a bucket would stay empty."""
+        """Points older than a bucket's retention are not sent, so such a bucket would stay empty."""
         time = info.data.get("time", TimeSection())
         for one in windows:
             age = one.every + time.allowed_lateness + time.idle_close

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -100,6 +99,6 @@ def note_start(path: Path, files: Files = FILES) -> tuple[str, ...]:
     except FileNotFoundError:
         text = ""
     known = [line for line in text.split("\n") if re.fullmatch("[0-9a-f]{16}", line)]
-    starts = [*known[1 - MOST_STARTS :], secrets.token_hex(8)]
+    starts = [*known[1 - MOST_STARTS :], os.urandom(8).hex()]
     write_whole(files, path / STARTS, "\n".join([*starts, ""]).encode())
     return tuple(starts)

@@ -1,1 +1,1 @@
-"""Where stored windows and alerts are sent; each sink reads the store's outbox at its own pace."""
+"""Destinations of stored windows and alerts; each sink reads the store's outbox at its own pace."""

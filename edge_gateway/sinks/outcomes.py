@@ -1,20 +1,20 @@
-"""What an answer to a write means, decided from the answer alone.
+"""Decide what to do after a write, from InfluxDB's answer alone.
 
-| answer | meaning | what follows |
+| answer | meaning | decision |
 |---|---|---|
 | 204 | stored | go on |
 | 400 | a malformed line; 2.x stored nothing, 1.x the good lines | halve; quarantine the bad line |
 | 413 | too large | halve; a single line is quarantined |
-| 422 | type conflict or outside retention; the rest is stored | halve; quarantine lines all of which are refused |
-| 403, 404 | this bucket cannot be written to | hold the bucket, say so; other buckets go on |
-| 401, other 4xx, 3xx, odd 2xx | configuration | keep, say so, back off |
+| 422 | type conflict or outside retention; the rest is stored | halve; quarantine a piece refused whole |
+| 403, 404 | this bucket cannot be written to | hold the bucket, report it; go on with others |
+| 401, other 4xx, 3xx, other 2xx | configuration | keep, report it, back off |
 | 408, 425, 429, 5xx, no answer | temporary, or unknown | keep, back off, honour Retry-After |
 
-That holds for InfluxDB's own words, which are JSON. A proxy, a firewall or another service in its place has words of
-its own: of those nothing is believed that would put a line aside (`prove`) or hold a bucket. A failure that may be the
-request's own fault rather than the server's is `suspect`; trial.py says how that is found out.
+This applies to answers in InfluxDB's JSON. An answer of a proxy, a firewall or another service is `foreign`: it never
+holds a bucket, and never quarantines a line without a probe of the server. A failure that may be the request's fault is
+`suspect`; poison.py finds out.
 
-Points overwrite themselves, so what is sent twice counts once.
+A point overwrites itself, so what is sent twice counts once.
 """
 
 import re
@@ -41,16 +41,16 @@ _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _REDIRECTED: Final = range(300, 400)
 _NOT_THE_REQUEST: Final = frozenset({401, 407, 425, 429})
-"""Answers that say nothing about what was sent: who asks, or how often."""
+"""Statuses that say nothing about the lines: they concern the client or its rate."""
 
 
 class Step(Enum):
-    """What follows an answer."""
+    """What to do after an answer."""
 
     ACCEPT = "accept"
     HALVE = "halve"
     REFUSE = "refuse"
-    PROVE = "prove"
+    PROBE = "probe"
     HOLD = "hold"
     KEEP = "keep"
     BACK_OFF = "back_off"
@@ -58,9 +58,13 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An answer: status None where there was none; `retry_after` as the header says it, seconds or a date.
+    """The answer to a write.
 
-    `foreign` are words that are not InfluxDB's.
+    Attributes:
+        status: the HTTP status, None if there was no answer.
+        message: the text of the answer or error.
+        retry_after: the Retry-After header: seconds, or a date.
+        foreign: the text is not InfluxDB's.
     """
 
     status: int | None
@@ -71,7 +75,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`wait` is in seconds, where the server named it; `suspect`: the request itself may be what fails."""
+    """A step; `wait` (s) if the server asked for one; `suspect` if the request itself may be at fault."""
 
     step: Step
     reason: str = ""
@@ -80,18 +84,18 @@ class Decision:
 
 
 def decide(outcome: Outcome, lines: int, now: float) -> Decision:
-    """Say what follows the answer to a write of `lines` lines at wall time `now` (seconds)."""
+    """Decide what to do after the answer to a write of `lines` lines; `now` is wall time in s."""
     status = outcome.status
     if status == _STORED:
         return Decision(Step.ACCEPT)
     if status in {_BAD_LINE, _TOO_LARGE}:
-        return _refused(outcome) if lines == 1 else Decision(Step.HALVE, _said(outcome))
+        return _refused(outcome) if lines == 1 else Decision(Step.HALVE, _shown(outcome))
     if status == _PARTIAL:
         whole = lines == 1 or (not outcome.foreign and _dropped(outcome) >= lines)
-        return _refused(outcome) if whole else Decision(Step.HALVE, _said(outcome))
+        return _refused(outcome) if whole else Decision(Step.HALVE, _shown(outcome))
     if status is None or status in _TEMPORARY or status >= _SERVER_ERRORS:
         wait = retry_after(outcome.retry_after, now)
-        return Decision(Step.BACK_OFF, _said(outcome), wait=wait, suspect=status not in _NOT_THE_REQUEST)
+        return Decision(Step.BACK_OFF, _shown(outcome), wait=wait, suspect=status not in _NOT_THE_REQUEST)
     if status in {_FORBIDDEN, _NOT_FOUND} and not outcome.foreign:
         return Decision(Step.HOLD, _unwritable(outcome))
     suspect = outcome.foreign and status not in _NOT_THE_REQUEST
@@ -100,51 +104,49 @@ def decide(outcome: Outcome, lines: int, now: float) -> Decision:
 
 def _refused(outcome: Outcome) -> Decision:
     if outcome.foreign:
-        return Decision(Step.PROVE, f"not an answer of InfluxDB: {_said(outcome)}", suspect=True)
-    return Decision(Step.REFUSE, _said(outcome))
+        return Decision(Step.PROBE, f"not an answer from InfluxDB: {_shown(outcome)}", suspect=True)
+    return Decision(Step.REFUSE, _shown(outcome))
 
 
 def _unwritable(outcome: Outcome) -> str:
     if outcome.status == _FORBIDDEN and "inactive" in outcome.message:
-        return f"the token is not active ({_said(outcome)}); activate it, or give influx.token another"
+        return f"the token is not active ({_shown(outcome)}); activate it, or set another in influx.token"
     if outcome.status == _FORBIDDEN:
         return (
-            f"the token may not write to this bucket ({_said(outcome)});"
-            " give it write access, and see that it is one of this organisation"
+            f"the token may not write to this bucket ({_shown(outcome)});"
+            " give it write access, and check that it belongs to this organisation"
         )
     if outcome.message.startswith("organization"):
-        return f"the organisation is not there ({_said(outcome)}); check influx.org"
-    return f"the bucket is not there ({_said(outcome)}); `edge-gateway influx apply` makes the buckets"
+        return f"the organisation does not exist ({_shown(outcome)}); check influx.org"
+    return f"the bucket does not exist ({_shown(outcome)}); create it with `edge-gateway influx apply`"
 
 
 def _misplaced(outcome: Outcome) -> str:
     if outcome.status == _UNAUTHORIZED:
-        return f"the token is not accepted ({_said(outcome)}); check influx.token"
+        return f"InfluxDB rejects the token ({_shown(outcome)}); check influx.token"
     if outcome.status in _REDIRECTED:
-        return (
-            f"the address leads elsewhere ({_said(outcome)}); set influx.url to where InfluxDB itself answers"
-        )
-    return f"not an answer of InfluxDB's write interface ({_said(outcome)}); check influx.url and what stands before it"
+        return f"the address redirects ({_shown(outcome)}); set influx.url to that of InfluxDB itself"
+    return f"not an answer from InfluxDB's write API ({_shown(outcome)}); check influx.url, and any proxy before it"
 
 
 def _dropped(outcome: Outcome) -> int:
-    """Points the server says it refused, which may be fewer than it did: it tells of one shard.
+    """Return how many points the message says were dropped: a lower bound, since it covers only one shard.
 
-    The last number counts: a message may quote a device's name, and its own figure stands behind that.
+    The last number in it counts: the message may quote a device's text before its own figure.
     """
     named = _DROPPED.findall(outcome.message)
     return int(named[-1]) if named else 1
 
 
-def _said(outcome: Outcome) -> str:
+def _shown(outcome: Outcome) -> str:
     if outcome.status is None:
         return printable(outcome.message, _REASON_LENGTH) or "no answer"
-    told = printable(outcome.message, _REASON_LENGTH)
-    return f"{outcome.status}: {told}" if told else str(outcome.status)
+    message = printable(outcome.message, _REASON_LENGTH)
+    return f"{outcome.status}: {message}" if message else str(outcome.status)
 
 
 def retry_after(header: str | None, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3), at most 600; None without one."""
+    """Parse a Retry-After header (RFC 9110 §10.2.3): seconds to wait, at most 600; None if absent or malformed."""
     if header is None:
         return None
     text = header.strip()
@@ -159,5 +161,5 @@ def retry_after(header: str | None, now: float) -> float | None:
 
 
 def wall_seconds() -> float:
-    """The wall clock as `decide` wants it."""
+    """Return wall time in seconds, for `decide`."""
     return datetime.now(UTC).timestamp()

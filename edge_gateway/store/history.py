@@ -14,16 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import numpy as np
-
 from edge_gateway.errors import BadInput
 from edge_gateway.journal.spool import STORE
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import connect_reader
-from edge_gateway.store.window_kinds import unpacked
-from edge_gateway.store.window_table import Packed
-from edge_gateway.windows.merge import sums
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 AT_ONCE: Final = 2_000
 """Windows read at a time."""
@@ -32,8 +26,6 @@ FEW_SERIES: Final = 50
 LAST_SPAN: Final = 86_400_000
 """Last values are searched in the newest day (ms) of windows."""
 
-_PERFECT: Final = 1000.0
-"""Quality is stored in thousandths."""
 _IN_TOPIC: Final = "instr('/' || topic || '/', '/' || ? || '/')"
 """The value is a level of the topic."""
 Row = dict[str, Any]
@@ -115,18 +107,20 @@ class History:
 
     def windows(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield windows of numbers of a tier, by start, then series."""
+        from edge_gateway.store.window_rows import window_rows  # noqa: PLC0415 - numpy, which other subjects need not
+
         names = self._series(selection)
         for part in self._pieces("window", tier, selection, names):
-            yield from _window_rows(part, names, self._every[tier])
+            yield from window_rows(part, names, self._every[tier])
 
     def states(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield windows of texts of a tier, by start, then series."""
+        from edge_gateway.store.window_rows import state_rows  # noqa: PLC0415 - numpy, which other subjects need not
+
         names = self._series(selection)
         texts: dict[int, str] = dict(self._db.execute("SELECT id, text FROM text"))
         for part in self._pieces("state_window", tier, selection, names):
-            for series, revision, data in part:
-                row = np.frombuffer(data, STATE_ROW, 1)[0]
-                yield _state_row(names[series], revision, row, texts, self._every[tier])
+            yield from state_rows(part, names, texts, self._every[tier])
 
     def alerts(self, selection: RowSelection) -> Iterator[Row]:
         """Yield alert transitions, oldest first."""
@@ -260,40 +254,3 @@ def _text(payload: bytes) -> str | None:
         return payload.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _window_rows(part: list[tuple[int, int, bytes]], names: dict[int, Row], every: int) -> Iterator[Row]:
-    size = WINDOW_ROW.itemsize
-    rows = np.frombuffer(b"".join(data[:size] for _, _, data in part), WINDOW_ROW)
-    tails = {place: data[size:] for place, (_, _, data) in enumerate(part) if len(data) > size}
-    by_key = unpacked(Packed(rows, tails)).tails
-    places = zip(rows["series"].tolist(), rows["start"].tolist(), strict=True)
-    total = sums(rows, {place: by_key[key] for place, key in enumerate(places) if key in by_key})
-    quality = rows["quality"] / (rows["count"] * _PERFECT)
-    for (series, revision, _), row, whole, good in zip(
-        part, rows, total.tolist(), quality.tolist(), strict=True
-    ):
-        p95 = float(row["p95"])
-        yield {
-            **names[series],
-            "start": int(row["start"]),
-            "every": every,
-            "count": int(row["count"]),
-            "sum": whole,
-            **{name: float(row[name]) for name in ("min", "max", "first", "last")},
-            "quality": good,
-            "revision": revision,
-            "p95": None if np.isnan(p95) else p95,
-        }
-
-
-def _state_row(names: Row, revision: int, row: Any, texts: dict[int, str], every: int) -> Row:
-    return {
-        **names,
-        "start": int(row["start"]),
-        "every": every,
-        "first": texts[int(row["first"])],
-        "last": texts[int(row["last"])],
-        "changes": int(row["changes"]),
-        "revision": revision,
-    }

@@ -1,7 +1,7 @@
-"""Whether InfluxDB would take what the gateway sends, asked without leaving a point.
+"""Check whether InfluxDB accepts writes, without writing a point.
 
-A write of nothing but a comment is answered as one of points would be: 204, or 401, 403 and 404 for a token that may
-not write and a bucket that is not there. Reading the buckets' list would not do: a token that may only read sees it.
+A write that contains only a comment is answered like one of points: 204, or 401, 403 and 404 for a token without
+write access and a missing bucket. Listing the buckets would not do: a read-only token sees them too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ COMMENT: Final = b"# edge-gateway doctor\n"
 
 
 async def faults_of_writing(writer: InfluxWriter, buckets: Sequence[str]) -> list[str]:
-    """What stands against writing to the buckets, each fault once; one that is not a bucket's ends the look."""
+    """Return the faults that prevent writing to the buckets, each once; a fault of the server ends the check."""
     held: dict[str, list[str]] = {}
     for bucket in buckets:
         decision = decide(await writer.write(bucket, COMMENT), 1, wall_seconds())

@@ -4,9 +4,9 @@
          ▲                          ├─ halve ────────▶ write each half, in order
          │                          ├─ refuse ───────▶ quarantine line by line, with the reason
          │                          ├─ hold ─────────▶ the bucket's lines stay, those of other buckets go on
-         └──────────────────────────┴─ keep, back off ▶ wait, write again; what fails alone is tried (trial.py)
+         └──────────────────────────┴─ keep, back off ▶ wait, write again; search for a line at fault (poison.py)
 
-A parcel leaves the outbox only when each of its lines was accepted or put in quarantine.
+A parcel leaves the outbox once each of its lines is stored or in quarantine.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from edge_gateway.records.store_effects import Quarantined
-from edge_gateway.sinks.held import HeldBuckets
+from edge_gateway.sinks.held_buckets import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
+from edge_gateway.sinks.poison import PoisonedSeries, PoisonSearch, Verdict, probe
 from edge_gateway.sinks.refused_lines import RefusedLines
-from edge_gateway.sinks.trial import Convicts, Trial, Verdict, probe
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.report import SinkWork
 from edge_gateway.store.outbox import MOST_LINES, Parcel, Waiting
@@ -33,20 +33,21 @@ if TYPE_CHECKING:
     from edge_gateway.store.store import Store
 
 STORE_DELAY: Final = 1.0
+"""Seconds before a refusing store is called again."""
 LONG_WAIT: Final = 60.0
-"""Seconds of a Retry-After from which on the problem says when it ends."""
+"""Seconds of a Retry-After from which the problem names the time of the next try."""
 MOST_PROBLEM: Final = 2_000
-"""Characters of a problem's text."""
+"""Length of a problem's text, in characters."""
 LINGER: Final = 0.5
-"""Seconds in which lines gather while there are fewer than a request may carry: a request of ten costs as much as one
-of a thousand. The first ones after a pause are sent at once."""
+"""Seconds to collect lines while fewer wait than fit in a request, which costs the same for ten as for a thousand. The
+first lines after a pause are sent at once."""
 
 Write = Callable[[str, bytes], Awaitable[Outcome]]
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class Outlet(Protocol):
-    """The loop's side of the store (`StoreThread`)."""
+    """The sink's view of the store (`StoreThread`)."""
 
     def waiting(self, sink: str) -> Waiting: ...
     async def take(self, sink: str, without: frozenset[str]) -> Parcel: ...
@@ -55,49 +56,49 @@ class Outlet(Protocol):
 
 @dataclass(slots=True)
 class _Delivery:
-    """A parcel on its way: pieces still to send, the first one first, and what became of the others."""
+    """A parcel being delivered: the pieces still to send, in order, and the outcome of the others."""
 
     bucket: str
     at: int
     pieces: deque[list[bytes]]
     stored: int = 0
     refused: list[Quarantined] = field(default_factory=list)
-    trial: Trial = field(default_factory=Trial)
+    search: PoisonSearch = field(default_factory=PoisonSearch)
 
     @property
-    def over(self) -> bool:
-        """Whether every line was stored or refused."""
+    def done(self) -> bool:
+        """Every line was stored or refused."""
         return not self.pieces
 
-    def split(self, convicts: Convicts) -> None:
-        """The first piece becomes the lines of series that were refused before and the others, or else its halves."""
+    def split(self, poisoned: PoisonedSeries) -> None:
+        """Split the first piece: lines of poisoned series from the others, or else in halves."""
         piece = self.pieces.popleft()
-        if len(parts := convicts.apart(piece)) > 1:
+        if len(parts := poisoned.separated(piece)) > 1:
             self.pieces.extendleft(reversed(parts))
             return
         half = len(piece) // 2
         self.pieces.extendleft([piece[half:], piece[:half]])
 
     def refuse(self, reason: str) -> None:
-        """The first piece goes to the quarantine, line by line."""
+        """Put the lines of the first piece in quarantine."""
         piece = self.pieces.popleft()
         self.refused += (Quarantined(f"influx/{self.bucket}", line, reason, self.at) for line in piece)
 
     def accept(self) -> None:
-        """The first piece is stored."""
+        """Count the first piece as stored."""
         self.stored += len(self.pieces.popleft())
 
 
 class InfluxSink:
-    """Runs until cancelled; cancelled at any time it leaves what was not accepted in the outbox.
+    """Delivers parcels until cancelled. Cancelled at any point, it leaves unsettled parcels in the outbox.
 
     Args:
         name: the sink's name in the outbox.
-        outlet: where parcels come from.
-        write: sends one body to one bucket.
-        delays: a fresh, growing series of seconds for each run of failures, with jitter, at most 30 s.
-        sleep: waits that many seconds.
-        linger: seconds between two requests, while little waits.
+        outlet: the store that parcels are taken from.
+        write: writes a body of lines to a bucket.
+        delays: makes the growing delays (s) of a run of failures, with jitter, at most 30 s.
+        sleep: sleeps for that many seconds.
+        linger: seconds to collect lines between two requests while few wait.
         clock: wall time in seconds.
         timer: monotonic time in seconds.
     """
@@ -132,23 +133,23 @@ class InfluxSink:
         self._refusals = RefusedLines()
         self._trouble = ""
         self._searching = False
-        self._convicts = Convicts()
+        self._poisoned = PoisonedSeries()
         self.facts = SinkWork()
         self._settled = asyncio.Event()
 
     async def run(self) -> None:
-        """Deliver parcel after parcel."""
+        """Deliver parcels until cancelled."""
         while True:
             parcel = await self._next()
             delivery = await self._deliver(parcel)
-            if not delivery.over:
-                continue  # the lines of other buckets have waited for this one
+            if not delivery.done:
+                continue  # the bucket is held: go on with the others
             await self._settle(parcel, delivery)
             if self._held.closed(self._timer()) or self._outlet.waiting(self._name).lines < MOST_LINES:
                 await self._gather()
 
     async def _next(self) -> Parcel:
-        """The next parcel of a bucket that may be tried."""
+        """Wait for the next parcel of a bucket that is not held."""
         while True:
             now = self._timer()
             closed, wait = self._held.closed(now), self._held.wait(now)
@@ -162,9 +163,9 @@ class InfluxSink:
                 await self._draining.wait()
 
     async def drain(self, deadline: float) -> bool:
-        """Wait until nothing waits any more, at most `deadline` seconds; True when the outbox is empty.
+        """Wait until the outbox is empty, at most `deadline` seconds; return whether it is.
 
-        From now on nothing lingers.
+        From now on no time is spent collecting lines.
         """
         self._draining.set()
         try:
@@ -178,8 +179,10 @@ class InfluxSink:
 
     async def _deliver(self, parcel: Parcel) -> _Delivery:
         lines = [line + b"\n" for line in parcel.body.split(b"\n")[:-1]]
-        delivery = _Delivery(parcel.bucket, parcel.at, deque([lines]), trial=Trial(searching=self._searching))
-        while not delivery.over:
+        delivery = _Delivery(
+            parcel.bucket, parcel.at, deque([lines]), search=PoisonSearch(searching=self._searching)
+        )
+        while not delivery.done:
             piece = delivery.pieces[0]
             decision = await self._send(delivery.bucket, piece)
             if decision.step is Step.HOLD:
@@ -187,11 +190,11 @@ class InfluxSink:
                 self._held.hold(delivery.bucket, decision.reason, self._timer(), self._fresh_delays())
                 self._settle_trouble("")
                 break
-            if decision.step in {Step.KEEP, Step.BACK_OFF, Step.PROVE}:
+            if decision.step in {Step.KEEP, Step.BACK_OFF, Step.PROBE}:
                 await self._failed(decision, piece, delivery)
             else:
                 self._take_answer(decision, delivery)
-        self._searching = delivery.trial.searching
+        self._searching = delivery.search.searching
         return delivery
 
     async def _send(self, bucket: str, piece: list[bytes]) -> Decision:
@@ -202,33 +205,33 @@ class InfluxSink:
     def _take_answer(self, decision: Decision, delivery: _Delivery) -> None:
         self._held.release(delivery.bucket)
         self._settle_trouble("")
-        delivery.trial.answered()
+        delivery.search.begin_request()
         if decision.step is Step.HALVE:
-            delivery.split(self._convicts)
+            delivery.split(self._poisoned)
         elif decision.step is Step.REFUSE:
             self._refuse(delivery, decision.reason)
         else:
             if len(delivery.pieces[0]) == 1:
-                self._convicts.acquit(delivery.pieces[0][0])
+                self._poisoned.discard(delivery.pieces[0][0])
             delivery.accept()
 
     async def _failed(self, decision: Decision, piece: list[bytes], delivery: _Delivery) -> None:
-        """Wait for the server, unless it is the request that fails."""
-        trial = delivery.trial
-        due = decision.suspect and trial.suspects()
+        """Wait for the server, unless the request itself is at fault."""
+        search = delivery.search
+        due = decision.suspect and search.is_probe_due()
         verdict = Verdict.WAIT
-        if due or decision.step is Step.PROVE:
+        if due or decision.step is Step.PROBE:
             stores = await self._stores(delivery.bucket, piece[0])
             if not stores:
-                self._convicts.clear()
-            verdict = trial.judge(len(piece), stores=stores, known=piece[0] in self._convicts)
+                self._poisoned.clear()
+            verdict = search.judge(len(piece), stores=stores, known=piece[0] in self._poisoned)
         if verdict is Verdict.WAIT:
-            trial.waited += await self._wait(decision)
+            search.waited += await self._wait(decision)
         elif verdict is Verdict.HALVE:
-            delivery.split(self._convicts)
+            delivery.split(self._poisoned)
         elif verdict is Verdict.REFUSE:
-            self._convicts.add(piece[0])
-            reason = f"{decision.reason}; InfluxDB stores others of the same time and bucket"
+            self._poisoned.add(piece[0])
+            reason = f"{decision.reason}; InfluxDB stores other points of that time in that bucket"
             self._refuse(delivery, reason)
 
     def _refuse(self, delivery: _Delivery, reason: str) -> None:
@@ -236,17 +239,17 @@ class InfluxSink:
         delivery.refuse(reason)
 
     def refusals(self) -> str:
-        """What InfluxDB refused within the last hour, and what to do; empty for nothing."""
-        return self._refusals.told(self._timer())
+        """Return what InfluxDB refused within the last hour, and what to do; empty for nothing."""
+        return self._refusals.text(self._timer())
 
     async def _stores(self, bucket: str, line: bytes) -> bool:
-        """Whether the server takes a point of our own where it fails for a line."""
+        """Probe the server: return whether it stores our own point where it fails for a line."""
         point = probe(line, self._clock())
         decision = await self._send(bucket, [point])
         return decision.step in {Step.ACCEPT, Step.REFUSE}
 
     async def _wait(self, decision: Decision) -> float:
-        """Sleep until the next try; returns for how many seconds."""
+        """Sleep until the next try; return the seconds slept."""
         self.facts.failures += 1
         delay = max(next(self._delays), decision.wait or 0.0)
         until = self._clock() + delay
@@ -257,15 +260,15 @@ class InfluxSink:
         return delay
 
     def _settle_trouble(self, trouble: str) -> None:
-        """Say what is wrong with the server, empty for nothing, beside what is wrong with single buckets."""
+        """Report the server's fault, empty for none, together with those of single buckets."""
         if self._trouble and not trouble:
             self._delays = self._fresh_delays()
         self._trouble = trouble
-        told = self._held.told()
-        self.facts.problem = printable("; ".join([trouble, *told] if trouble else told), MOST_PROBLEM)
+        held = self._held.sentences()
+        self.facts.problem = printable("; ".join([trouble, *held] if trouble else held), MOST_PROBLEM)
 
     async def _settle(self, parcel: Parcel, delivery: _Delivery) -> None:
-        """Take the parcel out of the outbox; a store that refuses is asked again."""
+        """Take the parcel out of the outbox; retry while the store refuses."""
         self.facts.lines += delivery.stored
         self.facts.refused_lines += len(delivery.refused)
         counters = {f"{self._name}_refused_points": len(delivery.refused)}
@@ -273,7 +276,7 @@ class InfluxSink:
             try:
                 await self._outlet.call(lambda store: store.done(parcel, delivery.refused, counters))
             except sqlite3.Error as error:
-                self._settle_trouble(f"the store refuses: {error}")
+                self._settle_trouble(f"the store cannot record what was delivered: {error}")
                 await self._sleep(STORE_DELAY)
             else:
                 self._settle_trouble("")
@@ -282,8 +285,8 @@ class InfluxSink:
 
 
 def _with_wait(decision: Decision, until: float) -> str:
-    """The reason, and the wall time (s) of the next try where the server asked for a long wait."""
+    """Return the reason, with the time of the next try (`until`, wall s) if the server asked for a long wait."""
     if (decision.wait or 0.0) < LONG_WAIT:
         return decision.reason
     moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return f"{decision.reason}; asked to wait, the next try is at {moment}"
+    return f"{decision.reason}; the server asked to wait until {moment}"

@@ -1,4 +1,4 @@
-"""One write to InfluxDB over HTTP: line protocol in, an `Outcome` out, whatever happens in between."""
+"""Write line protocol to InfluxDB over HTTP; whatever happens becomes an `Outcome`."""
 
 import asyncio
 import gzip
@@ -14,8 +14,9 @@ import aiohttp
 from edge_gateway.sinks.outcomes import Outcome
 
 TIMEOUT: Final = 30.0
+"""Seconds for a whole request."""
 _MOST_TEXT: Final = 64 << 10
-"""Bytes of an answer that are read. InfluxDB says less; a proxy may send a page without end."""
+"""Bytes read of an answer. InfluxDB sends less; a proxy may send an endless page."""
 _STORED: Final = 204
 _REDIRECTED: Final = range(300, 400)
 _GZIP_LEVEL: Final = 1
@@ -24,8 +25,12 @@ _GZIP_LEVEL: Final = 1
 class InfluxWriter:
     """Writes to one server; an async context manager.
 
-    `token` is asked before each request, because it may have been replaced. `timeout` is in seconds, for the whole
-    request.
+    Args:
+        url: the server's address.
+        org: the organisation's name.
+        token: returns the token; called for each request, because the token may have been replaced.
+        timeout: seconds for a whole request.
+        ssl_context: for https://; None for the system's certificates.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class InfluxWriter:
                 "Content-Type": "text/plain",
                 "Accept-Encoding": "identity",
             },
-            # A packed answer could be small on the wire and without end in memory.
+            # A compressed answer could be small on the wire and huge in memory.
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=timeout),
             connector=aiohttp.TCPConnector(ssl=True if ssl_context is None else ssl_context),
@@ -61,12 +66,12 @@ class InfluxWriter:
         await self._session.close()
 
     async def write(self, bucket: str, body: bytes) -> Outcome:
-        """Send lines with millisecond times to a bucket. Never raises for what a network or a server does."""
+        """Write lines with millisecond times to a bucket. Network and server errors are returned, never raised."""
         packed = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
         headers = {"Authorization": f"Token {self._token()}"}
         query = {"org": self._org, "bucket": bucket, "precision": "ms"}
         try:
-            # A followed redirect would turn the POST into a GET and its answer into a success.
+            # Following a redirect would turn the POST into a GET, whose answer would count as success.
             async with self._session.post(
                 self._target, params=query, data=packed, headers=headers, allow_redirects=False
             ) as answer:
@@ -80,7 +85,7 @@ class InfluxWriter:
 
 
 async def _text(answer: aiohttp.ClientResponse) -> bytes:
-    """The first part of an answer's body; what is cut off in the middle is what came of it."""
+    """Return the start of an answer's body, or as much of it as arrived."""
     taken = bytearray()
     with suppress(TimeoutError, aiohttp.ClientError, OSError):
         while len(taken) < _MOST_TEXT and (part := await answer.content.read(_MOST_TEXT)):
@@ -98,7 +103,7 @@ def _outcome(answer: aiohttp.ClientResponse, body: bytes) -> Outcome:
 
 
 def _own_words(text: str) -> str | None:
-    """What InfluxDB says: `code` and `message` of 2.x, `error` of 1.x and 3.x. None where it is somebody else."""
+    """Return InfluxDB's message: `message` or `code` of 2.x, `error` of 1.x and 3.x. None from another server."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):

@@ -51,6 +51,7 @@ def test_every_module_with_options_is_listed() -> None:
         (["alerts"], 3),
         (["devices"], 3),
         (["query", "--help"], 0),
+        (["query", "alerts"], 2),
         (["rules", "check"], 2),
         (["config", "show"], 0),
     ],

@@ -58,13 +58,13 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
     [
         ("mqtt: {url: mqtt://plant-broker}", "would send readings and passwords in the clear"),
         ("mqtt: {url: http://localhost}", "mqtt://host:port or mqtts://host:port"),
-        ("mqtt: {url: mqtt://me:pw@localhost}", "stand in 'user' and 'password'"),
+        ("mqtt: {url: mqtt://me:pw@localhost}", "write user and password in 'user' and 'password'"),
         ("mqtt: {url: mqtt://localhost, password: hunter2}", "file:/path/to/it or env:NAME_OF_IT"),
-        ("mqtt: {url: mqtt://localhost, cert: a.pem}", "'cert' and 'key' come together"),
+        ("mqtt: {url: mqtt://localhost, cert: a.pem}", "'cert' and 'key' need each other"),
         (MINIMAL + "gateway: {id: a/b}", "a gateway id is 1 to 64"),
         (MINIMAL + "gateway: {tags: [site]}", "'site' cannot be a forwarded tag"),
         (MINIMAL + "gateway: {sites: ['a b']}", "a site is 1 to 64"),
-        (MINIMAL + "metrics: {t: {range: [5, 1]}}", "the lowest first"),
+        (MINIMAL + "metrics: {t: {range: [5, 1]}}", "lowest must be less than highest"),
         (
             MINIMAL + "windows: [{every: 1m, bucket: a, keep: 1d}, {every: 90s, bucket: b, keep: 1d}]",
             "whole multiple",
@@ -72,7 +72,7 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
         (MINIMAL + "windows: [{every: 100ms, bucket: a, keep: 1d}]", "at least 1s"),
         (
             MINIMAL + "windows: [{every: 1m, bucket: a, keep: 1d}, {every: 2m, bucket: a, keep: 1d}]",
-            "a bucket of its own",
+            "its own bucket",
         ),
         (
             MINIMAL + "windows: [{every: 1m, bucket: a, keep: 59m59s}]",
@@ -92,7 +92,7 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
         ),
         (MINIMAL + "time: {earliest: soon}", "'soon' is not a date"),
         (MINIMAL + "http: {listen: '0.0.0.0:8080'}", "this machine only"),
-        (MINIMAL + "web: {listen: '127.0.0.1:8081'}", "not part of this version"),
+        (MINIMAL + "web: {listen: '127.0.0.1:8081'}", "not supported by this version"),
         (MINIMAL + "influx: {url: localhost:8086, org: o, token: 'env:T'}", "http://host:8086"),
     ],
 )

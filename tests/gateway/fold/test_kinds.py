@@ -146,7 +146,7 @@ def test_a_kind_declared_in_another_life_is_heeded_however_little_room_there_is(
 
 
 def test_what_only_numbers_have_is_no_word_for_texts() -> None:
-    with pytest.raises(ValueError, match="'range' is for numbers, and 'kind: state' says texts and bools"):
+    with pytest.raises(ValueError, match="'range' is for numbers, but 'kind: state' means texts and bools"):
         fold_of(door={"kind": "state", "range": [0, 1]})
 
 

@@ -146,7 +146,9 @@ def test_a_full_bound_costs_new_values_and_nothing_else() -> None:
 def test_a_share_left_out_is_never_more_than_a_quarter_of_the_bound() -> None:
     settings = fold(series=100, strings=40).settings
     assert (settings.device_series, settings.device_strings) == (25, 10)
-    with pytest.raises(ValueError, match="device_series: 101 of one device is more than series: 100 of all"):
+    with pytest.raises(
+        ValueError, match="device_series: 101 for one device exceeds series: 100 for all of them"
+    ):
         fold(series=100, device_series=101)
 
 

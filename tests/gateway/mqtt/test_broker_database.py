@@ -38,4 +38,4 @@ def test_an_unreadable_database_is_an_error(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit) as ended:
         guarded(tmp_path)
     assert ended.value.code == 2
-    assert "cannot look at" in capsys.readouterr().err
+    assert "cannot read" in capsys.readouterr().err

@@ -39,12 +39,12 @@ def test_each_answer_has_its_step(status: int | None, lines: int, step: Step) ->
     ("status", "lines", "step"),
     [
         (400, 10, Step.HALVE),
-        (400, 1, Step.PROVE),
+        (400, 1, Step.PROBE),
         (403, 1, Step.KEEP),
         (404, 1, Step.KEEP),
         (406, 1, Step.KEEP),
-        (413, 1, Step.PROVE),
-        (422, 1, Step.PROVE),
+        (413, 1, Step.PROBE),
+        (422, 1, Step.PROBE),
         (422, 9, Step.HALVE),
     ],
 )

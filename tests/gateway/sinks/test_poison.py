@@ -8,7 +8,15 @@ import pytest
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.sinks.outcomes import Outcome
-from edge_gateway.sinks.trial import MOST_CONVICTS, PROOFS, TRIES, WAITED, Convicts, Trial, Verdict
+from edge_gateway.sinks.poison import (
+    MOST_SERIES,
+    PROBES,
+    TRIES,
+    WAITED,
+    PoisonedSeries,
+    PoisonSearch,
+    Verdict,
+)
 from edge_gateway.store.outbox import Parcel
 from tests.fakes import RESET, Answer, FakeInflux
 from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
@@ -34,7 +42,7 @@ async def test_only_the_line_a_healthy_server_fails_for_is_put_aside_and_all_sta
     outlet = Outlet([parcel(1, lines), parcel(2, [line(500)])])
     sink, sleeps = await deliver(server, outlet)
     assert [kept.payload for kept in outlet.refused] == [lines[n] for n in sorted(at)]
-    assert all("InfluxDB stores others" in kept.reason for kept in outlet.refused)
+    assert all("InfluxDB stores other points" in kept.reason for kept in outlet.refused)
     assert [stored + b"\n" for _, stored in server.order] == [
         *(one for n, one in enumerate(lines) if n not in at),
         line(500),
@@ -48,8 +56,8 @@ async def test_only_the_line_a_healthy_server_fails_for_is_put_aside_and_all_sta
 async def test_a_request_is_not_suspected_before_it_failed_often_and_for_long(server: FakeInflux) -> None:
     server.poison = (b"clash",)
     _, sleeps = await deliver(server, Outlet([parcel(1, [line(1, "clash")])]))
-    assert len(server.requests) == TRIES + PROOFS
-    assert len(server.probes) == PROOFS
+    assert len(server.requests) == TRIES + PROBES
+    assert len(server.probes) == PROBES
     assert sum(sleeps[:TRIES]) >= WAITED
 
 
@@ -84,7 +92,7 @@ async def test_a_server_that_is_limited_in_its_rate_is_never_doubted(server: Fak
 
 async def test_a_server_that_takes_some_and_fails_for_others_by_chance_loses_no_line() -> None:
     """A line that fails twice beside stored points and is then taken: the points proved nothing yet."""
-    outcomes = iter([Outcome(500)] * (TRIES + PROOFS - 1))
+    outcomes = iter([Outcome(500)] * (TRIES + PROBES - 1))
     probes = 0
 
     async def write(_: str, body: bytes) -> Outcome:
@@ -103,7 +111,7 @@ async def test_a_server_that_takes_some_and_fails_for_others_by_chance_loses_no_
     with pytest.raises(asyncio.CancelledError):
         await task
     assert outlet.refused == []
-    assert (probes, sink.facts.lines) == (PROOFS - 1, 1)
+    assert (probes, sink.facts.lines) == (PROBES - 1, 1)
 
 
 async def test_many_poisoned_lines_cost_no_more_pauses_than_one(server: FakeInflux) -> None:
@@ -112,7 +120,7 @@ async def test_many_poisoned_lines_cost_no_more_pauses_than_one(server: FakeInfl
     outlet = Outlet([parcel(1, lines)])
     _, sleeps = await deliver(server, outlet)
     assert [kept.payload for kept in outlet.refused] == lines
-    assert len(sleeps) < TRIES + PROOFS + 2
+    assert len(sleeps) < TRIES + PROBES + 2
 
 
 async def test_a_device_with_a_bad_line_in_each_parcel_delays_the_others_once(server: FakeInflux) -> None:
@@ -124,8 +132,8 @@ async def test_a_device_with_a_bad_line_in_each_parcel_delays_the_others_once(se
     _, sleeps = await deliver(server, outlet)
     assert len(outlet.refused) == 5
     assert len(server.points("telemetry")) == 95
-    assert len(sleeps) < TRIES + 1 + 5 * PROOFS
-    assert sum(sleeps[TRIES + PROOFS :]) < 5 * 2.0, "later parcels wait for the proofs alone"
+    assert len(sleeps) < TRIES + 1 + 5 * PROBES
+    assert sum(sleeps[TRIES + PROBES :]) < 5 * 2.0, "later parcels wait for their probes alone"
 
 
 async def test_a_device_that_always_fails_slows_nobody_below_the_live_rate(server: FakeInflux) -> None:
@@ -143,7 +151,7 @@ async def test_a_device_that_always_fails_slows_nobody_below_the_live_rate(serve
     _, sleeps = await deliver(server, outlet)
     assert len(outlet.refused) == tiers * seconds
     assert sum(len(server.points(f"tier{n}")) for n in range(tiers)) == tiers * seconds * 19
-    assert len(sleeps) == TRIES + PROOFS - 1, "it is waited for the first line alone"
+    assert len(sleeps) == TRIES + PROBES - 1, "it is waited for the first line alone"
     asked = len(server.requests) + len(server.probes)
     assert asked < 12 * tiers * seconds, "a known series is not searched for again"
 
@@ -167,34 +175,34 @@ async def test_a_series_that_is_well_again_is_taken_in_and_judged_anew(server: F
                 await task
     assert [one.payload for one in outlet.refused] == [bad % 2, bad % 4]
     assert len(server.points("telemetry")) == 1
-    assert len(sleeps.seconds) == TRIES + 2 * (PROOFS - 1), "the second trial pauses as the first did"
+    assert len(sleeps.seconds) == TRIES + 2 * (PROBES - 1), "the second search pauses as the first did"
 
 
-def test_convicts_are_apart_until_they_are_acquitted() -> None:
-    convicts = Convicts()
+def test_lines_of_poisoned_series_are_separated_until_one_is_stored() -> None:
+    poisoned = PoisonedSeries()
     a, b = b"sensor,device=a\\ b v=1 1\n", b"sensor,device=b v=1 1\n"
-    assert convicts.apart([a, b]) == [[a, b]]
-    convicts.add(a)
+    assert poisoned.separated([a, b]) == [[a, b]]
+    poisoned.add(a)
     again = b"sensor,device=a\\ b v=2 2\n"
-    assert convicts.apart([a, b, again]) == [[b], [a, again]]
-    assert (again in convicts, b in convicts) == (True, False)
-    convicts.acquit(again)
-    assert a not in convicts
+    assert poisoned.separated([a, b, again]) == [[b], [a, again]]
+    assert (again in poisoned, b in poisoned) == (True, False)
+    poisoned.discard(again)
+    assert a not in poisoned
 
 
-def test_convicts_are_bounded() -> None:
-    convicts = Convicts()
-    for number in range(MOST_CONVICTS + 1):
-        convicts.add(b"s%d v=1 1\n" % number)
-    assert b"s0 v=1 2\n" in convicts
-    assert b"s%d v=1 2\n" % MOST_CONVICTS not in convicts
+def test_poisoned_series_are_bounded() -> None:
+    poisoned = PoisonedSeries()
+    for number in range(MOST_SERIES + 1):
+        poisoned.add(b"s%d v=1 1\n" % number)
+    assert b"s0 v=1 2\n" in poisoned
+    assert b"s%d v=1 2\n" % MOST_SERIES not in poisoned
 
 
 def test_after_a_failure_of_the_servers_own_a_request_is_suspected_as_late_as_ever() -> None:
-    trial = Trial(searching=True)
-    assert trial.suspects()
-    assert trial.judge(1, stores=False) is Verdict.WAIT
-    assert not trial.suspects()
+    search = PoisonSearch(searching=True)
+    assert search.is_probe_due()
+    assert search.judge(1, stores=False) is Verdict.WAIT
+    assert not search.is_probe_due()
 
 
 async def test_a_stranger_that_calls_every_request_bad_puts_nothing_aside(server: FakeInflux) -> None:
@@ -238,7 +246,7 @@ async def test_a_line_that_a_stranger_refuses_is_put_aside_once_others_are_seen_
     await deliver(server, outlet)
     assert [kept.payload for kept in outlet.refused] == [lines[5]]
     assert len(server.points("telemetry")) == 15
-    assert len(server.probes) == PROOFS
+    assert len(server.probes) == PROBES
 
 
 def short() -> Iterator[float]:

@@ -8,13 +8,13 @@ LINE = b"sensor,device=d1 mean=1 1\n"
 
 def test_a_refusal_names_bucket_measurement_reason_and_what_to_do() -> None:
     refusals = RefusedLines()
-    assert refusals.told(0.0) == ""
+    assert refusals.text(0.0) == ""
     refusals.note("telemetry", [LINE], CONFLICT, 0.0)
     refusals.note("telemetry_1h", [b"alert x=1 1\n"], "422: points beyond retention policy", 0.0)
-    first, second, last = refusals.told(1.0).split("\n")
+    first, second, last = refusals.text(1.0).split("\n")
     assert "'sensor' for bucket 'telemetry'" in first
     assert CONFLICT in first
-    assert "a bucket of its own" in first
+    assert "its own bucket" in first
     assert "'alert' for bucket 'telemetry_1h'" in second
     assert "influx status" in second
     assert "edge-gateway query quarantine" in last
@@ -24,17 +24,17 @@ def test_a_refusal_is_told_until_an_hour_after_the_last_of_its_kind() -> None:
     refusals = RefusedLines()
     refusals.note("a", [LINE], CONFLICT, 0.0)
     refusals.note("a", [LINE], "400: other words", LASTS - 1)
-    told = refusals.told(2 * LASTS - 2)
-    assert told == refusals.told(LASTS)
+    told = refusals.text(2 * LASTS - 2)
+    assert told == refusals.text(LASTS)
     assert CONFLICT in told, "a text that changed with each line would be logged with each line"
-    assert refusals.told(2 * LASTS) == ""
+    assert refusals.text(2 * LASTS) == ""
 
 
 def test_whatever_is_refused_the_text_stays_short_and_safe() -> None:
     refusals = RefusedLines()
     for number in range(2 * MOST_KINDS):
         refusals.note(f"b{number}", [b"\x1b[2J" * 1000 + b" x=1\n"], "\x1b[2J" * 1000, 0.0)
-    told = refusals.told(0.0)
+    told = refusals.text(0.0)
     assert f"and {MOST_KINDS - 5} more" in told
     assert "\x1b" not in told
     assert len(told) < 5_000

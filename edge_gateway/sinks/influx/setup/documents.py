@@ -1,4 +1,4 @@
-"""The templates as they fit a configuration."""
+"""Fit the templates to a configuration."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from fleet_config.durations import format_duration
 
 STACK: Final = "edge-fleet"
 WINDOWS: Final = "fleet-windows"
-"""Template name of the variable that offers the windows' buckets."""
+"""Template name of the variable whose choices are the windows' buckets."""
 _API: Final = "influxdata.com/v2alpha1"
 _BASE_BUCKET: Final = '"telemetry"'
 _SETTLED: Final = "settled = 0ms"
@@ -27,9 +27,11 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WindowBucket:
-    """Windows of one length and their bucket; times in ms, `keep` 0 for ever.
+    """Windows of one length and their bucket; times in ms.
 
-    `settled`: how much younger than this a window may still be open for some devices and closed for others.
+    Attributes:
+        keep: retention, 0 for ever.
+        settled: age from which a window is closed for all devices.
     """
 
     every: int
@@ -40,7 +42,7 @@ class WindowBucket:
 
 @dataclass(frozen=True, slots=True)
 class KeptBucket:
-    """A bucket of the stack that the configuration no longer names; it keeps its points for `seconds`, 0 for ever."""
+    """A bucket of the stack that the configuration no longer names; its retention in s, 0 for ever."""
 
     template: str
     bucket: str
@@ -49,16 +51,17 @@ class KeptBucket:
 
 
 def key_of(document: Mapping[str, Any]) -> Key:
-    """How a stack calls the resource of a document: of checks it knows one kind."""
+    """Return the key of a document's resource in a stack."""
     return resource_kind(document["kind"]), document["metadata"]["name"]
 
 
 def resource_kind(kind: str) -> str:
+    """Return the kind as stacks name it: all kinds of checks are `Check`."""
     return "Check" if kind.startswith("Check") else kind
 
 
 def template_files() -> list[Path]:
-    """Return the templates that ship with the gateway."""
+    """Return the paths of the templates that ship with the gateway."""
     return sorted(shipped("influx").glob("*.yml"))
 
 
@@ -67,16 +70,17 @@ def documents_for(
     kept: Sequence[KeptBucket] = (),
     offered: Mapping[str, str] | None = None,
 ) -> list[Document]:
-    """The templates with names, retention and window lengths of a configuration, the base windows first.
+    """Return the templates with the names, retention and window lengths of a configuration.
 
     Args:
-        windows: of the configuration.
-        kept: buckets that must not go, since their points would go along.
-        offered: buckets by window length as the server's variable offers them now; what is kept stays offered.
+        windows: those of the configuration, the base first.
+        kept: further buckets to keep, because removing them would delete their points.
+        offered: buckets by window length, as the server's variable offers them; kept ones stay offered.
 
-    Raises BadInput where the names of two buckets are one to a template.
+    Raises:
+        BadInput: two buckets have the same template name.
     """
-    _told_apart(windows)
+    _check_names(windows)
     found = [one for path in template_files() for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
     buckets = [_bucket(window) for window in windows] + [_kept(one) for one in kept]
     choices = {format_duration(window.every): window.bucket for window in windows}
@@ -85,19 +89,19 @@ def documents_for(
 
 
 def resource_name(bucket: str) -> str:
-    """A template's name for a bucket: at most 63 of a-z 0-9 -, as metadata.name allows."""
+    """Return the template name of a bucket: at most 63 of a-z 0-9 -, as metadata.name allows."""
     return re.sub(r"[^a-z0-9]+", "-", bucket.lower()).strip("-")[:63] or "bucket"
 
 
-def _told_apart(windows: Sequence[WindowBucket]) -> None:
-    """A name made unique by its place would be another bucket's, with its points, once a window is added."""
+def _check_names(windows: Sequence[WindowBucket]) -> None:
+    """Raise BadInput if two buckets share a template name. Numbering them would swap buckets when a window is added."""
     seen: dict[str, str] = {}
     for window in windows:
         other = seen.setdefault(resource_name(window.bucket), window.bucket)
         if other != window.bucket:
             raise BadInput(
-                f"windows: the buckets '{other}' and '{window.bucket}' differ in nothing a template's name may have"
-                " (a-z, 0-9, -); rename one"
+                f"windows: the names of the buckets '{other}' and '{window.bucket}' are the same once reduced to"
+                " a-z, 0-9 and -, as templates need; rename one"
             )
 
 
@@ -121,7 +125,7 @@ def _bucket_document(template: str, name: str, description: str, seconds: int) -
 
 
 def _with_kept(choices: dict[str, str], offered: Mapping[str, str], kept: set[str]) -> dict[str, str]:
-    """The choices and, behind them, kept buckets that were offered; one whose length is taken is told by its name."""
+    """Append kept buckets that were offered; where the length is taken, the bucket's name is added to it."""
     for length, bucket in offered.items():
         if bucket in kept:
             plain = length.removesuffix(f" ({bucket})")

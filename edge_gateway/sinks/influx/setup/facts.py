@@ -1,8 +1,8 @@
-"""What a resource is, as properties that can be compared: as it is wanted, and as it is there.
+"""Resources reduced to comparable properties, as wanted and as found.
 
-A resource is parts by name, each a mapping of properties. Most have one part, ``""``; a dashboard has one more for each
-cell. What the server gives itself (ids, times, links, owners) is no property. Retention stands apart, since what a
-change of it costs depends on its direction.
+A resource has parts by name, each a mapping of properties: one part, ``""``, and for a dashboard one more per cell.
+What the server assigns (ids, times, links, owners) is left out. Retention is kept apart, because shortening it deletes
+points.
 """
 
 import hashlib
@@ -25,9 +25,11 @@ _DIGITS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`keeps` is the retention of a bucket in seconds, 0 for ever; None for what is no bucket.
+    """A resource's name and parts.
 
-    `shards` is the length of its shards in seconds, of a bucket that is there.
+    Attributes:
+        keeps: a bucket's retention in s, 0 for ever; None for other resources.
+        shards: an existing bucket's shard length in s.
     """
 
     name: str
@@ -36,7 +38,7 @@ class Facts:
     shards: int | None = None
 
     def digests(self) -> dict[str, str]:
-        """A short digest of each part."""
+        """Return a digest of each part."""
         return {part: digest(properties) for part, properties in self.parts.items()}
 
 
@@ -46,7 +48,7 @@ def digest(properties: Properties) -> str:
 
 
 def wanted_facts(kind: str, item: Mapping[str, Any], document: Document) -> Facts:
-    """What the server would make of a document, from its dry run."""
+    """Return the facts of a document, from `item`, the server's dry run of it."""
     if kind == "Bucket":
         return Facts(item["name"], {"": _plain(item)}, item["retentionPeriod"] // _SECOND)
     if kind == "Variable":
@@ -69,7 +71,7 @@ def wanted_facts(kind: str, item: Mapping[str, Any], document: Document) -> Fact
 
 
 def found_facts(kind: str, raw: Mapping[str, Any]) -> Facts:
-    """What is stored, from the server's answer for the resource."""
+    """Return the facts of a stored resource, from the server's answer."""
     if kind == "Bucket":
         rules = raw.get("retentionRules") or ()
         seconds = sum(rule["everySeconds"] for rule in rules)
@@ -89,7 +91,7 @@ def found_facts(kind: str, raw: Mapping[str, Any]) -> Facts:
 
 
 def differences(wanted: Properties, found: Properties) -> list[str]:
-    """Names of the properties that differ, those of nested ones by their path."""
+    """Return the names of differing properties, nested ones as a path."""
     names = []
     for key in sorted(wanted.keys() | found.keys()):
         ours, theirs = wanted.get(key), found.get(key)
@@ -126,7 +128,7 @@ def _cell(name: str, properties: Properties, place: Sequence[int]) -> tuple[str,
 
 
 def _without_ids(value: Any) -> Any:
-    """Colours have an id that each save gives anew."""
+    """Drop the ids inside a value: each save gives colours new ones."""
     if isinstance(value, list):
         return [
             {key: inner for key, inner in one.items() if key != "id"} if isinstance(one, dict) else one
@@ -136,7 +138,7 @@ def _without_ids(value: Any) -> Any:
 
 
 def _by_name(cells: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Properties]:
-    """Cells as parts; the second one of a name gets a number."""
+    """Return cells as parts; repeated names are numbered from the second on."""
     seen: Counter[str] = Counter()
     parts: dict[str, Properties] = {}
     for name, properties in sorted(cells, key=lambda cell: (cell[1]["y"], cell[1]["x"])):

@@ -1,4 +1,4 @@
-"""What an apply would do, and what it must not do unasked; decided from what is wanted, there, and was applied."""
+"""Decide what an apply does, and what it must not do unasked, from the wanted, the present and the applied state."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ What = Literal["create", "adopt", "update", "keep", "remove"]
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What was asked for: names of what may be taken over, and whether points and changes by hand may go."""
+    """What the user allows: names to take over; with `force`, also deleting points and undoing changes by hand."""
 
     adopt: tuple[str, ...] = ()
     force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class There:
-    """A resource that is there; `ours` when it belongs to the stack."""
+class Present:
+    """An existing resource; `ours` if it belongs to the stack."""
 
     facts: Facts
     ours: bool
@@ -35,7 +35,7 @@ class There:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an apply does, or did, to one resource; `differs` names what is not as the templates say."""
+    """What an apply does, or did, to a resource; `differs` says how it deviates from the templates."""
 
     what: What
     kind: str
@@ -45,9 +45,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes by kind and name; `stack` is empty where there is none yet. With refusals nothing is applied.
+    """The result of planning.
 
-    `warnings` are what an apply leaves for a person to decide.
+    Attributes:
+        stack: its id, empty if there is none yet.
+        changes: one for each resource, by kind and name.
+        refusals: what must not be done unasked; if there are any, nothing is applied.
+        warnings: what is left for the user to decide.
     """
 
     stack: str
@@ -57,35 +61,36 @@ class Plan:
 
     @property
     def in_step(self) -> bool:
-        """Whether the server has everything as the documents say."""
+        """The server has everything as the documents say."""
         kept = all(change.what == "keep" for change in self.changes)
         return bool(self.stack) and kept and not self.warnings
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is wanted and what is there, by kind and template name; digests of what was applied, by `part_key`."""
+    """Wanted and present resources by kind and template name, and digests of what was applied, by `part_key`."""
 
     stack: str
     wanted: Mapping[Key, Facts]
-    there: Mapping[Key, There]
+    present: Mapping[Key, Present]
     applied: Mapping[str, str] = field(default_factory=dict)
 
 
 def part_key(key: Key, part: str) -> str:
+    """Return the name of a part among the applied digests."""
     return " ".join([*key, *([part] if part else [])])
 
 
 def plan_of(survey: Survey, allowed: Allowed, now: float) -> Plan:
-    """Say what follows at wall time `now` (s). BadInput where a name to adopt is not to be understood."""
+    """Return the plan at wall time `now` (s); BadInput when a name to adopt is unknown or ambiguous."""
     adopted = _adopted(survey, allowed.adopt)
     changes, refusals = [], []
     for key, facts in sorted(survey.wanted.items()):
-        there = survey.there.get(key)
+        there = survey.present.get(key)
         change, refused = _change(survey, key, facts, there, adopted=key in adopted, now=now)
         changes.append(change)
         refusals += [text for text, forced in refused if not (forced and allowed.force)]
-    for key, there in sorted(survey.there.items()):
+    for key, there in sorted(survey.present.items()):
         if key not in survey.wanted:
             changes.append(Change("remove", key[0], there.facts.name))
             if by_hand := [] if allowed.force else list(_by_hand(survey, key, {}, there.facts)):
@@ -95,9 +100,9 @@ def plan_of(survey: Survey, allowed: Allowed, now: float) -> Plan:
 
 
 def _change(
-    survey: Survey, key: Key, wanted: Facts, there: There | None, *, adopted: bool, now: float
+    survey: Survey, key: Key, wanted: Facts, there: Present | None, *, adopted: bool, now: float
 ) -> tuple[Change, list[tuple[str, bool]]]:
-    """The change of one resource, and what speaks against it, each with whether force helps."""
+    """Return the change of a resource, and the reasons against it, each with whether --force overrides it."""
     kind = key[0]
     if there is None:
         return Change("create", kind, wanted.name), []
@@ -115,7 +120,7 @@ def _change(
 
 
 def _differs(wanted: Facts, found: Facts) -> Iterator[str]:
-    """What an apply would change, in words."""
+    """Yield descriptions of what an apply would change."""
     if wanted.keeps != found.keeps:
         yield f"keeps {_span(found.keeps)} now, would keep {_span(wanted.keeps)}"
     if wanted.keeps is not None and found.shards and misfit(wanted, found):
@@ -133,7 +138,7 @@ def _differs(wanted: Facts, found: Facts) -> Iterator[str]:
 
 
 def _by_hand(survey: Survey, key: Key, wanted: Mapping[str, object], found: Facts) -> Iterator[str]:
-    """Parts that an apply would change or remove though they are not what was applied last."""
+    """Yield the parts changed by hand since the last apply that this one would change or remove."""
     for part, properties in sorted(found.parts.items()):
         if part in wanted and wanted[part] == properties:
             continue
@@ -144,18 +149,20 @@ def _by_hand(survey: Survey, key: Key, wanted: Mapping[str, object], found: Fact
 
 def _changed_by_hand(kind: str, name: str, by_hand: list[str]) -> str:
     clone = "clone the dashboard and change the clone, then --force" if kind == "Dashboard" else "--force"
-    told = printable("; ".join(by_hand), 1_000)
-    return f"{kind} '{printable(name)}': {told}, by hand since the last apply. That would be undone: {clone}"
+    parts = printable("; ".join(by_hand), 1_000)
+    return (
+        f"{kind} '{printable(name)}': {parts}, by hand since the last apply, which would be undone: {clone}"
+    )
 
 
 def _not_ours(kind: str, name: str, differs: tuple[str, ...]) -> str:
-    would = f" and changes it ({printable('; '.join(differs), 500)})" if differs else ""
+    changes = f" and changes it ({printable('; '.join(differs), 500)})" if differs else ""
     shown = printable(name)
-    return f"{kind} '{shown}' is there and not the gateway's: --adopt {kind.lower()}/{shown} takes it over{would}"
+    return f"{kind} '{shown}' exists and is not the gateway's: --adopt {kind.lower()}/{shown} takes it over{changes}"
 
 
 def _shorter(wanted: Facts, found: Facts, now: float) -> str | None:
-    """A sentence where points would be deleted."""
+    """Return a refusal if a shorter retention would delete points."""
     if wanted.keeps is None or not wanted.keeps or (found.keeps and wanted.keeps >= found.keeps):
         return None
     date = datetime.fromtimestamp(now - wanted.keeps, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -166,18 +173,15 @@ def _shorter(wanted: Facts, found: Facts, now: float) -> str | None:
 
 
 def _span(seconds: int | None) -> str:
-    """In days where it is whole days, so that two of them compare at a glance."""
+    """Return a retention as text, in days if it is whole days, so that two of them compare at a glance."""
     if not seconds:
         return "everything"
     days, rest = divmod(seconds, _DAY)
     return format_duration(seconds * 1000) if rest else f"{days}d"
 
 
-# --- names to adopt
-
-
 def _adopted(survey: Survey, names: tuple[str, ...]) -> set[Key]:
-    """What the names mean: NAME, or KIND/NAME where several kinds have it."""
+    """Return the resources that the names mean: NAME, or KIND/NAME where several kinds have it."""
     return {key for name in names for key in _meant(survey, name)}
 
 
@@ -191,9 +195,9 @@ def _meant(survey: Survey, name: str) -> list[Key]:
             if key[0].lower() == kind.lower() and facts.name == rest
         ]
     if not meant:
-        raise BadInput(f"--adopt {printable(name)}: the templates have nothing of that name")
-    foreign = [key for key in meant if key in survey.there and not survey.there[key].ours]
+        raise BadInput(f"--adopt {printable(name)}: the templates have no resource of that name")
+    foreign = [key for key in meant if key in survey.present and not survey.present[key].ours]
     if len(foreign) > 1:
         choices = " or ".join(f"--adopt {key[0].lower()}/{printable(name)}" for key in sorted(foreign))
-        raise BadInput(f"--adopt {printable(name)}: several have that name; say {choices}")
+        raise BadInput(f"--adopt {printable(name)}: several resources have that name; write {choices}")
     return meant

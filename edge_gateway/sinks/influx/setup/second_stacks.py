@@ -1,8 +1,8 @@
-"""Stacks of the gateway's name beside its own, as two first applies at once make them.
+"""Second stacks of the gateway's name, which two concurrent first applies create.
 
-Buckets, variables and checks go by name, so that both stacks have the same ones; a dashboard each makes for itself.
-Removing a second stack would remove what it shares, buckets with all their points: it is renamed instead, once what it
-alone has is gone.
+Buckets, variables and checks go by name, so both stacks own the same ones; each creates its own dashboard. Deleting a
+second stack would delete what it shares, including buckets with all their points. Instead, what it alone owns is
+removed and it is renamed.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -17,14 +17,14 @@ from fleet_wire.printable import printable
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """A stack that is not the oldest of its name; ids of what it alone has and the templates name, but no bucket."""
+    """A stack that is not the oldest of its name; `own`: ids of templated resources only it has, buckets excluded."""
 
     stack: Stack
     own: tuple[tuple[Key, str], ...]
 
 
 def second_stacks(stacks: Sequence[Stack], wanted: Collection[Key]) -> tuple[Second, ...]:
-    """All but the first of stacks, the oldest of which is the gateway's."""
+    """Return all stacks but the first, the oldest, which is the gateway's."""
     if not stacks:
         return ()
     ours = set((stacks[0].resources or {}).values())
@@ -37,36 +37,37 @@ def _own(stack: Stack, ours: set[str], wanted: Collection[Key]) -> Iterator[tupl
             yield key, number
 
 
-def told(second: Second) -> str:
-    """What is wrong with it and what to do, as a sentence."""
+def warning(second: Second) -> str:
+    """Return a warning about the stack, with what to do."""
     own = ", ".join(f"{kind} {printable(number)}" for (kind, _), number in second.own)
     beside = f" with {own}" if own else ""
     return (
-        f"a second stack '{STACK}' is there{beside}: {printable(second.stack.id)}, made {printable(second.stack.made)},"
-        " as two applies at once make it. `influx apply --force` removes what it alone has and renames it; buckets and"
-        " points stay. Do not remove the stack in another way: the buckets it shares would go with it"
+        f"a second stack '{STACK}' exists{beside}: {printable(second.stack.id)}, created"
+        f" {printable(second.stack.made)} by a concurrent apply. `influx apply --force` removes what it alone owns and"
+        " renames it; buckets and points stay. Do not delete the stack in another way: that would delete the buckets it"
+        " shares"
     )
 
 
 def changes(second: Second) -> Iterator[Change]:
-    """What `let_go` does."""
+    """Yield the changes that `retire` makes."""
     why = (f"of the second stack {second.stack.id}",)
     yield from (Change("remove", kind, number, why) for (kind, _), number in second.own)
-    yield Change("update", "Stack", second.stack.id, ("renamed: a second one",))
+    yield Change("update", "Stack", second.stack.id, ("renamed, because it is a second one",))
 
 
-async def let_go(server: Server, second: Second) -> None:
-    """Remove what it alone has, and give it another name."""
+async def retire(server: Server, second: Second) -> None:
+    """Remove what the stack alone owns, and rename it."""
     for (kind, _), number in second.own:
         await server.remove(kind, number)
     await server.rename_stack(second.stack.id, f"{STACK} second")
 
 
 async def make_stack(server: Server) -> str:
-    """Make the stack; returns its id. BadInput where another apply made one at the same time, and earlier."""
+    """Create the stack and return its id; BadInput if a concurrent apply created one first."""
     made = await server.make_stack()
     first = (await server.stacks())[0]
     if first.id == made:
         return made
     await server.remove_empty_stack(made)
-    raise BadInput("another apply is at work on this organisation; run this one again when it has ended")
+    raise BadInput("another apply is running on this organisation; run this one again after it")

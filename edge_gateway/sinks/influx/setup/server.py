@@ -1,4 +1,4 @@
-"""The few requests of InfluxDB's management API that this needs."""
+"""The requests to InfluxDB's management API that the setup needs."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from edge_gateway.sinks.influx.setup.documents import STACK, Document, Key, reso
 from fleet_wire.printable import printable
 
 TIMEOUT: Final = 30.0
+"""Seconds for a whole request."""
 _APPLIED: Final = " As applied: "
 _DESCRIPTION: Final = "Buckets, variables, dashboard and check of the edge gateway."
 _PATHS: Final = {
@@ -26,7 +27,7 @@ _PATHS: Final = {
     "Telegraf": "telegrafs/{}",
     "Variable": "variables/{}",
 }
-"""Where each kind is found; some no template here has, but a person may have added them to the stack."""
+"""Paths by kind, including kinds that no template has but that a user may have added to the stack."""
 _NO_CONTENT: Final = 204
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -37,7 +38,7 @@ _SERVER_FAILED: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server, an organisation by name, and a token that may manage it."""
+    """A server, the name of an organisation, and a token that may manage it."""
 
     url: str
     org: str
@@ -46,7 +47,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The stack's id, empty where there is none; ids of its resources, digests of what was applied, and when made."""
+    """A stack.
+
+    Attributes:
+        id: empty if there is none.
+        resources: their ids.
+        applied: digests of what was applied last, by `part_key`.
+        made: when it was created, as the server writes it.
+    """
 
     id: str = ""
     resources: Mapping[Key, str] | None = None
@@ -56,14 +64,14 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What the server makes of documents: each as it would be stored, and ids of what has its name already."""
+    """The server's dry run: each resource as it would be stored, and the ids of existing ones of the same names."""
 
     wanted: Mapping[Key, Mapping[str, Any]]
     named: Mapping[Key, str]
 
 
 class Server:
-    """One organisation of a server."""
+    """An organisation on a server."""
 
     def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
         self._session = session
@@ -71,45 +79,46 @@ class Server:
         self._org_id = ""
 
     async def stack(self) -> Stack:
-        """The stack that is there."""
+        """Return the gateway's stack, an empty one if there is none."""
         return next(iter(await self.stacks()), Stack())
 
     async def stacks(self) -> list[Stack]:
-        """All of the name, the oldest first: that one is the gateway's."""
+        """Return all stacks of the name, the oldest first, which is the gateway's."""
         query = f"orgID={await self._org()}&name={STACK}"
         found = (await self._call("GET", f"/api/v2/stacks?{query}")).get("stacks") or ()
         there = [_stack(one) for one in found if one["eventType"] != "uninstall"]
         return sorted(there, key=lambda stack: (_instant(stack.made), stack.id))
 
     async def make_stack(self) -> str:
-        """Make the stack; returns its id."""
+        """Create a stack; return its id."""
         body = {"orgID": await self._org(), "name": STACK, "description": _DESCRIPTION, "urls": []}
         return str((await self._call("POST", "/api/v2/stacks", body))["id"])
 
     async def remove_empty_stack(self, stack: str) -> None:
-        """Remove a stack that has nothing. What one has would go with it, buckets with their points too."""
+        """Delete a stack without resources. Deleting one deletes its resources, including buckets with their points."""
         await self._call("DELETE", f"/api/v2/stacks/{stack}?orgID={await self._org()}")
 
     async def rename_stack(self, stack: str, name: str) -> None:
+        """Give a stack another name."""
         await self._call("PATCH", f"/api/v2/stacks/{stack}", {"name": name})
 
-    async def keep(self, bucket: str, seconds: int, shards: int) -> None:
-        """Set what a bucket keeps, 0 for ever, and how long its next shards are, in seconds."""
+    async def set_retention(self, bucket: str, seconds: int, shards: int) -> None:
+        """Set a bucket's retention (s, 0 for ever) and the length of its future shards (s)."""
         rule = {"type": "expire", "everySeconds": seconds, "shardGroupDurationSeconds": shards}
         await self._call("PATCH", f"/api/v2/buckets/{bucket}", {"retentionRules": [rule]})
 
     async def remove(self, kind: str, number: str) -> None:
-        """Remove a resource; nothing happens where it is gone."""
+        """Delete a resource, if it still exists."""
         path = _PATHS[kind].format(number).partition("?")[0]
         await self._call("DELETE", f"/api/v2/{path}", absent={})
 
-    async def note(self, stack: str, applied: Mapping[str, str]) -> None:
-        """Keep digests of what was applied with the stack: who changed what since is told by them."""
+    async def note_applied(self, stack: str, applied: Mapping[str, str]) -> None:
+        """Store digests of what was applied in the stack's description, to detect later changes by hand."""
         text = json.dumps(applied, separators=(",", ":"), sort_keys=True)
         await self._call("PATCH", f"/api/v2/stacks/{stack}", {"description": _DESCRIPTION + _APPLIED + text})
 
     async def dry_run(self, documents: Sequence[Document]) -> DryRun:
-        """Let the server check documents, and find what it would take over by name."""
+        """Have the server validate documents and find existing resources of the same names."""
         answer = await self._post("", documents, dry_run=True)
         named = {
             (resource_kind(item["kind"]), item["templateMetaName"]): f"{item['id']:016x}"
@@ -127,7 +136,7 @@ class Server:
         return DryRun(wanted, named)
 
     async def apply(self, stack: str, documents: Sequence[Document]) -> None:
-        """Make the stack's resources as the documents say; those that no document names go."""
+        """Make the stack's resources match the documents; resources in no document are deleted."""
         await self._post(stack, documents, dry_run=False)
 
     async def _post(self, stack: str, documents: Sequence[Document], *, dry_run: bool) -> dict[str, Any]:
@@ -137,11 +146,11 @@ class Server:
         )
 
     async def resource(self, kind: str, number: str) -> dict[str, Any] | None:
-        """A resource as it is stored; None where it is gone."""
+        """Return a resource as it is stored; None if it no longer exists."""
         path = next((path for name, path in _PATHS.items() if kind.startswith(name)), None)
         if path is None:
             raise BadInput(
-                f"the stack '{STACK}' has a {printable(kind)}, which no template here makes: take it out"
+                f"the stack '{STACK}' contains a {printable(kind)}, a kind this program does not know: remove it"
             )
         found = await self._call("GET", f"/api/v2/{path.format(number)}", absent={})
         return (found.get("label") if kind == "Label" else found) or None
@@ -165,7 +174,7 @@ class Server:
         params: Mapping[str, str] | None = None,
         absent: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """One request, JSON in and out; `absent` is the answer where there is nothing, which else is an error."""
+        """Send one request, JSON in and out; return `absent`, if given, for 404."""
         url = f"{self._target.url}{path}"
         try:
             async with self._session.request(
@@ -182,18 +191,18 @@ class Server:
                 f"InfluxDB at {self._target.url} does not answer: {error or 'timeout'}"
             ) from error
         except ValueError as error:
-            raise CannotReach(f"what answers at {self._target.url} is not InfluxDB 2") from error
+            raise CannotReach(f"the server at {self._target.url} is not InfluxDB 2") from error
 
 
 _TAKEN: Final = ("already exists", "is not unique", "already been applied", "conflict")
-"""How the server says that a name is taken, which a dry run before had found free."""
-_RIGHTS: Final = "managing needs an all-access token, or one that may read and write all of that organisation"
+"""Parts of messages about a name that was taken between the dry run and the apply."""
+_RIGHTS: Final = "use an all-access token, or one that may read and write everything in that organisation"
 
 
 def _object(text: str) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
-        raise ValueError("not an object")  # noqa: TRY004 - as json.loads has it for other text that is no answer
+        raise ValueError("not an object")  # noqa: TRY004 - as json.loads raises for other text
     return found
 
 
@@ -207,13 +216,13 @@ def _stack(raw: Mapping[str, Any]) -> Stack:
 
 
 def _instant(text: str) -> tuple[str, str]:
-    """Seconds and their fraction: the server leaves out zeros at its end, so that plain texts would not compare."""
+    """Split a time for sorting: the server omits trailing zeros of the fraction, so whole texts do not sort."""
     second, _, fraction = text.removesuffix("Z").partition(".")
     return second, fraction
 
 
 def _applied(description: str) -> dict[str, str]:
-    """The digests in a stack's description; none where a person wrote another one."""
+    """Return the digests in a stack's description; none if a user has replaced it."""
     try:
         return _object(description.partition(_APPLIED)[2])
     except ValueError:
@@ -221,18 +230,18 @@ def _applied(description: str) -> dict[str, str]:
 
 
 def _refusal(target: Target, status: int, text: str) -> BadInput | CannotReach:
-    said = printable(_message(text), 500)
+    shown = printable(_message(text), 500)
     where = f"InfluxDB at {target.url}"
-    if status in {_UNAUTHORIZED, _FORBIDDEN} or "unauthorized" in said:
-        return BadInput(f"{where}: the token may not manage '{target.org}' ({status}: {said}); {_RIGHTS}")
-    if any(word in said for word in _TAKEN):
+    if status in {_UNAUTHORIZED, _FORBIDDEN} or "unauthorized" in shown:
+        return BadInput(f"{where}: the token may not manage '{target.org}' ({status}: {shown}); {_RIGHTS}")
+    if any(word in shown for word in _TAKEN):
         return BadInput(
-            f"{where}: something of that name was made meanwhile ({status}: {said}); another apply may be at work:"
-            " run this one again when it has ended"
+            f"{where}: a resource of that name was created meanwhile ({status}: {shown}); another apply may be running:"
+            " run this one again after it"
         )
     if status >= _SERVER_FAILED:
-        return CannotReach(f"{where} failed ({status}: {said})")
-    return BadInput(f"{where} does not accept this ({status}: {said})")
+        return CannotReach(f"{where} failed ({status}: {shown})")
+    return BadInput(f"{where} rejects this ({status}: {shown})")
 
 
 def _message(text: str) -> str:
@@ -249,7 +258,7 @@ def _message(text: str) -> str:
 
 @asynccontextmanager
 async def connected(target: Target) -> AsyncIterator[Server]:
-    """The server, while the block runs."""
+    """Open a session with the server while the block runs."""
     headers = {"Authorization": f"Token {target.token}"}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:

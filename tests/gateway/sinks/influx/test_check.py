@@ -59,7 +59,7 @@ def test_a_token_that_cannot_write_is_told_with_bucket_and_remedy(influx: Influx
     bucket = influx.fresh_bucket()
     for bad, told in (
         (token(influx, "read", bucket=bucket), "write access"),
-        (token_of_another_organisation(influx, f"other-{bucket}"), "one of this organisation"),
+        (token_of_another_organisation(influx, f"other-{bucket}"), "belongs to this organisation"),
         (token(influx, "read", "write", bucket=bucket, status="inactive"), "activate it"),
     ):
         finding = found(tmp_path, influx.url, bad, bucket)

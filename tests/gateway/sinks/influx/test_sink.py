@@ -161,7 +161,7 @@ async def test_a_long_wait_is_told_with_its_end(server: FakeInflux, header: str,
     assert until == 1_700_000_000_000 + int(header) * 1000
     assert "busy" in problem
     assert told in problem
-    assert ("next try" in problem) == bool(told)
+    assert ("asked to wait until" in problem) == bool(told)
     assert (sink.facts.waiting_until, sink.facts.problem) == (None, "")
 
 

@@ -311,7 +311,7 @@ async def test_a_token_without_the_rights_is_said_and_changes_nothing(
 
 
 async def test_what_the_server_does_not_accept_is_said(clean: Influx) -> None:
-    with pytest.raises(BadInput, match=r"does not accept this \(4"):
+    with pytest.raises(BadInput, match=r"rejects this \(4"):
         await apply(target(clean), (WindowBucket(MINUTE, "telemetry", 1000), *WINDOWS[1:]))
     with pytest.raises(BadInput, match="must be a string of at least 2 chars"):
         await plan(target(clean), (WindowBucket(MINUTE, "x", DAY),))

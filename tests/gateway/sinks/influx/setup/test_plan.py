@@ -7,7 +7,7 @@ import pytest
 
 from edge_gateway.errors import BadInput
 from edge_gateway.sinks.influx.setup.facts import Facts, digest
-from edge_gateway.sinks.influx.setup.plan import Allowed, Change, Plan, Survey, There, part_key, plan_of
+from edge_gateway.sinks.influx.setup.plan import Allowed, Change, Plan, Present, Survey, part_key, plan_of
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 DAY = 86_400
@@ -27,7 +27,7 @@ def board(**cells: str) -> Facts:
 
 def plan(
     wanted: dict[tuple[str, str], Facts],
-    there: dict[tuple[str, str], There],
+    there: dict[tuple[str, str], Present],
     *,
     applied: dict[tuple[str, str], Facts] | None = None,
     adopt: tuple[str, ...] = (),
@@ -41,8 +41,8 @@ def plan(
     return plan_of(Survey("stack", wanted, there, noted), Allowed(adopt, force=force), NOW)
 
 
-def ours(facts: Facts) -> There:
-    return There(facts, ours=True)
+def ours(facts: Facts) -> Present:
+    return Present(facts, ours=True)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_a_shorter_retention_is_said_in_numbers_and_needs_force(now: int, then: 
 
 def test_what_is_not_ours_is_refused_by_name_even_with_force_unless_it_is_adopted() -> None:
     wanted = {VARIABLE: Facts("fleet_site", {"": {"values": ["a"]}}), BUCKET: bucket(30 * DAY)}
-    there = {key: There(facts, ours=False) for key, facts in wanted.items()}
-    there[VARIABLE] = There(Facts("fleet_site", {"": {"values": ["b"]}}), ours=False)
+    there = {key: Present(facts, ours=False) for key, facts in wanted.items()}
+    there[VARIABLE] = Present(Facts("fleet_site", {"": {"values": ["b"]}}), ours=False)
     refused = plan(wanted, there, force=True).refusals
     assert len(refused) == 2
     assert "--adopt bucket/telemetry" in refused[0]
@@ -82,7 +82,7 @@ def test_what_is_not_ours_is_refused_by_name_even_with_force_unless_it_is_adopte
 
 
 def test_adopting_a_bucket_does_not_shorten_it_without_force() -> None:
-    there = {BUCKET: There(bucket(90 * DAY), ours=False)}
+    there = {BUCKET: Present(bucket(90 * DAY), ours=False)}
     (refused,) = plan({BUCKET: bucket(30 * DAY)}, there, adopt=("telemetry",)).refusals
     assert "would keep 30d" in refused
     assert plan({BUCKET: bucket(30 * DAY)}, there, adopt=("telemetry",), force=True).refusals == ()
@@ -90,11 +90,11 @@ def test_adopting_a_bucket_does_not_shorten_it_without_force() -> None:
 
 def test_a_name_that_several_kinds_have_must_say_its_kind_and_an_unknown_one_is_said() -> None:
     wanted = {BUCKET: bucket(DAY), ("Label", "l"): Facts("telemetry", {"": {}})}
-    there = {key: There(facts, ours=False) for key, facts in wanted.items()}
+    there = {key: Present(facts, ours=False) for key, facts in wanted.items()}
     with pytest.raises(BadInput, match="--adopt bucket/telemetry or --adopt label/telemetry"):
         plan(wanted, there, adopt=("telemetry",))
     assert len(plan(wanted, there, adopt=("BUCKET/telemetry",)).refusals) == 1
-    with pytest.raises(BadInput, match="nothing of that name"):
+    with pytest.raises(BadInput, match="no resource of that name"):
         plan(wanted, there, adopt=("telemetri",))
 
 

@@ -41,7 +41,7 @@ async def second_stack(influx: Influx) -> None:
         await server.apply(await server.make_stack(), documents_for(WINDOWS))
 
 
-async def test_a_second_stack_is_named_and_let_go_by_force_and_takes_no_point_along(clean: Influx) -> None:
+async def test_a_second_stack_is_named_and_retired_by_force_and_takes_no_point_along(clean: Influx) -> None:
     await apply(target(clean), WINDOWS)
     (first,) = stacks(clean)
     clean.write("telemetry", f"kept value=1 {int(time.time() * 1000)}")
@@ -51,7 +51,7 @@ async def test_a_second_stack_is_named_and_let_go_by_force_and_takes_no_point_al
     for done in (await plan(target(clean), WINDOWS), await apply(target(clean), WINDOWS)):
         assert (done.stack, done.in_step) == (first["id"], False)
         (warning,) = done.warnings
-        assert f"{copy}, made 20" in warning
+        assert f"{copy}, created 20" in warning
         assert "Dashboard 1" in warning or "Dashboard 0" in warning
         assert "--force" in warning
     dry = await plan(target(clean), WINDOWS, FORCE)
@@ -77,6 +77,6 @@ def test_a_second_stack_ends_the_commands_with_1_until_force_has_let_it_go(
     for command in ("status", "apply"):
         status, _, error = commands.run(command)
         assert status == 1
-        assert "a second stack 'edge-fleet' is there" in error
+        assert "a second stack 'edge-fleet' exists" in error
     assert commands.run("apply", "--force")[::2] == (0, "")
     assert commands.run("status")[::2] == (0, "")

@@ -1,0 +1,81 @@
+"""`influx apply` and `influx status`: from a plan to output and exit status, without a server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.cli import main
+from edge_gateway.sinks.influx.setup import apply as setup
+from edge_gateway.sinks.influx.setup.plan import Allowed, Change, Plan
+
+IN_STEP = Plan("stack", (Change("keep", "Bucket", "telemetry"),))
+DUE = Plan("stack", (Change("update", "Bucket", "telemetry", ("description",)),))
+REFUSED = Plan("stack", DUE.changes, refusals=("points would be deleted",))
+WARNED = Plan("stack", IN_STEP.changes, warnings=("a second stack",))
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SETUP_TOKEN", "secret")
+    path = tmp_path / "gateway.yaml"
+    path.write_text(
+        "mqtt: {url: mqtt://localhost}\ninflux: {url: http://db:8086, org: fleet, token: env:SETUP_TOKEN}\n"
+    )
+    return path
+
+
+class Planned:
+    """Stands in for `setup.plan` and `setup.apply`: answers with a plan and keeps what it was called with."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.called: list[tuple[Any, ...]] = []
+
+    async def __call__(self, *arguments: Any) -> Plan:
+        self.called.append(arguments)
+        return self.plan
+
+
+def run(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(["influx", *arguments])
+    return ended.value.code
+
+
+@pytest.mark.parametrize(("plan", "status"), [(IN_STEP, 0), (DUE, 1), (REFUSED, 1), (WARNED, 1)])
+def test_status_is_0_only_when_nothing_is_to_be_done(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], plan: Plan, status: int
+) -> None:
+    monkeypatch.setattr(setup, "plan", Planned(plan))
+    assert run("status", "--config", str(file)) == status
+    complaints = capsys.readouterr().err.splitlines()
+    assert complaints == [*plan.warnings, *plan.refusals]
+
+
+@pytest.mark.parametrize(("plan", "status"), [(IN_STEP, 0), (DUE, 0), (REFUSED, 2), (WARNED, 1)])
+def test_a_dry_run_plans_and_applies_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch, plan: Plan, status: int
+) -> None:
+    planned, applied = Planned(plan), Planned(plan)
+    monkeypatch.setattr(setup, "plan", planned)
+    monkeypatch.setattr(setup, "apply", applied)
+    assert run("apply", "--dry-run", "--config", str(file)) == status
+    assert (len(planned.called), applied.called) == (1, [])
+
+
+def test_apply_passes_on_the_target_the_windows_and_what_is_allowed(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    applied = Planned(DUE)
+    monkeypatch.setattr(setup, "apply", applied)
+    options = ["--adopt", "bucket/telemetry", "--adopt", "fleet-site", "--force", "--json"]
+    assert run("apply", *options, "--config", str(file)) == 0
+    ((target, windows, allowed),) = applied.called
+    assert (target.url, target.org, target.token) == ("http://db:8086", "fleet", "secret")
+    assert [window.bucket for window in windows] == ["telemetry", "telemetry_10m", "telemetry_1h"]
+    assert {window.settled for window in windows} == {60_000 + 2_000 + 30_000}
+    assert allowed == Allowed(("bucket/telemetry", "fleet-site"), force=True)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["in_step"], report["changes"][0]["differs"]) == (False, ["description"])

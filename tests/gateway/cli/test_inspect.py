@@ -1,0 +1,93 @@
+"""`status`, `alerts`, `devices` and `query`: which request is sent, and how its answer is printed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.cli import inspect, main
+
+NOW = 1_790_000_000_000
+
+
+class Answers:
+    """Stands in for a running gateway: keeps the requests, gives the answer."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.requests: list[dict[str, Any]] = []
+
+    def __call__(self, _: object, request: dict[str, Any]) -> Any:
+        self.requests.append(request)
+        return self.answer
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("mqtt: {url: mqtt://localhost}\nspool: {path: spool}\n")
+    return path
+
+
+def run(file: Path, *arguments: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--config", str(file)])
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_sent"),
+    [
+        (["status"], {"do": "status"}),
+        (["alerts"], {"do": "alerts"}),
+        (["devices"], {"do": "devices", "device": None}),
+        (["devices", "d1"], {"do": "devices", "device": "d1"}),
+        (["devices", "show", "d1"], {"do": "devices", "device": "d1"}),
+        (["devices", "forget", "d1"], {"do": "forget", "device": "d1", "metric": None}),
+        (["devices", "forget", "d1", "temp"], {"do": "forget", "device": "d1", "metric": "temp"}),
+    ],
+)
+def test_a_command_sends_its_request_and_prints_the_answer_as_json(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    request_sent: dict[str, Any],
+) -> None:
+    gateway = Answers([{"device": "d1"}])
+    monkeypatch.setattr(inspect, "ask", gateway)
+    assert run(file, *arguments, "--json") == 0
+    assert gateway.requests == [request_sent]
+    assert json.loads(capsys.readouterr().out) == gateway.answer
+
+
+def test_a_device_that_is_not_known_is_an_error(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(inspect, "ask", Answers([]))
+    assert run(file, "devices", "d9") == 2
+    assert "no device 'd9' is known here" in capsys.readouterr().err
+    assert run(file, "devices") == 0
+    assert "no device is known yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (None, None),
+        ("90s", NOW - 90_000),
+        ("1767225600000", 1_767_225_600_000),
+        ("2026-01-01", 1_767_225_600_000),
+        ("2026-01-01T01:00+01:00", 1_767_225_600_000),
+    ],
+)
+def test_a_time_is_a_duration_before_now_a_date_or_milliseconds(text: str | None, at: int | None) -> None:
+    assert inspect.instant_of(text, NOW, "--since") == at
+
+
+def test_only_windows_of_a_configured_length_can_be_chosen(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "query", "windows", "--every", "7m") == 2
+    assert "no window is 7m long in this configuration" in capsys.readouterr().err
