@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     WithJsonSchema,
@@ -24,7 +23,7 @@ from pydantic import (
 from edge_gateway.configuration.secrets import Secret
 from edge_gateway.configuration.texts import instant, url_parts
 from fleet_config.durations import Duration, Rate, RateSpec, Size, format_duration
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 from fleet_wire.topics import is_level
 
 SECOND = 1_000
@@ -56,13 +55,7 @@ Site = Annotated[str, AfterValidator(_site)]
 Tag = Annotated[str, AfterValidator(_tag)]
 
 
-class Section(Strict):
-    """A part of gateway.yaml. Its fields have no descriptions, so its source is not searched for them at each start."""
-
-    model_config = ConfigDict(use_attribute_docstrings=False)
-
-
-class GatewaySection(Section):
+class GatewaySection(Strict):
     """Who this gateway is, which sites it owns, and which birth tags it forwards to InfluxDB."""
 
     id: str = "auto"
@@ -77,7 +70,7 @@ class GatewaySection(Section):
         return text
 
 
-class MqttSection(Section):
+class MqttSection(Strict):
     """The broker, and how the gateway proves who it is."""
 
     url: str
@@ -128,13 +121,13 @@ class MqttSection(Section):
         return urlsplit(self.url).port or (8883 if self.tls else 1883)
 
 
-class SourceSection(Section):
+class SourceSection(Strict):
     """One kind of telemetry that the gateway takes in."""
 
     name: Literal["native"] = "native"
 
 
-class MetricSection(Section):
+class MetricSection(Strict):
     """What a value must look like to count.
 
     `kind` says whether values are numbers or states (texts and bools), whatever a device's birth or first value say.
@@ -164,7 +157,7 @@ class MetricSection(Section):
         return self
 
 
-class TimeSection(Section):
+class TimeSection(Strict):
     """How far device clocks are believed."""
 
     allowed_lateness: Duration = 2 * SECOND
@@ -180,7 +173,7 @@ class TimeSection(Section):
         return instant(value)
 
 
-class WindowSection(Section):
+class WindowSection(Strict):
     """One tier of windows: its length, its bucket, and how long the bucket keeps it, `0s` for ever."""
 
     every: Duration
@@ -195,7 +188,7 @@ class WindowSection(Section):
         return keep
 
 
-class RulesSection(Section):
+class RulesSection(Strict):
     """Where the rules are, and what a changed rule does with its state."""
 
     path: Path = Path("rules")
@@ -203,7 +196,7 @@ class RulesSection(Section):
     lookback: Duration = 5 * MINUTE
 
 
-class CommandsSection(Section):
+class CommandsSection(Strict):
     """Whether and how fast commands go out."""
 
     mode: Literal["live", "dry_run", "off"] = "live"
@@ -212,7 +205,7 @@ class CommandsSection(Section):
     total: Rate = RateSpec(50, SECOND)
 
 
-class InfluxSection(Section):
+class InfluxSection(Strict):
     """The database aggregates are forwarded to, and how much waits for it on disk."""
 
     url: str
@@ -231,14 +224,14 @@ class InfluxSection(Section):
         return text.rstrip("/")
 
 
-class HistorySection(Section):
+class HistorySection(Strict):
     """The local history; `keep: 0s` leaves its bound to `max_bytes` alone."""
 
     keep: Duration = 30 * DAY
     max_bytes: Size = GIB
 
 
-class SpoolSection(Section):
+class SpoolSection(Strict):
     """The directory nothing acknowledged is lost from."""
 
     path: Path = Path("/var/lib/edge-gateway")
@@ -256,7 +249,7 @@ def _share(bound: int, usual: int) -> int:
     return min(usual, max(1, bound // 4))
 
 
-class LimitsSection(Section):
+class LimitsSection(Strict):
     """Bounds on what a fleet may make the gateway remember, and on the share of one device.
 
     Left out, a share is 1,000 series and 500 texts, and never more than a quarter of the bound.
@@ -287,7 +280,7 @@ class LimitsSection(Section):
         return self.device_strings or _share(self.strings, STRINGS_OF_A_DEVICE)
 
 
-class HttpSection(Section):
+class HttpSection(Strict):
     """Where /metrics and /healthz are served; null turns them off."""
 
     listen: str | None = "127.0.0.1:8080"
@@ -312,7 +305,7 @@ class HttpSection(Section):
         return text
 
 
-class LogSection(Section):
+class LogSection(Strict):
     """What is logged, and how it looks."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -334,7 +327,7 @@ def _default_windows() -> tuple[WindowSection, ...]:
     )
 
 
-class GatewayConfig(Section):
+class GatewayConfig(Strict):
     """The whole of gateway.yaml; `mqtt.url` alone is required."""
 
     version: Literal[1] = 1
