@@ -1,6 +1,6 @@
-"""Files that a person wrote, read so that none of them can stop or exhaust the program.
+"""Reads files that people edit, so that none of them can block or exhaust the program.
 
-Only a regular file is opened: a FIFO would block for ever, a device such as /dev/zero has no end.
+Only a regular file is opened: a FIFO would block forever, a device such as /dev/zero has no end.
 """
 
 from __future__ import annotations

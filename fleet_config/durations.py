@@ -64,7 +64,7 @@ def parse_duration(value: Any) -> int:
         )
     total = sum(Fraction(number) * _UNIT_MS[unit] for number, unit in parts)
     if total.denominator != 1:
-        raise ValueError(f"{quoted(value)} is no whole number of milliseconds")
+        raise ValueError(f"{quoted(value)} is not a whole number of milliseconds")
     if total > _LONGEST_MS:
         raise ValueError(f"{quoted(value)} is longer than 1000 years")
     return int(total)
@@ -79,7 +79,7 @@ def parse_offset(value: Any) -> int:
 
 
 def format_duration(milliseconds: int) -> str:
-    """The shortest writing that parse_duration reads back: 90000 -> `1m30s`, 0 -> `0s`."""
+    """The shortest text that parse_duration reads back: 90000 -> `1m30s`, 0 -> `0s`."""
     if milliseconds < 0:
         return "-" + format_duration(-milliseconds)
     text, rest = "", milliseconds
@@ -93,7 +93,7 @@ def format_duration(milliseconds: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RateSpec:
-    """So many per so long: `6/m` is a count of 6 per 60,000 ms."""
+    """A count per time: `6/m` is a count of 6 per 60,000 ms."""
 
     count: float
     per_ms: int

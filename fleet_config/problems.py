@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 MOST_PROBLEMS: Final = 100
-"""Of one file, and of what one text shows: a file that is wrong everywhere need not be told line by line."""
+"""Of one file, and of what one text shows: a file that is wrong everywhere need not be reported line by line."""
 
 _LONGEST_MESSAGE: Final = 1_000
 

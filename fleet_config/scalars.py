@@ -10,7 +10,6 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from fleet_config.durations import format_duration
 from fleet_config.problems import quoted
 
 if TYPE_CHECKING:
@@ -81,6 +80,8 @@ def _float(text: str) -> float:
 
 
 def _as_duration(text: str) -> str:
+    from fleet_config.durations import format_duration  # noqa: PLC0415 - brings pydantic, for this hint only
+
     seconds = 0.0
     for part in text.lstrip("+-").replace("_", "").split(":"):
         seconds = seconds * 60 + float(part)

@@ -1,7 +1,11 @@
-"""A document against a pydantic model: every fault at once, at its place, in plain English."""
+"""Checks a document against a pydantic model: reports every fault at once, at its place, in plain English."""
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pydantic
@@ -11,6 +15,9 @@ from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
 from fleet_config.secrecy import HIDDEN, names_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema, ErrorDetails
 
     from fleet_config.document import Document, Path
@@ -33,12 +40,12 @@ def _make_scalars_strict(schema: Any) -> None:
 class Strict(pydantic.BaseModel):
     """A frozen model that refuses unknown keys and silent conversions (`"5"` is no number, `yes` no boolean).
 
-    Collections are converted as their annotation says, so that a list of the file fills a tuple or a set.
+    Collections are converted as their annotation says, so that a list in the file fills a tuple or a set.
+    Programs start faster because a validator is built when it is first used, and docstrings of fields are read
+    from the source only for the JSON Schema, where they are the descriptions.
     """
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -47,6 +54,38 @@ class Strict(pydantic.BaseModel):
         schema = handler(source)
         _make_scalars_strict(schema)
         return schema
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: pydantic.GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        made = handler(schema)
+        properties = handler.resolve_ref_schema(made).get("properties", {})
+        texts = dict(_docstrings_of(cls))
+        for name, field in cls.model_fields.items():
+            if name in texts:
+                properties[field.alias or name]["description"] = texts[name]
+        return made
+
+
+def _docstrings_of(model: type[Strict]) -> Iterator[tuple[str, str]]:
+    """Yield (attribute, docstring) for each attribute that has one, inherited ones first."""
+    for each in reversed(model.__mro__):
+        if issubclass(each, Strict):
+            yield from _docstrings_in(each)
+
+
+def _docstrings_in(model: type[Strict]) -> Iterator[tuple[str, str]]:
+    try:
+        source = textwrap.dedent(inspect.getsource(model))
+    except (OSError, TypeError):  # made by a function, such as create_model
+        return
+    [definition] = ast.parse(source).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    for field, text in pairwise(body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(docstring))):
+                yield name, inspect.cleandoc(docstring)
 
 
 def validate(model: type[M], document: Document, *, at: Path = ()) -> M:

@@ -1,8 +1,7 @@
-"""YAML that cannot bite, with line and column for every value.
+"""A strict subset of YAML, with line and column for every value.
 
-A small strict part of YAML: one document, text keys, no aliases, anchors, tags, merge keys or duplicate keys,
-bounded size and depth. See `scalars` for what plain words and numbers mean. `validate` (here for its users,
-written in `validation`) checks a document against a pydantic model and reports every fault at its place.
+One document, text keys, bounded size and depth; no aliases, anchors, tags, merge keys or duplicate keys.
+`scalars` says what plain words and numbers mean; `validation` checks a document against a pydantic model.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound, quoted
 from fleet_config.scalars import AmbiguousScalarError, read_plain
 from fleet_config.secrecy import UNSEEN, names_secret
 from fleet_config.syntax import explain_syntax
-from fleet_config.validation import Strict, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Strict", "load_yaml", "parse_yaml", "validate"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "load_yaml", "parse_yaml"]
 
 MAX_BYTES: Final = 1 << 20
 """Of one file. The parser takes about two seconds for as much, and beside a running gateway it takes them from it."""

@@ -18,8 +18,8 @@ from fleet_sim.devices.counters import Snapshot
 from fleet_sim.judging.stored import InfluxPlace
 from fleet_sim.runtime.fleet import FleetRun, RunOptions, RunResult
 from fleet_sim.runtime.live import line
+from fleet_sim.scenario.broker import endpoint_of
 from fleet_sim.scenario.loading import load_scenario, scaled
-from fleet_sim.scenario.planning import endpoint_of
 
 HERE = Path(__file__).resolve().parent
 WARM = "frz-00042"

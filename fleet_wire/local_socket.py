@@ -35,7 +35,7 @@ LONGEST_PATH = 107
 _MODE = 0o660
 _REQUEST_WITHIN = 10.0
 _TAKEN_WITHIN = 30.0
-"""Seconds in which a client must have read enough that more can be sent: one that does not read loses its place."""
+"""Seconds a client may block sending by not reading before it is disconnected."""
 _TURNS_TO_ARRIVE = 3
 
 _log = logging.getLogger(__name__)
@@ -74,10 +74,10 @@ async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
 
 
 def _is_alive(path: Path) -> bool:
-    """Say whether a process listens on the socket; FileExistsError when what is there is no socket."""
+    """Return whether a process listens on the socket; FileExistsError if the path is not a socket."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(f"{path} is in the way: it is no socket")
+            raise FileExistsError(f"{path} is in the way: it is not a socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, _reachable(path) as near:
             probe.connect(near)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -87,7 +87,7 @@ def _is_alive(path: Path) -> bool:
 
 @contextmanager
 def _reachable(path: Path) -> Iterator[str]:
-    """Give a name for the socket that fits into an address: the path, or its directory as an open descriptor.
+    """Yield a name for the socket that fits into an address: the path, or one through an open directory.
 
     unix(7): a path that is longer than 107 bytes can be reached through /proc/self/fd.
     """
@@ -129,7 +129,7 @@ def _remove(path: Path) -> None:
 
 
 class _Server:
-    """One task a client, each with its connection; when the task is done, begun or not, the connection is closed."""
+    """One task per client. The connection is closed when its task ends, even if the task never started."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -181,10 +181,10 @@ class _Server:
             await _send(writer, {"ok": True, "result": result})
 
     async def stop(self) -> None:
-        """End every client, also one that is accepted at this moment.
+        """End every client, including one that is being accepted.
 
-        For that asyncio takes some turns, and what is half accepted when its server is closed stays open for ever.
-        Nobody new can come in them: the socket has no name any more.
+        Accepting takes asyncio a few turns of the loop, and a connection that is half accepted when its server
+        closes would stay open forever. No new client can connect meanwhile: the socket's name is gone.
         """
         self._stopped = True
         for _ in range(_TURNS_TO_ARRIVE):
@@ -205,9 +205,9 @@ async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any]:
     try:
         request = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise RequestFailed("the request is no JSON") from None
+        raise RequestFailed("the request is not JSON") from None
     if not isinstance(request, dict):
-        raise RequestFailed("a request is a JSON object")
+        raise RequestFailed("a request must be a JSON object")
     return request
 
 
@@ -217,7 +217,7 @@ def _no_number(text: str) -> None:
 
 
 async def _stream(writer: asyncio.StreamWriter, items: AsyncIterable[Any] | Iterable[Any]) -> None:
-    """Send item by item, no faster than the client reads; a client that leaves closes the source."""
+    """Send item by item, no faster than the client reads; close the source if the client leaves."""
     try:
         if isinstance(items, AsyncIterable):
             async for item in items:
@@ -237,11 +237,11 @@ async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
         async with asyncio.timeout(_TAKEN_WITHIN):
             await writer.drain()
     except TimeoutError:
-        raise ConnectionAbortedError("the other side does not read") from None
+        raise ConnectionAbortedError("the client does not read") from None
 
 
 async def call(path: Path, request: dict[str, Any], timeout: float = 5.0) -> Any:  # noqa: ASYNC109 - of the answer
-    """Send one request and give its result; a streamed answer comes as a list.
+    """Send one request and return its result; a streamed answer is returned as a list.
 
     NotRunning when nothing listens, TimeoutError when no answer is complete within `timeout` seconds,
     RequestFailed with the text of the process when it answers with an error.

@@ -1,4 +1,4 @@
-"""What a session publishes at QoS 1 until the broker has acknowledged it: a window, and a queue before it."""
+"""QoS 1 publishes of a session until the broker acknowledges them: a send window, and a queue in front of it."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from fleet_wire.packets import is_duplicate, with_duplicate_flag
 OnAck = Callable[[int], None]
 
 FIRST_RESERVED_ID = 65_520
-"""Publishes use packet ids below it, SUBSCRIBE and UNSUBSCRIBE those from it to 65,535: they never meet."""
+"""Publishes use lower packet ids; SUBSCRIBE and UNSUBSCRIBE use this one to 65,535, so they never collide."""
 LONGEST_QUEUE = 32_000
 
 
 class PublishQueueFull(Exception):
-    """The message was not taken: the broker acknowledges more slowly than this side publishes."""
+    """The message was not accepted: the broker acknowledges more slowly than this side publishes."""
 
 
 class Resent(NamedTuple):
-    """What goes out first on a new connection, and messages the broker would refuse for their size."""
+    """Packets to send first on a new connection, and callbacks of messages too large for the broker."""
 
     packets: list[bytes]
     too_large: list[OnAck]
@@ -52,18 +52,18 @@ class Outgoing:
         return len(self.unacked) - self.queued
 
     def take_id(self, *, hold: bool) -> int:
-        """Give the packet id of the next message; PublishQueueFull when there is no room for one."""
+        """Return the packet id of the next message; raises PublishQueueFull if the queue is full."""
         if self._must_wait(hold=hold) and self.queued >= self._longest_queue:
             raise PublishQueueFull(f"{self.queued} publishes wait for the broker already")
         return self.next_id()
 
     @property
     def full(self) -> bool:
-        """Whether a message that comes now must wait for the broker."""
+        """Whether a new message must wait for the broker."""
         return self._waiting is not None or len(self.unacked) >= self._window
 
     def next_id(self) -> int:
-        """Give the packet id of a message that is put into `unacked` and sent at once; not while `full`."""
+        """Return the packet id for a message that goes into `unacked` and out at once; only if not `full`."""
         packet_id = self._next_id
         while packet_id in self.unacked:
             packet_id = _id_after(packet_id)
@@ -71,7 +71,7 @@ class Outgoing:
         return packet_id
 
     def admit(self, packet_id: int, packet: bytes, on_ack: OnAck | None, *, hold: bool) -> bool:
-        """Take a message; true when it is to be sent now, false when it waits. `hold` makes it wait."""
+        """Add a message; return whether to send it now. With `hold` it always waits."""
         wait = self._must_wait(hold=hold)
         self.unacked[packet_id] = (packet, on_ack)
         if wait:
@@ -83,12 +83,12 @@ class Outgoing:
         return hold or self.full
 
     def acknowledged(self, packet_id: int) -> OnAck | None:
-        """Forget a message the broker has answered for; gives what its maker wants called."""
+        """Remove an acknowledged message and return its callback, if it has one."""
         entry = self.unacked.pop(packet_id, None)
         return entry[1] if entry else None
 
     def sendable(self) -> list[bytes]:
-        """Give the packets that the window lets out now, oldest first, and count them as sent."""
+        """Return the packets that fit into the window now, oldest first, and mark them as sent."""
         packets: list[bytes] = []
         waiting = self._waiting
         while waiting and len(self.unacked) - len(waiting) < self._window:

@@ -1,4 +1,4 @@
-"""Bytes to packets and back where the codec alone is not enough: limits, damage, acks by the thousand."""
+"""Reads and writes MQTT packets where the codec is not enough: size limits, damaged input, acks in bulk."""
 
 import struct
 import sys
@@ -76,7 +76,7 @@ def plain_puback(buffer: memoryview, size: int) -> tuple[int, int] | None:
 
 
 def packet_length(view: memoryview) -> int | None:
-    """Tell how long the packet at the start of the view is, in bytes; None while its header is incomplete."""
+    """Return the length in bytes of the packet at the start of the view; None while its header is incomplete."""
     length = 0
     for position, byte in enumerate(view[1:_HEADER_BYTES]):
         length |= (byte & ~_MORE) << (7 * position)
@@ -86,9 +86,9 @@ def packet_length(view: memoryview) -> int | None:
 
 
 def _hopeless(rest: memoryview, most: int) -> Damage | None:
-    """Say why there is no use in waiting for the rest of a packet; None when there is."""
+    """Return why the rest of a packet can never make it valid; None if more bytes may complete it."""
     if rest[0] not in _FIRST_BYTES:
-        return _malformed(rest, f"what begins with 0x{rest[0]:02x} as no packet to a client does")
+        return _malformed(rest, f"no packet to a client begins with 0x{rest[0]:02x}")
     length = packet_length(rest)
     if length is None or length <= most:
         return None
@@ -107,7 +107,7 @@ class Sorted(NamedTuple):
 
 
 def sort_packets(packets: Iterable[mqtt5.Packet]) -> Sorted:
-    """Part packets by what happens to them, each part in order of arrival. A delivery is QoS 0 or 1."""
+    """Split packets into deliveries (QoS 0 or 1), PUBACKs and others, each in order of arrival."""
     result = Sorted([], [], [])
     for packet in packets:
         if isinstance(packet, mqtt5.PublishPacket) and packet.qos is not _QOS_2:
@@ -120,7 +120,7 @@ def sort_packets(packets: Iterable[mqtt5.Packet]) -> Sorted:
 
 
 def misplaced(packet: mqtt5.Packet) -> str:
-    """Put into words a packet that a broker has no reason to send to this client."""
+    """Describe a packet that a broker has no reason to send to this client."""
     if isinstance(packet, mqtt5.PublishPacket):
         return "a message at QoS 2, to which this client never subscribes: does another program use its id?"
     return f"a {type(packet).__name__}, which has no place here"
@@ -170,7 +170,7 @@ def encode_plain_publish(topic: bytes, payload: bytes, packet_id: int) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _publish_head(length: int) -> bytes:
-    """The fixed header: what it is, and the remaining length, seven bits a byte (MQTT 5, 1.5.5)."""
+    """Encode the fixed header: packet type, and the remaining length in seven bits per byte (MQTT 5, 1.5.5)."""
     head = bytearray((_PUBLISH_QOS_1,))
     while length >= _MORE:
         head.append(length & ~_MORE & 0xFF | _MORE)
@@ -194,5 +194,5 @@ def with_duplicate_flag(publish: bytes, *, duplicate: bool) -> bytes:
 
 
 def is_duplicate(publish: bytes) -> bool:
-    """Say whether an encoded PUBLISH carries DUP."""
+    """Return whether DUP is set in an encoded PUBLISH."""
     return bool(publish[0] & _DUP)

@@ -28,7 +28,8 @@ from fleet_config.document import Document, Place
 from fleet_config.document import Path as KeyPath
 from fleet_config.problems import Problem, ProblemsFound, suggest
 from fleet_config.secrecy import names_secret
-from fleet_config.yaml_source import load_yaml, parse_yaml, validate
+from fleet_config.validation import validate
+from fleet_config.yaml_source import load_yaml, parse_yaml
 
 PREFIX = "EDGE_GATEWAY_"
 NOT_SETTINGS = frozenset({"EDGE_GATEWAY_CONFIG"})

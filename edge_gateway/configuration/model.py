@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     WithJsonSchema,
@@ -24,7 +23,7 @@ from pydantic import (
 from edge_gateway.configuration.secrets import Secret
 from edge_gateway.configuration.texts import instant, url_parts
 from fleet_config.durations import Duration, Rate, RateSpec, Size, format_duration
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 from fleet_wire.topics import is_level
 
 SECOND = 1_000
@@ -57,13 +56,7 @@ Site = Annotated[str, AfterValidator(_site)]
 Tag = Annotated[str, AfterValidator(_tag)]
 
 
-class Section(Strict):
-    """A part of gateway.yaml. Its fields have no descriptions, so its source is not searched for them at each start."""
-
-    model_config = ConfigDict(use_attribute_docstrings=False)
-
-
-class GatewaySection(Section):
+class GatewaySection(Strict):
     """The gateway's id, the sites it owns, and the birth tags it forwards to InfluxDB."""
 
     id: str = "auto"
@@ -78,7 +71,7 @@ class GatewaySection(Section):
         return text
 
 
-class MqttSection(Section):
+class MqttSection(Strict):
     """The broker, and how the gateway authenticates to it."""
 
     url: str
@@ -129,13 +122,13 @@ class MqttSection(Section):
         return urlsplit(self.url).port or (8883 if self.tls else 1883)
 
 
-class SourceSection(Section):
+class SourceSection(Strict):
     """A kind of telemetry that the gateway accepts."""
 
     name: Literal["native"] = "native"
 
 
-class MetricSection(Section):
+class MetricSection(Strict):
     """Which values of a metric are accepted.
 
     `kind` makes them numbers or states (texts and bools), overriding a device's birth and first value.
@@ -165,7 +158,7 @@ class MetricSection(Section):
         return self
 
 
-class TimeSection(Section):
+class TimeSection(Strict):
     """How far device clocks are trusted."""
 
     allowed_lateness: Duration = 2 * SECOND
@@ -181,7 +174,7 @@ class TimeSection(Section):
         return instant(value)
 
 
-class WindowSection(Section):
+class WindowSection(Strict):
     """One tier of windows: its length, its bucket, and the bucket's retention, `0s` for ever."""
 
     every: Duration
@@ -196,7 +189,7 @@ class WindowSection(Section):
         return keep
 
 
-class RulesSection(Section):
+class RulesSection(Strict):
     """Where the rules are, and whether a changed rule keeps its state."""
 
     path: Path = Path("rules")
@@ -204,7 +197,7 @@ class RulesSection(Section):
     lookback: Duration = 5 * MINUTE
 
 
-class CommandsSection(Section):
+class CommandsSection(Strict):
     """Whether and how fast commands are sent."""
 
     mode: Literal["live", "dry_run", "off"] = "live"
@@ -213,7 +206,7 @@ class CommandsSection(Section):
     total: Rate = RateSpec(50, SECOND)
 
 
-class InfluxSection(Section):
+class InfluxSection(Strict):
     """The database that aggregates are forwarded to, and how much may wait for it on disk."""
 
     url: str
@@ -232,14 +225,14 @@ class InfluxSection(Section):
         return text.rstrip("/")
 
 
-class HistorySection(Section):
+class HistorySection(Strict):
     """The local history; with `keep: 0s` only `max_bytes` bounds it."""
 
     keep: Duration = 30 * DAY
     max_bytes: Size = GIB
 
 
-class SpoolSection(Section):
+class SpoolSection(Strict):
     """The directory that holds everything acknowledged."""
 
     path: Path = Path("/var/lib/edge-gateway")
@@ -257,7 +250,7 @@ def _share(bound: int, usual: int) -> int:
     return min(usual, max(1, bound // 4))
 
 
-class LimitsSection(Section):
+class LimitsSection(Strict):
     """Bounds on the gateway's memory of the fleet, and on the share of one device.
 
     By default a share is 1,000 series and 500 texts, but at most a quarter of the bound.
@@ -290,7 +283,7 @@ class LimitsSection(Section):
         return self.device_strings or _share(self.strings, STRINGS_OF_A_DEVICE)
 
 
-class HttpSection(Section):
+class HttpSection(Strict):
     """Where /metrics and /healthz are served; null turns them off."""
 
     listen: str | None = "127.0.0.1:8080"
@@ -315,7 +308,7 @@ class HttpSection(Section):
         return text
 
 
-class LogSection(Section):
+class LogSection(Strict):
     """What is logged, and in which form."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -337,7 +330,7 @@ def _default_windows() -> tuple[WindowSection, ...]:
     )
 
 
-class GatewayConfig(Section):
+class GatewayConfig(Strict):
     """The whole of gateway.yaml; `mqtt.url` alone is required."""
 
     version: Literal[1] = 1

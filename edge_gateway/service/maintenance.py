@@ -101,9 +101,7 @@ class Maintenance:
         """Run the tasks until cancelled, independently of each other."""
         async with asyncio.TaskGroup() as tasks:
             for name, task in self._tasks.items():
-                tasks.create_task(
-                    keep_running(PARTS[name], partial(self._repeat, name, task), self.problems)
-                )
+                tasks.create_task(keep_running(PARTS[name], partial(self._repeat, name, task), self.problems))
 
     async def _repeat(self, name: str, task: Every) -> None:
         while True:

@@ -7,7 +7,6 @@ import os
 import resource
 import time
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeGuard
 
@@ -30,16 +29,14 @@ BARS = " ▁▂▃▄▅▆▇█"
 def ls(*, as_json: given.JsonOption = False) -> None:
     """The profiles that ship with the simulator."""
     from fleet_sim.judging.report import rows_table
-    from fleet_sim.scenario.loading import load_scenario, profile_names
+    from fleet_sim.scenario.profiles import profiles
 
-    found = {name: load_scenario(name, env=os.environ) for name in profile_names()}
     if as_json:
-        for name, scenario in found.items():
-            say_json({"name": name, "description": scenario.description, "groups": list(scenario.fleet)})
+        for profile in profiles():
+            say_json(profile._asdict())
         return
-    say(rows_table("profiles", [
-        (name, scenario.description or ", ".join(scenario.fleet)) for name, scenario in found.items()
-    ]))  # fmt: skip
+    rows = [(profile.name, profile.description or ", ".join(profile.groups)) for profile in profiles()]
+    say(rows_table("profiles", rows))
 
 
 def check(scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO.yaml|PROFILE...")]) -> None:
@@ -183,7 +180,8 @@ def doctor(
     from fleet_sim.devices.endpoint import CannotReach
     from fleet_sim.judging.report import rows_table
     from fleet_sim.runtime.deployment import probe
-    from fleet_sim.scenario.loading import load_scenario, profile_names
+    from fleet_sim.scenario.loading import load_scenario
+    from fleet_sim.scenario.profiles import profile_names
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = "unlimited" if hard == resource.RLIM_INFINITY else f"{hard}"
@@ -228,13 +226,13 @@ def init(
 
     An existing file is left alone.
     """
-    from fleet_sim.scenario.loading import profile_names
+    from fleet_sim.scenario.profiles import path_of, profile_names
 
     if profile not in profile_names():
         raise typer.BadParameter(f"--profile: no such profile; one of {', '.join(profile_names())}")
     if path.exists():
         raise typer.BadParameter(f"{path} exists already")
-    text = (files("fleet_sim") / "profiles" / f"{profile}.yaml").read_text(encoding="utf-8")
+    text = path_of(profile).read_text(encoding="utf-8")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as problem:

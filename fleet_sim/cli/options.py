@@ -39,6 +39,7 @@ __all__ = [
     "SetOption",
     "UserOption",
     "broker_with",
+    "connect_rate",
     "directory_for",
     "endpoint",
     "file_to_write",
@@ -150,6 +151,13 @@ def span(text: str | None, option: str, *, least: int = 0, most: int | None = No
     return length
 
 
+def connect_rate(ramp: str | None, scenario: Scenario) -> float | None:
+    """Return the devices to connect per second so that all are connected within `--ramp`; None: as planned."""
+    ramp_ms = span(ramp, "--ramp")
+    count = sum(group.count for group in scenario.fleet.values())
+    return count * 1000.0 / ramp_ms if ramp_ms else None
+
+
 def start_time(text: str | None) -> int | None:
     """Milliseconds since 1970 of `2026-01-01T00:00Z`; a time without a zone is UTC."""
     if text is None:
@@ -198,7 +206,7 @@ def broker_with(
     keepalive: str | None = None,
 ) -> Broker:
     """Change a scenario's broker as the options say; `--cafile` alone turns TLS on."""
-    from fleet_sim.scenario.planning import endpoint_of
+    from fleet_sim.scenario.broker import endpoint_of
 
     before = endpoint_of(broker.model_copy(update={"url": broker.url.replace("mqtts", "mqtt", 1)}))
     tls = ca is not None or broker.url.startswith("mqtts")
@@ -235,7 +243,7 @@ def _in_url(host: str) -> str:
 
 def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint:
     """Where to connect to; a certificate that cannot be read is a usage error."""
-    from fleet_sim.scenario.planning import endpoint_of
+    from fleet_sim.scenario.broker import endpoint_of
 
     try:
         found = endpoint_of(broker, password=password)

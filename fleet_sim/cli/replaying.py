@@ -1,6 +1,5 @@
 """`fleet-sim replay`: a recorded CSV file as devices."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +7,8 @@ import typer
 
 from fleet_console.terminal import say
 from fleet_sim.cli import options as given
-from fleet_sim.cli.running import status_of, tell, watched
+from fleet_sim.cli.outcome import exit_status, show_result
+from fleet_sim.cli.watching import run_watched
 from fleet_sim.recordings.mapping import load_mapping, ready_mappings
 from fleet_sim.recordings.reading import Recording, read_recording
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
@@ -63,9 +63,9 @@ def replay(
         ),
         ReplayOptions(speed=speed_of(speed), stamp=stamp, batch=batch, limit=limit),
     )
-    result = asyncio.run(watched(run, quiet=quiet or as_json))
-    tell(result, [], as_json=as_json)
-    raise typer.Exit(status_of(result, []))
+    result = run_watched(run, quiet=quiet or as_json)
+    show_result(result, [], as_json=as_json)
+    raise typer.Exit(exit_status(result, []))
 
 
 def speed_of(text: str) -> float | None:

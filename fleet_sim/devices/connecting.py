@@ -11,8 +11,9 @@ from typing import Protocol
 
 from asyncio_throttle.throttler import Throttler
 
+from fleet_sim.devices.conditions import Conditions
 from fleet_sim.devices.device import Device
-from fleet_sim.devices.links import Conditions, Links
+from fleet_sim.devices.links import Links
 from fleet_sim.devices.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused

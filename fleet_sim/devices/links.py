@@ -9,37 +9,16 @@ A healthy connection has no `Link`; one is put in between when a fault first mak
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple, Self, TypeVar, cast
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
 
+from fleet_sim.devices.conditions import GOOD, Conditions
 from fleet_wire.connection import Connection, Dial
 from fleet_wire.session_options import SessionOptions
 
-__all__ = ["Conditions", "Link", "Links", "Pipe"]
+__all__ = ["Link", "Links", "Pipe"]
 
 T = TypeVar("T")
-
-
-class Conditions(NamedTuple):
-    """How a link is, each way: seconds of delay, bytes a second (None: any), and whether nothing comes through."""
-
-    delay: float = 0.0
-    rate: float | None = None
-    dark: bool = False
-
-    @classmethod
-    def together(cls, every: Iterable[Self]) -> "Conditions":
-        """Return what several make of one link: delays add up, the least rate holds."""
-        links = list(every)
-        rates = [link.rate for link in links if link.rate is not None]
-        return Conditions(
-            sum(link.delay for link in links),
-            min(rates) if rates else None,
-            any(link.dark for link in links),
-        )
-
-
-GOOD = Conditions()
 
 
 class Pipe(Generic[T]):

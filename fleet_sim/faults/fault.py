@@ -20,7 +20,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from fleet_config.durations import Duration, Percent
 from fleet_config.match import Match, MatchSpec
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 
 if TYPE_CHECKING:
     from fleet_sim.faults.targets import Targets
@@ -79,7 +79,7 @@ class Fault(Strict):
                 },
             }
         ),
-    ] = Selection()
+    ] = Selection.model_construct()
     phase: str | None = None
     """the phase in which it happens; the whole run unless given"""
     after: Duration = 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field, create_model
 
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 from fleet_sim.faults import clock, content, link, restart, sending, sensor
 from fleet_sim.faults.fault import Fault
 from fleet_sim.kinds import kinds_of

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from fleet_config.durations import Duration
-from fleet_config.yaml_source import Strict
-from fleet_sim.devices.links import Conditions
+from fleet_config.validation import Strict
+from fleet_sim.devices.conditions import Conditions
 from fleet_sim.faults.fault import Deed, LinkFault
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Disconnect(LinkFault):
 
     in_phase = True
     kind: Literal["disconnect"] = "disconnect"
-    reconnect: Reconnect = Reconnect()
+    reconnect: Reconnect = Reconnect.model_construct()
 
     def deeds(self, from_ms: int, until_ms: int) -> Iterable[Deed]:  # noqa: ARG002 - the hook's
         return [Deed(from_ms, partial(_cut, within_ms=self.reconnect.within, turn=0))]
@@ -42,7 +42,7 @@ class Storm(LinkFault):
     kind: Literal["storm"] = "storm"
     times: int = Field(default=1, ge=1, le=1000)
     every: Duration = 30_000
-    reconnect: Reconnect = Reconnect()
+    reconnect: Reconnect = Reconnect.model_construct()
 
     def deeds(self, from_ms: int, until_ms: int) -> Iterable[Deed]:  # noqa: ARG002 - the hook's
         within = self.reconnect.within

@@ -10,8 +10,8 @@ import numpy as np
 from fleet_sim.noise import U8, uniform_of
 
 if TYPE_CHECKING:
+    from fleet_sim.devices.conditions import Conditions
     from fleet_sim.devices.device import Device
-    from fleet_sim.devices.links import Conditions
     from fleet_sim.faults.withheld import Withheld
 
 __all__ = ["Network", "Targets"]

@@ -1,7 +1,6 @@
-"""Grades what came back: alerts against the labels of faults, commands against what was done.
+"""Grades alerts against the labels of faults, and commands against what devices executed.
 
-Latency is arrival at the device minus the send time of the reading that the alert or command names as its
-cause.
+Latency is arrival at the device minus the send time of the reading that caused the alert or command.
 """
 
 from collections import Counter, defaultdict
@@ -55,7 +54,7 @@ class Alert(NamedTuple):
 
 @dataclass(slots=True)
 class RuleGrade:
-    """How one rule did. Precision: alerts that had a cause. Recall: causes that had an alert."""
+    """Score of one rule. Precision: share of alerts with a cause. Recall: share of causes with an alert."""
 
     expected: int = 0
     missed: int = 0
@@ -73,7 +72,7 @@ class RuleGrade:
 
 @dataclass(slots=True)
 class CommandGrade:
-    """What became of the commands that reached devices."""
+    """Outcome of the commands that reached devices."""
 
     received: int = 0
     executed: int = 0
@@ -110,7 +109,7 @@ class Grade:
         return not (self.missed or self.false or self.repeated or self.commands.executed_twice)
 
     def measures(self) -> dict[str, float]:
-        """Return what a scenario may expect of it; times in ms."""
+        """Return the measures that a scenario may set expectations for; times in ms."""
         fired = sum(rule.fired for rule in self.rules.values())
         expected = sum(rule.expected for rule in self.rules.values())
         found: dict[str, float] = {
@@ -258,7 +257,7 @@ def _grade_firings(rule: str, subject: str, spans: list[Firing], labels: list[La
         graded.fired += 1
         if not any(label.start <= firing.start <= label.until + label.within for label in labels):
             graded.false += 1
-            _example(result, f"false: {rule} on {subject} at {firing.start}, where nothing was wrong")
+            _example(result, f"false: {rule} on {subject} at {firing.start}: nothing was wrong")
 
 
 def _example(result: Grade, text: str) -> None:
@@ -303,7 +302,7 @@ def send_times(ledger: Ledger, causes: Sequence[tuple[int, int, int]]) -> list[i
 
 
 def grade_commands(ledger: Ledger) -> CommandGrade:
-    """Say what became of the commands: each is to be executed once, and answered."""
+    """Grade the commands: each must be executed once, and answered."""
     arrivals = ledger.of_kind("command")
     executions = Counter(
         (row["device"], row["id"]) for row in ledger.of_kind("executed") if row["outcome"] == "done"

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from fleet_console.drawing import Styled, Table
-from fleet_sim.scenario.grammar import Expectation
+from fleet_sim.scenario.expectations import Expectation
 from fleet_wire.printable import printable
 
 __all__ = ["Check", "check_rows", "checks_of", "judged", "junit", "rows_table", "to_json"]

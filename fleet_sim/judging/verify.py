@@ -59,15 +59,15 @@ class Wrong:
     messages: str
 
     def __str__(self) -> str:
-        say = "nothing" if self.stored is None else _told(self.stored)
-        want = "nothing" if self.expected is None else _told(self.expected)
+        found = "nothing" if self.stored is None else _in_words(self.stored)
+        wanted = "nothing" if self.expected is None else _in_words(self.expected)
         where = f"{self.key.device} {self.key.metric} {self.key.every // 1000}s window at {self.key.start}"
-        return f"{where}: expected {want}, stored {say}; {self.messages}"
+        return f"{where}: expected {wanted}, stored {found}; {self.messages}"
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of it. `lost` and `double` count readings (values) of the base windows."""
+    """The result. `lost` and `double` count readings of the base windows."""
 
     source: str = ""
     readings: int = 0
@@ -79,18 +79,18 @@ class Comparison:
     not_judged: dict[str, int] = field(default_factory=dict)
     examples: list[Wrong] = field(default_factory=list)
     closing_ms: float | None = None
-    """Before this time (ms since 1970) none of the windows closes that are not closed yet; None: there are none."""
+    """No open window closes before this time (ms since 1970); None: no window is open."""
 
     @property
     def ok(self) -> bool:
         return not (self.lost or self.double or self.wrong)
 
     def measures(self) -> dict[str, float]:
-        """Return what a scenario may expect of it."""
+        """Return the measures that a scenario may set expectations for."""
         return {"delivery.lost": self.lost, "delivery.duplicate": self.double, "windows.wrong": self.wrong}
 
     def may_change_by(self, until_ms: float) -> bool:
-        """Say whether looking again up to `until_ms` can bring anything that is not known now."""
+        """Return whether another look before `until_ms` can give another result."""
         return not self.ok or (self.closing_ms is not None and self.closing_ms <= until_ms)
 
     def set_aside(self, reason: str) -> None:
@@ -112,7 +112,7 @@ class Comparison:
 
 
 def gateway_terms(status: Mapping[str, Any]) -> Terms:
-    """Read what verifying needs out of a gateway's retained status."""
+    """Read the terms of a comparison from a gateway's retained status."""
     limits = status.get("time") or {}
     return Terms(
         gateway=str(status.get("gateway", "")),
@@ -169,7 +169,7 @@ def compare(
 
 @dataclass(slots=True)
 class _Comparing:
-    """One comparison as it goes; `seen` are the windows that the ledger knows of."""
+    """A comparison in progress; `seen` are the windows that the ledger knows."""
 
     ledger: Ledger
     terms: Terms
@@ -210,9 +210,9 @@ class _Comparing:
                 self._judge(key, allowed, sum(sure[rows]), inside)
 
     def _closes(self, key: WindowKey) -> None:
-        """Note when the window closes at the earliest: its device is silent.
+        """Note the earliest time at which the window can close, given that its device is silent.
 
-        That closes base windows; for the others its time goes on from its last reading.
+        Silence closes base windows; for longer ones the device's time advances from its last reading.
         """
         left = 0.0 if self._is_base(key) else max(0.0, key.start + key.every - self.newest_ms)
         self.result.closing_ms = min(self.silent_from + left, self.result.closing_ms or math.inf)
@@ -304,7 +304,7 @@ def _why_not(key: WindowKey, tier: Tier, inside: Readouts, astray: set[WindowKey
 
 
 def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Fold sorted numbers into ranges, both ends in."""
+    """Merge sorted integers into inclusive ranges."""
     column = np.asarray(numbers, dtype=np.int64)
     if column.size == 0:
         return []
@@ -323,5 +323,5 @@ def _messages(rows: Readouts) -> str:
     return "; ".join(parts)
 
 
-def _told(facts: Facts) -> str:
+def _in_words(facts: Facts) -> str:
     return " ".join(f"{name} {getattr(facts, name)!r}" for name in facts.__slots__)

@@ -50,7 +50,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a value must look like to count, as the gateway's retained status publishes it for one metric."""
+    """Which values of a metric count, as the gateway's retained status publishes it."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -70,7 +70,7 @@ class Policy:
         )
 
     def counts(self, values: Floats) -> Bools:
-        """Say for each value whether it counts: finite, within the range, no missing code."""
+        """Return bool[k]: values that are finite, within the range, and not a missing code."""
         kept: Bools = np.isfinite(values) & (values >= self.low) & (values <= self.high)
         return kept & ~np.isin(values, self.missing) if self.missing else kept
 
@@ -95,25 +95,25 @@ class Readouts(NamedTuple):
 
 
 def acked_rows(ledger: Ledger, group: Readings) -> Bools:
-    """Say for each row of `group` whether its message has a PUBACK that says yes."""
+    """Return bool[rows]: rows whose message has a successful PUBACK."""
     acks = ledger.tables["acks"]
     good = acks["code"] < 0x80  # noqa: PLR2004 - MQTT: reason codes from 0x80 are failures
     return _among(group.table, {name: acks[name][good] for name in ("device", "boot", "seq")})
 
 
 def sent_rows(ledger: Ledger, group: Readings) -> Bools:
-    """Say for each row whether its message was sent at all, at once or later from the buffer."""
+    """Return bool[rows]: rows whose message was sent, at once or later from the buffer."""
     return (group.table["sent"] > 0) | _among(group.table, ledger.tables["sends"].columns)
 
 
 def _among(table: Table, wanted: Mapping[str, Ints]) -> Bools:
-    """Say which (device, boot, seq) of `table` occur in `wanted`."""
+    """Return bool[rows]: rows of `table` whose (device, boot, seq) is in `wanted`."""
     boots = np.unique(np.concatenate([table["boot"], wanted["boot"]]))
     return np.isin(_message(table.columns, boots), _message(wanted, boots))
 
 
 def _message(columns: Mapping[str, Ints], boots: Ints) -> Ints:
-    """Number every (device, boot, seq) with one integer: the boot by its place in `boots`, seq in 40 bits."""
+    """Encode each (device, boot, seq) as one integer: boot by its index in `boots`, seq in the low 40 bits."""
     pair = columns["device"] * boots.size + np.searchsorted(boots, columns["boot"])
     return (pair << 40) | columns["seq"]
 

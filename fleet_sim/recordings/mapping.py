@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from fleet_config.yaml_source import Strict, load_yaml, validate
+from fleet_config.validation import Strict, validate
+from fleet_config.yaml_source import load_yaml
 from fleet_sim.signals.metric import MetricName
 
 __all__ = ["Mapping", "legal_name", "load_mapping", "ready_mappings"]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from fleet_config.problems import suggest
 from fleet_sim.faults.sensor import SensorFault
-from fleet_sim.scenario.planning import device_ids
 from fleet_sim.signals.derived import Pump
 from fleet_sim.signals.stateful import States
 from fleet_wire.topics import is_level
@@ -157,7 +156,7 @@ def _command(path: Path, spec: CommandSpec, group: Group, document: Document) ->
 def _ids(scenario: Scenario, document: Document) -> Iterator[Problem]:
     owner: dict[str, str] = {}
     for name, group in scenario.fleet.items():
-        ids = device_ids(name, group)
+        ids = group.device_ids(name)
         bad = next((each for each in ids if not is_level(each)), None)
         twice = next((each for each in ids if each in owner), None)
         if bad is not None:

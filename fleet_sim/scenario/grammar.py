@@ -13,8 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from fleet_config.durations import Duration, Percent, Rate, RateSpec, parse_duration
 from fleet_config.problems import suggest
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 from fleet_sim.faults.kinds import AnyFault, PhaseActions
+from fleet_sim.scenario.expectations import EXPECTABLE, Expectation
 from fleet_sim.signals.metric import MetricName, Spread
 from fleet_sim.signals.models import MetricSpec
 
@@ -108,7 +109,7 @@ class CommandSpec(Strict):
 
     set: dict[str, str | float] = Field(default_factory=dict)
     """`metric.setting: argument of the command` (or a number)"""
-    takes: Takes = Takes()
+    takes: Takes = Takes.model_construct()
     outcome: Literal["done", "rejected", "failed"] = "done"
 
 
@@ -142,15 +143,22 @@ class Group(Strict):
     ] = Field(default_factory=dict)
     position: Position | None = None
     interval: Annotated[Interval, BeforeValidator(_interval, json_schema_input_type=Duration | Interval)] = (
-        Interval.model_validate({"every": "10s"})
+        Interval.model_construct(every=10_000)
     )
-    offline: Offline = Offline()
+    offline: Offline = Offline.model_construct()
     metrics: dict[MetricName, MetricSpec] = Field(min_length=1)
     commands: dict[str, CommandSpec] = Field(default_factory=dict)
     """by name; `*` is for all others"""
 
-    def device_id(self, group: str, i: int, site: str) -> str:
-        """The id of device `i` (from 0)."""
+    def sites(self) -> list[str]:
+        """Return the site of each device, by its number."""
+        return [self.site[i % len(self.site)] for i in range(self.count)]
+
+    def device_ids(self, name: str) -> list[str]:
+        """Return the id of each device, by its number; `name` is the group's key."""
+        return [self._device_id(name, i, site) for i, site in enumerate(self.sites())]
+
+    def _device_id(self, group: str, i: int, site: str) -> str:
         words = {"i": i, "site": site, "group": group}
         return _PLACEHOLDER.sub(
             lambda found: f"{i:0{found[2]}d}" if found[2] and found[1] == "i" else str(words[found[1]]),
@@ -166,7 +174,7 @@ class Phase(Strict):
     """only the last phase may have no end"""
     connect: Rate | None = None
     """devices connect at this rate from the phase's start on, until all are connected"""
-    do: PhaseActions = PhaseActions()
+    do: PhaseActions = PhaseActions.model_construct()
     """device and link faults at the phase's start"""
 
 
@@ -177,30 +185,6 @@ class PhaseWindow(NamedTuple):
     from_ms: int
     until_ms: int | None
     connect: RateSpec | None
-
-
-class Expectation(NamedTuple):
-    """`"< 250ms"`: durations as ms, percentages as shares."""
-
-    comparison: str
-    limit: float
-    text: str
-
-    def holds(self, value: float) -> bool:
-        """Whether a measured value (ms where it is a time) is as expected; NaN never is."""
-        match self.comparison:
-            case "<":
-                return value < self.limit
-            case "<=":
-                return value <= self.limit
-            case ">":
-                return value > self.limit
-            case ">=":
-                return value >= self.limit
-            case "==":
-                return value == self.limit
-            case _:
-                return value != self.limit and value == value  # noqa: PLR0124 - NaN
 
 
 def _expectation(value: Any) -> Any:
@@ -219,25 +203,6 @@ def _limit(number: str, unit: str | None) -> float:
     return float(number) / 100 if unit == "%" else float(parse_duration(number + unit))
 
 
-_PERCENTILES = ("p50", "p90", "p95", "p99", "max")
-EXPECTABLE = frozenset(
-    {
-        "devices.connected",
-        "publish.rate",
-        *(f"publish.ack.{each}" for each in _PERCENTILES),
-        *(f"delivery.{each}" for each in ("lost", "duplicate", "out_of_order", "unacknowledged", "dropped")),
-        *(f"alerts.{each}" for each in ("missed", "false", "repeated", "precision", "recall")),
-        *(f"alerts.latency.{each}" for each in _PERCENTILES),
-        *(f"commands.{each}" for each in ("received", "rejected", "failed", "repeated")),
-        *(f"commands.{what}.{each}" for what in ("latency", "ack") for each in _PERCENTILES),
-        *(f"pacing.lag.{each}" for each in _PERCENTILES),
-        "pacing.overruns",
-        "windows.wrong",
-        "windows.missing",
-    }
-)
-
-
 def _expectable(name: str) -> str:
     if name not in EXPECTABLE:
         raise ValueError(
@@ -253,7 +218,7 @@ class Scenario(Strict):
     name: Level
     description: str = ""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    broker: Broker = Broker()
+    broker: Broker = Broker.model_construct()
     fleet: dict[Level, Group] = Field(min_length=1)
     phases: tuple[Phase, ...] = ()
     faults: tuple[AnyFault, ...] = ()

@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any
 from fleet_config.problems import Problem, ProblemsFound, suggest
 from fleet_config.scalars import AmbiguousScalarError, read_plain
 from fleet_config.secrecy import UNSEEN, names_secret, redacted
-from fleet_config.yaml_source import load_yaml, parse_yaml, validate
+from fleet_config.validation import validate
+from fleet_config.yaml_source import load_yaml, parse_yaml
 from fleet_sim.scenario.checks import check, unsupported
 from fleet_sim.scenario.grammar import Broker, Group, Phase, Scenario
+from fleet_sim.scenario.profiles import path_of, profile_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,15 +36,9 @@ if TYPE_CHECKING:
 
     from fleet_config.document import Document, Place
 
-__all__ = ["Scenario", "load_scenario", "profile_names", "scaled", "scenario_schema"]
+__all__ = ["Scenario", "load_scenario", "scaled", "scenario_schema"]
 
-_PROFILES = Path(__file__).parents[1] / "profiles"
 _VARIABLE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-
-
-def profile_names() -> list[str]:
-    """The scenarios that ship with the simulator."""
-    return sorted(path.stem for path in _PROFILES.glob("*.yaml"))
 
 
 def load_scenario(
@@ -138,7 +134,7 @@ def _shares(total: int, weights: Sequence[int]) -> list[int]:
 
 
 def _source(source: str) -> Document:
-    profile = _PROFILES / f"{source}.yaml"
+    profile = path_of(source)
     if re.fullmatch(r"[A-Za-z0-9_-]+", source) and not Path(source).exists():
         if profile.exists():
             return load_yaml(profile, name=source)

@@ -1,4 +1,4 @@
-"""What a scenario plans: its devices, their faults, and where they connect to, as plain records."""
+"""Plans a scenario: its devices and their faults as plain records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fleet_sim.devices.endpoint import Endpoint, split_url, tls_context
 from fleet_sim.faults.plan import NEVER, PlannedFault, chosen_devices
 from fleet_sim.noise import Stream, device_keys
 from fleet_sim.plan import Behaviour, Buffer, DevicePlan, MetricFacts, Pace
@@ -15,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fleet_sim.faults.fault import Fault
-    from fleet_sim.scenario.grammar import Broker, CommandSpec, Group, Interval, Offline, Scenario
+    from fleet_sim.scenario.grammar import CommandSpec, Group, Interval, Offline, Scenario
     from fleet_sim.signals.metric import Metric
 
-__all__ = ["device_ids", "endpoint_of", "plan_devices", "plan_faults", "plan_group"]
+__all__ = ["plan_devices", "plan_faults", "plan_group"]
 
 _GOLDEN_RATIO = 0.6180339887498949
 
@@ -30,8 +29,8 @@ def plan_devices(scenario: Scenario) -> list[DevicePlan]:
 
 def plan_group(seed: int, name: str, group: Group) -> list[DevicePlan]:
     """The devices of one group."""
-    sites = _sites(group)
-    ids = device_ids(name, group)
+    sites = group.sites()
+    ids = group.device_ids(name)
     positions = _positions(seed, ids, group)
     metrics = MappingProxyType({metric: facts_of(spec) for metric, spec in group.metrics.items()})
     tags = _tags(group)
@@ -55,15 +54,6 @@ def plan_group(seed: int, name: str, group: Group) -> list[DevicePlan]:
         )
         for i in range(group.count)
     ]
-
-
-def device_ids(name: str, group: Group) -> list[str]:
-    """The ids of a group's devices, by number."""
-    return [group.device_id(name, i, site) for i, site in enumerate(_sites(group))]
-
-
-def _sites(group: Group) -> list[str]:
-    return [group.site[i % len(group.site)] for i in range(group.count)]
 
 
 def _pace(interval: Interval) -> Pace:
@@ -134,22 +124,3 @@ def _window(fault: Fault, phase: str | None, scenario: Scenario) -> tuple[int, i
     if fault.for_ is not None:
         return start, start + fault.for_
     return start, NEVER if end is None else max(start, end)
-
-
-def endpoint_of(broker: Broker, *, password: str | None = None, bind: Sequence[str] = ()) -> Endpoint:
-    """Return where a scenario's devices connect to; `password` overrides the one in it.
-
-    OSError: a file of a certificate or key cannot be read.
-    """
-    host, port, tls = split_url(broker.url)
-    secret = password if password is not None else broker.password
-    return Endpoint(
-        host=host,
-        port=port,
-        username=broker.username,
-        password=secret.encode() if secret is not None else None,
-        tls=tls_context(broker.ca, broker.cert, broker.key) if tls else None,
-        keep_alive=broker.keepalive // 1000,
-        session_expiry=broker.session_expiry // 1000,
-        bind=tuple(bind),
-    )

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from fleet_config.durations import Duration, Percent
 from fleet_config.explain import wrong_kind
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 
 if TYPE_CHECKING:
     from fleet_sim.signals.moment import Devices, Signal

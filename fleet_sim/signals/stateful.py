@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from fleet_config.durations import Duration, Percent
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 from fleet_sim.signals.elementary import decay
 from fleet_sim.signals.metric import Metric, Spread
 from fleet_sim.signals.weather import SiteWeather

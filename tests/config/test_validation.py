@@ -1,15 +1,16 @@
 # ruff: noqa: E501 - tables of messages are read line by line
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 
 from fleet_config.durations import Duration, Percent, Rate, Size
 from fleet_config.match import Match, MatchSpec
 from fleet_config.problems import ProblemsFound
-from fleet_config.yaml_source import Strict, parse_yaml, validate
+from fleet_config.validation import Strict, validate
+from fleet_config.yaml_source import parse_yaml
 
 
 class Sine(Strict):
@@ -169,3 +170,27 @@ def test_of_an_undiscriminated_union_only_the_nearest_member_complains() -> None
     for text in complaints("rules:\n- {alert: a, abov: 1}\n- {alert: 5, above: x}", Rules):
         for word in ("One", "Two", "union", "Input", "validator", "function"):
             assert word not in text
+
+
+class Base(Strict):
+    inherited: int = 0
+    """from the base"""
+
+
+class Described(Base):
+    constant: ClassVar[int] = 1
+    """of the class, so of no key"""
+    for_: int = Field(default=0, alias="for")
+    """under
+    its alias"""
+    silent: int = 0
+
+
+def test_docstrings_of_fields_are_the_descriptions_in_the_schema() -> None:
+    properties = Described.model_json_schema()["properties"]
+    descriptions = {name: each.get("description") for name, each in properties.items()}
+    assert descriptions == {"inherited": "from the base", "for": "under\nits alias", "silent": None}
+    assert (
+        "description"
+        not in create_model("Made", __base__=Strict, x=(int, 0)).model_json_schema()["properties"]["x"]
+    )

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 from fleet_sim.kinds import kinds_of
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from statistics import NormalDist
 
 import numpy as np
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_sim.noise import Stream, device_keys, key_of, normal_of, uniform_of
-from fleet_sim.signals.elementary import decay, logarithm, sine
 
 
 def test_the_hash_is_splitmix64() -> None:
@@ -75,29 +73,3 @@ def test_neighbouring_seeds_are_strangers() -> None:
     ticks = np.zeros(4000, dtype=np.int64)
     draws = [uniform_of(device_keys(seed, [f"d{i}" for i in range(4000)]), "x", ticks) for seed in (1, 2)]
     assert abs(np.corrcoef(draws[0], draws[1])[0, 1]) < 0.06
-
-
-@given(st.floats(-1e7, 1e7))
-def test_sine(turns: float) -> None:
-    assert sine(np.array([turns]))[0] == pytest.approx(math.sin(2 * math.pi * math.fmod(turns, 1)), abs=1e-6)
-
-
-@given(st.floats(0, 1e6))
-def test_decay(time: float) -> None:
-    assert decay(np.array([time]))[0] == pytest.approx(math.exp(-time), abs=1e-6)
-
-
-@given(st.floats(1e-9, 1e9))
-def test_logarithm(number: float) -> None:
-    assert logarithm(np.array([number]))[0] == pytest.approx(math.log(number), abs=1e-7)
-
-
-@pytest.mark.parametrize("function", [sine, decay, logarithm, normal_of])
-def test_a_value_does_not_depend_on_its_place(function: object) -> None:
-    values = np.random.default_rng(1).random(1003)
-    assert callable(function)
-    whole = function(values)
-    for start in (0, 1, 3, 500, 1000):
-        assert (function(values[start:]) == whole[start:]).all()
-        assert function(values[start : start + 1])[0] == whole[start]
-    assert (function(values[::7]) == whole[::7]).all()

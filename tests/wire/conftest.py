@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fleet_sim.devices.links import Conditions, Links
+from fleet_sim.devices.conditions import Conditions
+from fleet_sim.devices.links import Links
 from fleet_sim.devices.sockets import Sockets
 from tests.wire.scripted_broker import Recorder, ScriptedBroker
 

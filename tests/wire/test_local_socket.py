@@ -101,16 +101,16 @@ async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"no json\n", "no JSON"),
-        (b"[" * 100_000 + b"\n", "no JSON"),
-        (b"[1]\n", "a request is a JSON object"),
+        (b"no json\n", "not JSON"),
+        (b"[" * 100_000 + b"\n", "not JSON"),
+        (b"[1]\n", "a request must be a JSON object"),
         (b'{"do": 1}', "a request is one line"),
         (b"x" * (local_socket.LONGEST_LINE + 1) + b"\n", "a request is one line"),
-        (b"\xff\n", "no JSON"),
-        (b'{"do": NaN}\n', "no JSON"),
-        (b'{"do": -Infinity}\n', "no JSON"),
-        (b'{"do": ' + b"9" * 5_000 + b"}\n", "no JSON"),
-        (b'{"do": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "no JSON"),
+        (b"\xff\n", "not JSON"),
+        (b'{"do": NaN}\n', "not JSON"),
+        (b'{"do": -Infinity}\n', "not JSON"),
+        (b'{"do": ' + b"9" * 5_000 + b"}\n", "not JSON"),
+        (b'{"do": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "not JSON"),
     ],
 )
 async def test_what_is_no_request_is_refused(path: Path, data: bytes, text: str) -> None:
@@ -225,7 +225,7 @@ class TestWhoListens:
             assert await call(path, {}) == {"heard": {}}
 
     async def test_a_file_in_the_way_is_left_alone(self, file: Path) -> None:
-        with pytest.raises(FileExistsError, match="it is no socket"):
+        with pytest.raises(FileExistsError, match="it is not a socket"):
             async with serve(file, echo):
                 pass
         assert await asyncio.to_thread(file.read_text) == "precious"

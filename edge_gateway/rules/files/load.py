@@ -12,7 +12,8 @@ from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, chec
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
 from fleet_config.bounded_file import in_words
 from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
-from fleet_config.yaml_source import load_yaml, validate
+from fleet_config.validation import validate
+from fleet_config.yaml_source import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from edge_gateway.rules.language.functions import RESERVED
 from edge_gateway.rules.language.ruleset import NoDataState
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
 from fleet_config.match import MatchSpec
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 
 LevelName = Literal["critical", "warning", "info"]
 CommandEvent = Literal["firing", "escalated", "deescalated", "resolved", "no_data", "repeat"]

@@ -16,7 +16,8 @@ from edge_gateway.rules.language.tokens import ExpressionError
 from edge_gateway.rules.testing.series_notation import Sample, samples
 from fleet_config.durations import Duration
 from fleet_config.problems import Problem, ProblemsFound, suggest
-from fleet_config.yaml_source import Strict, load_yaml, validate
+from fleet_config.validation import Strict, validate
+from fleet_config.yaml_source import load_yaml
 from fleet_wire.telemetry import is_metric_name
 from fleet_wire.topics import is_level
 

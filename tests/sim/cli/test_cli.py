@@ -9,14 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet_sim.cli import main
-from fleet_sim.cli.options import broker_with, start_time
-from fleet_sim.cli.replaying import speed_of
-from fleet_sim.cli.running import status_of
-from fleet_sim.judging.report import checks_of
-from fleet_sim.scenario.grammar import Broker, Expectation
 from fleet_sim.scenario.loading import load_scenario
-from fleet_sim.scenario.planning import endpoint_of
-from tests.sim.results import result
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -130,13 +123,6 @@ def test_bad_usage_is_2_and_says_what(cli: Cli, arguments: tuple[str, ...], said
     assert "unexpected" not in err
 
 
-def test_an_address_of_ipv6_needs_no_brackets(cli: Cli) -> None:
-    broker = broker_with(Broker(), host="::1", port=1884)
-    assert broker.url == "mqtt://[::1]:1884"
-    assert endpoint_of(broker).url == broker.url
-    assert endpoint_of(broker).host == "::1"
-
-
 def test_a_run_directory_that_is_none_cannot_be_asked(cli: Cli) -> None:
     status, _, err = cli("ctl", "status", "/dev/null")
     assert (status, "Not a directory" in err) == (3, True)
@@ -157,36 +143,3 @@ def test_certificates_of_a_scenario_file_are_beside_it(
         assert broker.ca is not None
         assert Path(broker.ca).resolve() == tmp_path / "ca.crt"
         assert (broker.cert, broker.key) == ("/etc/a.crt", "b.key")
-
-
-def test_broker_options_change_only_what_they_name() -> None:
-    broker = Broker(url="mqtt://there:1999", username="u")
-    assert broker_with(broker).url == "mqtt://there:1999"
-    assert broker_with(broker, host="here").url == "mqtt://here:1883"
-    assert broker_with(broker, port=5).url == "mqtt://there:5"
-    assert broker_with(broker, host="here", ca=Path("ca.crt")).url == "mqtts://here:8883"
-    assert broker_with(broker, user="{id}", keepalive="90s").keepalive == 90_000
-    assert broker_with(Broker(url="mqtts://there"), host="here").url == "mqtts://here:8883"
-    endpoint = endpoint_of(broker_with(broker, user="{id}"), password="secret")
-    assert (endpoint.username, endpoint.password, endpoint.port) == ("{id}", b"secret", 1999)
-
-
-def test_times_and_speeds() -> None:
-    assert start_time("2026-01-01T00:00Z") == start_time("2026-01-01T00:00") == 1_767_225_600_000
-    assert start_time("2026-01-01T01:00+01:00") == 1_767_225_600_000
-    assert (speed_of("max"), speed_of("60")) == (None, 60.0)
-
-
-def test_exit_statuses() -> None:
-    met, missed, open_ = (
-        checks_of({"publish.ack.p99": Expectation("<", limit, f"< {limit}")}, measures)
-        for limit, measures in ((5.0, {"publish.ack.p99": 4.0}), (3.0, {"publish.ack.p99": 4.0}), (3.0, {}))
-    )
-    assert status_of(result(), met) == 0
-    assert status_of(result(), open_) == 0
-    assert status_of(result(), missed) == 1
-    assert status_of(result(saturated=True), missed) == 4
-    assert status_of(result(refused=5, connects=0), met) == 3
-    assert status_of(result(refused=1), met) == 0
-    assert status_of(result("interrupted"), missed) == 130
-    assert status_of(result("terminated"), met) == 0

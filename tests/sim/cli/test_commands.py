@@ -1,4 +1,4 @@
-"""The table of commands: it lists what is there, and help imports no simulation."""
+"""The table of commands: it lists what is there, and what computes nothing imports no simulation."""
 
 import subprocess
 import sys
@@ -20,8 +20,10 @@ def test_a_command_is_listed_as_its_own_help_begins(name: str) -> None:
     assert command.help.partition("\n\n")[0].replace("\n", " ") == COMMANDS[name].about
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["ctl", "--help"], ["ls", "--help"]])
-def test_help_imports_no_simulation(tmp_path: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["ctl", "--help"], ["ls"], ["run", "--help"], ["plan", "--help"]]
+)
+def test_help_and_the_list_of_profiles_import_no_simulation(tmp_path: Path, arguments: list[str]) -> None:
     code = (
         "import sys\nfrom fleet_sim.cli import main\n"
         f"try:\n    main({arguments!r})\nfinally:\n"

@@ -6,18 +6,11 @@ from collections.abc import AsyncIterator
 import mqtt5
 import pytest
 
-from fleet_sim.devices.links import Conditions, Link, Links, Pipe
+from fleet_sim.devices.conditions import Conditions
+from fleet_sim.devices.links import Link, Links, Pipe
 from fleet_sim.devices.sockets import Sockets
 from fleet_wire.connection import dial
 from tests.wire.scripted_broker import Recorder, ScriptedBroker, connect, session_at, settled
-
-
-def test_conditions_add_up() -> None:
-    assert Conditions.together([]) == Conditions()
-    links = [Conditions(delay=0.1), Conditions(delay=0.2, rate=500.0), Conditions(rate=300.0, dark=True)]
-    delay, rate, dark = Conditions.together(links)
-    assert delay == pytest.approx(0.3)
-    assert (rate, dark) == (300.0, True)
 
 
 async def test_a_delay_keeps_the_order_and_a_rate_counts_bytes() -> None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from fleet_sim.devices.conditions import Conditions
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Block, Message
-from fleet_sim.devices.links import Conditions
 from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.faults.plan import PlannedFault, plan_now
 from fleet_sim.scenario.loading import load_scenario

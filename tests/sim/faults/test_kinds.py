@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_config.yaml_source import Strict
+from fleet_config.validation import Strict
 from fleet_sim.faults.fault import Fault
 from fleet_sim.faults.kinds import PhaseActions
 from fleet_sim.kinds import kinds_of

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fleet_sim.devices.links import Conditions
+from fleet_sim.devices.conditions import Conditions
 from tests.sim.faults.field import START, Field
 
 

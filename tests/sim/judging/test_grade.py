@@ -8,7 +8,7 @@ import pytest
 from fleet_sim.judging.grade import Alert, Label, grade, grade_alerts, grade_commands, send_times
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
-from fleet_sim.scenario.grammar import EXPECTABLE
+from fleet_sim.scenario.expectations import EXPECTABLE
 
 T = 1_700_000_000_000
 HOT = Label("frz-1", T + 10_000, T + 60_000, "heat_up", rule="TooWarm", within=20_000, level="critical")

@@ -15,11 +15,11 @@ from rich.console import Console
 from fleet_console.drawing import Table, draw
 from fleet_sim.cli import judging
 from fleet_sim.cli.looking import chart_rows
-from fleet_sim.cli.running import rows_of
+from fleet_sim.cli.outcome import result_rows
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import Grade, RuleGrade
 from fleet_sim.judging.report import Check, check_rows, checks_of, junit, rows_table
-from fleet_sim.scenario.grammar import Expectation
+from fleet_sim.scenario.expectations import Expectation
 from tests.sim.results import result, snapshot
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -52,7 +52,7 @@ def test_every_table_shows_any_text_and_obeys_none(terminal: bool) -> None:
     tables = [
         rows_table(HOSTILE, [(HOSTILE, HOSTILE), ("", "")]),
         rows_table("grade", judging.grade_rows(grade)),
-        rows_table("run", rows_of(told)),
+        rows_table("run", result_rows(told)),
         rows_table(
             "preview",
             chart_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_sim.scenario.grammar import EXPECTABLE
+from fleet_sim.scenario.expectations import EXPECTABLE
 from tests.sim.scenario.small import complaints, with_line
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet_sim.scenario.loading import profile_names, scenario_schema
+from fleet_sim.scenario.loading import scenario_schema
+from fleet_sim.scenario.profiles import path_of, profile_names
 from tests.sim.scenario.small import read, with_line
 
 
@@ -56,11 +57,10 @@ class TestSchema:
 
     def test_every_key_of_every_profile_is_in_it(self) -> None:
         from fleet_config.yaml_source import load_yaml
-        from fleet_sim.scenario import loading as module
 
         text = str(scenario_schema())
         for name in profile_names():
-            document = load_yaml(module._PROFILES / f"{name}.yaml")
+            document = load_yaml(path_of(name))
             for group in document.data["fleet"].values():
                 for metric in group["metrics"].values():
                     for key in metric:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fleet_sim.scenario.loading import load_scenario, profile_names, scaled
+from fleet_sim.scenario.loading import load_scenario, scaled
 from fleet_sim.scenario.planning import plan_devices, plan_faults
+from fleet_sim.scenario.profiles import profile_names, profiles
 from fleet_sim.signals.group import GroupSignals
 from fleet_sim.signals.stateful import States
 
@@ -40,6 +41,11 @@ def every_group() -> Iterator[Any]:
 
 def test_all_that_ship() -> None:
     assert profile_names() == ["air", "cold-chain", "factory", "water", "weather"]
+
+
+def test_the_list_says_what_the_scenarios_say() -> None:
+    loaded = [load_scenario(name, env={}) for name in profile_names()]
+    assert profiles() == [(made.name, made.description, list(made.fleet)) for made in loaded]
 
 
 @pytest.mark.parametrize("profile", profile_names())

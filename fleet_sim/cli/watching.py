@@ -1,0 +1,47 @@
+"""Runs a fleet or a replay in front of a user: live line, signals, control socket."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+
+from fleet_console.terminal import complain, console
+from fleet_sim.cli.outcome import INTERRUPTED, TERMINATED
+from fleet_sim.recordings.replay import ReplayRun
+from fleet_sim.runtime.deployment import RunResult, collect_rarely
+from fleet_sim.runtime.fleet import FleetRun
+from fleet_sim.runtime.live import LiveView
+from fleet_sim.runtime.requests import answering, socket_of
+from fleet_wire import local_socket
+
+__all__ = ["run_watched"]
+
+
+def run_watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
+    """Run with the live line (none if `quiet`) until the fleet ends; SIGINT and SIGTERM end it in order."""
+    return asyncio.run(_watched(fleet, quiet=quiet))
+
+
+async def _watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
+    collect_rarely()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, fleet.stop, INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, fleet.stop, TERMINATED)
+    try:
+        async with AsyncExitStack() as stack:
+            fleet.on_second = stack.enter_context(LiveView(console, quiet=quiet)).show
+            if isinstance(fleet, FleetRun):
+                await _listen(stack, fleet)
+            return await fleet.run()
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _listen(stack: AsyncExitStack, fleet: FleetRun) -> None:
+    """Let `ctl` reach the fleet; where the run directory cannot hold a socket, warn and go on."""
+    directory = fleet.options.directory
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        await stack.enter_async_context(local_socket.serve(socket_of(directory), answering(fleet)))
+    except OSError as problem:
+        complain(f"`ctl` cannot reach this run: {problem}")

@@ -1,0 +1,33 @@
+"""Where the devices of a scenario connect to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleet_sim.devices.endpoint import Endpoint, split_url, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fleet_sim.scenario.grammar import Broker
+
+__all__ = ["endpoint_of"]
+
+
+def endpoint_of(broker: Broker, *, password: str | None = None, bind: Sequence[str] = ()) -> Endpoint:
+    """Return where a scenario's devices connect to; `password` overrides the one in it.
+
+    OSError: a file of a certificate or key cannot be read.
+    """
+    host, port, tls = split_url(broker.url)
+    secret = password if password is not None else broker.password
+    return Endpoint(
+        host=host,
+        port=port,
+        username=broker.username,
+        password=secret.encode() if secret is not None else None,
+        tls=tls_context(broker.ca, broker.cert, broker.key) if tls else None,
+        keep_alive=broker.keepalive // 1000,
+        session_expiry=broker.session_expiry // 1000,
+        bind=tuple(bind),
+    )

@@ -1,0 +1,50 @@
+"""What a scenario may expect of a run: the comparison, and the measures there are."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = ["EXPECTABLE", "Expectation"]
+
+
+class Expectation(NamedTuple):
+    """`"< 250ms"`: durations as ms, percentages as shares."""
+
+    comparison: str
+    limit: float
+    text: str
+
+    def holds(self, value: float) -> bool:
+        """Whether a measured value (ms where it is a time) is as expected; NaN never is."""
+        match self.comparison:
+            case "<":
+                return value < self.limit
+            case "<=":
+                return value <= self.limit
+            case ">":
+                return value > self.limit
+            case ">=":
+                return value >= self.limit
+            case "==":
+                return value == self.limit
+            case _:
+                return value != self.limit and value == value  # noqa: PLR0124 - NaN
+
+
+_PERCENTILES: Final = ("p50", "p90", "p95", "p99", "max")
+EXPECTABLE: Final = frozenset(
+    {
+        "devices.connected",
+        "publish.rate",
+        *(f"publish.ack.{each}" for each in _PERCENTILES),
+        *(f"delivery.{each}" for each in ("lost", "duplicate", "out_of_order", "unacknowledged", "dropped")),
+        *(f"alerts.{each}" for each in ("missed", "false", "repeated", "precision", "recall")),
+        *(f"alerts.latency.{each}" for each in _PERCENTILES),
+        *(f"commands.{each}" for each in ("received", "rejected", "failed", "repeated")),
+        *(f"commands.{what}.{each}" for what in ("latency", "ack") for each in _PERCENTILES),
+        *(f"pacing.lag.{each}" for each in _PERCENTILES),
+        "pacing.overruns",
+        "windows.wrong",
+        "windows.missing",
+    }
+)

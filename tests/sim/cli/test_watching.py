@@ -1,0 +1,53 @@
+"""Runs in front of a user: signals end them in order, and the live line is shown or not."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from fleet_sim.cli.watching import run_watched
+from fleet_sim.devices.counters import Snapshot
+from fleet_sim.recordings.replay import ReplayRun
+from fleet_sim.runtime.deployment import RunResult
+from tests.sim.results import result, snapshot
+
+
+@dataclass
+class SignalledRun:
+    """Shows one snapshot, sends itself a signal, and ends with the reason it was stopped for."""
+
+    number: signal.Signals
+    reason: str = "finished"
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    on_second: Callable[[Snapshot], None] = print
+
+    def stop(self, reason: str) -> None:
+        self.reason = reason
+        self.stopped.set()
+
+    async def run(self) -> RunResult:
+        self.on_second(snapshot())
+        os.kill(os.getpid(), self.number)
+        await self.stopped.wait()
+        return result(self.reason)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_a_signal_ends_the_run_in_order_and_its_handler_goes_with_it(
+    number: signal.Signals, reason: str
+) -> None:
+    before = signal.getsignal(number)
+    assert run_watched(cast("ReplayRun", SignalledRun(number)), quiet=True).reason == reason
+    assert signal.getsignal(number) in (before, signal.SIG_DFL, signal.default_int_handler)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_live_line_is_shown_unless_quiet(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    run_watched(cast("ReplayRun", SignalledRun(signal.SIGTERM)), quiet=quiet)
+    assert ("up 1000/1000" in capsys.readouterr().out) is not quiet
