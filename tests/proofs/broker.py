@@ -34,6 +34,7 @@ from tests.proofs.ground.judging import (
     judge_identities,
     judge_log,
 )
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.proof import Proof, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -41,7 +42,6 @@ from tests.servers.process import accepts, free_port, wait_until
 
 ROUND: Final = 24
 TIERS = (("2s", "base", "30d"), ("6s", "mid", "180d"), ("12s", "top", "2y"))
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 BACK_WITHIN: Final = 60.0
 SETTLE: Final = 90.0
 HEADER: Final = 24
@@ -233,7 +233,7 @@ def _embedded(setting: Setting, rng: random.Random) -> BrokerUnderTest:
 
 def _gateway(setting: Setting, url: str, name: str) -> Gateway:
     windows = [{"every": every, "bucket": bucket, "keep": keep} for every, bucket, keep in TIERS]
-    gateway = setting.gateway(url, name, windows=windows, commands=COMMANDS)
+    gateway = setting.gateway(url, name, windows=windows, commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
     return gateway
 

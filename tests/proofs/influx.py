@@ -40,6 +40,7 @@ from tests.proofs.ground.judging import (
     judge_log,
     take_comparison,
 )
+from tests.proofs.ground.sections import FAST_COMMANDS, tiers
 from tests.proofs.proof import Proof, Setting, Tally, Unavailable
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -84,14 +85,8 @@ def run(setting: Setting) -> None:
     if influx.runner is None:
         raise Unavailable("the server at INFLUX_URL was not started here, so it is not killed")
     broker = setting.broker()
-    left = setting.count
-    while left:
-        disruptions = min(ROUND, left)
-        left -= disruptions
+    for disruptions in setting.rounds(ROUND):
         _round(setting, broker, influx, disruptions)
-        setting.tally.runs += 1
-        told = f"{setting.tally.faults.total()} faults, {setting.tally.acknowledged:,} readings"
-        setting.say(f"{told}, lost {setting.tally.lost}, double {setting.tally.double}")
 
 
 def _round(setting: Setting, broker: Broker, influx: Influx, disruptions: int) -> None:
@@ -128,12 +123,9 @@ def _pipeline(setting: Setting, broker: Broker, influx: Influx, proxy: HttpProxy
     gateway = setting.gateway(
         broker,
         name,
-        windows=[
-            {"every": every, "bucket": bucket, "keep": "30d"}
-            for every, bucket in zip(EVERY, buckets, strict=True)
-        ],
+        windows=tiers(EVERY, buckets),
         influx={**setting.forwarding(influx, proxy.url), "timeout": f"{TIMEOUT:g}s"},
-        commands={"per_device": "600/m", "total": "1000/s"},
+        commands=FAST_COMMANDS,
         time={"allowed_lateness": "3s", "idle_close": "4s"},
     )
     gateway.write_rules(RULES)

@@ -45,6 +45,7 @@ from tests.proofs.ground.judging import (
 )
 from tests.proofs.ground.proxy import Fault, FaultKind, Proxy
 from tests.proofs.ground.sabotaged import Sabotage
+from tests.proofs.ground.sections import FAST_COMMANDS, tiers
 from tests.proofs.proof import Proof, Setting, Tally
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -53,6 +54,7 @@ from tests.servers.process import ServerFailed, wait_until
 
 ROUND = 5
 DEVICES = 60
+EVERY = ("2s", "4s", "12s")
 KEEP_ALIVE = 2
 """Seconds, of devices and of the gateway."""
 HOLDS = {
@@ -71,7 +73,6 @@ RECOVERED_WITHIN = 90.0
 STATUS_AGE = 1.1
 RETAINED = 60.0
 TELEMETRY = {"allowed_lateness": "1s", "idle_close": "4s"}
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 SHORT_SETTLING = Sabotage(constants=(("edge_gateway.mqtt.source:SETTLED", 3.0),))
 """Reset the back-off after a shorter connection, so that a long run does not mostly wait."""
 
@@ -105,14 +106,8 @@ def run(setting: Setting) -> None:
     """Inject every fault `count` times at every pair, in rounds of fresh gateways and fleets."""
     influx = setting.influx()
     broker = setting.broker()
-    left = setting.count
-    while left:
-        times = min(ROUND, left)
-        left -= times
+    for times in setting.rounds(ROUND):
         _round(setting, broker, influx, times)
-        setting.tally.runs += 1
-        told = f"{setting.tally.faults.total()} faults, {setting.tally.acknowledged:,} readings"
-        setting.say(f"{told}, lost {setting.tally.lost}, double {setting.tally.double}")
 
 
 def _round(setting: Setting, broker: Broker, influx: Influx, times: int) -> None:
@@ -129,7 +124,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, times: int) -> None
         url = f"http://{to_influx.host}:{to_influx.port}"
         buckets = [influx.fresh_bucket() for _ in range(3)]
         proxied.reconfigure(
-            influx={**setting.forwarding(influx, url), "timeout": "3s"}, windows=_windows(buckets)
+            influx={**setting.forwarding(influx, url), "timeout": "3s"}, windows=tiers(EVERY, buckets)
         )
         for gateway in (direct, proxied):
             gateway.start(ready=False, sabotage=SHORT_SETTLING)
@@ -161,19 +156,12 @@ def _gateway(setting: Setting, url: str, name: str) -> Gateway:
         url,
         name,
         mqtt={"url": url, "keepalive": f"{KEEP_ALIVE}s"},
-        windows=_windows(["base", "mid", "top"]),
+        windows=tiers(EVERY, ["base", "mid", "top"]),
         time=TELEMETRY,
-        commands=COMMANDS,
+        commands=FAST_COMMANDS,
     )
     gateway.write_rules(RULES)
     return gateway
-
-
-def _windows(buckets: list[str]) -> list[dict[str, str]]:
-    return [
-        {"every": every, "bucket": bucket, "keep": "30d"}
-        for every, bucket in zip(("2s", "4s", "12s"), buckets, strict=True)
-    ]
 
 
 def _fleet(setting: Setting, at: Broker | Proxy, site: str, keep_alive: int = 60) -> Fleet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +150,20 @@ class Setting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def rounds(self, most: int) -> Iterator[int]:
+        """Split `count` into rounds of at most `most`; after each, count the run and report the totals."""
+        left = self.count
+        while left:
+            size = min(most, left)
+            left -= size
+            yield size
+            self.tally.runs += 1
+            found = self.tally
+            self.say(
+                f"{found.faults.total()} faults, {found.acknowledged:,} readings, "
+                f"lost {found.lost}, double {found.double}"
+            )
 
     def keep(self, context: AbstractContextManager[Entered]) -> Entered:
         """Enter a context that ends with the setting."""

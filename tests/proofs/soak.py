@@ -29,6 +29,7 @@ from fleet_wire.topics import TELEMETRY, device_topic
 from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all
 from tests.proofs.ground.memory import MB, Look, Watch, most_resident, slope
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.stream import Publisher
 from tests.proofs.proof import Proof, Setting
 from tests.servers.broker import Broker
@@ -47,7 +48,6 @@ BUDGET = 256 << 20
 WARM = 0.25
 EVENTFUL = 0.66
 EVERY = ("5s", "10s", "20s")
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 BACK_WITHIN = 60.0
 
 
@@ -71,7 +71,7 @@ def run(setting: Setting) -> None:
         "gw-soak",
         windows=[{"every": every, "bucket": influx.fresh_bucket(), "keep": f"{30 + place}d"}
                  for place, every in enumerate(EVERY)],
-        commands=COMMANDS,
+        commands=FAST_COMMANDS,
     )  # fmt: skip
     gateway.reconfigure(
         influx=setting.forwarding(influx),

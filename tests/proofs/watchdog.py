@@ -22,6 +22,7 @@ from typing import Final
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all, judge_history, judge_identities, judge_log
 from tests.proofs.ground.sabotaged import Sabotage
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.service import Service
 from tests.proofs.proof import Proof, Setting, Tally
 from tests.servers.broker import Broker
@@ -135,7 +136,7 @@ def run(setting: Setting) -> None:
 
 def _case(setting: Setting, broker: Broker, part: str) -> Case:
     name = f"gw-watchdog-{setting.tally.runs}-{part.partition(' ')[0].partition(chr(39))[0]}"
-    gateway = setting.gateway(broker, name, commands={"per_device": "600/m", "total": "1000/s"})
+    gateway = setting.gateway(broker, name, commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
     seed = setting.rng.randrange(1 << 31)
     text = scenario_text(f"{name}-site", devices=DEVICES, every="1s", seed=seed)

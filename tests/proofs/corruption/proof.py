@@ -31,6 +31,7 @@ from tests.proofs.corruption.damage import damage_applied, draw_kind
 from tests.proofs.corruption.judging import UP_WITHIN, Judge, read_intact
 from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, settled
 from tests.proofs.ground.judging import judge_identities, judge_log
+from tests.proofs.ground.sections import tiers
 from tests.proofs.proof import Proof, Setting, Tally, Unavailable
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -92,7 +93,7 @@ def _killed_under_load(setting: Setting, broker: Broker) -> Gateway:
     gateway = setting.gateway(
         broker,
         name,
-        windows=_windows(("base", "mid", "top")),
+        windows=tiers(EVERY, ("base", "mid", "top")),
         influx={"url": NOWHERE, "org": "fleet", "token": f"file:{token}"},
     )
     gateway.write_rules(RULES)
@@ -111,13 +112,6 @@ def _learned(setting: Setting) -> float:
     return QUICK_LEARNED if setting.quick else LEARNED
 
 
-def _windows(buckets: tuple[str, ...]) -> list[dict[str, str]]:
-    return [
-        {"every": every, "bucket": bucket, "keep": "30d"}
-        for every, bucket in zip(EVERY, buckets, strict=True)
-    ]
-
-
 # --- gateways at work
 
 
@@ -130,7 +124,7 @@ def _at_work(setting: Setting, broker: Broker, count: int) -> None:
         influx = None
     buckets = tuple(influx.fresh_bucket() if influx else f"{name}-{number}" for number in range(3))
     sections = {"influx": setting.forwarding(influx)} if influx else {}
-    gateway = setting.gateway(broker, name, windows=_windows(buckets), **sections)
+    gateway = setting.gateway(broker, name, windows=tiers(EVERY, buckets), **sections)
     gateway.write_rules(RULES)
     usual = _started(gateway)
     text = scenario_text(f"{name}-site", devices=40, every="500ms", seed=setting.rng.randrange(1 << 31))

@@ -29,6 +29,7 @@ from tests.proofs.disk.full_disk import MIB, fill, small_disk
 from tests.proofs.disk.full_inside import Findings, live
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.service import Service
 from tests.proofs.proof import Proof, Setting, Tally
 from tests.servers.broker import Broker
@@ -42,7 +43,6 @@ DEADLINE: Final = 20.0
 WITHIN: Final = 60.0
 CHECKPOINT_WITHIN: Final = 15.0
 RETAINED: Final = 30.0
-COMMANDS: Final = {"per_device": "600/m", "total": "1000/s"}
 
 
 def run(setting: Setting) -> None:
@@ -107,7 +107,7 @@ def _round(setting: Setting, fills: int) -> None:
     name = f"gw-disk-{tally.runs}"
     disk = setting.keep(small_disk(setting.place("disk"), SIZE))
     spool = {"path": str(disk / "spool"), "commit_interval": "50ms"}
-    gateway = setting.gateway(broker, name, commands=COMMANDS, spool=spool)
+    gateway = setting.gateway(broker, name, commands=FAST_COMMANDS, spool=spool)
     gateway.spool = disk / "spool"
     gateway.write_rules(RULES)
     seed = setting.rng.randrange(1 << 31)

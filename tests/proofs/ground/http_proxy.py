@@ -18,14 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
 
-from tests.proofs.ground.proxy import LoopThread, reset
+from tests.proofs.ground.proxy import ThreadedServer, reset
 from tests.servers.process import free_port
 
 __all__ = ["ANSWERS", "ChosenAnswer", "HttpProxy", "WriteOrder", "chosen_answer"]
@@ -124,10 +123,11 @@ def series_of(line: bytes) -> tuple[bytes, int]:
     return line[:place], int(line.rpartition(b" ")[2])
 
 
-class HttpProxy:
+class HttpProxy(ThreadedServer):
     """Listens on a free port while the block runs. Read its counters only when nothing is being written."""
 
     def __init__(self, to_url: str, *, damage: Callable[[bytes], bytes] | None = None) -> None:
+        super().__init__("http proxy")
         self.url = f"http://127.0.0.1:{free_port()}"
         self.write_order = WriteOrder()
         self.used: Counter[str] = Counter()
@@ -139,20 +139,8 @@ class HttpProxy:
         self._damage = damage
         self._chosen: deque[ChosenAnswer] = deque()
         self._failed: tuple[float, str, float] | None = None
-        self._thread = LoopThread("http proxy")
         self._client: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._thread.do(self._listen())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.do(self._end())
-        self._thread.end()
 
     def answer_next(self, answer: ChosenAnswer) -> None:
         """Answer the next suitable write this way."""
@@ -170,7 +158,7 @@ class HttpProxy:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", urlsplit(self.url).port).start()
 
-    async def _end(self) -> None:
+    async def _close(self) -> None:
         assert self._runner is not None
         assert self._client is not None
         await self._runner.cleanup()

@@ -21,7 +21,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-__all__ = ["Fault", "FaultKind", "LoopThread", "Proxy", "every_client", "reset"]
+__all__ = ["Fault", "FaultKind", "Proxy", "ThreadedServer", "every_client", "reset"]
 
 Result = TypeVar("Result")
 CHUNK = 65_536
@@ -108,19 +108,11 @@ class LoopThread:
         self.loop.close()
 
 
-class Proxy:
-    """Listens on a free port while the block runs, and connects each client to `to_host:to_port`."""
+class ThreadedServer:
+    """A server that runs in an event loop of its own thread while the block runs."""
 
-    host = "127.0.0.1"
-
-    def __init__(self, to_host: str, to_port: int, *, seed: int = 0) -> None:
-        self.port = 0
-        self.links: set[Link] = set()
-        self._to = to_host, to_port
-        self._rng = random.Random(seed)
-        self._faults: list[Fault] = []
-        self._server: asyncio.Server | None = None
-        self._thread = LoopThread("proxy")
+    def __init__(self, name: str) -> None:
+        self._thread = LoopThread(name)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -130,8 +122,29 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.do(self._end())
+        self._thread.do(self._close())
         self._thread.end()
+
+    async def _listen(self) -> None:
+        raise NotImplementedError
+
+    async def _close(self) -> None:
+        raise NotImplementedError
+
+
+class Proxy(ThreadedServer):
+    """Listens on a free port while the block runs, and connects each client to `to_host:to_port`."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, to_host: str, to_port: int, *, seed: int = 0) -> None:
+        super().__init__("proxy")
+        self.port = 0
+        self.links: set[Link] = set()
+        self._to = to_host, to_port
+        self._rng = random.Random(seed)
+        self._faults: list[Fault] = []
+        self._server: asyncio.Server | None = None
 
     @contextmanager
     def fault(self, kind: FaultKind, targets: Callable[[bytes], bool] = every_client) -> Iterator[Fault]:
@@ -147,7 +160,7 @@ class Proxy:
         self._server = await asyncio.start_server(self._serve, self.host, 0, limit=CHUNK, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _end(self) -> None:
+    async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
         for link in list(self.links):

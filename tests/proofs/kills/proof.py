@@ -35,6 +35,7 @@ from tests.proofs.ground.field import (
     wait_settled,
 )
 from tests.proofs.ground.judging import judge_all
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.kills.killing import HTTP, KillTarget, kill_plan
 from tests.proofs.proof import Proof, Setting, Unavailable
 from tests.servers.broker import Broker
@@ -45,7 +46,6 @@ ROUND = 60
 TARGETS = 3
 LEAST_KILLS = 10
 TIERS = (("2s", "base", "30d"), ("6s", "mid", "180d"), ("12s", "top", "2y"))
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 STRAGGLERS = """\
   straggler:
     count: {devices}
@@ -152,7 +152,7 @@ def _sections(setting: Setting, influx: Influx | None) -> dict[str, Any]:
         for (every, _, keep), bucket in zip(TIERS, buckets, strict=True)
     ]
     forwarding = {"influx": setting.forwarding(influx)} if influx else {}
-    return {"windows": windows, "commands": COMMANDS, **forwarding}
+    return {"windows": windows, "commands": FAST_COMMANDS, **forwarding}
 
 
 def _settled(setting: Setting, gateway: Gateway, ledger: Ledger) -> dict[str, Any]:

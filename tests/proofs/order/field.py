@@ -12,6 +12,7 @@ from typing import Any
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, settled, wait_settled
 from tests.proofs.ground.judging import judge_devices, judge_history, judge_identities, judge_log
 from tests.proofs.ground.raw_client import RawClient
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.order.histories import START, Arrival, Birth, History, Reading, Will, history
 from tests.proofs.order.oracle import Oracle
 from tests.proofs.order.trial import ORACLE_SETTINGS, SECTIONS, stored_windows
@@ -23,7 +24,6 @@ AGO = 600_000
 """How long ago a history begins, in ms, so that its newest times are not in the future."""
 AT_ONCE = 40
 TEN_YEARS_S = 315_360_000
-FAST_COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 FAULTS = """\
 faults:
 - {kind: duplicate, p: 5%}

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.proofs.ground.brisk import Brisk
 from tests.proofs.ground.field import RULES, Fleet, scenario_text
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.power.disk_model import Disk
 from tests.proofs.power.disk_trace import Step, TraceReader, Wire, strace_command
 from tests.proofs.proof import Setting, Unavailable
@@ -39,7 +40,6 @@ WINDOWS = [
     {"every": "4s", "bucket": "top", "keep": "2y"},
 ]
 TIME = {"allowed_lateness": "300ms", "idle_close": "1s"}
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 FAULTS = """\
 faults:
 - {kind: offline, match: {share: 30%}, after: 1s, for: 2500ms}
@@ -135,7 +135,12 @@ def _record(
     database = FakeDatabase()
     with serving(database) as url:
         influx = {"url": url, "org": "power", "token": f"file:{_token(setting)}"}
-        sections: dict[str, Any] = {"windows": WINDOWS, "time": TIME, "commands": COMMANDS, "influx": influx}
+        sections: dict[str, Any] = {
+            "windows": WINDOWS,
+            "time": TIME,
+            "commands": FAST_COMMANDS,
+            "influx": influx,
+        }
         gateway = setting.gateway(broker, name, **sections)
         gateway.write_rules(RULES)
         reader = TraceReader(gateway.directory)

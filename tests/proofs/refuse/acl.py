@@ -5,8 +5,6 @@ Mosquitto answers such a publish with PUBACK 0x87 and drops it.
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +19,6 @@ from tests.proofs.refuse.trial import (
     must_report,
     wait_accepted,
 )
-from tests.servers.broker import Broker
 
 ALWAYS: Final = """\
 topic readwrite fleet/v1/#
@@ -52,11 +49,11 @@ def run(setting: Setting, name: str) -> None:
     with honest_fleet(setting, broker, f"{name}-site") as fleet:
         wait_accepted(gateway)
         write_acl(rights, but=refused)
-        reload(broker)
+        broker.reload()
         must_report(setting, gateway, f"the ACL refuses {refused}", *WORDS)
         wait_accepted(gateway)
         write_acl(rights)
-        reload(broker)
+        broker.reload()
         must_clear(setting, gateway, f"the ACL allows {refused} again", *WORDS)
         wait_accepted(gateway)
     judge_fleet(setting, gateway, fleet.ledger)
@@ -70,11 +67,6 @@ def write_acl(rights: Path, but: str = "") -> None:
     lines = [line for what, line in GRANTS.items() if what != but]
     rights.write_text(ALWAYS + "\n".join(lines) + "\n")
     rights.chmod(0o644)
-
-
-def reload(broker: Broker) -> None:
-    """Make the broker reload its files."""
-    os.kill(broker.pid, signal.SIGHUP)
 
 
 def judge_done(setting: Setting, rows: list[dict[str, Any]], ledger: Ledger) -> None:

@@ -25,6 +25,7 @@ from tests.proofs.ground.judging import (
     judge_influx,
     judge_log,
 )
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.proof import Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -34,12 +35,11 @@ WITHIN = 90.0
 ENDS_WITHIN = 20.0
 """Seconds a gateway may take to stop, including its drain."""
 SETTLE = 5.0
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 
 
 def make_gateway(setting: Setting, broker: Broker | str, name: str, **sections: Any) -> Gateway:
     """Return a gateway with the field's rules, not started."""
-    gateway = setting.gateway(broker, name, **{"commands": COMMANDS, **sections})
+    gateway = setting.gateway(broker, name, **{"commands": FAST_COMMANDS, **sections})
     gateway.write_rules(RULES)
     return gateway
 
