@@ -1,4 +1,4 @@
-"""Two gateways of one id at one broker: exactly one works, the other reports it and stands by, whatever their clocks."""
+"""Two gateways of one id at one broker: one works, the other reports it and stands by, whatever their clocks."""
 
 from __future__ import annotations
 
