@@ -55,7 +55,7 @@ def test_a_siege_changes_nothing_for_the_good_and_is_counted(tmp_path: Path, tal
 def test_what_raises_is_found_out(tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "_take_each", lambda *_: 1 / 0)
     attack(tmp_path, tally, 100)
-    assert tally.forbidden["it raised"] == 1
+    assert tally.forbidden["exception"] == 1
 
 
 def test_a_message_that_is_kept_twice_or_not_is_found_out(

@@ -43,8 +43,8 @@ def test_a_trouble_that_touched_nobody_or_that_nobody_got_over_is_told(
         pair = Pair("nobody", proxy, random.Random(1), lambda _rng, _kind: lambda _: True, lambda: False)
         outcome = network._inject_all(pair, [FaultKind.DELAY])
     assert outcome.faults == []
-    assert "nothing was there to be affected" in outcome.failures[-1]
-    assert any("well after delay" in sentence for sentence in outcome.failures)
+    assert "it affected nothing" in outcome.failures[-1]
+    assert any("recovered after delay" in sentence for sentence in outcome.failures)
 
 
 def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
     log.write_text("12:00:00 INFO    edge: all well\n12:00:01 ERROR   asyncio: Exception in callback\n")
     tally = Tally()
     network.judge_asyncio(tally, log)
-    assert tally.forbidden == {"error nobody took": 1}
+    assert tally.forbidden == {"error reported by asyncio alone": 1}
 
 
 async def test_what_the_broker_retains_is_found(broker: Broker) -> None:
