@@ -1,4 +1,4 @@
-"""`./bench`: measurements, each against a reference in the same run. No tests: no number fails here."""
+"""`./bench`: measurements, each against a reference in the same run. These are no tests: no number fails."""
 
 import argparse
 import importlib
@@ -13,9 +13,9 @@ from tests.servers.process import ServerFailed
 BENCHMARKS = {
     "gateway": "drain a broker's backlog: the gateway, Telegraf, mosquitto_sub",
     "steady": "a fleet that sends in real time: CPU and memory of the gateway and of Telegraf",
-    "durability": "what is written to the disk, a reading, a commit and a day",
+    "durability": "bytes written to disk for each reading and commit, and in a day",
     "alerts": "from a reading over its limit to the command at the device",
-    "simulator": "what a simulated fleet costs, beside the bare system calls",
+    "simulator": "what a simulated fleet costs, against the bare system calls",
     "fold": "what decoding, windows, rules and the whole fold cost, without broker and disk",
 }
 

@@ -1,7 +1,7 @@
-"""From a reading over its limit to the command at the device, over a real broker, with the fleet's load beside it.
+"""Latency from a reading over its limit to the command at the device, over a real broker and under load.
 
-The reference is the same two hops without a gateway: a message to the broker and on to a subscriber. What the gateway
-adds is decoding, rules, and a synced commit before the command goes out.
+The reference is the same two hops without a gateway: a message to the broker, and on to a subscriber. The gateway adds
+decoding, rules, and a synced commit before the command is published.
 """
 
 import argparse
@@ -83,11 +83,11 @@ def measured(count: int, rate: int, *, through_gateway: bool) -> Measured:
 
 
 PACE = 20
-"""Alerts a second: far below what saturates anything, so that each is measured by itself."""
+"""Alerts a second: far below any saturation, so that each is measured by itself."""
 
 
 async def _latencies(broker: Broker, count: int, heard: str) -> list[float]:
-    """Milliseconds from each device's reading over the limit to what it hears for it."""
+    """Return the milliseconds from each device's reading over the limit to the command it receives."""
     sent: dict[str, float] = {}
     latencies: list[float] = []
     async with (

@@ -1,4 +1,4 @@
-"""A measured program: what it used is known when it has ended."""
+"""A measured program, whose CPU time and memory are known when it has ended."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.servers.process import ServerFailed
 
 
 class Used(NamedTuple):
-    """CPU seconds, and the most bytes that were resident; NaN where that cannot be told."""
+    """CPU seconds and peak resident bytes; NaN if unknown."""
 
     cpu: float
     memory: float
@@ -27,7 +27,7 @@ class Child:
         self.pid = self._process.pid
 
     def wait(self) -> Used:
-        """What it has used, once it has ended; ServerFailed when it ended with an error."""
+        """Wait for its end and return what it used; ServerFailed if it ended with an error."""
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         if self._process.returncode not in {0, -signal.SIGTERM}:

@@ -1,4 +1,4 @@
-"""Who the stream is given to: the gateway, Telegraf, and the least a client can do."""
+"""The consumers of the stream: the gateway, Telegraf, and the least a client can do."""
 
 import math
 import re
@@ -20,20 +20,20 @@ TOPICS = "fleet/v1/+/+/telemetry"
 PATIENCE_S = 300.0
 LOOK_S = 0.02
 STALLED_S = 60.0
-"""Without one more message for so long nothing more comes: Telegraf tells of its periods every 10 s."""
+"""Seconds without a further message after which none is expected; Telegraf reports every 10 s."""
 
 
 Progress = list[tuple[float, int]]
-"""Seconds of a clock that never steps, and how many messages are done by then."""
+"""Monotonic seconds, and the number of messages done by then."""
 
 
 class Consumer(Protocol):
-    """A program that takes the stream out of its session's queue."""
+    """A program that drains the stream from its session's queue."""
 
     encoding: Encoding
 
     def make_session(self) -> None:
-        """Start it, so that the broker knows its session, and stop it."""
+        """Start and stop it, so that the broker knows its session."""
 
     def drain(self, messages: int) -> Progress:
         """Start it, and return once it has done all its work for so many more messages.
@@ -42,11 +42,11 @@ class Consumer(Protocol):
         """
 
     def stop(self) -> Used:
-        """Stop it, and say what it used since `drain`."""
+        """Stop it, and return what it used since `drain`."""
 
 
 class Lines:
-    """Counts the whole lines of a file that grows, reading each byte once."""
+    """Counts the complete lines of a growing file, reading each byte once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -54,7 +54,7 @@ class Lines:
         self._rest = b""
 
     def new(self) -> list[bytes]:
-        """The lines that were completed since the last call."""
+        """Return the number of lines completed since the last call."""
         if not self._file.exists():
             return []
         with self._file.open("rb") as source:
@@ -66,7 +66,7 @@ class Lines:
 
 
 class MosquittoSub:
-    """The floor: a C client that takes each message and acknowledges it; it ends with the last."""
+    """The least a client can do: a C program that acknowledges each message and ends with the last."""
 
     encoding: Encoding = "fleet-v1"
 
@@ -119,7 +119,7 @@ class Telegraf:
         self.stop()
 
     def start(self) -> int:
-        """Start it with an empty queue; its process id once it is connected."""
+        """Start it with an empty queue; return its process id once it is connected."""
         self._child = Child(self._command, self._log)
         wait_until(lambda: b"Connected" in self._log.read_bytes(), PATIENCE_S, "Telegraf is connected")
         return self._child.pid
@@ -159,7 +159,7 @@ class EdgeGateway:
         self.gateway.stop()
 
     def start(self) -> int:
-        """Start it with an empty queue; its process id once it is connected."""
+        """Start it with an empty queue; return its process id once it is connected."""
         self.gateway.start()
         return self.gateway.pid
 
@@ -189,7 +189,7 @@ class EdgeGateway:
 
 
 def follow(new: Callable[[], int], wanted: int) -> Progress:
-    """How the sum of what `new()` gives grows, until it has reached `wanted`. Stalled: it does not grow any more."""
+    """Return how the sum of `new()` grew until it reached `wanted`; Stalled if it stops growing."""
     progress: Progress = [(time.monotonic(), 0)]
     grew = progress[0][0]
     while progress[-1][1] < wanted:
@@ -203,14 +203,14 @@ def follow(new: Callable[[], int], wanted: int) -> Progress:
 
 
 def throughput(progress: Progress) -> float:
-    """Messages a second behind the first tenth, which comes beside starting up; NaN when that is all there is."""
+    """Return messages a second after the first tenth, which overlaps start-up; NaN if there are no more."""
     first = next((mark for mark in progress if mark[1] >= progress[-1][1] / 10), progress[-1])
     last = next(mark for mark in progress if mark[1] == progress[-1][1])
     return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else math.nan
 
 
 def telegraf_program() -> Path:
-    """Telegraf as setup/telegraf/build makes it, with the plugins that are used here and no others."""
+    """Return Telegraf as setup/telegraf/build makes it, with only the plugins used here."""
     built = subprocess.run([ROOT / "setup" / "telegraf" / "build"], stdout=subprocess.PIPE, check=True)
     return Path(built.stdout.decode().strip())
 

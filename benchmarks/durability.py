@@ -1,9 +1,8 @@
-"""What durability costs: bytes written to the disk and CPU, while a fleet sends in real time; SD cards wear.
+"""What durability costs: bytes written to disk, which wear an SD card, and CPU, while a fleet sends in real time.
 
-Each device sends its metrics in one message every so many seconds as there are metrics; windows are those of the
-default configuration, a minute and coarser. Bytes are what the kernel counts for the process: pages handed to the
-disk, whichever file they are of, with what is sent to a database on its way through the outbox. What a file system
-writes of its own, as ext4's journal does at each sync of a file that grew, comes on top.
+A device with N metrics sends them in one message every N seconds; windows are those of the default configuration, a
+minute and coarser. Bytes are those the kernel counts for the process: pages of any file handed to the disk, including
+the outbox. What the file system adds, such as ext4's journal at each sync of a growing file, is not counted.
 """
 
 import argparse
@@ -49,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
-    """All candidates of one rate at once, each with a broker of its own; they leave the machine idle."""
+    """Run all candidates of one rate at once, each with its own broker; together they leave the machine mostly idle."""
     for rate in arguments.rates:
         candidates = {
             f"{durability}, {interval}": functools.partial(
@@ -65,7 +64,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
 
 
 def measure(rate: int, durability: str, interval: str, minutes: int) -> Measured:
-    """One gateway at work, from behind its first checkpoint on."""
+    """Measure one gateway from its first checkpoint on."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-fleet-bench-")))
         broker = Broker(directory / "broker")

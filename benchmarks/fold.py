@@ -1,6 +1,6 @@
 """What the fold costs without broker and disk, in one process: decoding and dedup, windows, rules, and all of it.
 
-Each figure is named with its unit by the module that measures it; `python -m benchmarks.NAME_cost` runs one alone.
+The measuring module names each figure with its unit; `python -m benchmarks.NAME_cost` runs one alone.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
 
 
 def figures(prefix: str, told: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
-    """Numbers of nested mappings, each under its joined names."""
+    """Flatten nested mappings of numbers; names are joined."""
     for key, value in told.items():
         name = f"{prefix}{key}".strip()
         if isinstance(value, Mapping):
@@ -44,7 +44,7 @@ def figures(prefix: str, told: Mapping[Any, Any]) -> Iterator[tuple[str, float]]
 
 
 def by_figure(title: str, rounds: list[dict[str, float]]) -> Comparison:
-    """Each figure as a row of its own, beside the reference where the module has one."""
+    """Return each figure as a row, with the module's reference if it has one."""
     rows: dict[str, list[Measured]] = {name: [{"value": one[name]} for one in rounds] for name in rounds[0]}
     reference = REFERENCE if REFERENCE in rows else None
     return Comparison(title, reference, {"value": Quantity("as named", 2)}, rows)

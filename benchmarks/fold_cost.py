@@ -1,8 +1,8 @@
-"""Where the time of a message goes inside the gateway's process, in ns of CPU a reading, socket and disk left out.
+"""Where the time of a message goes in the gateway's process, in ns of CPU a reading, without socket and disk.
 
-Batches of 1,000 messages are a backlog, of 40 a quiet fleet, in which what a fold costs by itself weighs. 100 rules are
-evaluated, a quarter of them over a range. The reference is what a consumer does at the least: unpack each message
-and keep its values by device and metric in a dict.
+Batches of 1,000 messages are a backlog; batches of 40 are a quiet fleet, where the fixed cost of a fold counts. 100
+rules are evaluated, a quarter of them over a range. The reference is the least a consumer does: unpack each message and
+keep its values by device and metric in a dict.
 """
 
 import json
@@ -51,7 +51,7 @@ def pipeline(metrics: int) -> Pipeline:
 
 
 def batches(metrics: int, size: int) -> list[Batch]:
-    """All that is folded, warm-up included, as batches of `size` messages that came in as they were measured."""
+    """Return everything that is folded, warm-up included, in batches of `size` messages that arrive when measured."""
     stream = Stream(WARM + MEASURED, DEVICES, START, metrics=metrics)
     messages = stream.encoded("fleet-v1")
     made = []
@@ -80,7 +80,7 @@ def timed(took: Took, stage: str, do: Callable[[], Any]) -> Any:
 
 
 def stages(metrics: int, size: int) -> Took:
-    """The stages one by one on a pipeline of their own, and the fold as a whole on another."""
+    """Time the stages one by one on one pipeline, and the whole fold on another."""
     whole, parts = pipeline(metrics), pipeline(metrics)
     took: Took = {}
     plain: dict[tuple[str, str], Any] = {}
@@ -115,7 +115,7 @@ def wire(batch: Batch) -> memoryview:
 
 
 def admit_to_rules(took: Took, parts: Pipeline, batch: Batch) -> None:
-    """What `Pipeline.fold` does with telemetry, in its order."""
+    """Do what `Pipeline.fold` does with telemetry, in the same order."""
     listening = batch.moment.listening
     admitted = timed(took, "decode, dedup, check", lambda: parts.admission.admit(batch))
     frame = parts.rules.add_records(admitted.frame)
@@ -125,7 +125,7 @@ def admit_to_rules(took: Took, parts: Pipeline, batch: Batch) -> None:
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """CPU by metrics a message and batch size, then by stage."""
+    """Return CPU by metrics a message and batch size, then by stage."""
     told = {}
     for metrics, size in ((5, 1_000), (5, 40), (1, 1_000)):
         took = stages(metrics, size)

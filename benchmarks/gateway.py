@@ -1,17 +1,17 @@
-"""A broker's backlog drained: CPU a reading, messages a second, memory; and what is written while a fleet sends.
+"""Draining a broker's backlog: CPU a reading, messages a second, memory; and the bytes written while a fleet sends.
 
-Each candidate makes its session known, goes away, recorded messages are queued for it, and it comes back: first
-for a small backlog, then for a large one. CPU a reading is the slope between the two, so that starting up, by the same
-path both times, is not in it. Both are what the devices have sent in 10 s, so that everybody closes about one window
-of each series. Nothing but broker and candidate runs while it is measured.
+Each candidate makes its session known and leaves; recorded messages are queued for it, and it comes back: first for a
+small backlog, then for a large one. CPU a reading is the slope between the two, so that start-up, which is the same
+both times, is not included. Each backlog is what the devices send in 10 s, so that every candidate closes about one
+window of each series. Only broker and candidate run while it is measured.
 
 All keep a persistent session and take QoS 1. The gateway decodes, drops duplicates, keeps windows of 10 s with exact
-sums, evaluates rules, and syncs a journal before each acknowledgement; it hands out line protocol over HTTP.
+sums, evaluates rules, and syncs a journal before each acknowledgement; it sends line protocol over HTTP.
 Telegraf keeps count, min, max, mean and sum of each series for 10 s and writes line protocol to a file; it is done
-only at the end of its 10 s, so that its throughput is told where it forwards every reading. A reading that it drops is
+only at the end of its 10 s, so its throughput is measured where it forwards every reading. A reading that it drops is
 never counted: then it stalls, its row says how far it came, and nothing is compared with it.
 
-Behind it comes what `durability` measures: bytes written, with each kind of durability, at a few rates.
+The measurements of `durability` follow: bytes written with each kind of durability, at a few rates.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
 
 
 def drained(arguments: argparse.Namespace) -> Iterator[Comparison]:
-    """Each candidate on the same backlog, with messages of few metrics and of many."""
+    """Measure each candidate on the same backlog, with messages of few metrics and of many."""
     for metrics in arguments.metrics:
         interval_ms = WINDOW_MS * arguments.devices // arguments.messages
         stream = Stream.until_now(arguments.messages, arguments.devices, interval_ms, metrics)
@@ -101,7 +101,7 @@ def candidates(rules: int, metrics: int, influx: dict[str, str]) -> dict[str, Ca
 
 
 def rules_text(count: int, metrics: int) -> str:
-    """So many rules of the usual kinds, none of which fires on the stream."""
+    """Return `count` rules of the usual kinds, none of which fires on the stream."""
     other = "humidity" if metrics > 1 else "temperature"
     kinds = (
         "expr: temperature, above: {limit}",
@@ -117,7 +117,7 @@ def rules_text(count: int, metrics: int) -> str:
 
 
 def drain(candidate: Candidate, stream: Stream) -> Measured:
-    """One candidate, one backlog, a broker of its own."""
+    """Drain one backlog with one candidate and its own broker."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-fleet-bench-")))
         broker = Broker(directory / "broker")
@@ -142,7 +142,7 @@ def _drain(consumer: Consumer, stream: Stream, port: int, file: Path) -> Measure
 
 
 def _backlog(consumer: Consumer, messages: list[Message], port: int, file: Path) -> tuple[Used, Progress]:
-    """What draining these messages used, and how it went on."""
+    """Return what draining these messages used, and its progress."""
     write_messages(messages, file)
     load(port, file).wait()
     try:

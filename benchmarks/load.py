@@ -1,7 +1,7 @@
 """Publishes recorded messages at QoS 1, as fast as the broker takes them or at a fixed rate.
 
-Run as a process of its own (`python -m benchmarks.load`), so that its work is nobody else's CPU. Packets are
-put together beforehand; MQTT 3.1.1 is spoken by hand, since only CONNECT, PUBLISH and PUBACK are needed.
+Runs as a process of its own (`python -m benchmarks.load`), so that its CPU is not counted for others. Packets are
+encoded beforehand. It implements MQTT 3.1.1 itself, because only CONNECT, PUBLISH and PUBACK are needed.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.stream import Message
 
 CHUNK = 200
 CHUNKS_A_SECOND = 500
-"""At a fixed rate messages come apart, as from many devices; more wake-ups a second would slow the publisher."""
+"""Wake-ups a second at a fixed rate, which spread messages as from many devices; more would slow the publisher."""
 _CONNECT = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04load"
 _PUBLISH_QOS1 = 0x32
 _PUBACK_BYTES = 4
@@ -52,7 +52,7 @@ def publish_packet(topic: bytes, payload: bytes, packet_id: int) -> bytes:
 
 
 def chunks(messages: Iterable[Message], size: int = CHUNK) -> Iterator[tuple[bytes, int]]:
-    """Packets in runs of `size`, each with how many it holds; packet ids are free again after each run."""
+    """Yield packets in runs of `size`, each with its number of packets; packet ids are free again after each run."""
     packets: list[bytes] = []
     for topic, payload in messages:
         packets.append(publish_packet(topic, payload, len(packets) + 1))
@@ -64,7 +64,7 @@ def chunks(messages: Iterable[Message], size: int = CHUNK) -> Iterator[tuple[byt
 
 
 def publish(host: str, port: int, messages: Iterable[Message], rate: float | None) -> float:
-    """Publish all and wait for every PUBACK; the seconds it took. `rate`: messages/s, None for full speed."""
+    """Publish all and wait for every PUBACK; return the seconds. `rate`: messages/s, None for full speed."""
     size = CHUNK if rate is None else max(1, min(CHUNK, int(rate) // CHUNKS_A_SECOND))
     prepared = list(chunks(messages, size))
     with socket.create_connection((host, port)) as connection:

@@ -1,7 +1,7 @@
-"""What a benchmark measures and how it is told: medians over rounds, ratios to a reference in the same round.
+"""Measuring and reporting: medians over rounds, and ratios to a reference in the same round.
 
-Absolute numbers are this machine's on this day. Candidates take turns within a round, so that what else the
-machine does meets all of them; the ratio of a round is what can be compared from one machine to another.
+Absolute numbers are those of one machine on one day. Candidates take turns within a round, so that other load affects
+all of them; only the ratios of a round can be compared between machines.
 """
 
 import json
@@ -24,14 +24,14 @@ Measured = Mapping[str, float]
 
 
 class Stalled(Exception):
-    """A candidate came no further: it took `done` of the messages it was given."""
+    """A candidate stopped after `done` of its messages."""
 
     def __init__(self, done: int, wanted: int) -> None:
         super().__init__(f"stalled at {done:,} of {wanted:,}")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a running process, all its threads, and the children it has waited for."""
+    """Return user and system time of a running process, its threads, and the children it has waited for."""
     # The name in brackets may hold anything; what follows the last bracket is counted from `state`.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) * _TICK_S
@@ -46,7 +46,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def written_bytes(pid: int) -> int:
-    """Bytes of pages that a running process has handed to the disk, without those it took back before (proc(5))."""
+    """Return the bytes a running process has handed to the disk, without those cancelled before writing (proc(5))."""
     facts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
     return int(facts["write_bytes"]) - int(facts["cancelled_write_bytes"])
 
@@ -76,12 +76,12 @@ class Comparison:
     stalled: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def median(self, candidate: str, quantity: str) -> float:
-        """The median over the rounds it came through; NaN where it never did."""
+        """Return the median over the rounds it finished; NaN if it finished none."""
         values = [measured[quantity] for measured in self.rounds[candidate] if measured]
         return statistics.median(values) if values else math.nan
 
     def ratio(self, candidate: str, quantity: str) -> float:
-        """The median over the rounds of candidate ÷ reference; NaN where there is none or it measured nothing."""
+        """Return the median over the rounds of candidate ÷ reference; NaN without a reference that finished."""
         if self.reference is None:
             return math.nan
         pairs = zip(self.rounds[candidate], self.rounds[self.reference], strict=True)
@@ -122,7 +122,7 @@ class Comparison:
 
     @property
     def _comparable(self) -> bool:
-        """Whether the reference, where there is one, came through a round at least."""
+        """Whether there is a reference that finished at least one round."""
         return self.reference is None or any(self.rounds[self.reference])
 
     def _cell(self, candidate: str, name: str) -> str:
@@ -141,7 +141,7 @@ def compare(
     quantities: Mapping[str, Quantity],
     rounds: int,
 ) -> Comparison:
-    """Measure every candidate once a round, the order reversed every other round. One that stalls stops no other."""
+    """Measure every candidate once a round, in reverse order every other round. One that stalls stops no other."""
     measured: dict[str, list[Measured]] = {name: [] for name in candidates}
     stalled: dict[str, list[str]] = {}
     for number in range(rounds):
@@ -156,7 +156,7 @@ def compare(
 
 
 def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
+    """Describe the machine."""
     return {
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
@@ -166,7 +166,7 @@ def machine() -> dict[str, object]:
 
 
 def tell(comparisons: Sequence[Comparison], json_file: Path | None) -> None:
-    """Print the tables, and write everything measured where a file is wanted."""
+    """Print the tables, and write all measurements to a file if one is given."""
     console = Console()
     for comparison in comparisons:
         console.print(comparison.table())
@@ -176,7 +176,7 @@ def tell(comparisons: Sequence[Comparison], json_file: Path | None) -> None:
 
 
 def _without_nan(told: object) -> object:
-    """JSON has no NaN: what could not be measured is null."""
+    """Replace NaN, which JSON lacks, by null."""
     if isinstance(told, dict):
         return {key: _without_nan(value) for key, value in told.items()}
     if isinstance(told, list):

@@ -35,7 +35,7 @@ def fleet(devices: int = DEVICES, sites: int = 100) -> Registry:
 
 
 def frames(count: int, noise: float = 0.02, devices: int = DEVICES, messages: int = MESSAGES) -> list[Frame]:
-    """Messages of 5 metrics that walk by `noise`; 15 % of devices come near the limits, 5 % are beyond some."""
+    """Return messages of 5 metrics that walk by `noise`; 15 % of devices come near the limits, 5 % exceed some."""
     random = np.random.default_rng(5)
     centre = np.where(
         random.random(devices) < 0.05, 31.0, np.where(random.random(devices) < 0.15, 27.0, 22.0)
@@ -100,7 +100,7 @@ def limits(count: int, *, expr: str = "m{metric}", sites: int = 0, overrides: in
 def a_reading(
     rules: RuleSet, messages: int = MESSAGES, warm: int = 120, timed: int = 60, noise: float = 0.02
 ) -> tuple[float, float]:
-    """(µs a reading, transitions a message) once the fleet was seen a few times."""
+    """Return (µs a reading, transitions a message) once the fleet has been seen a few times."""
     evaluator = Evaluator(rules, fleet())
     stream = frames(warm + timed, noise, messages=messages)
     for each in stream[:warm]:
@@ -119,14 +119,14 @@ def of_expression(expr: str) -> float:
 
 
 def loading(rules: RuleSet, registry: Registry) -> float:
-    """Seconds from a rule set to an evaluator that has taken in the whole fleet."""
+    """Return the seconds from a rule set to an evaluator that knows the whole fleet."""
     start = time.process_time()
     Evaluator(rules, registry).tick(0)
     return time.process_time() - start
 
 
 def reading_files(count: int) -> float:
-    """Seconds to read and check so many rules, 1,000 in a file."""
+    """Return the seconds to read and check so many rules, 1,000 in a file."""
     with tempfile.TemporaryDirectory() as directory:
         for first in range(0, count, 1_000):
             text = rule_file(range(first, min(first + 1_000, count)))
@@ -147,7 +147,7 @@ def rule_file(numbers: range) -> str:
 
 
 def a_tick(rules: RuleSet) -> float:
-    """Milliseconds of a tick over a fleet that was seen twice."""
+    """Return the milliseconds of a tick over a fleet that was seen twice."""
     evaluator = Evaluator(rules, fleet())
     for each in frames(40):
         evaluator.evaluate(each, 0)

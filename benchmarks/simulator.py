@@ -1,7 +1,7 @@
 """What a simulated fleet costs: CPU a QoS 1 publish, memory a connection, connects a second.
 
-Measured in steady state, when all are connected. The reference of the same run is one `send` and one `recv` of a packet
-of the same size on a loopback connection, which nobody who has a connection a device can do without.
+Measured in steady state, when all are connected. The reference in the same run is one `send` and one `recv` of a packet
+of the same size on a loopback connection, the least that a connection for each device costs.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Comparison]:
 
 
 def measured(devices: str, interval_ms: str, seconds: str) -> dict[str, Measured]:
-    """One fleet in a process of its own, whose memory is then its own, and the reference beside it."""
+    """Measure one fleet in a process of its own, and the reference."""
     command = [sys.executable, "-m", "benchmarks.simulator_cost", devices, interval_ms, seconds]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     nothing = dict.fromkeys(QUANTITIES, math.nan)

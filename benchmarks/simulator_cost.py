@@ -29,7 +29,7 @@ LONGEST_MS = 3_600_000
 
 
 def system_calls_us() -> float:
-    """CPU microseconds of a `send` and a `recv` on a loopback connection."""
+    """Return the CPU microseconds of a `send` and a `recv` on a loopback connection."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as near,

@@ -13,7 +13,7 @@ START_S = 20.0
 
 
 class Taken(BaseHTTPRequestHandler):
-    """Answers as InfluxDB does to a write that went well."""
+    """Answers every write as InfluxDB does when it succeeds."""
 
     protocol_version = "HTTP/1.1"
 
@@ -29,7 +29,7 @@ class Taken(BaseHTTPRequestHandler):
 
 @contextmanager
 def sink(directory: Path) -> Iterator[dict[str, str]]:
-    """Run one; what a gateway.yaml says of it under `influx`."""
+    """Run such a database; yields the `influx` section for it."""
     port = free_port()
     child = Child([sys.executable, "-m", "benchmarks.sink", str(port)], directory / "sink.log")
     try:

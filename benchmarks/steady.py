@@ -1,7 +1,7 @@
-"""A fleet that sends in real time: what the gateway and Telegraf cost while they keep up, and their memory.
+"""A fleet that sends in real time: CPU and memory of the gateway and of Telegraf while they keep up.
 
-Messages come apart, as from devices, not in bursts. What is measured begins once a few windows have been closed, so
-that neither start-up nor the first sight of a device is in it. Work and settings are those of `gateway`.
+Messages are spread as from devices, not sent in bursts. Measuring begins once a few windows have been closed, so that
+neither start-up nor new devices are included. Work and settings are those of `gateway`.
 """
 
 import argparse

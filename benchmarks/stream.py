@@ -38,14 +38,14 @@ class Stream:
     def until_now(
         cls, messages: int, devices: int, interval_ms: int = 1_000, metrics: int = len(METRICS)
     ) -> Self:
-        """The stream whose last message is of this moment."""
+        """Return the stream whose last message is of this moment."""
         return cls(messages, devices, _now() - messages * interval_ms // devices, interval_ms, metrics)
 
     @classmethod
     def from_now(
         cls, messages: int, devices: int, interval_ms: int = 1_000, metrics: int = len(METRICS)
     ) -> Self:
-        """The stream whose first message is of this moment."""
+        """Return the stream whose first message is of this moment."""
         return cls(messages, devices, _now(), interval_ms, metrics)
 
     def readings(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:

@@ -1,7 +1,7 @@
 """What windows cost, in CPU time: ns a reading with everything closed, µs a closed row for the coarser tiers.
 
-The reference of the same run is the least that could be done in plain Python: a dict of lists, `math.fsum` at
-the end, without lateness, tiers or a p95.
+The reference in the same run is the least that plain Python could do: a dict of lists, and `math.fsum` at the end,
+without lateness, tiers or a p95.
 """
 
 import json

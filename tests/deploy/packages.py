@@ -63,23 +63,29 @@ def _show_packages(environment: Path, lock: str) -> None:
 
 def _install(environment: Path, checkout: Path) -> None:
     described = tomllib.loads((checkout / "pyproject.toml").read_text())
-    project, built = described["project"], described["tool"]["hatch"]["build"]["targets"]["wheel"]
+    project, hatch = described["project"], described["tool"]["hatch"]
+    built, version = hatch["build"]["targets"]["wheel"], _version(checkout, **hatch["version"])
     site = _site(environment)
     places = {name: name for name in built["packages"]} | built["force-include"]
     for place in places.values():
         shutil.rmtree(site / place, ignore_errors=True)
     for source, place in places.items():
         shutil.copytree(checkout / source, site / place, ignore=shutil.ignore_patterns("__pycache__"))
-    facts = site / f"edge_fleet-{project['version']}.dist-info"
+    facts = site / f"edge_fleet-{version}.dist-info"
     facts.mkdir(exist_ok=True)
-    (facts / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {version}\n")
     for name, target in project["scripts"].items():
         module, function = target.split(":")
         script = environment / "bin" / name
         script.write_text(f"#!{environment}/bin/python\nfrom {module} import {function}\n\n{function}()\n")
         script.chmod(0o755)
+
+
+def _version(checkout: Path, path: str, pattern: str) -> str:
+    """Read the version where hatchling does."""
+    found = re.search(pattern, (checkout / path).read_text())
+    assert found is not None, f"no version in {path}"
+    return found["version"]
 
 
 def _site(environment: Path) -> Path:

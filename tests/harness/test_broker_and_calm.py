@@ -13,7 +13,7 @@ import pytest
 from edge_gateway.mqtt.broker_database import fault
 from fleet_sim.devices.counters import Snapshot
 from tests.proofs import calm
-from tests.proofs.broker import EMBEDDED, HEADER, child_of, damage, stamp
+from tests.proofs.broker import EMBEDDED_FAULTS, HEADER, child_of, damage, file_version
 from tests.proofs.proof import Servers, Setting
 
 MAGIC = b"\x00\xb5\x00mosquitto db" + bytes(4) + b"\x00\x00\x00\x06"
@@ -21,10 +21,10 @@ CHUNKS = b"".join(b"\x00\x00\x00\x01\x00\x00\x00\x20" + bytes([n] * 32) for n in
 
 
 @pytest.mark.parametrize(
-    "how", [name for name in EMBEDDED if name.startswith("mosquitto.db") and "zeros in" not in name]
+    "how", [name for name in EMBEDDED_FAULTS if name.startswith("mosquitto.db") and "zeros in" not in name]
 )
 def test_damage_is_damage(how: str, tmp_path: Path) -> None:
-    assert how in EMBEDDED
+    assert how in EMBEDDED_FAULTS
     assert len(MAGIC) < HEADER + 1
     for seed in range(20):
         database = tmp_path / f"{seed}.db"
@@ -47,9 +47,9 @@ def test_a_child_is_found_by_its_name() -> None:
 
 def test_a_saved_file_is_another_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    assert stamp(path) == (0, 0)
+    assert file_version(path) == (0, 0)
     path.write_bytes(b"")
-    assert stamp(path) != (0, 0)
+    assert file_version(path) != (0, 0)
 
 
 def snapshot(**counts: int) -> Snapshot:

@@ -24,7 +24,7 @@ from edge_gateway.store.salvage import salvage
 from edge_gateway.store.salvage import sound_rows as tables
 from fleet_wire.telemetry import encode_telemetry
 from tests.proofs.corruption.damage import KINDS, PAGE, Damage
-from tests.proofs.corruption.judging import Judge, sound_of
+from tests.proofs.corruption.judging import Judge, read_intact
 from tests.proofs.proof import Tally
 
 SECOND = 1_000
@@ -35,7 +35,7 @@ DEVICES = 12
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GatewayConfig]:
     """What a gateway leaves that was killed: a checkpoint in the middle, lines that wait, late readings merged."""
-    directory = tmp_path_factory.mktemp("sound")
+    directory = tmp_path_factory.mktemp("intact")
     (directory / "token").write_text("none")
     (directory / "token").chmod(0o600)
     (directory / "gateway.yaml").write_text(
@@ -93,11 +93,11 @@ def _batch(at: int, number: int) -> Batch:
 @pytest.fixture
 def judge(spool: tuple[Path, GatewayConfig], tmp_path: Path) -> Judge:
     place, config = spool
-    return Judge(sound_of(place, config, tmp_path), tmp_path, Tally())
+    return Judge(read_intact(place, config, tmp_path), tmp_path, Tally())
 
 
 def test_the_sound_spool_holds_something_of_everything(judge: Judge) -> None:
-    held = judge.sound.held
+    held = judge.intact.held
     assert held.number == RECORDS
     assert {key[2] for key in held.windows} == {2 * SECOND, 10 * SECOND}
     assert {line.split(",")[0] for line in held.lines.values()} >= {"sensor", "sensor_state"}
@@ -123,20 +123,20 @@ def test_a_store_without_checksums_is_found_to_hold_wrong_windows(
     judge: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(product, "effects_in", lambda _: iter(()))
-    place = _with_a_changed_row(judge.sound.place, tmp_path)
+    place = _with_a_changed_row(judge.intact.place, tmp_path)
     judge._recovers(place, "a changed row", Damage("random bytes", "store.sqlite"))
     assert judge.tally.ok, judge.tally.examples
     shutil.rmtree(place)
     _no_checksum(monkeypatch)
-    place = _with_a_changed_row(judge.sound.place, tmp_path)
+    place = _with_a_changed_row(judge.intact.place, tmp_path)
     judge._recovers(place, "a changed row", Damage("random bytes", "store.sqlite"))
     assert judge.tally.wrong
 
 
-def _with_a_changed_row(sound: Path, directory: Path) -> Path:
+def _with_a_changed_row(intact: Path, directory: Path) -> Path:
     """A copy in which the sum of an old window is another, and an index is lost so that the store is looked at."""
     place = directory / "changed"
-    shutil.copytree(sound, place)
+    shutil.copytree(intact, place)
     db = sqlite3.connect(place / "store.sqlite")
     tier, start, series, row = db.execute(
         "SELECT tier, start, series, row FROM window ORDER BY start"
@@ -169,7 +169,7 @@ def test_a_recovery_that_raises_loses_or_says_nothing_is_counted(
         patch.setattr(salvage.Salvage, "step", _brings_nothing)
         for seed in range(8):
             judge.one("zeroed pages", seed)
-    assert judge.tally.forbidden["nobody told"]
+    assert judge.tally.forbidden["loss not reported"]
 
 
 def _brings_nothing(self: salvage.Salvage, *_: Any) -> bool:
@@ -178,11 +178,11 @@ def _brings_nothing(self: salvage.Salvage, *_: Any) -> bool:
 
 
 def test_a_point_that_says_less_than_the_sound_one_is_counted(judge: Judge) -> None:
-    held = judge.sound.held
+    held = judge.intact.held
     fuller = {
         key: line.replace("count=2i", "count=3i") if line.startswith("sensor,") else line
         for key, line in held.lines.items()
     }
-    judge.sound = replace(judge.sound, held=held._replace(lines=fuller))
+    judge.intact = replace(judge.intact, held=held._replace(lines=fuller))
     judge.one("poison", 2)
     assert judge.tally.forbidden["partial over good"]

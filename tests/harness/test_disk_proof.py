@@ -16,7 +16,7 @@ from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from tests.proofs.disk.full_disk import FullDisk
 from tests.proofs.disk.full_inside import live
-from tests.proofs.disk.proof import take
+from tests.proofs.disk.proof import add_findings
 from tests.proofs.proof import Tally
 
 
@@ -46,7 +46,7 @@ def test_a_model_is_full_from_its_nth_call_and_has_what_is_removed(tmp_path: Pat
 @pytest.mark.parametrize("nth", [30, 47])
 def test_a_life_on_a_disk_that_fills_loses_nothing(tmp_path: Path, nth: int) -> None:
     tally = Tally()
-    take(tally, asyncio.run(live(tmp_path, nth)), nth)
+    add_findings(tally, asyncio.run(live(tmp_path, nth)), nth)
     assert tally.acknowledged
     assert tally.ok, tally
 
@@ -83,7 +83,7 @@ def test_a_gateway_that_acknowledges_before_it_commits_is_found_out(
     monkeypatch.setattr(Engine, "submit", hasty)
     monkeypatch.setattr(Reserve, "make", lambda *_, **__: False)
     tally = Tally()
-    take(tally, asyncio.run(live(tmp_path, 20)), 20)
+    add_findings(tally, asyncio.run(live(tmp_path, 20)), 20)
     assert tally.lost
     assert tally.forbidden["lost by a kill while full"]
 
@@ -94,5 +94,5 @@ def test_a_gateway_that_says_nothing_of_a_full_disk_is_found_out(
     monkeypatch.setattr("tests.proofs.disk.full_inside.WITHIN", 0.5)
     monkeypatch.setattr(DiskGuard, "_report", lambda *_: None)
     tally = Tally()
-    take(tally, asyncio.run(live(tmp_path, 40)), 40)
+    add_findings(tally, asyncio.run(live(tmp_path, 40)), 40)
     assert tally.forbidden["no alarm"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.proofs.ground.failpoints import POINTS, Armed, NoSuchPoint, Place, Point, action_of, point_of
+from tests.proofs.ground.failpoints import POINTS, Armed, Attribute, NoSuchPoint, Point, action_of, point_of
 from tests.proofs.ground.sabotaged import Sabotage, change
 
 
@@ -58,7 +58,10 @@ def work(monkeypatch: pytest.MonkeyPatch) -> type[Work]:
 def armed(monkeypatch: pytest.MonkeyPatch, happened: list[str], path: str, when: Any, **more: Any) -> Armed:
     within = more.pop("within", None)
     point = Point(
-        Place.of(f"some_work:{path}"), when, "", None if within is None else Place.of(f"some_work:{within}")
+        Attribute.parse(f"some_work:{path}"),
+        when,
+        "",
+        None if within is None else Attribute.parse(f"some_work:{within}"),
     )
     monkeypatch.setitem(POINTS, "here", point)
     one = Armed("here", more.pop("nth", 1), lambda: happened.append("now"), **more)
@@ -69,7 +72,7 @@ def armed(monkeypatch: pytest.MonkeyPatch, happened: list[str], path: str, when:
 @pytest.mark.parametrize("name", POINTS)
 def test_every_point_is_there(name: str) -> None:
     point = point_of(name)
-    owner, attribute, held = point.place.resolve()
+    owner, attribute, held = point.attribute.resolve()
     assert callable(held) or isinstance(held, classmethod), (owner, attribute)
     if point.within is not None:
         point.within.resolve()
@@ -86,7 +89,7 @@ def test_every_point_is_there(name: str) -> None:
 )
 def test_a_place_that_is_gone_is_told(text: str) -> None:
     with pytest.raises(NoSuchPoint):
-        Place.of(text).resolve()
+        Attribute.parse(text).resolve()
 
 
 def test_a_point_nobody_knows_is_told() -> None:

@@ -14,7 +14,7 @@ from tests.proofs import __main__ as command
 from tests.proofs.catalogue import PROOFS
 from tests.proofs.proof import Proof, Setting, Tally, Unavailable
 from tests.proofs.report import BROKEN, HELD, NOT_RUN, Outcome
-from tests.proofs.running import Order, run_all
+from tests.proofs.running import Job, run_all
 
 
 def held(setting: Setting) -> None:
@@ -87,7 +87,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion(run: Run) -> None:
         ("held", 0, "held"),
         ("loses", 1, "a window that lacks a reading"),
         ("forbids", 1, "stale command: the one of yesterday"),
-        ("idles", 1, "it did nothing"),
+        ("idles", 1, "it injected no fault"),
         ("raises", 1, ": the gateway ended"),
         ("lacks", 3, "no InfluxDB 2: install one"),
     ],
@@ -144,16 +144,16 @@ def dies(setting: Setting) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def beside(place: Path, *proofs: Callable[[Setting], None]) -> list[Outcome]:
-    orders = [
-        Order(Proof(run.__name__, "made up", "pushes", 50, 5, run), 5, 7, place / run.__name__, quick=True)
+def in_parallel(place: Path, *proofs: Callable[[Setting], None]) -> list[Outcome]:
+    jobs = [
+        Job(Proof(run.__name__, "made up", "pushes", 50, 5, run), 5, 7, place / run.__name__, quick=True)
         for run in proofs
     ]
-    return list(run_all(orders, place, at_once=2))
+    return list(run_all(jobs, place, at_once=2))
 
 
 def test_proofs_beside_each_other_are_told_in_order_with_all_they_counted(tmp_path: Path) -> None:
-    outcomes = beside(tmp_path, held, loses, lacks)
+    outcomes = in_parallel(tmp_path, held, loses, lacks)
     assert [outcome.verdict for outcome in outcomes] == [HELD, BROKEN, NOT_RUN]
     assert outcomes[0].tally.faults == {"push": 5}
     assert outcomes[1].tally.examples == ["a window that lacks a reading"]
@@ -161,6 +161,6 @@ def test_proofs_beside_each_other_are_told_in_order_with_all_they_counted(tmp_pa
 
 
 def test_a_proof_whose_process_is_killed_has_not_held(tmp_path: Path) -> None:
-    (outcome, _) = beside(tmp_path, dies, dies)
+    (outcome, _) = in_parallel(tmp_path, dies, dies)
     assert outcome.verdict == BROKEN
     assert "was killed" in outcome.why

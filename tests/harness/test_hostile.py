@@ -1,4 +1,4 @@
-"""The siege: hostile messages are counted once, and it sees where they are not."""
+"""The pair: hostile messages are counted once, and it sees where they are not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_gateway.fleet.decoders import native
 from edge_gateway.fold.pipeline import Pipeline
 from tests.proofs.hostile.fuzz import Fuzz, Hostile
 from tests.proofs.hostile.fuzz_bytes import is_a_map
-from tests.proofs.hostile.inside import Siege, must_be_quarantined
+from tests.proofs.hostile.inside import PairedGateways, must_be_quarantined
 from tests.proofs.hostile.lines import tag_as_sent
 from tests.proofs.proof import Tally
 
@@ -26,14 +26,14 @@ def tally() -> Tally:
     return Tally()
 
 
-def besiege(place: Path, tally: Tally, count: int = 1_000) -> None:
-    siege = Siege(place, random.Random(3), tally)
-    if siege.chunk(count):
-        siege.restart()
-        siege.judge_bounds()
-        siege.judge_good()
-        siege.judge_store()
-    siege.close()
+def attack(place: Path, tally: Tally, count: int = 1_000) -> None:
+    pair = PairedGateways(place, random.Random(3), tally)
+    if pair.chunk(count):
+        pair.restart()
+        pair.judge_bounds()
+        pair.judge_good()
+        pair.judge_store()
+    pair.close()
 
 
 def test_a_seed_gives_the_same_messages_of_every_kind() -> None:
@@ -47,15 +47,15 @@ def test_a_seed_gives_the_same_messages_of_every_kind() -> None:
 
 
 def test_a_siege_changes_nothing_for_the_good_and_is_counted(tmp_path: Path, tally: Tally) -> None:
-    besiege(tmp_path, tally)
+    attack(tmp_path, tally)
     assert tally.ok, tally.examples
     assert tally.windows > 0
 
 
 def test_what_raises_is_found_out(tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "_take_each", lambda *_: 1 / 0)
-    besiege(tmp_path, tally, 100)
-    assert tally.forbidden["it raised"] == 1
+    attack(tmp_path, tally, 100)
+    assert tally.forbidden["exception"] == 1
 
 
 def test_a_message_that_is_kept_twice_or_not_is_found_out(
@@ -68,9 +68,9 @@ def test_a_message_that_is_kept_twice_or_not_is_found_out(
         keep(self, *message)
 
     monkeypatch.setattr(Pipeline, "_quarantine", twice)
-    besiege(tmp_path / "twice", tally, 100)
+    attack(tmp_path / "twice", tally, 100)
     monkeypatch.setattr(Pipeline, "_quarantine", lambda *_: None)
-    besiege(tmp_path / "never", tally, 100)
+    attack(tmp_path / "never", tally, 100)
     assert {"not what was sent", "let in", "miscounted"} <= tally.forbidden.keys()
 
 
@@ -78,7 +78,7 @@ def test_a_count_that_is_not_right_is_found_out(
     tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Admission, "_count_values", lambda *_: None)
-    besiege(tmp_path, tally, 100)
+    attack(tmp_path, tally, 100)
     assert not tally.ok
 
 

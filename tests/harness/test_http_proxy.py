@@ -12,7 +12,7 @@ from edge_gateway.sinks.outcomes import Outcome
 from fleet_sim.judging.stored import WindowKey
 from fleet_sim.ledger.expected import Facts
 from tests.fakes import FakeInflux
-from tests.proofs.ground.http_proxy import TWISTS, HttpProxy, Order, Twist, Wait, twist
+from tests.proofs.ground.http_proxy import ANSWERS, ChosenAnswer, HttpProxy, Wait, WriteOrder, chosen_answer
 from tests.proofs.influx import (
     damaged,
     judge_quarantine,
@@ -41,20 +41,20 @@ async def written(proxy: HttpProxy, body: bytes = TWO) -> Outcome:
         return await writer.write("telemetry", body)
 
 
-async def test_without_a_twist_the_server_is_asked_and_answers(server: FakeInflux) -> None:
+async def test_without_a_chosen_answer_the_server_is_asked_and_answers(server: FakeInflux) -> None:
     server.bad = (b"broken",)
     with HttpProxy(server.url) as proxy:
         assert (await written(proxy)).status == 204
         assert (await written(proxy, b"broken 1\n")).status == 400
     assert server.points("telemetry") == set(TWO.split(b"\n")[:-1])
-    assert proxy.answers == {204: 1, 400: 1}
+    assert proxy.server_statuses == {204: 1, 400: 1}
 
 
-@pytest.mark.parametrize("name", TWISTS)
-async def test_each_twist_is_what_the_gateway_gets(server: FakeInflux, name: str) -> None:
-    chosen = twist(name, random.Random(4))
+@pytest.mark.parametrize("name", ANSWERS)
+async def test_each_chosen_answer_is_what_the_gateway_gets(server: FakeInflux, name: str) -> None:
+    chosen = chosen_answer(name, random.Random(4))
     with HttpProxy(server.url) as proxy:
-        proxy.twist(chosen)
+        proxy.answer_next(chosen)
         outcome = await written(proxy)
         assert outcome.status == (int(name) if name.isdigit() else None)
         assert (outcome.retry_after is not None) == (name == "429")
@@ -67,9 +67,9 @@ async def test_each_twist_is_what_the_gateway_gets(server: FakeInflux, name: str
 
 async def test_a_single_line_is_not_said_to_be_bad(server: FakeInflux) -> None:
     with HttpProxy(server.url) as proxy:
-        proxy.twist(Twist("400", 400))
+        proxy.answer_next(ChosenAnswer("400", 400))
         assert (await written(proxy, b"sensor value=1.0 1\n")).status == 204
-        assert proxy.twists_left == 1
+        assert proxy.answers_left == 1
 
 
 async def test_what_is_damaged_comes_damaged_to_the_server(server: FakeInflux) -> None:
@@ -81,14 +81,14 @@ async def test_what_is_damaged_comes_damaged_to_the_server(server: FakeInflux) -
 
 
 def test_order_sees_an_older_point_after_a_newer_one_but_no_repetition() -> None:
-    order = Order()
+    order = WriteOrder()
     series = rb"sensor,device=a\ b"
-    order.take("base", [series + b" value=1.0 1000", series + b" value=2.0 3000"])
-    order.take("base", [series + b" value=1.5 1000", rb'other,device=a last="x y" 500'])
-    order.take("mid", [series + b" value=2.0 2000"])
-    assert order.breaks == []
-    order.take("base", [series + b" value=2.0 2000"])
-    assert len(order.breaks) == 1
+    order.add("base", [series + b" value=1.0 1000", series + b" value=2.0 3000"])
+    order.add("base", [series + b" value=1.5 1000", rb'other,device=a last="x y" 500'])
+    order.add("mid", [series + b" value=2.0 2000"])
+    assert order.violations == []
+    order.add("base", [series + b" value=2.0 2000"])
+    assert len(order.violations) == 1
 
 
 def test_waits_that_are_too_short_too_long_or_all_alike_are_seen() -> None:

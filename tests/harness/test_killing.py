@@ -10,39 +10,41 @@ from typing import Any, cast
 
 import pytest
 
-from tests.proofs.ground.failpoints import POINTS, Place
+from tests.proofs.ground.failpoints import POINTS, Attribute
 from tests.proofs.ground.sabotaged import Sabotage
 from tests.proofs.kills import killing
 from tests.proofs.kills.killing import (
     BLOCKING,
-    CALM,
+    FEWER_CHECKPOINTS,
     HTTP,
-    OTHER_PROGRAMS,
+    OTHER_CONSTANTS,
     RANDOM,
+    RARE,
     RELOADING,
-    SELDOM,
     STARTING,
     STOPPING,
-    Victim,
-    deck,
+    KillTarget,
+    kill_plan,
 )
 from tests.servers.gateway import Gateway
 
 
 def test_all_points_come_and_those_of_a_database_only_with_one() -> None:
-    cards = set(islice(deck(Random(1), http=True), 100))
-    assert cards >= POINTS.keys() - BLOCKING
-    assert not cards & BLOCKING
-    assert not HTTP & set(islice(deck(Random(1), http=False), 200))
+    kinds = set(islice(kill_plan(Random(1), http=True), 100))
+    assert kinds >= POINTS.keys() - BLOCKING
+    assert not kinds & BLOCKING
+    assert not HTTP & set(islice(kill_plan(Random(1), http=False), 200))
 
 
 def test_groups_are_of_points_that_there_are() -> None:
-    assert POINTS.keys() >= {*HTTP, *STARTING, *STOPPING, *RELOADING, *BLOCKING, *SELDOM}
+    assert POINTS.keys() >= {*HTTP, *STARTING, *STOPPING, *RELOADING, *BLOCKING, *RARE}
 
 
-@pytest.mark.parametrize("place", sorted({place for other in (CALM, *OTHER_PROGRAMS) for place, _ in other}))
+@pytest.mark.parametrize(
+    "place", sorted({place for other in (FEWER_CHECKPOINTS, *OTHER_CONSTANTS) for place, _ in other})
+)
 def test_every_constant_of_another_program_is_there(place: str) -> None:
-    *_, held = Place.of(place).resolve()
+    *_, held = Attribute.parse(place).resolve()
     assert isinstance(held, int | float)
 
 
@@ -78,16 +80,16 @@ class Scripted:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(killing, "PATIENCE", 0.1)
-    monkeypatch.setattr(killing, "listens", lambda _: True)
+    monkeypatch.setattr(killing, "answers", lambda _: True)
     monkeypatch.setattr("tests.proofs.kills.killing.time.sleep", lambda _: None)
 
 
 def test_a_kill_that_did_not_come_is_told_and_not_counted(hasty: None, tmp_path: Path) -> None:
     gateway = Scripted(tmp_path, {"read", "late"})
-    cards = iter(["read", "encoded", "late", "replaying", "read", "read"])
-    killed = Victim(cast("Gateway", gateway), Random(1)).suffer(cards, 4)
-    assert killed.deaths == {RANDOM: 1, "read": 2, "late": 1}
-    assert killed.missed == {"encoded": 1, "replaying": 1}
+    kinds = iter(["read", "encoded", "late", "replaying", "read", "read"])
+    killed = KillTarget(cast("Gateway", gateway), Random(1)).kill_repeatedly(kinds, 4)
+    assert killed.kills == {RANDOM: 1, "read": 2, "late": 1}
+    assert killed.not_reached == {"encoded": 1, "replaying": 1}
     assert gateway.running, "the last start is not sabotaged"
     assert not gateway.started[-1].point
     assert len(killed.recoveries) == 1
@@ -95,8 +97,10 @@ def test_a_kill_that_did_not_come_is_told_and_not_counted(hasty: None, tmp_path:
 
 def test_recovery_is_killed_again_before_it_came_to_its_end(hasty: None, tmp_path: Path) -> None:
     gateway = Scripted(tmp_path, set(STARTING))
-    killed = Victim(cast("Gateway", gateway), Random(1)).suffer(iter([killing.AGAIN, "read"]), 5)
-    assert killed.deaths.total() == 1 + killing.TIMES_AGAIN
+    killed = KillTarget(cast("Gateway", gateway), Random(1)).kill_repeatedly(
+        iter([killing.REPEATEDLY_IN_RECOVERY, "read"]), 5
+    )
+    assert killed.kills.total() == 1 + killing.RECOVERY_KILLS
     assert all(one.point in STARTING for one in gateway.started[:-1])
 
 
@@ -105,5 +109,7 @@ def test_a_gateway_that_ends_for_another_reason_is_told(
 ) -> None:
     monkeypatch.setitem(POINTS, "broken", POINTS["read"])
     gateway = Scripted(tmp_path, set())
-    with pytest.raises(AssertionError, match="'broken' and ended otherwise: what it said"):
-        Victim(cast("Gateway", gateway), Random(1)).suffer(iter(["broken"]), 4)
+    with pytest.raises(
+        AssertionError, match="expected a kill at 'broken', but the gateway ended otherwise: what it said"
+    ):
+        KillTarget(cast("Gateway", gateway), Random(1)).kill_repeatedly(iter(["broken"]), 4)

@@ -12,7 +12,7 @@ import pytest
 
 from fleet_wire.topics import alert_topic
 from tests.proofs import network
-from tests.proofs.ground.proxy import Kind, Proxy
+from tests.proofs.ground.proxy import FaultKind, Proxy
 from tests.proofs.network import Pair
 from tests.proofs.proof import Servers, Setting, Tally
 from tests.servers.broker import Broker
@@ -36,15 +36,15 @@ def speaker(*alerts: dict[str, str]) -> Gateway:
 def test_a_trouble_that_touched_nobody_or_that_nobody_got_over_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("ENTERED", "WELL", "LOOKS_FRESH"):
+    for name in ("AFFECTED_WITHIN", "RECOVERED_WITHIN", "STATUS_AGE"):
         monkeypatch.setattr(network, name, 0.01)
-    monkeypatch.setitem(network.HOLDS, Kind.DELAY, (0.0, 0.01))
+    monkeypatch.setitem(network.HOLDS, FaultKind.DELAY, (0.0, 0.01))
     with Proxy("127.0.0.1", 1) as proxy:
         pair = Pair("nobody", proxy, random.Random(1), lambda _rng, _kind: lambda _: True, lambda: False)
-        bouts = network._bouts(pair, [Kind.DELAY])
-    assert bouts.faults == []
-    assert "nothing was there to be touched" in bouts.missed[-1]
-    assert any("well after delay" in sentence for sentence in bouts.missed)
+        outcome = network._inject_all(pair, [FaultKind.DELAY])
+    assert outcome.faults == []
+    assert "it affected nothing" in outcome.failures[-1]
+    assert any("recovered after delay" in sentence for sentence in outcome.failures)
 
 
 def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
     log.write_text("12:00:00 INFO    edge: all well\n12:00:01 ERROR   asyncio: Exception in callback\n")
     tally = Tally()
     network.judge_asyncio(tally, log)
-    assert tally.forbidden == {"error nobody took": 1}
+    assert tally.forbidden == {"error reported by asyncio alone": 1}
 
 
 async def test_what_the_broker_retains_is_found(broker: Broker) -> None:

@@ -18,8 +18,8 @@ from edge_gateway.store import late_job
 from tests.proofs.ground.far_past import send_back
 from tests.proofs.ground.inside import rules_of
 from tests.proofs.order.histories import START, Arrival, History, Reading, history
-from tests.proofs.order.oracle import Oracle, Place
-from tests.proofs.order.trial import RULES, TERMS, Trial
+from tests.proofs.order.oracle import Oracle, WindowId
+from tests.proofs.order.trial import ORACLE_SETTINGS, RULES, Trial
 from tests.proofs.proof import Tally
 
 
@@ -54,11 +54,11 @@ def test_a_correction_that_is_not_made_is_found_out(
 ) -> None:
     monkeypatch.setattr(late_job.LateJob, "_merge_tier", lambda _job, _tier, piece, *_: piece.tiers < 0)
     wrong = [trial(tmp_path / str(seed), rules, seed, history(random.Random(seed))) for seed in range(3)]
-    assert any("Place" in sentence for found in wrong for sentence in found)
+    assert any("WindowId" in sentence for found in wrong for sentence in found)
 
 
 def test_the_oracle_knows_a_duplicate_a_conflict_and_a_step() -> None:
-    oracle = Oracle(TERMS)
+    oracle = Oracle(ORACLE_SETTINGS)
     first = Reading("d", "town", 1, 0, START, {"heat": 6.0})
     for at, said in enumerate(
         [
@@ -77,7 +77,7 @@ def test_the_oracle_knows_a_duplicate_a_conflict_and_a_step() -> None:
         "conflicts": 1,
         "clock_steps": 1,
     }
-    assert oracle.windows[Place("d", "heat", 2_000, START)].facts() == (2, 12.0, 6.0, 6.0, 6.0, 6.0)
+    assert oracle.windows[WindowId("d", "heat", 2_000, START)].facts() == (2, 12.0, 6.0, 6.0, 6.0, 6.0)
 
 
 def test_a_clock_is_sent_back_until_the_flag_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tests.proofs.power import proof as power
 from tests.proofs.power.disk_model import VARIANTS
 from tests.proofs.power.disk_trace import Step, strace_command
 from tests.proofs.power.judging import Judge
-from tests.proofs.power.proof import Work
+from tests.proofs.power.proof import Recorded
 from tests.proofs.power.recording import NO_STRACE, record
 from tests.proofs.proof import Servers, Setting, Tally, Unavailable
 
@@ -21,39 +21,39 @@ pytestmark = [pytest.mark.broker, pytest.mark.skipif(strace_command(Path()) is N
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting, Work]]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting, Recorded]]:
     place = tmp_path_factory.mktemp("power")
     with (
         Servers(place / "servers") as servers,
         Setting(place / "setting", count=1, seed=7, servers=servers, say=lambda _: None) as setting,
     ):
-        yield setting, power.worked(record(setting, 1.0, 6), place)
+        yield setting, power.prepare(record(setting, 1.0, 6), place)
 
 
 @pytest.fixture
-def work(recorded: tuple[Setting, Work]) -> Work:
+def work(recorded: tuple[Setting, Recorded]) -> Recorded:
     return recorded[1]
 
 
-def judged(work: Work, image: Path, count: int, *, steps: list[Step] | None = None) -> Tally:
+def judged(work: Recorded, image: Path, count: int, *, steps: list[Step] | None = None) -> Tally:
     """Cut within this process; `steps` in place of those that were recorded."""
     logging.disable(logging.CRITICAL)
     steps = steps or work.recording.steps
-    moments = work.moments if work.held else power.moments_of(steps, work.promises)
+    moments = work.moments if work.held else power.moments_before(steps, work.promises)
     cut = replace(work, recording=replace(work.recording, steps=steps), moments=moments)
     config = load_config(work.recording.config, environment={}).config
     judge = Judge(config, work.recording.gateway, work.reference)
     tally = Tally()
-    cuts = power.cuts_of(len(cut.recording.steps), count, Random(3))
+    cuts = power.choose_cuts(len(cut.recording.steps), count, Random(3))
     try:
-        for one, disk in power.led(cut, cuts):
+        for one, disk in power.disks_at(cut, cuts):
             power.count_verdict(tally, one, power.judge_cut(cut, judge, one, disk, image))
     finally:
         logging.disable(logging.NOTSET)
     return tally
 
 
-def test_recovery_keeps_every_promise_at_every_cut(work: Work, tmp_path: Path) -> None:
+def test_recovery_keeps_every_promise_at_every_cut(work: Recorded, tmp_path: Path) -> None:
     assert work.promises.acknowledged > 10
     assert not work.promises.unrecorded
     tally = judged(work, tmp_path / "image", 30)
@@ -61,16 +61,16 @@ def test_recovery_keeps_every_promise_at_every_cut(work: Work, tmp_path: Path) -
     assert tally.faults.keys() == VARIANTS.keys()
 
 
-def test_a_recovery_can_itself_be_cut(recorded: tuple[Setting, Work], tmp_path: Path) -> None:
+def test_a_recovery_can_itself_be_cut(recorded: tuple[Setting, Recorded], tmp_path: Path) -> None:
     setting, work = recorded
-    recovering = power.recovering(setting, work, tmp_path / "again")
-    assert "sync" in {step.kind for step in recovering.recording.steps}
-    tally = judged(recovering, tmp_path / "image", 30)
+    recovery_of = power.recovery_of(setting, work, tmp_path / "again")
+    assert "sync" in {step.kind for step in recovery_of.recording.steps}
+    tally = judged(recovery_of, tmp_path / "image", 30)
     assert tally.ok, tally.examples
 
 
 @pytest.mark.parametrize("unsynced", [".journal", "store.sqlite"])
-def test_a_sync_that_is_left_out_is_found(work: Work, tmp_path: Path, unsynced: str) -> None:
+def test_a_sync_that_is_left_out_is_found(work: Recorded, tmp_path: Path, unsynced: str) -> None:
     steps = [
         step
         for step in work.recording.steps
@@ -81,11 +81,11 @@ def test_a_sync_that_is_left_out_is_found(work: Work, tmp_path: Path, unsynced: 
 
 
 def test_every_step_is_cut_before_any_is_cut_twice() -> None:
-    cuts = power.cuts_of(30, 100, Random(1))
+    cuts = power.choose_cuts(30, 100, Random(1))
     assert len(cuts) == 100
     assert {cut.step for cut in cuts} == set(range(31))
     assert len({(cut.step, cut.variant) for cut in cuts}) == 100
-    assert [cut.step for cut in power.cuts_of(1000, 4, Random(1))] == [0, 250, 500, 750]
+    assert [cut.step for cut in power.choose_cuts(1000, 4, Random(1))] == [0, 250, 500, 750]
 
 
 def test_without_strace_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The proxy does to a connection what it says, and lets go when the trouble is over."""
+"""The proxy does to a connection what it says, and lets go when the fault is over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.proofs.ground.proxy import Kind, Proxy
+from tests.proofs.ground.proxy import FaultKind, Proxy
 
 SMALL = 300
 
@@ -78,25 +78,25 @@ def test_without_trouble_all_passes_both_ways_to_the_end(proxy: Proxy, echo: Ech
 
 def test_a_trickle_comes_byte_by_byte_until_it_is_over(proxy: Proxy) -> None:
     with opened(proxy) as client:
-        with proxy.trouble(Kind.TRICKLE) as trickle:
+        with proxy.fault(FaultKind.TRICKLE) as trickle:
             client.sendall(b"x" * SMALL)
             assert len(client.recv(1 << 16)) < SMALL // 2
         assert sum(map(len, received(client, 1))) < SMALL
-        assert trickle.touched
+        assert trickle.affected
 
 
 def test_a_delay_keeps_the_order(proxy: Proxy) -> None:
-    with opened(proxy) as client, proxy.trouble(Kind.DELAY) as delay:
+    with opened(proxy) as client, proxy.fault(FaultKind.DELAY) as delay:
         began = time.monotonic()
         for number in range(5):
             client.sendall(b"%d" % number)
         assert b"".join(received(client, 5)) == b"01234"
         assert time.monotonic() - began >= 0.04
-    assert delay.touched >= 2
+    assert delay.affected >= 2
 
 
 def test_a_reset_cuts_a_packet_short_on_both_sides(proxy: Proxy, echo: Echo) -> None:
-    with proxy.trouble(Kind.RESET):
+    with proxy.fault(FaultKind.RESET):
         for _ in range(50):
             with opened(proxy) as client:
                 client.sendall(b"y" * SMALL)
@@ -114,12 +114,12 @@ def test_silence_is_for_who_comes_anew_and_outlasts_the_trouble(proxy: Proxy, ec
     with opened(proxy) as old:
         old.sendall(b"a")
         assert old.recv(1) == b"a"
-        with proxy.trouble(Kind.SILENCE) as silence:
+        with proxy.fault(FaultKind.SILENCE) as silence:
             with pytest.raises(ConnectionResetError):
                 old.recv(1)
             client = opened(proxy)
             client.sendall(b"b")
-            while not silence.touched:
+            while not silence.affected:
                 time.sleep(0.01)
     with client, opened(proxy) as third:
         third.sendall(b"c")
@@ -135,14 +135,14 @@ def test_in_a_black_hole_nothing_passes_not_even_an_end(proxy: Proxy, echo: Echo
         for one in (client, other):
             one.sendall(b"a")
             assert one.recv(1) == b"a"
-        with proxy.trouble(Kind.BLACK_HOLE) as hole:
+        with proxy.fault(FaultKind.BLACK_HOLE) as hole:
             client.sendall(b"b")
             other.close()
             client.settimeout(0.2)
             with pytest.raises(TimeoutError):
                 client.recv(1)
             assert (echo.heard, echo.ended) == (b"aa", 0)
-            assert hole.touched
+            assert hole.affected
         client.settimeout(60)
         assert client.recv(1) == b"b"
     while echo.ended < 2:
@@ -151,7 +151,7 @@ def test_in_a_black_hole_nothing_passes_not_even_an_end(proxy: Proxy, echo: Echo
 
 def test_a_trouble_is_of_those_alone_whom_it_matches(proxy: Proxy) -> None:
     with opened(proxy) as client, opened(proxy) as other:
-        with proxy.trouble(Kind.BLACK_HOLE, lambda first: b"him" in first):
+        with proxy.fault(FaultKind.BLACK_HOLE, lambda first: b"him" in first):
             client.sendall(b"me")
             other.sendall(b"him")
             assert client.recv(2) == b"me"

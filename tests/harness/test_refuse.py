@@ -14,7 +14,7 @@ import pytest
 from fleet_sim.ledger.reading import Ledger
 from tests.proofs.proof import Servers, Setting
 from tests.proofs.refuse import acl, crowding, sites, trial
-from tests.proofs.refuse.sites import Place, quarantined
+from tests.proofs.refuse.sites import WindowId, quarantined
 from tests.servers.gateway import Gateway
 
 
@@ -47,25 +47,25 @@ def ending(status: int | None, words: str = "") -> Gateway:
 
 
 def test_a_refusal_that_no_problem_tells_is_silent(setting: Setting) -> None:
-    trial.must_tell(setting, saying(("refused", "Not Authorised: …")), "the ACL", "authorised")
+    trial.must_report(setting, saying(("refused", "Not Authorised: …")), "the ACL", "authorised")
     assert setting.tally.ok
-    trial.must_tell(setting, saying(("disk", "full")), "the ACL", "authorised")
+    trial.must_report(setting, saying(("disk", "full")), "the ACL", "authorised")
     assert setting.tally.forbidden == {"silent": 1}
 
 
 def test_a_problem_that_lasts_is_never_over(setting: Setting) -> None:
-    trial.must_be_over(setting, saying(("disk", "full")), "the ACL", "authorised")
+    trial.must_clear(setting, saying(("disk", "full")), "the ACL", "authorised")
     assert setting.tally.ok
-    trial.must_be_over(setting, saying(("refused", "not authorised")), "the ACL", "authorised")
+    trial.must_clear(setting, saying(("refused", "not authorised")), "the ACL", "authorised")
     assert setting.tally.forbidden == {"never over": 1}
 
 
 def test_a_gateway_that_ignores_sigterm_or_ends_with_an_error_is_counted(setting: Setting) -> None:
-    trial.must_end(setting, ending(0), "calm")
+    trial.must_stop(setting, ending(0), "calm")
     assert setting.tally.ok
-    trial.must_end(setting, ending(1), "an error")
-    trial.must_end(setting, ending(None), "a hang")
-    assert setting.tally.forbidden == {"ends badly": 1, "does not end": 1}
+    trial.must_stop(setting, ending(1), "an error")
+    trial.must_stop(setting, ending(None), "a hang")
+    assert setting.tally.forbidden == {"stops badly": 1, "does not stop": 1}
 
 
 def ledger_of(*executed: str) -> Ledger:
@@ -99,16 +99,16 @@ def test_readings_in_quarantine_are_counted_once_by_window_with_their_samples() 
         foreign("d", kind="ack", ts=3_999, m={"heat": 1.0}),
     ]
     assert quarantined(rows, 2_000) == {
-        Place("d", "heat", 2_000): 1,
-        Place("d", "heat", 4_000): 1,
-        Place("d", "level", 4_000): 1,
+        WindowId("d", "heat", 2_000): 1,
+        WindowId("d", "heat", 4_000): 1,
+        WindowId("d", "level", 4_000): 1,
     }
 
 
 @pytest.mark.parametrize("kind", ["metrics", "texts", "both"])
 def test_what_a_hostile_device_invents_was_never_sent_before(kind: str) -> None:
     seen: set[str] = set()
-    for message in crowding.inventions(kind, 5):
+    for message in crowding.invented_messages(kind, 5):
         new = {name for name in message["m"] if name.startswith("x")}
         new |= {value for value in message["m"].values() if isinstance(value, str)}
         assert len(new) == crowding.NAMES_A_MESSAGE * (2 if kind == "both" else 1)
@@ -117,7 +117,7 @@ def test_what_a_hostile_device_invents_was_never_sent_before(kind: str) -> None:
 
 
 def test_an_acl_without_a_grant_lacks_that_line_alone(tmp_path: Path) -> None:
-    acl.grant(tmp_path / "whole")
-    acl.grant(tmp_path / "less", but="alerts")
+    acl.write_acl(tmp_path / "whole")
+    acl.write_acl(tmp_path / "less", but="alerts")
     whole, less = ((tmp_path / name).read_text().splitlines() for name in ("whole", "less"))
     assert [line for line in whole if line not in less] == [acl.GRANTS["alerts"]]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.architecture.rooms import ROOT
 from tests.proofs.ground.brisk import DEFAULTS, defaults_of
-from tests.proofs.ground.failpoints import NoSuchPoint, Place
+from tests.proofs.ground.failpoints import Attribute, NoSuchPoint
 
 FOLDERS = ("tests/proofs", "tests/servers", "benchmarks", "fleet_demo")
 PLACE = re.compile(r"(edge_gateway|fleet_sim|fleet_wire|fleet_config)(\.\w+)+:\w+(\.\w+)*")
@@ -29,7 +29,7 @@ def named_places() -> list[str]:
 
 @pytest.mark.parametrize("place", named_places())
 def test_a_named_place_exists(place: str) -> None:
-    Place.of(place).resolve()
+    Attribute.parse(place).resolve()
 
 
 @pytest.mark.parametrize("file", ["failpoints.py", "brisk.py", "killing.py", "full_inside.py", "network.py"])

@@ -1,4 +1,4 @@
-"""What the proofs count, as assertions: a fleet's ledger against what a gateway and InfluxDB hold."""
+"""The comparisons of the proofs as assertions: a fleet's ledger against a gateway and InfluxDB."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def assert_ok(tally: Tally) -> None:
 
 
 def assert_history_exact(gateway: Gateway, ledger: Ledger, report: dict[str, Any]) -> None:
-    """Every window of the history is what the ledger says."""
+    """Every window of the history equals the ledger's."""
     tally = Tally()
     judging.judge_history(tally, gateway, ledger, report)
     assert_ok(tally)
 
 
 def assert_influx_exact(place: InfluxPlace, ledger: Ledger, report: dict[str, Any]) -> None:
-    """Every window in InfluxDB is what the ledger says, in all tiers."""
+    """Every window in InfluxDB, in all tiers, equals the ledger's."""
     tally = Tally()
     judging.judge_influx(tally, place, ledger, report)
     assert_ok(tally)
 
 
 def assert_identities(report: dict[str, Any]) -> None:
-    """What delivery promises of the counters."""
+    """The sums that delivery promises of the counters hold."""
     tally = Tally()
     judging.judge_identities(tally, report)
     assert_ok(tally)
@@ -85,7 +85,7 @@ def assert_commands_once(gateway: Gateway, ledger: Ledger) -> CommandGrade:
 
 
 def assert_quiet(gateway: Gateway) -> None:
-    """Nothing went wrong that a log would tell."""
+    """The log holds no traceback."""
     tally = Tally()
     judging.judge_log(tally, gateway)
     assert_ok(tally)

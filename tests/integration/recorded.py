@@ -1,4 +1,4 @@
-"""What public recordings say, read by plain means: no parser, mapping or arithmetic of the project has a part in it."""
+"""The content of public recordings, read without any parser, mapping or arithmetic of the project."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """What a stored window has to say."""
+    """The values a stored window must have."""
 
     count: int
     sum: float
@@ -76,7 +76,7 @@ class Window:
 
 
 class Episode(NamedTuple):
-    """A limit that was exceeded: by which value and when, and the time of the value that ended it."""
+    """A time above a limit: the value and time of its beginning, and the time of its end."""
 
     device: str
     metric: str
@@ -89,7 +89,7 @@ class Episode(NamedTuple):
 
 
 def air_readings(path: Path) -> list[Reading]:
-    """Every number of an air quality recording, missing codes among them; its clock is taken for UTC."""
+    """Return every number of an air quality recording, codes for missing included; its times are read as UTC."""
     found = []
     with path.open(encoding="utf-8-sig", newline="") as file:
         for row in list(csv.reader(file, delimiter=";"))[1:]:

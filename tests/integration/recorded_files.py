@@ -1,4 +1,4 @@
-"""Files in the form of the public recordings, with everything in them that makes such files awkward."""
+"""Write files in the form of the public recordings, with everything that makes such files awkward."""
 
 from __future__ import annotations
 

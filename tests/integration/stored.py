@@ -1,4 +1,4 @@
-"""What InfluxDB holds, asked in plain Flux over plain HTTP."""
+"""Read InfluxDB with plain Flux over plain HTTP."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stored_windows(influx: Influx, bucket: str) -> dict[Key, Window]:
 
 
 def differences(found: dict[Key, Window], expected: dict[Key, Window]) -> list[str]:
-    """What is missing, too much or other than expected, in words; the first few of them."""
+    """Describe the first few differences: missing, unexpected or different windows."""
     keys = sorted(found.keys() ^ expected.keys()) + sorted(
         key for key in found.keys() & expected.keys() if found[key] != expected[key]
     )

@@ -1,6 +1,6 @@
-"""A device that uses none of the product's code: paho-mqtt, and msgpack bytes put together by hand.
+"""A device that uses none of the product's code, but paho-mqtt and msgpack encoded by hand.
 
-What it packs follows the msgpack specification and the wire contract; what it reads is read by the msgpack library.
+It encodes by the msgpack specification and the wire contract, and decodes with the msgpack library.
 """
 
 import struct
@@ -23,7 +23,7 @@ MOST_IN_FIXED, MOST_IN_FIXED_TEXT = 16, 32
 
 
 def pack(value: Any) -> bytes:
-    """A value as msgpack, of the few forms a small device needs."""
+    """Encode a value as msgpack, in the few forms a small device needs."""
     match value:
         case None | bool():
             return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value]
@@ -54,7 +54,7 @@ def now_ms() -> int:
 
 
 class Heard(NamedTuple):
-    """A delivery; `body` is what its msgpack says, None for an empty payload."""
+    """A delivery; `body` is the decoded payload, None if empty."""
 
     topic: str
     body: Any
@@ -78,7 +78,7 @@ def _heard(message: MQTTMessage) -> Heard:
 
 
 class Client5:
-    """A paho client that remembers what it heard."""
+    """A paho client that keeps what it receives."""
 
     def __init__(self, host: str, port: int, client_id: str, *filters: str) -> None:
         self.heard: list[Heard] = []
@@ -110,11 +110,11 @@ class Client5:
         self.client.loop_stop()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
-        """Return when the broker has it."""
+        """Publish, and return when the broker has acknowledged."""
         self.client.publish(topic, payload, qos=qos, retain=retain).wait_for_publish(WITHIN)
 
     def wait_for(self, holds: Callable[[Heard], bool], within: float = WITHIN) -> Heard:
-        """The first thing heard so far or from now on for which `holds`."""
+        """Return the first delivery, past or future, for which `holds` is true."""
         end = time.monotonic() + within
         with self._news:
             while True:
@@ -147,14 +147,14 @@ class Device(Client5):
         return f"fleet/v1/{self.site}/{self.name}/{kind}"
 
     def be_born(self, type_: str = "freezer", **tags: str) -> None:
-        """Say who one is, as after every connect."""
+        """Publish the birth, as after every connect."""
         metrics = {"temperature": {"unit": "°C", "label": "Air"}}
         birth = {"state": "online", "type": type_, "tags": tags, "metrics": metrics, "boot": self.boot,
                  "floor": self.seq, "next": self.seq, "ts": now_ms()}  # fmt: skip
         self.publish(self.topic("status"), pack(birth), retain=True)
 
     def measure(self, at: int | None = None, **values: float | str | bool) -> int:
-        """Send one reading, later by its clock than the one before; returns its sequence number."""
+        """Send one reading with a later time than the previous one; return its sequence number."""
         seq, self.seq = self.seq, self.seq + 1
         self._at = max(self._at + 1, now_ms())
         reading = {"v": 1, "boot": self.boot, "seq": seq, "ts": self._at if at is None else at, "m": values}
@@ -166,7 +166,7 @@ class Device(Client5):
         self.publish(self.topic("ack"), pack(ack))
 
     def command(self, after: int = 0) -> Heard:
-        """The first command whose number is above `after`."""
+        """Return the first command whose number is above `after`."""
         topic = self.topic("command")
         return self.wait_for(
             lambda one: one.topic == topic and one.body["kind"] == "command" and one.body["n"] > after

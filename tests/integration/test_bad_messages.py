@@ -21,7 +21,7 @@ SITE = f"{NAME}-site"
 
 
 def damaged(chance: random.Random, good: bytes) -> bytes:
-    """A payload that once was a reading: cut, turned, spliced, or nothing but noise."""
+    """Return a damaged reading: truncated, with flipped bits, spliced, or pure noise."""
     match chance.randrange(5):
         case 0:
             return good[: chance.randrange(len(good))]

@@ -1,4 +1,4 @@
-"""The configurations under broker/ with a real Mosquitto: only their places are changed."""
+"""The configurations in broker/ with a real Mosquitto; only paths and ports are changed."""
 
 import asyncio
 import contextlib
@@ -81,7 +81,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FieldBroker]:
 
 
 class Listening:
-    """What somebody hears on some filters, up to a marker that the gateway sends for him at the end."""
+    """What a client receives on some filters, up to a marker that the gateway publishes at the end."""
 
     def __init__(self, field: FieldBroker, user: str, client: aiomqtt.Client) -> None:
         self._field = field
@@ -92,7 +92,7 @@ class Listening:
         await self._client.subscribe([(filter_, 1) for filter_ in (*filters, self._marker)])
 
     async def heard(self) -> list[str]:
-        """The topics on which the words `said` came before the marker."""
+        """Return the topics on which `said` arrived before the marker."""
         async with self._field.client("gateway") as marks:
             await marks.publish(self._marker, b"end", qos=1)
         topics: list[str] = []

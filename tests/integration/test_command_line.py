@@ -1,4 +1,4 @@
-"""The commands beside real gateways: their sockets, and what devices of bad manners write into every table."""
+"""The commands with real gateways: sockets, and hostile text from devices in every table."""
 
 import os
 import pty
@@ -37,7 +37,7 @@ groups:
 
 
 def on_a_terminal(gateway: Gateway, *arguments: str) -> list[str]:
-    """What a command draws on a terminal of 80 columns, without its colours."""
+    """Return what a command prints on a terminal of 80 columns, without colours."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "edge_gateway", *arguments, "--config", str(gateway.config)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm-256color"}

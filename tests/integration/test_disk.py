@@ -1,4 +1,4 @@
-"""A full disk, one that may not be written, and files that rot: told, survived, and made good."""
+"""A full disk, a read-only one, and damaged files: reported, survived and repaired."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.broker
 
 @contextmanager
 def small_disk(place: Path, size: int) -> Iterator[Path]:
-    """A file system of so many bytes; the test is skipped where mounting is not permitted."""
+    """Mount a small file system; the test is skipped where mounting is not permitted."""
     try:
         with full_disk.small_disk(place, size):
             yield place
@@ -120,7 +120,7 @@ PAGE = 4_096
 
 
 def spoil(path: Path) -> None:
-    """Turn bytes in the middle into others, as a dying card does; of a database whole pages, which are half empty."""
+    """Change bytes in the middle of a file, as a failing card does; in a database whole pages, which are half empty."""
     size = path.stat().st_size
     spoilt = PAGE if size > 16 * PAGE else 64
     with path.open("r+b") as file:
@@ -130,7 +130,7 @@ def spoil(path: Path) -> None:
 
 
 class Rot(NamedTuple):
-    """What rots, how the gateway calls it, and how many of the 200 readings must be left."""
+    """A damaged file, the problem it raises, and how many of the 200 readings must be left."""
 
     name: str
     pattern: str

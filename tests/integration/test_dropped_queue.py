@@ -1,4 +1,4 @@
-"""A queue that was too small for an absence of the gateway: what the broker dropped is named, from what it retains."""
+"""A broker's queue that was too small for an absence of the gateway: retained births show what was dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever has an account on the machine, or a hand in the rules' directory, does not end a gateway."""
+"""No account on the machine, and nobody who writes to the rules' directory, can stop a gateway."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ask(port: int, request: bytes) -> bytes:
 
 
 def told(gateway: Gateway) -> list[str]:
-    """Lines of the log, without their times."""
+    """Return the lines of the log without their times."""
     return [re.sub(r"^[-0-9]+ [0-9:,]+ ", "", line) for line in gateway.log.read_text().splitlines()]
 
 

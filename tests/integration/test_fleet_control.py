@@ -1,4 +1,4 @@
-"""A running fleet is asked and told over its socket; a killed simulator leaves a ledger that can be read."""
+"""Requests to a running fleet over its socket; a killed simulator leaves a readable ledger."""
 
 import asyncio
 import json

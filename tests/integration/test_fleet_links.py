@@ -1,4 +1,4 @@
-"""Bad links, dead batteries, and what a device says when it stops, on a real broker."""
+"""Bad links, dead batteries, and the last birth of a device that stops, on a real broker."""
 
 import asyncio
 from pathlib import Path

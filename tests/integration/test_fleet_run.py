@@ -1,4 +1,4 @@
-"""A fleet on a real broker, watched by a client of another make: the ledger says what truly happened."""
+"""A fleet on a real broker, watched by an independent client: the ledger agrees with what happened."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A fleet that stops in the middle of something leaves a gateway without gaps that nothing will ever close."""
+"""A fleet that stops at any moment leaves no gaps at a gateway that would never close."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.influx, pytest.mark.timeout(200)]
 
 @dataclass
 class Stage:
-    """A gateway after a run, all of it stored and sent; `run` is the simulator's directory."""
+    """A gateway after a run, with everything stored and sent; `run` is the simulator's directory."""
 
     gateway: Gateway
     influx: Influx
@@ -80,7 +80,7 @@ def simulator(*arguments: str, token: str = "") -> subprocess.CompletedProcess[s
 
 
 def scenario(path: Path) -> Path:
-    """The cold chain as it ships, on two sites of this test, with a fifth of it offline for a while."""
+    """Return the shipped cold chain on two sites of this test, with a fifth of it offline for a while."""
     found = yaml.safe_load((ROOT / "fleet_sim" / "profiles" / "cold-chain.yaml").read_text())
     found["fleet"]["freezer"]["site"] = SITES
     found["fleet"]["freezer"]["metrics"]["door"]["stay"] = {"closed": "6s", "open": "3s"}

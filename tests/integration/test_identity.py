@@ -1,6 +1,6 @@
-"""Who has a device's password can be that device and nobody else, whatever client id he asks for.
+"""A client with a device's password can act as that device only, whatever client id it asks for.
 
-The thief has the password of frz-1. The gateway is real, and so is the broker, on the configuration of the field.
+The thief has the password of frz-1. Gateway and broker are real; the broker has the shipped field configuration.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ async def send(client: aiomqtt.Client, numbers: range) -> None:
 
 
 def steal(field: FieldBroker) -> None:
-    """Come with the secret of frz-1 and each client id that is worth something, at both doors."""
+    """Connect with the secret of frz-1 and each valuable client id, on both listeners."""
     for sought in SOUGHT:
         assert field.answer("frz-1", sought, certificate="frz-1")[3] == 0, "he comes in, as frz-1"
         assert field.answer("frz-1", sought, certificate="frz-1", port=GATEWAYS) == b""
@@ -90,7 +90,7 @@ def steal(field: FieldBroker) -> None:
 
 @contextlib.asynccontextmanager
 async def thieves(field: FieldBroker) -> AsyncIterator[None]:
-    """A thief at work while the block runs."""
+    """Try to steal client ids while the block runs."""
     over = threading.Event()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Starting, stopping, being in each other's way, and being configured wrongly."""
+"""Starting, stopping, two gateways in conflict, and wrong configurations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rules(limit: int) -> str:
 
 
 def refused(gateway: Gateway, status: int = 2) -> str:
-    """Start a gateway that will not have it; returns what it said."""
+    """Start a gateway that must refuse to start; return what it printed."""
     gateway.log.unlink(missing_ok=True)
     gateway.start(ready=False)
     found, words = gateway.end(), gateway.words()
@@ -51,12 +51,12 @@ def refused(gateway: Gateway, status: int = 2) -> str:
 
 
 def problem(report: dict[str, Any], code: str) -> str:
-    """The text of a problem, empty where there is none."""
+    """Return the text of a problem, empty if there is none."""
     return next((str(one["text"]) for one in report["problems"] if one["code"] == code), "")
 
 
 def kept(gateway: Gateway, device: str) -> int:
-    """How many readings of a device are in stored base windows."""
+    """Count the readings of a device in stored base windows."""
     rows = gateway.query("windows", "--device", device, "--metric", "temperature", "--every", "2s")
     return sum(row["count"] for row in rows)
 

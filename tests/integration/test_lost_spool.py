@@ -1,4 +1,4 @@
-"""A gateway that lost its spool writes over nothing it once wrote: what it cannot complete is kept apart."""
+"""A gateway that lost its spool overwrites nothing it wrote before: incomplete windows are kept apart."""
 
 from __future__ import annotations
 

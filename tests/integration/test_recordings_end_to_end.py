@@ -1,7 +1,7 @@
-"""Public recordings through broker, gateway and database: what comes out is what the files say, to the last bit.
+"""Public recordings through broker, gateway and database: the result equals the files, to the last bit.
 
-The files are read here by plain means (recorded.py); where they are not beside the checkout, generated ones of
-the same form go the same way.
+recorded.py reads the files independently. If the real files are not beside the checkout, only generated ones of the
+same form are used.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def both(real: Path, write: Callable[[Path], Path]) -> pytest.MarkDecorator:
 
 
 def replay(broker: Broker, file: Path, run: Path, *options: str) -> dict[str, Any]:
-    """What `fleet-sim replay` tells of a replay that went well."""
+    """Run `fleet-sim replay` successfully; return its result."""
     command = [sys.executable, "-m", "fleet_sim.cli", "replay", str(file), "--port", str(broker.port)]
     done = subprocess.run(
         [*command, "--report", str(run), "--json", *options],

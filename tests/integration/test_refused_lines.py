@@ -1,4 +1,4 @@
-"""Lines that InfluxDB refuses are told: among the problems, as a warning, and once in the log."""
+"""Lines that InfluxDB refuses are reported as a problem (a warning), and once in the log."""
 
 from __future__ import annotations
 

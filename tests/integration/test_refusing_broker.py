@@ -1,4 +1,4 @@
-"""A real broker that refuses: by its access list, its largest packet, keeping nothing, other clients' queues."""
+"""A real broker that refuses: ACL, packet size, no retained messages, and other clients' full queues."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def command_of(gateway: Gateway, device: str) -> dict[str, Any]:
 
 
 def listing(broker: Broker, text: str) -> None:
-    """Give the broker an access list; it reads it again at a signal."""
+    """Replace the broker's ACL and let it reload."""
     path = broker.directory / "acl"
     path.write_text(text)
     path.chmod(0o700)

@@ -1,4 +1,4 @@
-"""Passwords, certificates and tokens are replaced while the gateway runs: it goes on with the new ones, unasked."""
+"""Passwords, certificates and tokens are replaced while the gateway runs: it uses the new ones by itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def problem(report: dict[str, Any], code: str) -> str:
 
 
 class Guarded:
-    """A broker whose listener wants something, and one without for the devices of the test."""
+    """A broker with a protected listener, and an open one for the test's devices."""
 
     def __init__(self, make: BrokerFactory) -> None:
         self.broker: Broker = make()
@@ -49,7 +49,7 @@ def measured(gateway: Gateway, count: int) -> dict[str, Any]:
 
 
 def heard_again(guarded: Guarded, gateway: Gateway, name: str) -> None:
-    """The control connection is back too: what an operator asks of the gateway is answered."""
+    """Wait until the control connection is back, too: the gateway answers an operator."""
     started = gateway.ask(do="status")["started"]
     with Client5(guarded.broker.host, guarded.plain, f"{name}-watch", f"edge/v1/{name}/status") as watch:
         watch.wait_for(lambda one: one.body["state"] == "online" and one.body["started"] == started, 60)

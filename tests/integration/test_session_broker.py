@@ -1,4 +1,4 @@
-"""The session against a real Mosquitto, with aiomqtt as the independent client on the other side."""
+"""The session with a real Mosquitto, and aiomqtt as the independent client on the other side."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ WITHIN = 60.0
 
 
 class Client:
-    """A session that keeps what it gets; acknowledges at once unless told to hold back."""
+    """A session that keeps what it receives, and acknowledges at once unless told to wait."""
 
     def __init__(
         self, broker: Broker, client_id: str, *, hold: bool = False, queue: int = 1_000, **options: Any
@@ -59,7 +59,7 @@ class Client:
         return connected
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something that comes with a delivery holds."""
+        """Wait, delivery by delivery, until `holds` is true."""
         async with asyncio.timeout(WITHIN):
             while not holds():
                 self.news.clear()
@@ -74,7 +74,7 @@ Clients = Callable[..., Client]
 
 @pytest.fixture
 async def clients() -> AsyncIterator[Clients]:
-    """Make clients, and let none outlive its test."""
+    """Make clients, and end them with the test."""
     made: list[Client] = []
 
     def make(*arguments: Any, **options: Any) -> Client:
@@ -110,7 +110,7 @@ def other(broker: Broker, **options: Any) -> aiomqtt.Client:
 
 
 async def put(broker: Broker, topic: str, *payloads: bytes, **options: Any) -> None:
-    """Publish at QoS 1 as somebody else."""
+    """Publish at QoS 1 as another client."""
     async with other(broker) as client:
         for payload in payloads:
             await client.publish(topic, payload, qos=1, **options)

@@ -1,4 +1,4 @@
-"""One device that invents texts and metrics without end, beside an honest one, at a running gateway."""
+"""A device that invents texts and metrics without end, beside an honest one, at a running gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A site goes from one gateway to another, and the broker still keeps for the first one what it had asked for."""
+"""A site moves from one gateway to another while the broker still has messages queued for the first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def problem(report: dict[str, Any], code: str) -> str:
 
 
 def quarantined(gateway: Gateway) -> list[tuple[str, str]]:
-    """Topic and reason of what lies in quarantine."""
+    """Return topic and reason of what is in quarantine."""
     return [(row["topic"], row["reason"]) for row in gateway.query("quarantine")]
 
 

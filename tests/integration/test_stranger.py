@@ -1,4 +1,4 @@
-"""A device and an onlooker that use none of the product's code, against a running gateway."""
+"""A device and an observer that use none of the product's code, with a running gateway."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Gateways of one id at one broker: exactly one goes on, the other says so and stands by, and no clock has a say."""
+"""Two gateways of one id at one broker: one works, the other reports it and stands by, whatever their clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices that speak another language, with wrong clocks or at the wrong place: named, and forgotten when mended."""
+"""Devices with another format, a wrong clock or a wrong site are named in a problem until they are fixed."""
 
 from __future__ import annotations
 

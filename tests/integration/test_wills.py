@@ -1,4 +1,4 @@
-"""Wills that the broker publishes for devices whose makers did not read the contract."""
+"""Wills that do not follow the contract."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "gw-wills"
 
 
 class Careless(Device):
-    """A device with a will of its own words."""
+    """A device whose will does not follow the contract."""
 
     def __init__(self, broker: Broker, name: str, will: bytes) -> None:
         super().__init__(broker.host, broker.port, f"{NAME}-site", name)
@@ -29,7 +29,7 @@ class Careless(Device):
         pass
 
     def vanish(self) -> None:
-        """As a device does whose power is cut: the broker publishes its will."""
+        """Drop the connection, so that the broker publishes the will."""
         self.client.loop_stop()
         self.client.socket().close()  # type: ignore[union-attr]
 

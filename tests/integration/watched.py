@@ -1,4 +1,4 @@
-"""A fleet for a test, and a client of another make that watches it on the broker."""
+"""A fleet for a test, and an independent client that watches it on the broker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -65,7 +65,7 @@ def run_of(
 
 @dataclass
 class Watcher:
-    """What an independent client saw: telemetry by (device, boot, seq), statuses, acks, in their order."""
+    """What an independent client received: telemetry by (device, boot, seq), statuses and acks, in order."""
 
     telemetry: list[tuple[str, Telemetry]] = field(default_factory=list)
     statuses: list[tuple[str, Birth | Death]] = field(default_factory=list)
@@ -129,7 +129,7 @@ def take(watcher: Watcher, topic: str, payload: bytes) -> None:
 
 
 def acked_messages(ledger: Ledger) -> dict[tuple[str, int, int], dict[str, Any]]:
-    """What the ledger says was acknowledged, as the payload's own content."""
+    """Return the acknowledged messages of the ledger as decoded payloads."""
     [group] = ledger.groups
     acked = acked_rows(ledger, group)
     found = {}

@@ -1,6 +1,6 @@
 """Run proofs and report what they found: `python -m tests.proofs NAME… | all`.
 
-0 no promise broken · 1 one was · 2 usage · 3 a proof could not be run · 130 interrupted
+Exit status: 0 no promise broken · 1 one was · 2 usage · 3 a proof could not be run · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from fleet_config.problems import suggest
 from tests.proofs.catalogue import BY_NAME, PROOFS
 from tests.proofs.proof import Proof
 from tests.proofs.report import BROKEN, NOT_RUN, Outcome, print_report, write_json
-from tests.proofs.running import Order, page, run_all
+from tests.proofs.running import Job, run_all, wide_console
 
 FOUND, USAGE, CANNOT, INTERRUPTED = 1, 2, 3, 130
 ALL = "all"
-BESIDE = 3
-"""Samples that run beside each other: they wait most of the time, and two processors carry three."""
+PARALLEL = 3
+"""Samples that run in parallel; they mostly wait, so two processors are enough for three."""
 
 
 def main(
@@ -39,7 +39,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="A sample of each, minutes in all.")] = False,
     at_once: Annotated[
         int | None,
-        typer.Option("--at-once", min=1, help="Proofs beside each other; 3 for samples, else 1."),
+        typer.Option("--at-once", min=1, help="Proofs in parallel; 3 for samples, else 1."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of every random choice; the report names it.")
@@ -50,7 +50,7 @@ def main(
     ] = None,
 ) -> None:
     """Break things on purpose and compare what was sent with what is stored."""
-    console = page()
+    console = wide_console()
     if not names:
         print_list(console)
         return
@@ -59,8 +59,8 @@ def main(
         console.print(f"--keep {keep}: not empty; name a new directory")
         raise typer.Exit(USAGE)
     place = (keep or Path(tempfile.mkdtemp(prefix="proof-"))).absolute()
-    orders = [
-        Order(
+    jobs = [
+        Job(
             proof,
             count or (proof.quick if quick else proof.full),
             secrets.randbelow(1 << 31) if seed is None else seed,
@@ -73,7 +73,7 @@ def main(
     interrupted = False
     try:
         with suppress(BrokenPipeError):
-            outcomes.extend(run_all(orders, place, at_once or (BESIDE if quick else 1)))
+            outcomes.extend(run_all(jobs, place, at_once or (PARALLEL if quick else 1)))
     except KeyboardInterrupt:
         interrupted = True
     finally:

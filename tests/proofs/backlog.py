@@ -1,11 +1,18 @@
-"""Recovery from two long absences: InfluxDB for three days, and the gateway for an hour.
+"""InfluxDB is away for three days, and the gateway for an hour; both backlogs are worked off.
 
     72 h of readings by the devices' time ──▶ gateway ──▶ outbox over its budget, `merge` ··▶ InfluxDB comes back
     1 h of readings queued in the broker ──▶ gateway comes back, while live readings go on
 
-InfluxDB: coarser tiers hold every window, the base tier what it still could carry; what was given up is counted to the
-line. The broker's backlog is drained at no less than 20 times the live rate, its lag is told, no alert of it causes a
-command, and nobody who waits in the queue is called silent.
+Broken: the connection to InfluxDB during 72 h of readings, with an outbox that is too small for them; and the gateway
+for an hour, while the broker queues. `count` is the length of both in hundredths.
+
+Compared: every window in InfluxDB and in the history with what the readings, a plain function of device and number,
+imply. In InfluxDB the coarsest tier must be complete; of the others exactly as many windows may be missing as lines
+were counted as merged.
+
+Failures: a wrong or missing window; a merge counted wrongly, or a line dropped instead of merged; the broker's backlog
+drained at less than 20 times the live rate, without a reported lag, or with growing memory; a command for a reading
+that is too old; a device called silent whose messages wait in the queue.
 """
 
 from __future__ import annotations
@@ -30,12 +37,12 @@ PATIENCE = 600.0
 LIVE_SHARE = 20
 FLAT = 24 * MB
 ENOUGH_LOOKS = 20
-"""A tenth of a second apart; in a shorter drain the program is still starting."""
+"""Samples, a tenth of a second apart; in a shorter drain the program is still starting."""
 MAX_AGE = 60_000
 SILENT = 10_000
 MOST_UNDER_WAY = 5_000
 BUDGET = 1 << 20
-"""Of the outbox, in bytes: less than the whole absence takes."""
+"""Bytes of the outbox: less than the whole absence needs."""
 RULES = f"""\
 version: 1
 groups:
@@ -83,7 +90,7 @@ def broker_away(setting: Setting, share: float) -> None:
         with live, Commands(broker, stream) as commands, Watch(lambda: gateway.pid, every=0.1) as watch:
             _drain(setting, gateway, stream, rounds)
             _judge_memory(setting, watch)
-            time.sleep(SILENT / 1000 * 1.2)  # long enough for a silence, were there one
+            time.sleep(SILENT / 1000 * 1.2)  # long enough for a device to be called silent
             alerts = gateway.query("alerts")
     _judge_alerts(setting, alerts)
     report = gateway.wait_for(settled, within=PATIENCE)
@@ -112,7 +119,7 @@ class Live:
         self._publisher.settle()
 
     def _work(self) -> None:
-        """A round is sent when its last reading's time has come, so that no reading is of the future."""
+        """Send a round once its last reading's time has come, so that no reading is in the future."""
         stream = self._stream
         while not self._ended.is_set():
             due = stream.at(stream.devices - 1, self.rounds) - _now()
@@ -130,9 +137,7 @@ def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> N
         lags.append(report["broker"]["lag"])
         return bool(report["broker"]["caught_up"] and report["messages"]["new"] >= stream.devices * rounds)
 
-    began = (
-        time.monotonic()
-    )  # the start counts: a small backlog is drained before the gateway says it is there
+    began = time.monotonic()  # includes the start: a small backlog is drained before the gateway answers
     setting.tally.recoveries.append(_timed(gateway.start))
     gateway.wait_for(caught_up, within=PATIENCE)
     took = time.monotonic() - began
@@ -144,7 +149,7 @@ def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> N
         "most_lag_s": round(max(lags) / 1000, 1),
     }
     if max(lags) <= 0:
-        setting.tally.forbid("lag not told", f"{lags}")
+        setting.tally.forbid("lag not reported", f"{lags}")
     if ratio < LIVE_SHARE:
         setting.tally.forbid("drained too slowly", f"{ratio:.0f} times the live rate")
     setting.say(f"drained in {took:.1f} s, {ratio:.0f} times the live rate")
@@ -164,7 +169,7 @@ def _judge_memory(setting: Setting, watch: Watch) -> None:
 
 
 def _judge_alerts(setting: Setting, alerts: list[dict[str, Any]]) -> None:
-    """Check that no device was called silent, and that one was hot: else there is no command to judge."""
+    """Check that no device was called silent, and that some alert fired, so that there are commands to judge."""
     tally = setting.tally
     tally.alerts += len({row["id"] for row in alerts})
     silent = [row for row in alerts if row["rule"] == "Silent"]
@@ -175,7 +180,7 @@ def _judge_alerts(setting: Setting, alerts: list[dict[str, Any]]) -> None:
 
 
 def _judge_commands(setting: Setting, stream: Stream, commands: Sequence[Arrived]) -> None:
-    """Check that only fresh readings caused commands: a command names its alert, and the alert its reading."""
+    """Check that only fresh readings caused commands; a command names its alert, and the alert its reading."""
     for command in commands:
         setting.tally.commands += 1
         age = command.at - stream.at(command.device, command.seq)
@@ -253,7 +258,7 @@ def _judge_influx(
     end = stream.start + rounds * MINUTE
     gone = 0
     for every, bucket in zip((MINUTE, 10 * MINUTE, HOUR), buckets, strict=True):
-        beyond = every == MINUTE  # of the readings behind the last full hour only base windows are closed
+        beyond = every == MINUTE  # after the last full hour only base windows are closed
         found = influx_windows(place, bucket, every, _hour(stream.start), end + beyond * MINUTE)
         held = {key: facts for key, facts in found.items() if _of(key, stream)}
         expected = stream.windows(every, rounds + beyond)
@@ -276,13 +281,11 @@ def _judge_merged(setting: Setting, report: dict[str, Any], gone: int) -> None:
     merged, dropped = counters.get("outbox_merged_lines", 0), counters.get("outbox_dropped_lines", 0)
     tally.measured |= {"windows_merged": gone, "merged_lines": merged}
     if not merged:
-        tally.forbid("nothing judged", "the outbox never came to its budget")
+        tally.forbid("nothing judged", "the outbox never reached its budget")
     if dropped:
-        tally.forbid("dropped by merge", f"{dropped} lines that no coarser tier carries")
+        tally.forbid("dropped by merge", f"{dropped} lines that no coarser tier covers")
     if gone != merged:
-        tally.forbid(
-            "merge miscounted", f"{gone} windows are not there, {merged} lines were counted as merged"
-        )
+        tally.forbid("merge miscounted", f"{gone} windows are missing, {merged} lines were counted as merged")
 
 
 # --- common
@@ -324,8 +327,8 @@ def _now() -> int:
 
 PROOF = Proof(
     "backlog",
-    "InfluxDB away for 72 h of readings; an hour of readings waits in the broker",
-    "hundredths of it",
+    "InfluxDB is away for 72 h of readings; an hour of readings waits in the broker",
+    "hundredths of that time",
     full=100,
     quick=3,
     run=run,

@@ -1,11 +1,15 @@
-"""Mosquitto killed and restarted under load, with what it saved, without it, and with a damaged database.
+"""Mosquitto is killed and restarted under load, with and without a saved database, and with a damaged one.
 
-    own:       the shipped limits; killed, stopped, killed after a save; the gateway up, or dead as well
-    embedded:  the gateway's own broker, which it starts again; its mosquitto.db cut off or with zeros in it
+Broken, `count` times in all, under load:
 
-It is counted end to end: what a device has a PUBACK for must be in the windows, whatever the broker lost of it,
-because no receipt names it as stored. Devices hold enough for that. What comes again comes late, so that how often
-an alert fires is not judged; that none fires twice is.
+    separate:  a broker with the shipped limits: killed, restarted, killed after a save; some gateways killed too
+    embedded:  the gateway's own broker: killed, killed after a save, its mosquitto.db truncated or zeroed
+
+Compared end to end with the ledgers: every value a device has a PUBACK for must be in its window, even if the broker
+lost it: no receipt covers it, so the device resends it from its buffer. Windows, commands and counters are compared.
+Resent readings arrive late, so alerts are not counted, only checked for repetitions.
+
+Failures: anything lost, double or wrong; an alert that fires twice under one id; a fleet that is not back within 60 s.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from tests.proofs.ground.judging import (
     judge_identities,
     judge_log,
 )
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.proof import Proof, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -37,14 +42,13 @@ from tests.servers.process import accepts, free_port, wait_until
 
 ROUND: Final = 24
 TIERS = (("2s", "base", "30d"), ("6s", "mid", "180d"), ("12s", "top", "2y"))
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
-BACK: Final = 60.0
+BACK_WITHIN: Final = 60.0
 SETTLE: Final = 90.0
 HEADER: Final = 24
 
 
-class Breakable(Protocol):
-    """A broker that can be broken and comes back."""
+class BrokerUnderTest(Protocol):
+    """A broker that faults are injected into; `inject` returns when the broker runs again."""
 
     @property
     def gateway(self) -> Gateway: ...
@@ -53,17 +57,17 @@ class Breakable(Protocol):
     @property
     def site(self) -> str: ...
     @property
-    def deck(self) -> Sequence[str]: ...
+    def faults(self) -> Sequence[str]: ...
     def start(self) -> None: ...
-    def break_(self, fault: str, chance: random.Random) -> None: ...
+    def inject(self, fault: str, rng: random.Random) -> None: ...
 
 
-OWN: Final = (
+SEPARATE_FAULTS: Final = (
     *("kill", "kill, gateway dead"),
     *("kill after a save", "kill after a save, gateway dead"),
     *("restart", "restart, gateway dead"),
 )
-EMBEDDED: Final = (
+EMBEDDED_FAULTS: Final = (
     *("embedded: kill", "embedded: kill after a save"),
     *(
         "mosquitto.db cut off",
@@ -75,62 +79,62 @@ EMBEDDED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class SeparateBroker:
     """A broker beside the gateway, with the limits that the product ships."""
 
     address: Broker
     gateway: Gateway
     site: str
-    deck: Sequence[str] = OWN
+    faults: Sequence[str] = SEPARATE_FAULTS
 
     def start(self) -> None:
         self.gateway.start()
 
-    def break_(self, fault: str, chance: random.Random) -> None:
+    def inject(self, fault: str, rng: random.Random) -> None:
         dead = fault.endswith("gateway dead")
         if "save" in fault:
-            saved(self.address.pid, self.address.database)
-            time.sleep(chance.uniform(0, 0.5))
+            save_database(self.address.pid, self.address.database)
+            time.sleep(rng.uniform(0, 0.5))
         if dead:
             self.gateway.kill()
-            time.sleep(chance.uniform(0, 1.0))
+            time.sleep(rng.uniform(0, 1.0))
         self.address.restart(kill=not fault.startswith("restart"))
         if dead:
             self.gateway.start()
 
 
 @dataclass(frozen=True, slots=True)
-class Loopback:
-    """A free port of this machine."""
+class LocalAddress:
+    """The address of a broker on this machine."""
 
     port: int
     host: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddedBroker:
     """The gateway's own broker: the gateway restarts it, and moves an unreadable database aside."""
 
-    address: Loopback
+    address: LocalAddress
     gateway: Gateway
     site: str
-    deck: Sequence[str] = EMBEDDED
+    faults: Sequence[str] = EMBEDDED_FAULTS
 
     def start(self) -> None:
         self.gateway.start(embedded=True)
 
-    def break_(self, fault: str, chance: random.Random) -> None:
+    def inject(self, fault: str, rng: random.Random) -> None:
         pid = child_of(self.gateway.pid, "mosquitto")
         database = self.gateway.spool / "broker" / "mosquitto.db"
         if fault != "embedded: kill":
-            saved(pid, database)
+            save_database(pid, database)
         if fault.startswith("mosquitto.db"):
-            damage(database, fault, chance)
+            damage(database, fault, rng)
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), BACK, "the broker is dead")
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), BACK_WITHIN, "the broker is dead")
         wait_until(
             lambda: accepts(self.address.host, self.address.port),
-            BACK,
+            BACK_WITHIN,
             "the gateway has started its broker again",
         )
 
@@ -148,15 +152,17 @@ def child_of(parent: int, name: str) -> int:
     raise AssertionError(f"process {parent} has no child {name}")
 
 
-def saved(pid: int, database: Path) -> None:
+def save_database(pid: int, database: Path) -> None:
     """Make Mosquitto save its database, as it does every five minutes, and wait for that."""
-    before = stamp(database)
+    before = file_version(database)
     os.kill(pid, signal.SIGUSR1)
-    wait_until(lambda: stamp(database) not in {before, (0, 0)}, BACK, f"{database} is saved")
+    wait_until(
+        lambda: file_version(database) not in {before, (0, 0)}, BACK_WITHIN, f"{database} is save_database"
+    )
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """Return what changes when a file is replaced; (0, 0) for a missing one."""
+def file_version(path: Path) -> tuple[int, int]:
+    """Return inode and modification time, which change when a file is replaced; (0, 0) if there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -164,10 +170,10 @@ def stamp(path: Path) -> tuple[int, int]:
     return found.st_ino, found.st_mtime_ns
 
 
-def damage(database: Path, how: str, chance: random.Random) -> None:
+def damage(database: Path, how: str, rng: random.Random) -> None:
     """Truncate a file or zero parts of it, as a power cut can."""
     data = bytearray(database.read_bytes())
-    place = chance.randrange(HEADER, len(data))
+    place = rng.randrange(HEADER, len(data))
     if how.endswith("cut off"):
         del data[place:]
     elif how.endswith("zeroed"):
@@ -179,8 +185,8 @@ def damage(database: Path, how: str, chance: random.Random) -> None:
 
 
 @dataclass(slots=True)
-class Done:
-    """What was done to one broker, and after how many seconds its fleet was back."""
+class Injected:
+    """The faults injected into one broker, and the seconds until its fleet was back after each."""
 
     faults: Counter[str] = field(default_factory=Counter)
     back: list[float] = field(default_factory=list)
@@ -192,12 +198,12 @@ def run(setting: Setting) -> None:
     while (left := setting.count - setting.tally.faults.total()) > 0:
         faults = min(ROUND, left)
         halves = (faults - faults // 2, faults // 2)
-        lanes = [(_own, halves[0]), (_embedded, halves[1])]
+        lanes = [(_separate, halves[0]), (_embedded, halves[1])]
         seeds = [setting.rng.randrange(1 << 62) for _ in lanes]
         places = [setting.place("run") for _ in lanes]
         made = [make(setting, random.Random(seed)) for (make, _), seed in zip(lanes, seeds, strict=True)]
         done = [
-            pool.submit(_suffer, broker, place, random.Random(seed), count)
+            pool.submit(_inject_faults, broker, place, random.Random(seed), count)
             for broker, place, seed, (_, count) in zip(made, places, seeds, lanes, strict=True)
         ]
         for broker, future in zip(made, done, strict=True):
@@ -211,36 +217,40 @@ def run(setting: Setting) -> None:
         )
 
 
-def _own(setting: Setting, chance: random.Random) -> Breakable:
+def _separate(setting: Setting, rng: random.Random) -> BrokerUnderTest:
     broker = setting.broker()
-    name = f"own-{chance.randrange(1 << 32):08x}"
-    return Own(broker, _gateway(setting, broker.url, name), f"{name}-site")
+    name = f"own-{rng.randrange(1 << 32):08x}"
+    return SeparateBroker(broker, _gateway(setting, broker.url, name), f"{name}-site")
 
 
-def _embedded(setting: Setting, chance: random.Random) -> Breakable:
+def _embedded(setting: Setting, rng: random.Random) -> BrokerUnderTest:
     port = free_port()
-    name = f"embedded-{chance.randrange(1 << 32):08x}"
-    return Embedded(Loopback(port), _gateway(setting, f"mqtt://127.0.0.1:{port}", name), f"{name}-site")
+    name = f"embedded-{rng.randrange(1 << 32):08x}"
+    return EmbeddedBroker(
+        LocalAddress(port), _gateway(setting, f"mqtt://127.0.0.1:{port}", name), f"{name}-site"
+    )
 
 
 def _gateway(setting: Setting, url: str, name: str) -> Gateway:
     windows = [{"every": every, "bucket": bucket, "keep": keep} for every, bucket, keep in TIERS]
-    gateway = setting.gateway(url, name, windows=windows, commands=COMMANDS)
+    gateway = setting.gateway(url, name, windows=windows, commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
     return gateway
 
 
-def _suffer(broker: Breakable, place: Path, chance: random.Random, count: int) -> tuple[Fleet, Done]:
+def _inject_faults(
+    broker: BrokerUnderTest, place: Path, rng: random.Random, count: int
+) -> tuple[Fleet, Injected]:
     """Break the broker `count` times under load, waiting each time until the fleet is back."""
-    done = Done()
-    draw = _shuffled(broker.deck, chance)
+    done = Injected()
+    draw = _draw_in_turn(broker.faults, rng)
     broker.start()
-    text = scenario_text(broker.site, devices=80, every="500ms", seed=chance.randrange(1 << 31))
+    text = scenario_text(broker.site, devices=80, every="500ms", seed=rng.randrange(1 << 31))
     with Fleet(broker.address, place, text, settle=SETTLE) as fleet:
         for _ in range(count):
             fault = draw()
-            time.sleep(chance.uniform(0.3, 1.5))
-            broker.break_(fault, chance)
+            time.sleep(rng.uniform(0.3, 1.5))
+            broker.inject(fault, rng)
             done.back.append(_until_back(fleet, fault))
             done.faults[fault] += 1
     return fleet, done
@@ -249,16 +259,18 @@ def _suffer(broker: Breakable, place: Path, chance: random.Random, count: int) -
 def _until_back(fleet: Fleet, fault: str) -> float:
     """Wait until the whole fleet is connected again; return the seconds."""
     before, begun = fleet.seen, time.monotonic()
-    wait_until(lambda: fleet.seen is not before and fleet.all_up(), BACK, f"the fleet is back after: {fault}")
+    wait_until(
+        lambda: fleet.seen is not before and fleet.all_up(), BACK_WITHIN, f"the fleet is back after: {fault}"
+    )
     return time.monotonic() - begun
 
 
-def _shuffled(cards: Sequence[str], chance: random.Random) -> Callable[[], str]:
+def _draw_in_turn(faults: Sequence[str], rng: random.Random) -> Callable[[], str]:
     left: list[str] = []
 
     def draw() -> str:
         if not left:
-            left.extend(chance.sample(cards, len(cards)))
+            left.extend(rng.sample(faults, len(faults)))
         return left.pop()
 
     return draw
@@ -276,4 +288,6 @@ def _judge(setting: Setting, gateway: Gateway, fleet: Fleet) -> None:
     gateway.kill()
 
 
-PROOF = Proof("broker", "Mosquitto killed, its database damaged", "broker faults", full=100, quick=6, run=run)
+PROOF = Proof(
+    "broker", "Mosquitto is killed, its database damaged", "broker faults", full=100, quick=6, run=run
+)

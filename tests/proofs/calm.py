@@ -1,10 +1,14 @@
-"""The traffic that reliability costs: receipts and resends in calm, and after storms.
+"""How much traffic reliability costs: receipts and resends in calm, and after storms.
 
     calm ─▶ storm: every device cut off, every other time by a broker that is killed ─▶ back ─▶ calm …
 
-A receipt comes after 64 messages of a device, and a device sends again only what a receipt names: together less than
-3 % of the messages in calm. A storm costs a birth and a receipt a device, and what the broker lost; when it is over,
-the traffic is that of calm again.
+Broken: all connections of the devices, `count` times, every other time by killing the broker.
+
+Compared: receipts and resends against the messages sent for the first time, before the first storm and after each. A
+receipt is due after 64 messages of a device, and a device resends only what a receipt names. The ledger is compared
+with the history.
+
+Failures: 3 % or more, before or after a storm; any resend before the first storm; anything lost, double or wrong.
 """
 
 from __future__ import annotations
@@ -21,12 +25,12 @@ from tests.servers.process import wait_until
 
 DEVICES: Final = 50
 EVERY: Final = "80ms"
-"""64 messages take as long as the shortest time between two receipts of a device: the most receipts there can be."""
+"""So that 64 messages take the shortest time between two receipts: no interval causes more receipts."""
 CALM: Final = 7.0
-QUIET: Final = 4.0
-"""Seconds after which the births of a storm are answered."""
-SETTLED: Final = 2.0
-MOST: Final = 0.03
+BIRTHS_ANSWERED: Final = 4.0
+"""Seconds after a storm until all births are answered."""
+QUIET_FOR: Final = 2.0
+MOST_OVERHEAD: Final = 0.03
 BACK: Final = 60.0
 NAME: Final = "gw-calm"
 
@@ -40,10 +44,10 @@ def run(setting: Setting) -> None:
     text = scenario_text(f"{NAME}-site", devices=DEVICES, every=EVERY, seed=setting.rng.randrange(1 << 31))
     fleet = Fleet(broker, setting.place("run"), text)
     with fleet:
-        _watch(setting, fleet, "in calm")
+        _measure(setting, fleet, "in calm")
         for number in range(setting.count):
             _storm(setting, broker, fleet, kill=number % 2 == 0)
-            _watch(setting, fleet, "after a storm")
+            _measure(setting, fleet, "after a storm")
     report = wait_settled(gateway, fleet.ledger)
     judge_identities(setting.tally, report)
     judge_devices(setting.tally, gateway)
@@ -70,10 +74,10 @@ def _is_back(fleet: Fleet) -> bool:
     return seen is not None and fleet.all_up() and not seen.waiting
 
 
-def _watch(setting: Setting, fleet: Fleet, when: str) -> None:
+def _measure(setting: Setting, fleet: Fleet, when: str) -> None:
     """Count the traffic for a while, once births are answered and losses are resent."""
-    time.sleep(QUIET)
-    wait_until(lambda: _settles(fleet), BACK, f"nothing is sent again any more {when}")
+    time.sleep(BIRTHS_ANSWERED)
+    wait_until(lambda: _is_quiet(fleet), BACK, f"nothing is sent again any more {when}")
     before = _seen(fleet)
     time.sleep(CALM)
     after = _seen(fleet)
@@ -83,10 +87,10 @@ def _watch(setting: Setting, fleet: Fleet, when: str) -> None:
     judge(setting, when, before, after)
 
 
-def _settles(fleet: Fleet) -> bool:
-    """Whether nothing was resent during a pause: how soon that is so depends on how busy the machine is."""
+def _is_quiet(fleet: Fleet) -> bool:
+    """Whether nothing is resent during a pause. A busy machine needs longer until that is so."""
     before = _seen(fleet).resent
-    time.sleep(SETTLED)
+    time.sleep(QUIET_FOR)
     return _seen(fleet).resent == before
 
 
@@ -105,11 +109,18 @@ def overhead(before: Snapshot, after: Snapshot) -> float:
 def judge(setting: Setting, when: str, before: Snapshot, after: Snapshot) -> None:
     """Forbid more than 3 %, and any resend while nothing is lost."""
     share = overhead(before, after)
-    if share >= MOST:
+    if share >= MOST_OVERHEAD:
         setting.tally.forbid("receipts and resends", f"{100 * share:.1f} % of the messages {when}")
     again = after.resent - before.resent
     if when == "in calm" and again:
         setting.tally.forbid("sent again in calm", f"{again} messages", again)
 
 
-PROOF = Proof("calm", "receipts and resends before and after storms", "storms", full=10, quick=1, run=run)
+PROOF = Proof(
+    "calm",
+    "receipts and resends stay below 3 % of the traffic, before and after storms",
+    "storms",
+    full=10,
+    quick=1,
+    run=run,
+)

@@ -1,10 +1,10 @@
-"""What a proof is, what it gets, and what it counts."""
+"""The parts of a proof: its description, what it gets (a setting), and what it counts (a tally)."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One kind of fault. `count` counts `unit`; `quick` is the sample that `./test` runs."""
+    """One kind of fault.
+
+    Attributes:
+        says: what is broken, in one line.
+        unit: what a count of this proof counts.
+        full: the full count.
+        quick: the count of the sample that `./test` runs.
+    """
 
     name: str
     says: str
@@ -81,7 +88,7 @@ class Proof:
 
 
 class Servers:
-    """What proofs share: one InfluxDB for the whole command, started at first use."""
+    """The servers that proofs share: one InfluxDB, started at first use."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -111,7 +118,7 @@ class Servers:
 class Setting:
     """What a proof gets: a directory, a count, seeded randomness, a tally, and servers that end with it.
 
-    `quick`: a sample is enough; large faults may be smaller.
+    `quick`: large faults may be smaller.
     """
 
     def __init__(
@@ -144,6 +151,20 @@ class Setting:
     ) -> None:
         self._stack.close()
 
+    def rounds(self, most: int) -> Iterator[int]:
+        """Split `count` into rounds of at most `most`; after each, count the run and report the totals."""
+        left = self.count
+        while left:
+            size = min(most, left)
+            left -= size
+            yield size
+            self.tally.runs += 1
+            found = self.tally
+            self.say(
+                f"{found.faults.total()} faults, {found.acknowledged:,} readings, "
+                f"lost {found.lost}, double {found.double}"
+            )
+
     def keep(self, context: AbstractContextManager[Entered]) -> Entered:
         """Enter a context that ends with the setting."""
         return self._stack.enter_context(context)
@@ -173,7 +194,7 @@ class Setting:
         return gateway
 
     def influx(self) -> Influx:
-        """Return the InfluxDB of the whole command, running; Unavailable if there is none."""
+        """Return the shared InfluxDB, running; Unavailable if there is none."""
         return self._servers.influx()
 
     def forwarding(self, influx: Influx, url: str | None = None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Run proofs one after the other, or several at once, each in its own process."""
+"""Run proofs one after the other, or several in parallel, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rich.console import Console
 from tests.proofs.proof import Proof, Servers, Setting, Tally, Unavailable
 from tests.proofs.report import Outcome
 
-PAGE = 144
-"""At least so many columns: the table has many, and wraps better than it is cut."""
+WIDTH = 144
+"""The least number of columns: it is better to wrap the table than to truncate it."""
 PREFIX = 11
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One proof to run: its count, seed and directory."""
+class Job:
+    """A proof to run, with its count, seed and directory."""
 
     proof: Proof
     count: int
@@ -32,61 +32,61 @@ class Order:
     quick: bool
 
 
-def page() -> Console:
+def wide_console() -> Console:
     """A console wide enough for the table."""
     console = Console(highlight=False, markup=False)
-    console.width = max(console.width, PAGE)
+    console.width = max(console.width, WIDTH)
     return console
 
 
-def run_all(orders: Sequence[Order], place: Path, at_once: int) -> Iterator[Outcome]:
+def run_all(jobs: Sequence[Job], place: Path, at_once: int) -> Iterator[Outcome]:
     """Run proofs, `at_once` at a time; `place` holds what proofs that run in turn share."""
-    lanes = min(len(orders), at_once)
-    return run_in_turn(orders, place) if lanes == 1 else run_beside(orders, lanes)
+    parallel = min(len(jobs), at_once)
+    return run_in_turn(jobs, place) if parallel == 1 else run_parallel(jobs, parallel)
 
 
-def run_in_turn(orders: Sequence[Order], place: Path) -> Iterator[Outcome]:
+def run_in_turn(jobs: Sequence[Job], place: Path) -> Iterator[Outcome]:
     """Run proofs one after the other; they share an InfluxDB."""
-    console = page()
+    console = wide_console()
     with Servers(place) as servers:
-        for order in orders:
-            told = f"{order.proof.name}: {order.proof.says} — {_extent(order)}"
+        for job in jobs:
+            told = f"{job.proof.name}: {job.proof.says} — {_extent(job)}"
             console.rule(told, align="left")
-            yield run_one(order, servers, _teller(console, ""))
+            yield run_one(job, servers, _progress(console, ""))
 
 
-def run_beside(orders: Sequence[Order], at_once: int) -> Iterator[Outcome]:
+def run_parallel(jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
     """Run `at_once` proofs at a time, each with its own servers; return outcomes in the order given."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=context, max_tasks_per_child=1) as pool:
-        running = [pool.submit(_alone, order) for order in orders]
+        running = [pool.submit(_alone, job) for job in jobs]
         try:
-            yield from map(_outcome, orders, running)
+            yield from map(_outcome, jobs, running)
         finally:
             for future in running:
                 future.cancel()
 
 
-def _alone(order: Order) -> Outcome:
-    say = _teller(page(), f"{order.proof.name:<{PREFIX}}")
-    say(f"{order.proof.says} — {_extent(order)}")
-    with Servers(order.place / "servers") as servers:
-        return run_one(order, servers, say)
+def _alone(job: Job) -> Outcome:
+    say = _progress(wide_console(), f"{job.proof.name:<{PREFIX}}")
+    say(f"{job.proof.says} — {_extent(job)}")
+    with Servers(job.place / "servers") as servers:
+        return run_one(job, servers, say)
 
 
-def _outcome(order: Order, running: Future[Outcome]) -> Outcome:
+def _outcome(job: Job, running: Future[Outcome]) -> Outcome:
     try:
         return running.result()
     except BrokenProcessPool:
         told = "the process of this proof, or of one beside it, was killed"
-        return Outcome(order.proof.name, order.proof.unit, order.count, order.seed, 0.0, Tally(), told)
+        return Outcome(job.proof.name, job.proof.unit, job.count, job.seed, 0.0, Tally(), told)
 
 
-def _extent(order: Order) -> str:
-    return f"{order.count:,} {order.proof.unit}, seed {order.seed}"
+def _extent(job: Job) -> str:
+    return f"{job.count:,} {job.proof.unit}, seed {job.seed}"
 
 
-def _teller(console: Console, prefix: str) -> Callable[[str], None]:
+def _progress(console: Console, prefix: str) -> Callable[[str], None]:
     started = time.monotonic()
 
     def say(text: str) -> None:
@@ -102,19 +102,19 @@ def _place(error: Exception) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
-def run_one(order: Order, servers: Servers, say: Callable[[str], None]) -> Outcome:
+def run_one(job: Job, servers: Servers, say: Callable[[str], None]) -> Outcome:
     """Run a proof; its outcome says what stopped it."""
-    proof, started, why, ran = order.proof, time.monotonic(), "", True
+    proof, started, why, ran = job.proof, time.monotonic(), "", True
     with Setting(
-        order.place, count=order.count, seed=order.seed, servers=servers, say=say, quick=order.quick
+        job.place, count=job.count, seed=job.seed, servers=servers, say=say, quick=job.quick
     ) as setting:
         try:
             proof.run(setting)
         except Unavailable as error:
             why, ran = str(error), False
-        except Exception as error:  # the other proofs go on, and this one has not held
+        except Exception as error:  # the other proofs continue; this one is broken
             why = f"{type(error).__name__} at {_place(error)}: {error}"
         if ran and not why and not setting.tally.faults:
-            why = "it did nothing"
+            why = "it injected no fault"
     took = time.monotonic() - started
-    return Outcome(proof.name, proof.unit, order.count, order.seed, took, setting.tally, why, ran)
+    return Outcome(proof.name, proof.unit, job.count, job.seed, took, setting.tally, why, ran)

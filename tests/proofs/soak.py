@@ -1,9 +1,15 @@
-"""Steady load for an hour with one fault of each kind in it: memory and files stay flat, the spool within its budget.
+"""An hour of steady load with one fault of each kind: memory and open files stay flat, the spool within its budget.
 
-    0 ── warm ── kill of the gateway, of the broker ──┬── frozen, cut off, hostile, late, reloads … ── 2/3 ── calm ── 1
-                                                      └── from here on memory and open files are looked at
+    0 ── warm-up ── gateway killed, broker killed ──┬── frozen, cut off, hostile, late, reloads … ── 2/3 ── calm ── 1
+                                                    └── memory and open files are sampled from here on
 
-All that was sent is compared with what is stored, as everywhere.
+Broken: gateway, broker, InfluxDB, devices and rules, each once (`RESTARTS`, `FAULTS`). `count` is the length in
+seconds.
+
+Compared with the ledger: every window in the history and in InfluxDB, alerts, commands, counters.
+
+Failures: memory that grows by more than 1 MB an hour; more than 4 files more open at the end; a journal over its
+budget; anything lost, double or wrong.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from fleet_wire.topics import TELEMETRY, device_topic
 from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all
 from tests.proofs.ground.memory import MB, Look, Watch, most_resident, slope
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.stream import Publisher
 from tests.proofs.proof import Proof, Setting
 from tests.servers.broker import Broker
@@ -36,18 +43,17 @@ MOST_SLOPE = 1.0
 """MB an hour."""
 MOST_FILES = 4
 LONG_ENOUGH = 900.0
-"""Seconds of looks below which a slope says nothing."""
+"""Seconds of samples below which a slope means nothing."""
 BUDGET = 256 << 20
 WARM = 0.25
 EVENTFUL = 0.66
 EVERY = ("5s", "10s", "20s")
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 BACK_WITHIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Everything that faults act on."""
+    """Everything that faults are injected into."""
 
     gateway: Gateway
     broker: Broker
@@ -57,7 +63,7 @@ class Field:
 
 
 def run(setting: Setting) -> None:
-    """`count` seconds."""
+    """Run the load with its faults for `count` seconds."""
     influx = setting.influx()
     broker = setting.broker()
     gateway = setting.gateway(
@@ -65,7 +71,7 @@ def run(setting: Setting) -> None:
         "gw-soak",
         windows=[{"every": every, "bucket": influx.fresh_bucket(), "keep": f"{30 + place}d"}
                  for place, every in enumerate(EVERY)],
-        commands=COMMANDS,
+        commands=FAST_COMMANDS,
     )  # fmt: skip
     gateway.reconfigure(
         influx=setting.forwarding(influx),
@@ -203,7 +209,7 @@ FAULTS: Mapping[str, Callable[[Field], None]] = {
 def _judge_flat(setting: Setting, looks: list[Look]) -> None:
     tally = setting.tally
     if len(looks) < 2:
-        tally.forbid("nothing judged", "nobody looked at the gateway's memory")
+        tally.forbid("nothing judged", "there are no samples of the gateway's memory")
         return
     lasted = looks[-1].at - looks[0].at
     per_hour = slope(looks) / MB
@@ -232,5 +238,5 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 PROOF = Proof(
-    "soak", "steady load with one fault of each kind in it", "seconds", full=3600, quick=15, run=run
+    "soak", "an hour of steady load with one fault of each kind", "seconds", full=3600, quick=15, run=run
 )

@@ -1,13 +1,15 @@
-"""Block each part that must make progress: the gateway stops feeding its watchdog, is killed, and loses nothing.
+"""Each part that must make progress is blocked: the gateway stops feeding its watchdog, is killed, and loses nothing.
 
     gateway under a service manager ─▶ load ─▶ a part blocks ─▶ fed for at most one deadline more ─▶ kill -9 ─▶ start
 
-Blocked are the event loop, the writer thread, the commit (in its fdatasync), the task that ticks the rules, the store's
-thread, and the replay of a start. Beside them runs one whose broker is gone for longer than the deadline: it must be
-fed all the while, because a connection is not what feeds a watchdog. The proof plays systemd, by sd_notify's own words.
+Broken: the event loop, the writer thread, the commit (in its fdatasync), the task that ticks the rules, the store's
+thread, and the replay of a start, each blocked for ever, `count` times in all. In addition one gateway loses its broker
+for longer than the deadline, which is no hang. The proof takes the part of systemd (`ground/service.py`).
 
-Forbidden besides what any comparison forbids: to be fed for longer than a deadline after the block, never to be killed,
-to be killed before the block, or to be killed because the broker is away.
+Compared with the ledgers: windows, alerts, commands and counters after the restart.
+
+Failures: feeding the watchdog for longer than one deadline after the block; not being killed; being killed before the
+block, or because the broker is away; anything lost, double or wrong.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Final
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all, judge_history, judge_identities, judge_log
 from tests.proofs.ground.sabotaged import Sabotage
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.service import Service
 from tests.proofs.proof import Proof, Setting, Tally
 from tests.servers.broker import Broker
@@ -28,9 +31,9 @@ from tests.servers.process import wait_until
 
 DEADLINE: Final = 4.0
 READY_WITHIN: Final = 60.0
-"""TimeoutStartSec: a busy machine needs half of it to load the program."""
+"""TimeoutStartSec; a busy machine needs half of it to load the program."""
 DEVICES: Final = 40
-FOR_EVER: Final = "block:3600"
+FOREVER: Final = "block:3600"
 BLOCKED_WITHIN: Final = 90.0
 PARTS: Final = {
     "event loop": ("tick", 30),
@@ -40,7 +43,7 @@ PARTS: Final = {
     "store's thread": ("store-thread", 10),
     "replay": ("replaying", 3),
 }
-"""What is blocked: its point, and the call at most at which it blocks."""
+"""What is blocked: its point, and the highest number of the call that blocks."""
 BROKER_AWAY: Final = "broker away"
 
 
@@ -56,7 +59,7 @@ class Case:
     fed_for: float = 0.0
     killed_after: float = 0.0
     recoveries: list[float] = field(default_factory=list)
-    wrong: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[tuple[str, str]] = field(default_factory=list)
 
     def play(self) -> None:
         """Run the case; the fleet has stopped when this returns."""
@@ -72,19 +75,17 @@ class Case:
         point, _ = PARTS[self.part]
         self.gateway.wait_for(lambda report: report["messages"]["new"] > DEVICES)
         self.gateway.kill()
-        service.start(ready=False, sabotage=Sabotage(point, self.nth, FOR_EVER))
+        service.start(ready=False, sabotage=Sabotage(point, self.nth, FOREVER))
         blocked_at = self._until_blocked(service)
         if blocked_at is None:
             self.gateway.kill()
             service.start()
             return
-        wait_until(
-            service.starved, BLOCKED_WITHIN, f"the watchdog kills a gateway whose {self.part} stands still"
-        )
+        wait_until(service.starved, BLOCKED_WITHIN, f"the watchdog kills a gateway whose {self.part} hangs")
         self.killed_after = time.monotonic() - blocked_at
-        self.fed_for = max(0.0, service.told.fed - blocked_at)
+        self.fed_for = max(0.0, service.notifications.fed - blocked_at)
         if self.fed_for > DEADLINE:
-            self.wrong.append(("fed while blocked", f"{self.part}: for {self.fed_for:.1f} s"))
+            self.findings.append(("fed while blocked", f"{self.part}: for {self.fed_for:.1f} s"))
         self.recoveries.append(service.start())
 
     def _until_blocked(self, service: Service) -> float | None:
@@ -92,10 +93,10 @@ class Case:
         end = time.monotonic() + BLOCKED_WITHIN
         while "sabotaged: " not in self.gateway.words():
             if service.starved():
-                self.wrong.append(("killed without cause", f"before its {self.part} was blocked"))
+                self.findings.append(("killed without cause", f"before its {self.part} was blocked"))
                 return None
             if time.monotonic() > end:
-                self.wrong.append(("never blocked", f"{self.part}, call {self.nth}"))
+                self.findings.append(("never blocked", f"{self.part}, call {self.nth}"))
                 return None
             time.sleep(0.02)
         return time.monotonic()
@@ -105,7 +106,7 @@ class Case:
         end = time.monotonic() + 2 * DEADLINE
         while time.monotonic() < end:
             if service.starved():
-                self.wrong.append(("killed without cause", "the broker was away"))
+                self.findings.append(("killed without cause", "the broker was away"))
                 self.recoveries.append(service.start(ready=False) or 0.0)
             time.sleep(0.02)
         self.broker.start()
@@ -135,7 +136,7 @@ def run(setting: Setting) -> None:
 
 def _case(setting: Setting, broker: Broker, part: str) -> Case:
     name = f"gw-watchdog-{setting.tally.runs}-{part.partition(' ')[0].partition(chr(39))[0]}"
-    gateway = setting.gateway(broker, name, commands={"per_device": "600/m", "total": "1000/s"})
+    gateway = setting.gateway(broker, name, commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
     seed = setting.rng.randrange(1 << 31)
     text = scenario_text(f"{name}-site", devices=DEVICES, every="1s", seed=seed)
@@ -147,15 +148,13 @@ def judge(tally: Tally, case: Case) -> None:
     """Add what a case found, and compare what is stored in the end."""
     tally.faults[case.part] += 1
     tally.recoveries += case.recoveries[1:]
-    for what, example in case.wrong:
+    for what, example in case.findings:
         tally.forbid(what, example)
     for name, value in (("fed_for_s", case.fed_for), ("killed_after_s", case.killed_after)):
         tally.measured[name] = round(max(value, tally.measured.get(name, 0.0)), 1)
     gateway, ledger = case.gateway, case.fleet.ledger
     report = wait_settled(gateway, ledger)
-    if (
-        case.part == BROKER_AWAY
-    ):  # what devices buffer meanwhile comes behind live readings, and moves no alert
+    if case.part == BROKER_AWAY:  # buffered readings arrive after live ones, so alerts cannot be judged
         judge_identities(tally, report)
         judge_history(tally, gateway, ledger, report)
         judge_log(tally, gateway)
@@ -165,5 +164,10 @@ def judge(tally: Tally, case: Case) -> None:
 
 
 PROOF = Proof(
-    "watchdog", "each part blocked alone: no longer fed, killed, back", "blocks", full=120, quick=5, run=run
+    "watchdog",
+    "each part is blocked: the watchdog starves, the gateway is killed and comes back",
+    "blocks",
+    full=120,
+    quick=5,
+    run=run,
 )

@@ -1,1 +1,1 @@
-"""Damage bytes of a spool while the gateway is stopped; judge what it reports and keeps."""
+"""Damage the files of a stopped gateway, and judge what the next start keeps and reports."""

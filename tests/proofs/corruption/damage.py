@@ -47,13 +47,13 @@ class Damage(NamedTuple):
         return "checkpoint" if name.startswith("checkpoint-") else "store"
 
 
-def draw(chance: random.Random) -> str:
-    """A kind of damage."""
+def draw_kind(chance: random.Random) -> str:
+    """Draw a kind of damage."""
     return chance.choices(KINDS, WEIGHTS)[0]
 
 
 def files(place: Path) -> list[Path]:
-    """Return the files that are not empty, by part of the spool; the store's log is one of them."""
+    """Return the files of journal, checkpoints and store (with its WAL), without those set aside."""
     found = [
         *(place / spool.JOURNAL).glob("*.journal"),
         *(place / spool.CHECKPOINTS).glob("checkpoint-*"),
@@ -63,7 +63,7 @@ def files(place: Path) -> list[Path]:
     return sorted(path for path in found if aside not in path.name and path.suffix != ".sqlite-shm")
 
 
-def spoil(place: Path, kind: str, chance: random.Random) -> Damage:
+def damage_file(place: Path, kind: str, chance: random.Random) -> Damage:
     """Damage one file of a spool: change its content, or remove it."""
     sized = [path for path in files(place) if path.stat().st_size and not path.name.endswith("-shm")]
     path = chance.choice(sized)
@@ -80,17 +80,17 @@ def spoil(place: Path, kind: str, chance: random.Random) -> Damage:
     return Damage(kind, str(path.relative_to(place)))
 
 
-def spoil_committed(place: Path, kind: str, chance: random.Random) -> Damage:
-    """Damage one file, but not only what the journal holds beyond the store.
+def damage_applied(place: Path, kind: str, chance: random.Random) -> Damage:
+    """Damage one file, but not only records that the store has not applied yet.
 
-    That is the end of what was written last: damaged, it looks as a write that was never finished, of which nobody
-    was promised anything.
+    Those are the last ones written: damaged, they look like a write that never finished, of which nothing was
+    acknowledged.
     """
     applied = contents(place)["store"].get("applied") or 0
     before = {path: path.read_bytes() for path in (place / spool.JOURNAL).iterdir()}
     numbers = _numbers(place)
     while True:
-        damage = spoil(place, kind, chance)
+        damage = damage_file(place, kind, chance)
         lost = numbers - _numbers(place)
         if damage.part != "journal" or not lost or min(lost) <= applied:
             return damage
@@ -131,13 +131,13 @@ def _truncate(path: Path, chance: random.Random) -> None:
 
 
 def _versioned(place: Path) -> list[Path]:
-    """Write what a newer program writes at its first start: a checkpoint, a segment, or the store."""
+    """Return the files whose format number a newer program changes at its first start."""
     newest = sorted((place / spool.CHECKPOINTS).glob("checkpoint-*"))[-1:]
     return [*newest, *sorted((place / spool.JOURNAL).glob("*.journal"))[-1:], place / spool.STORE]
 
 
 def _newer(path: Path) -> None:
-    """Return the format number of a file as a newer program writes it."""
+    """Give a file the format number of a newer program, with the right checksum."""
     data = bytearray(path.read_bytes())
     if path.name == spool.STORE:
         data[60:64] = (schema.VERSION + 1).to_bytes(4)

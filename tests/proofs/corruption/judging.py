@@ -1,7 +1,7 @@
-"""Compare a damaged spool, recovered, with what the intact one holds.
+"""Compare what a damaged spool holds after recovery with what the intact one holds.
 
-sound spool ─▶ recovered, all late readings merged ─▶ windows and the last line of each point: the truth
-damaged copy ─▶ recovered the same way ─▶ each window is that of the truth or absent, and no line says another thing
+intact spool ─▶ recovered, all late readings merged ─▶ windows and the last line of each point: the truth
+damaged copy ─▶ recovered the same way ─▶ each window is that of the truth or absent, and no line contradicts the truth
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from edge_gateway.status.clock import MachineClock
 from edge_gateway.store.history import History
 from edge_gateway.store.schema import READ_ERRORS, is_damage
 from edge_gateway.store.store import Store
-from tests.proofs.corruption.damage import Damage, read_only, spoil_committed
+from tests.proofs.corruption.damage import Damage, damage_applied, read_only
 from tests.proofs.proof import Tally
 
 UP_WITHIN = 10.0
@@ -38,8 +38,8 @@ NAME = "corrupted"
 Key = tuple[Any, ...]
 
 
-class Held(NamedTuple):
-    """What a spool holds in the end: windows and states by their names, the last line of each point by bucket."""
+class SpoolContents(NamedTuple):
+    """What a spool holds: windows and states by their names, the last line of each point, the newest record."""
 
     windows: dict[Key, Key]
     lines: dict[Key, str]
@@ -47,19 +47,19 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """A spool that a gateway left, what it holds, and numbers of its intact records behind the checkpoint."""
+class IntactSpool:
+    """An undamaged spool, its configuration, and what it holds."""
 
     place: Path
     config: GatewayConfig
-    held: Held
+    held: SpoolContents
 
 
 @dataclass(slots=True)
 class Judge:
     """Damages copies of an intact spool and counts broken promises."""
 
-    sound: Sound
+    intact: IntactSpool
     scratch: Path
     tally: Tally
     slowest: float = 0.0
@@ -70,7 +70,7 @@ class Judge:
         chance = random.Random(seed)
         place = self.scratch / f"copy-{self._made}"
         self._made += 1
-        shutil.copytree(self.sound.place, place, ignore=shutil.ignore_patterns("control.sock", "reserve"))
+        shutil.copytree(self.intact.place, place, ignore=shutil.ignore_patterns("control.sock", "reserve"))
         self.tally.faults[kind] += 1
         try:
             self._damaged(kind, place, chance, f"seed {seed}")
@@ -83,16 +83,16 @@ class Judge:
         elif kind == "poison":
             self._poisoned(place, chance, seed)
         else:
-            damage = spoil_committed(place, kind, chance)
-            told = f"{damage.kind} in {damage.file}, {seed}"
+            damage = damage_applied(place, kind, chance)
+            label = f"{damage.kind} in {damage.file}, {seed}"
             if kind == "newer version":
-                self._refuses(place, told, NewerSpool, _nothing())
+                self._refuses(place, label, NewerSpool, nullcontext())
             else:
-                self._recovers(place, told, damage)
+                self._recovers(place, label, damage)
 
-    # --- what must be refused
+    # --- spools that must be refused
 
-    def _refuses(self, place: Path, told: str, error: type[Exception], around: Any) -> None:
+    def _refuses(self, place: Path, label: str, error: type[Exception], around: Any) -> None:
         before = _bytes(place)
         with around:
             try:
@@ -101,52 +101,54 @@ class Judge:
                 pass
             except Exception as other:
                 if error is not OSError or "readonly" not in str(other):
-                    self.tally.forbid("refused otherwise", f"{told}: {type(other).__name__}: {other}")
+                    self.tally.forbid("refused otherwise", f"{label}: {type(other).__name__}: {other}")
             else:
-                self.tally.forbid("not refused", told)
+                self.tally.forbid("not refused", label)
         if _bytes(place) != before:
-            self.tally.forbid("changed though refused", told)
+            self.tally.forbid("changed though refused", label)
 
-    # --- what must come up
+    # --- spools that must be recovered
 
-    def _recovers(self, place: Path, told: str, damage: Damage) -> None:
-        intact = _intact(place)
+    def _recovers(self, place: Path, label: str, damage: Damage) -> None:
+        intact = _readable_records(place)
         started = _busy_clock()
         try:
             recovered = self._recover(place)
         except Exception as error:
-            self.tally.forbid("service not up", f"{told}: {type(error).__name__}: {error}")
+            self.tally.forbid("service not up", f"{label}: {type(error).__name__}: {error}")
             return
-        self._timed(started, told)
+        self._timed(started, label)
         kept = {number for number, _ in recovered.journal.read()}
         if damage.part == "journal" and not intact <= kept:
-            self.tally.forbid("readable record lost", f"{told}: {sorted(intact - kept)[:5]}")
-        self._compare(recovered, told)
+            self.tally.forbid("readable record lost", f"{label}: {sorted(intact - kept)[:5]}")
+        self._compare(recovered, label)
 
-    def _timed(self, started: float, told: str) -> None:
+    def _timed(self, started: float, label: str) -> None:
         took = _busy_clock() - started
         self.tally.recoveries.append(took)
         if took > UP_WITHIN:
-            self.tally.forbid("service not up in 10 s", f"{told}: {took:.1f} s")
+            self.tally.forbid("service not up in 10 s", f"{label}: {took:.1f} s")
 
-    def _compare(self, recovered: Startup, told: str) -> None:
-        """Check that everything held is true, and that anything missing was reported."""
-        found = finish(recovered, self.sound.config)
-        truth = self.sound.held
+    def _compare(self, recovered: Startup, label: str) -> None:
+        """Check that every window held is right, and that anything missing was reported."""
+        found = finish(recovered, self.intact.config)
+        truth = self.intact.held
         self.tally.windows += len(found.windows)
         for key, window in found.windows.items():
             if truth.windows.get(key) != window:
                 self.tally.wrong += 1
-                self.tally.show(f"{told}: window {key}: {window}, not {truth.windows.get(key)}")
+                self.tally.show(f"{label}: window {key}: {window}, not {truth.windows.get(key)}")
         for key, line in found.lines.items():
             if key[1].startswith("sensor,") and truth.lines.get(key, line) != line:
-                self.tally.forbid("partial over good", f"{told}: {line}, not {truth.lines[key]}")
+                self.tally.forbid("partial over good", f"{label}: {line}, not {truth.lines[key]}")
         missing = len(truth.windows.keys() - found.windows.keys())
         if (missing or found.number < truth.number) and not recovered.findings and recovered.whole:
-            self.tally.forbid("nobody told", f"{told}: {missing} windows missing, record {found.number}")
-        for name in _said_aside(recovered):
+            self.tally.forbid(
+                "loss not reported", f"{label}: {missing} windows missing, record {found.number}"
+            )
+        for name in _set_aside_names(recovered):
             if not list(self._aside(recovered, name)):
-                self.tally.forbid("not set aside", f"{told}: {name}")
+                self.tally.forbid("not set aside", f"{label}: {name}")
 
     def _aside(self, recovered: Startup, name: str) -> Iterator[Path]:
         return recovered.store.path.parent.rglob(name)
@@ -175,12 +177,12 @@ class Judge:
         self._timed(started, f"a record that raises, {seed}")
         aside = recovered.store.facts().counters.get("quarantined", 0)
         if not aside or not any(problem is Problem.RECORDS_QUARANTINED for problem, _ in recovered.findings):
-            self.tally.forbid("nobody told", f"a record that raises, {seed}: {recovered.findings}")
+            self.tally.forbid("loss not reported", f"a record that raises, {seed}: {recovered.findings}")
         self._compare(recovered, f"a record that raises, {seed}")
 
     def _copy(self, place: Path) -> Path:
         other = place / "look"
-        shutil.copytree(self.sound.place, other, ignore=shutil.ignore_patterns("control.sock", "reserve"))
+        shutil.copytree(self.intact.place, other, ignore=shutil.ignore_patterns("control.sock", "reserve"))
         return other
 
     def _payloads(self, place: Path, recovered: Startup) -> list[bytes]:
@@ -202,7 +204,7 @@ class Judge:
         return seen
 
     def _recover(self, place: Path) -> Startup:
-        return recover_spool(place, self.sound.config, NAME, MachineClock())
+        return recover_spool(place, self.intact.config, NAME, MachineClock())
 
 
 class _PoisonError(Exception):
@@ -223,43 +225,38 @@ def _poisonous(poison: bytes) -> Iterator[None]:
 
 
 def _busy_clock() -> float:
-    """Count seconds, without those in which this thread was ready but other programs had the processors."""
+    """Return seconds, without the time this thread waited for a processor."""
     waited = Path("/proc/thread-self/schedstat")
     queued = int(waited.read_text().split()[1]) if waited.exists() else 0
     return time.monotonic() - queued / 1e9
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-def sound_of(place: Path, config: GatewayConfig, scratch: Path) -> Sound:
+def read_intact(place: Path, config: GatewayConfig, scratch: Path) -> IntactSpool:
     """Return what an undamaged spool holds, read from a copy."""
-    copy = scratch / "sound"
+    copy = scratch / "intact"
     shutil.copytree(place, copy, ignore=shutil.ignore_patterns("control.sock", "reserve"))
     recovered = recover_spool(copy, config, NAME, MachineClock())
     if recovered.findings or not recovered.whole:
-        raise AssertionError(f"the spool to begin with is not sound: {recovered.findings}")
+        raise AssertionError(f"the undamaged spool has findings: {recovered.findings}")
     held = finish(recovered, config)
     shutil.rmtree(copy)
-    return Sound(place, config, held)
+    return IntactSpool(place, config, held)
 
 
-def finish(recovered: Startup, config: GatewayConfig) -> Held:
-    """Finish the store's pending work and return what it holds; damage met meanwhile is handled as in operation."""
+def finish(recovered: Startup, config: GatewayConfig) -> SpoolContents:
+    """Finish the store's pending work and return what it holds; damage found meanwhile is handled as in operation."""
     while True:
         try:
             windows, lines = _all_of(recovered, config)
         except READ_ERRORS as error:
             if not is_damage(error):
                 raise
-            _make_again(recovered, config, str(error))
+            _replace_store(recovered, config, str(error))
         else:
             break
     recovered.store.close()
     recovered.journal.close()
-    return Held(windows, lines, recovered.number)
+    return SpoolContents(windows, lines, recovered.number)
 
 
 def _all_of(recovered: Startup, config: GatewayConfig) -> tuple[dict[Key, Key], dict[Key, str]]:
@@ -276,8 +273,8 @@ def _all_of(recovered: Startup, config: GatewayConfig) -> tuple[dict[Key, Key], 
     return _windows(store, config), lines
 
 
-def _make_again(recovered: Startup, config: GatewayConfig, damage: str) -> None:
-    """Do what the gateway does when its store turns out to be damaged."""
+def _replace_store(recovered: Startup, config: GatewayConfig, damage: str) -> None:
+    """Replace the store, as the gateway does when it finds it damaged."""
     at = MachineClock().wall()
     recovered.store.close()
     recovered.store = open_store(
@@ -296,9 +293,9 @@ def _windows(store: Store, config: GatewayConfig) -> dict[Key, Key]:
     with History.open(store.path.parent, [window.every for window in config.windows]) as history:
         rows = [*history.query("windows"), *history.query("states")]
     names = ("device", "metric", "every", "start")
-    told = {"revision", *names}
+    apart = {"revision", *names}
     return {
-        tuple(row[name] for name in names): tuple(value for name, value in row.items() if name not in told)
+        tuple(row[name] for name in names): tuple(value for name, value in row.items() if name not in apart)
         for row in rows
     }
 
@@ -314,8 +311,8 @@ def _lines(store: Store) -> dict[Key, str]:
     return found
 
 
-def _intact(place: Path) -> set[int]:
-    """Numbers of the records that can be read in files whose name still says what they are, up to the last commit."""
+def _readable_records(place: Path) -> set[int]:
+    """Return the numbers of readable records before the last group, in files that have a segment's name."""
     frames = [
         frame
         for path in (place / spool.JOURNAL).iterdir()
@@ -327,7 +324,7 @@ def _intact(place: Path) -> set[int]:
     return {frame.number for frame in frames if frame.number < group}
 
 
-def _said_aside(recovered: Startup) -> list[str]:
+def _set_aside_names(recovered: Startup) -> list[str]:
     words = " ".join(text for _, text in recovered.findings).replace(",", " ").replace(";", " ").split()
     return [f"{word}*" for word in words if ".corrupt-" in word]
 

@@ -1,1 +1,1 @@
-"""Full disks: a real one, and a model that fills at every write."""
+"""Full disks: a real one, and a model that is full from a chosen write on."""

@@ -1,8 +1,8 @@
-"""Full disks: a small one that is really full, and a model that is full from its n-th write on.
+"""Full disks: a small one that is really filled, and a model that is full from its n-th write on.
 
-The model stands behind `Files`, through which everything durable goes but SQLite's own files. From the n-th call on
-that may need room the disk has none: that call fails, as a quota or a delayed allocation fails it, and after it each
-write that does not fit into what was freed since, by removing or cutting files.
+The model replaces the methods of `Files`, which writes everything durable except SQLite's files. The n-th call that may
+need space fails, as with a quota or delayed allocation; after it, each write fails that does not fit into the space
+freed since by removing or truncating files.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FullDisk:
     nth: int | None = None
     calls: list[str] = field(default_factory=list)
     room: int | None = None
-    """Bytes left; None while there is no end of them."""
+    """Bytes left; None while the disk is not full."""
     refused: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -73,7 +73,7 @@ class FullDisk:
         return self.room is not None
 
     def free(self) -> None:
-        """Make room for good, as if other files had been removed."""
+        """Free the disk for good, as if other files had been removed."""
         with self._lock:
             self.nth = self.room = None
 
@@ -83,9 +83,9 @@ class FullDisk:
         names = (*NEEDS_ROOM, "unlink", "truncate", "free_bytes")
         kept = {name: vars(Files)[name] for name in names}
         for name in NEEDS_ROOM:
-            setattr(Files, name, self._wanting(name, kept[name]))
-        setattr(Files, "unlink", self._unlinking(kept["unlink"]))  # noqa: B010 - an assignment would not type
-        setattr(Files, "truncate", self._cutting(kept["truncate"]))  # noqa: B010
+            setattr(Files, name, self._failing_when_full(name, kept[name]))
+        setattr(Files, "unlink", self._freeing_unlink(kept["unlink"]))  # noqa: B010 - an assignment would not type
+        setattr(Files, "truncate", self._freeing_truncate(kept["truncate"]))  # noqa: B010
         setattr(Files, "free_bytes", lambda *_: self.room if self.full else PLENTY)  # noqa: B010
         try:
             yield
@@ -93,7 +93,7 @@ class FullDisk:
             for name, call in kept.items():
                 setattr(Files, name, call)
 
-    def _wanting(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _failing_when_full(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
         def wanting(files: Files, *arguments: Any) -> Any:
             data = arguments[1] if name == "write" else b""
@@ -126,7 +126,7 @@ class FullDisk:
             if self.room is not None:
                 self.room += size
 
-    def _unlinking(self, call: Callable[..., None]) -> Callable[..., None]:
+    def _freeing_unlink(self, call: Callable[..., None]) -> Callable[..., None]:
         @wraps(call)
         def unlinking(files: Files, path: Path) -> None:
             size = path.stat().st_size if path.exists() else 0
@@ -135,7 +135,7 @@ class FullDisk:
 
         return unlinking
 
-    def _cutting(self, call: Callable[..., None]) -> Callable[..., None]:
+    def _freeing_truncate(self, call: Callable[..., None]) -> Callable[..., None]:
         @wraps(call)
         def cutting(files: Files, handle: int, size: int) -> None:
             before = os.fstat(handle).st_size

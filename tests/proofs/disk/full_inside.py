@@ -1,12 +1,12 @@
-"""A whole gateway in this process, under its own load, on a disk that is full from its n-th write on.
+"""A whole gateway in this process, under load, on a disk that is full from its n-th write on.
 
-        deliveries, by hand ─▶ session ─▶ source ─▶ engine ─▶ journal, store, checkpoints ─▶ FullDisk
+        made-up deliveries ──▶ session ─▶ source ─▶ engine ─▶ journal, store, checkpoints ─▶ FullDisk
               ▲                   │
-              └── acknowledged ◀──┘          everything but the two connections is the gateway's own
+              └── acknowledged ◀──┘          only the two connections are not the gateway's own
 
-While it is full the load goes on. What is acknowledged by then must be in a copy of the disk as a kill would leave it,
-nothing more may be acknowledged, the alarm must be raised, and a checkpoint must be written where a reserve was
-released. Then room is made, and all must go on by itself.
+While the disk is full the load continues. Everything acknowledged by then must be in a copy of the disk as a kill would
+leave it, nothing more may be acknowledged, the alarm must be raised, and with the reserve released a checkpoint must be
+written. Then the disk is freed, and the gateway must continue by itself.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from fleet_wire.session import SessionOptions
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import TELEMETRY, device_topic
 from tests.proofs.disk.full_disk import FullDisk
-from tests.proofs.disk.no_broker import Line, Listener
-from tests.proofs.ground.failpoints import Place
+from tests.proofs.disk.no_broker import FakeControlClient, FakeSession
+from tests.proofs.ground.failpoints import Attribute
 from tests.proofs.ground.inside import GATEWAY, GivenClock, configuration
 
 SITE: Final = "s"
@@ -49,21 +49,21 @@ STEP: Final = 250
 WITHIN: Final = 30.0
 RESERVE_SIZE: Final = 1 << 20
 LITTLE: Final = 1 << 14
-"""Bytes: with so many left there is no need for an alarm."""
+"""Bytes; with so many left no alarm is due."""
 NO_END: Final = (1 << 32) - 2
-"""Pages of SQLite's largest file."""
+"""SQLite's largest number of pages."""
 SOON: Final = 0.02
-QUICKER: Final = {
+SHORT_INTERVALS: Final = {
     "edge_gateway.service.maintenance:LOOK_EVERY": SOON,
     "edge_gateway.service.maintenance:CHECKPOINT_EVERY": 0.15,
     "edge_gateway.service.app:RETRY_EVERY": SOON,
     "edge_gateway.service.disk_guard:MARGIN": RESERVE_SIZE,
 }
-"""So that a run takes a second: how often is looked and tried."""
+"""Shorter intervals, so that a run takes a second."""
 
 
 @dataclass(slots=True)
-class Found:
+class Findings:
     """The findings of one run."""
 
     calls: list[str] = field(default_factory=list)
@@ -78,14 +78,14 @@ class Found:
     forbidden: list[tuple[str, str]] = field(default_factory=list)
 
 
-async def live(place: Path, nth: int | None, *, store_too: bool = False) -> Found:
+async def live(place: Path, nth: int | None, *, store_too: bool = False) -> Findings:
     """Run one gateway on a disk that is full from its n-th write on and is freed later; return what it found.
 
     `store_too`: meanwhile SQLite's file may not grow either.
     """
     disk = FullDisk(nth)
     run = _Run(place, disk, store_too=store_too)
-    with _quicker(), disk.installed():
+    with _short_intervals(), disk.installed():
         await run.play()
     run.found.calls = disk.calls
     judge(run)
@@ -93,20 +93,20 @@ async def live(place: Path, nth: int | None, *, store_too: bool = False) -> Foun
 
 
 @contextmanager
-def _quicker() -> Iterator[None]:
+def _short_intervals() -> Iterator[None]:
     """Change constants while the block runs, and silence the expected log lines."""
-    kept = {name: Place.of(name).resolve()[2] for name in QUICKER}
+    kept = {name: Attribute.parse(name).resolve()[2] for name in SHORT_INTERVALS}
     log = logging.getLogger("edge_gateway")
     level = log.level
     log.setLevel(logging.CRITICAL)
-    for name, value in QUICKER.items():
-        Place.of(name).put(value)
+    for name, value in SHORT_INTERVALS.items():
+        Attribute.parse(name).put(value)
     try:
         yield
     finally:
         log.setLevel(level)
         for name, value in kept.items():
-            Place.of(name).put(value)
+            Attribute.parse(name).put(value)
 
 
 class _Run:
@@ -125,7 +125,7 @@ class _Run:
             windows=[{"every": "1s", "bucket": "base", "keep": "30d"}],
             time={"allowed_lateness": "0s", "idle_close": "300ms"},
         )
-        self.found = Found()
+        self.found = Findings()
         self.expected: Counter[tuple[str, int]] = Counter()
         self.gateway: Gateway | None = None
         self.endpoint = LocalEndpoint()
@@ -146,10 +146,10 @@ class _Run:
             recovered=recovered,
             credentials=Credentials(self.config),
             connect_options=lambda: SessionOptions(host="", port=0, client_id=GATEWAY),
-            clients=cast("Any", Listener),
+            clients=cast("Any", FakeControlClient),
         )
-        self.line = Line(gateway._source._take_in)
-        gateway._source._session = cast("Any", self.line)
+        self.session = FakeSession(gateway._source._take_in)
+        gateway._source._session = cast("Any", self.session)
         gateway._reserve = Reserve(self.place / RESERVE, size=RESERVE_SIZE)
         await gateway.open()
         gateway._commits._worker.retry_delay = gateway._store._worker.retry_delay = SOON
@@ -164,15 +164,15 @@ class _Run:
 
     async def _load(self, serving: asyncio.Task[None]) -> None:
         for number in range(BATCHES):
-            self.bring(number)
+            self.deliver_batch(number)
             await asyncio.sleep(SOON)
             if serving.done():
                 await serving
         if not self.disk.full and self.disk.nth is not None:
             self.disk.free()
 
-    def bring(self, number: int) -> None:
-        """Return a reading of each device, a quarter of a second after the one before."""
+    def deliver_batch(self, number: int) -> None:
+        """Deliver a reading of each device, with a time a quarter of a second after the previous one."""
         at = self.clock.now = self.clock.now + STEP
         messages = []
         for device in range(DEVICES):
@@ -181,14 +181,14 @@ class _Run:
             reading = encode_telemetry(1, self.found.sent // DEVICES, at, {"heat": float(number)})
             messages.append((device_topic(SITE, name, TELEMETRY), reading))
         self.found.sent += len(messages)
-        self.line.bring(messages)
+        self.session.deliver(messages)
 
     async def _free_when_full(self) -> None:
         while not self.disk.full:
             if self.disk.nth is None:
                 return
             await asyncio.sleep(0)
-        await self._hold(
+        await self._expect(
             lambda: self.gateway is not None or "is full" in self.endpoint.message,
             "said nothing while it waited",
         )
@@ -196,7 +196,7 @@ class _Run:
             await self._while_full(self.gateway)
         self.disk.free()
         freed = time.monotonic()
-        await self._hold(self._well, "did not go on by itself")
+        await self._expect(self._well, "did not go on by itself")
         self.found.resumed_in = time.monotonic() - freed
 
     def _well(self) -> bool:
@@ -208,9 +208,9 @@ class _Run:
 
     async def _while_full(self, gateway: Gateway) -> None:
         checkpoint = gateway._maintenance.checkpointed
-        await self._cap(gateway, cap=self.store_too)
+        await self._cap_store(gateway, cap=self.store_too)
         accepting = gateway._disk_guard.accepting
-        await self._hold(
+        await self._expect(
             lambda: (
                 Problem.DISK in gateway.problems or (accepting.is_set() and (self.disk.room or 0) > LITTLE)
             ),
@@ -218,26 +218,26 @@ class _Run:
         )
         if not accepting.is_set():
             await self._with_reserve(gateway, checkpoint)
-        self._kill_now(len(self.line.acknowledged))
-        await self._cap(gateway, cap=False)
+        self._kill_now(len(self.session.acknowledged))
+        await self._cap_store(gateway, cap=False)
 
     async def _with_reserve(self, gateway: Gateway, checkpoint: int) -> None:
         """Check the released reserve: the fold is committed, a checkpoint written, nothing new accepted."""
         self.found.with_reserve = True
         await asyncio.sleep(5 * SOON)
-        await self._hold(lambda: not gateway._commits.pending, "what was folded is not committed")
+        await self._expect(lambda: not gateway._commits.pending, "what was folded is not committed")
         if not self.store_too:
-            await self._hold(
+            await self._expect(
                 lambda: gateway._maintenance.checkpointed > checkpoint, "no checkpoint from the reserve"
             )
         await asyncio.sleep(SOON)
-        before = len(self.line.acknowledged)
-        self.bring(BATCHES)
+        before = len(self.session.acknowledged)
+        self.deliver_batch(BATCHES)
         await asyncio.sleep(5 * SOON)
-        if len(self.line.acknowledged) > before:
+        if len(self.session.acknowledged) > before:
             self.found.forbidden.append(("acknowledged without room", f"{self.disk.refused} writes refused"))
 
-    async def _cap(self, gateway: Gateway, *, cap: bool) -> None:
+    async def _cap_store(self, gateway: Gateway, *, cap: bool) -> None:
         """Forbid SQLite's file to grow, or allow it again."""
 
         def capped(store: Store) -> None:
@@ -264,7 +264,7 @@ class _Run:
                 ("lost by a kill while full", f"{new} of {acknowledged} acknowledged")
             )
 
-    async def _hold(self, holds: Callable[[], bool], otherwise: str) -> None:
+    async def _expect(self, holds: Callable[[], bool], otherwise: str) -> None:
         end = time.monotonic() + WITHIN
         while not holds():
             if time.monotonic() > end:
@@ -281,11 +281,11 @@ class _Run:
         """Wait until everything is acknowledged, closed and stored."""
         assert self.gateway is not None
         pipeline, store = self.gateway._pipeline, self.gateway._store
-        await self._hold(
+        await self._expect(
             lambda: (
                 serving.done()
                 or (
-                    len(self.line.acknowledged) == self.found.sent
+                    len(self.session.acknowledged) == self.found.sent
                     and not pipeline.windows.open_readings
                     and not store.pending
                     and not store.facts.late_pending
@@ -298,7 +298,7 @@ class _Run:
 def judge(run: _Run) -> None:
     """Compare what is stored with what was sent."""
     found = run.found
-    found.acknowledged = len(run.line.acknowledged)
+    found.acknowledged = len(run.session.acknowledged)
     held: Counter[tuple[str, int]] = Counter()
     with History.open(run.place, [1000]) as history:
         for row in history.query("windows"):

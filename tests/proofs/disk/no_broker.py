@@ -1,4 +1,4 @@
-"""The two connections of a gateway without a broker: what stands in for the session and for the control client."""
+"""Fakes of a gateway's two connections, so that it needs no broker: the telemetry session and the control client."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from fleet_wire.session_options import Connected
 
 
 @dataclass(slots=True)
-class Line:
-    """A telemetry session without a broker: delivers what it is given, and notes what is acknowledged."""
+class FakeSession:
+    """A telemetry session without a broker: delivers given messages, and notes what is acknowledged."""
 
     on_publish: Callable[[int, list[mqtt5.PublishPacket]], None]
     options: SessionOptions | None = None
     connected: bool = True
     acknowledged: set[int] = field(default_factory=set)
-    brought: int = 0
+    delivered: int = 0
 
-    def bring(self, messages: Iterable[tuple[str, bytes]]) -> None:
+    def deliver(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Deliver messages, as from one read of a socket."""
         packets = []
         for topic, payload in messages:
-            self.brought += 1
+            self.delivered += 1
             packets.append(
                 mqtt5.PublishPacket(
-                    topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=self.brought
+                    topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=self.delivered
                 )
             )
         self.on_publish(1, packets)
@@ -48,7 +48,7 @@ class Line:
         pass
 
     def publish(self, topic: str, payload: bytes, **_: Any) -> None:
-        """Deliver the echo back; it is not counted."""
+        """Deliver the gateway's own message back to it."""
         packet = mqtt5.PublishPacket(topic, payload=payload, qos=mqtt5.QoS.AT_MOST_ONCE, packet_id=None)
         asyncio.get_running_loop().call_soon(self.on_publish, 1, [packet])
 
@@ -72,7 +72,7 @@ class Line:
         pass
 
 
-class Nothing:
+class NoMessages:
     """The messages of a broker that has none for this client."""
 
     def __len__(self) -> int:
@@ -86,13 +86,13 @@ class Nothing:
         raise StopAsyncIteration
 
 
-class Listener:
+class FakeControlClient:
     """A control client without a broker: accepts everything that is published."""
 
     limits = Limits()
 
     def __init__(self, _: aiomqtt.Will | None = None) -> None:
-        self.messages = Nothing()
+        self.messages = NoMessages()
 
     @classmethod
     def standing_by(cls) -> Self:

@@ -1,16 +1,17 @@
-"""The disk fills at every write in turn, stays full under load, and is freed: nothing is lost, all goes on by itself.
+"""The disk fills at every write in turn, stays full under load, and is freed: nothing is lost, and work resumes.
 
-Two ways, side by side:
+Broken, `count` times in all:
 
-- Within: a whole gateway on a model of a disk that is full from its n-th write on, for each n of a recorded run (see
-  `full_inside`), every second time with SQLite's file at its end too.
-- Without: a gateway as a process on a small file system that is really filled, at random instants, while a fleet sends;
-  some are killed while the disk is full and started on it. Ledger and history are compared, and the service manager's
-  watchdog must stay fed: a full disk is no hang.
+- nine of ten: a gateway in this process, on a model of a disk that is full from its n-th write on, for each n of a
+  recorded run (see `full_inside`); every second time SQLite's file cannot grow either.
+- one of ten: a gateway as a process, on a small file system that is really filled at random instants while a fleet
+  sends; some gateways are killed and started on the full disk.
 
-One of ten is of the second kind. Forbidden besides what any comparison forbids: no alarm, in the status and at the
-broker; anything acknowledged that a kill would lose; no checkpoint out of the reserve; not going on within a minute of
-being freed.
+Compared: what was sent, or the fleet's ledger, with the history.
+
+Failures: anything lost, double or wrong; no alarm in the status or at the broker; anything acknowledged that a kill
+would lose; no checkpoint from the reserve; not working again within a minute after the disk is freed; a watchdog that
+starves, since a full disk is no hang.
 """
 
 from __future__ import annotations
@@ -25,39 +26,39 @@ import aiomqtt
 from edge_gateway.status.catalogue import Problem
 from fleet_wire.topics import GATEWAY_SUBJECT, NO_SITE, alert_topic
 from tests.proofs.disk.full_disk import MIB, fill, small_disk
-from tests.proofs.disk.full_inside import Found, live
+from tests.proofs.disk.full_inside import Findings, live
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.service import Service
 from tests.proofs.proof import Proof, Setting, Tally
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
 OUTSIDE: Final = 10
-"""One of so many is a real disk."""
+"""One filling of so many is of a real disk."""
 ROUND: Final = 10
 SIZE: Final = 112 * MIB
 DEADLINE: Final = 20.0
 WITHIN: Final = 60.0
 CHECKPOINT_WITHIN: Final = 15.0
 RETAINED: Final = 30.0
-COMMANDS: Final = {"per_device": "600/m", "total": "1000/s"}
 
 
 def run(setting: Setting) -> None:
-    """Fill `count` times."""
+    """Fill disks `count` times."""
     outside = max(1, setting.count // OUTSIDE)
     while outside:
         fills = min(ROUND, outside)
         outside -= fills
         _round(setting, fills)
-    _within(setting, setting.count - setting.tally.faults.total())
+    _model_fillings(setting, setting.count - setting.tally.faults.total())
 
 
-# --- within
+# --- a gateway in this process
 
 
-def _within(setting: Setting, count: int) -> None:
+def _model_fillings(setting: Setting, count: int) -> None:
     """Fill the disk at each write of a recorded run, in random order, repeatedly until there are `count`."""
     tally = setting.tally
     writes = len(asyncio.run(live(setting.place("recorded"), None)).calls)
@@ -72,7 +73,7 @@ def _within(setting: Setting, count: int) -> None:
             tally.faults[f"at a {found.calls[nth - 1]}"] += 1
         else:
             tally.faults["at none: it wrote less"] += 1
-        take(tally, found, nth)
+        add_findings(tally, found, nth)
         if number % 50 == 49:
             setting.say(
                 f"{tally.faults.total()} fillings, {len(covered)} of {writes} writes, lost {tally.lost}"
@@ -82,7 +83,7 @@ def _within(setting: Setting, count: int) -> None:
     tally.measured["writes filled at"] = len(covered)
 
 
-def take(tally: Tally, found: Found, nth: int) -> None:
+def add_findings(tally: Tally, found: Findings, nth: int) -> None:
     """Add the findings of one run."""
     tally.acknowledged += found.acknowledged
     tally.windows += found.windows
@@ -97,7 +98,7 @@ def take(tally: Tally, found: Found, nth: int) -> None:
         tally.recoveries.append(found.resumed_in)
 
 
-# --- without
+# --- a gateway as a process
 
 
 def _round(setting: Setting, fills: int) -> None:
@@ -106,7 +107,7 @@ def _round(setting: Setting, fills: int) -> None:
     name = f"gw-disk-{tally.runs}"
     disk = setting.keep(small_disk(setting.place("disk"), SIZE))
     spool = {"path": str(disk / "spool"), "commit_interval": "50ms"}
-    gateway = setting.gateway(broker, name, commands=COMMANDS, spool=spool)
+    gateway = setting.gateway(broker, name, commands=FAST_COMMANDS, spool=spool)
     gateway.spool = disk / "spool"
     gateway.write_rules(RULES)
     seed = setting.rng.randrange(1 << 31)
@@ -136,7 +137,7 @@ def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -
     before = gateway.ask(do="status")["spool"]["checkpoint"]
     ballast = [fill(disk)]
     try:
-        gateway.wait_for(troubled, within=WITHIN)
+        gateway.wait_for(disk_is_full, within=WITHIN)
         _judge_alarm(tally, broker, gateway, stands=True)
         if rng.random() < 0.5:
             ballast.append(fill(disk, "more"))
@@ -156,20 +157,20 @@ def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -
         file.unlink()
     freed = time.monotonic()
     try:
-        gateway.wait_for(at_ease, within=WITHIN)
+        gateway.wait_for(works_normally, within=WITHIN)
         tally.recoveries.append(time.monotonic() - freed)
         _judge_alarm(tally, broker, gateway, stands=False)
     except AssertionError as error:
         tally.forbid("did not go on by itself", str(error)[:500])
 
 
-def troubled(report: dict[str, Any]) -> bool:
+def disk_is_full(report: dict[str, Any]) -> bool:
     """Whether the gateway reports that the disk is full."""
     return any(one["code"] == Problem.DISK.code for one in report["problems"])
 
 
-def at_ease(report: dict[str, Any]) -> bool:
-    """Whether the gateway works normally again."""
+def works_normally(report: dict[str, Any]) -> bool:
+    """Whether the gateway is connected and has no problem."""
     return bool(report["broker"]["connected"] and not report["problems"])
 
 
@@ -208,5 +209,10 @@ async def _retained(broker: Broker, topic: str, *, stands: bool) -> bool:
 
 
 PROOF = Proof(
-    "disk", "the disk fills at every write, stays full, is freed", "fillings", full=300, quick=10, run=run
+    "disk",
+    "the disk fills at every write, stays full under load, is freed",
+    "fillings",
+    full=300,
+    quick=10,
+    run=run,
 )

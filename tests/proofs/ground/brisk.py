@@ -1,7 +1,7 @@
-"""The gateway with short files and frequent maintenance: its seconds hold what takes others hours.
+"""Run the gateway with small files and frequent maintenance, so that seconds contain what usually takes hours.
 
-`python -m tests.proofs.ground.brisk run --config …`: a checkpoint as soon as there is something new, segments of a few
-commits, a reserve of one page.
+`python -m tests.proofs.ground.brisk run --config …`: a checkpoint every half second, segments of a few commits, a
+reserve of one page.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.proofs.ground.failpoints import NoSuchPoint, Place
+from tests.proofs.ground.failpoints import Attribute, NoSuchPoint
 from tests.proofs.ground.sabotaged import Sabotage
 
 CONSTANTS: Final = {
@@ -25,23 +25,23 @@ DEFAULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Brisk(Sabotage):
-    """A gateway that is only made quicker, not broken."""
+    """A start of the gateway with small files and frequent maintenance, and no fault."""
 
     def command(self) -> list[str]:
         return ["-m", "tests.proofs.ground.brisk"]
 
 
 def hasten() -> None:
-    """Give the gateway of this process other intervals and sizes; NoSuchPoint where one of them is gone."""
+    """Change intervals and sizes of the gateway in this process; NoSuchPoint if one does not exist."""
     for place, seconds in CONSTANTS.items():
-        Place.of(place).put(seconds)
+        Attribute.parse(place).put(seconds)
     for (place, argument), size in DEFAULTS.items():
         defaults_of(place, argument)[argument] = size
 
 
 def defaults_of(place: str, argument: str) -> dict[str, Any]:
-    """The keyword defaults of a function, which can be changed; NoSuchPoint where `argument` has none."""
-    *_, function = Place.of(place).resolve()
+    """Return the keyword defaults of a function, to be changed; NoSuchPoint if `argument` has none."""
+    *_, function = Attribute.parse(place).resolve()
     defaults: dict[str, Any] = getattr(function, "__func__", function).__kwdefaults__ or {}
     if argument not in defaults:
         raise NoSuchPoint(f"{place} has no default for {argument}")

@@ -2,7 +2,7 @@
 
     point ─▶ the attribute it names, wrapped ─▶ n-th call ─▶ action: kill, block, …
 
-The product has no code for it: a point names a method of `edge_gateway` and the side of its call.
+The product contains no code for this: a point names a function of `edge_gateway`, and when to act in its call.
 `tests/harness/test_sabotaged_names.py` checks that every named method exists.
 """
 
@@ -32,14 +32,14 @@ class NoSuchPoint(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Attribute:
     """An attribute: of a class, `edge_gateway.service.engine:Engine.submit`, or of a module, `…:write_checkpoint`."""
 
     module: str
     path: str
 
     @classmethod
-    def of(cls, text: str) -> Place:
+    def parse(cls, text: str) -> Attribute:
         module, colon, path = text.partition(":")
         if not (module and colon and path):
             raise NoSuchPoint(
@@ -72,19 +72,23 @@ class Place:
 class Point:
     """One side of a call.
 
-    `half`: the action comes between the halves of the call's work, the first list or bytes it is given; `during`: some
-    milliseconds after a coroutine was begun; `longer`: the call gives seconds to wait, and a block makes them more, so
-    that a task stands still and not its loop. `within`: only inside a call of that place.
+    Attributes:
+        attribute: the function.
+        when: when to act in a call: before it, after it, `half`: between the halves of the first list or bytes it gets,
+            `during`: some milliseconds after a coroutine began, `longer`: the call returns seconds to wait, and a block
+            adds to them, so that a task hangs and not its loop.
+        says: the state of the gateway at that moment.
+        within: act only inside a call of this function.
     """
 
-    place: Place
+    attribute: Attribute
     when: When
     says: str
-    within: Place | None = None
+    within: Attribute | None = None
 
 
 def _point(place: str, when: When, says: str, within: str | None = None) -> Point:
-    return Point(Place.of(place), when, says, None if within is None else Place.of(within))
+    return Point(Attribute.parse(place), when, says, None if within is None else Attribute.parse(within))
 
 
 POINTS: Final[dict[str, Point]] = {
@@ -221,19 +225,19 @@ class Armed:
     nth: int
     act: Action
     seconds: float = 0.0
-    """What a `longer` point adds to its wait."""
+    """Seconds that a `longer` point adds to its wait."""
     hits: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _inside: threading.local = field(default_factory=threading.local)
 
     def arm(self) -> None:
-        """Wrap what the point names; NoSuchPoint where it is gone."""
+        """Wrap the function the point names; NoSuchPoint if there is none."""
         point = point_of(self.name)
-        *_, held = point.place.resolve()
+        *_, held = point.attribute.resolve()
         if point.within is not None:
             *_, around = point.within.resolve()
             point.within.put(_rebound(around, self._noting(_plain(around))))
-        point.place.put(_rebound(held, self._wrapped(point, _plain(held))))
+        point.attribute.put(_rebound(held, self._wrapped(point, _plain(held))))
 
     def due(self, point: Point) -> bool:
         """Count a call; return whether the action is due."""
@@ -331,7 +335,7 @@ def kill() -> None:
 
 
 def action_of(text: str, when: When) -> tuple[Action, float]:
-    """`kill`, or `block:SECONDS`: what is done on that side of a call, and the seconds."""
+    """Parse `kill` or `block:SECONDS`; return what to call, and the seconds."""
     if text == "kill":
         return kill, 0.0
     what, _, seconds = text.partition(":")

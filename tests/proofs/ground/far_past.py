@@ -1,6 +1,6 @@
-"""The gateway with a wall clock in 1970 while a file exists: `python -m tests.proofs.ground.far_past FILE COMMAND…`.
+"""Run the gateway with its clock in 1970 while a file exists: `python -m tests.proofs.ground.far_past FILE COMMAND…`.
 
-COMMAND is what would run the gateway: `python -m edge_gateway run …`. Its clock is patched from outside.
+COMMAND is the command that runs the gateway: `python -m edge_gateway run …`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 from edge_gateway.status import clock
 
 SINCE_1970 = 100_000_000
-"""Milliseconds a machine without a battery may have counted since it was switched on for the first time."""
+"""Milliseconds since 1970 on the clock of a machine without a battery."""
 
 
 def send_back(flag: Path) -> None:
-    """Hold the gateway's clock in 1970 while `flag` exists; after that it is right and synchronised."""
+    """Keep the gateway's clock in 1970 while `flag` exists; then it is right and synchronised."""
     begun = time.monotonic_ns()
 
     def wall(_: clock.MachineClock) -> int:
@@ -24,7 +24,7 @@ def send_back(flag: Path) -> None:
             return SINCE_1970 + (time.monotonic_ns() - begun) // 1_000_000
         return time.time_ns() // 1_000_000
 
-    setattr(clock.MachineClock, "wall", wall)  # noqa: B010 - mypy knows of no method that is replaced
+    setattr(clock.MachineClock, "wall", wall)  # noqa: B010 - mypy forbids replacing a method
     clock.synchronised = lambda: not flag.exists()
 
 

@@ -1,10 +1,10 @@
 """A proxy in front of a real InfluxDB that answers chosen writes itself and checks the order of lines.
 
-    gateway ─▶ Twist? ─┬─ none ─────────────▶ the server, and its own answer
-                       ├─ stored ───────────▶ the server, and another answer than its own, or none
-                       └─ else ─────────────▶ the answer alone; the server hears nothing
+    gateway ─▶ chosen answer? ─┬─ none ──▶ the server; its own answer is passed on
+                               ├─ stored ▶ the server; the chosen answer, or none, is given instead of its own
+                               └─ else ──▶ the chosen answer; the server receives nothing
 
-What is damaged on the way (`damage`) is what the real server refuses as malformed.
+`damage` changes lines on the way, so that the real server refuses them as malformed.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
 
-from tests.proofs.ground.proxy import LoopThread, reset
+from tests.proofs.ground.proxy import ThreadedServer, reset
 from tests.servers.process import free_port
 
-__all__ = ["TWISTS", "HttpProxy", "Order", "Twist", "twist"]
+__all__ = ["ANSWERS", "ChosenAnswer", "HttpProxy", "WriteOrder", "chosen_answer"]
 
 End = Literal["answer", "reset before", "reset after", "hang"]
 SLACK = 0.05
 """Seconds by which clocks of two processes and a rounded wait may differ."""
-LONGEST = 30.0
+LONGEST_WAIT = 30.0
 MESSAGES = {
     400: "unable to parse: as chosen",
     401: "unauthorized access",
@@ -42,13 +41,13 @@ MESSAGES = {
     413: "request too large",
     422: "failure writing points to database: partial write: as chosen dropped=1",
 }
-FOR_MANY = frozenset({400, 413, 422})
-"""Of one line alone these say that it is refused, which a server that takes it would not."""
+SEVERAL_LINES = frozenset({400, 413, 422})
+"""Given for a single line, these statuses would mean that the line itself is bad, which is not so."""
 
 
 @dataclass(frozen=True, slots=True)
-class Twist:
-    """How one write is answered. `stored`: the server gets it first. `retry_after` in seconds."""
+class ChosenAnswer:
+    """The answer to one write. `stored`: the server gets the write first. `retry_after` in seconds."""
 
     name: str
     status: int = 0
@@ -58,109 +57,98 @@ class Twist:
     as_date: bool = False
 
     @property
-    def needs_many(self) -> bool:
-        return self.status in FOR_MANY
+    def needs_several_lines(self) -> bool:
+        return self.status in SEVERAL_LINES
 
 
-TWISTS = (
+ANSWERS = (
     *("400", "401", "403", "404", "413", "422", "429", "500", "502", "503", "504"),
     *("reset before the body", "reset after the body", "hang", "lost 204"),
 )
 
 
-def twist(name: str, rng: random.Random) -> Twist:
-    """One of `TWISTS`; chance says whether the server got the write all the same."""
+def chosen_answer(name: str, rng: random.Random) -> ChosenAnswer:
+    """Return one of `ANSWERS`; chance decides whether the server gets the write anyway."""
     maybe = rng.random() < 0.5
     if name == "reset before the body":
-        return Twist(name, end="reset before")
+        return ChosenAnswer(name, end="reset before")
     if name == "reset after the body":
-        return Twist(name, end="reset after")
+        return ChosenAnswer(name, end="reset after")
     if name == "lost 204":
-        return Twist(name, end="reset after", stored=True)
+        return ChosenAnswer(name, end="reset after", stored=True)
     if name == "hang":
-        return Twist(name, end="hang", stored=maybe)
+        return ChosenAnswer(name, end="hang", stored=maybe)
     status = int(name)
     if status == 429:
-        return Twist(name, status, retry_after=rng.choice((1, 2)), as_date=maybe)
-    return Twist(name, status, stored=maybe and (status >= 500 or status == 422))
+        return ChosenAnswer(name, status, retry_after=rng.choice((1, 2)), as_date=maybe)
+    return ChosenAnswer(name, status, stored=maybe and (status >= 500 or status == 422))
 
 
 @dataclass(slots=True)
 class Wait:
-    """How long the gateway waited after a failure, in seconds; `least` is what the server had asked for."""
+    """How long the gateway waited after a failure, in seconds; `requested` is the least by Retry-After."""
 
     after: str
     seconds: float
-    least: float
+    requested: float
 
 
 @dataclass(slots=True)
-class Order:
-    """What was accepted, in the order of time: points of a series come with growing times.
+class WriteOrder:
+    """Checks that the accepted points of a series come in order of time.
 
-    A point that comes again is no break: it is a correction, or was sent again because its answer was unknown.
+    A repeated point is no violation: it is a correction, or was resent because its answer was unknown.
     """
 
     newest: dict[tuple[str, bytes], int] = field(default_factory=dict)
     seen: set[tuple[str, bytes, int]] = field(default_factory=set)
-    breaks: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
-    def take(self, bucket: str, lines: list[bytes]) -> None:
+    def add(self, bucket: str, lines: list[bytes]) -> None:
         for line in lines:
             series, time_ms = series_of(line)
             key = bucket, series
             point = (*key, time_ms)
             if point not in self.seen and time_ms < self.newest.get(key, 0):
-                self.breaks.append(f"{bucket}: {line.decode()} after {self.newest[key]}")
+                self.violations.append(f"{bucket}: {line.decode()} after {self.newest[key]}")
             self.seen.add(point)
             self.newest[key] = max(time_ms, self.newest.get(key, 0))
 
 
 def series_of(line: bytes) -> tuple[bytes, int]:
-    """Measurement with tags, and time; spaces in tags are escaped, and those of text fields lie between."""
+    """Return measurement with tags, and the time. Spaces in tags are escaped; text fields may contain plain ones."""
     place = 0
     while (place := line.index(b" ", place)) and line[place - 1] == ord("\\"):
         place += 1
     return line[:place], int(line.rpartition(b" ")[2])
 
 
-class HttpProxy:
-    """Listens on a free port while the block runs. What it counted may be read when nothing is written any more."""
+class HttpProxy(ThreadedServer):
+    """Listens on a free port while the block runs. Read its counters only when nothing is being written."""
 
     def __init__(self, to_url: str, *, damage: Callable[[bytes], bytes] | None = None) -> None:
+        super().__init__("http proxy")
         self.url = f"http://127.0.0.1:{free_port()}"
-        self.order = Order()
+        self.write_order = WriteOrder()
         self.used: Counter[str] = Counter()
-        self.answers: Counter[int] = Counter()
+        self.server_statuses: Counter[int] = Counter()
         self.open_requests = 0
         self.most_open = 0
         self.waits: list[Wait] = []
         self._to = to_url
         self._damage = damage
-        self._twists: deque[Twist] = deque()
+        self._chosen: deque[ChosenAnswer] = deque()
         self._failed: tuple[float, str, float] | None = None
-        self._thread = LoopThread("http proxy")
         self._client: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._thread.do(self._listen())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.do(self._end())
-        self._thread.end()
-
-    def twist(self, one: Twist) -> None:
+    def answer_next(self, answer: ChosenAnswer) -> None:
         """Answer the next suitable write this way."""
-        self._twists.append(one)
+        self._chosen.append(answer)
 
     @property
-    def twists_left(self) -> int:
-        return len(self._twists)
+    def answers_left(self) -> int:
+        return len(self._chosen)
 
     async def _listen(self) -> None:
         self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False)
@@ -170,7 +158,7 @@ class HttpProxy:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", urlsplit(self.url).port).start()
 
-    async def _end(self) -> None:
+    async def _close(self) -> None:
         assert self._runner is not None
         assert self._client is not None
         await self._runner.cleanup()
@@ -186,42 +174,42 @@ class HttpProxy:
             self.open_requests -= 1
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self._twists and self._twists[0].end == "reset before":
-            return self._cut(request, self._take())
+        if self._chosen and self._chosen[0].end == "reset before":
+            return self._reset(request, self._next_answer())
         lines = (await request.read()).split(b"\n")[:-1]
-        if not self._twists or (self._twists[0].needs_many and len(lines) < 2):
+        if not self._chosen or (self._chosen[0].needs_several_lines and len(lines) < 2):
             return await self._pass_on(request, lines)
-        chosen = self._take()
+        chosen = self._next_answer()
         if chosen.stored and not await self._stored(request, lines):
-            return self._cut(request, chosen)
+            return self._reset(request, chosen)
         if chosen.end == "hang":
             await self._hang(chosen)
         if chosen.end != "answer":
-            return self._cut(request, chosen)
-        return self._say(chosen)
+            return self._reset(request, chosen)
+        return self._respond(chosen)
 
-    async def _hang(self, chosen: Twist) -> None:
+    async def _hang(self, chosen: ChosenAnswer) -> None:
         """Wait until the gateway closes the connection, which cancels this."""
         try:
             await asyncio.Event().wait()
         finally:
             self._failed = time.monotonic(), chosen.name, 0.0
 
-    def _take(self) -> Twist:
-        chosen = self._twists.popleft()
+    def _next_answer(self) -> ChosenAnswer:
+        chosen = self._chosen.popleft()
         self.used[chosen.name] += 1
         return chosen
 
-    def _say(self, chosen: Twist) -> web.Response:
-        headers, least = {}, 0.0
+    def _respond(self, chosen: ChosenAnswer) -> web.Response:
+        headers, requested = {}, 0.0
         if chosen.retry_after is not None:
-            headers["Retry-After"], least = _retry_after(chosen)
-        if not chosen.needs_many:
-            self._failed = time.monotonic(), chosen.name, least
+            headers["Retry-After"], requested = _retry_after(chosen)
+        if not chosen.needs_several_lines:
+            self._failed = time.monotonic(), chosen.name, requested
         body = {"code": "chosen", "message": MESSAGES.get(chosen.status, "chosen")}
         return web.json_response(body, status=chosen.status, headers=headers)
 
-    def _cut(self, request: web.Request, chosen: Twist) -> web.Response:
+    def _reset(self, request: web.Request, chosen: ChosenAnswer) -> web.Response:
         self._failed = time.monotonic(), chosen.name, 0.0
         if request.transport is not None:
             reset(request.transport)
@@ -229,9 +217,9 @@ class HttpProxy:
 
     def _note_wait(self) -> None:
         if self._failed is not None:
-            at, name, least = self._failed
+            at, name, requested = self._failed
             self._failed = None
-            self.waits.append(Wait(name, time.monotonic() - at, least))
+            self.waits.append(Wait(name, time.monotonic() - at, requested))
 
     # --- the real server
 
@@ -259,14 +247,14 @@ class HttpProxy:
         async with self._client.post(f"{self._to}{request.path_qs}", data=body, headers=headers) as answer:
             said = await answer.read()
             kind = {name: answer.headers[name] for name in ("Content-Type",) if name in answer.headers}
-        self.answers[answer.status] += 1
+        self.server_statuses[answer.status] += 1
         if answer.status == 204:
-            self.order.take(request.query["bucket"], lines)
+            self.write_order.add(request.query["bucket"], lines)
         return answer.status, said, kind
 
 
-def _retry_after(chosen: Twist) -> tuple[str, float]:
-    """The header, and how many seconds from now it asks for at least; a date has whole seconds only."""
+def _retry_after(chosen: ChosenAnswer) -> tuple[str, float]:
+    """Return the header, and the least wait in seconds it asks for; a date has whole seconds only."""
     seconds = chosen.retry_after or 0
     if not chosen.as_date:
         return str(seconds), float(seconds)

@@ -1,8 +1,8 @@
-"""A gateway inside this process: fold, journal, checkpoint, recovery, store and late job, driven step by step.
+"""A gateway in this process: fold, journal, checkpoint, recovery, store and late job, run step by step.
 
 deliver ─▶ fold ─▶ open record ──commit──▶ journal on disk ──apply──▶ store ──late──▶ corrected windows
                         │                       │
-                        └── lost by a crash     └── what a start recovers from, by the product's own way
+                        └── lost by a crash     └── recovered by the product at the next start
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Inside:
         self._start()
 
     def _start(self) -> None:
-        """Recover what the disk holds, as at every start of a gateway."""
+        """Recover from the disk, as at every start of a gateway."""
         found = recover_spool(self.place, self.config, GATEWAY, self.clock)
         self.state, self.names = found.state, found.names
         self.journal, self.store = found.journal, found.store
@@ -121,7 +121,7 @@ class Inside:
     def reload(self, moment: Moment, rules: dict[str, Any]) -> Effects:
         return self.fold(Reload(moment, rules))
 
-    # --- what becomes of records
+    # --- records
 
     def commit(self, *, apply: bool = True) -> None:
         """Write the open record to the journal, and its effects to the store, now or later."""
@@ -144,7 +144,7 @@ class Inside:
             most -= 1
 
     def checkpoint(self) -> None:
-        """Write a checkpoint and unlink the segments behind it."""
+        """Write a checkpoint and unlink the segments it covers."""
         self.commit()
         self.store.sync()
         kept = write_checkpoint(self.place / CHECKPOINTS, self.number, self.state.snapshot())
@@ -173,7 +173,7 @@ class Inside:
         self.late()
         return moment
 
-    # --- what is known
+    # --- state and history
 
     def snapshot(self) -> bytes:
         """Return the whole state, encoded as in a checkpoint."""

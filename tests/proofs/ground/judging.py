@@ -22,7 +22,7 @@ from tests.proofs.proof import Tally
 from tests.servers.gateway import Gateway
 
 WARM, COOL = 5.0, 4.0
-"""Where the rule `Hot` of `field.RULES` fires and where it ends."""
+"""The limits at which `Hot` of `field.RULES` fires and clears."""
 
 
 def judge_history(tally: Tally, gateway: Gateway, ledger: Ledger, report: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def judge_influx(tally: Tally, place: InfluxPlace, ledger: Ledger, report: Mappi
 
 
 def take_comparison(tally: Tally, found: Comparison) -> None:
-    """Add the findings of a comparison; one that could judge nothing is itself forbidden."""
+    """Add the findings of a comparison; to have judged nothing is a failure too."""
     tally.acknowledged += found.readings
     tally.windows += found.windows
     tally.lost += found.lost
@@ -77,7 +77,7 @@ def judge_devices(tally: Tally, gateway: Gateway) -> None:
 
 
 def judge_alerts(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Check that no alert takes a step twice under one id, or begins before its predecessor has ended."""
+    """Check that no alert takes a step twice under one id, or begins before the previous one has ended."""
     ids = {row["id"] for row in rows}
     tally.alerts += len(ids)
     steps = Counter((row["id"], row["state"], row["level"], row["at"]) for row in rows)
@@ -98,7 +98,7 @@ def _judge_lives(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
             tally.show(f"a second alert while one is firing: {dict(row)}")
         elif row["state"] == "resolved" and living.pop(key, None) != row["id"]:
             tally.alerts_lost += 1
-            tally.show(f"resolved, and it was not firing: {dict(row)}")
+            tally.show(f"resolved without firing: {dict(row)}")
 
 
 def judge_hot(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
@@ -116,7 +116,7 @@ def judge_hot(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -
 
 
 def expected_hot(ledger: Ledger) -> Counter[str]:
-    """Count how often each device goes over the limit and comes back, by its acknowledged readings."""
+    """Count how often `Hot` must fire for each device, by its acknowledged readings."""
     readings = readouts(ledger, "heat", Policy())
     expected: Counter[str] = Counter()
     firing: set[str] = set()
@@ -157,7 +157,7 @@ def judge_all(
     report: Mapping[str, Any],
     influx: InfluxPlace | None = None,
 ) -> None:
-    """Compare everything that can be compared without knowing the fault."""
+    """Compare everything that does not depend on the fault."""
     judge_identities(tally, report)
     judge_devices(tally, gateway)
     judge_history(tally, gateway, ledger, report)

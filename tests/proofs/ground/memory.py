@@ -16,7 +16,7 @@ MB = 1_000_000
 
 
 class Look(NamedTuple):
-    """At `at` (monotonic seconds) a process held `resident` bytes and `files` open files."""
+    """A sample of a process at `at` (monotonic seconds): `resident` bytes and `files` open files."""
 
     at: float
     pid: int
@@ -36,7 +36,7 @@ def look_at(pid: int) -> Look | None:
 
 @dataclass(slots=True)
 class Watch:
-    """Looks at the process that `pid` names now, every `every` seconds, while the block runs."""
+    """Samples the process `pid()` every `every` seconds while the block runs."""
 
     pid: Callable[[], int]
     every: float = 0.5
@@ -72,9 +72,9 @@ def most_resident(looks: list[Look]) -> int:
 
 
 def slope(looks: list[Look]) -> float:
-    """Bytes an hour by which resident memory grows, by the median of the slopes between all pairs (Theil-Sen).
+    """Return the growth of resident memory in bytes an hour: the median slope between all pairs (Theil-Sen).
 
-    One jump, as of a checkpoint that is being written, does not tilt it.
+    A single jump, such as a checkpoint being written, does not change it.
     """
     if len(looks) < 2:
         return 0.0

@@ -4,7 +4,7 @@
                                               └─▶ server; each way on its own:
                                                   passed on │ late │ byte by byte │ cut short and reset │ held back
 
-A trouble is of those connections alone whose first bytes it matches, which for MQTT is the CONNECT with the client id.
+A fault affects only connections whose first bytes it matches; for MQTT these are the CONNECT with the client id.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-__all__ = ["Kind", "LoopThread", "Proxy", "Trouble", "everyone", "reset"]
+__all__ = ["Fault", "FaultKind", "Proxy", "ThreadedServer", "every_client", "reset"]
 
 Result = TypeVar("Result")
 CHUNK = 65_536
-LATE = (0.02, 0.4)
-PACE = 0.002
+DELAYS = (0.02, 0.4)
+BYTE_PAUSE = 0.002
 """Seconds between two bytes."""
-CUT = 0.5
+RESET_CHANCE = 0.5
 """Chance of each piece to be cut short."""
-READ_FIRST = 0.01
+BEFORE_RESET = 0.01
 """Seconds the peer has to read the beginning of a packet before the reset."""
 
 
-class Kind(Enum):
+class FaultKind(Enum):
     """A kind of network fault."""
 
     DELAY = "delay"
@@ -44,21 +44,21 @@ class Kind(Enum):
     BLACK_HOLE = "black hole"
 
 
-def everyone(_first: bytes) -> bool:
+def every_client(_first: bytes) -> bool:
     return True
 
 
 @dataclass(slots=True, eq=False)
-class Trouble:
-    """One active fault. `touched` counts the pieces of data, or for silence the connections, it affected."""
+class Fault:
+    """One active fault. `affected` counts the pieces of data, or for silence the connections, it affected."""
 
-    kind: Kind
-    of: Callable[[bytes], bool] = everyone
-    touched: int = 0
+    kind: FaultKind
+    targets: Callable[[bytes], bool] = every_client
+    affected: int = 0
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Cut(Exception):
+class ResetLink(Exception):
     """Raised to reset the connection now."""
 
 
@@ -108,19 +108,11 @@ class LoopThread:
         self.loop.close()
 
 
-class Proxy:
-    """Listens on a free port while the block runs, and connects each client to `to_host:to_port`."""
+class ThreadedServer:
+    """A server that runs in an event loop of its own thread while the block runs."""
 
-    host = "127.0.0.1"
-
-    def __init__(self, to_host: str, to_port: int, *, seed: int = 0) -> None:
-        self.port = 0
-        self.links: set[Link] = set()
-        self._to = to_host, to_port
-        self._rng = random.Random(seed)
-        self._troubles: list[Trouble] = []
-        self._server: asyncio.Server | None = None
-        self._thread = LoopThread("proxy")
+    def __init__(self, name: str) -> None:
+        self._thread = LoopThread(name)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -130,39 +122,60 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.do(self._end())
+        self._thread.do(self._close())
         self._thread.end()
 
+    async def _listen(self) -> None:
+        raise NotImplementedError
+
+    async def _close(self) -> None:
+        raise NotImplementedError
+
+
+class Proxy(ThreadedServer):
+    """Listens on a free port while the block runs, and connects each client to `to_host:to_port`."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, to_host: str, to_port: int, *, seed: int = 0) -> None:
+        super().__init__("proxy")
+        self.port = 0
+        self.links: set[Link] = set()
+        self._to = to_host, to_port
+        self._rng = random.Random(seed)
+        self._faults: list[Fault] = []
+        self._server: asyncio.Server | None = None
+
     @contextmanager
-    def trouble(self, kind: Kind, of: Callable[[bytes], bool] = everyone) -> Iterator[Trouble]:
-        """A trouble while the block runs; `of` is asked with the first bytes of a connection's client."""
-        trouble = Trouble(kind, of)
-        self._thread.do(self._begin(trouble))
+    def fault(self, kind: FaultKind, targets: Callable[[bytes], bool] = every_client) -> Iterator[Fault]:
+        """Inject a fault while the block runs; `targets` is called with the first bytes of each connection."""
+        fault = Fault(kind, targets)
+        self._thread.do(self._begin_fault(fault))
         try:
-            yield trouble
+            yield fault
         finally:
-            self._thread.do(self._lift(trouble))
+            self._thread.do(self._end_fault(fault))
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, self.host, 0, limit=CHUNK, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _end(self) -> None:
+    async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
         for link in list(self.links):
             link.reset()
 
-    async def _begin(self, trouble: Trouble) -> None:
-        """Silence is for who comes anew, so that everybody must come anew."""
-        self._troubles.append(trouble)
-        if trouble.kind is Kind.SILENCE:
-            for link in [link for link in self.links if trouble.of(link.first)]:
+    async def _begin_fault(self, fault: Fault) -> None:
+        """Activate the fault. Silence affects new connections only, so the old ones are reset."""
+        self._faults.append(fault)
+        if fault.kind is FaultKind.SILENCE:
+            for link in [link for link in self.links if fault.targets(link.first)]:
                 link.reset()
 
-    async def _lift(self, trouble: Trouble) -> None:
-        self._troubles.remove(trouble)
-        trouble.over.set()
+    async def _end_fault(self, fault: Fault) -> None:
+        self._faults.remove(fault)
+        fault.over.set()
 
     # --- a connection
 
@@ -179,20 +192,20 @@ class Proxy:
             )
         except (
             OSError,
-            Cut,
+            ResetLink,
             asyncio.CancelledError,
-        ):  # cancelled at the very end alone, and asyncio would cry
+        ):  # only cancelled at the end, where asyncio would log an error
             link.reset()
         finally:
             link.close()
             self.links.discard(link)
 
     async def _swallowed(self, link: Link, reader: asyncio.StreamReader) -> bool:
-        """Whether there was silence for this one, until it gave up: it outlasts the trouble."""
-        trouble = self._trouble_of(link)
-        if trouble is None or trouble.kind is not Kind.SILENCE:
+        """Whether this connection is silenced; if so, read and drop everything until the client gives up."""
+        fault = self._fault_on(link)
+        if fault is None or fault.kind is not FaultKind.SILENCE:
             return False
-        trouble.touched += 1
+        fault.affected += 1
         while await reader.read(CHUNK):
             pass
         return True
@@ -200,54 +213,54 @@ class Proxy:
     async def _pump(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes = b""
     ) -> None:
-        """Copy data one way until it ends. A black hole swallows the end, too."""
+        """Copy data one way until it ends. A black hole also holds back the end."""
         try:
             while data or (data := await reader.read(CHUNK)):
                 await self._pass_on(link, data, writer)
                 data = b""
         finally:
-            await self._out_of_hole(link)
+            await self._wait_out_black_hole(link)
         if not writer.is_closing():
             writer.write_eof()
 
     async def _pass_on(self, link: Link, data: bytes, writer: asyncio.StreamWriter) -> None:
-        await self._out_of_hole(link)
-        trouble = self._trouble_of(link)
-        if trouble is not None and trouble.kind is not Kind.SILENCE:
-            trouble.touched += 1
-            data = await self._torment(trouble, data, writer)
+        await self._wait_out_black_hole(link)
+        fault = self._fault_on(link)
+        if fault is not None and fault.kind is not FaultKind.SILENCE:
+            fault.affected += 1
+            data = await self._inject(fault, data, writer)
         writer.write(data)
         await writer.drain()
 
-    async def _torment(self, trouble: Trouble, data: bytes, writer: asyncio.StreamWriter) -> bytes:
+    async def _inject(self, fault: Fault, data: bytes, writer: asyncio.StreamWriter) -> bytes:
         """Apply the fault; return the data that is left to pass on."""
-        if trouble.kind is Kind.DELAY:
-            await asyncio.sleep(self._rng.uniform(*LATE))
-        elif trouble.kind is Kind.TRICKLE:
-            return await _trickle(trouble, data, writer)
-        elif trouble.kind is Kind.RESET and self._rng.random() < CUT:
+        if fault.kind is FaultKind.DELAY:
+            await asyncio.sleep(self._rng.uniform(*DELAYS))
+        elif fault.kind is FaultKind.TRICKLE:
+            return await _trickle(fault, data, writer)
+        elif fault.kind is FaultKind.RESET and self._rng.random() < RESET_CHANCE:
             writer.write(data[: self._rng.randrange(1, max(2, len(data)))])
             await writer.drain()
-            await asyncio.sleep(READ_FIRST)
-            raise Cut
+            await asyncio.sleep(BEFORE_RESET)
+            raise ResetLink
         return data
 
-    async def _out_of_hole(self, link: Link) -> None:
-        while (trouble := self._trouble_of(link)) is not None and trouble.kind is Kind.BLACK_HOLE:
-            trouble.touched += 1
-            await trouble.over.wait()
+    async def _wait_out_black_hole(self, link: Link) -> None:
+        while (fault := self._fault_on(link)) is not None and fault.kind is FaultKind.BLACK_HOLE:
+            fault.affected += 1
+            await fault.over.wait()
 
-    def _trouble_of(self, link: Link) -> Trouble | None:
-        return next((one for one in self._troubles if one.of(link.first)), None)
+    def _fault_on(self, link: Link) -> Fault | None:
+        return next((fault for fault in self._faults if fault.targets(link.first)), None)
 
 
-async def _trickle(trouble: Trouble, data: bytes, writer: asyncio.StreamWriter) -> bytes:
+async def _trickle(fault: Fault, data: bytes, writer: asyncio.StreamWriter) -> bytes:
     for place in range(len(data)):
-        if trouble.over.is_set():
+        if fault.over.is_set():
             return data[place:]
         writer.write(data[place : place + 1])
         await writer.drain()
-        await asyncio.sleep(PACE)
+        await asyncio.sleep(BYTE_PAUSE)
     return b""
 
 

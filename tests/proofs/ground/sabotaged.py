@@ -1,9 +1,9 @@
-"""The gateway with a fault in it: `python -m tests.proofs.ground.sabotaged --point NAME … -- run --config …`.
+"""Run the gateway with an injected fault: `python -m tests.proofs.ground.sabotaged --point NAME … -- run --config …`.
 
 --point NAME --nth N [--do kill | block:SECONDS]   at the n-th call of a point of `failpoints`
---set MODULE:NAME=NUMBER                           another number for a constant, as a newer program may have
+--set MODULE:NAME=NUMBER                           change a constant
 
-What comes behind `--` is the command line of `edge-gateway`.
+After `--` comes the command line of `edge-gateway`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.proofs.ground.failpoints import Action, Armed, NoSuchPoint, Place, action_of, point_of
+from tests.proofs.ground.failpoints import Action, Armed, Attribute, NoSuchPoint, action_of, point_of
 
 STDERR = 2
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
 def change(text: str) -> None:
     """Change a constant of the gateway; NoSuchPoint if it does not exist."""
     name, _, number = text.rpartition("=")
-    place = Place.of(name)
+    place = Attribute.parse(name)
     *_, held = place.resolve()
     if not isinstance(held, int | float):
         raise NoSuchPoint(f"{name} is no number")

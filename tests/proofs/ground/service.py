@@ -1,9 +1,9 @@
-"""A service manager: it gives the gateway a notify socket and kills it when notifications stop.
+"""A stand-in for systemd: gives the gateway a notify socket, and kills it when notifications stop.
 
-start ─▶ READY=1 within the start's time, which EXTEND_TIMEOUT_USEC moves ─▶ WATCHDOG=1 within each deadline
-            └──────────────── late ────────────────┴──────────────────────────────────┘ ─▶ kill -9
+start ─▶ READY=1 within the start timeout, which EXTEND_TIMEOUT_USEC extends ─▶ WATCHDOG=1 within each deadline
+            └──────────────── overdue ────────────────┴──────────────────────────────────┘ ─▶ kill -9
 
-As systemd.service(5) says for Type=notify with WatchdogSec.
+See systemd.service(5), Type=notify and WatchdogSec.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from fleet_wire.local_socket import LONGEST_PATH
 from tests.proofs.ground.sabotaged import Sabotage
 from tests.servers.gateway import Gateway
 
-LOOK: Final = 0.05
+POLL: Final = 0.05
 
 
 @dataclass(slots=True)
-class Told:
-    """The notifications of one process. Times are monotonic seconds."""
+class Notifications:
+    """What one process has notified. Times are monotonic seconds."""
 
     started: float
     ready_within: float
@@ -35,8 +35,8 @@ class Told:
     stopping: bool = False
     status: list[str] = field(default_factory=list)
 
-    def hear(self, words: str, now: float) -> None:
-        for name, _, value in (line.partition("=") for line in words.splitlines()):
+    def receive(self, text: str, now: float) -> None:
+        for name, _, value in (line.partition("=") for line in text.splitlines()):
             if name == "WATCHDOG":
                 self._feed(now)
             elif name == "READY":
@@ -54,7 +54,7 @@ class Told:
             self.longest_silence = max(self.longest_silence, now - self.fed)
         self.fed, self.feeds = now, self.feeds + 1
 
-    def late(self, now: float, deadline: float) -> bool:
+    def overdue(self, now: float, deadline: float) -> bool:
         """Whether the process must be killed."""
         if self.stopping:
             return False
@@ -71,14 +71,14 @@ class Service:
         self.deadline = deadline
         self._ready_within = ready_within or 2 * deadline
         self.kills = 0
-        self.told = Told(time.monotonic(), self._ready_within)
+        self.notifications = Notifications(time.monotonic(), self._ready_within)
         self._address = gateway.directory / "notify"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="service")
 
     def __enter__(self) -> Self:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(LOOK)
+        self._socket.settimeout(POLL)
         self._socket.bind(self._name)
         self._thread.start()
         return self
@@ -99,7 +99,7 @@ class Service:
 
     def start(self, *, ready: bool = True, sabotage: Sabotage | None = None) -> float:
         """Start the gateway as `Gateway.start` does; seconds until it was subscribed."""
-        self.told = Told(time.monotonic(), self._ready_within)
+        self.notifications = Notifications(time.monotonic(), self._ready_within)
         environment = {
             "NOTIFY_SOCKET": self._name.replace("\0", "@"),
             "WATCHDOG_USEC": str(round(self.deadline * 1e6)),
@@ -108,7 +108,7 @@ class Service:
 
     def starved(self) -> bool:
         """Whether notifications stopped for too long; the process is then killed."""
-        if not self.told.late(time.monotonic(), self.deadline):
+        if not self.notifications.overdue(time.monotonic(), self.deadline):
             return False
         self.gateway.kill()
         self.kills += 1
@@ -117,7 +117,7 @@ class Service:
     def _listen(self) -> None:
         while not self._ended.is_set():
             try:
-                words = self._socket.recv(4096).decode()
+                text = self._socket.recv(4096).decode()
             except TimeoutError:
                 continue
-            self.told.hear(words, time.monotonic())
+            self.notifications.receive(text, time.monotonic())

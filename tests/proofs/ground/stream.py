@@ -1,4 +1,4 @@
-"""Readings as a plain function of device and number: every window can be computed without a ledger.
+"""Readings as a function of device and number, so that every window can be computed without a ledger.
 
 Stream ── message(device, seq) ──▶ Publisher (paho-mqtt) ──▶ broker
   └────── windows(every, until) ─▶ what must be stored
@@ -29,7 +29,7 @@ from tests.servers.process import ServerFailed
 
 BOOT = 7
 PERIOD = 40
-"""Readings of a device in one turn of its `heat`."""
+"""Readings of a device in one period of its `heat`."""
 MOST_UNDER_WAY = 200
 MOST_QUEUED = 1000
 PATIENCE = 60.0
@@ -62,7 +62,7 @@ class Stream:
         return topic, encode_telemetry(BOOT, seq, self.at(device, seq), self.values(device, seq))
 
     def windows(self, every: int, rounds: int) -> dict[WindowKey, Facts]:
-        """What windows of `every` ms must hold when each device has sent readings 0 to `rounds` - 1."""
+        """Return the windows of `every` ms when each device has sent readings 0 to `rounds` - 1."""
         found: dict[WindowKey, list[float]] = defaultdict(list)
         for device in range(self.devices):
             name = self.name(device)
@@ -86,7 +86,7 @@ def take_windows(
     *,
     complete: bool = True,
 ) -> int:
-    """Count what differs; returns how many windows are not there, which is wrong only where it must be `complete`."""
+    """Count the windows that differ; return how many are missing, which is an error only if `complete`."""
     missing = 0
     for key, facts in expected.items():
         held = found.get(key)
@@ -138,7 +138,7 @@ class Publisher:
 
 
 class Arrived(NamedTuple):
-    """A command that came at `at` (ms), for a reading of a device of the stream."""
+    """A command that arrived at `at` (ms), and the reading that caused it."""
 
     id: str
     device: int
@@ -166,7 +166,7 @@ class Commands:
         self._client.subscribe(self._topics)
         self._client.loop_start()
         if not self._listening.wait(PATIENCE):
-            raise ServerFailed("the broker answers no SUBSCRIBE")
+            raise ServerFailed("the broker did not answer SUBSCRIBE")
         return self
 
     def __exit__(

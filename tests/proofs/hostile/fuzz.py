@@ -1,9 +1,9 @@
-"""Messages no device should send: seeded, endless, of every kind, each with its expected treatment.
+"""A seeded, endless source of messages no device should send.
 
 topic ─┬─ of a hostile device ─┬─ telemetry: odd values, odd envelopes, far apart samples, repeats, noise
        │                       ├─ status:    births with odd tags, wills, noise
        │                       └─ ack:       of commands nobody sent, noise
-       └─ of nobody: other versions, other sites, unicode, wildcards, `$`, too long
+       └─ of no device: other versions, other sites, unicode, wildcards, `$`, too long
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Hostile(NamedTuple):
 
 
 def counts_as_telemetry(topic: str) -> bool:
-    """Whether the counters of messages count a delivery: all but births, wills and acks do."""
+    """Whether the message counters count a delivery: all do, except births, wills and acks."""
     return _is_status_or_ack(topic) is None
 
 
@@ -95,7 +95,7 @@ class Fuzz:
         return f"fleet/v1/{self._site}/{device}/{kind}"
 
     def _envelope(self, device: str) -> dict[str, bytes]:
-        """The keys of a good message, the next of its device."""
+        """Return the keys of a good message, the next one of its device."""
         seq = self._seq[device]
         self._seq[device] = seq + (1 if self._chance.random() < 0.9 else self._chance.randrange(2, 9))
         late = 0 if self._chance.random() < 0.9 else self._chance.randrange(100_000)
@@ -115,7 +115,7 @@ class Fuzz:
         return self._chance.choice(self._names)
 
     def _values(self, most: int = 5) -> bytes:
-        """Metrics of good and bad names, sometimes twice, with values of any type."""
+        """Return metrics with good and bad names, some twice, with values of any type."""
         pairs: list[Pair] = []
         for _ in range(self._chance.randrange(1, most)):
             name = self._chance.choice(METRICS if self._chance.random() < 0.9 else BAD_NAMES)
@@ -174,7 +174,7 @@ class Fuzz:
         )
 
     def _clock(self) -> Hostile:
-        """A clock that steps, is absent, or far off; or a new boot."""
+        """Make a message whose clock stepped, is absent or far off, or one of a new boot."""
         device = self._device()
         if self._chance.random() < 0.2:
             self._boot[device], self._seq[device] = self._chance.getrandbits(63), 0
@@ -199,7 +199,7 @@ class Fuzz:
         return self._of(device, keys, "samples")
 
     def _spread_samples(self) -> Hostile:
-        """A thousand samples over years: as many windows opened by one message."""
+        """Make a message of a thousand samples spread over years, which opens as many windows."""
         device = self._device()
         keys = self._envelope(device)
         first = self._now - FAR // 4
@@ -209,7 +209,7 @@ class Fuzz:
         keys["s"] = row([row([whole(step), one]) for step in steps])
         return self._of(device, keys, "spread samples")
 
-    # --- what is no reading at all
+    # --- no readings at all
 
     def _mutated(self) -> Hostile:
         topic, good = self._chance.choice(self._sent)
@@ -230,7 +230,7 @@ class Fuzz:
         return Hostile(*self._chance.choice(self._sent), "repeat")
 
     def _huge(self) -> Hostile:
-        """Close to the largest payload or beyond it, with more of everything than is allowed."""
+        """Make a message near the largest payload or beyond it, or with more of something than is allowed."""
         device = self._device()
         keys = self._envelope(device)
         match self._chance.randrange(5):
@@ -342,7 +342,7 @@ class Fuzz:
         return Hostile(place, good, "topic")
 
     def _new_device(self) -> Hostile:
-        """One more name, until there is room for no more."""
+        """Make a message of a new device, until the limit of devices is reached."""
         name = f"many-{self._chance.randrange(100_000)}"
         keys = {"boot": whole(1), "seq": whole(0), "ts": whole(self._now), "m": self._values()}
         return self._of(name, keys, "new device")

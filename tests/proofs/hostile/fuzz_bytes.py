@@ -1,4 +1,4 @@
-"""Msgpack of every shape, the forbidden ones too, put together by hand from the specification.
+"""Msgpack of every shape, valid or not, encoded by hand from the specification.
 
 https://github.com/msgpack/msgpack/blob/master/spec.md
 """
@@ -67,7 +67,7 @@ ODD_TEXTS = (
     *("true", "false", "null", "NaN", "i", "1i", "t", "é" * 64, "\x7f", "\t", "a\tb", "e\u0301", "../../etc"),
     *("x" * 128, "DROP TABLE window;--", "{{ device }}", "%s%n", "\\\\", "\\,", "a=b\\", "unknown", "_field"),
 )
-"""Texts that some reader, file or line somewhere takes for more than text."""
+"""Texts that some parser, file or protocol may interpret."""
 BROKEN_TEXTS = (
     b"\xa2\xff\xfe",
     b"\xa1\x80",
@@ -92,7 +92,7 @@ LIES = (
     b"\xc6\xff\xff\xff\xff",
     b"\xdc\xff\xff",
 )
-"""Headers of more than follows."""
+"""Headers that announce more than follows."""
 
 
 def text(value: str) -> bytes:
@@ -101,7 +101,7 @@ def text(value: str) -> bytes:
 
 
 def whole(value: int) -> bytes:
-    """An integer in its shortest form; what 64 bits cannot hold is cut off."""
+    """Encode an integer, limited to what 64 bits can hold."""
     if 0 <= value < 128:
         return bytes([value])
     if value < 0:
@@ -114,7 +114,7 @@ def real(value: float) -> bytes:
 
 
 def table(pairs: Sequence[Pair]) -> bytes:
-    """A map; keys may be anything and stand there twice."""
+    """Encode a map; keys may be anything, also twice the same."""
     head = bytes([0x80 | len(pairs)]) if len(pairs) < 16 else b"\xde" + struct.pack(">H", len(pairs))
     return head + b"".join([part for pair in pairs for part in pair])
 
@@ -129,7 +129,7 @@ def blob(value: bytes) -> bytes:
 
 
 def deep(chance: random.Random) -> bytes:
-    """Nested as far as a payload of the largest size goes, in arrays, in maps, as values or as keys."""
+    """Encode deep nesting, up to the largest payload, in arrays or maps, as values or as keys."""
     depth = chance.choice((10, 60, 500, 1_100, 5_000, 30_000))
     step, end = chance.choice(
         ((b"\x91", b"\xc0"), (b"\x81\xa0", b"\x00"), (b"\x81", b"\x01\x01"), (b"\x92\x00", b"\x01"))
@@ -138,7 +138,7 @@ def deep(chance: random.Random) -> bytes:
 
 
 def anything(chance: random.Random, depth: int = 3) -> bytes:
-    """One value of any type."""
+    """Encode one value of any type."""
     place = chance.randrange(len(_PLAIN) + (4 if depth else 0))
     if place < len(_PLAIN):
         return _PLAIN[place](chance)
@@ -173,7 +173,7 @@ _PLAIN: tuple[Callable[[random.Random], bytes], ...] = (
 
 
 def mutated(chance: random.Random, good: bytes, other: bytes) -> bytes:
-    """A payload that once was a message: bits turned, cut, spliced with another, bytes put in or taken out."""
+    """Damage a payload: flip bits, truncate, splice with another, insert or remove bytes."""
     return chance.choice(_MUTATIONS)(chance, good, chance.randrange(len(good)), other)
 
 
@@ -204,7 +204,7 @@ _MUTATIONS: tuple[Callable[[random.Random, bytes, int, bytes], bytes], ...] = (
 
 
 def is_a_map(payload: bytes) -> bool | None:
-    """Whether another implementation reads a payload as one map, and nothing after it; None where it cannot say."""
+    """Whether another library reads the payload as exactly one map; None if it cannot tell."""
     try:
         return isinstance(
             msgpack.unpackb(payload, raw=True, strict_map_key=False, ext_hook=lambda *_: 0), dict
@@ -212,5 +212,5 @@ def is_a_map(payload: bytes) -> bool | None:
     except TypeError:
         return None
     except (ValueError, RecursionError, OverflowError, MemoryError) as error:
-        # What no decoder of the product looks into: an extension's content.
+        # About the content of an extension, which the product does not read.
         return None if re.search("nanoseconds|timestamp", str(error)) else False

@@ -1,9 +1,9 @@
 """Hostile messages among good ones through the real fold, with exact accounting after every batch.
 
 fuzz ──┐
-       ├─▶ gateway among enemies ─▶ effects ─▶ journal ─▶ store ─▶ restart, as from a crash
-good ──┤                 ▲
-       └─▶ calm gateway ─┴─ windows, alerts and counters of the good devices: the same, bit for bit
+       ├─▶ attacked gateway ─▶ effects ─▶ journal ─▶ store ─▶ restart, as from a crash
+good ──┤            ▲
+       └─▶ calm gateway: windows, alerts and counters of the good devices are the same, bit for bit
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.proofs.hostile.fuzz import Fuzz, Hostile, counts_as_telemetry
 from tests.proofs.hostile.fuzz_bytes import is_a_map, real, table, text, whole
 from tests.proofs.proof import Tally
 
-SITE = "siege"
+SITE = "pair"
 START = 1_760_000_000_000
 GOOD = tuple(f"good-{number:02d}" for number in range(20))
 LIMITS: dict[str, Any] = {"devices": 300, "series": 1_200, "strings": 1_000, "quarantine": "20MiB"}
@@ -65,7 +65,7 @@ class GoodDevices:
 
     chance: random.Random
     values: int = 0
-    """How many they have sent, all of them good."""
+    """The number of values sent, all of them good."""
     _seq: dict[str, int] = field(default_factory=lambda: dict.fromkeys(GOOD, 0))
 
     def births(self) -> list[Hostile]:
@@ -83,11 +83,11 @@ class GoodDevices:
         return table([(text(key), value) for key, value in pairs.items()])
 
     def messages(self, now: int) -> list[Hostile]:
-        """What a fifth of them say now."""
+        """Return the messages of a fifth of them."""
         return [self._one(name, now) for name in self.chance.sample(GOOD, 4)]
 
     def introductions(self, now: int) -> list[Hostile]:
-        """Each once with every text it will ever say, before the tables are full."""
+        """Return messages with every text they will ever send, for use before the tables are full."""
         return [self._one(name, now, door) for door in ("open", "closed") for name in GOOD]
 
     def _one(self, name: str, now: int, door: str = "") -> Hostile:
@@ -106,8 +106,8 @@ def _topic(device: str, kind: str) -> str:
 
 
 @dataclass(slots=True)
-class Told:
-    """What a gateway said of the good devices: rows of windows without their numbers, and alert steps."""
+class GoodOutput:
+    """A gateway's output for the good devices: rows of windows without internal numbers, and alert steps."""
 
     windows: dict[Window, list[bytes]] = field(default_factory=dict)
     alerts: list[tuple[Any, ...]] = field(default_factory=list)
@@ -139,13 +139,13 @@ class Told:
 
 
 def _name_codes(pipeline: Pipeline, row: Any) -> None:
-    """Texts have other codes in the other gateway: put a number that depends on the text alone."""
+    """Replace the codes of texts, which differ between the gateways, by numbers that depend on the text alone."""
     for end in ("first", "last"):
         row[end] = int.from_bytes(pipeline.registry.strings.text(int(row[end][0])).encode()[:7], "big")
 
 
-class Siege:
-    """A gateway under hostile messages, and a second one that hears only the good devices."""
+class PairedGateways:
+    """A gateway that gets hostile and good messages, and a second one that gets only the good ones."""
 
     def __init__(self, place: Path, chance: random.Random, tally: Tally, **sections: Any) -> None:
         self.tally = tally
@@ -153,14 +153,14 @@ class Siege:
         self.fuzz = Fuzz(chance, SITE)
         self.good = GoodDevices(random.Random(chance.random()))
         self.now = START
-        self.place = place / "besieged"
+        self.place = place / "attacked"
         rules = rules_of(place, RULES)
         self.gateway, self.calm = (
             Inside(place / name, configuration(place / name, **{**SECTIONS, **sections}), START)
             for name in (self.place.name, "calm")
         )
-        self.told = {self.gateway: Told(), self.calm: Told()}
-        for inside in self.told:
+        self.outputs = {self.gateway: GoodOutput(), self.calm: GoodOutput()}
+        for inside in self.outputs:
             inside.reload(self._moment(), rules)
         self.kinds: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
@@ -173,18 +173,18 @@ class Siege:
         return Moment(self.now, self.now - START)
 
     def chunk(self, count: int) -> bool:
-        """Send so many hostile messages in batches of any size; False when something raised."""
+        """Send `count` hostile messages in batches of any size; return False if anything raised."""
         while count:
             size = min(count, self.chance.choice(BATCHES))
             count -= size
             self.now += STEP
-            enemies = [self.fuzz.message(self.now) for _ in range(size)]
-            if not self._batch(self.good.messages(self.now), enemies):
+            hostile = [self.fuzz.message(self.now) for _ in range(size)]
+            if not self._batch(self.good.messages(self.now), hostile):
                 return False
         return True
 
-    def _batch(self, good: list[Hostile], enemies: list[Hostile]) -> bool:
-        both = [*good, *enemies]
+    def _batch(self, good: list[Hostile], hostile: list[Hostile]) -> bool:
+        both = [*good, *hostile]
         self.chance.shuffle(both)
         mixed = _in_order(both, good)
         before = self._counters()
@@ -192,7 +192,7 @@ class Siege:
         try:
             found = self._deliver(self.gateway, mixed)
         except Exception:
-            self.tally.forbid("it raised", traceback.format_exc()[-1500:])
+            self.tally.forbid("exception", traceback.format_exc()[-1500:])
             return False
         spent = time.thread_time() - started
         self.cpu += spent
@@ -202,8 +202,8 @@ class Siege:
             self.tally.forbid("a batch stalled", f"{spent:.1f} s for {len(mixed)} messages: {told}")
         self._account(mixed, found, before)
         self._deliver(self.calm, good)
-        self.kinds.update(one.kind for one in enemies)
-        for inside in self.told:
+        self.kinds.update(one.kind for one in hostile)
+        for inside in self.outputs:
             inside.commit()
         return True
 
@@ -213,7 +213,7 @@ class Siege:
         found = inside.deliver(moment, [one[:2] for one in messages], qos0)
         found.append(inside.tick(moment))
         for effects in found:
-            self.told[inside].take(inside.pipeline, effects)
+            self.outputs[inside].take(inside.pipeline, effects)
         return found
 
     # --- accounting
@@ -222,7 +222,7 @@ class Siege:
         return Counter(self.gateway.pipeline.admission.accounting.totals())
 
     def _account(self, sent: Sequence[Hostile], found: Sequence[Effects], before: Counter[str]) -> None:
-        """Every message of the batch is exactly one of new, duplicate, quarantined, or a status or ack taken."""
+        """Check that every message is exactly one of new, duplicate, quarantined, or an accepted status or ack."""
         after = self._counters()
         step = {name: after[name] - before[name] for name in (*MESSAGES, *VALUES)}
         kept = [one for effects in found for one in effects.quarantined]
@@ -258,17 +258,17 @@ class Siege:
     # --- restarts, bounds, and the comparison
 
     def restart(self) -> None:
-        """Recover from the disk, sometimes after a checkpoint, whatever names were stored."""
+        """Crash and recover from the disk, sometimes after a checkpoint; the state must be the same."""
         if self.chance.random() < 0.7:
             self.gateway.checkpoint()
         before = self.gateway.snapshot()
         lost = self.gateway.crash()
         self.tally.faults["restart"] += 1
         if lost or _fold_of(before) != _fold_of(self.gateway.snapshot()):
-            self._broken("another state after a restart", f"at {self.now}")
+            self._broken("different state after a restart", f"at {self.now}")
 
     def judge_bounds(self) -> None:
-        """Check that hostile messages make the gateway remember no more than its bounds."""
+        """Check that the gateway keeps no more than its bounds allow."""
         registry = self.gateway.pipeline.registry
         derived = registry.devices * len(self.gateway.pipeline.rules.rules.records)
         held = {
@@ -283,7 +283,7 @@ class Siege:
         self._judge_report()
 
     def _judge_report(self) -> None:
-        """Whatever was counted, the gateway can say it: to people, and to InfluxDB, whose integers have 64 bits."""
+        """Check that the report can be encoded and written to InfluxDB, whose integers have 64 bits."""
         gateway = self.gateway
         now = Now("online", self.now, START, "", "", Counters(), (), BROKER, SPOOL, {})
         reporter = Reporter.of(GATEWAY, gateway.config)
@@ -291,34 +291,34 @@ class Siege:
         try:
             encode_gateway_status(told)
         except (OverflowError, ValueError) as error:
-            self._broken("a status that cannot be sent", repr(error))
+            self._broken("status that cannot be sent", repr(error))
         if too_large := re.findall(rb"=(\d{20,})i", render_gateway(GATEWAY, told, self.now)):
-            self._broken("a number that InfluxDB refuses", f"{too_large}")
+            self._broken("number that InfluxDB refuses", f"{too_large}")
 
     def judge_good(self) -> None:
         """Check that the good devices have the same windows and alerts as without hostile ones."""
         moment = self._moment()
-        for inside in self.told:
+        for inside in self.outputs:
             inside.commit()
-            _drain(inside, moment, self.told[inside])
-        besieged, calm = self.told[self.gateway], self.told[self.calm]
+            _drain(inside, moment, self.outputs[inside])
+        attacked, calm = self.outputs[self.gateway], self.outputs[self.calm]
         self.tally.windows += len(calm.windows)
         self.tally.alerts += len({step[0] for step in calm.alerts})
-        for key in calm.windows.keys() | besieged.windows.keys():
-            if calm.windows.get(key) != besieged.windows.get(key):
+        for key in calm.windows.keys() | attacked.windows.keys():
+            if calm.windows.get(key) != attacked.windows.get(key):
                 self.tally.wrong += 1
-                self.tally.show(f"a good device's window is not as in peace: {key}")
-        if sorted(calm.alerts) != sorted(besieged.alerts):
-            self.tally.alerts_lost += len(set(calm.alerts) - set(besieged.alerts))
-            self.tally.alerts_repeated += len(set(besieged.alerts) - set(calm.alerts)) or 1
-            self.tally.show("a good device's alerts are not as in peace")
+                self.tally.show(f"a good device's window differs from that of the calm gateway: {key}")
+        if sorted(calm.alerts) != sorted(attacked.alerts):
+            self.tally.alerts_lost += len(set(calm.alerts) - set(attacked.alerts))
+            self.tally.alerts_repeated += len(set(attacked.alerts) - set(calm.alerts)) or 1
+            self.tally.show("a good device's alerts differ from those of the calm gateway")
         self._judge_good_counters()
 
     def _judge_good_counters(self) -> None:
         accepted = 0
         for name in GOOD:
             both = []
-            for inside in self.told:
+            for inside in self.outputs:
                 number = inside.pipeline.registry.find(name)
                 assert number is not None
                 both.append(inside.pipeline.admission.accounting.of(number))
@@ -340,24 +340,24 @@ class Siege:
             self._broken("miscounted", f"{stored} rows in quarantine: {counters}")
 
     def close(self) -> None:
-        for inside in self.told:
+        for inside in self.outputs:
             inside.close()
 
 
 def must_be_quarantined(one: Hostile) -> bool:
-    """Whether by the contract alone, and by another reader of msgpack, a message cannot be taken in."""
+    """Whether a message must be quarantined by its topic and size, or because another library reads no map."""
     if not counts_as_telemetry(one.topic):
         return bool(one.payload or one.topic.endswith("/ack")) and is_a_map(one.payload) is False
     return _takes_telemetry(one.topic) is None or len(one.payload) > 65_536 or is_a_map(one.payload) is False
 
 
 def _in_order(both: Iterable[Hostile], good: Iterable[Hostile]) -> list[Hostile]:
-    """The good ones keep their order among all, for a device sends in order."""
+    """Return all messages with the good ones in their original order, since a device sends in order."""
     left = iter(good)
     return [next(left) if one.kind == "good" else one for one in both]
 
 
-def _drain(inside: Inside, moment: Moment, told: Told) -> None:
+def _drain(inside: Inside, moment: Moment, told: GoodOutput) -> None:
     windows = inside.pipeline.windows
     for _ in range(2_000):
         if not (windows.open_readings or windows.open_coarser or windows.pending):

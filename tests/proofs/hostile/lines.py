@@ -1,7 +1,7 @@
-"""What hostile messages leave behind, written to a real InfluxDB and read back: each stored window is a point.
+"""Write what hostile messages left in the store to a real InfluxDB and read it back: each window must be one point.
 
-What line protocol cannot hold is changed in a documented way (`edge_gateway.store.line_protocol`); that change is put
-down here once more, so that the two can be compared.
+Text that line protocol cannot hold is changed as `edge_gateway.store.line_protocol` documents; the change is
+implemented here again, so that the two can be compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edge_gateway.journal.spool import STORE
 from edge_gateway.recovery.startup import INFLUX
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.proofs.ground.inside import Inside
-from tests.proofs.hostile.inside import SECTIONS, Siege
+from tests.proofs.hostile.inside import SECTIONS, PairedGateways
 from tests.proofs.proof import Setting, Tally
 from tests.servers.influx import Influx
 
@@ -37,20 +37,20 @@ def write_and_read_back(setting: Setting, count: int) -> None:
     buckets = [influx.fresh_bucket(shard_s=TEN_YEARS_S) for _ in SECTIONS["windows"]]
     windows = [{**window, "bucket": name} for window, name in zip(SECTIONS["windows"], buckets, strict=True)]
     section = {"url": influx.url, "org": influx.org, "token": "env:HOME"}
-    siege = Siege(setting.place("lines"), setting.rng, setting.tally, windows=windows, influx=section)
-    if not siege.chunk(count):
+    pair = PairedGateways(setting.place("lines"), setting.rng, setting.tally, windows=windows, influx=section)
+    if not pair.chunk(count):
         return
-    siege.judge_good()
-    written = _write(setting.tally, influx, siege.gateway)
+    pair.judge_good()
+    written = _write(setting.tally, influx, pair.gateway)
     for number, bucket in enumerate(buckets):
-        _compare(setting.tally, siege.place, number, _points(influx, bucket, "sensor"), _windows)
-        _compare(setting.tally, siege.place, number, _points(influx, bucket, "sensor_state"), _states)
+        _compare(setting.tally, pair.place, number, _points(influx, bucket, "sensor"), _windows)
+        _compare(setting.tally, pair.place, number, _points(influx, bucket, "sensor_state"), _states)
     setting.tally.measured["lines written"] = written
-    siege.close()
+    pair.close()
 
 
 def _write(tally: Tally, influx: Influx, inside: Inside) -> int:
-    """Write every parcel as the sink would; a line that the database refuses is one that should not be."""
+    """Write every parcel as the sink would; the database must refuse no line. Return the number of lines."""
     written = 0
     while (parcel := inside.store.take(INFLUX)) is not None:
         try:
@@ -72,7 +72,7 @@ def _points(influx: Influx, bucket: str, measurement: str) -> dict[Point, dict[s
 
 
 def tag_as_sent(value: str) -> str:
-    """What a tag's value becomes: no line feeds, and no backslash at its end."""
+    """Return a tag's value as it is sent: without line feeds, and without a backslash at its end."""
     flat = value.replace("\n", "\\n").replace("\r", "\\r")
     return f"{flat}_" if flat.endswith("\\") else flat
 
@@ -85,7 +85,7 @@ Stored = Iterator[tuple[int, int, list[str], dict[str, Any]]]
 
 
 def _windows(db: sqlite3.Connection) -> Stored:
-    """Tier, start, labels and fields of the numbers in the store."""
+    """Yield tier, start, labels and fields of the windows of numbers in the store."""
     for tier, start, data, *names, tags in db.execute(
         "SELECT tier, start, row, device, metric, site, type, tags FROM window JOIN series ON id = series"
     ):
@@ -100,7 +100,7 @@ def _windows(db: sqlite3.Connection) -> Stored:
 
 
 def _states(db: sqlite3.Connection) -> Stored:
-    """Tier, start, labels and fields of the texts in the store."""
+    """Yield tier, start, labels and fields of the windows of states in the store."""
     texts: dict[int, str] = dict(db.execute("SELECT id, text FROM text"))
     for tier, start, data, *names, tags in db.execute(
         "SELECT tier, start, row, device, metric, site, type, tags FROM state_window JOIN series ON id = series"
@@ -114,7 +114,7 @@ def _states(db: sqlite3.Connection) -> Stored:
 def _compare(
     tally: Tally, place: Path, number: int, points: dict[Point, dict[str, str]], stored: Any
 ) -> None:
-    """Every stored window is a point of the same fields; there is no other point."""
+    """Check that every stored window is a point with the same fields, and that there is no other point."""
     expected: dict[Point, list[dict[str, Any]]] = {}
     with sqlite3.connect(place / STORE) as db:
         for tier, start, labels, fields in stored(db):

@@ -1,7 +1,7 @@
-"""Hostile messages over a real broker to a real gateway: what the broker lets through is counted once.
+"""Hostile messages over a real broker to a real gateway: each one the broker passes on is counted once.
 
-The broker refuses some topics and payloads itself; only what it acknowledged is expected at the gateway. Messages of
-QoS 0 promise nothing, so they are sent to a gateway that is up and counted apart.
+The broker refuses some topics and payloads itself; only what it acknowledged is expected at the gateway. QoS 0 messages
+may be lost, so they are sent last and counted separately.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SITE = f"{NAME}-site"
 _heard = re.compile(rf"fleet/v1/{SITE}/[^/]*/(?:telemetry|status|ack)").fullmatch
 MOST_PAYLOAD = 65_536
 UNPROMISED = 20
-"""Messages of QoS 0: they may be lost, and are counted apart where they come."""
+"""The number of QoS 0 messages; any of them may be lost."""
 WITHOUT_PROMISE = f"fleet/v1/{SITE}/unpromised/telemetry"
-"""Where they go; a gateway that knows as many devices as it may puts them into quarantine."""
+"""Their topic; a gateway that has reached its limit of devices puts them in quarantine."""
 ODD_TOPICS = (
     *(
         b"$SYS/broker/uptime",
@@ -48,35 +48,35 @@ ODD_TOPICS = (
 )
 
 
-def besiege(setting: Setting, count: int) -> None:
+def attack(setting: Setting, count: int) -> None:
     """Send `count` messages to a gateway and check how it counts them."""
     broker, chance = setting.broker(), setting.rng
     gateway = setting.gateway(broker, NAME, limits={"devices": 500, "series": 3_000, "strings": 2_000})
     kept = [retained(number) for number in range(10)]
     sent: Counter[Hostile] = Counter()
-    with RawClient(broker.host, broker.port, "enemy") as enemy:
+    with RawClient(broker.host, broker.port, "client") as client:
         for one in kept:
-            _publish(enemy, one, sent, retain=True)
+            _publish(client, one, sent, retain=True)
         gateway.start()
         for one in waves(chance, count):
-            _publish(enemy, one, sent)
-        _operate(setting.tally, enemy, chance)
+            _publish(client, one, sent)
+        _operate(setting.tally, client, chance)
         for number in range(UNPROMISED):
-            enemy.publish(WITHOUT_PROMISE.encode(), retained(number).payload, qos=0)
+            client.publish(WITHOUT_PROMISE.encode(), retained(number).payload, qos=0)
         for topic in ODD_TOPICS:
-            _odd(enemy, topic, sent)
+            _odd(client, topic, sent)
     judge(setting.tally, broker, gateway, Counter(one for one in sent.elements() if _heard(one.topic)))
 
 
 def retained(number: int) -> Hostile:
-    """Telemetry that somebody retained: a gateway that subscribes gets it like any other."""
+    """Return telemetry to be retained, which a subscribing gateway gets like any other."""
     keys = {"boot": whole(7), "seq": whole(number), "m": table([(text("heat"), whole(number))])}
     payload = table([(text(key), value) for key, value in keys.items()])
     return Hostile(f"fleet/v1/{SITE}/kept-{number}/telemetry", payload, "retained")
 
 
 def waves(chance: random.Random, count: int) -> list[Hostile]:
-    """So many messages; a few of the largest size, beyond it, and of no size."""
+    """Return `count` messages, and a few that are empty, of the largest size and above it."""
     fuzz = Fuzz(chance, SITE, devices=40)
     now = _now()
     sizes = (0, 1, 60_000, MOST_PAYLOAD, MOST_PAYLOAD + 1, 70_000, 200_000)
@@ -93,28 +93,28 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _publish(enemy: RawClient, one: Hostile, sent: Counter[Hostile], *, retain: bool = False) -> None:
+def _publish(client: RawClient, one: Hostile, sent: Counter[Hostile], *, retain: bool = False) -> None:
     try:
         topic = one.topic.encode()
     except UnicodeEncodeError:
         return
-    if len(topic) < MOST_PAYLOAD and enemy.publish(topic, one.payload, qos=1, retain=retain):
+    if len(topic) < MOST_PAYLOAD and client.publish(topic, one.payload, qos=1, retain=retain):
         sent[one] += 1
 
 
-def _odd(enemy: RawClient, topic: bytes, sent: Counter[Hostile]) -> None:
+def _odd(client: RawClient, topic: bytes, sent: Counter[Hostile]) -> None:
     payload = b"\x80"
-    if enemy.publish(topic, payload):
+    if client.publish(topic, payload):
         sent[Hostile(topic.decode(), payload, "odd topic")] += 1
 
 
-def _operate(tally: Tally, enemy: RawClient, chance: random.Random) -> None:
-    """Nonsense to where operators speak: it is answered or passed over, and stops nothing."""
+def _operate(tally: Tally, client: RawClient, chance: random.Random) -> None:
+    """Send nonsense to the operators' topic, which must stop nothing."""
     for _ in range(50):
         payload = chance.choice(
             (anything(chance), msgspec.msgpack.encode({"id": "x", "do": "report", "args": 7}))
         )
-        enemy.publish(f"edge/v1/{NAME}/command".encode(), payload)
+        client.publish(f"edge/v1/{NAME}/command".encode(), payload)
         tally.faults["operator nonsense"] += 1
 
 
@@ -127,7 +127,7 @@ def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]
             within=120,
         )
     except AssertionError as error:
-        tally.forbid("not taken in", str(error)[-1500:])
+        tally.forbid("not counted", str(error)[-1500:])
         judge_log(tally, gateway)
         return
     unpromised = report["messages"]["qos0"]
@@ -154,7 +154,7 @@ def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]
 
 
 def _judge_life(tally: Tally, broker: Broker, gateway: Gateway, report: dict[str, Any]) -> None:
-    """Check that it still works, that its log is quiet, and that a restart gives the same counters."""
+    """Check that the gateway runs, that its log has no traceback, and that a restart keeps the counters."""
     if not (gateway.running and broker.running):
         tally.forbid("not running", gateway.words())
         return
@@ -162,5 +162,5 @@ def _judge_life(tally: Tally, broker: Broker, gateway: Gateway, report: dict[str
     gateway.start()
     again = gateway.wait_for(settled)
     if again["messages"] != report["messages"]:
-        tally.forbid("another count after a restart", f"{report['messages']}, then {again['messages']}")
+        tally.forbid("different counters after a restart", f"{report['messages']}, then {again['messages']}")
     judge_log(tally, gateway)

@@ -1,1 +1,1 @@
-"""kill -9 at named points and at random."""
+"""Kill the gateway at named points and at random."""

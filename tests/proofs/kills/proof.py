@@ -1,11 +1,17 @@
-"""`kill -9` of the gateway at random instants and at every named point of its work, under load.
+"""The gateway is killed with SIGKILL under load, at random instants and at every named point of its work.
 
-    round: a broker, three gateways, a fleet each ─▶ killed in parallel, each by its own deck ─▶ settled ─▶ judged
+    round: a broker, three gateways, a fleet each ─▶ killed in parallel, each by its own plan ─▶ settled ─▶ judged
 
-The fleet of a gateway has devices whose alerts are judged by what they measured, and stragglers, whose readings come
-late, twice and out of order, so that corrections are always under way. Rules change while it runs and between two
-lives; now and then the next life is another program, which closes windows at other times and fills records
-otherwise. One gateway of a round forwards to InfluxDB, where there is one.
+Broken: the gateway, `count` times: in start-up, work, reload and shutdown (`ground/failpoints.py` has the points).
+Rules change while it runs and between two starts. Some starts have other constants, as another version has, so that
+windows close at other times and records have other sizes. Besides ordinary devices each fleet has stragglers, whose
+readings come late, twice and out of order, so that corrections are always in progress.
+
+Compared with the ledgers: every window in the history, and in InfluxDB for one gateway of a round; alerts, commands,
+counters, the log.
+
+Failures: anything lost, double or wrong; an alert lost or repeated; a command executed twice; a traceback; a gateway
+that does not come back; no late reading to correct.
 """
 
 from __future__ import annotations
@@ -29,17 +35,17 @@ from tests.proofs.ground.field import (
     wait_settled,
 )
 from tests.proofs.ground.judging import judge_all
-from tests.proofs.kills.killing import HTTP, Victim, deck
+from tests.proofs.ground.sections import FAST_COMMANDS
+from tests.proofs.kills.killing import HTTP, KillTarget, kill_plan
 from tests.proofs.proof import Proof, Setting, Unavailable
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.influx import Influx
 
 ROUND = 60
-LANES = 3
-LEAST_OF_A_LANE = 10
+TARGETS = 3
+LEAST_KILLS = 10
 TIERS = (("2s", "base", "30d"), ("6s", "mid", "180d"), ("12s", "top", "2y"))
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 STRAGGLERS = """\
   straggler:
     count: {devices}
@@ -59,12 +65,12 @@ faults:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """A gateway, its fleet and its database."""
+class TargetInField:
+    """A gateway to be killed, with its fleet, its plan and its database."""
 
-    victim: Victim
+    target: KillTarget
     fleet: Fleet
-    deaths: Iterator[str]
+    plan: Iterator[str]
     place: InfluxPlace | None
 
 
@@ -72,20 +78,22 @@ def run(setting: Setting) -> None:
     """Kill `count` times, in rounds of fresh gateways and fleets."""
     influx = _influx(setting)
     broker = setting.broker()
-    pool = setting.keep(ThreadPoolExecutor(LANES))  # a gateway ends with the thread that started it
-    missed: Counter[str] = Counter()
+    pool = setting.keep(ThreadPoolExecutor(TARGETS))  # a gateway ends with the thread that started it
+    not_reached: Counter[str] = Counter()
     while (left := setting.count - setting.tally.faults.total()) > 0:
-        wanted = min(LANES, 1 + left // LEAST_OF_A_LANE)
-        lanes = [_lane(setting, broker, influx if not number else None) for number in range(wanted)]
-        missed += _round(setting, pool, lanes, min(ROUND, left))
-    setting.tally.measured["armed and not reached"] = missed.total()
+        wanted = min(TARGETS, 1 + left // LEAST_KILLS)
+        targets = [_target(setting, broker, influx if not number else None) for number in range(wanted)]
+        not_reached += _round(setting, pool, targets, min(ROUND, left))
+    setting.tally.measured["armed and not reached"] = not_reached.total()
     setting.tally.measured["points"] = len(setting.tally.faults)
-    if missed:
-        setting.say("armed and not reached: " + ", ".join(f"{name} {n}" for name, n in missed.most_common()))
+    if not_reached:
+        setting.say(
+            "armed and not reached: " + ", ".join(f"{name} {n}" for name, n in not_reached.most_common())
+        )
 
 
 def _influx(setting: Setting) -> Influx | None:
-    """Return a database to forward to; none for a sample, where starting it would take most of the time."""
+    """Return a database to forward to; None for a sample, most of whose time starting it would take."""
     if setting.count < ROUND:
         return None
     try:
@@ -96,30 +104,30 @@ def _influx(setting: Setting) -> Influx | None:
         return None
 
 
-def _round(setting: Setting, pool: Executor, lanes: Sequence[Lane], kills: int) -> Counter[str]:
+def _round(setting: Setting, pool: Executor, targets: Sequence[TargetInField], kills: int) -> Counter[str]:
     tally = setting.tally
     with ExitStack() as fleets:
-        for lane in lanes:
-            fleets.enter_context(lane.fleet)
-        shares = [kills // len(lanes) + (number < kills % len(lanes)) for number in range(len(lanes))]
+        for one in targets:
+            fleets.enter_context(one.fleet)
+        shares = [kills // len(targets) + (number < kills % len(targets)) for number in range(len(targets))]
         done = [
-            pool.submit(lane.victim.suffer, lane.deaths, share)
-            for lane, share in zip(lanes, shares, strict=True)
+            pool.submit(one.target.kill_repeatedly, one.plan, share)
+            for one, share in zip(targets, shares, strict=True)
         ]
         killed = [future.result() for future in done]
-    for lane, what in zip(lanes, killed, strict=True):
-        tally.faults += what.deaths
+    for one, what in zip(targets, killed, strict=True):
+        tally.faults += what.kills
         tally.recoveries += what.recoveries
-        _judge(setting, lane)
+        _judge(setting, one)
     tally.runs += 1
     setting.say(
         f"{tally.faults.total():,} kills, {tally.acknowledged:,} readings, {tally.alerts:,} alerts: "
         f"lost {tally.lost}, double {tally.double}, wrong {tally.wrong}"
     )
-    return sum((what.missed for what in killed), Counter())
+    return sum((what.not_reached for what in killed), Counter())
 
 
-def _lane(setting: Setting, broker: Broker, influx: Influx | None) -> Lane:
+def _target(setting: Setting, broker: Broker, influx: Influx | None) -> TargetInField:
     chance = random.Random(setting.rng.randrange(1 << 62))
     name = f"kill-{chance.randrange(1 << 32):08x}"
     site = f"{name}-site"
@@ -129,10 +137,10 @@ def _lane(setting: Setting, broker: Broker, influx: Influx | None) -> Lane:
     text = scenario_text(site, devices=45, every="500ms", seed=chance.randrange(1 << 31))
     text = text.replace("phases:\n- {name: all}\n", STRAGGLERS.format(site=site, devices=15, every="500ms"))
     place = InfluxPlace(influx.url, influx.org, influx.token) if influx else None
-    return Lane(
-        Victim(gateway, chance),
+    return TargetInField(
+        KillTarget(gateway, chance),
         Fleet(broker, setting.place("run"), text),
-        deck(chance, http=influx is not None),
+        kill_plan(chance, http=influx is not None),
         place,
     )
 
@@ -144,11 +152,11 @@ def _sections(setting: Setting, influx: Influx | None) -> dict[str, Any]:
         for (every, _, keep), bucket in zip(TIERS, buckets, strict=True)
     ]
     forwarding = {"influx": setting.forwarding(influx)} if influx else {}
-    return {"windows": windows, "commands": COMMANDS, **forwarding}
+    return {"windows": windows, "commands": FAST_COMMANDS, **forwarding}
 
 
 def _settled(setting: Setting, gateway: Gateway, ledger: Ledger) -> dict[str, Any]:
-    """Return the report once nothing is pending; what never settles is judged as it is."""
+    """Return the report once nothing is pending; a gateway that never settles is judged as it is."""
     try:
         return wait_settled(gateway, ledger)
     except AssertionError:
@@ -158,15 +166,15 @@ def _settled(setting: Setting, gateway: Gateway, ledger: Ledger) -> dict[str, An
         return report
 
 
-def _judge(setting: Setting, lane: Lane) -> None:
-    gateway, ledger = lane.victim.gateway, lane.fleet.ledger
+def _judge(setting: Setting, one: TargetInField) -> None:
+    gateway, ledger = one.target.gateway, one.fleet.ledger
     report = _settled(setting, gateway, ledger)
-    if lane.place is not None:
+    if one.place is not None:
         report = gateway.wait_for(forwarded)
-    judge_all(setting.tally, gateway, ledger, report, lane.place)
+    judge_all(setting.tally, gateway, ledger, report, one.place)
     if not report["values"]["late_merged"]:
         setting.tally.forbid("nothing came late", str(gateway.directory))
     gateway.kill()
 
 
-PROOF = Proof("kills", "kill -9 of the gateway, anywhere", "kills", full=1000, quick=10, run=run)
+PROOF = Proof("kills", "kill -9 of the gateway at any point", "kills", full=1000, quick=10, run=run)

@@ -1,4 +1,4 @@
-"""Histories over a real broker to a real gateway that is killed on the way, and a gateway that starts in 1970."""
+"""End to end: histories over a real broker to a gateway that is killed meanwhile, and a gateway that starts in 1970."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, settled, wait_settled
 from tests.proofs.ground.judging import judge_devices, judge_history, judge_identities, judge_log
 from tests.proofs.ground.raw_client import RawClient
-from tests.proofs.order.histories import START, Arrival, Born, Gone, History, Reading, history
+from tests.proofs.ground.sections import FAST_COMMANDS
+from tests.proofs.order.histories import START, Arrival, Birth, History, Reading, Will, history
 from tests.proofs.order.oracle import Oracle
-from tests.proofs.order.trial import SECTIONS, TERMS, stored_windows
+from tests.proofs.order.trial import ORACLE_SETTINGS, SECTIONS, stored_windows
 from tests.proofs.proof import Setting, Tally, Unavailable
 from tests.servers.gateway import Gateway
 
 EVERY = (2_000, 6_000)
 AGO = 600_000
-"""How long ago a history begins, so that its newest times are not ahead of now."""
+"""How long ago a history begins, in ms, so that its newest times are not in the future."""
 AT_ONCE = 40
 TEN_YEARS_S = 315_360_000
-PLENTY = {"per_device": "600/m", "total": "1000/s"}
 FAULTS = """\
 faults:
 - {kind: duplicate, p: 5%}
 - {kind: reorder, p: 5%, by: 3}
 - {kind: late_batch, match: {share: 20%}, after: 1s, for: 6s, hold: 4s}
 """
-COLD_RULES = """\
+RULES_OF_1970 = """\
 version: 1
 groups:
 - name: order
@@ -48,38 +48,41 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def retold(given: History, name: str, since: int) -> Iterator[Arrival]:
-    """A history as if it began at `since`, its devices under names of their own, without what would be stamped."""
+def shifted(given: History, name: str, since: int) -> Iterator[Arrival]:
+    """Shift a history to begin at `since`, rename its devices, and leave out what would be stamped on arrival."""
     for one in given.arrivals:
-        said = one.said
+        said = one.message
         mine: dict[str, Any] = {"device": f"{name}-{said.device}", "site": f"{name}-{said.site}"}
-        if isinstance(said, Gone):
+        if isinstance(said, Will):
             yield Arrival(one.at, replace(said, **mine))
-        elif isinstance(said, Born):
+        elif isinstance(said, Birth):
             ts = None if said.ts is None else max(0, said.ts - START + since)
             yield Arrival(one.at, replace(said, ts=ts, **mine))
-        elif said.ts is not None and TERMS.earliest < said.ts < one.at + TERMS.skew - 30_000:
+        elif (
+            said.ts is not None
+            and ORACLE_SETTINGS.earliest < said.ts < one.at + ORACLE_SETTINGS.skew - 30_000
+        ):
             yield Arrival(one.at, replace(said, ts=said.ts - START + since, **mine))
 
 
-def round_of(setting: Setting, *, histories: int = 15) -> None:
-    """Several histories at once, with two kills of the gateway on the way."""
+def over_a_broker(setting: Setting, *, histories: int = 15) -> None:
+    """Send several histories at once, and kill the gateway twice meanwhile."""
     broker, tally = setting.broker(), setting.tally
     name = f"gw-order-{tally.runs}"
     since = now_ms() - AGO
-    given = [one for place in range(histories) for one in retold(history(setting.rng), f"h{place}", since)]
+    given = [one for place in range(histories) for one in shifted(history(setting.rng), f"h{place}", since)]
     given.sort(key=lambda one: one.at)
     gateway, buckets = _gateway(setting, broker.url, name)
     gateway.start()
-    oracle = Oracle(replace(TERMS, every=EVERY))
+    oracle = Oracle(replace(ORACLE_SETTINGS, every=EVERY))
     kills = {len(given) // 3, 2 * len(given) // 3}
     with RawClient(broker.host, broker.port, "devices") as client:
         for at in range(0, len(given), AT_ONCE):
             piece = given[at : at + AT_ONCE]
             for one in piece:
-                oracle.take(Arrival(now_ms(), one.said))
+                oracle.take(Arrival(now_ms(), one.message))
             client.publish_all(
-                [(topic.encode(), payload) for topic, payload in (one.said.delivery() for one in piece)]
+                [(topic.encode(), payload) for topic, payload in (one.message.delivery() for one in piece)]
             )
             if kills & set(range(at, at + AT_ONCE)):
                 gateway.kill()
@@ -93,7 +96,7 @@ def round_of(setting: Setting, *, histories: int = 15) -> None:
 
 
 def _gateway(setting: Setting, url: str, name: str) -> tuple[Gateway, list[str]]:
-    """A gateway that forwards to InfluxDB where there is one, and the buckets."""
+    """Return a gateway that forwards to InfluxDB if there is one, and its buckets."""
     sections = {key: value for key, value in SECTIONS.items() if key not in {"history", "gateway"}}
     sections["gateway"] = {"id": name, "sites": ["+"], "tags": ["line"]}
     sections["windows"] = SECTIONS["windows"][: len(EVERY)]
@@ -111,7 +114,7 @@ def _gateway(setting: Setting, url: str, name: str) -> tuple[Gateway, list[str]]
 
 
 def _judge(tally: Tally, gateway: Gateway, oracle: Oracle) -> None:
-    """Windows, counters and gaps are what the oracle says; what the broker delivered twice is a duplicate."""
+    """Compare windows, counters and gaps with the oracle; the broker may have delivered some messages twice."""
     expected = oracle.all_counters()
     report = gateway.wait_for(
         lambda said: settled(said) and said["messages"]["new"] >= expected["new"], within=120
@@ -158,11 +161,11 @@ def _judge_device(tally: Tally, gateway: Gateway, name: str, device: Any) -> Non
             tally.forbid("miscounted", said)
     gaps = sorted((number, *gap) for number, boot in device.boots.items() for gap in boot.ranges())
     if sorted(tuple(gap) for gap in told["gaps"]) != gaps:
-        tally.forbid("gaps not as they are", f"{name}: {told['gaps']}, expected {gaps}")
+        tally.forbid("wrong gaps", f"{name}: {told['gaps']}, expected {gaps}")
 
 
 def _judge_points(setting: Setting, gateway: Gateway, buckets: list[str]) -> None:
-    """Each window, corrected or not, is one point in InfluxDB, equal to the stored one."""
+    """Check that each stored window is one point in InfluxDB with the same count."""
     if not buckets:
         return
     gateway.wait_for(lambda said: not said["sinks"]["influx"]["waiting"]["lines"], within=120)
@@ -183,18 +186,18 @@ def _judge_points(setting: Setting, gateway: Gateway, buckets: list[str]) -> Non
             setting.tally.wrong += 1
             setting.tally.show(f"InfluxDB has not {facts[0]} readings for {place}")
     for key in points:
-        setting.tally.forbid("a point of no window", f"{key}")
+        setting.tally.forbid("point without a window", f"{key}")
 
 
 # --- the simulator's disorder
 
 
 def simulated(setting: Setting, *, seconds: float = 12.0) -> None:
-    """A fleet that sends twice, in another order and late, and a gateway that is killed once meanwhile."""
+    """Run a fleet that sends duplicates, out of order and late, and kill the gateway once meanwhile."""
     broker, tally = setting.broker(), setting.tally
     name = f"gw-twice-{tally.runs}"
     windows = SECTIONS["windows"][: len(EVERY)]
-    gateway = setting.gateway(broker, name, windows=windows, time=SECTIONS["time"], commands=PLENTY)
+    gateway = setting.gateway(broker, name, windows=windows, time=SECTIONS["time"], commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
     gateway.start()
     text = scenario_text(
@@ -222,12 +225,12 @@ def simulated(setting: Setting, *, seconds: float = 12.0) -> None:
 
 
 def start_in_1970(setting: Setting) -> None:
-    """A pending command, then a start without the time: what needs none is taken, what needs it waits for it."""
+    """Start a gateway with a pending command while the clock is not set: readings without a time must wait."""
     broker, tally = setting.broker(), setting.tally
     gateway = setting.gateway(
         broker, "gw-1970", gateway={"id": "gw-1970", "sites": ["past"], "tags": ["line"]}
     )
-    gateway.write_rules(COLD_RULES)
+    gateway.write_rules(RULES_OF_1970)
     gateway.start()
     flag = setting.directory / "in-1970"
     with RawClient(broker.host, broker.port, "devices") as client:
@@ -258,8 +261,8 @@ def _judge_past(tally: Tally, gateway: Gateway) -> None:
         lambda said: said["messages"]["new"] == 3 and said["broker"]["unacknowledged"], within=60
     )
     if "clock" not in {problem["code"] for problem in report["problems"]}:
-        tally.forbid("waiting for time is not told", f"{report['problems']}")
-    if report["store"]["floor"] > TERMS.earliest:
+        tally.forbid("problem `clock` not reported", f"{report['problems']}")
+    if report["store"]["floor"] > ORACLE_SETTINGS.earliest:
         tally.forbid("retention was decided without the time", f"{report['store']}")
     states = {row["state"] for row in gateway.query("commands")}
     if states != {"expired_unknown"}:
@@ -267,7 +270,7 @@ def _judge_past(tally: Tally, gateway: Gateway) -> None:
 
 
 def _judge_present(tally: Tally, gateway: Gateway, spool: Path) -> None:
-    """When the time comes, what waited is stamped with it, and nothing lies in 1970."""
+    """Check that readings that waited have the right time once the clock is set, and that none is in 1970."""
     right = now_ms()
     report = gateway.wait_for(lambda said: said["messages"]["new"] == 8 and settled(said), within=90)
     judge_identities(tally, report)
@@ -276,7 +279,7 @@ def _judge_present(tally: Tally, gateway: Gateway, spool: Path) -> None:
     counts: dict[str, int] = {}
     for place, _, _, facts in stored_windows(spool):
         if place.start < right - 120_000:
-            tally.forbid("a window of a time that never was", f"{place}")
+            tally.forbid("window of a time that never was", f"{place}")
         if place.device == "ahead" and place.start < right + 600_000:
             tally.forbid("a skew was judged without the time", f"{place}")
         if place.every == 2_000:

@@ -1,6 +1,6 @@
-"""Random histories of a few devices: what they send and when it arrives, with every disorder delivery covers.
+"""Random histories of a few devices: what they send and when it arrives, with every disorder the gateway must handle.
 
-life of a device ─▶ sends ─▶ network: late, twice, in another order ─▶ arrivals
+events of a device ─▶ messages ─▶ network: late, twice, out of order ─▶ arrivals
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Born:
+class Birth:
     """A birth."""
 
     device: str
@@ -70,7 +70,7 @@ class Born:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Will:
     """A will."""
 
     device: str
@@ -80,20 +80,20 @@ class Gone:
         return f"fleet/v1/{self.site}/{self.device}/status", msgpack.packb({"state": "offline"})
 
 
-Said = Reading | Born | Gone
+Message = Reading | Birth | Will
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something a device sent, and when it reaches the gateway (wall ms)."""
+    """A message, and when it reaches the gateway (wall ms)."""
 
     at: int
-    said: Said
+    message: Message
 
 
 @dataclass(slots=True)
-class Life:
-    """One device from its first start on; what happens to it is drawn by `chance`."""
+class SimulatedDevice:
+    """One device from its first start on; `chance` draws its events."""
 
     chance: random.Random
     device: str
@@ -111,17 +111,17 @@ class Life:
     faults: list[str] = field(default_factory=list)
 
     def live(self, steps: int) -> list[Arrival]:
-        """Play that many steps; return what arrives, not ordered yet."""
+        """Play that many events; return the arrivals, not in order."""
         self._restart(self.chance.getrandbits(40), born=self.chance.random() < 0.9)
-        happenings = list(_HAPPENINGS)
-        weights = [weight for weight, _ in happenings]
+        events = list(_EVENTS)
+        weights = [weight for weight, _ in events]
         for _ in range(steps):
             self.now += self.chance.choice((0, 100, 300, 900, 1_500, 4_000))
-            ((_, happening),) = self.chance.choices(happenings, weights)
-            happening(self)
+            ((_, event),) = self.chance.choices(events, weights)
+            event(self)
         return self.arrivals
 
-    # --- what it says
+    # --- messages
 
     def _ts(self) -> int | None:
         return None if self.clock is None else max(0, self.now + self.clock)
@@ -137,8 +137,8 @@ class Life:
             values[chance.choice(("heat", "odd"))] = chance.choice((float("nan"), None, [1], float("inf")))
         return values
 
-    def _arrive(self, said: Said, delay: int = 0) -> None:
-        self.arrivals.append(Arrival((self.now + delay + 20) // 100 * 100, said))
+    def _arrive(self, message: Message, delay: int = 0) -> None:
+        self.arrivals.append(Arrival((self.now + delay + 20) // 100 * 100, message))
 
     def read(self, delay: int = 0) -> None:
         """Take a reading and send it."""
@@ -159,20 +159,20 @@ class Life:
     def _note(self, fault: str) -> None:
         self.faults.append(fault)
 
-    def _be_born(self) -> None:
+    def _send_birth(self) -> None:
         floor = self.seq if self.lost and self.chance.random() < 0.3 else 0
         self.lost = self.lost and not floor
         self._arrive(
-            Born(self.device, self.site, self.boot, self.seq, self._ts(), self.type, dict(self.tags), floor)
+            Birth(self.device, self.site, self.boot, self.seq, self._ts(), self.type, dict(self.tags), floor)
         )
 
-    # --- what happens to it
+    # --- events
 
     def _restart(self, boot: int, *, born: bool) -> None:
         self.boot, self.seq, self.lost = boot, 0, False
         self.boots.append(boot)
         if born:
-            self._be_born()
+            self._send_birth()
 
     def late(self) -> None:
         self._note("late")
@@ -213,13 +213,13 @@ class Life:
         self._note("move")
         self.site = OTHER_SITE if self.site == SITE else SITE
         if self.chance.random() < 0.7:
-            self._be_born()
+            self._send_birth()
 
     def retag(self) -> None:
         self._note("tags")
         self.tags = {"line": f"L{self.chance.randrange(4)}"}
         self.type = self.chance.choice(("probe", "probe", "freezer"))
-        self._be_born()
+        self._send_birth()
 
     def _turn_clock(self) -> None:
         far = (-6 * HOUR, -10 * MINUTE, -30_000, -3_000, -500, 0, 500, 3_000, 30_000, 4 * MINUTE)
@@ -229,28 +229,28 @@ class Life:
         self._note("clock")
         self._turn_clock()
 
-    def say_goodbye(self) -> None:
-        self._arrive(Gone(self.device, self.site))
+    def send_will(self) -> None:
+        self._arrive(Will(self.device, self.site))
 
 
-_HAPPENINGS = (
-    (70, Life.read),
-    (9, Life.late),
-    (3, Life.offline),
-    (4, Life.lose),
-    (3, Life.reboot),
-    (0.4, Life.reboot_often),
-    (1.5, Life.reflash),
-    (1, Life.move),
-    (4, Life.retag),
-    (4, Life.turn_clock),
-    (1, Life.say_goodbye),
+_EVENTS = (
+    (70, SimulatedDevice.read),
+    (9, SimulatedDevice.late),
+    (3, SimulatedDevice.offline),
+    (4, SimulatedDevice.lose),
+    (3, SimulatedDevice.reboot),
+    (0.4, SimulatedDevice.reboot_often),
+    (1.5, SimulatedDevice.reflash),
+    (1, SimulatedDevice.move),
+    (4, SimulatedDevice.retag),
+    (4, SimulatedDevice.turn_clock),
+    (1, SimulatedDevice.send_will),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Arrivals in order, and the disorders in them."""
+    """Arrivals in order, and the names of the faults in them."""
 
     arrivals: tuple[Arrival, ...]
     faults: tuple[str, ...]
@@ -258,26 +258,26 @@ class History:
 
 def history(chance: random.Random, *, most_steps: int = 60) -> History:
     """Return the history of one to three devices, in order of arrival."""
-    lives = [Life(chance, f"dev-{number}") for number in range(chance.randrange(1, 4))]
+    lives = [SimulatedDevice(chance, f"dev-{number}") for number in range(chance.randrange(1, 4))]
     both = [one for life in lives for one in life.live(chance.randrange(5, most_steps))]
     both.sort(key=lambda one: one.at)
     faults = tuple(fault for life in lives for fault in life.faults)
-    return History(tuple(_honest(both)), faults)
+    return History(tuple(_without_given_up(both)), faults)
 
 
-def _honest(arrivals: list[Arrival]) -> Iterator[Arrival]:
-    """Without messages that their device had said before will never come."""
+def _without_given_up(arrivals: list[Arrival]) -> Iterator[Arrival]:
+    """Leave out messages that arrive after their device declared them lost."""
     floors: dict[tuple[str, int], int] = {}
     came: set[tuple[str, int, int]] = set()
     for one in arrivals:
-        said = one.said
+        said = one.message
         if isinstance(said, Reading):
             key = (said.device, said.boot, said.seq)
             if said.seq < floors.get(key[:2], 0) and key not in came:
                 continue
             came.add(key)
             _raise(floors, key[:2], said.floor or 0)
-        elif isinstance(said, Born):
+        elif isinstance(said, Birth):
             _raise(floors, (said.device, said.boot), min(said.floor, said.following))
         yield one
 

@@ -1,8 +1,7 @@
-"""The promises of delivery, as plain Python: one message at a time, without columns, sharing no code.
+"""The promises of delivery in plain Python, one message at a time, sharing no code with the gateway.
 
-It says for any sequence of arrivals what must be in every window, what each counter must say, what is missing of each
-boot, and which alerts must have been raised. It knows nothing of batches, commits, lateness or restarts, because
-nothing of these may show.
+For any sequence of arrivals it computes the content of every window, the value of each counter, the gaps of each boot,
+and the alerts. It knows nothing of batches, commits, lateness or restarts, because they must not change the result.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.proofs.order.histories import Arrival, Born, Gone, Reading
+from tests.proofs.order.histories import Arrival, Birth, Reading, Will
 
 RANGES_KEPT = 64
 BOOTS_KEPT = 8
@@ -21,8 +20,8 @@ LONGEST_TEXT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """The relevant configuration; times in ms."""
+class OracleSettings:
+    """The configuration the oracle needs; times in ms."""
 
     every: tuple[int, ...]
     earliest: int
@@ -33,7 +32,7 @@ class Terms:
     cool: float
 
 
-class Place(NamedTuple):
+class WindowId(NamedTuple):
     """A window: `every` and `start` in ms."""
 
     device: str
@@ -43,29 +42,29 @@ class Place(NamedTuple):
 
 
 @dataclass(slots=True)
-class Expected:
-    """What a window must hold, and the tags it may have been opened with.
+class ExpectedWindow:
+    """The readings of a window, and the tags it may have.
 
-    A base window has those of its start. Where they changed within a coarser window before anything came for it, it
-    may have those of its start or of its first base window. Where the clock had stepped back before they changed, the
-    device lives again through windows that something had come for: these, and coarser ones, may have the new ones.
+    A base window has the tags of its start. If they changed within a coarser window before its first reading, that
+    window has those of its start or of its first base window. If the device's clock stepped back before the change,
+    the device passes again through windows that already have readings: these, and coarser ones, may have the new tags.
     """
 
     labels: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
-    """As readings came; of a base window the first counts."""
-    anew: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
-    """Those of after a clock step."""
+    """In order of readings; for a base window the first counts."""
+    after_clock_step: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    """Labels from after a clock step, which are allowed too."""
     readings: list[tuple[int, Any]] = field(default_factory=list)
 
     def facts(self) -> tuple[Any, ...]:
-        """Numbers: count, sum, min, max, first, last. Texts: first, last."""
+        """Return (count, sum, min, max, first, last) of numbers, (first, last) of texts."""
         ordered = [value for _, value in sorted(self.readings)]
         if isinstance(ordered[0], str):
             return ordered[0], ordered[-1]
         return (len(ordered), math.fsum(ordered), min(ordered), max(ordered), ordered[0], ordered[-1])
 
     def agrees(self, found: tuple[Any, ...]) -> bool:
-        """Whether these may be the facts; of texts of one time any may be the first or the last."""
+        """Whether `found` is allowed; among texts of the same time, any may be first or last."""
         ends = min(self.readings)[0], max(self.readings)[0]
         if isinstance(self.readings[0][1], str):
             return all((end, text) in self.readings for end, text in zip(ends, found, strict=True))
@@ -74,7 +73,7 @@ class Expected:
 
 @dataclass(slots=True)
 class Boot:
-    """One boot of a device, its messages as sets."""
+    """One boot of a device, with its missing messages as a set."""
 
     top: int = -1
     missing: set[int] = field(default_factory=set)
@@ -103,7 +102,7 @@ class Boot:
         self.top = max(self.top, following - 1)
 
     def close_below(self, floor: int) -> int:
-        """Messages that will never come, of those still expected."""
+        """Stop expecting messages below `floor`; return how many were missing."""
         gone = {seq for seq in self.missing if seq < floor}
         self.missing -= gone
         skipped = max(0, floor - 1 - self.top)
@@ -132,7 +131,7 @@ class Device:
 
     site: str
     boots: dict[int, Boot] = field(default_factory=dict)
-    """The current one last."""
+    """By number, the current one last."""
     newest: int | None = None
     versions: list[tuple[int, tuple[str, Mapping[str, str]]]] = field(default_factory=list)
     """(first window start, (type, tags)), ascending."""
@@ -143,7 +142,7 @@ class Device:
     counters: Counter[str] = field(default_factory=Counter)
 
     def labels(self, start: int) -> tuple[str, Mapping[str, str]]:
-        """Type and tags of a window that is opened now."""
+        """Return type and tags of a window with this start."""
         found: tuple[str, Mapping[str, str]] = ("unknown", {})
         for since, told in self.versions:
             if since <= start:
@@ -152,12 +151,12 @@ class Device:
 
 
 class Oracle:
-    """Takes arrivals one by one."""
+    """Computes the expected result from arrivals, one by one."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: OracleSettings) -> None:
         self.terms = terms
         self.devices: dict[str, Device] = {}
-        self.windows: dict[Place, Expected] = {}
+        self.windows: dict[WindowId, ExpectedWindow] = {}
         self.totals: Counter[str] = Counter()
         self.alerts: list[tuple[str, str, int]] = []
         """(device, state, device time)."""
@@ -165,22 +164,22 @@ class Oracle:
 
     def take(self, arrival: Arrival) -> None:
         """Process one arrival."""
-        match arrival.said:
+        match arrival.message:
             case Reading():
-                self._reading(arrival.said, arrival.at)
-            case Born():
-                self._born(arrival.said)
-            case Gone():
-                known = self._device(arrival.said.device, arrival.said.site)
+                self._reading(arrival.message, arrival.at)
+            case Birth():
+                self._born(arrival.message)
+            case Will():
+                known = self._device(arrival.message.device, arrival.message.site)
                 self.totals["statuses refused"] += known is None
 
     def _device(self, name: str, site: str) -> Device | None:
-        """The device, first seen where it is seen first; None where it is heard from elsewhere."""
+        """Return the device, which belongs to the site of its first message; None at another site."""
         known = self.devices.setdefault(name, Device(site))
         return known if known.site == site else None
 
     def _boot(self, device: Device, number: int) -> Boot:
-        """The boot's marks; a new one becomes the current one and may push out the longest quiet."""
+        """Return a boot; a new one becomes the current one, and may push out the one that was quiet longest."""
         if number not in device.boots:
             if len(device.boots) >= BOOTS_KEPT:
                 quiet = device.boots.pop(next(iter(device.boots)))
@@ -188,9 +187,7 @@ class Oracle:
             device.boots[number] = Boot()
             return device.boots[number]
         current = next(reversed(device.boots))
-        if (
-            number != current
-        ):  # the order is that of their last message; the current one stays the current one
+        if number != current:  # ordered by their last message, but the current one stays last
             kept = device.boots.pop(current)
             device.boots[number] = device.boots.pop(number)
             device.boots[current] = kept
@@ -198,7 +195,7 @@ class Oracle:
 
     # --- births
 
-    def _born(self, born: Born) -> None:
+    def _born(self, born: Birth) -> None:
         device = self._device(born.device, born.site)
         if device is None:
             self.totals["statuses refused"] += 1
@@ -212,7 +209,7 @@ class Oracle:
             device.versions.append(
                 (since if device.versions or device.newest is not None else -(1 << 62), told)
             )
-            self._label_anew(born.device, device, told, since)
+            self._label_after_step(born.device, device, told, since)
         known = born.boot in device.boots
         current = device.boots[next(reversed(device.boots))] if device.boots else Boot()
         if not known and born.ts is not None and current.top_time is not None and born.ts < current.top_time:
@@ -222,12 +219,14 @@ class Oracle:
         device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
         device.counters["given_up"] += boot.give_up()
 
-    def _label_anew(self, name: str, device: Device, told: tuple[str, Mapping[str, str]], since: int) -> None:
-        """Windows that the device lives through after a clock step may take the tags that come then."""
+    def _label_after_step(
+        self, name: str, device: Device, told: tuple[str, Mapping[str, str]], since: int
+    ) -> None:
+        """Allow the new tags for windows that the device may pass through again after a clock step."""
         if device.counters["clock_steps"]:
             for place, window in self.windows.items():
                 if place.device == name and (place.every > self.terms.every[0] or place.start >= since):
-                    window.anew.append(told)
+                    window.after_clock_step.append(told)
 
     def _step(self, device: Device) -> None:
         device.counters["clock_steps"] += 1
@@ -235,31 +234,31 @@ class Oracle:
 
     # --- readings
 
-    def _reading(self, said: Reading, at: int) -> None:
-        device = self._device(said.device, said.site)
+    def _reading(self, message: Reading, at: int) -> None:
+        device = self._device(message.device, message.site)
         if device is None:
             self.totals.update(("received", "quarantined"))
             return
         device.counters["received"] += 1
-        samples = [(self._time(said.ts, 0, at), said.values)]
-        samples += [(self._time(said.ts, step, at), values) for step, values in said.further]
+        samples = [(self._time(message.ts, 0, at), message.values)]
+        samples += [(self._time(message.ts, step, at), values) for step, values in message.further]
         own = [time for (time, stamped), _ in samples if not stamped]
-        boot = self._boot(device, said.boot)
+        boot = self._boot(device, message.boot)
         time = max(own, default=None)
-        if boot.steps_back(said.seq, time):
+        if boot.steps_back(message.seq, time):
             self._step(device)
-        verdict = boot.verdict(said.seq, time)
+        verdict = boot.verdict(message.seq, time)
         device.counters["given_up"] += boot.give_up()
         if verdict == "conflicts":
             device.counters["quarantined"] += 1
         device.counters[verdict] += 1
-        if said.floor is not None and verdict != "conflicts":
-            device.counters["lost_at_device"] += boot.close_below(min(said.floor, said.seq))
+        if message.floor is not None and verdict != "conflicts":
+            device.counters["lost_at_device"] += boot.close_below(min(message.floor, message.seq))
         if verdict == "new":
-            self._samples(said.device, device, samples)
+            self._samples(message.device, device, samples)
 
     def _time(self, ts: int | None, step: int, at: int) -> tuple[int, bool]:
-        """The time that counts, and whether it is that of arrival."""
+        """Return the time that counts, and whether it is the time of arrival."""
         told = None if ts is None else ts + step
         if told is None or told < self.terms.earliest or told > at + self.terms.skew:
             return at, True
@@ -275,14 +274,14 @@ class Oracle:
                 counts = self._counts(device, metric, value)
                 device.counters["accepted" if counts else "bad"] += 1
                 if counts:
-                    self._window(name, device, metric, ts, _told(value))
+                    self._window(name, device, metric, ts, _as_stored(value))
             self._judge(name, device, ts, values)
         device.newest = max(
             [ts for (ts, _), _ in samples] + ([] if device.newest is None else [device.newest])
         )
 
     def _counts(self, device: Device, metric: str, value: Any) -> bool:
-        """Whether a value counts; the first good one decides if a series holds numbers or texts."""
+        """Whether a value counts; the first good one decides whether a series holds numbers or texts."""
         if isinstance(value, str | bool):
             kind: type = str
             good = not isinstance(value, str) or len(value) <= LONGEST_TEXT
@@ -299,17 +298,17 @@ class Oracle:
 
     def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
         for tier, every in enumerate(self.terms.every):
-            place = Place(name, metric, every, ts - ts % every)
+            place = WindowId(name, metric, every, ts - ts % every)
             if place not in self.windows:
                 if self.floor is not None and place.start < self.floor:
                     device.counters["too late"] += not tier
                     continue
-                self.windows[place] = Expected([device.labels(place.start)])
+                self.windows[place] = ExpectedWindow([device.labels(place.start)])
             self.windows[place].readings.append((ts, value))
             self.windows[place].labels.append(device.labels(ts - ts % self.terms.every[0]))
 
     def _judge(self, name: str, device: Device, ts: int, values: Mapping[str, Any]) -> None:
-        """`Hot`, by readings not older than any before, of which none had this metric at this time."""
+        """Evaluate `Hot` with readings that are not older than any before, once for each time."""
         if device.cursor is not None and ts < device.cursor:
             return
         device.cursor = ts
@@ -324,10 +323,10 @@ class Oracle:
             device.firing = False
             self.alerts.append((name, "resolved", ts))
 
-    # --- what is gone
+    # --- trimming and totals
 
     def trim(self, before: int) -> None:
-        """The store gives up windows that start before a time, which are never begun again, and older alerts."""
+        """Forget windows that start before a time, which are never opened again, and older alerts."""
         self.alerts = [step for step in self.alerts if step[2] >= before]
         if any(place.start < before for place in self.windows):
             self.windows = {place: one for place, one in self.windows.items() if place.start >= before}
@@ -338,7 +337,7 @@ class Oracle:
         return sum((device.counters for device in self.devices.values()), Counter(self.totals))
 
 
-def _told(value: Any) -> Any:
+def _as_stored(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else float(value)

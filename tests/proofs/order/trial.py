@@ -1,7 +1,7 @@
-"""One history through the real fold, journal and store, cut anyhow, and what the oracle says of it.
+"""One history through the real fold, journal and store, split at random, compared with the oracle.
 
 history ─┬─▶ batches of any size, ticks, commits, late job, checkpoints, crashes ─▶ store, counters, receipts
-         └─▶ oracle, one message at a time ──────────────────────────────────────▶ the same
+         └─▶ oracle, one message at a time ──────────────────────────────────────▶ must be the same
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.proofs.ground.inside import Inside, configuration
 from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
-from tests.proofs.order.oracle import Oracle, Place, Terms
+from tests.proofs.order.oracle import Oracle, OracleSettings, WindowId
 from tests.proofs.proof import Tally
 
 KEEP = HOUR
@@ -44,7 +44,7 @@ SECTIONS: dict[str, Any] = {
     "metrics": {"level": {"range": [-50, 50], "missing": [-40]}},
     "history": {"keep": "1h"},
 }
-TERMS = Terms(
+ORACLE_SETTINGS = OracleSettings(
     every=EVERY,
     earliest=1_577_836_800_000,
     skew=300_000,
@@ -57,14 +57,14 @@ IN_BOTH = ("received", "new", "duplicate", "conflicts", "values", "bad", "stampe
 
 
 class Trial:
-    """A gateway that is given one history; `chance` cuts it."""
+    """A gateway that gets one history; `chance` splits it into batches and commits."""
 
     def __init__(self, place: Path, rules: dict[str, Any], chance: random.Random, tally: Tally) -> None:
         self.place = place
         self.chance = chance
         self.tally = tally
         self.inside = Inside(place, configuration(place, **SECTIONS), START)
-        self.oracle = Oracle(TERMS)
+        self.oracle = Oracle(ORACLE_SETTINGS)
         self.wrong: list[str] = []
         self.now = START
         self.inside.reload(self._moment(), rules)
@@ -73,36 +73,38 @@ class Trial:
         return Moment(self.now, self.now - START)
 
     def run(self, given: History) -> list[str]:
-        """Go through a history; returns sentences about what is not as the oracle says."""
+        """Play a history; return a sentence for each difference from the oracle."""
         self._deliver(given.arrivals)
         self._settle()
         self._judge("at the end")
         if self.chance.random() < 0.3:
-            self._outlive(given)
+            self._send_after_trim(given)
         self.inside.close()
         return self.wrong
 
-    # --- what is done
+    # --- playing the history
 
     def _deliver(self, arrivals: Sequence[Arrival]) -> None:
         for at, group in groupby(arrivals, key=lambda one: one.at):
             self.now = max(self.now, at)
-            self._together(list(group))
+            self._deliver_at_once(list(group))
             if self.chance.random() < 0.3:
-                self._take([self.inside.tick(self._moment())])
-            self._between()
+                self._check_receipts([self.inside.tick(self._moment())])
+            self._maintain_or_crash()
 
-    def _together(self, arrivals: list[Arrival]) -> None:
-        """What arrives at one time, in pieces; each piece is a batch."""
+    def _deliver_at_once(self, arrivals: list[Arrival]) -> None:
+        """Deliver what arrives at one time, in one or more batches."""
         while arrivals:
             size = self.chance.choice((1, 2, 5, 1_000))
             piece, arrivals = arrivals[:size], arrivals[size:]
             for one in piece:
-                self.oracle.take(Arrival(self.now, one.said))
-            self._take(self.inside.deliver(self._moment(), [one.said.delivery() for one in piece]))
+                self.oracle.take(Arrival(self.now, one.message))
+            self._check_receipts(
+                self.inside.deliver(self._moment(), [one.message.delivery() for one in piece])
+            )
 
-    def _between(self) -> None:
-        """Commit, merge what is late, write a checkpoint, crash: or none of it."""
+    def _maintain_or_crash(self) -> None:
+        """Commit, merge late readings, write a checkpoint, crash, or do nothing."""
         match self.chance.randrange(40):
             case 0:
                 self.inside.checkpoint()
@@ -114,25 +116,25 @@ class Trial:
                 self.inside.commit(apply=self.chance.random() < 0.7)
 
     def _crash(self) -> None:
-        """What was not committed comes again, as the broker delivers it again."""
+        """Crash and recover; what was not committed is delivered again, as by the broker."""
         if self.chance.random() < 0.5:
             self.inside.commit(apply=False)
         for again in self.inside.crash():
             self.inside.fold(again)
         self.tally.faults["restart"] += 1
 
-    def _take(self, found: Sequence[Effects]) -> None:
+    def _check_receipts(self, found: Sequence[Effects]) -> None:
         for effects in found:
             for message in effects.outgoing:
                 if message.topic.endswith("/receipt"):
                     self._judge_receipt(message.topic.split("/")[3], msgpack.unpackb(message.payload))
 
     def _settle(self) -> None:
-        """Long silence: everything closes, and every receipt that is owed has been sent."""
+        """Let time pass until everything is closed and every due receipt is sent."""
         for step in (1_000, 4_000, 5_000, 6_000, 6_000, 20_000, 40_000, 600_000, 6_000, 6_000, 6_000):
             self.now += step
             for _ in range(3):
-                self._take([self.inside.tick(self._moment())])
+                self._check_receipts([self.inside.tick(self._moment())])
             self.inside.commit()
             self.inside.late()
         windows = self.inside.pipeline.windows
@@ -141,8 +143,8 @@ class Trial:
                 f"not settled: {windows.open_readings} readings, {windows.open_coarser} windows"
             )
 
-    def _outlive(self, given: History) -> None:
-        """Long after: the history is trimmed, and readings come for windows that are gone and that are not."""
+    def _send_after_trim(self, given: History) -> None:
+        """Trim the history, and deliver late readings for windows that are gone and for some that are not."""
         self.now += KEEP // 2
         devices = sorted(self.oracle.devices)
         boots = dict.fromkeys(devices, 1 << 41)
@@ -152,7 +154,9 @@ class Trial:
         before = self.now - KEEP
         self.inside.store.trim(self.now)
         self.oracle.trim(before)
-        old = [one.said.ts for one in given.arrivals if isinstance(one.said, Reading) and one.said.ts]
+        old = [
+            one.message.ts for one in given.arrivals if isinstance(one.message, Reading) and one.message.ts
+        ]
         times = [*self.chance.choices(old, k=8), before - 1, before, before + 10_000, self.now - KEEP // 4]
         late = [self._reading(self.chance.choice(devices), boots, at) for at in times]
         self._deliver(late)
@@ -161,17 +165,17 @@ class Trial:
         self._judge("after its row is gone")
 
     def _reading(self, name: str, boots: dict[str, int], ts: int) -> Arrival:
-        """A reading of a boot of its own, so that it is no clock step."""
+        """Return a reading with a new boot, so that it does not count as a clock step."""
         boots[name] += 1
         site = self.oracle.devices[name].site if name in self.oracle.devices else SITE
         return Arrival(
             self.now, Reading(name, site, boots[name], 0, ts, {"heat": self.chance.uniform(-10, 10)})
         )
 
-    # --- what is judged
+    # --- comparing with the oracle
 
     def _judge_receipt(self, name: str, told: dict[str, Any]) -> None:
-        """What a receipt says is what was stored when it was made."""
+        """Compare a receipt with what the oracle has of that boot now."""
         boot = self.oracle.devices[name].boots.get(told["boot"])
         self.tally.measured["receipts"] = self.tally.measured.get("receipts", 0) + 1
         said = (told["upto"], [tuple(gap) for gap in told["missing"]])
@@ -190,14 +194,16 @@ class Trial:
         self.wrong[before:] = [f"{when}: {sentence}" for sentence in self.wrong[before:]]
 
     def _judge_windows(self) -> None:
-        stored: dict[Place, list[tuple[Any, ...]]] = {}
+        stored: dict[WindowId, list[tuple[Any, ...]]] = {}
         for place, labels, revision, facts in stored_windows(self.place):
             stored.setdefault(place, []).append((labels, facts))
             if revision:
                 self.tally.measured["corrected windows"] = self.tally.measured.get("corrected windows", 0) + 1
         self.tally.windows += len(self.oracle.windows)
         for place, expected in self.oracle.windows.items():
-            allowed = (expected.labels if place.every > EVERY[0] else expected.labels[:1]) + expected.anew
+            allowed = (
+                expected.labels if place.every > EVERY[0] else expected.labels[:1]
+            ) + expected.after_clock_step
             named = [(kind, tags.get("line", "unknown")) for kind, tags in allowed]
             found = stored.pop(place, [])
             if len(found) != 1 or found[0][0] not in named or not expected.agrees(found[0][1]):
@@ -249,8 +255,8 @@ def _difference(wanted: list[Any], found: list[Any]) -> tuple[list[Any], list[An
     return sorted(missing.elements()), sorted(more.elements())
 
 
-def stored_windows(place: Path) -> Iterator[tuple[Place, tuple[str, str], int, tuple[Any, ...]]]:
-    """(window, (type, tag), revision, facts) of everything in the store, texts included."""
+def stored_windows(place: Path) -> Iterator[tuple[WindowId, tuple[str, str], int, tuple[Any, ...]]]:
+    """Yield (window, (type, tag), revision, facts) of every window in the store, those of states included."""
     db = sqlite3.connect(place / STORE)
     columns = "SELECT tier, start, revision, row, device, metric, type, tags FROM"
     for tier, start, revision, data, device, metric, kind, tags in db.execute(
@@ -260,7 +266,7 @@ def stored_windows(place: Path) -> Iterator[tuple[Place, tuple[str, str], int, t
         ends = tuple(float(row[0][name]) for name in ("min", "max", "first", "last"))
         labels = (kind, json.loads(tags)["line"])
         facts = (int(row[0]["count"]), float(sums(row)[0]), *ends)
-        yield Place(device, metric, EVERY[tier], start), labels, revision, facts
+        yield WindowId(device, metric, EVERY[tier], start), labels, revision, facts
     texts: dict[int, str] = dict(db.execute("SELECT id, text FROM text"))
     for tier, start, revision, data, device, metric, kind, tags in db.execute(
         f"{columns} state_window JOIN series ON id = series"
@@ -268,7 +274,7 @@ def stored_windows(place: Path) -> Iterator[tuple[Place, tuple[str, str], int, t
         row = np.frombuffer(data[: STATE_ROW.itemsize], STATE_ROW)[0]
         labels = (kind, json.loads(tags)["line"])
         yield (
-            Place(device, metric, EVERY[tier], start),
+            WindowId(device, metric, EVERY[tier], start),
             labels,
             revision,
             (

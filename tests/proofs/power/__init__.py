@@ -1,1 +1,1 @@
-"""Power cuts: replay what was written, in every order in which a disk may keep it."""
+"""Power cuts: replay recorded writes in every order in which a disk may keep them."""

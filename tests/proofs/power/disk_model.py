@@ -1,12 +1,12 @@
-"""A disk that may lose unsynced writes, and what it can hold after a power cut.
+"""A disk that may lose unsynced writes, and what it may hold after a power cut.
 
-Until a file is synced each write to it may be there whole, in part, as zeros or not at all, in any combination; names
-in a directory are there once the directory was synced, and may or may not be before. A rename is whole or not at all.
-Nothing is assumed of the order in which a file system writes: a journaling one keeps more of it than this.
+Until a file is synced, each write to it may be there whole, in part, as zeros or not at all, in any combination. A name
+in a directory is certain once the directory was synced. A rename happens as a whole or not at all. No order of writing
+is assumed; a journaling file system keeps more order than this.
 
 step ─▶ apply ─┬─ cached: writes and names that wait for a sync
                └─ durable ◀── sync
-leave(directory, variant) ─▶ durable, and of what waits what the variant keeps
+leave(directory, variant) ─▶ what is durable, and what the variant keeps of the rest
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class _File:
 
 @dataclass(slots=True)
 class Disk:
-    """What a disk holds for certain, and the writes it may lose."""
+    """What a disk certainly holds, and the writes it may lose."""
 
     _files: dict[int, _File] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
     _waiting: list[Step] = field(default_factory=list)
 
-    def hold(self, path: str, file: int, content: bytes) -> None:
-        """Have a file, durably, before the first step; a directory where its number is 0."""
+    def add_file(self, path: str, file: int, content: bytes) -> None:
+        """Add a durable file that exists before the first step; number 0 is a directory."""
         self._names[path] = file
         if file:
             self._files[file] = _File(bytearray(content))
@@ -65,7 +65,7 @@ class Disk:
         return sorted([*steps, *self._waiting], key=lambda step: step.line)
 
     def content(self, file: int) -> bytes:
-        """Return what a program reads from a file before the cut."""
+        """Return a file's content as a program reads it before the cut."""
         held = self._files[file]
         return written(held.durable, held.waiting, lambda _: "kept", random.Random())
 
@@ -90,7 +90,7 @@ class Disk:
         file.waiting = file.waiting[len(covered) :]
 
     def _sync_names(self, step: Step) -> None:
-        """Names of this very directory; a rename to another one counts with the one it goes to."""
+        """Make the names in this directory durable; a rename counts for the directory it moves to."""
         covered = [
             waiting
             for waiting in self._waiting
@@ -106,7 +106,7 @@ def _directory(step: Step) -> str:
 
 
 def renamed(names: dict[str, int], steps: Iterable[Step]) -> dict[str, int]:
-    """File numbers by path after steps that make, rename and unlink; directories have number 0."""
+    """Return file numbers by path after steps that make, rename and unlink; directories have number 0."""
     after = dict(names)
     for step in steps:
         if step.kind in {"rename", "unlink"}:
@@ -119,7 +119,7 @@ def renamed(names: dict[str, int], steps: Iterable[Step]) -> dict[str, int]:
 
 
 def written(durable: bytes | bytearray, steps: Iterable[Step], fates: Fates, chance: random.Random) -> bytes:
-    """What a file holds after those of the steps that were kept, in whole or in part."""
+    """Return a file's content after the steps, each kept, lost, torn or zeroed."""
     content = bytearray(durable)
     for step in steps:
         fate = fates(step)
@@ -134,7 +134,7 @@ def written(durable: bytes | bytearray, steps: Iterable[Step], fates: Fates, cha
 
 
 def _put(content: bytearray, step: Step, fate: Fate, chance: random.Random) -> None:
-    """Write a step's data, all of it, some of its sectors, or zeros in its place."""
+    """Write a step's data: all of it, some sectors, or zeros instead."""
     if fate == "zeros":
         _write(content, step.offset, bytes(len(step.data)))
     elif fate == "kept":
@@ -150,7 +150,7 @@ def _write(content: bytearray, offset: int, data: bytes) -> None:
 
 
 def _survivors(step: Step, chance: random.Random) -> list[tuple[int, int]]:
-    """Ranges of a torn write's data that reached the disk: its first sectors, its last ones, or any."""
+    """Return the ranges of a torn write that reached the disk: its first sectors, its last ones, or any."""
     size = len(step.data)
     first = SECTOR - step.offset % SECTOR
     cuts = [0, *range(first, size, SECTOR), size]
@@ -161,7 +161,7 @@ def _survivors(step: Step, chance: random.Random) -> list[tuple[int, int]]:
     )
 
 
-# --- what becomes of all that was waiting
+# --- the fates of everything that waits for a sync
 
 Variant = Callable[[list[Step], random.Random], Fates]
 
@@ -171,13 +171,13 @@ def _each(fate: Callable[[Step], Fate]) -> Variant:
 
 
 def _up_to_a_point(waiting: list[Step], chance: random.Random) -> Fates:
-    """Everything in its order up to a point; the write at the point is torn."""
+    """Keep everything up to a point in order; the write at the point is torn."""
     point = chance.choice(waiting).line if waiting else 0
     return lambda step: "kept" if step.line < point else "torn" if step.line == point else "lost"
 
 
 def _from_a_point(waiting: list[Step], chance: random.Random) -> Fates:
-    """The newest is there, and what came before it is not."""
+    """Keep the newest writes, and lose those before them."""
     point = chance.choice(waiting).line if waiting else 0
     return lambda step: "kept" if step.line >= point else "lost"
 
@@ -191,7 +191,7 @@ def _drawn(*fates: Fate) -> Variant:
 
 
 def _one_lost(waiting: list[Step], chance: random.Random) -> Fates:
-    """All but one."""
+    """Keep all but one."""
     lost = chance.choice(waiting).line if waiting else 0
     return lambda step: "lost" if step.line == lost else "kept"
 
@@ -212,4 +212,4 @@ VARIANTS: Final[dict[str, Variant]] = {
     "one lost": _one_lost,
     "kept": _each(lambda _: "kept"),
 }
-"""By name: what becomes of each step that no sync has covered when the power goes."""
+"""By name: the fate of each step that no sync covers when the power is cut."""

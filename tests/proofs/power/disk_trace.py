@@ -3,9 +3,9 @@
 strace ─▶ lines ─▶ whole calls ─┬─ steps: create, write, truncate, sync, rename, unlink, … of files below `root`
                                 └─ wires: bytes sent and received on TCP connections
 
-A step is placed where its call returned; bytes sent are placed where the call began, since from then on the peer may
-have them. A sync covers what had returned before it began. Memory maps are not seen: SQLite maps its `-shm` file
-alone, which it makes anew after a crash.
+A step takes place where its call returned; bytes are sent where the call began, because from then on the peer may have
+them. A sync covers what had returned before it began. Memory maps are not recorded; SQLite maps only its `-shm` file,
+which it rebuilds after a crash.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Step(NamedTuple):
 
     Attributes:
         kind: what was done; `sync-names` is the sync of a directory.
-        line: where in the trace it was done by; `begun`, where it had begun.
+        line: the line of the trace where the call returned; `begun`: where it began.
         time: seconds since 1970.
-        path: below the root; of a rename the old one, and `target` the new one.
-        file: which file, whatever it is called by then.
-        offset: where `data` was written, or the size it was cut to.
+        path: relative to the root; for a rename the old path, and `target` the new one.
+        file: the number of the file, whatever its name.
+        offset: where `data` was written, or the size the file was truncated to.
     """
 
     kind: Kind
@@ -79,12 +79,12 @@ class _Call(NamedTuple):
         return [bytes.fromhex(text.replace("\\x", "")) for text in _TEXT.findall(self.arguments)]
 
     def numbers(self) -> list[int]:
-        """The numbers behind the last text."""
+        """Return the numbers after the last string."""
         return [int(part) for part in self.arguments.rpartition('"')[2].split(",") if part.strip().isdigit()]
 
 
 def strace_command(output: Path) -> list[str] | None:
-    """What traces the command behind it as TraceReader reads it, as a child of it; None where strace is missing."""
+    """Return the words that run a command under strace, as TraceReader needs it; None without strace."""
     program = shutil.which("strace")
     if program is None:
         return None
@@ -116,8 +116,8 @@ class TraceReader:
     _made: int = 0
     _lines: int = 0
 
-    def hold(self, path: str, *, directory: bool = False) -> int:
-        """Know of a file that was there before the first trace; its number, which is 0 for a directory."""
+    def add_file(self, path: str, *, directory: bool = False) -> int:
+        """Add a file that exists before the first trace; return its number, 0 for a directory."""
         if directory:
             self._directories.add(path)
             return 0
@@ -126,7 +126,7 @@ class TraceReader:
         return self._made
 
     def read(self, output: Path) -> None:
-        """Take in the trace of one more program."""
+        """Read the trace of one more program."""
         self._handles.clear()
         with output.open() as lines:
             for call in self._calls(lines):
@@ -136,7 +136,7 @@ class TraceReader:
         self.wires.sort(key=lambda wire: wire.line)
 
     def _calls(self, lines: Iterator[str]) -> Iterator[_Call]:
-        """Whole calls, in the order in which they returned."""
+        """Yield whole calls in the order in which they returned."""
         open_calls: dict[str, tuple[str, int, float]] = {}
         for text in lines:
             self._lines += 1
@@ -148,7 +148,7 @@ class TraceReader:
                 said = said.removesuffix(_UNFINISHED)
                 open_calls[thread] = (said, self._lines, time)
                 if said.startswith("close("):
-                    # Its number is free for another thread before it returns.
+                    # Another thread may get its number before it returns.
                     yield _Call("close", said.removeprefix("close("), 0, self._lines, time, self._lines, time)
                 continue
             begun, begun_at = self._lines, time
@@ -212,7 +212,7 @@ class TraceReader:
             self._handles[call.result] = _Handle(0, path)
             return
         if path not in self.files and "O_CREAT" in call.arguments:
-            self._add("create", call, path=path, file=self.hold(path))
+            self._add("create", call, path=path, file=self.add_file(path))
         elif path in self.files and "O_TRUNC" in call.arguments:
             self._add("truncate", call, path=path, file=self.files[path])
         if path in self.files:
@@ -245,7 +245,7 @@ class TraceReader:
         self.wires.append(Wire(line, time, connection[1], sent, data))
 
     def _below(self, call: _Call, place: int) -> str | None:
-        """The path below the root that a call names; None for one elsewhere."""
+        """Return the path a call names, relative to the root; None if it is elsewhere."""
         path = Path(call.texts()[place].decode("utf-8", "surrogateescape"))
         if path == self.root:
             return ""
@@ -266,5 +266,5 @@ class TraceReader:
 
 
 def call_size(arguments: str) -> int:
-    """The size that an ftruncate was given."""
+    """Return the size argument of an ftruncate."""
     return int(arguments.rpartition(",")[2])

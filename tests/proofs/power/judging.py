@@ -1,8 +1,8 @@
-"""What a gateway had promised at a given moment, and whether a spool after a power cut keeps it.
+"""What a gateway had promised at a moment, and whether its spool after a power cut keeps it.
 
-promised: a PUBACK for a message, and every command, alert and receipt that went out, belongs to a record
-kept:     recovery succeeds, finds nothing damaged, comes to that record or a later one, and state, store and what
-          the database has or will be sent are exactly what that record leads to
+promised: the record of each message with a PUBACK, and of each published command, alert and receipt
+kept:     recovery succeeds, finds no damage, reaches that record or a later one, and state, store and the points the
+          database has or will get are exactly those of the record reached
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from tests.proofs.power.reference import Message, Points, Reference, Stored, set
 
 SPOOL = "spool"
 DEVICES = "fleet/"
-"""Begins the topics of what devices say; what else is acknowledged is the gateway's own or the broker's."""
+"""The prefix of devices' topics; other acknowledged messages are the gateway's own or the broker's."""
 
 
 @dataclass(slots=True)
 class Promises:
-    """By place in the trace the newest record that something was promised of."""
+    """The newest record that anything was promised of, by place in the trace."""
 
     lines: list[int] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
     acknowledged: int = 0
     published: int = 0
     unrecorded: list[Message] = field(default_factory=list)
-    """Messages that were acknowledged and stand in no record."""
+    """Messages that were acknowledged and are in no record."""
 
     def add(self, line: int, record: int) -> None:
         self.lines.append(line)
         self.records.append(max(record, self.records[-1] if self.records else 0))
 
     def before(self, line: int) -> int:
-        """The newest record that was promised before a place in the trace."""
+        """Return the newest record that was promised before a place in the trace."""
         place = bisect_left(self.lines, line)
         return self.records[place - 1] if place else 0
 
 
 def promises_of(wires: Iterable[Wire], reference: Reference, broker: str) -> Promises:
-    """What went to the broker, by record."""
+    """Return what was promised by the packets sent to the broker."""
     promises = Promises()
-    links: dict[str, _Link] = {}
+    links: dict[str, _BrokerConnection] = {}
     for wire in wires:
         if not wire.connection.endswith(f"->{broker}"):
             continue
-        link = links.setdefault(wire.connection, _Link())
+        link = links.setdefault(wire.connection, _BrokerConnection())
         for acknowledged, message in link.take(wire):
             if message in (reference.received if acknowledged else reference.sent):
                 promises.add(wire.line, (reference.received if acknowledged else reference.sent)[message])
@@ -67,15 +67,15 @@ def promises_of(wires: Iterable[Wire], reference: Reference, broker: str) -> Pro
 
 
 @dataclass(slots=True)
-class _Link:
-    """One connection to the broker: bytes that are no packet yet, and deliveries without a PUBACK."""
+class _BrokerConnection:
+    """One connection to the broker: incomplete packets, and deliveries without a PUBACK."""
 
     arriving: bytes = b""
     leaving: bytes = b""
     open: deque[tuple[int, Message]] = field(default_factory=deque)
 
     def take(self, wire: Wire) -> Iterator[tuple[bool, Message]]:
-        """Messages that are acknowledged (True) or published (False) with these bytes."""
+        """Yield the messages that these bytes acknowledge (True) or publish (False)."""
         if wire.sent:
             packets, self.leaving = _packets(self.leaving + wire.data)
         else:
@@ -91,7 +91,7 @@ class _Link:
                 yield True, self._acknowledged(packet.packet_id)
 
     def _acknowledged(self, packet_id: int) -> Message:
-        """The oldest delivery of this number: PUBACKs go out in the order of arrival."""
+        """Remove and return the oldest delivery of this packet id: PUBACKs are sent in the order of arrival."""
         place = next(place for place, (number, _) in enumerate(self.open) if number == packet_id)
         _, message = self.open[place]
         del self.open[place]
@@ -133,15 +133,18 @@ class Judge:
     reference: Reference
 
     def judge(self, place: Path, promised: int, taken: Points, *, twice: bool = False) -> Verdict:
-        """Recover the spool in `place`, once more where `twice`, and compare; it is changed.
+        """Recover the spool in `place`, which changes it, and compare.
 
-        `promised` is a record number, `taken` what the database had by then.
+        Args:
+            promised: the newest record that anything was promised of.
+            taken: the points the database had at the cut.
+            twice: recover a second time.
         """
         verdict, points = Verdict(), taken.copy()
         for _ in range(1 + twice):
             try:
                 self._recover(place / SPOOL, promised, points, verdict)
-            except Exception as error:  # whatever recovery raises is what is looked for
+            except Exception as error:  # any exception in recovery is a finding
                 verdict.broken.append(("recovery raised", f"{type(error).__name__}: {error}"))
             if verdict.broken:
                 break

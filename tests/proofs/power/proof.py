@@ -1,13 +1,18 @@
-"""The power goes at every step of what a gateway does with its disk, and the disk forgets what was not synced.
+"""The power is cut at every step of what a gateway does with its disk, and the disk loses what was not synced.
 
-A gateway works for seconds with a fleet, a broker and a database, is killed, and works again; each write, sync,
-rename and unlink below its spool is recorded with strace, SQLite's with the others, and so is what it acknowledges
-and publishes. A model of a disk is then led to each step in turn and left there: what waits for a sync is dropped,
-reordered, torn or zeroed, and the product's own recovery starts from what is left. It must succeed, find nothing
-damaged, come at least to the newest record that anything was promised of, and be in the very state that a fold of
-all records from the beginning is in after the same record: fold, tables, alerts, and what the database has taken or
-will be sent, each to the last bit. Some of the recoveries are recorded in turn, and the power goes at each of their
-steps.
+A gateway works for some seconds with a fleet, a broker and a database, is killed, and works again. strace records each
+write, sync, rename and unlink in its spool, those of SQLite included, and everything it acknowledges and publishes.
+
+Broken, `count` times: a model of a disk repeats the steps up to one of them; from there on unsynced writes are dropped,
+reordered, torn or zeroed, and the product's own recovery starts from the result. Some recoveries are recorded in turn,
+and the power is cut at each of their steps.
+
+Compared: the recovered state with a reference that folds all records once from the beginning (`reference.py`): state,
+tables, alerts, and the points the database has or will get, bit for bit; and the recovered record with the newest one
+that anything was acknowledged or published of (`judging.py`).
+
+Failures: recovery raises or reports damage; a record that was promised is missing, or one was invented; any difference
+from the reference; an acknowledged message in no record.
 """
 
 from __future__ import annotations
@@ -29,24 +34,24 @@ from edge_gateway.configuration.loading import load_config
 from tests.proofs.power.disk_model import VARIANTS, Disk
 from tests.proofs.power.disk_trace import Step
 from tests.proofs.power.judging import SPOOL, Judge, Promises, Verdict, promises_of
-from tests.proofs.power.recording import Recording, held_below, record, record_recovery
-from tests.proofs.power.reference import Points, Reference, follow, records_of
+from tests.proofs.power.recording import Recording, files_below, record, record_recovery
+from tests.proofs.power.reference import Points, Reference, fold_all, records_of
 from tests.proofs.proof import Proof, Setting, Tally
 
 SECONDS, FEW_SECONDS = 4.0, 1.5
 DEVICES, FEW_DEVICES = 20, 8
 QUICK = 200
 PIECE = 50
-AGAIN, AGAIN_EACH = 500, 100
-"""For each so many cuts one recovery is recorded, and cut so often."""
-TWICE = 0.1
-"""Of so many cuts what recovery left is recovered once more."""
+CUTS_PER_RECOVERY, CUTS_OF_A_RECOVERY = 500, 100
+"""One recovery is recorded for each so many cuts, and itself cut so often."""
+RECOVERED_TWICE = 0.1
+"""The share of cuts after which the spool is recovered a second time."""
 MEMORY = Path("/dev/shm")
-"""Where images of disks are made, if it is there."""
+"""Where images of disks are written, if it exists."""
 
 
 class Cut(NamedTuple):
-    """The power goes when `step` steps are done; a seed draws what else is chance."""
+    """A power cut after `step` steps; `seed` draws which unsynced writes survive."""
 
     step: int
     variant: str
@@ -54,56 +59,61 @@ class Cut(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """The newest record promised by then, and when it was, in seconds since 1970."""
+    """The newest record promised by a step, and the time of the step in seconds since 1970."""
 
     promised: int
     time: float
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Recorded:
     """Everything a worker process needs."""
 
     recording: Recording
     reference: Reference
     promises: Promises
     moments: Sequence[Moment]
-    """What was true just before each step, and after the last."""
+    """The moment before each step, and the one after the last."""
     held: Sequence[tuple[str, int, bytes | None]] = ()
-    """What the disk holds before the first step, as `held_below` gives it."""
+    """What the disk holds before the first step, as `files_below` gives it."""
 
 
 def run(setting: Setting) -> None:
-    """Record once, and cut `count` times."""
+    """Record a gateway once, and cut its power `count` times."""
     few = setting.count <= QUICK
     recording = record(setting, FEW_SECONDS if few else SECONDS, FEW_DEVICES if few else DEVICES)
     steps = len(recording.steps)
     setting.say(f"{steps:,} steps recorded, {sum(len(step.data) for step in recording.steps) / 1e6:.1f} MB")
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="power-") as name:
-        work = worked(recording, Path(name))
-        _tell_recorded(setting, work)
-        again = setting.count // AGAIN
-        _cut(setting, work, setting.count - again * AGAIN_EACH, Path(name))
+        work = prepare(recording, Path(name))
+        _report_recording(setting, work)
+        again = setting.count // CUTS_PER_RECOVERY
+        _cut(setting, work, setting.count - again * CUTS_OF_A_RECOVERY, Path(name))
         for number in range(again):
-            _cut(setting, recovering(setting, work, Path(name) / f"again-{number}"), AGAIN_EACH, Path(name))
+            _cut(
+                setting,
+                recovery_of(setting, work, Path(name) / f"again-{number}"),
+                CUTS_OF_A_RECOVERY,
+                Path(name),
+            )
 
 
-def _cut(setting: Setting, work: Work, count: int, place: Path) -> None:
-    """Make that many cuts."""
-    for cut, verdict in _judged(work, cuts_of(len(work.recording.steps), count, setting.rng), place):
+def _cut(setting: Setting, work: Recorded, count: int, place: Path) -> None:
+    """Make `count` cuts and count their verdicts."""
+    for cut, verdict in _judged(work, choose_cuts(len(work.recording.steps), count, setting.rng), place):
         count_verdict(setting.tally, cut, verdict)
         if setting.tally.runs % 1000 == 0:
             setting.say(f"{setting.tally.runs:,} cuts, {setting.tally.forbidden.total()} recovered badly")
 
 
-def recovering(setting: Setting, work: Work, image: Path) -> Work:
-    """The recovery of what one cut left, to be cut itself."""
+def recovery_of(setting: Setting, work: Recorded, image: Path) -> Recorded:
+    """Record the recovery after one cut, so that it can be cut itself."""
     step = setting.rng.randrange(len(work.recording.steps))
-    (_, disk), *_ = led(work, [Cut(step, "", 0)])
+    (_, disk), *_ = disks_at(work, [Cut(step, "", 0)])
     variant = VARIANTS[setting.rng.choice(list(VARIANTS))]
     disk.leave(image, variant(disk.waiting(), setting.rng), setting.rng)
     (image / SPOOL).mkdir(exist_ok=True)
-    held = held_below(image)
+    held = files_below(image)
     steps = record_recovery(work.recording, image)
     shutil.rmtree(image)
     setting.tally.measured["recoveries_cut"] = setting.tally.measured.get("recoveries_cut", 0) + 1
@@ -111,14 +121,14 @@ def recovering(setting: Setting, work: Work, image: Path) -> Work:
     return replace(work, held=held, moments=moments, recording=replace(work.recording, steps=steps))
 
 
-def worked(recording: Recording, place: Path) -> Work:
+def prepare(recording: Recording, place: Path) -> Recorded:
     config = load_config(recording.config, environment={}).config
-    reference = follow(config, recording.gateway, records_of(recording.steps), place / "reference")
+    reference = fold_all(config, recording.gateway, records_of(recording.steps), place / "reference")
     promises = promises_of(recording.wires, reference, recording.broker)
-    return Work(recording, reference, promises, moments_of(recording.steps, promises))
+    return Recorded(recording, reference, promises, moments_before(recording.steps, promises))
 
 
-def _tell_recorded(setting: Setting, work: Work) -> None:
+def _report_recording(setting: Setting, work: Recorded) -> None:
     tally, newest = setting.tally, work.reference.known[max(work.reference.known)].stored
     tally.acknowledged, tally.windows = newest.readings, newest.windows
     tally.alerts = len({step.partition(" ")[0] for step in newest.alert_steps})
@@ -127,14 +137,14 @@ def _tell_recorded(setting: Setting, work: Work) -> None:
         "records": len(work.reference.known) - 1,
         "acknowledgements": work.promises.acknowledged,
         "publications": work.promises.published,
-        "lines_taken": len(work.recording.taken),
+        "lines_taken": len(work.recording.accepted),
     }
     for topic, _ in work.promises.unrecorded:
         tally.forbid("acknowledged and in no record", topic)
 
 
-def cuts_of(steps: int, count: int, chance: random.Random) -> list[Cut]:
-    """`count` cuts: each step once before any twice, and then with another variant; few are spread evenly."""
+def choose_cuts(steps: int, count: int, chance: random.Random) -> list[Cut]:
+    """Return `count` cuts: each step once before any twice, then with another variant; few are spread evenly."""
     variants = list(VARIANTS)
     places = [number * steps // count for number in range(count)] if count <= steps else range(steps + 1)
     cuts: list[Cut] = []
@@ -146,8 +156,8 @@ def cuts_of(steps: int, count: int, chance: random.Random) -> list[Cut]:
     return sorted(cuts[:count])
 
 
-def _judged(work: Work, cuts: list[Cut], place: Path) -> Iterator[tuple[Cut, Verdict]]:
-    """Judge on all cores; as they come."""
+def _judged(work: Recorded, cuts: list[Cut], place: Path) -> Iterator[tuple[Cut, Verdict]]:
+    """Judge the cuts on all cores; yield verdicts as they come."""
     file = place / "work"
     file.write_bytes(pickle.dumps(work))
     pieces = [cuts[start : start + PIECE] for start in range(0, len(cuts), PIECE)]
@@ -158,29 +168,29 @@ def _judged(work: Work, cuts: list[Cut], place: Path) -> Iterator[tuple[Cut, Ver
             yield from done.result()
 
 
-_worker: list[tuple[Work, Judge, Path]] = []
-"""What this worker process was given."""
+_worker: list[tuple[Recorded, Judge, Path]] = []
+"""The work of this worker process."""
 
 
 def _begin(file: Path) -> None:
     logging.disable(logging.CRITICAL)
-    work: Work = pickle.loads(file.read_bytes())
+    work: Recorded = pickle.loads(file.read_bytes())
     config = load_config(work.recording.config, environment={}).config
     judge = Judge(config, work.recording.gateway, work.reference)
     _worker.append((work, judge, file.parent))
 
 
 def _judge(cuts: list[Cut]) -> list[tuple[Cut, Verdict]]:
-    """Lead a disk from step to step and cut; the cuts are in the order of their steps."""
+    """Judge cuts, which are in the order of their steps."""
     work, judge, place = _worker[0]
     image = place / f"image-{os.getpid()}"
-    return [(cut, judge_cut(work, judge, cut, disk, image)) for cut, disk in led(work, cuts)]
+    return [(cut, judge_cut(work, judge, cut, disk, image)) for cut, disk in disks_at(work, cuts)]
 
 
-def led(work: Work, cuts: list[Cut]) -> Iterator[tuple[Cut, Disk]]:
+def disks_at(work: Recorded, cuts: list[Cut]) -> Iterator[tuple[Cut, Disk]]:
     disk, done = Disk(), 0
     for path, file, content in work.held:
-        disk.hold(path, file, content or b"")
+        disk.add_file(path, file, content or b"")
     for cut in cuts:
         for step in work.recording.steps[done : cut.step]:
             disk.apply(step)
@@ -188,21 +198,21 @@ def led(work: Work, cuts: list[Cut]) -> Iterator[tuple[Cut, Disk]]:
         yield cut, disk
 
 
-def judge_cut(work: Work, judge: Judge, cut: Cut, disk: Disk, image: Path) -> Verdict:
+def judge_cut(work: Recorded, judge: Judge, cut: Cut, disk: Disk, image: Path) -> Verdict:
     """Recover one image and judge it."""
     chance = random.Random(cut.seed)
     waiting = disk.waiting()
     disk.leave(image, VARIANTS[cut.variant](waiting, chance), chance)
     try:
         moment = work.moments[cut.step]
-        taken = _taken(work.recording, moment.time)
-        return judge.judge(image, moment.promised, taken, twice=chance.random() < TWICE)
+        taken = _accepted_by(work.recording, moment.time)
+        return judge.judge(image, moment.promised, taken, twice=chance.random() < RECOVERED_TWICE)
     finally:
         shutil.rmtree(image)
 
 
-def moments_of(steps: Sequence[Step], promises: Promises) -> list[Moment]:
-    """By the step that is not done any more."""
+def moments_before(steps: Sequence[Step], promises: Promises) -> list[Moment]:
+    """Return the moment before each step, and the one after the last."""
     moments, now = [], 0.0
     for step in steps:
         now = max(now, step.time)
@@ -210,10 +220,10 @@ def moments_of(steps: Sequence[Step], promises: Promises) -> list[Moment]:
     return [*moments, Moment(promises.before(1 << 62), now)]
 
 
-def _taken(recording: Recording, now: float) -> Points:
-    """What the database had by then."""
+def _accepted_by(recording: Recording, now: float) -> Points:
+    """Return the points the database had by then."""
     points = Points()
-    for line in recording.taken:
+    for line in recording.accepted:
         if line.time <= now:
             points.take(line.bucket, [line.text])
     return points
@@ -234,7 +244,7 @@ def count_verdict(tally: Tally, cut: Cut, verdict: Verdict) -> None:
 
 PROOF = Proof(
     "power",
-    "power cuts of journal, checkpoint and store, at every step of a recorded trace",
+    "the power is cut at every recorded step of journal, checkpoint and store",
     "cuts",
     full=15_000,
     quick=QUICK,

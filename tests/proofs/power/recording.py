@@ -1,6 +1,6 @@
-"""A working gateway, with everything it writes, syncs, sends and receives recorded.
+"""Record everything a working gateway writes, syncs, sends and receives.
 
-first life ── checkpoints, segments, late readings, alerts, commands ── kill -9 ─▶ second life ── SIGTERM
+first run ── checkpoints, segments, late readings, alerts, commands ── kill -9 ─▶ second run ── SIGTERM
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.proofs.ground.brisk import Brisk
 from tests.proofs.ground.field import RULES, Fleet, scenario_text
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.power.disk_model import Disk
 from tests.proofs.power.disk_trace import Step, TraceReader, Wire, strace_command
 from tests.proofs.proof import Setting, Unavailable
@@ -31,7 +32,7 @@ from tests.servers.process import wait_until
 WITHIN = 30.0
 TRIES = 3
 REFUSED = 4
-"""Of so many requests one is answered with 503."""
+"""One request of so many is answered with 503."""
 NO_STRACE = "strace is missing: apt install strace, dnf install strace, apk add strace, …"
 WINDOWS = [
     {"every": "1s", "bucket": "base", "keep": "30d"},
@@ -39,7 +40,6 @@ WINDOWS = [
     {"every": "4s", "bucket": "top", "keep": "2y"},
 ]
 TIME = {"allowed_lateness": "300ms", "idle_close": "1s"}
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 FAULTS = """\
 faults:
 - {kind: offline, match: {share: 30%}, after: 1s, for: 2500ms}
@@ -51,7 +51,7 @@ faults:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AcceptedLine:
     """A line the database accepted, and when it answered."""
 
     time: float
@@ -61,21 +61,21 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What a gateway did with its spool, below `root` in `spool`, and with the rest of the world."""
+    """What a gateway did with its spool (`steps`), with the broker (`wires`) and with the database (`accepted`)."""
 
     config: Path
     gateway: str
     broker: str
     steps: list[Step]
     wires: list[Wire]
-    taken: list[Line]
+    accepted: list[AcceptedLine]
 
 
 @dataclass(slots=True)
-class Taker:
-    """A database that takes lines and writes down when; now and then it is not available."""
+class FakeDatabase:
+    """A database that accepts lines and notes when; every fourth request it is unavailable."""
 
-    taken: list[Line] = field(default_factory=list)
+    accepted: list[AcceptedLine] = field(default_factory=list)
     requests: int = 0
 
     def answer(self, bucket: str, body: bytes) -> int:
@@ -83,13 +83,13 @@ class Taker:
         if self.requests % REFUSED == 0:
             return 503
         now = time.time()
-        self.taken += [Line(now, bucket, text) for text in body.splitlines()]
+        self.accepted += [AcceptedLine(now, bucket, text) for text in body.splitlines()]
         return 204
 
 
 @contextmanager
-def taking(taker: Taker) -> Iterator[str]:
-    """Serve it; the URL."""
+def serving(database: FakeDatabase) -> Iterator[str]:
+    """Serve the database; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -97,7 +97,7 @@ def taking(taker: Taker) -> Iterator[str]:
         def do_POST(self) -> None:
             body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
             (bucket,) = parse_qs(urlsplit(self.path).query)["bucket"]
-            self.send_response(taker.answer(bucket, body))
+            self.send_response(database.answer(bucket, body))
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -105,7 +105,7 @@ def taking(taker: Taker) -> Iterator[str]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, name="taker")
+    thread = threading.Thread(target=server.serve_forever, name="database")
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -116,7 +116,7 @@ def taking(taker: Taker) -> Iterator[str]:
 
 
 def record(setting: Setting, seconds: float, devices: int) -> Recording:
-    """Record a first life of so many seconds and a second one of half of them. Unavailable without strace."""
+    """Record a first run of `seconds` and a second one of half of that; Unavailable without strace."""
     if strace_command(Path()) is None:
         raise Unavailable(NO_STRACE)
     broker = setting.broker()
@@ -124,18 +124,23 @@ def record(setting: Setting, seconds: float, devices: int) -> Recording:
         recording, differing = _record(setting, broker, f"gw-power-{number}", seconds, devices)
         if not differing:
             return recording
-        setting.say(f"recorded again: {differing} is not as the trace says")
-    raise Unavailable("the trace is not what the disk holds, though it was recorded three times")
+        setting.say(f"recording again: {differing} differs from the trace")
+    raise Unavailable("the trace differs from the files, in three recordings")
 
 
 def _record(
     setting: Setting, broker: Broker, name: str, seconds: float, devices: int
 ) -> tuple[Recording, str]:
-    """A recording, and a file that does not hold what it says; a call cut short by the kill can do that."""
-    taker = Taker()
-    with taking(taker) as url:
+    """Return a recording, and the first file that differs from it, as after a call that the kill cut short."""
+    database = FakeDatabase()
+    with serving(database) as url:
         influx = {"url": url, "org": "power", "token": f"file:{_token(setting)}"}
-        sections: dict[str, Any] = {"windows": WINDOWS, "time": TIME, "commands": COMMANDS, "influx": influx}
+        sections: dict[str, Any] = {
+            "windows": WINDOWS,
+            "time": TIME,
+            "commands": FAST_COMMANDS,
+            "influx": influx,
+        }
         gateway = setting.gateway(broker, name, **sections)
         gateway.write_rules(RULES)
         reader = TraceReader(gateway.directory)
@@ -143,12 +148,12 @@ def _record(
             f"{name}-site", devices=devices, every="400ms", seed=setting.rng.randrange(1 << 31), faults=FAULTS
         )
         outputs = [gateway.directory / f"trace-{life}" for life in (1, 2)]
-        _live(gateway, outputs[0])
+        _start_traced(gateway, outputs[0])
         with Fleet(broker, setting.place("run"), text, settle=2.0):
             time.sleep(seconds)
             gateway.kill()
             _wait_written(outputs[0])
-            _live(gateway, outputs[1])
+            _start_traced(gateway, outputs[1])
             time.sleep(seconds / 2)
         gateway.stop()
         _wait_written(outputs[1])
@@ -156,16 +161,16 @@ def _record(
         reader.read(output)
         output.unlink()
     recording = Recording(
-        gateway.config, name, f"{broker.host}:{broker.port}", reader.steps, reader.wires, taker.taken
+        gateway.config, name, f"{broker.host}:{broker.port}", reader.steps, reader.wires, database.accepted
     )
     return recording, _differing(reader)
 
 
 def record_recovery(recording: Recording, root: Path) -> list[Step]:
-    """The steps of one more recovery of the spool below a root; their files are numbered by `held_below`."""
+    """Return the steps of a recovery of the spool below `root`; file numbers are those of `files_below`."""
     reader = TraceReader(root)
-    for path, _, content in held_below(root):
-        reader.hold(path, directory=content is None)
+    for path, _, content in files_below(root):
+        reader.add_file(path, directory=content is None)
     output = root.with_name(f"{root.name}-trace")
     under = [word for word in strace_command(output) or () if word != "-D"]
     program = [sys.executable, "-m", "tests.proofs.power.recover_once"]
@@ -180,8 +185,8 @@ def record_recovery(recording: Recording, root: Path) -> list[Step]:
     return reader.steps
 
 
-def held_below(root: Path) -> list[tuple[str, int, bytes | None]]:
-    """All that is below a directory: path, number, and content; None is that of a directory, whose number is 0."""
+def files_below(root: Path) -> list[tuple[str, int, bytes | None]]:
+    """Return path, number and content of everything below a directory; a directory has number 0 and content None."""
     held: list[tuple[str, int, bytes | None]] = []
     files = 0
     for place in sorted(root.rglob("*")):
@@ -201,12 +206,12 @@ def _token(setting: Setting) -> Path:
     return token
 
 
-def _live(gateway: Gateway, output: Path) -> None:
+def _start_traced(gateway: Gateway, output: Path) -> None:
     gateway.start(sabotage=Brisk(), under=strace_command(output) or ())
 
 
 def _wait_written(output: Path) -> None:
-    """Wait until strace has seen the end of what it follows."""
+    """Wait until strace has written that the program ended."""
     wait_until(lambda: _last_line(output).startswith("+++ "), WITHIN, "strace has written its last line")
 
 
@@ -218,7 +223,7 @@ def _last_line(output: Path) -> str:
 
 
 def _differing(reader: TraceReader) -> str:
-    """The first file that does not hold what the steps say; empty where all do."""
+    """Return the first file whose content differs from the steps'; empty if there is none."""
     disk = Disk()
     for step in reader.steps:
         disk.apply(step)

@@ -1,4 +1,4 @@
-"""Recover a spool as a start of the gateway does, and exit.
+"""Recover a spool as the gateway does at its start, and exit.
 
 `python -m tests.proofs.power.recover_once CONFIG GATEWAY SPOOL`
 """
@@ -15,7 +15,7 @@ from edge_gateway.status.clock import MachineClock
 
 
 def main(config: str, gateway: str, spool: str) -> None:
-    """Recover, and leave the disk as it is then: no store is closed."""
+    """Recover, and exit without closing the store, so that the disk stays as recovery left it."""
     with held(Path(spool)) as place:
         recover_spool(place, load_config(Path(config), environment={}).config, gateway, MachineClock())
 

@@ -1,8 +1,8 @@
-"""What a spool must hold after each of its records, by folding all that were ever written once, from the beginning.
+"""What a spool must hold after each of its records: all records ever written, folded once from the beginning.
 
 every journal segment ever written ─▶ records ─▶ fold ─▶ digest of the state     ┐
-                                         └──▶ a store of its own ─▶ its tables,  ├─ Known, by record number
-                                              and the points its lines leave     ┘
+                                         └──▶ a store of its own ─▶ its tables,  ├─ AfterRecord, by record number
+                                              and the points its lines make      ┘
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ TABLES: Final = {
     "event": "SELECT * FROM event ORDER BY id",
     "counter": "SELECT * FROM counter WHERE name NOT LIKE 'outbox%' ORDER BY name",
 }
-"""What depends on records alone. A revision and an outbox also depend on when late readings were merged and what a
-database had taken by then; what both come to is compared as points."""
+"""Tables that depend on the records alone. Revisions and the outbox also depend on when late readings were merged and
+on what the database had accepted; their result is compared as points."""
 BASE_WINDOWS: Final = "SELECT row FROM window WHERE tier=0"
 ALERT_STEPS: Final = "SELECT alert || ' ' || state || ' ' || at FROM alert"
 OWN: Final = b"gateway,"
-"""Begins a line of the gateway on itself, which no record leads to."""
+"""The prefix of lines about the gateway itself, which no record causes."""
 
 Message = tuple[str, bytes]
 
 
 @dataclass(slots=True)
 class Points:
-    """What a database holds after lines: of each point the newest. `sum` is the same for the same points."""
+    """The points in a database: the newest line of each. Equal points have an equal `sum`."""
 
     held: dict[tuple[str, bytes, bytes], int] = field(default_factory=dict)
     sum: int = 0
@@ -80,7 +80,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A store with nothing left to merge or to send: digests of its tables, and what its windows count."""
+    """A store with nothing left to merge or to send: digests of its tables, and totals of its windows."""
 
     tables: Mapping[str, bytes]
     points: int
@@ -92,8 +92,8 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is true after a record."""
+class AfterRecord:
+    """State and store after a record."""
 
     state: bytes
     stored: Stored
@@ -101,15 +101,15 @@ class Known:
 
 @dataclass(slots=True)
 class Reference:
-    """By record number what is true after it; by message the record that holds it, or that sends it."""
+    """What holds after each record, by number; and the record that holds or sends each message."""
 
-    known: dict[int, Known] = field(default_factory=dict)
+    known: dict[int, AfterRecord] = field(default_factory=dict)
     received: dict[Message, int] = field(default_factory=dict)
     sent: dict[Message, int] = field(default_factory=dict)
 
 
 def records_of(steps: Iterable[Step]) -> dict[int, bytes]:
-    """The body of every record that was ever written to a journal."""
+    """Return the body of every record ever written to the journal, by number."""
     disk, segments = Disk(), {}
     for step in steps:
         disk.apply(step)
@@ -122,13 +122,13 @@ def records_of(steps: Iterable[Step]) -> dict[int, bytes]:
     return records
 
 
-def follow(config: GatewayConfig, gateway: str, records: Mapping[int, bytes], place: Path) -> Reference:
-    """Fold the records in order, with a store in `place` (made)."""
+def fold_all(config: GatewayConfig, gateway: str, records: Mapping[int, bytes], place: Path) -> Reference:
+    """Fold the records in order, with a store in `place`, which is created."""
     state = State.new(gateway, fold_settings(config))
     place.mkdir(parents=True)
     store = open_store(place, config, floor=ALWAYS, at=0)
     points, reference = Points(), Reference()
-    reference.known[0] = Known(state_digest(state.pipeline), settle(store, place, points))
+    reference.known[0] = AfterRecord(state_digest(state.pipeline), settle(store, place, points))
     for number, body in sorted(records.items()):
         record = codec.decode(body)
         for given in msgspec.convert(record["inputs"], list[Input]):
@@ -138,16 +138,16 @@ def follow(config: GatewayConfig, gateway: str, records: Mapping[int, bytes], pl
                 for arrived in zip(given.topics, given.payloads, strict=True):
                     reference.received.setdefault(arrived, number)
         store.apply([(number, [effects_from_tree(tree) for tree in record["effects"]])])
-        reference.known[number] = Known(state_digest(state.pipeline), settle(store, place, points))
+        reference.known[number] = AfterRecord(state_digest(state.pipeline), settle(store, place, points))
     store.close()
     return reference
 
 
 def state_digest(pipeline: Pipeline) -> bytes:
-    """The whole fold, bit for bit.
+    """Return a digest of the whole state of the fold.
 
-    But for the mark up to where the rules have looked at the registry: a tick that finds nothing there for them moves
-    it and is not journaled, and the next fold looks from wherever it stands.
+    Except how far the rules have read the registry: a tick that finds nothing new advances it without a journal
+    record, and the next fold continues from any position.
     """
     tree = pipeline.snapshot()
     del tree["rules"]["known"]
@@ -155,18 +155,18 @@ def state_digest(pipeline: Pipeline) -> bytes:
 
 
 def settle(store: Store, place: Path, points: Points) -> Stored:
-    """Merge what is late, hand out every line, and look at what is stored."""
+    """Merge late readings, send every line, and return what is stored."""
     while store.run_late():
         pass
     for sink in store.facts().waiting:
         while (parcel := store.take(sink)) is not None:
             points.take(parcel.bucket, parcel.body.splitlines())
             store.done(parcel)
-    return look(place, points)
+    return read_store(place, points)
 
 
-def look(place: Path, points: Points) -> Stored:
-    """Return what the store of a spool holds."""
+def read_store(place: Path, points: Points) -> Stored:
+    """Return what the store in a spool holds."""
     with closing(connect_reader(place / spool.STORE)) as db:
         tables = {name: _digest(db.execute(select)) for name, select in TABLES.items()}
         rows = b"".join(row[: WINDOW_ROW.itemsize] for (row,) in db.execute(BASE_WINDOWS))

@@ -1,1 +1,1 @@
-"""One kind of refusal per file; its `run(setting, name)` is one trial."""
+"""One kind of refusal per module; its `run(setting, name)` is one trial."""

@@ -1,12 +1,10 @@
-"""The broker's ACL refuses something that the gateway publishes, for a while: commands, alerts, its status.
+"""The broker's ACL refuses what the gateway publishes for a while: commands, alerts or its status.
 
-Mosquitto answers such a publish with a PUBACK of 0x87 and does nothing with it.
+Mosquitto answers such a publish with PUBACK 0x87 and drops it.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,14 +12,13 @@ from fleet_sim.ledger.reading import Ledger
 from tests.proofs.proof import Setting
 from tests.proofs.refuse.trial import (
     WITHIN,
-    gateway_of,
     honest_fleet,
     judge_fleet,
-    must_be_over,
-    must_tell,
-    taken_more,
+    make_gateway,
+    must_clear,
+    must_report,
+    wait_accepted,
 )
-from tests.servers.broker import Broker
 
 ALWAYS: Final = """\
 topic readwrite fleet/v1/#
@@ -45,20 +42,20 @@ def run(setting: Setting, name: str) -> None:
     """Revoke one right while the fleet sends, and grant it again."""
     refused = setting.rng.choice(list(GRANTS))
     rights = setting.directory / f"{name}.acl"
-    grant(rights)
+    write_acl(rights)
     broker = setting.broker(f"acl_file {rights}")
-    gateway = gateway_of(setting, broker, name, mqtt={"url": broker.url, "user": "gateway"})
+    gateway = make_gateway(setting, broker, name, mqtt={"url": broker.url, "user": "gateway"})
     gateway.start()
     with honest_fleet(setting, broker, f"{name}-site") as fleet:
-        taken_more(gateway)
-        grant(rights, but=refused)
-        reload(broker)
-        must_tell(setting, gateway, f"the ACL refuses {refused}", *WORDS)
-        taken_more(gateway)
-        grant(rights)
-        reload(broker)
-        must_be_over(setting, gateway, f"the ACL allows {refused} again", *WORDS)
-        taken_more(gateway)
+        wait_accepted(gateway)
+        write_acl(rights, but=refused)
+        broker.reload()
+        must_report(setting, gateway, f"the ACL refuses {refused}", *WORDS)
+        wait_accepted(gateway)
+        write_acl(rights)
+        broker.reload()
+        must_clear(setting, gateway, f"the ACL allows {refused} again", *WORDS)
+        wait_accepted(gateway)
     judge_fleet(setting, gateway, fleet.ledger)
     gateway.wait_for(lambda report: not report["commands"]["pending"], within=WITHIN)
     judge_done(setting, gateway.query("commands"), fleet.ledger)
@@ -66,15 +63,10 @@ def run(setting: Setting, name: str) -> None:
     gateway.kill()
 
 
-def grant(rights: Path, but: str = "") -> None:
+def write_acl(rights: Path, but: str = "") -> None:
     lines = [line for what, line in GRANTS.items() if what != but]
     rights.write_text(ALWAYS + "\n".join(lines) + "\n")
     rights.chmod(0o644)
-
-
-def reload(broker: Broker) -> None:
-    """Make the broker reload its files."""
-    os.kill(broker.pid, signal.SIGHUP)
 
 
 def judge_done(setting: Setting, rows: list[dict[str, Any]], ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
-"""One device invents metrics, texts and boots without end: the others lose nothing, and new ones are taken in.
+"""One device invents metrics and texts without end: the others lose nothing, and new devices are accepted.
 
-The bounds are small, so that a trial fills them many times over.
+The limits are small, so that a trial exceeds them many times.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tests.proofs.ground.raw_client import RawClient
 from tests.proofs.proof import Setting
 from tests.proofs.refuse.trial import (
     DEVICES,
-    gateway_of,
     honest_fleet,
     judge_fleet,
-    must_tell,
-    taken_more,
+    make_gateway,
+    must_report,
+    wait_accepted,
 )
 from tests.servers.broker import Broker
 
@@ -28,29 +28,29 @@ MESSAGES: Final = 1_500
 NAMES_A_MESSAGE: Final = 60
 AT_ONCE: Final = 50
 STARTS_WITHIN: Final = 30.0
-"""Seconds a start may take after all that; a start that reads what nobody needs takes a minute."""
+"""Seconds a start may take afterwards; one that reads what it does not need takes a minute."""
 
 
 def run(setting: Setting, name: str) -> None:
-    """Besiege a gateway from one device while a fleet is at work and a second one joins."""
+    """Flood a gateway from one device while a fleet sends and a second one joins."""
     broker = setting.broker()
     site, joins = f"{name}-site", f"{name}-later"
     kind = setting.rng.choice(["metrics", "texts", "both"])
     own = {"id": name, "sites": [site, joins]}
-    gateway = gateway_of(setting, broker, name, gateway=own, limits=LIMITS)
+    gateway = make_gateway(setting, broker, name, gateway=own, limits=LIMITS)
     gateway.start()
     with honest_fleet(setting, broker, site) as fleet:
-        taken_more(gateway)
-        besiege(broker, site, kind)
-        must_tell(setting, gateway, f"one device fills the tables with {kind}", "evil")
-        taken_more(gateway)
+        wait_accepted(gateway)
+        flood(broker, site, kind)
+        must_report(setting, gateway, f"one device fills the tables with {kind}", "evil")
+        wait_accepted(gateway)
     with honest_fleet(setting, broker, joins, devices=2 * DEVICES) as later:
-        taken_more(gateway)
+        wait_accepted(gateway)
         gateway.kill()
         took = gateway.start()
         if took > STARTS_WITHIN:
             setting.tally.forbid("slow start", f"{took:.0f} s after {kind}")
-        taken_more(gateway)
+        wait_accepted(gateway)
     for ledger in (fleet.ledger, later.ledger):
         judge_fleet(setting, gateway, ledger)
     setting.tally.recoveries.append(took)
@@ -58,21 +58,21 @@ def run(setting: Setting, name: str) -> None:
     gateway.kill()
 
 
-def besiege(broker: Broker, site: str, kind: str) -> None:
-    """Send what one device can invent in as many messages."""
+def flood(broker: Broker, site: str, kind: str) -> None:
+    """Send `MESSAGES` messages of one device, each with new names or texts."""
     topic = f"fleet/v1/{site}/evil/telemetry".encode()
-    with RawClient(broker.host, broker.port, "evil") as enemy:
+    with RawClient(broker.host, broker.port, "evil") as client:
         batch: list[tuple[bytes, bytes]] = []
-        for message in inventions(kind, MESSAGES):
+        for message in invented_messages(kind, MESSAGES):
             batch.append((topic, msgpack.packb(message)))
             if len(batch) == AT_ONCE:
-                enemy.publish_all(batch)
+                client.publish_all(batch)
                 batch.clear()
-        enemy.publish_all(batch)
+        client.publish_all(batch)
 
 
-def inventions(kind: str, count: int) -> Iterator[dict[str, Any]]:
-    """Messages with names, texts or both that no message before had."""
+def invented_messages(kind: str, count: int) -> Iterator[dict[str, Any]]:
+    """Yield messages with metric names, texts or both that no earlier message had."""
     for seq in range(count):
         values: dict[str, Any] = {"heat": 1.0}
         if kind in {"metrics", "both"}:

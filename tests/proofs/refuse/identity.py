@@ -1,7 +1,7 @@
-"""Whoever has one device's password asks for the client ids of the gateway and of other devices, over and over.
+"""A client with one device's password asks for the client ids of the gateway and of other devices, again and again.
 
-The broker has the configuration of the field. A client that takes another's id ends its connection, and with a clean
-start the broker forgets what it had queued for it: of the gateway that is everything since it went away.
+The broker has the shipped field configuration. If a client got the gateway's id, it would end the gateway's connection,
+and with a clean start the broker would forget everything it had queued for the gateway.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Final
 from edge_gateway.configuration.gateway_id import client_id
 from fleet_sim.devices.endpoint import LISTENER, Endpoint
 from tests.proofs.proof import Setting
-from tests.proofs.refuse.trial import DEVICES, gateway_of, honest_fleet, judge_fleet, taken_more
+from tests.proofs.refuse.trial import DEVICES, honest_fleet, judge_fleet, make_gateway, wait_accepted
 from tests.servers import field_broker
 from tests.servers.field_broker import PASSWORD, FieldBroker
 
-THIEF: Final = "thief"
-LET_IN: Final = 0
+THIEF: Final = "stealing_client"
+ACCEPTED: Final = 0
 
 
 def run(setting: Setting, name: str) -> None:
-    """Let a thief be at work while the gateway is at work, while it is away, and while it comes back."""
+    """Try to steal client ids while the gateway runs, while it is away, and while it comes back."""
     site = f"{name}-site"
     devices = [f"{site}-{number:04d}" for number in range(DEVICES)]
     place = setting.place("field")
     place.mkdir(parents=True)
     broker = FieldBroker(place, (THIEF, LISTENER, *devices))
     setting.later(broker.process.kill)
-    gateway = gateway_of(setting, "mqtt://unused", name, mqtt=broker.gateway_section)
+    gateway = make_gateway(setting, "mqtt://unused", name, mqtt=broker.gateway_section)
     gateway.start()
     endpoint = Endpoint(
         "localhost",
@@ -39,37 +39,37 @@ def run(setting: Setting, name: str) -> None:
         password=PASSWORD.encode(),
         tls=broker.tls(),
     )
-    sought = [client_id(name), client_id(name, "control"), *setting.rng.sample(devices, 3)]
+    wanted_ids = [client_id(name), client_id(name, "control"), *setting.rng.sample(devices, 3)]
     with honest_fleet(setting, endpoint, site) as fleet:
-        taken_more(gateway)
-        with thief(setting, broker, sought):
-            taken_more(gateway)
+        wait_accepted(gateway)
+        with stealing_client(setting, broker, wanted_ids):
+            wait_accepted(gateway)
             gateway.kill()
             fleet.wait_acked(4 * DEVICES)
             gateway.start()
-            taken_more(gateway)
+            wait_accepted(gateway)
     report = judge_fleet(setting, gateway, fleet.ledger)
     for counter in ("broker_sessions_lost", "taken_over"):
         if report["counters"].get(counter):
             setting.tally.forbid("session taken", f"{counter} {report['counters'][counter]}")
-    setting.tally.faults["client ids sought"] += 1
+    setting.tally.faults["client ids wanted_ids"] += 1
     gateway.kill()
 
 
 @contextmanager
-def thief(setting: Setting, broker: FieldBroker, sought: list[str]) -> Iterator[None]:
-    """One who tries every client id at both doors while the block runs, once at least."""
+def stealing_client(setting: Setting, broker: FieldBroker, wanted_ids: list[str]) -> Iterator[None]:
+    """Try every client id on both listeners while the block runs, at least once."""
     over, once = threading.Event(), threading.Event()
     refused: list[str] = []
 
     def work() -> None:
         while not over.is_set() or not once.is_set():
-            for one in sought:
+            for one in wanted_ids:
                 answer = broker.answer(THIEF, one)
-                if answer[3:4] != bytes([LET_IN]):
-                    refused.append(f"as {one} at the devices' door: {answer.hex()}")
+                if answer[3:4] != bytes([ACCEPTED]):
+                    refused.append(f"as {one} on the devices' listener: {answer.hex()}")
                 if broker.answer(THIEF, one, port=field_broker.GATEWAYS):
-                    setting.tally.forbid("let in at the gateway's door", one)
+                    setting.tally.forbid("accepted on the gateway's listener", one)
             once.set()
 
     thread = threading.Thread(target=work, name=THIEF)
@@ -80,4 +80,4 @@ def thief(setting: Setting, broker: FieldBroker, sought: list[str]) -> Iterator[
         over.set()
         thread.join()
     if refused:
-        setting.tally.forbid("thief not at work", refused[0])
+        setting.tally.forbid("the thief was not let in as itself", refused[0])

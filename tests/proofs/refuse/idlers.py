@@ -1,6 +1,6 @@
-"""Somebody on the machine opens every connection it can to /metrics and the local socket, and says nothing.
+"""A process on the machine opens every connection it can to /metrics and the local socket, and sends nothing.
 
-The gateway has 1,024 files, as a login shell gives it; a rule file changes in the middle of it, and is taken.
+The gateway may open 1,024 files, as from a login shell. A rule file changes meanwhile and must come into force.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from typing import Final
 
 from tests.proofs.ground.field import RULES
 from tests.proofs.proof import Setting
-from tests.proofs.refuse.trial import WITHIN, gateway_of, honest_fleet, judge_fleet, taken_more
+from tests.proofs.refuse.trial import WITHIN, honest_fleet, judge_fleet, make_gateway, wait_accepted
 from tests.servers.process import ServerFailed, free_port, wait_until
 
-OF_HTTP, OF_SOCKET = 1_100, 600
+HTTP_CONNECTIONS, SOCKET_CONNECTIONS = 1_100, 600
 FILES: Final = 1_024
 UNDER: Final = ("prlimit", f"--nofile={FILES}:{FILES}")
 
 
 def run(setting: Setting, name: str) -> None:
-    """Hold every connection that can be had while a fleet is at work."""
+    """Hold every connection that can be opened while a fleet sends."""
     broker = setting.broker()
     port = free_port()
-    gateway = gateway_of(setting, broker, name, http={"listen": f"127.0.0.1:{port}"})
+    gateway = make_gateway(setting, broker, name, http={"listen": f"127.0.0.1:{port}"})
     gateway.start(under=UNDER)
     with honest_fleet(setting, broker, f"{name}-site") as fleet:
-        taken_more(gateway)
+        wait_accepted(gateway)
         before = gateway.ask(do="status")["rules"]["hash"]
-        with idle(port, gateway.spool / "control.sock") as held:
-            setting.tally.measured["idle connections"] = held
+        with held_connections(port, gateway.spool / "control.sock") as held:
+            setting.tally.measured["held_connections connections"] = held
             gateway.write_rules(RULES.replace("expires: 60s", "expires: 50s"))
             _must_answer(setting, port)
             gateway.wait_for(lambda report: report["rules"]["hash"] != before, within=WITHIN)
-            taken_more(gateway)
+            wait_accepted(gateway)
         _must_answer(setting, port)
     judge_fleet(setting, gateway, fleet.ledger)
-    setting.tally.faults["idle connections"] += 1
+    setting.tally.faults["held_connections connections"] += 1
     gateway.kill()
 
 
 @contextmanager
-def idle(port: int, local: Path) -> Iterator[int]:
-    """Open connections until no more can be had; how many there are."""
-    _allow_files(OF_HTTP + OF_SOCKET + 200)
+def held_connections(port: int, local: Path) -> Iterator[int]:
+    """Open connections until no more are accepted; yields their number."""
+    _raise_file_limit(HTTP_CONNECTIONS + SOCKET_CONNECTIONS + 200)
     with ExitStack() as stack:
         opened = 0
-        for address, count in ((("127.0.0.1", port), OF_HTTP), (str(local), OF_SOCKET)):
+        for address, count in ((("127.0.0.1", port), HTTP_CONNECTIONS), (str(local), SOCKET_CONNECTIONS)):
             family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
             for _ in range(count):
                 one = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
@@ -62,14 +62,14 @@ def idle(port: int, local: Path) -> Iterator[int]:
         yield opened
 
 
-def _allow_files(wanted: int) -> None:
+def _raise_file_limit(wanted: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
 def _must_answer(setting: Setting, port: int) -> None:
-    """Whoever asks for the health gets an answer, if not at once."""
+    """Check that /healthz is answered, if not at once."""
 
     def answers() -> bool:
         try:

@@ -1,14 +1,19 @@
-"""What others refuse, take away, steal or use up: nothing is lost or counted twice, and the gateway says what is wrong.
+"""Others refuse, take away, steal or use up what the gateway needs: nothing is lost, and the gateway reports it.
 
-    ACL         commands, alerts or the status are refused by the broker, and allowed again
-    packets     the broker takes only small packets
+Broken, each kind `count` times, while an honest fleet sends:
+
+    acl         the broker refuses commands, alerts or the status, and allows them again
+    packets     the broker accepts only small packets
     sites       a site is given to another gateway, with messages still queued for the first
     rotation    the broker's password and the database's token are replaced
-    identity    whoever has one device's password takes the client id of the gateway or of another device
-    crowding    one device fills the tables
-    idlers      somebody opens every connection there is and says nothing
+    identity    a client with one device's password asks for the client ids of the gateway and of other devices
+    crowding    one device fills the tables of series and texts
+    idlers      somebody opens every connection there is and sends nothing
 
-An honest fleet is at work in each; its ledger is compared with every window, alert and command that is held.
+Compared with the fleet's ledger: every window, alert and command; and the gateway's problems with what was done.
+
+Failures: anything lost, double or wrong; a trouble that no problem names, or a problem that stays after it is over; a
+command reported as done that no device executed; a session taken over; a gateway that does not stop.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ TRIALS: Final[Mapping[str, Callable[[Setting, str], None]]] = {
 
 
 def run(setting: Setting) -> None:
-    """Each kind `count` times, in turn."""
+    """Run each kind of trial `count` times, in turn."""
     for number in range(setting.count):
         for kind, trial in TRIALS.items():
             trial(setting, f"gw-{kind}-{number}")
@@ -45,7 +50,7 @@ def run(setting: Setting) -> None:
 
 PROOF = Proof(
     "refuse",
-    "what broker and database refuse, what is taken away, stolen, used up",
+    "broker and database refuse; sites, secrets, client ids and room are taken away",
     "of each kind",
     full=20,
     quick=1,

@@ -1,6 +1,6 @@
-"""A password and a token are replaced while the gateway works: it reads the new ones and goes on, without a restart.
+"""A password and a token are replaced while the gateway works: it reads the new ones and continues without a restart.
 
-Broker and database are changed before the file, or after it; in between the gateway is refused, and says so.
+The server is changed before the file, or after it. In between the server refuses the gateway, which must report it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tests.proofs.ground.field import forwarded
 from tests.proofs.proof import Setting, Unavailable
 from tests.proofs.refuse.trial import (
     WITHIN,
-    gateway_of,
     honest_fleet,
     judge_fleet,
-    must_be_over,
-    must_tell,
-    taken_more,
+    make_gateway,
+    must_clear,
+    must_report,
+    wait_accepted,
 )
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -37,18 +37,18 @@ def run(setting: Setting, name: str) -> None:
     passwords = setting.directory / f"{name}.passwords"
     secret = setting.directory / f"{name}.secret"
     word = secrets.token_hex(8)
-    give(passwords, word)
+    set_password(passwords, word)
     write_secret(secret, word)
     broker = setting.broker(f"password_file {passwords}")
     mqtt = {"url": broker.url, "user": USER, "password": f"file:{secret}"}
-    gateway = gateway_of(setting, broker, name, mqtt=mqtt)
+    gateway = make_gateway(setting, broker, name, mqtt=mqtt)
     influx = _influx(setting)
     rotate_token = None if influx is None else _forward(setting, gateway, influx, name)
     gateway.start()
     with honest_fleet(setting, broker, f"{name}-site") as fleet:
-        taken_more(gateway)
+        wait_accepted(gateway)
         _rotate_password(setting, broker, gateway, passwords, secret)
-        taken_more(gateway)
+        wait_accepted(gateway)
         if rotate_token is not None:
             rotate_token()
     place = None if influx is None else InfluxPlace(influx.url, influx.org, influx.token)
@@ -59,8 +59,8 @@ def run(setting: Setting, name: str) -> None:
     gateway.kill()
 
 
-def give(passwords: Path, word: str) -> None:
-    """Make this the gateway's password at the broker."""
+def set_password(passwords: Path, word: str) -> None:
+    """Set the gateway's password in the broker's file."""
     created = [] if passwords.exists() else ["-c"]
     subprocess.run(
         ["mosquitto_passwd", *created, "-b", passwords, USER, word], check=True, capture_output=True
@@ -69,7 +69,7 @@ def give(passwords: Path, word: str) -> None:
 
 
 def write_secret(path: Path, word: str) -> None:
-    """Replace a secret's file as a careful operator does."""
+    """Replace a secret's file by renaming."""
     new = path.with_suffix(".new")
     new.write_text(word + "\n")
     new.chmod(0o600)
@@ -79,17 +79,17 @@ def write_secret(path: Path, word: str) -> None:
 def _rotate_password(
     setting: Setting, broker: Broker, gateway: Gateway, passwords: Path, secret: Path
 ) -> None:
-    """Change both in either order; the broker saves its sessions and starts anew, so that everybody logs in again."""
+    """Change password and file in either order; the broker restarts, so that every client logs in again."""
     word = secrets.token_hex(8)
     broker_first = setting.rng.random() < 0.5
     if not broker_first:
         write_secret(secret, word)
-    give(passwords, word)
+    set_password(passwords, word)
     broker.restart()
     if broker_first:
-        must_tell(setting, gateway, "the password is another one now", *BROKER_REFUSES)
+        must_report(setting, gateway, "the password was changed", *BROKER_REFUSES)
         write_secret(secret, word)
-    must_be_over(setting, gateway, "the new password was written", *BROKER_REFUSES)
+    must_clear(setting, gateway, "the new password was written", *BROKER_REFUSES)
 
 
 def _influx(setting: Setting) -> Influx | None:
@@ -101,7 +101,7 @@ def _influx(setting: Setting) -> Influx | None:
 
 
 def _forward(setting: Setting, gateway: Gateway, influx: Influx, name: str) -> Callable[[], None]:
-    """Let the gateway forward with a token of its own; returns what replaces that token."""
+    """Let the gateway forward with a token of its own; return a function that replaces the token."""
     bucket = influx.fresh_bucket()
     path = setting.directory / f"{name}.token"
     old = authorize(influx, path)
@@ -112,16 +112,16 @@ def _forward(setting: Setting, gateway: Gateway, influx: Influx, name: str) -> C
 
     def rotate() -> None:
         influx.call("DELETE", f"/api/v2/authorizations/{old}")
-        must_tell(setting, gateway, "the token was revoked", *DATABASE_REFUSES)
+        must_report(setting, gateway, "the token was revoked", *DATABASE_REFUSES)
         authorize(influx, path)
-        must_be_over(setting, gateway, "the new token was written", *DATABASE_REFUSES)
+        must_clear(setting, gateway, "the new token was written", *DATABASE_REFUSES)
         setting.tally.faults["token rotated"] += 1
 
     return rotate
 
 
 def authorize(influx: Influx, path: Path) -> str:
-    """Write a new token that may write to every bucket; returns the authorization's id."""
+    """Create a token that may write to every bucket, and write it to `path`; return the authorization's id."""
     org = influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"]
     permission = {"action": "write", "resource": {"type": "buckets", "orgID": org}}
     made = influx.call("POST", "/api/v2/authorizations", {"orgID": org, "permissions": [permission]})

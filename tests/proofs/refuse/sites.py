@@ -1,7 +1,7 @@
-"""A site is taken from one gateway and then given to another: every reading counts at one of them, and one commands.
+"""A site is taken from one gateway and given to another: every reading counts at one of them, and only one commands.
 
-What the broker queued for the first one before is real, and what its old subscription brings afterwards is not: both
-lie in its quarantine as `foreign_site`, from where an operator can take them.
+What the broker had queued for the first one, and what its old subscription still brings, is in the quarantine of the
+first as `foreign_site`, where an operator can export it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tests.proofs.ground.judging import judge_identities, judge_log, take_compar
 from tests.proofs.proof import Setting
 from tests.proofs.refuse.trial import (
     WITHIN,
-    gateway_of,
     honest_fleet,
-    must_tell,
-    taken_more,
+    make_gateway,
+    must_report,
+    wait_accepted,
 )
 from tests.servers.gateway import Gateway
 
@@ -34,8 +34,8 @@ FOREIGN = "foreign_site"
 METRICS = ("heat", "level")
 
 
-class Place(NamedTuple):
-    """A base window; `start` in ms."""
+class WindowId(NamedTuple):
+    """The identity of a base window; `start` in ms."""
 
     device: str
     metric: str
@@ -46,23 +46,23 @@ def run(setting: Setting, name: str) -> None:
     """Move a site while both its devices and those of another send."""
     broker = setting.broker()
     stays, moves = f"{name}-stays", f"{name}-moves"
-    first = gateway_of(setting, broker, name, gateway={"id": f"{name}-1", "sites": [stays, moves]})
-    second = gateway_of(setting, broker, name, gateway={"id": f"{name}-2", "sites": [moves]})
+    first = make_gateway(setting, broker, name, gateway={"id": f"{name}-1", "sites": [stays, moves]})
+    second = make_gateway(setting, broker, name, gateway={"id": f"{name}-2", "sites": [moves]})
     first.start()
     end = setting.rng.choice([first.kill, first.stop])
     with (
         honest_fleet(setting, broker, stays) as staying,
         honest_fleet(setting, broker, moves) as moving,
     ):
-        taken_more(first)
+        wait_accepted(first)
         end()
         moved_at = time.time_ns() // 1_000_000
         first.reconfigure(gateway={"id": f"{name}-1", "sites": [stays]})
         first.start()
         second.start()
-        must_tell(setting, first, "a site taken away", FOREIGN, moves)
-        taken_more(first)
-        taken_more(second)
+        must_report(setting, first, "a site taken away", FOREIGN, moves)
+        wait_accepted(first)
+        wait_accepted(second)
     for gateway in (first, second):
         judge_identities(setting.tally, gateway.wait_for(settled, within=WITHIN))
     _judge_staying(setting, first, staying.ledger, stays)
@@ -83,52 +83,54 @@ def _judge_staying(setting: Setting, gateway: Gateway, ledger: Ledger, site: str
 def _judge_moving(setting: Setting, first: Gateway, second: Gateway, ledger: Ledger) -> None:
     every = int(first.ask(do="status")["windows"][0]["every"])
     tally = setting.tally
-    aside = quarantined(first.query("quarantine"), every)
+    quarantined_counts = quarantined(first.query("quarantine"), every)
     windows = [
         row for gateway in (first, second) for row in gateway.query("windows") if row["every"] == every
     ]
-    held: Counter[Place] = Counter()
+    held: Counter[WindowId] = Counter()
     for row in windows:
-        held[Place(row["device"], row["metric"], row["start"])] += row["count"]
+        held[WindowId(row["device"], row["metric"], row["start"])] += row["count"]
     for place, count in expected_counts(ledger, every).items():
         tally.windows += 1
         tally.acknowledged += count
         if held[place] > count:
             tally.double += held[place] - count
-            tally.show(f"{place}: {count} sent, {held[place]} counted by the two")
-        elif held[place] + aside[place] < count:
-            tally.lost += count - held[place] - aside[place]
-            tally.show(f"{place}: {count} sent, {held[place]} counted, {aside[place]} in quarantine")
+            tally.show(f"{place}: {count} sent, {held[place]} counted by both together")
+        elif held[place] + quarantined_counts[place] < count:
+            tally.lost += count - held[place] - quarantined_counts[place]
+            tally.show(
+                f"{place}: {count} sent, {held[place]} counted, {quarantined_counts[place]} in quarantine"
+            )
 
 
 def _judge_commands(setting: Setting, first: Gateway, second: Gateway, ledger: Ledger, moved_at: int) -> None:
-    """What a reading of after the move caused, the second gateway commanded; every command is of one of the two."""
+    """Check that every command is of one of the two, and those for readings after the move of the second."""
     mine, other = ({row["id"] for row in gateway.query("commands")} for gateway in (first, second))
     arrivals = [row for row in ledger.of_kind("command") if row.get("boot") is not None]
     causes = send_times(ledger, [(row["device"], row["boot"], row["seq"]) for row in arrivals])
     for row, caused_at in zip(arrivals, causes, strict=True):
         setting.tally.commands += 1
         if row["id"] not in mine | other:
-            setting.tally.forbid("command of nobody", f"{row}")
+            setting.tally.forbid("command of neither gateway", f"{row}")
         if row["id"] in mine and caused_at is not None and caused_at // 1000 > moved_at:
-            setting.tally.forbid("command of a site that is gone", f"{row}")
+            setting.tally.forbid("command of the old gateway after the move", f"{row}")
 
 
-def expected_counts(ledger: Ledger, every: int) -> Counter[Place]:
-    """How many acknowledged readings each base window of each number has."""
-    found: Counter[Place] = Counter()
+def expected_counts(ledger: Ledger, every: int) -> Counter[WindowId]:
+    """Count the acknowledged readings of each base window of numbers."""
+    found: Counter[WindowId] = Counter()
     for metric in METRICS:
         readings = readouts(ledger, metric, Policy())
         columns = (readings.device.tolist(), readings.ts.tolist(), readings.sure.tolist())
         for device, at, sure in zip(*columns, strict=True):
             if sure:
-                found[Place(ledger.devices[device].id, metric, at // every * every)] += 1
+                found[WindowId(ledger.devices[device].id, metric, at // every * every)] += 1
     return found
 
 
-def quarantined(rows: Iterable[Mapping[str, Any]], every: int) -> Counter[Place]:
-    """How many readings of each base window lie in the quarantine, by another reader of msgpack."""
-    found: Counter[Place] = Counter()
+def quarantined(rows: Iterable[Mapping[str, Any]], every: int) -> Counter[WindowId]:
+    """Count the readings of each base window in the quarantine, decoded by another msgpack library."""
+    found: Counter[WindowId] = Counter()
     seen: set[bytes] = set()
     for row in rows:
         raw = bytes.fromhex(row["payload"])
@@ -142,5 +144,5 @@ def quarantined(rows: Iterable[Mapping[str, Any]], every: int) -> Counter[Place]
         for at, values in samples:
             for metric in METRICS:
                 if metric in values:
-                    found[Place(parts[-2], metric, at // every * every)] += 1
+                    found[WindowId(parts[-2], metric, at // every * every)] += 1
     return found

@@ -1,7 +1,7 @@
 """What every trial checks: nothing is lost or double, and the gateway reports the problem and its end.
 
-An honest fleet sends through the whole of it; its ledger knows what had a PUBACK. That a refusal is silent is forbidden
-like a loss: somebody has to be able to see it in the gateway's own words.
+An honest fleet sends during the whole trial; its ledger knows what had a PUBACK. A refusal that no problem reports is a
+failure like a loss.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.proofs.ground.judging import (
     judge_influx,
     judge_log,
 )
+from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.proof import Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -32,25 +33,24 @@ from tests.servers.gateway import Gateway
 DEVICES = 12
 WITHIN = 90.0
 ENDS_WITHIN = 20.0
-"""Seconds a gateway may take to end, its drain included."""
+"""Seconds a gateway may take to stop, including its drain."""
 SETTLE = 5.0
-COMMANDS = {"per_device": "600/m", "total": "1000/s"}
 
 
-def gateway_of(setting: Setting, broker: Broker | str, name: str, **sections: Any) -> Gateway:
+def make_gateway(setting: Setting, broker: Broker | str, name: str, **sections: Any) -> Gateway:
     """Return a gateway with the field's rules, not started."""
-    gateway = setting.gateway(broker, name, **{"commands": COMMANDS, **sections})
+    gateway = setting.gateway(broker, name, **{"commands": FAST_COMMANDS, **sections})
     gateway.write_rules(RULES)
     return gateway
 
 
 def honest_fleet(setting: Setting, broker: Address | Endpoint, site: str, *, devices: int = DEVICES) -> Fleet:
-    """Devices that send four readings a second while the block runs."""
+    """Return a fleet whose devices send four readings a second while the block runs."""
     text = scenario_text(site, devices=devices, every="250ms", seed=setting.rng.randrange(1 << 31))
     return Fleet(broker, setting.place("run"), text, settle=SETTLE)
 
 
-def taken_more(gateway: Gateway, messages: int = 4 * DEVICES) -> None:
+def wait_accepted(gateway: Gateway, messages: int = 4 * DEVICES) -> None:
     """Wait until that many more messages have been accepted."""
     before = gateway.wait_for(lambda _: True)["messages"]["new"]
     gateway.wait_for(lambda report: report["messages"]["new"] >= before + messages, within=WITHIN)
@@ -62,7 +62,7 @@ def problems_with(report: Mapping[str, Any], *words: str) -> list[str]:
     return [text for text in told if any(word.lower() in text.lower() for word in words)]
 
 
-def must_tell(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
+def must_report(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
     """Wait until a problem contains one of these words; forbidden if none ever does."""
     try:
         gateway.wait_for(lambda report: bool(problems_with(report, *words)), within=WITHIN)
@@ -70,7 +70,7 @@ def must_tell(setting: Setting, gateway: Gateway, what: str, *words: str) -> Non
         setting.tally.forbid("silent", f"{what}: no problem has one of {words}: {str(error)[-1500:]}")
 
 
-def must_be_over(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
+def must_clear(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
     """Wait until no problem contains these words; forbidden if one lasts."""
     try:
         gateway.wait_for(lambda report: not problems_with(report, *words), within=WITHIN)
@@ -81,7 +81,7 @@ def must_be_over(setting: Setting, gateway: Gateway, what: str, *words: str) -> 
 def judge_fleet(
     setting: Setting, gateway: Gateway, ledger: Ledger, influx: InfluxPlace | None = None
 ) -> dict[str, Any]:
-    """Compare everything of this fleet with its ledger once all has settled; returns the report."""
+    """Compare everything of this fleet with its ledger once nothing is pending; return the report."""
     tally, report = setting.tally, wait_settled(gateway, ledger)
     judge_identities(tally, report)
     judge_devices(tally, gateway)
@@ -97,15 +97,15 @@ def judge_fleet(
     return report
 
 
-def must_end(setting: Setting, gateway: Gateway, what: str) -> None:
-    """Check that SIGTERM ends it, in time and with status 0."""
+def must_stop(setting: Setting, gateway: Gateway, what: str) -> None:
+    """Check that the gateway stops on SIGTERM, in time and with status 0."""
     began = time.monotonic()
     try:
         status = gateway.stop()
     except subprocess.TimeoutExpired:
-        setting.tally.forbid("does not end", f"{what}: SIGTERM was ignored\n{gateway.words()}")
+        setting.tally.forbid("does not stop", f"{what}: SIGTERM was ignored\n{gateway.words()}")
         gateway.kill()
         return
     took = time.monotonic() - began
     if status or took > ENDS_WITHIN:
-        setting.tally.forbid("ends badly", f"{what}: status {status} after {took:.1f} s\n{gateway.words()}")
+        setting.tally.forbid("stops badly", f"{what}: status {status} after {took:.1f} s\n{gateway.words()}")
