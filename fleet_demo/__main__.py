@@ -22,6 +22,8 @@ from edge_gateway.errors import GatewayError
 from fleet_demo.judge import Row, judge
 from fleet_demo.narrator import Narrator, result_table
 from fleet_demo.story import Story, staged
+from fleet_sim.devices import pacing
+from fleet_sim.devices.counters import Snapshot
 from fleet_sim.judging.stored import InfluxPlace
 from fleet_sim.runtime.fleet import RunResult
 
@@ -54,9 +56,6 @@ def main(
         status = asyncio.run(
             play(directory.absolute(), console, keep=keep, sensors=sensors, seed=seed, influx=place)
         )
-    except TimeoutError as error:
-        console.print(f"FALSE  {error}", markup=False, soft_wrap=True)
-        status = FALSE
     except (GatewayError, OSError) as error:
         console.print(f"set-up failed: {error}", markup=False, soft_wrap=True)
         status = SET_UP_FAILED
@@ -80,7 +79,10 @@ async def play(
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with Narrator(console) as narrator:
         async with staged(directory, sensors=sensors, seed=seed, narrator=narrator, influx=influx) as story:
-            result = await story.play()
+            try:
+                result = await story.play()
+            except TimeoutError as error:
+                return gave_up(console, story.last, error)
             rows = await judge(story, result)
             console.print(result_table([(row.name, row.found, row.true) for row in rows]))
             status = status_of(rows, result)
@@ -88,6 +90,20 @@ async def play(
             if keep:
                 await stay(console, story)
     return status
+
+
+def gave_up(console: Console, last: Snapshot | None, error: TimeoutError) -> int:
+    """Say what did not happen in time; the exit status asks whether the machine could have made it."""
+    pace = (
+        None
+        if last is None
+        else pacing.judge(sent=last.published, overruns=last.overruns, loop_lag_p99_us=0.0)
+    )
+    if pace is not None and pace.saturated:
+        console.print(f"TOO SLOW  {error}\n{pace.reason}", markup=False, soft_wrap=True)
+        return TOO_SLOW
+    console.print(f"FALSE  {error}", markup=False, soft_wrap=True)
+    return FALSE
 
 
 def status_of(rows: list[Row], result: RunResult) -> int:

@@ -17,7 +17,7 @@ from edge_gateway.mqtt.embedded import tied_to_parent
 from fleet_wire import local_socket
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 class GatewayProcess:

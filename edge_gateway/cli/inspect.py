@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -129,7 +130,8 @@ def query(
     if what is Subject.DEVICES:
         from edge_gateway.recovery.checkpoint_view import devices_in_checkpoint
 
-        _show_rows(devices_in_checkpoint(settings, device), devices_table, as_json=as_json)
+        rows = islice(devices_in_checkpoint(settings, device), limit or None)
+        _show_rows(rows, devices_table, as_json=as_json)
         return
     with _history(settings) as history:
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)

@@ -15,7 +15,7 @@ from edge_gateway.cli.options import ConfigOption, EmbeddedOption, load, socket_
 if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.run")
 
 
 def run(

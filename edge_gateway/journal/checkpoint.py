@@ -20,7 +20,7 @@ from edge_gateway.errors import NewerSpool
 from edge_gateway.journal.files import FILES, Files, write_whole
 from edge_gateway.records import codec
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.checkpoint")
 
 _HEADER: Final = struct.Struct("<4sB3xQQI")
 _CHECK: Final = struct.Struct("<I")

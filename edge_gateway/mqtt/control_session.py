@@ -33,7 +33,7 @@ from fleet_wire import backoff, control_messages, topics
 from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
 from fleet_wire.printable import printable
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.control")
 
 SETTLED = 30.0
 """Seconds a connection must last to reset the count of losses."""

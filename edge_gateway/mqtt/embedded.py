@@ -25,7 +25,7 @@ from edge_gateway.journal.files import FILES
 from edge_gateway.mqtt.broker_database import guard, set_aside
 from fleet_wire.backoff import delays
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("edge_gateway.embedded")
 
 _PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on the PATH of a normal user
 _LOG_BYTES = 1 << 20

@@ -28,7 +28,7 @@ from fleet_wire.errors import NOT_AUTHORISED, meaning
 from fleet_wire.payload import MalformedMessage
 from fleet_wire.printable import printable
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.own_topics")
 
 DROPPED = "$SYS/broker/publish/messages/dropped"
 MOST_SUSPECT = 20_000

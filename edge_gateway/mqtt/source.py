@@ -29,7 +29,7 @@ from fleet_wire import backoff
 from fleet_wire.errors import NOT_AUTHORISED, meaning
 from fleet_wire.session import ConnectionLost, ConnectRefused, PublishQueueFull, Session, SessionOptions
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.source")
 
 HIGH = 64 << 20
 LOW = 16 << 20

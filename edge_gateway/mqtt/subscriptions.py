@@ -24,7 +24,7 @@ from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.printable import printable
 from fleet_wire.subscriptions import NotGranted, why_not_granted
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.subscriptions")
 
 ASK_AGAIN = 60.0
 """Seconds between retries of refused filters."""

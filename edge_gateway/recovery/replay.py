@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from edge_gateway.store.rebuild import Derived
     from edge_gateway.store.store import Store
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.replay")
 
 UNREADABLE = (codec.UndecodableBytes, msgspec.ValidationError, KeyError, TypeError)
 

@@ -39,7 +39,7 @@ from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.store import Store
 from fleet_config.durations import format_duration
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.startup")
 
 ALWAYS = -(1 << 62)
 INFLUX = "influx"

@@ -40,7 +40,7 @@ from edge_gateway.status.clock import MachineClock
 from fleet_wire import local_socket
 from fleet_wire.session import SessionOptions
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.app")
 
 MOST_PACKET = 1 << 20
 RECEIVE_MAXIMUM = 4_000

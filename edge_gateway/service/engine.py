@@ -28,7 +28,7 @@ from edge_gateway.records.inputs import Batch, Input, Moment, Tick, runs
 from edge_gateway.status.counters import Counters
 from fleet_console.failures import in_words
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.engine")
 
 TICK = 0.25
 CLOSE_EVERY = 0.020

@@ -52,7 +52,7 @@ from fleet_wire.session import SessionOptions
 if TYPE_CHECKING:
     from edge_gateway.sinks.influx.writer import InfluxWriter
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.gateway")
 
 DRAIN = 10.0
 """Seconds each step of a stop may take."""

@@ -27,7 +27,7 @@ from edge_gateway.status.prometheus import prometheus
 from edge_gateway.status.report import GatewayStatus
 from fleet_console.failures import in_words
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.http")
 
 MOST_CONNECTIONS: Final = 16
 MOST_WAITING: Final = 64

@@ -21,7 +21,7 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from fleet_config.problems import ProblemsFound, first_of
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.rules_watch")
 
 POLL_EVERY = 0.5
 MOST_SHOWN = 5

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.socket_link")
 
 RUN_DIRECTORY = Path("/run/edge-gateway")
 

@@ -22,7 +22,7 @@ from edge_gateway.status.problems import Problems
 from fleet_console.failures import in_words
 from fleet_wire import backoff
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.supervision")
 
 SETTLED: Final = 30.0
 """Seconds a restarted part must run until its problem clears."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from fleet_console.failures import in_words
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.unexpected")
 
 
 def log_uncaught_errors() -> None:

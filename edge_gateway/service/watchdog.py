@@ -32,7 +32,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.watchdog")
 
 DEADLINE = 60.0
 """Seconds, if the service manager sets none."""

@@ -11,7 +11,7 @@ from edge_gateway.status.problem import Gravity
 from edge_gateway.status.report import OpenProblem
 from fleet_wire.printable import printable, printable_lines
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge_gateway.status")
 
 MOST_NAMED = 5
 """Devices that one problem names; of the others it gives the number."""

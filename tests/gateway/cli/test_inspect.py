@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.cli import inspect, main
+from edge_gateway.recovery import checkpoint_view
 
 NOW = 1_790_000_000_000
 
@@ -91,3 +92,12 @@ def test_only_windows_of_a_configured_length_can_be_chosen(
 ) -> None:
     assert run(file, "query", "windows", "--every", "7m") == 2
     assert "no window is 7m long in this configuration" in capsys.readouterr().err
+
+
+def test_a_limit_holds_for_devices_too(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ({"device": f"d{number}"} for number in range(5))
+    monkeypatch.setattr(checkpoint_view, "devices_in_checkpoint", lambda *_: rows)
+    assert run(file, "query", "devices", "--limit", "2", "--json") == 0
+    assert capsys.readouterr().out.split("\n") == ['{"device": "d0"}', '{"device": "d1"}', ""]

@@ -6,8 +6,10 @@ import json
 import logging
 import os
 import pty
+import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from edge_gateway.status.logs import set_up_logs
 from edge_gateway.status.problems import Problems
 from fleet_console.log_lines import LONGEST_LINE
 
+ROOT = Path(__file__).parents[3]
 HOSTILE = "frz\x1b[2J\x1b]8;;http://evil\x07\n<0>forged: line\r\x9b31m\u2028\ud800[/red]"
 SAFE = "frz\\x1b[2J\\x1b]8;;http://evil\\x07\\n<0>forged: line\\r\\x9b31m\\u2028\\ud800[/red]"
 
@@ -112,3 +115,15 @@ def test_a_problem_of_several_lines_is_several_records(written: Callable[[], str
         next(iter(problems)).text
         == "the rules in force are kept: a.yaml:1:1: no such key\nb.yaml:2:1: \\x1b[2J"
     )
+
+
+def test_a_record_is_named_for_its_subject_wherever_the_code_stands() -> None:
+    """Scripts select by these names: docs/operate.md lists them."""
+    found = {
+        name
+        for path in (ROOT / "edge_gateway").rglob("*.py")
+        for name in re.findall(r"getLogger\(([^)]*)\)", path.read_text())
+    }
+    subjects = {name.removeprefix('"edge_gateway.').removesuffix('"') for name in found - {'"mqtt"', ""}}
+    (listed,) = re.findall(r"`edge_gateway\.` and one of ([^;]*);", (ROOT / "docs/operate.md").read_text())
+    assert subjects == set(re.findall(r"`([a-z_]+)`", listed))
