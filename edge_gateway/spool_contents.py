@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge_gateway.errors import BadInput
+from edge_gateway.errors import BadInput, NewerSpool
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import checkpoint_files, read_latest
-from edge_gateway.journal.framing import RECORD, body_of, scan
+from edge_gateway.journal.checkpoint import checkpoint_files, read_latest, refuse_newer
+from edge_gateway.journal.framing import FORMAT, RECORD, body_of, newer_format, scan
 from edge_gateway.journal.journal import parse_name
 from edge_gateway.journal.reconcile import ScannedSegment, reconcile
 from edge_gateway.records import codec
@@ -60,7 +60,12 @@ def contents(place: Path) -> Row:
 
 
 def verify(place: Path) -> list[SpoolCheck]:
-    """Check every checksum, the store's integrity, and whether journal, checkpoints and store fit together."""
+    """Check every checksum, the store's integrity, and whether journal, checkpoints and store fit together.
+
+    NewerSpool: a newer program wrote it; what this one cannot read is not damaged.
+    """
+    refuse_newer(place / spool.CHECKPOINTS)
+    schema.refuse_newer(place / spool.STORE)
     return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
 
@@ -105,6 +110,8 @@ def _scans(directory: Path) -> list[tuple[str, ScannedSegment, bytes]]:
     found = []
     for (first, _), path in named:
         data = path.read_bytes()
+        if (newer := newer_format(data)) is not None:
+            raise NewerSpool.of(path, newer, FORMAT)
         found.append((path.name, ScannedSegment(first, len(data), scan(data)), data))
     return found
 

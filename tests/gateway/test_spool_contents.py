@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from edge_gateway import spool_contents
-from edge_gateway.errors import BadInput
-from edge_gateway.journal import spool
+from edge_gateway.errors import BadInput, NewerSpool
+from edge_gateway.journal import checkpoint, framing, spool
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.journal import Journal
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.store import schema
 from tests.gateway.store.fleet import MINUTE, T0, closed
 from tests.gateway.store.stored import opened, rich
 
@@ -192,3 +195,21 @@ def test_an_empty_directory_is_described_without_an_error(tmp_path: Path) -> Non
     assert (facts["journal"]["records"], facts["journal"]["first"]) == (0, None)
     assert facts["checkpoints"] == {"files": [], "newest": None, "at": None}
     assert list(spool_contents.messages(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [(checkpoint, "FORMAT", 99), (framing, "MAGIC", b"EGJ\x63"), (schema, "VERSION", 99)],
+)
+def test_what_a_newer_program_wrote_is_not_called_damaged(
+    tmp_path: Path, part: ModuleType, name: str, value: object
+) -> None:
+    with pytest.MonkeyPatch.context() as newer:
+        newer.setattr(part, name, value)
+        with closing(Journal.open(tmp_path / spool.JOURNAL)) as journal:
+            journal.append(1, codec.encode({"inputs": [], "effects": []}))
+            journal.sync()
+        write_checkpoint(tmp_path / spool.CHECKPOINTS, 1, {"n": 1})
+        opened(tmp_path).close()
+    with pytest.raises(NewerSpool, match="newer"):
+        spool_contents.verify(tmp_path)
