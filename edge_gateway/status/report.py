@@ -288,8 +288,9 @@ def as_plain(report: Struct) -> dict[str, Any]:
 
 
 def status_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the report."""
+    """Return the JSON Schema (2020-12) of the report. Its counters are open: a later version may count more."""
     whole, definitions = msgspec.json.schema_components(
         (GatewayStatus, ShortStatus), ref_template="#/$defs/{name}"
     )
+    definitions[AllCounters.__name__]["additionalProperties"] = {"type": "integer", "minimum": 0}
     return {"anyOf": list(whole), "$defs": definitions}

@@ -27,6 +27,8 @@ def test_a_report_is_as_its_schema_says() -> None:
     assert plain["counters"]["rule_reloads"] == 2
     assert "reading_paused" not in plain["counters"], "a counter of zero is left out"
     assert len(plain["gaps"]["ranges"]) <= MOST_GAPS
+    plain["counters"]["of_a_later_version"] = 1
+    Draft202012Validator(status_schema()).validate(plain)
 
 
 def test_a_person_reads_times_as_times() -> None:
