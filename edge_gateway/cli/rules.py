@@ -26,7 +26,7 @@ def _path(path: Path | None, config: Path | None) -> Path:
 
 @app.command()
 def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Check rule files. All errors are shown at once, with line and column."""
+    """Check rule files. Errors are shown together, with line and column."""
     from edge_gateway.rules.files.load import load_rules
     from fleet_config.problems import ProblemsFound
     from fleet_console.terminal import say, say_json
