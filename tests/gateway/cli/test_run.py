@@ -16,7 +16,7 @@ from edge_gateway.service import app as composition
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration; the process keeps its umask, its logs and its allocator."""
     monkeypatch.setattr("edge_gateway.status.logs.set_up_logs", lambda *_: None)
-    monkeypatch.setattr("edge_gateway.service.malloc.keep_little", lambda: None)
+    monkeypatch.setattr("edge_gateway.service.malloc.return_free_memory", lambda: None)
     monkeypatch.setattr("os.umask", lambda _: 0)
     path = tmp_path / "gateway.yaml"
     path.write_text("mqtt: {url: mqtt://localhost}\nspool: {path: spool}\n")

@@ -59,5 +59,5 @@ async def test_a_request_is_suggested() -> None:
 
 @pytest.mark.parametrize("device", [5, True, [], {}, ["a"]])
 async def test_a_device_must_be_text(device: Any) -> None:
-    with pytest.raises(ValueError, match="'device' is a text"):
+    with pytest.raises(ValueError, match="'device' must be a text"):
         await api()({"do": "devices", "device": device})
