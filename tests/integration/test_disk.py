@@ -112,7 +112,7 @@ def test_a_spool_that_may_not_be_written_is_refused(
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         gateway = gateways(broker, "gw-readonly", spool={"path": str(disk / "spool")})
         said = refused(gateway)
-    assert "cannot be used" in said
+    assert "cannot use the spool" in said
     assert "spool.path" in said
 
 

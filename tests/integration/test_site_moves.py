@@ -127,7 +127,7 @@ def test_a_gateway_that_lost_its_spool_removes_what_it_no_longer_wants(
         Device(broker.host, broker.port, "mv3-aa", "mv3-own") as own,
     ):
         foreign.measure(temperature=1.0)
-        gateway.wait_for(lambda _: "subscriptions that this configuration" in gateway.words())
+        gateway.wait_for(lambda _: "removed subscriptions of an earlier configuration" in gateway.words())
         gateway.wait_for(lambda report: bool(problem(report, "foreign_site")))
         wait_until_removed(gateway, "fleet/v1/mv3-bb/+/telemetry")
         foreign.measure(temperature=2.0)
@@ -139,7 +139,7 @@ def test_a_gateway_that_lost_its_spool_removes_what_it_no_longer_wants(
 
 def wait_until_removed(gateway: Gateway, filter_: str) -> None:
     gateway.wait_for(
-        lambda _: any("were removed" in line and filter_ in line for line in gateway.words().splitlines())
+        lambda _: any("removed subscriptions" in line and filter_ in line for line in gateway.words().splitlines())
     )
 
 
