@@ -100,6 +100,10 @@ def carry_out(app: typer.Typer, arguments: Sequence[str], explain: Explain) -> N
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the edge of the process: no traceback reaches a user
+        if "KeyboardInterrupt" in str(
+            error
+        ):  # pydantic makes an error of its own of one while it builds validators
+            sys.exit(interrupts.INTERRUPTED)
         sys.exit(_complain(error, explain, debug=len(given) < len(arguments)))
 
 
