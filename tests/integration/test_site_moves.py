@@ -139,7 +139,9 @@ def test_a_gateway_that_lost_its_spool_removes_what_it_no_longer_wants(
 
 def wait_until_removed(gateway: Gateway, filter_: str) -> None:
     gateway.wait_for(
-        lambda _: any("removed subscriptions" in line and filter_ in line for line in gateway.words().splitlines())
+        lambda _: any(
+            "removed subscriptions" in line and filter_ in line for line in gateway.words().splitlines()
+        )
     )
 
 
