@@ -100,10 +100,6 @@ def carry_out(app: typer.Typer, arguments: Sequence[str], explain: Explain) -> N
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the edge of the process: no traceback reaches a user
-        if "KeyboardInterrupt" in str(
-            error
-        ):  # pydantic makes an error of its own of one while it builds validators
-            sys.exit(interrupts.INTERRUPTED)
         sys.exit(_complain(error, explain, debug=len(given) < len(arguments)))
 
 
@@ -127,13 +123,7 @@ def _complain(error: Exception, explain: Explain, *, debug: bool) -> int:
 
 
 def carry_out_process(app: typer.Typer, explain: Explain) -> None:
-    """Run the command of this process; an interrupt is an exception only while the command runs."""
+    """Run the command of this process."""
     if isinstance(sys.stdout, TextIOWrapper):  # escape what its encoding has no character for, do not raise
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        interrupts.raise_to_the_command()
-        carry_out(app, sys.argv[1:], explain)
-    except KeyboardInterrupt:
-        sys.exit(interrupts.INTERRUPTED)
-    finally:
-        interrupts.end_at_once()
+    carry_out(app, sys.argv[1:], explain)

@@ -12,22 +12,14 @@ INTERRUPTED = 130
 
 
 def end_at_once() -> None:
-    """Let SIGINT end the process where it stands: while it imports, and while Python takes itself down.
+    """Let SIGINT end the process where it stands.
 
-    There an exception would end in a traceback, or in a half imported module.
+    Python's KeyboardInterrupt would end in a traceback, in a half imported module, or nowhere: a callback that it is
+    raised in loses it. Nothing is left behind that a kill would not leave; a program with more to put away says so with
+    `signals.ended_by`. A process that was started to ignore interrupts, behind nohup or an `&`, goes on ignoring them.
     """
-    _handle(_end)
-
-
-def raise_to_the_command() -> None:
-    """Let SIGINT raise KeyboardInterrupt, so that a command puts its things away; asyncio knows this handler."""
-    _handle(_signal.default_int_handler)
-
-
-def _handle(handler) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the words for it would be imports
-    """Leave a process alone that was started to ignore interrupts, behind nohup or an `&`."""
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
-        _signal.signal(_signal.SIGINT, handler)
+        _signal.signal(_signal.SIGINT, _end)
 
 
 def _end(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler's

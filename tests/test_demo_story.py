@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from fleet_demo.__main__ import FALSE, TOO_SLOW, gave_up
+from fleet_demo.playing import FALSE, TOO_SLOW, gave_up
 from fleet_demo.story import _has_settled
 from fleet_sim.devices.counters import Snapshot
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 
+from fleet_console.signals import ended_by
 from fleet_console.terminal import complain, console
 from fleet_sim.cli.outcome import INTERRUPTED, TERMINATED
 from fleet_sim.recordings.replay import ReplayRun
@@ -23,18 +24,16 @@ def run_watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
 
 async def _watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     collect_rarely()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, fleet.stop, INTERRUPTED)
-    loop.add_signal_handler(signal.SIGTERM, fleet.stop, TERMINATED)
-    try:
+
+    def on_signal(number: int) -> None:
+        fleet.stop(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+
+    with ended_by(on_signal):
         async with AsyncExitStack() as stack:
             fleet.on_second = stack.enter_context(LiveView(console, quiet=quiet)).show
             if isinstance(fleet, FleetRun):
                 await _listen(stack, fleet)
             return await fleet.run()
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def _listen(stack: AsyncExitStack, fleet: FleetRun) -> None:

@@ -33,11 +33,6 @@ def leave() -> None:
     raise BrokenPipeError
 
 @group.command()
-def wrapped() -> None:
-    "Ctrl-C that a library made an error of."
-    raise ValueError("Error building validator: KeyboardInterrupt: ")
-
-@group.command()
 def interrupt() -> None:
     "Ctrl-C."
     raise KeyboardInterrupt
@@ -116,7 +111,3 @@ def test_a_failure_is_texts_and_a_status(
 def test_only_debug_shows_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("things", "fail", "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
-
-
-def test_an_interrupt_that_a_library_made_an_error_of_is_one() -> None:
-    assert run("things", "wrapped") == 130

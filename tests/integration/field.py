@@ -14,6 +14,7 @@ from tests.proofs.ground.field import (
     messages_acknowledged,
     scenario_text,
     settled,
+    stored,
     wait_settled,
 )
 from tests.proofs.proof import Tally
@@ -32,6 +33,7 @@ __all__ = [
     "messages_acknowledged",
     "scenario_text",
     "settled",
+    "stored",
     "wait_settled",
 ]
 

@@ -9,7 +9,7 @@ import pytest
 
 from fleet_wire.topics import parse_device_topic
 from tests.integration.conftest import GatewayFactory
-from tests.integration.field import assert_identities, assert_quiet
+from tests.integration.field import assert_identities, assert_quiet, stored
 from tests.integration.stranger import Device, now_ms, pack
 from tests.servers.broker import Broker
 
@@ -72,7 +72,7 @@ def test_ten_thousand_bad_messages_are_counted_kept_and_harmless(
             lambda report: (
                 report["messages"]["received"] >= readings
                 and not report["broker"]["unacknowledged"]
-                and not report["spool"]["unstored"]
+                and stored(report)
             )
         )
     assert report["messages"]["received"] == readings
@@ -115,9 +115,7 @@ def test_what_is_too_long_or_of_another_version_says_so(broker: Broker, gateways
         for payload in odd.values():
             device.publish(device.topic("telemetry"), payload)
         device.publish(f"fleet/v1/{site}/odd-1/telemetry", pack(good))
-        gateway.wait_for(
-            lambda report: report["messages"]["received"] == len(odd) + 1 and not report["spool"]["unstored"]
-        )
+        gateway.wait_for(lambda report: report["messages"]["received"] == len(odd) + 1 and stored(report))
     rows = gateway.query("quarantine", "--device", "odd-1")
     assert [bytes.fromhex(row["payload"]) for row in rows] == list(odd.values())
     assert "65536" in rows[1]["reason"]

@@ -21,6 +21,7 @@ from tests.integration.field import (
     assert_quiet,
     scenario_text,
     settled,
+    stored,
     wait_settled,
 )
 from tests.integration.stranger import Device, now_ms
@@ -82,9 +83,7 @@ def test_a_disk_that_is_full_at_the_start_and_a_kill_while_it_is(
         with Device(broker.host, broker.port, "gw-filled-site", "filled") as device:
             device.be_born()
             device.measure(temperature=1.0)
-            gateway.wait_for(
-                lambda report: report["messages"]["new"] == 1 and not report["spool"]["unstored"]
-            )
+            gateway.wait_for(lambda report: report["messages"]["new"] == 1 and stored(report))
             ballast = fill(disk)
             (gateway.spool / "reserve").unlink(missing_ok=True)
             fill(disk, "more")

@@ -19,6 +19,7 @@ import pytest
 from fleet_sim.ledger.reading import read_ledger
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory, forwarding
+from tests.integration.field import stored
 from tests.integration.recorded import (
     AIR_COLUMNS,
     AIR_FILE,
@@ -92,13 +93,13 @@ def wait_forwarded(gateway: Gateway, values: int, still_open: int) -> dict[str, 
     """The report when all values came, are in windows, and these are stored and sent."""
 
     def settled(report: dict[str, Any]) -> bool:
-        fleet, spool = report["fleet"], report["spool"]
+        fleet = report["fleet"]
         return bool(
             report["values"]["values"] >= values
             and not fleet["open_readings"]
             and fleet["open_windows"] <= still_open
-            and not spool["unstored"]
-            and spool["record"] == report["store"]["applied"]
+            and stored(report)
+            and report["spool"]["record"] == report["store"]["applied"]
             and not report["sinks"]["influx"]["waiting"]["chunks"]
         )
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.integration.conftest import GatewayFactory
+from tests.integration.field import stored
 from tests.integration.stranger import Client5, Device, now_ms, pack
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -97,9 +98,7 @@ def test_a_device_without_our_code_is_served_from_birth_to_receipt(broker: Broke
         assert receipt.body == {"boot": 7, "upto": again, "missing": []}
         assert receipt.qos == 0
 
-    report = gateway.wait_for(
-        lambda report: report["messages"]["new"] == 4 and not report["spool"]["unstored"]
-    )
+    report = gateway.wait_for(lambda report: report["messages"]["new"] == 4 and stored(report))
     assert report["messages"]["duplicate"] == 0
     assert report["values"]["accepted"] == 5
     states = {row["id"]: row["state"] for row in gateway.query("commands")}

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fleet_sim.judging.stored import InfluxPlace, WindowKey, influx_windows, window_rows
-from tests.proofs.ground.field import settled
+from tests.proofs.ground.field import settled, stored
 from tests.proofs.ground.judging import judge_identities, judge_log
 from tests.proofs.ground.memory import MB, Watch, most_resident
 from tests.proofs.ground.stream import Arrived, Commands, Publisher, Stream, take_windows
@@ -236,7 +236,7 @@ def _closed(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
     return bool(
         report["messages"]["new"] >= stream.devices * (rounds + 1)
         and report["fleet"]["open_readings"] <= last
-        and not report["spool"]["unstored"]
+        and stored(report)
     )
 
 
@@ -244,7 +244,7 @@ def _sent(report: dict[str, Any], stream: Stream, rounds: int) -> bool:
     return (
         report["messages"]["new"] > stream.devices * (rounds + 1)
         and not report["fleet"]["open_readings"]
-        and not report["spool"]["unstored"]
+        and stored(report)
         and not report["sinks"]["influx"]["waiting"]["lines"]
     )
 

@@ -15,6 +15,7 @@ from edge_gateway.journal.files import FILES, write_whole
 from edge_gateway.journal.reserve import Reserve
 from edge_gateway.store.schema import open_store
 from tests.integration.conftest import GatewayFactory, gateways
+from tests.integration.field import stored
 from tests.integration.stranger import Device
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
@@ -128,7 +129,7 @@ def test_a_gateway_at_work_leaves_nothing_for_others(broker: Broker, gateways: G
     with Device(broker.host, broker.port, "gw-modes-site", "modes") as device:
         device.be_born()
         device.measure(temperature=1.0)
-        gateway.wait_for(lambda report: report["messages"]["new"] == 1 and not report["spool"]["unstored"])
+        gateway.wait_for(lambda report: report["messages"]["new"] == 1 and stored(report))
     judge(gateway.spool)
     assert stat.S_IMODE((gateway.spool / "control.sock").stat().st_mode) == 0o660
     assert gateway.stop() == 0

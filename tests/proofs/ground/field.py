@@ -160,6 +160,12 @@ class Fleet:
             self._loop.close()
 
 
+def stored(report: dict[str, Any]) -> bool:
+    """Whether everything that the gateway has folded is committed and in the store."""
+    spool = report["spool"]
+    return not spool["uncommitted"] and not spool["unstored"] and bool(spool["record"] == spool["committed"])
+
+
 def settled(report: dict[str, Any]) -> bool:
     """Whether everything that reached the gateway is in closed windows, stored and corrected."""
     return bool(
@@ -169,9 +175,9 @@ def settled(report: dict[str, Any]) -> bool:
         and not report["broker"]["unacknowledged"]
         and not report["fleet"]["open_readings"]
         and not report["fleet"]["open_windows"]
-        and not report["spool"]["unstored"]
+        and stored(report)
         and not report["store"]["late_pending"]
-        and report["spool"]["record"] == report["spool"]["committed"] == report["store"]["applied"]
+        and report["spool"]["record"] == report["store"]["applied"]
     )
 
 

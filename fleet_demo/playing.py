@@ -1,0 +1,148 @@
+"""Plays the story and judges it.
+
+0 every row of the table is true · 1 a row is false · 2 usage · 3 set-up failed · 4 the machine was too slow to judge ·
+130 interrupted
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edge_gateway.errors import GatewayError
+from fleet_console.interrupts import INTERRUPTED
+from fleet_console.signals import ended_by
+from fleet_demo.judge import Row, judge
+from fleet_demo.narrator import Narrator, result_table
+from fleet_demo.story import Story, staged
+from fleet_sim.devices import pacing
+from fleet_sim.devices.counters import Snapshot
+from fleet_sim.judging.stored import InfluxPlace
+from fleet_sim.runtime.fleet import RunResult
+
+FALSE, SET_UP_FAILED, TOO_SLOW = 1, 3, 4
+
+
+def main(
+    directory: Annotated[Path, typer.Argument(help="Where the demo's files go; emptied first.")] = Path(
+        ".demo/story"
+    ),
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave broker, gateway and fleet running at the end.")
+    ] = False,
+    influx: Annotated[bool, typer.Option("--influx", help="Forward to the InfluxDB at INFLUX_URL.")] = False,
+    sensors: Annotated[
+        int, typer.Option("--sensors", min=50, max=10_000, help="Freezers in the fleet.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Of every random choice.")] = 42,
+) -> None:
+    """Play the demo."""
+    console = Console(highlight=False, markup=False)
+    place = influx_place() if influx else None
+    if influx and place is None:
+        console.print("--influx needs a server: set INFLUX_URL, INFLUX_ORG and INFLUX_TOKEN")
+        raise typer.Exit(SET_UP_FAILED)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    try:
+        status = asyncio.run(
+            play(directory.absolute(), console, keep=keep, sensors=sensors, seed=seed, influx=place)
+        )
+    except (GatewayError, OSError) as error:
+        console.print(f"set-up failed: {error}", markup=False, soft_wrap=True)
+        status = SET_UP_FAILED
+    except asyncio.CancelledError:
+        status = INTERRUPTED
+    raise typer.Exit(status)
+
+
+def influx_place() -> InfluxPlace | None:
+    """The InfluxDB that the environment names."""
+    url, token = os.environ.get("INFLUX_URL"), os.environ.get("INFLUX_TOKEN")
+    return InfluxPlace(url, os.environ.get("INFLUX_ORG", "fleet"), token) if url and token else None
+
+
+async def play(
+    directory: Path, console: Console, *, keep: bool, sensors: int, seed: int, influx: InfluxPlace | None
+) -> int:
+    """Play, judge, and say what to try next."""
+    task = asyncio.current_task()
+    assert task is not None
+    with ended_by(lambda _number: task.cancel()), Narrator(console) as narrator:
+        async with staged(directory, sensors=sensors, seed=seed, narrator=narrator, influx=influx) as story:
+            try:
+                result = await story.play()
+            except TimeoutError as error:
+                return gave_up(console, story.last, error)
+            rows = await judge(story, result)
+            console.print(result_table([(row.name, row.found, row.true) for row in rows]))
+            status = status_of(rows, result)
+            tell_next(console, story, status)
+            if keep:
+                await stay(console, story)
+    return status
+
+
+def gave_up(console: Console, last: Snapshot | None, error: TimeoutError) -> int:
+    """Say what did not happen in time; the exit status asks whether the machine could have made it."""
+    pace = (
+        None
+        if last is None
+        else pacing.judge(sent=last.published, overruns=last.overruns, loop_lag_p99_us=0.0)
+    )
+    if pace is not None and pace.saturated:
+        console.print(f"TOO SLOW  {error}\n{pace.reason}", markup=False, soft_wrap=True)
+        return TOO_SLOW
+    console.print(f"FALSE  {error}", markup=False, soft_wrap=True)
+    return FALSE
+
+
+def status_of(rows: list[Row], result: RunResult) -> int:
+    """The exit status: a false row counts only where the machine was fast enough to judge."""
+    if all(row.true for row in rows):
+        return 0
+    return TOO_SLOW if result.verdict.saturated else FALSE
+
+
+def tell_next(console: Console, story: Story, status: int) -> None:
+    """The next commands to try."""
+    bin_, config = os.path.relpath(Path(sys.executable).parent), os.path.relpath(story.gateway.config)
+    console.print(f"\n{'All of it true.' if status == 0 else 'Not all of it is true.'} Next:", style="bold")
+    for text, why in (
+        ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch"),
+        (f"{bin_}/edge-gateway query alerts --config {config}", "what the history holds"),
+        (f"{bin_}/edge-gateway rules test rules", "the example rules and their tests"),
+        (f"{bin_}/fleet-sim preview factory", "another fleet, without a broker"),
+    ):
+        console.print(f"  {text:<64} {why}", markup=False, soft_wrap=True)
+    if story.influx is not None:
+        console.print(
+            f"  charts: {story.influx.url}, dashboard 'Fleet overview', last 5 minutes", soft_wrap=True
+        )
+
+
+async def stay(console: Console, story: Story) -> None:
+    """Go on with the fleet until interrupted."""
+    bin_, config, rules = map(
+        os.path.relpath, (Path(sys.executable).parent, story.gateway.config, story.gateway.rules)
+    )
+    console.print(f"\nIt goes on, at {story.broker.url}, until Ctrl-C. Rules: {rules}")
+    console.print(f"  {bin_}/edge-gateway status --config {config}", markup=False, soft_wrap=True)
+    with suppress(asyncio.CancelledError):
+        await story.go_on()
+
+
+def application() -> None:
+    """Run the process' command."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()
