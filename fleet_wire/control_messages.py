@@ -159,9 +159,13 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of `boot` up to and with `upto` is stored, or lies in a range of `missing`, both ends in."""
+    """Each message of `boot` from `from` to `upto` is stored, or lies in a range of `missing`; both ends count.
+
+    Of those below `from` nothing is known any more.
+    """
 
     boot: Counter
+    since: Counter = msgspec.field(default=0, name="from")
     upto: Counter
     missing: Annotated[list[Range], Meta(max_length=MAX_MISSING)] = []
 

@@ -171,6 +171,8 @@ class Pipeline:
         """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
         effects.held = admitted.held
+        if admitted.not_known is not None:
+            effects.not_known = self._set_aside(admitted.not_known)
         for position, reason in admitted.quarantined:
             self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
         arrived = 0
@@ -247,6 +249,13 @@ class Pipeline:
             states = (found.series, versions, found.ts, found.code, found.tiers)
             effects.late_states = stored.both(effects.late_states, stored.LateStates(*states))
 
+    def _set_aside(self, frame: Frame) -> stored.LateValues:
+        """Return numbers that are merged nowhere, for the store to send apart."""
+        rows = frame.row
+        ts, nowhere = frame.ts[rows], np.zeros(len(rows), np.int64)
+        versions = self.registry.tag_versions(frame.device[rows], ts - ts % self.windows.every_ms[0])
+        return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere)
+
     def _late_versions(self, late: LateReadings) -> IntColumn:
         """Count late readings, but for derived ones; return the tag version of each one's base window."""
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
@@ -287,7 +296,7 @@ class Pipeline:
     def _receipts(self, receipts: Sequence[Due], effects: Effects) -> None:
         for due in receipts:
             name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
-            effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
+            effects.outgoing.append(receipt_message(site, name, due.boot, due.stored))
 
     def _retire(self, moment: Moment) -> IntColumn:
         """Retire devices without open windows that were silent for long or whose site left, up to MOST_RETIRED.

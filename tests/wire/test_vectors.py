@@ -57,7 +57,9 @@ _ENCODERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "command": _encode_command,
     "ack": lambda message: control_messages.encode_ack(control_messages.Ack(**message)),
     "alert": lambda message: control_messages.encode_alert(control_messages.Alert(**message)),
-    "receipt": lambda message: control_messages.encode_receipt(control_messages.Receipt(**message)),
+    "receipt": lambda message: control_messages.encode_receipt(
+        msgspec.convert(message, control_messages.Receipt)
+    ),
     "request": lambda message: control_messages.encode_operator_request(
         control_messages.OperatorRequest(**message)
     ),

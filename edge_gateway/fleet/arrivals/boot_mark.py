@@ -1,11 +1,14 @@
-"""Which messages of one boot of one device have arrived: a high mark, and the holes below it."""
+"""Which messages of one boot of one device have arrived: a high mark, and the holes below it.
+
+A mark is bounded, and what it forgets it does not guess: such a message is neither new nor a duplicate but not known.
+"""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from edge_gateway.fleet.timestamps import NO_TIME
 
-NEW, DUPLICATE, CONFLICT = 0, 1, 2
+NEW, DUPLICATE, CONFLICT, NOT_KNOWN = 0, 1, 2, -1
 
 HOLES_KEPT = 64
 MOST_MISSING = 1_000_000
@@ -17,7 +20,7 @@ The hole is kept, so that messages in it are new.
 
 @dataclass(slots=True)
 class BootMark:
-    """Every seq up to `top` has arrived or lies in a hole.
+    """Every seq from `judged_from` up to `top` has arrived or lies in a hole; of those below, nothing is known.
 
     Attributes:
         boot: the boot number.
@@ -25,6 +28,10 @@ class BootMark:
         newest: newest device time so far, ms.
         top_time: device time of the highest seq that had one, ms.
         holes: [from, to], inclusive, ascending, never adjacent.
+        judged_from: the lowest seq that can be judged.
+        unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
+            forgotten.
+        untimed: a message without a time has arrived.
     """
 
     boot: int
@@ -32,27 +39,38 @@ class BootMark:
     newest: int = NO_TIME
     top_time: int = NO_TIME
     holes: list[list[int]] = field(default_factory=list)
+    judged_from: int = 0
+    unsure_to: int = NO_TIME
+    untimed: bool = False
 
     def accept(self, seq: int, time: int) -> int:
-        """Accept one message; return NEW, DUPLICATE or CONFLICT.
+        """Accept one message; return NEW, DUPLICATE, CONFLICT or NOT_KNOWN.
 
         A repeated message cannot be newer than the newest one so far. If it is, the device restarted its sequence
         under the same boot: CONFLICT.
         """
+        unsure = NO_TIME < time <= self.unsure_to
         if seq > self.top:
-            self._raise_to(seq)
+            self._raise_to(seq, unsure=unsure)
             self.top_time = time if time != NO_TIME else self.top_time
         elif not self._fill(seq):
-            return CONFLICT if time > self.newest else DUPLICATE
+            if time > self.newest:
+                return CONFLICT
+            return DUPLICATE if seq >= self.judged_from else NOT_KNOWN
         self.newest = max(self.newest, time)
-        return NEW
+        self.untimed |= time == NO_TIME
+        return NOT_KNOWN if unsure else NEW
 
     def steps_back(self, seq: int, time: int) -> bool:
         """Whether a message has the highest seq so far, yet is older than the highest before it."""
         return seq > self.top and NO_TIME < time < self.top_time
 
-    def _raise_to(self, seq: int) -> None:
-        self._open(seq - 1)
+    def _raise_to(self, seq: int, *, unsure: bool) -> None:
+        """Move the mark up. Below a first message that is not known, nothing is missing: it may have arrived."""
+        if unsure and self.top < 0:
+            self.judged_from = seq
+        else:
+            self._open(seq - 1)
         self.top = seq
 
     def _open(self, last: int) -> None:
@@ -96,9 +114,15 @@ class BootMark:
         return lost
 
     def drop_surplus_holes(self) -> int:
-        """Close the lowest holes beyond HOLES_KEPT; return how many messages that gives up."""
+        """Forget the lowest holes beyond HOLES_KEPT and what lies between them.
+
+        Returns how many missing messages are not waited for any more.
+        """
         surplus = self.holes[: max(0, len(self.holes) - HOLES_KEPT)]
+        if not surplus:
+            return 0
         del self.holes[: len(surplus)]
+        self.judged_from = max(self.judged_from, surplus[-1][1] + 1)
         return sum(missing(first, last) for first, last in surplus)
 
 

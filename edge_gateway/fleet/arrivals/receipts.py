@@ -10,7 +10,7 @@ import numpy as np
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.arrivals.boot_mark import NEW
-from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences, Verdicts
+from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences, Stored, Verdicts
 
 AFTER_MESSAGES = 64
 """New messages of a device after which a receipt is due."""
@@ -32,12 +32,11 @@ _FILLS = {
 
 
 class Due(NamedTuple):
-    """A receipt: every seq of `boot` up to `upto` is stored or lies in one of the `missing` ranges (inclusive)."""
+    """A receipt for a boot of a device."""
 
     device: int
     boot: int
-    upto: int
-    missing: list[tuple[int, int]]
+    stored: Stored
 
 
 class Receipts:
@@ -155,10 +154,10 @@ class Receipts:
             boot = int(self._boot[device])
             self._mark_sent(device)
         stored = self._sequences.stored(device, boot)
-        if stored is None or stored[0] < 0:
+        if stored is None or stored.upto < 0:
             return None
         self._sent_at[device] = self._now
-        return Due(device, boot, *stored)
+        return Due(device, boot, stored)
 
     def _mark_sent(self, device: int) -> None:
         """Note that a receipt for the device's current boot is sent."""
@@ -178,10 +177,10 @@ class Receipts:
         """
         boots = [(device, boot) for device in devices.tolist() for boot in self._sequences.boots(device)]
         stored = [(device, boot, self._sequences.stored(device, boot)) for device, boot in boots]
-        return [Due(device, boot, *found) for device, boot, found in stored if found and found[0] >= 0]
+        return [Due(device, boot, found) for device, boot, found in stored if found and found.upto >= 0]
 
     def forget(self, devices: IntColumn) -> None:
-        """Forget retired devices. Call `Sequences.forget` afterwards."""
+        """Forget retired devices. Call `Sequences.retire` afterwards."""
         known = devices[devices < self._size]
         for name, fill in _FILLS.items():
             getattr(self, f"_{name}")[known] = fill

@@ -5,6 +5,7 @@ are judged for the whole batch at once. The messages of devices with anything el
 holes, other boots, repeats within the batch, clocks that step back.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,21 +14,35 @@ from numpy.typing import NDArray
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.timestamps import NO_TIME
 
 BOOTS_KEPT = 8
 NO_BOOT = -1
 _ARRIVAL_BITS = 32
 _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
-_COLUMNS = ("boot", "top", "newest", "top_time", "opened", "lost", "given_up", "steps", "claimed")
+_MARK = ("boot", "top", "newest", "top_time", "judged_from", "unsure_to", "untimed")
+"""Columns of the current boot's mark, by their names in `BootMark`."""
+_EMPTY = BootMark(NO_BOOT)
+_COUNTS = ("opened", "lost", "given_up", "steps", "claimed")
 
 
 class Verdicts(NamedTuple):
-    """NEW, DUPLICATE or CONFLICT for each message, and which messages came after their device's clock stepped back."""
+    """What each message is, and which messages came after their device's clock stepped back."""
 
     verdict: NDArray[np.int8]
+    """NEW, DUPLICATE, CONFLICT or NOT_KNOWN."""
     steps: IntColumn
     """Positions of messages, ascending."""
+
+
+class Stored(NamedTuple):
+    """What is known of a boot: each seq from `since` up to `upto` has arrived or lies in a range of `missing`."""
+
+    since: int
+    upto: int
+    missing: list[tuple[int, int]]
+    """Inclusive."""
 
 
 class _Rows(NamedTuple):
@@ -45,7 +60,8 @@ class _Rows(NamedTuple):
 class Sequences:
     """The marks of every device: at most BOOTS_KEPT boots each, with at most HOLES_KEPT holes each.
 
-    A further boot replaces the one that was quiet longest; a further hole closes the lowest.
+    A further boot replaces the one that was quiet longest, a further hole the lowest. What was known of them is
+    forgotten: their messages are not known from then on.
     """
 
     def __init__(self) -> None:
@@ -55,6 +71,9 @@ class Sequences:
         self.top = np.empty(0, np.int64)
         self.newest = np.empty(0, np.int64)
         self.top_time = np.empty(0, np.int64)
+        self.judged_from = np.empty(0, np.int64)
+        self.unsure_to = np.empty(0, np.int64)
+        self.untimed = np.empty(0, np.bool_)
         self.opened = np.empty(0, np.int64)
         """Holes ever opened over all boots, by device."""
         self.lost = np.empty(0, np.int64)
@@ -74,6 +93,7 @@ class Sequences:
         self.holed = np.empty(0, np.bool_)
         """Whether the current boot has holes, by device."""
         self._older: dict[int, dict[int, BootMark]] = {}
+        self.forgotten = Forgotten()
         self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
         """The counters of retired devices."""
         self.boots_forgotten = 0
@@ -85,11 +105,9 @@ class Sequences:
         if devices <= self._size:
             return
         self._size = devices
-        self.boot = with_room(self.boot, devices, NO_BOOT)
-        self.top = with_room(self.top, devices, -1)
-        self.newest = with_room(self.newest, devices, NO_TIME)
-        self.top_time = with_room(self.top_time, devices, NO_TIME)
-        for name in ("opened", "lost", "given_up", "steps", "claimed"):
+        for name in _MARK:
+            setattr(self, name, with_room(getattr(self, name), devices, getattr(_EMPTY, name)))
+        for name in _COUNTS:
             setattr(self, name, with_room(getattr(self, name), devices, 0))
         self._slow = with_room(self._slow, devices, fill=False)
         self.holed = with_room(self.holed, devices, fill=False)
@@ -108,7 +126,7 @@ class Sequences:
         self.make_room(int(device.max()) + 1)
         order = np.sort((device << _ARRIVAL_BITS) | np.arange(count)) & _ARRIVAL_MASK
         rows = _Rows(device, boot, seq, time).pick(order)
-        plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device]
+        plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device] & self._is_sure(rows)
         repeat = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
         verdict = np.where(repeat, np.int8(DUPLICATE), np.int8(NEW))
         fresh = np.flatnonzero(~repeat)
@@ -127,6 +145,14 @@ class Sequences:
         judged = np.empty(count, np.int8)
         judged[order] = verdict
         return Verdicts(judged, steps)
+
+    def _is_sure(self, rows: _Rows) -> BoolColumn:
+        """Return which rows the mark of their device's current boot can judge, as far as it goes."""
+        timed = rows.time != NO_TIME
+        sure: BoolColumn = ~timed | (rows.time > self.unsure_to[rows.device])
+        sure &= rows.seq >= self.judged_from[rows.device]
+        sure &= timed | self.untimed[rows.device]
+        return sure
 
     def _in_order(self, rows: _Rows) -> BoolColumn:
         """Return which rows have the seq that follows their device's row before, and are not older."""
@@ -184,16 +210,11 @@ class Sequences:
         if boot in older:
             return older[boot]
         self._retire_current(device)
-        return BootMark(boot)
+        return self.forgotten.begin(device, boot)
 
     def _current(self, device: int) -> BootMark:
-        return BootMark(
-            int(self.boot[device]),
-            int(self.top[device]),
-            int(self.newest[device]),
-            int(self.top_time[device]),
-            self._holes.get(device, []),
-        )
+        columns = {name: getattr(self, name)[device].item() for name in _MARK}
+        return BootMark(**columns, holes=self._holes.get(device, []))
 
     def _retire_current(self, device: int) -> None:
         """Move the current boot to the older ones, to make way for a new current boot."""
@@ -208,6 +229,7 @@ class Sequences:
         if len(older) >= BOOTS_KEPT:
             quiet = older.pop(next(iter(older)))
             self.given_up[device] += sum(missing(*hole) for hole in quiet.holes)
+            self.forgotten.boot(device, quiet)
             self.boots_forgotten += 1
 
     def _put(self, device: int, mark: BootMark | None) -> None:
@@ -217,8 +239,8 @@ class Sequences:
         if mark.boot in older:
             older[mark.boot] = older.pop(mark.boot)
             return
-        self.boot[device], self.top[device] = mark.boot, mark.top
-        self.newest[device], self.top_time[device] = mark.newest, mark.top_time
+        for name in _MARK:
+            getattr(self, name)[device] = getattr(mark, name)
         self.holed[device] = bool(mark.holes)
         if mark.holes:
             self._holes[device] = mark.holes
@@ -281,20 +303,20 @@ class Sequences:
             return []
         return [*self._older.get(device, {}), int(self.boot[device])]
 
-    def stored(self, device: int, boot: int) -> tuple[int, list[tuple[int, int]]] | None:
-        """Return (highest seq, missing ranges below it, inclusive) of a boot; None if it is not kept."""
+    def stored(self, device: int, boot: int) -> Stored | None:
+        """Return what is known of a boot; None if it is not kept."""
         if boot not in self.boots(device):
             return None
         current = boot == int(self.boot[device])
         mark = self._current(device) if current else self._older[device][boot]
-        return mark.top, [(first, last) for first, last in mark.holes]
+        return Stored(mark.judged_from, mark.top, [(first, last) for first, last in mark.holes])
 
     def gaps(self, device: int) -> list[tuple[int, int, int]]:
         """Return the missing ranges of a device as (boot, from, to), inclusive."""
         found = []
         for boot in self.boots(device):
-            _, missing = self.stored(device, boot) or (0, [])
-            found += [(boot, first, last) for first, last in missing]
+            stored = self.stored(device, boot)
+            found += [(boot, first, last) for first, last in stored.missing] if stored else []
         return found
 
     def devices_with_gaps(self) -> list[int]:
@@ -335,17 +357,23 @@ class Sequences:
         return {
             **sums,
             "boots_forgotten": self.boots_forgotten,
+            "tombstones_dropped": self.forgotten.tombstones_dropped,
             "sequence_not_believed": self.not_believed,
         }
 
-    def forget(self, devices: IntColumn) -> None:
-        """Forget retired devices; their counts stay in the totals."""
-        known = devices[devices < self._size]
+    def retire(self, names: Mapping[int, str]) -> None:
+        """Forget retired devices, given by number with their names; their counts stay in the totals."""
+        known = np.array([device for device in names if device < self._size], np.int64)
+        for device in known.tolist():
+            marks = [*self._older.get(device, {}).values(), self._current(device)]
+            kept = [mark for mark in marks if mark.boot != NO_BOOT]
+            self.forgotten.retire(device, names[device], kept)
         for name, column in self._counted().items():
             self._gone[name] += int(column[known].sum())
-        self.boot[known], self.top[known], self.holed[known] = NO_BOOT, -1, False
-        self.newest[known] = self.top_time[known] = NO_TIME
-        for name in ("opened", "lost", "given_up", "steps", "claimed"):
+        self.holed[known] = False
+        for name in _MARK:
+            getattr(self, name)[known] = getattr(_EMPTY, name)
+        for name in _COUNTS:
             getattr(self, name)[known] = 0
         for device in known.tolist():
             self._holes.pop(device, None)
@@ -356,13 +384,15 @@ class Sequences:
     def snapshot(self) -> dict[str, Any]:
         older = [(device, mark) for device, marks in sorted(self._older.items()) for mark in marks.values()]
         return {
-            **{name: getattr(self, name)[: self._size].copy() for name in _COLUMNS},
+            **{name: getattr(self, name)[: self._size].copy() for name in (*_MARK, *_COUNTS)},
             "holes": _table(
                 [(device, *hole) for device, holes in sorted(self._holes.items()) for hole in holes], 3
             ),
             "older": _table(
-                [(device, mark.boot, mark.top, mark.newest, mark.top_time) for device, mark in older], 5
+                [(device, *(int(getattr(mark, name)) for name in _MARK)) for device, mark in older],
+                1 + len(_MARK),
             ),
+            "forgotten": self.forgotten.snapshot(),
             "older_holes": _table(
                 [(number, *hole) for number, (_, mark) in enumerate(older) for hole in mark.holes], 3
             ),
@@ -373,8 +403,9 @@ class Sequences:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        for name in _COLUMNS:
+        for name in (*_MARK, *_COUNTS):
             setattr(self, name, state[name].copy())
+        self.forgotten.restore(state["forgotten"])
         self._size = len(self.boot)
         self.holed, self._slow = np.zeros(self._size, np.bool_), np.zeros(self._size, np.bool_)
         self._holes, self._older = {}, {}
@@ -382,9 +413,11 @@ class Sequences:
             self._holes.setdefault(device, []).append([first, last])
             self.holed[device] = True
         marks = []
-        for device, boot, top, newest, top_time in state["older"].tolist():
-            marks.append(BootMark(boot, top, newest, top_time))
-            self._older.setdefault(device, {})[boot] = marks[-1]
+        for device, *values in state["older"].tolist():
+            mark = BootMark(**dict(zip(_MARK, values, strict=True)))
+            mark.untimed = bool(mark.untimed)
+            marks.append(mark)
+            self._older.setdefault(device, {})[mark.boot] = mark
         for number, first, last in state["older_holes"].tolist():
             marks[number].holes.append([first, last])
         self._gone = dict(state["gone"])

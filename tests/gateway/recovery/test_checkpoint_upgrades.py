@@ -69,7 +69,19 @@ def fed(place: Path) -> State:
     return found.state
 
 
+def fourth_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree["format"] = 4
+    sequences, accounting = (tree["fold"]["admission"][name] for name in ("sequences", "accounting"))
+    for name in ("judged_from", "unsure_to", "untimed", "forgotten"):
+        del sequences[name]
+    sequences["older"] = sequences["older"][:, :5]
+    for name in ("not_known", "values_not_known"):
+        del accounting["columns"][name]
+    return tree
+
+
 def third_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree = fourth_format(tree)
     tree["format"] = 3
     commands = tree["fold"]["commands"]
     for name in ("waiting", "sent"):
@@ -148,7 +160,9 @@ def first_format(tree: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-@pytest.mark.parametrize(("number", "as_it_was"), [(1, first_format), (2, second_format), (3, third_format)])
+@pytest.mark.parametrize(
+    ("number", "as_it_was"), [(1, first_format), (2, second_format), (3, third_format), (4, fourth_format)]
+)
 def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
     tmp_path: Path, number: int, as_it_was: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
@@ -173,6 +187,7 @@ def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
         for one in (again, before):
             one.get("tags", {}).pop("used_up", None)
             one.pop("watch", None)
+            one.get("sequences", {}).pop("untimed", None)
         assert codec.pack(again) == codec.pack(before)
     found.store.close()
 

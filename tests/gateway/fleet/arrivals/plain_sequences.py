@@ -26,15 +26,14 @@ class PlainBoot:
 @dataclass
 class PlainDevice:
     boots: dict[int, PlainBoot] = field(default_factory=dict)
-    """Quietest first; the current boot is never pushed out."""
     current: int | None = None
     lost: int = 0
-    given_up: int = 0
 
 
 class PlainSequences:
-    def __init__(self, boots_kept: int = 8, holes_kept: int = 64) -> None:
-        self.boots_kept, self.holes_kept = boots_kept, holes_kept
+    """Without bounds, which the drawn traffic does not reach."""
+
+    def __init__(self) -> None:
         self.devices: dict[int, PlainDevice] = {}
 
     def boot(self, device: int, boot: int) -> PlainBoot:
@@ -44,9 +43,6 @@ class PlainSequences:
                 known.boots[known.current] = known.boots.pop(known.current)
             known.boots[boot] = PlainBoot()
             known.current = boot
-            if len(known.boots) > self.boots_kept:
-                quiet = next(number for number in known.boots if number != boot)
-                known.given_up += len(known.boots.pop(quiet).missing)
         elif boot != known.current:
             known.boots[boot] = known.boots.pop(boot)
         return known.boots[boot]
@@ -64,14 +60,7 @@ class PlainSequences:
         else:
             return (CONFLICT if time > mark.newest else DUPLICATE), False
         mark.newest = max(mark.newest, time)
-        self._cap(device, mark)
         return NEW, stepped
-
-    def _cap(self, device: int, mark: PlainBoot) -> None:
-        while len(ranges := mark.ranges()) > self.holes_kept:
-            first, last = ranges[0]
-            mark.missing -= set(range(first, last + 1))
-            self.devices[device].given_up += last - first + 1
 
     def floor(self, device: int, boot: int, floor: int) -> None:
         if boot not in self.devices[device].boots:
@@ -89,4 +78,3 @@ class PlainSequences:
         mark.missing |= set(range(mark.top + 1, following))
         mark.top = max(mark.top, following - 1)
         self._close(device, mark, min(floor, following))
-        self._cap(device, mark)
