@@ -265,8 +265,9 @@ def _types_only(tree: ast.Module, extra: set[str]) -> Iterator[Finding]:
 
 def _texts(tree: ast.Module) -> Iterator[Finding]:
     for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(text, str) and LEADING_OUT.fullmatch(text) and text not in DUNDERS:
+        if not isinstance(node, ast.Constant) or not isinstance(text := node.value, str):
+            continue
+        if LEADING_OUT.fullmatch(text) and text not in DUNDERS:
             yield Finding(node.lineno, f"says {text!r}")
 
 
