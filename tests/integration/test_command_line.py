@@ -58,7 +58,7 @@ def in_a_pipe(gateway: Gateway, *arguments: str) -> list[str]:
     return gateway.run(*arguments).removesuffix("\n").split("\n")
 
 
-def test_devices_of_bad_manners_distort_no_table(broker: Broker, gateways: GatewayFactory) -> None:
+def test_devices_of_bad_manners_spoil_no_table(broker: Broker, gateways: GatewayFactory) -> None:
     gateway = gateways(broker, "gw-manners")
     gateway.write_rules(RULES)
     gateway.start()
