@@ -364,14 +364,13 @@ class Gateway:
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()
         log.error("the store is damaged: %s", damage)
-        startup = self._startup
         return open_store(
             self.config.spool.path,
             self.config,
             floor=max(at, self._pipeline.windows.closed_to),
             at=at,
-            names=startup.names,
-            records=lambda: effects_in(startup.journal),
+            names=self._startup.names,
+            records=lambda: effects_in(self._startup.journal),
             damage=damage,
         )
 
