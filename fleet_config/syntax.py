@@ -40,7 +40,7 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"invalid Unicode character escape", "half a surrogate pair; write the character itself"),
     (
         r"expected alphabetic or numeric character",
-        "text that begins with '*' or '&' must be put in quotes",
+        "text that begins with '*', '&' or '%' must be put in quotes",
     ),
     (r"expected '<document start>'", "text that belongs to nothing; check the indentation"),
     (

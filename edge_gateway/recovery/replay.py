@@ -160,7 +160,7 @@ class Replay:
         effects = self._effects
         try:
             self.store.apply([(number, effects)])
-        except Exception as error:
+        except Exception as error:  # one bad record must not stop what is behind it
             if is_damage(error):
                 self.store.close()
                 self._store = self.open_store(str(error))

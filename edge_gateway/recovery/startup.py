@@ -218,7 +218,7 @@ def _recover(
             found = recovery.recover(
                 checkpoints, journal, replay, at=at, progress=lambda _: progress(), files=files
             )
-        except Exception as error:
+        except Exception as error:  # a second attempt begins without the state that raised it
             replay.close()
             if again or isinstance(error, GatewayError | OSError | sqlite3.Error):
                 raise

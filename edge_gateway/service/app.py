@@ -122,15 +122,15 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         clock = MachineClock()
         socket_open = await _open_local_socket(stack, socket, name, endpoint)
         recovery = SpoolRecovery(place, endpoint, progress)
-        recovered = await recovery.recover(lambda: recover_spool(place, config, name, clock, progress), stop)
-        if recovered is None:
+        startup = await recovery.recover(lambda: recover_spool(place, config, name, clock, progress), stop)
+        if startup is None:
             return
         credentials = Credentials(config)
         gateway = Gateway(
             config=config,
             name=name,
             clock=clock,
-            recovered=recovered,
+            startup=startup,
             credentials=credentials,
             connect_options=lambda: session_options(
                 config.mqtt, credentials, client_id=gateway_id.client_id(name)

@@ -12,12 +12,11 @@ from fleet_sim.devices.pacing import Pacer
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.faults.plan import PlannedFault
 from fleet_sim.noise import Stream, device_keys
-from fleet_sim.plan import DevicePlan, MetricFacts
+from fleet_sim.plan import DevicePlan
 from fleet_sim.scenario.grammar import Scenario
 from fleet_sim.signals.group import GroupSignals
 from fleet_sim.signals.metric import Metric
 from fleet_sim.signals.stateful import States
-from fleet_wire.control_messages import MetricInfo
 
 __all__ = ["Fleet", "build", "describe_fault"]
 
@@ -73,24 +72,13 @@ def build(
 def _group(name: str, plan: DevicePlan, qos: int, apply: Callable[[Device, str, Any], object]) -> DeviceGroup:
     return DeviceGroup(
         name=name,
-        metrics={metric: _info(facts) for metric, facts in plan.metrics.items()},
+        metrics=plan.metrics,
         commands=plan.commands,
         apply=apply,
         room=plan.buffer.room,
         drop=plan.buffer.drop,
         replay_rate=plan.buffer.replay_rate,
         qos=qos,
-    )
-
-
-def _info(facts: MetricFacts) -> MetricInfo:
-    return MetricInfo(
-        unit=facts.unit or None,
-        label=facts.label or None,
-        min=facts.min,
-        max=facts.max,
-        warning=facts.warning,
-        critical=facts.critical,
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fleet_sim.faults.plan import NEVER, PlannedFault, chosen_devices
 from fleet_sim.noise import Stream, device_keys
-from fleet_sim.plan import Behaviour, Buffer, DevicePlan, MetricFacts, Pace
+from fleet_sim.plan import Behaviour, Buffer, DevicePlan, Pace
+from fleet_wire.control_messages import MetricInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ def plan_group(seed: int, name: str, group: Group) -> list[DevicePlan]:
     sites = group.sites()
     ids = group.device_ids(name)
     positions = _positions(seed, ids, group)
-    metrics = MappingProxyType({metric: facts_of(spec) for metric, spec in group.metrics.items()})
+    metrics = MappingProxyType({metric: info_of(spec) for metric, spec in group.metrics.items()})
     tags = _tags(group)
     pace, buffer = _pace(group.interval), _buffer(group.offline)
     commands = MappingProxyType({command: _behaviour(spec) for command, spec in group.commands.items()})
@@ -62,16 +63,23 @@ def _pace(interval: Interval) -> Pace:
 
 def _buffer(offline: Offline) -> Buffer:
     rate = offline.replay_rate
-    return Buffer(offline.buffer, offline.drop, 1000.0 * rate.count / rate.per_ms)
+    return Buffer(offline.buffer, offline.drop, rate.per_second)
 
 
 def _behaviour(spec: CommandSpec) -> Behaviour:
     return Behaviour(dict(spec.set), float(spec.takes.mean), float(spec.takes.jitter), spec.outcome)
 
 
-def facts_of(spec: Metric) -> MetricFacts:
+def info_of(spec: Metric) -> MetricInfo:
     """The part of a metric that its device announces in the birth."""
-    return MetricFacts(spec.unit, spec.label, spec.min, spec.max, spec.warning, spec.critical)
+    return MetricInfo(
+        unit=spec.unit or None,
+        label=spec.label or None,
+        min=spec.min,
+        max=spec.max,
+        warning=spec.warning,
+        critical=spec.critical,
+    )
 
 
 def _tags(group: Group) -> Sequence[Mapping[str, str]]:

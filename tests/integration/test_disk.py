@@ -118,14 +118,14 @@ def test_a_spool_that_may_not_be_written_is_refused(
 PAGE = 4_096
 
 
-def spoil(path: Path) -> None:
+def corrupt(path: Path) -> None:
     """Change bytes in the middle of a file, as a failing card does; in a database whole pages, which are half empty."""
     size = path.stat().st_size
-    spoilt = PAGE if size > 16 * PAGE else 64
+    corrupted = PAGE if size > 16 * PAGE else 64
     with path.open("r+b") as file:
         for place in (size // 3, size // 2, 2 * size // 3):
             file.seek(place)
-            file.write(os.urandom(min(spoilt, size)))
+            file.write(os.urandom(min(corrupted, size)))
 
 
 class Rot(NamedTuple):
@@ -158,7 +158,7 @@ def test_what_rots_is_set_aside_and_the_service_comes_up(
             device.measure(temperature=float(value))
         gateway.wait_for(lambda report: report["messages"]["new"] == 200 and settled(report))
         gateway.kill()
-        spoil(max(gateway.spool.glob(rot.pattern)))
+        corrupt(max(gateway.spool.glob(rot.pattern)))
         gateway.start()
         report = gateway.ask(do="status")
         assert problem(report, f"{name}_corrupt"), report["problems"]

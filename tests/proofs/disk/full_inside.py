@@ -143,7 +143,7 @@ class _Run:
             config=self.config,
             name=GATEWAY,
             clock=self.clock,
-            recovered=recovered,
+            startup=recovered,
             credentials=Credentials(self.config),
             connect_options=lambda: SessionOptions(host="", port=0, client_id=GATEWAY),
             clients=cast("Any", FakeControlClient),

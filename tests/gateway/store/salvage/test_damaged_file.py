@@ -11,7 +11,7 @@ import pytest
 from edge_gateway.store.salvage.damaged_file import PIECE, DamagedStore, KeyedTable, TablePiece
 from edge_gateway.store.salvage.sound_rows import EVENT, WINDOW
 from tests.gateway.store.fleet import named
-from tests.gateway.store.salvage.test_salvage import made, pages_of, spoil, stopped, zero
+from tests.gateway.store.salvage.test_salvage import corrupt, made, pages_of, stopped, zero
 from tests.gateway.store.stored import opened
 
 TWO = KeyedTable("pair", ("a", "b"), (16, 32), ("value",))
@@ -47,7 +47,7 @@ def test_a_small_table_is_read_from_both_of_its_ends(tmp_path: Path) -> None:
     store._db.executemany("INSERT INTO counter VALUES(?, ?)", [(f"c{n:05}", n) for n in range(2_000)])
     pages = pages_of(store.path, "counter")
     path = stopped(store)
-    spoil(path, zero(pages[len(pages) // 2]))
+    corrupt(path, zero(pages[len(pages) // 2]))
     source = DamagedStore(path)
     found = source.pairs("counter")
     source.close()
@@ -61,7 +61,7 @@ def test_a_table_that_is_lost_whole_is_empty_and_damaged(tmp_path: Path) -> None
     store.apply([(1, [named()])])
     (page,) = pages_of(store.path, "event")
     path = stopped(store)
-    spoil(path, zero(page))
+    corrupt(path, zero(page))
     source = DamagedStore(path)
     assert source.piece(EVENT.table, None) == ([], None, True)
     source.close()
@@ -82,7 +82,7 @@ def test_only_the_rows_of_a_lost_page_are_lost(tmp_path: Path, table: KeyedTable
     (cells,) = store._db.execute("SELECT ncell FROM dbstat WHERE pageno=?", (leaf,)).fetchone()
     path = stopped(store)
     before = [row for piece in all_pieces(path, table) for row in piece.rows]
-    spoil(path, zero(leaf))
+    corrupt(path, zero(leaf))
     pieces = all_pieces(path, table)
     found = [row for piece in pieces for row in piece.rows]
     assert sum(piece.damaged for piece in pieces) == 1
@@ -95,7 +95,7 @@ def test_a_damaged_page_of_one_table_leaves_the_others_whole(tmp_path: Path) -> 
     before = made(tmp_path)
     leaves = pages_of(before.path, "window")[1:]
     path = stopped(before)
-    spoil(path, zero(leaves[5]))
+    corrupt(path, zero(leaves[5]))
     source = DamagedStore(path)
     assert source.piece(EVENT.table, None).rows[0][0] == 1
     source.close()
