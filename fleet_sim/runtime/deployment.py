@@ -79,11 +79,12 @@ class RunResult:
     measures: Mapping[str, float]
 
     def summary(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the result as JSON can hold it; `fleet_sim.cli.outcome.result_rows` shows it."""
         return {
             "reason": self.reason,
             "seconds": round(self.seconds, 3),
             "directory": str(self.directory),
+            "devices": self.last.devices,
             "counters": dict(self.counters),
             "measures": dict(self.measures),
             "saturated": self.verdict.reason,

@@ -73,20 +73,21 @@ class FleetRun:
         await self._ended.wait()
         return self._result
 
-    def start_fault(self, kind: str, match: Mapping[str, Any], **settings: Any) -> int:
-        """Start a fault now, as a scenario's `faults` would say it (its `for` is given as `for_`).
+    def start_fault(self, kind: str, match: Mapping[str, Any], /, **settings: Any) -> PlannedFault:
+        """Start a fault now, described as in a scenario's `faults` (its `for` may be given as `for_`).
 
-        Returns its number. ValueError says what is wrong with it.
+        Raises:
+            ValueError: it is no fault, or none that these devices can have; the text says why.
         """
         words = {key.rstrip("_"): value for key, value in settings.items()}
         since = round(self._now_ms() - self._clock.origin_ms)
-        described = {"kind": kind, "match": dict(match), **words}
+        described = {"kind": kind, "match": match, **words}
         fault = plan_now(self._next_fault, described, self.plans, self.scenario.seed, since)
         self._check_fit(fault)
         for signals in self._signals.values():
             signals.add_fault(fault)
         self._add_faults([fault])
-        return fault.number
+        return fault
 
     def _check_fit(self, fault: PlannedFault) -> None:
         if isinstance(fault.spec, SensorFault):
@@ -96,8 +97,8 @@ class FleetRun:
                 if why:
                     raise ValueError(f"metric: {why}")
 
-    def disconnect(self, match: Mapping[str, Any], for_ms: int) -> int:
-        """Take devices off the network for a time; returns the number of the fault."""
+    def disconnect(self, match: Mapping[str, Any], for_ms: int) -> PlannedFault:
+        """Take devices off the network for a time."""
         return self.start_fault("offline", match, for_=f"{for_ms}ms")
 
     def snapshot(self) -> Snapshot:

@@ -27,9 +27,9 @@ def test_exit_statuses() -> None:
 
 def test_the_table_names_what_is_odd_only_where_there_is_something() -> None:
     ended = result()
-    assert "odd" not in dict(result_rows(ended))
+    assert "odd" not in dict(result_rows(ended.summary()))
     odd = replace(ended, counters={**ended.counters, "duplicated": 3, "malformed": 1})
-    assert dict(result_rows(odd))["odd"] == "3 duplicated, 1 malformed"
+    assert dict(result_rows(odd.summary()))["odd"] == "3 duplicated, 1 malformed"
 
 
 def test_refusals_and_saturation_are_said_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,5 +24,5 @@ async def test_a_fault_that_does_not_fit_its_metric_is_refused(
         settings = {"by": 7} if kind == "bias" else {}
         with pytest.raises(ValueError, match=why):
             run.start_fault(kind, {}, metric=metric, **settings)
-        assert run.start_fault("stuck", {}, metric="door") == 1, "one of the scenario has number 0"
+        assert run.start_fault("stuck", {}, metric="door").number == 1, "one of the scenario has number 0"
     run.deployment.abandon()
