@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeGuard
 
 import typer
 
+from fleet_config.counting import counted
 from fleet_console.terminal import say, say_json
 from fleet_sim.cli import options as given
 
@@ -49,7 +50,7 @@ def check(scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO.yaml|
     for source in scenarios:
         scenario = load_scenario(source, env=os.environ)
         count = sum(group.count for group in scenario.fleet.values())
-        say(f"{source}: ok, {count} devices, {len(scenario.faults)} faults")
+        say(f"{source}: ok, {counted(count, 'device')}, {counted(len(scenario.faults), 'fault')}")
 
 
 def preview(
