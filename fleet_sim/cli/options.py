@@ -135,7 +135,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instea
 
 
 def span(text: str | None, option: str, *, least: int = 0, most: int | None = None) -> int | None:
-    """Milliseconds of an option that is a duration; a usage error where it is none or out of bounds."""
+    """Return the milliseconds of an option that is a duration; a usage error if it is none or out of bounds (ms)."""
     if text is None:
         return None
     from fleet_config.durations import format_duration, parse_duration
@@ -152,14 +152,14 @@ def span(text: str | None, option: str, *, least: int = 0, most: int | None = No
 
 
 def connect_rate(ramp: str | None, scenario: Scenario) -> float | None:
-    """Return the devices to connect per second so that all are connected within `--ramp`; None: as planned."""
+    """Return how many devices to connect a second, so that all are within `--ramp`; None: as the scenario says."""
     ramp_ms = span(ramp, "--ramp")
     count = sum(group.count for group in scenario.fleet.values())
     return count * 1000.0 / ramp_ms if ramp_ms else None
 
 
 def start_time(text: str | None) -> int | None:
-    """Milliseconds since 1970 of `2026-01-01T00:00Z`; a time without a zone is UTC."""
+    """Return the milliseconds since 1970 of `2026-01-01T00:00Z`; a time without a zone is UTC."""
     if text is None:
         return None
     try:
@@ -242,13 +242,19 @@ def _in_url(host: str) -> str:
 
 
 def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint:
-    """Where to connect to; a certificate that cannot be read is a usage error."""
+    """Return where to connect to; a certificate that cannot be read is a usage error."""
+    import ssl
+
     from fleet_sim.scenario.broker import endpoint_of
 
     try:
         found = endpoint_of(broker, password=password)
+    except ssl.SSLError:
+        raise typer.BadParameter(
+            "--cafile, --cert or --key: not a certificate and its key in PEM form"
+        ) from None
     except OSError as problem:
-        raise typer.BadParameter(f"--cafile, --cert or --key: {problem}") from None
+        raise typer.BadParameter(f"--cafile, --cert or --key: {problem.strerror}") from None
     addresses = tuple(each.strip() for each in bind.split(",")) if bind else ()
     for each in addresses:
         if not _is_address(each):
@@ -257,7 +263,7 @@ def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint
 
 
 def file_to_write(path: Path | None, option: str) -> Path | None:
-    """A file that is written at the end; a usage error now, rather than an error then, where that cannot be."""
+    """Return a path that is written at the end of the run; a usage error if it is clear now that it cannot be."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise typer.BadParameter(
             f"{option}: {path} cannot be written: there is no such directory, or it is one"

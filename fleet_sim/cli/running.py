@@ -1,4 +1,4 @@
-"""`fleet-sim run`. What it runs is imported when it is called, so that its help is quick."""
+"""`fleet-sim run`. It imports the simulation when it is called, so that its help is quick."""
 
 from pathlib import Path
 from typing import Annotated
@@ -81,5 +81,8 @@ def run(
     checks = judge(result, chosen.expect)
     show_result(result, checks, as_json=as_json)
     if junit_at is not None:
-        junit(junit_at, chosen.name, checks, result.seconds)
+        try:
+            junit(junit_at, chosen.name, checks, result.seconds)
+        except OSError as problem:
+            raise typer.BadParameter(f"--junit: {junit_at} cannot be written: {problem.strerror}") from None
     raise typer.Exit(exit_status(result, checks))
