@@ -49,7 +49,7 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_SENSORS = 1_000_000
-"""More than any machine has sockets for."""
+"""No machine has sockets for more."""
 MOST_KEEPALIVE = 65_535_000
 """Milliseconds; MQTT has 16 bits of seconds."""
 
@@ -65,7 +65,7 @@ SensorsOption = Annotated[
         min=1,
         max=MOST_SENSORS,
         envvar="FLEET_SIM_SENSORS",
-        help="Devices, split over the fleets.",
+        help="Devices in all, split over the groups.",
     ),
 ]
 DurationOption = Annotated[
@@ -77,7 +77,7 @@ IntervalOption = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", min=0, max=2**63 - 1, envvar="FLEET_SIM_SEED", help="Other random values."),
+    typer.Option("--seed", min=0, max=2**63 - 1, envvar="FLEET_SIM_SEED", help="Of all random values."),
 ]
 BootOption = Annotated[
     int | None,
@@ -105,7 +105,13 @@ UserOption = Annotated[
     ),
 ]
 PasswordOption = Annotated[
-    str | None, typer.Option("--password", "-P", envvar="FLEET_SIM_PASSWORD", help="Better by the variable.")
+    str | None,
+    typer.Option(
+        "--password",
+        "-P",
+        envvar="FLEET_SIM_PASSWORD",
+        help="Better given by the variable: others can read arguments.",
+    ),
 ]
 CaOption = Annotated[
     Path | None, typer.Option("--cafile", envvar="FLEET_SIM_CAFILE", help="CA certificate: connect with TLS.")
@@ -181,7 +187,7 @@ def prepared(
     seed: int | None = None,
     changes: Sequence[str] | None = None,
 ) -> Scenario:
-    """Load a scenario and change it as the options say."""
+    """Load a scenario, changed as the options say."""
     from fleet_sim.scenario.loading import load_scenario, scaled
 
     scenario = load_scenario(source, overrides=tuple(changes or ()), env=os.environ)
@@ -272,7 +278,7 @@ def file_to_write(path: Path | None, option: str) -> Path | None:
 
 
 def directory_for(report: Path | None, name: str) -> Path:
-    """Make the directory a run writes into; an existing ledger there is never overwritten."""
+    """Make the directory for the files of a run; a usage error if it holds a run, or cannot be made."""
     directory = report or Path(".fleet-sim") / f"{name}-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
     if (directory / "ledger.frames").exists():
         raise typer.BadParameter(f"--report: {directory} holds a run already; give another directory")
