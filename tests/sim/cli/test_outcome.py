@@ -34,7 +34,7 @@ def test_the_table_names_what_is_odd_only_where_there_is_something() -> None:
 
 def test_one_of_a_thing_is_told_in_the_singular(capsys: pytest.CaptureFixture[str]) -> None:
     one = result(connects=1, refused=1)
-    counters = one.counters | {"overruns": 1, "resent": 1, "notices": 1}
+    counters = dict(one.counters) | {"overruns": 1, "resent": 1, "notices": 1}
     show_result(replace(one, counters=counters), [], as_json=False)
     said = capsys.readouterr()
     assert "1 device was refused: not authorised" in said.err

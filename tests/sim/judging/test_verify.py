@@ -122,6 +122,14 @@ def test_one_lost_reading_is_found_and_named(tmp_path: Path, missing: int) -> No
     assert f"boot 9 seq {(start - BASE) // 1000}-{(start - BASE) // 1000 + 4}" in str(named)
 
 
+def test_a_wrong_window_that_is_not_stored_is_missing(tmp_path: Path) -> None:
+    rows = steady()
+    stored = both_tiers([*rows[:-1], rows[-1]._replace(value=99.0)])
+    del stored[min(stored)]
+    measures = judged(tmp_path, rows, stored).measures()
+    assert (measures["windows.wrong"], measures["windows.missing"]) == (3, 1)
+
+
 def test_one_double_reading_is_found(tmp_path: Path) -> None:
     rows = steady()
     result = judged(tmp_path, rows, both_tiers([*rows, rows[3]]))
