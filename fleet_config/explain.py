@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_arg
 import pydantic
 from pydantic_core import PydanticCustomError
 
+from fleet_config.counting import counted
 from fleet_config.problems import quoted, suggest
 from fleet_config.secrecy import Hidden
 
@@ -50,10 +51,10 @@ _LIMITS: Final = {
     "less_than": ("lt", "must be below {}"),
     "less_than_equal": ("le", "must be at most {}"),
     "multiple_of": ("multiple_of", "must be a multiple of {}"),
-    "string_too_short": ("min_length", "must have at least {} characters"),
-    "string_too_long": ("max_length", "must have at most {} characters"),
-    "too_short": ("min_length", "must have at least {} entries"),
-    "too_long": ("max_length", "must have at most {} entries"),
+    "string_too_short": ("min_length", "must have at least {}"),
+    "string_too_long": ("max_length", "must have at most {}"),
+    "too_short": ("min_length", "must have at least {}"),
+    "too_long": ("max_length", "must have at most {}"),
 }
 _BOOLEAN_WORDS: Final = {
     **dict.fromkeys(("on", "yes", "y"), "true"),
@@ -118,7 +119,7 @@ def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind 
         return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
-        return text.format(_short(context[name])) + f", not {_measured(kind, value, context)}"
+        return text.format(_limit(kind, context[name])) + f", not {_measured(kind, value, context)}"
     if kind in ("literal_error", "enum"):
         return _not_one_of(value, _listed(context["expected"]))
     if kind == "union_tag_invalid":
@@ -162,7 +163,11 @@ def _measured(kind: str, value: Any, context: Any) -> str:
     return str(value)
 
 
-def _short(limit: Any) -> Any:
+def _limit(kind: str, limit: Any) -> Any:
+    if kind.startswith("string"):
+        return counted(limit, "character")
+    if kind in ("too_short", "too_long"):
+        return counted(limit, "entry", "entries")
     return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 

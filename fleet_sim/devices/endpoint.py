@@ -119,6 +119,6 @@ def reserve_sockets(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             return
         raise TooManySockets(
-            f"{connections} connections need {wanted} open files, the limit is {hard}; "
+            f"{wanted} open files are needed, one a connection and some to spare; the limit is {hard}: "
             f"raise it with `ulimit -n {wanted}` or start fewer sensors"
         ) from None

@@ -31,7 +31,7 @@ _READING_TYPES = {
 
 
 class LedgerUnreadable(Exception):
-    """The directory holds no ledger, or one of a format this program does not know."""
+    """The directory holds no ledger that this program can read; the text says where, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,10 @@ class Ledger:
 
 
 def frames(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Yield every whole frame; a last None says that a torn tail was left out."""
+    """Yield every whole frame; a last None says that a torn tail was left out.
+
+    A crash may leave zeros for a tail; they are the length and the checksum of an empty frame, which is none.
+    """
     expand = zstandard.ZstdDecompressor()
     content = path.read_bytes()
     at = 0
@@ -106,7 +109,7 @@ def frames(path: Path) -> Iterator[dict[str, Any] | None]:
         size = int.from_bytes(content[at : at + 4], "little")
         check = int.from_bytes(content[at + 4 : at + 8], "little")
         body = content[at + 8 : at + 8 + size]
-        if len(body) < size or at + 8 > len(content) or zlib.crc32(body) != check:
+        if not body or len(body) < size or zlib.crc32(body) != check:
             yield None
             return
         yield msgspec.msgpack.decode(expand.decompress(body))
@@ -117,13 +120,24 @@ def read_ledger(directory: Path) -> Ledger:
     """Read a run directory.
 
     Raises:
-        LedgerUnreadable: there is none, or its format is newer.
+        LedgerUnreadable: there is none, it cannot be read, or another version wrote it.
     """
     path = directory / FILE_NAME
-    if not path.is_file():
+    try:
+        return _read(path)
+    except (FileNotFoundError, NotADirectoryError):
         raise LedgerUnreadable(
-            f"{directory}: no {FILE_NAME} there; a run directory is what `run --report` writes"
-        )
+            f"{directory}: no {FILE_NAME} there; give the directory that `fleet-sim run --report` wrote"
+        ) from None
+    except OSError as problem:
+        raise LedgerUnreadable(
+            f"cannot read {path}: {problem.strerror}; give a run directory that you may read"
+        ) from None
+    except (zstandard.ZstdError, msgspec.DecodeError, LookupError, TypeError, ValueError):
+        raise LedgerUnreadable(f"{path}: not what `fleet-sim run` of this version writes") from None
+
+
+def _read(path: Path) -> Ledger:
     ledger = Ledger()
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for frame in frames(path):
@@ -132,7 +146,9 @@ def read_ledger(directory: Path) -> Ledger:
         else:
             _take(ledger, parts, frame)
     if ledger.header.get("format") != FORMAT:
-        raise LedgerUnreadable(f"{path}: not a ledger of format {FORMAT}")
+        raise LedgerUnreadable(
+            f"{path}: not a ledger of format {FORMAT}, the one that this version of fleet-sim reads"
+        )
     ledger.groups = [_readings(group, parts["readings"]) for group in parts["group"]]
     ledger.tables = {name: _table(names, parts[name]) for name, names in TABLES.items()}
     return ledger

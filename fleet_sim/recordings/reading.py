@@ -71,7 +71,7 @@ def read_recording(path: Path, mapping: Mapping) -> Recording:
     except (UnicodeDecodeError, csv.Error) as problem:
         raise RecordingUnreadable(f"{path}: {problem}; check encoding and separator of the mapping") from None
     if not recording.samples:
-        raise RecordingUnreadable(f"{path}: not one of {recording.rows} rows could be read by this mapping")
+        raise RecordingUnreadable(f"{path}: this mapping can read none of its rows ({recording.rows})")
     if mapping.long is not None:
         recording.samples = _gathered(recording.samples)
     recording.samples.sort(key=lambda sample: sample.ts)

@@ -1,4 +1,4 @@
-"""From a scenario to the parts of a run: devices, their groups, when they are due, what they measure."""
+"""Build the parts of a run from a scenario: devices, their groups, their deadlines and their signals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = ["Fleet", "build", "describe_fault"]
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The devices of a run in the order of the plan, and their groups by name."""
+    """The devices of a run in the order of the plan; by group its flow, signals and first device's index."""
 
     devices: list[Device]
     flows: list[GroupFlow]
@@ -43,7 +43,10 @@ def build(
     qos: int,
     apply: Callable[[Device, str, Any], object],
 ) -> Fleet:
-    """Make the devices and flows of every group; writes groups and devices to the ledger."""
+    """Build the devices and the flow of every group, and write both to the ledger.
+
+    `apply` carries out a command: (device, setting, value). A group without devices is left out.
+    """
     fleet = Fleet([], [], {}, {}, plans)
     signals: dict[str, GroupSignals] = {}
     firsts: dict[str, int] = {}
@@ -87,7 +90,7 @@ def _identity(plan: DevicePlan) -> Identity:
 
 
 def kinds_of(metrics: Mapping[str, Metric]) -> tuple[list[str], list[str]]:
-    """Split metrics into those of numbers and those of words."""
+    """Return the names of the metrics whose values are numbers, and of those whose values are words."""
     states = [name for name, metric in metrics.items() if isinstance(metric, States)]
     return [name for name in metrics if name not in states], states
 
@@ -112,7 +115,7 @@ def _write_devices(world: World, group: int, first: int, members: Sequence[Devic
 
 
 def describe_fault(fault: PlannedFault, start_ms: float) -> dict[str, Any]:
-    """Return a fault as the ledger records it; times in ms since 1970."""
+    """Return a fault as the ledger records it; times are ms since 1970."""
     expected = fault.expect_alert
     return {
         "number": fault.number,

@@ -45,7 +45,7 @@ async def ctl(*arguments: str) -> tuple[int, str, str]:
 async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker) -> None:
     run = tmp_path / "run"
     async with running(broker, run, "ctl") as process:
-        status, out, _ = await ctl("status", str(run))
+        status, out, _ = await ctl("status", str(run), "--json")
         assert status == 0
         assert json.loads(out)["up"] == 5
         assert (await ctl("disconnect", str(run), "--match", "device=frz-00001", "--for", "1s"))[0] == 0
@@ -64,7 +64,7 @@ async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker
         status, _, err = await ctl("fault", str(run), "haunted")
         assert status == 2
         assert "haunted" in err
-        status, out, _ = await ctl("stop", str(run))
+        status, out, _ = await ctl("stop", str(run), "--json")
         assert status == 0
         outcome = json.loads(out)
         assert outcome["reason"] == "stopped"
