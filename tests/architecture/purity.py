@@ -28,6 +28,7 @@ PURE_ROOMS: Final = ("fold", "rules", "windows", "fleet", "records", "columns")
 IMPURE_PARTS: Final = ("edge_gateway.rules.files", "edge_gateway.rules.testing")
 """Of the pure rooms: these read rule files and write reports about them."""
 PURE_SHARED: Final = (
+    "fleet_config.counting",
     "fleet_config.document",
     "fleet_config.durations",
     "fleet_config.explain",
