@@ -1,17 +1,17 @@
-"""Errors in a few words."""
+"""Short texts of errors."""
 
 from __future__ import annotations
 
 
 def leaf(error: BaseException) -> BaseException:
-    """The first single error of a group of groups."""
+    """Return the first single error in nested groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def in_words(error: BaseException) -> str:
-    """An error's kind and text; an OSError's text says enough."""
+    """Return an error's class and text; of an OSError only the text."""
     one = leaf(error)
     text = str(one)
     if isinstance(one, OSError) and text:

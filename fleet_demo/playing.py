@@ -118,7 +118,7 @@ def tell_next(console: Console, story: Story, status: int) -> None:
     bin_, config = os.path.relpath(Path(sys.executable).parent), os.path.relpath(story.gateway.config)
     console.print(f"\n{'All true.' if status == 0 else 'Not all true.'} Next:", style="bold")
     for text, why in (
-        ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch it reload"),
+        ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch"),
         (f"{bin_}/edge-gateway query alerts --config {config}", "what the history holds"),
         (f"{bin_}/edge-gateway rules test rules", "the example rules and their tests"),
         (f"{bin_}/fleet-sim preview factory", "another fleet, without a broker"),

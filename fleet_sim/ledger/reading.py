@@ -1,4 +1,4 @@
-"""Reads a run directory back as columns. What was torn off by a crash is left out and said."""
+"""Reading a run directory as columns. A frame that a crash cut off is left out, and `torn` is set."""
 
 import zlib
 from collections import defaultdict
@@ -31,7 +31,7 @@ _READING_TYPES = {
 
 
 class LedgerUnreadable(Exception):
-    """The directory holds no ledger, or one of a format this program does not know."""
+    """The directory has no ledger, or one in a format this program does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class DeviceEntry:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of one table, int64, all of one length."""
+    """Columns of one table, int64, all of the same length."""
 
     columns: Mapping[str, Ints]
 
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The readings of one group, one row a sample. `numbers[k]` has its values in `values[k]`, and bit `k`."""
+    """The readings of one group, a row per sample. Metric `numbers[k]` has its values in `values[k]` and bit `k`."""
 
     name: str
     numbers: tuple[str, ...]
@@ -69,19 +69,19 @@ class Readings:
     quality: Mapping[str, npt.NDArray[np.float64]]
 
     def present(self, metric: int) -> Bools:
-        """Say for each row whether its message held metric number `metric`."""
+        """Return bool[rows]: rows with a value of metric number `metric`."""
         held: Bools = (self.table["present"] >> metric) & 1 == 1
         return held
 
     def intact(self) -> Bools:
-        """Say for each row whether its message was sent undamaged."""
+        """Return bool[rows]: rows whose message was sent undamaged."""
         whole: Bools = (self.table["flags"] & VOID) == 0
         return whole
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Everything a run wrote down."""
+    """Everything a run recorded. `end` is None if the run was killed."""
 
     header: dict[str, Any] = field(default_factory=dict)
     devices: list[DeviceEntry] = field(default_factory=list)
@@ -93,12 +93,12 @@ class Ledger:
     torn: bool = False
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        """Return the notes of one kind (command, notice, alert, fault, episode, status …) in their order."""
+        """Return the notes of one kind (command, notice, alert, fault, episode, status …) in order."""
         return self.notes.get(kind, [])
 
 
 def frames(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Yield every whole frame; a last None says that a torn tail was left out."""
+    """Yield every complete frame, then None if a torn one was left out."""
     expand = zstandard.ZstdDecompressor()
     content = path.read_bytes()
     at = 0
@@ -117,12 +117,12 @@ def read_ledger(directory: Path) -> Ledger:
     """Read a run directory.
 
     Raises:
-        LedgerUnreadable: there is none, or its format is newer.
+        LedgerUnreadable: there is no ledger, or its format is unknown.
     """
     path = directory / FILE_NAME
     if not path.is_file():
         raise LedgerUnreadable(
-            f"{directory}: no {FILE_NAME} there; a run directory is what `run --report` writes"
+            f"{directory}: no {FILE_NAME} in it; give the directory of a run, as in `run --report DIRECTORY`"
         )
     ledger = Ledger()
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -132,7 +132,9 @@ def read_ledger(directory: Path) -> Ledger:
         else:
             _take(ledger, parts, frame)
     if ledger.header.get("format") != FORMAT:
-        raise LedgerUnreadable(f"{path}: not a ledger of format {FORMAT}")
+        raise LedgerUnreadable(
+            f"{path}: not a ledger of format {FORMAT}; use the version of fleet-sim that wrote it"
+        )
     ledger.groups = [_readings(group, parts["readings"]) for group in parts["group"]]
     ledger.tables = {name: _table(names, parts[name]) for name, names in TABLES.items()}
     return ledger

@@ -48,7 +48,7 @@ async def test_a_request_is_answered(path: Path) -> None:
 
 
 @pytest.mark.parametrize("result", [None, 0, "text", [1, 2], {"a": [None]}, True])
-async def test_any_json_is_a_result(path: Path, result: Any) -> None:
+async def test_a_result_may_be_any_json_value(path: Path, result: Any) -> None:
     async def handler(_request: dict[str, Any]) -> Any:
         return result
 
@@ -89,7 +89,7 @@ async def test_errors_are_answers_and_the_next_request_is_served(
         assert not caplog.records[0].exc_info
 
 
-async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
+async def test_a_result_that_is_not_json_is_an_error(path: Path) -> None:
     async def handler(_request: dict[str, Any]) -> Any:
         return {1, 2}.copy
 
@@ -113,7 +113,7 @@ async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
         (b'{"do": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "not JSON"),
     ],
 )
-async def test_what_is_no_request_is_refused(path: Path, data: bytes, text: str) -> None:
+async def test_malformed_requests_are_refused(path: Path, data: bytes, text: str) -> None:
     async with serve(path, echo):
         answer = await raw(path, data)
         assert answer["ok"] is False
@@ -277,7 +277,7 @@ class TestTime:
         monkeypatch.setattr(local_socket, "_REQUEST_WITHIN", 0.05)
         async with serve(path, echo):
             reader, writer = await asyncio.open_unix_connection(path)
-            assert b"no request came" in await reader.readline()
+            assert b"no request within" in await reader.readline()
             writer.close()
 
     async def test_more_clients_than_there_may_be_are_told(

@@ -35,7 +35,7 @@ def test_any_label_becomes_a_legal_metric_name_or_is_refused(label: str) -> None
         assert is_metric_name(name)
 
 
-def test_labels_of_the_domains() -> None:
+def test_labels_of_the_public_recordings_become_names() -> None:
     labels = ("CO(GT)", "PT08.S1(CO)", "Sld Sus@105C", "O Diss %sat", "2-Nitro")
     assert [legal_name(each) for each in labels] == [
         "co_gt",

@@ -23,7 +23,7 @@ def at(text: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def test_uci_rows_come_with_legal_names_points_and_the_missing_code_as_it_stands(tmp_path: Path) -> None:
+def test_uci_rows_have_legal_names_decimal_points_and_the_missing_code_unchanged(tmp_path: Path) -> None:
     found = read_recording(write_uci(tmp_path / "air.csv"), load_mapping("uci"))
     assert len(found.samples) == 48
     assert (found.empty_rows, found.bad_rows, found.bad_values) == (5, 0, 0)
@@ -36,7 +36,7 @@ def test_uci_rows_come_with_legal_names_points_and_the_missing_code_as_it_stands
     assert found.units["uci-air"]["nox_gt"] == "ppb"
 
 
-def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_column(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None:
     path = write_uci(tmp_path / "air.csv", 3)
     plain = read_recording(path, load_mapping("uci"))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -115,7 +115,7 @@ def test_local_times_become_utc() -> None:
         ("2021-10-31T02:00:00", "2021-10-31T02:00:00"),
     ],
 )
-def test_a_time_that_a_clock_change_leaves_out_or_repeats_is_taken_as_before_the_change(
+def test_a_time_that_a_clock_change_skips_or_repeats_is_read_as_before_the_change(
     local: str, utc: str
 ) -> None:
     assert time_of(local, load_mapping("ea")) == at(utc)
@@ -132,7 +132,7 @@ def test_bad_rows_are_counted_and_left_out(tmp_path: Path) -> None:
     assert "nmhc_gt" not in found.samples[0].m
 
 
-def test_a_file_of_another_form_is_refused_with_its_columns(tmp_path: Path) -> None:
+def test_a_file_that_does_not_fit_the_mapping_is_refused_with_its_columns(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(RecordingUnreadable, match=r"no column .*Date.*it has a,b"):
         read_recording(tmp_path / "x.csv", load_mapping("uci"))
@@ -222,7 +222,7 @@ def test_bytes_of_another_encoding_are_refused_with_what_to_check(tmp_path: Path
         ("nab", "nab/machine_temperature_system_failure.csv", 22_695, 0, 1, 0),
     ],
 )
-def test_the_real_recordings(
+def test_the_real_recordings_are_read_completely(
     mapping: str, path: str, *, samples: int, empty: int, devices: int, censored: int
 ) -> None:
     found = read_recording(SHARED / path, load_mapping(mapping))

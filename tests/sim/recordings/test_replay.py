@@ -61,7 +61,7 @@ def samples_of(messages: list[tuple[str, Telemetry]]) -> list[tuple[str, int, di
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.booleans()), max_size=60),
     st.integers(1, 7),
 )
-def test_bundles_hold_every_sample_once_in_the_order_of_its_device(
+def test_bundles_hold_every_sample_once_and_in_order_per_device(
     rows: list[tuple[str, int, bool]], batch: int
 ) -> None:
     samples = [
@@ -82,7 +82,7 @@ def test_a_bundle_spans_no_more_time_than_a_message_can() -> None:
     assert [len(each.samples) for each in bundles(samples, 10)] == [2, 1]
 
 
-def test_shifted_times_end_now_and_keep_their_distances() -> None:
+def test_shifted_times_end_now_and_keep_their_intervals() -> None:
     samples = [sample("a", 1000), sample("a", 4000)]
     assert [each.ts for each in shifted(samples, "shift", 90_000)] == [87_000, 90_000]
     assert [each.ts for each in shifted(samples, "recorded", 90_000)] == [1000, 4000]
