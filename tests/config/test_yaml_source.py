@@ -203,7 +203,7 @@ def test_any_text_is_data_or_problems(text: str) -> None:
 
 
 class TestFiles:
-    def test_a_byte_order_mark_is_no_part_of_the_text(self, tmp_path: Path) -> None:
+    def test_a_byte_order_mark_is_not_part_of_the_text(self, tmp_path: Path) -> None:
         path = tmp_path / "a.yaml"
         path.write_bytes(b"\xef\xbb\xbfa: 1\nb: x")
         document = load_yaml(path)
@@ -217,14 +217,16 @@ class TestFiles:
         (b"", "1:1: the file is empty"),
         (b"#" * ((1 << 20) + 1), "1:1: larger than 1 MiB"),
     ])  # fmt: skip
-    def test_bad_files(self, tmp_path: Path, content: bytes, expected: str) -> None:
+    def test_files_that_are_not_utf_8_or_too_large_are_refused(
+        self, tmp_path: Path, content: bytes, expected: str
+    ) -> None:
         path = tmp_path / "a.yaml"
         path.write_bytes(content)
         with pytest.raises(ProblemsFound) as found:
             load_yaml(path, name="a.yaml")
         assert str(found.value) == f"a.yaml:{expected}"
 
-    def test_no_file_and_a_directory(self, tmp_path: Path) -> None:
+    def test_a_missing_file_and_a_directory_are_refused(self, tmp_path: Path) -> None:
         for path, expected in (
             (tmp_path / "none.yaml", "no such file"),
             (tmp_path, "is a directory; it must be a file"),

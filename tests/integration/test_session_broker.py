@@ -412,7 +412,9 @@ class TestRefusals:
         return broker_factory(f"password_file {passwords}", f"acl_file {access}", anonymous=False)
 
     @pytest.mark.parametrize("password", [b"wrong", None])
-    async def test_wrong_credentials(self, clients: Clients, guarded: Broker, password: bytes | None) -> None:
+    async def test_wrong_credentials_are_refused(
+        self, clients: Clients, guarded: Broker, password: bytes | None
+    ) -> None:
         username = "device" if password else None
         client = clients(guarded, "device", username=username, password=password)
         with pytest.raises(ConnectRefused, match="check user name, password") as caught:
@@ -420,9 +422,7 @@ class TestRefusals:
         assert caught.value.reason == 0x87
         assert not client.session.connected
 
-    async def test_a_publish_the_broker_does_not_allow_is_told(
-        self, clients: Clients, guarded: Broker
-    ) -> None:
+    async def test_a_publish_the_broker_refuses_is_reported(self, clients: Clients, guarded: Broker) -> None:
         client, tally = clients(guarded, "device", username="device", password=b"right"), Tally(1)
         await client.connect()
         client.session.publish("closed/a", b"x", on_ack=tally)
@@ -430,7 +430,7 @@ class TestRefusals:
         assert tally.codes == [0x87]
         assert client.session.in_flight == 0
 
-    async def test_a_packet_beyond_the_brokers_limit_is_refused_here(
+    async def test_a_packet_beyond_the_brokers_limit_is_refused_before_it_is_sent(
         self, clients: Clients, broker_factory: BrokerFactory
     ) -> None:
         client = clients(broker_factory("max_packet_size 1000"), "large")
@@ -479,17 +479,19 @@ class TestTls:
         ]
         await client.session.disconnect()
 
-    async def test_a_certificate_nobody_vouches_for(self, clients: Clients, tls_broker: Broker) -> None:
+    async def test_an_untrusted_certificate_is_refused(self, clients: Clients, tls_broker: Broker) -> None:
         client = clients(tls_broker, "tls", tls=ssl.create_default_context())
         with pytest.raises(ConnectRefused, match=r"its certificate is not trusted: self.signed certificate"):
             await client.connect()
 
-    async def test_tls_where_the_broker_speaks_none(self, clients: Clients, broker: Broker) -> None:
+    async def test_tls_to_a_plain_listener_is_refused(self, clients: Clients, broker: Broker) -> None:
         client = clients(broker, "tls", tls=ssl.create_default_context())
         with pytest.raises((ConnectionLost, ConnectRefused), match=f"mqtts://127.0.0.1:{broker.port}"):
             await client.connect()
 
-    async def test_plain_where_the_broker_speaks_tls(self, clients: Clients, tls_broker: Broker) -> None:
+    async def test_a_plain_connection_to_a_tls_listener_is_refused(
+        self, clients: Clients, tls_broker: Broker
+    ) -> None:
         client = clients(tls_broker, "plain")
         with pytest.raises((ConnectRefused, ConnectionLost), match=r"speaks TLS|did not answer CONNECT"):
             await client.connect()

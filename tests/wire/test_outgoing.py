@@ -48,11 +48,11 @@ def test_messages_beyond_the_window_wait_in_order() -> None:
     assert [number_in(packet) for packet in outgoing.sendable()] == [2]
 
 
-def test_the_queue_is_bounded_and_a_full_one_takes_nothing() -> None:
+def test_the_queue_is_bounded_and_a_full_one_accepts_nothing() -> None:
     outgoing = connected(window=1, queue=2)
     for number in range(3):
         put(outgoing, number)
-    with pytest.raises(PublishQueueFull, match="2 publishes wait"):
+    with pytest.raises(PublishQueueFull, match="2 publishes are already waiting"):
         put(outgoing, 3)
     assert (outgoing.in_flight, outgoing.queued) == (1, 2)
 

@@ -261,7 +261,7 @@ class TestPublishing:
         self, scripted: ScriptedBroker, recorder: Recorder, topic: str
     ) -> None:
         session = session_at(scripted, recorder)
-        with pytest.raises(ValueError, match="no topic to publish to"):
+        with pytest.raises(ValueError, match="is not a topic to publish to"):
             session.publish(topic, b"x")
         assert (session.in_flight, session.queued) == (0, 0)
 
