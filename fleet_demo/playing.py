@@ -138,7 +138,7 @@ async def stay(console: Console, story: Story) -> None:
     console.print(f"\nStill running, broker at {story.broker.url}; Ctrl-C ends it. Rules: {rules}")
     console.print(f"  {bin_}/edge-gateway status --config {config}", markup=False, soft_wrap=True)
     with suppress(asyncio.CancelledError):
-        await story.go_on()
+        await story.run_again()
 
 
 def application() -> None:

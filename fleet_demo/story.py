@@ -83,7 +83,7 @@ class Story:
         await self._drain()
         return result
 
-    async def go_on(self) -> None:
+    async def run_again(self) -> None:
         """Run another fleet of the same kind until cancelled."""
         fleet = _fleet(
             self.directory, self.broker, len(self.fleet.plans), self.fleet.scenario.seed, run="run-2"

@@ -37,7 +37,7 @@ def _reason_to_refuse(packet: mqtt5.ConnAckPacket, *, needs_retained: bool) -> i
     return RETAIN_NOT_SUPPORTED if needs_retained and not packet.retain_available else None
 
 
-def farewell(packet: mqtt5.DisconnectPacket) -> ConnectionLost:
+def ended_by_broker(packet: mqtt5.DisconnectPacket) -> ConnectionLost:
     """Say why the broker ended a connection that it had accepted."""
     reason = int(packet.reason_code)
     return ConnectionLost(f"the broker ended the connection: {meaning(reason, packet.reason_str)}", reason)

@@ -202,7 +202,7 @@ async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any]:
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         raise RequestFailed(f"a request is one line of at most {LONGEST_LINE} bytes") from None
     try:
-        request = json.loads(line, parse_constant=_no_number)
+        request = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise RequestFailed("the request is not JSON") from None
     if not isinstance(request, dict):
@@ -210,7 +210,7 @@ async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any]:
     return request
 
 
-def _no_number(text: str) -> None:
+def _refuse_constant(text: str) -> None:
     """Refuse `NaN` and `Infinity`, which Python writes and JSON does not have."""
     raise ValueError(text)
 

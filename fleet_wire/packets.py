@@ -53,7 +53,7 @@ def read_packets(view: memoryview, most: int) -> Read:
             packets.append(packet)
             used += size
     except IndexError:
-        return Read(packets, used, _hopeless(view[used:], most))
+        return Read(packets, used, _damage_in_rest(view[used:], most))
     except ValueError as problem:
         return Read(packets, used, _malformed(view[used:], str(problem)))
     except BaseException as problem:
@@ -85,7 +85,7 @@ def packet_length(view: memoryview) -> int | None:
     return None
 
 
-def _hopeless(rest: memoryview, most: int) -> Damage | None:
+def _damage_in_rest(rest: memoryview, most: int) -> Damage | None:
     """Return why the rest of a packet can never make it valid; None if more bytes may complete it."""
     if rest[0] not in _FIRST_BYTES:
         return _malformed(rest, f"no packet to a client begins with 0x{rest[0]:02x}")
@@ -119,7 +119,7 @@ def sort_packets(packets: Iterable[mqtt5.Packet]) -> Sorted:
     return result
 
 
-def misplaced(packet: mqtt5.Packet) -> str:
+def describe_unexpected(packet: mqtt5.Packet) -> str:
     """Describe a packet that a broker should not send to this client."""
     if isinstance(packet, mqtt5.PublishPacket):
         return "a message at QoS 2, to which this client never subscribes: does another program use its id?"

@@ -36,20 +36,20 @@ def json_line(value: Any, *, encoding: str | None = "utf-8") -> str:
     and what `encoding` cannot write: `json_line(value, encoding=sys.stdout.encoding)`.
     """
     line = json.dumps(value, ensure_ascii=not _is_unicode(encoding), default=str)
-    return line if line.isprintable() else "".join(map(_seen_in_json, line))
+    return line if line.isprintable() else "".join(map(_escape_in_json, line))
 
 
 def _escaped(text: str) -> str:
-    return text if text.isprintable() else "".join(map(_seen, text))
+    return text if text.isprintable() else "".join(map(_escape, text))
 
 
-def _seen(character: str) -> str:
+def _escape(character: str) -> str:
     if character.isprintable() or character == " " or unicodedata.category(character) not in _UNSEEN:
         return character
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _seen_in_json(character: str) -> str:
+def _escape_in_json(character: str) -> str:
     """Escape a character; outside its strings JSON has none that need it, so each can be escaped on its own."""
     if character.isprintable():
         return character

@@ -23,15 +23,15 @@ from fleet_wire.errors import (
     not_mqtt,
     unreachable,
 )  # fmt: skip
-from fleet_wire.handshake import accepted, farewell
+from fleet_wire.handshake import accepted, ended_by_broker
 from fleet_wire.outgoing import OnAck, Outgoing, PublishQueueFull
 from fleet_wire.packets import (
     PUBACK_BYTES,
     Damage,
+    describe_unexpected,
     encode_plain_publish,
     encode_pubacks,
     encode_publish,
-    misplaced,
     sort_packets,
 )  # fmt: skip
 from fleet_wire.session_options import Connected, SessionOptions
@@ -318,9 +318,11 @@ class Session:
             if self._requests:
                 self._requests.answered(packet)
         elif isinstance(packet, mqtt5.DisconnectPacket):
-            self._lose(connection, farewell(packet))
+            self._lose(connection, ended_by_broker(packet))
         else:
-            self._give_up(connection, f"the broker sent {misplaced(packet)}", _Reason.PROTOCOL_ERROR)
+            self._give_up(
+                connection, f"the broker sent {describe_unexpected(packet)}", _Reason.PROTOCOL_ERROR
+            )
 
     def _handshake(
         self, connection: Connection, connack: asyncio.Future[Connected], packet: mqtt5.Packet

@@ -164,7 +164,7 @@ def _joined(blobs: list[bytes], code: str) -> npt.NDArray[Any]:
     return np.frombuffer(b"".join(blobs), dtype=np.dtype(code))
 
 
-def _perfect(rows: int) -> bytes:
+def _full_quality(rows: int) -> bytes:
     return np.ones(rows).tobytes()
 
 
@@ -187,7 +187,7 @@ def _readings(group: dict[str, Any], every: list[dict[str, Any]]) -> Readings:
     parts = [part for part in every if part["g"] == group["g"]]
     doubted = dict.fromkeys(metric for part in parts for metric in part["quality"])
     quality = {
-        metric: _joined([part["quality"].get(metric) or _perfect(part["n"]) for part in parts], "d")
+        metric: _joined([part["quality"].get(metric) or _full_quality(part["n"]) for part in parts], "d")
         for metric in doubted
     }
     return Readings(

@@ -53,10 +53,10 @@ def load_scenario(
     """
     scenario = read_scenario(_source(source), overrides=overrides, env=os.environ if env is None else env)
     named = {override.partition("=")[0] for override in overrides}
-    return scenario.model_copy(update={"broker": _beside(scenario.broker, Path(source).parent, named)})
+    return scenario.model_copy(update={"broker": _relative_to(scenario.broker, Path(source).parent, named)})
 
 
-def _beside(broker: Broker, home: Path, named: AbstractSet[str]) -> Broker:
+def _relative_to(broker: Broker, home: Path, named: AbstractSet[str]) -> Broker:
     """Make paths relative to the scenario file's directory `home`, except those given by `--set`."""
     paths = {
         key: str(home / value)
@@ -95,7 +95,7 @@ def scaled(
     fleet = dict(scenario.fleet)
     if sensors is not None:
         counts = _shares(sensors, [group.count for group in fleet.values()])
-        fleet = {name: _but(fleet[name], count=count) for name, count in zip(fleet, counts, strict=True)}
+        fleet = {name: _changed(fleet[name], count=count) for name, count in zip(fleet, counts, strict=True)}
     if interval_ms is not None:
         fleet = {name: _with_interval(group, interval_ms) for name, group in fleet.items()}
     phases = scenario.phases
@@ -115,12 +115,12 @@ def scenario_schema() -> dict[str, Any]:
     }
 
 
-def _but(group: Group, **changes: Any) -> Group:
+def _changed(group: Group, **changes: Any) -> Group:
     return group.model_copy(update=changes)
 
 
 def _with_interval(group: Group, interval_ms: int) -> Group:
-    return _but(group, interval=group.interval.model_copy(update={"every": interval_ms}))
+    return _changed(group, interval=group.interval.model_copy(update={"every": interval_ms}))
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:

@@ -152,8 +152,8 @@ def test_packets_are_sorted_into_deliveries_acks_and_others() -> None:
     assert parted.deliveries == [first, second]
     assert parted.acks == [ack]
     assert parted.others == [ping, qos_2]
-    assert "QoS 2" in packets.misplaced(qos_2)
-    assert "PingRespPacket" in packets.misplaced(ping)
+    assert "QoS 2" in packets.describe_unexpected(qos_2)
+    assert "PingRespPacket" in packets.describe_unexpected(ping)
 
 
 @given(
