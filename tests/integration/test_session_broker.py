@@ -435,7 +435,7 @@ class TestRefusals:
     ) -> None:
         client = clients(broker_factory("max_packet_size 1000"), "large")
         await client.connect()
-        with pytest.raises(ValueError, match="the broker takes 1000"):
+        with pytest.raises(ValueError, match="the broker accepts at most 1000"):
             client.session.publish("t", b"x" * 1_000)
         assert client.session.connected
 
