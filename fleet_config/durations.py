@@ -100,7 +100,7 @@ class RateSpec:
 
     @property
     def per_second(self) -> float:
-        """The count per second."""
+        """The same as a count per second."""
         return self.count * 1000 / self.per_ms
 
     def __str__(self) -> str:

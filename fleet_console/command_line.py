@@ -124,6 +124,6 @@ def _complain(error: Exception, explain: Explain, *, debug: bool) -> int:
 
 def carry_out_process(app: typer.Typer, explain: Explain) -> None:
     """Run the command of this process."""
-    if isinstance(sys.stdout, TextIOWrapper):  # escape characters that its encoding lacks
+    if isinstance(sys.stdout, TextIOWrapper):  # escape what its encoding has no character for, do not raise
         sys.stdout.reconfigure(errors="backslashreplace")
     carry_out(app, sys.argv[1:], explain)

@@ -11,7 +11,7 @@ def leaf(error: BaseException) -> BaseException:
 
 
 def in_words(error: BaseException) -> str:
-    """Return an error's class and text; of an OSError only the text."""
+    """An error's kind and text; an OSError's text says enough."""
     one = leaf(error)
     text = str(one)
     if isinstance(one, OSError) and text:

@@ -18,7 +18,7 @@ from fleet_wire.session_options import SessionOptions
 
 _CHUNK = 65_536
 # Mosquitto 2.0 gives no reason when another connection takes over a session, so this text names the possibility.
-_CLOSED = "the broker closed the connection without a reason: did it stop, or does another program use this client id?"
+_WORDLESS = "the broker closed the connection without a reason: did it stop or does another program use this client id?"
 _PING = mqtt5.PingReqPacket().write()
 
 
@@ -219,7 +219,7 @@ async def dial(connection: Connection, options: SessionOptions) -> asyncio.Trans
 
 def _lost(exc: Exception | None) -> ConnectionLost:
     if exc is None:
-        return ConnectionLost(_CLOSED)
+        return ConnectionLost(_WORDLESS)
     lost = ConnectionLost(f"the connection broke: {exc}")
     lost.__cause__ = exc
     return lost

@@ -109,7 +109,7 @@ def unreachable(problem: OSError, address: str, *, waited: float) -> ConnectRefu
 
 
 def _system_text(problem: OSError) -> str:
-    # asyncio replaces the system's text by "Connect call failed", except for a name that was not found.
+    # asyncio replaces the system's own words by "Connect call failed"; those of a name not found are kept.
     if problem.errno and not isinstance(problem, socket.gaierror | ssl.SSLError):
         return os.strerror(problem.errno)
     return problem.strerror or str(problem)

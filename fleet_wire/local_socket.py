@@ -1,7 +1,8 @@
-"""Requests from a command line to its running process: JSON lines over a Unix socket.
+"""How a command line talks to its running process: JSON lines over a Unix socket.
 
-One request per connection: the client sends one line, a JSON object. The server answers `{"ok": true, "result": …}`,
-or any number of lines `{"item": …}` and then `{"ok": true}`; `{"ok": false, "error": "…"}` may end either.
+One request a connection: the client sends one line, a JSON object. The server answers with any number of lines
+`{"item": …}` and ends with `{"ok": true}`, or with `{"ok": true, "result": …}`; both may be
+`{"ok": false, "error": "…"}` instead.
 """
 
 import asyncio
@@ -50,11 +51,11 @@ class RequestFailed(Exception):
 
 @asynccontextmanager
 async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
-    """Answer requests while the block runs; owner and group may use the socket.
+    """Answer requests while the block runs; the socket may be used by owner and group.
 
-    The handler returns the result, or raises the error; an async iterable, or an iterable other than a list, is sent
-    item by item. A socket left by a dead process is replaced; FileExistsError if a live one, or something else, is in
-    the way.
+    What the handler returns is the result; an iterable that is no list, or an async iterable, is sent item by
+    item. What it raises is the error. A socket that a dead process left is replaced; FileExistsError when a
+    live one, or something else, is in the way.
     """
     if await asyncio.to_thread(_is_alive, path):
         raise FileExistsError(f"{path} is in use: another one is running")
@@ -240,10 +241,10 @@ async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
 
 
 async def call(path: Path, request: dict[str, Any], timeout: float = 5.0) -> Any:  # noqa: ASYNC109 - of the answer
-    """Send one request and return its result; a streamed answer becomes a list.
+    """Send one request and return its result; a streamed answer is returned as a list.
 
-    Raises NotRunning if nothing listens, TimeoutError if the answer is not complete within `timeout` seconds,
-    RequestFailed with the process's text if it answers with an error.
+    NotRunning when nothing listens, TimeoutError when no answer is complete within `timeout` seconds,
+    RequestFailed with the text of the process when it answers with an error.
     """
     items: list[Any] = []
     try:

@@ -55,7 +55,7 @@ SAID = {
     "README.md": ["rules: 32 rules, good", "FreezerBatteryLow", "no problems", "frz-00042", "run finished"],
     "delivery.md": [r"lost +0\n", r"double +0\n", r"wrong windows +0 of [1-9]"],
     "operate.md": ["no problems", "nothing found"],
-    "recordings.md": ["3 samples of 1 device"],
+    "recordings.md": ["3 samples of 1 devices"],
     "rules.md": ["32 rules, good", r"broken/pumps.yaml:5:41", r"did you mean 'above'\?", "write 30s"],
     "simulate.md": [
         "frz-00000",

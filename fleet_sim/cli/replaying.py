@@ -86,13 +86,11 @@ def describe(recording: Recording) -> str:
     odd = [
         f"{count} {what}"
         for what, count in (
-            ("empty rows skipped", recording.empty_rows),
-            ("rows without a usable time, device or label", recording.bad_rows),
-            ("values that are not numbers", recording.bad_values),
+            ("empty rows passed over", recording.empty_rows),
+            ("rows without a readable time", recording.bad_rows),
+            ("values that are no numbers", recording.bad_values),
             ("censored values sent as their limit", recording.censored),
         )
         if count
     ]
-    samples, devices = len(recording.samples), len(recording.units)
-    read = f"{samples} sample{'s' * (samples != 1)} of {devices} device{'s' * (devices != 1)}"
-    return ", ".join([read, *odd])
+    return ", ".join([f"{len(recording.samples)} samples of {len(recording.units)} devices", *odd])

@@ -31,7 +31,7 @@ _READING_TYPES = {
 
 
 class LedgerUnreadable(Exception):
-    """The directory has no ledger, or one in a format this program does not know."""
+    """The directory holds no ledger, or one of a format this program does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Ledger:
 
 
 def frames(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Yield every complete frame, then None if a torn one was left out."""
+    """Yield every whole frame; a last None says that a torn tail was left out."""
     expand = zstandard.ZstdDecompressor()
     content = path.read_bytes()
     at = 0
@@ -117,12 +117,12 @@ def read_ledger(directory: Path) -> Ledger:
     """Read a run directory.
 
     Raises:
-        LedgerUnreadable: there is no ledger, or its format is unknown.
+        LedgerUnreadable: there is none, or its format is newer.
     """
     path = directory / FILE_NAME
     if not path.is_file():
         raise LedgerUnreadable(
-            f"{directory}: no {FILE_NAME} in it; give the directory of a run, as in `run --report DIRECTORY`"
+            f"{directory}: no {FILE_NAME} there; a run directory is what `run --report` writes"
         )
     ledger = Ledger()
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -132,9 +132,7 @@ def read_ledger(directory: Path) -> Ledger:
         else:
             _take(ledger, parts, frame)
     if ledger.header.get("format") != FORMAT:
-        raise LedgerUnreadable(
-            f"{path}: not a ledger of format {FORMAT}; use the version of fleet-sim that wrote it"
-        )
+        raise LedgerUnreadable(f"{path}: not a ledger of format {FORMAT}")
     ledger.groups = [_readings(group, parts["readings"]) for group in parts["group"]]
     ledger.tables = {name: _table(names, parts[name]) for name, names in TABLES.items()}
     return ledger

@@ -1,9 +1,9 @@
-"""Writing the ledger of a run: what was generated, sent, acknowledged, covered by receipts, commanded, and broken.
+"""The truth of a run, as it happens: what was generated, sent, acknowledged, receipted, commanded, and broken.
 
-A run directory contains one append-only file of frames, each `length u32 · crc32 u32 · zstd(msgpack)`, little endian.
-A frame is a map with its kind under `k`; tables are maps of columns, each the raw bytes of a numpy array. A crash of
-the simulator loses at most the frames not yet written (`FLUSH_ROWS`, `FLUSH_SECONDS`); a torn last frame is recognised
-by its length or checksum. `reading` reads the file.
+A run directory holds one append-only file of frames, each `length u32 · crc32 u32 · zstd(msgpack)`, little
+endian. A frame is a map with its kind under `k`; tables are maps of columns, each column the raw bytes of
+one numpy array. A crash of the simulator costs at most the frames not yet written (`FLUSH_ROWS`,
+`FLUSH_SECONDS`); a torn tail is recognised by its length or checksum and left out. `reading` reads it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a scenario may expect of a run: comparisons, and the measures they can name."""
+"""What a scenario may expect of a run: the comparison, and the measures there are."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _behaviour(spec: CommandSpec) -> Behaviour:
 
 
 def facts_of(spec: Metric) -> MetricFacts:
-    """Return the part of a metric that its device announces in its birth."""
+    """The part of a metric that its device announces in the birth."""
     return MetricFacts(spec.unit, spec.label, spec.min, spec.max, spec.warning, spec.critical)
 
 
