@@ -98,7 +98,7 @@ def _who_answers(head: bytes) -> str:
 
 
 def unreachable(problem: OSError, address: str, *, waited: float) -> ConnectRefused | ConnectionLost:
-    """Put into words why there is no connection."""
+    """Put into words why no connection came about."""
     if isinstance(problem, ssl.SSLCertVerificationError):
         return ConnectRefused(f"{address}: its certificate is not trusted: {problem.verify_message}")
     if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
