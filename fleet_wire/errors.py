@@ -10,7 +10,7 @@ NOT_AUTHORISED = 0x87
 PACKET_TOO_LARGE = 0x95
 RETAIN_NOT_SUPPORTED = 0x9A
 
-# MQTT 5, section 2.4: what each reason code means to the user.
+# MQTT 5, section 2.4: what a code means to whoever runs the program.
 _MEANINGS = {
     0x80: "unspecified error",
     0x81: "malformed packet",
