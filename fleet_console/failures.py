@@ -1,10 +1,10 @@
-"""Errors in a few words."""
+"""Short texts of errors."""
 
 from __future__ import annotations
 
 
 def leaf(error: BaseException) -> BaseException:
-    """The first single error of a group of groups."""
+    """Return the first single error in nested groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -1,4 +1,4 @@
-"""Why a session could not start or ended, in words that say what to do about it."""
+"""Errors of a session: why it could not start or why it ended, and what to do about it."""
 
 import os
 import socket
@@ -37,8 +37,8 @@ _MEANINGS = {
     0x97: "quota exceeded",
     0x98: "ended by the broker's administrator",
     0x99: "payload format not valid",
-    RETAIN_NOT_SUPPORTED: "the broker keeps no retained messages: the contract needs them",
-    0x9B: "the broker does not do QoS 1: the contract needs it",
+    RETAIN_NOT_SUPPORTED: "the broker keeps no retained messages, which the contract needs",
+    0x9B: "the broker does not support QoS 1, which the contract needs",
     0x9C: "use another server",
     0x9D: "server moved",
     0x9E: "shared subscriptions are not supported",
@@ -50,9 +50,9 @@ _MEANINGS = {
 
 
 class ConnectRefused(Exception):
-    """The peer answered and will not have this session, or not this subscription.
+    """The peer answered and refused the session or a subscription.
 
-    `reason` is the MQTT reason code; None when the peer is no MQTT 5 broker or its TLS is not to be trusted.
+    `reason` is the MQTT reason code; None if the peer is not an MQTT 5 broker or its TLS cannot be trusted.
     """
 
     def __init__(self, text: str, reason: int | None = None) -> None:
@@ -61,7 +61,7 @@ class ConnectRefused(Exception):
 
 
 class ConnectionLost(Exception):
-    """There is no connection, or it has ended. `reason` is the broker's reason code where it gave one."""
+    """There is no connection, or it has ended. `reason` is the broker's reason code, if it gave one."""
 
     def __init__(self, text: str, reason: int | None = None) -> None:
         super().__init__(text)
@@ -69,7 +69,7 @@ class ConnectionLost(Exception):
 
     @property
     def taken_over(self) -> bool:
-        """Whether the broker says that another connection has this client id: to reconnect is a tug of war.
+        """Whether the broker says that another connection took this client id; reconnecting would only take it back.
 
         Mosquitto 2.0 closes the connection without saying so.
         """
@@ -77,13 +77,13 @@ class ConnectionLost(Exception):
 
 
 def meaning(reason: int, said: str | None = None) -> str:
-    """Put a reason code into words, with what the broker said of it."""
+    """Put a reason code into words, with the broker's own text if it gave one."""
     text = _MEANINGS.get(reason, "unknown reason")
     return f"{text} (0x{reason:02x}{f', the broker says {said!r}' if said else ''})"
 
 
 def not_mqtt(head: bytes, address: str) -> ConnectRefused:
-    """Tell from the first bytes of an answer to CONNECT what answers there instead of an MQTT 5 broker."""
+    """Return an error that says what answered CONNECT instead of an MQTT 5 broker, by its first bytes."""
     return ConnectRefused(f"{address} {_who_answers(head)}")
 
 

@@ -156,7 +156,7 @@ class Control:
     async def _serve(self, client: ControlClient) -> None:
         limits = client.limits
         if not limits.qos:
-            raise ClosedByGateway("the broker does not do QoS 1: the contract needs it")
+            raise ClosedByGateway("the broker does not support QoS 1, which the contract needs")
         self._set_retain(able=limits.retain)
         self.sending.limit.connected(limits.packet)
         await self.own_topics.subscribe(client)

@@ -88,7 +88,7 @@ def describe(recording: Recording) -> str:
         f"{counted(count, one)} {what}"
         for one, what, count in (
             ("empty row", "skipped", recording.empty_rows),
-            ("row", "without a readable time", recording.bad_rows),
+            ("row", "without a usable time, device or label", recording.bad_rows),
             ("value", "not numeric", recording.bad_values),
             ("censored value", "sent as the limit", recording.censored),
         )

@@ -1,4 +1,4 @@
-"""Reads a run directory back as columns. What was torn off by a crash is left out and said."""
+"""Reading a run directory as columns. A frame that a crash cut off is left out, and `torn` is set."""
 
 import zlib
 from collections import defaultdict
@@ -45,7 +45,7 @@ class DeviceEntry:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of one table, int64, all of one length."""
+    """Columns of one table, int64, all of the same length."""
 
     columns: Mapping[str, Ints]
 
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The readings of one group, one row a sample. `numbers[k]` has its values in `values[k]`, and bit `k`."""
+    """The readings of one group, a row per sample. Metric `numbers[k]` has its values in `values[k]` and bit `k`."""
 
     name: str
     numbers: tuple[str, ...]
@@ -69,19 +69,19 @@ class Readings:
     quality: Mapping[str, npt.NDArray[np.float64]]
 
     def present(self, metric: int) -> Bools:
-        """Say for each row whether its message held metric number `metric`."""
+        """Return bool[rows]: rows with a value of metric number `metric`."""
         held: Bools = (self.table["present"] >> metric) & 1 == 1
         return held
 
     def intact(self) -> Bools:
-        """Say for each row whether its message was sent undamaged."""
+        """Return bool[rows]: rows whose message was sent undamaged."""
         whole: Bools = (self.table["flags"] & VOID) == 0
         return whole
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Everything a run wrote down."""
+    """Everything a run recorded. `end` is None if the run was killed."""
 
     header: dict[str, Any] = field(default_factory=dict)
     devices: list[DeviceEntry] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Ledger:
     torn: bool = False
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        """Return the notes of one kind (command, notice, alert, fault, episode, status …) in their order."""
+        """Return the notes of one kind (command, notice, alert, fault, episode, status …) in order."""
         return self.notes.get(kind, [])
 
 
@@ -178,7 +178,7 @@ def _joined(blobs: list[bytes], code: str) -> npt.NDArray[Any]:
     return np.frombuffer(b"".join(blobs), dtype=np.dtype(code))
 
 
-def _perfect(rows: int) -> bytes:
+def _full_quality(rows: int) -> bytes:
     return np.ones(rows).tobytes()
 
 
@@ -201,7 +201,7 @@ def _readings(group: dict[str, Any], every: list[dict[str, Any]]) -> Readings:
     parts = [part for part in every if part["g"] == group["g"]]
     doubted = dict.fromkeys(metric for part in parts for metric in part["quality"])
     quality = {
-        metric: _joined([part["quality"].get(metric) or _perfect(part["n"]) for part in parts], "d")
+        metric: _joined([part["quality"].get(metric) or _full_quality(part["n"]) for part in parts], "d")
         for metric in doubted
     }
     return Readings(

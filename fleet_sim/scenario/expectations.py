@@ -8,14 +8,14 @@ __all__ = ["EXPECTABLE", "Expectation"]
 
 
 class Expectation(NamedTuple):
-    """`"< 250ms"`: durations as ms, percentages as shares."""
+    """A comparison such as `"< 250ms"`; durations in ms, percentages as shares."""
 
     comparison: str
     limit: float
     text: str
 
     def holds(self, value: float) -> bool:
-        """Whether a measured value (ms where it is a time) is as expected; NaN never is."""
+        """Return whether a measured value (times in ms) is as expected; NaN never is."""
         match self.comparison:
             case "<":
                 return value < self.limit

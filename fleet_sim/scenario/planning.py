@@ -1,4 +1,4 @@
-"""Plans a scenario: its devices and their faults as plain records."""
+"""Planning a scenario: its devices and their faults as plain records."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _GOLDEN_RATIO = 0.6180339887498949
 
 
 def plan_devices(scenario: Scenario) -> list[DevicePlan]:
-    """Every device of the scenario, group by group in the order of the file, by its number in the group."""
+    """Return every device of the scenario, group by group in the order of the file, by number in the group."""
     return [plan for name, group in scenario.fleet.items() for plan in plan_group(scenario.seed, name, group)]
 
 
 def plan_group(seed: int, name: str, group: Group) -> list[DevicePlan]:
-    """The devices of one group."""
+    """Return the devices of one group."""
     sites = group.sites()
     ids = group.device_ids(name)
     positions = _positions(seed, ids, group)
@@ -83,7 +83,7 @@ def info_of(spec: Metric) -> MetricInfo:
 
 
 def _tags(group: Group) -> Sequence[Mapping[str, str]]:
-    """The tags of devices 0, 1, 2, …, up to where they begin again (or to the last device)."""
+    """Return the tags of devices 0, 1, 2, …, until they repeat (or to the last device)."""
     every = [
         MappingProxyType({tag: values[i % len(values)] for tag, values in group.tags.items()})
         for i in range(min(group.count, math.lcm(*map(len, group.tags.values()))))
@@ -106,7 +106,7 @@ def _between(limits: tuple[float, float], draws: Sequence[float]) -> list[float]
 
 
 def plan_faults(scenario: Scenario, plans: Sequence[DevicePlan]) -> list[PlannedFault]:
-    """Every fault of the scenario with its devices and times, those of the phases' `do` after the others."""
+    """Return every fault with its devices and times, those in the phases' `do` after the others."""
     planned = []
     for number, (fault, phase) in enumerate(_every_fault(scenario)):
         devices = chosen_devices(number, fault, plans, scenario.seed)
@@ -123,7 +123,7 @@ def _every_fault(scenario: Scenario) -> Iterator[tuple[Fault, str | None]]:
 
 
 def _window(fault: Fault, phase: str | None, scenario: Scenario) -> tuple[int, int]:
-    """Start and end since the run's start; a fault may outlast its phase only by its own `for`."""
+    """Return start and end in ms since the run's start; a fault outlasts its phase only if it has its own `for`."""
     begin, end = 0, scenario.duration_ms
     for window in scenario.timeline():
         if window.name == phase:

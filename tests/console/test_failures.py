@@ -15,7 +15,7 @@ from fleet_console.failures import in_words, leaf
         (ExceptionGroup("all", [ExceptionGroup("inner", [KeyError("k")]), ValueError("later")]), "KeyError: 'k'"),
     ],
 )  # fmt: skip
-def test_an_error_is_its_kind_and_text(error: BaseException, words: str) -> None:
+def test_an_error_is_shown_by_its_class_and_text(error: BaseException, words: str) -> None:
     assert in_words(error) == words
 
 

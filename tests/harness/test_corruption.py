@@ -96,7 +96,7 @@ def judge(spool: tuple[Path, GatewayConfig], tmp_path: Path) -> Judge:
     return Judge(read_intact(place, config, tmp_path), tmp_path, Tally())
 
 
-def test_the_sound_spool_holds_something_of_everything(judge: Judge) -> None:
+def test_the_undamaged_spool_contains_every_kind_of_record(judge: Judge) -> None:
     held = judge.intact.held
     assert held.number == RECORDS
     assert {key[2] for key in held.windows} == {2 * SECOND, 10 * SECOND}
@@ -119,7 +119,7 @@ def _no_checksum(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "checked", lambda blob, *_: blob[:-4])
 
 
-def test_a_store_without_checksums_is_found_to_hold_wrong_windows(
+def test_the_corruption_proof_notices_wrong_windows_of_a_store_without_checksums(
     judge: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(product, "effects_in", lambda _: iter(()))
@@ -155,7 +155,7 @@ def _with_a_changed_row(intact: Path, directory: Path) -> Path:
     return place
 
 
-def test_a_recovery_that_raises_loses_or_says_nothing_is_counted(
+def test_a_recovery_that_raises_loses_or_reports_nothing_is_counted(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -177,7 +177,7 @@ def _brings_nothing(self: salvage.Salvage, *_: Any) -> bool:
     return True
 
 
-def test_a_point_that_says_less_than_the_sound_one_is_counted(judge: Judge) -> None:
+def test_a_point_with_less_than_the_undamaged_one_is_counted(judge: Judge) -> None:
     held = judge.intact.held
     fuller = {
         key: line.replace("count=2i", "count=3i") if line.startswith("sensor,") else line

@@ -44,7 +44,7 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
         pytest.skip(str(missing))
 
 
-def test_a_full_disk_stops_acknowledging_and_all_resumes_by_itself(
+def test_a_full_disk_stops_acknowledging_until_there_is_room_again(
     broker: Broker, gateways: GatewayFactory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", 96 * MIB) as disk:
@@ -71,7 +71,7 @@ def test_a_full_disk_stops_acknowledging_and_all_resumes_by_itself(
         gateway.kill()
 
 
-def test_a_disk_that_is_full_at_the_start_and_a_kill_while_it_is(
+def test_a_start_and_a_kill_on_a_full_disk_lose_nothing(
     broker: Broker, gateways: GatewayFactory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", 96 * MIB) as disk:
@@ -145,7 +145,7 @@ class Rot(NamedTuple):
     ],
     ids=lambda rot: rot.name,
 )
-def test_what_rots_is_set_aside_and_the_service_comes_up(
+def test_damaged_files_are_set_aside_and_the_gateway_starts(
     broker: Broker, gateways: GatewayFactory, rot: Rot
 ) -> None:
     name = rot.name

@@ -35,9 +35,7 @@ def untrusted() -> ssl.SSLCertVerificationError:
         (OSError("Multiple exceptions: one, two"), ConnectionLost, "a:1: Multiple exceptions: one, two"),
     ],
 )
-def test_why_there_is_no_connection_is_put_into_words(
-    problem: OSError, kind: type[Exception], text: str
-) -> None:
+def test_a_failed_connection_is_explained(problem: OSError, kind: type[Exception], text: str) -> None:
     outcome = unreachable(problem, "a:1", waited=2.5)
     assert type(outcome) is kind
     assert text in str(outcome)
@@ -54,7 +52,7 @@ def test_half_an_mqtt_3_answer_is_recognised() -> None:
     assert not_mqtt(b"\x20\x02", "a:1").reason is None
 
 
-def test_an_address_says_how_and_where() -> None:
+def test_an_address_names_scheme_host_and_port() -> None:
     assert SessionOptions("h", 1883, "c").address == "mqtt://h:1883"
     assert SessionOptions("::1", 8883, "c", tls=ssl.create_default_context()).address == "mqtts://[::1]:8883"
 

@@ -27,7 +27,7 @@ PING, WAIT, DEAD = Verdict.PING, Verdict.WAIT, Verdict.DEAD
         (335, Quiet(sent=290, received=0, pinged=45, paused=True), PING, 365),
     ],
 )
-def test_what_to_do_about_a_quiet_connection(
+def test_a_quiet_connection_is_pinged_then_given_up(
     now: float, quiet: Quiet, verdict: Verdict, again_at: float
 ) -> None:
     assert decide(now, quiet, 60) == Decision(verdict, again_at)
@@ -40,7 +40,7 @@ def test_what_to_do_about_a_quiet_connection(
         max_size=30,
     ),
 )
-def test_the_broker_always_hears_in_time_and_only_silence_is_death(
+def test_pings_keep_a_connection_alive_and_only_silence_ends_it(
     keep_alive: int, events: list[tuple[int, str]]
 ) -> None:
     """Drive one connection by its decisions: never silent for 1.5 keep-alives, never dead while it is heard."""
@@ -129,7 +129,7 @@ def wheel_on(timers: ManualTimers) -> Wheel:
     return Wheel(cast("asyncio.AbstractEventLoop", timers))
 
 
-def test_a_wheel_checks_each_connection_when_it_asked_and_with_one_timer() -> None:
+def test_a_wheel_checks_each_connection_on_time_with_one_timer() -> None:
     timers = ManualTimers()
     wheel = wheel_on(timers)
     often, seldom = Checked(1), Checked(10)
@@ -142,7 +142,7 @@ def test_a_wheel_checks_each_connection_when_it_asked_and_with_one_timer() -> No
     assert len(timers.armed) == 1
 
 
-def test_a_connection_that_has_ended_leaves_the_wheel_and_an_empty_wheel_stands_still() -> None:
+def test_an_ended_connection_leaves_the_wheel_and_an_empty_wheel_has_no_timer() -> None:
     timers = ManualTimers()
     wheel = wheel_on(timers)
     ended, forgotten = Checked(None), Checked(1)
@@ -155,7 +155,7 @@ def test_a_connection_that_has_ended_leaves_the_wheel_and_an_empty_wheel_stands_
     assert timers.armed == []
 
 
-def test_only_the_latest_wish_of_a_connection_counts() -> None:
+def test_only_the_latest_check_time_of_a_connection_counts() -> None:
     timers = ManualTimers()
     wheel = wheel_on(timers)
     connection = Checked(None)

@@ -12,7 +12,7 @@ from fleet_sim.ledger.writing import FILE_NAME
 from tests.sim.ledger.written import written
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
+def test_a_ledger_reads_back_what_was_written(tmp_path: Path) -> None:
     with written(tmp_path) as ledger:
         ledger.end("finished", {"at": 1})
     found = read_ledger(tmp_path)
@@ -33,7 +33,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 4, 9, 30])
-def test_a_torn_tail_is_left_out_and_said(tmp_path: Path, cut: int) -> None:
+def test_a_torn_last_frame_is_left_out_and_reported(tmp_path: Path, cut: int) -> None:
     with written(tmp_path):
         pass
     path = tmp_path / FILE_NAME
@@ -54,7 +54,7 @@ def test_a_damaged_frame_ends_the_reading_there(tmp_path: Path) -> None:
     assert read_ledger(tmp_path).torn
 
 
-def test_no_ledger_there_is_said_with_its_place(tmp_path: Path) -> None:
+def test_a_missing_ledger_is_an_error_that_names_the_directory(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnreadable, match=str(tmp_path)):
         read_ledger(tmp_path)
 
