@@ -4,7 +4,7 @@ import mqtt5
 import pytest
 
 from fleet_wire.errors import ConnectionLost, ConnectRefused
-from fleet_wire.handshake import accepted, farewell
+from fleet_wire.handshake import accepted, ended_by_broker
 
 OK = mqtt5.ConnAckReasonCode.SUCCESS
 
@@ -39,7 +39,7 @@ def test_an_end_instead_of_an_answer_is_a_lost_connection() -> None:
     packet = mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SERVER_BUSY)
     with pytest.raises(ConnectionLost, match="mqtt://b:1 ended the connection instead of accepting it"):
         accepted(packet, "mqtt://b:1")
-    assert str(farewell(packet)).startswith("the broker ended it: ")
+    assert str(ended_by_broker(packet)).startswith("the broker ended it: ")
 
 
 def test_what_does_not_answer_connect_is_no_broker() -> None:
