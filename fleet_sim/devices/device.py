@@ -43,7 +43,11 @@ MOST_UNACKED = 100
 
 
 class Device:
-    """A device in the run. `index` is its place in the run, `row` its place in its group."""
+    """A device in the run.
+
+    `index` is its place in the run, `row` its place in its group. `alive`: it runs and measures; `started`: it has been
+    connected; `online`: it is connected.
+    """
 
     __slots__ = (
         "alive", "earlier", "group", "identity", "index", "memory", "online", "outbox", "row", "session", "skew_ms",
