@@ -32,7 +32,7 @@ class ConnectedLike(Protocol):
 
 
 class OpenSession(SessionLike, Protocol):
-    """What is used of `fleet_wire.session.Session` here."""
+    """The part of `fleet_wire.session.Session` that the connector uses."""
 
     async def connect(self) -> ConnectedLike: ...
 
@@ -202,7 +202,7 @@ class Connector:
         device.alive = False
 
     def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
-        """Let a fault make a device's link worse; None: not any more. A device in the dark does not even dial."""
+        """Set what a fault does to a device's link; None ends it. A device on a dark link does not dial."""
         self._links.change(device.identity.id, fault, conditions)
         if device.started and not device.online and not self._is_away(device):
             self.enqueue(device)

@@ -191,7 +191,7 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the generator kept its own pace; if it did not, what it measured says nothing of the others."""
+    """Whether the generator kept its own pace; if it did not, its figures say nothing about the broker."""
 
     saturated: bool
     reason: str = ""

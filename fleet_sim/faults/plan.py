@@ -48,7 +48,7 @@ class PlannedFault:
 
     @property
     def metric(self) -> str | None:
-        """The metric that the signals falsify; None: it is no fault of a sensor."""
+        """The metric whose readings it changes; None: it is not a fault of a sensor."""
         return self.spec.metric if isinstance(self.spec, SensorFault) else None
 
     @property
@@ -60,7 +60,7 @@ class PlannedFault:
         return self.from_ms <= since_start_ms < self.until_ms
 
     def disturbance(self, devices: Devices) -> Disturbance:
-        """Return it at work on the devices of a group; for faults of sensors."""
+        """Return the fault of a sensor, bound to the devices of a group."""
         assert isinstance(self.spec, SensorFault)
         chosen = np.zeros(len(devices), dtype=np.bool_)
         chosen[[devices.rows[device] for device in self.devices if device in devices.rows]] = True
@@ -93,7 +93,7 @@ def plan_now(
     """Plan a fault from what a scenario file would say of it, starting `now_ms` after the run's start.
 
     Raises:
-        ValueError: the settings are no fault, or no device is meant; the text says why.
+        ValueError: the settings are invalid, or no device matches; the text says which.
     """
     fault = _read(settings)
     devices = chosen_devices(number, fault, plans, seed)

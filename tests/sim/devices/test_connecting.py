@@ -238,7 +238,7 @@ async def test_a_crash_loses_the_session_and_a_reboot_keeps_it(
     field_.connector.restart(field_.device, takes_ms=0.0, keep=keep)
     assert not field_.devices[0].alive
     await field_.until(lambda: field_.device.online)
-    assert field_.devices[0].alive
+    assert cast("bool", field_.devices[0].alive)
     assert field_.restarted == [(0, keep)]
     assert len(field_.sessions) == sessions
 
@@ -247,7 +247,8 @@ async def test_a_dead_device_is_back_after_a_restart(field_: Field) -> None:
     await field_.up()
     field_.connector.die(field_.device)
     await field_.settled()
-    assert (field_.device.alive, field_.device.online) == (False, False)
+    dead = field_.devices[0]
+    assert (dead.alive, dead.online) == (False, False)
     field_.connector.restart(field_.device, takes_ms=0.0, keep=False)
     await field_.until(lambda: field_.device.online)
 
