@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Ramp", "burst_of", "switched_on"]
+__all__ = ["ConnectRate", "burst_of", "switched_on"]
 
 BURST_SECONDS = 0.05
 """The throttle lets this much of its rate through at once, so that a ramp is smooth."""
 
 
-class Ramp(NamedTuple):
+class ConnectRate(NamedTuple):
     """From `since` (seconds after the start of the run) on, `rate` devices a second are connected."""
 
     since: float
@@ -31,7 +31,7 @@ def burst_of(rate: float) -> int:
     return max(1, round(rate * BURST_SECONDS))
 
 
-def switched_on(devices: int, ramps: Sequence[Ramp]) -> npt.NDArray[np.float64]:
+def switched_on(devices: int, ramps: Sequence[ConnectRate]) -> npt.NDArray[np.float64]:
     """Return when each device is switched on, in seconds after the start; `ramps` are in order, the first at 0."""
     times: list[float] = []
     ends = [*(ramp.since for ramp in ramps[1:]), math.inf]

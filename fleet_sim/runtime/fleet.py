@@ -23,7 +23,7 @@ from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
-from fleet_sim.devices.ramp import Ramp, switched_on
+from fleet_sim.devices.ramp import ConnectRate, switched_on
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.faults.plan import PlannedFault, plan_now
@@ -212,16 +212,16 @@ class FleetRun:
         ahead = (self.scenario.duration_ms or 0) * (1.0 - 1.0 / self.options.speed)
         return round(time.time() * 1000 - max(0.0, ahead))
 
-    def _ramps(self) -> list[Ramp]:
+    def _ramps(self) -> list[ConnectRate]:
         """Return at which rates devices are connected, by the seconds of real time since the start."""
         if self.options.rate is not None:
-            return [Ramp(0.0, self.options.rate)]
+            return [ConnectRate(0.0, self.options.rate)]
         ramps = [
-            Ramp(phase.from_ms / (1000.0 * self.options.speed), _per_second(phase.connect))
+            ConnectRate(phase.from_ms / (1000.0 * self.options.speed), _per_second(phase.connect))
             for phase in self.scenario.timeline()
             if phase.connect is not None
         ]
-        return ramps if ramps and ramps[0].since == 0.0 else [Ramp(0.0, DEFAULT_RATE), *ramps]
+        return ramps if ramps and ramps[0].since == 0.0 else [ConnectRate(0.0, DEFAULT_RATE), *ramps]
 
     def _now_ms(self) -> float:
         return self._clock.at(time.monotonic())
