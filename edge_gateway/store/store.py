@@ -196,11 +196,11 @@ class Store:
 
     @property
     def scrub_pending(self) -> bool:
-        """Whether there are windows whose checksums were not checked since the store was opened."""
+        """Whether the checksums of some windows have not been checked since the store was opened."""
         return self._scrub.pending
 
     def scrub(self) -> None:
-        """Check the next of them. StoreDamaged if a checksum does not match."""
+        """Check the next of these windows. StoreDamaged if a checksum does not match."""
         self._scrub.step()
 
     def salvage(self) -> str:
@@ -232,7 +232,7 @@ class Store:
                 self._counters.add(name, count)
 
     def keep_quarantined(self, messages: Sequence[Quarantined]) -> None:
-        """Put messages in quarantine that no record's effects name, as those a replay cannot fold."""
+        """Put messages in quarantine that no record's effects name, such as those a replay cannot fold."""
         with self._transaction():
             self._side_tables.quarantine(messages)
 

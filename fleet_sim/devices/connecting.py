@@ -14,6 +14,7 @@ from asyncio_throttle.throttler import Throttler
 from fleet_sim.devices.conditions import Conditions
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.links import Links
+from fleet_sim.devices.ramp import burst_of
 from fleet_sim.devices.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
@@ -23,8 +24,6 @@ __all__ = ["ConnectOutcome", "Connector", "OpenSession"]
 
 AT_ONCE = 100
 """Connections being made at one moment."""
-BURST_SECONDS = 0.05
-"""The throttle lets this much of its rate through at once, so that a ramp is smooth."""
 
 
 class ConnectedLike(Protocol):
@@ -33,7 +32,7 @@ class ConnectedLike(Protocol):
 
 
 class OpenSession(SessionLike, Protocol):
-    """What is used of `fleet_wire.session.Session` here."""
+    """The part of `fleet_wire.session.Session` that the connector uses."""
 
     async def connect(self) -> ConnectedLike: ...
 
@@ -93,7 +92,7 @@ class Connector:
     @rate.setter
     def rate(self, rate: float) -> None:
         self._rate = rate
-        burst = max(1, round(rate * BURST_SECONDS))
+        burst = burst_of(rate)
         self._throttle = Throttler(rate_limit=burst, period=burst / rate, retry_interval=0.005)
 
     def enqueue(self, device: Device, delay: float = 0.0) -> None:
@@ -135,6 +134,7 @@ class Connector:
         if problem is None:
             self._backoff.pop(device.index, None)
         elif classify(problem) == "fatal":
+            device.alive = device.started
             self._give_up(problem)
         else:
             self.outcome.last_error = str(problem) or type(problem).__name__
@@ -202,7 +202,7 @@ class Connector:
         device.alive = False
 
     def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
-        """Let a fault make a device's link worse; None: not any more. A device in the dark does not even dial."""
+        """Set what a fault does to a device's link; None ends it. A device on a dark link does not dial."""
         self._links.change(device.identity.id, fault, conditions)
         if device.started and not device.online and not self._is_away(device):
             self.enqueue(device)

@@ -137,7 +137,7 @@ class GroupFlow:
         """Sample the due devices that are running, and number and encode their messages; None if none is running."""
         devices = self.devices
         rows = due.rows.tolist()
-        running = [k for k, row in enumerate(rows) if devices[row].alive and devices[row].started]
+        running = [k for k, row in enumerate(rows) if devices[row].alive]
         if len(running) < len(rows):
             due = Due(*(column[running] for column in due))
             rows = due.rows.tolist()

@@ -71,7 +71,7 @@ class Endpoint:
         )
 
     def of_client(self, client_id: str) -> SessionOptions:
-        """Options of a client that is no device: nothing is kept for it while it is away."""
+        """Options of a client that is not a device; the broker keeps nothing for it while it is away."""
         return SessionOptions(
             host=self.host,
             port=self.port,
@@ -95,7 +95,7 @@ def split_url(url: str) -> tuple[str, int, bool]:
 
 
 def tls_context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
-    """Return what checks the broker's certificate and shows the own one; OSError: a file cannot be read."""
+    """Return a context that verifies the broker and presents a certificate; OSError: a file is unreadable."""
     context = ssl.create_default_context(cafile=ca)
     if cert:
         context.load_cert_chain(cert, key)

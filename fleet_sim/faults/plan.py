@@ -51,7 +51,7 @@ class PlannedFault:
 
     @property
     def metric(self) -> str | None:
-        """The metric that the signals falsify; None: it is no fault of a sensor."""
+        """The metric whose readings it changes; None: it is not a fault of a sensor."""
         return self.spec.metric if isinstance(self.spec, SensorFault) else None
 
     @property
@@ -63,7 +63,7 @@ class PlannedFault:
         return self.from_ms <= since_start_ms < self.until_ms
 
     def disturbance(self, devices: Devices) -> Disturbance:
-        """Return it at work on the devices of a group; for faults of sensors."""
+        """Return the fault of a sensor, bound to the devices of a group."""
         assert isinstance(self.spec, SensorFault)
         chosen = np.zeros(len(devices), dtype=np.bool_)
         chosen[[devices.rows[device] for device in self.devices if device in devices.rows]] = True

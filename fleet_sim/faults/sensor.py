@@ -49,7 +49,7 @@ class SensorFault(Fault):
     metric: MetricName
 
     def disturbance(self, window: Window, devices: Devices) -> Disturbance:
-        """Return the fault at work on the devices of a group."""
+        """Return the fault, bound to the devices of a group."""
         raise NotImplementedError
 
     def misfit(self, spec: Metric) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import GroupFlow
@@ -19,6 +20,8 @@ from fleet_sim.signals.metric import Metric
 from fleet_sim.signals.stateful import States
 
 __all__ = ["Fleet", "build", "describe_fault"]
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,14 @@ def build(
     boot: int,
     qos: int,
     apply: Callable[[Device, str, Any], object],
+    on_ms: Floats | None = None,
 ) -> Fleet:
     """Build the devices and the flow of every group, and write both to the ledger.
 
-    `apply` carries out a command: (device, setting, value). A group without devices is left out.
+    `apply` carries out a command: (device, setting, value). `on_ms` says when each device is switched on, in ms since
+    1970; None: before the run. A group without devices is left out.
     """
+    since = np.full(len(plans), -np.inf) if on_ms is None else on_ms
     fleet = Fleet([], [], {}, {}, plans)
     signals: dict[str, GroupSignals] = {}
     firsts: dict[str, int] = {}
@@ -65,7 +71,7 @@ def build(
         ]
         numbers, states = kinds_of(scenario.fleet[name].metrics)
         columns = world.ledger.group(name, numbers, states)
-        pacer = _pacer(scenario.seed, members, start_ms)
+        pacer = _pacer(scenario.seed, members, start_ms, since[firsts[name] :][: len(members)])
         fleet.devices.extend(devices)
         fleet.flows.append(GroupFlow(devices, pacer, signals[name], columns, world.ledger.text))
         _write_devices(world, len(fleet.flows) - 1, firsts[name], members)
@@ -95,7 +101,7 @@ def kinds_of(metrics: Mapping[str, Metric]) -> tuple[list[str], list[str]]:
     return [name for name in metrics if name not in states], states
 
 
-def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int) -> Pacer:
+def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int, since_ms: Floats) -> Pacer:
     pace = members[0].pace
     draws = Stream(device_keys(seed, [plan.id for plan in members]), "pace")
     return Pacer(
@@ -104,6 +110,7 @@ def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int) -> Pacer:
         uniform=draws.uniform,
         jitter=pace.jitter,
         poisson=pace.start == "poisson",
+        since_ms=since_ms,
     )
 
 

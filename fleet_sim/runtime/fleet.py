@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from fleet_config.durations import RateSpec
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
+from fleet_sim.devices.ramp import ConnectRate, switched_on
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.faults.plan import PlannedFault, plan_now
@@ -179,9 +181,10 @@ class FleetRun:
             boot=boot,
             qos=options.qos,
             apply=self._apply,
+            on_ms=start_ms + 1000.0 * options.speed * switched_on(len(self.plans), self._ramps()),
         )
         self._signals = fleet.signals
-        self._deployment = Deployment(options, world, boot, rate=self._first_rate())
+        self._deployment = Deployment(options, world, boot, rate=self._ramps()[0].rate)
         self.deployment.before_flush = self._note_episodes
         self.deployment.on_second = self.on_second
         keys = device_keys(scenario.seed, [plan.id for plan in self.plans])
@@ -213,11 +216,16 @@ class FleetRun:
         ahead = (self.scenario.duration_ms or 0) * (1.0 - 1.0 / self.options.speed)
         return round(time.time() * 1000 - max(0.0, ahead))
 
-    def _first_rate(self) -> float:
+    def _ramps(self) -> list[ConnectRate]:
+        """Return at which rates devices are connected, by the seconds of real time since the start."""
         if self.options.rate is not None:
-            return self.options.rate
-        connect = self.scenario.timeline()[0].connect
-        return 1000.0 * connect.count / connect.per_ms if connect else DEFAULT_RATE
+            return [ConnectRate(0.0, self.options.rate)]
+        ramps = [
+            ConnectRate(phase.from_ms / (1000.0 * self.options.speed), _per_second(phase.connect))
+            for phase in self.scenario.timeline()
+            if phase.connect is not None
+        ]
+        return ramps if ramps and ramps[0].since == 0.0 else [ConnectRate(0.0, DEFAULT_RATE), *ramps]
 
     def _now_ms(self) -> float:
         return self._clock.at(time.monotonic())
@@ -293,4 +301,8 @@ class FleetRun:
             await asyncio.sleep(begin - time.monotonic())
             self._world.ledger.note("phase", name=phase.name, at=self._now_us())
             if phase.connect is not None and self.options.rate is None:
-                self.deployment.connector.rate = 1000.0 * phase.connect.count / phase.connect.per_ms
+                self.deployment.connector.rate = _per_second(phase.connect)
+
+
+def _per_second(rate: RateSpec) -> float:
+    return 1000.0 * rate.count / rate.per_ms

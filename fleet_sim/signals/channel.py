@@ -83,7 +83,7 @@ class Channel:
         return [] if self._excursion is None else list(self._excursion.episodes(from_ms, until_ms))
 
     def as_list(self, values: F8) -> list[Any]:
-        """Python values for the wire: words for codes, else floats."""
+        """Return Python values for the wire: words for codes, floats otherwise."""
         plain: list[Any] = values.tolist()
         return [self.words[int(code)] for code in plain] if self.words else plain
 

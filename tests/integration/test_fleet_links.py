@@ -34,7 +34,7 @@ async def test_a_birth_counts_only_messages_that_are_due(tmp_path: Path, broker:
     run = run_of(tmp_path, broker, "ahead", count=20, every="40ms")
     async with watching(broker, "ahead") as watcher:
         going = asyncio.create_task(run.run())
-        await watcher.until(lambda: len(watcher.messages()) > 50)
+        await watcher.until(lambda: len(watcher.messages()) > 50 and run.up == 20)
         run.start_fault("storm", {}, reconnect={"within": "0s"}, times=3, every="100ms")
         await watcher.until(lambda: sum(isinstance(each, Birth) for _, each in watcher.statuses) >= 80)
         run.stop()
