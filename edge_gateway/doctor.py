@@ -22,6 +22,7 @@ from edge_gateway.sinks.influx.check import faults_of_writing
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.status.clock import MachineClock, synchronised
 from fleet_config.problems import ProblemsFound
+from fleet_wire.counting import counted
 from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 
@@ -139,7 +140,7 @@ def _secrets(settings: GatewayConfig) -> str:
 
 
 def _rules(settings: GatewayConfig) -> str:
-    return f"{len(load_rules(settings.rules.path).rules)} rules, good"
+    return f"{counted(len(load_rules(settings.rules.path).rules), 'rule')}, good"
 
 
 def _broker(settings: GatewayConfig) -> str:

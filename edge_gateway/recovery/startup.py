@@ -38,6 +38,7 @@ from edge_gateway.store.rebuild import Records
 from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.store import Store
 from fleet_config.durations import format_duration
+from fleet_wire.counting import counted
 
 log = logging.getLogger("edge_gateway.startup")
 
@@ -328,7 +329,7 @@ def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem,
     if found.skipped_checkpoints:
         findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))
     if found.culprits:
-        findings.append((Problem.RECORDS_QUARANTINED, f"{found.culprits} inputs"))
+        findings.append((Problem.RECORDS_QUARANTINED, counted(found.culprits, "input")))
     return findings
 
 

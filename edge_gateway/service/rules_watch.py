@@ -20,6 +20,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from fleet_config.problems import ProblemsFound, first_of
+from fleet_wire.counting import counted
 
 log = logging.getLogger("edge_gateway.rules_watch")
 
@@ -71,7 +72,7 @@ class RulesWatch:
         self.problems.clear(Problem.RULES)
         self.on_disk = rules.hash
         self.take(rules)
-        return f"{len(rules.rules)} rules, {rules.hash}"
+        return f"{counted(len(rules.rules), 'rule')}, {rules.hash}"
 
 
 def fingerprint(path: Path) -> Fingerprint:
