@@ -124,6 +124,7 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         recovery = SpoolRecovery(place, endpoint, progress)
         recovered = await recovery.recover(lambda: recover_spool(place, config, name, clock, progress), stop)
         if recovered is None:
+            log.info("stopped before the spool was read; the next start reads it")
             return
         credentials = Credentials(config)
         gateway = Gateway(
