@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -292,11 +292,9 @@ async def test_a_disk_too_full_for_the_socket_is_tried_again_once_the_spool_is_o
 ) -> None:
     tried: list[Path] = []
 
-    @asynccontextmanager
-    async def full(path: Path, _: object) -> AsyncIterator[None]:
+    def full(path: Path, _: object) -> AbstractAsyncContextManager[None]:
         tried.append(path)
         raise FULL
-        yield
 
     monkeypatch.setattr(local_socket, "serve", full)
     life = Life(tmp_path, "mqtt://127.0.0.1:1")
