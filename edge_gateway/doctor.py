@@ -49,9 +49,9 @@ class CheckResult:
     detail: str
 
 
-def look(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
+def run_checks(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
     """Run all checks; nothing is changed."""
-    return [_look(name, check, settings) for name, check in _checks(embedded=embedded)]
+    return [_run(name, check, settings) for name, check in _checks(embedded=embedded)]
 
 
 Check = Callable[[GatewayConfig], str]
@@ -72,7 +72,7 @@ def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
     yield "influx", _influx
 
 
-def _look(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
+def _run(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
     try:
         return CheckResult(name, ok=True, detail=check(settings))
     except (CheckFailed, GatewayError, ProblemsFound, OSError) as error:
@@ -117,10 +117,10 @@ def _sync(settings: GatewayConfig) -> str:
     )
     text = (
         f"median {median:.1f} ms, p99 {p99:.1f} ms of {SYNCS}; commits write at most {daily:.1f} GB a day, "
-        f"and every 1,000 readings/s about {each:.0f} GB"
+        f"and every 1,000 readings/s add about {each:.0f} GB"
     )
     if median > SLOW_SYNC_MS:
-        raise CheckFailed(f"slow: {text}; use a better card, or a longer spool.commit_interval")
+        raise CheckFailed(f"slow: {text}; use faster storage, or a longer spool.commit_interval")
     return text
 
 

@@ -250,7 +250,7 @@ def _in_words(error: Exception | None) -> str:
     for one in (error, error and error.__cause__):
         if isinstance(one, OSError):
             return printable(tls_fault(one) or system_text(one))
-    return printable(error)
+    return printable(error or "ended")
 
 
 def _reason_of(error: BaseException | None) -> int | None:

@@ -17,7 +17,7 @@ import pytest
 
 from edge_gateway import doctor
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.doctor import CheckResult, look
+from edge_gateway.doctor import CheckResult, run_checks
 from edge_gateway.status.clock import MachineClock
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
@@ -35,7 +35,7 @@ def settings(place: Path, **sections: Any) -> GatewayConfig:
 
 def found(place: Path, check: str, *, embedded: bool = True, **sections: Any) -> CheckResult:
     """Make one check: all of them would time a hundred syncs for each test."""
-    return doctor._look(check, dict(doctor._checks(embedded=embedded))[check], settings(place, **sections))
+    return doctor._run(check, dict(doctor._checks(embedded=embedded))[check], settings(place, **sections))
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def answering(answer: bytes) -> Iterator[int]:
 
 @pytest.mark.parametrize("embedded", [True, False])
 def test_every_check_is_made_in_order(tmp_path: Path, embedded: bool) -> None:
-    checks = [one.check for one in look(settings(tmp_path), embedded=embedded)]
+    checks = [one.check for one in run_checks(settings(tmp_path), embedded=embedded)]
     broker = [] if embedded else ["broker"]
     assert checks == ["clock", "spool", "sync", "secrets", "rules", *broker, "influx"]
 
@@ -134,7 +134,7 @@ def test_a_slow_disk_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     sync = found(tmp_path, "sync")
     assert not sync.ok
     assert sync.detail.startswith("slow: median ")
-    assert "use a better card, or a longer spool.commit_interval" in sync.detail
+    assert "use faster storage, or a longer spool.commit_interval" in sync.detail
 
 
 # --- files
