@@ -6,5 +6,5 @@ __all__ = ["counted"]
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """Return `1 window`, `2 windows`; `many` is the plural of a word that does not take a plain s."""
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
+    """Return `1 window`, `1,000 windows`; `many` is the plural of a word that does not take a plain s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

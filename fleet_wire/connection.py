@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 import mqtt5
 
-from fleet_wire.errors import ConnectionLost
+from fleet_wire.errors import ConnectionLost, system_text
 from fleet_wire.keep_alive import Quiet, Verdict, decide, wheel_of
 from fleet_wire.packets import LONGEST_PLAIN_PUBACK, Damage, packet_length, plain_puback, read_packets
 from fleet_wire.session_options import SessionOptions
@@ -220,6 +220,6 @@ async def dial(connection: Connection, options: SessionOptions) -> asyncio.Trans
 def _lost(exc: Exception | None) -> ConnectionLost:
     if exc is None:
         return ConnectionLost(_WORDLESS)
-    lost = ConnectionLost(f"the connection broke: {exc}")
+    lost = ConnectionLost(f"the connection broke: {system_text(exc) if isinstance(exc, OSError) else exc}")
     lost.__cause__ = exc
     return lost

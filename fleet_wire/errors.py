@@ -1,6 +1,7 @@
 """Errors of a session: why it could not start or why it ended, and what to do about it."""
 
 import os
+import re
 import socket
 import ssl
 
@@ -9,6 +10,10 @@ SESSION_TAKEN_OVER = 0x8E
 NOT_AUTHORISED = 0x87
 PACKET_TOO_LARGE = 0x95
 RETAIN_NOT_SUPPORTED = 0x9A
+
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
+_SSLS_OWN = re.compile(r"^\[\w+: \w+\] | \(_ssl\.c:\d+\)$")
+"""What Python's ssl puts around OpenSSL's words."""
 
 # MQTT 5, section 2.4: what a code means to whoever runs the program.
 _MEANINGS = {
@@ -99,17 +104,31 @@ def _who_answers(head: bytes) -> str:
 
 def unreachable(problem: OSError, address: str, *, waited: float) -> ConnectRefused | ConnectionLost:
     """Put into words why no connection came about."""
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        return ConnectRefused(f"{address}: its certificate is not trusted: {problem.verify_message}")
-    if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
-        return ConnectRefused(f"{address}: TLS failed ({_system_text(problem)}): check that the port is TLS")
+    if text := tls_fault(problem):
+        return ConnectRefused(f"{address}: {text}")
     if isinstance(problem, TimeoutError) and problem.errno is None:
         return ConnectionLost(f"{address} did not answer within {waited:g} s")
-    return ConnectionLost(f"cannot reach {address}: {_system_text(problem)}")
+    return ConnectionLost(f"cannot reach {address}: {system_text(problem)}")
 
 
-def _system_text(problem: OSError) -> str:
-    # asyncio replaces the system's own words by "Connect call failed"; those of a name not found are kept.
+def tls_fault(problem: BaseException) -> str:
+    """Describe why TLS failed; "" if something else did."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {problem.verify_message}"
+    if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
+        return f"TLS failed ({system_text(problem)}): check that the port is TLS"
+    return ""
+
+
+def system_text(problem: OSError) -> str:
+    """Return the system's words for a failed connection, each once when several addresses were tried.
+
+    asyncio replaces them by "Connect call failed", or by "Multiple exceptions" and a list; those of a name that was not
+    found are kept.
+    """
     if problem.errno and not isinstance(problem, socket.gaierror | ssl.SSLError):
         return os.strerror(problem.errno)
-    return problem.strerror or str(problem)
+    numbers = dict.fromkeys(_ERRNO.findall(str(problem)))
+    if problem.errno is None and numbers:
+        return ", ".join(os.strerror(int(number)) for number in numbers)
+    return _SSLS_OWN.sub("", problem.strerror or str(problem)) or "the connection was closed"

@@ -2,7 +2,7 @@
 
 One request a connection: the client sends one line, a JSON object. The server answers with any number of lines
 `{"item": …}` and ends with `{"ok": true}`, or with `{"ok": true, "result": …}`; both may be
-`{"ok": false, "error": "…"}` instead.
+`{"ok": false, "error": "…"}` instead, with `"refused": true` when the request itself is at fault.
 """
 
 import asyncio
@@ -49,13 +49,17 @@ class RequestFailed(Exception):
     """The process answered with an error; its text is this one's."""
 
 
+class RequestRefused(RequestFailed):
+    """The process refused what the request asks for: to ask again changes nothing."""
+
+
 @asynccontextmanager
 async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
     """Answer requests while the block runs; the socket may be used by owner and group.
 
     What the handler returns is the result; an iterable that is no list, or an async iterable, is sent item by
-    item. What it raises is the error. A socket that a dead process left is replaced; FileExistsError when a
-    live one, or something else, is in the way.
+    item. What it raises is the error; a ValueError refuses the request. A socket that a dead process left is
+    replaced; FileExistsError when a live one, or something else, is in the way.
     """
     if await asyncio.to_thread(_is_alive, path):
         raise FileExistsError(f"{path} is in use: another one is running")
@@ -168,7 +172,8 @@ class _Server:
                 _log.error(
                     "a local request failed: %s: %s", type(problem).__name__, problem, exc_info=details
                 )
-            await _send(writer, {"ok": False, "error": str(problem) or type(problem).__name__})
+            refused = {"refused": True} if isinstance(problem, ValueError) else {}
+            await _send(writer, {"ok": False, "error": str(problem) or type(problem).__name__, **refused})
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) > MOST_CLIENTS:
@@ -244,7 +249,7 @@ async def call(path: Path, request: dict[str, Any], timeout: float = 5.0) -> Any
     """Send one request and return its result; a streamed answer is returned as a list.
 
     NotRunning when nothing listens, TimeoutError when no answer is complete within `timeout` seconds,
-    RequestFailed with the text of the process when it answers with an error.
+    RequestFailed with the text of the process when it answers with an error, RequestRefused if the request is at fault.
     """
     items: list[Any] = []
     try:
@@ -284,7 +289,7 @@ async def _lines(path: Path, request: dict[str, Any]) -> AsyncGenerator[dict[str
             while (text := await reader.readline()).endswith(b"\n"):
                 line = json.loads(text)
                 if "error" in line:
-                    raise RequestFailed(line["error"])
+                    raise (RequestRefused if line.get("refused") else RequestFailed)(line["error"])
                 yield line
     finally:
         writer.close()

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from edge_gateway.status.fields import WALL, declared
 from edge_gateway.status.report import MessageCounts, ReportSection, SinkStatus, SpoolStatus, ValueCounts
+from fleet_config.counting import counted
 from fleet_config.durations import format_duration
 from fleet_console.drawing import Line, Styled, Table
 from fleet_wire.printable import json_line
@@ -111,7 +112,8 @@ def _missing(gaps: Mapping[str, Any]) -> str:
         return "no message"
     some = ", ".join(f"{one['device']} {one['from']}–{one['to']}" for one in gaps["ranges"][:3])
     more = ", …" if len(gaps["ranges"]) > 3 else ""  # noqa: PLR2004 - as many as are shown
-    return f"{cell(gaps['messages'])} messages of {cell(gaps['devices'])} devices: {some}{more}"
+    messages, devices = counted(gaps["messages"], "message"), counted(gaps["devices"], "device")
+    return f"{messages} of {devices}: {some}{more}"
 
 
 def _figures(section: type[Struct], values: Mapping[str, Any]) -> str:
@@ -229,18 +231,37 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
     return [table]
 
 
-def changes_table(plan: Mapping[str, Any]) -> Blocks:
-    """Return a row for each change of an apply; a single line if there is nothing to change."""
+DONE = {"create": "created", "adopt": "adopted", "update": "updated", "keep": "kept", "remove": "removed"}
+"""What an apply did, by what its plan says it does."""
+
+
+def changes_table(plan: Mapping[str, Any], *, done: bool = False) -> Blocks:
+    """Return a row for each change of an apply, and a line that says whether it was `done` or would be.
+
+    A single line if there was nothing to change.
+    """
     if plan["in_step"]:
         return [Line("in step with the templates; nothing to change", "green")]
-    table = Table(("change", "kind", "name", "differs"))
+    table = Table(("done", "kind", "name", "differed") if done else ("to do", "kind", "name", "differs"))
     for one in plan["changes"]:
-        table.add(one["what"], one["kind"], one["name"], "; ".join(one["differs"]))
-    return [table]
+        what = DONE.get(one["what"], one["what"]) if done else one["what"]
+        table.add(what, one["kind"], one["name"], "; ".join(one["differs"]))
+    return [table, Line(_summary(plan, done=done))]
 
 
-def rule_tests_view(report: Mapping[str, Any]) -> Blocks:
-    """Return a row for each test; below the table, failures and what no test covers."""
+def _summary(plan: Mapping[str, Any], *, done: bool) -> str:
+    changed = sum(one["what"] != "keep" for one in plan["changes"])
+    if done:
+        return f"changed {counted(changed, 'resource')}" if changed else "nothing to change"
+    if plan.get("refusals"):
+        return "nothing was changed"
+    return f"nothing was changed; an apply would change {counted(changed, 'resource')}"
+
+
+def rule_tests_view(report: Mapping[str, Any], example: Sequence[str] = ()) -> Blocks:
+    """Return a row for each test; below the table, failures and what no test covers. Without tests, an `example`."""
+    if not report["tests"]:
+        return [Line(line) for line in example]
     table = Table(("", "file", "test"))
     for one in report["tests"]:
         table.add(_verdict(one["ok"], "FAILED"), f"{one['file']}:{one['line']}", one["name"])

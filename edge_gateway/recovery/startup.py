@@ -37,6 +37,7 @@ from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.rebuild import Records
 from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.store import Store
+from fleet_config.counting import counted
 from fleet_config.durations import format_duration
 
 log = logging.getLogger("edge_gateway.startup")
@@ -110,7 +111,6 @@ class Startup:
     whole: bool
     seconds: float
     starts: tuple[str, ...]
-    """nonces of this spool's starts, the present one last"""
     findings: list[tuple[Problem, str]] = field(default_factory=list)
 
 
@@ -305,7 +305,7 @@ def _take_over(state: State, settings: FoldSettings) -> None:
 
 
 def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
-    """Tell whether every record since the checkpoint, or since the first one, was folded."""
+    """Return whether every record since the checkpoint, or since the first one, was folded."""
     begins_at = journal.first_number
     headless = (
         begins_at > max(found.checkpoint, 0) + 1
@@ -317,29 +317,28 @@ def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
 
 
 def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem, str]]:
-    """What an operator should know of how the spool was found."""
+    """Return the problems found in journal and checkpoints, for the operator."""
     findings = []
     if journal.report.set_aside:
         findings.append((Problem.JOURNAL_CORRUPT, ", ".join(journal.report.set_aside)))
     if journal.report.lost:
-        findings.append(
-            (Problem.RECORDS_LOST, f"records that could not be read: {list(journal.report.lost)}")
-        )
+        spans = ", ".join(f"{first}–{last}" for first, last in journal.report.lost)
+        findings.append((Problem.RECORDS_LOST, f"records that could not be read: {spans}"))
     if found.skipped_checkpoints:
         findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))
     if found.culprits:
-        findings.append((Problem.RECORDS_QUARANTINED, f"{found.culprits} inputs"))
+        findings.append((Problem.RECORDS_QUARANTINED, counted(found.culprits, "input")))
     return findings
 
 
 def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[Problem, str]]:
-    """What an operator should know of how the store was found."""
+    """Return the problems found in the store, for the operator."""
     findings = []
     if store.opened.set_aside:
-        told = (
+        text = (
             f"{store.opened.damage}; set aside as {store.opened.set_aside}; what can be read is brought back"
         )
-        findings.append((Problem.STORE_CORRUPT, told))
+        findings.append((Problem.STORE_CORRUPT, text))
     elif store.opened.created and not fresh:
         findings.append(
             (Problem.STORE_CORRUPT, f"{store.path.name} was missing: made again from the journal")

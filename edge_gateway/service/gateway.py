@@ -28,6 +28,7 @@ from edge_gateway.recovery.startup import INFLUX, Startup, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
+from edge_gateway.service.farewell import farewell
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
@@ -257,7 +258,7 @@ class Gateway:
         await self._control.drained(DRAIN)
 
     async def close(self) -> None:
-        """Write a checkpoint, so that the next start is quick, and stop the store."""
+        """Write a checkpoint, so that the next start is quick, stop the store, and log what is left to do."""
         await self._commits.stop(DRAIN)
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
@@ -265,6 +266,8 @@ class Gateway:
         await self._store.stop(DRAIN)
         if self._writer is not None:
             await self._writer.__aexit__(None, None, None)
+        report = self.report()
+        log.info("%s", farewell(report.spool, report.sinks))
 
     # --- rules
 

@@ -33,6 +33,7 @@ from edge_gateway.status.problems import MOST_NAMED, Problems
 from edge_gateway.status.report import GatewayStatus, as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.store_thread import StoreThread
+from fleet_console.failures import in_words
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -113,7 +114,9 @@ class Maintenance:
                 self.problems.clear(FAILURES[name])
             except (OSError, sqlite3.Error) as error:
                 self.disk_guard.write_failed(error)
-                self.problems.raise_(FAILURES[name], f"{type(error).__name__}: {error}")
+                self.problems.raise_(
+                    FAILURES[name], str(error) if isinstance(error, sqlite3.Error) else in_words(error)
+                )
 
     def _checkpoint_bytes(self) -> int:
         """Return the journal bytes that call for a checkpoint: at most half the budget, so that it lasts."""

@@ -10,7 +10,7 @@ from fleet_config.counting import counted
     [
         (0, ("window",), "0 windows"),
         (1, ("window",), "1 window"),
-        (2, ("window",), "2 windows"),
+        (2_000, ("window",), "2,000 windows"),
         (1, ("entry", "entries"), "1 entry"),
         (3, ("entry", "entries"), "3 entries"),
     ],

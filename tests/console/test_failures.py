@@ -10,7 +10,7 @@ from fleet_console.failures import in_words, leaf
     [
         (ValueError("no such port"), "ValueError: no such port"),
         (ValueError(), "ValueError"),
-        (FileNotFoundError(2, "No such file or directory", "a.yaml"), "[Errno 2] No such file or directory: 'a.yaml'"),
+        (FileNotFoundError(2, "No such file or directory", "a.yaml"), "No such file or directory: a.yaml"),
         (OSError(), "OSError"),
         (ExceptionGroup("all", [ExceptionGroup("inner", [KeyError("k")]), ValueError("later")]), "KeyError: 'k'"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleet_wire import local_socket
-from fleet_wire.local_socket import NotRunning, RequestFailed, call, serve, stream
+from fleet_wire.local_socket import NotRunning, RequestFailed, RequestRefused, call, serve, stream
 
 
 @pytest.fixture
@@ -78,11 +78,12 @@ async def test_errors_are_answers_and_the_next_request_is_served(
         raise LookupError("mistake")
 
     async with serve(path, handler):
-        with pytest.raises(RequestFailed, match="no such rule: hot"):
+        with pytest.raises(RequestRefused, match="no such rule: hot"):
             await call(path, {"do": "refuse"})
         assert caplog.text == ""
-        with pytest.raises(RequestFailed, match="mistake"):
+        with pytest.raises(RequestFailed, match="mistake") as failed:
             await call(path, {"do": "fail"})
+        assert not isinstance(failed.value, RequestRefused)
         assert [record.getMessage() for record in caplog.records] == [
             "a local request failed: LookupError: mistake"
         ]

@@ -11,6 +11,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.outcomes import Outcome
 
 TIMEOUT: Final = 30.0
@@ -78,10 +79,8 @@ class InfluxWriter:
                 if answer.status == _STORED:
                     return Outcome(answer.status)
                 return _outcome(answer, await _text(answer))
-        except TimeoutError:
-            return Outcome(None, "no answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(None, f"{type(error).__name__}: {error}")
+            return Outcome(None, why_no_answer(error))
 
 
 async def _text(answer: aiohttp.ClientResponse) -> bytes:

@@ -25,6 +25,7 @@ from edge_gateway.store.salvage.sound_rows import Known, Row, SalvagedTable
 from edge_gateway.store.schema import READ_ERRORS
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_table import CORRECTED, WindowTable
+from fleet_config.counting import counted
 
 NAMES: Final = (tables.SERIES, tables.NUMBER, tables.TEXT, tables.CODE)
 STAGES: Final = (
@@ -199,11 +200,12 @@ class Salvage:
         if _EVERYTHING in done.damaged:
             return f"nothing of {done.file} can be read: what the journal does not have is lost"
         if not done.damaged:
-            return f"recovered all {done.rows} rows of {done.file}; the file can be deleted"
+            return f"recovered all of {done.file}, {counted(done.rows, 'row')}; the file can be deleted"
         tables_lost = ", ".join(done.damaged)
         return (
-            f"recovered {done.rows} rows of {done.file}; rows in {done.unreadable} damaged places of {tables_lost} are"
-            " lost; keep the file if you want to examine it, or delete it"
+            f"recovered {counted(done.rows, 'row')} of {done.file}; rows in"
+            f" {counted(done.unreadable, 'damaged place')} of {tables_lost} are lost;"
+            " keep the file if you want to examine it, or delete it"
         )
 
     def lost(self, *names: str) -> bool:

@@ -88,7 +88,7 @@ def test_findings_of_recovery_are_reported() -> None:
     bare.gateway._report_start()
     assert bare.texts == {
         "journal_corrupt": "set aside: 1.journal.corrupt-7",
-        "records_lost": "records that could not be read: [(3, 5)]",
+        "records_lost": "records that could not be read: 3–5",
         "checkpoint_corrupt": "set aside: checkpoint-1.corrupt-7",
         "records_quarantined": "2 inputs could not be folded; they are in quarantine",
         "store_corrupt": "malformed; set aside as store.sqlite.corrupt-7; what can be read is brought back",

@@ -208,7 +208,7 @@ async def test_connects_are_as_many_a_second_as_the_user_or_the_scenario_says(tm
         ("phases:\n- {name: all, connect: 30/s}", {}, 30.0),
         ("phases:\n- {name: all, connect: 30/s}", {"rate": 7.0}, 7.0),
     ):
-        assert run_of(tmp_path, 1, "rated", more, **options)._first_rate() == rate
+        assert run_of(tmp_path, 1, "rated", more, **options)._ramps()[0].rate == rate
 
 
 async def test_naps_grow_with_the_rate_within_bounds(tmp_path: Path) -> None:
