@@ -232,7 +232,8 @@ def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines
     spoil(stopped(before), zero(*pages_of(before.path, "alert_at")))
     new = opened(tmp_path, floor=AT, at=AT, records=journal(0, -1))
     assert new.facts().late_held
-    assert new.take("influx") is None
+    new.enqueue(b"gateway,gateway=g up=1i 1\n", AT)
+    assert new.take("influx") is None, "a newer line waits for the old ones"
     assert (new.run_late(), new.late_pending) == (0, 1)
     finish(new)
     assert new.late_pending == 0
