@@ -46,7 +46,8 @@ _TIMEOUT: Final = {"timeout_constant": ["10"], "timeout_multiplier": ["6"]}
 _MANGLED: Final = re.compile(r"(?P<module>[\w.]+)\.x(?:_|ǁ(?P<owner>\w+)ǁ)(?P<name>\w+)__mutmut_\d+")
 _HUNK: Final = re.compile(r"^@@ -(\d+)")
 _SQL: Final = re.compile(
-    r"\b(?:SELECT|INSERT|UPDATE|DELETE|PRAGMA|BEGIN|COMMIT|FROM|WHERE|VALUES|ORDER|ASC|DESC|MIN|MAX)\b"
+    r"\b(?:SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|COMMIT|ROLLBACK|RELEASE|SAVEPOINT"
+    r"|FROM|WHERE|AND|UNION|VALUES|ORDER|ASC|DESC|MIN|MAX)\b|[=<>]\?"
 )
 _GENERATE: Final = """
 from mutmut.__main__ import create_mutants

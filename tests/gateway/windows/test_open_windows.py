@@ -607,7 +607,7 @@ def test_a_device_of_which_nothing_was_ever_heard_has_no_time() -> None:
 
 
 def test_windows_that_are_no_multiple_of_the_base_are_refused() -> None:
-    with pytest.raises(ValueError, match="whole multiple"):
+    with pytest.raises(ValueError, match=r"^each window is a whole multiple of the base window$"):
         Windows(
             (1000, 1500),
             allowed_lateness_ms=0,
