@@ -325,3 +325,16 @@ def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) 
     )
     assert new.salvage() == ""
     new.close()
+
+
+def test_a_late_reading_is_not_merged_again_into_windows_that_the_journal_gave_whole(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    ts, ten, hour = T0 + 5, T0 - T0 % (10 * MINUTE), T0 - T0 % (60 * MINUTE)
+    for rebuilt, tiers in (
+        ({(0, T0, 2)}, 0b110),
+        ({(0, T0, 2), (1, ten, 2), (2, hour, 2)}, 0),
+        ({(2, hour, 2), (1, ten, 3)}, 0b011),
+        ({(0, T0 + MINUTE, 2), (0, ts, 2)}, 0b111),
+    ):
+        assert store._salvage._left(0b111, ts, 2, rebuilt) == tiers
+    store.close()
