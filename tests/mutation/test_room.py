@@ -12,7 +12,7 @@ import pytest
 
 from tests.architecture.rooms import ROOT
 from tests.mutation.order import pytest_collection_modifyitems
-from tests.mutation.room import RoomFailed, survived
+from tests.mutation.room import RoomFailed, changes_only_case_of_sql, survived
 from tests.servers.process import wait_until
 
 STOPPED = """
@@ -45,6 +45,25 @@ def test_a_mutant_dies_of_a_failed_test_of_its_time_and_of_a_crash(status: int) 
 def test_where_the_tests_did_not_run_there_is_no_verdict(status: int | None) -> None:
     with pytest.raises(RoomFailed, match="did not run"):
         survived("m", status)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ('x = "SELECT id FROM event"', 'x = "select id from event"', True),
+        ('for direction in ("ASC", "DESC"):', 'for direction in ("ASC", "desc"):', True),
+        ('add("sent", db.execute("DELETE FROM t"))', 'add("SENT", db.execute("DELETE FROM t"))', False),
+        ('x = "SELECT id FROM event"', 'x = "XXSELECT id FROM eventXX"', False),
+        (
+            "x = \"SELECT value FROM meta WHERE key='a'\"",
+            "x = \"SELECT VALUE FROM META WHERE KEY='A'\"",
+            False,
+        ),
+        ("x = 1", "x = 2", False),
+    ],
+)
+def test_sql_in_large_or_small_letters_is_the_same(before: str, after: str, *, same: bool) -> None:
+    assert changes_only_case_of_sql((f"-{before}", f"+{after}")) == same
 
 
 def test_the_mutated_modules_own_tests_come_first(monkeypatch: pytest.MonkeyPatch) -> None:

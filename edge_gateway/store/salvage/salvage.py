@@ -141,11 +141,11 @@ class Salvage:
             derived: (tier, start, head of the family) of the rebuilt windows.
             families: head of the family by series: the lowest series number of its device and metric.
         """
-        source = None if self.progress is None else self._open()
-        if source is None:
+        if self.progress is None or (source := self._open()) is None:
             return
         counters = source.pairs("counter")
         self._counters.take_over({name: n for name, n in counters.items() if _is_count(name, n)})
+        self._count(self.progress.rows, self.progress.unreadable)  # of the names
         for kept in (tables.LATE, tables.LATE_STATE):
             self._take_whole(source, kept)
             columns = "SELECT id, series, ts, tiers FROM"
@@ -231,8 +231,7 @@ class Salvage:
         good = [row for row in self._new(kept, rows) if row is not None]
         self._db.executemany(kept.insert, good)
         unreadable = rows.count(None) + piece.damaged
-        self._counters.add("salvaged_rows", len(good))
-        self._counters.add("salvage_unreadable", unreadable)
+        self._count(len(good), unreadable)
         damaged = sorted({*self.progress.damaged, *([kept.table.name] if unreadable else ())})
         self._change(
             rows=self.progress.rows + len(good),
@@ -240,6 +239,10 @@ class Salvage:
             damaged=damaged,
         )
         return piece.last
+
+    def _count(self, rows: int, unreadable: int) -> None:
+        self._counters.add("salvaged_rows", rows)
+        self._counters.add("salvage_unreadable", unreadable)
 
     def _new(self, kept: SalvagedTable, rows: Iterable[Row | None]) -> Iterable[Row | None]:
         """Return the rows without those that were applied again from the journal."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.store.salvage.damaged_file import PIECE, DamagedStore, KeyedTable, TablePiece
-from edge_gateway.store.salvage.sound_rows import EVENT, WINDOW
+from edge_gateway.store.salvage.sound_rows import EVENT, SERIES, WINDOW
 from tests.gateway.store.fleet import named
 from tests.gateway.store.salvage.test_salvage import corrupt, made, pages_of, stopped, zero
 from tests.gateway.store.stored import opened
@@ -71,6 +71,25 @@ def test_a_file_that_is_no_store_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "none").write_bytes(b"x" * 100)
     with pytest.raises((sqlite3.DatabaseError, OSError)):
         DamagedStore(tmp_path / "none")
+
+
+def test_with_a_new_first_page_the_log_of_the_old_one_is_left_out_and_kept(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named()])])
+    path = stopped(store)
+    first = path.read_bytes()[:4096]
+    spoil(path, zero(1))
+    log, shared = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    log.write_bytes(b"a log")
+    shared.write_bytes(b"its index")
+    source = DamagedStore(path)
+    assert len(source.piece(SERIES.table, None).rows) == 5
+    source.close()
+    assert path.with_name(f"{path.name}-wal.left-out").read_bytes() == b"a log"
+    assert not shared.exists() or shared.read_bytes() != b"its index"
+    assert path.with_name(f"{path.name}.page1").read_bytes() == bytes(4096)
+    assert path.read_bytes()[100:4096] == first[100:]
+    assert not path.with_name(f"{path.name}.new").exists()
 
 
 @pytest.mark.parametrize(("table", "beside"), [(EVENT.table, 0), (WINDOW.table, 1)])

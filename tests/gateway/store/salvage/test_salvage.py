@@ -232,7 +232,8 @@ def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines
     corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
     new = opened(tmp_path, floor=AT, at=AT, records=journal(0, -1))
     assert new.facts().late_held
-    assert new.take("influx") is None
+    new.enqueue(b"gateway,gateway=g up=1i 1\n", AT)
+    assert new.take("influx") is None, "a newer line waits for the old ones"
     assert (new.run_late(), new.late_pending) == (0, 1)
     finish(new)
     assert new.late_pending == 0
@@ -290,6 +291,26 @@ def test_old_windows_of_late_readings_are_sent_again_where_lines_are_lost(
     assert expected[0] in lines(salvaged(tmp_path))
 
 
+LOST = "rows in 1 damaged places of window are lost; keep the file if you want to examine it, or delete it"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "place", "recovered", "then"),
+    [("alert_at", 0, "recovered all", "the file can be deleted"), ("window", 3, "recovered", LOST)],
+)
+def test_the_operator_is_told_what_was_recovered_and_what_to_do_with_the_file(
+    tmp_path: Path, spoilt: str, place: int, recovered: str, then: str
+) -> None:
+    before = made(tmp_path, records=20)
+    spoil(stopped(before), zero(pages_of(before.path, spoilt)[place]))
+    new = opened(tmp_path, floor=AT, at=AT, records=journal(21, 20))
+    summary = finish(new)
+    rows = new.facts().counters["salvaged_rows"]
+    assert summary == f"{recovered} {rows} rows of store.sqlite.corrupt-{AT}; {then}"
+    assert new.facts().counters.get("salvage_unreadable", 0) == (spoilt == "window")
+    new.close()
+
+
 def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
@@ -304,3 +325,16 @@ def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) 
     )
     assert new.salvage() == ""
     new.close()
+
+
+def test_a_late_reading_is_not_merged_again_into_windows_that_the_journal_gave_whole(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    ts, ten, hour = T0 + 5, T0 - T0 % (10 * MINUTE), T0 - T0 % (60 * MINUTE)
+    for rebuilt, tiers in (
+        ({(0, T0, 2)}, 0b110),
+        ({(0, T0, 2), (1, ten, 2), (2, hour, 2)}, 0),
+        ({(2, hour, 2), (1, ten, 3)}, 0b011),
+        ({(0, T0 + MINUTE, 2), (0, ts, 2)}, 0b111),
+    ):
+        assert store._salvage._left(0b111, ts, 2, rebuilt) == tiers
+    store.close()
