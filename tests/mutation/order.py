@@ -3,13 +3,17 @@
 import os
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 
 def pytest_configure() -> None:
-    """A failure is enough: to shrink an example may take a minute."""
-    phases = (Phase.explicit, Phase.reuse, Phase.generate)
-    settings.register_profile("mutants", settings.get_profile("any machine"), phases=phases)
+    """A failure is enough: to shrink an example may take a minute. mutmut runs the tests twice in one process."""
+    settings.register_profile(
+        "mutants",
+        settings.get_profile("any machine"),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
     settings.load_profile("mutants")
 
 
