@@ -90,6 +90,8 @@ class Numbering:
         kept = self._numbers != NONE
         keys = np.concatenate([self._keys[kept], np.array(list(self._fresh), np.int64)])
         numbers = np.concatenate([self._numbers[kept], np.array(list(self._fresh.values()), np.int64)])
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(
+            keys, kind="stable"
+        )  # keys are distinct, and most are sorted: this is the fastest kind
         self._keys, self._numbers = keys[order], numbers[order]
         self._fresh.clear()
