@@ -44,6 +44,19 @@ class TestNumbers:
     def test_a_number_is_itself(self, number):
         assert number == number
 """
+AS_DEEP_AS_USUAL = """
+def called(depth):
+    return mutated(depth)
+
+def mutated(depth):
+    return original(depth)
+
+def original(depth):
+    return called(depth - 1) if depth else True
+
+def test_recursion():
+    assert called(900)
+"""
 
 
 @pytest.mark.parametrize("status", [0, 5, 33])
@@ -74,10 +87,13 @@ def test_the_mutated_modules_own_tests_come_first(monkeypatch: pytest.MonkeyPatc
     assert [item.nodeid for item in items] == ["a", "b", "effects", "z"]
 
 
-def test_a_property_in_a_class_can_be_run_twice_in_one_process(tmp_path: Path) -> None:
-    """So mutmut runs the tests: once for what they reach, once to see that they pass."""
+@pytest.mark.parametrize("text", [PROPERTY_OF_A_CLASS, AS_DEEP_AS_USUAL], ids=["property", "recursion"])
+def test_tests_that_pass_pass_twice_in_one_process_and_through_mutmuts_calls(
+    tmp_path: Path, text: str
+) -> None:
+    """So mutmut runs them: once for what they reach, once to see that they pass; each call through two of its own."""
     file = tmp_path / "test_numbers.py"
-    file.write_text(PROPERTY_OF_A_CLASS)
+    file.write_text(text)
     ran = subprocess.run(
         [sys.executable, "-c", TWICE.format(root=ROOT, file=file)],
         cwd=ROOT,
