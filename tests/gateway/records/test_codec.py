@@ -187,6 +187,14 @@ def test_data_that_was_changed_cut_off_or_continued_is_refused(
         assert str(caught.value) not in ("", "None")
 
 
+def test_data_without_its_size_says_when_it_ends_too_early_or_late() -> None:
+    encoded = codec.encode_apart({"a": 1})
+    for data in (encoded[:-1], encoded + b"x"):
+        with pytest.raises(codec.UndecodableBytes) as caught:
+            codec.decode(data)
+        assert str(caught.value) == "compressed data is cut off, or followed by something else"
+
+
 def test_threads_compress_at_the_same_time() -> None:
     texts = [random.Random(number).randbytes(200_000) for number in range(8)]
     with ThreadPoolExecutor(4) as pool:
