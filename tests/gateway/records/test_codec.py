@@ -89,6 +89,7 @@ def test_only_integers_beyond_64_bits_need_an_extension_type() -> None:
     *plain, first, second, third, fourth = msgspec.msgpack.decode(codec.pack([*usual, *large]))
     assert plain == usual
     assert {type(one) for one in (first, second, third, fourth)} == {msgspec.msgpack.Ext}
+    assert [len(one.data) for one in (first, second, third, fourth)] == [9, 9, 10, 10]
     assert codec.unpack(codec.pack([*usual, *large])) == [*usual, *large]
     assert codec.unpack(codec.pack({"a": (True, large[0])})) == {"a": [True, large[0]]}
 
