@@ -30,6 +30,34 @@ sys.argv = ["./mutate", "columns"]
 sys.exit(__main__.main())
 """
 
+TWICE = """
+import sys, pytest
+arguments = ["-q", "-p", "no:cacheprovider", "-c", "{root}/pyproject.toml", "--rootdir", "{root}"]
+arguments += ["-p", "tests.conftest", "-p", "tests.mutation.order", "{file}"]
+sys.exit(pytest.main(arguments) or pytest.main(arguments))
+"""
+PROPERTY_OF_A_CLASS = """
+from hypothesis import given, strategies
+
+class TestNumbers:
+    @given(strategies.integers())
+    def test_a_number_is_itself(self, number):
+        assert number == number
+"""
+AS_DEEP_AS_USUAL = """
+def called(depth):
+    return mutated(depth)
+
+def mutated(depth):
+    return original(depth)
+
+def original(depth):
+    return called(depth - 1) if depth else True
+
+def test_recursion():
+    assert called(900)
+"""
+
 
 @pytest.mark.parametrize("status", [0, 5, 33])
 def test_a_mutant_lives_when_its_tests_pass_or_there_are_none(status: int) -> None:
@@ -76,6 +104,23 @@ def test_the_mutated_modules_own_tests_come_first(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MUTANT_UNDER_TEST", "stats")
     pytest_collection_modifyitems(items)
     assert [item.nodeid for item in items] == ["a", "b", "effects", "z"]
+
+
+@pytest.mark.parametrize("text", [PROPERTY_OF_A_CLASS, AS_DEEP_AS_USUAL], ids=["property", "recursion"])
+def test_tests_that_pass_pass_twice_in_one_process_and_through_mutmuts_calls(
+    tmp_path: Path, text: str
+) -> None:
+    """So mutmut runs them: once for what they reach, once to see that they pass; each call through two of its own."""
+    file = tmp_path / "test_numbers.py"
+    file.write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "-c", TWICE.format(root=ROOT, file=file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_sigterm_leaves_no_copy_and_no_process(tmp_path: Path) -> None:
