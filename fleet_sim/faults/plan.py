@@ -13,8 +13,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from fleet_config.problems import suggest
+from fleet_sim.faults.disturbances import Window
 from fleet_sim.faults.fault import ExpectAlert, Fault, Where
-from fleet_sim.faults.sensor import SensorFault, Window
+from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.kinds import kinds_of
 from fleet_sim.noise import device_keys, uniform_of
 

@@ -16,7 +16,7 @@ from fleet_sim.plan import DevicePlan, MetricFacts
 from fleet_sim.scenario.grammar import Scenario
 from fleet_sim.signals.group import GroupSignals
 from fleet_sim.signals.metric import Metric
-from fleet_sim.signals.stateful import States
+from fleet_sim.signals.models import States
 from fleet_wire.control_messages import MetricInfo
 
 __all__ = ["Fleet", "build", "describe_fault"]
