@@ -64,7 +64,6 @@ def run_tests(
 ) -> None:
     """Run the rules' unit tests: `<name>.test.yaml` beside `<name>.yaml`."""
     from edge_gateway.cli.tables import rule_tests_view
-    from edge_gateway.rules.testing.junit import to_junit
     from edge_gateway.rules.testing.runner import run_rule_tests
 
     if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
@@ -73,6 +72,8 @@ def run_tests(
         )
     report = run_rule_tests(paths or [_path(None, config)])
     if junit is not None:
+        from edge_gateway.rules.testing.junit import to_junit
+
         junit.write_text(to_junit(report), encoding="utf-8")
     show(report.as_dict(), as_json=as_json, table=rule_tests_view)
     if not report.ok or (coverage and report.uncovered):

@@ -54,7 +54,7 @@ def run(
     """Run a fleet against a broker."""
     from fleet_sim.cli.outcome import exit_status, judge, show_result
     from fleet_sim.cli.watching import run_watched
-    from fleet_sim.judging.report import junit
+    from fleet_sim.judging.junit import junit
     from fleet_sim.runtime.fleet import FleetRun, RunOptions
 
     junit_at = given.file_to_write(junit_file, "--junit")

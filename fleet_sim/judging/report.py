@@ -1,17 +1,14 @@
-"""What stands at the end: a table for people, JSON for programs, JUnit for continuous integration."""
+"""What stands at the end: a table for people, JSON for programs."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 from fleet_console.drawing import Styled, Table
 from fleet_sim.scenario.expectations import Expectation
-from fleet_wire.printable import printable
 
-__all__ = ["Check", "check_rows", "checks_of", "judged", "junit", "rows_table", "to_json"]
+__all__ = ["Check", "check_rows", "checks_of", "judged", "rows_table", "to_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +62,3 @@ def check_rows(checks: Sequence[Check]) -> list[Table]:
 
 def to_json(result: Mapping[str, Any], checks: Sequence[Check]) -> str:
     return json.dumps({**result, "expectations": [asdict(check) for check in checks]}, default=str)
-
-
-def junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
-    """Write one test case an expectation, in the form that CI servers read."""
-    suite = printable(suite)
-    root = ET.Element(
-        "testsuite",
-        name=suite,
-        tests=str(len(checks)),
-        failures=str(sum(check.passed is False for check in checks)),
-        skipped=str(sum(check.passed is None for check in checks)),
-        time=f"{seconds:.3f}",
-    )
-    for check in checks:
-        case = ET.SubElement(root, "testcase", classname=suite, name=f"{check.name} {check.expected}")
-        if check.passed is False:
-            ET.SubElement(case, "failure", message=f"found {check.found}")
-        elif check.passed is None:
-            ET.SubElement(case, "skipped", message=check.found)
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)

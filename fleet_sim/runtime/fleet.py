@@ -22,6 +22,7 @@ from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
+from fleet_sim.devices.probe import probe
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.faults.plan import PlannedFault, plan_now
@@ -29,7 +30,7 @@ from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.runtime.building import build, describe_fault
-from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
 from fleet_sim.scenario.loading import Scenario
 from fleet_sim.scenario.planning import plan_devices, plan_faults
 
