@@ -106,10 +106,8 @@ class GatewayProcess:
             await asyncio.sleep(0.1)
         raise TimeoutError(f"the gateway did not come that far; its log ends with:\n{self.last_words()}")
 
-    def last_words(self, lines: int = 8) -> str:
-        return (
-            "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
-        )
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-8:]) if self.log.exists() else ""
 
     async def run(self, *arguments: str) -> None:
         """A command of the CLI. GatewayError with what it said when it fails."""

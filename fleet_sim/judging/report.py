@@ -1,14 +1,13 @@
-"""What stands at the end: a table for people, JSON for programs."""
+"""What stands at the end: a table for people."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from fleet_console.drawing import Styled, Table
 from fleet_sim.scenario.expectations import Expectation
 
-__all__ = ["Check", "check_rows", "checks_of", "judged", "rows_table", "to_json"]
+__all__ = ["Check", "check_rows", "checks_of", "judged", "rows_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,3 @@ def check_rows(checks: Sequence[Check]) -> list[Table]:
         for check in checks
     ]
     return [rows_table("expectations", rows)] if rows else []
-
-
-def to_json(result: Mapping[str, Any], checks: Sequence[Check]) -> str:
-    return json.dumps({**result, "expectations": [asdict(check) for check in checks]}, default=str)

@@ -312,7 +312,7 @@ class Deployment:
             counters=totals,
             verdict=verdict,
             unfinished=unfinished,
-            refused=dict(self.connector.outcome.refused),
+            refused=dict(self.connector.refused),
             measures=measures_of(counters, len(self.devices), unfinished, time.monotonic() - self.started),
         )
 

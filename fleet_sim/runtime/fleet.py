@@ -214,7 +214,7 @@ class FleetRun:
         if self.options.rate is not None:
             return self.options.rate
         connect = self.scenario.timeline()[0].connect
-        return 1000.0 * connect.count / connect.per_ms if connect else DEFAULT_RATE
+        return connect.per_second if connect else DEFAULT_RATE
 
     def _now_ms(self) -> float:
         return self._clock.at(time.monotonic())
@@ -290,4 +290,4 @@ class FleetRun:
             await asyncio.sleep(begin - time.monotonic())
             self._world.ledger.note("phase", name=phase.name, at=self._now_us())
             if phase.connect is not None and self.options.rate is None:
-                self.deployment.connector.rate = 1000.0 * phase.connect.count / phase.connect.per_ms
+                self.deployment.connector.rate = phase.connect.per_second
