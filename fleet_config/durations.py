@@ -101,7 +101,7 @@ class RateSpec:
     @property
     def per_second(self) -> float:
         """The same as a count per second."""
-        return self.count * 1000 / self.per_ms
+        return 1000.0 * self.count / self.per_ms
 
     def __str__(self) -> str:
         unit = format_duration(self.per_ms)

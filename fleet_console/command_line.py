@@ -1,5 +1,6 @@
 """The command line of both programs: commands, `--version`, and one text and exit status for each failure."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -124,6 +125,7 @@ def _complain(error: Exception, explain: Explain, *, debug: bool) -> int:
 
 def carry_out_process(app: typer.Typer, explain: Explain) -> None:
     """Run the command of this process."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # to look for some opens a file of every package
     if isinstance(sys.stdout, TextIOWrapper):  # escape what its encoding has no character for, do not raise
         sys.stdout.reconfigure(errors="backslashreplace")
     carry_out(app, sys.argv[1:], explain)

@@ -108,10 +108,8 @@ class GatewayProcess:
             f"the gateway was not ready within {within:g} s; its log ends with:\n{self.last_words()}"
         )
 
-    def last_words(self, lines: int = 8) -> str:
-        return (
-            "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
-        )
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-8:]) if self.log.exists() else ""
 
     async def run(self, *arguments: str) -> None:
         """Run a command of the CLI; GatewayError with its error text if it fails."""

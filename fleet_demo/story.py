@@ -26,7 +26,6 @@ WARM = "frz-00042"
 LOST = "frz-00007"
 LIMIT = -10.0
 OFFLINE_MS = 11_000
-BROKEN = "    expr: temperatur\n      levels"
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ class Subject(StrEnum):
 
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show what a running gateway is doing, with every reading accounted for."""
-    from edge_gateway.cli.tables import status_view
+    from edge_gateway.cli.status_table import status_view
 
     show(ask(find_config(config), {"do": "status"}), as_json=as_json, table=status_view)
 

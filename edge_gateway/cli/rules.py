@@ -67,7 +67,6 @@ def run_tests(
     from functools import partial
 
     from edge_gateway.cli.tables import rule_tests_view
-    from edge_gateway.rules.testing.junit import to_junit
     from edge_gateway.rules.testing.runner import run_rule_tests
 
     if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
@@ -77,6 +76,8 @@ def run_tests(
     places = paths or [_path(None, config)]
     report = run_rule_tests(places)
     if junit is not None:
+        from edge_gateway.rules.testing.junit import to_junit
+
         junit.write_text(to_junit(report), encoding="utf-8")
     example = () if report.results else _first_test(places)
     show(report.as_dict(), as_json=as_json, table=partial(rule_tests_view, example=example))

@@ -44,9 +44,9 @@ class Field(NamedTuple):
     of: Any
 
 
-def total(meaning: str, unit: str = "") -> Meta:
+def total(meaning: str) -> Meta:
     """Declare a number that only grows."""
-    return _number(meaning, unit, Measure.COUNTER, 0)
+    return _number(meaning, "", Measure.COUNTER, 0)
 
 
 def gauge(meaning: str, unit: str = "", *, least: int | None = 0, metric: str = "") -> Meta:

@@ -182,8 +182,8 @@ def doctor(
     import asyncio
 
     from fleet_sim.devices.endpoint import CannotReach
+    from fleet_sim.devices.probe import probe
     from fleet_sim.judging.report import rows_table
-    from fleet_sim.runtime.deployment import probe
     from fleet_sim.scenario.loading import load_scenario
     from fleet_sim.scenario.profiles import profile_names
 

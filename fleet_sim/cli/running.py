@@ -91,7 +91,7 @@ def run(
 
 
 def _write_junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
-    from fleet_sim.judging.report import junit
+    from fleet_sim.judging.junit import junit
 
     try:
         junit(path, suite, checks, seconds)

@@ -4,7 +4,6 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
 from typing import Protocol
@@ -20,7 +19,7 @@ from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.topics import own_filters
 
-__all__ = ["ConnectOutcome", "Connector", "OpenSession"]
+__all__ = ["Connector", "OpenSession"]
 
 AT_ONCE = 100
 """Connections being made at one moment."""
@@ -43,14 +42,6 @@ class OpenSession(SessionLike, Protocol):
     def abort(self) -> None: ...
 
 
-@dataclass(slots=True)
-class ConnectOutcome:
-    """The outcome of connecting so far. `refused` counts devices that gave up, by reason."""
-
-    refused: dict[str, int] = field(default_factory=dict)
-    last_error: str = ""
-
-
 class Connector:
     """Connects devices at most at `rate` a second, and again when their connection is lost.
 
@@ -67,12 +58,10 @@ class Connector:
         rate: float,
         restarted: Callable[[Device, bool], None],
         seen: Callable[[Device, bool, bool], None],
-        subscribing: bool = True,
     ) -> None:
         self._open = open_session
         self._restarted = restarted
         self._seen = seen
-        self._subscribing = subscribing
         self._sessions: dict[int, OpenSession] = {}
         self._queue: list[tuple[float, int, Device]] = []
         self._queued: set[int] = set()
@@ -82,7 +71,8 @@ class Connector:
         self._order = count()
         self._changed = asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
-        self.outcome = ConnectOutcome()
+        self.refused: dict[str, int] = {}
+        """How many devices gave up, by reason."""
         self.rate = rate
 
     @property
@@ -137,12 +127,11 @@ class Connector:
             device.alive = device.started
             self._give_up(problem)
         else:
-            self.outcome.last_error = str(problem) or type(problem).__name__
             self.enqueue(device, next(self._backoff.setdefault(device.index, delays())))
 
     def _give_up(self, why: Exception) -> None:
         text = str(why)
-        self.outcome.refused[text] = self.outcome.refused.get(text, 0) + 1
+        self.refused[text] = self.refused.get(text, 0) + 1
 
     async def _attempt(self, device: Device) -> Exception | None:
         session = self._sessions.get(device.index)
@@ -150,9 +139,8 @@ class Connector:
             session = self._sessions[device.index] = self._open(device)
         try:
             connected = await session.connect()
-            if self._subscribing:
-                filters = own_filters(device.identity.site, device.identity.id)
-                await session.subscribe(filters, session_present=connected.session_present)
+            filters = own_filters(device.identity.site, device.identity.id)
+            await session.subscribe(filters, session_present=connected.session_present)
         except (ConnectionLost, ConnectRefused) as problem:
             return problem
         if self._is_away(device):

@@ -1,16 +1,21 @@
 """The broker a fleet connects to, its credentials, and the limit of open sockets."""
 
+from __future__ import annotations
+
 import resource
 import ssl
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import mqtt5
 
-from fleet_sim.devices.world import Identity
 from fleet_wire.control_messages import encode_death
 from fleet_wire.session_options import SessionOptions
 from fleet_wire.topics import STATUS, device_topic
+
+if TYPE_CHECKING:
+    from fleet_sim.devices.world import Identity
 
 __all__ = ["CannotReach", "Endpoint", "TooManySockets", "reserve_sockets", "split_url", "tls_context"]
 

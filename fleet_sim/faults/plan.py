@@ -16,8 +16,9 @@ from fleet_config.counting import counted
 from fleet_config.explain import explain
 from fleet_config.match import Match
 from fleet_config.problems import suggest
+from fleet_sim.faults.disturbances import Window
 from fleet_sim.faults.fault import ExpectAlert, Fault, Where
-from fleet_sim.faults.sensor import SensorFault, Window
+from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.kinds import kinds_of
 from fleet_sim.noise import device_keys, uniform_of
 

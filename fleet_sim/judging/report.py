@@ -1,16 +1,14 @@
-"""The result of a run: tables for people, JUnit for continuous integration."""
+"""The result of a run: tables for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from xml.etree import ElementTree as ET
 
 from fleet_console.drawing import Styled, Table
 from fleet_sim.scenario.expectations import Expectation
-from fleet_wire.printable import printable
 
-__all__ = ["Check", "check_rows", "checks_of", "judged", "junit", "rows_table"]
+__all__ = ["Check", "check_rows", "checks_of", "judged", "rows_table"]
 
 RUN_DIRECTORY: Final = Path("RUN_DIR")
 
@@ -81,23 +79,3 @@ def _outcome(check: Check) -> str:
     if check.passed is None:
         return f"open  expected {check.expected}; {check.found}"
     return f"{'ok' if check.passed else 'FAILED'}  expected {check.expected}, found {check.found}"
-
-
-def junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
-    """Write one JUnit test case per expectation, for CI servers; OSError where the file cannot be written."""
-    suite = printable(suite)
-    root = ET.Element(
-        "testsuite",
-        name=suite,
-        tests=str(len(checks)),
-        failures=str(sum(check.passed is False for check in checks)),
-        skipped=str(sum(check.passed is None for check in checks)),
-        time=f"{seconds:.3f}",
-    )
-    for check in checks:
-        case = ET.SubElement(root, "testcase", classname=suite, name=f"{check.name} {check.expected}")
-        if check.passed is False:
-            ET.SubElement(case, "failure", message=f"found {check.found}")
-        elif check.passed is None:
-            ET.SubElement(case, "skipped", message=check.found)
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)

@@ -2,8 +2,8 @@
 
 A run directory holds one append-only file of frames, each `length u32 · crc32 u32 · zstd(msgpack)`, little
 endian. A frame is a map with its kind under `k`; tables are maps of columns, each column the raw bytes of
-one numpy array. A crash of the simulator costs at most the frames not yet written (`FLUSH_ROWS`,
-`FLUSH_SECONDS`); a torn tail is recognised by its length or checksum and left out. `reading` reads it.
+one numpy array. A crash of the simulator costs at most the frames not yet written, `FLUSH_ROWS`
+or a second; a torn tail is recognised by its length or checksum and left out. `reading` reads it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["FILE_NAME", "FLUSH_ROWS", "FLUSH_SECONDS", "VOID", "LedgerWriter", "ReadingColumns"]
+__all__ = ["FILE_NAME", "FLUSH_ROWS", "VOID", "LedgerWriter", "ReadingColumns"]
 
 FILE_NAME: Final = "ledger.frames"
 FLUSH_ROWS: Final = 8192
-FLUSH_SECONDS: Final = 1.0
 FORMAT: Final = 1
 
 VOID: Final = 1

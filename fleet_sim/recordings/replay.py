@@ -14,11 +14,12 @@ from typing import Any, Final, Literal
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.endpoint import reserve_sockets
+from fleet_sim.devices.probe import probe
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.writing import LedgerWriter, ReadingColumns
 from fleet_sim.recordings.mapping import Mapping
 from fleet_sim.recordings.reading import RecordedSample, Recording
-from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
 from fleet_wire.control_messages import MetricInfo
 from fleet_wire.telemetry import MAX_STEP, encode_telemetry
 

@@ -17,7 +17,7 @@ from fleet_sim.plan import DevicePlan
 from fleet_sim.scenario.grammar import Scenario
 from fleet_sim.signals.group import GroupSignals
 from fleet_sim.signals.metric import Metric
-from fleet_sim.signals.stateful import States
+from fleet_sim.signals.models import States
 
 __all__ = ["Fleet", "build", "describe_fault"]
 

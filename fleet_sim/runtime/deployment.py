@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fleet_sim.devices.connecting import Connector
 from fleet_sim.devices.counters import Counters, Snapshot
-from fleet_sim.devices.endpoint import CannotReach, Endpoint
+from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.devices.links import Links
 from fleet_sim.devices.pacing import Verdict, judge
 from fleet_sim.devices.sockets import Sockets
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fleet_sim.devices.device import Device
     from fleet_sim.devices.world import World
 
-__all__ = ["Deployment", "RunOptions", "RunResult", "collect_rarely", "probe", "wall_clock"]
+__all__ = ["Deployment", "RunOptions", "RunResult", "collect_rarely", "wall_clock"]
 
 TICK: Final = 1.0
 """Seconds between two counts, and before the observer connects again."""
@@ -321,7 +321,7 @@ class Deployment:
             counters=totals,
             verdict=verdict,
             unfinished=unfinished,
-            refused=dict(self.connector.outcome.refused),
+            refused=dict(self.connector.refused),
             measures=measures_of(counters, len(self.devices), unfinished, time.monotonic() - self.started),
         )
 
@@ -342,25 +342,6 @@ def measures_of(counters: Counters, devices: int, unfinished: int, seconds: floa
                 found[f"{name}.{label}"] = times.percentile(share) / 1000.0
             found[f"{name}.max"] = times.most / 1000.0
     return found
-
-
-async def probe(endpoint: Endpoint, client_id: str) -> None:
-    """Connect once as a throwaway client, so that an absent broker gives one clear error.
-
-    Raises:
-        CannotReach: there is no connection.
-        ConnectRefused: the broker refuses this user name and password.
-    """
-    session = Session(endpoint.of_client(client_id), on_publish=lambda _epoch, _packets: None)
-    try:
-        await session.connect()
-    except ConnectionLost as problem:
-        why = str(problem).removeprefix(f"cannot reach {endpoint.url}: ")
-        raise CannotReach(
-            f"no broker at {endpoint.url}: {why}; "
-            "start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT"
-        ) from None
-    await session.disconnect()
 
 
 def _setter_of(event: asyncio.Event) -> Callable[[ConnectionLost], None]:

@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from fleet_config.durations import RateSpec
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
+from fleet_sim.devices.probe import probe
 from fleet_sim.devices.ramp import ConnectRate, switched_on
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
@@ -31,7 +31,7 @@ from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.runtime.building import build, describe_fault
-from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
 from fleet_sim.scenario.loading import Scenario
 from fleet_sim.scenario.planning import plan_devices, plan_faults
 
@@ -221,7 +221,7 @@ class FleetRun:
         if self.options.rate is not None:
             return [ConnectRate(0.0, self.options.rate)]
         ramps = [
-            ConnectRate(phase.from_ms / (1000.0 * self.options.speed), _per_second(phase.connect))
+            ConnectRate(phase.from_ms / (1000.0 * self.options.speed), phase.connect.per_second)
             for phase in self.scenario.timeline()
             if phase.connect is not None
         ]
@@ -301,8 +301,4 @@ class FleetRun:
             await asyncio.sleep(begin - time.monotonic())
             self._world.ledger.note("phase", name=phase.name, at=self._now_us())
             if phase.connect is not None and self.options.rate is None:
-                self.deployment.connector.rate = _per_second(phase.connect)
-
-
-def _per_second(rate: RateSpec) -> float:
-    return 1000.0 * rate.count / rate.per_ms
+                self.deployment.connector.rate = phase.connect.per_second

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleet_config.problems import suggest
 from fleet_sim.faults.sensor import SensorFault
-from fleet_sim.signals.derived import Pump
-from fleet_sim.signals.stateful import States
+from fleet_sim.signals.models import Pump, States
 from fleet_wire.topics import is_level
 
 if TYPE_CHECKING:

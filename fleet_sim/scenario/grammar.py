@@ -21,7 +21,6 @@ from fleet_sim.signals.models import MetricSpec
 
 _LEVEL = r"^[A-Za-z0-9_-]{1,64}$"
 _PLACEHOLDER = re.compile(r"\{(i|site|group)(?::0?([0-9]{1,2})d)?\}")
-_SETTING = re.compile(r"([a-z][a-z0-9_]{0,63})\.([a-z][a-z0-9_]*)")
 _EXPECTED = re.compile(r"(<=|>=|==|!=|<|>)\s*(-?[0-9.]+)\s*(ms|s|m|h|%)?")
 
 Level = Annotated[str, Field(pattern=_LEVEL)]

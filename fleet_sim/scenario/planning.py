@@ -62,8 +62,7 @@ def _pace(interval: Interval) -> Pace:
 
 
 def _buffer(offline: Offline) -> Buffer:
-    rate = offline.replay_rate
-    return Buffer(offline.buffer, offline.drop, rate.per_second)
+    return Buffer(offline.buffer, offline.drop, offline.replay_rate.per_second)
 
 
 def _behaviour(spec: CommandSpec) -> Behaviour:

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -31,7 +30,6 @@ class InfluxWriter:
         org: the organisation's name.
         token: returns the token; called for each request, because the token may have been replaced.
         timeout: seconds for a whole request.
-        ssl_context: for https://; None for the system's certificates.
     """
 
     def __init__(
@@ -41,7 +39,6 @@ class InfluxWriter:
         token: Callable[[], str],
         *,
         timeout: float = TIMEOUT,
-        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._target = f"{url.rstrip('/')}/api/v2/write"
         self._org = org
@@ -55,7 +52,6 @@ class InfluxWriter:
             # A compressed answer could be small on the wire and huge in memory.
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=timeout),
-            connector=aiohttp.TCPConnector(ssl=True if ssl_context is None else ssl_context),
         )
 
     async def __aenter__(self) -> Self:

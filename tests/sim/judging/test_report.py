@@ -6,7 +6,6 @@ import unicodedata
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 from rich.cells import cell_len
@@ -19,7 +18,7 @@ from fleet_sim.cli.outcome import result_rows
 from fleet_sim.devices.counters import Counters
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
-from fleet_sim.judging.report import Check, check_rows, checks_of, judged, junit, rows_table
+from fleet_sim.judging.report import Check, check_rows, checks_of, judged, rows_table
 from fleet_sim.judging.verify import Comparison
 from fleet_sim.runtime.deployment import measures_of
 from fleet_sim.scenario.expectations import EXPECTABLE, Expectation
@@ -27,21 +26,6 @@ from tests.sim.results import result
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 HOSTILE = "[/red]\x1b[2J\x9b\n\u202e\ud800" + "x" * 64
-
-
-def test_junit_holds_one_case_an_expectation(tmp_path: Path) -> None:
-    checks = checks_of(
-        {
-            "a.b": Expectation("<", 1.0, "< 1"),
-            "c.d": Expectation("<", 1.0, "< 1"),
-            "e.f": Expectation("<", 1.0, "< 1"),
-        },
-        {"a.b": 0.5, "c.d": 1.5},
-    )
-    junit(tmp_path / "j.xml", "cold-chain", checks, 2.5)
-    suite = ET.parse(tmp_path / "j.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
-    assert [case[0].tag if len(case) else "ok" for case in suite] == ["ok", "failure", "skipped"]
 
 
 GATEWAY = {"alerts.missed": 0.0}

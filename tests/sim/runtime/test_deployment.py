@@ -14,7 +14,7 @@ import pytest
 
 from fleet_sim.devices.counters import Counters, Snapshot
 from fleet_sim.devices.device import Device
-from fleet_sim.devices.endpoint import CannotReach, Endpoint
+from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
@@ -23,14 +23,11 @@ from fleet_sim.runtime.deployment import (
     RunOptions,
     collect_rarely,
     measures_of,
-    probe,
     wall_clock,
 )
 from fleet_wire.control_messages import Receipt, encode_gateway_status, encode_receipt
-from fleet_wire.errors import ConnectRefused
 from fleet_wire.session import Session
 from tests.servers.broker import Broker
-from tests.servers.process import free_port
 from tests.sim.results import result
 
 WITHIN = 60.0
@@ -236,26 +233,6 @@ async def test_the_observer_is_back_after_its_connection_is_lost(
         await publish(broker, "edge/v1/later/status", status)
         await ground.until(lambda: "later" in ground.deployment.observer.statuses)
         await ground.until(lambda: ground.deployment.up == 3)
-
-
-async def test_a_broker_that_is_not_there_is_said_with_its_address_and_what_to_do() -> None:
-    port = free_port()
-    with pytest.raises(CannotReach) as failed:
-        await probe(Endpoint("127.0.0.1", port), "probe")
-    text = str(failed.value)
-    assert text.startswith(f"no broker at mqtt://127.0.0.1:{port}: ")
-    assert text.endswith("start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT")
-    assert text.count("127.0.0.1") == 1, "the address is named once"
-
-
-async def test_a_broker_that_lets_nobody_in_refuses_the_probe(broker_factory: Callable[..., Broker]) -> None:
-    broker = broker_factory(anonymous=False)
-    with pytest.raises(ConnectRefused):
-        await probe(Endpoint("127.0.0.1", broker.port), "probe")
-
-
-async def test_a_broker_that_answers_passes_the_probe(broker: Broker) -> None:
-    await probe(Endpoint("127.0.0.1", broker.port), "probe")
 
 
 def test_what_was_not_measured_is_no_measure() -> None:

@@ -78,7 +78,7 @@ def test_with_a_new_first_page_the_log_of_the_old_one_is_left_out_and_kept(tmp_p
     store.apply([(1, [named()])])
     path = stopped(store)
     first = path.read_bytes()[:4096]
-    spoil(path, zero(1))
+    corrupt(path, zero(1))
     log, shared = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
     log.write_bytes(b"a log")
     shared.write_bytes(b"its index")

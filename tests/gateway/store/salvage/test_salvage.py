@@ -302,7 +302,7 @@ def test_the_operator_is_told_what_was_recovered_and_what_to_do_with_the_file(
     tmp_path: Path, spoilt: str, place: int, recovered: str, then: str
 ) -> None:
     before = made(tmp_path, records=20)
-    spoil(stopped(before), zero(pages_of(before.path, spoilt)[place]))
+    corrupt(stopped(before), zero(pages_of(before.path, spoilt)[place]))
     new = opened(tmp_path, floor=AT, at=AT, records=journal(21, 20))
     summary = finish(new)
     rows = new.facts().counters["salvaged_rows"]
