@@ -15,8 +15,8 @@ from edge_gateway.errors import BadInput, NewerSpool
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import checkpoint_files, read_latest, refuse_newer
 from edge_gateway.journal.framing import FORMAT, RECORD, body_of, newer_format, scan
-from edge_gateway.journal.journal import parse_name
 from edge_gateway.journal.reconcile import ScannedSegment, reconcile
+from edge_gateway.journal.segments import parse_name
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema

@@ -24,7 +24,7 @@ from edge_gateway.fold.settings import FoldSettings, build_pipeline
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoint
 from edge_gateway.journal.files import Files
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.recovery import attempts as recovery
 from edge_gateway.recovery.checkpoint_upgrades import upgraded
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
@@ -33,10 +33,10 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
+from edge_gateway.store.database import Store
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.rebuild import Records
 from edge_gateway.store.settings import StoredTier, StoreSettings
-from edge_gateway.store.store import Store
 from fleet_config.counting import counted
 from fleet_config.durations import format_duration
 

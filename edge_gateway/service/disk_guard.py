@@ -19,13 +19,13 @@ from edge_gateway.configuration.model import SpoolSection
 from edge_gateway.journal import spool
 from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.journal.files import is_full
-from edge_gateway.journal.journal import Journal, JournalFull
 from edge_gateway.journal.reserve import RESERVE_BYTES, Reserve
+from edge_gateway.journal.segments import Journal, JournalFull
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes, late_bytes, spool_bytes
-from edge_gateway.store.store import StoreFacts
+from edge_gateway.store.database import StoreFacts
 from fleet_console.failures import in_words
 
 LOAN = 64 << 20

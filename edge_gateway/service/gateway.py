@@ -44,7 +44,7 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.devices import describe_devices
 from edge_gateway.status.problems import Problems
 from edge_gateway.status.report import GatewayStatus, State, as_plain
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from edge_gateway.store.store_thread import StoreThread
 from fleet_config.problems import ProblemsFound
 from fleet_wire import topics

@@ -14,7 +14,7 @@ from functools import partial
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import write_checkpoint
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
 from edge_gateway.recovery.startup import State

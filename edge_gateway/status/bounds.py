@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig
     from edge_gateway.fold.pipeline import Pipeline
     from edge_gateway.store.budget import SpoolBytes
-    from edge_gateway.store.store import StoreFacts
+    from edge_gateway.store.database import StoreFacts
 
 _QUARANTINE_SPARE: Final = 50
 _HISTORY_SPARE: Final = 20

@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 
 from edge_gateway.journal.worker import RETRY_DELAY, Work, Worker
 from edge_gateway.records.store_effects import Event, StoreEffects
+from edge_gateway.store.database import Record, Store, StoreFacts
 from edge_gateway.store.outbox import Parcel, Waiting
 from edge_gateway.store.schema import READ_ERRORS, is_damage, is_refusal
-from edge_gateway.store.store import Record, Store, StoreFacts
 
 Result = TypeVar("Result")
 

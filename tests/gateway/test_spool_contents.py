@@ -15,7 +15,7 @@ from edge_gateway import spool_contents
 from edge_gateway.errors import BadInput, NewerSpool
 from edge_gateway.journal import checkpoint, framing, spool
 from edge_gateway.journal.checkpoint import write_checkpoint
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import StoreEffects

@@ -20,7 +20,7 @@ from edge_gateway.recovery import startup as product
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import history, window_table
-from edge_gateway.store.salvage import salvage
+from edge_gateway.store.salvage import stages
 from edge_gateway.store.salvage import sound_rows as tables
 from fleet_wire.telemetry import encode_telemetry
 from tests.proofs.corruption.damage import KINDS, PAGE, Damage
@@ -166,14 +166,14 @@ def test_a_recovery_that_raises_loses_or_reports_nothing_is_counted(
         patch.setattr(product, "_findings", lambda *_: [])
         patch.setattr(product, "_store_findings", lambda *_, **__: [])
         patch.setattr(product, "effects_in", lambda _: iter(()))
-        patch.setattr(salvage.Salvage, "step", _brings_nothing)
+        patch.setattr(stages.Salvage, "step", _brings_nothing)
         for seed in range(8):
             judge.one("zeroed pages", seed)
     assert judge.tally.forbidden["loss not reported"]
 
 
-def _brings_nothing(self: salvage.Salvage, *_: Any) -> bool:
-    self._change(stage=len(salvage.STAGES))
+def _brings_nothing(self: stages.Salvage, *_: Any) -> bool:
+    self._change(stage=len(stages.STAGES))
     return True
 
 

@@ -52,4 +52,4 @@ def test_every_changed_default_exists(place: str, argument: str) -> None:
 
 def test_a_missing_default_is_reported() -> None:
     with pytest.raises(NoSuchPoint, match="no default for gone"):
-        defaults_of("edge_gateway.journal.journal:Journal.open", "gone")
+        defaults_of("edge_gateway.journal.segments:Journal.open", "gone")

@@ -19,8 +19,8 @@ from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import BUILT, MachineClock
+from edge_gateway.store.database import Store
 from edge_gateway.store.schema import is_begun
-from edge_gateway.store.store import Store
 from fleet_wire import topics
 from fleet_wire.telemetry import encode_telemetry
 from tests.proofs.ground.inside import Inside, configuration

@@ -25,7 +25,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.status.reports import report_of, store_facts
 
 

@@ -10,8 +10,8 @@ from edge_gateway.errors import BadInput
 from edge_gateway.records.alerts import CommandChange, alert_row
 from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
 from edge_gateway.store import history as module
+from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
-from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from edge_gateway.records.store_effects import ClosedWindows, StoreEffects, both
 from edge_gateway.store import late_job
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.database import Store
 from edge_gateway.store.late_job import Coverage, LateJob, base_bit
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import open_store
 from edge_gateway.store.series_use import SeriesUse
-from edge_gateway.store.store import Store
 from edge_gateway.store.window_kinds import number_windows, packed, unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.merge import sums

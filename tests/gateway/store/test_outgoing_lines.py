@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from edge_gateway.store import outgoing_lines
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,

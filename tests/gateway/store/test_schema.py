@@ -10,6 +10,7 @@ from msgspec import structs
 
 from edge_gateway.errors import NewerSpool
 from edge_gateway.store import schema
+from edge_gateway.store.database import Store
 from edge_gateway.store.schema import (
     in_statements,
     insert_many,
@@ -20,7 +21,6 @@ from edge_gateway.store.schema import (
     rows_at_once,
     set_aside,
 )
-from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     T0,
     named,

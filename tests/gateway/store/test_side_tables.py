@@ -14,7 +14,7 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
 )
 from edge_gateway.store import side_tables
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import SETTINGS, T0, named
 from tests.gateway.store.stored import ALERT, COMMAND, lines, opened, table
 

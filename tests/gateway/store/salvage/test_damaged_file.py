@@ -11,7 +11,7 @@ import pytest
 from edge_gateway.store.salvage.damaged_file import PIECE, DamagedStore, KeyedTable, TablePiece
 from edge_gateway.store.salvage.sound_rows import EVENT, SERIES, WINDOW
 from tests.gateway.store.fleet import named
-from tests.gateway.store.salvage.test_salvage import corrupt, made, pages_of, stopped, zero
+from tests.gateway.store.salvage.test_stages import corrupt, made, pages_of, stopped, zero
 from tests.gateway.store.stored import opened
 
 TWO = KeyedTable("pair", ("a", "b"), (16, 32), ("value",))

@@ -26,7 +26,7 @@ from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.rebuild import NoLines, Records, merge_all, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
-from edge_gateway.store.salvage.salvage import Salvage
+from edge_gateway.store.salvage.stages import Salvage
 from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings

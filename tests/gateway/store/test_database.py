@@ -11,7 +11,7 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     effects_from_tree,
 )
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,

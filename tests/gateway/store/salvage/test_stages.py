@@ -10,13 +10,13 @@ import pytest
 from msgspec import structs
 
 from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.store.database import Store
 from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.salvage.salvage import STAGES
 from edge_gateway.store.salvage.sound_rows import (
     EARLIER,
 )
-from edge_gateway.store.store import Store
+from edge_gateway.store.salvage.stages import STAGES
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
 
