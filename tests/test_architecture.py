@@ -232,3 +232,9 @@ def test_a_class_name_means_one_thing_in_a_package(package: str) -> None:
 def test_no_module_has_a_name_that_says_nothing(package: str) -> None:
     named = [path for path in files_of(package) if EMPTY_NAMES & {*path.with_suffix("").parts}]
     assert not named, "name a module for what it holds"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_module_repeats_the_name_of_its_folder(package: str) -> None:
+    named = [path for path in files_of(package) if path.stem == path.parent.name]
+    assert not named, "name a module for what it adds to its folder's name"
