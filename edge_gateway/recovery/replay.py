@@ -30,7 +30,7 @@ from edge_gateway.store.schema import is_damage, is_refusal
 
 if TYPE_CHECKING:
     from edge_gateway.journal.segments import Journal
-    from edge_gateway.recovery.startup import State
+    from edge_gateway.recovery.state import State
     from edge_gateway.store.database import Store
     from edge_gateway.store.rebuild import Derived
 

@@ -13,24 +13,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, GatewayError
-from edge_gateway.fleet.registry import with_all_devices_changed
-from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.series_names import SeriesNames
-from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoint
+from edge_gateway.journal.checkpoint import refuse_newer, write_checkpoint
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.segments import Journal
 from edge_gateway.recovery import attempts as recovery
-from edge_gateway.recovery.checkpoint_upgrades import upgraded
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
 from edge_gateway.recovery.settings import fold_settings
+from edge_gateway.recovery.state import State
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import BUILT, MachineClock
+from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
 from edge_gateway.store.database import Store
@@ -44,49 +41,6 @@ log = logging.getLogger("edge_gateway.startup")
 
 ALWAYS = -(1 << 62)
 INFLUX = "influx"
-
-
-@dataclass(slots=True)
-class State:
-    """The fold, and what a checkpoint holds beside it. Times in ms."""
-
-    gateway: str
-    settings: FoldSettings
-    pipeline: Pipeline
-    listening: int = 0
-    wall: int = BUILT
-
-    @classmethod
-    def new(cls, gateway: str, settings: FoldSettings) -> State:
-        return cls(gateway, settings, build_pipeline(gateway, settings))
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything, as a tree of copies."""
-        return {
-            "format": FORMAT,
-            "settings": self.settings.as_plain(),
-            "listening": self.listening,
-            "wall": self.wall,
-            "fold": self.pipeline.snapshot(),
-        }
-
-    def restore(self, tree: dict[str, Any]) -> None:
-        """Restore what `snapshot` returned, with the settings of that time."""
-        tree = upgraded(tree)
-        self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
-        self.listening, self.wall = tree["listening"], tree["wall"]
-
-    def take_over(self, settings: FoldSettings) -> None:
-        """Switch to other settings. Devices whose site was added or removed are checked again."""
-        fold = self.pipeline.snapshot()
-        if settings.sites != self.settings.sites:
-            fold["registry"] = with_all_devices_changed(fold["registry"])
-        self._become(settings, fold)
-
-    def _become(self, settings: FoldSettings, fold: dict[str, Any]) -> None:
-        self.settings = settings
-        self.pipeline = build_pipeline(self.gateway, settings)
-        self.pipeline.restore(fold)
 
 
 @dataclass(slots=True)

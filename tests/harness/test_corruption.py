@@ -20,8 +20,8 @@ from edge_gateway.recovery import startup as product
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import history, window_table
-from edge_gateway.store.salvage import stages
 from edge_gateway.store.salvage import sound_rows as tables
+from edge_gateway.store.salvage import stages
 from fleet_wire.telemetry import encode_telemetry
 from tests.proofs.corruption.damage import KINDS, PAGE, Damage
 from tests.proofs.corruption.judging import Judge, read_intact

@@ -22,7 +22,8 @@ from edge_gateway.records import codec
 from edge_gateway.records.alerts import CommandIntent
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.checkpoint_upgrades import DAY
-from edge_gateway.recovery.startup import Startup, State, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
+from edge_gateway.recovery.state import State
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
 from fleet_wire import control_messages, topics
