@@ -1,6 +1,4 @@
 import asyncio
-import heapq
-from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -8,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_wire.keep_alive import Decision, Quiet, Verdict, Wheel, decide, wheel_of
+from tests.fakes import ManualTimers
 
 PING, WAIT, DEAD = Verdict.PING, Verdict.WAIT, Verdict.DEAD
 
@@ -71,47 +70,6 @@ def test_pings_keep_a_connection_alive_and_only_silence_ends_it(
             paused, received, pinged = False, now, None
         elif event == "receive" and not paused:
             received, pinged = now, None
-
-
-class ManualTimers:
-    """The two methods of an event loop that a wheel needs, with a clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._due: list[tuple[float, int, ManualTimer]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> "ManualTimer":
-        timer = ManualTimer(when, callback)
-        heapq.heappush(self._due, (when, id(timer), timer))
-        return timer
-
-    @property
-    def armed(self) -> list[float]:
-        return sorted(when for when, _, timer in self._due if not timer.cancelled)
-
-    def run_until(self, when: float) -> None:
-        while self._due and self._due[0][0] <= when:
-            due, _, timer = heapq.heappop(self._due)
-            self.now = max(self.now, due)
-            if not timer.cancelled:
-                timer.callback()
-        self.now = when
-
-
-class ManualTimer:
-    def __init__(self, when: float, callback: Callable[[], None]) -> None:
-        self._when = when
-        self.callback = callback
-        self.cancelled = False
-
-    def when(self) -> float:
-        return self._when
-
-    def cancel(self) -> None:
-        self.cancelled = True
 
 
 class Checked:

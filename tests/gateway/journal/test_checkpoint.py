@@ -10,7 +10,7 @@ from edge_gateway.errors import NewerSpool
 from edge_gateway.journal import checkpoint
 from edge_gateway.journal.checkpoint import read_latest, refuse_newer, set_aside_unreadable, write_checkpoint
 from edge_gateway.records import codec
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles
 
 
 def names(directory: Path) -> list[str]:

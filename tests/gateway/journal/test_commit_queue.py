@@ -10,7 +10,7 @@ from edge_gateway.journal import worker
 from edge_gateway.journal.commit_queue import ROOM, CommitQueue, CommitQueueStopped
 from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles
 
 
 def stored(directory: Path) -> list[tuple[int, Any]]:

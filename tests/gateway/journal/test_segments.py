@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.framing import encode_frame, scan
 from edge_gateway.journal.segments import Journal, JournalFull
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles
 
 
 def body(number: int) -> bytes:
