@@ -157,9 +157,9 @@ def _hint(kind: str, value: Any) -> str:
 
 def _measured(kind: str, value: Any, context: Any) -> str:
     if kind in ("too_short", "too_long"):
-        return str(context.get("actual_length", len(value)))
+        return f"{context.get('actual_length', len(value)):,}"
     if kind.startswith("string"):
-        return str(len(value))
+        return f"{len(value):,}"
     return str(value)
 
 

@@ -45,8 +45,8 @@ def _many(expression: str) -> str:
 
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "opened": (RULE % (", annotations: {summary: '" + "{{" * 40_000 + "'}"), "at most 1024 characters"),
-    "filled": (RULE % (", annotations: {summary: '" + "{{ value }}" * 40_000 + "'}"), "at most 1024 characters"),
+    "opened": (RULE % (", annotations: {summary: '" + "{{" * 40_000 + "'}"), "at most 1,024 characters"),
+    "filled": (RULE % (", annotations: {summary: '" + "{{ value }}" * 40_000 + "'}"), "at most 1,024 characters"),
     "deep": (RULE % (", labels: " + "[" * 100_000), "nested deeper than 32 levels"),
     "brackets": (RULE.replace("temperature", f"'{'(' * 100_000}'") % "", "at most 4096 characters"),
     "aliases": ("a: &a [x]\n" + "".join(f"k{n}: [*a, *a]\n" for n in range(5_000)), "would be a YAML alias"),

@@ -118,7 +118,7 @@ def test_a_missing_echo_is_reported_unless_deliveries_arrive(source: Source) -> 
 async def test_an_echo_too_large_for_the_broker_ends_nothing(source: Source) -> None:
     source._session._largest = 5
     source._publish_echo(b"x")
-    assert "the broker takes 5" in echo_problem(source)
+    assert "the broker accepts at most 5" in echo_problem(source)
 
 
 # --- connections

@@ -180,7 +180,7 @@ def test_a_device_that_is_not_running_makes_nothing(ground: Field) -> None:
     ground.devices[2].alive = False
     ground.advance(1_500)
     assert len(ground.messages(2)) == 1
-    assert ground.readings().table["device"].tolist() == [2]
+    assert set(ground.readings().table["device"].tolist()) == {1, 2}
 
 
 def test_a_device_that_restarts_does_not_send_what_its_earlier_boot_made(ground: Field) -> None:

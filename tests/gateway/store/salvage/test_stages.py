@@ -291,22 +291,25 @@ def test_old_windows_of_late_readings_are_sent_again_where_lines_are_lost(
     assert expected[0] in lines(salvaged(tmp_path))
 
 
-LOST = "rows in 1 damaged places of window are lost; keep the file if you want to examine it, or delete it"
+LOST = "rows in 1 damaged place of window are lost; keep the file if you want to examine it, or delete it"
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "place", "recovered", "then"),
-    [("alert_at", 0, "recovered all", "the file can be deleted"), ("window", 3, "recovered", LOST)],
+    ("spoilt", "place", "told"),
+    [
+        ("alert_at", 0, "recovered all of {file}, {rows:,} rows; the file can be deleted"),
+        ("window", 3, f"recovered {{rows:,}} rows of {{file}}; {LOST}"),
+    ],
 )
 def test_the_operator_is_told_what_was_recovered_and_what_to_do_with_the_file(
-    tmp_path: Path, spoilt: str, place: int, recovered: str, then: str
+    tmp_path: Path, spoilt: str, place: int, told: str
 ) -> None:
     before = made(tmp_path, records=20)
     corrupt(stopped(before), zero(pages_of(before.path, spoilt)[place]))
     new = opened(tmp_path, floor=AT, at=AT, records=journal(21, 20))
     summary = finish(new)
     rows = new.facts().counters["salvaged_rows"]
-    assert summary == f"{recovered} {rows} rows of store.sqlite.corrupt-{AT}; {then}"
+    assert summary == told.format(rows=rows, file=f"store.sqlite.corrupt-{AT}")
     assert new.facts().counters.get("salvage_unreadable", 0) == (spoilt == "window")
     new.close()
 
