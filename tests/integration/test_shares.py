@@ -100,7 +100,7 @@ def test_forgetting_a_metric_lets_its_kind_be_decided_again(broker: Broker, gate
         device.measure(temperature=-21.0, door="closed")
         report = gateway.wait_for(lambda report: report["messages"]["new"] == 4)
         assert (report["values"]["bad"], report["values"]["accepted"]) == (2, 6)
-    gateway.run("devices", "forget", "nobody", status=1)
+    gateway.run("devices", "forget", "nobody", status=2)
     (row,) = json.loads(gateway.run("devices", "freezer", "--json"))
     assert row["bad"] == {"temperature: type": 1, "door: type": 1}
     assert [one["device"] for one in json.loads(gateway.run("devices", "--json"))] == ["freezer"]

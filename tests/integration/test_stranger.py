@@ -122,7 +122,7 @@ def test_a_lost_reading_is_named_missing_and_accepted_when_it_arrives(
             "messages": 2,
             "ranges": [{"device": "frz-gap", "boot": 3, "from": 1, "to": 2}],
         }
-        assert "2 messages of 1 devices: frz-gap 1–2" in gateway.run("status")
+        assert "2 messages of 1 device: frz-gap 1–2" in gateway.run("status")
         with Client5(broker.host, broker.port, "gap-watch", STATUS) as watchman:
             watchman.wait_for(lambda one: bool(one.body["gaps"]["messages"]))
         assert gateway.stop() == 0
