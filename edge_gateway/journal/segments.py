@@ -97,6 +97,8 @@ class Journal:
         self._pending: list[tuple[int, bytes]] = []
         self._pending_bytes = 0
         self._last: int | None = None
+        self._removal_settled = True
+        """Whether the newest removal of a segment is durable."""
         self.report = OpenReport()
         self.dropped_records = 0
 
@@ -188,25 +190,29 @@ class Journal:
     def unlink_before(self, number: int) -> int:
         """Remove segments that hold only records below `number`; return the bytes freed.
 
-        Each removal is durable before the next: otherwise a power cut could leave a gap that looks like lost records.
+        Raises OSError and keeps the segment that could not be removed, and those after it, for the next call.
         """
         freed = 0
+        self._settle_removal()
         while True:
             with self._lock:
                 if not self._oldest_is_below(number):
                     return freed
                 freed += self._unlink_oldest()
-            self._files.sync_directory(self._directory)
+            self._settle_removal()
 
     def drop_oldest(self) -> tuple[int, int] | None:
-        """Remove the oldest segment unless it is being written; return its first and last number, or None."""
+        """Remove the oldest segment unless it is being written; return its first and last number, or None.
+
+        Raises OSError and drops nothing when the file cannot be removed.
+        """
+        self._settle_removal()
         with self._lock:
             if len(self._segments) < 2:  # noqa: PLR2004 - the one being written stays
                 return None
             dropped = (self._segments[0].first, self._segments[1].first - 1)
             self._unlink_oldest()
             self.dropped_records += dropped[1] - dropped[0] + 1
-        self._files.sync_directory(self._directory)
         return dropped
 
     def close(self) -> None:
@@ -221,9 +227,17 @@ class Journal:
         return idle and self._last is not None and self._last < number
 
     def _unlink_oldest(self) -> int:
-        segment = self._segments.pop(0)
+        segment = self._segments[0]
         self._files.unlink(segment.path)
+        del self._segments[0]
+        self._removal_settled = False
         return segment.size
+
+    def _settle_removal(self) -> None:
+        """Make a removal durable before the next: else a failure or a power cut leaves a gap, as of lost records."""
+        if not self._removal_settled:
+            self._files.sync_directory(self._directory)
+            self._removal_settled = True
 
     def _write(self, base: int, data: bytes, *, power: bool) -> None:
         if self._handle is not None and self._written >= self._segment_bytes:

@@ -266,8 +266,12 @@ def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
         if begins_at
         else found.checkpoint < 0 and bool(found.skipped_checkpoints)
     )
-    lost = any(last > found.checkpoint for _, last in journal.report.lost)
-    return not (headless or lost or found.unreadable)
+    return not (headless or _lost_records(found, journal) or found.unreadable)
+
+
+def _lost_records(found: recovery.Replayed, journal: Journal) -> list[tuple[int, int]]:
+    """Return the ranges of records that are lost; one that the checkpoint includes is not needed any more."""
+    return [hole for hole in journal.report.lost if hole[1] > found.checkpoint]
 
 
 def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem, str]]:
@@ -275,8 +279,8 @@ def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem,
     findings = []
     if journal.report.set_aside:
         findings.append((Problem.JOURNAL_CORRUPT, ", ".join(journal.report.set_aside)))
-    if journal.report.lost:
-        spans = ", ".join(f"{first}–{last}" for first, last in journal.report.lost)
+    if lost := _lost_records(found, journal):
+        spans = ", ".join(f"{first}–{last}" for first, last in lost)
         findings.append((Problem.RECORDS_LOST, f"records that could not be read: {spans}"))
     if found.skipped_checkpoints:
         findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))

@@ -143,7 +143,12 @@ class DiskGuard:
         return True
 
     def _drop_oldest(self) -> bool:
-        dropped = self.journal.drop_oldest() if self.section.on_full == "drop_oldest" else None
+        if self.section.on_full != "drop_oldest":
+            return False
+        try:
+            dropped = self.journal.drop_oldest()
+        except OSError:  # the commit that needs the room is tried again, and this with it
+            return False
         if dropped is None:
             return False
         self.counters.records_dropped += dropped[1] - dropped[0] + 1

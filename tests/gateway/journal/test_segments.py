@@ -222,6 +222,45 @@ def test_records_of_all_segments_that_were_dropped_are_counted(tmp_path: Path) -
     assert (journal.dropped_records, journal.first_number, records(journal)) == (5, 6, [6])
 
 
+@pytest.mark.parametrize("step", ["unlink", "sync_directory"])
+def test_a_removal_that_the_disk_refuses_leaves_no_gap(tmp_path: Path, step: str) -> None:
+    fill(tmp_path, [[1], [2], [3], [4]], segment_bytes=1)
+    files = FaultyFiles()
+    journal = Journal.open(tmp_path, segment_bytes=1, files=files)
+    files.fail[step] = [errno.EIO]
+    with pytest.raises(OSError, match="EIO"):
+        journal.unlink_before(4)
+    left = {"unlink": [1, 2, 3, 4], "sync_directory": [2, 3, 4]}[step]
+    assert records(journal) == left
+    assert journal.unlink_before(3) > 0
+    journal.close()
+    again = Journal.open(tmp_path)
+    assert (records(again), again.report.lost) == ([3, 4], ())
+
+
+def test_a_removal_is_durable_before_the_next(tmp_path: Path) -> None:
+    fill(tmp_path, [[1], [2], [3], [4]], segment_bytes=1)
+    files = FaultyFiles()
+    journal = Journal.open(tmp_path, segment_bytes=1, files=files)
+    files.steps.clear()
+    files.fail["sync_directory"] = [errno.EIO]
+    with pytest.raises(OSError, match="EIO"):
+        journal.unlink_before(2)
+    assert journal.drop_oldest() == (2, 2)
+    assert journal.drop_oldest() == (3, 3)
+    assert files.steps == ["unlink", *["sync_directory"] * 2, "unlink", "sync_directory", "unlink"]
+
+
+def test_a_segment_that_cannot_be_dropped_is_not_counted_as_dropped(tmp_path: Path) -> None:
+    fill(tmp_path, [[1], [2]], segment_bytes=1)
+    files = FaultyFiles()
+    journal = Journal.open(tmp_path, segment_bytes=1, files=files)
+    files.fail["unlink"] = [errno.EIO]
+    with pytest.raises(OSError, match="EIO"):
+        journal.drop_oldest()
+    assert (journal.dropped_records, records(journal)) == (0, [1, 2])
+
+
 def test_the_budget_refuses_a_group_until_space_is_freed(tmp_path: Path) -> None:
     fill(tmp_path, [[1], [2]], segment_bytes=1)
     journal = Journal.open(tmp_path, segment_bytes=1, max_bytes=120)

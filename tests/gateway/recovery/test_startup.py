@@ -68,6 +68,32 @@ def test_a_life_in_1970_does_not_make_a_clock_right_that_is_behind(
     inside.close()
 
 
+def test_a_hole_in_records_that_the_checkpoint_includes_is_no_loss(tmp_path: Path) -> None:
+    now = BUILT + 10_000_000_000
+    inside = Inside(tmp_path, configuration(tmp_path), now)
+    for seq in range(6):
+        moment = Moment(now + 4_000 * seq, 4_000 * seq, trusted=True)
+        inside.deliver(
+            moment, [Reading("d", "s", 1, seq, now + 4_000 * seq, {"heat": float(seq)}).delivery()]
+        )
+        inside.commit()
+    inside.close()
+    recovered = recover_spool(tmp_path, inside.config, "gw", inside.clock)
+    recovered.journal.close()
+    recovered.store.close()
+    (segment,) = (tmp_path / spool.JOURNAL).glob("*.journal")
+    content = bytearray(segment.read_bytes())
+    content[60:100] = bytes(40)
+    segment.write_bytes(content)
+    found = recover_spool(tmp_path, inside.config, "gw", inside.clock)
+    try:
+        assert [code for code, _ in found.findings] == [Problem.JOURNAL_CORRUPT]
+        assert found.whole
+    finally:
+        found.journal.close()
+        found.store.close()
+
+
 def test_records_behind_a_hole_are_folded_without_what_is_lost_and_the_damage_is_told(tmp_path: Path) -> None:
     """They say that windows closed which began in the hole: no sign of another program, and nothing to quarantine."""
     now = BUILT + 10_000_000_000

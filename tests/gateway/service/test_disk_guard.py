@@ -186,6 +186,22 @@ async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Pat
     assert place.guard.counters.journal_lent == 1
 
 
+async def test_what_cannot_be_dropped_frees_nothing_and_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place.of(tmp_path, on_full="drop_oldest")
+    place.write(1, 2, 3)
+    before = place.commits.count
+
+    def refuse(*_: object) -> None:
+        raise BROKEN
+
+    monkeypatch.setattr(Files, "unlink", refuse)
+    place.guard.commit_failed(FULL)
+    assert (place.commits.count, place.guard.counters.records_dropped) == (before, 0)
+    assert "No space left" in place.told
+
+
 async def test_the_journal_gets_the_rest_of_the_budget_and_at_least_a_quarter(
     tmp_path: Path,
 ) -> None:
