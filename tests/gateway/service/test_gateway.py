@@ -77,7 +77,7 @@ def test_damage_while_the_store_is_in_use_is_reported() -> None:
 )  # fmt: skip
 def test_findings_of_recovery_are_reported() -> None:
     journal = SimpleNamespace(report=SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)]))
-    found = SimpleNamespace(skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
+    found = SimpleNamespace(checkpoint=2, skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
     opened = SimpleNamespace(set_aside="store.sqlite.corrupt-7", damage="malformed", created=True)
     store = SimpleNamespace(opened=opened, path=None, applied=9)
     bare = Bare()
