@@ -169,6 +169,7 @@ class EmbeddedBroker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # a terminal's Ctrl-C ends the gateway, and the gateway its broker
             )
         try:
             async with asyncio.timeout(within):
