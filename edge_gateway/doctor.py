@@ -21,6 +21,7 @@ from edge_gateway.service.app import session_options
 from edge_gateway.sinks.influx.check import faults_of_writing
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.status.clock import MachineClock, synchronised
+from fleet_config.counting import counted
 from fleet_config.problems import ProblemsFound
 from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
@@ -48,9 +49,9 @@ class CheckResult:
     detail: str
 
 
-def look(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
+def run_checks(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
     """Run all checks; nothing is changed."""
-    return [_look(name, check, settings) for name, check in _checks(embedded=embedded)]
+    return [_run(name, check, settings) for name, check in _checks(embedded=embedded)]
 
 
 Check = Callable[[GatewayConfig], str]
@@ -71,7 +72,7 @@ def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
     yield "influx", _influx
 
 
-def _look(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
+def _run(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
     try:
         return CheckResult(name, ok=True, detail=check(settings))
     except (CheckFailed, GatewayError, ProblemsFound, OSError) as error:
@@ -116,10 +117,10 @@ def _sync(settings: GatewayConfig) -> str:
     )
     text = (
         f"median {median:.1f} ms, p99 {p99:.1f} ms of {SYNCS}; commits write at most {daily:.1f} GB a day, "
-        f"and every 1,000 readings/s about {each:.0f} GB"
+        f"and every 1,000 readings/s add about {each:.0f} GB"
     )
     if median > SLOW_SYNC_MS:
-        raise CheckFailed(f"slow: {text}; use a better card, or a longer spool.commit_interval")
+        raise CheckFailed(f"slow: {text}; use faster storage, or a longer spool.commit_interval")
     return text
 
 
@@ -139,7 +140,7 @@ def _secrets(settings: GatewayConfig) -> str:
 
 
 def _rules(settings: GatewayConfig) -> str:
-    return f"{len(load_rules(settings.rules.path).rules)} rules, good"
+    return f"{counted(len(load_rules(settings.rules.path).rules), 'rule')}, good"
 
 
 def _broker(settings: GatewayConfig) -> str:
@@ -153,8 +154,8 @@ async def _connect(settings: GatewayConfig) -> str:
     session = Session(options, on_publish=lambda *_: None)
     try:
         connected = await session.connect()
-    except (ConnectRefused, ConnectionLost, OSError, TimeoutError) as error:
-        raise CheckFailed(f"{settings.mqtt.url}: {error}") from error
+    except (ConnectRefused, ConnectionLost) as error:
+        raise CheckFailed(str(error)) from error
     await session.disconnect()
     return f"{settings.mqtt.url} accepts the gateway, Receive Maximum {connected.server_receive_maximum}"
 

@@ -15,12 +15,13 @@ from edge_gateway.errors import BadInput, NewerSpool
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import checkpoint_files, read_latest, refuse_newer
 from edge_gateway.journal.framing import FORMAT, RECORD, body_of, newer_format, scan
-from edge_gateway.journal.journal import parse_name
 from edge_gateway.journal.reconcile import ScannedSegment, reconcile
+from edge_gateway.journal.segments import parse_name
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema
 from edge_gateway.store.row_checksum import checked
+from fleet_config.counting import counted
 
 Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")
@@ -191,7 +192,9 @@ def _store_facts(path: Path) -> Row:
 def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
     facts = _journal_facts(place / spool.JOURNAL)
     for segment in facts["segments"]:
-        yield SpoolCheck(f"journal {segment['name']}", segment["sound"], f"{segment['records']} records")
+        yield SpoolCheck(
+            f"journal {segment['name']}", segment["sound"], counted(segment["records"], "record")
+        )
     if facts["lost"]:
         yield SpoolCheck(
             "journal", False, f"records lost: {_spans(facts['lost'])}; what they contained is gone"
@@ -238,7 +241,7 @@ def _store_findings(place: Path) -> Iterator[SpoolCheck]:
                 yield SpoolCheck(
                     f"store {table}",
                     not bad,
-                    f"{bad} rows with a checksum mismatch; {MENDS}" if bad else "sound",
+                    f"{counted(bad, 'row')} with a checksum mismatch; {MENDS}" if bad else "sound",
                 )
             yield _outbox_finding(db)
     except schema.READ_ERRORS as error:

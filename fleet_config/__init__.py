@@ -1,1 +1,1 @@
-"""What both programs need of files that people edit."""
+"""Files that people edit: reading, parsing, checking, and errors with line and column."""

@@ -1,6 +1,6 @@
-"""Reads files that people edit, so that none of them can block or exhaust the program.
+"""Reading files that people edit without letting one of them block or exhaust the program.
 
-Only a regular file is opened: a FIFO would block forever, a device such as /dev/zero has no end.
+Only regular files are opened: a FIFO would block forever, and a device such as /dev/zero has no end.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
 _OF_NAMES: Final = {
     errno.ENOENT: "no such file",
     errno.ELOOP: "cannot be read: it is a symbolic link that leads back to itself",
-    errno.ENOTDIR: "no such file: a part of its path is no directory",
+    errno.ENOTDIR: "no such file: a part of its path is not a directory",
 }
 
 
 class UnreadableFile(Exception):
-    """Why a file was not read, as the end of a sentence that begins with its name."""
+    """A file was not read; the text is the rest of a sentence that begins with the file's name."""
 
 
 def read_file(path: Path, most: int) -> bytes:
@@ -38,7 +38,9 @@ def read_file(path: Path, most: int) -> bytes:
     Never waits for a writer and never reads more than `most` + 1 bytes.
     """
     try:
-        _require_regular(path.stat().st_mode)  # before it is opened: opening alone makes some devices act
+        _require_regular(
+            path.stat().st_mode
+        )  # before opening it, because opening alone makes some devices act
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         with os.fdopen(handle, "rb") as file:
             found = os.fstat(handle)
@@ -48,20 +50,20 @@ def read_file(path: Path, most: int) -> bytes:
     except OSError as error:
         raise UnreadableFile(in_words(error)) from error
     except ValueError as error:
-        raise UnreadableFile("cannot be read: its path holds a NUL character") from error
+        raise UnreadableFile("cannot be read: its path contains a NUL character") from error
     _require_size(len(content), most)
     return content
 
 
 def in_words(error: OSError) -> str:
-    """Why a path cannot be used, without the path."""
+    """Say why a path cannot be used, without naming the path."""
     return _OF_NAMES.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
 
 
 def _require_regular(mode: int) -> None:
     if not stat.S_ISREG(mode):
-        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
-        raise UnreadableFile(f"is {kind}; a file is wanted")
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "not a file")
+        raise UnreadableFile(f"is {kind}; it must be a file")
 
 
 def _require_size(size: int, most: int) -> None:

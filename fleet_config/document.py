@@ -1,4 +1,4 @@
-"""A parsed file: its data, and where in the text each part of it stands."""
+"""A parsed file: its data, and the line and column of each part."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Position = tuple[int, int]
 
 @dataclass(slots=True)
 class Place:
-    """Where a value begins, and the places of what it holds.
+    """Where a value begins, and the places of the values in it.
 
-    `plain` tells an unquoted scalar; `origin` names the source of a value that is not from the file itself.
+    `plain` is true for an unquoted scalar; `origin` names the source of a value that is not from the file.
     """
 
     at: Position
@@ -27,9 +27,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says. `data` is made of dict (text keys), list, str, int, float, bool and None.
+    """The content of a file. `data` consists of dict (text keys), list, str, int, float, bool and None.
 
-    `text` is the file as it was read, with line feeds as line ends.
+    `text` is the file's text with line feeds as line ends.
     """
 
     data: Any
@@ -38,18 +38,18 @@ class Document:
     text: str = field(default="", kw_only=True)
 
     def get(self, path: Path) -> Any:
-        """The value at a path; KeyError or IndexError where there is none."""
+        """Return the value at a path; KeyError or IndexError if there is none."""
         value = self.data
         for part in path:
             value = value[part]
         return value
 
     def where(self, path: Path) -> Position:
-        """Line and column of the value at `path`, or of the nearest value around it that exists."""
+        """Return line and column of the value at `path`, or of the nearest value around it that exists."""
         return self._follow(path).at
 
     def where_key(self, path: Path) -> Position:
-        """Line and column of the key that holds `path`; of the value itself in a list and at the root."""
+        """Return line and column of the key of `path`; of the value itself in a list and at the root."""
         if not path:
             return self.root.at
         parent = self._follow(path[:-1])
@@ -57,7 +57,7 @@ class Document:
         return parent.keys[last] if isinstance(last, str) and last in parent.keys else self.where(path)
 
     def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
-        """A problem of the value at `path`, or of its key."""
+        """Return a problem with the value at `path`, or with its key."""
         line, column = self.where_key(path) if key else self.where(path)
         return Problem(self._follow(path).origin or self.name, line, column, message)
 

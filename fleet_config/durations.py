@@ -1,7 +1,7 @@
 """Durations, rates, sizes and percentages as people write them.
 
-Each pydantic type takes the text of a file and gives a plain value: `Duration` and `Offset` milliseconds,
-`Rate` a count per time, `Size` bytes, `Percent` a share from 0 to 1. Numbers without a unit are refused.
+Each pydantic type turns the text of a file into a plain value: `Duration` and `Offset` milliseconds, `Rate` a count
+per time, `Size` bytes, `Percent` a share from 0 to 1. Numbers without a unit are refused.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[ywdhms]))+$"
 
 
 def parse_duration(value: Any) -> int:
-    """Milliseconds of `90s`, `1m30s`, `1.5h`, `250ms`; units y w d h m s ms, the larger first, each once.
+    """Return the milliseconds of `90s`, `1m30s`, `1.5h`, `250ms`; units y w d h m s ms, larger first, each once.
 
-    ValueError with the text for the user: no unit, an unknown unit, a fraction of a millisecond, too long.
+    ValueError with a text for the user: no unit, an unknown unit, a fraction of a millisecond, too long.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"a duration needs a unit; write {value}s, {value}m or {value}ms")  # noqa: TRY004
@@ -60,7 +60,7 @@ def parse_duration(value: Any) -> int:
     units = [unit for _, unit in parts]
     if units != [unit for unit in _UNIT_MS if unit in units]:
         raise ValueError(
-            f"{quoted(value)} names its units out of order or twice; the larger first, as in 1h30m"
+            f"{quoted(value)} names its units out of order or twice; write the larger first, as in 1h30m"
         )
     total = sum(Fraction(number) * _UNIT_MS[unit] for number, unit in parts)
     if total.denominator != 1:
@@ -71,7 +71,7 @@ def parse_duration(value: Any) -> int:
 
 
 def parse_offset(value: Any) -> int:
-    """As parse_duration, with a sign allowed in front: `-90s`."""
+    """As parse_duration, with an optional sign: `-90s`."""
     if isinstance(value, str) and value[:1] in "+-" and value:
         sign = -1 if value[0] == "-" else 1
         return sign * parse_duration(value[1:])
@@ -79,7 +79,7 @@ def parse_offset(value: Any) -> int:
 
 
 def format_duration(milliseconds: int) -> str:
-    """The shortest text that parse_duration reads back: 90000 -> `1m30s`, 0 -> `0s`."""
+    """Return the shortest text that parse_duration reads back: 90000 -> `1m30s`, 0 -> `0s`."""
     if milliseconds < 0:
         return "-" + format_duration(-milliseconds)
     text, rest = "", milliseconds
@@ -101,7 +101,7 @@ class RateSpec:
     @property
     def per_second(self) -> float:
         """The same as a count per second."""
-        return self.count * 1000 / self.per_ms
+        return 1000.0 * self.count / self.per_ms
 
     def __str__(self) -> str:
         unit = format_duration(self.per_ms)
@@ -109,7 +109,7 @@ class RateSpec:
 
 
 def parse_rate(value: Any) -> RateSpec:
-    """`6/m`, `50/s`, `1/10s`; ValueError with the text for the user."""
+    """Return the rate of `6/m`, `50/s`, `1/10s`; ValueError with a text for the user."""
     found = _RATE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"{quoted(value)} is not a rate; write one like 50/s, 6/m or 1/10s")
@@ -118,7 +118,7 @@ def parse_rate(value: Any) -> RateSpec:
 
 
 def parse_size(value: Any) -> int:
-    """Bytes of `4GiB`, `100MiB`, `64kB`; ValueError with the text for the user."""
+    """Return the bytes of `4GiB`, `100MiB`, `64kB`; ValueError with a text for the user."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"a size needs a unit; write {value}MiB, {value}GiB or {value}B")  # noqa: TRY004
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
@@ -128,7 +128,7 @@ def parse_size(value: Any) -> int:
 
 
 def parse_percent(value: Any) -> float:
-    """A share from 0 to 1, from `10%` or 0.1; ValueError with the text for the user."""
+    """Return the share, 0 to 1, of `10%` or 0.1; ValueError with a text for the user."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         share = float(value)
     else:

@@ -1,4 +1,4 @@
-"""pydantic's errors in the words of a person who edits a file."""
+"""pydantic's errors, explained to a person who edits a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_arg
 import pydantic
 from pydantic_core import PydanticCustomError
 
+from fleet_config.counting import counted
 from fleet_config.problems import quoted, suggest
 from fleet_config.secrecy import Hidden
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 WRONG_KIND: Final = "wrong_kind"
 _MOST_LISTED = 40
 
-# What is wanted, by the kind of error that says that something else was given.
+# What the value should be, by the kind of error.
 _WANTED: Final = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -50,10 +51,10 @@ _LIMITS: Final = {
     "less_than": ("lt", "must be below {}"),
     "less_than_equal": ("le", "must be at most {}"),
     "multiple_of": ("multiple_of", "must be a multiple of {}"),
-    "string_too_short": ("min_length", "must have at least {} characters"),
-    "string_too_long": ("max_length", "must have at most {} characters"),
-    "too_short": ("min_length", "must have at least {} entries"),
-    "too_long": ("max_length", "must have at most {} entries"),
+    "string_too_short": ("min_length", "must have at least {}"),
+    "string_too_long": ("max_length", "must have at most {}"),
+    "too_short": ("min_length", "must have at least {}"),
+    "too_long": ("max_length", "must have at most {}"),
 }
 _BOOLEAN_WORDS: Final = {
     **dict.fromkeys(("on", "yes", "y"), "true"),
@@ -62,7 +63,7 @@ _BOOLEAN_WORDS: Final = {
 
 
 def explain(model: Any, details: ErrorDetails, path: Path) -> str:
-    """One error as `what is wrong; what is allowed; did you mean …`, named after the key it belongs to."""
+    """Return an error as `key: what is wrong; what is allowed; did you mean …`."""
     kind = details["type"]
     if kind == "missing" and isinstance(details["loc"][-1], int):
         return f"{_subject(path)}must have more entries than {details['loc'][-1]}"
@@ -74,27 +75,27 @@ def explain(model: Any, details: ErrorDetails, path: Path) -> str:
 
 
 def alternatives(every: list[ErrorDetails], path: Path) -> str:
-    """One text for a value that is of no kind that a union allows."""
+    """Return one text for a value of a kind that no member of a union allows."""
     wanted = list(dict.fromkeys(_wanted(each) for each in every))
     choice = wanted[0] if len(wanted) == 1 else ", ".join(wanted[:-1]) + " or " + wanted[-1]
     return f"{_subject(path)}must be {choice}, not {describe(every[0]['input'])}"
 
 
 def is_wrong_kind(details: ErrorDetails) -> bool:
-    """Whether the error says that the value is of another kind than wanted, not a bad one of its kind."""
+    """Return whether the value is of the wrong kind, rather than a bad one of the right kind."""
     return details["type"] in _WANTED or details["type"] in ("literal_error", "enum", WRONG_KIND)
 
 
 def wrong_kind(wanted: str) -> PydanticCustomError:
-    """For validators of one's own: what a validator raises for a value that is not even of the kind it wants.
+    """Return the error that a custom validator raises for a value of the wrong kind.
 
-    It reads "must be {wanted}, not …", also in a choice of several kinds.
+    It reads "must be {wanted}, not …", also among several kinds of a union.
     """
     return PydanticCustomError(WRONG_KIND, "{wanted}", {"wanted": wanted})
 
 
 def describe(value: Any) -> str:  # noqa: PLR0911 - one line a kind of value
-    """A value as an error names it."""
+    """Return a value as an error names it."""
     match value:
         case None:
             return "nothing"
@@ -107,7 +108,7 @@ def describe(value: Any) -> str:  # noqa: PLR0911 - one line a kind of value
         case list():
             return "a list"
         case Hidden():
-            return "what stands there"
+            return "this value"
         case _:
             return "a mapping"
 
@@ -118,7 +119,7 @@ def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind 
         return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
-        return text.format(_short(context[name])) + f", not {_measured(kind, value, context)}"
+        return text.format(_limit(kind, context[name])) + f", not {_measured(kind, value, context)}"
     if kind in ("literal_error", "enum"):
         return _not_one_of(value, _listed(context["expected"]))
     if kind == "union_tag_invalid":
@@ -156,13 +157,17 @@ def _hint(kind: str, value: Any) -> str:
 
 def _measured(kind: str, value: Any, context: Any) -> str:
     if kind in ("too_short", "too_long"):
-        return str(context.get("actual_length", len(value)))
+        return f"{context.get('actual_length', len(value)):,}"
     if kind.startswith("string"):
-        return str(len(value))
+        return f"{len(value):,}"
     return str(value)
 
 
-def _short(limit: Any) -> Any:
+def _limit(kind: str, limit: Any) -> Any:
+    if kind.startswith("string"):
+        return counted(limit, "character")
+    if kind in ("too_short", "too_long"):
+        return counted(limit, "entry", "entries")
     return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
@@ -172,7 +177,7 @@ def _not_one_of(value: Any, allowed: list[str]) -> str:
 
 
 def _listed(expected: str) -> list[str]:
-    """The choices in pydantic's `'a', 'b' or 'c'`."""
+    """Return the choices in pydantic's `'a', 'b' or 'c'`."""
     return re.findall(r"'([^']*)'", expected) or [expected]
 
 
@@ -189,14 +194,14 @@ def _unknown_key(model: Any, details: ErrorDetails) -> str:
 
 
 def _keys(model: type[pydantic.BaseModel]) -> Iterator[str]:
-    """Keys that may be written: a field that is excluded is there only to be refused by name."""
+    """Yield the keys that may be written; excluded fields exist only to be refused by name."""
     for name, info in model.model_fields.items():
         if not info.exclude:
             yield info.alias or name
 
 
 def _models_at(model: Any, location: list[int | str]) -> list[type[pydantic.BaseModel]]:
-    """The models that may stand at a location of the validator: it names keys, indexes and union members."""
+    """Return the models allowed at a validator's location, which consists of keys, indexes and union members."""
     here = list(_members(model))
     for part in location:
         inner = [each for annotation in here for each in _inside(annotation, part)]
@@ -205,7 +210,7 @@ def _models_at(model: Any, location: list[int | str]) -> list[type[pydantic.Base
 
 
 def _inside(annotation: Any, part: int | str) -> Iterator[Any]:
-    """What stands under `part`; a union member's name leads to that member itself."""
+    """Yield the annotations under `part`; the name of a union member leads to that member."""
     if _is_model(annotation):
         yield from _inside_model(annotation, part)
         return
@@ -231,7 +236,7 @@ def _constants(annotation: Any) -> tuple[Any, ...]:
 
 
 def _members(annotation: Any) -> Iterator[Any]:
-    """An annotation without `Annotated`, aliases and unions."""
+    """Yield the plain annotations in one with `Annotated`, aliases and unions."""
     origin = get_origin(annotation)
     if hasattr(annotation, "__value__"):
         yield from _members(annotation.__value__)

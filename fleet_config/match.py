@@ -1,7 +1,7 @@
-"""Which devices are meant: `{site: [berlin, lyon], type: freezer, line: "L*"}`.
+"""Selections of devices: `{site: [berlin, lyon], type: freezer, line: "L*"}`.
 
-Keys are `site`, `device`, `type` and any birth tag; a value is a glob (`*`, `?`, `[abc]`), a list is
-"one of", and all keys must hold. A tag that a device lacks counts as `unknown`. No keys: all devices.
+Keys are `site`, `device`, `type` and any birth tag; a value is a glob (`*`, `?`, `[abc]`), a list means "one of", and
+all keys must match. A tag that a device lacks counts as `unknown`. Without keys, all devices match.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Match:
 
     @classmethod
     def of(cls, mapping: Mapping[str, str | Sequence[str]]) -> Match:
-        """From `{key: glob or list of globs}`."""
+        """Make a selection from `{key: glob or list of globs}`."""
         return cls(tuple((key, _as_tuple(globs)) for key, globs in mapping.items()))
 
     def matches(self, site: str, device: str, type: str, tags: Mapping[str, str]) -> bool:  # noqa: A002 - the key's own name
-        """Whether the device with these birth data is meant."""
+        """Return whether a device with these properties is selected."""
         for key, accepted in self._accepted:
             if key == "site":
                 value = site
@@ -48,11 +48,11 @@ class Match:
         return True
 
     def as_dict(self) -> dict[str, list[str]]:
-        """The same as plain data, readable by `of`."""
+        """Return it as plain data that `of` reads."""
         return {key: list(globs) for key, globs in self.globs}
 
     def __bool__(self) -> bool:
-        """Whether it selects at all; an empty match means every device."""
+        """Whether it has any key; without one it selects every device."""
         return bool(self.globs)
 
     @cached_property
@@ -65,7 +65,7 @@ def _as_tuple(globs: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _acceptor(globs: tuple[str, ...]) -> Any:
-    """A predicate over text: a set look-up where no glob has a wildcard, else one regular expression."""
+    """Return a predicate over text: a set look-up if no glob has a wildcard, else one regular expression."""
     if not any(character in glob for glob in globs for character in "*?["):
         return frozenset(globs).__contains__
     return re.compile("|".join(map(fnmatch.translate, globs))).match

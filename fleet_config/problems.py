@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 MOST_PROBLEMS: Final = 100
-"""Of one file, and of what one text shows: a file that is wrong everywhere need not be reported line by line."""
+"""Problems reported for one file or shown in one text: a file that is wrong everywhere needs no longer list."""
 
 _LONGEST_MESSAGE: Final = 1_000
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One fault of one file. Line and column count from 1, columns in characters.
+    """One mistake in one file. Line and column count from 1, columns in characters.
 
-    A message loses the passwords of addresses, and its end where it is long.
+    Passwords of addresses are removed from the message, and a long message is cut.
     """
 
     file: str
@@ -39,12 +39,12 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The four fields under their names, for editors and `--json`."""
+        """Return the four fields by name, for editors and `--json`."""
         return asdict(self)
 
 
 class ProblemsFound(Exception):
-    """Everything that is wrong, in the order of the files, at least one problem; the text shows the first ones."""
+    """Everything that is wrong, at least one problem, ordered by file and line; the text shows the first ones."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
@@ -52,24 +52,24 @@ class ProblemsFound(Exception):
 
 
 def first_of(problems: Sequence[Problem], most: int = MOST_PROBLEMS) -> str:
-    """The first problems, a line each, and how many more there are."""
+    """Return the first problems, a line each, and how many more there are."""
     more = len(problems) - most
     return "\n".join([*map(str, problems[:most]), *([f"and {more} more"] if more > 0 else [])])
 
 
 _LONGEST_WORD: Final = 100
-"""Characters compared: the cost grows with the square, and nobody mistypes a longer name."""
+"""Characters compared: the cost grows with the square of the length, and no name is longer."""
 
 
 def suggest(word: object, candidates: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the nearest candidate, or nothing when none is near."""
+    """Return ``"; did you mean 'x'?"`` for the nearest candidate, or nothing if none is near."""
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
     near = difflib.get_close_matches(str(word)[:_LONGEST_WORD].casefold(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean '{by_folded[near[0]]}'?" if near else ""
 
 
 def quoted(value: object, *, most: int = 40) -> str:
-    """A value as it is named in a message: in quotes, cut where it is long, on one line."""
+    """Return a value for a message: in quotes, on one line, cut if it is long."""
     text = redacted(str(value))
     short = text if len(text) <= most else text[: most - 1] + "…"
     return "'" + short.replace("\n", "\\n") + "'"

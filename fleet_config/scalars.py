@@ -1,7 +1,7 @@
-"""What a plain scalar means: the JSON-like core of YAML 1.2, without the readings that surprise people.
+"""The meaning of plain scalars: the JSON-like core of YAML 1.2, without meanings that surprise people.
 
-`on`, `off`, `yes`, `no`, `y`, `n`, dates, `0x1F` and `1_000` are text. `1:30` (YAML 1.1 reads 90) and `010`
-(YAML 1.1 reads 8) are refused, because there is no reading of them that everybody expects.
+`on`, `off`, `yes`, `no`, `y`, `n`, dates, `0x1F` and `1_000` are text. `1:30` (90 in YAML 1.1) and `010` (8 in
+YAML 1.1) are refused, because people expect different things of them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _SEXAGESIMAL = re.compile(r"[-+]?(?:[1-9][0-9_]*(?::[0-5]?[0-9])+|[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*)")
 _MOST_DIGITS = 30
 _LONGEST_NUMBER = 1_000
-"""Characters; looking for a number in a longer text would take long."""
+"""Characters; a longer text is not searched for a number, which would take too long."""
 _NUMERIC_START = frozenset("+-.0123456789")
 
 
 class AmbiguousScalarError(ValueError):
-    """A plain scalar that people and YAML read differently; the text says what to write instead."""
+    """A plain scalar that people and YAML read differently; the text says what to write."""
 
 
 def read_plain(text: str) -> Scalar:
-    """The value of an unquoted scalar; AmbiguousScalarError where it must be written otherwise."""
+    """Return the value of an unquoted scalar; AmbiguousScalarError if it must be written differently."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMERIC_START:
@@ -67,7 +67,7 @@ def read_plain(text: str) -> Scalar:
 def _integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:
         raise AmbiguousScalarError(
-            f"a number of {len(text)} digits; at most {_MOST_DIGITS}, or put it in quotes"
+            f"a number of {len(text)} digits; at most {_MOST_DIGITS} are allowed, or put it in quotes for text"
         )
     return int(text)
 
@@ -80,7 +80,7 @@ def _float(text: str) -> float:
 
 
 def _as_duration(text: str) -> str:
-    from fleet_config.durations import format_duration  # noqa: PLC0415 - brings pydantic, for this hint only
+    from fleet_config.durations import format_duration  # noqa: PLC0415 - imports pydantic, only for this hint
 
     seconds = 0.0
     for part in text.lstrip("+-").replace("_", "").split(":"):

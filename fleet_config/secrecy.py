@@ -1,4 +1,4 @@
-"""What an error must not repeat: the value of a key that holds a secret, and a password in an address."""
+"""Keeping secrets out of errors: values of keys that hold secrets, and passwords in addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNSEEN: Final = "…"
 
 
 class Hidden:
-    """Stands for a value that is not shown."""
+    """A placeholder for a value that is not shown."""
 
     def __str__(self) -> str:
         return UNSEEN
@@ -22,12 +22,12 @@ HIDDEN: Final = Hidden()
 
 
 def names_secret(key: object) -> bool:
-    """Whether a key's value is a secret, or may be one written by mistake."""
+    """Return whether the value of a key is a secret, or may be one written there by mistake."""
     return isinstance(key, str) and _KEY.search(key) is not None
 
 
 def redacted(text: str) -> str:
-    """Return `text` without user and password of addresses, and without what a query says of secrets."""
+    """Return `text` without the user and password of addresses, and without secrets in their queries."""
     if "://" in text:
         text = _USERINFO.sub(f"{UNSEEN}@", text)
     return _QUERY.sub(rf"\1{UNSEEN}", text) if "=" in text else text

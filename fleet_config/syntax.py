@@ -1,4 +1,4 @@
-"""YAML syntax errors in words that say what to do about them."""
+"""YAML syntax errors, explained with what to do about them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-# Where the parser's own text says only what it met, this says what usually stands behind it.
+# The parser says only what it met; these say what is usually wrong.
 _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"character '\\t' that cannot start", "a tab; indent with spaces"),
     (
@@ -40,7 +40,7 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"invalid Unicode character escape", "half a surrogate pair; write the character itself"),
     (
         r"expected alphabetic or numeric character",
-        "text that begins with '*' or '&' must be put in quotes",
+        "text that begins with '*', '&' or '%' must be put in quotes",
     ),
     (r"expected '<document start>'", "text that belongs to nothing; check the indentation"),
     (
@@ -52,14 +52,16 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
 
 
 def explain_syntax(text: str, error: yaml.YAMLError) -> tuple[int, int, str]:
-    """Line, column and message of a syntax error.
+    """Return line, column and message of a syntax error.
 
-    PyYAML's own parser finds the same faults as libyaml and names them better, so it reads the text again.
+    PyYAML's own parser finds the same errors as libyaml and describes them better, so it parses the text again.
     """
     clearer = _clearer(text) or error
     problem = str(getattr(clearer, "problem", None) or clearer)
     mark = getattr(clearer, "problem_mark", None)
-    if mark is None or "stream end" in problem or "end of stream" in problem:  # where it opened says more
+    if (
+        mark is None or "stream end" in problem or "end of stream" in problem
+    ):  # the place where it opened says more
         mark = getattr(clearer, "context_mark", None) or mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     return line, column, _meaning(problem) + _opened(clearer, line)
@@ -83,7 +85,7 @@ def _meaning(problem: str) -> str:
 
 
 def _opened(error: Any, line: int) -> str:
-    """Where the unfinished thing began, when that is on another line."""
+    """Say where the unfinished part begins, if on another line."""
     mark = getattr(error, "context_mark", None)
     if mark is None or mark.line + 1 == line:
         return ""

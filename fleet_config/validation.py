@@ -1,4 +1,4 @@
-"""Checks a document against a pydantic model: reports every fault at once, at its place, in plain English."""
+"""Checking a document against a pydantic model: every mistake at once, at its place, in plain English."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _make_scalars_strict(schema: Any) -> None:
 
 
 class Strict(pydantic.BaseModel):
-    """A frozen model that refuses unknown keys and silent conversions (`"5"` is no number, `yes` no boolean).
+    """A frozen model that refuses unknown keys and silent conversions (`"5"` is not a number, `yes` not a boolean).
 
-    Collections are converted as their annotation says, so that a list in the file fills a tuple or a set.
-    Programs start faster because a validator is built when it is first used, and docstrings of fields are read
-    from the source only for the JSON Schema, where they are the descriptions.
+    Collections are converted as annotated, so a list in the file can fill a tuple or a set. To start programs faster,
+    validators are built when first used, and docstrings of fields, which are the descriptions in the JSON Schema, are
+    read from the source only for that.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
@@ -99,12 +99,12 @@ def validate(model: type[M], document: Document, *, at: Path = ()) -> M:
 
 
 def _counts_valid_items_only(details: ErrorDetails) -> bool:
-    """Whether a collection is called too short only because pydantic does not count its invalid items."""
+    """Return whether a collection is called too short only because pydantic does not count invalid items."""
     return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 class _Found(NamedTuple):
-    """One error of the validator: the path of its value, and the union members it was met under."""
+    """One error of the validator: the path of its value, and the union members it was found under."""
 
     path: Path
     members: tuple[tuple[Path, str], ...]
@@ -118,7 +118,7 @@ def _problems(
     problems = [_problem(model, document, at, each) for each in found[:MOST_PROBLEMS]]
     if len(found) > MOST_PROBLEMS:
         problems.append(
-            document.problem(at, f"{len(found)} faults in all; the first {MOST_PROBLEMS} are told")
+            document.problem(at, f"{len(found)} mistakes in all; these are the first {MOST_PROBLEMS}")
         )
     return problems
 
@@ -139,7 +139,7 @@ def _problem(model: type[M], document: Document, at: Path, found: _Found | list[
 
 
 def _hidden(found: _Found | list[_Found]) -> _Found | list[_Found]:
-    """The same without the value, which may be a secret that stands where it should not."""
+    """Return it without the value, which may be a misplaced secret."""
     if isinstance(found, list):
         return [each._replace(details={**each.details, "input": HIDDEN}) for each in found]
     return found._replace(details={**found.details, "input": HIDDEN})
@@ -154,7 +154,7 @@ def _is_key(found: _Found) -> bool:
 
 
 def _locate(data: Any, details: ErrorDetails) -> _Found:
-    """Follow the data along the error's location; what the data do not have is the name of a union member."""
+    """Follow an error's location through the data; a part that the data lack is the name of a union member."""
     path: list[str | int] = []
     members: list[tuple[Path, str]] = []
     value: Any = data
@@ -176,7 +176,7 @@ def _holds(value: Any, part: int | str) -> bool:
 
 
 def _settle_unions(found: list[_Found]) -> list[_Found | list[_Found]]:
-    """Of a value that fits no member of a union, keep the errors of the member that was most likely meant."""
+    """For a value that fits no member of a union, keep the errors of the member most likely meant."""
     groups: dict[Path, list[_Found]] = {}
     settled: list[_Found | list[_Found]] = []
     for each in found:
@@ -203,5 +203,5 @@ def _settle_one(path: Path, group: list[_Found]) -> list[_Found | list[_Found]]:
 
 
 def _is_far(path: Path, errors: list[_Found]) -> bool:
-    """Whether a member was not meant: the value is not even of its kind."""
+    """Return whether a member cannot be meant, because the value is of another kind."""
     return any(each.path == path and is_wrong_kind(each.details) for each in errors)

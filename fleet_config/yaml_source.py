@@ -1,7 +1,7 @@
 """A strict subset of YAML, with line and column for every value.
 
-One document, text keys, bounded size and depth; no aliases, anchors, tags, merge keys or duplicate keys.
-`scalars` says what plain words and numbers mean; `validation` checks a document against a pydantic model.
+One document, text keys, bounded size and depth; no aliases, anchors, tags, merge keys or duplicate keys. `scalars`
+defines what plain words and numbers mean; `validation` checks a document against a pydantic model.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "load_yaml", "parse_yaml"]
 
 MAX_BYTES: Final = 1 << 20
-"""Of one file. The parser takes about two seconds for as much, and beside a running gateway it takes them from it."""
+"""Bytes of one file. The parser needs about two seconds for them, which a running gateway lacks meanwhile."""
 MAX_DEPTH: Final = 32
 MAX_VALUES: Final = 50_000
-"""Scalars, lists and mappings of one file: they are validated in one step, during which no other thread runs."""
+"""Scalars, lists and mappings in one file: no other thread runs while they are validated."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -38,9 +38,9 @@ _FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_yaml(path: Path, *, name: str | None = None) -> Document:
-    """Read and parse a file; ProblemsFound when it cannot be read or is not good YAML.
+    """Read and parse a file; ProblemsFound if it cannot be read or is not good YAML.
 
-    Problems name the file as `name`, or as `path` where that is not given.
+    Problems name the file as `name`, or as `path` without it.
     """
     shown = str(path) if name is None else name
     try:
@@ -51,7 +51,7 @@ def load_yaml(path: Path, *, name: str | None = None) -> Document:
 
 
 def parse_yaml(text: str, name: str) -> Document:
-    """Parse one YAML document; ProblemsFound with all that can be found at once."""
+    """Parse one YAML document; ProblemsFound with every mistake that can be found at once."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if len(text) > MAX_BYTES:
         _fail(name, (1, 1), f"larger than {MAX_BYTES >> 20} MiB")
@@ -97,7 +97,7 @@ def _fail(name: str, at: Position, message: str) -> NoReturn:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not been seen yet; `key` is the key that waits for its value."""
+    """A collection that has not ended yet; `key` is the key that waits for its value."""
 
     data: dict[str, Any] | list[Any]
     place: Place
@@ -105,7 +105,7 @@ class _Open:
 
 
 class _Composer:
-    """Builds data and places from parser events, without recursion, so that depth costs nothing."""
+    """Builds data and places from parser events, without recursion."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -164,7 +164,7 @@ class _Composer:
             self._problem(at, "an empty key; a key is a name before the ':'")
         first = opened.place.keys.get(key)
         if first is not None:
-            self._problem(at, f"duplicate key {quoted(key)}; it stands on line {first[0]} already")
+            self._problem(at, f"duplicate key {quoted(key)}; it is already on line {first[0]}")
         opened.place.keys[key] = at
         opened.key = key
 
@@ -221,7 +221,7 @@ class _Composer:
 
     def _document_start(self, event: Any) -> None:
         if self._root is not None:
-            self._stop(_start(event), "a second document; a file holds one, so remove the '---'")
+            self._stop(_start(event), "a second document; a file contains one, so remove the '---'")
         if event.version or event.tags:
             self._problem(_start(event), "YAML directives ('%…') are not supported; remove them")
 
@@ -232,14 +232,14 @@ class _Composer:
         return bool(self._open) and names_secret(self._open[-1].key)
 
     def _shown(self, text: str) -> str:
-        """A part of the value that comes next, as a message may repeat it."""
+        """Return a part of the next value as a message may show it."""
         return UNSEEN if self._at_secret() else text
 
     def _problem(self, at: Position, message: str) -> None:
         self.problems.append(Problem(self.name, *at, message))
         if len(self.problems) == MOST_PROBLEMS - 1:
             self.problems.append(
-                Problem(self.name, *at, "the rest of the file was not read: mend these first")
+                Problem(self.name, *at, "the rest of the file was not read; fix these first")
             )
             raise ProblemsFound(self.problems)
 

@@ -1,1 +1,1 @@
-"""What both command lines share: commands, tables, errors in words, log lines, interrupts, the version."""
+"""What both command lines share: commands, tables, texts of errors, log lines, interrupts, the version."""

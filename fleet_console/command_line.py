@@ -1,5 +1,6 @@
 """The command line of both programs: commands, `--version`, and one text and exit status for each failure."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -16,10 +17,10 @@ UNEXPECTED = 1
 
 
 class Command(NamedTuple):
-    """A command, or a group of them, whose module is imported when it is called."""
+    """A command or a group of commands; its module is imported when it is called."""
 
     about: str
-    """Its line in the list of commands: the first paragraph of its own help."""
+    """Its line in the list of commands, the same as the first paragraph of its help."""
     source: str
     """`package.module:name` of a function or a `typer.Typer`."""
 
@@ -32,7 +33,7 @@ class Explained(NamedTuple):
 
 
 Explain = Callable[[Exception], Explained | None]
-"""Explains a failure that a program knows; None for others."""
+"""Explains an expected failure; None for others."""
 
 
 class _DeferredGroup(TyperGroup):
@@ -51,7 +52,7 @@ class _DeferredGroup(TyperGroup):
 
 
 def load(name: str, command: Command) -> Any:
-    """Import a command and return it as the group's framework wants it."""
+    """Import a command and return it as a click command."""
     module, _, attribute = command.source.partition(":")
     source = getattr(import_module(module), attribute)
     if isinstance(source, typer.Typer):
@@ -62,7 +63,7 @@ def load(name: str, command: Command) -> Any:
 
 
 def make_app(name: str, about: str, commands: Mapping[str, Command]) -> typer.Typer:
-    """Make a program of these commands, which also prints its version."""
+    """Make a program with these commands and `--version`."""
     app = typer.Typer(
         name=name,
         help=about,
@@ -85,13 +86,13 @@ def make_app(name: str, about: str, commands: Mapping[str, Command]) -> typer.Ty
             bool, typer.Option("--version", help="Print the version.", callback=say_version, is_eager=True)
         ] = False,
     ) -> None:
-        """What every command takes."""
+        """Options of every command."""
 
     return app
 
 
 def carry_out(app: typer.Typer, arguments: Sequence[str], explain: Explain) -> None:
-    """Run one command; ends in SystemExit. A traceback comes only with --debug."""
+    """Run one command; ends in SystemExit. Only --debug prints a traceback."""
     given = [argument for argument in arguments if argument != "--debug"]
     try:
         app(args=given, prog_name=app.info.name)
@@ -104,7 +105,7 @@ def carry_out(app: typer.Typer, arguments: Sequence[str], explain: Explain) -> N
 
 
 def _complain(error: Exception, explain: Explain, *, debug: bool) -> int:
-    """Print what failed, and return the exit status. What only a failure needs is imported here."""
+    """Print what failed and return the exit status. Imports that only a failure needs are in here."""
     from fleet_console.terminal import complain  # noqa: PLC0415
 
     known = explain(error)
@@ -124,6 +125,7 @@ def _complain(error: Exception, explain: Explain, *, debug: bool) -> int:
 
 def carry_out_process(app: typer.Typer, explain: Explain) -> None:
     """Run the command of this process."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # to look for some opens a file of every package
     if isinstance(sys.stdout, TextIOWrapper):  # escape what its encoding has no character for, do not raise
         sys.stdout.reconfigure(errors="backslashreplace")
     carry_out(app, sys.argv[1:], explain)

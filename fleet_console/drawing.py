@@ -1,8 +1,8 @@
-"""Tables as both command lines draw them: readable on a terminal of any width, one line a row everywhere else.
+"""Tables of both command lines: readable on a terminal of any width, one line per row everywhere else.
 
-On a terminal the columns that do not fit go on in a further line of the row, indented; a last column of text wraps in
-what is left of the line. Nothing is dropped, and only a cell of more than a thousand characters is cut. Into a pipe or
-a file a row is one line and a cell is whole, so that `grep` finds it.
+On a terminal columns that do not fit continue on a further, indented line of the row; a last column of text wraps in
+the rest of the line. Nothing is dropped, and only cells of more than a thousand characters are cut. In a pipe or a file
+a row is one line and cells are complete, so that `grep` finds them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ GAP: Final = 2
 INDENT: Final = 4
 """Blanks before the further lines of a row."""
 LEAST_TEXT: Final = 30
-"""Columns that a wrapped last cell must have; with less it gets a line of its own."""
+"""Width that a wrapped last cell needs; with less it gets its own line."""
 LONGEST_CELL: Final = 1_000
-"""Characters of a cell on a terminal: a payload in hexadecimal must not fill screens."""
+"""Characters of a cell on a terminal, so that a payload in hexadecimal does not fill the screen."""
 
 
 class Styled(NamedTuple):
@@ -45,19 +45,19 @@ class Line:
 
 @dataclass(slots=True)
 class Table:
-    """Rows of cells under their headings; a table whose headings are all empty shows none."""
+    """Rows of cells under headings; if all headings are empty, none are shown."""
 
     columns: Sequence[str]
     title: str = ""
     rows: list[tuple[Styled, ...]] = field(default_factory=list)
 
     def add(self, *cells: object) -> None:
-        """Add a row: texts of any origin, or Styled ones."""
+        """Add a row; cells may be Styled, and their text may come from outside."""
         self.rows.append(tuple(cell if isinstance(cell, Styled) else Styled(cell) for cell in cells))
 
 
 class _Place(NamedTuple):
-    """Where a column stands: its line of the row, the blanks before it, and its width."""
+    """A column's position: its line in the row, the blanks before it, and its width."""
 
     line: int
     at: int
@@ -121,7 +121,7 @@ def _widths(rows: Sequence[Sequence[_Cell]]) -> list[int]:
 
 
 def _places(widths: Sequence[int], width: int) -> list[_Place]:
-    """Put each column behind the one before it, or at the beginning of a further line where it does not fit."""
+    """Place each column after the one before it, or at the start of a further line if it does not fit."""
     places: list[_Place] = []
     line, at = 0, 0
     for number, wide in enumerate(widths):
@@ -150,7 +150,7 @@ def _wrapped(cell: _Cell, width: int, console: Console) -> list[Text]:
 
 
 def _lines(cells: Sequence[tuple[_Place, Sequence[Text]]]) -> Iterable[Text]:
-    """Lay cells side by side; a line on which there is nothing is left out."""
+    """Lay cells side by side, line by line."""
     for part in range(max((len(texts) for _, texts in cells), default=0)):
         line = Text()
         for place, texts in cells:

@@ -1,4 +1,4 @@
-"""Formats a log record as one line that is safe to show, whatever it contains."""
+"""Formatting a log record as one line that is safe to show."""
 
 import logging
 
@@ -9,7 +9,7 @@ LONGEST_LINE = 4_000
 
 
 def said(record: logging.LogRecord) -> str:
-    """Return the text of a record, with its error and where that was raised instead of a traceback."""
+    """Return the text of a record, followed by its error and, instead of a traceback, where that was raised."""
     text = record.getMessage()
     error = record.exc_info[1] if record.exc_info else None
     return text if error is None else f"{text}: {type(error).__name__}: {error}{_origin(error)}"
@@ -28,7 +28,7 @@ def _origin(error: BaseException) -> str:
 
 
 class TextLines(logging.Formatter):
-    """A record in the fields of a format string; `%(message)s` is all of it."""
+    """Formats records with a format string; `%(message)s` includes the error."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = in_a_line(record)

@@ -1,4 +1,4 @@
-"""The signals that end a program, while there is something to put away."""
+"""Handling the signals that end a program while it has something to clean up."""
 
 import asyncio
 import signal
@@ -12,11 +12,11 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def ended_by(act: Callable[[int], object]) -> Iterator[None]:
-    """Call `act` with each SIGINT and SIGTERM, as a callback of the running loop, while the block runs.
+    """Call `act` with each SIGINT and SIGTERM while the block runs, as a callback of the running loop.
 
-    No exception is raised in whatever runs at that instant: one in an import, in the end of an object or in a C library
-    may be lost. After the block an interrupt ends the process at once, as before. What the process was started to
-    ignore stays ignored.
+    No exception is raised in the code that happens to run: in an import, a finaliser or a C library it could be lost.
+    After the block an interrupt ends the process at once, as before. Signals that the process was started to ignore
+    stay ignored.
     """
     loop = asyncio.get_running_loop()
     heard = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]

@@ -26,7 +26,7 @@ def say_json(value: Any) -> None:
 
 
 def complain(*texts: str) -> None:
-    """Print texts on standard error, a line each, unwrapped: an editor finds file:line:column in them."""
+    """Print texts on standard error, one per line and unwrapped, so that editors find file:line:column in them."""
     style = "red" if _errors.is_terminal else ""
     for text in texts:
         _errors.print(Text(printable(text, None), style=style), soft_wrap=True, highlight=False)

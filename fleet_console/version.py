@@ -1,4 +1,4 @@
-"""The version of both programs, which are built and installed together; the wheel takes its own from here."""
+"""The version of both programs and of the wheel that contains them."""
 
 from typing import Final
 

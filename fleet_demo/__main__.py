@@ -4,6 +4,6 @@ from fleet_console import interrupts
 
 interrupts.end_at_once()
 
-from fleet_demo.playing import application  # noqa: E402 - an interrupt is answered from the first moment on
+from fleet_demo.playing import application  # noqa: E402 - so that an interrupt works during the imports
 
 application()

@@ -1,4 +1,4 @@
-"""The demo's gateway: a process of its own, so that it can be killed."""
+"""The demo's gateway, in its own process so that it can be killed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class GatewayProcess:
         return settings | ({"influx": influx} if influx else {})
 
     async def start(self) -> float:
-        """Start it, and return the seconds until it was subscribed."""
+        """Start it; return the seconds until it had subscribed."""
         begin = asyncio.get_running_loop().time()
         command = tied_to_parent([sys.executable, "-m", "edge_gateway", "run", "--config", str(self.config)])
         with self.log.open("ab") as log:
@@ -64,13 +64,13 @@ class GatewayProcess:
         return {name: value for name, value in os.environ.items() if not name.startswith("EDGE_GATEWAY_")}
 
     async def kill(self) -> None:
-        """`kill -9`."""
+        """Kill it with SIGKILL."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
 
     async def stop(self) -> None:
-        """SIGTERM, and wait for it to drain."""
+        """Send SIGTERM and wait until it has drained."""
         if self._process is None or self._process.returncode is not None:
             return
         self._process.terminate()
@@ -84,7 +84,7 @@ class GatewayProcess:
         return await local_socket.call(self.spool / "control.sock", {"do": do})
 
     async def report(self) -> dict[str, Any] | None:
-        """Its status, or None while it does not answer."""
+        """Return its status; None while it does not answer."""
         try:
             found: dict[str, Any] = await self.ask("status")
         except (OSError, TimeoutError, local_socket.RequestFailed):
@@ -94,7 +94,7 @@ class GatewayProcess:
     async def until(
         self, holds: Callable[[dict[str, Any]], bool], within: float = PATIENCE
     ) -> dict[str, Any]:
-        """The first status for which `holds`. TimeoutError with the last words of its log."""
+        """Wait for a status that satisfies `holds` and return it; TimeoutError with the end of its log."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within
         while loop.time() < end:
@@ -104,15 +104,15 @@ class GatewayProcess:
             if report is not None and holds(report):
                 return report
             await asyncio.sleep(0.1)
-        raise TimeoutError(f"the gateway did not come that far; its log ends with:\n{self.last_words()}")
-
-    def last_words(self, lines: int = 8) -> str:
-        return (
-            "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+        raise TimeoutError(
+            f"the gateway was not ready within {within:g} s; its log ends with:\n{self.last_words()}"
         )
 
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-8:]) if self.log.exists() else ""
+
     async def run(self, *arguments: str) -> None:
-        """A command of the CLI. GatewayError with what it said when it fails."""
+        """Run a command of the CLI; GatewayError with its error text if it fails."""
         command = [sys.executable, "-m", "edge_gateway", *arguments, "--config", str(self.config)]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, cwd=ROOT
@@ -122,7 +122,7 @@ class GatewayProcess:
             raise GatewayError(said.decode(errors="replace").strip())
 
     async def query(self, what: str, *options: str) -> list[dict[str, Any]]:
-        """Rows of the history, through the CLI as a user would."""
+        """Return rows of the history, read through the CLI as a user would."""
         command = [*self.query_command(what), *options]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
         output, _ = await process.communicate()

@@ -1,4 +1,4 @@
-"""The table: ledger against store, each row computed and none of them assumed."""
+"""The table at the end: the fleet's ledger against the gateway's store, every row computed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _delivery(found: Comparison) -> list[Row]:
             f"{found.readings:,} acknowledged, lost {found.lost}",
             not found.lost,
         ),
-        Row("none is counted twice", f"double {found.double}", not found.double),
+        Row("no reading is counted twice", f"double {found.double}", not found.double),
         Row(
             "every window is exact",
             f"wrong {found.wrong} of {found.windows:,}",
@@ -59,7 +59,7 @@ def _delivery(found: Comparison) -> list[Row]:
 
 
 async def _database(story: Story, ledger: Ledger, terms: Terms) -> list[Row]:
-    """The same windows in InfluxDB, where there is one."""
+    """Compare the same windows in InfluxDB, if the demo has one."""
     if story.influx is None:
         return []
     place = story.influx
@@ -104,12 +104,12 @@ def _surviving(story: Story) -> list[Row]:
         ),
         Row(
             "a broken rule file changes nothing",
-            "the old rules stayed in force until it was mended" if told.rules_kept else "the rules changed",
+            "the old rules stayed in force until it was fixed" if told.rules_kept else "the rules changed",
             told.rules_kept and told.rules_mended,
         ),
         Row(
-            f"{OFFLINE_MS // 1000} s offline lose nothing",
-            f"{told.late} late values merged, {told.commands_by_lateness} commands caused by them",
+            f"{OFFLINE_MS // 1000} s offline lose no reading",
+            f"{told.late} late readings merged, {told.commands_by_lateness} commands caused by them",
             told.late > 0 and not told.commands_by_lateness,
         ),
     ]

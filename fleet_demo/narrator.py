@@ -1,4 +1,4 @@
-"""What the demo says: one line an event, one live line between them, the same as plain lines without a terminal."""
+"""The demo's output: a line for each event, and between them a live line, which is repeated if there is no terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAIN_EVERY = 5.0
 
 
 class Narrator:
-    """Tells events with the second they happen at."""
+    """Prints events with the second they happen at."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -41,17 +41,17 @@ class Narrator:
         return time.monotonic() - self._begin
 
     def begin(self) -> None:
-        """The story begins now."""
+        """Count seconds from now."""
         self._begin = time.monotonic()
 
     def tell(self, text: str, style: str = "") -> None:
-        """One event."""
+        """Print an event."""
         self.console.print(
             Text(f"{self.seconds:4.0f} s  ", style="dim") + Text(text, style=style), soft_wrap=True
         )
 
     def show(self, line: str) -> None:
-        """The live line."""
+        """Replace the live line."""
         if self._live is not None:
             self._live.update(Text(f"{self.seconds:4.0f} s  {line}", style="cyan"), refresh=True)
         elif time.monotonic() - self._shown >= PLAIN_EVERY:
@@ -59,12 +59,12 @@ class Narrator:
             self.tell(line)
 
     def draw(self, text: str) -> None:
-        """Something of several lines."""
+        """Print several lines as they are."""
         self.console.print(Text(text), soft_wrap=True)
 
 
 def chart(values: list[float], limit: float, *, width: int = 60, height: int = 8, title: str = "") -> str:
-    """A small chart of `values` over time, with `limit` drawn in; the newest on the right."""
+    """Return a small chart of `values` over time, the newest on the right, with a line at `limit`."""
     shown = values[-width:]
     low, high = min([*shown, limit]) - 1, max([*shown, limit]) + 1
     step = (high - low) / height
@@ -78,7 +78,7 @@ def chart(values: list[float], limit: float, *, width: int = 60, height: int = 8
 
 
 def result_table(rows: list[tuple[str, str, bool]]) -> Table:
-    """What was claimed, what was found, and whether it is true."""
+    """Return a table of (claim, finding, whether it is true)."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for name, found, true in rows:
         mark = Text("true", style="green") if true else Text("FALSE", style="bold red")

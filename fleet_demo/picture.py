@@ -1,6 +1,6 @@
-"""Draws what the demo printed: `COLUMNS=120 ./demo | .venv/bin/python -m fleet_demo.picture docs/demo.svg`.
+"""Draw what the demo printed: `COLUMNS=120 ./demo | .venv/bin/python -m fleet_demo.picture docs/demo.svg`.
 
-The text is the demo's own, line by line; the colours are those it has on a terminal.
+Lines and colours are those of the demo on a terminal.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rich.text import Text
 WIDTH = 132
 STYLES = (
     (r"^ *\d+ s  ", "dim"),
-    (r"(?<= s  )(truth:|kill -9 of|the rules copy|frz-\d+ is offline).*", "yellow"),
+    (r"(?<= s  )(FAULT|kill -9 of|a mistake in|frz-\d+ is offline).*", "yellow"),
     (r"(?<= s  )ALERT.*", "bold red"),
-    (r"(?<= s  )(command|RESOLVED|restarted|mended|frz-\d+ is back).*", "green"),
+    (r"(?<= s  )(command|RESOLVED|restarted|fixed|frz-\d+ is back).*", "green"),
     (r"^true ", "green"),
     (r"^FALSE ", "bold red"),
-    (r"^(All|Not all) of it is? ?true.*", "bold"),
+    (r"^(All|Not all) true.*", "bold"),
     (r"╌+", "yellow"),
     (r"●", "bold cyan"),
 )

@@ -1,4 +1,4 @@
-"""Plays the story and judges it.
+"""Play the story and judge it; the exit status says how it ended.
 
 0 every row of the table is true · 1 a row is false · 2 usage · 3 set-up failed · 4 the machine was too slow to judge ·
 130 interrupted
@@ -43,7 +43,7 @@ def main(
     sensors: Annotated[
         int, typer.Option("--sensors", min=50, max=10_000, help="Freezers in the fleet.")
     ] = 1000,
-    seed: Annotated[int, typer.Option("--seed", help="Of every random choice.")] = 42,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of every random choice.")] = 42,
 ) -> None:
     """Play the demo."""
     console = Console(highlight=False, markup=False)
@@ -66,7 +66,7 @@ def main(
 
 
 def influx_place() -> InfluxPlace | None:
-    """The InfluxDB that the environment names."""
+    """Return the InfluxDB that INFLUX_URL, INFLUX_ORG and INFLUX_TOKEN name; None if one is missing."""
     url, token = os.environ.get("INFLUX_URL"), os.environ.get("INFLUX_TOKEN")
     return InfluxPlace(url, os.environ.get("INFLUX_ORG", "fleet"), token) if url and token else None
 
@@ -93,7 +93,7 @@ async def play(
 
 
 def gave_up(console: Console, last: Snapshot | None, error: TimeoutError) -> int:
-    """Say what did not happen in time; the exit status asks whether the machine could have made it."""
+    """Say what did not happen in time; return TOO_SLOW if the machine could not keep pace, else FALSE."""
     pace = (
         None
         if last is None
@@ -107,16 +107,16 @@ def gave_up(console: Console, last: Snapshot | None, error: TimeoutError) -> int
 
 
 def status_of(rows: list[Row], result: RunResult) -> int:
-    """The exit status: a false row counts only where the machine was fast enough to judge."""
+    """Return the exit status; a false row counts only if the machine was fast enough to judge."""
     if all(row.true for row in rows):
         return 0
     return TOO_SLOW if result.verdict.saturated else FALSE
 
 
 def tell_next(console: Console, story: Story, status: int) -> None:
-    """The next commands to try."""
+    """Print commands to try next."""
     bin_, config = os.path.relpath(Path(sys.executable).parent), os.path.relpath(story.gateway.config)
-    console.print(f"\n{'All of it true.' if status == 0 else 'Not all of it is true.'} Next:", style="bold")
+    console.print(f"\n{'All true.' if status == 0 else 'Not all true.'} Next:", style="bold")
     for text, why in (
         ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch"),
         (f"{bin_}/edge-gateway query alerts --config {config}", "what the history holds"),
@@ -131,14 +131,14 @@ def tell_next(console: Console, story: Story, status: int) -> None:
 
 
 async def stay(console: Console, story: Story) -> None:
-    """Go on with the fleet until interrupted."""
+    """Keep a fleet running until interrupted."""
     bin_, config, rules = map(
         os.path.relpath, (Path(sys.executable).parent, story.gateway.config, story.gateway.rules)
     )
-    console.print(f"\nIt goes on, at {story.broker.url}, until Ctrl-C. Rules: {rules}")
+    console.print(f"\nStill running, broker at {story.broker.url}; Ctrl-C ends it. Rules: {rules}")
     console.print(f"  {bin_}/edge-gateway status --config {config}", markup=False, soft_wrap=True)
     with suppress(asyncio.CancelledError):
-        await story.go_on()
+        await story.run_again()
 
 
 def application() -> None:

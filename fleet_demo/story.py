@@ -1,4 +1,4 @@
-"""The storyboard: what happens when, and what is claimed at the end."""
+"""The story of the demo: what happens, and when."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ WARM = "frz-00042"
 LOST = "frz-00007"
 LIMIT = -10.0
 OFFLINE_MS = 11_000
-BROKEN = "    expr: temperatur\n      levels"
 
 
 @dataclass(slots=True)
 class Told:
-    """What the story found out on its way, for the table at its end."""
+    """What the story measured, for the table at its end."""
 
     fired: list[str] = field(default_factory=list)
     reaction_ms: float = 0.0
@@ -47,7 +46,7 @@ class Told:
 
 @dataclass(slots=True)
 class Story:
-    """The parts on the stage."""
+    """The parts of the demo, and the scenes they play."""
 
     directory: Path
     broker: EmbeddedBroker
@@ -61,7 +60,7 @@ class Story:
     _second: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def play(self) -> RunResult:
-        """Play all of it; what it returns and `told` are for the judge."""
+        """Play every scene; return the fleet's result, and leave the measurements in `told`."""
         self.fleet.on_second = self._heard
         run = asyncio.create_task(self.fleet.run(), name="fleet")
         show = asyncio.create_task(self._show(), name="live")
@@ -83,8 +82,8 @@ class Story:
         await self._drain()
         return result
 
-    async def go_on(self) -> None:
-        """Another fleet of the same kind, until cancelled."""
+    async def run_again(self) -> None:
+        """Run another fleet of the same kind until cancelled."""
         fleet = _fleet(
             self.directory, self.broker, len(self.fleet.plans), self.fleet.scenario.seed, run="run-2"
         )
@@ -115,13 +114,13 @@ class Story:
         async with asyncio.timeout(30):
             while self.last is None or self.last.up < count:  # noqa: ASYNC110 - the live line has the event
                 await asyncio.sleep(0.1)
-        self.narrator.tell(f"up {count}/{count}, each with a connection of its own")
+        self.narrator.tell(f"all {count:,} devices are connected, each with its own connection")
 
     async def _look(self) -> None:
         await self._until(11)
         while not (rows := await self._windows()):  # noqa: ASYNC110 - another process's history has no event
             await asyncio.sleep(0.5)
-        self.narrator.tell(f"first windows stored; {WARM} so far, {len(rows)} windows of 5 s:")
+        self.narrator.tell(f"first windows stored; those of {WARM} so far, 5 s each:")
         self._draw(rows)
 
     async def _lose_cooling(self) -> None:
@@ -132,7 +131,7 @@ class Story:
             metric="temperature",
             expect_alert={"rule": "FreezerTooWarm", "within": "30s"},
         )
-        self.narrator.tell(f"truth: {WARM} loses cooling (written to the ledger)", "yellow")
+        self.narrator.tell(f"FAULT {WARM} loses its cooling (recorded in the ledger)", "yellow")
         alert = await self.watcher.first_alert(WARM, "firing", 60)
         self.narrator.tell(f"ALERT {_rule(alert)} critical: {_summary(alert)}", "bold red")
         answer = await self.watcher.first_ack(WARM, 30)
@@ -146,7 +145,7 @@ class Story:
         resolved = await self.watcher.first_alert(WARM, "resolved", 60)
         self.told.fired = [alert.message.id, resolved.message.id]
         rows = await self._windows()
-        self.narrator.tell("RESOLVED: the curve falls again", "green")
+        self.narrator.tell(f"RESOLVED {WARM} is cold again", "green")
         self._draw(rows)
 
     async def _kill(self) -> None:
@@ -154,17 +153,17 @@ class Story:
         self.told.ids_before = await self._alert_ids()
         before = self.fleet.snapshot().acked
         await self.gateway.kill()
-        self.narrator.tell("kill -9 of the gateway; the fleet goes on", "yellow")
+        self.narrator.tell("kill -9 of the gateway; the fleet carries on", "yellow")
         await asyncio.sleep(3)
         waiting = self.fleet.snapshot().acked - before
-        self.narrator.tell(f"the broker holds {waiting:,} messages meanwhile")
+        self.narrator.tell(f"meanwhile the broker has queued {waiting:,} messages")
         await self.gateway.start()
         report = await self.gateway.until(lambda report: bool(report["broker"]["caught_up"]))
         self.told.recovered_ms, self.told.caught_up = report["spool"]["recovered_in_ms"], waiting
         self.told.ids_after = await self._alert_ids()
         same = "unchanged" if self.told.ids_before == self.told.ids_after else "CHANGED"
         self.narrator.tell(
-            f"restarted: recovered in {self.told.recovered_ms} ms, {waiting:,} caught up, alert ids {same}",
+            f"restarted: recovered in {self.told.recovered_ms} ms, {waiting:,} messages caught up, alert ids {same}",
             "green",
         )
 
@@ -176,14 +175,14 @@ class Story:
         file.write_text(good.replace("above: -10", "abov: -10"))
         broken = await self.gateway.until(lambda report: bool(report["rules"]["problems"]))
         self.told.rules_kept = broken["rules"]["hash"] == before["hash"]
-        self.narrator.tell("the rules copy is broken; the old rules stay:", "yellow")
+        self.narrator.tell("a mistake in the rule file; the old rules stay in force:", "yellow")
         self.narrator.draw("       " + str(broken["rules"]["problems"][0]).replace(f"{self.directory}/", ""))
         file.write_text(good.replace("above: -10", "above: -9.5"))
         mended = await self.gateway.until(
             lambda report: not report["rules"]["problems"] and report["rules"]["hash"] != before["hash"]
         )
         self.told.rules_mended = mended["rules"]["count"] == before["count"]
-        self.narrator.tell("mended with a new limit of −9.5 °C: reloaded, state kept", "green")
+        self.narrator.tell("fixed, with a new limit of −9.5 °C: reloaded, alert state kept", "green")
 
     async def _go_offline(self) -> None:
         await self._until(43)
@@ -203,29 +202,29 @@ class Story:
         self.told.late = report["values"]["late_merged"] - late
         self.told.commands_by_lateness = len(self.watcher.commands()) - commands
         self.narrator.tell(
-            f"{LOST} is back, live first, then its buffer: {self.told.late} late readings merged into "
-            f"stored windows, {self.told.commands_by_lateness} commands caused",
+            f"{LOST} is back, live readings first, then its buffer: {self.told.late} late readings merged "
+            f"into stored windows, {self.told.commands_by_lateness} commands caused",
             "green",
         )
         await self._until(52)
 
     async def _drain(self) -> None:
-        """Every window closes by silence; then nothing is under way any more."""
-        self.narrator.tell("the fleet stops; the gateway closes what is open")
+        """Wait until silence has closed every window and all of them are stored."""
+        self.narrator.tell("the fleet stops; the gateway closes its open windows")
         await self.gateway.until(_has_settled)
 
     async def _alert_ids(self) -> frozenset[str]:
         return frozenset(row["id"] for row in await self.gateway.query("alerts"))
 
     async def _windows(self) -> list[dict[str, Any]]:
-        """What the history holds of the freezer that is watched."""
+        """Return the stored base windows of the freezer that loses its cooling."""
         return await self.gateway.query(
             "windows", "--device", WARM, "--metric", "temperature", "--every", "5s"
         )
 
     def _draw(self, rows: list[dict[str, Any]]) -> None:
         values = [row["max"] for row in sorted(rows, key=lambda row: row["start"])]
-        title = f"{WARM}, warmest of each 5 s (°C); the line is the limit of {LIMIT:g} °C"
+        title = f"{WARM}, maximum of each 5 s in °C; the line is the limit, {LIMIT:g} °C"
         self.narrator.draw(chart(values, LIMIT, title=title))
 
     async def _until(self, second: float) -> None:
@@ -233,7 +232,7 @@ class Story:
 
 
 async def _unless_ended(scene: Any, run: asyncio.Task[RunResult]) -> None:
-    """Play a scene; the fleet's end or failure ends it too."""
+    """Play a scene; raise if the fleet fails or ends first."""
     task = asyncio.ensure_future(scene)
     done, _ = await asyncio.wait({task, run}, return_when=asyncio.FIRST_COMPLETED)
     if task in done:
@@ -241,7 +240,7 @@ async def _unless_ended(scene: Any, run: asyncio.Task[RunResult]) -> None:
         return
     task.cancel()
     run.result()
-    raise RuntimeError("the fleet ended before its story did")
+    raise RuntimeError("the fleet ended before the demo did")
 
 
 def _any(_: dict[str, Any]) -> bool:
@@ -260,10 +259,10 @@ def _summary(seen: Seen) -> str:
 async def staged(
     directory: Path, *, sensors: int, seed: int, narrator: Narrator, influx: InfluxPlace | None
 ) -> AsyncIterator[Story]:
-    """Everything started that the story needs; everything stopped when it is over."""
+    """Start everything the story needs; stop it at the end of the block."""
     broker = EmbeddedBroker(directory / "broker", port=0)
     async with broker:
-        narrator.tell(f"broker at {broker.url}, its files in {directory}")
+        narrator.tell(f"broker at {broker.url}, files in {directory}")
         gateway = GatewayProcess(directory, broker.url, influx_settings(influx))
         gateway.rules.mkdir(exist_ok=True)
         (gateway.rules / "cold-chain.yaml").write_text((HERE / "rules.yaml").read_text())
@@ -293,12 +292,12 @@ def _fleet(directory: Path, broker: EmbeddedBroker, sensors: int, seed: int, *, 
 
 
 def influx_settings(influx: InfluxPlace | None) -> dict[str, str] | None:
-    """The gateway's section for an InfluxDB; the token stays in the environment."""
+    """Return the gateway's `influx` section; the token stays in the environment."""
     return None if influx is None else {"url": influx.url, "org": influx.org, "token": "env:INFLUX_TOKEN"}
 
 
 def _has_settled(report: dict[str, Any]) -> bool:
-    """Whether all that the broker had is in closed windows, stored and corrected."""
+    """Return whether everything the broker had is in closed and stored windows, late readings included."""
     broker, spool, store = report["broker"], report["spool"], report["store"]
     return bool(
         broker["caught_up"]

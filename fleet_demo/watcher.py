@@ -1,4 +1,4 @@
-"""An independent pair of eyes: what goes over the broker, by a client of another make."""
+"""Alerts, commands and acks as an independent MQTT client sees them at the broker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fleet_wire.topics import parse_alert_topic, parse_device_topic
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A message and the wall time (ms) it was seen at."""
+    """A message and when it was seen (wall time, ms since 1970)."""
 
     at: float
     subject: str
@@ -75,14 +75,14 @@ class Watcher:
         ]
 
     def command_ids(self) -> list[str]:
-        """Ids of all commands, as often as they were seen."""
+        """Return the id of each command seen, repeated ones too."""
         return [one.message.id for one in self.commands() if isinstance(one.message, Command)]
 
     def acks(self, subject: str) -> list[Seen]:
         return [one for one in self.seen if isinstance(one.message, Ack) and one.subject == subject]
 
     async def first_alert(self, subject: str, state: str, within: float) -> Seen:
-        """The first alert of a subject in a state. TimeoutError when it does not come."""
+        """Wait for the first alert of a subject in a state; TimeoutError after `within` seconds."""
         async with asyncio.timeout(within):
             while not self.alerts(subject, state):
                 self._news.clear()
@@ -90,7 +90,7 @@ class Watcher:
         return self.alerts(subject, state)[0]
 
     async def first_ack(self, subject: str, within: float) -> Seen:
-        """The first answer of a device to a command. TimeoutError when it does not come."""
+        """Wait for a device's first answer to a command; TimeoutError after `within` seconds."""
         async with asyncio.timeout(within):
             while not self.acks(subject):
                 self._news.clear()

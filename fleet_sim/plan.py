@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Behaviour", "Buffer", "DevicePlan", "MetricFacts", "Pace"]
+    from fleet_wire.control_messages import MetricInfo
 
-
-class MetricFacts(NamedTuple):
-    """What a birth says of a metric."""
-
-    unit: str
-    label: str
-    min: float | None
-    max: float | None
-    warning: float | None
-    critical: float | None
+__all__ = ["Behaviour", "Buffer", "DevicePlan", "Pace"]
 
 
 class Pace(NamedTuple):
@@ -70,7 +61,7 @@ class DevicePlan:
     pace: Pace
     buffer: Buffer
     commands: Mapping[str, Behaviour]
-    metrics: Mapping[str, MetricFacts]
+    metrics: Mapping[str, MetricInfo]
 
     @property
     def phase_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""When to try again: delays as a generator, and which failures are worth another try."""
+"""Retry delays, and which failures are worth a retry."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -6,8 +6,8 @@ from typing import Literal
 
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 
-# Refusals that pass by themselves: unspecified, implementation-specific, unavailable, busy, shutting down,
-# quota, use another server, connection rate. Every other code needs a change by an operator.
+# Refusals that may pass without an operator: unspecified, implementation-specific, unavailable, busy, shutting down,
+# quota, use another server, connection rate. Every other code needs an operator to change something.
 _PASSING = frozenset({0x80, 0x83, 0x88, 0x89, 0x8B, 0x97, 0x9C, 0x9F})
 
 
@@ -18,10 +18,10 @@ def delays(
     jitter: float = 0.5,
     random: Callable[[], float] = random.random,
 ) -> Iterator[float]:
-    """Yield seconds to wait before each new attempt: doubling from `first` up to `most`, without end.
+    """Yield the seconds to wait before each new attempt, without end: they double from `first` up to `most`.
 
-    Each is shortened by a random part of at most `jitter` of itself, so that devices which lost the broker
-    together do not come back together.
+    Each is shortened by a random share of at most `jitter`, so that devices which lost the broker together do not
+    return together.
     """
     delay = min(first, most)
     while True:

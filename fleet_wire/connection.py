@@ -11,14 +11,14 @@ from typing import Protocol, cast
 
 import mqtt5
 
-from fleet_wire.errors import ConnectionLost
+from fleet_wire.errors import ConnectionLost, system_text
 from fleet_wire.keep_alive import Quiet, Verdict, decide, wheel_of
 from fleet_wire.packets import LONGEST_PLAIN_PUBACK, Damage, packet_length, plain_puback, read_packets
 from fleet_wire.session_options import SessionOptions
 
 _CHUNK = 65_536
-# Mosquitto 2.0 gives no reason when it hands a session over, so that the text must.
-_WORDLESS = "the broker closed the connection without a word: did it stop, or does another program use this client id?"
+# Mosquitto 2.0 gives no reason when another connection takes over a session, so this text names the possibility.
+_WORDLESS = "the broker closed the connection without a reason: did it stop or does another program use this client id?"
 _PING = mqtt5.PingReqPacket().write()
 
 
@@ -37,7 +37,7 @@ class Owner(Protocol):
 
 
 class _ReceiveBuffer(threading.local):
-    """All connections of a thread receive into this one buffer: each read is consumed before the next."""
+    """One buffer for all connections of a thread: each read is consumed before the next."""
 
     def __init__(self) -> None:
         self.buffer = memoryview(bytearray(_CHUNK))
@@ -47,10 +47,9 @@ _receive = _ReceiveBuffer()
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Receives packets of at most `maximum_packet_size` bytes and hands over all of one read at once.
+    """Receives packets of at most `maximum_packet_size` bytes and hands over those of one read together.
 
-    Its times are those of `loop.time()`, which is the monotonic clock.
-    Between reads only the bytes of an incomplete packet are kept.
+    Times are those of `loop.time()`, the monotonic clock. Between reads only an incomplete packet is kept.
     """
 
     __slots__ = (
@@ -90,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
     # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Write to this transport; called again, to the one that has come to stand before it."""
+        """Write to this transport; called again if another one is put in front of it."""
         self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the size is ours to choose
@@ -109,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         self._received = monotonic()
         self._pinged = None
         if nbytes <= LONGEST_PLAIN_PUBACK and not self._tail:
-            # Most reads of a device are this one packet: no codec is needed for its few bytes.
+            # Most reads of a device are just this packet; its few bytes need no codec.
             puback = plain_puback(self._buffer, nbytes)
             if puback is not None:
                 self._owner.puback_read(self, *puback)
@@ -153,7 +152,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on. The peer's answers may have waited unread: its silence counts from now."""
+        """Resume reading. Answers may have waited unread, so the peer's silence counts from now."""
         if self._transport is not None and self.paused:
             self.paused = False
             self._received = self.loop.time()
@@ -166,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
             wheel_of(self.loop).watch(self, self.loop.time())
 
     def check(self, now: float) -> float | None:
-        """Ping or give up as keep-alive demands; return the time of the next check, None after the end."""
+        """Ping or give up, as keep-alive demands; return the time of the next check, None after the end."""
         if self._transport is None:
             return None
         quiet = Quiet(self._sent, self._received, self._pinged, self.paused)
@@ -174,7 +173,8 @@ class Connection(asyncio.BufferedProtocol):
         if decision.verdict is Verdict.DEAD:
             silent = now - self._received
             self._owner.ended(
-                self, ConnectionLost(f"the broker is silent for {silent:.0f} s, a ping included")
+                self,
+                ConnectionLost(f"the broker has been silent for {silent:.0f} s and did not answer a ping"),
             )
             self.abort()
             return None
@@ -184,12 +184,12 @@ class Connection(asyncio.BufferedProtocol):
         return decision.again_at
 
     def abort(self) -> None:
-        """End at once, as a crash would: what is not yet sent is dropped."""
+        """End at once, as a crash would; unsent bytes are dropped."""
         if self._transport is not None:
             self._transport.abort()
 
     async def close(self, within: float) -> None:
-        """Send what is written, then end; abort after `within` seconds."""
+        """Send what was written, then end; abort after `within` seconds."""
         if self._transport is None:
             return
         self._gone = self.loop.create_future()
@@ -202,11 +202,11 @@ class Connection(asyncio.BufferedProtocol):
 
 
 Dial = Callable[[Connection, SessionOptions], Awaitable[asyncio.Transport]]
-"""Opens a transport to where the options say, for a connection; OSError when that cannot be."""
+"""Opens a transport for a connection, to where the options say; OSError if that fails."""
 
 
 async def dial(connection: Connection, options: SessionOptions) -> asyncio.Transport:
-    """Open a transport of asyncio's own, with TLS where the options ask for it."""
+    """Open a transport of asyncio's, with TLS if the options ask for it."""
     transport, _ = await asyncio.get_running_loop().create_connection(
         lambda: connection,
         options.host,
@@ -220,6 +220,6 @@ async def dial(connection: Connection, options: SessionOptions) -> asyncio.Trans
 def _lost(exc: Exception | None) -> ConnectionLost:
     if exc is None:
         return ConnectionLost(_WORDLESS)
-    lost = ConnectionLost(f"the connection broke: {exc}")
+    lost = ConnectionLost(f"the connection broke: {system_text(exc) if isinstance(exc, OSError) else exc}")
     lost.__cause__ = exc
     return lost

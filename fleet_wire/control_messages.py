@@ -1,8 +1,7 @@
-"""Births, commands, acks, alerts, receipts, and what operators ask: everything on the wire but readings.
+"""Births, commands, acks, alerts, receipts and operators' requests: everything on the wire except readings.
 
-Each message is a frozen record with `encode_…` and `decode_…` beside it. A decoder raises MalformedMessage
-and nothing else. Fields that hold their default are left out on the wire, and unknown keys are passed over,
-so that a later version of a message may say more.
+Each message is a frozen record with an `encode_…` and a `decode_…`. Decoders raise nothing but MalformedMessage.
+On the wire fields with their default are left out; unknown keys are ignored, so that a later version can add some.
 """
 
 from typing import Annotated, Any, Literal
@@ -57,7 +56,7 @@ __all__ = [
 ]
 
 MAX_MISSING = 64
-"""Ranges one receipt may name; what lies beyond is named by the next receipt."""
+"""Ranges in one receipt; the next receipt names further ones."""
 
 Level = Literal["critical", "warning", "info"]
 AlertState = Literal["inactive", "pending", "firing", "resolved"]
@@ -72,8 +71,8 @@ Range = tuple[Counter, Counter]
 class MetricInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a birth says about one metric. `min` and `max` are what the sensor can measure.
 
-    `kind` says what its values are: numbers, or states (texts and bools). Where it is left out, a unit or any of the
-    four limits says that they are numbers.
+    `kind` says whether its values are numbers or states (texts and booleans). Without it, a unit or any of the four
+    limits implies numbers.
     """
 
     unit: Annotated[str, Meta(max_length=32)] | None = None
@@ -86,9 +85,9 @@ class MetricInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="state", tag="online"):
-    """A device is here.
+    """A device is online.
 
-    `next` is the seq of its next new message, so that a lost tail shows; `floor` the lowest it still holds.
+    `next` is the seq of its next new message, so that losses at the end show; `floor` is the lowest it still holds.
     """
 
     type: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -103,13 +102,13 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="state", tag="offline"):
-    """A device is gone: the broker publishes it as the device's will, or the device when it leaves."""
+    """A device is offline: published by the broker as the device's will, or by the device when it leaves."""
 
     ts: Time | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One transition of an alert. (boot, seq) name the reading that caused it, where one did."""
+    """One transition of an alert; (boot, seq) identify the reading that caused it, if one did."""
 
     id: Identity
     group: Identity
@@ -128,10 +127,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a gateway asks of a device: a command, or with kind "alert" a notice of an alert.
+    """A gateway's command to a device, or, with kind "alert", a notice of an alert.
 
-    `id` is the MQTT correlation data too. A command carries `n`, which grows per device; a notice has none
-    and is not acked.
+    `id` is also the MQTT correlation data. A command has `n`, which grows per device; a notice has none and is not
+    acked.
     """
 
     id: Identity
@@ -159,9 +158,9 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Each message of `boot` from `from` to `upto` is stored, or lies in a range of `missing`; both ends count.
+    """Everything of `boot` from `from` to `upto` is stored, except for the ranges in `missing`; all bounds are inclusive.
 
-    Of those below `from` nothing is known any more.
+    Of messages below `from` nothing is known any more.
     """
 
     boot: Counter
@@ -171,7 +170,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an authorised operator asks of a gateway, such as reload, report, silence, self-test."""
+    """An authorised operator's request to a gateway, such as reload, report or forget."""
 
     id: Identity
     do: Word
@@ -265,12 +264,12 @@ def decode_operator_reply(payload: bytes) -> OperatorReply:
 
 
 def encode_gateway_status(status: dict[str, Any]) -> bytes:
-    """Encode a gateway's status; its shape is a JSON Schema of its own, not this module's matter."""
+    """Encode a gateway's status; its shape is defined by its own JSON Schema, not here."""
     return _encode({"v": 1, **status}, most=MAX_REPORT)
 
 
 def decode_gateway_status(payload: bytes) -> dict[str, Any]:
     status = _decode(_ANY_MAP, payload, most=MAX_REPORT)
     if status.get("v") != 1:
-        raise MalformedMessage("no gateway status of version 1")
+        raise MalformedMessage("not a gateway status of version 1")
     return status

@@ -1,6 +1,7 @@
-"""Why a session could not start or ended, in words that say what to do about it."""
+"""Errors of a session: why it could not start or why it ended, and what to do about it."""
 
 import os
+import re
 import socket
 import ssl
 
@@ -9,6 +10,10 @@ SESSION_TAKEN_OVER = 0x8E
 NOT_AUTHORISED = 0x87
 PACKET_TOO_LARGE = 0x95
 RETAIN_NOT_SUPPORTED = 0x9A
+
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
+_SSLS_OWN = re.compile(r"^\[\w+: \w+\] | \(_ssl\.c:\d+\)$")
+"""What Python's ssl puts around OpenSSL's words."""
 
 # MQTT 5, section 2.4: what a code means to whoever runs the program.
 _MEANINGS = {
@@ -37,8 +42,8 @@ _MEANINGS = {
     0x97: "quota exceeded",
     0x98: "ended by the broker's administrator",
     0x99: "payload format not valid",
-    RETAIN_NOT_SUPPORTED: "the broker keeps no retained messages: the contract needs them",
-    0x9B: "the broker does not do QoS 1: the contract needs it",
+    RETAIN_NOT_SUPPORTED: "the broker keeps no retained messages, which the contract needs",
+    0x9B: "the broker does not support QoS 1, which the contract needs",
     0x9C: "use another server",
     0x9D: "server moved",
     0x9E: "shared subscriptions are not supported",
@@ -50,9 +55,9 @@ _MEANINGS = {
 
 
 class ConnectRefused(Exception):
-    """The peer answered and will not have this session, or not this subscription.
+    """The peer answered and refused the session or a subscription.
 
-    `reason` is the MQTT reason code; None when the peer is no MQTT 5 broker or its TLS is not to be trusted.
+    `reason` is the MQTT reason code; None if the peer is not an MQTT 5 broker or its TLS cannot be trusted.
     """
 
     def __init__(self, text: str, reason: int | None = None) -> None:
@@ -61,7 +66,7 @@ class ConnectRefused(Exception):
 
 
 class ConnectionLost(Exception):
-    """There is no connection, or it has ended. `reason` is the broker's reason code where it gave one."""
+    """There is no connection, or it has ended. `reason` is the broker's reason code, if it gave one."""
 
     def __init__(self, text: str, reason: int | None = None) -> None:
         super().__init__(text)
@@ -69,7 +74,7 @@ class ConnectionLost(Exception):
 
     @property
     def taken_over(self) -> bool:
-        """Whether the broker says that another connection has this client id: to reconnect is a tug of war.
+        """Whether the broker says that another connection took this client id; reconnecting would only take it back.
 
         Mosquitto 2.0 closes the connection without saying so.
         """
@@ -77,13 +82,13 @@ class ConnectionLost(Exception):
 
 
 def meaning(reason: int, said: str | None = None) -> str:
-    """Put a reason code into words, with what the broker said of it."""
+    """Put a reason code into words, with the broker's own text if it gave one."""
     text = _MEANINGS.get(reason, "unknown reason")
     return f"{text} (0x{reason:02x}{f', the broker says {said!r}' if said else ''})"
 
 
 def not_mqtt(head: bytes, address: str) -> ConnectRefused:
-    """Tell from the first bytes of an answer to CONNECT what answers there instead of an MQTT 5 broker."""
+    """Return an error that says what answered CONNECT instead of an MQTT 5 broker, by its first bytes."""
     return ConnectRefused(f"{address} {_who_answers(head)}")
 
 
@@ -99,17 +104,31 @@ def _who_answers(head: bytes) -> str:
 
 def unreachable(problem: OSError, address: str, *, waited: float) -> ConnectRefused | ConnectionLost:
     """Put into words why no connection came about."""
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        return ConnectRefused(f"{address}: its certificate is not trusted: {problem.verify_message}")
-    if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
-        return ConnectRefused(f"{address}: TLS failed ({_system_text(problem)}): check that the port is TLS")
+    if text := tls_fault(problem):
+        return ConnectRefused(f"{address}: {text}")
     if isinstance(problem, TimeoutError) and problem.errno is None:
         return ConnectionLost(f"{address} did not answer within {waited:g} s")
-    return ConnectionLost(f"cannot reach {address}: {_system_text(problem)}")
+    return ConnectionLost(f"cannot reach {address}: {system_text(problem)}")
 
 
-def _system_text(problem: OSError) -> str:
-    # asyncio replaces the system's own words by "Connect call failed"; those of a name not found are kept.
+def tls_fault(problem: BaseException) -> str:
+    """Describe why TLS failed; "" if something else did."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {problem.verify_message}"
+    if isinstance(problem, ssl.SSLError) and not isinstance(problem, ssl.SSLEOFError):
+        return f"TLS failed ({system_text(problem)}): check that the port is TLS"
+    return ""
+
+
+def system_text(problem: OSError) -> str:
+    """Return the system's words for a failed connection, each once when several addresses were tried.
+
+    asyncio replaces them by "Connect call failed", or by "Multiple exceptions" and a list; those of a name that was not
+    found are kept.
+    """
     if problem.errno and not isinstance(problem, socket.gaierror | ssl.SSLError):
         return os.strerror(problem.errno)
-    return problem.strerror or str(problem)
+    numbers = dict.fromkeys(_ERRNO.findall(str(problem)))
+    if problem.errno is None and numbers:
+        return ", ".join(os.strerror(int(number)) for number in numbers)
+    return _SSLS_OWN.sub("", problem.strerror or str(problem)) or "the connection was closed"

@@ -11,8 +11,8 @@ _QOS_NOT_SUPPORTED = 0x9B
 def accepted(packet: mqtt5.Packet, address: str, *, needs_retained: bool = True) -> mqtt5.ConnAckPacket:
     """Return the CONNACK of a broker that supports what the contract needs.
 
-    Raises ConnectRefused when the broker refuses, or cannot do QoS 1 or, where they are needed, retained messages,
-    and ConnectionLost when it ends the connection instead.
+    Raises ConnectRefused if the broker refuses, or does not support QoS 1 or, if needed, retained messages;
+    ConnectionLost if it ends the connection instead.
     """
     if isinstance(packet, mqtt5.DisconnectPacket):
         reason = int(packet.reason_code)
@@ -20,7 +20,7 @@ def accepted(packet: mqtt5.Packet, address: str, *, needs_retained: bool = True)
         raise ConnectionLost(f"{text}: {meaning(reason, packet.reason_str)}", reason)
     if not isinstance(packet, mqtt5.ConnAckPacket):
         raise ConnectRefused(
-            f"{address} answers CONNECT with a {type(packet).__name__}: it is no MQTT 5 broker"
+            f"{address} answers CONNECT with a {type(packet).__name__}: it is not an MQTT 5 broker"
         )
     refusal = _reason_to_refuse(packet, needs_retained=needs_retained)
     if refusal:
@@ -37,7 +37,7 @@ def _reason_to_refuse(packet: mqtt5.ConnAckPacket, *, needs_retained: bool) -> i
     return RETAIN_NOT_SUPPORTED if needs_retained and not packet.retain_available else None
 
 
-def farewell(packet: mqtt5.DisconnectPacket) -> ConnectionLost:
-    """Say why the broker ends a connection that it had accepted."""
+def ended_by_broker(packet: mqtt5.DisconnectPacket) -> ConnectionLost:
+    """Say why the broker ended a connection that it had accepted."""
     reason = int(packet.reason_code)
-    return ConnectionLost(f"the broker ended it: {meaning(reason, packet.reason_str)}", reason)
+    return ConnectionLost(f"the broker ended the connection: {meaning(reason, packet.reason_str)}", reason)

@@ -1,4 +1,4 @@
-"""Keep-alive for many connections with one timer: when to ping, when the peer is dead."""
+"""Keep-alive for many connections with one timer: when to ping, and when a peer is dead."""
 
 import asyncio
 import enum
@@ -12,7 +12,7 @@ _SLOT = 0.25
 
 
 class Quiet(NamedTuple):
-    """How quiet a connection is, in seconds of the loop's clock. `pinged` is None when no ping is out."""
+    """Times of the last traffic, in seconds of the loop's clock. `pinged` is None if no ping awaits an answer."""
 
     sent: float
     received: float
@@ -34,9 +34,9 @@ class Decision(NamedTuple):
 def decide(now: float, quiet: Quiet, keep_alive: float) -> Decision:
     """Decide what to do about a connection, and when to check it again.
 
-    A ping goes out after three quarters of the keep-alive (seconds) without sending anything, or without
-    receiving anything; half a keep-alive later at the latest something must have come in. While reading is
-    paused nothing can come in, so that only the sending side counts.
+    A ping goes out when nothing was sent, or nothing was received, for three quarters of the keep-alive (seconds);
+    something must then arrive within half a keep-alive. While reading is paused nothing can arrive, so only the sending
+    side counts.
     """
     answer_due = (
         math.inf if quiet.pinged is None or quiet.paused else quiet.pinged + keep_alive * _ANSWER_WITHIN
@@ -58,13 +58,13 @@ class Kept(Protocol):
     check_at: int | None
 
     def check(self, now: float) -> float | None:
-        """Do what is due; gives the time of the next check, or None when the connection has ended."""
+        """Do what is due; return the time of the next check, None if the connection has ended."""
 
 
 class Wheel:
-    """Checks each connection in its slot of time: one timer for all, however many there are.
+    """A timing wheel: checks each connection in its time slot, with one timer for any number of them.
 
-    An entry is valid only in the slot its connection names in `check_at`, so that nothing needs removing.
+    An entry is valid only in the slot its connection names in `check_at`, so entries never need to be removed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,7 +73,7 @@ class Wheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, connection: Kept, when: float) -> None:
-        """Check the connection in the first slot that begins at `when` or later, by the loop's clock."""
+        """Check the connection in the first slot that begins at or after `when` (loop's clock)."""
         slot = math.ceil(when / _SLOT)
         connection.check_at = slot
         self._slots.setdefault(slot, []).append(connection)
@@ -108,7 +108,7 @@ _of_thread = _LoopWheel()
 
 
 def wheel_of(loop: asyncio.AbstractEventLoop) -> Wheel:
-    """Give the wheel of the loop that runs in this thread."""
+    """Return the wheel of the loop that runs in this thread."""
     if _of_thread.wheel is None or _of_thread.wheel.loop is not loop:
         _of_thread.wheel = Wheel(loop)
     return _of_thread.wheel

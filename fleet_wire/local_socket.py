@@ -2,7 +2,7 @@
 
 One request a connection: the client sends one line, a JSON object. The server answers with any number of lines
 `{"item": …}` and ends with `{"ok": true}`, or with `{"ok": true, "result": …}`; both may be
-`{"ok": false, "error": "…"}` instead.
+`{"ok": false, "error": "…"}` instead, with `"refused": true` when the request itself is at fault.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from typing import Any
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 LONGEST_LINE = 1 << 20
-"""Bytes of one line, either way."""
+"""Bytes of one line, in either direction."""
 MOST_CLIENTS = 32
 """Connections served at once; one more gets an error."""
 LONGEST_PATH = 107
-"""Bytes of a Unix socket's path: what the kernel's sockaddr_un holds."""
+"""Bytes of a Unix socket's path, as the kernel's sockaddr_un holds."""
 _MODE = 0o660
 _REQUEST_WITHIN = 10.0
 _TAKEN_WITHIN = 30.0
@@ -46,7 +46,11 @@ class NotRunning(ConnectionError):
 
 
 class RequestFailed(Exception):
-    """The process answered with an error; the text is the process's."""
+    """The process answered with an error; its text is this one's."""
+
+
+class RequestRefused(RequestFailed):
+    """The process refused what the request asks for: to ask again changes nothing."""
 
 
 @asynccontextmanager
@@ -54,11 +58,11 @@ async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
     """Answer requests while the block runs; the socket may be used by owner and group.
 
     What the handler returns is the result; an iterable that is no list, or an async iterable, is sent item by
-    item. What it raises is the error. A socket that a dead process left is replaced; FileExistsError when a
-    live one, or something else, is in the way.
+    item. What it raises is the error; a ValueError refuses the request. A socket that a dead process left is
+    replaced; FileExistsError when a live one, or something else, is in the way.
     """
     if await asyncio.to_thread(_is_alive, path):
-        raise FileExistsError(f"{path} is in use: is another one running?")
+        raise FileExistsError(f"{path} is in use: another one is running")
     server, listener = _Server(handler), _listen(path)
     unix_server = await asyncio.start_unix_server(
         server.arrived, sock=listener, limit=LONGEST_LINE, backlog=MOST_CLIENTS
@@ -77,7 +81,7 @@ def _is_alive(path: Path) -> bool:
     """Return whether a process listens on the socket; FileExistsError if the path is not a socket."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(f"{path} is in the way: it is not a socket")
+            raise FileExistsError(f"{path} is in the way, and it is not a socket: remove it")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, _reachable(path) as near:
             probe.connect(near)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -87,9 +91,9 @@ def _is_alive(path: Path) -> bool:
 
 @contextmanager
 def _reachable(path: Path) -> Iterator[str]:
-    """Yield a name for the socket that fits into an address: the path, or one through an open directory.
+    """Yield a name for the socket that fits into an address: its path, or one through an open directory.
 
-    unix(7): a path that is longer than 107 bytes can be reached through /proc/self/fd.
+    A path longer than 107 bytes (unix(7)) is reached through /proc/self/fd.
     """
     if len(bytes(path)) <= LONGEST_PATH:
         yield str(path)
@@ -102,7 +106,7 @@ def _reachable(path: Path) -> Iterator[str]:
 
 
 def _listen(path: Path) -> socket.socket:
-    """Bind under another name and rename, so that the socket appears with its mode set, and replaces at once."""
+    """Bind under another name and rename, so that the socket appears with its mode and replaces an old one at once."""
     fresh = path.with_name(_fresh_name(path.name))
     _remove(fresh)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -154,7 +158,7 @@ class _Server:
             async with asyncio.timeout(_TAKEN_WITHIN):
                 await writer.wait_closed()
         except (ConnectionError, TimeoutError):
-            _log.debug("a local client left, or read no further, before its answer was complete")
+            _log.debug("a local client left or stopped reading before its answer was complete")
             writer.transport.abort()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,13 +166,14 @@ class _Server:
             await self._answer(reader, writer)
         except ConnectionError:
             raise
-        except Exception as problem:  # noqa: BLE001 - the edge of the process: an error is an answer, not an end
+        except Exception as problem:  # noqa: BLE001 - the edge of the process: an error is an answer
             if not isinstance(problem, RequestFailed | ValueError | OSError):
                 details = problem if _log.isEnabledFor(logging.DEBUG) else None
                 _log.error(
                     "a local request failed: %s: %s", type(problem).__name__, problem, exc_info=details
                 )
-            await _send(writer, {"ok": False, "error": str(problem) or type(problem).__name__})
+            refused = {"refused": True} if isinstance(problem, ValueError) else {}
+            await _send(writer, {"ok": False, "error": str(problem) or type(problem).__name__, **refused})
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) > MOST_CLIENTS:
@@ -181,10 +186,10 @@ class _Server:
             await _send(writer, {"ok": True, "result": result})
 
     async def stop(self) -> None:
-        """End every client, including one that is being accepted.
+        """End every client, including those being accepted.
 
-        Accepting takes asyncio a few turns of the loop, and a connection that is half accepted when its server
-        closes would stay open forever. No new client can connect meanwhile: the socket's name is gone.
+        Accepting takes asyncio a few turns of the loop, and a connection that is half accepted when its server closes
+        would stay open forever. No new client can connect meanwhile, because the socket's name is gone.
         """
         self._stopped = True
         for _ in range(_TURNS_TO_ARRIVE):
@@ -199,11 +204,11 @@ async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any]:
         async with asyncio.timeout(_REQUEST_WITHIN):
             line = await reader.readuntil(b"\n")
     except TimeoutError:
-        raise RequestFailed("no request came") from None
+        raise RequestFailed(f"no request within {_REQUEST_WITHIN:g} s") from None
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         raise RequestFailed(f"a request is one line of at most {LONGEST_LINE} bytes") from None
     try:
-        request = json.loads(line, parse_constant=_no_number)
+        request = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise RequestFailed("the request is not JSON") from None
     if not isinstance(request, dict):
@@ -211,13 +216,13 @@ async def _read_request(reader: asyncio.StreamReader) -> dict[str, Any]:
     return request
 
 
-def _no_number(text: str) -> None:
+def _refuse_constant(text: str) -> None:
     """Refuse `NaN` and `Infinity`, which Python writes and JSON does not have."""
     raise ValueError(text)
 
 
 async def _stream(writer: asyncio.StreamWriter, items: AsyncIterable[Any] | Iterable[Any]) -> None:
-    """Send item by item, no faster than the client reads; close the source if the client leaves."""
+    """Send items no faster than the client reads; close the source if the client leaves."""
     try:
         if isinstance(items, AsyncIterable):
             async for item in items:
@@ -244,7 +249,7 @@ async def call(path: Path, request: dict[str, Any], timeout: float = 5.0) -> Any
     """Send one request and return its result; a streamed answer is returned as a list.
 
     NotRunning when nothing listens, TimeoutError when no answer is complete within `timeout` seconds,
-    RequestFailed with the text of the process when it answers with an error.
+    RequestFailed with the text of the process when it answers with an error, RequestRefused if the request is at fault.
     """
     items: list[Any] = []
     try:
@@ -259,7 +264,7 @@ async def call(path: Path, request: dict[str, Any], timeout: float = 5.0) -> Any
 
 
 async def stream(path: Path, request: dict[str, Any]) -> AsyncGenerator[Any]:
-    """Send one request and yield the items of its answer as they come, without a time limit."""
+    """Send one request and yield the items of its answer as they arrive, without a time limit."""
     async with aclosing(_lines(path, request)) as lines:
         async for line in lines:
             if "item" not in line:
@@ -284,7 +289,7 @@ async def _lines(path: Path, request: dict[str, Any]) -> AsyncGenerator[dict[str
             while (text := await reader.readline()).endswith(b"\n"):
                 line = json.loads(text)
                 if "error" in line:
-                    raise RequestFailed(line["error"])
+                    raise (RequestRefused if line.get("refused") else RequestFailed)(line["error"])
                 yield line
     finally:
         writer.close()

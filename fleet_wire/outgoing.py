@@ -1,4 +1,4 @@
-"""QoS 1 publishes of a session until the broker acknowledges them: a send window, and a queue in front of it."""
+"""QoS 1 publishes of a session until the broker acknowledges them: a send window, and a queue for the rest."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from fleet_wire.packets import is_duplicate, with_duplicate_flag
 OnAck = Callable[[int], None]
 
 FIRST_RESERVED_ID = 65_520
-"""Publishes use lower packet ids; SUBSCRIBE and UNSUBSCRIBE use this one to 65,535, so they never collide."""
+"""Publishes use packet ids below this one, SUBSCRIBE and UNSUBSCRIBE those from it to 65,535: they never collide."""
 LONGEST_QUEUE = 32_000
 
 
@@ -27,16 +27,15 @@ class Resent(NamedTuple):
 class Outgoing:
     """Unacknowledged publishes in the order they were made, each under its packet id.
 
-    Invariant: `unacked` holds all of them; `_waiting` the ids of those not sent on this connection, oldest
-    first, and is None when there are none. A message keeps its packet id from when it is made until it is
-    acknowledged.
+    Invariant: `unacked` holds all of them; `_waiting` holds the ids of those not sent on this connection, oldest first,
+    or is None if there are none. A message keeps its packet id until it is acknowledged.
     """
 
     __slots__ = ("_longest_queue", "_next_id", "_waiting", "_window", "unacked")
 
     def __init__(self, longest_queue: int) -> None:
         if not 0 <= longest_queue <= LONGEST_QUEUE:
-            raise ValueError(f"a queue of {longest_queue} publishes: 0 to {LONGEST_QUEUE} are possible")
+            raise ValueError(f"a queue can hold 0 to {LONGEST_QUEUE} publishes, not {longest_queue}")
         self._longest_queue = longest_queue
         self._window = 0
         self._next_id = 1
@@ -54,7 +53,7 @@ class Outgoing:
     def take_id(self, *, hold: bool) -> int:
         """Return the packet id of the next message; raises PublishQueueFull if the queue is full."""
         if self._must_wait(hold=hold) and self.queued >= self._longest_queue:
-            raise PublishQueueFull(f"{self.queued} publishes wait for the broker already")
+            raise PublishQueueFull(f"{self.queued} publishes are already waiting for the broker")
         return self.next_id()
 
     @property
@@ -63,7 +62,7 @@ class Outgoing:
         return self._waiting is not None or len(self.unacked) >= self._window
 
     def next_id(self) -> int:
-        """Return the packet id for a message that goes into `unacked` and out at once; only if not `full`."""
+        """Return the packet id for a message that is sent at once; only if not `full`."""
         packet_id = self._next_id
         while packet_id in self.unacked:
             packet_id = _id_after(packet_id)
@@ -92,7 +91,7 @@ class Outgoing:
         packets: list[bytes] = []
         waiting = self._waiting
         while waiting and len(self.unacked) - len(waiting) < self._window:
-            # An id no longer known was sent on the connection before, and acknowledged while it waited here.
+            # A message sent on the previous connection may have been acknowledged while its id waited here.
             entry = self.unacked.get(waiting.popleft())
             if entry:
                 packets.append(entry[0])
@@ -100,10 +99,10 @@ class Outgoing:
         return packets
 
     def resume(self, window: int, largest: int | None, *, session_present: bool) -> Resent:
-        """Start a new connection: everything unacknowledged goes out again, in order, as far as it may.
+        """Start a new connection: everything unacknowledged is sent again, in order, as far as the window allows.
 
-        What was sent before keeps its packet id, and carries DUP if the broker kept the session.
-        `largest` is the broker's maximum packet size in bytes.
+        A message sent before keeps its packet id, and has DUP set if the broker kept the session. `largest` is the
+        broker's maximum packet size in bytes.
         """
         self._window = max(1, min(window, FIRST_RESERVED_ID - 1 - self._longest_queue))
         never_sent = frozenset(self._waiting or ())

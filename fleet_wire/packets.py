@@ -1,4 +1,4 @@
-"""Reads and writes MQTT packets where the codec is not enough: size limits, damaged input, acks in bulk."""
+"""Reading and writing MQTT packets beyond what the codec does: size limits, damaged input, acks in bulk."""
 
 import struct
 import sys
@@ -29,7 +29,7 @@ _SHOWN = 16
 
 
 class Damage(NamedTuple):
-    """The first packet that cannot be read: what is wrong, the reason code for the peer, its first bytes."""
+    """A packet that cannot be read: what is wrong, the reason code for the peer, the packet's first bytes."""
 
     text: str
     reason: mqtt5.DisconnectReasonCode
@@ -43,7 +43,7 @@ class Read(NamedTuple):
 
 
 def read_packets(view: memoryview, most: int) -> Read:
-    """Read every complete packet in the view, each at most `most` bytes; nothing read refers to the view."""
+    """Read every complete packet in the view, each of at most `most` bytes; the result does not refer to the view."""
     packets: list[mqtt5.Packet] = []
     used, end = 0, len(view)
     read = mqtt5.read
@@ -53,11 +53,11 @@ def read_packets(view: memoryview, most: int) -> Read:
             packets.append(packet)
             used += size
     except IndexError:
-        return Read(packets, used, _hopeless(view[used:], most))
+        return Read(packets, used, _damage_in_rest(view[used:], most))
     except ValueError as problem:
         return Read(packets, used, _malformed(view[used:], str(problem)))
     except BaseException as problem:
-        # The codec panics on text that is not UTF-8; its panic is no Exception, and its class has no address.
+        # The codec panics on text that is not UTF-8; a panic is not an Exception, and its class cannot be imported.
         if type(problem).__name__ != "PanicException":
             raise
         return Read(packets, used, _malformed(view[used:], "text that is not UTF-8"))
@@ -65,9 +65,9 @@ def read_packets(view: memoryview, most: int) -> Read:
 
 
 def plain_puback(buffer: memoryview, size: int) -> tuple[int, int] | None:
-    """Read one PUBACK without properties from the first `size` bytes: its packet id and reason.
+    """Read a PUBACK without properties from the first `size` bytes; return its packet id and reason.
 
-    None where anything else is there. The buffer is at least as long as such a packet.
+    None if they are anything else. The buffer is at least as long as such a packet.
     """
     first, remaining, packet_id, reason = _PUBACK_FIELDS(buffer)
     if first != _PUBACK_FIRST or remaining != size - 2 or size < PUBACK_BYTES:
@@ -85,14 +85,14 @@ def packet_length(view: memoryview) -> int | None:
     return None
 
 
-def _hopeless(rest: memoryview, most: int) -> Damage | None:
+def _damage_in_rest(rest: memoryview, most: int) -> Damage | None:
     """Return why the rest of a packet can never make it valid; None if more bytes may complete it."""
     if rest[0] not in _FIRST_BYTES:
         return _malformed(rest, f"no packet to a client begins with 0x{rest[0]:02x}")
     length = packet_length(rest)
     if length is None or length <= most:
         return None
-    text = f"a packet of {length} bytes, more than the {most} that were offered"
+    text = f"a packet of {length} bytes, more than the {most} that this client accepts"
     return Damage(text, mqtt5.DisconnectReasonCode.PACKET_TOO_LARGE, bytes(rest[:_SHOWN]))
 
 
@@ -119,11 +119,11 @@ def sort_packets(packets: Iterable[mqtt5.Packet]) -> Sorted:
     return result
 
 
-def misplaced(packet: mqtt5.Packet) -> str:
-    """Describe a packet that a broker has no reason to send to this client."""
+def describe_unexpected(packet: mqtt5.Packet) -> str:
+    """Describe a packet that a broker should not send to this client."""
     if isinstance(packet, mqtt5.PublishPacket):
         return "a message at QoS 2, to which this client never subscribes: does another program use its id?"
-    return f"a {type(packet).__name__}, which has no place here"
+    return f"a {type(packet).__name__}, which it should not send"
 
 
 def encode_publish(
@@ -150,7 +150,7 @@ def encode_publish(
 
 def _check_topic(topic: str) -> None:
     if not topic or "+" in topic or "#" in topic:
-        raise ValueError(f"{topic[:80]!r} is no topic to publish to")
+        raise ValueError(f"{topic[:80]!r} is not a topic to publish to")
 
 
 def topic_field(topic: str) -> bytes:
@@ -158,7 +158,7 @@ def topic_field(topic: str) -> bytes:
     _check_topic(topic)
     text = topic.encode()
     if len(text) > _LONGEST_TOPIC:
-        raise ValueError(f"a topic of {len(text)} bytes")
+        raise ValueError(f"a topic of {len(text)} bytes is longer than the {_LONGEST_TOPIC} allowed")
     return len(text).to_bytes(2, "big") + text
 
 
@@ -188,7 +188,7 @@ def encode_pubacks(packet_ids: Iterable[int]) -> bytes:
 
 
 def with_duplicate_flag(publish: bytes, *, duplicate: bool) -> bytes:
-    """Set or clear DUP of an encoded PUBLISH; the rest, packet id included, stays."""
+    """Set or clear DUP of an encoded PUBLISH; the rest, packet id included, is unchanged."""
     first = publish[0] | _DUP if duplicate else publish[0] & ~_DUP
     return bytes((first,)) + publish[1:]
 

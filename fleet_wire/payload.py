@@ -1,4 +1,4 @@
-"""What every payload of the contract shares: limits, value types, and the one way bytes become a message."""
+"""What all payloads of the contract share: limits, value types, encoding and decoding."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol, TypeVar
@@ -9,9 +9,9 @@ from msgspec import Meta
 from fleet_wire.printable import printable
 
 MAX_PAYLOAD = 65_536
-"""Bytes of a message from or to a device; what is longer is refused before it is decoded."""
+"""Bytes of a message from or to a device; a longer one is refused before it is decoded."""
 MAX_REPORT = 1 << 20
-"""Most bytes of a gateway's status and of its replies to operators."""
+"""Bytes of a gateway's status or reply to an operator."""
 MAX_COUNTER = 2**63 - 1
 MAX_TIME = 4_102_444_800_000
 """2100-01-01T00:00:00Z in milliseconds since 1970: a time past it comes from a broken clock."""
@@ -33,7 +33,7 @@ M = TypeVar("M")
 
 
 class MalformedMessage(ValueError):
-    """The payload is no message of the contract; the text is the reason kept with it in quarantine."""
+    """The payload is not a message of the contract; the text is the reason kept with it in quarantine."""
 
 
 class Decoder(Protocol[M_co]):
@@ -41,7 +41,7 @@ class Decoder(Protocol[M_co]):
 
 
 def decode(decoder: Decoder[M], payload: bytes, *, most: int = MAX_PAYLOAD) -> M:
-    """Decode with msgspec; whatever is wrong with the payload is a MalformedMessage."""
+    """Decode with msgspec; MalformedMessage for anything wrong with the payload."""
     if len(payload) > most:
         raise MalformedMessage(f"payload of {len(payload)} bytes is longer than {most}")
     try:
@@ -59,9 +59,9 @@ def _reason(problem: ValueError) -> str:
 
 
 def encode(message: Mapping[str, Any], *, most: int = MAX_PAYLOAD) -> bytes:
-    """Encode with the msgpack library: another implementation than the one that decodes.
+    """Encode with the msgpack library, which is independent of the decoder.
 
-    A message too long for any receiver is a ValueError here, where the sender can still handle it.
+    ValueError: the message is too long for any receiver.
     """
     payload: bytes = msgpack.packb(message)
     if len(payload) > most:

@@ -1,4 +1,4 @@
-"""Makes foreign text safe to show: on a terminal, in a log line, an error, a table cell, JSON."""
+"""Makes text from outside safe to show: on a terminal, in a log line, an error, a table cell, JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 LONGEST = 200
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories of what a terminal obeys instead of showing: controls, directions, surrogates, line ends."""
+"""Unicode categories that a terminal acts on instead of showing: controls, directions, surrogates, line ends."""
 
 
 def printable(text: object, longest: int | None = LONGEST) -> str:
-    r"""Return `text` as one line without anything a terminal obeys, at most `longest` characters; None: all of it.
+    r"""Return `text` as one line without control characters, of at most `longest` characters; None: all of it.
 
-    Invisible characters are shown as escapes (`\x1b`, `\n`, `\u202e`); what is too long ends in `…`. Markup is not
+    Invisible characters become escapes (`\x1b`, `\n`, `\u202e`); a text that is cut ends in `…`. Markup is not
     escaped: with Rich use `Text(printable(text))`.
     """
     whole = str(text)
@@ -25,32 +25,32 @@ def printable(text: object, longest: int | None = LONGEST) -> str:
 
 
 def printable_lines(text: object) -> str:
-    """Return a text of ours that has several lines: its line feeds stay, all else is as in `printable`."""
+    """As `printable`, uncut, for a text of the program's own that has several lines: its line feeds stay."""
     return "\n".join(_escaped(line) for line in str(text).split("\n"))
 
 
 def json_line(value: Any, *, encoding: str | None = "utf-8") -> str:
-    r"""Return `value` as one line of JSON that reads back exactly, and shows nothing a terminal obeys.
+    r"""Return `value` as one line of JSON that reads back exactly and holds no control characters.
 
-    JSON itself escapes only the first 32 characters; C1 controls, U+2028, directions and lone surrogates are escaped
-    here. What `encoding` cannot write is escaped too: `json_line(value, encoding=sys.stdout.encoding)`.
+    JSON itself escapes only the first 32 characters; this also escapes C1 controls, U+2028, directions, lone surrogates
+    and what `encoding` cannot write: `json_line(value, encoding=sys.stdout.encoding)`.
     """
     line = json.dumps(value, ensure_ascii=not _is_unicode(encoding), default=str)
-    return line if line.isprintable() else "".join(map(_seen_in_json, line))
+    return line if line.isprintable() else "".join(map(_escape_in_json, line))
 
 
 def _escaped(text: str) -> str:
-    return text if text.isprintable() else "".join(map(_seen, text))
+    return text if text.isprintable() else "".join(map(_escape, text))
 
 
-def _seen(character: str) -> str:
+def _escape(character: str) -> str:
     if character.isprintable() or character == " " or unicodedata.category(character) not in _UNSEEN:
         return character
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _seen_in_json(character: str) -> str:
-    """Outside of its texts JSON holds nothing that needs an escape, so that any character may be escaped by itself."""
+def _escape_in_json(character: str) -> str:
+    """Escape a character; outside its strings JSON has none that need it, so each can be escaped on its own."""
     if character.isprintable():
         return character
     units = character.encode("utf-16-be", "surrogatepass")

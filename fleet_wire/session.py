@@ -1,12 +1,12 @@
-"""A thin MQTT 5 session for both hot paths: a gateway of 10⁴ messages a second, 10⁴ devices of a few each.
+"""A thin MQTT 5 session for both hot paths: a gateway with 10⁴ messages per second, 10⁴ devices with a few each.
 
     socket ─▶ Connection ─packets─▶ Session ─deliveries of one read─▶ on_publish(epoch, packets)
                   ▲                                                        │ (fold, commit)
                   └──────────── one write ◀── ack(epoch, packet ids) ◀─────┘
     publish() ─▶ Outgoing (window, queue) ─▶ Connection ─▶ PUBACK ─▶ on_ack(reason)
 
-QoS 1 only, because the contract has no other; nothing is acknowledged but by `ack`. A session outlives its
-connections: `connect` makes one attempt, and what is unacknowledged goes out again on the next connection.
+Deliveries are acknowledged only by `ack`. A session outlives its connections: `connect` makes one attempt, and
+unacknowledged publishes are sent again on the next connection.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from fleet_wire.errors import (
     not_mqtt,
     unreachable,
 )  # fmt: skip
-from fleet_wire.handshake import accepted, farewell
+from fleet_wire.handshake import accepted, ended_by_broker
 from fleet_wire.outgoing import OnAck, Outgoing, PublishQueueFull
 from fleet_wire.packets import (
     PUBACK_BYTES,
     Damage,
+    describe_unexpected,
     encode_plain_publish,
     encode_pubacks,
     encode_publish,
-    misplaced,
     sort_packets,
 )  # fmt: skip
 from fleet_wire.session_options import Connected, SessionOptions
@@ -50,13 +50,13 @@ _Reason = mqtt5.DisconnectReasonCode
 
 
 class Session:
-    """See the module. All methods belong to the thread of the loop that runs `connect`.
+    """An MQTT 5 session. Call its methods only in the thread of the loop that runs `connect`.
 
-    `on_publish(epoch, packets)` gets every PUBLISH of one socket read, QoS 0 too, synchronously, perhaps
-    before `connect` has returned, because a resumed session starts delivering at once. `on_lost` is called
-    once for each connection that ends without `disconnect` or `abort`. `queue` bounds the own publishes that
-    wait for the broker's Receive Maximum, or for a connection. `dial` opens the transports of its connections; where
-    there are thousands, or a bad network is played, that is another than asyncio's.
+    `on_publish(epoch, packets)` gets every PUBLISH of one socket read, QoS 0 too, synchronously, and perhaps before
+    `connect` has returned, because a resumed session starts delivering at once. `on_lost` is called once for each
+    connection that ends without `disconnect` or `abort`. `queue` bounds the publishes that wait for the broker's
+    Receive Maximum or for a connection. `dial` opens the transports; the simulator passes its own, for thousands of
+    connections and for bad networks.
     """
 
     __slots__ = (
@@ -71,7 +71,7 @@ class Session:
         self.options = options
         self._dial = dial
         self.overrun = 0
-        """Deliveries that came in while `receive_maximum` of them were unacknowledged already."""
+        """Deliveries that arrived while `receive_maximum` of them were already unacknowledged."""
         self.outstanding = 0
         """Deliveries of this connection that are not acknowledged."""
         self._on_publish = on_publish
@@ -91,7 +91,7 @@ class Session:
 
     @property
     def epoch(self) -> int:
-        """Number of the connection, from 1; it grows with each that the broker accepts."""
+        """Number of the connection: 1 for the first that the broker accepts, and one more for each further."""
         return self._epoch
 
     @property
@@ -101,22 +101,21 @@ class Session:
 
     @property
     def queued(self) -> int:
-        """Own publishes that were not sent on this connection yet."""
+        """Publishes that have not been sent on this connection yet."""
         return self._outgoing.queued
 
     @property
     def in_flight(self) -> int:
-        """Own publishes that are sent and not acknowledged."""
+        """Publishes that were sent and are not acknowledged."""
         return self._outgoing.in_flight
 
     # Connecting and ending
 
     async def connect(self) -> Connected:
-        """Make one attempt, within `connect_timeout` as a whole.
+        """Make one attempt, within `connect_timeout` in all.
 
-        Raises ConnectRefused when the peer will not have this session, ConnectionLost when there was no
-        connection to be had. Cancelled or failed, it leaves no connection behind. Reading is never paused on
-        a new connection.
+        Raises ConnectRefused if the peer refuses the session, ConnectionLost if there is no connection. If it fails or
+        is cancelled, it leaves no connection behind. Reading is never paused on a new connection.
         """
         if self._connection is not None:
             raise RuntimeError("already connected: one session has one connection")
@@ -140,7 +139,7 @@ class Session:
         return answer
 
     async def wait_lost(self) -> ConnectionLost:
-        """Wait for the end of the connection and return its reason; at once when there is none."""
+        """Wait for the end of the connection and return its reason; return at once if there is no connection."""
         if self._connection is None:
             return self._lost
         if self._lost_waiter is None:
@@ -148,7 +147,7 @@ class Session:
         return await asyncio.shield(self._lost_waiter)
 
     async def disconnect(self, *, with_will: bool = False) -> None:
-        """Send DISCONNECT and close. The broker keeps the session until it expires, this side its unsent publishes."""
+        """Send DISCONNECT and close. The broker keeps the session until it expires; unsent publishes stay here."""
         connection = self._connection
         if connection is None:
             return
@@ -158,7 +157,7 @@ class Session:
         await connection.close(_CLOSE_WITHIN)
 
     def abort(self) -> None:
-        """Close at once, as a crash would: no DISCONNECT, unsent bytes are dropped."""
+        """Close at once, as a crash would, without DISCONNECT; unsent bytes are dropped."""
         if self._connection is not None:
             self._discard(self._connection)
 
@@ -170,9 +169,9 @@ class Session:
     async def subscribe(self, filters: Sequence[str], *, session_present: bool) -> None:
         """Subscribe at QoS 1, in this order; ConnectRefused names a filter the broker refused.
 
-        With `session_present` the broker sends retained messages only for subscriptions that are new to it.
-        It answers after what it has sent already, which may be a long backlog, so that nothing but the end of
-        the connection ends the wait.
+        With `session_present` the broker sends retained messages only for subscriptions that are new to it. Its answer
+        comes after everything it has already sent, which may be a long backlog, so the wait has no deadline: only the
+        answer or the end of the connection ends it.
         """
         connection, requests = self._ready()
         packet_id = requests.take_id()
@@ -180,7 +179,7 @@ class Session:
         check_subscribed(filters, await requests.answer(packet_id))
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Drop subscriptions that a resumed session may still have; one that is not there is no error."""
+        """Drop subscriptions that a resumed session may still have; a missing one is not an error."""
         connection, requests = self._ready()
         packet_id = requests.take_id()
         connection.write(mqtt5.UnsubscribePacket(packet_id, list(filters)).write())
@@ -199,13 +198,12 @@ class Session:
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None,
         correlation: bytes | None = None, on_ack: OnAck | None = None,
     ) -> None:  # fmt: skip
-        """Publish at QoS 1 or 0; `expiry` in seconds counts at the broker, from when it gets the message.
+        """Publish at QoS 1 or 0; the `expiry` in seconds counts from when the broker gets the message.
 
-        QoS 1 is kept until acknowledged, across connections; then `on_ack` gets the reason code, in which
-        0x80 and above is a refusal. Beyond the broker's Receive Maximum, without a connection or while it is
-        not `writable` it waits in the queue; PublishQueueFull when that has no room. QoS 0 is sent now or,
-        without a writable connection, refused with PublishQueueFull. ValueError: an invalid topic, or a packet
-        larger than the broker accepts.
+        A QoS 1 message is kept until acknowledged, across connections; then `on_ack` gets the reason code: 0x80 and
+        above is a refusal. Beyond the broker's Receive Maximum, without a connection, or while it is not `writable`,
+        the message waits in the queue; PublishQueueFull if that has no room. A QoS 0 message is sent now; without a
+        writable connection it is PublishQueueFull. ValueError: a bad topic, or more bytes than the broker accepts.
         """
         connection = self._connection if self.writable else None
         packet_id = self._outgoing.take_id(hold=connection is None) if qos else None
@@ -215,13 +213,13 @@ class Session:
         self._check_size(packet)
         if packet_id is None:
             if connection is None:
-                raise PublishQueueFull("no connection that takes more, and QoS 0 does not wait for one")
+                raise PublishQueueFull("no writable connection, and QoS 0 does not wait for one")
             connection.write(packet)
         elif self._outgoing.admit(packet_id, packet, on_ack, hold=connection is None) and connection:
             connection.write(packet)
 
     def publish_plain(self, topic: bytes, payload: bytes, on_ack: OnAck) -> None:
-        """As `publish` at QoS 1 without anything further, for who has a `topic_field` and thousands to send."""
+        """As `publish` at QoS 1 without options, but faster; `topic` is a `topic_field`."""
         connection, outgoing = self._connection, self._outgoing
         if connection is None or self._connack is not None or not connection.writable or outgoing.full:
             self.publish(topic[2:].decode(), payload, on_ack=on_ack)
@@ -234,7 +232,9 @@ class Session:
 
     def _check_size(self, packet: bytes) -> None:
         if self._largest is not None and len(packet) > self._largest:
-            raise ValueError(f"a packet of {len(packet)} bytes, and the broker takes {self._largest}")
+            raise ValueError(
+                f"a packet of {len(packet)} bytes, but the broker accepts at most {self._largest}"
+            )
 
     def _send_waiting(self, connection: Connection) -> None:
         if connection.writable and self._outgoing.queued:
@@ -245,9 +245,9 @@ class Session:
     # Receiving
 
     def ack(self, epoch: int, packet_ids: Iterable[int]) -> int:
-        """Acknowledge deliveries of that connection, in this order and one write; gives how many were sent.
+        """Acknowledge deliveries of a connection, in this order and in one write; return how many were sent.
 
-        Nothing is sent for another epoch than the current one: the broker reuses packet ids on each connection.
+        Nothing is sent unless `epoch` is the current one, because each connection reuses packet ids.
         """
         connection = self._connection
         if connection is None or self._connack is not None or epoch != self._epoch:
@@ -260,7 +260,7 @@ class Session:
         return count
 
     def pause(self) -> None:
-        """Stop reading from the socket, until `resume` or the end of this connection."""
+        """Stop reading from the socket until `resume` or the end of this connection."""
         if self._connection is not None:
             self._connection.pause()
 
@@ -269,7 +269,7 @@ class Session:
             self._connection.resume()
 
     def packets_read(self, connection: Connection, packets: list[mqtt5.Packet]) -> None:
-        """Take what one read of the socket gave."""
+        """Handle the packets of one socket read."""
         if connection is not self._connection:
             return
         if self._connack is not None:
@@ -285,7 +285,7 @@ class Session:
             self._take_other(connection, packet)
 
     def puback_read(self, connection: Connection, packet_id: int, reason: int) -> None:
-        """Take the one PUBACK that one read of the socket gave; during the handshake it has no place."""
+        """Handle the only PUBACK of one socket read; during the handshake it is an error."""
         if connection is not self._connection:
             return
         if self._connack is not None:
@@ -318,14 +318,16 @@ class Session:
             if self._requests:
                 self._requests.answered(packet)
         elif isinstance(packet, mqtt5.DisconnectPacket):
-            self._lose(connection, farewell(packet))
+            self._lose(connection, ended_by_broker(packet))
         else:
-            self._give_up(connection, f"the broker sent {misplaced(packet)}", _Reason.PROTOCOL_ERROR)
+            self._give_up(
+                connection, f"the broker sent {describe_unexpected(packet)}", _Reason.PROTOCOL_ERROR
+            )
 
     def _handshake(
         self, connection: Connection, connack: asyncio.Future[Connected], packet: mqtt5.Packet
     ) -> None:
-        if connack.done():  # given up in this very turn of the loop
+        if connack.done():  # given up in this turn of the loop
             return
         try:
             answer = accepted(packet, self.options.address, needs_retained=self.options.needs_retained)
@@ -345,7 +347,7 @@ class Session:
             on_ack(PACKET_TOO_LARGE)
 
     def damaged(self, connection: Connection, damage: Damage) -> None:
-        """End the connection at a packet that cannot be read: everything behind it is lost anyway."""
+        """End the connection at a packet that cannot be read: everything after it is lost anyway."""
         if connection is not self._connection:
             return
         if self._connack is None:

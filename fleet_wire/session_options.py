@@ -1,4 +1,4 @@
-"""How a session is opened: what CONNECT says, and where it goes."""
+"""Options of a session: where CONNECT goes, and what it says."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ import mqtt5
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """Where to connect, as whom, and what to ask of the broker. Times are seconds, sizes bytes.
+    """Where to connect, as whom, and what to ask of the broker. Times are in seconds, sizes in bytes.
 
-    A fixed client id, `clean_start` false and an expiry longer than the longest outage are what makes a
-    broker keep messages while this client is away. `keep_alive` 0 switches keep-alive off.
+    For the broker to keep messages while this client is away, use a fixed client id, `clean_start` false and an expiry
+    longer than the longest outage. `keep_alive` 0 switches keep-alive off.
     """
 
     host: str
@@ -52,7 +52,7 @@ class SessionOptions:
 
 
 class Connected(NamedTuple):
-    """What the broker answered. `session_present` unexpectedly false: it has lost the session."""
+    """The broker's answer. If `session_present` is unexpectedly false, the broker has lost the session."""
 
     session_present: bool
     epoch: int

@@ -1,4 +1,4 @@
-"""SUBSCRIBE and UNSUBSCRIBE: the packets, who waits for their answers, and what a refusal says."""
+"""SUBSCRIBE and UNSUBSCRIBE: the packets, waiting for their answers, and refusals."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Requests:
         return packet_id
 
     async def answer(self, packet_id: int) -> list[int]:
-        """Wait for the reason codes; ConnectionLost when the connection ends first."""
+        """Wait for the reason codes; ConnectionLost if the connection ends first."""
         future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         self._waiting[packet_id] = future
         try:
@@ -49,7 +49,7 @@ class Requests:
 
 
 def subscribe_packet(packet_id: int, filters: Sequence[str], *, session_present: bool) -> bytes:
-    """Ask for QoS 1; of a session the broker kept, retained messages only for subscriptions new to it."""
+    """Encode a SUBSCRIBE at QoS 1; with `session_present` retained messages come only for new subscriptions."""
     handling = mqtt5.RetainHandling
     retain = handling.SEND_IF_SUBSCRIPTION_NOT_EXISTS if session_present else handling.SEND_ALWAYS
     wanted = [mqtt5.TopicFilter(text, max_qos=_QOS_1, retain_handling=retain) for text in filters]
@@ -57,9 +57,9 @@ def subscribe_packet(packet_id: int, filters: Sequence[str], *, session_present:
 
 
 class NotGranted(ConnectRefused):
-    """The broker took the request and did not grant all of it at QoS 1; `codes` has the reason of each such filter.
+    """The broker did not grant every filter at QoS 1; `codes` has the reason for each that it did not.
 
-    The others are subscribed to. The text names the first.
+    The others are subscribed. The text names the first refused one.
     """
 
     def __init__(self, codes: dict[str, int]) -> None:
@@ -69,12 +69,12 @@ class NotGranted(ConnectRefused):
 
 
 def why_not_granted(code: int) -> str:
-    """Put into words what a broker answered to a filter that was asked for at QoS 1."""
+    """Put into words why a filter was not granted at QoS 1."""
     return meaning(code) if code >= _REFUSED else f"granted at QoS {code} only"
 
 
 def check_subscribed(filters: Sequence[str], codes: Sequence[int]) -> None:
-    """Raise NotGranted where a filter was not granted at QoS 1, ConnectRefused for an answer to something else."""
+    """Raise NotGranted if a filter was not granted at QoS 1, ConnectRefused if the answer does not fit the request."""
     refused = {text: code for text, code in _answers(filters, codes) if code != _GRANTED_QOS_1}
     if refused:
         raise NotGranted(refused)
@@ -84,7 +84,7 @@ def check_unsubscribed(filters: Sequence[str], codes: Sequence[int]) -> None:
     """Raise ConnectRefused for the first filter the broker would not drop."""
     for text, code in _answers(filters, codes):
         if code >= _REFUSED:
-            raise ConnectRefused(f"end of subscription to {text}: {meaning(code)}", code)
+            raise ConnectRefused(f"unsubscribing from {text}: {meaning(code)}", code)
 
 
 def _answers(filters: Sequence[str], codes: Sequence[int]) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Readings on the wire: one msgpack map a message, short keys, because thousands a second cross a radio."""
+"""Readings on the wire: one msgpack map per message, with short keys, because thousands per second cross a radio."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,10 @@ _is_metric_name = re.compile(r"[a-z][a-z0-9_]{0,63}").fullmatch
 
 
 class Telemetry(msgspec.Struct, gc=False):
-    """One telemetry message, its envelope checked, its values not yet.
+    """One telemetry message; its envelope is checked, its values are not.
 
-    `m` and the maps in `s` hold whatever msgpack can say under a text key: a NaN, a list or a misspelt metric
-    name loses that value, never the message, so its judge is the gateway. The same holds for a quality
-    outside 0 … 1. An absent `v` means 1.
+    `m` and the maps in `s` hold anything msgpack can say under a text key. A NaN, a list, a misspelt metric name or a
+    quality outside 0 to 1 costs that value, never the message, so the gateway judges them. An absent `v` means 1.
     """
 
     boot: Counter
@@ -54,16 +53,16 @@ class Telemetry(msgspec.Struct, gc=False):
 
 
 TELEMETRY_DECODER: msgspec.msgpack.Decoder[Telemetry] = msgspec.msgpack.Decoder(Telemetry)
-"""The bare decoder, for who decodes thousands at once; it raises more than MalformedMessage, see `decode`."""
+"""The bare decoder, for decoding thousands at once; it raises more than MalformedMessage, see `decode`."""
 
 
 def is_metric_name(text: str) -> bool:
-    """Say whether the text may name a metric: a small letter, then up to 63 of a-z 0-9 _."""
+    """Return whether the text may name a metric: a lower-case letter, then up to 63 of a-z 0-9 _."""
     return _is_metric_name(text) is not None
 
 
 def decode_telemetry(payload: bytes) -> Telemetry:
-    """Decode and check one message; MalformedMessage says what is wrong with it."""
+    """Decode and check one message; MalformedMessage says what is wrong."""
     message = decode(TELEMETRY_DECODER, payload)
     if message.s and message.ts is not None and message.ts + max(step for step, _ in message.s) > MAX_TIME:
         raise MalformedMessage("a sample's time is past 2100")
@@ -80,9 +79,9 @@ def encode_telemetry(
     q: Mapping[str, float] | None = None,
     s: Sequence[tuple[int, Mapping[str, Any]]] | None = None,
 ) -> bytes:
-    """Encode one message, absent keys left out, the others always in the order v boot seq ts floor m q s.
+    """Encode one message without absent keys, the others always in the order v boot seq ts floor m q s.
 
-    The same arguments give the same bytes.
+    The same arguments give the same bytes. ValueError: the message is longer than MAX_PAYLOAD.
     """
     message: dict[str, Any] = {"v": 1, "boot": boot, "seq": seq}
     if ts is not None:

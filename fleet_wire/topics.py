@@ -1,4 +1,4 @@
-"""Every topic of the contract: builders and parsers side by side, each pair an inverse of the other."""
+"""The topics of the contract: a builder for each and its parser, which are inverses."""
 
 import hashlib
 import json
@@ -45,35 +45,35 @@ class AlertTopic(NamedTuple):
 
 
 def is_level(text: str) -> bool:
-    """Say whether the text may stand as one level of a topic: 1 to 64 of A-Z a-z 0-9 _ and -."""
+    """Return whether the text may be one level of a topic: 1 to 64 of A-Z a-z 0-9 _ and -."""
     return _is_level(text) is not None
 
 
 def _level(what: str, text: str) -> str:
     if not is_level(text):
-        raise ValueError(f"{what} {text[:80]!r} is no topic level: 1 to 64 of A-Z a-z 0-9 _ - are allowed")
+        raise ValueError(f"{what} {text[:80]!r} is not a topic level: use 1 to 64 of A-Z a-z 0-9 _ -")
     return text
 
 
 def _one_of(kind: str, kinds: tuple[str, ...]) -> str:
     if kind not in kinds:
-        raise ValueError(f"{kind!r} is no kind of topic here: one of {', '.join(kinds)}")
+        raise ValueError(f"{kind!r} is not a kind of topic here: use one of {', '.join(kinds)}")
     return kind
 
 
 def device_topic(site: str, device: str, kind: str) -> str:
-    """Build `fleet/v1/<site>/<device>/<kind>`; a bad level or kind is a ValueError."""
+    """Build `fleet/v1/<site>/<device>/<kind>`; ValueError for a bad level or kind."""
     return f"fleet/v1/{_level('site', site)}/{_level('device', device)}/{_one_of(kind, DEVICE_KINDS)}"
 
 
 def parse_device_topic(topic: str) -> DeviceTopic | None:
-    """Read a device's topic; None when it is none of the contract."""
+    """Parse a device's topic; None if it is not one."""
     match = _device(topic)
     return DeviceTopic(*match.groups()) if match else None
 
 
 def site_of(topic: str) -> str | None:
-    """Return the site level of whatever stands below `fleet/v1/`, of the contract or not; None elsewhere."""
+    """Return the level after `fleet/v1/`, even of a topic that is not of the contract; None for other topics."""
     if not topic.startswith(_FLEET):
         return None
     return topic[len(_FLEET) :].partition("/")[0]
@@ -85,7 +85,7 @@ def device_filters(sites: Sequence[str]) -> list[str]:
     The order matters: a birth defines the meaning of a device's telemetry. `+` stands for every site.
     """
     if not sites:
-        raise ValueError("no site to subscribe to: name the sites, or '+' for all of them")
+        raise ValueError("no site to subscribe to: name the sites, or use '+' for all")
     levels = [ANY] if ANY in sites else [_level("site", site) for site in dict.fromkeys(sites)]
     return [f"fleet/v1/{level}/+/{kind}" for kind in (STATUS, TELEMETRY, ACK) for level in levels]
 
@@ -96,7 +96,7 @@ def own_filters(site: str, device: str) -> list[str]:
 
 
 def gateway_topic(gateway: str, kind: str) -> str:
-    """Build `edge/v1/<gateway>/<kind>`; a bad level or kind is a ValueError."""
+    """Build `edge/v1/<gateway>/<kind>`; ValueError for a bad level or kind."""
     return f"edge/v1/{_level('gateway', gateway)}/{_one_of(kind, GATEWAY_KINDS)}"
 
 
@@ -113,12 +113,12 @@ def operator_reply_topic(gateway: str) -> str:
 
 
 def gateway_echo_topic(gateway: str) -> str:
-    """Where a gateway's telemetry session writes to itself, to learn when all queued before has come."""
+    """Build the topic on which a gateway publishes to itself, to learn when everything queued before has arrived."""
     return gateway_topic(gateway, ECHO)
 
 
 def parse_gateway_topic(topic: str) -> GatewayTopic | None:
-    """Read a gateway's status, command or reply topic; None when it is none of these."""
+    """Parse a gateway's topic; None if it is not one."""
     match = _gateway(topic)
     return GatewayTopic(*match.groups()) if match else None
 
@@ -126,14 +126,14 @@ def parse_gateway_topic(topic: str) -> GatewayTopic | None:
 def alert_topic(gateway: str, site: str, subject: str, rule: str) -> str:
     """Build the topic of an alert.
 
-    The subject is a device, `GATEWAY_SUBJECT`, or what `group_subject` gives; the site may be `NO_SITE`.
+    The subject is a device, `GATEWAY_SUBJECT`, or a `group_subject`; the site may be `NO_SITE`.
     """
     levels = (_level("gateway", gateway), "alerts", _level("site", site), _level("subject", subject))
     return f"edge/v1/{'/'.join(levels)}/{_level('rule', rule)}"
 
 
 def parse_alert_topic(topic: str) -> AlertTopic | None:
-    """Read an alert's topic; None when it is none."""
+    """Parse an alert's topic; None if it is not one."""
     match = _alert(topic)
     return AlertTopic(*match.groups()) if match else None
 

@@ -1,7 +1,7 @@
-"""Build the release, install it into an environment of its own, and try it out in an empty directory.
+"""Build the release, install it into a new environment, and try it out in an empty directory.
 
-source archive ─▶ wheel ─▶ new environment ─▶ gateway with a broker of its own ◀── fleet
-                                                   └────── what is stored, against the fleet's ledger
+source archive ─▶ wheel ─▶ new environment ─▶ gateway with an embedded broker ◀── fleet
+                                                   └────── stored windows, compared with the fleet's ledger
 """
 
 import argparse
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WITHIN: Final = 120.0
-"""Seconds that each step of the trial may take, on a machine that does other things too."""
+"""Seconds that each step of the trial may take, on a busy machine."""
 REQUIRED: Final = (
     "edge_gateway/py.typed",
     "edge_gateway/shipped/broker/limits/limits.conf",
@@ -37,16 +37,16 @@ REQUIRED: Final = (
     "fleet_sim/recordings/nab.yaml",
     "fleet_wire/py.typed",
 )
-"""One file of each kind that is no Python."""
+"""One file of each kind that is not Python."""
 QUICK: Final = {
     "EDGE_GATEWAY_WINDOWS": "[{every: 1s, bucket: seconds, keep: 1d}]",
     "EDGE_GATEWAY_TIME_ALLOWED_LATENESS": "2s",
     "EDGE_GATEWAY_TIME_IDLE_CLOSE": "2s",
     "EDGE_GATEWAY_HTTP_LISTEN": "",
 }
-"""Settings of the trial's gateway: windows that close while one waits, and no port that may be in use."""
+"""Settings of the trial's gateway: windows that close soon, and no HTTP port that may be in use."""
 RELEASE: Final = """
-A release, when ./test --full is good too:
+A release, once ./test --full succeeds too:
   1. fleet_console/version.py and CHANGELOG.md name {version}; commit
   2. git tag -a v{version} -m {version} && git push origin v{version}
   3. ./package, in a clean checkout of the tag
@@ -55,7 +55,7 @@ A release, when ./test --full is good too:
 
 
 class Broken(Exception):
-    """What does not work; the text says what was run and what it said."""
+    """The release does not work; the text says what was run and what it printed."""
 
 
 def build(output: Path, scratch: Path) -> tuple[Path, Path]:
@@ -76,7 +76,7 @@ def _built(target: str, source: Path, output: Path, pattern: str) -> Path:
 
 
 def check_contents(wheel: Path) -> None:
-    """Check that the wheel holds every kind of file, and nothing that is not part of the programs."""
+    """Raise Broken if the wheel lacks a kind of file, or holds anything that is not part of the programs."""
     with zipfile.ZipFile(wheel) as contents:
         names = set(contents.namelist())
     missing = [name for name in REQUIRED if name not in names]
@@ -84,20 +84,20 @@ def check_contents(wheel: Path) -> None:
     foreign = sorted({name.partition("/")[0] for name in names} - {*packages(), of_wheel})
     if missing or foreign:
         lacks, holds = ", ".join(missing) or "nothing", ", ".join(foreign) or "nothing"
-        raise Broken(f"{wheel.name}: lacks {lacks}; holds {holds} that is no part of the programs")
+        raise Broken(f"{wheel.name}: lacks {lacks}; holds {holds} that is not part of the programs")
 
 
 def packages() -> list[str]:
-    """The packages of the wheel, by pyproject.toml."""
+    """Return the packages of the wheel, as pyproject.toml names them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     named: list[str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     return named
 
 
 def install(wheel: Path, place: Path, *, offline: bool) -> Path:
-    """Install the wheel with the locked dependencies into a new environment; return its directory of commands.
+    """Install the wheel with the locked dependencies into a new environment; return its `bin` directory.
 
-    Offline the dependencies are those of the running environment, without the checkout that its own path names.
+    Offline it uses the dependencies of the running environment, without the checkout that is on their path.
     """
     venv.create(place, with_pip=not offline, symlinks=True)
     commands = place / "bin"
@@ -114,7 +114,7 @@ def install(wheel: Path, place: Path, *, offline: bool) -> Path:
 
 
 def run(command: list[str], place: Path, environment: Mapping[str, str] | None = None) -> str:
-    """Run a command and return what it printed; Broken with its last words when it fails."""
+    """Run a command and return what it printed; Broken with the end of its output if it fails."""
     try:
         done = subprocess.run(
             command,
@@ -133,7 +133,7 @@ def run(command: list[str], place: Path, environment: Mapping[str, str] | None =
 
 
 def try_out(commands: Path, place: Path, version: str) -> str:
-    """Run gateway and fleet in an empty directory and compare; return one line about it, or raise Broken."""
+    """Run a gateway and a fleet in an empty directory and compare; return a line about it, or raise Broken."""
     gateway, fleet = str(commands / "edge-gateway"), str(commands / "fleet-sim")
     port = free_port()
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -141,7 +141,7 @@ def try_out(commands: Path, place: Path, version: str) -> str:
     for program in (gateway, fleet):
         told = run([program, "--version"], place, environment).split()[-1]
         if told != version:
-            raise Broken(f"{program} --version says {told}, and the wheel is {version}")
+            raise Broken(f"{program} --version says {told}, but the wheel is {version}")
     with (place / "gateway.log").open("w+") as log:
         process = subprocess.Popen([gateway, "run", "--embedded"], cwd=place, env=environment, stderr=log)
         try:
@@ -161,7 +161,7 @@ def try_out(commands: Path, place: Path, version: str) -> str:
             process.wait()
     if ended or not result["readings"]:
         raise Broken(f"the gateway ended with {ended}, and stored {result['readings']} readings")
-    return f"{result['readings']} readings stored and right, {status['rules']['count']} rules in force"
+    return f"{result['readings']} readings stored correctly, {status['rules']['count']} rules in force"
 
 
 def _status_of(
@@ -182,7 +182,7 @@ def _status_of(
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 

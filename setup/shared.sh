@@ -1,5 +1,5 @@
-# What ./test, ./bench, ./demo, ./prove and the scripts of setup/ have in common. Sourced by POSIX sh, never run;
-# $here is the checkout, set by who sources this.
+# Functions shared by ./test, ./bench, ./demo, ./prove, ./mutate, ./package and the scripts in setup/. Sourced by POSIX
+# sh, never run; the script that sources it sets $here to the checkout.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/edge-fleet
 
@@ -7,7 +7,7 @@ say() { printf '%s\n' "$*" >&2; }
 fail() { say "$(basename "$0"): $*"; exit 3; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# As root or in CI packages are installed at once, else only after a yes on the terminal.
+# Asks on the terminal before packages are installed; not as root or in CI.
 agreed() {
     [ "$(id -u)" -eq 0 ] || [ -n "${CI:-}" ] && return 0
     [ -t 0 ] || return 1
@@ -16,7 +16,7 @@ agreed() {
     case $answer in [yY]*) ;; *) return 1 ;; esac
 }
 
-# install_packages NAME…: by the system's package manager, under Debian's names; false where that cannot be.
+# install_packages NAME…: installs with the system's package manager, by Debian's names; false if that fails.
 install_packages() {
     sudo=
     [ "$(id -u)" -eq 0 ] || sudo=sudo
@@ -33,7 +33,7 @@ install_packages() {
     agreed "$installer $*" || return 1
     say "installing $*"
     log=$(mktemp)
-    # The package lists are used as they are; only where that fails are they renewed, for a second try.
+    # Try with the package lists as they are; if that fails, update them and try again.
     # shellcheck disable=SC2086 # the commands are words
     if $installer "$@" >"$log" 2>&1 || { $renewer >"$log" 2>&1 && $installer "$@" >>"$log" 2>&1; }; then
         rm -f "$log"
@@ -58,7 +58,7 @@ find_uv() {
     command -v uv || { [ -x "$here/.venv/bin/uv" ] && echo "$here/.venv/bin/uv"; }
 }
 
-# environment LOCK: $here/.venv holds what the lock says, hashes checked; $python is its Python.
+# environment LOCK: installs the lock's packages into $here/.venv, hashes checked; sets $python to its Python.
 environment() {
     python=$here/.venv/bin/python
     stamp=$here/.venv/$1.installed
@@ -67,7 +67,7 @@ environment() {
     uv=$(find_uv) || uv=
     if [ ! -x "$python" ]; then
         system_python=$(find_python) ||
-            fail "needs Python 3.11 or newer, and none of python3, python3.11 … python3.14 is (set PYTHON to name one)"
+            fail "needs Python 3.11 or newer, and found none (python3, python3.11 … python3.14); set PYTHON to its path"
         if [ -n "$uv" ]; then
             "$uv" venv --quiet --clear --python "$system_python" "$here/.venv"
         else
@@ -85,7 +85,7 @@ environment() {
     cksum <"$here/$1" >"$stamp"
 }
 
-# The checkout is on the environment's path, and its commands are in the environment's bin.
+# Puts the checkout on the environment's path, and its commands into the environment's bin.
 commands() {
     "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' | while read -r site; do
         printf '%s\n' "$here" >"$site/edge-fleet.pth"
@@ -97,7 +97,7 @@ commands() {
     done
 }
 
-# mosquitto is on the PATH afterwards, or false: installed, or run by Docker.
+# Puts mosquitto on the PATH, installing it or using Docker if needed; false if there is none.
 mosquitto_ready() {
     PATH=$PATH:/usr/sbin:/usr/local/sbin
     export PATH
@@ -107,12 +107,12 @@ mosquitto_ready() {
 
 docker_answers() { have docker && docker info >/dev/null 2>&1; }
 
-# go_at_least VERSION
+# go_at_least VERSION: whether the installed Go is at least that new.
 go_at_least() {
     have go && [ "$(printf '%s\n' "go$1" "$(go env GOVERSION)" | sort -V | head -n 1)" = "go$1" ]
 }
 
-# An InfluxDB 2 for the tests is to be had: given, installed, in Docker, or built now.
+# Finds an InfluxDB 2 for the tests: given, installed, in Docker, or built now; false if there is none.
 influxdb_ready() {
     [ -n "${INFLUX_URL:-}" ] && return
     have influxd && influxd version 2>/dev/null | grep -q 'InfluxDB v2' && return

@@ -1,14 +1,19 @@
 """Small real implementations at the seams of the product."""
 
 import asyncio
+import errno
 import gzip
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from aiohttp import web
+
+from edge_gateway.journal.files import Files
 
 Number = TypeVar("Number", int, float)
 
@@ -179,3 +184,95 @@ class FakeInflux:
 def _lines(body: bytes) -> tuple[bytes, ...]:
     plain = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
     return tuple(plain.split(b"\n")[:-1])
+
+
+class ManualTimers:
+    """The two methods of an event loop that a wheel needs, with a clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._due: list[tuple[float, int, ManualTimer]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> "ManualTimer":
+        timer = ManualTimer(when, callback)
+        heapq.heappush(self._due, (when, id(timer), timer))
+        return timer
+
+    @property
+    def armed(self) -> list[float]:
+        return sorted(when for when, _, timer in self._due if not timer.cancelled)
+
+    def run_until(self, when: float) -> None:
+        while self._due and self._due[0][0] <= when:
+            due, _, timer = heapq.heappop(self._due)
+            self.now = max(self.now, due)
+            if not timer.cancelled:
+                timer.callback()
+        self.now = when
+
+
+class ManualTimer:
+    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+        self._when = when
+        self.callback = callback
+        self.cancelled = False
+
+    def when(self) -> float:
+        return self._when
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FaultyFiles(Files):
+    """Real files whose steps fail on demand; `fail` maps a step to the errors of its next calls, None for a success."""
+
+    def __init__(self) -> None:
+        self.fail: dict[str, list[int | None]] = {}
+        self.partial: int | None = None
+        self.steps: list[str] = []
+
+    def _step(self, name: str) -> None:
+        self.steps.append(name)
+        errors = self.fail.get(name)
+        if errors and (code := errors.pop(0)) is not None:
+            raise OSError(code, errno.errorcode[code])
+
+    def create(self, path: Path) -> int:
+        self._step("create")
+        return super().create(path)
+
+    def write(self, handle: int, data: bytes) -> None:
+        try:
+            self._step("write")
+        except OSError:
+            super().write(handle, data[: self.partial or 0])
+            raise
+        super().write(handle, data)
+
+    def datasync(self, handle: int) -> None:
+        self._step("datasync")
+        super().datasync(handle)
+
+    def sync(self, handle: int) -> None:
+        self._step("sync")
+        super().sync(handle)
+
+    def truncate(self, handle: int, size: int) -> None:
+        self._step("truncate")
+        super().truncate(handle, size)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._step("rename")
+        super().rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self._step("unlink")
+        super().unlink(path)
+
+    def sync_directory(self, path: Path) -> None:
+        self._step("sync_directory")
+        super().sync_directory(path)

@@ -27,7 +27,7 @@ from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import store_settings
 from edge_gateway.rules.files.load import load_rules
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 
 CASES: Final = Path(__file__).with_name("cases") / "fold"
 START: Final = 1_760_000_000_000

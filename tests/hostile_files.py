@@ -28,10 +28,10 @@ def _huge(path: Path) -> None:
 
 
 NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "fifo": (os.mkfifo, "is a FIFO; a file is wanted"),
-    "directory": (Path.mkdir, "is a directory; a file is wanted"),
-    "socket": (_socket, "is a socket; a file is wanted"),
-    "zero": (lambda path: path.symlink_to("/dev/zero"), "is a device; a file is wanted"),
+    "fifo": (os.mkfifo, "is a FIFO; it must be a file"),
+    "directory": (Path.mkdir, "is a directory; it must be a file"),
+    "socket": (_socket, "is a socket; it must be a file"),
+    "zero": (lambda path: path.symlink_to("/dev/zero"), "is a device; it must be a file"),
     "loop": (_loop, "cannot be read: it is a symbolic link that leads back to itself"),
     "dangling": (lambda path: path.symlink_to("nothing"), "no such file"),
     "huge": (_huge, "larger than 1 MiB"),
@@ -45,14 +45,14 @@ def _many(expression: str) -> str:
 
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "opened": (RULE % (", annotations: {summary: '" + "{{" * 40_000 + "'}"), "at most 1024 characters"),
-    "filled": (RULE % (", annotations: {summary: '" + "{{ value }}" * 40_000 + "'}"), "at most 1024 characters"),
+    "opened": (RULE % (", annotations: {summary: '" + "{{" * 40_000 + "'}"), "at most 1,024 characters"),
+    "filled": (RULE % (", annotations: {summary: '" + "{{ value }}" * 40_000 + "'}"), "at most 1,024 characters"),
     "deep": (RULE % (", labels: " + "[" * 100_000), "nested deeper than 32 levels"),
     "brackets": (RULE.replace("temperature", f"'{'(' * 100_000}'") % "", "at most 4096 characters"),
     "aliases": ("a: &a [x]\n" + "".join(f"k{n}: [*a, *a]\n" for n in range(5_000)), "would be a YAML alias"),
     "anchors": ("".join(f"k{n}: &a{n} 1\n" for n in range(20_000)), "the rest of the file was not read"),
     "doubled": ("a: 1\n" * 100_000, "the rest of the file was not read"),
-    "unknown": ("".join(f"k{n}: 1\n" for n in range(49_000)), "the first 100 are told"),
+    "unknown": ("".join(f"k{n}: 1\n" for n in range(49_000)), "these are the first 100"),
     "rules": (_many("t"), "more than 2000 rules"),
     "expressions": (_many("t +"), "expected a value"),
     "values": ("".join(f"k{n}: 1\n" for n in range(80_000)), "more than 50000 values in one file"),

@@ -53,7 +53,7 @@ def test_a_problem_without_an_end_cannot_be_declared(how: str | Clears) -> None:
 def test_a_problem_has_no_other_gravity_than_declared() -> None:
     problems = Problems(lambda: 0)
     with pytest.raises(ValueError, match="broker_dropped is never a failure"):
-        problems.raise_(Problem.BROKER_DROPPED, "1 messages", Gravity.FAILURE)
+        problems.raise_(Problem.BROKER_DROPPED, "1 message", Gravity.FAILURE)
     assert not list(problems)
 
 

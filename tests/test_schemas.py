@@ -1,6 +1,7 @@
 """The committed JSON Schemas: what the programs make, and true of what people write and gateways say."""
 
 import asyncio
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -8,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import AllCounters
 from edge_gateway.status.page_tables import status_rows, with_tables
+from edge_gateway.status.problem import Gravity
+from edge_gateway.status.report import Backlog, Gap, Gaps, OpenProblem, SinkStatus
 from fleet_config.yaml_source import load_yaml
 from fleet_wire.control_messages import decode_gateway_status
 from fleet_wire.topics import gateway_status_topic
 from schemas import DIRECTORY, PAGE, as_text, schemas
+from tests.gateway.status.reports import report_of
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
@@ -128,6 +133,65 @@ def test_a_default_is_what_a_file_may_say(name: str) -> None:
     for described, default in found:
         whole = {"$defs": schema["$defs"], **described}
         assert Draft202012Validator(whole).is_valid(default), (described, default)
+
+
+def whole_status() -> dict[str, Any]:
+    """A status in which every section and every list has something, as it is sent."""
+    made = msgspec.structs.replace(
+        report_of(problems=(OpenProblem("disk", "full", 1, Gravity.FAILURE),)),
+        gaps=Gaps(1, 2, (Gap("d", 1, 2, 3),)),
+        sinks={"influx": SinkStatus(waiting_until=1, waiting=Backlog(oldest=1))},
+    )
+    sent: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(made))
+    return sent
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value in a message."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in inner:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def at(message: Any, path: tuple[Any, ...]) -> Any:
+    """The value at a path."""
+    for key in path:
+        message = message[key]
+    return message
+
+
+def test_a_field_that_is_always_sent_is_required() -> None:
+    valid = validator("gateway-status").is_valid
+    message = whole_status()
+    assert valid(message)
+    named = {"counters", "metrics", "sinks"}
+    fields = [
+        path
+        for path in places(message)
+        if isinstance(path[-1], str) and not (len(path) == 2 and path[0] in named)
+    ]
+    assert len(fields) > 80
+    for path in fields:
+        without = copy.deepcopy(message)
+        del at(without, path[:-1])[path[-1]]
+        assert not valid(without), path
+
+
+def test_a_count_a_size_or_a_duration_is_not_negative() -> None:
+    valid = validator("gateway-status").is_valid
+    message = whole_status()
+    message["counters"] = dict.fromkeys([*AllCounters.__struct_fields__, "counted_by_a_later_version"], 1)
+    assert valid(message)
+    instants = {"at", "started", "earliest", "floor", "oldest", "since", "waiting_until"}
+    numbers = [
+        path for path in places(message) if type(at(message, path)) is int and path[-1] not in instants
+    ]
+    assert len(numbers) > 80
+    for path in numbers:
+        wrong = copy.deepcopy(message)
+        at(wrong, path[:-1])[path[-1]] = -1
+        assert not valid(wrong), path
 
 
 async def retained_status(broker: Broker, gateway: str) -> dict[str, Any]:

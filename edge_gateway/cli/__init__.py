@@ -1,6 +1,7 @@
 """`edge-gateway`: the only place with arguments, printing and exit statuses.
 
-0 ok · 1 a test or check failed · 2 bad input or usage · 3 cannot reach what it needs · 130 interrupted
+0 ok · 1 a test or check failed · 2 bad input or usage, an unknown device included · 3 cannot reach what it needs
+130 interrupted
 
 What stands here imports next to nothing, so that an interrupt is answered from the first moment on.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edge_gateway.cli.options import ConfigOption, EmbeddedOption, JsonOption, load
+from fleet_config.counting import counted
 
 app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
 
@@ -23,7 +24,8 @@ def check(
     if as_json:
         say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
     else:
-        say(f"good: {len(rules.rules)} rules, {len(loaded.config.windows)} windows")
+        windows = counted(len(loaded.config.windows), "window")
+        say(f"good: {counted(len(rules.rules), 'rule')}, {windows}")
 
 
 @app.command("show")

@@ -51,7 +51,7 @@ def apply(
     target, windows = _target(config)
     allowed = Allowed(tuple(adopt or ()), force=force)
     planned = asyncio.run((setup.plan if dry_run else setup.apply)(target, windows, allowed))
-    _show(planned, as_json=as_json)
+    _show(planned, as_json=as_json, done=not dry_run)
     if planned.refusals:
         raise BadInput("\n".join(["an apply would change nothing:", *planned.refusals]))
     if planned.warnings:
@@ -86,7 +86,10 @@ def _target(config: Path | None) -> tuple[Target, list[WindowBucket]]:
     return Target(influx.url, influx.org, influx.token.read()), windows
 
 
-def _show(plan: Plan, *, as_json: bool) -> None:
+def _show(plan: Plan, *, as_json: bool, done: bool = False) -> None:
+    """Print a plan, as one to carry out or as one that was."""
+    from functools import partial
+
     from edge_gateway.cli.tables import changes_table
     from fleet_console.terminal import complain
 
@@ -97,6 +100,6 @@ def _show(plan: Plan, *, as_json: bool) -> None:
         "warnings": plan.warnings,
         "in_step": plan.in_step,
     }
-    show(report, as_json=as_json, table=changes_table)
+    show(report, as_json=as_json, table=partial(changes_table, done=done))
     if not as_json and plan.warnings:
         complain(*plan.warnings)

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
 from edge_gateway.errors import BadInput
+from fleet_config.counting import counted
 
 if TYPE_CHECKING:
     from edge_gateway.cli.tables import Blocks
@@ -42,7 +43,7 @@ class Subject(StrEnum):
 
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show what a running gateway is doing, with every reading accounted for."""
-    from edge_gateway.cli.tables import status_view
+    from edge_gateway.cli.status_table import status_view
 
     show(ask(find_config(config), {"do": "status"}), as_json=as_json, table=status_view)
 
@@ -137,8 +138,8 @@ def query(
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
         if history.damaged:
             complain(
-                f"{history.damaged} windows skipped (checksum mismatch). Stop the gateway and run `edge-gateway spool"
-                " verify`"
+                f"{counted(history.damaged, 'window')} skipped (checksum mismatch). Stop the gateway and run"
+                " `edge-gateway spool verify`"
             )
 
 

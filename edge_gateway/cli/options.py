@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_gateway.errors import CannotReach, GatewayError
+from edge_gateway.errors import BadInput, CannotReach
 
 if TYPE_CHECKING:
     from edge_gateway.configuration.loading import Loaded
@@ -60,7 +60,10 @@ def socket_path(config: GatewayConfig) -> Path:
 
 
 def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
-    """Send a request to the running gateway and return its answer; CannotReach when none answers."""
+    """Send a request to the running gateway and return its answer.
+
+    BadInput when the gateway refuses the request, CannotReach when no gateway answers or it cannot answer now.
+    """
     import asyncio
 
     from fleet_wire import local_socket
@@ -68,8 +71,10 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
     path = socket_path(config)
     try:
         return asyncio.run(local_socket.call(path, dict(request)))
+    except local_socket.RequestRefused as error:
+        raise BadInput(str(error)) from error
     except local_socket.RequestFailed as error:
-        raise GatewayError(str(error)) from error
+        raise CannotReach(str(error)) from error
     except PermissionError as error:
         raise CannotReach(
             f"permission denied on {path}: run this as the gateway's user, or as a member of its group"

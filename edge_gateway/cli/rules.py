@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.errors import BadInput
+from fleet_config.counting import counted
 
 app = typer.Typer(help="Check and test rule files.", no_args_is_help=True)
 
@@ -42,8 +44,7 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
     if as_json:
         say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": []})
     else:
-        count = len(rules.rules)
-        say(f"{place}: {count} {'rule' if count == 1 else 'rules'}, good")
+        say(f"{place}: {counted(len(rules.rules), 'rule')}, good")
 
 
 @app.command("test")
@@ -63,17 +64,53 @@ def run_tests(
     as_json: JsonOption = False,
 ) -> None:
     """Run the rules' unit tests: `<name>.test.yaml` beside `<name>.yaml`."""
+    from functools import partial
+
     from edge_gateway.cli.tables import rule_tests_view
-    from edge_gateway.rules.testing.junit import to_junit
     from edge_gateway.rules.testing.runner import run_rule_tests
 
     if junit is not None and (junit.is_dir() or not junit.absolute().parent.is_dir()):
         raise BadInput(
             f"--junit: {junit} cannot be written: it is a directory, or its directory does not exist"
         )
-    report = run_rule_tests(paths or [_path(None, config)])
+    places = paths or [_path(None, config)]
+    report = run_rule_tests(places)
     if junit is not None:
+        from edge_gateway.rules.testing.junit import to_junit
+
         junit.write_text(to_junit(report), encoding="utf-8")
-    show(report.as_dict(), as_json=as_json, table=rule_tests_view)
+    example = () if report.results else _first_test(places)
+    show(report.as_dict(), as_json=as_json, table=partial(rule_tests_view, example=example))
     if not report.ok or (coverage and report.uncovered):
         raise typer.Exit(1)
+
+
+EXAMPLE = """\
+rule_files: [{file}]
+tests:
+- name: fires when it stays too warm, and clears
+  interval: 10s
+  devices: {{f1: {{site: berlin, type: freezer}}}}
+  input: {{f1.temperature: "-18x6 -13x17 -20x24"}}
+  expect:
+  - {{at: 230s, alert: FreezerTooWarm, device: f1, state: firing}}
+  - {{at: 450s, alert: FreezerTooWarm, device: f1, state: resolved}}
+"""
+"""A test to start from; `docs/rules.md` describes all of it."""
+
+
+def _first_test(places: Sequence[Path]) -> list[str]:
+    """Return where a first test of the rules in `places` belongs, and one to start from."""
+    from edge_gateway.rules.files.load import rule_files
+    from edge_gateway.rules.testing.definitions import SUFFIX
+
+    files = [file for place in places for file in rule_files(place)]
+    if not files:
+        return [f"no rules and no tests in {', '.join(map(str, places))}"]
+    file = files[0]
+    return [
+        f"no tests in {', '.join(map(str, places))}",
+        f"Those of {file} belong in {file.with_name(file.stem + SUFFIX)}, such as this one of an alert FreezerTooWarm:",
+        "",
+        *EXAMPLE.format(file=file.name).splitlines(),
+    ]

@@ -6,21 +6,17 @@ missing: `fleet_console.drawing` makes texts safe, `cell` makes a text of any va
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct
-
-from edge_gateway.status.fields import WALL, declared
-from edge_gateway.status.report import MessageCounts, ReportSection, SinkStatus, SpoolStatus, ValueCounts
+from fleet_config.counting import counted
 from fleet_config.durations import format_duration
 from fleet_console.drawing import Line, Styled, Table
 from fleet_wire.printable import json_line
 
 NOTHING = "–"
 LEVEL_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
-GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
 INSTANTS = frozenset({"at", "start"})
 """Columns of the history that are wall milliseconds."""
 NUMBERED = frozenset({"id", "n", "boot", "seq"})
@@ -66,73 +62,6 @@ def config_table(rows: Iterable[Sequence[str]]) -> Blocks:
     for row in rows:
         table.add(*row)
     return [table]
-
-
-def status_view(report: Mapping[str, Any]) -> Blocks:
-    """Return the status report, with units as `edge_gateway.status.report` declares them."""
-    table = Table(("", ""))
-    broker, fleet = report["broker"], report["fleet"]
-    table.add("gateway", f"{report['gateway']} ({report['state']}, version {report['version']})")
-    table.add("rules", f"{report['rules']['count']} in force, {report['rules']['hash']}")
-    table.add("alerts firing", cell(report["alerts"]["firing"]))
-    table.add("devices", f"{cell(fleet['devices'])}, {cell(fleet['series'])} series")
-    table.add("messages", _figures(MessageCounts, report["messages"]))
-    table.add("values", _figures(ValueCounts, report["values"]))
-    table.add("missing", _missing(report["gaps"]))
-    connected = "connected" if broker["connected"] else "NOT CONNECTED"
-    lag, unacknowledged = cell(broker["lag"]), cell(broker["unacknowledged"])
-    table.add("broker", f"{connected}, lag {lag} ms, {unacknowledged} B unacknowledged")
-    table.add("spool", _figures(SpoolStatus, report["spool"]))
-    for name, sink in report["sinks"].items():
-        table.add(f"sink {name}", _figures(SinkStatus, _without_zeros(sink)) or NOTHING)
-    return [table, *_problems(report["problems"])]
-
-
-def _without_zeros(sink: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what waits for a sink, then what it did, without what is zero or empty."""
-    waiting = {name: value for name, value in sink["waiting"].items() if value}
-    done = {name: value for name, value in sink.items() if name != "waiting" and value}
-    return {**({"waiting": waiting} if waiting else {}), **done}
-
-
-def _problems(problems: Sequence[Mapping[str, Any]]) -> Blocks:
-    """Return a line for each problem; a text of several lines continues below."""
-    lines: Blocks = []
-    for one in problems:
-        style = GRAVITY_STYLES.get(one["gravity"], "")
-        first, *more = str(one["text"]).split("\n")
-        lines += [Line(f"! {one['code']}: {first}", style), *(Line(f"    {line}", style) for line in more)]
-    return lines or [Line("no problems", "green")]
-
-
-def _missing(gaps: Mapping[str, Any]) -> str:
-    """Return how many messages are missing, with the first few ranges."""
-    if not gaps["messages"]:
-        return "no message"
-    some = ", ".join(f"{one['device']} {one['from']}–{one['to']}" for one in gaps["ranges"][:3])
-    more = ", …" if len(gaps["ranges"]) > 3 else ""  # noqa: PLR2004 - as many as are shown
-    return f"{cell(gaps['messages'])} messages of {cell(gaps['devices'])} devices: {some}{more}"
-
-
-def _figures(section: type[Struct], values: Mapping[str, Any]) -> str:
-    """Return the figures of a section of the report."""
-    return ", ".join(f"{name} {text}" for name, text in _named_figures(section, values))
-
-
-def _named_figures(
-    section: type[Struct], values: Mapping[str, Any], group: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Yield names and values; those of an inner section have its name before their own.
-
-    A gateway of another version may report fields that are not declared here.
-    """
-    known = {of.wire: of for of in declared(section)}
-    for name, value in values.items():
-        of = known.get(name)
-        if isinstance(value, Mapping) and value:
-            yield from _named_figures(of.of if of else ReportSection, value, f"{group}{name} ")
-        else:
-            yield f"{group}{name}", instant(value) if of and of.unit == WALL else cell(value)
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
@@ -229,18 +158,37 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
     return [table]
 
 
-def changes_table(plan: Mapping[str, Any]) -> Blocks:
-    """Return a row for each change of an apply; a single line if there is nothing to change."""
+DONE = {"create": "created", "adopt": "adopted", "update": "updated", "keep": "kept", "remove": "removed"}
+"""What an apply did, by what its plan says it does."""
+
+
+def changes_table(plan: Mapping[str, Any], *, done: bool = False) -> Blocks:
+    """Return a row for each change of an apply, and a line that says whether it was `done` or would be.
+
+    A single line if there was nothing to change.
+    """
     if plan["in_step"]:
         return [Line("in step with the templates; nothing to change", "green")]
-    table = Table(("change", "kind", "name", "differs"))
+    table = Table(("done", "kind", "name", "differed") if done else ("to do", "kind", "name", "differs"))
     for one in plan["changes"]:
-        table.add(one["what"], one["kind"], one["name"], "; ".join(one["differs"]))
-    return [table]
+        what = DONE.get(one["what"], one["what"]) if done else one["what"]
+        table.add(what, one["kind"], one["name"], "; ".join(one["differs"]))
+    return [table, Line(_summary(plan, done=done))]
 
 
-def rule_tests_view(report: Mapping[str, Any]) -> Blocks:
-    """Return a row for each test; below the table, failures and what no test covers."""
+def _summary(plan: Mapping[str, Any], *, done: bool) -> str:
+    changed = sum(one["what"] != "keep" for one in plan["changes"])
+    if done:
+        return f"changed {counted(changed, 'resource')}" if changed else "nothing to change"
+    if plan.get("refusals"):
+        return "nothing was changed"
+    return f"nothing was changed; an apply would change {counted(changed, 'resource')}"
+
+
+def rule_tests_view(report: Mapping[str, Any], example: Sequence[str] = ()) -> Blocks:
+    """Return a row for each test; below the table, failures and what no test covers. Without tests, an `example`."""
+    if not report["tests"]:
+        return [Line(line) for line in example]
     table = Table(("", "file", "test"))
     for one in report["tests"]:
         table.add(_verdict(one["ok"], "FAILED"), f"{one['file']}:{one['line']}", one["name"])

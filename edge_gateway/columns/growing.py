@@ -12,7 +12,7 @@ Item = TypeVar("Item", bound=np.generic)
 
 
 def with_room(column: NDArray[Item], size: int, fill: float) -> NDArray[Item]:
-    """Return `column` itself when it holds `size` items, else a copy at least twice as long.
+    """Return `column` itself when it holds `size` items, else a copy twice as long, or as long as needed, at least 64.
 
     New room holds `fill`. Doubling makes the cost of adding one item constant. Zeros are not written, so the system
     allocates no pages for them: a column of a million zeros takes hardly any memory.

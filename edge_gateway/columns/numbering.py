@@ -14,7 +14,7 @@ _FRESH_SHARE = 8
 class Numbering:
     """Non-negative numbers by key.
 
-    New keys wait in a dict until there are enough to sort in: a thousand, or an eighth of all.
+    New keys wait in a dict until they are more than a thousand, and more than an eighth of those sorted in.
     """
 
     def __init__(self) -> None:
@@ -44,14 +44,14 @@ class Numbering:
 
     def put(self, key: int, number: int) -> None:
         """Set the number of a key."""
-        place = NONE if key in self._fresh else self._place(key)
+        place = self._place(key)
         if place != NONE:
             self._count += int(self._numbers[place] == NONE)
             self._numbers[place] = number
             return
         self._count += key not in self._fresh
         self._fresh[key] = number
-        if len(self._fresh) > max(_LEAST_FRESH, len(self._keys) // _FRESH_SHARE):
+        if len(self._fresh) > _LEAST_FRESH and len(self._fresh) * _FRESH_SHARE > len(self._keys):
             self._sort_in()
 
     def remove(self, key: int) -> int:
@@ -90,6 +90,8 @@ class Numbering:
         kept = self._numbers != NONE
         keys = np.concatenate([self._keys[kept], np.array(list(self._fresh), np.int64)])
         numbers = np.concatenate([self._numbers[kept], np.array(list(self._fresh.values()), np.int64)])
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(
+            keys, kind="stable"
+        )  # keys are distinct, and most are sorted: this is the fastest kind
         self._keys, self._numbers = keys[order], numbers[order]
         self._fresh.clear()

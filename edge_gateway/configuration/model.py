@@ -323,10 +323,13 @@ NotYet = Annotated[None, BeforeValidator(_not_yet)]
 
 
 def _default_windows() -> tuple[WindowSection, ...]:
-    tiers = (("1m", "telemetry", "30d"), ("10m", "telemetry_10m", "180d"), ("1h", "telemetry_1h", "2y"))
+    tiers = (
+        (MINUTE, "telemetry", 30 * DAY),
+        (10 * MINUTE, "telemetry_10m", 180 * DAY),
+        (HOUR, "telemetry_1h", 2 * 365 * DAY),
+    )
     return tuple(
-        WindowSection.model_validate({"every": every, "bucket": bucket, "keep": keep})
-        for every, bucket, keep in tiers
+        WindowSection.model_construct(every=every, bucket=bucket, keep=keep) for every, bucket, keep in tiers
     )
 
 
@@ -334,20 +337,22 @@ class GatewayConfig(Strict):
     """The whole of gateway.yaml; `mqtt.url` alone is required."""
 
     version: Literal[1] = 1
-    gateway: GatewaySection = GatewaySection()
+    gateway: GatewaySection = GatewaySection.model_construct()
     mqtt: MqttSection
-    sources: Annotated[tuple[SourceSection, ...], Field(min_length=1, max_length=1)] = (SourceSection(),)
+    sources: Annotated[tuple[SourceSection, ...], Field(min_length=1, max_length=1)] = (
+        SourceSection.model_construct(),
+    )
     metrics: dict[str, MetricSection] = Field(default_factory=dict)
-    time: TimeSection = TimeSection()
+    time: TimeSection = TimeSection.model_construct()
     windows: Annotated[tuple[WindowSection, ...], Field(min_length=1, max_length=4)] = _default_windows()
-    rules: RulesSection = RulesSection()
-    commands: CommandsSection = CommandsSection()
+    rules: RulesSection = RulesSection.model_construct()
+    commands: CommandsSection = CommandsSection.model_construct()
     influx: InfluxSection | None = None
-    history: HistorySection = HistorySection()
-    spool: SpoolSection = SpoolSection()
-    limits: LimitsSection = LimitsSection()
-    http: HttpSection = HttpSection()
-    log: LogSection = LogSection()
+    history: HistorySection = HistorySection.model_construct()
+    spool: SpoolSection = SpoolSection.model_construct()
+    limits: LimitsSection = LimitsSection.model_construct()
+    http: HttpSection = HttpSection.model_construct()
+    log: LogSection = LogSection.model_construct()
     notices: NotYet = None
     web: NotYet = None
 
@@ -369,7 +374,7 @@ class GatewayConfig(Strict):
         cls, windows: tuple[WindowSection, ...], info: ValidationInfo
     ) -> tuple[WindowSection, ...]:
         """Points older than a bucket's retention are not sent, so such a bucket would stay empty."""
-        time = info.data.get("time", TimeSection())
+        time = info.data.get("time", TimeSection.model_construct())
         for one in windows:
             age = one.every + time.allowed_lateness + time.idle_close
             if 0 < one.keep <= age:

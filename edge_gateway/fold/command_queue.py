@@ -131,6 +131,10 @@ def _capacity(rate: RateSpec) -> float:
     return float(max(rate.count, 1))
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 class CommandQueue:
     """Every command that has not ended, and the last n of every device that was sent one."""
 
@@ -254,7 +258,7 @@ class CommandQueue:
         expired = trusted and wall >= sent.expires_at
         if expired or (overdue and sent.attempts > sent.intent.retries):
             del self._sent[sent.device]
-            work.changes.append(sent.change("unconfirmed", wall, f"sent {sent.attempts} times"))
+            work.changes.append(sent.change("unconfirmed", wall, f"sent {_times(sent.attempts)}"))
         elif overdue:
             sent.sent_at = wall
             sent.attempts += 1
@@ -263,7 +267,7 @@ class CommandQueue:
     def _expire(self, device: str, wall: int, work: CommandWork) -> None:
         for command in self._remove(device, lambda command: wall >= command.expires_at):
             if command.refusals:
-                why = f"{command.refused}; tried {command.refusals} times until it expired"
+                why = f"{command.refused}; tried {_times(command.refusals)} until it expired"
                 work.changes.append(command.change("refused", wall, why))
             else:
                 work.changes.append(command.change("expired", wall))

@@ -335,7 +335,7 @@ class Pipeline:
                 effects.outgoing.extend(alert_messages(self.gateway, transition))
         own = [transition for transition in transitions if self.registry.owns(transition.site)]
         for transition in own:
-            if transition.notify and not transition.backlog:
+            if transition.notify:
                 effects.outgoing.append(notice_message(transition))
         self._take_commands(self.commands.add(own, moment.wall), effects)
         self._advance_commands(moment, effects)

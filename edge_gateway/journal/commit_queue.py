@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge_gateway.journal.journal import Journal, JournalFull
+from edge_gateway.journal.segments import Journal, JournalFull
 from edge_gateway.journal.worker import RETRY_DELAY, Work, Worker
 from edge_gateway.records import codec
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
+from fleet_config.counting import counted
 
 CLEAR_AFTER = 300.0
 """Seconds without growth until the notice clears; Mosquitto publishes a changed counter every ten seconds."""
@@ -44,7 +45,7 @@ class BrokerDropped:
             self._dropped += increase
             self._grew_at = self.clock()
             self.counters.broker_dropped += increase
-            self.problems.raise_(Problem.BROKER_DROPPED, f"{self._dropped} messages")
+            self.problems.raise_(Problem.BROKER_DROPPED, counted(self._dropped, "message"))
 
     def expire(self) -> None:
         """Clear the notice after `CLEAR_AFTER` seconds without growth; call periodically."""

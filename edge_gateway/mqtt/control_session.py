@@ -30,7 +30,7 @@ from edge_gateway.status.problems import Problems
 from edge_gateway.status.report import ShortStatus, as_plain
 from fleet_console.version import VERSION
 from fleet_wire import backoff, control_messages, topics
-from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER
+from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER, system_text, tls_fault
 from fleet_wire.printable import printable
 
 log = logging.getLogger("edge_gateway.control")
@@ -117,7 +117,7 @@ class Control:
 
     def _lost(self, error: Exception | None) -> None:
         self.counters.control_connections_lost += 1
-        log.info("control connection: %s", printable(error))
+        log.info("control connection: %s", _in_words(error))
         reason = _reason_of(error)
         self._connected = False
         self._silent_since = self.clock() if self._silent_since is None else self._silent_since
@@ -128,7 +128,7 @@ class Control:
             self.ownership.give_way()
         self._losses += 1
         if self._losses >= LOSSES_TO_REPORT and self.ownership.held and Problem.BROKER not in self.problems:
-            self.problems.raise_(Problem.CONTROL_CONNECTION, printable(error))
+            self.problems.raise_(Problem.CONTROL_CONNECTION, _in_words(error))
 
     def _set_retain(self, *, able: bool) -> None:
         """Note whether the broker supports retained messages."""
@@ -156,7 +156,7 @@ class Control:
     async def _serve(self, client: ControlClient) -> None:
         limits = client.limits
         if not limits.qos:
-            raise ClosedByGateway("the broker does not do QoS 1: the contract needs it")
+            raise ClosedByGateway("the broker does not support QoS 1, which the contract needs")
         self._set_retain(able=limits.retain)
         self.sending.limit.connected(limits.packet)
         await self.own_topics.subscribe(client)
@@ -216,7 +216,7 @@ class Control:
                     self._took_back_at = self.clock()
                     self.ownership.take_back()
             except (aiomqtt.MqttError, OSError) as error:
-                log.info("standing by: %s", printable(error))
+                log.info("standing by: %s", _in_words(error))
             stop_if_asked()
             if not self.ownership.held:
                 await asyncio.sleep(next(waits))
@@ -243,6 +243,14 @@ class Control:
         topic = topics.gateway_status_topic(self.gateway)
         payload = control_messages.encode_gateway_status(as_plain(offline))
         return aiomqtt.Will(topic, payload, qos=1, retain=self.sending.retains)
+
+
+def _in_words(error: Exception | None) -> str:
+    """Describe the end of a connection; aiomqtt keeps the system's error as the cause of its own."""
+    for one in (error, error and error.__cause__):
+        if isinstance(one, OSError):
+            return printable(tls_fault(one) or system_text(one))
+    return printable(error or "ended")
 
 
 def _reason_of(error: BaseException | None) -> int | None:

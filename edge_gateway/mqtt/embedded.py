@@ -23,7 +23,9 @@ from edge_gateway.configuration.shipped import shipped
 from edge_gateway.errors import CannotReach
 from edge_gateway.journal.files import FILES
 from edge_gateway.mqtt.broker_database import guard, set_aside
+from fleet_console.failures import in_words
 from fleet_wire.backoff import delays
+from fleet_wire.errors import system_text
 
 logger = logging.getLogger("edge_gateway.embedded")
 
@@ -147,7 +149,7 @@ class EmbeddedBroker:
                 try:
                     await self.start()
                 except (CannotReach, OSError) as error:
-                    logger.error("%s", error)  # noqa: TRY400 - its text says all, a traceback nothing
+                    logger.error("%s", in_words(error) if isinstance(error, OSError) else error)  # noqa: TRY400 - its text says all, a traceback nothing
                 else:
                     self.restarts += 1
                     break
@@ -167,13 +169,16 @@ class EmbeddedBroker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # a terminal's Ctrl-C ends the gateway, and the gateway its broker
             )
         try:
             async with asyncio.timeout(within):
                 return await self._accepts(self._process)
         except TimeoutError:
             await self.stop()
-            raise CannotReach(f"nothing accepts on {self.url} in {within:g} s (log: {self._log})") from None
+            raise CannotReach(
+                f"nothing accepts connections at {self.url} within {within:g} s (log: {self._log})"
+            ) from None
         except asyncio.CancelledError:
             await self.stop()
             raise
@@ -211,6 +216,6 @@ def _require_free(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError as error:
         raise CannotReach(
-            f"cannot listen on {host}:{port} ({error.strerror}): another broker is running there? "
-            "Use it with mqtt.url, stop it, or choose another port"
+            f"cannot listen on {host}:{port} ({system_text(error)}): if another broker is running there, use it with"
+            " mqtt.url, stop it, or choose another port"
         ) from error

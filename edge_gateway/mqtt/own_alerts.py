@@ -18,6 +18,7 @@ from fleet_wire import control_messages, topics
 
 GROUP = "gateway"
 LONGEST = 500
+"""Characters of a summary."""
 
 
 @dataclass(slots=True)

@@ -309,4 +309,6 @@ def _packet_ids(group: Iterator[Arrivals]) -> list[int]:
 
 
 def _error_text(error: Exception, options: SessionOptions) -> str:
-    return f"the broker at {options.host}:{options.port}: {error or type(error).__name__}"
+    """Describe a lost connection; what ended it before it began names the broker already."""
+    text = str(error) or type(error).__name__
+    return text if options.address in text else f"the broker at {options.host}:{options.port}: {text}"

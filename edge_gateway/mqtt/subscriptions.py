@@ -19,6 +19,7 @@ from typing import Protocol
 from edge_gateway.journal.files import FILES, Files, write_whole
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problems import Problems, named
+from fleet_console.failures import in_words
 from fleet_wire import topics
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.printable import printable
@@ -76,7 +77,7 @@ class FilterList:
         try:
             write_whole(self.files, self.path, json.dumps(held).encode())
         except OSError as error:
-            log.warning("cannot write the list of subscriptions: %s", error)
+            log.warning("cannot write the list of subscriptions: %s", in_words(error))
 
 
 def _is_filter(text: str) -> bool:

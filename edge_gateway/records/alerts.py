@@ -58,7 +58,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         at: device time, in ms.
         boot, seq: the reading that caused the change, on a tick the device's newest one.
         backlog: the reading was too old at arrival to cause a notice or a command.
-        notify: the device gets a notice.
+        notify: the device gets a notice; never of a backlog reading.
     """
 
     id: str

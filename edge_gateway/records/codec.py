@@ -19,6 +19,8 @@ _SHUFFLED: Final = 2
 _LARGE_INT: Final = 3
 _LEVEL: Final = 1
 _LARGEST: Final = 1 << 30
+_PIECE: Final = 4_096
+"""Compressed bytes decompressed together, so that the plain ones are counted before they fill the memory."""
 _MOST_IN_FIXMAP: Final = 15
 _MOST_TAKEN_APART: Final = 1_000
 """A dict with more keys is encoded in one piece."""
@@ -73,18 +75,20 @@ def decompress(data: bytes) -> bytes:
             raise UndecodableBytes(f"compressed data claims {size} bytes")
         if size < 0:
             return _decompress_on(data)
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST)
+        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise UndecodableBytes(str(error)) from error
 
 
 def _decompress_on(data: bytes) -> bytes:
     """Decompress data whose header has no plain size, as `encode_apart` makes it."""
-    plain = bytearray()
-    for piece in zstandard.ZstdDecompressor().read_to_iter(data):
-        plain += piece
+    plain, frame = bytearray(), zstandard.ZstdDecompressor().decompressobj()
+    for begin in range(0, len(data), _PIECE):
+        plain += frame.decompress(data[begin : begin + _PIECE])
         if len(plain) > _LARGEST:
             raise UndecodableBytes(f"compressed data is beyond {_LARGEST} bytes")
+    if not frame.eof or frame.unused_data:
+        raise UndecodableBytes("compressed data is cut off, or followed by something else")
     return bytes(plain)
 
 
@@ -148,9 +152,9 @@ def _field_of(field: list[Any]) -> tuple[Any, ...]:
 
 
 def _array_ext(array: np.ndarray[Any, Any], *, shuffle: bool) -> msgspec.msgpack.Ext:
-    worth = shuffle and array.itemsize > 1
+    description, worth = _describe(array.dtype), shuffle and array.itemsize > 1
     raw = _shuffled(array) if worth else array.tobytes()
-    body = _plain.encode([_describe(array.dtype), list(array.shape), raw])
+    body = _plain.encode([description, list(array.shape), raw])
     return msgspec.msgpack.Ext(_SHUFFLED if worth else _ARRAY, body)
 
 

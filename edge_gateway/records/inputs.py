@@ -93,8 +93,6 @@ def runs(topics: Sequence[str]) -> list[slice]:
     arrived ahead of it, it would close the very gaps they fill; from another site, it would become the first one seen.
     """
     ends = [place for place, topic in enumerate(topics) if topic.endswith(STATUS)]
-    if not ends:
-        return [slice(0, len(topics))]
     cuts, begin = [], 0
     ahead: set[str] = set()
     for before, place in pairwise([0, *ends]):

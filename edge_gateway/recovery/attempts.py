@@ -19,7 +19,7 @@ import msgspec
 
 from edge_gateway.journal.checkpoint import Checkpoint, checkpoint_files, read_latest, set_aside_unreadable
 from edge_gateway.journal.files import FILES, Files, write_whole
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
 
 ATTEMPTS_FILE: Final = "recovery-attempts"

@@ -10,7 +10,7 @@ from edge_gateway.errors import BadInput
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import read_latest
 from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.recovery.startup import State
+from edge_gateway.recovery.state import State
 from edge_gateway.status.devices import describe_devices
 
 

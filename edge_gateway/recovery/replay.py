@@ -29,10 +29,10 @@ from edge_gateway.recovery import attempts as recovery
 from edge_gateway.store.schema import is_damage, is_refusal
 
 if TYPE_CHECKING:
-    from edge_gateway.journal.journal import Journal
-    from edge_gateway.recovery.startup import State
+    from edge_gateway.journal.segments import Journal
+    from edge_gateway.recovery.state import State
+    from edge_gateway.store.database import Store
     from edge_gateway.store.rebuild import Derived
-    from edge_gateway.store.store import Store
 
 log = logging.getLogger("edge_gateway.replay")
 
@@ -160,7 +160,7 @@ class Replay:
         effects = self._effects
         try:
             self.store.apply([(number, effects)])
-        except Exception as error:
+        except Exception as error:  # one bad record must not stop what is behind it
             if is_damage(error):
                 self.store.close()
                 self._store = self.open_store(str(error))

@@ -13,79 +13,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, GatewayError
-from edge_gateway.fleet.registry import with_all_devices_changed
-from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.series_names import SeriesNames
-from edge_gateway.fold.settings import FoldSettings, build_pipeline
+from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import FORMAT, refuse_newer, write_checkpoint
+from edge_gateway.journal.checkpoint import refuse_newer, write_checkpoint
 from edge_gateway.journal.files import Files
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.recovery import attempts as recovery
-from edge_gateway.recovery.checkpoint_upgrades import upgraded
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
 from edge_gateway.recovery.settings import fold_settings
+from edge_gateway.recovery.state import State
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import BUILT, MachineClock
+from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
+from edge_gateway.store.database import Store
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.rebuild import Records
 from edge_gateway.store.settings import StoredTier, StoreSettings
-from edge_gateway.store.store import Store
+from fleet_config.counting import counted
 from fleet_config.durations import format_duration
 
 log = logging.getLogger("edge_gateway.startup")
 
 ALWAYS = -(1 << 62)
 INFLUX = "influx"
-
-
-@dataclass(slots=True)
-class State:
-    """The fold, and what a checkpoint holds beside it. Times in ms."""
-
-    gateway: str
-    settings: FoldSettings
-    pipeline: Pipeline
-    listening: int = 0
-    wall: int = BUILT
-
-    @classmethod
-    def new(cls, gateway: str, settings: FoldSettings) -> State:
-        return cls(gateway, settings, build_pipeline(gateway, settings))
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything, as a tree of copies."""
-        return {
-            "format": FORMAT,
-            "settings": self.settings.as_plain(),
-            "listening": self.listening,
-            "wall": self.wall,
-            "fold": self.pipeline.snapshot(),
-        }
-
-    def restore(self, tree: dict[str, Any]) -> None:
-        """Restore what `snapshot` returned, with the settings of that time."""
-        tree = upgraded(tree)
-        self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
-        self.listening, self.wall = tree["listening"], tree["wall"]
-
-    def take_over(self, settings: FoldSettings) -> None:
-        """Switch to other settings. Devices whose site was added or removed are checked again."""
-        fold = self.pipeline.snapshot()
-        if settings.sites != self.settings.sites:
-            fold["registry"] = with_all_devices_changed(fold["registry"])
-        self._become(settings, fold)
-
-    def _become(self, settings: FoldSettings, fold: dict[str, Any]) -> None:
-        self.settings = settings
-        self.pipeline = build_pipeline(self.gateway, settings)
-        self.pipeline.restore(fold)
 
 
 @dataclass(slots=True)
@@ -110,7 +65,6 @@ class Startup:
     whole: bool
     seconds: float
     starts: tuple[str, ...]
-    """nonces of this spool's starts, the present one last"""
     findings: list[tuple[Problem, str]] = field(default_factory=list)
 
 
@@ -218,7 +172,7 @@ def _recover(
             found = recovery.recover(
                 checkpoints, journal, replay, at=at, progress=lambda _: progress(), files=files
             )
-        except Exception as error:
+        except Exception as error:  # a second attempt begins without the state that raised it
             replay.close()
             if again or isinstance(error, GatewayError | OSError | sqlite3.Error):
                 raise
@@ -305,7 +259,7 @@ def _take_over(state: State, settings: FoldSettings) -> None:
 
 
 def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
-    """Tell whether every record since the checkpoint, or since the first one, was folded."""
+    """Return whether every record since the checkpoint, or since the first one, was folded."""
     begins_at = journal.first_number
     headless = (
         begins_at > max(found.checkpoint, 0) + 1
@@ -321,27 +275,28 @@ def _lost_records(found: recovery.Replayed, journal: Journal) -> list[tuple[int,
 
 
 def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem, str]]:
-    """What an operator should know of how the spool was found."""
+    """Return the problems found in journal and checkpoints, for the operator."""
     findings = []
     if journal.report.set_aside:
         findings.append((Problem.JOURNAL_CORRUPT, ", ".join(journal.report.set_aside)))
     if lost := _lost_records(found, journal):
-        findings.append((Problem.RECORDS_LOST, f"records that could not be read: {lost}"))
+        spans = ", ".join(f"{first}–{last}" for first, last in lost)
+        findings.append((Problem.RECORDS_LOST, f"records that could not be read: {spans}"))
     if found.skipped_checkpoints:
         findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))
     if found.culprits:
-        findings.append((Problem.RECORDS_QUARANTINED, f"{found.culprits} inputs"))
+        findings.append((Problem.RECORDS_QUARANTINED, counted(found.culprits, "input")))
     return findings
 
 
 def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[Problem, str]]:
-    """What an operator should know of how the store was found."""
+    """Return the problems found in the store, for the operator."""
     findings = []
     if store.opened.set_aside:
-        told = (
+        text = (
             f"{store.opened.damage}; set aside as {store.opened.set_aside}; what can be read is brought back"
         )
-        findings.append((Problem.STORE_CORRUPT, told))
+        findings.append((Problem.STORE_CORRUPT, text))
     elif store.opened.created and not fresh:
         findings.append(
             (Problem.STORE_CORRUPT, f"{store.path.name} was missing: made again from the journal")

@@ -37,6 +37,7 @@ from edge_gateway.service.socket_link import linked
 from edge_gateway.service.unexpected import log_uncaught_errors
 from edge_gateway.service.watchdog import ProgressMark, ServiceManager, Watchdog
 from edge_gateway.status.clock import MachineClock
+from fleet_console.failures import in_words
 from fleet_wire import local_socket
 from fleet_wire.session import SessionOptions
 
@@ -122,15 +123,16 @@ async def run(config: GatewayConfig, *, stop: asyncio.Event, socket: Path, embed
         clock = MachineClock()
         socket_open = await _open_local_socket(stack, socket, name, endpoint)
         recovery = SpoolRecovery(place, endpoint, progress)
-        recovered = await recovery.recover(lambda: recover_spool(place, config, name, clock, progress), stop)
-        if recovered is None:
+        startup = await recovery.recover(lambda: recover_spool(place, config, name, clock, progress), stop)
+        if startup is None:
+            log.info("stopped before the spool was read; the next start reads it")
             return
         credentials = Credentials(config)
         gateway = Gateway(
             config=config,
             name=name,
             clock=clock,
-            recovered=recovered,
+            startup=startup,
             credentials=credentials,
             connect_options=lambda: session_options(
                 config.mqtt, credentials, client_id=gateway_id.client_id(name)
@@ -191,9 +193,10 @@ def _refuse_read_only(error: OSError | sqlite3.OperationalError, place: Path) ->
     """Raise BadInput if the error means that waiting cannot make the spool writable."""
     forbidden = {errno.EROFS, errno.EACCES, errno.EPERM}
     readonly = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+    why = in_words(error) if isinstance(error, OSError) else error
     if readonly or getattr(error, "errno", None) in forbidden:
         raise BadInput(
-            f"the spool {place} cannot be written ({error}); it is unchanged. Check its owner and mount"
+            f"the spool {place} cannot be written ({why}); it is unchanged. Check its owner and mount"
         ) from error
 
 
@@ -214,6 +217,6 @@ async def _open_local_socket(stack: AsyncExitStack, socket: Path, name: str, end
     except OSError as error:
         if is_full(error):
             return False
-        raise BadInput(f"cannot listen on {socket} ({error})") from error
+        raise BadInput(f"cannot listen on {socket}: {in_words(error)}") from error
     stack.enter_context(linked(socket, name))
     return True

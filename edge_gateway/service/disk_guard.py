@@ -19,13 +19,14 @@ from edge_gateway.configuration.model import SpoolSection
 from edge_gateway.journal import spool
 from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.journal.files import is_full
-from edge_gateway.journal.journal import Journal, JournalFull
 from edge_gateway.journal.reserve import RESERVE_BYTES, Reserve
+from edge_gateway.journal.segments import Journal, JournalFull
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes, late_bytes, spool_bytes
-from edge_gateway.store.store import StoreFacts
+from edge_gateway.store.database import StoreFacts
+from fleet_console.failures import in_words
 
 LOAN = 64 << 20
 """Bytes lent beyond the budget, to write the checkpoint that frees the journal."""
@@ -75,7 +76,7 @@ class DiskGuard:
             freed = self._drop_oldest() or self._lend()
         else:
             freed = is_full(error) and (self._release() or self._drop_oldest())
-        self._report(str(error))
+        self._report(in_words(error) if isinstance(error, OSError) else str(error))
         if freed:
             self.commits.retry_now()
 
@@ -87,7 +88,7 @@ class DiskGuard:
     def write_failed(self, error: Exception) -> None:
         """Handle a failed write of the store or of a maintenance task."""
         if is_full(error) and self._release():
-            self._report(str(error))
+            self._report(in_words(error) if isinstance(error, OSError) else str(error))
 
     async def check(self) -> None:
         """Recreate a missing reserve, measure the spool, and resume deliveries if there is room; call periodically."""

@@ -28,6 +28,7 @@ from edge_gateway.recovery.startup import INFLUX, Startup, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
+from edge_gateway.service.farewell import farewell
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
@@ -43,7 +44,7 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.devices import describe_devices
 from edge_gateway.status.problems import Problems
 from edge_gateway.status.report import GatewayStatus, State, as_plain
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from edge_gateway.store.store_thread import StoreThread
 from fleet_config.problems import ProblemsFound
 from fleet_wire import topics
@@ -74,7 +75,7 @@ class Gateway:
         config: GatewayConfig,
         name: str,
         clock: MachineClock,
-        recovered: Startup,
+        startup: Startup,
         credentials: Credentials,
         connect_options: Callable[[], SessionOptions],
         clients: Clients,
@@ -87,10 +88,10 @@ class Gateway:
         self.counters = Counters()
         self.problems = Problems(clock.wall)
         self._reporter = Reporter.of(name, config)
-        self._recovered = recovered
-        self._pipeline = recovered.state.pipeline
-        self._listening = CaughtUpClock(elapsed=recovered.state.listening)
-        self._ownership = Ownership(recovered.starts, time.monotonic, self.counters, self.problems)
+        self._startup = startup
+        self._pipeline = startup.state.pipeline
+        self._listening = CaughtUpClock(elapsed=startup.state.listening)
+        self._ownership = Ownership(startup.starts, time.monotonic, self.counters, self.problems)
         self._source = self._make_source(connect_options)
         self._control = make_control(
             name,
@@ -118,7 +119,7 @@ class Gateway:
 
     def _make_source(self, connect_options: Callable[[], SessionOptions]) -> Source:
         echo = topics.gateway_echo_topic(self.name)
-        state = self._recovered.state
+        state = self._startup.state
         wanted = [*topics.device_filters(self.config.gateway.sites), echo]
         held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connect_options().client_id)
         return Source(
@@ -136,17 +137,17 @@ class Gateway:
 
     async def open(self) -> None:
         """Start journal, store and sinks, and load the rules. BadInput if there are no usable rules."""
-        recovered = self._recovered
-        self._store = StoreThread(recovered.store, self._reopen_store, on_event=self._store_event)
+        startup = self._startup
+        self._store = StoreThread(startup.store, self._reopen_store, on_event=self._store_event)
         self._commits = CommitQueue(
-            recovered.journal,
+            startup.journal,
             power=self.config.spool.durability == "power",
             on_stalled=self._stalled,
             on_resumed=self._resumed,
         )
         self._engine = Engine(
             pipeline=self._pipeline,
-            names=recovered.names,
+            names=startup.names,
             source=self._source,
             commits=self._commits,
             store=self._store,
@@ -156,8 +157,8 @@ class Gateway:
             counters=self.counters,
             echo_topic=self._source.echo_topic,
             commit_interval=self.config.spool.commit_interval / 1000,
-            number=recovered.number,
-            committed=recovered.number,
+            number=startup.number,
+            committed=startup.number,
         )
         self._operators = Operators(
             self._rules, self._control.publish_status, self._pipeline.registry, self._engine
@@ -169,13 +170,13 @@ class Gateway:
         self._open_influx()
         await self._first_rules()
         self._control.send(self._pipeline.restart_messages())
-        log.info("recovered record %s in %.2f s", recovered.number, recovered.seconds)
+        log.info("recovered record %s in %.2f s", startup.number, startup.seconds)
 
     def _report_start(self) -> None:
         """Raise the problems that recovery found, and fold the losses."""
-        for problem, detail in self._recovered.findings:
+        for problem, detail in self._startup.findings:
             self.problems.raise_(problem, detail)
-        if not self._recovered.whole:
+        if not self._startup.whole:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
             self.problems.raise_(Problem.CLOCK)
@@ -184,7 +185,7 @@ class Gateway:
     def _make_disk_guard(self) -> DiskGuard:
         return DiskGuard(
             section=self.config.spool,
-            journal=self._recovered.journal,
+            journal=self._startup.journal,
             commits=self._commits,
             reserve=self._reserve,
             store_facts=lambda: self._store.facts,
@@ -198,18 +199,18 @@ class Gateway:
             config=self.config,
             clock=self.clock,
             name=self.name,
-            state=self._recovered.state,
+            state=self._startup.state,
             listening=self._listening,
             engine=self._engine,
             store=self._store,
-            journal=self._recovered.journal,
+            journal=self._startup.journal,
             disk_guard=self._disk_guard,
             control=self._control,
             sinks=self._sinks,
             report=self.report,
             counters=self.counters,
             problems=self.problems,
-            checkpointed=self._recovered.number,
+            checkpointed=self._startup.number,
         )
 
     def _open_influx(self) -> None:
@@ -257,7 +258,7 @@ class Gateway:
         await self._control.drained(DRAIN)
 
     async def close(self) -> None:
-        """Write a checkpoint, so that the next start is quick, and stop the store."""
+        """Write a checkpoint, so that the next start is quick, stop the store, and log what is left to do."""
         await self._commits.stop(DRAIN)
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
@@ -265,6 +266,8 @@ class Gateway:
         await self._store.stop(DRAIN)
         if self._writer is not None:
             await self._writer.__aexit__(None, None, None)
+        report = self.report()
+        log.info("%s", farewell(report.spool, report.sinks))
 
     # --- rules
 
@@ -337,7 +340,7 @@ class Gateway:
             problems=tuple(self.problems),
             broker=broker_status(self._listening, self._source, self._control, self.clock.monotonic()),
             spool=spool_status(
-                recovered=self._recovered,
+                startup=self._startup,
                 engine=self._engine,
                 commits=self._commits,
                 store=self._store,
@@ -353,7 +356,7 @@ class Gateway:
 
     def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
         """Report a lost spool: the broker knows this gateway, and the spool is new."""
-        if session_present and self._recovered.fresh:
+        if session_present and self._startup.fresh:
             self._declare_lost(Problem.SPOOL_LOST)
 
     def _declare_lost(self, lost: Problem) -> None:
@@ -364,14 +367,13 @@ class Gateway:
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()
         log.error("the store is damaged: %s", damage)
-        recovered = self._recovered
         return open_store(
             self.config.spool.path,
             self.config,
             floor=max(at, self._pipeline.windows.closed_to),
             at=at,
-            names=recovered.names,
-            records=lambda: effects_in(recovered.journal),
+            names=self._startup.names,
+            records=lambda: effects_in(self._startup.journal),
             damage=damage,
         )
 

@@ -14,10 +14,10 @@ from functools import partial
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import write_checkpoint
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
-from edge_gateway.recovery.startup import State
+from edge_gateway.recovery.state import State
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
@@ -33,6 +33,7 @@ from edge_gateway.status.problems import MOST_NAMED, Problems
 from edge_gateway.status.report import GatewayStatus, as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.store_thread import StoreThread
+from fleet_console.failures import in_words
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
@@ -113,7 +114,9 @@ class Maintenance:
                 self.problems.clear(FAILURES[name])
             except (OSError, sqlite3.Error) as error:
                 self.disk_guard.write_failed(error)
-                self.problems.raise_(FAILURES[name], f"{type(error).__name__}: {error}")
+                self.problems.raise_(
+                    FAILURES[name], str(error) if isinstance(error, sqlite3.Error) else in_words(error)
+                )
 
     def _checkpoint_bytes(self) -> int:
         """Return the journal bytes that call for a checkpoint: at most half the budget, so that it lasts."""

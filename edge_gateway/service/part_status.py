@@ -29,7 +29,7 @@ def broker_status(listening: CaughtUpClock, source: Source, control: Control, no
 
 def spool_status(
     *,
-    recovered: Startup,
+    startup: Startup,
     engine: Engine,
     commits: CommitQueue,
     store: StoreThread,
@@ -40,11 +40,11 @@ def spool_status(
     return SpoolStatus(
         record=engine.newest,
         committed=engine.committed,
-        journal_bytes=recovered.journal.total_bytes,
+        journal_bytes=startup.journal.total_bytes,
         checkpoint=maintenance.checkpointed,
         uncommitted=commits.pending,
         unstored=store.pending,
-        recovered_in_ms=round(recovered.seconds * 1000),
+        recovered_in_ms=round(startup.seconds * 1000),
         bytes=SpoolParts(*disk.used),
         max_bytes=disk.section.max_bytes,
         reserve=disk.reserve.held,

@@ -19,6 +19,7 @@ from edge_gateway.rules.files.load import RuleSet, load_rules, rule_files
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
+from fleet_config.counting import counted
 from fleet_config.problems import ProblemsFound, first_of
 
 log = logging.getLogger("edge_gateway.rules_watch")
@@ -71,7 +72,7 @@ class RulesWatch:
         self.problems.clear(Problem.RULES)
         self.on_disk = rules.hash
         self.take(rules)
-        return f"{len(rules.rules)} rules, {rules.hash}"
+        return f"{counted(len(rules.rules), 'rule')}, {rules.hash}"
 
 
 def fingerprint(path: Path) -> Fingerprint:

@@ -48,7 +48,7 @@ async def keep_running(
         well = loop.call_later(settled, problems.clear, part)
         try:
             await _uncancelled(run)
-        except Exception as error:
+        except Exception as error:  # whatever ended the part, it runs again
             log.debug("%s", part.code, exc_info=error)
             problems.raise_(part, in_words(error))
         finally:

@@ -1,4 +1,4 @@
-"""Warns of limits of the disk and of the fold before they are reached, and names who uses most of them."""
+"""Warn before limits of the disk and the fold are reached, and name who uses most of each."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig
     from edge_gateway.fold.pipeline import Pipeline
     from edge_gateway.store.budget import SpoolBytes
-    from edge_gateway.store.store import StoreFacts
+    from edge_gateway.store.database import StoreFacts
 
 _QUARANTINE_SPARE: Final = 50
 _HISTORY_SPARE: Final = 20
-"""Dropping the oldest leaves up to this part of a limit free, so that with no more than that free it counts as full."""
+"""Eviction frees one in so many parts of a limit at once, so a limit with no more than that free counts as full."""
 
 Users = Mapping[str, int]
-"""How much everybody uses of a limit, or those who use most."""
+"""How much of a limit is used, by name: by everybody, or by those who use most."""
 
 
 class Bound(NamedTuple):

@@ -40,7 +40,7 @@ from fleet_console.version import VERSION
 if TYPE_CHECKING:
     from edge_gateway.configuration.model import GatewayConfig
     from edge_gateway.fold.pipeline import Pipeline
-    from edge_gateway.store.store import StoreFacts
+    from edge_gateway.store.database import StoreFacts
 
 MOST_GAPS: Final = 20
 _BY_STORE_OR_FOLD: Final = frozenset(AllCounters.__struct_fields__) - frozenset(Counters.__struct_fields__)

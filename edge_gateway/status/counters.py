@@ -9,11 +9,7 @@ from msgspec import Struct
 from edge_gateway.status.fields import total
 
 
-class Totals(Struct, forbid_unknown_fields=True):
-    """A section of sums: Prometheus names end in `_total`."""
-
-
-class Counters(Totals, omit_defaults=True):
+class Counters(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What the running program counts, since its start. A counter of zero is left out of the report."""
 
     broker_connections_lost: Annotated[int, total("telemetry connections to the broker that ended")] = 0
@@ -60,7 +56,7 @@ class AllCounters(Counters, omit_defaults=True):
     log_lines_left_out: Annotated[
         int, total("log lines left out as repeats or in a flood, since the start")
     ] = 0
-    refused_bad_topic: Annotated[int, total("messages on a topic that is no device's")] = 0
+    refused_bad_topic: Annotated[int, total("messages on a topic that is not a device's")] = 0
     refused_wrong_site: Annotated[int, total("messages of a device at a site that is not its own")] = 0
     refused_foreign_site: Annotated[int, total("messages of sites that are not in `gateway.sites`")] = 0
     refused_too_many_devices: Annotated[int, total("messages of devices beyond `limits.devices`")] = 0

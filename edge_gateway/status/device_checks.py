@@ -1,4 +1,4 @@
-"""Finds devices that something is wrong with, and says what and what to do about it.
+"""Find devices with a problem, and say what is wrong and what to do about it.
 
 `device_problems` makes the problems of the status from this; `devices` shows it beside each device.
 """
@@ -43,10 +43,10 @@ _ADVICE: Final = {
 
 
 class DeviceTrouble(NamedTuple):
-    """What is wrong with a device, or with a publisher that is none.
+    """What is wrong with a device, or with a publisher that is not a device.
 
     Attributes:
-        messages: of telemetry, that are in quarantine.
+        messages: how many of its telemetry messages are in quarantine.
     """
 
     site: str

@@ -1,4 +1,4 @@
-"""Makes one problem of each device check, with a text that is steady enough to be read.
+"""Turn each device check into one problem, with a text that is steady enough to read.
 
 Every change of a text is a line in the log, every end and beginning an alert. So the text about a device stays the same
 for a while, whatever its newest message adds. In checks of troubles that come and go, a device stays named for as long

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def describe_devices(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, Any]]:
     """Yield what is known of the device `wanted`, or of every device that is not retired.
 
-    Publishers that are no devices, since none of their messages was accepted, follow with nothing but their trouble.
+    Publishers that are not devices, because none of their messages was accepted, follow with their trouble only.
     """
     registry, describe = pipeline.registry, pipeline.admission.describe
     troubles = by_device(pipeline)
@@ -32,7 +32,7 @@ def describe_devices(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[st
 
 
 def _stranger(trouble: DeviceTrouble) -> dict[str, Any]:
-    """Describe a publisher that is no device, with the same keys as a device."""
+    """Describe a publisher that is not a device, with the same keys as a device."""
     counters = dict.fromkeys(COUNTED, 0) | {"received": trouble.messages, "quarantined": trouble.messages}
     lost = dict.fromkeys(("lost_at_device", "given_up", "clock_steps"), 0)
     return {

@@ -1,4 +1,4 @@
-"""How a field of the report is declared: with its meaning, its unit, and whether it only grows."""
+"""How a field of the report is declared: its meaning, its unit, its names on the wire and in Prometheus."""
 
 from __future__ import annotations
 
@@ -23,28 +23,35 @@ class Measure(StrEnum):
 
 
 class Field(NamedTuple):
-    """A declared field: its name in Python and on the wire, and what it means.
+    """A declared field.
 
-    `measure` is None for a field that is no number.
+    Attributes:
+        name: in Python.
+        wire: in the message.
+        metric: in names of Prometheus.
+        label: for a dict, the Prometheus label that its keys are values of.
+        measure: None for a field that is not a number.
+        of: its type, without annotations.
     """
 
     name: str
     wire: str
+    metric: str
+    label: str
     meaning: str
     unit: str
     measure: Measure | None
     of: Any
-    """The type, without what was annotated."""
 
 
-def total(meaning: str, unit: str = "") -> Meta:
+def total(meaning: str) -> Meta:
     """Declare a number that only grows."""
-    return _number(meaning, unit, Measure.COUNTER, 0)
+    return _number(meaning, "", Measure.COUNTER, 0)
 
 
-def gauge(meaning: str, unit: str = "", *, least: int | None = 0) -> Meta:
-    """Declare a number that goes up and down, never below `least`."""
-    return _number(meaning, unit, Measure.GAUGE, least)
+def gauge(meaning: str, unit: str = "", *, least: int | None = 0, metric: str = "") -> Meta:
+    """Declare a number that goes up and down, never below `least`; `metric` replaces its name in Prometheus."""
+    return _number(meaning, unit, Measure.GAUGE, least, metric)
 
 
 def instant(meaning: str) -> Meta:
@@ -57,14 +64,15 @@ def flag(meaning: str) -> Meta:
     return gauge(meaning, least=None)
 
 
-def note(meaning: str) -> Meta:
-    """Declare anything that is no number."""
-    return Meta(description=meaning)
+def note(meaning: str, *, metric: str = "", label: str = "") -> Meta:
+    """Declare anything that is not a number. See `Field` for `metric` and `label`."""
+    return Meta(description=meaning, extra={"metric": metric, "label": label})
 
 
-def _number(meaning: str, unit: str, measure: Measure, least: int | None) -> Meta:
+def _number(meaning: str, unit: str, measure: Measure, least: int | None, metric: str = "") -> Meta:
     described = f"{meaning}, {unit}" if unit else meaning
-    return Meta(ge=least, description=described, extra={_MEASURE: measure, "unit": unit, "meaning": meaning})
+    extra = {_MEASURE: measure, "unit": unit, "meaning": meaning, "metric": metric}
+    return Meta(ge=least, description=described, extra=extra)
 
 
 @cache
@@ -83,5 +91,13 @@ def _field(section: type[Struct], name: str, wire: str, hint: Any) -> Field:
     if not metas or not metas[0].description:
         raise TypeError(f"{section.__name__}.{name} is declared without a meaning")
     extra = metas[0].extra or {}
-    meaning = extra.get("meaning", metas[0].description)
-    return Field(name, wire, meaning, extra.get("unit", ""), extra.get(_MEASURE), get_args(hint)[0])
+    return Field(
+        name,
+        wire,
+        metric=extra.get("metric") or wire,
+        label=extra.get("label", ""),
+        meaning=extra.get("meaning", metas[0].description),
+        unit=extra.get("unit", ""),
+        measure=extra.get(_MEASURE),
+        of=get_args(hint)[0],
+    )

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from fleet_config.counting import counted
+
 AGAIN_AFTER: Final = 600.0
 """Seconds until the same words are written again."""
 MOST_KEPT: Final = 500
@@ -77,7 +79,7 @@ class RateLimit:
             return False
         self._tokens = max(0.0, self._tokens - 1.0)
         if self._unreported:
-            record.msg = f"{record.getMessage()} ({self._unreported} lines before were left out)"
+            record.msg = f"{record.getMessage()} ({counted(self._unreported, 'line')} before it left out)"
             record.args = None
             self._unreported = 0
         return True

@@ -47,7 +47,7 @@ def counter_rows() -> Iterator[tuple[str, ...]]:
     yield ("counter", "counts", "since")
     running = {*Counters.__struct_fields__, "log_lines_left_out"}
     for of in declared(AllCounters):
-        yield (f"`{of.wire}`", of.meaning, "start" if of.name in running else "the spool was new")
+        yield (f"`{of.wire}`", of.meaning, "start" if of.name in running else "spool created")
 
 
 def status_rows() -> Iterator[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The problems that are open now: each is logged and told when it begins, and when it ends."""
+"""The problems that are open now: each is logged and reported when it begins and when it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fleet_wire.printable import printable, printable_lines
 log = logging.getLogger("edge_gateway.status")
 
 MOST_NAMED = 5
-"""Devices that one problem names; of the others it gives the number."""
+"""Devices that one problem names; the others are only counted."""
 
 
 def named(names: Sequence[str]) -> str:

@@ -1,52 +1,85 @@
-"""The report in Prometheus' text format, version 0.0.4: nested names are joined by `_`, texts are left out.
+"""The report in Prometheus' text format, version 0.0.4, with the names that Prometheus recommends.
 
-Source: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+Nested names are joined by `_` and end in the base unit; a counter ends in `_total`. Times are seconds. The keys of a
+dict are values of a label. Texts are left out.
+
+Sources: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format,
+https://prometheus.io/docs/practices/naming/
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from edge_gateway.status.counters import Totals
-from edge_gateway.status.fields import Field, declared
+from edge_gateway.status.fields import BYTES, MS, WALL, Field, Measure, declared
 from edge_gateway.status.report import GatewayStatus
 
-PREFIX = "edge_gateway"
+PREFIX: Final = "edge_gateway"
+_MS_A_SECOND: Final = 1000
+
+
+class _Unit(NamedTuple):
+    suffix: str = ""
+    described: str = ""
+    divisor: int = 1
+
+
+_UNITS: Final = {
+    "": _Unit(),
+    BYTES: _Unit("_bytes", " (bytes)"),
+    MS: _Unit("_seconds", " (seconds)", _MS_A_SECOND),
+    WALL: _Unit("_timestamp_seconds", " (seconds since 1970 UTC)", _MS_A_SECOND),
+}
+
+
+class _Metric(NamedTuple):
+    """A field of a section; `head` is its HELP and TYPE lines."""
+
+    of: Field
+    name: str
+    head: str
+    divisor: int
 
 
 def prometheus(report: GatewayStatus) -> str:
-    """Return every number of a report, with HELP and TYPE lines."""
-    return "".join(_samples(PREFIX, report))
+    """Return every number of a report, the samples of a metric together behind their HELP and TYPE lines."""
+    metrics: dict[str, list[str]] = {}
+    for head, sample in _samples(PREFIX, report, ""):
+        metrics.setdefault(head, []).append(sample)
+    return "".join(head + "".join(samples) for head, samples in metrics.items())
 
 
-def _samples(prefix: str, section: Struct) -> Iterator[str]:
-    for of, name, head in _metrics(prefix, type(section)):
+def _samples(prefix: str, section: Struct, labels: str) -> Iterator[tuple[str, str]]:
+    """Yield the head and the line of each number."""
+    for of, name, head, divisor in _metrics(prefix, type(section)):
         value = getattr(section, of.name)
         if isinstance(value, Struct):
-            yield from _samples(name, value)
+            yield from _samples(name, value, labels)
         elif isinstance(value, dict):
             for key, inner in value.items():
-                yield from _samples(f"{name}_{_allowed(key)}", inner)
+                yield from _samples(name, inner, f'{{{of.label}="{_escaped(key)}"}}')
         elif of.measure is not None and value is not None:
-            yield f"{head}{name} {int(value)}\n"
+            number = int(value) if divisor == 1 else value / divisor
+            yield head, f"{name}{labels} {number}\n"
 
 
 @lru_cache(maxsize=256)
-def _metrics(prefix: str, section: type[Struct]) -> tuple[tuple[Field, str, str], ...]:
-    """Return each field of a section, its metric's name, and the HELP and TYPE lines."""
-    suffix = "_total" if issubclass(section, Totals) else ""
-    named = ((of, f"{prefix}_{of.wire}{suffix}") for of in declared(section))
-    return tuple((of, name, _head(of, name)) for of, name in named)
+def _metrics(prefix: str, section: type[Struct]) -> tuple[_Metric, ...]:
+    return tuple(_metric(prefix, of) for of in declared(section))
 
 
-def _head(of: Field, name: str) -> str:
-    unit = f" ({of.unit})" if of.unit else ""
-    text = f"{of.meaning}{unit}".replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {name} {text}\n# TYPE {name} {of.measure}\n"
+def _metric(prefix: str, of: Field) -> _Metric:
+    unit = _UNITS[of.unit]
+    name = f"{prefix}_{of.metric}".removesuffix(unit.suffix) + unit.suffix
+    if of.measure is Measure.COUNTER:
+        name += "_total"
+    text = f"{of.meaning}{unit.described}".replace("\\", r"\\").replace("\n", r"\n")
+    return _Metric(of, name, f"# HELP {name} {text}\n# TYPE {name} {of.measure}\n", unit.divisor)
 
 
-def _allowed(name: str) -> str:
-    return name.replace("-", "_").replace(".", "_")
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from edge_gateway.status.counters import AllCounters, Totals
+from edge_gateway.status.counters import AllCounters
 from edge_gateway.status.fields import BYTES, MS, flag, gauge, instant, note, total
 from edge_gateway.status.problem import Gravity
 
 State = Literal["starting", "online", "draining", "offline"]
+_Positive = Annotated[int, msgspec.Meta(gt=0)]
 
 
 class ReportSection(Struct, forbid_unknown_fields=True):
@@ -27,7 +28,9 @@ class WindowSettings(ReportSection):
 
     every: Annotated[int, gauge("length of a window", MS)]
     bucket: Annotated[str, note("its bucket in InfluxDB")]
-    keep: Annotated[int | None, gauge("for how long the bucket keeps it; null: for ever", MS, least=None)]
+    keep: Annotated[
+        _Positive | None, gauge("for how long the bucket keeps it; null: for ever", MS, least=None)
+    ]
 
 
 class TimeSettings(ReportSection):
@@ -66,7 +69,7 @@ class RuleStatus(ReportSection):
     """The rules in force, and those on disk."""
 
     hash: Annotated[str, note("hash of the rules in force")]
-    count: Annotated[int, gauge("rules in force")]
+    count: Annotated[int, gauge("rules in force", metric="in_force")]
     on_disk_hash: Annotated[
         str,
         note("hash of the rule files; differs from `hash` while a broken file keeps the old rules in force"),
@@ -84,9 +87,9 @@ class Gap(ReportSection):
     """Messages of one boot of a device that have not arrived."""
 
     device: Annotated[str, note("the device")]
-    boot: Annotated[int, note("its boot")]
-    from_: Annotated[int, note("first missing sequence number")] = field(name="from")
-    to: Annotated[int, note("last missing sequence number")]
+    boot: Annotated[int, gauge("its boot")]
+    from_: Annotated[int, gauge("first missing sequence number")] = field(name="from")
+    to: Annotated[int, gauge("last missing sequence number")]
 
 
 class Gaps(ReportSection):
@@ -108,7 +111,7 @@ class Fleet(ReportSection):
     strings: Annotated[int, gauge("different texts of metrics that are states")]
 
 
-class MessageCounts(Totals):
+class MessageCounts(ReportSection):
     """received = new + duplicate + not_known + quarantined. QoS 0 is counted apart and promised nothing."""
 
     received: Annotated[int, total("messages received: new + duplicate + not_known + quarantined")]
@@ -122,7 +125,7 @@ class MessageCounts(Totals):
     qos0: Annotated[int, total("messages of QoS 0, which are promised nothing")]
 
 
-class ValueCounts(Totals):
+class ValueCounts(ReportSection):
     """values = accepted + too_late + bad + refused; late_merged is part of accepted."""
 
     values: Annotated[int, total("values of new messages: accepted + too_late + bad + refused")]
@@ -182,8 +185,10 @@ class SpoolStatus(ReportSection):
     checkpoint: Annotated[int, gauge("number of the record behind which the newest checkpoint stands")]
     uncommitted: Annotated[int, gauge("records that are folded and not yet on disk")]
     unstored: Annotated[int, gauge("records that are on disk and not yet in the store")]
-    recovered_in_ms: Annotated[int, gauge("how long the last start took", MS)]
-    bytes: Annotated[SpoolParts, note("what shares the budget of the spool, as of the last second")]
+    recovered_in_ms: Annotated[int, gauge("how long the last start took", MS, metric="recovery")]
+    bytes: Annotated[
+        SpoolParts, note("what shares the budget of the spool, as of the last second", metric="parts")
+    ]
     max_bytes: Annotated[int, gauge("the budget, `spool.max_bytes`", BYTES)]
     reserve: Annotated[bool, flag("whether disk space is held back for a full disk")]
 
@@ -248,7 +253,7 @@ class GatewayStatus(ReportSection, kw_only=True, omit_defaults=True):
     windows: Annotated[tuple[WindowSettings, ...], note("`windows`: the tiers, the finest first")]
     forwarded_tags: Annotated[tuple[str, ...], note("`gateway.tags`")]
     time: Annotated[TimeSettings, note("`time`")]
-    metrics: Annotated[dict[str, MetricSettings], note("`metrics`, by name")]
+    metrics: Annotated[dict[str, MetricSettings], note("`metrics`, by name", label="metric")]
     max_reading_age: Annotated[int, gauge("a reading older than this causes no command", MS)]
     definitions: Annotated[Definitions, note("how each field of a window is computed, in words")]
     rules: Annotated[RuleStatus, note("the rules in force, and those on disk")]
@@ -266,7 +271,7 @@ class GatewayStatus(ReportSection, kw_only=True, omit_defaults=True):
     store: Annotated[StoreStatus, note("the SQLite store behind the journal")]
     broker: Annotated[BrokerStatus, note("both connections to the broker")]
     spool: Annotated[SpoolStatus, note("the journal, and what shares its budget")]
-    sinks: Annotated[dict[str, SinkStatus], note("the sinks, by name")]
+    sinks: Annotated[dict[str, SinkStatus], note("the sinks, by name", label="sink")]
     problems: Annotated[tuple[OpenProblem, ...], note("what is wrong now, and since when")]
     left_out: Annotated[
         tuple[str, ...], note("what is emptied because the broker accepts only small packets")
@@ -294,9 +299,15 @@ def as_plain(report: Struct) -> dict[str, Any]:
 
 
 def status_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the report. Its counters are open: a later version may count more."""
+    """Return the JSON Schema (2020-12) of the report.
+
+    Fields with a default are required too where they are always sent. Counters are open: a later version may count
+    more.
+    """
     whole, definitions = msgspec.json.schema_components(
         (GatewayStatus, ShortStatus), ref_template="#/$defs/{name}"
     )
+    for section in (Definitions, SinkStatus, Backlog):
+        definitions[section.__name__]["required"] = list(section.__struct_encode_fields__)
     definitions[AllCounters.__name__]["additionalProperties"] = {"type": "integer", "minimum": 0}
     return {"anyOf": list(whole), "$defs": definitions}

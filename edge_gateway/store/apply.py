@@ -26,7 +26,7 @@ from edge_gateway.windows.reduce import Readings
 
 
 class Resolver(Protocol):
-    """Knows names that a lost store no longer has: the registry, by the gateway's numbers."""
+    """A source of the names that a lost store no longer has: the registry, by the gateway's numbers."""
 
     def series_name(self, series: int, version: int) -> SeriesName | None: ...
     def text_name(self, code: int) -> TextName | None: ...

@@ -6,7 +6,7 @@ Outbox and history have budgets of their own.
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edge_gateway.store.store import StoreFacts
+from edge_gateway.store.database import StoreFacts
 
 LATE_BYTES: Final = 64
 """Approximate size of a late reading in its table."""

@@ -23,6 +23,7 @@ from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_kinds import WindowKind
 from edge_gateway.store.window_table import CORRECTED, Packed, Stored
 from edge_gateway.windows.reduce import Readings
+from edge_gateway.windows.rows import keys
 
 AT_ONCE: Final = 2_000
 """Late readings merged in one transaction."""
@@ -187,11 +188,11 @@ class LateJob:
 
     def _find(self, tier: int, windows: Packed, families: list[list[int]]) -> dict[int, Stored]:
         """Return by place the stored window of the same family and start, whatever tags it was opened with."""
-        places = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
-        keys = [(start, series) for start, family in places for series in families[family]]
-        stored = self._kind.windows.find(tier, keys)
+        places = keys(windows.rows)
+        wanted = [(start, series) for family, start in places for series in families[family]]
+        stored = self._kind.windows.find(tier, wanted)
         found = {}
-        for place, (start, family) in enumerate(places):
+        for place, (family, start) in enumerate(places):
             for series in families[family]:
                 if (start, series) in stored:
                     found[place] = stored[start, series]
@@ -206,8 +207,7 @@ class LateJob:
                 zip(readings.series[order].tolist(), starts, strict=True), series[order].tolist(), strict=True
             )
         )
-        placed = zip(windows.rows["series"].tolist(), windows.rows["start"].tolist(), strict=True)
-        windows.rows["series"] = [first[key] for key in placed]
+        windows.rows["series"] = [first[key] for key in keys(windows.rows)]
 
     def _account(self, piece: LatePiece, too_late: Bools, lines: LateLines) -> None:
         refused = np.flatnonzero(too_late)
@@ -221,5 +221,5 @@ def _within(readings: Readings, every: int, series: Ints, starts: Ints) -> Bools
     """Return which readings fall into one of these windows."""
     lost = set(zip(series.tolist(), starts.tolist(), strict=True))
     begins = (readings.ts - readings.ts % every).tolist()
-    keys = zip(readings.series.tolist(), begins, strict=True)
-    return np.array([key in lost for key in keys], np.bool_)
+    windows = zip(readings.series.tolist(), begins, strict=True)
+    return np.array([window in lost for window in windows], np.bool_)

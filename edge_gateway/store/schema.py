@@ -32,7 +32,7 @@ _UNREADABLE: Final = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 )
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What reading may raise; the latter where SQLite's own message quotes damaged bytes."""
+"""Errors of reading; UnicodeDecodeError when SQLite's own message quotes damaged bytes."""
 _DAMAGE_TEXTS: Final = ("Could not decode to UTF-8", "unsupported file format")
 """Messages of damage without an error code: bytes that are not text, and a header that SQLite never wrote."""
 CHECKED_BYTES: Final = 64 << 20

@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 
 from edge_gateway.journal.worker import RETRY_DELAY, Work, Worker
 from edge_gateway.records.store_effects import Event, StoreEffects
+from edge_gateway.store.database import Record, Store, StoreFacts
 from edge_gateway.store.outbox import Parcel, Waiting
 from edge_gateway.store.schema import READ_ERRORS, is_damage, is_refusal
-from edge_gateway.store.store import Record, Store, StoreFacts
 
 Result = TypeVar("Result")
 
@@ -94,12 +94,12 @@ class StoreThread:
 
     @property
     def moved(self) -> float:
-        """Monotonic time at which the thread last did something or checked in: a disk that refuses is no hang."""
+        """Monotonic time at which the thread last did something or checked in, as it does while the disk refuses."""
         return self._worker.moved
 
     @property
     def refusal(self) -> Exception | None:
-        """Why the disk refused last; None once it took something again."""
+        """Why the disk last refused a write; None after one succeeded."""
         return self._worker.refusal
 
     def apply(self, number: int, effects: Sequence[StoreEffects]) -> None:
@@ -118,11 +118,11 @@ class StoreThread:
         return await future
 
     def waiting(self, sink: str) -> Waiting:
-        """How much waits for a sink."""
+        """Return how much waits for a sink."""
         return self.facts.waiting[sink]
 
     async def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel:
-        """Wait for lines for a sink and return them, those of some buckets left out."""
+        """Wait for lines for a sink and return them, passing over the buckets in `without`."""
         news = self._news.setdefault(sink, asyncio.Event())
         while True:
             news.clear()

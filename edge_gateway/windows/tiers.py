@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.columns.growing import with_room
 from edge_gateway.windows.merge import MergeBlocks
 from edge_gateway.windows.rows import NEVER, Block, Key, Rows, empty_rows, keys
 from edge_gateway.windows.tail import Tail
@@ -36,11 +37,9 @@ class Tier:
         return starts
 
     def _grow(self, series: Ints) -> None:
-        need = int(series.max(initial=-1)) + 1
-        if need > len(self._rows):
-            more = max(need, 2 * len(self._rows), 64) - len(self._rows)
+        self._queued = with_room(self._queued, int(series.max(initial=-1)) + 1, NEVER)
+        if more := len(self._queued) - len(self._rows):
             self._rows = np.concatenate([self._rows, empty_rows(self._rows.dtype, more)])
-            self._queued = np.append(self._queued, np.full(more, NEVER))
 
     def add(self, block: Block) -> None:
         """Merge rows of finer windows, sorted by (series, start).

@@ -1,16 +1,16 @@
 """`fleet-sim`: the only place with arguments, printing and exit statuses.
 
-0 pass · 1 expectations failed · 2 bad scenario or usage · 3 broker (or what is verified) unreachable
+0 pass · 1 expectations failed · 2 bad input or usage · 3 broker, gateway or database unreachable
 4 inconclusive: the generator itself was saturated · 130 interrupted
 
-What stands here imports next to nothing, so that an interrupt is answered from the first moment on.
+This module imports next to nothing, so that an interrupt is answered from the first moment on.
 """
 
 from fleet_console import interrupts
 
 
 def main(arguments: list[str] | tuple[str, ...] | None = None) -> None:
-    """Run the CLI with `arguments`, or as the process it is; ends in SystemExit.
+    """Run the CLI with `arguments`, or with those of the process; ends in SystemExit.
 
     Every failure is one clear text and an exit status, a traceback only with --debug.
     """

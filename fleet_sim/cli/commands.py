@@ -1,4 +1,4 @@
-"""The table of commands, and how each known failure reads."""
+"""The table of commands, and what a user reads of each known failure."""
 
 import logging
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ UNREACHABLE = 3
 COMMANDS: Final = {
     "run": Command("Run a fleet against a broker.", "fleet_sim.cli.running:run"),
     "replay": Command("Replay a recorded CSV file as devices.", "fleet_sim.cli.replaying:replay"),
-    "verify": Command("Compare what is stored with what was truly sent.", "fleet_sim.cli.judging:verify"),
+    "verify": Command("Compare what is stored with what was sent.", "fleet_sim.cli.judging:verify"),
     "grade": Command(
         "Compare alerts and commands with the labelled faults.", "fleet_sim.cli.judging:grade_run"
     ),
@@ -42,13 +42,13 @@ def carry_out(arguments: Sequence[str]) -> None:
 
 
 def carry_out_process() -> None:
-    """Run the process' command."""
+    """Run the command of this process."""
     _log_in_lines()
     command_line.carry_out_process(app, explained)
 
 
 def _log_in_lines() -> None:
-    """Write each warning of the libraries as one line on standard error."""
+    """Write each warning of a library as one line on standard error."""
     from fleet_console.log_lines import TextLines
 
     handler = logging.StreamHandler()
@@ -61,14 +61,14 @@ def explained(error: Exception) -> Explained | None:
     if isinstance(error, ProblemsFound):
         return Explained([str(problem) for problem in error.problems], BAD_INPUT)
     from fleet_sim.devices.endpoint import CannotReach, TooManySockets
-    from fleet_sim.judging.stored import StoredUnreadable
+    from fleet_sim.judging.stored import StoredUnreachable, StoredUnreadable
     from fleet_sim.ledger.reading import LedgerUnreadable
     from fleet_sim.recordings.reading import RecordingUnreadable
     from fleet_wire.errors import ConnectRefused
 
     match error:
-        case LedgerUnreadable() | RecordingUnreadable() | TooManySockets():
+        case LedgerUnreadable() | StoredUnreadable() | RecordingUnreadable() | TooManySockets():
             return Explained([str(error)], BAD_INPUT)
-        case CannotReach() | StoredUnreadable() | ConnectRefused():
+        case CannotReach() | StoredUnreachable() | ConnectRefused():
             return Explained([str(error)], UNREACHABLE)
     return None

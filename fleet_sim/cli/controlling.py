@@ -1,71 +1,118 @@
-"""`fleet-sim ctl`: changes a fleet while it runs."""
+"""`fleet-sim ctl`: change a fleet while it runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from fleet_console.terminal import complain, say_json
-from fleet_sim.cli.options import span
+from fleet_config.counting import counted
+from fleet_console.terminal import complain, say, say_json
+from fleet_sim.cli.options import JsonOption, span
 from fleet_wire.printable import printable
 
-ANSWER_WITHIN = 5.0
+ANSWER_WITHIN: Final = 5.0
+"""Seconds that a fleet may take to answer what it can answer at once."""
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Of the running fleet.")]
 MatchOption = Annotated[
     list[str] | None,
     typer.Option("--match", "-m", help="Which devices, e.g. site=lyon, device=frz-0000*, share=10%."),
 ]
+AnswerOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of words.")]
 
 ctl = typer.Typer(help="Change a fleet while it runs.", no_args_is_help=True)
 
 
 @ctl.command()
-def status(run_dir: RunDirectory) -> None:
-    """Print the state of the run as JSON."""
-    say_json(answer(run_dir, {"do": "status"}))
+def status(run_dir: RunDirectory, *, as_json: JsonOption = False) -> None:
+    """Print the state of the run."""
+    from fleet_sim.judging.report import rows_table
+
+    found = answer(run_dir, {"do": "status"})
+    if as_json:
+        say_json(found)
+    else:
+        say(rows_table(f"run in {run_dir}", status_rows(found)))
 
 
 @ctl.command()
 def stop(
     run_dir: RunDirectory,
+    *,
     within: Annotated[
-        str, typer.Option("--within", help="How long to wait for what is under way to settle.")
+        str, typer.Option("--within", help="How long to wait for messages under way to settle.")
     ] = "1m",
+    as_json: JsonOption = False,
 ) -> None:
-    """End the run in order, wait until it has ended, and print its result as JSON."""
+    """End the run in order, wait until it has ended, and print its result."""
     patience = (span(within, "--within") or 0) / 1000.0
     try:
-        say_json(ask(run_dir, {"do": "stop"}, patience))
+        summary = ask(run_dir, {"do": "stop"}, patience)
     except TimeoutError:
         complain(
             f"the run was told to stop {within} ago and is still settling; `ctl status` shows what it waits for"
         )
         raise typer.Exit(1) from None
+    if as_json:
+        say_json(summary)
+        return
+    from fleet_sim.cli.outcome import result_table
+
+    say(result_table(summary))
 
 
 @ctl.command()
 def disconnect(
     run_dir: RunDirectory,
+    *,
     match: MatchOption = None,
     length: Annotated[str, typer.Option("--for", help="For how long, e.g. 30s.")] = "10s",
+    as_json: AnswerOption = False,
 ) -> None:
     """Take devices off the network for a time."""
-    say_json(answer(run_dir, {"do": "disconnect", "match": _pairs(match), "for": span(length, "--for")}))
+    started = answer(run_dir, {"do": "disconnect", "match": _pairs(match), "for": span(length, "--for")})
+    if as_json:
+        say_json(started)
+    else:
+        say(
+            f"fault {started['number']}: {counted(started['devices'], 'device')} off the network for {length}"
+        )
 
 
 @ctl.command()
 def fault(
     run_dir: RunDirectory,
     kind: Annotated[str, typer.Argument(help="As in a scenario: stuck, heat_up, reboot …")],
+    *,
     match: MatchOption = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="As in a scenario: metric=temperature, for=30s.")
     ] = None,
+    as_json: AnswerOption = False,
 ) -> None:
-    """Start a fault now; prints its number in the ledger."""
+    """Start a fault now, and print its number in the ledger."""
     described = {"kind": kind, "match": _pairs(match), **_pairs(settings)}
-    say_json(answer(run_dir, {"do": "fault", "fault": described}))
+    started = answer(run_dir, {"do": "fault", "fault": described})
+    if as_json:
+        say_json(started)
+    else:
+        say(f"fault {started['number']}: {kind} on {counted(started['devices'], 'device')}")
+
+
+def status_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the rows of the table of a run's state; rates and times are those of the last second."""
+    return [
+        ("running for", f"{found['seconds']:.0f} s"),
+        ("devices", f"{found['up']} of {found['devices']} connected, {counted(found['reconnects'], 'reconnect')}"),
+        ("messages", f"{found['published']} published, {found['acked']} acked, {found['rate']:.1f}/s"),
+        ("under way", f"{found['unacked']} without PUBACK, {found['waiting']} in buffers, {found['lost']} lost"),
+        ("ack", f"p99 {found['ack_now']['p99'] / 1000:.1f}ms"),
+        ("lag", f"p99 {max(0.0, found['lag_now']['p99']) / 1000:.1f}ms, {counted(found['overruns'], 'overrun')}"),
+        ("receipts", f"{found['receipts']}, {counted(found['resent'], 'message')} sent again"),
+        ("commands", f"{found['commands']} received, {counted(found['notices'], 'notice')}"),
+        ("alerts seen", str(found["alerts"])),
+    ]  # fmt: skip
 
 
 def _pairs(texts: list[str] | None) -> dict[str, Any]:
@@ -75,11 +122,11 @@ def _pairs(texts: list[str] | None) -> dict[str, Any]:
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals:
-            raise typer.BadParameter(f"'{text}' is no NAME=VALUE")
+            raise typer.BadParameter(f"'{text}' is not of the form NAME=VALUE")
         try:
             found[name] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise typer.BadParameter(f"'{text}': the value is no YAML; put it in quotes") from None
+            raise typer.BadParameter(f"'{text}': the value is not YAML; put it in quotes") from None
     return found
 
 
@@ -88,13 +135,21 @@ def answer(run_dir: Path, request: dict[str, Any]) -> Any:
     from fleet_sim.devices.endpoint import CannotReach
 
     try:
-        return ask(run_dir, request)
-    except TimeoutError as problem:
-        raise CannotReach(f"{problem}; the fleet may be too busy, try again") from None
+        return ask(run_dir, request, ANSWER_WITHIN)
+    except TimeoutError:
+        raise CannotReach(
+            f"the fleet in {run_dir} gave no answer within {ANSWER_WITHIN:g} s; it may be too busy, try again"
+        ) from None
 
 
-def ask(run_dir: Path, request: dict[str, Any], patience: float = ANSWER_WITHIN) -> Any:
-    """Send a request to the fleet of a run directory; TimeoutError after `patience` seconds without an answer."""
+def ask(run_dir: Path, request: dict[str, Any], patience: float) -> Any:
+    """Send a request to the fleet of a run directory and return its answer.
+
+    Raises:
+        CannotReach: no fleet can be asked there.
+        TimeoutError: it did not answer within `patience` seconds.
+        typer.BadParameter: it refuses the request.
+    """
     import asyncio
 
     from fleet_sim.devices.endpoint import CannotReach

@@ -1,4 +1,4 @@
-"""`fleet-sim verify` and `fleet-sim grade`: what is stored and what came back, against a run's ledger."""
+"""`fleet-sim verify` and `fleet-sim grade`: compare a run's ledger with what is stored and what came back."""
 
 import os
 import time
@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
+from fleet_config.counting import counted
 from fleet_console.terminal import say, say_json
 from fleet_sim.cli.options import JsonOption, span
 from fleet_sim.devices.pacing import Percentiles
@@ -18,6 +20,7 @@ from fleet_sim.judging.stored import (
     InfluxPlace,
     StoredUnreadable,
     WindowKey,
+    alert_rows,
     history_from_command,
     history_from_file,
     influx_windows,
@@ -28,32 +31,40 @@ from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, read_ledger
 
 LOOK_AGAIN = 1.0
+"""Seconds between two comparisons with `--wait`."""
 
-RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run` wrote.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run --report` wrote.")]
 
 
 def verify(
     run_dir: RunDirectory,
     *,
     history_cmd: Annotated[
-        str | None, typer.Option("--history-cmd", help="e.g. 'edge-gateway query windows --json'.")
+        str | None, typer.Option("--history-cmd", help="Ask a gateway: 'edge-gateway query windows --json'.")
     ] = None,
     history: Annotated[
         Path | None, typer.Option("--history", help="The saved output of that command.")
     ] = None,
-    influx_url: Annotated[str | None, typer.Option("--influx-url", envvar="INFLUX_URL")] = None,
-    influx_org: Annotated[str, typer.Option("--influx-org", envvar="INFLUX_ORG")] = "fleet",
+    influx_url: Annotated[
+        str | None, typer.Option("--influx-url", envvar="INFLUX_URL", help="Ask InfluxDB: http://host:8086.")
+    ] = None,
+    influx_org: Annotated[
+        str, typer.Option("--influx-org", envvar="INFLUX_ORG", help="Its organisation.")
+    ] = "fleet",
     gateway: Annotated[
-        str | None, typer.Option("--gateway", help="Its id, where several were heard.")
+        str | None, typer.Option("--gateway", help="The gateway's id, where the run heard several.")
     ] = None,
     wait: Annotated[
-        str | None, typer.Option("--wait", help="Look again until all is closed and right, at most so long.")
+        str | None,
+        typer.Option(
+            "--wait", help="Compare again until every window is closed and right, at most so long, e.g. 40s."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what is stored with what was truly sent.
+    """Compare what is stored with what was sent.
 
-    The token of InfluxDB is taken from INFLUX_TOKEN.
+    The token of InfluxDB is read from INFLUX_TOKEN. Exit 1 where something is lost, double or wrong.
     """
     ledger = read_ledger(run_dir)
     terms = gateway_terms(newest_status(ledger, gateway))
@@ -75,17 +86,19 @@ def verify(
 
 
 def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
-    """Return the last status of the gateway that the run received: it holds what verifying needs."""
+    """Return the last status of a gateway (None: of the only one) that the run received."""
     heard = {row["gateway"]: row["status"] for row in ledger.of_kind("status")}
-    if gateway is None and len(heard) > 1:
-        raise typer.BadParameter(f"--gateway: several were heard, choose one of {', '.join(sorted(heard))}")
-    status = heard.get(gateway) if gateway else next(iter(heard.values()), None)
-    if status is None:
+    names = ", ".join(sorted(heard))
+    if not heard:
         raise StoredUnreadable(
-            "the run heard no gateway's status, so its windows and limits are not known; "
-            "was a gateway connected to the same broker?"
+            "the run heard no gateway, so how windows are computed is not known; "
+            "run the fleet again with a gateway on the same broker"
         )
-    return dict(status)
+    if gateway is None and len(heard) > 1:
+        raise typer.BadParameter(f"--gateway: the run heard several; choose one of {names}")
+    if gateway is not None and gateway not in heard:
+        raise typer.BadParameter(f"--gateway: the run did not hear '{gateway}'; it heard {names}")
+    return dict(heard[gateway] if gateway is not None else next(iter(heard.values())))
 
 
 def _sources(
@@ -93,9 +106,9 @@ def _sources(
 ) -> dict[str, Callable[[], dict[WindowKey, Facts]]]:
     sources: dict[str, Callable[[], dict[WindowKey, Facts]]] = {}
     if command is not None:
-        sources[command] = lambda: window_rows(history_from_command(command))
+        sources[command] = lambda: window_rows(history_from_command(command), f"`{command}`")
     if file is not None:
-        sources[str(file)] = lambda: window_rows(history_from_file(file))
+        sources[str(file)] = lambda: window_rows(history_from_file(file), str(file))
     if url is not None:
         place = _influx(url, org)
         sources[url] = lambda: influx_of_run(ledger, terms, place)
@@ -104,7 +117,7 @@ def _sources(
 
 def _influx(url: str, org: str) -> InfluxPlace:
     token = os.environ.get("INFLUX_TOKEN", "").strip()
-    if not url.startswith(("http://", "https://")):
+    if not _is_address(url):
         raise typer.BadParameter(
             f"--influx-url: '{url}' is no address; write http://host:8086 or https://host"
         )
@@ -113,8 +126,18 @@ def _influx(url: str, org: str) -> InfluxPlace:
     return InfluxPlace(url, org, token)
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in url
+        )
+    except ValueError:
+        return False
+
+
 def influx_of_run(ledger: Ledger, terms: Terms, place: InfluxPlace) -> dict[WindowKey, Facts]:
-    """Read every bucket's windows over the time of the run."""
+    """Read the windows in every bucket over the time of the run."""
     times = [group.table["ts"] for group in ledger.groups if len(group.table)]
     if not times:
         return {}
@@ -128,7 +151,10 @@ def influx_of_run(ledger: Ledger, terms: Terms, place: InfluxPlace) -> dict[Wind
 def compared(
     ledger: Ledger, terms: Terms, name: str, read: Callable[[], dict[WindowKey, Facts]], patience: float
 ) -> Comparison:
-    """Compare, and look again until all is right and closed, patience ends, or nothing can come of it before that."""
+    """Compare, and again until every window is closed and right, or until `patience` seconds are over.
+
+    End earlier where no further comparison within that time can change the result.
+    """
     until = time.time() + patience
     while True:
         result = compare(ledger, terms, read(), name)
@@ -144,11 +170,13 @@ def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, s
         ("double", str(result.double)),
         ("wrong windows", f"{result.wrong} of {result.windows}"),
     ]
-    rows += [("not judged", f"{count} windows: {reason}") for reason, count in result.not_judged.items()]
+    rows += [
+        ("not judged", f"{counted(count, 'window')}: {reason}") for reason, count in result.not_judged.items()
+    ]
     if result.closing_ms is not None and (ahead := result.closing_ms / 1000 - time.time()) > 0:
-        rows.append(("", f"none of those not closed yet closes in the next {ahead:.0f} s"))
+        rows.append(("", f"no open window closes in the next {ahead:.0f} s"))
     if terms.too_late:
-        rows.append(("too late", f"{terms.too_late} readings, as the gateway says"))
+        rows.append(("too late", f"{counted(terms.too_late, 'reading')}, by the gateway's own count"))
     if ledger.end is None:
         rows.append(("ledger", "the run was killed: its last second is not judged"))
     rows += [("", str(example)) for example in result.examples]
@@ -159,15 +187,18 @@ def grade_run(
     run_dir: RunDirectory,
     *,
     alerts_cmd: Annotated[
-        str | None, typer.Option("--alerts-cmd", help="e.g. 'edge-gateway query alerts --json'.")
+        str | None, typer.Option("--alerts-cmd", help="Ask a gateway: 'edge-gateway query alerts --json'.")
     ] = None,
     alerts: Annotated[Path | None, typer.Option("--alerts", help="The saved output of that command.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare alerts and commands with the labelled faults."""
+    """Compare alerts and commands with the labelled faults.
+
+    The alerts are those that the run heard, unless a gateway's history is given. Exit 1 where one is missed, false or
+    repeated, or a command was carried out twice.
+    """
     ledger = read_ledger(run_dir)
-    rows = history_from_command(alerts_cmd) if alerts_cmd else history_from_file(alerts) if alerts else None
-    result = grade(ledger, None if rows is None else [_alert(row) for row in rows])
+    result = grade(ledger, _history_of_alerts(alerts_cmd, alerts))
     checks = judged(ledger.header, result.measures())
     if as_json:
         say_json(result.measures() | {
@@ -176,20 +207,19 @@ def grade_run(
         })  # fmt: skip
     else:
         say(rows_table(f"grade {run_dir}", grade_rows(result)), *check_rows(checks))
-    # Where the scenario is silent of alerts, none may be missed, false or repeated.
+    # Without expectations of the scenario's own, no alert may be missed, false or repeated.
     lenient = any(check.name.startswith("alerts.") for check in checks) and not result.commands.executed_twice
     raise typer.Exit(0 if all(check.passed for check in checks) and (lenient or result.ok) else 1)
 
 
-def _alert(row: Mapping[str, Any]) -> Alert:
-    try:
-        return Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], int(row["at"]))
-    except (KeyError, TypeError, ValueError, OverflowError) as problem:
-        raise StoredUnreadable(f"not an alert row ({problem!r}): {dict(row)}") from None
+def _history_of_alerts(command: str | None, file: Path | None) -> list[Alert] | None:
+    if command is not None:
+        return alert_rows(history_from_command(command), f"`{command}`")
+    return None if file is None else alert_rows(history_from_file(file), str(file))
 
 
 def grade_rows(result: Grade) -> list[tuple[str, str]]:
-    """Return the table of a grade."""
+    """Return the rows of the table."""
     rows = [
         (name, f"expected {rule.expected}, missed {rule.missed}, fired {rule.fired}, false {rule.false}")
         for name, rule in sorted(result.rules.items())
@@ -197,7 +227,7 @@ def grade_rows(result: Grade) -> list[tuple[str, str]]:
     commands = result.commands
     rows += [
         ("repeated alerts", str(result.repeated)),
-        ("open", f"{result.open} labels whose time was not over"),
+        ("open", f"{counted(result.open, 'label')} whose time was not over"),
         ("alert latency", _spread(result.latency)),
         (
             "commands",

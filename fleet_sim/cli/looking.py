@@ -1,4 +1,4 @@
-"""`ls`, `check`, `preview`, `plan`, `doctor`, `init`: what needs no running fleet."""
+"""`ls`, `check`, `preview`, `plan`, `doctor`, `init`: the commands that need no running fleet."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeGuard
 
 import typer
 
+from fleet_config.counting import counted
 from fleet_console.terminal import say, say_json
 from fleet_sim.cli import options as given
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from fleet_sim.scenario.grammar import Scenario
 
 BYTES_A_DEVICE = 10_000
-"""Memory a connected device needs, buffer not counted; see benchmarks/simulator_cost.py."""
+"""Memory of a connected device without its buffer; benchmarks/simulator_cost.py measures it."""
 PACKET_OVERHEAD = 60
-"""Bytes that MQTT, TCP and IP add to a payload with its topic, roughly."""
+"""Bytes that MQTT, TCP and IP add to a payload and its topic, roughly."""
 PORTS_AN_ADDRESS = 28_000
+"""Connections from one source address to one broker, by the default port range of Linux."""
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -42,20 +44,22 @@ def ls(*, as_json: given.JsonOption = False) -> None:
 def check(scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO.yaml|PROFILE...")]) -> None:
     """Check scenario files, without side effects.
 
-    Every fault is printed with its line and column.
+    Every problem is printed with its line and column.
     """
     from fleet_sim.scenario.loading import load_scenario
 
     for source in scenarios:
         scenario = load_scenario(source, env=os.environ)
         count = sum(group.count for group in scenario.fleet.values())
-        say(f"{source}: ok, {count} devices, {len(scenario.faults)} faults")
+        say(f"{source}: ok, {counted(count, 'device')}, {counted(len(scenario.faults), 'fault')}")
 
 
 def preview(
     scenario: given.ScenarioArgument,
     *,
-    devices: Annotated[int, typer.Option("--devices", "-n", min=1, help="Devices of each group.")] = 1,
+    devices: Annotated[
+        int, typer.Option("--devices", "-n", min=1, help="Devices of each group to show.")
+    ] = 1,
     samples: Annotated[int, typer.Option("--samples", min=1, max=10_000, help="Messages a device.")] = 60,
     seed: given.SeedOption = None,
     changes: given.SetOption = None,
@@ -63,7 +67,7 @@ def preview(
 ) -> None:
     """What devices would send, without a broker.
 
-    As a small chart, or with --json as the messages themselves.
+    Prints a small chart of each device, or the messages themselves with --json.
     """
     from fleet_sim.judging.report import rows_table
 
@@ -81,7 +85,7 @@ def preview(
 def previewed(
     scenario: Scenario, name: str, devices: int, samples: int, start: int
 ) -> list[tuple[str, list[int], list[dict[str, object]]]]:
-    """Return (device, times in ms, messages) of the first devices of a group."""
+    """Return (id, times in ms since 1970, contents of messages) of the first devices of a group."""
     import numpy as np
 
     from fleet_sim.scenario.planning import plan_group
@@ -104,7 +108,7 @@ def previewed(
 
 
 def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
-    """Draw one line a metric: numbers as bars between their least and most, words by their first letter."""
+    """Draw each metric as one line: numbers as bars between their minimum and maximum, words by their first letter."""
     names = dict.fromkeys(name for message in messages for name in message)
     rows = []
     for name in names:
@@ -173,13 +177,13 @@ def doctor(
 ) -> None:
     """Check this machine and the broker.
 
-    Open files, ports, and whether the broker answers; exit 1 where something is too small or missing.
+    Open files, ports, and whether the broker answers. Exit 1 where something is too small or missing.
     """
     import asyncio
 
     from fleet_sim.devices.endpoint import CannotReach
+    from fleet_sim.devices.probe import probe
     from fleet_sim.judging.report import rows_table
-    from fleet_sim.runtime.deployment import probe
     from fleet_sim.scenario.loading import load_scenario
     from fleet_sim.scenario.profiles import profile_names
 
@@ -224,14 +228,16 @@ def init(
 ) -> None:
     """Write a scenario file to start from.
 
-    An existing file is left alone.
+    An existing file is never overwritten.
     """
     from fleet_sim.scenario.profiles import path_of, profile_names
 
     if profile not in profile_names():
-        raise typer.BadParameter(f"--profile: no such profile; one of {', '.join(profile_names())}")
+        raise typer.BadParameter(
+            f"--profile: there is no profile '{profile}'; one of {', '.join(profile_names())}"
+        )
     if path.exists():
-        raise typer.BadParameter(f"{path} exists already")
+        raise typer.BadParameter(f"{path} exists already; give another path")
     text = path_of(profile).read_text(encoding="utf-8")
     try:
         path.write_text(text, encoding="utf-8")

@@ -49,7 +49,7 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_SENSORS = 1_000_000
-"""More than any machine has sockets for."""
+"""No machine has sockets for more."""
 MOST_KEEPALIVE = 65_535_000
 """Milliseconds; MQTT has 16 bits of seconds."""
 
@@ -65,7 +65,7 @@ SensorsOption = Annotated[
         min=1,
         max=MOST_SENSORS,
         envvar="FLEET_SIM_SENSORS",
-        help="Devices, split over the fleets.",
+        help="Devices in all, split over the groups.",
     ),
 ]
 DurationOption = Annotated[
@@ -77,7 +77,7 @@ IntervalOption = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", min=0, max=2**63 - 1, envvar="FLEET_SIM_SEED", help="Other random values."),
+    typer.Option("--seed", min=0, max=2**63 - 1, envvar="FLEET_SIM_SEED", help="Of all random values."),
 ]
 BootOption = Annotated[
     int | None,
@@ -105,7 +105,13 @@ UserOption = Annotated[
     ),
 ]
 PasswordOption = Annotated[
-    str | None, typer.Option("--password", "-P", envvar="FLEET_SIM_PASSWORD", help="Better by the variable.")
+    str | None,
+    typer.Option(
+        "--password",
+        "-P",
+        envvar="FLEET_SIM_PASSWORD",
+        help="Better given by the variable: others can read arguments.",
+    ),
 ]
 CaOption = Annotated[
     Path | None, typer.Option("--cafile", envvar="FLEET_SIM_CAFILE", help="CA certificate: connect with TLS.")
@@ -135,7 +141,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instea
 
 
 def span(text: str | None, option: str, *, least: int = 0, most: int | None = None) -> int | None:
-    """Milliseconds of an option that is a duration; a usage error where it is none or out of bounds."""
+    """Return the milliseconds of an option that is a duration; a usage error if it is none or out of bounds (ms)."""
     if text is None:
         return None
     from fleet_config.durations import format_duration, parse_duration
@@ -152,14 +158,14 @@ def span(text: str | None, option: str, *, least: int = 0, most: int | None = No
 
 
 def connect_rate(ramp: str | None, scenario: Scenario) -> float | None:
-    """Return the devices to connect per second so that all are connected within `--ramp`; None: as planned."""
+    """Return how many devices to connect a second, so that all are within `--ramp`; None: as the scenario says."""
     ramp_ms = span(ramp, "--ramp")
     count = sum(group.count for group in scenario.fleet.values())
     return count * 1000.0 / ramp_ms if ramp_ms else None
 
 
 def start_time(text: str | None) -> int | None:
-    """Milliseconds since 1970 of `2026-01-01T00:00Z`; a time without a zone is UTC."""
+    """Return the milliseconds since 1970 of `2026-01-01T00:00Z`; a time without a zone is UTC."""
     if text is None:
         return None
     try:
@@ -181,7 +187,7 @@ def prepared(
     seed: int | None = None,
     changes: Sequence[str] | None = None,
 ) -> Scenario:
-    """Load a scenario and change it as the options say."""
+    """Load a scenario, changed as the options say."""
     from fleet_sim.scenario.loading import load_scenario, scaled
 
     scenario = load_scenario(source, overrides=tuple(changes or ()), env=os.environ)
@@ -242,13 +248,19 @@ def _in_url(host: str) -> str:
 
 
 def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint:
-    """Where to connect to; a certificate that cannot be read is a usage error."""
+    """Return where to connect to; a certificate that cannot be read is a usage error."""
+    import ssl
+
     from fleet_sim.scenario.broker import endpoint_of
 
     try:
         found = endpoint_of(broker, password=password)
+    except ssl.SSLError:
+        raise typer.BadParameter(
+            "--cafile, --cert or --key: not a certificate and its key in PEM form"
+        ) from None
     except OSError as problem:
-        raise typer.BadParameter(f"--cafile, --cert or --key: {problem}") from None
+        raise typer.BadParameter(f"--cafile, --cert or --key: {problem.strerror}") from None
     addresses = tuple(each.strip() for each in bind.split(",")) if bind else ()
     for each in addresses:
         if not _is_address(each):
@@ -257,7 +269,7 @@ def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint
 
 
 def file_to_write(path: Path | None, option: str) -> Path | None:
-    """A file that is written at the end; a usage error now, rather than an error then, where that cannot be."""
+    """Return a path that is written at the end of the run; a usage error if it is clear now that it cannot be."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise typer.BadParameter(
             f"{option}: {path} cannot be written: there is no such directory, or it is one"
@@ -266,7 +278,7 @@ def file_to_write(path: Path | None, option: str) -> Path | None:
 
 
 def directory_for(report: Path | None, name: str) -> Path:
-    """Make the directory a run writes into; an existing ledger there is never overwritten."""
+    """Make the directory for the files of a run; a usage error if it holds a run, or cannot be made."""
     directory = report or Path(".fleet-sim") / f"{name}-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
     if (directory / "ledger.frames").exists():
         raise typer.BadParameter(f"--report: {directory} holds a run already; give another directory")

@@ -1,8 +1,11 @@
-"""What `run` and `replay` print at the end, and their exit status."""
+"""The result of `run`, `replay` and `ctl stop` as they print it, and the exit status of a run."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
 
+from fleet_config.counting import counted
+from fleet_console.drawing import Table
 from fleet_console.terminal import complain, say, say_json
 from fleet_sim.judging.grade import grade
 from fleet_sim.judging.report import Check, check_rows, checks_of, rows_table
@@ -10,19 +13,19 @@ from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.runtime.deployment import RunResult
 from fleet_sim.scenario.expectations import Expectation
 
-__all__ = ["INTERRUPTED", "TERMINATED", "exit_status", "judge", "result_rows", "show_result"]
+__all__ = ["INTERRUPTED", "TERMINATED", "exit_status", "judge", "result_rows", "result_table", "show_result"]
 
 INTERRUPTED: Final = "interrupted"
 TERMINATED: Final = "terminated"
 
 
 def judge(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
-    """Check what a scenario expects of its run; needs the ledger only where a gateway was heard."""
-    return checks_of(expect, {**_graded(result), **result.measures})
+    """Judge what a scenario expects of its run, by what the run itself can measure."""
+    return checks_of(expect, {**_graded(result), **result.measures}, result.directory)
 
 
 def _graded(result: RunResult) -> dict[str, float]:
-    """Return the measures of a gateway's alerts and commands, if the run saw a gateway."""
+    """Return the measures of a gateway's alerts and commands; none where the run heard no gateway."""
     ledger = read_ledger(result.directory)
     return grade(ledger).measures() if ledger.of_kind("status") else {}
 
@@ -42,33 +45,34 @@ def exit_status(result: RunResult, checks: list[Check]) -> int:
 def show_result(result: RunResult, checks: list[Check], *, as_json: bool) -> None:
     """Print the end table, or one JSON object."""
     if as_json:
-        say_json(result.summary() | {"expectations": [
-            {"name": c.name, "expected": c.expected, "found": c.found, "passed": c.passed} for c in checks
-        ]})  # fmt: skip
+        say_json(result.summary() | {"expectations": [asdict(check) for check in checks]})
         return
-    say(
-        rows_table(f"run {result.reason} after {result.seconds:.1f} s", result_rows(result)),
-        *check_rows(checks),
-    )
+    say(result_table(result.summary()), *check_rows(checks))
     for reason, count in result.refused.items():
-        complain(f"{count} devices were refused: {reason}")
+        complain(f"{counted(count, 'device was', 'devices were')} refused: {reason}")
     if result.verdict.saturated:
         complain(f"inconclusive: {result.verdict.reason}; use fewer sensors or a faster machine")
 
 
-def result_rows(result: RunResult) -> list[tuple[str, str]]:
-    """Return the end table."""
-    last, counters = result.last, result.counters
+def result_table(summary: Mapping[str, Any]) -> Table:
+    """Return the table at the end of a run, from `RunResult.summary`."""
+    return rows_table(f"run {summary['reason']} after {summary['seconds']:.1f} s", result_rows(summary))
+
+
+def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the rows of that table."""
+    counters, measures = summary["counters"], summary["measures"]
+    connects, notices = counted(counters["connects"], "connect"), counted(counters["notices"], "notice")
     rows = [
-        ("devices", f"{last.devices} ({counters['connects']} connects, {counters['reconnects']} again)"),
+        ("devices", f"{summary['devices']} ({connects}, {counters['reconnects']} again)"),
         ("messages", f"{counters['made']} made, {counters['published']} published, {counters['acked']} acked"),
-        ("unfinished", f"{result.unfinished} without PUBACK or never sent, {counters['lost']} lost at the device"),
-        ("ack", f"p50 {_ms(last.ack.p50)}  p95 {_ms(last.ack.p95)}  p99 {_ms(last.ack.p99)}  max {_ms(last.ack.most)}"),
-        ("pacing", f"lag p99 {_ms(last.lag.p99)}, max {_ms(last.lag.most)}, {counters['overruns']} overruns"),
-        ("receipts", f"{counters['receipts']}, {counters['resent']} messages sent again"),
-        ("commands", f"{counters['commands']} received, {counters['executed']} done, {counters['notices']} notices"),
+        ("unfinished", f"{counters['unfinished']} without PUBACK or never sent, {counters['lost']} lost at the device"),
+        ("ack", _times(measures, "publish.ack", ("p50", "p95", "p99", "max"))),
+        ("pacing", f"lag {_times(measures, 'pacing.lag', ('p99', 'max'))}, {counted(counters['overruns'], 'overrun')}"),
+        ("receipts", f"{counters['receipts']}, {counted(counters['resent'], 'message')} sent again"),
+        ("commands", f"{counters['commands']} received, {counters['executed']} done, {notices}"),
         ("alerts seen", str(counters["alerts"])),
-        ("ledger", str(result.directory)),
+        ("ledger", str(summary["directory"])),
     ]  # fmt: skip
     faulty = [(name, counters[name]) for name in ("damaged", "duplicated", "malformed", "refused")]
     if any(count for _, count in faulty):
@@ -76,5 +80,8 @@ def result_rows(result: RunResult) -> list[tuple[str, str]]:
     return rows
 
 
-def _ms(microseconds: float) -> str:
-    return f"{max(0.0, microseconds) / 1000:.1f}ms"
+def _times(measures: Mapping[str, float], name: str, which: Sequence[str]) -> str:
+    """Return percentiles of a measure in ms; `none` where nothing was measured."""
+    if f"{name}.{which[0]}" not in measures:
+        return "none"
+    return "  ".join(f"{each} {max(0.0, measures[f'{name}.{each}']):.1f}ms" for each in which)

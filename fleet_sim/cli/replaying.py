@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fleet_config.counting import counted
 from fleet_console.terminal import say
 from fleet_sim.cli import options as given
 from fleet_sim.cli.outcome import exit_status, show_result
@@ -84,13 +85,14 @@ def speed_of(text: str) -> float | None:
 def describe(recording: Recording) -> str:
     """Say in one line what was read."""
     odd = [
-        f"{count} {what}"
-        for what, count in (
-            ("empty rows passed over", recording.empty_rows),
-            ("rows without a readable time", recording.bad_rows),
-            ("values that are no numbers", recording.bad_values),
-            ("censored values sent as their limit", recording.censored),
+        f"{counted(count, one)} {what}"
+        for one, what, count in (
+            ("empty row", "skipped", recording.empty_rows),
+            ("row", "without a usable time, device or label", recording.bad_rows),
+            ("value", "not numeric", recording.bad_values),
+            ("censored value", "sent as the limit", recording.censored),
         )
         if count
     ]
-    return ", ".join([f"{len(recording.samples)} samples of {len(recording.units)} devices", *odd])
+    samples, devices = counted(len(recording.samples), "sample"), counted(len(recording.units), "device")
+    return ", ".join([f"{samples} of {devices}", *odd])

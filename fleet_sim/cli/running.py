@@ -1,11 +1,17 @@
-"""`fleet-sim run`. What it runs is imported when it is called, so that its help is quick."""
+"""`fleet-sim run`. It imports the simulation when it is called, so that its help is quick."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleet_sim.cli import options as given
+
+if TYPE_CHECKING:
+    from fleet_sim.judging.report import Check
 
 LimitOption = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="End after N messages.")]
 RampOption = Annotated[
@@ -54,7 +60,6 @@ def run(
     """Run a fleet against a broker."""
     from fleet_sim.cli.outcome import exit_status, judge, show_result
     from fleet_sim.cli.watching import run_watched
-    from fleet_sim.judging.report import junit
     from fleet_sim.runtime.fleet import FleetRun, RunOptions
 
     junit_at = given.file_to_write(junit_file, "--junit")
@@ -81,5 +86,14 @@ def run(
     checks = judge(result, chosen.expect)
     show_result(result, checks, as_json=as_json)
     if junit_at is not None:
-        junit(junit_at, chosen.name, checks, result.seconds)
+        _write_junit(junit_at, chosen.name, checks, result.seconds)
     raise typer.Exit(exit_status(result, checks))
+
+
+def _write_junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
+    from fleet_sim.judging.junit import junit
+
+    try:
+        junit(path, suite, checks, seconds)
+    except OSError as problem:
+        raise typer.BadParameter(f"--junit: {path} cannot be written: {problem.strerror}") from None

@@ -1,4 +1,4 @@
-"""Runs a fleet or a replay in front of a user: live line, signals, control socket."""
+"""Runs a fleet or a replay for a user: with a live line, until a signal, reachable by `ctl`."""
 
 import asyncio
 import signal
@@ -43,4 +43,4 @@ async def _listen(stack: AsyncExitStack, fleet: FleetRun) -> None:
     try:
         await stack.enter_async_context(local_socket.serve(socket_of(directory), answering(fleet)))
     except OSError as problem:
-        complain(f"`ctl` cannot reach this run: {problem}")
+        complain(f"`ctl` cannot reach this run: {problem.strerror or problem}")

@@ -1,4 +1,4 @@
-"""How good a simulated link is."""
+"""The conditions on a simulated link."""
 
 from __future__ import annotations
 

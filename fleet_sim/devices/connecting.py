@@ -4,7 +4,6 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
 from typing import Protocol
@@ -14,17 +13,16 @@ from asyncio_throttle.throttler import Throttler
 from fleet_sim.devices.conditions import Conditions
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.links import Links
+from fleet_sim.devices.ramp import burst_of
 from fleet_sim.devices.world import SessionLike
 from fleet_wire.backoff import classify, delays
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.topics import own_filters
 
-__all__ = ["ConnectOutcome", "Connector", "OpenSession"]
+__all__ = ["Connector", "OpenSession"]
 
 AT_ONCE = 100
 """Connections being made at one moment."""
-BURST_SECONDS = 0.05
-"""The throttle lets this much of its rate through at once, so that a ramp is smooth."""
 
 
 class ConnectedLike(Protocol):
@@ -33,7 +31,7 @@ class ConnectedLike(Protocol):
 
 
 class OpenSession(SessionLike, Protocol):
-    """What is used of `fleet_wire.session.Session` here."""
+    """The part of `fleet_wire.session.Session` that the connector uses."""
 
     async def connect(self) -> ConnectedLike: ...
 
@@ -42,14 +40,6 @@ class OpenSession(SessionLike, Protocol):
     async def disconnect(self, *, with_will: bool = False) -> None: ...
 
     def abort(self) -> None: ...
-
-
-@dataclass(slots=True)
-class ConnectOutcome:
-    """The outcome of connecting so far. `refused` counts devices that gave up, by reason."""
-
-    refused: dict[str, int] = field(default_factory=dict)
-    last_error: str = ""
 
 
 class Connector:
@@ -68,12 +58,10 @@ class Connector:
         rate: float,
         restarted: Callable[[Device, bool], None],
         seen: Callable[[Device, bool, bool], None],
-        subscribing: bool = True,
     ) -> None:
         self._open = open_session
         self._restarted = restarted
         self._seen = seen
-        self._subscribing = subscribing
         self._sessions: dict[int, OpenSession] = {}
         self._queue: list[tuple[float, int, Device]] = []
         self._queued: set[int] = set()
@@ -83,7 +71,8 @@ class Connector:
         self._order = count()
         self._changed = asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
-        self.outcome = ConnectOutcome()
+        self.refused: dict[str, int] = {}
+        """How many devices gave up, by reason."""
         self.rate = rate
 
     @property
@@ -93,7 +82,7 @@ class Connector:
     @rate.setter
     def rate(self, rate: float) -> None:
         self._rate = rate
-        burst = max(1, round(rate * BURST_SECONDS))
+        burst = burst_of(rate)
         self._throttle = Throttler(rate_limit=burst, period=burst / rate, retry_interval=0.005)
 
     def enqueue(self, device: Device, delay: float = 0.0) -> None:
@@ -135,14 +124,14 @@ class Connector:
         if problem is None:
             self._backoff.pop(device.index, None)
         elif classify(problem) == "fatal":
+            device.alive = device.started
             self._give_up(problem)
         else:
-            self.outcome.last_error = str(problem) or type(problem).__name__
             self.enqueue(device, next(self._backoff.setdefault(device.index, delays())))
 
     def _give_up(self, why: Exception) -> None:
         text = str(why)
-        self.outcome.refused[text] = self.outcome.refused.get(text, 0) + 1
+        self.refused[text] = self.refused.get(text, 0) + 1
 
     async def _attempt(self, device: Device) -> Exception | None:
         session = self._sessions.get(device.index)
@@ -150,9 +139,8 @@ class Connector:
             session = self._sessions[device.index] = self._open(device)
         try:
             connected = await session.connect()
-            if self._subscribing:
-                filters = own_filters(device.identity.site, device.identity.id)
-                await session.subscribe(filters, session_present=connected.session_present)
+            filters = own_filters(device.identity.site, device.identity.id)
+            await session.subscribe(filters, session_present=connected.session_present)
         except (ConnectionLost, ConnectRefused) as problem:
             return problem
         if self._is_away(device):
@@ -202,7 +190,7 @@ class Connector:
         device.alive = False
 
     def link(self, device: Device, fault: int, conditions: Conditions | None) -> None:
-        """Let a fault make a device's link worse; None: not any more. A device in the dark does not even dial."""
+        """Set what a fault does to a device's link; None ends it. A device on a dark link does not dial."""
         self._links.change(device.identity.id, fault, conditions)
         if device.started and not device.online and not self._is_away(device):
             self.enqueue(device)

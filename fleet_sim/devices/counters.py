@@ -59,7 +59,6 @@ class Counters:
     connects: int = 0
     reconnects: int = 0
     disconnects: int = 0
-    refused_connects: int = 0
     receipts: int = 0
     commands: int = 0
     executed: int = 0

@@ -1,4 +1,4 @@
-"""One simulated device: its numbers, what it holds, what it answers. It owns no task and no timer of its own.
+"""One simulated device: what it numbers, holds and answers. It owns no task and no timer.
 
 ::
 
@@ -39,11 +39,15 @@ __all__ = ["Device"]
 FAILURE = 0x80
 """MQTT 5: reason codes from here on are failures."""
 MOST_UNACKED = 100
-"""Messages on their way to the broker; what is made beyond them waits in the device's buffer."""
+"""Messages in flight to the broker; further ones wait in the device's buffer."""
 
 
 class Device:
-    """A device in the run. `index` is its place in the run, `row` its place in its group."""
+    """A device in the run.
+
+    `index` is its place in the run, `row` its place in its group. `alive`: it runs and measures; `started`: it has been
+    connected; `online`: it is connected.
+    """
 
     __slots__ = (
         "alive", "earlier", "group", "identity", "index", "memory", "online", "outbox", "row", "session", "skew_ms",
@@ -71,7 +75,7 @@ class Device:
     # Sending
 
     def emit(self, seq: int, payload: bytes, now_us: int) -> bool:
-        """Send a new message, or keep it if that is not possible now; return whether it was sent."""
+        """Send a new message, or keep it if it cannot be sent now; return whether it was sent."""
         outbox = self.outbox
         if not self.online or outbox.unacked > MOST_UNACKED:
             self.keep(seq, payload)
@@ -95,7 +99,7 @@ class Device:
             self.keep(seq, payload)
 
     def send_later(self, outbox: Outbox, seq: int, payload: bytes, *, again: bool = False) -> None:
-        """Publish a message some time after it was made; the ledger gets a line of its own for it."""
+        """Publish a message some time after it was made, and record that in a line of the ledger."""
         now_us = self.world.now_us()
         self.world.sends.extend((self.index, outbox.boot, seq, now_us, int(again)))
         self.world.counters.resent += again

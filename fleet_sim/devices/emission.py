@@ -1,4 +1,4 @@
-"""From deadlines to messages: samples the devices that are due, numbers and encodes, and sends each on time.
+"""From deadlines to messages: sample the devices that are due, number and encode the messages, send each on time.
 
 ::
 
@@ -47,9 +47,10 @@ class SignalsLike(Protocol):
 
 
 class Block:
-    """The messages of a group made in one look ahead. `sent[k]` is when it was published, in us; 0: not.
+    """The messages of a group made in one look ahead, in the order of time.
 
-    The first `done` rows, whose order is that of time, have had their time.
+    `sent[k]` is when message `k` was published, in microseconds since 1970; 0: it was not. The first `done` messages
+    were due before the run ended.
     """
 
     __slots__ = ("absent", "at", "boots", "columns", "devices", "done", "quality", "sent", "seqs", "ts")
@@ -73,7 +74,7 @@ class Block:
         self.done = len(devices)
 
     def miss(self, metric: str, k: int) -> None:
-        """Note that message `k` holds no value of `metric`."""
+        """Record that message `k` holds no value of `metric`."""
         mask = self.absent.get(metric)
         mask = np.zeros(len(self.seqs), dtype=np.bool_) if mask is None else mask.copy()
         mask[k] = True
@@ -93,10 +94,10 @@ class Message(NamedTuple):
 
 
 class Injection(Protocol):
-    """Who may interfere with messages while they are made and sent."""
+    """Faults that act on messages while these are made and sent."""
 
     def stamps(self, devices: Sequence[Device], at: Sequence[int]) -> list[int]:
-        """Return what each device takes for the time, ms since 1970, at the true times `at`."""
+        """Return the times, ms since 1970, that the clocks of the devices show at the true times `at`."""
         ...
 
     @property
@@ -105,25 +106,25 @@ class Injection(Protocol):
         ...
 
     def corrupt(self, block: Block, contents: list[dict[str, Any]]) -> None:
-        """Change what the messages of a block say, in place."""
+        """Change the contents of the messages of a block, in place."""
         ...
 
     def intercepts(self, device: Device) -> bool:
-        """Say whether a message of this device needs `send` instead of the plain way."""
+        """Say whether the messages of this device go through `send`."""
         ...
 
     def send(self, message: Message, now_us: int) -> None:
-        """Send one message, in whatever way."""
+        """Send one message, or do to it what a fault does."""
         ...
 
 
 Row = tuple[int, Device, int, int, bytes, Block, int]
-"""A `Message` as a plain tuple, which is cheaper: thousands a second are made and read once."""
+"""A `Message` as a plain tuple, which is cheaper: thousands a second are made, and read once."""
 
 
 @dataclass(slots=True)
 class GroupFlow:
-    """One group: when its devices are due, what they measure, where the ledger keeps it."""
+    """One group: when its devices are due, what they measure, and where the ledger keeps it."""
 
     devices: Sequence[Device]
     pacer: Pacer
@@ -133,10 +134,10 @@ class GroupFlow:
     encoder: TelemetryEncoder = field(default_factory=TelemetryEncoder)
 
     def make(self, due: Due, injection: Injection) -> tuple[Block, list[Row]] | None:
-        """Sample the due devices that are running, number and encode their messages; None if none is running."""
+        """Sample the due devices that are running, and number and encode their messages; None if none is running."""
         devices = self.devices
         rows = due.rows.tolist()
-        running = [k for k, row in enumerate(rows) if devices[row].alive and devices[row].started]
+        running = [k for k, row in enumerate(rows) if devices[row].alive]
         if len(running) < len(rows):
             due = Due(*(column[running] for column in due))
             rows = due.rows.tolist()
@@ -161,7 +162,7 @@ class GroupFlow:
         ]
 
     def record(self, block: Block) -> None:
-        """Write the readings of a block to the ledger, up to the last whose time had come."""
+        """Write the readings of a block to the ledger, but for those that were not due before the end."""
         columns, done = self.columns, block.done
         columns.device.extend([device.index for device in block.devices[:done]])
         columns.boot.extend(block.boots[:done])
@@ -187,7 +188,7 @@ class GroupFlow:
 
 
 class Emission:
-    """Everything that is due, of all groups, in time order."""
+    """Sends the messages of all groups in the order of time, until `end_ms`."""
 
     def __init__(
         self,
@@ -208,15 +209,16 @@ class Emission:
         self._end_ms = end_ms
 
     def next_at(self) -> float:
-        """Return the simulated time in ms of what comes next: a message, or the next look ahead."""
+        """Return the simulated time in ms of the next message, or of the next look ahead if no message is ready."""
         return float(self._ready[0][0]) if self._ready else self.planned_until
 
     def advance(self, now_ms: float, now_us: Callable[[], int], wall: SimClock) -> None:
-        """Send all that is due at the simulated time `now_ms`.
+        """Send all messages due at the simulated time `now_ms`.
 
-        `now_us` is the wall clock; `wall` turns it (in seconds) into simulated time, for how late a message is.
+        `now_us` is the wall clock. `wall` turns wall time, in seconds, into simulated time: it tells how late a
+        message was.
         """
-        # The wall time in us of a simulated one: this much at 0 ms, and so much more a millisecond.
+        # Wall time in microseconds at a simulated time of 0 ms, and how much it grows per simulated millisecond.
         per_ms = 1000.0 / wall.speed
         self._wall = (wall.origin_mono * 1e6 - wall.origin_ms * per_ms, per_ms)
         while True:
@@ -241,7 +243,7 @@ class Emission:
         self.planned_until = horizon
 
     def _send_due(self, now_ms: float, now_us: Callable[[], int]) -> None:
-        """Send what is due. Every message passes this loop: keep it cheap."""
+        """Send the messages that are due. Every message passes this loop: keep it cheap."""
         ready, intercepts = self._ready, self._injection.intercepts
         before = len(ready)
         while ready and ready[0][0] <= now_ms:
@@ -268,7 +270,7 @@ class Emission:
         self._blocks = []
 
     def finish(self) -> None:
-        """Drop what is not due yet and write the rest to the ledger."""
+        """Drop the messages that are not due yet, and write the others to the ledger."""
         for _, _, _, _, _, block, k in self._ready:
             block.done = min(block.done, k)
         self._ready.clear()

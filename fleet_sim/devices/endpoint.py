@@ -1,16 +1,21 @@
 """The broker a fleet connects to, its credentials, and the limit of open sockets."""
 
+from __future__ import annotations
+
 import resource
 import ssl
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import mqtt5
 
-from fleet_sim.devices.world import Identity
 from fleet_wire.control_messages import encode_death
 from fleet_wire.session_options import SessionOptions
 from fleet_wire.topics import STATUS, device_topic
+
+if TYPE_CHECKING:
+    from fleet_sim.devices.world import Identity
 
 __all__ = ["CannotReach", "Endpoint", "TooManySockets", "reserve_sockets", "split_url", "tls_context"]
 
@@ -71,7 +76,7 @@ class Endpoint:
         )
 
     def of_client(self, client_id: str) -> SessionOptions:
-        """Options of a client that is no device: nothing is kept for it while it is away."""
+        """Options of a client that is not a device; the broker keeps nothing for it while it is away."""
         return SessionOptions(
             host=self.host,
             port=self.port,
@@ -95,7 +100,7 @@ def split_url(url: str) -> tuple[str, int, bool]:
 
 
 def tls_context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
-    """Return what checks the broker's certificate and shows the own one; OSError: a file cannot be read."""
+    """Return a context that verifies the broker and presents a certificate; OSError: a file is unreadable."""
     context = ssl.create_default_context(cafile=ca)
     if cert:
         context.load_cert_chain(cert, key)
@@ -119,6 +124,6 @@ def reserve_sockets(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             return
         raise TooManySockets(
-            f"{connections} connections need {wanted} open files, the limit is {hard}; "
+            f"{wanted} open files are needed, one a connection and some to spare; the limit is {hard}: "
             f"raise it with `ulimit -n {wanted}` or start fewer sensors"
         ) from None

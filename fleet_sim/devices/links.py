@@ -178,7 +178,7 @@ class Links:
         return self._transports[client]
 
     def change(self, client: str, fault: int, conditions: Conditions | None) -> None:
-        """Let a fault make a client's link worse, now and on later connections; None: not any more."""
+        """Set what a fault does to a client's link, now and on later connections; None ends it."""
         faults = self._faults.setdefault(client, {})
         faults.pop(fault, None)
         if conditions is not None:
@@ -190,7 +190,7 @@ class Links:
             del self._faults[client]
 
     def is_dark(self, client: str) -> bool:
-        """Say whether nothing comes through to or from a client."""
+        """Return whether nothing passes to or from a client."""
         return client in self._faults and self._conditions(client).dark
 
     def _conditions(self, client: str) -> Conditions:

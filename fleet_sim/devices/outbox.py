@@ -38,9 +38,9 @@ class Outbox:
     def __init__(self, boot: int, room: int, drop: Literal["oldest", "newest"] = "oldest") -> None:
         self.boot = boot
         self.next = 0
-        """The seq of the next message that is not made yet."""
+        """The seq of the next message to be made."""
         self.planned = 0
-        """As `next`, when those are counted too whose time has not come."""
+        """Like `next`, counting messages that are made and whose time has not come."""
         self.lost = 0
         self.withheld: set[int] = set()
         """Messages that a fault holds back: made, not sent, and in no buffer."""
@@ -97,7 +97,7 @@ class Outbox:
                 self._make_room()
 
     def refused(self, seq: int) -> None:
-        """Note a PUBACK that says no: the message will never be delivered."""
+        """Note a PUBACK with a failure: the message will never be delivered."""
         if self._unacked.pop(seq, None) is not None:
             self.lost += 1
 
@@ -112,11 +112,11 @@ class Outbox:
 
     @property
     def held(self) -> int:
-        """How many messages it holds in all."""
+        """All messages it holds."""
         return len(self._unsent) + len(self._unacked) + len(self._kept)
 
     def receipt(self, upto: int, missing: Sequence[tuple[int, int]], now_ms: int) -> list[Resend]:
-        """Let go of what is stored; return what must be sent once more, oldest first.
+        """Drop what the gateway has stored; return what must be sent again, oldest first.
 
         Only what has a PUBACK and is named missing is sent again: the rest is still under way.
         """

@@ -64,7 +64,7 @@ class Pacer:
     `first_ms` says when each device is due first, `every_ms` the interval. `jitter` (0 … 1) moves a single
     deadline by up to that share of the interval in either direction without moving those after it. With
     `poisson` the gaps between deadlines are drawn from an exponential distribution with the interval as its
-    mean, from the first on.
+    mean, from the first on. Deadlines before `since_ms` (one value for each device) are skipped, not moved.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Pacer:
         uniform: Uniform,
         jitter: float = 0.0,
         poisson: bool = False,
+        since_ms: Floats | float = -np.inf,
     ) -> None:
         self.every_ms = every_ms
         self._uniform = uniform
@@ -84,6 +85,8 @@ class Pacer:
         self._grid = np.array(first_ms, dtype=np.float64)
         self._tick = np.zeros(self._grid.size, dtype=np.int64)
         self._next = self._jittered(np.arange(self._grid.size, dtype=np.int64))
+        while (early := np.flatnonzero(self._next < since_ms)).size:
+            self._advance(early)
 
     def _gaps(self, rows: Ints, ticks: Ints) -> Floats:
         if not self._poisson:
@@ -98,6 +101,13 @@ class Pacer:
         moved: Floats = grid + np.round((2.0 * self._uniform(rows, self._tick[rows]) - 1.0) * self._swing)
         return moved
 
+    def _advance(self, rows: Ints) -> None:
+        """Move devices on to their next deadline, at least 1 ms after the last."""
+        earliest = self._next[rows] + 1
+        self._grid[rows] += self._gaps(rows, self._tick[rows])
+        self._tick[rows] += 1
+        self._next[rows] = np.maximum(self._jittered(rows), earliest)
+
     def take(self, horizon_ms: float) -> Due:
         """Take one deadline of every device that has one before `horizon_ms`, in time order.
 
@@ -106,9 +116,7 @@ class Pacer:
         """
         rows = np.flatnonzero(self._next < horizon_ms)
         ticks, at = self._tick[rows], self._next[rows]
-        self._grid[rows] += self._gaps(rows, ticks)
-        self._tick[rows] += 1
-        self._next[rows] = np.maximum(self._jittered(rows), at + 1)
+        self._advance(rows)
         order = np.argsort(at, kind="stable")
         return Due(rows[order], ticks[order], at[order].astype(np.int64))
 
@@ -183,7 +191,7 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the generator kept its own pace; if it did not, what it measured says nothing of the others."""
+    """Whether the generator kept its own pace; if it did not, its figures say nothing about the broker."""
 
     saturated: bool
     reason: str = ""

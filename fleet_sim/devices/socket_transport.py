@@ -1,4 +1,4 @@
-"""One plain TCP connection of `Sockets`, with the manners of asyncio's transports."""
+"""One plain TCP connection of `Sockets` that behaves as asyncio's transports do."""
 
 import asyncio
 import select
@@ -8,7 +8,7 @@ from typing import Protocol, cast
 __all__ = ["SocketTransport", "Watched", "Watcher"]
 
 HIGH_MARK = 65_536
-"""Bytes the kernel has not taken, beyond which a connection is not writable; again at a quarter of it."""
+"""Unsent bytes beyond which a connection is not writable, until it is down to a quarter of them."""
 
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
 
@@ -101,7 +101,7 @@ class SocketTransport(asyncio.Transport):
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another buffered protocol have what comes from now on."""
+        """Hand what arrives from now on to another buffered protocol."""
         self._protocol = cast("asyncio.BufferedProtocol", protocol)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:

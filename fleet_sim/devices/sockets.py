@@ -5,7 +5,7 @@
     loop ─▶ Sockets.collect ─▶ every readable socket of one epoll ─▶ Connection.buffer_updated
 
 asyncio spends more on a readable socket (a handle, a context, three calls) than reading its four bytes of PUBACK
-costs, and more on making a connection than the kernel does. What runs here keeps the manners of asyncio's transports:
+costs, and more on making a connection than the kernel does. What runs here behaves as asyncio's transports do:
 `write` never calls back, and `connection_lost` is called once, from the loop.
 """
 
@@ -117,7 +117,7 @@ class Sockets:
     # For transports
 
     def watch(self, descriptor: int, watched: Watched, events: int) -> None:
-        """Tell `watched` of these events, instead of those asked for before."""
+        """Report these events to `watched`, in place of those asked for before."""
         if descriptor in self._watched:
             self._epoll.modify(descriptor, events)
         else:

@@ -1,4 +1,4 @@
-"""Carries out the faults of devices and links. Those of sensors are in the signals.
+"""Carry out the faults of devices and links; faults of sensors act in the signals.
 
 What a fault does to one message depends on (seed, fault, device, seq) alone. Times of faults are ms since the
 run's start.
@@ -88,7 +88,7 @@ class FaultInjection:
             heapq.heappop(self._agenda)[2]()
 
     def stamps(self, devices: Sequence[Device], at: Sequence[int]) -> list[int]:
-        """Return what each device takes for the time."""
+        """Return the time on each device's clock, ms since 1970, at the true times `at`."""
         if not self._clocks:
             return list(at)
         clocks = self._clocks.by_device
@@ -112,7 +112,7 @@ class FaultInjection:
         return bool(self._contents)
 
     def corrupt(self, block: Block, contents: list[dict[str, Any]]) -> None:
-        """Change what messages say, in place; the ledger takes a metric that cannot be read for absent."""
+        """Change the contents of messages in place; in the ledger a metric that cannot be read is absent."""
         corrupted = self._contents.by_device
         for k, device in enumerate(block.devices):
             for fault, content in corrupted.get(device.index, ()):
@@ -121,11 +121,11 @@ class FaultInjection:
                         block.miss(name, k)
 
     def intercepts(self, device: Device) -> bool:
-        """Say whether a message of this device needs `send` instead of the plain way."""
+        """Return whether messages of this device must go through `send`."""
         return device.index in self._sending.by_device or self._withheld.has(device)
 
     def send(self, message: Message, now_us: int) -> None:
-        """Send one message with whatever is wrong at its time."""
+        """Send one message, with the faults that strike it."""
         device = message.device
         struck = self._struck(message)
         if not any(kind.takes(strike) for strike, kind in struck) and device.emit(

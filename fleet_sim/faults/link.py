@@ -95,7 +95,7 @@ class BadLink(LinkFault):
     in_phase = True
 
     def conditions(self) -> Conditions:
-        """Return the conditions on the link meanwhile."""
+        """Return the conditions on the link while the fault lasts."""
         raise NotImplementedError
 
     def deeds(self, from_ms: int, until_ms: int) -> Iterable[Deed]:

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import ValidationError
 
+from fleet_config.counting import counted
+from fleet_config.explain import explain
+from fleet_config.match import Match
 from fleet_config.problems import suggest
+from fleet_sim.faults.disturbances import Window
 from fleet_sim.faults.fault import ExpectAlert, Fault, Where
-from fleet_sim.faults.sensor import SensorFault, Window
+from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.kinds import kinds_of
 from fleet_sim.noise import device_keys, uniform_of
 
@@ -48,7 +52,7 @@ class PlannedFault:
 
     @property
     def metric(self) -> str | None:
-        """The metric that the signals falsify; None: it is no fault of a sensor."""
+        """The metric whose readings it changes; None: it is not a fault of a sensor."""
         return self.spec.metric if isinstance(self.spec, SensorFault) else None
 
     @property
@@ -60,7 +64,7 @@ class PlannedFault:
         return self.from_ms <= since_start_ms < self.until_ms
 
     def disturbance(self, devices: Devices) -> Disturbance:
-        """Return it at work on the devices of a group; for faults of sensors."""
+        """Return the fault of a sensor, bound to the devices of a group."""
         assert isinstance(self.spec, SensorFault)
         chosen = np.zeros(len(devices), dtype=np.bool_)
         chosen[[devices.rows[device] for device in self.devices if device in devices.rows]] = True
@@ -84,7 +88,11 @@ def chosen_devices(number: int, fault: Fault, plans: Sequence[DevicePlan], seed:
 def _is_meant(fault: Fault, plan: DevicePlan) -> bool:
     if isinstance(fault, SensorFault) and fault.metric not in plan.metrics:
         return False
-    return fault.match.match.matches(plan.site, plan.id, plan.type, plan.tags)
+    return _matches(fault.match.match, plan)
+
+
+def _matches(match: Match, plan: DevicePlan) -> bool:
+    return match.matches(plan.site, plan.id, plan.type, plan.tags)
 
 
 def plan_now(
@@ -93,12 +101,14 @@ def plan_now(
     """Plan a fault from what a scenario file would say of it, starting `now_ms` after the run's start.
 
     Raises:
-        ValueError: the settings are no fault, or no device is meant; the text says why.
+        ValueError: the settings are no fault, or no device can have it; the text says why.
     """
     fault = _read(settings)
+    if isinstance(fault, SensorFault):
+        _check_metric(fault.metric, plans)
     devices = chosen_devices(number, fault, plans, seed)
     if not devices:
-        raise ValueError("no device is meant by this match")
+        raise ValueError(_why_nobody(fault, plans))
     start = now_ms + fault.after
     until = NEVER if fault.for_ is None else start + fault.for_
     return PlannedFault(number, devices, start, until, fault)
@@ -113,5 +123,33 @@ def _read(settings: Mapping[str, Any]) -> Fault:
         return kinds[word].model_validate(dict(settings))
     except ValidationError as problem:
         first = problem.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}: {first['msg']}" if where else str(first["msg"])) from None
+        raise ValueError(explain(kinds[word], first, first["loc"])) from None
+
+
+def _check_metric(metric: str, plans: Sequence[DevicePlan]) -> None:
+    every = dict.fromkeys(each for plan in plans for each in plan.metrics)
+    if metric not in every:
+        raise ValueError(
+            f"metric: no device has a metric '{metric}'; one of {', '.join(every)}{suggest(metric, every)}"
+        )
+
+
+def _why_nobody(fault: Fault, plans: Sequence[DevicePlan]) -> str:
+    """Say why no device has a fault: nothing matches, those that match lack the metric, or the share drew none."""
+    match, share = fault.match.match, fault.match.share
+    meant = [plan for plan in plans if _matches(match, plan)]
+    if not meant:
+        return f"match: {_unmatched(match, plans)}"
+    able = [plan for plan in meant if _is_meant(fault, plan)]
+    if not able and isinstance(fault, SensorFault):
+        return f"match: {counted(len(meant), 'device')} selected, none with the metric '{fault.metric}'"
+    return (
+        f"match: a share of {share:.3g} of {counted(len(able), 'device')} selects none; give a larger share"
+    )
+
+
+def _unmatched(match: Match, plans: Sequence[DevicePlan]) -> str:
+    for key, globs in match.globs:
+        if not any(_matches(Match(((key, globs),)), plan) for plan in plans):
+            return f"no device has {key}={','.join(globs)}"
+    return "no device has " + " and ".join(f"{key}={','.join(globs)}" for key, globs in match.globs)

@@ -39,11 +39,11 @@ class SendingFault(DeviceFault):
     precedence: ClassVar[int]
 
     def takes(self, strike: Strike) -> bool:  # noqa: ARG002 - for those that do
-        """Deal with the message in place of sending it, and say so; False: it is to be sent."""
+        """Take over a message, and return True; return False to have it sent as usual."""
         return False
 
     def follows(self, strike: Strike) -> None:
-        """Do more when the message was sent."""
+        """Act after a message was sent."""
 
 
 class LateBatch(SendingFault):
@@ -81,7 +81,7 @@ class DamagingFault(SendingFault):
     """A kind that sends other bytes in place of a message."""
 
     def damaged(self, strike: Strike) -> bytes:
-        """Return what is sent."""
+        """Return the bytes to send instead."""
         raise NotImplementedError
 
     def takes(self, strike: Strike) -> bool:

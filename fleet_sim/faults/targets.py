@@ -62,7 +62,7 @@ class Targets:
             self._network.unblock(device)
 
     def link(self, conditions: Conditions | None) -> None:
-        """Let this fault make the links worse; None: not any more."""
+        """Set what this fault does to the links; None ends it."""
         for device in self._devices:
             self._network.link(device, self._fault, conditions)
 

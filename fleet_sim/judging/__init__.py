@@ -1,1 +1,1 @@
-"""What became of it: loss, windows in the database, alerts missed and false."""
+"""Judges a run: readings lost and double, windows in the database, alerts missed and false."""

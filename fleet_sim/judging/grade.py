@@ -1,4 +1,4 @@
-"""Grades alerts against the labels of faults, and commands against what devices executed.
+"""Grades alerts by the labels of faults, and commands by what devices executed.
 
 Latency is arrival at the device minus the send time of the reading that caused the alert or command.
 """
@@ -30,7 +30,10 @@ MOST_EXAMPLES = 10
 
 
 class Label(NamedTuple):
-    """A span in which something is truly wrong with a device (ms since 1970), and the alert it must raise."""
+    """A span (ms since 1970) in which something is wrong with a device, and the alert that this must raise.
+
+    The alert is of `rule`, of at least `level`, and fires at most `within` ms after `start`.
+    """
 
     device: str
     start: int
@@ -72,7 +75,7 @@ class RuleGrade:
 
 @dataclass(slots=True)
 class CommandGrade:
-    """Outcome of the commands that reached devices."""
+    """The commands that reached devices, by what became of them; `repeated` are deliveries of one known already."""
 
     received: int = 0
     executed: int = 0
@@ -87,7 +90,11 @@ class CommandGrade:
 
 @dataclass(slots=True)
 class Grade:
-    """The whole grade of a run."""
+    """The grade of a run: alerts by rule, and commands.
+
+    `repeated` counts transitions published twice, `open` labels whose alert still had time at the end. `latency` is
+    in microseconds, from the sending of the cause to the arrival at the device.
+    """
 
     rules: dict[str, RuleGrade] = field(default_factory=dict)
     repeated: int = 0
@@ -136,7 +143,7 @@ class Grade:
 
 
 def labels_of(ledger: Ledger) -> list[Label]:
-    """Every label of a run: its faults, and the excursions of its signals."""
+    """Return every label of a run: its faults, and the excursions of its signals."""
     labels = []
     for fault in ledger.of_kind("fault"):
         expect = fault.get("expect") or {}
@@ -162,7 +169,7 @@ def _first_devices(ledger: Ledger) -> dict[str, int]:
 
 
 def alerts_of(ledger: Ledger) -> list[Alert]:
-    """Alert transitions that the run received from the broker, each delivery once."""
+    """Return the alert transitions that the run received, without those that were only retained."""
     return [
         Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], row["raised"])
         for row in ledger.of_kind("alert")
@@ -171,7 +178,7 @@ def alerts_of(ledger: Ledger) -> list[Alert]:
 
 
 def grade(ledger: Ledger, alerts: Sequence[Alert] | None = None) -> Grade:
-    """Grade a run by the alerts it received itself, or by `alerts` from the gateway's own history since it began."""
+    """Grade a run by the alerts that it received, or by those of `alerts`, a gateway's history, since it began."""
     begun = ledger.header["start_ms"]
     heard = alerts_of(ledger) if alerts is None else [alert for alert in alerts if alert.at >= begun]
     end = ledger.end["at"] // 1000 if ledger.end else max((alert.at for alert in heard), default=0)
@@ -182,13 +189,13 @@ def grade(ledger: Ledger, alerts: Sequence[Alert] | None = None) -> Grade:
 
 
 def _simulated(ledger: Ledger, wall_ms: int) -> int:
-    """Turn a wall time into the run's own time."""
+    """Turn a wall time into the run's simulated time, both in ms since 1970."""
     begun, speed = ledger.header["started_us"] // 1000, ledger.header["speed"]
     return int(ledger.header["start_ms"] + (wall_ms - begun) * speed)
 
 
 def grade_alerts(labels: Sequence[Label], alerts: Sequence[Alert], *, end_ms: int) -> Grade:
-    """Compare alerts with labels; what a label expects after `end_ms` is left open."""
+    """Compare alerts with labels; a label whose alert may still come after `end_ms` is open."""
     result = Grade()
     graded = {label.rule for label in labels if label.rule}
     firings = _firings(alerts)
@@ -209,7 +216,7 @@ def grade_alerts(labels: Sequence[Label], alerts: Sequence[Alert], *, end_ms: in
 
 
 class Firing(NamedTuple):
-    """One alert from its firing to its resolve (None: not yet); `level` is its highest."""
+    """One alert from its firing until it resolved (None: it has not); `level` is the highest it had."""
 
     start: int
     end: int | None
@@ -266,7 +273,7 @@ def _example(result: Grade, text: str) -> None:
 
 
 def _first_arrivals(ledger: Ledger) -> list[Mapping[str, Any]]:
-    """When each alert that fired first came to its device, as a notice or with a command that it caused."""
+    """Return how each alert first came to its device: as a notice, or with a command that it caused."""
     notices = [row for row in ledger.of_kind("notice") if row.get("state") == "firing"]
     commands = [row for row in ledger.of_kind("command") if row.get("alert") is not None]
     first: dict[str, Mapping[str, Any]] = {}
@@ -277,7 +284,7 @@ def _first_arrivals(ledger: Ledger) -> list[Mapping[str, Any]]:
 
 
 def _latencies(ledger: Ledger, arrivals: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Microseconds from the sending of the cause to each arrival; causes that were not sent are left out."""
+    """Return the microseconds from the sending of the cause to each arrival; causes never sent are left out."""
     causes = [(row["device"], row["boot"], row["seq"]) for row in arrivals]
     return [
         row["at"] - sent
@@ -287,7 +294,7 @@ def _latencies(ledger: Ledger, arrivals: Sequence[Mapping[str, Any]]) -> list[in
 
 
 def send_times(ledger: Ledger, causes: Sequence[tuple[int, int, int]]) -> list[int | None]:
-    """Return when each message (device, boot, seq) was first sent, in microseconds since 1970."""
+    """Return when each message (device, boot, seq) was first sent, in microseconds since 1970; None: never."""
     wanted = set(causes)
     devices = np.array(sorted({device for device, _, _ in wanted}), dtype=np.int64)
     found: dict[tuple[int, int, int], int] = {}

@@ -1,4 +1,4 @@
-"""Records what the gateways publish: their retained status, and every alert transition."""
+"""Records what gateways publish: their status, and every alert transition."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +17,11 @@ __all__ = ["FILTERS", "Observer"]
 
 FILTERS = ("edge/v1/+/status", "edge/v1/+/alerts/#")
 RETAINED_WITHIN_US = 1_000_000
+"""After subscribing, retained messages arrive within this time."""
 
 
 class Observer:
-    """Writes alerts to the ledger as they arrive; keeps the newest status of each gateway."""
+    """Writes alerts to the ledger as they arrive, and keeps the newest status of each gateway."""
 
     def __init__(self, ledger: LedgerWriter, counters: Counters, now_us: Callable[[], int]) -> None:
         self._ledger = ledger
@@ -33,7 +34,12 @@ class Observer:
         self.statuses: dict[str, dict[str, Any]] = {}
 
     async def watch(self, endpoint: Endpoint, client_id: str, lost: Callable[[ConnectionLost], None]) -> None:
-        """Connect and subscribe; `lost` is called when that connection ends."""
+        """Connect and subscribe; `lost` is called when that connection ends.
+
+        Raises:
+            ConnectionLost: there is no connection.
+            ConnectRefused: the broker refuses the user name and password.
+        """
         self._first = self._session is None
         self._session = Session(endpoint.of_client(client_id), on_publish=self.received, on_lost=lost)
         connected = await self._session.connect()
@@ -49,7 +55,7 @@ class Observer:
             await self._session.disconnect()
 
     def received(self, epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
-        """Take what arrived in one read."""
+        """Record the messages of one read, and acknowledge them."""
         for packet in packets:
             self._take(packet.topic, packet.payload or b"")
         numbers = [packet.packet_id for packet in packets if packet.packet_id]
@@ -69,9 +75,10 @@ class Observer:
             self._counters.malformed += 1
 
     def _status(self, gateway: str, status: dict[str, Any]) -> None:
-        """Keep it; the first one is written at once, so that a run that is killed can be verified, too.
+        """Keep a status; the first one is written at once, so that a run that is killed can be verified, too.
 
-        A will, or a status cut short for a broker of small packets, does not say how windows are computed.
+        Pass over a will, and a status cut short for a broker that takes only small packets: neither says how windows
+        are computed.
         """
         is_will = status.get("state") == "offline" and "windows" not in status
         if is_will or status.get("left_out"):
@@ -81,9 +88,9 @@ class Observer:
         self.statuses[gateway] = status
 
     def _is_old(self, transition: tuple[str, str, str, int]) -> bool:
-        """Say whether a transition came only because it is retained: those come at once after subscribing.
+        """Say whether a transition is no news but a retained message, as they come right after subscribing.
 
-        The packet's retain flag cannot decide it: a live status is published as retained too.
+        The packet's retain flag does not tell: a live transition is published as retained, too.
         """
         soon = self._now_us() - self._subscribed_us < RETAINED_WITHIN_US
         return soon and (self._first or transition in self._seen)

@@ -1,22 +1,21 @@
-"""What stands at the end: a table for people, JSON for programs, JUnit for continuous integration."""
+"""The result of a run: tables for people."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree as ET
+from typing import Any, Final
 
 from fleet_console.drawing import Styled, Table
 from fleet_sim.scenario.expectations import Expectation
-from fleet_wire.printable import printable
 
-__all__ = ["Check", "check_rows", "checks_of", "judged", "junit", "rows_table", "to_json"]
+__all__ = ["Check", "check_rows", "checks_of", "judged", "rows_table"]
+
+RUN_DIRECTORY: Final = Path("RUN_DIR")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One expectation and what came of it; `passed` None: it could not be judged here."""
+    """One expectation and what was found; `passed` is None where it was not measured, and `found` says why."""
 
     name: str
     expected: str
@@ -24,21 +23,38 @@ class Check:
     passed: bool | None
 
 
-def checks_of(expect: Mapping[str, Expectation], measures: Mapping[str, float]) -> list[Check]:
-    """Judge a scenario's expectations by what was measured; what was not measured stays open."""
+def checks_of(
+    expect: Mapping[str, Expectation], measures: Mapping[str, float], run_dir: Path = RUN_DIRECTORY
+) -> list[Check]:
+    """Judge a scenario's expectations by its measures; one without a measure stays open."""
     return [
-        Check(
-            name,
-            expectation.text,
-            f"{measures[name]:g}" if name in measures else "not measured here",
-            expectation.holds(measures[name]) if name in measures else None,
+        Check(name, expectation.text, f"{measures[name]:g}", expectation.holds(measures[name]))
+        if name in measures
+        else Check(
+            name, expectation.text, f"not measured: {_why_not_measured(name, measures, run_dir)}", None
         )
         for name, expectation in expect.items()
     ]
 
 
+def _why_not_measured(name: str, measures: Mapping[str, float], run_dir: Path) -> str:
+    """Say what is missing for a measure, and how to get it."""
+    if name.startswith(("delivery.", "windows.")):
+        return (
+            "compare with what a gateway stored: "
+            f'`fleet-sim verify {run_dir} --history-cmd "edge-gateway query windows --json"`'
+        )
+    if name.startswith("publish."):
+        return "the broker acknowledged no message"
+    if name.startswith("pacing."):
+        return "no message was sent"
+    if not any(each.startswith("alerts.") for each in measures):
+        return "no gateway was heard; run one on the same broker"
+    return "no command came" if name.startswith("commands.") else "no alert reached a device"
+
+
 def judged(header: Mapping[str, Any], measures: Mapping[str, float]) -> list[Check]:
-    """Judge those expectations of a run's ledger for which there is a measure now."""
+    """Judge those expectations in the header of a run's ledger that `measures` holds."""
     expect = {
         name: Expectation(*parts) for name, parts in header.get("expect", {}).items() if name in measures
     }
@@ -46,7 +62,7 @@ def judged(header: Mapping[str, Any], measures: Mapping[str, float]) -> list[Che
 
 
 def rows_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
-    """Return a table of two columns: what, and how it is."""
+    """Return a table of names and values."""
     table = Table(("", ""), title=title)
     for name, value in rows:
         table.add(Styled(f"  {name}", "dim"), value)
@@ -54,34 +70,12 @@ def rows_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
 
 
 def check_rows(checks: Sequence[Check]) -> list[Table]:
-    """Return the table of every expectation with what was found, or none where nothing is expected."""
-    words = {True: "ok", False: "FAILED", None: "open"}
-    rows = [
-        (check.name, f"{words[check.passed]}  expected {check.expected}, found {check.found}")
-        for check in checks
-    ]
+    """Return a table of the expectations and what was found; no table where nothing is expected."""
+    rows = [(check.name, _outcome(check)) for check in checks]
     return [rows_table("expectations", rows)] if rows else []
 
 
-def to_json(result: Mapping[str, Any], checks: Sequence[Check]) -> str:
-    return json.dumps({**result, "expectations": [asdict(check) for check in checks]}, default=str)
-
-
-def junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
-    """Write one test case an expectation, in the form that CI servers read."""
-    suite = printable(suite)
-    root = ET.Element(
-        "testsuite",
-        name=suite,
-        tests=str(len(checks)),
-        failures=str(sum(check.passed is False for check in checks)),
-        skipped=str(sum(check.passed is None for check in checks)),
-        time=f"{seconds:.3f}",
-    )
-    for check in checks:
-        case = ET.SubElement(root, "testcase", classname=suite, name=f"{check.name} {check.expected}")
-        if check.passed is False:
-            ET.SubElement(case, "failure", message=f"found {check.found}")
-        elif check.passed is None:
-            ET.SubElement(case, "skipped", message=check.found)
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+def _outcome(check: Check) -> str:
+    if check.passed is None:
+        return f"open  expected {check.expected}; {check.found}"
+    return f"{'ok' if check.passed else 'FAILED'}  expected {check.expected}, found {check.found}"

@@ -1,4 +1,7 @@
-"""Compares the ledger of a run with what is stored: lost, double and wrong windows, by arithmetic alone."""
+"""Compares the ledger of a run with stored windows, by arithmetic alone.
+
+Counted are readings that are lost or counted twice, and windows that are wrong.
+"""
 
 import math
 import time
@@ -8,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fleet_sim.judging.stored import WindowKey
+from fleet_sim.judging.stored import StoredUnreadable, WindowKey
 from fleet_sim.ledger.expected import Facts, Policy, Readouts, possible, readouts, windows
 from fleet_sim.ledger.reading import Ledger
 
@@ -16,12 +19,15 @@ __all__ = ["NOT_CLOSED", "Comparison", "Tier", "TimeLimits", "Wrong", "compare",
 
 MOST_EXAMPLES = 10
 CLOSING_TAKES_MS = 2_000
+"""From the time at which a window is due to close until it is stored, at most."""
+ASTRAY_MS = 60_000
+"""How long after its sending a reading may arrive and be stamped by the gateway."""
 NOT_CLOSED = "not closed yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Windows of one length; `keep_ms` is how long they are kept (None: without end)."""
+    """Windows of one length, and for how long they are kept (None: for ever)."""
 
     every_ms: int
     bucket: str
@@ -30,7 +36,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """The gateway's limits on time, ms: which device times it replaces by its own, and when it closes windows."""
+    """The gateway's limits in ms: which device times it replaces by its own, and when it closes windows."""
 
     earliest_ms: int
     max_future_skew_ms: int
@@ -40,7 +46,7 @@ class TimeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the gateway's retained status says about how it counts."""
+    """How a gateway counts, from its retained status."""
 
     gateway: str
     tiers: tuple[Tier, ...]
@@ -51,7 +57,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A window that is not what the ledger says."""
+    """A stored window that differs from what the ledger says; None: it is stored or expected on one side only."""
 
     key: WindowKey
     expected: Facts | None
@@ -67,7 +73,10 @@ class Wrong:
 
 @dataclass(slots=True)
 class Comparison:
-    """The result. `lost` and `double` count readings of the base windows."""
+    """The result. `lost` and `double` count readings, of the shortest windows alone.
+
+    `missing` are those of the wrong windows that are not stored. `not_judged` counts windows by the reason.
+    """
 
     source: str = ""
     readings: int = 0
@@ -75,6 +84,7 @@ class Comparison:
     lost: int = 0
     double: int = 0
     wrong: int = 0
+    missing: int = 0
     foreign: int = 0
     not_judged: dict[str, int] = field(default_factory=dict)
     examples: list[Wrong] = field(default_factory=list)
@@ -87,10 +97,15 @@ class Comparison:
 
     def measures(self) -> dict[str, float]:
         """Return the measures that a scenario may set expectations for."""
-        return {"delivery.lost": self.lost, "delivery.duplicate": self.double, "windows.wrong": self.wrong}
+        return {
+            "delivery.lost": self.lost,
+            "delivery.duplicate": self.double,
+            "windows.wrong": self.wrong,
+            "windows.missing": self.missing,
+        }
 
     def may_change_by(self, until_ms: float) -> bool:
-        """Return whether another look before `until_ms` can give another result."""
+        """Return whether another comparison before `until_ms` (ms since 1970) can give another result."""
         return not self.ok or (self.closing_ms is not None and self.closing_ms <= until_ms)
 
     def set_aside(self, reason: str) -> None:
@@ -104,6 +119,7 @@ class Comparison:
             "lost": self.lost,
             "double": self.double,
             "wrong_windows": self.wrong,
+            "missing_windows": self.missing,
             "foreign_windows": self.foreign,
             "not_judged": self.not_judged,
             "next_close": None if self.closing_ms is None else round(self.closing_ms),
@@ -112,14 +128,32 @@ class Comparison:
 
 
 def gateway_terms(status: Mapping[str, Any]) -> Terms:
-    """Read the terms of a comparison from a gateway's retained status."""
+    """Read from a gateway's retained status how it counts.
+
+    Raises:
+        StoredUnreadable: the status does not say.
+    """
+    name = str(status.get("gateway", ""))
+    try:
+        return _terms(name, status)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        raise StoredUnreadable(
+            f"the status of gateway '{name}' does not say how it computes windows; "
+            "run the fleet again with a gateway of this version"
+        ) from None
+
+
+def _terms(name: str, status: Mapping[str, Any]) -> Terms:
     limits = status.get("time") or {}
+    tiers = tuple(
+        Tier(int(row["every"]), str(row.get("bucket") or ""), _or_none(row.get("keep")))
+        for row in status["windows"]
+    )
+    if not tiers or min(tier.every_ms for tier in tiers) <= 0:
+        raise ValueError
     return Terms(
-        gateway=str(status.get("gateway", "")),
-        tiers=tuple(
-            Tier(int(row["every"]), str(row.get("bucket") or ""), _or_none(row.get("keep")))
-            for row in status.get("windows") or ()
-        ),
+        gateway=name,
+        tiers=tiers,
         time=TimeLimits(
             earliest_ms=int(limits.get("earliest") or 0),
             max_future_skew_ms=int(limits.get("max_future_skew") or 300_000),
@@ -145,8 +179,7 @@ def compare(
 ) -> Comparison:
     """Compare every window of every metric of the run with `stored`, as it was read at `now_ms` (None: now).
 
-    A window that cannot have been closed by then, because it or the run ended too shortly before, is not judged
-    unless it is stored.
+    A window that is not stored is not judged if it may still have been open then.
     """
     comparing = _Comparing(
         ledger,
@@ -169,7 +202,12 @@ def compare(
 
 @dataclass(slots=True)
 class _Comparing:
-    """A comparison in progress; `seen` are the windows that the ledger knows."""
+    """A comparison in progress; times in ms.
+
+    The ledger knows all readings before `known_until`, and `seen` are their windows. Windows that end after
+    `open_from` may still be open. The devices count as silent from `silent_from` on; `newest_ms` is the last device
+    time.
+    """
 
     ledger: Ledger
     terms: Terms
@@ -218,7 +256,7 @@ class _Comparing:
         self.result.closing_ms = min(self.silent_from + left, self.result.closing_ms or math.inf)
 
     def _judge(self, key: WindowKey, allowed: list[Facts], must: int, inside: Readouts) -> None:
-        """Compare one window; `must` readings of it are acknowledged and have to be there."""
+        """Compare one window; `must` of its readings are acknowledged, so that they have to be in it."""
         self.result.windows += 1
         if self._is_base(key):
             self.result.readings += must
@@ -232,6 +270,7 @@ class _Comparing:
     def _blame(self, wrong: Wrong, must: int, allowed: Sequence[Facts]) -> None:
         result, held = self.result, wrong.stored.count if wrong.stored else 0
         result.wrong += 1
+        result.missing += wrong.stored is None
         if self._is_base(wrong.key):
             result.lost += max(0, must - held)
             result.double += max(0, held - max((facts.count for facts in allowed), default=0))
@@ -239,7 +278,7 @@ class _Comparing:
             result.examples.append(wrong)
 
     def unexpected(self, metrics: Iterable[str]) -> None:
-        """Count stored windows of the run's own devices and time for which the ledger has no reading."""
+        """Blame stored windows of the run that the ledger does not know; count those of other devices and times."""
         devices, known = {entry.id for entry in self.ledger.devices}, set(metrics)
         times = [group.table["ts"] for group in self.ledger.groups if len(group.table)]
         if not times:
@@ -256,7 +295,7 @@ class _Comparing:
 
 
 def _known_until(ledger: Ledger) -> float:
-    """Return up to which device time (ms) the ledger knows every reading: of a killed run, to its last."""
+    """Return up to which device time (ms) the ledger knows all readings; a killed run's to its last one."""
     if ledger.end is not None:
         return math.inf
     return max((float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0)
@@ -268,7 +307,7 @@ def _last_arrival_ms(ledger: Ledger) -> float:
 
 
 def _open_from(ledger: Ledger, limits: TimeLimits, now_ms: float) -> float:
-    """Return the end from which on a window may still be open at `now_ms` (all ms)."""
+    """Return the end after which a window may still be open at `now_ms` (all ms)."""
     grace = limits.idle_close_ms + CLOSING_TAKES_MS
     if now_ms < _last_arrival_ms(ledger) + grace:
         return -math.inf
@@ -276,35 +315,36 @@ def _open_from(ledger: Ledger, limits: TimeLimits, now_ms: float) -> float:
 
 
 def _believed(readings: Readouts, limits: TimeLimits) -> Any:
-    """Rows whose device time the gateway accepts; where it stamps a reading itself, the window cannot be predicted."""
+    """Say for each row whether the gateway accepts its device time; the window of any other cannot be predicted."""
     ahead = readings.ts > readings.sent // 1000 + limits.max_future_skew_ms
     return (readings.ts >= limits.earliest_ms) & ~(ahead & (readings.sent > 0))
 
 
 def _astray(ledger: Ledger, metric: str, stamped: Readouts, tiers: Sequence[Tier]) -> set[WindowKey]:
-    """Windows that a stamped reading may have reached: those from its sending to a minute later."""
+    """Return the windows that readings stamped by the gateway may be in: from their sending to a minute later."""
     return {
         WindowKey(ledger.devices[device].id, metric, tier.every_ms, start)
         for device, sent in zip(stamped.device.tolist(), stamped.sent.tolist(), strict=True)
         for tier in tiers
         for start in range(
-            sent // 1000 // tier.every_ms * tier.every_ms, sent // 1000 + 60_000, tier.every_ms
+            sent // 1000 // tier.every_ms * tier.every_ms, sent // 1000 + ASTRAY_MS, tier.every_ms
         )
     }
 
 
 def _why_not(key: WindowKey, tier: Tier, inside: Readouts, astray: set[WindowKey], *, rated: bool) -> str:
+    """Return why the window cannot be judged; nothing where it can."""
     if rated:
         return "rate-limited metric"
     if key in astray:
         return "may hold readings stamped on arrival"
     if tier.keep_ms is not None and (inside.sent // 1000 > key.start + key.every + tier.keep_ms).any():
-        return "later than the window is kept"
+        return "sent later than the window is kept"
     return ""
 
 
 def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Merge sorted integers into inclusive ranges."""
+    """Merge sorted integers into (first, last) ranges."""
     column = np.asarray(numbers, dtype=np.int64)
     if column.size == 0:
         return []

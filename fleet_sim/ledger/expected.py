@@ -1,7 +1,7 @@
-"""What a window must hold, computed from the ledger alone: count, sum, min, max, first and last.
+"""The expected content of windows, computed from the ledger alone: count, sum, min, max, first and last.
 
-The sum is the correctly rounded one (`math.fsum`), so it does not depend on order. First and last go by
-(time, value). Nothing here knows how the gateway computes the same figures.
+Sums are correctly rounded (`math.fsum`), so they do not depend on order. First and last are by (time, value). Nothing
+here knows how the gateway computes the same figures.
 """
 
 import math
@@ -33,12 +33,12 @@ Floats = npt.NDArray[np.float64]
 
 LEAST_QUALITY = 0.5
 MOST_UNSURE = 8
-"""Windows with more unacknowledged readings than this are not judged: 2⁸ combinations are tried at most."""
+"""Windows with more unacknowledged readings are not judged: at most 2⁸ combinations are tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One window of one series."""
+    """The figures of one window of one series."""
 
     count: int
     sum: float
@@ -50,7 +50,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which values of a metric count, as the gateway's retained status publishes it."""
+    """Which values of a metric count, as the gateway's status publishes it."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -78,8 +78,7 @@ class Policy:
 class Readouts(NamedTuple):
     """The values of one metric that must or may be stored, ordered by (device, ts, value).
 
-    `sure` are acknowledged by the broker; the others were sent but never acknowledged, and may be stored or
-    not.
+    Those marked `sure` were acknowledged by the broker and must be stored; the others were only sent, and may be.
     """
 
     device: Ints
@@ -119,7 +118,7 @@ def _message(columns: Mapping[str, Ints], boots: Ints) -> Ints:
 
 
 def readouts(ledger: Ledger, metric: str, policy: Policy) -> Readouts:
-    """Return every value of `metric` in the run that the promise covers, or may be stored without it."""
+    """Return every value of `metric` in the run that must or may be stored."""
     parts = [
         _of_group(ledger, group, group.numbers.index(metric), policy)
         for group in ledger.groups
@@ -159,9 +158,9 @@ def facts_of(values: Sequence[float]) -> Facts:
 
 
 def possible(values: Sequence[float], sure: Sequence[bool]) -> list[Facts] | None:
-    """Return every outcome the promise allows: all sure values, with or without each of the others.
+    """Return every allowed outcome: all sure values, with or without each of the others.
 
-    None where too many are unsure to try. An empty outcome has no facts and is left out.
+    None if too many are unsure. An empty outcome has no facts and is left out.
     """
     unsure = [row for row, certain in enumerate(sure) if not certain]
     if len(unsure) > MOST_UNSURE:

@@ -1,4 +1,4 @@
-"""Reads a run directory back as columns. What was torn off by a crash is left out and said."""
+"""Reading a run directory as columns. A frame that a crash cut off is left out, and `torn` is set."""
 
 import zlib
 from collections import defaultdict
@@ -31,7 +31,7 @@ _READING_TYPES = {
 
 
 class LedgerUnreadable(Exception):
-    """The directory holds no ledger, or one of a format this program does not know."""
+    """The directory holds no ledger that this program can read; the text says where, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class DeviceEntry:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of one table, int64, all of one length."""
+    """Columns of one table, int64, all of the same length."""
 
     columns: Mapping[str, Ints]
 
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The readings of one group, one row a sample. `numbers[k]` has its values in `values[k]`, and bit `k`."""
+    """The readings of one group, a row per sample. Metric `numbers[k]` has its values in `values[k]` and bit `k`."""
 
     name: str
     numbers: tuple[str, ...]
@@ -69,19 +69,19 @@ class Readings:
     quality: Mapping[str, npt.NDArray[np.float64]]
 
     def present(self, metric: int) -> Bools:
-        """Say for each row whether its message held metric number `metric`."""
+        """Return bool[rows]: rows with a value of metric number `metric`."""
         held: Bools = (self.table["present"] >> metric) & 1 == 1
         return held
 
     def intact(self) -> Bools:
-        """Say for each row whether its message was sent undamaged."""
+        """Return bool[rows]: rows whose message was sent undamaged."""
         whole: Bools = (self.table["flags"] & VOID) == 0
         return whole
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Everything a run wrote down."""
+    """Everything a run recorded. `end` is None if the run was killed."""
 
     header: dict[str, Any] = field(default_factory=dict)
     devices: list[DeviceEntry] = field(default_factory=list)
@@ -93,12 +93,15 @@ class Ledger:
     torn: bool = False
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        """Return the notes of one kind (command, notice, alert, fault, episode, status …) in their order."""
+        """Return the notes of one kind (command, notice, alert, fault, episode, status …) in order."""
         return self.notes.get(kind, [])
 
 
 def frames(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Yield every whole frame; a last None says that a torn tail was left out."""
+    """Yield every whole frame; a last None says that a torn tail was left out.
+
+    A crash may leave zeros for a tail; they are the length and the checksum of an empty frame, which is none.
+    """
     expand = zstandard.ZstdDecompressor()
     content = path.read_bytes()
     at = 0
@@ -106,7 +109,7 @@ def frames(path: Path) -> Iterator[dict[str, Any] | None]:
         size = int.from_bytes(content[at : at + 4], "little")
         check = int.from_bytes(content[at + 4 : at + 8], "little")
         body = content[at + 8 : at + 8 + size]
-        if len(body) < size or at + 8 > len(content) or zlib.crc32(body) != check:
+        if not body or len(body) < size or zlib.crc32(body) != check:
             yield None
             return
         yield msgspec.msgpack.decode(expand.decompress(body))
@@ -117,13 +120,24 @@ def read_ledger(directory: Path) -> Ledger:
     """Read a run directory.
 
     Raises:
-        LedgerUnreadable: there is none, or its format is newer.
+        LedgerUnreadable: there is none, it cannot be read, or another version wrote it.
     """
     path = directory / FILE_NAME
-    if not path.is_file():
+    try:
+        return _read(path)
+    except (FileNotFoundError, NotADirectoryError):
         raise LedgerUnreadable(
-            f"{directory}: no {FILE_NAME} there; a run directory is what `run --report` writes"
-        )
+            f"{directory}: no {FILE_NAME} there; give the directory that `fleet-sim run --report` wrote"
+        ) from None
+    except OSError as problem:
+        raise LedgerUnreadable(
+            f"cannot read {path}: {problem.strerror}; give a run directory that you may read"
+        ) from None
+    except (zstandard.ZstdError, msgspec.DecodeError, LookupError, TypeError, ValueError):
+        raise LedgerUnreadable(f"{path}: not what `fleet-sim run` of this version writes") from None
+
+
+def _read(path: Path) -> Ledger:
     ledger = Ledger()
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for frame in frames(path):
@@ -132,7 +146,9 @@ def read_ledger(directory: Path) -> Ledger:
         else:
             _take(ledger, parts, frame)
     if ledger.header.get("format") != FORMAT:
-        raise LedgerUnreadable(f"{path}: not a ledger of format {FORMAT}")
+        raise LedgerUnreadable(
+            f"{path}: not a ledger of format {FORMAT}, the one that this version of fleet-sim reads"
+        )
     ledger.groups = [_readings(group, parts["readings"]) for group in parts["group"]]
     ledger.tables = {name: _table(names, parts[name]) for name, names in TABLES.items()}
     return ledger
@@ -162,7 +178,7 @@ def _joined(blobs: list[bytes], code: str) -> npt.NDArray[Any]:
     return np.frombuffer(b"".join(blobs), dtype=np.dtype(code))
 
 
-def _perfect(rows: int) -> bytes:
+def _full_quality(rows: int) -> bytes:
     return np.ones(rows).tobytes()
 
 
@@ -185,7 +201,7 @@ def _readings(group: dict[str, Any], every: list[dict[str, Any]]) -> Readings:
     parts = [part for part in every if part["g"] == group["g"]]
     doubted = dict.fromkeys(metric for part in parts for metric in part["quality"])
     quality = {
-        metric: _joined([part["quality"].get(metric) or _perfect(part["n"]) for part in parts], "d")
+        metric: _joined([part["quality"].get(metric) or _full_quality(part["n"]) for part in parts], "d")
         for metric in doubted
     }
     return Readings(

@@ -2,8 +2,8 @@
 
 A run directory holds one append-only file of frames, each `length u32 · crc32 u32 · zstd(msgpack)`, little
 endian. A frame is a map with its kind under `k`; tables are maps of columns, each column the raw bytes of
-one numpy array. A crash of the simulator costs at most the frames not yet written (`FLUSH_ROWS`,
-`FLUSH_SECONDS`); a torn tail is recognised by its length or checksum and left out. `reading` reads it.
+one numpy array. A crash of the simulator costs at most the frames not yet written, `FLUSH_ROWS`
+or a second; a torn tail is recognised by its length or checksum and left out. `reading` reads it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["FILE_NAME", "FLUSH_ROWS", "FLUSH_SECONDS", "VOID", "LedgerWriter", "ReadingColumns"]
+__all__ = ["FILE_NAME", "FLUSH_ROWS", "VOID", "LedgerWriter", "ReadingColumns"]
 
 FILE_NAME: Final = "ledger.frames"
 FLUSH_ROWS: Final = 8192
-FLUSH_SECONDS: Final = 1.0
 FORMAT: Final = 1
 
 VOID: Final = 1
-"""Flag of a reading whose message was damaged on purpose: nothing of it may be counted."""
+"""Flag of a reading whose message was damaged on purpose: the reading must not be counted."""
 
 MAX_METRICS: Final = 63
 
@@ -41,16 +40,16 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "drops": ("device", "boot", "seq"),
     "links": ("device", "at", "up"),
 }
-"""Column names of every table but the readings; all int64. Times (`at`) are microseconds since 1970."""
+"""Columns of every table except the readings, all int64. Times (`at`) are microseconds since 1970."""
 
 
 @dataclass(slots=True)
 class ReadingColumns:
-    """The readings of one group since the last flush; one row a sample, in the order they were made.
+    """The readings of one group since the last flush: a row per sample, in the order they were made.
 
-    `ts` is device time in ms, `sent` the wall time of the first publish in microseconds (0: not sent when
-    made; its sends are in the table of that name), `present` a bit a metric, `values` float64 with 0.0
-    where a metric is absent, `states` codes of the string table.
+    `ts` is device time in ms; `sent` the wall time of the first publish in microseconds (0: not sent when made; see the
+    table `sends`); `present` a bit per metric; `values` float64, 0.0 for an absent metric; `states` codes of the string
+    table.
     """
 
     group: int
@@ -83,7 +82,7 @@ class ReadingColumns:
         self.quality = {}
 
     def doubt(self, metric: str, qualities: Sequence[float]) -> None:
-        """Give the qualities of the last rows, one a row; rows without any count as 1."""
+        """Set the qualities of the last rows, one per row; rows without one have quality 1."""
         column = self.quality.setdefault(metric, array("d"))
         column.extend([1.0] * (len(self) - len(qualities) - len(column)))
         column.extend(qualities)
@@ -129,15 +128,15 @@ class LedgerWriter:
         self.close()
 
     def header(self, facts: Mapping[str, Any]) -> None:
-        """Write what holds for the whole run, at once."""
+        """Write the facts about the whole run at once."""
         self._append({"k": "header", "format": FORMAT, **facts})
 
     def devices(self, group: int, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the devices `first …` of a group at once; each row is `{id, site, type, tags}`."""
+        """Write devices of a group at once, from number `first` on; each row is `{id, site, type, tags}`."""
         self._append({"k": "devices", "g": group, "first": first, "rows": list(rows)})
 
     def group(self, name: str, numbers: Sequence[str], texts: Sequence[str] = ()) -> ReadingColumns:
-        """Open the columns of a further group; its readings are appended to what is returned."""
+        """Add a group and return its columns, to append its readings to."""
         columns = ReadingColumns(len(self._groups), tuple(numbers), tuple(texts))
         self._groups.append(columns)
         self._append(
@@ -146,11 +145,11 @@ class LedgerWriter:
         return columns
 
     def table(self, name: str) -> list[int]:
-        """Return the live rows of one table, row after row in one list; `extend` it by whole rows only."""
+        """Return the unwritten rows of a table, row after row in one list; `extend` it by whole rows only."""
         return self._tables[name]
 
     def text(self, value: str) -> int:
-        """Return the code of a string of the run's string table."""
+        """Return the code of a string in the run's string table, adding it if it is new."""
         code = self._strings.get(value)
         if code is None:
             code = self._strings[value] = len(self._strings)
@@ -158,16 +157,16 @@ class LedgerWriter:
         return code
 
     def note(self, kind: str, /, **facts: Any) -> None:
-        """Record one of the rarer things (command, notice, alert, fault, episode, status, phase)."""
+        """Record a rarer event (command, notice, alert, fault, episode, status, phase)."""
         self._notes.append({"k": kind, **facts})
 
     @property
     def rows(self) -> int:
-        """How many readings wait for `flush`."""
+        """The number of readings that wait for `flush`."""
         return sum(len(group) for group in self._groups)
 
     def flush(self) -> None:
-        """Write everything that waits."""
+        """Write everything that is waiting."""
         if self._new_strings:
             self._append({"k": "strings", "rows": self._new_strings})
             self._new_strings = []
@@ -184,7 +183,7 @@ class LedgerWriter:
             self._notes = []
 
     def end(self, reason: str, facts: Mapping[str, Any]) -> None:
-        """Write the last frame; a ledger without it is of a run that was killed."""
+        """Write the last frame; a ledger without it belongs to a run that was killed."""
         self.flush()
         self._append({"k": "end", "reason": reason, **facts})
 

@@ -1,1 +1,1 @@
-"""Recorded CSV files as devices: how their columns map to metrics, and how their rows are read."""
+"""Recorded CSV files replayed as devices: mapping columns, reading rows, sending samples."""

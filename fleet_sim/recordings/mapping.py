@@ -1,4 +1,4 @@
-"""How a CSV file maps to devices, times and metrics: a small YAML file, or a ready one by its name."""
+"""Mapping files: which columns of a CSV file are devices, times and metrics."""
 
 import re
 from importlib.resources import files
@@ -16,34 +16,44 @@ __all__ = ["Mapping", "legal_name", "load_mapping", "ready_mappings"]
 
 CENSORED_QUALITY = 0.5
 
+Level = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
 
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"'{name}' is no time zone; write one like UTC or Europe/Rome") from None
+        raise ValueError(f"'{name}' is not a time zone; write one like UTC or Europe/Rome") from None
+    return name
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except LookupError:
+        raise ValueError(f"'{name}' is not a text encoding; write one like utf-8 or latin-1") from None
     return name
 
 
 class DeviceColumns(Strict):
-    """Which device a row belongs to: one for the whole file (`id`), or one a value of a column."""
+    """The device of a row: the same for the whole file (`id`), or the value of a column."""
 
-    id: str | None = None
+    id: Level | None = None
     column: str | None = None
-    site: str = "recording"
+    site: Level = "recording"
     type: str
     tags: dict[str, str] = Field(default_factory=dict)
-    """tag: column whose first value is taken"""
+    """column of each tag; its first value counts"""
 
     @model_validator(mode="after")
     def _one_of(self) -> "DeviceColumns":
         if (self.id is None) == (self.column is None):
-            raise ValueError("give either id (one device) or column (a device a value)")
+            raise ValueError("give either id (one device) or column (a device for each value)")
         return self
 
 
 class TimeColumns(Strict):
-    """Where the time stands: columns joined by a space, read by `format` (strptime; `iso` for ISO 8601)."""
+    """The time of a row: columns joined by a space, read by `format` (strptime; `iso` for ISO 8601)."""
 
     columns: tuple[str, ...] = Field(min_length=1)
     format: str = "iso"
@@ -51,7 +61,7 @@ class TimeColumns(Strict):
 
 
 class WideMetric(Strict):
-    """One column that is a metric."""
+    """A metric with a column of its own."""
 
     column: str
     unit: str | None = None
@@ -62,7 +72,7 @@ def _wide(value: Any) -> Any:
 
 
 class LongColumns(Strict):
-    """One row a value: the columns of its metric's name, value, unit, and `<` or `>` where it is censored."""
+    """A value per row: the columns with the metric's name, value, unit, and `<` or `>` if it is censored."""
 
     name: str
     value: str
@@ -71,33 +81,33 @@ class LongColumns(Strict):
 
 
 class Mapping(Strict):
-    """A whole mapping file. Either `metrics` (a column each) or `long` (a row each)."""
+    """A mapping file: either `metrics` (a column for each) or `long` (a row for each value)."""
 
     version: Literal[1]
     description: str = ""
     separator: str = Field(default=",", min_length=1, max_length=1)
     decimal: Literal[".", ","] = "."
-    encoding: str = "utf-8-sig"
-    """by default UTF-8, with the mark that spreadsheets put first or without"""
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8-sig"
+    """by default UTF-8, with or without the byte order mark of spreadsheets"""
     device: DeviceColumns
     time: TimeColumns
     metrics: dict[MetricName, Annotated[WideMetric, BeforeValidator(_wide)]] = Field(default_factory=dict)
     long: LongColumns | None = None
     censored_quality: float = Field(default=CENSORED_QUALITY, ge=0, le=1)
-    """sent with a value that is only known to lie below or above a limit; the limit is the value"""
+    """quality sent with a value of which only a limit is known; the limit is sent as the value"""
 
     @model_validator(mode="after")
     def _one_layout(self) -> "Mapping":
         if bool(self.metrics) == (self.long is not None):
-            raise ValueError("give either metrics (a column each) or long (a row each)")
+            raise ValueError("give either metrics (a column for each) or long (a row for each value)")
         return self
 
 
 def legal_name(label: str) -> str:
-    """Make a metric's name of any label: `CO(GT)` → `co_gt`, `Sld Sus@105C` → `sld_sus_105c`."""
+    """Turn a label into a metric's name: `CO(GT)` → `co_gt`, `Sld Sus@105C` → `sld_sus_105c`."""
     words = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
     if not words:
-        raise ValueError(f"no metric name can be made of '{label}'")
+        raise ValueError(f"'{label}' has no letter or digit to make a metric name of")
     return (words if words[0].isalpha() else f"m_{words}")[:64]
 
 
@@ -111,7 +121,7 @@ def ready_mappings() -> list[str]:
 
 
 def load_mapping(name: str) -> Mapping:
-    """Load a ready mapping by its name, or a file; ProblemsFound with everything that is wrong."""
+    """Load a ready mapping by its name, or a file; ProblemsFound names everything that is wrong."""
     if name in ready_mappings():
         return validate(Mapping, load_yaml(Path(str(files("fleet_sim") / "recordings" / f"{name}.yaml"))))
     return validate(Mapping, load_yaml(Path(name)))

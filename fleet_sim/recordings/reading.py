@@ -1,12 +1,13 @@
-"""Reads a recorded CSV file into samples: which device, when, which values.
+"""Read a recorded CSV file into samples: device, time, values.
 
-Rows that are wholly empty are the padding of spreadsheets and are passed over. A row whose time cannot be
-read, and a value that is no number, are counted and left out; they never stop a replay. A censored value
-(`<0.03`) is sent as its limit with the mapping's `censored_quality`, so that limits are judged on the safe
-side and the doubt stays visible.
+Empty rows, which spreadsheets pad their files with, are skipped. A row without a usable time, device or label,
+and a value that is not a number, are counted and left out; they never stop a replay. A censored value (`<0.03`)
+is sent as its limit with the mapping's `censored_quality`, so that rules err on the safe side and the doubt
+stays visible.
 """
 
 import csv
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,22 +17,28 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from fleet_sim.ledger.writing import MAX_METRICS
 from fleet_sim.recordings.mapping import Mapping, legal_name
+from fleet_wire.topics import is_level
 
 __all__ = ["RecordedSample", "Recording", "RecordingUnreadable", "read_recording"]
 
 CENSORED = ("<", ">")
-PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+", re.ASCII)
-"""Thousands parted by dots, where the decimal sign is the comma."""
+"""Thousands separated by dots, where the decimal sign is a comma."""
 
 
 class RecordingUnreadable(Exception):
-    """The file cannot be read by this mapping; the text says why."""
+    """The file cannot be read with this mapping; the text says why."""
+
+
+Row = dict[str, str | None]
+"""A row by column; None where the row is too short."""
 
 
 class RecordedSample(NamedTuple):
-    """What one device measured at one time (ms since 1970); `q` holds qualities below 1."""
+    """What one device measured at one time (ms since 1970). `m`: values by metric; `q`: qualities below 1."""
 
     ts: int
     device: str
@@ -41,7 +48,10 @@ class RecordedSample(NamedTuple):
 
 @dataclass(slots=True)
 class Recording:
-    """All samples in time order, rows of one time in the order of the file; `units` by device and metric."""
+    """All samples in time order; those of the same time stay in the order of the file.
+
+    `units` are by device and metric, `tags` by device and tag. `first_bad` says what is wrong with the first bad row.
+    """
 
     samples: list[RecordedSample] = field(default_factory=list)
     units: dict[str, dict[str, str | None]] = field(default_factory=dict)
@@ -49,6 +59,7 @@ class Recording:
     rows: int = 0
     empty_rows: int = 0
     bad_rows: int = 0
+    first_bad: str = ""
     bad_values: int = 0
     censored: int = 0
 
@@ -57,28 +68,28 @@ def read_recording(path: Path, mapping: Mapping) -> Recording:
     """Read a whole file.
 
     Raises:
-        RecordingUnreadable: no such file, a column of the mapping is not there, or nothing in it can be read.
+        RecordingUnreadable: the file is missing, lacks a column of the mapping, has no readable row, or has more
+            metrics than a run can hold.
     """
     recording = Recording()
     try:
         with path.open(encoding=mapping.encoding, newline="") as file:
             rows = csv.DictReader(file, delimiter=mapping.separator)
-            _require(path, mapping, rows.fieldnames or ())
+            _check_columns(path, mapping, rows.fieldnames or ())
             for row in rows:
-                _take(recording, mapping, row)
+                _count_row(recording, mapping, row, rows.line_num)
     except OSError as problem:
         raise RecordingUnreadable(f"cannot read {path}: {problem.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as problem:
-        raise RecordingUnreadable(f"{path}: {problem}; check encoding and separator of the mapping") from None
-    if not recording.samples:
-        raise RecordingUnreadable(f"{path}: not one of {recording.rows} rows could be read by this mapping")
+        raise RecordingUnreadable(f"{path}: {problem}; check the mapping's encoding and separator") from None
+    _check_result(path, recording)
     if mapping.long is not None:
-        recording.samples = _gathered(recording.samples)
+        recording.samples = _joined(recording.samples)
     recording.samples.sort(key=lambda sample: sample.ts)
     return recording
 
 
-def _require(path: Path, mapping: Mapping, found: Iterable[str]) -> None:
+def _check_columns(path: Path, mapping: Mapping, found: Iterable[str]) -> None:
     wanted = [*mapping.time.columns, *mapping.device.tags.values()]
     wanted += [mapping.device.column] if mapping.device.column else []
     wanted += [metric.column for metric in mapping.metrics.values()]
@@ -90,20 +101,35 @@ def _require(path: Path, mapping: Mapping, found: Iterable[str]) -> None:
         raise RecordingUnreadable(f"{path}: no column {', '.join(missing)}; it has {', '.join(found)}")
 
 
-def _take(recording: Recording, mapping: Mapping, row: dict[str, str]) -> None:
+def _check_result(path: Path, recording: Recording) -> None:
+    if not recording.samples:
+        why = recording.first_bad or "no value is a number: check the columns and the decimal sign"
+        raise RecordingUnreadable(f"{path}: none of its {recording.rows} rows is a sample; {why}")
+    metrics = {name for units in recording.units.values() for name in units}
+    if len(metrics) > MAX_METRICS:
+        raise RecordingUnreadable(
+            f"{path}: {len(metrics)} different metrics, and a run holds at most {MAX_METRICS}; split the file"
+        )
+
+
+def _count_row(recording: Recording, mapping: Mapping, row: Row, line: int) -> None:
     recording.rows += 1
     if not any(value for value in row.values() if isinstance(value, str)):
         recording.empty_rows += 1
         return
     try:
-        ts = time_of(" ".join(row[name] for name in mapping.time.columns), mapping)
-    except (ValueError, TypeError):
+        _read_row(recording, mapping, row)
+    except ValueError as problem:
         recording.bad_rows += 1
-        return
-    device = mapping.device.id or row[mapping.device.column or ""]
-    recording.tags.setdefault(device, {tag: row[name] for tag, name in mapping.device.tags.items()})
-    units = recording.units.setdefault(device, {})
-    m, q = {}, {}
+        recording.first_bad = recording.first_bad or f"line {line}: {problem}"
+
+
+def _read_row(recording: Recording, mapping: Mapping, row: Row) -> None:
+    ts = time_of(" ".join(row[name] or "" for name in mapping.time.columns), mapping)
+    device = mapping.device.id or row[mapping.device.column or ""] or ""
+    if not is_level(device):
+        raise ValueError(f"'{device}' is not a device id; use 1 to 64 of A-Z a-z 0-9 _ -")
+    m, q, units = {}, {}, recording.units.get(device, {})
     for name, text, unit, qualifier in _values(mapping, row):
         value, censored = number_of(text, qualifier, mapping)
         if value is None:
@@ -116,19 +142,23 @@ def _take(recording: Recording, mapping: Mapping, row: dict[str, str]) -> None:
             recording.censored += 1
     if m:
         recording.samples.append(RecordedSample(ts, device, m, q or None))
+        recording.tags.setdefault(device, {tag: row[name] or "" for tag, name in mapping.device.tags.items()})
+        recording.units[device] = units
 
 
-def _values(mapping: Mapping, row: dict[str, str]) -> Iterator[tuple[str, str, str | None, str]]:
+def _values(mapping: Mapping, row: Row) -> Iterator[tuple[str, str, str | None, str]]:
+    """Yield (metric, text, unit, qualifier) for each value of a row; ValueError for an unusable label."""
     for name, metric in mapping.metrics.items():
         yield name, row[metric.column] or "", metric.unit, ""
     if mapping.long is not None:
         long = mapping.long
         qualifier = row[long.qualifier] if long.qualifier else ""
-        yield legal_name(row[long.name]), row[long.value], row[long.unit] if long.unit else None, qualifier
+        unit = row[long.unit] if long.unit else None
+        yield legal_name(row[long.name] or ""), row[long.value] or "", unit, qualifier or ""
 
 
 def time_of(text: str, mapping: Mapping) -> int:
-    """Return the time in ms since 1970; ValueError where it is none."""
+    """Return the time in ms since 1970; ValueError if it cannot be read."""
     form = mapping.time.format
     at = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)  # noqa: DTZ007 - the zone follows
     if at.tzinfo is None:
@@ -137,25 +167,29 @@ def time_of(text: str, mapping: Mapping) -> int:
 
 
 def number_of(text: str, qualifier: str, mapping: Mapping) -> tuple[float | None, bool]:
-    """Return (value, censored); the sign of a censored value stands before it or in a column of its own."""
-    text = (text or "").strip()
-    sign = text[:1] if text[:1] in CENSORED else (qualifier or "").strip()[:1]
+    """Return (value, censored); value is None if it is not a finite number.
+
+    The `<` or `>` of a censored value stands before it, or in the qualifier.
+    """
+    text = text.strip()
+    sign = text[:1] if text[:1] in CENSORED else qualifier.strip()[:1]
     plain = text.lstrip("<>").strip()
     if mapping.decimal == ",":
         plain = _with_point(plain)
-    return (float(plain), sign in CENSORED) if PLAIN.fullmatch(plain) else (None, False)
+    value = float(plain) if NUMBER.fullmatch(plain) else math.nan
+    return (value, sign in CENSORED) if math.isfinite(value) else (None, False)
 
 
 def _with_point(text: str) -> str:
-    """`1.234,5` → `1234.5`; what has a point where no thousands begin is no number of a file with commas."""
+    """Turn `1.234,5` into `1234.5`; return an empty text if a dot does not separate thousands."""
     whole, comma, rest = text.partition(",")
     if "." in text and not GROUPED.fullmatch(whole):
         return ""
     return whole.replace(".", "") + comma.replace(",", ".") + rest
 
 
-def _gathered(samples: list[RecordedSample]) -> list[RecordedSample]:
-    """Join the values of one device and time into one sample; a metric that comes twice begins another."""
+def _joined(samples: list[RecordedSample]) -> list[RecordedSample]:
+    """Join the values of one device and time into one sample; a repeated metric starts another."""
     found: dict[tuple[int, str], list[RecordedSample]] = defaultdict(list)
     for sample in samples:
         group = found[sample.ts, sample.device]

@@ -1,7 +1,7 @@
-"""Recorded samples as live devices: with their own pace, a multiple of it, or as fast as nothing is lost.
+"""Replay recorded samples as live devices: at their own pace, a multiple of it, or as fast as possible without loss.
 
-A fast replay is held back twice: by what has no PUBACK, because a broker drops what a slow subscriber leaves
-queued and still says success; and, where gateways send receipts, by what has no receipt.
+Two limits hold a fast replay back: messages without a PUBACK, because a broker drops what a slow subscriber leaves
+queued and still reports success; and, if gateways send receipts, messages without a receipt.
 """
 
 import asyncio
@@ -14,24 +14,26 @@ from typing import Any, Final, Literal
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.endpoint import reserve_sockets
+from fleet_sim.devices.probe import probe
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.writing import LedgerWriter, ReadingColumns
 from fleet_sim.recordings.mapping import Mapping
 from fleet_sim.recordings.reading import RecordedSample, Recording
-from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
 from fleet_wire.control_messages import MetricInfo
-from fleet_wire.telemetry import encode_telemetry
+from fleet_wire.telemetry import MAX_STEP, encode_telemetry
 
 __all__ = ["Bundle", "ReplayOptions", "ReplayRun", "bundles", "shifted"]
 
 Stamp = Literal["shift", "now", "recorded"]
 
 UNACKED: Final = 20
-"""Messages of a device without a PUBACK: what Mosquitto takes at once."""
+"""Messages of a device that may lack a PUBACK: as many as Mosquitto takes at once."""
 UNRECEIPTED: Final = 2_000
-"""Messages of a device without a receipt, once gateways are known to send them."""
-ROOM: Final = 4_000
-NAP: Final = 0.005
+"""Messages of a device that may lack a receipt, if gateways send receipts."""
+BUFFER: Final = 4_000
+"""Messages a device keeps."""
+POLL_SECONDS: Final = 0.005
 CONNECT_RATE: Final = 1000.0
 RAMP_SECONDS: Final = 30.0
 
@@ -40,8 +42,8 @@ RAMP_SECONDS: Final = 30.0
 class ReplayOptions:
     """How a recording is replayed.
 
-    `speed` recorded seconds pass in one real second; None: as fast as nothing is lost. `batch` samples share
-    a message; `limit` ends after so many samples.
+    `speed`: recorded seconds per real second; None: as fast as possible without loss. `batch`: the most samples
+    in a message. `limit`: the number of samples after which the replay ends.
     """
 
     speed: float | None = 1.0
@@ -52,7 +54,7 @@ class ReplayOptions:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Samples of one device that go out as one message; `due` is the recorded time of the last of them."""
+    """Samples of one device that share a message; `due` is the recorded time of the last one."""
 
     device: str
     samples: tuple[RecordedSample, ...]
@@ -63,7 +65,7 @@ class Bundle:
 
 
 def shifted(samples: Sequence[RecordedSample], stamp: Stamp, now_ms: int) -> list[RecordedSample]:
-    """Move recorded times so that the last is now (`shift`); other stamps leave them as they are."""
+    """Return the samples moved so that the last one is now, for the stamp `shift`; else as they are."""
     if stamp != "shift" or not samples:
         return list(samples)
     by = now_ms - samples[-1].ts
@@ -71,14 +73,14 @@ def shifted(samples: Sequence[RecordedSample], stamp: Stamp, now_ms: int) -> lis
 
 
 def bundles(samples: Iterable[RecordedSample], batch: int) -> Iterator[Bundle]:
-    """Put up to `batch` successive samples of a device together, in the order in which they are complete.
+    """Group up to `batch` successive samples of a device; yield each bundle once it is complete.
 
-    A sample with doubtful values goes alone, because a message has one set of qualities.
+    A sample with qualities goes alone, because a message has one set of them.
     """
     open_: dict[str, list[RecordedSample]] = {}
     for sample in samples:
         waiting = open_.setdefault(sample.device, [])
-        if sample.q and waiting:
+        if waiting and (sample.q or sample.ts - waiting[0].ts > MAX_STEP):
             yield Bundle(sample.device, tuple(waiting))
             waiting.clear()
         waiting.append(sample)
@@ -91,7 +93,7 @@ def bundles(samples: Iterable[RecordedSample], batch: int) -> Iterator[Bundle]:
 
 
 class ReplayRun:
-    """One replay. `run` does it all."""
+    """One replay; `run` does all of it."""
 
     def __init__(
         self, recording: Recording, mapping: Mapping, name: str, options: RunOptions, replay: ReplayOptions
@@ -106,7 +108,7 @@ class ReplayRun:
         self._reason = "finished"
 
     def stop(self, reason: str = "stopped") -> None:
-        """End the replay; `run` returns when what is under way has settled."""
+        """End the replay; `run` returns when the messages on their way are settled."""
         if not self._stopping.is_set():
             self._reason = reason
             self._stopping.set()
@@ -115,7 +117,7 @@ class ReplayRun:
         """Connect every device of the recording, send its samples, settle.
 
         Raises:
-            CannotReach, ConnectRefused, TooManySockets: as a fleet's run.
+            CannotReach, ConnectRefused, TooManySockets: as for the run of a fleet.
         """
         reserve_sockets(len(self.recording.units))
         boot = self.options.boot if self.options.boot is not None else int(time.time())
@@ -125,7 +127,7 @@ class ReplayRun:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     services = deployment.serve(tasks)
-                    await self._everybody_up(deployment)
+                    await self._all_connected(deployment)
                     await self._feed(deployment)
                     await deployment.settle()
                     for service in services:
@@ -162,8 +164,8 @@ class ReplayRun:
             name="recording",
             metrics={metric: MetricInfo(unit=unit) for metric, unit in units.items()},
             commands={},
-            apply=_refuse,
-            room=ROOM,
+            apply=_refuse_setting,
+            room=BUFFER,
             drop="oldest",
             replay_rate=1e6,
             qos=self.options.qos,
@@ -172,15 +174,15 @@ class ReplayRun:
         identity = Identity(name, self.mapping.device.site, self.mapping.device.type, tags)
         return Device(world, group, identity, index=index, row=index, boot=boot)
 
-    async def _everybody_up(self, deployment: Deployment) -> None:
+    async def _all_connected(self, deployment: Deployment) -> None:
         deadline = time.monotonic() + RAMP_SECONDS
-        everybody = len(self._devices)
         while (  # noqa: ASYNC110 - there is no event to wait for
-            deployment.up < everybody and time.monotonic() < deadline and not self._stopping.is_set()
+            deployment.up < len(self._devices) and time.monotonic() < deadline and not self._stopping.is_set()
         ):
-            await asyncio.sleep(NAP)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _feed(self, deployment: Deployment) -> None:
+        """Send every bundle when it is due and the limits allow it."""
         started = self._now_us()
         samples = self.recording.samples[: self.replay.limit]
         samples = shifted(samples, self.replay.stamp, started // 1000)
@@ -189,10 +191,10 @@ class ReplayRun:
             await self._until_due(started, bundle.due - samples[0].ts)
             while not self._may_send(device, deployment) and not self._stopping.is_set():
                 deployment.drain()
-                await asyncio.sleep(NAP)
+                await asyncio.sleep(POLL_SECONDS)
             if self._stopping.is_set():
                 return
-            self._send(device, bundle)
+            self._send(device, bundle.samples)
             if self.replay.speed is None and device.outbox.next % UNACKED == 0:
                 await asyncio.sleep(0)
 
@@ -208,16 +210,25 @@ class ReplayRun:
             return False
         return deployment.counters.receipts == 0 or device.kept < UNRECEIPTED
 
-    def _send(self, device: Device, bundle: Bundle) -> None:
+    def _send(self, device: Device, samples: Sequence[RecordedSample]) -> None:
+        """Send samples as one message, or as several if one would be longer than the wire allows."""
         now_us = self._now_us()
-        seq, first = device.outbox.number(), bundle.samples[0]
+        first = samples[0]
         base = now_us // 1000 if self.replay.stamp == "now" else first.ts
-        steps = [0 if self.replay.stamp == "now" else sample.ts - first.ts for sample in bundle.samples]
-        further = [(step, sample.m) for step, sample in zip(steps[1:], bundle.samples[1:], strict=True)]
-        payload = encode_telemetry(device.outbox.boot, seq, base, first.m, q=first.q, s=further or None)
+        steps = [0 if self.replay.stamp == "now" else sample.ts - first.ts for sample in samples]
+        further = [(step, sample.m) for step, sample in zip(steps[1:], samples[1:], strict=True)]
+        outbox = device.outbox
+        try:
+            payload = encode_telemetry(outbox.boot, outbox.next, base, first.m, q=first.q, s=further or None)
+        except ValueError:
+            middle = len(samples) // 2
+            self._send(device, samples[:middle])
+            self._send(device, samples[middle:])
+            return
+        seq = outbox.number()
         sent = device.emit(seq, payload, now_us)
         device.world.counters.made += 1
-        for step, sample in zip(steps, bundle.samples, strict=True):
+        for step, sample in zip(steps, samples, strict=True):
             self._columns.device.append(device.index)
             self._columns.boot.append(device.outbox.boot)
             self._columns.seq.append(seq)
@@ -237,5 +248,5 @@ def _record_values(columns: ReadingColumns, sample: RecordedSample) -> None:
         columns.doubt(name, (quality,))
 
 
-def _refuse(_device: Device, setting: str, _value: Any) -> None:
+def _refuse_setting(_device: Device, setting: str, _value: Any) -> None:
     raise ValueError(f"a recording cannot change {setting}")

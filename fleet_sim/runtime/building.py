@@ -1,10 +1,11 @@
-"""From a scenario to the parts of a run: devices, their groups, when they are due, what they measure."""
+"""Build the parts of a run from a scenario: devices, their groups, their deadlines and their signals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import GroupFlow
@@ -12,19 +13,20 @@ from fleet_sim.devices.pacing import Pacer
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.faults.plan import PlannedFault
 from fleet_sim.noise import Stream, device_keys
-from fleet_sim.plan import DevicePlan, MetricFacts
+from fleet_sim.plan import DevicePlan
 from fleet_sim.scenario.grammar import Scenario
 from fleet_sim.signals.group import GroupSignals
 from fleet_sim.signals.metric import Metric
-from fleet_sim.signals.stateful import States
-from fleet_wire.control_messages import MetricInfo
+from fleet_sim.signals.models import States
 
 __all__ = ["Fleet", "build", "describe_fault"]
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The devices of a run in the order of the plan, and their groups by name."""
+    """The devices of a run in the order of the plan; by group its flow, signals and first device's index."""
 
     devices: list[Device]
     flows: list[GroupFlow]
@@ -43,8 +45,14 @@ def build(
     boot: int,
     qos: int,
     apply: Callable[[Device, str, Any], object],
+    on_ms: Floats | None = None,
 ) -> Fleet:
-    """Make the devices and flows of every group; writes groups and devices to the ledger."""
+    """Build the devices and the flow of every group, and write both to the ledger.
+
+    `apply` carries out a command: (device, setting, value). `on_ms` says when each device is switched on, in ms since
+    1970; None: before the run. A group without devices is left out.
+    """
+    since = np.full(len(plans), -np.inf) if on_ms is None else on_ms
     fleet = Fleet([], [], {}, {}, plans)
     signals: dict[str, GroupSignals] = {}
     firsts: dict[str, int] = {}
@@ -63,7 +71,7 @@ def build(
         ]
         numbers, states = kinds_of(scenario.fleet[name].metrics)
         columns = world.ledger.group(name, numbers, states)
-        pacer = _pacer(scenario.seed, members, start_ms)
+        pacer = _pacer(scenario.seed, members, start_ms, since[firsts[name] :][: len(members)])
         fleet.devices.extend(devices)
         fleet.flows.append(GroupFlow(devices, pacer, signals[name], columns, world.ledger.text))
         _write_devices(world, len(fleet.flows) - 1, firsts[name], members)
@@ -73,7 +81,7 @@ def build(
 def _group(name: str, plan: DevicePlan, qos: int, apply: Callable[[Device, str, Any], object]) -> DeviceGroup:
     return DeviceGroup(
         name=name,
-        metrics={metric: _info(facts) for metric, facts in plan.metrics.items()},
+        metrics=plan.metrics,
         commands=plan.commands,
         apply=apply,
         room=plan.buffer.room,
@@ -83,28 +91,17 @@ def _group(name: str, plan: DevicePlan, qos: int, apply: Callable[[Device, str, 
     )
 
 
-def _info(facts: MetricFacts) -> MetricInfo:
-    return MetricInfo(
-        unit=facts.unit or None,
-        label=facts.label or None,
-        min=facts.min,
-        max=facts.max,
-        warning=facts.warning,
-        critical=facts.critical,
-    )
-
-
 def _identity(plan: DevicePlan) -> Identity:
     return Identity(plan.id, plan.site, plan.type, plan.tags, plan.lat, plan.lon)
 
 
 def kinds_of(metrics: Mapping[str, Metric]) -> tuple[list[str], list[str]]:
-    """Split metrics into those of numbers and those of words."""
+    """Return the names of the metrics whose values are numbers, and of those whose values are words."""
     states = [name for name, metric in metrics.items() if isinstance(metric, States)]
     return [name for name in metrics if name not in states], states
 
 
-def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int) -> Pacer:
+def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int, since_ms: Floats) -> Pacer:
     pace = members[0].pace
     draws = Stream(device_keys(seed, [plan.id for plan in members]), "pace")
     return Pacer(
@@ -113,6 +110,7 @@ def _pacer(seed: int, members: Sequence[DevicePlan], start_ms: int) -> Pacer:
         uniform=draws.uniform,
         jitter=pace.jitter,
         poisson=pace.start == "poisson",
+        since_ms=since_ms,
     )
 
 
@@ -124,7 +122,7 @@ def _write_devices(world: World, group: int, first: int, members: Sequence[Devic
 
 
 def describe_fault(fault: PlannedFault, start_ms: float) -> dict[str, Any]:
-    """Return a fault as the ledger records it; times in ms since 1970."""
+    """Return a fault as the ledger records it; times are ms since 1970."""
     expected = fault.expect_alert
     return {
         "number": fault.number,

@@ -1,4 +1,4 @@
-"""The devices of a run on the network: connections, counters, ledger and shutdown, for live fleets and replays."""
+"""The devices of a run on the network: connections, counters, ledger and shutdown. Fleets and replays use it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fleet_sim.devices.connecting import Connector
 from fleet_sim.devices.counters import Counters, Snapshot
-from fleet_sim.devices.endpoint import CannotReach, Endpoint
+from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.devices.links import Links
 from fleet_sim.devices.pacing import Verdict, judge
 from fleet_sim.devices.sockets import Sockets
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from fleet_sim.devices.device import Device
     from fleet_sim.devices.world import World
 
-__all__ = ["Deployment", "RunOptions", "RunResult", "collect_rarely", "probe", "wall_clock"]
+__all__ = ["Deployment", "RunOptions", "RunResult", "collect_rarely", "wall_clock"]
 
 TICK: Final = 1.0
+"""Seconds between two counts, and before the observer connects again."""
 LOOP_PROBE: Final = 0.05
+"""Seconds between two measurements of the event loop's lag."""
 SETTLE_SECONDS: Final = 10.0
 AGAIN: Final = 0.02
+"""Seconds between two looks at whether a run has settled."""
 ASK_AGAIN: Final = 6.0
 """Seconds between births that ask for a receipt: a gateway sends a device at most one every 5 s."""
 GARBAGE_THRESHOLDS: Final = (20_000, 50, 1_000)
@@ -42,11 +45,11 @@ GARBAGE_THRESHOLDS: Final = (20_000, 50, 1_000)
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How something is run. `start_ms` and `boot` fix time and numbering; None: now.
+    """How a scenario is run.
 
-    `rate` is connects a second (None: as the scenario says). `limit` ends the run after so many messages.
-    `settle` seconds are given at the end for what is under way; `observe` listens to the gateways' alerts and
-    status.
+    `start_ms` is the simulated time at the start, and `boot` the boot number of all devices; None: the present time.
+    `rate` is connects a second; None: as the scenario says. `limit` ends the run after so many messages. `settle` is
+    how many seconds messages under way have at the end. With `observe` the run records what gateways publish.
     """
 
     endpoint: Endpoint
@@ -63,9 +66,10 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What is known when a run has ended. `unfinished` messages have no PUBACK or were never sent.
+    """The result of a run.
 
-    `measures` are what a scenario may expect of a run, times in ms.
+    `unfinished` messages have no PUBACK or were never sent; `refused` counts devices that gave up, by reason.
+    `measures` are what a scenario may expect, times in ms.
     """
 
     directory: Path
@@ -79,11 +83,12 @@ class RunResult:
     measures: Mapping[str, float]
 
     def summary(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the result as JSON can hold it; `fleet_sim.cli.outcome.result_rows` shows it."""
         return {
             "reason": self.reason,
             "seconds": round(self.seconds, 3),
             "directory": str(self.directory),
+            "devices": self.last.devices,
             "counters": dict(self.counters),
             "measures": dict(self.measures),
             "saturated": self.verdict.reason,
@@ -94,21 +99,24 @@ class RunResult:
 def collect_rarely() -> None:
     """Collect garbage rarely, for a process that is mostly a fleet.
 
-    Ten thousand sessions live as long as the run; each full collection over them stops the loop for half a second
-    (measured: a ramp with 550 ms of lag instead of 13).
+    Ten thousand sessions live as long as the run. Each full collection over them stops the loop for half a second:
+    550 ms of lag were measured during a ramp, instead of 13.
     """
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def wall_clock() -> Callable[[], int]:
-    """Return a clock in microseconds since 1970 that never steps: now, driven monotonically."""
+    """Return a clock in microseconds since 1970 that never steps: the present time, moved by the monotonic clock."""
     shift = time.time_ns() // 1000 - time.monotonic_ns() // 1000
     return lambda: time.monotonic_ns() // 1000 + shift
 
 
 class Deployment:
-    """Connects devices, counts, writes the ledger every second, and shuts everything down in order."""
+    """Connects devices, counts, writes the ledger every second, and shuts everything down in order.
+
+    `before_flush` is called before each of those writes, and `on_second` after it.
+    """
 
     def __init__(self, options: RunOptions, world: World, boot: int, *, rate: float) -> None:
         self.options = options
@@ -179,7 +187,7 @@ class Deployment:
         )
 
     def drain(self) -> None:
-        """Let every device with a backlog send what its replay rate allows since the last call."""
+        """Let every device with a backlog send as much as its replay rate allows since the last call."""
         now = time.monotonic()
         for index, since in list(self._draining.items()):
             device = self.devices[index]
@@ -249,7 +257,7 @@ class Deployment:
     # The end
 
     async def settle(self) -> None:
-        """Wait until what was made is sent, acknowledged and, where gateways send receipts, receipted."""
+        """Wait, at most `options.settle`, until messages are sent, acknowledged and, if that matters, receipted."""
         deadline = time.monotonic() + self.options.settle
         asked = -math.inf
         while time.monotonic() < deadline:
@@ -265,27 +273,28 @@ class Deployment:
             await asyncio.sleep(AGAIN)
 
     def _wants_receipts(self) -> bool:
-        """A broker that dropped a connection may have lost what it acknowledged: only receipts prove otherwise.
+        """Say whether to wait for receipts.
 
-        A gateway that is there sends some, even if none has come yet.
+        A broker that dropped a connection may have lost messages that it acknowledged; only a gateway's receipts
+        prove that it did not. A gateway that was heard sends some, even if none has come yet.
         """
         listened_to = self.counters.receipts > 0 or bool(self.observer.statuses)
         return listened_to and self.counters.reconnects > 0
 
     def _ask_for_receipts(self) -> None:
-        """Publish the births again: a gateway answers each with a receipt."""
+        """Publish the births of devices that lack one again: a gateway answers each with a receipt."""
         for device in self.devices:
             if device.kept and device.online:
                 device.connected()
 
     def abandon(self) -> None:
-        """Close everything at once; for a run that failed, and harmless after `finish`."""
+        """Close every connection at once: for a run that failed, harmless after `finish`."""
         self.connector.abandon()
         self.observer.abandon()
         self.sockets.close()
 
     async def finish(self, reason: str) -> RunResult:
-        """Give up what was never sent, disconnect, write the rest of the ledger, and return the result."""
+        """Give up what was never sent, disconnect, write the rest of the ledger, and return the result of the run."""
         for device in self.devices:
             if device.waiting:
                 device.give_up()
@@ -312,13 +321,13 @@ class Deployment:
             counters=totals,
             verdict=verdict,
             unfinished=unfinished,
-            refused=dict(self.connector.outcome.refused),
+            refused=dict(self.connector.refused),
             measures=measures_of(counters, len(self.devices), unfinished, time.monotonic() - self.started),
         )
 
 
 def measures_of(counters: Counters, devices: int, unfinished: int, seconds: float) -> dict[str, float]:
-    """Return the measures of a run that need no gateway or database; times in ms."""
+    """Return the measures of a run that need neither a gateway nor a database; times in ms."""
     found: dict[str, float] = {
         "devices.connected": min(devices, counters.connects - counters.reconnects),
         "publish.rate": counters.published / seconds,
@@ -333,25 +342,6 @@ def measures_of(counters: Counters, devices: int, unfinished: int, seconds: floa
                 found[f"{name}.{label}"] = times.percentile(share) / 1000.0
             found[f"{name}.max"] = times.most / 1000.0
     return found
-
-
-async def probe(endpoint: Endpoint, client_id: str) -> None:
-    """Connect once as a throwaway client, so that an absent broker gives one clear error.
-
-    Raises:
-        CannotReach: there is no connection.
-        ConnectRefused: the broker will not have anybody of this name and password.
-    """
-    session = Session(endpoint.of_client(client_id), on_publish=lambda _epoch, _packets: None)
-    try:
-        await session.connect()
-    except ConnectionLost as problem:
-        why = str(problem).removeprefix(f"cannot reach {endpoint.url}: ")
-        raise CannotReach(
-            f"no broker at {endpoint.url}: {why}; "
-            "start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT"
-        ) from None
-    await session.disconnect()
 
 
 def _setter_of(event: asyncio.Event) -> Callable[[ConnectionLost], None]:

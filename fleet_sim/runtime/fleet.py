@@ -7,7 +7,7 @@
        Emission ──────────┘ ◀─ FaultInjection             │ alerts, status ─▶ Observer
           every message, PUBACK, command, fault ─▶ LedgerWriter
 
-One task drives all devices: what is due is sent, then it sleeps until the next is.
+One timer drives all devices: it sends what is due, and is set to when the next message is.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
+from fleet_sim.devices.probe import probe
+from fleet_sim.devices.ramp import ConnectRate, switched_on
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
 from fleet_sim.faults.plan import PlannedFault, plan_now
@@ -29,23 +31,26 @@ from fleet_sim.faults.sensor import SensorFault
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.runtime.building import build, describe_fault
-from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, probe, wall_clock
+from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
 from fleet_sim.scenario.loading import Scenario
 from fleet_sim.scenario.planning import plan_devices, plan_faults
 
 __all__ = ["FleetRun", "RunOptions", "RunResult"]
 
 SHORTEST_NAP: Final = 0.002
+"""Seconds; the least by which a wake-up is delayed, so that messages due soon go out together."""
 MOST_GATHERED: Final = 0.005
+"""Seconds; the most by which it is delayed for that."""
 NAP_PER_RATE: Final = 1.25e-6
-"""Seconds a wake-up is delayed per message a second: at 4,000/s those due within 5 ms go out together."""
+"""Seconds of that delay per message a second: at 4,000/s the messages of 5 ms go out together."""
 LONGEST_NAP: Final = 0.05
+"""Seconds between two wake-ups, at most: a stop is heard, and a backlog drained, within this time."""
 DEFAULT_RATE: Final = 2000.0
-"""Connects a second where neither the scenario nor the user says."""
+"""Connects a second unless the scenario or the user sets another rate."""
 
 
 class FleetRun:
-    """One run of a scenario. `run` does it all; the other methods may be called in its loop while it goes."""
+    """One run of a scenario. `run` does all of it; the other methods may be called in the same loop meanwhile."""
 
     def __init__(self, scenario: Scenario, options: RunOptions) -> None:
         self.scenario = scenario
@@ -63,30 +68,31 @@ class FleetRun:
     # For the owner of the run
 
     def stop(self, reason: str = "stopped") -> None:
-        """End the run; `run` returns when what is under way has settled."""
+        """End the run, for the first reason given; `run` returns when messages under way have settled."""
         if not self._stopping.is_set():
             self._reason = reason
             self._stopping.set()
 
     async def ended(self) -> RunResult | None:
-        """Wait for the end of the run and give its result; None when it failed."""
+        """Wait for the end of the run and return its result; None if it failed."""
         await self._ended.wait()
         return self._result
 
-    def start_fault(self, kind: str, match: Mapping[str, Any], **settings: Any) -> int:
-        """Start a fault now, as a scenario's `faults` would say it (its `for` is given as `for_`).
+    def start_fault(self, kind: str, match: Mapping[str, Any], /, **settings: Any) -> PlannedFault:
+        """Start a fault now, described as in a scenario's `faults` (its `for` may be given as `for_`).
 
-        Returns its number. ValueError says what is wrong with it.
+        Raises:
+            ValueError: it is no fault, or none that these devices can have; the text says why.
         """
         words = {key.rstrip("_"): value for key, value in settings.items()}
         since = round(self._now_ms() - self._clock.origin_ms)
-        described = {"kind": kind, "match": dict(match), **words}
+        described = {"kind": kind, "match": match, **words}
         fault = plan_now(self._next_fault, described, self.plans, self.scenario.seed, since)
         self._check_fit(fault)
         for signals in self._signals.values():
             signals.add_fault(fault)
         self._add_faults([fault])
-        return fault.number
+        return fault
 
     def _check_fit(self, fault: PlannedFault) -> None:
         if isinstance(fault.spec, SensorFault):
@@ -96,8 +102,8 @@ class FleetRun:
                 if why:
                     raise ValueError(f"metric: {why}")
 
-    def disconnect(self, match: Mapping[str, Any], for_ms: int) -> int:
-        """Take devices off the network for a time; returns the number of the fault."""
+    def disconnect(self, match: Mapping[str, Any], for_ms: int) -> PlannedFault:
+        """Take devices off the network for a time."""
         return self.start_fault("offline", match, for_=f"{for_ms}ms")
 
     def snapshot(self) -> Snapshot:
@@ -116,25 +122,25 @@ class FleetRun:
 
     @property
     def deployment(self) -> Deployment:
-        """The devices on the network, once the broker has answered."""
+        """The devices on the network; RuntimeError before the broker has answered."""
         if self._deployment is None:
             raise RuntimeError("the run has not begun")
         return self._deployment
 
     @property
     def statuses(self) -> Mapping[str, Mapping[str, Any]]:
-        """The newest retained status of every gateway, by its id."""
+        """The newest status of every gateway, by the gateway's id."""
         return self.deployment.observer.statuses
 
     # The run
 
     async def run(self) -> RunResult:
-        """Connect, send, fault, and stop as the scenario says.
+        """Connect, send, inject faults, and stop as the scenario says.
 
         Raises:
             CannotReach: the broker does not answer.
-            ConnectRefused: it refuses everybody.
-            TooManySockets: this machine cannot hold that many connections.
+            ConnectRefused: the broker refuses this user name and password.
+            TooManySockets: the limit of open files is too low for that many connections.
         """
         reserve_sockets(len(self.plans))
         boot = self.options.boot if self.options.boot is not None else int(time.time())
@@ -175,9 +181,10 @@ class FleetRun:
             boot=boot,
             qos=options.qos,
             apply=self._apply,
+            on_ms=start_ms + 1000.0 * options.speed * switched_on(len(self.plans), self._ramps()),
         )
         self._signals = fleet.signals
-        self._deployment = Deployment(options, world, boot, rate=self._first_rate())
+        self._deployment = Deployment(options, world, boot, rate=self._ramps()[0].rate)
         self.deployment.before_flush = self._note_episodes
         self.deployment.on_second = self.on_second
         keys = device_keys(scenario.seed, [plan.id for plan in self.plans])
@@ -205,15 +212,20 @@ class FleetRun:
         }
 
     def _default_start(self) -> int:
-        """Now; a run faster than time starts so far back that it ends now."""
+        """Return now; for a run faster than time, so long before now that it ends now."""
         ahead = (self.scenario.duration_ms or 0) * (1.0 - 1.0 / self.options.speed)
         return round(time.time() * 1000 - max(0.0, ahead))
 
-    def _first_rate(self) -> float:
+    def _ramps(self) -> list[ConnectRate]:
+        """Return at which rates devices are connected, by the seconds of real time since the start."""
         if self.options.rate is not None:
-            return self.options.rate
-        connect = self.scenario.timeline()[0].connect
-        return 1000.0 * connect.count / connect.per_ms if connect else DEFAULT_RATE
+            return [ConnectRate(0.0, self.options.rate)]
+        ramps = [
+            ConnectRate(phase.from_ms / (1000.0 * self.options.speed), phase.connect.per_second)
+            for phase in self.scenario.timeline()
+            if phase.connect is not None
+        ]
+        return ramps if ramps and ramps[0].since == 0.0 else [ConnectRate(0.0, DEFAULT_RATE), *ramps]
 
     def _now_ms(self) -> float:
         return self._clock.at(time.monotonic())
@@ -221,7 +233,7 @@ class FleetRun:
     async def _drive(self) -> None:
         """Send what is due, until the run is over.
 
-        A timer costs half as much as a task that sleeps, and at 4,000 messages a second it fires 200 times a second.
+        A timer costs half as much as a task that sleeps, and it fires 200 times a second at 4,000 messages a second.
         """
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer = over.get_loop().call_soon(self._tick, over)
@@ -263,7 +275,7 @@ class FleetRun:
         return self.options.limit is not None and self._world.counters.made >= self.options.limit
 
     def _apply(self, device: Device, setting: str, value: Any) -> None:
-        """Change a signal from the next sample on; record the faults that this repaired."""
+        """Change a signal from its next sample on, and record the faults that this repairs."""
         for number in self._signals[device.group.name].apply_command(device.row, setting, value):
             self._world.ledger.note("repaired", fault=number, device=device.index, at=self._now_us())
 
@@ -274,7 +286,7 @@ class FleetRun:
             self._world.ledger.note("fault", **describe_fault(fault, self._clock.origin_ms))
 
     def _note_episodes(self) -> None:
-        """Record the excursions that began since the last call."""
+        """Record the excursions that began since the last call: they are labels as faults are."""
         until = round(self._emission.planned_until)
         for name, signals in self._signals.items():
             for episode in signals.episodes(self._noted_until, until):
@@ -283,10 +295,10 @@ class FleetRun:
         self._noted_until = until
 
     async def _follow_phases(self) -> None:
-        """Record each phase when it begins, and connect at its rate."""
+        """Record each phase when it begins, and set its rate of connects."""
         for phase in self.scenario.timeline():
             begin = self._clock.mono(self._clock.origin_ms + phase.from_ms)
             await asyncio.sleep(begin - time.monotonic())
             self._world.ledger.note("phase", name=phase.name, at=self._now_us())
             if phase.connect is not None and self.options.rate is None:
-                self.deployment.connector.rate = 1000.0 * phase.connect.count / phase.connect.per_ms
+                self.deployment.connector.rate = phase.connect.per_second

@@ -1,4 +1,4 @@
-"""The status line of a run: redrawn in place on a terminal, one a second elsewhere."""
+"""The status line of a run: redrawn in place on a terminal, a new line each second elsewhere."""
 
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ __all__ = ["LiveView", "line"]
 
 
 def line(snapshot: Snapshot) -> str:
-    """Return the state of a run in one line; rates and times are those of the last second."""
+    """Return the state of a run as one line; rates and times are those of the last second."""
     parts = [
         f"{snapshot.seconds:.0f}s",
         f"up {snapshot.up}/{snapshot.devices}",
@@ -29,7 +29,7 @@ def line(snapshot: Snapshot) -> str:
 
 
 class LiveView:
-    """Shows snapshots on a console; nothing with `quiet`."""
+    """Shows snapshots on a console; with `quiet` nothing."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console

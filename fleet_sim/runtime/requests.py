@@ -1,10 +1,10 @@
 """Requests to a running fleet, over the socket in its run directory."""
 
-import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fleet_sim.faults.plan import PlannedFault
 from fleet_sim.runtime.fleet import FleetRun
 
 __all__ = ["SOCKET_NAME", "answering", "socket_of"]
@@ -13,22 +13,27 @@ SOCKET_NAME = "control.sock"
 
 
 def socket_of(directory: Path) -> Path:
-    """Return the socket that the run of this directory listens on."""
+    """Return the path of the socket on which the run of this directory listens."""
     return directory / SOCKET_NAME
 
 
 def answering(run: FleetRun) -> Callable[[dict[str, Any]], Awaitable[Any]]:
     """Return the handler of requests for `run`.
 
-    `{"do": "status"}`; `{"do": "stop"}`, answered with the result when the run has ended;
-    `{"do": "fault", "fault": {kind, match, …}}` as a scenario says it; `{"do": "disconnect", "match": {…},
-    "for": ms}`. ValueError says what is wrong with a request.
+    ==============================================================  ==============================================
+    `{"do": "status"}`                                              the snapshot
+    `{"do": "stop"}`                                                the result, when the run has ended
+    `{"do": "fault", "fault": {"kind": …, "match": {…}, …}}`        `{"number": …, "devices": how many}`
+    `{"do": "disconnect", "match": {…}, "for": ms}`                 the same
+    ==============================================================  ==============================================
+
+    A fault is described as in a scenario. The handler raises ValueError for a request that it refuses.
     """
 
     async def answer(request: dict[str, Any]) -> Any:
         match request.get("do"):
             case "status":
-                return dataclasses.asdict(run.snapshot())
+                return run.snapshot().as_dict()
             case "stop":
                 run.stop()
                 result = await run.ended()
@@ -36,11 +41,26 @@ def answering(run: FleetRun) -> Callable[[dict[str, Any]], Awaitable[Any]]:
                     raise ValueError("the run failed; its own output says why")
                 return result.summary()
             case "fault":
-                fault = dict(request["fault"])
-                return {"number": run.start_fault(fault.pop("kind", ""), fault.pop("match", {}), **fault)}
+                fault = dict(_mapping(request, "fault"))
+                kind, match = str(fault.pop("kind", "")), fault.pop("match", {})
+                return _started(run.start_fault(kind, match, **fault))
             case "disconnect":
-                return {"number": run.disconnect(request.get("match", {}), int(request["for"]))}
+                length = request.get("for")
+                if not isinstance(length, int) or length <= 0:
+                    raise ValueError("for: must be a whole number of milliseconds above 0")
+                return _started(run.disconnect(_mapping(request, "match"), length))
             case unknown:
-                raise ValueError(f"cannot {unknown}; one of status, stop, fault, disconnect")
+                raise ValueError(f"do: '{unknown}' is no request; one of status, stop, fault, disconnect")
 
     return answer
+
+
+def _mapping(request: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = request.get(key, {})
+    if not isinstance(found, dict):
+        raise ValueError(f"{key}: must be a mapping of keys and values")  # noqa: TRY004 - an answer to the client
+    return found
+
+
+def _started(fault: PlannedFault) -> dict[str, int]:
+    return {"number": fault.number, "devices": len(fault.devices)}

@@ -1,1 +1,1 @@
-"""Scenario files: their grammar, how they are read and checked, and the devices they plan."""
+"""Scenario files: their grammar, reading and checking them, and the devices they describe."""

@@ -1,4 +1,4 @@
-"""Where the devices of a scenario connect to."""
+"""The broker of a scenario."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["endpoint_of"]
 
 
 def endpoint_of(broker: Broker, *, password: str | None = None, bind: Sequence[str] = ()) -> Endpoint:
-    """Return where a scenario's devices connect to; `password` overrides the one in it.
+    """Return where a scenario's devices connect to; `password` overrides the scenario's.
 
-    OSError: a file of a certificate or key cannot be read.
+    OSError: a certificate or key file cannot be read.
     """
     host, port, tls = split_url(broker.url)
     secret = password if password is not None else broker.password

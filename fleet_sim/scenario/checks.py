@@ -1,4 +1,4 @@
-"""Checks beyond the grammar of a scenario: references between its parts, and what is not supported."""
+"""Checks beyond the grammar of a scenario: references between its parts, and unsupported keys."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleet_config.problems import suggest
 from fleet_sim.faults.sensor import SensorFault
-from fleet_sim.signals.derived import Pump
-from fleet_sim.signals.stateful import States
+from fleet_sim.signals.models import Pump, States
 from fleet_wire.topics import is_level
 
 if TYPE_CHECKING:
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
     from fleet_sim.scenario.grammar import CommandSpec, Group, Scenario
 
 _GROUP_KEYS: Final = {
-    "topic": "topics of one's own are not supported in this version; devices speak fleet/v1",
-    "payload": "payloads of one's own are not supported in this version; devices speak fleet/v1",
-    "encoding": "other encodings are not supported in this version; devices speak fleet/v1",
-    "username": "not supported here in this version; broker.username may hold {id}",
+    "topic": "custom topics are not supported in this version; devices use fleet/v1",
+    "payload": "custom payloads are not supported in this version; devices use fleet/v1",
+    "encoding": "other encodings are not supported in this version; devices use fleet/v1",
+    "username": "not supported here in this version; use broker.username, which may contain {id}",
     "credentials": "not supported in this version; use broker.username and broker.password",
 }
 
 
 def unsupported(document: Document) -> list[Problem]:
-    """Parts of the grammar that this version refuses by name; they are taken out of the data."""
+    """Remove keys that this version refuses by name from the data; return a problem for each."""
     if not isinstance(document.data, dict):
         return []
     problems = list(_literal_password(document))
@@ -46,12 +45,12 @@ def _literal_password(document: Document) -> Iterator[Problem]:
     broker = document.data.get("broker")
     password = broker.get("password") if isinstance(broker, dict) else None
     if password is not None and not str(password).startswith("${"):
-        text = "password: a secret does not belong into a file; write ${MQTT_PASSWORD}"
+        text = "password: a secret does not belong in a file; write ${MQTT_PASSWORD}"
         yield document.problem(("broker", "password"), text)
 
 
 def check(scenario: Scenario, document: Document) -> list[Problem]:
-    """Every reference that leads nowhere and every contradiction, at its place."""
+    """Return every dangling reference and every contradiction, at its place."""
     problems = [*_phases(scenario, document), *_faults(scenario, document)]
     for name, group in scenario.fleet.items():
         problems += _metrics(name, group, document)
@@ -66,12 +65,14 @@ def _phases(scenario: Scenario, document: Document) -> Iterator[Problem]:
         if counts[phase.name] > 1:
             yield document.problem(("phases", index, "name"), f"name: two phases are named '{phase.name}'")
         if phase.for_ is None and index < len(scenario.phases) - 1:
-            yield document.problem(("phases", index), "only the last phase may have no end; write for: 1m")
+            yield document.problem(
+                ("phases", index), "only the last phase may have no end; give the others one, such as for: 1m"
+            )
         for fault in phase.do.faults():
             if fault.phase is not None:
                 yield document.problem(
                     ("phases", index, "do", fault.kind, "phase"),
-                    "phase: a fault of `do` happens in its own phase; leave this out",
+                    "phase: a fault in `do` happens in the phase it is in; remove this key",
                     key=True,
                 )
 
@@ -103,7 +104,7 @@ def _metrics(name: str, group: Group, document: Document) -> Iterator[Problem]:
             elif _leads_to(group, source, metric, set()):
                 yield document.problem(path, f"{metric} is computed from itself", key=True)
         if spec.excursions is not None and (spec.warning is None or spec.critical is None):
-            text = "excursions: they lead to the thresholds; give warning: and critical:"
+            text = "excursions: they go to the thresholds, so give warning: and critical: too"
             yield document.problem((*path, "excursions"), text, key=True)
         if spec.min is not None and spec.max is not None and spec.min >= spec.max:
             yield document.problem((*path, "min"), f"min: {spec.min:g} is not below max {spec.max:g}")
@@ -112,7 +113,7 @@ def _metrics(name: str, group: Group, document: Document) -> Iterator[Problem]:
         if isinstance(spec, Pump):
             yield from _running(path, spec, group, document)
     for reserved in {"site", "device", "type"} & set(group.tags):
-        text = f"'{reserved}' is no tag; it is a key of the group"
+        text = f"'{reserved}' cannot be a tag; it is a key of the group"
         yield document.problem(("fleet", name, "tags", reserved), text, key=True)
 
 
@@ -160,9 +161,9 @@ def _ids(scenario: Scenario, document: Document) -> Iterator[Problem]:
         bad = next((each for each in ids if not is_level(each)), None)
         twice = next((each for each in ids if each in owner), None)
         if bad is not None:
-            text = f"id: '{bad}' is no device id; 1 to 64 of A-Z a-z 0-9 _ - are allowed"
+            text = f"id: '{bad}' is not a device id; use 1 to 64 of A-Z a-z 0-9 _ -"
             yield document.problem(("fleet", name, "id"), text)
         if twice is not None:
-            text = f"id: '{twice}' is also a device of '{owner[twice]}'; ids are unique over the fleet"
+            text = f"id: '{twice}' is also a device of '{owner[twice]}'; ids must be unique in the fleet"
             yield document.problem(("fleet", name, "id"), text)
         owner |= dict.fromkeys(ids, name)

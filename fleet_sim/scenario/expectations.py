@@ -1,4 +1,4 @@
-"""What a scenario may expect of a run: the comparison, and the measures there are."""
+"""What a scenario may expect of a run: a measure, compared with a limit."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["EXPECTABLE", "Expectation"]
 
 
 class Expectation(NamedTuple):
-    """`"< 250ms"`: durations as ms, percentages as shares."""
+    """A comparison such as `"< 250ms"`; durations in ms, percentages as shares."""
 
     comparison: str
     limit: float
     text: str
 
     def holds(self, value: float) -> bool:
-        """Whether a measured value (ms where it is a time) is as expected; NaN never is."""
+        """Return whether a measured value (times in ms) is as expected; NaN never is."""
         match self.comparison:
             case "<":
                 return value < self.limit
@@ -37,7 +37,7 @@ EXPECTABLE: Final = frozenset(
         "devices.connected",
         "publish.rate",
         *(f"publish.ack.{each}" for each in _PERCENTILES),
-        *(f"delivery.{each}" for each in ("lost", "duplicate", "out_of_order", "unacknowledged", "dropped")),
+        *(f"delivery.{each}" for each in ("lost", "duplicate", "unacknowledged", "dropped")),
         *(f"alerts.{each}" for each in ("missed", "false", "repeated", "precision", "recall")),
         *(f"alerts.latency.{each}" for each in _PERCENTILES),
         *(f"commands.{each}" for each in ("received", "rejected", "failed", "repeated")),

@@ -1,6 +1,6 @@
-"""The grammar of a scenario file as frozen models; every default of the simulator lives here.
+"""The grammar of scenario files as frozen models, with the simulator's defaults.
 
-Durations are milliseconds, rates are counts per time, shares are 0 to 1.
+Durations are in milliseconds, rates are counts per time, shares are 0 to 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from fleet_sim.signals.models import MetricSpec
 
 _LEVEL = r"^[A-Za-z0-9_-]{1,64}$"
 _PLACEHOLDER = re.compile(r"\{(i|site|group)(?::0?([0-9]{1,2})d)?\}")
-_SETTING = re.compile(r"([a-z][a-z0-9_]{0,63})\.([a-z][a-z0-9_]*)")
 _EXPECTED = re.compile(r"(<=|>=|==|!=|<|>)\s*(-?[0-9.]+)\s*(ms|s|m|h|%)?")
 
 Level = Annotated[str, Field(pattern=_LEVEL)]
@@ -36,9 +35,9 @@ def _interval(value: Any) -> Any:
 
 
 def _broker_url(url: str) -> str:
-    """No error repeats the address: somebody may have written a password into it."""
+    """Check a broker's address. Errors do not repeat it, because it may contain a password."""
     if "@" in url:
-        raise ValueError("user and password do not belong into the address; use username: and password:")
+        raise ValueError("user and password do not belong in the address; use username: and password:")
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("mqtt", "mqtts") and parts.hostname and parts.port != 0
@@ -46,7 +45,7 @@ def _broker_url(url: str) -> str:
         usable = False
     if not usable:
         raise ValueError(
-            "this is no broker's address; write mqtt://host:1883 or mqtts://host:8883, with a port of 1 to 65535"
+            "not a broker's address; write mqtt://host:1883 or mqtts://host:8883, with a port of 1 to 65535"
         )
     return url
 
@@ -55,10 +54,10 @@ def _id_template(template: str) -> str:
     left = _PLACEHOLDER.sub("0", template)
     if "{" in left or "}" in left:
         raise ValueError(
-            f"'{template}' may hold {{i}}, {{i:05d}}, {{site}} and {{group}}, and no other braces"
+            f"'{template}' may contain {{i}}, {{i:05d}}, {{site}} and {{group}}, and no other braces"
         )
     if "{i" not in template:
-        raise ValueError(f"'{template}' gives all devices the same id; it must hold {{i}} or {{i:05d}}")
+        raise ValueError(f"'{template}' gives all devices the same id; it must contain {{i}} or {{i:05d}}")
     return template
 
 
@@ -69,7 +68,7 @@ class Broker(Strict):
     username: str | None = None
     """`{id}` stands for the device's id"""
     password: str | None = None
-    """only as ${VARIABLE}: secrets do not belong into a file"""
+    """only as ${VARIABLE}: secrets do not belong in a file"""
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
@@ -83,13 +82,13 @@ class Interval(Strict):
 
     every: Duration = Field(gt=0)
     jitter: Percent = 0.0
-    """each message up to this share of the interval early or late"""
+    """the share of the interval by which each message may be early or late"""
     start: Literal["spread", "aligned", "poisson"] = "spread"
-    """phases spread evenly; all at once; or gaps of random length"""
+    """evenly spread over the interval; all at once; or with random gaps"""
 
 
 class Offline(Strict):
-    """What a device does when it cannot send: what has no receipt is kept and sent late with its own time."""
+    """What a device does while it cannot send: it keeps its messages and sends them later, with their own time."""
 
     buffer: int = Field(default=500, ge=0, le=1_000_000)
     """messages"""
@@ -105,7 +104,7 @@ class Takes(Strict):
 
 
 class CommandSpec(Strict):
-    """What a device does with a command of this name."""
+    """How a device handles a command of this name."""
 
     set: dict[str, str | float] = Field(default_factory=dict)
     """`metric.setting: argument of the command` (or a number)"""
@@ -114,7 +113,7 @@ class CommandSpec(Strict):
 
 
 class Position(Strict):
-    """Degrees; a range is a box in which devices are spread evenly."""
+    """Degrees; two ranges are a box over which devices are spread evenly."""
 
     lat: Spread
     lon: Spread
@@ -126,13 +125,13 @@ class Group(Strict):
     count: int = Field(ge=0, le=1_000_000)
     id: Annotated[str, AfterValidator(_id_template)] = "{group}-{i:05d}"
     type: str | None = None
-    """the group's key unless given"""
+    """by default the group's key"""
     site: Annotated[
         tuple[Level, ...],
         Field(min_length=1),
         BeforeValidator(_listed, json_schema_input_type=Level | tuple[Level, ...]),
     ] = ("site",)
-    """a list is dealt round robin by i; so are those of the tags"""
+    """devices take turns through a list, by i; the same holds for tags"""
     tags: dict[
         Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")],
         Annotated[
@@ -167,19 +166,19 @@ class Group(Strict):
 
 
 class Phase(Strict):
-    """A span of the run; phases follow one another."""
+    """A part of the run; phases follow one another."""
 
     name: Level
     for_: Duration | None = Field(default=None, alias="for")
     """only the last phase may have no end"""
     connect: Rate | None = None
-    """devices connect at this rate from the phase's start on, until all are connected"""
+    """devices connect at this rate from the phase's start until all are connected"""
     do: PhaseActions = PhaseActions.model_construct()
     """device and link faults at the phase's start"""
 
 
 class PhaseWindow(NamedTuple):
-    """A phase with its times since the run's start, ms; `until_ms` None: no end."""
+    """A phase with its times in ms since the run's start; `until_ms` is None if it has no end."""
 
     name: str
     from_ms: int
@@ -192,7 +191,7 @@ def _expectation(value: Any) -> Any:
         return value
     found = _EXPECTED.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
-        raise ValueError(f'\'{value}\' is no expectation; write one like "< 250ms", "== 0" or ">= 99%"')
+        raise ValueError(f'\'{value}\' is not an expectation; write one like "< 250ms", "== 0" or ">= 99%"')
     comparison, number, unit = found.groups()
     return Expectation(comparison, _limit(number, unit), value.strip())
 
@@ -232,7 +231,7 @@ class Scenario(Strict):
     ] = Field(default_factory=dict)
 
     def timeline(self) -> tuple[PhaseWindow, ...]:
-        """The phases with their times; a scenario without phases is one phase `run` without end."""
+        """Return the phases with their times; a scenario without phases has one, `run`, without end."""
         windows: list[PhaseWindow] = []
         at = 0
         for phase in self.phases:
@@ -243,5 +242,5 @@ class Scenario(Strict):
 
     @property
     def duration_ms(self) -> int | None:
-        """The whole run's length; None: until it is interrupted."""
+        """The length of the whole run; None: until it is interrupted."""
         return self.timeline()[-1].until_ms

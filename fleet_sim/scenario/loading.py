@@ -1,6 +1,6 @@
-"""Scenario files: what runs, for how long, with which faults, and what is expected of it.
+"""Loading scenario files: what runs, for how long, with which faults, and what is expected of it.
 
-The interface that the runtime uses (all times are ms, phases and faults count from the run's start)::
+How the runtime uses it (times in ms; phases and faults count from the run's start)::
 
     scenario = load_scenario("factory" or "path/to.yaml", overrides=["fleet.meter.count=500"], env=os.environ)
     scenario = scaled(scenario, sensors=5000, duration_ms=60_000, interval_ms=None)
@@ -44,20 +44,20 @@ _VARIABLE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 def load_scenario(
     source: str, *, overrides: Sequence[str] = (), env: Mapping[str, str] | None = None
 ) -> Scenario:
-    """A scenario from a file or a profile's name; ProblemsFound with everything that is wrong with it.
+    """Load a scenario from a file or a profile; ProblemsFound names everything that is wrong with it.
 
     Args:
         source: the path of a YAML file, or a name of `profile_names()`.
         overrides: `a.b.c=value` each, the value as YAML (`fleet.freezer.count=500`).
-        env: what `${NAME}` and `${NAME:-default}` stand for; the process environment unless given.
+        env: values of `${NAME}` and `${NAME:-default}`; by default the process environment.
     """
     scenario = read_scenario(_source(source), overrides=overrides, env=os.environ if env is None else env)
     named = {override.partition("=")[0] for override in overrides}
-    return scenario.model_copy(update={"broker": _beside(scenario.broker, Path(source).parent, named)})
+    return scenario.model_copy(update={"broker": _relative_to(scenario.broker, Path(source).parent, named)})
 
 
-def _beside(broker: Broker, home: Path, named: AbstractSet[str]) -> Broker:
-    """Take relative paths of a scenario file from its directory `home`; those of `--set` are the caller's own."""
+def _relative_to(broker: Broker, home: Path, named: AbstractSet[str]) -> Broker:
+    """Make paths relative to the scenario file's directory `home`, except those given by `--set`."""
     paths = {
         key: str(home / value)
         for key in ("ca", "cert", "key")
@@ -67,7 +67,7 @@ def _beside(broker: Broker, home: Path, named: AbstractSet[str]) -> Broker:
 
 
 def read_scenario(document: Document, *, overrides: Sequence[str], env: Mapping[str, str]) -> Scenario:
-    """As load_scenario, from a parsed document."""
+    """Load a scenario from a parsed document, as load_scenario does."""
     problems: list[Problem] = []
     document = _with_overrides(document, overrides)
     problems += unsupported(document)
@@ -88,14 +88,14 @@ def scaled(
     duration_ms: int | None = None,
     interval_ms: int | None = None,
 ) -> Scenario:
-    """The same scenario for another number of sensors, another length (of its last phase), another interval.
+    """Return the scenario with another number of sensors, another length of its last phase, another interval.
 
     Sensors are split over the groups in proportion to their counts, by largest remainder.
     """
     fleet = dict(scenario.fleet)
     if sensors is not None:
         counts = _shares(sensors, [group.count for group in fleet.values()])
-        fleet = {name: _but(fleet[name], count=count) for name, count in zip(fleet, counts, strict=True)}
+        fleet = {name: _changed(fleet[name], count=count) for name, count in zip(fleet, counts, strict=True)}
     if interval_ms is not None:
         fleet = {name: _with_interval(group, interval_ms) for name, group in fleet.items()}
     phases = scenario.phases
@@ -106,7 +106,7 @@ def scaled(
 
 
 def scenario_schema() -> dict[str, Any]:
-    """The JSON Schema of scenario files, for editors."""
+    """Return the JSON Schema of scenario files, for editors."""
     schema = Scenario.model_json_schema(by_alias=True, mode="validation")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -115,12 +115,12 @@ def scenario_schema() -> dict[str, Any]:
     }
 
 
-def _but(group: Group, **changes: Any) -> Group:
+def _changed(group: Group, **changes: Any) -> Group:
     return group.model_copy(update=changes)
 
 
 def _with_interval(group: Group, interval_ms: int) -> Group:
-    return _but(group, interval=group.interval.model_copy(update={"every": interval_ms}))
+    return _changed(group, interval=group.interval.model_copy(update={"every": interval_ms}))
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:
@@ -159,7 +159,7 @@ def _override(document: Document, override: str) -> None:
     secret = names_secret(keys[-1])
     origin = f"--set {name}={UNSEEN}" if secret else f"--set {redacted(override)}"
     if not equals or not all(keys):
-        raise ProblemsFound([Problem(origin, 1, 1, "write it as path.to.key=value")])
+        raise ProblemsFound([Problem(origin, 1, 1, "write --set path.to.key=value")])
     value = parse_yaml(
         json.dumps(text) if secret else text or "null", origin
     )  # a secret is text, whatever it is
@@ -170,7 +170,7 @@ def _override(document: Document, override: str) -> None:
             where = ".".join(keys[:depth]) or "the scenario"
             names = list(data) if isinstance(data, dict) else [str(each) for each in range(len(data))]
             raise ProblemsFound(
-                [Problem(origin, 1, 1, f"{where} has no '{key}' to go into{suggest(key, names)}")]
+                [Problem(origin, 1, 1, f"{where} has no section '{key}'{suggest(key, names)}")]
             )
         data, place = data[part], place.children[part]
     _put(data, place, keys[-1], value, origin)
@@ -201,7 +201,7 @@ def _from(origin: str, place: Place) -> Place:
 
 
 def _interpolate(document: Document, env: Mapping[str, str]) -> list[Problem]:
-    """Put the environment's values in, in place; what is missing is a problem."""
+    """Replace variables in place by their values from the environment; return a problem for each missing one."""
     problems: list[Problem] = []
 
     def walk(value: Any, path: tuple[str | int, ...], place: Place) -> Any:
@@ -224,7 +224,7 @@ def _interpolate(document: Document, env: Mapping[str, str]) -> list[Problem]:
 
 
 def _filled(text: str, env: Mapping[str, str], *, plain: bool) -> Any:
-    """The text with its variables; an unquoted one that is one variable alone is read as a plain value."""
+    """Return the text with its variables replaced; an unquoted single variable is read as a plain value."""
 
     def value_of(found: re.Match[str]) -> str:
         escaped, name, default = found.groups()

@@ -1,4 +1,4 @@
-"""Plans a scenario: its devices and their faults as plain records."""
+"""Planning a scenario: its devices and their faults as plain records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fleet_sim.faults.plan import NEVER, PlannedFault, chosen_devices
 from fleet_sim.noise import Stream, device_keys
-from fleet_sim.plan import Behaviour, Buffer, DevicePlan, MetricFacts, Pace
+from fleet_sim.plan import Behaviour, Buffer, DevicePlan, Pace
+from fleet_wire.control_messages import MetricInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,16 +24,16 @@ _GOLDEN_RATIO = 0.6180339887498949
 
 
 def plan_devices(scenario: Scenario) -> list[DevicePlan]:
-    """Every device of the scenario, group by group in the order of the file, by its number in the group."""
+    """Return every device of the scenario, group by group in the order of the file, by number in the group."""
     return [plan for name, group in scenario.fleet.items() for plan in plan_group(scenario.seed, name, group)]
 
 
 def plan_group(seed: int, name: str, group: Group) -> list[DevicePlan]:
-    """The devices of one group."""
+    """Return the devices of one group."""
     sites = group.sites()
     ids = group.device_ids(name)
     positions = _positions(seed, ids, group)
-    metrics = MappingProxyType({metric: facts_of(spec) for metric, spec in group.metrics.items()})
+    metrics = MappingProxyType({metric: info_of(spec) for metric, spec in group.metrics.items()})
     tags = _tags(group)
     pace, buffer = _pace(group.interval), _buffer(group.offline)
     commands = MappingProxyType({command: _behaviour(spec) for command, spec in group.commands.items()})
@@ -61,21 +62,27 @@ def _pace(interval: Interval) -> Pace:
 
 
 def _buffer(offline: Offline) -> Buffer:
-    rate = offline.replay_rate
-    return Buffer(offline.buffer, offline.drop, 1000.0 * rate.count / rate.per_ms)
+    return Buffer(offline.buffer, offline.drop, offline.replay_rate.per_second)
 
 
 def _behaviour(spec: CommandSpec) -> Behaviour:
     return Behaviour(dict(spec.set), float(spec.takes.mean), float(spec.takes.jitter), spec.outcome)
 
 
-def facts_of(spec: Metric) -> MetricFacts:
+def info_of(spec: Metric) -> MetricInfo:
     """The part of a metric that its device announces in the birth."""
-    return MetricFacts(spec.unit, spec.label, spec.min, spec.max, spec.warning, spec.critical)
+    return MetricInfo(
+        unit=spec.unit or None,
+        label=spec.label or None,
+        min=spec.min,
+        max=spec.max,
+        warning=spec.warning,
+        critical=spec.critical,
+    )
 
 
 def _tags(group: Group) -> Sequence[Mapping[str, str]]:
-    """The tags of devices 0, 1, 2, …, up to where they begin again (or to the last device)."""
+    """Return the tags of devices 0, 1, 2, …, until they repeat (or to the last device)."""
     every = [
         MappingProxyType({tag: values[i % len(values)] for tag, values in group.tags.items()})
         for i in range(min(group.count, math.lcm(*map(len, group.tags.values()))))
@@ -98,7 +105,7 @@ def _between(limits: tuple[float, float], draws: Sequence[float]) -> list[float]
 
 
 def plan_faults(scenario: Scenario, plans: Sequence[DevicePlan]) -> list[PlannedFault]:
-    """Every fault of the scenario with its devices and times, those of the phases' `do` after the others."""
+    """Return every fault with its devices and times, those in the phases' `do` after the others."""
     planned = []
     for number, (fault, phase) in enumerate(_every_fault(scenario)):
         devices = chosen_devices(number, fault, plans, scenario.seed)
@@ -115,7 +122,7 @@ def _every_fault(scenario: Scenario) -> Iterator[tuple[Fault, str | None]]:
 
 
 def _window(fault: Fault, phase: str | None, scenario: Scenario) -> tuple[int, int]:
-    """Start and end since the run's start; a fault may outlast its phase only by its own `for`."""
+    """Return start and end in ms since the run's start; a fault outlasts its phase only if it has its own `for`."""
     begin, end = 0, scenario.duration_ms
     for window in scenario.timeline():
         if window.name == phase:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fleet_sim.signals.computing import signal_of
 from fleet_sim.signals.disturbance import Disturbance, Reading
 from fleet_sim.signals.excursion import Excursion
 
@@ -28,7 +29,7 @@ class Channel:
     def __init__(self, name: str, metric: Metric, devices: Devices) -> None:
         self.name = name
         self.every = metric.every
-        self.signal: Signal = metric.signal(devices, name)
+        self.signal: Signal = signal_of(metric, devices, name)
         self.words: tuple[str, ...] = getattr(self.signal, "words", ())
         self._excursion = Excursion(metric, devices, name) if metric.excursions is not None else None
         self._low, self._high = metric.min, metric.max
@@ -83,7 +84,7 @@ class Channel:
         return [] if self._excursion is None else list(self._excursion.episodes(from_ms, until_ms))
 
     def as_list(self, values: F8) -> list[Any]:
-        """Python values for the wire: words for codes, else floats."""
+        """Return Python values for the wire: words for codes, floats otherwise."""
         plain: list[Any] = values.tolist()
         return [self.words[int(code)] for code in plain] if self.words else plain
 

@@ -1,37 +1,21 @@
-"""Models that follow from other metrics of the same device."""
+"""Signals that follow from other metrics of the same device."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from fleet_sim.signals.elementary import logarithm
-from fleet_sim.signals.metric import Metric, MetricName, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8
+    from fleet_sim.signals.models import DewPoint, DissolvedOxygen, Linear, Pump
     from fleet_sim.signals.moment import Devices, Moment
 
 _KW_PER_FLOW_AND_HEAD = 9.81 / 3600 / 0.65  # m³/h times m, water, at an efficiency of 65 %
-
-
-class DewPoint(Metric):
-    """From temperature (°C) and relative humidity (%), by the Magnus formula."""
-
-    model: Literal["dew_point"]
-    temperature: MetricName
-    humidity: MetricName
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.temperature, self.humidity)
-
-    def signal(self, devices: Devices, name: str) -> DewPointSignal:
-        return DewPointSignal(self, devices, name)
 
 
 class DewPointSignal:
@@ -49,21 +33,6 @@ class DewPointSignal:
         return value
 
 
-class DissolvedOxygen(Metric):
-    """mg/l at a share of saturation, which falls with temperature (Elmore and Hayes 1960)."""
-
-    model: Literal["dissolved_oxygen"]
-    temperature: MetricName
-    saturation: Spread = (0.9, 0.9)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.temperature,)
-
-    def signal(self, devices: Devices, name: str) -> DissolvedOxygenSignal:
-        return DissolvedOxygenSignal(self, devices, name)
-
-
 class DissolvedOxygenSignal:
     """Saturation of fresh water at sea level as a cubic in °C (Elmore and Hayes 1960), mg/l."""
 
@@ -78,22 +47,6 @@ class DissolvedOxygenSignal:
         return self._share[now.rows] * full
 
 
-class Linear(Metric):
-    """factor * another metric + offset."""
-
-    model: Literal["linear"]
-    of: MetricName
-    factor: Spread = (1.0, 1.0)
-    offset: Spread = (0.0, 0.0)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.of,)
-
-    def signal(self, devices: Devices, name: str) -> LinearSignal:
-        return LinearSignal(self, devices, name)
-
-
 class LinearSignal:
     def __init__(self, model: Linear, devices: Devices, name: str) -> None:
         self._of = model.of
@@ -103,30 +56,6 @@ class LinearSignal:
 
     def sample(self, now: Moment) -> F8:
         return self._factor[now.rows] * now.raw[self._of] + self._offset[now.rows]
-
-
-class Pump(Metric):
-    """A centrifugal pump on its curve: head = speed² * shutoff - curve * flow², against a static head."""
-
-    movable = ("speed",)
-    model: Literal["pump"]
-    of: Literal["flow", "head", "power"] = "flow"
-    speed: Spread = (1.0, 1.0)
-    shutoff: Spread
-    """head at no flow and full speed, m"""
-    curve: Spread
-    """m for a flow of 1"""
-    static: Spread = (0.0, 0.0)
-    """head the pump must overcome before anything flows, m"""
-    running: dict[MetricName, str] = Field(default_factory=dict, alias="while", max_length=1)
-    """a metric of states and the word at which the pump runs"""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return tuple(self.running)
-
-    def signal(self, devices: Devices, name: str) -> PumpSignal:
-        return PumpSignal(self, devices, name)
 
 
 class PumpSignal:

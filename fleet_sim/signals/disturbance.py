@@ -46,5 +46,5 @@ class Disturbing(Protocol):
         ...
 
     def disturbance(self, devices: Devices) -> Disturbance:
-        """Return it at work on the devices of a group."""
+        """Return the disturbance, bound to the devices of a group."""
         ...

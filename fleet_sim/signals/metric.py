@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from fleet_config.durations import Duration, Percent
 from fleet_config.explain import wrong_kind
 from fleet_config.validation import Strict
-
-if TYPE_CHECKING:
-    from fleet_sim.signals.moment import Devices, Signal
 
 
 def _as_pair(value: object) -> object:
@@ -79,7 +76,3 @@ class Metric(Strict):
     def sources(self) -> tuple[str, ...]:
         """The metrics of the same device that this one is computed from."""
         return ()
-
-    def signal(self, devices: Devices, name: str) -> Signal:
-        """Return what computes the metric `name` for all devices of a group."""
-        raise NotImplementedError

@@ -1,35 +1,21 @@
-"""Models with a state per device, which advances by the time since the device's last sample."""
+"""Signals with a state per device, which advances by the time since the device's last sample."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from fleet_config.durations import Duration, Percent
-from fleet_config.validation import Strict
 from fleet_sim.signals.elementary import decay
-from fleet_sim.signals.metric import Metric, Spread
+from fleet_sim.signals.models import FromWeather
 from fleet_sim.signals.weather import SiteWeather
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8
+    from fleet_sim.signals.models import Autoregressive, OrnsteinUhlenbeck, RandomWalk, States, Tank, Thermal
     from fleet_sim.signals.moment import BOOL, Devices, Moment
-
-
-class RandomWalk(Metric):
-    """A walk that is reflected at `min` and `max`."""
-
-    model: Literal["random_walk"]
-    start: Spread
-    step: Spread
-    """standard deviation after one minute; it grows with the square root of time"""
-
-    def signal(self, devices: Devices, name: str) -> RandomWalkSignal:
-        return RandomWalkSignal(self, devices, name)
 
 
 class RandomWalkSignal:
@@ -49,21 +35,6 @@ class RandomWalkSignal:
         fenced: F8 = np.clip(value, self._low, self._high)
         self._state[now.rows] = fenced
         return fenced
-
-
-class OrnsteinUhlenbeck(Metric):
-    """A deviation that is drawn back to the mean."""
-
-    movable = ("mean",)
-    model: Literal["ou"]
-    mean: Spread
-    deviation: Spread
-    """standard deviation in the long run"""
-    memory: Duration = Field(default=600_000, gt=0)
-    """after so long a deviation has fallen to 37 %"""
-
-    def signal(self, devices: Devices, name: str) -> OrnsteinUhlenbeckSignal:
-        return OrnsteinUhlenbeckSignal(self, devices, name)
 
 
 class OrnsteinUhlenbeckSignal:
@@ -88,19 +59,6 @@ class OrnsteinUhlenbeckSignal:
         return self._mean[now.rows] + off
 
 
-class Autoregressive(Metric):
-    """AR(1) over the device's own readings."""
-
-    movable = ("mean",)
-    model: Literal["ar1"]
-    mean: Spread
-    phi: float = Field(gt=-1, lt=1)
-    deviation: Spread
-
-    def signal(self, devices: Devices, name: str) -> AutoregressiveSignal:
-        return AutoregressiveSignal(self, devices, name)
-
-
 class AutoregressiveSignal:
     def __init__(self, model: Autoregressive, devices: Devices, name: str) -> None:
         self._mean = devices.spread(model.mean, f"{name}/mean")
@@ -117,21 +75,6 @@ class AutoregressiveSignal:
             off = np.where(now.first, draw, off)
         self._off[now.rows] = off
         return self._mean[now.rows] + off
-
-
-class States(Metric):
-    """A word that changes now and then (a Markov process)."""
-
-    movable = ("state",)
-    model: Literal["states"]
-    stay: dict[str, Duration] = Field(min_length=1)
-    """how long the device stays in each state on average"""
-    then: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """weights of what follows a state; all others alike unless given"""
-    initial: str | None = None
-
-    def signal(self, devices: Devices, name: str) -> StatesSignal:
-        return StatesSignal(self, devices, name)
 
 
 class StatesSignal:
@@ -175,28 +118,6 @@ def _chances(model: States, word: str) -> list[float]:
     return [*chances[:last], 2.0, *chances[last + 1 :]]  # the last possible one takes what rounding leaves
 
 
-class FromWeather(Strict):
-    """The air outside, shared by all devices of a site."""
-
-    site: Literal["weather"]
-
-
-class Thermal(Metric):
-    """First order: it follows its target with a lag; without cooling the target is the ambient."""
-
-    movable = ("setpoint",)
-    model: Literal["thermal"]
-    setpoint: Spread
-    ambient: Spread | FromWeather = (20.0, 20.0)
-    lag: Duration = Field(gt=0)
-    leak: Percent = 0.0
-    """share of the difference to the ambient that cooling does not make up"""
-    start: Spread | None = None
-
-    def signal(self, devices: Devices, name: str) -> ThermalSignal:
-        return ThermalSignal(self, devices, name)
-
-
 class ThermalSignal:
     """dT/dt = (target - T) / lag. With cooling the target is near the setpoint, without it is the ambient."""
 
@@ -227,23 +148,6 @@ class ThermalSignal:
         value = target + (before - target) * decay(now.dt_s / self._lag_s)
         self._state[now.rows] = value
         return value
-
-
-class Tank(Metric):
-    """A level that is drawn down and refilled when low."""
-
-    movable = ("inflow", "outflow")
-    model: Literal["tank"]
-    start: Spread = (20.0, 80.0)
-    inflow: Spread
-    """per minute, while it fills"""
-    outflow: Spread
-    """per minute, always"""
-    low: float = 20.0
-    high: float = 80.0
-
-    def signal(self, devices: Devices, name: str) -> TankSignal:
-        return TankSignal(self, devices, name)
 
 
 class TankSignal:

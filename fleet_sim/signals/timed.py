@@ -1,21 +1,19 @@
-"""Models whose value follows from the time alone."""
+"""Signals whose value follows from the time alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from fleet_config.durations import Duration
 from fleet_sim.signals.elementary import sine
-from fleet_sim.signals.metric import Metric, Spread
 from fleet_sim.signals.moment import SlowNoise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8, I8
+    from fleet_sim.signals.models import Constant, Cycle, Drain, Ramp, Sine, Step, Wear
     from fleet_sim.signals.moment import Devices, Moment
 
 DAY_MS = 86_400_000
@@ -29,17 +27,6 @@ def time_of_day(at_ms: I8, peak_ms: int) -> F8:
     return sine((at_ms % DAY_MS - peak_ms) / DAY_MS + 0.25)
 
 
-class Constant(Metric):
-    """Always the same value."""
-
-    movable = ("value",)
-    model: Literal["constant"]
-    value: Spread
-
-    def signal(self, devices: Devices, name: str) -> ConstantSignal:
-        return ConstantSignal(self, devices, name)
-
-
 class ConstantSignal:
     def __init__(self, model: Constant, devices: Devices, name: str) -> None:
         self._value = devices.spread(model.value, f"{name}/value")
@@ -47,21 +34,6 @@ class ConstantSignal:
 
     def sample(self, now: Moment) -> F8:
         return self._value[now.rows]
-
-
-class Sine(Metric):
-    """mean + amplitude * sin."""
-
-    movable = ("mean", "amplitude")
-    model: Literal["sine"]
-    mean: Spread = (0.0, 0.0)
-    amplitude: Spread
-    period: Duration = Field(gt=0)
-    phase: Spread = (0.0, 0.0)
-    """in turns: 0.25 begins at the top"""
-
-    def signal(self, devices: Devices, name: str) -> SineSignal:
-        return SineSignal(self, devices, name)
 
 
 class SineSignal:
@@ -75,24 +47,6 @@ class SineSignal:
     def sample(self, now: Moment) -> F8:
         wave = sine(now.elapsed_s * self._per_second + self._phase[now.rows])
         return self._mean[now.rows] + self._amplitude[now.rows] * wave
-
-
-class Cycle(Metric):
-    """Daily and weekly patterns, by UTC time of day."""
-
-    movable = ("mean",)
-    model: Literal["cycle"]
-    mean: Spread
-    daily: Spread = (0.0, 0.0)
-    """amplitude: highest at `peak`, lowest twelve hours later"""
-    peak: Duration = 14 * 3_600_000
-    weekend: Spread = (0.0, 0.0)
-    """added on Saturdays and Sundays"""
-    wander: float = Field(default=0.0, ge=0)
-    """standard deviation of a slow deviation of each device, over about an hour"""
-
-    def signal(self, devices: Devices, name: str) -> CycleSignal:
-        return CycleSignal(self, devices, name)
 
 
 class CycleSignal:
@@ -114,18 +68,6 @@ class CycleSignal:
         return value
 
 
-class Step(Metric):
-    """One value, and another from some time after the start on."""
-
-    model: Literal["step"]
-    before: Spread
-    after: Spread
-    at: Duration
-
-    def signal(self, devices: Devices, name: str) -> StepSignal:
-        return StepSignal(self, devices, name)
-
-
 class StepSignal:
     def __init__(self, model: Step, devices: Devices, name: str) -> None:
         self._before = devices.spread(model.before, f"{name}/before")
@@ -135,20 +77,6 @@ class StepSignal:
 
     def sample(self, now: Moment) -> F8:
         return np.where(now.elapsed_s >= self._at_s, self._after[now.rows], self._before[now.rows])
-
-
-class Ramp(Metric):
-    """From one value to another; holds there, or begins again."""
-
-    model: Literal["ramp"]
-    start: Spread = Field(alias="from")
-    to: Spread
-    over: Duration = Field(gt=0)
-    wait: Duration = 0
-    repeat: bool = False
-
-    def signal(self, devices: Devices, name: str) -> RampSignal:
-        return RampSignal(self, devices, name)
 
 
 class RampSignal:
@@ -165,18 +93,6 @@ class RampSignal:
         return self._start[now.rows] + self._rise[now.rows] * part
 
 
-class Drain(Metric):
-    """A battery."""
-
-    model: Literal["drain"]
-    start: Spread = Field(default=(100.0, 100.0), alias="from")
-    per_day: Spread
-    to: float = 0.0
-
-    def signal(self, devices: Devices, name: str) -> DrainSignal:
-        return DrainSignal(self, devices, name)
-
-
 class DrainSignal:
     def __init__(self, model: Drain, devices: Devices, name: str) -> None:
         self._start = devices.spread(model.start, f"{name}/from")
@@ -187,19 +103,6 @@ class DrainSignal:
     def sample(self, now: Moment) -> F8:
         left = self._start[now.rows] - self._per_second[now.rows] * now.elapsed_s
         return np.maximum(left, self._to)
-
-
-class Wear(Metric):
-    """Grows slowly at first and fast before failure, when the part is replaced."""
-
-    model: Literal["wear"]
-    start: Spread = Field(alias="from")
-    to: Spread
-    life: Duration = Field(gt=0)
-    shape: int = Field(default=3, ge=1, le=8)
-
-    def signal(self, devices: Devices, name: str) -> WearSignal:
-        return WearSignal(self, devices, name)
 
 
 class WearSignal:

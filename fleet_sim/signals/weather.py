@@ -5,12 +5,11 @@ A temperate place in plain figures: seasons, days, and slow change. A function o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fleet_sim.signals.elementary import sine
-from fleet_sim.signals.metric import Metric, Spread
 from fleet_sim.signals.moment import SlowNoise
 from fleet_sim.signals.timed import DAY_MS, HOUR_MS, time_of_day
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fleet_sim.noise import F8
+    from fleet_sim.signals.models import Weather
     from fleet_sim.signals.moment import Devices, Moment
 
 _YEAR_DAYS = 365.2425
@@ -50,17 +50,6 @@ class SiteWeather:
 
     def _day(self, now: Moment) -> F8:
         return 4.0 * time_of_day(now.at_ms, _WARMEST_HOUR * HOUR_MS)
-
-
-class Weather(Metric):
-    """The weather of the device's site."""
-
-    model: Literal["weather"]
-    of: Literal["temperature", "humidity", "pressure", "wind"]
-    offset: Spread = (0.0, 0.0)
-
-    def signal(self, devices: Devices, name: str) -> WeatherSignal:
-        return WeatherSignal(self, devices, name)
 
 
 class WeatherSignal:

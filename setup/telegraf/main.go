@@ -1,4 +1,4 @@
-// Command telegraf is Telegraf with only the plugins that the benchmarks compare with, built from the public module.
+// Command telegraf is Telegraf with only the plugins that the benchmarks need, built from the public module.
 package main
 
 import (

@@ -9,7 +9,13 @@ from typing import Final
 
 from tests.architecture.rooms import ROOT, files_of
 
-MIRRORS: Final = {"edge_gateway": Path("tests/gateway"), "fleet_sim": Path("tests/sim")}
+MIRRORS: Final = {
+    "edge_gateway": Path("tests/gateway"),
+    "fleet_config": Path("tests/config"),
+    "fleet_console": Path("tests/console"),
+    "fleet_sim": Path("tests/sim"),
+    "fleet_wire": Path("tests/wire"),
+}
 LIST: Final = Path(__file__).with_name("no_test_of_its_own.txt")
 
 

@@ -1,9 +1,9 @@
 """What a pure module may import and call: no clock, socket, file or randomness, and no order by chance.
 
-Two allow-lists, of imports and of builtins: what nobody thought of is refused. Names that lead round them are refused
-too: an imported module may stand only before a dot, so `getattr(np, "random")` is none; `hash` of a string differs
-from process to process and `id` is an address, so neither is allowed. That a module passes on what it imported
-itself, as `edge_gateway.columns.frame.np`, is what mypy forbids (`no_implicit_reexport`, in strict).
+Two allow-lists, of imports and of builtins: what nobody thought of is refused. Ways round them are refused too. An
+imported module may stand only before a dot, so `getattr(np, "random")` is refused. What a module of ours passes on,
+such as `edge_gateway.columns.frame.np`, is judged by where it comes from. `hash` of a string differs from process to
+process and `id` is an address, so neither is allowed, nor is binding such a name at the top of a module or a class.
 
 Iterating over a set of strings has an order by chance as well, which no syntax shows: replays that must end in equal
 states (tests/gateway/recovery) are there for it.
@@ -11,9 +11,11 @@ states (tests/gateway/recovery) are there for it.
 
 import ast
 import builtins
+import re
 import symtable
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -25,10 +27,8 @@ from tests.architecture.rooms import files_of, imported_names, room_of
 PURE_ROOMS: Final = ("fold", "rules", "windows", "fleet", "records", "columns")
 IMPURE_PARTS: Final = ("edge_gateway.rules.files", "edge_gateway.rules.testing")
 """Of the pure rooms: these read rule files and write reports about them."""
-STILL_IMPURE: Final[set[tuple[str, str]]] = set()
-"""Findings that are yet to go: one that is gone must be struck out."""
-
 PURE_SHARED: Final = (
+    "fleet_config.counting",
     "fleet_config.document",
     "fleet_config.durations",
     "fleet_config.explain",
@@ -42,6 +42,14 @@ PURE_SHARED: Final = (
     "fleet_wire.topics",
 )
 """Modules of other packages that pure rooms use: held to the same rules."""
+OURS: Final = {"edge_gateway", *(module.partition(".")[0] for module in PURE_SHARED)}
+RUN_ON_IMPORT: Final = (
+    "edge_gateway/__init__.py",
+    "edge_gateway/errors.py",
+    "fleet_config/__init__.py",
+    "fleet_wire/__init__.py",
+)
+"""Files outside the pure rooms that importing a pure room runs: held to the same rules."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -49,14 +57,22 @@ def _words(text: str) -> frozenset[str]:
 
 
 WHOLE_MODULES: Final = _words(
-    "__future__ bisect collections collections.abc dataclasses difflib enum fnmatch fractions functools "
-    "itertools json math msgpack msgspec msgspec.json msgspec.msgpack msgspec.structs numpy.typing operator pydantic "
-    "pydantic_core pydantic_core.core_schema re string struct types typing typing_extensions unicodedata"
+    "__future__ bisect collections collections.abc dataclasses difflib enum fractions functools itertools math "
+    "msgspec msgspec.json msgspec.msgpack msgspec.structs numpy.typing pydantic_core.core_schema re struct typing "
+    "unicodedata"
 )
-"""Everything in them is pure, except that a module within is allowed only if it stands here too."""
+"""Every public name in them is pure, but a module within is allowed only if it stands here too."""
 
 SOME_NAMES: Final = {
+    "fnmatch": {"translate"},
     "hashlib": {"blake2b", "sha256"},
+    "json": {"dumps", "loads"},
+    "msgpack": {"packb", "unpackb"},
+    "pydantic": _words(  # not those that look at the clock or the disk, as PastDatetime and FilePath do
+        "BaseModel BeforeValidator Field GetCoreSchemaHandler GetPydanticSchema PlainSerializer WithJsonSchema"
+    ),
+    "pydantic_core": {"CoreSchema", "ErrorDetails", "PydanticCustomError"},
+    "types": {"UnionType"},
     "zstandard": {"ZstdCompressor", "ZstdDecompressor", "ZstdError", "frame_content_size"},
     "numpy": _words(
         "append arange argsort array array_equal array_split ascontiguousarray asarray bincount broadcast_to clip "
@@ -71,9 +87,10 @@ SOME_NAMES: Final = {
 ONLY_HERE: Final = {
     "edge_gateway/records/codec.py": {"threading.local"},  # a compressor for each thread
     "edge_gateway/fleet/decoders/diagnosis.py": {"datetime.datetime"},  # a type of decoded values
+    "edge_gateway/errors.py": {"pathlib.Path"},  # a type of arguments
 }
-TYPES_ONLY: Final = {"datetime.datetime"}
-"""Imports that may only stand as the class in a `match`: what else they do reads the clock."""
+TYPES_ONLY: Final = {"datetime.datetime", "pathlib.Path"}
+"""Imports that may only stand as the class in a `match` or an annotation: what else they do is not pure."""
 
 BUILTINS: Final = _words(
     "abs all any bool bytearray bytes callable chr classmethod dict divmod enumerate filter float format "
@@ -100,6 +117,8 @@ DUNDERS: Final = {
 
 WRITING: Final = {"tofile", "dump", "read_text", "read_bytes", "write_text", "write_bytes"}
 """Methods of arrays, serializers and paths that touch a file."""
+LEADING_OUT: Final = re.compile(r"[<>=|]?M8.*|datetime64.*|__\w+__")
+"""Texts that are refused: numpy's types of dates, as `np.array("now", "M8[s]")` reads the clock, and dunder names."""
 
 
 class Finding(NamedTuple):
@@ -111,7 +130,8 @@ def pure_files() -> list[Path]:
     """Every file that must be pure, relative to the repository."""
     own = (path for path in files_of("edge_gateway") if room_of(path) in PURE_ROOMS)
     shared = (Path(*module.split(".")).with_suffix(".py") for module in PURE_SHARED)
-    return [*(path for path in own if not _within(_module_of(path), IMPURE_PARTS)), *shared]
+    run = map(Path, RUN_ON_IMPORT)
+    return [*(path for path in own if not _within(_module_of(path), IMPURE_PARTS)), *shared, *run]
 
 
 def findings_in(source: str, path: Path) -> Iterator[Finding]:
@@ -121,6 +141,7 @@ def findings_in(source: str, path: Path) -> Iterator[Finding]:
     yield from _imports(tree, extra)
     yield from _attributes(tree, extra)
     yield from _types_only(tree, extra)
+    yield from _texts(tree)
     yield from _unknown_globals(source, path)
 
 
@@ -129,17 +150,41 @@ def allowed(dotted: str) -> bool:
     if dotted in WHOLE_MODULES or dotted in SOME_NAMES:
         return True
     package, _, rest = dotted.partition(".")
-    if package == "edge_gateway":
-        rooms = {f"{package}.{room}" for room in (*PURE_ROOMS, "errors")}
-        return _within(dotted, rooms) and not _within(dotted, IMPURE_PARTS)
-    if package in SOME_NAMES and dotted.rpartition(".")[0] not in WHOLE_MODULES:
-        return rest in SOME_NAMES[package] or (package == "numpy" and _computes(rest))
     module, _, name = dotted.rpartition(".")
-    if module in WHOLE_MODULES:
-        return hasattr(holder := import_module(module), name) and not isinstance(
-            getattr(holder, name), ModuleType
-        )
-    return _within(dotted, PURE_SHARED)
+    if package in OURS:
+        return _is_pure_module_or_in_one(dotted) and _comes_from_where_it_may(dotted)
+    if package in SOME_NAMES and module not in WHOLE_MODULES:
+        return rest in SOME_NAMES[package] or (package == "numpy" and _computes(rest))
+    if module not in WHOLE_MODULES or name.startswith("_"):
+        return False
+    return hasattr(import_module(module), name) and not isinstance(_held(dotted), ModuleType)
+
+
+def _is_pure_module_or_in_one(dotted: str) -> bool:
+    rooms = {f"edge_gateway.{room}" for room in (*PURE_ROOMS, "errors")}
+    return _within(dotted, rooms | set(PURE_SHARED)) and not _within(dotted, IMPURE_PARTS)
+
+
+def _comes_from_where_it_may(dotted: str) -> bool:
+    """Whether what a name in a module of ours stands for, if a module or a class, is allowed where it was made."""
+    held = _held(dotted)
+    if isinstance(held, ModuleType):
+        return held.__name__ == dotted or allowed(held.__name__)
+    if not isinstance(held, type) or held.__module__ == "builtins":
+        return True
+    home = f"{held.__module__}.{held.__qualname__}"
+    return home == dotted or allowed(home)
+
+
+def _held(dotted: str) -> object:
+    """What a dotted name stands for; None if there is no such thing."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        return getattr(import_module(module), name) if module else import_module(dotted)
+    except AttributeError:
+        return import_module(dotted) if find_spec(dotted) else None
+    except (ImportError, ValueError):
+        return None
 
 
 def _computes(name: str) -> bool:
@@ -168,12 +213,7 @@ def _imports(tree: ast.Module, extra: set[str]) -> Iterator[Finding]:
 
 def _attributes(tree: ast.Module, extra: set[str]) -> Iterator[Finding]:
     """Names in modules that are not allowed, modules that are handed on, and attributes that lead out."""
-    modules = {
-        name.asname or name.name: name.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for name in node.names
-    }
+    modules = dict(_names_of_modules(tree))
     before_a_dot = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute):
@@ -194,26 +234,55 @@ def _module_at(node: ast.expr, modules: dict[str, str]) -> str:
     if isinstance(node, ast.Name):
         return modules.get(node.id, "")
     if isinstance(node, ast.Attribute) and (owner := _module_at(node.value, modules)):
-        held = getattr(import_module(owner), node.attr, None)
-        return f"{owner}.{node.attr}" if isinstance(held, ModuleType) else ""
+        held = _held(f"{owner}.{node.attr}")
+        return held.__name__ if isinstance(held, ModuleType) else ""
     return ""
+
+
+def _names_of_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Each name that an import binds to a module, and the module: "np" and "numpy"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                bound = name.name if name.asname else name.name.partition(".")[0]
+                yield name.asname or bound, bound
+        elif isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                dotted = f"{node.module}.{name.name}"
+                if not node.level and allowed(dotted) and isinstance(held := _held(dotted), ModuleType):
+                    yield name.asname or name.name, held.__name__
 
 
 def _types_only(tree: ast.Module, extra: set[str]) -> Iterator[Finding]:
     names = {name.rpartition(".")[2] for name in extra & TYPES_ONLY}
-    classes = {node.cls for node in ast.walk(tree) if isinstance(node, ast.MatchClass)}
+    classes: set[ast.AST] = {node.cls for node in ast.walk(tree) if isinstance(node, ast.MatchClass)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
+            classes |= set(ast.walk(node.annotation))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in names and node not in classes:
             yield Finding(node.lineno, f"uses {node.id} other than as a type")
 
 
+def _texts(tree: ast.Module) -> Iterator[Finding]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(text := node.value, str):
+            continue
+        if LEADING_OUT.fullmatch(text) and text not in DUNDERS:
+            yield Finding(node.lineno, f"says {text!r}")
+
+
 def _unknown_globals(source: str, path: Path) -> Iterator[Finding]:
-    """Names that a module does not bind itself, so builtins, and that are not allowed."""
+    """Builtins that are not allowed: names that a module does not bind itself, and such builtins that it binds."""
+    refused = vars(builtins).keys() - BUILTINS
     whole = symtable.symtable(source, path.as_posix(), "exec")
     bound = {name.get_name() for name in whole.get_symbols() if name.is_assigned() or name.is_imported()}
     tables = [whole]
     for table in tables:
         tables += table.get_children()
         for symbol in table.get_symbols():
-            if symbol.is_global() and symbol.get_name() not in bound | BUILTINS:
-                yield Finding(table.get_lineno(), f"uses the builtin {symbol.get_name()}")
+            name = symbol.get_name()
+            unknown = symbol.is_global() and name not in (bound - refused) | BUILTINS
+            in_class = table.get_type() == "class" and symbol.is_referenced() and name in refused
+            if unknown or in_class:
+                yield Finding(table.get_lineno(), f"uses the builtin {name}")

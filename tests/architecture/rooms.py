@@ -47,8 +47,12 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     ),
 }
 
-STILL_UPWARD: Final[dict[str, set[tuple[str, str]]]] = {"edge_gateway": set(), "fleet_sim": set()}
-"""Imports to a higher floor that are yet to go: a pair that is no longer imported must be struck out."""
+EMPTY_NAMES: Final = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}
+
+LOADERS: Final = {"import_module", "__import__", "exec", "eval", "modules", "run_module", "run_path"}
+"""Names in Python's library by which an import hides from these rules."""
+MAY_LOAD: Final = {"fleet_console/command_line.py"}
+"""Files that may use them: this one imports the command that is called, from a table in the program's own `cli`."""
 
 
 class Arrow(NamedTuple):
@@ -92,15 +96,26 @@ def arrows_in(source: str, path: Path) -> Iterator[Arrow]:
             yield Arrow(room_of(path), room, path)
 
 
+def hidden_imports(tree: ast.AST) -> Iterator[str]:
+    """What in a file imports without being seen by `imported_names`, and relative imports, which name no package."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (name.name for name in node.names if node.level or name.name in LOADERS)
+        elif isinstance(node, ast.Name | ast.Attribute):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            if name in LOADERS:
+                yield name
+
+
 def floor_of(package: str) -> dict[str, int]:
     """Each room's floor; the highest number is the lowest floor."""
     return {room: number for number, floor in enumerate(FLOORS[package]) for room in floor}
 
 
 def upward(package: str, arrows: Iterable[Arrow]) -> set[Arrow]:
-    """Imports that lead to the same floor or a higher one."""
+    """Imports that lead to the same floor or a higher one, or of the whole package: `from edge_gateway import *`."""
     floors = floor_of(package)
-    return {arrow for arrow in arrows if floors[arrow.imported] <= floors[arrow.importer]}
+    return {arrow for arrow in arrows if floors.get(arrow.imported, -1) <= floors.get(arrow.importer, -1)}
 
 
 def check_acyclic(pairs: set[tuple[str, str]]) -> None:
@@ -109,11 +124,3 @@ def check_acyclic(pairs: set[tuple[str, str]]) -> None:
     for importer, imported in pairs:
         graph[importer].add(imported)
     TopologicalSorter(graph).prepare()
-
-
-TWICE: Final[dict[str, set[str]]] = {"edge_gateway": set(), "fleet_sim": set()}
-"""Public classes whose name a package has twice: the same idea in two forms, or one that is yet to be renamed."""
-
-EMPTY_NAMES: Final = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}
-STILL_EMPTY: Final[set[str]] = set()
-"""Modules of such a name that are yet to be renamed."""

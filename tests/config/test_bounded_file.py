@@ -34,25 +34,25 @@ def told_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
-def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
+def test_anything_but_a_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     make, fault = NO_FILES[kind]
     make(tmp_path / "x.yaml")
     assert told_of(tmp_path / "x.yaml") == f"x:1:1: {fault}"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("a: 1\n")
     (tmp_path / "x.yaml").chmod(0)
     assert told_of(tmp_path / "x.yaml") == "x:1:1: cannot be read: Permission denied"
 
 
-def test_a_path_that_cannot_be_one() -> None:
+def test_an_impossible_path_is_refused() -> None:
     with pytest.raises(UnreadableFile, match="NUL"):
         read_file(Path("a\0b"), 10)
 
 
-def test_a_file_of_the_most_bytes_is_read_and_one_more_is_not(tmp_path: Path) -> None:
+def test_a_file_of_the_largest_size_is_read_and_a_larger_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"1" * 1024)
     assert read_file(path, 1024) == b"1" * 1024

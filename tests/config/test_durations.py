@@ -24,7 +24,7 @@ def test_format_and_parse_are_inverses(milliseconds: int) -> None:
 
 
 @given(st.integers(-(10**12), 10**12))
-def test_offsets_too(milliseconds: int) -> None:
+def test_offsets_may_have_a_sign(milliseconds: int) -> None:
     assert parse_offset(format_duration(milliseconds)) == milliseconds
 
 
@@ -32,7 +32,7 @@ def test_offsets_too(milliseconds: int) -> None:
     ("0s", 0), ("1ms", 1), ("90s", 90_000), ("1m30s", 90_000), ("1.5h", 5_400_000), ("0.8s", 800), ("2y", 2 * 365 * 86_400_000),
     ("1w1d", 8 * 86_400_000), ("0.001s", 1), ("1h0m5s", 3_605_000),
 ])  # fmt: skip
-def test_durations(text: str, ms: int) -> None:
+def test_durations_are_parsed_into_milliseconds(text: str, ms: int) -> None:
     assert parse_duration(text) == ms
 
 
@@ -40,7 +40,7 @@ def test_durations(text: str, ms: int) -> None:
     (0, "0s"), (1, "1ms"), (90_000, "1m30s"), (86_400_000, "1d"), (8 * 86_400_000, "8d"), (7 * 86_400_000, "1w"),
     (30 * 86_400_000, "30d"), (-1500, "-1s500ms"), (730 * 86_400_000, "2y"),
 ])  # fmt: skip
-def test_formats(ms: int, text: str) -> None:
+def test_durations_are_formatted_as_the_shortest_text(ms: int, text: str) -> None:
     assert format_duration(ms) == text
 
 
@@ -50,7 +50,7 @@ def test_formats(ms: int, text: str) -> None:
     ("1001y", "longer than 1000 years"), (True, "is not a duration"), (None, "is not a duration"), ("", "is not a duration"),
     ("1e3s", "is not a duration"), ("\u0661s", "is not a duration"), ("9" * 400 + "s", "is not a duration"),
 ])  # fmt: skip
-def test_bad_durations(value: Any, text: str) -> None:
+def test_bad_durations_are_refused_with_advice(value: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         parse_duration(value)
 
@@ -59,7 +59,7 @@ def test_bad_durations(value: Any, text: str) -> None:
     ("6/m", 6.0, 60_000, "6/m"), ("50/s", 50.0, 1000, "50/s"), ("1/10s", 1.0, 10_000, "1/10s"), ("0.5/s", 0.5, 1000, "0.5/s"),
     ("5/100ms", 5.0, 100, "5/100ms"), ("3/d", 3.0, 86_400_000, "3/d"),
 ])  # fmt: skip
-def test_rates(text: str, count: float, per_ms: int, written: str) -> None:
+def test_rates_are_a_count_per_time(text: str, count: float, per_ms: int, written: str) -> None:
     rate = parse_rate(text)
     assert rate == RateSpec(count, per_ms)
     assert str(rate) == written
@@ -67,7 +67,7 @@ def test_rates(text: str, count: float, per_ms: int, written: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["6", "6/", "/s", "6/q", "6/0s", "-1/s", 6, None, "6 / s"])
-def test_bad_rates(value: Any) -> None:
+def test_bad_rates_are_refused_with_advice(value: Any) -> None:
     with pytest.raises(ValueError, match="is not a rate"):
         parse_rate(value)
 
@@ -75,12 +75,12 @@ def test_bad_rates(value: Any) -> None:
 @pytest.mark.parametrize(("text", "size"), [
     ("4GiB", 4 << 30), ("100MiB", 100 << 20), ("64kB", 64_000), ("1.5 KiB", 1536), ("0B", 0), ("2TB", 2 * 10**12),
 ])  # fmt: skip
-def test_sizes(text: str, size: int) -> None:
+def test_sizes_are_parsed_into_bytes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("value", [5, 5.5, "5", "5 gib", "GiB", None, True])
-def test_bad_sizes(value: Any) -> None:
+def test_bad_sizes_are_refused_with_advice(value: Any) -> None:
     with pytest.raises(ValueError, match="size"):
         parse_size(value)
 
@@ -88,11 +88,11 @@ def test_bad_sizes(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "share"), [("10%", 0.1), (0.1, 0.1), ("0%", 0.0), (1, 1.0), ("100%", 1.0), ("0.5 %", 0.005)]
 )
-def test_percents(value: Any, share: float) -> None:
+def test_percentages_are_shares(value: Any, share: float) -> None:
     assert parse_percent(value) == share
 
 
 @pytest.mark.parametrize("value", [10, 1.01, -0.1, "101%", "10", True, None, float("nan")])
-def test_bad_percents(value: Any) -> None:
+def test_bad_percentages_are_refused_with_advice(value: Any) -> None:
     with pytest.raises(ValueError, match="%"):
         parse_percent(value)

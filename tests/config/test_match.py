@@ -28,7 +28,9 @@ from fleet_config.problems import Problem, ProblemsFound, suggest
     ({"zone": "A"}, False),
     ({"site": ["x", "*lin"]}, True),
 ])  # fmt: skip
-def test_matches(match: dict[str, str | list[str]], expected: bool) -> None:
+def test_a_match_selects_devices_by_globs_and_lists(
+    match: dict[str, str | list[str]], expected: bool
+) -> None:
     assert Match.of(match).matches("berlin", "frz-00002", "freezer", {"line": "L1"}) is expected
 
 
@@ -46,13 +48,13 @@ def test_equal_matches_are_equal_and_written_back() -> None:
     assert not Match()
 
 
-def test_suggestions_ignore_case_and_keep_quiet_when_nothing_is_near() -> None:
+def test_suggestions_ignore_case_and_are_empty_if_nothing_is_near() -> None:
     assert suggest("Temprature", ["temperature", "humidity"]) == "; did you mean 'temperature'?"
     assert suggest("zzz", ["temperature"]) == ""
     assert suggest("x", []) == ""
 
 
-def test_problems_are_sorted_and_said_once() -> None:
+def test_problems_are_sorted_and_listed_once() -> None:
     one, two = Problem("a", 2, 1, "x"), Problem("a", 1, 5, "y")
     found = ProblemsFound([one, two, one])
     assert found.problems == (two, one)

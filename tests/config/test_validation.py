@@ -73,7 +73,7 @@ def test_a_good_document_becomes_a_frozen_model() -> None:
         group.count = 3
 
 
-def test_everything_wrong_is_said_at_once_each_at_its_place() -> None:
+def test_every_mistake_is_reported_at_once_at_its_place() -> None:
     assert complaints(
         "fleet:\n"
         "  f:\n"
@@ -112,23 +112,23 @@ def test_everything_wrong_is_said_at_once_each_at_its_place() -> None:
     ("metrics: [t]", "4:14: metrics: must be a mapping of keys and values, not a list"),
     ("match: {site: [a, 5]}", "4:23: site: must be text, not the number 5; write '5' in quotes for text"),
     ("match: {site: 5}", "4:19: site: must be text or a list of texts, not the number 5"),
-    ("match: {site: []}", "4:19: site: must have at least 1 entries, not 0"),
+    ("match: {site: []}", "4:19: site: must have at least 1 entry, not 0"),
     ("on: 1", "4:9: on: must be true or false, not the number 1"),
     ("id: Abc", "4:9: id: 'Abc' is not allowed; it must fit ^[a-z]+$"),
     ("id: abcdef", "4:9: id: must have at most 5 characters, not 6"),
     ("id:", "4:8: id: must be text, not nothing"),
 ])  # fmt: skip
-def test_texts(line: str, expected: str) -> None:
+def test_each_kind_of_mistake_has_its_text(line: str, expected: str) -> None:
     assert in_group(line) == expected
 
 
-def test_counts_are_strict() -> None:
+def test_numbers_and_booleans_are_not_converted() -> None:
     assert complaints("fleet: {f: {count: '5'}}") == ["1:20: count: must be a whole number, not the text '5'"]
     assert complaints("fleet: {f: {count: true}}") == ["1:20: count: must be a whole number, not true"]
     assert complaints("fleet: {f: {count: 0}}") == ["1:20: count: must be above 0, not 0"]
 
 
-def test_a_document_that_is_no_mapping() -> None:
+def test_a_document_that_is_not_a_mapping_is_refused() -> None:
     assert complaints("- a\n") == ["1:1: must be a mapping of keys and values, not a list"]
     assert complaints("a: 1\n") == [
         "1:1: the key 'fleet' is missing",
@@ -136,7 +136,7 @@ def test_a_document_that_is_no_mapping() -> None:
     ]
 
 
-def test_a_part_of_a_document() -> None:
+def test_a_part_of_a_document_can_be_validated() -> None:
     document = parse_yaml("a:\n- {count: 1}\n- {count: x}\n", "f")
     assert validate(Group, document, at=("a", 0)).count == 1
     with pytest.raises(ProblemsFound) as found:

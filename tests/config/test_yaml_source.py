@@ -78,7 +78,7 @@ tree: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(tree, st.booleans())
-def test_every_value_and_key_is_where_it_is_said_to_be(data: Any, flow: bool) -> None:
+def test_every_value_and_key_has_its_line_and_column(data: Any, flow: bool) -> None:
     text = yaml.safe_dump(data, default_flow_style=flow, sort_keys=False, width=30)
     lines = text.split("\n")
     document = parse_yaml(text, "f.yaml")
@@ -105,7 +105,7 @@ def test_every_value_and_key_is_where_it_is_said_to_be(data: Any, flow: bool) ->
 
 @pytest.mark.parametrize("word", ["on", "off", "yes", "no", "y", "n", "On", "YES", "0x1F", "0o17", "1_000", "2020-01-01",
                                   "06:00", "1.2.3", "1e", "=", "-", "+", "."])  # fmt: skip
-def test_words_that_yaml_1_1_bites_are_text(word: str) -> None:
+def test_words_that_yaml_1_1_converts_are_text(word: str) -> None:
     assert parse_yaml(f"a: [{word}, x]", "f").data == {"a": [word, "x"]}
 
 
@@ -113,7 +113,7 @@ def test_words_that_yaml_1_1_bites_are_text(word: str) -> None:
     ("1", 1), ("-7", -7), ("+7", 7), ("0", 0), ("1.5", 1.5), ("1e3", 1000.0), (".5", 0.5), ("5.", 5.0),
     ("true", True), ("False", False), ("null", None), ("~", None), ("", None), (".inf", math.inf), ("-.INF", -math.inf),
 ])  # fmt: skip
-def test_plain_scalars_of_the_core(plain: str, value: Any) -> None:
+def test_plain_scalars_follow_the_core_schema(plain: str, value: Any) -> None:
     read = parse_yaml(f"a: {plain}", "f").data["a"]
     assert (read, type(read)) == (value, type(value))
 
@@ -122,7 +122,7 @@ def test_nan_is_a_number() -> None:
     assert math.isnan(parse_yaml("a: .nan", "f").data["a"])
 
 
-def test_keys_are_text_as_they_stand() -> None:
+def test_keys_are_always_text() -> None:
     assert parse_yaml("on: 1\n42: 2\nnull: 3\n007: 4", "f").data == {"on": 1, "42": 2, "null": 3, "007": 4}
 
 
@@ -135,12 +135,12 @@ def test_quoted_numbers_stay_text() -> None:
     ("a: 12:30:00", "1:4: '12:30:00' would be read as a number to the base 60; write 12h30m, or '12:30:00' in quotes for text"),
     ("a: 010", "1:4: '010' is a number with a leading zero; write '010' in quotes for text, or 10"),
     ("a: 1e999", "1:4: '1e999' is too large for a number; write .inf if that is meant"),
-    ("a: 1\nb: 2\na: 3", "3:1: duplicate key 'a'; it stands on line 1 already"),
+    ("a: 1\nb: 2\na: 3", "3:1: duplicate key 'a'; it is already on line 1"),
     ("a: *b", "1:4: '*b' would be a YAML alias, which is not supported; text that begins with '*' must be put in quotes"),
     ("a: &b c", "1:4: '&b' would be a YAML anchor, which is not supported; text that begins with '&' must be put in quotes"),
     ("a: !!int 5", "1:4: the YAML tag 'tag:yaml.org,2002:int' is not supported; text that begins with '!' must be put in quotes"),
     ("<<: {a: 1}", "1:1: merge keys ('<<') are not supported; write the keys out"),
-    ("a: 1\n---\nb: 1", "2:1: a second document; a file holds one, so remove the '---'"),
+    ("a: 1\n---\nb: 1", "2:1: a second document; a file contains one, so remove the '---'"),
     ("%YAML 1.1\n---\na: 1", "1:1: YAML directives ('%…') are not supported; remove them"),
     ("a: {{ device }}", "1:5: a list or a mapping cannot be a key; text that begins with '{' or '[' must be put in quotes"),
     ("a:\n\t- b", "2:1: a tab; indent with spaces"),
@@ -154,7 +154,7 @@ def test_quoted_numbers_stay_text() -> None:
     (": x", "1:1: a ':' without a key before it"),
     ("'': x", "1:1: an empty key; a key is a name before the ':'"),
     ("a: x\x00", "1:5: the character U+0000 is not allowed in YAML"),
-    ("a: " + "9" * 31, "1:4: a number of 31 digits; at most 30, or put it in quotes"),
+    ("a: " + "9" * 31, "1:4: a number of 31 digits; at most 30 are allowed, or put it in quotes for text"),
     ("", "1:1: the file is empty"),
     ("# nothing\n", "1:1: the file is empty"),
 ])  # fmt: skip
@@ -167,17 +167,17 @@ def test_errors_say_where_and_what_to_do(
 
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml_source._FastLoader])
-def test_half_a_surrogate_pair_is_no_text(loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_surrogate_pair_is_refused(loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_source, "_FastLoader", loader)
     assert complaint('a: "\\ud800"').endswith(": half a surrogate pair; write the character itself")
 
 
-def test_all_that_can_be_found_is_reported_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     every = complaints("a: 1:30\na: 2\nb: &x 5\nc: [010]\n")
     assert [problem.split(":")[1:3] for problem in every] == [["1", "4"], ["2", "1"], ["3", "4"], ["4", "5"]]
 
 
-def test_depth_is_capped_at_any_style() -> None:
+def test_depth_is_limited_in_any_style() -> None:
     fits = "[" * MAX_DEPTH + "]" * MAX_DEPTH
     assert parse_yaml(fits, "f").data is not None
     assert complaint("[" * 100_000) == f"1:{MAX_DEPTH + 1}: nested deeper than {MAX_DEPTH} levels"
@@ -203,7 +203,7 @@ def test_any_text_is_data_or_problems(text: str) -> None:
 
 
 class TestFiles:
-    def test_a_byte_order_mark_is_no_part_of_the_text(self, tmp_path: Path) -> None:
+    def test_a_byte_order_mark_is_not_part_of_the_text(self, tmp_path: Path) -> None:
         path = tmp_path / "a.yaml"
         path.write_bytes(b"\xef\xbb\xbfa: 1\nb: x")
         document = load_yaml(path)
@@ -217,17 +217,19 @@ class TestFiles:
         (b"", "1:1: the file is empty"),
         (b"#" * ((1 << 20) + 1), "1:1: larger than 1 MiB"),
     ])  # fmt: skip
-    def test_bad_files(self, tmp_path: Path, content: bytes, expected: str) -> None:
+    def test_files_that_are_not_utf_8_or_too_large_are_refused(
+        self, tmp_path: Path, content: bytes, expected: str
+    ) -> None:
         path = tmp_path / "a.yaml"
         path.write_bytes(content)
         with pytest.raises(ProblemsFound) as found:
             load_yaml(path, name="a.yaml")
         assert str(found.value) == f"a.yaml:{expected}"
 
-    def test_no_file_and_a_directory(self, tmp_path: Path) -> None:
+    def test_a_missing_file_and_a_directory_are_refused(self, tmp_path: Path) -> None:
         for path, expected in (
             (tmp_path / "none.yaml", "no such file"),
-            (tmp_path, "is a directory; a file is wanted"),
+            (tmp_path, "is a directory; it must be a file"),
         ):
             with pytest.raises(ProblemsFound) as found:
                 load_yaml(path)

@@ -41,12 +41,12 @@ def table(columns: Sequence[str], *rows: Sequence[object]) -> Table:
     return made
 
 
-def test_what_fits_is_one_line_a_row_under_its_headings() -> None:
+def test_rows_that_fit_are_one_line_under_the_headings() -> None:
     lines = drawn(table(("device", "n"), ("frz-00042", "7"), ("a", Styled("12", "red"))))
     assert lines == ["device     n", "frz-00042  7", "a          12"]
 
 
-def test_columns_that_do_not_fit_go_on_in_a_further_line_of_the_row() -> None:
+def test_columns_that_do_not_fit_continue_on_a_further_line() -> None:
     lines = drawn(table(("device", "site", "state", "n"), (LONG_ID, "berlin", "offline", "7")))
     assert lines == [
         "device" + " " * 60 + "site",
@@ -62,7 +62,7 @@ def test_a_long_last_column_wraps_by_words_beside_the_others() -> None:
     assert all(line.startswith(" " * 9) for line in lines[2:])
 
 
-def test_what_is_longer_than_a_line_is_folded_and_only_what_fills_screens_is_cut() -> None:
+def test_cells_longer_than_a_line_are_folded_and_only_huge_ones_are_cut() -> None:
     (head, *lines) = drawn(table(("payload", "n"), ("f" * 300, "7")))
     assert head == "payload"
     assert "".join(lines).replace(" ", "") == "n" + "f" * 300 + "7"

@@ -11,11 +11,11 @@ def record(text: str, *values: object, error: BaseException | None = None) -> lo
     return logging.LogRecord("fleet", logging.WARNING, __file__, 1, text, values, trace)
 
 
-def test_a_record_says_its_text_with_its_values() -> None:
+def test_a_record_has_its_text_with_its_values() -> None:
     assert said(record("%s of %d", "a", 3)) == "a of 3"
 
 
-def test_an_error_is_said_with_where_it_came_from_instead_of_a_traceback() -> None:
+def test_an_error_is_shown_with_its_origin_instead_of_a_traceback() -> None:
     try:
         dict[str, int]()["bad"]
     except KeyError as error:
@@ -24,11 +24,11 @@ def test_an_error_is_said_with_where_it_came_from_instead_of_a_traceback() -> No
     assert text == f"failed: KeyError: 'bad' (at {__file__}:{line})"
 
 
-def test_an_error_that_was_never_raised_comes_from_nowhere() -> None:
+def test_an_error_that_was_never_raised_has_no_origin() -> None:
     assert said(record("failed", error=ValueError("bad"))) == "failed: ValueError: bad"
 
 
-def test_a_line_obeys_nothing_and_has_an_end() -> None:
+def test_a_line_has_no_control_characters_and_a_maximum_length() -> None:
     text = in_a_line(record("%s", "\x1b[2J\n" + "x" * LONGEST_LINE))
     assert text.startswith(r"\x1b[2J\n")
     assert len(text) == LONGEST_LINE

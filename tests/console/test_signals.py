@@ -69,15 +69,15 @@ def ran(code: str) -> tuple[int, list[str], str]:
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
-def test_an_interrupt_is_not_lost_where_an_exception_would_be() -> None:
+def test_an_interrupt_works_where_an_exception_would_be_lost() -> None:
     assert ran(LOST) == (130, [], "")
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)])
-def test_a_program_ends_in_order_while_it_asks_for_it(name: str, status: int) -> None:
+def test_a_program_can_end_in_order(name: str, status: int) -> None:
     number = int(getattr(signal, name))
     assert ran(HEARD.format(name)) == (status, ["goes on", str(number)], "")
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_an_ignored_signal_stays_ignored() -> None:
     assert ran(IGNORED) == (0, [], "")

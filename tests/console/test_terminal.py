@@ -19,7 +19,7 @@ def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == '{"a": "b\\nc"}\n'
 
 
-def test_complaints_are_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_complaints_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     complain("a.yaml:1:2: \x1b[2J", "x" * 300)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "a.yaml:1:2: \\x1b[2J\n" + "x" * 300 + "\n")

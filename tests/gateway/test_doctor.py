@@ -1,30 +1,205 @@
-"""What the doctor says of a disk."""
+"""What each check of the doctor finds, and what it advises."""
 
+from __future__ import annotations
+
+import asyncio
+import os
 import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from edge_gateway import doctor
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.doctor import look
+from edge_gateway.doctor import CheckResult, run_checks
+from edge_gateway.status.clock import MachineClock
+from tests.servers.broker import Broker
+from tests.servers.process import free_port
+
+
+def settings(place: Path, **sections: Any) -> GatewayConfig:
+    (place / "rules").mkdir(exist_ok=True)
+    return GatewayConfig.model_validate({
+        "mqtt": {"url": "mqtt://127.0.0.1"},
+        "spool": {"path": str(place / "not" / "yet")},
+        "rules": {"path": str(place / "rules")},
+        **sections,
+    })  # fmt: skip
+
+
+def found(place: Path, check: str, *, embedded: bool = True, **sections: Any) -> CheckResult:
+    """Make one check: all of them would time a hundred syncs for each test."""
+    return doctor._run(check, dict(doctor._checks(embedded=embedded))[check], settings(place, **sections))
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """A server, in a thread, that gives every request this answer; its port."""
+    ports: list[int] = []
+    ready, stop = threading.Event(), threading.Event()
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(answer)
+        writer.close()
+
+    async def serve() -> None:
+        async with await asyncio.start_server(client, "127.0.0.1", 0) as server:
+            ports.append(server.sockets[0].getsockname()[1])
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield ports[0]
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_every_check_is_made_in_order(tmp_path: Path, embedded: bool) -> None:
+    checks = [one.check for one in run_checks(settings(tmp_path), embedded=embedded)]
+    broker = [] if embedded else ["broker"]
+    assert checks == ["clock", "spool", "sync", "secrets", "rules", *broker, "influx"]
+
+
+# --- clock and disk
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "detail"),
+    [(True, "synchronised"), (False, "set, but nothing keeps it synchronised")],
+)
+def test_a_clock_that_is_set_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synchronised: bool, detail: str
+) -> None:
+    monkeypatch.setattr(doctor, "synchronised", lambda: synchronised)
+    monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
+    assert found(tmp_path, "clock") == CheckResult("clock", ok=True, detail=detail)
+
+
+def test_a_clock_before_2026_will_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MachineClock, "trusted", lambda _: False)
+    clock = found(tmp_path, "clock")
+    assert not clock.ok
+    assert "enable time synchronisation" in clock.detail
+
+
+def test_a_spool_that_does_not_exist_yet_is_judged_by_the_directory_above(tmp_path: Path) -> None:
+    spool = found(tmp_path, "spool")
+    assert (spool.ok, spool.detail.endswith(f"free at {tmp_path}")) == (True, True)
+    assert not (tmp_path / "not").exists()
+
+
+def test_a_spool_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    spool = found(tmp_path, "spool")
+    assert not spool.ok
+    assert f"{tmp_path} is not writable by this user" in spool.detail
+
+
+def test_a_disk_that_is_smaller_than_the_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100 << 20))
+    place = {"path": str(tmp_path), "max_bytes": "256MiB"}
+    spool = found(tmp_path, "spool", spool=place, history={"max_bytes": "128MiB"})
+    assert not spool.ok
+    assert spool.detail.startswith(f"100 MiB free at {tmp_path}, but ")
+    assert "add up to 448 MiB" in spool.detail, "256 + 128 + a reserve of 64"
 
 
 def told(place: Path, interval: str) -> re.Match[str]:
-    (place / "rules").mkdir(exist_ok=True)
-    settings: dict[str, Any] = {
-        "mqtt": {"url": "mqtt://127.0.0.1"},
-        "spool": {"path": str(place), "commit_interval": interval},
-        "rules": {"path": str(place / "rules")},
-    }
-    findings = look(GatewayConfig.model_validate(settings), embedded=True)
-    (detail,) = [finding.detail for finding in findings if finding.check == "sync"]
-    found = re.search(
-        r"median ([\d.]+) ms, p99 ([\d.]+) ms of 100; commits write at most ([\d.]+) GB", detail
-    )
-    assert found, detail
-    return found
+    detail = found(place, "sync", spool={"path": str(place), "commit_interval": interval}).detail
+    text = re.search(r"median ([\d.]+) ms, p99 ([\d.]+) ms of 100; commits write at most ([\d.]+) GB", detail)
+    assert text, detail
+    return text
 
 
 def test_the_time_of_a_sync_and_what_a_day_of_commits_writes(tmp_path: Path) -> None:
     often, seldom = told(tmp_path, "50ms"), told(tmp_path, "1s")
     assert float(often[1]) <= float(often[2])
     assert (float(often[3]), float(seldom[3])) == (9.3, 1.1)
+
+
+def test_a_slow_disk_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SLOW_SYNC_MS", 0.0)
+    sync = found(tmp_path, "sync")
+    assert not sync.ok
+    assert sync.detail.startswith("slow: median ")
+    assert "use faster storage, or a longer spool.commit_interval" in sync.detail
+
+
+# --- files
+
+
+@pytest.mark.parametrize(("count", "detail"), [(0, "0 rules, good"), (1, "1 rule, good")])
+def test_rules_are_counted(tmp_path: Path, count: int, detail: str) -> None:
+    (tmp_path / "rules").mkdir()
+    rules = "version: 1\ngroups: [{name: g, rules: [{alert: A, expr: x, above: 1}]}]\n"
+    for number in range(count):
+        (tmp_path / "rules" / f"{number}.yaml").write_text(rules)
+    assert found(tmp_path, "rules") == CheckResult("rules", ok=True, detail=detail)
+
+
+def test_a_secret_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "password"
+    mqtt = {"url": "mqtt://127.0.0.1", "user": "gw", "password": f"file:{missing}"}
+    assert str(missing) in found(tmp_path, "secrets", mqtt=mqtt).detail
+    missing.write_text("secret")
+    assert found(tmp_path, "secrets", mqtt=mqtt) == CheckResult("secrets", ok=True, detail="readable")
+
+
+# --- servers
+
+
+def test_a_broker_that_takes_the_gateway(tmp_path: Path, broker: Broker) -> None:
+    checked = found(tmp_path, "broker", embedded=False, mqtt={"url": broker.url})
+    assert checked.ok, checked
+    assert checked.detail.startswith(f"{broker.url} accepts the gateway, Receive Maximum ")
+
+
+def test_a_broker_that_is_not_there_is_named_once(tmp_path: Path) -> None:
+    url = f"mqtt://127.0.0.1:{free_port()}"
+    checked = found(tmp_path, "broker", embedded=False, mqtt={"url": url})
+    assert checked == CheckResult("broker", ok=False, detail=f"cannot reach {url}: Connection refused")
+
+
+def test_something_else_at_the_brokers_port(tmp_path: Path) -> None:
+    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        checked = found(tmp_path, "broker", embedded=False, mqtt={"url": f"mqtt://127.0.0.1:{port}"})
+    assert not checked.ok
+    assert "is a web server, not an MQTT broker: check the port" in checked.detail
+
+
+def influx(place: Path, url: str) -> CheckResult:
+    (place / "token").write_text("secret")
+    section = {"url": url, "org": "fleet", "token": f"file:{place / 'token'}"}
+    windows = [{"every": "1m", "bucket": "one", "keep": "1d"}, {"every": "1h", "bucket": "two", "keep": "1d"}]
+    return found(place, "influx", influx=section, windows=windows)
+
+
+def test_an_influxdb_that_takes_lines_for_every_bucket(tmp_path: Path) -> None:
+    with answering(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n") as port:
+        url = f"http://127.0.0.1:{port}"
+        assert influx(tmp_path, url) == CheckResult(
+            "influx", ok=True, detail=f"{url} accepts writes to one, two"
+        )
+
+
+def test_an_influxdb_that_is_not_there_in_words_that_are_not_pythons(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert influx(tmp_path, url) == CheckResult(
+        "influx", ok=False, detail=f"{url}: cannot connect: Connection refused"
+    )
+
+
+def test_without_influxdb_there_is_the_history(tmp_path: Path) -> None:
+    assert found(tmp_path, "influx") == CheckResult("influx", ok=True, detail="not configured: history only")

@@ -15,7 +15,7 @@ from edge_gateway import spool_contents
 from edge_gateway.errors import BadInput, NewerSpool
 from edge_gateway.journal import checkpoint, framing, spool
 from edge_gateway.journal.checkpoint import write_checkpoint
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import StoreEffects
@@ -175,11 +175,11 @@ def store_ahead(place: Path) -> None:
     change(place, "UPDATE meta SET value=7 WHERE key='applied'")
 
 
-@pytest.mark.parametrize("spoil", [later_journal, store_behind, store_ahead])
+@pytest.mark.parametrize("corrupt", [later_journal, store_behind, store_ahead])
 def test_parts_that_leave_a_record_out_between_them_do_not_fit(
-    place: Path, spoil: Callable[[Path], Any]
+    place: Path, corrupt: Callable[[Path], Any]
 ) -> None:
-    spoil(place)
+    corrupt(place)
     assert set(wrong(place)) == {"positions"}
 
 

@@ -23,7 +23,7 @@ CHUNKS = b"".join(b"\x00\x00\x00\x01\x00\x00\x00\x20" + bytes([n] * 32) for n in
 @pytest.mark.parametrize(
     "how", [name for name in EMBEDDED_FAULTS if name.startswith("mosquitto.db") and "zeros in" not in name]
 )
-def test_damage_is_damage(how: str, tmp_path: Path) -> None:
+def test_every_kind_of_damage_changes_the_file(how: str, tmp_path: Path) -> None:
     assert how in EMBEDDED_FAULTS
     assert len(MAGIC) < HEADER + 1
     for seed in range(20):
@@ -34,7 +34,7 @@ def test_damage_is_damage(how: str, tmp_path: Path) -> None:
         assert database.read_bytes() != MAGIC + CHUNKS
 
 
-def test_a_child_is_found_by_its_name() -> None:
+def test_a_child_process_is_found_by_its_name() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         assert child_of(os.getpid(), "sleep") == child.pid
@@ -45,7 +45,7 @@ def test_a_child_is_found_by_its_name() -> None:
         child_of(os.getpid(), "no-such-program")
 
 
-def test_a_saved_file_is_another_one(tmp_path: Path) -> None:
+def test_a_saved_file_has_another_version(tmp_path: Path) -> None:
     path = tmp_path / "file"
     assert file_version(path) == (0, 0)
     path.write_bytes(b"")
@@ -61,7 +61,7 @@ def snapshot(**counts: int) -> Snapshot:
     ("receipts", "resent", "found"),
     [(20, 0, {}), (30, 0, {"receipts and resends": 1}), (10, 5, {"sent again in calm": 5})],
 )
-def test_traffic_beyond_its_share_is_found(
+def test_traffic_beyond_its_share_is_noticed(
     receipts: int, resent: int, found: dict[str, int], tmp_path: Path
 ) -> None:
     before = snapshot(published=1_000, receipts=7)

@@ -20,8 +20,8 @@ from edge_gateway.recovery import startup as product
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import history, window_table
-from edge_gateway.store.salvage import salvage
 from edge_gateway.store.salvage import sound_rows as tables
+from edge_gateway.store.salvage import stages
 from fleet_wire.telemetry import encode_telemetry
 from tests.proofs.corruption.damage import KINDS, PAGE, Damage
 from tests.proofs.corruption.judging import Judge, read_intact
@@ -96,7 +96,7 @@ def judge(spool: tuple[Path, GatewayConfig], tmp_path: Path) -> Judge:
     return Judge(read_intact(place, config, tmp_path), tmp_path, Tally())
 
 
-def test_the_sound_spool_holds_something_of_everything(judge: Judge) -> None:
+def test_the_undamaged_spool_contains_every_kind_of_record(judge: Judge) -> None:
     held = judge.intact.held
     assert held.number == RECORDS
     assert {key[2] for key in held.windows} == {2 * SECOND, 10 * SECOND}
@@ -119,7 +119,7 @@ def _no_checksum(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "checked", lambda blob, *_: blob[:-4])
 
 
-def test_a_store_without_checksums_is_found_to_hold_wrong_windows(
+def test_the_corruption_proof_notices_wrong_windows_of_a_store_without_checksums(
     judge: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(product, "effects_in", lambda _: iter(()))
@@ -155,7 +155,7 @@ def _with_a_changed_row(intact: Path, directory: Path) -> Path:
     return place
 
 
-def test_a_recovery_that_raises_loses_or_says_nothing_is_counted(
+def test_a_recovery_that_raises_loses_or_reports_nothing_is_counted(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -166,18 +166,18 @@ def test_a_recovery_that_raises_loses_or_says_nothing_is_counted(
         patch.setattr(product, "_findings", lambda *_: [])
         patch.setattr(product, "_store_findings", lambda *_, **__: [])
         patch.setattr(product, "effects_in", lambda _: iter(()))
-        patch.setattr(salvage.Salvage, "step", _brings_nothing)
+        patch.setattr(stages.Salvage, "step", _brings_nothing)
         for seed in range(8):
             judge.one("zeroed pages", seed)
     assert judge.tally.forbidden["loss not reported"]
 
 
-def _brings_nothing(self: salvage.Salvage, *_: Any) -> bool:
-    self._change(stage=len(salvage.STAGES))
+def _brings_nothing(self: stages.Salvage, *_: Any) -> bool:
+    self._change(stage=len(stages.STAGES))
     return True
 
 
-def test_a_point_that_says_less_than_the_sound_one_is_counted(judge: Judge) -> None:
+def test_a_point_with_less_than_the_undamaged_one_is_counted(judge: Judge) -> None:
     held = judge.intact.held
     fuller = {
         key: line.replace("count=2i", "count=3i") if line.startswith("sensor,") else line

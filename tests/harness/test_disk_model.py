@@ -68,7 +68,7 @@ def test_a_handle_is_free_for_another_thread_before_its_close_returns(tmp_path: 
     ]
 
 
-def test_a_failed_call_is_no_step_and_a_short_write_is_as_long_as_it_says(tmp_path: Path) -> None:
+def test_a_failed_call_is_not_a_step_and_a_short_write_has_its_returned_length(tmp_path: Path) -> None:
     reader = read(
         tmp_path,
         line(7, "openat(AT_FDCWD, </d/b>, O_WRONLY) = -1 ENOENT (No such file or directory)"),
@@ -103,7 +103,7 @@ def left(tmp_path: Path, variant: str, upto: int, seed: int = 0) -> dict[str, by
     return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
-def test_what_was_not_synced_may_be_gone_and_what_was_is_not(tmp_path: Path) -> None:
+def test_only_unsynced_writes_may_be_lost(tmp_path: Path) -> None:
     assert left(tmp_path, "dropped", 5) == {}
     assert left(tmp_path, "kept", 5) == {"a": b"x" * 1500 + b"y" * 1500}
     assert left(tmp_path, "names without data", 5) == {"a": b"x" * 1500}
@@ -111,7 +111,7 @@ def test_what_was_not_synced_may_be_gone_and_what_was_is_not(tmp_path: Path) -> 
     assert left(tmp_path, "data without names", 5) == {}
 
 
-def test_a_torn_write_ends_and_begins_between_sectors(tmp_path: Path) -> None:
+def test_writes_are_torn_only_between_sectors(tmp_path: Path) -> None:
     seen = set()
     for seed in range(200):
         held = left(tmp_path, "torn anywhere", 5, seed).get("a", b"")[1500:]
@@ -122,7 +122,7 @@ def test_a_torn_write_ends_and_begins_between_sectors(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(strace_command(Path()) is None, reason="strace is missing")
-def test_the_model_follows_sqlite_to_the_last_byte(tmp_path: Path) -> None:
+def test_the_disk_model_equals_the_files_sqlite_wrote(tmp_path: Path) -> None:
     script = (
         f"import sqlite3; db = sqlite3.connect({str(tmp_path / 'store')!r});"
         "db.execute('PRAGMA journal_mode=WAL'); db.execute('CREATE TABLE t(x)');"

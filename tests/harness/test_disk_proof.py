@@ -20,7 +20,7 @@ from tests.proofs.disk.proof import add_findings
 from tests.proofs.proof import Tally
 
 
-def test_a_model_is_full_from_its_nth_call_and_has_what_is_removed(tmp_path: Path) -> None:
+def test_a_disk_model_is_full_from_its_nth_call_until_files_are_removed(tmp_path: Path) -> None:
     disk = FullDisk(nth=4)
     with disk.installed():
         handle = FILES.create(tmp_path / "a")
@@ -44,14 +44,14 @@ def test_a_model_is_full_from_its_nth_call_and_has_what_is_removed(tmp_path: Pat
 
 
 @pytest.mark.parametrize("nth", [30, 47])
-def test_a_life_on_a_disk_that_fills_loses_nothing(tmp_path: Path, nth: int) -> None:
+def test_a_run_on_a_disk_that_fills_loses_nothing(tmp_path: Path, nth: int) -> None:
     tally = Tally()
     add_findings(tally, asyncio.run(live(tmp_path, nth)), nth)
     assert tally.acknowledged
     assert tally.ok, tally
 
 
-def test_a_gateway_that_takes_more_in_without_room_is_found_out(
+def test_the_disk_proof_notices_a_gateway_that_accepts_more_without_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asyncio.Event, "wait", _at_once(asyncio.Event.wait))
@@ -69,7 +69,7 @@ def _at_once(wait: Callable[[asyncio.Event], Awaitable[bool]]) -> Callable[[asyn
     return waited
 
 
-def test_a_gateway_that_acknowledges_before_it_commits_is_found_out(
+def test_the_disk_proof_notices_a_gateway_that_acknowledges_before_it_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill while the disk is full would lose what was acknowledged; without a reserve no checkpoint hides it."""
@@ -88,7 +88,7 @@ def test_a_gateway_that_acknowledges_before_it_commits_is_found_out(
     assert tally.forbidden["lost by a kill while full"]
 
 
-def test_a_gateway_that_says_nothing_of_a_full_disk_is_found_out(
+def test_the_disk_proof_notices_a_gateway_that_does_not_report_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.proofs.disk.full_inside.WITHIN", 0.5)

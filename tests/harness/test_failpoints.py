@@ -70,7 +70,7 @@ def armed(monkeypatch: pytest.MonkeyPatch, happened: list[str], path: str, when:
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_every_point_is_there(name: str) -> None:
+def test_every_failpoint_exists(name: str) -> None:
     point = point_of(name)
     owner, attribute, held = point.attribute.resolve()
     assert callable(held) or isinstance(held, classmethod), (owner, attribute)
@@ -87,17 +87,17 @@ def test_every_point_is_there(name: str) -> None:
         "engine",
     ],
 )
-def test_a_place_that_is_gone_is_told(text: str) -> None:
+def test_a_missing_place_is_reported(text: str) -> None:
     with pytest.raises(NoSuchPoint):
         Attribute.parse(text).resolve()
 
 
-def test_a_point_nobody_knows_is_told() -> None:
+def test_an_unknown_failpoint_is_reported() -> None:
     with pytest.raises(NoSuchPoint, match="known: read"):
         point_of("gone")
 
 
-def test_it_happens_at_the_nth_call_and_once(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failpoint_acts_once_at_the_nth_call(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
     armed(monkeypatch, happened, "Work.write", "before", nth=2)
     one = work()
@@ -109,7 +109,9 @@ def test_it_happens_at_the_nth_call_and_once(work: type[Work], monkeypatch: pyte
     assert one.done == [b"x"] * 4
 
 
-def test_half_of_the_work_is_done_before(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failpoint_can_act_after_half_of_the_work(
+    work: type[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[list[Any]] = []
     one = work()
     armed(monkeypatch, [], "Work.write", "half").act = lambda: seen.append(list(one.done))
@@ -118,7 +120,9 @@ def test_half_of_the_work_is_done_before(work: type[Work], monkeypatch: pytest.M
     assert one.done == [b"ab", b"cd"]
 
 
-def test_only_within_another_call(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failpoint_can_act_only_within_another_call(
+    work: type[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
     happened: list[str] = []
     armed(monkeypatch, happened, "Work.write", "after", within="Work.both", nth=2)
     one = work()
@@ -129,14 +133,18 @@ def test_only_within_another_call(work: type[Work], monkeypatch: pytest.MonkeyPa
     assert happened
 
 
-async def test_while_a_coroutine_is_under_way(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failpoint_can_act_while_a_coroutine_runs(
+    work: type[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
     happened: list[str] = []
     armed(monkeypatch, happened, "Work.send", "during")
     assert await work().send(b"x") == b"x"
     assert happened
 
 
-async def test_after_a_coroutine(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failpoint_can_act_after_a_coroutine(
+    work: type[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
     happened: list[str] = []
     armed(monkeypatch, happened, "Work.send", "after", nth=2)
     one = work()
@@ -146,26 +154,26 @@ async def test_after_a_coroutine(work: type[Work], monkeypatch: pytest.MonkeyPat
     assert happened
 
 
-def test_a_wait_becomes_longer(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failpoint_can_lengthen_a_wait(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
     armed(monkeypatch, [], "Work.wait", "longer", seconds=9.0)
     assert work().wait() == 9.25
     assert work().wait() == 0.25
 
 
-def test_a_class_method_stays_one(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrapped_class_method_remains_one(work: type[Work], monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
     armed(monkeypatch, happened, "Work.make", "before")
     assert isinstance(work.make(), work)
     assert happened
 
 
-def test_what_can_be_done() -> None:
+def test_an_action_may_have_a_duration_and_an_unknown_one_is_refused() -> None:
     assert action_of("block:0.5", "before")[1] == 0.5
     with pytest.raises(NoSuchPoint, match="known: kill, block"):
         action_of("burn", "before")
 
 
-def test_a_constant_becomes_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failpoint_can_replace_a_constant(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("some_constants")
     module.MOST, module.NAME = 7, "x"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "some_constants", module)
@@ -176,7 +184,7 @@ def test_a_constant_becomes_another(monkeypatch: pytest.MonkeyPatch) -> None:
             change(wrong)
 
 
-def test_a_program_that_kills_itself_says_where() -> None:
+def test_a_program_that_kills_itself_reports_where() -> None:
     sabotage = Sabotage("closing", 1, "kill", (("edge_gateway.service.maintenance:CHECKPOINT_EVERY", 2.0),))
     done = subprocess.run(
         [sys.executable, *sabotage.command(), "--help"], capture_output=True, text=True, check=False

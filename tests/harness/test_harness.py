@@ -68,7 +68,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return call
 
 
-def test_without_a_name_it_tells_what_there_is(run: Run) -> None:
+def test_without_a_name_the_proofs_are_listed(run: Run) -> None:
     status, said = run()
     assert status == 0
     assert "held" in said
@@ -92,20 +92,20 @@ def test_an_unknown_name_is_refused_with_a_suggestion(run: Run) -> None:
         ("lacks", 3, "no InfluxDB 2: install one"),
     ],
 )
-def test_the_exit_status_says_what_was_found(run: Run, name: str, status: int, told: str) -> None:
+def test_the_exit_status_reflects_the_results(run: Run, name: str, status: int, told: str) -> None:
     found, said = run(name, "--quick")
     assert found == status, said
     assert told in said
 
 
-def test_one_that_broke_does_not_stop_the_others_and_is_not_hidden_by_one_that_was_not_run(run: Run) -> None:
+def test_a_failed_proof_stops_no_other_and_is_not_hidden_by_one_that_could_not_run(run: Run) -> None:
     status, said = run("all", "--quick")
     assert status == 1
     assert said.count("BROKEN") >= 4
     assert "not run" in said
 
 
-def test_the_report_holds_what_was_counted_and_the_seed_repeats_it(run: Run, tmp_path: Path) -> None:
+def test_the_report_holds_the_counts_and_the_seed_that_repeats_them(run: Run, tmp_path: Path) -> None:
     reports = []
     for place in (tmp_path / "a.json", tmp_path / "b.json"):
         assert run("held", "--count", "7", "--seed", "3", "--json", str(place))[0] == 0
@@ -117,7 +117,7 @@ def test_the_report_holds_what_was_counted_and_the_seed_repeats_it(run: Run, tmp
     assert first["readings_acknowledged"] == second["readings_acknowledged"]
 
 
-def test_what_is_kept_goes_into_an_empty_directory(run: Run, tmp_path: Path) -> None:
+def test_kept_files_go_into_an_empty_directory(run: Run, tmp_path: Path) -> None:
     (tmp_path / "old").write_text("of an earlier run")
     status, said = run("held", "--quick", "--keep", str(tmp_path))
     assert status == 2
@@ -126,7 +126,7 @@ def test_what_is_kept_goes_into_an_empty_directory(run: Run, tmp_path: Path) -> 
     assert (tmp_path / "new" / "held").is_dir()
 
 
-def test_every_forbidden_counter_breaks_a_tally() -> None:
+def test_every_forbidden_counter_fails_a_proof() -> None:
     assert Tally().ok
     for name in ("lost", "double", "wrong", "alerts_lost", "alerts_repeated", "executed_twice", "tracebacks"):
         tally = Tally()
@@ -134,7 +134,7 @@ def test_every_forbidden_counter_breaks_a_tally() -> None:
         assert not tally.ok, name
 
 
-def test_every_proof_of_the_catalogue_has_a_name_of_its_own_and_a_sample() -> None:
+def test_every_proof_has_a_unique_name_and_a_sample() -> None:
     assert len({proof.name for proof in PROOFS}) == len(PROOFS)
     assert all(0 < proof.quick <= proof.full for proof in PROOFS)
 
@@ -152,7 +152,7 @@ def in_parallel(place: Path, *proofs: Callable[[Setting], None]) -> list[Outcome
     return list(run_all(jobs, place, at_once=2))
 
 
-def test_proofs_beside_each_other_are_told_in_order_with_all_they_counted(tmp_path: Path) -> None:
+def test_proofs_run_in_parallel_are_reported_in_order_with_their_counts(tmp_path: Path) -> None:
     outcomes = in_parallel(tmp_path, held, loses, lacks)
     assert [outcome.verdict for outcome in outcomes] == [HELD, BROKEN, NOT_RUN]
     assert outcomes[0].tally.faults == {"push": 5}
@@ -160,7 +160,7 @@ def test_proofs_beside_each_other_are_told_in_order_with_all_they_counted(tmp_pa
     assert outcomes[2].why == "no InfluxDB 2: install one"
 
 
-def test_a_proof_whose_process_is_killed_has_not_held(tmp_path: Path) -> None:
+def test_a_proof_whose_process_is_killed_fails(tmp_path: Path) -> None:
     (outcome, _) = in_parallel(tmp_path, dies, dies)
     assert outcome.verdict == BROKEN
     assert "was killed" in outcome.why

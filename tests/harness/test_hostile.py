@@ -46,19 +46,23 @@ def test_a_seed_gives_the_same_messages_of_every_kind() -> None:
     assert Fuzz(random.Random(6), "s").message(NOW) != made[0]
 
 
-def test_a_siege_changes_nothing_for_the_good_and_is_counted(tmp_path: Path, tally: Tally) -> None:
+def test_hostile_messages_change_nothing_for_good_devices_and_are_counted(
+    tmp_path: Path, tally: Tally
+) -> None:
     attack(tmp_path, tally)
     assert tally.ok, tally.examples
     assert tally.windows > 0
 
 
-def test_what_raises_is_found_out(tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hostile_proof_notices_an_exception(
+    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(native, "_take_each", lambda *_: 1 / 0)
     attack(tmp_path, tally, 100)
     assert tally.forbidden["exception"] == 1
 
 
-def test_a_message_that_is_kept_twice_or_not_is_found_out(
+def test_the_hostile_proof_notices_a_message_quarantined_twice_or_not_at_all(
     tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep = Pipeline._quarantine
@@ -74,7 +78,7 @@ def test_a_message_that_is_kept_twice_or_not_is_found_out(
     assert {"not what was sent", "let in", "miscounted"} <= tally.forbidden.keys()
 
 
-def test_a_count_that_is_not_right_is_found_out(
+def test_the_hostile_proof_notices_a_wrong_counter(
     tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Admission, "_count_values", lambda *_: None)
@@ -82,7 +86,7 @@ def test_a_count_that_is_not_right_is_found_out(
     assert not tally.ok
 
 
-def test_another_reader_of_msgpack_says_what_is_no_map() -> None:
+def test_an_independent_msgpack_reader_recognises_what_is_not_a_map() -> None:
     assert is_a_map(b"\x80")
     assert is_a_map(b"\x80\x00") is False
     assert is_a_map(b"\x90") is False
@@ -93,5 +97,5 @@ def test_another_reader_of_msgpack_says_what_is_no_map() -> None:
     assert not must_be_quarantined(Hostile("fleet/v1/s/d/status", b"", ""))
 
 
-def test_what_line_protocol_cannot_hold_is_known() -> None:
+def test_values_that_line_protocol_cannot_hold_are_recognised() -> None:
     assert [tag_as_sent(text) for text in ("a\nb", "a\\", "a,b")] == ["a\\nb", "a\\_", "a,b"]

@@ -41,7 +41,7 @@ async def written(proxy: HttpProxy, body: bytes = TWO) -> Outcome:
         return await writer.write("telemetry", body)
 
 
-async def test_without_a_chosen_answer_the_server_is_asked_and_answers(server: FakeInflux) -> None:
+async def test_without_a_chosen_answer_requests_go_to_the_server(server: FakeInflux) -> None:
     server.bad = (b"broken",)
     with HttpProxy(server.url) as proxy:
         assert (await written(proxy)).status == 204
@@ -51,7 +51,7 @@ async def test_without_a_chosen_answer_the_server_is_asked_and_answers(server: F
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_each_chosen_answer_is_what_the_gateway_gets(server: FakeInflux, name: str) -> None:
+async def test_the_gateway_gets_each_chosen_answer(server: FakeInflux, name: str) -> None:
     chosen = chosen_answer(name, random.Random(4))
     with HttpProxy(server.url) as proxy:
         proxy.answer_next(chosen)
@@ -65,14 +65,14 @@ async def test_each_chosen_answer_is_what_the_gateway_gets(server: FakeInflux, n
     assert proxy.most_open == 1
 
 
-async def test_a_single_line_is_not_said_to_be_bad(server: FakeInflux) -> None:
+async def test_a_single_line_is_never_reported_as_bad(server: FakeInflux) -> None:
     with HttpProxy(server.url) as proxy:
         proxy.answer_next(ChosenAnswer("400", 400))
         assert (await written(proxy, b"sensor value=1.0 1\n")).status == 204
         assert proxy.answers_left == 1
 
 
-async def test_what_is_damaged_comes_damaged_to_the_server(server: FakeInflux) -> None:
+async def test_a_damaged_body_arrives_damaged_at_the_server(server: FakeInflux) -> None:
     with HttpProxy(server.url, damage=damaged) as proxy:
         await written(proxy, HEAT + b"\n" + HEAT.replace(b"0013", b"0014") + b"\n")
     first, second = server.requests[0].lines
@@ -80,7 +80,7 @@ async def test_what_is_damaged_comes_damaged_to_the_server(server: FakeInflux) -
     assert b" count=2i," in second
 
 
-def test_order_sees_an_older_point_after_a_newer_one_but_no_repetition() -> None:
+def test_the_order_check_notices_an_older_point_after_a_newer_one_but_no_repetition() -> None:
     order = WriteOrder()
     series = rb"sensor,device=a\ b"
     order.add("base", [series + b" value=1.0 1000", series + b" value=2.0 3000"])
@@ -91,7 +91,7 @@ def test_order_sees_an_older_point_after_a_newer_one_but_no_repetition() -> None
     assert len(order.violations) == 1
 
 
-def test_waits_that_are_too_short_too_long_or_all_alike_are_seen() -> None:
+def test_waits_that_are_too_short_too_long_or_all_alike_are_noticed() -> None:
     tally = Tally()
     proxy = HttpProxy("http://localhost:1")
     proxy.waits = [Wait("429", 1.0, 2.0), Wait("503", 90.0, 0.0)]
@@ -102,7 +102,7 @@ def test_waits_that_are_too_short_too_long_or_all_alike_are_seen() -> None:
     assert tally.forbidden["no jitter"] == 1
 
 
-def test_good_lines_in_quarantine_and_lines_that_are_there_twice_are_seen() -> None:
+def test_good_lines_in_quarantine_and_duplicate_lines_are_noticed() -> None:
     rows = [
         {"topic": "influx/base", "reason": "", "text": text}
         for text in (HEAT.decode(), DOOR, DOOR, HEAT.decode().replace("0013", "0014"))
@@ -112,7 +112,7 @@ def test_good_lines_in_quarantine_and_lines_that_are_there_twice_are_seen() -> N
     assert tally.forbidden == {"good line in quarantine": 1, "line twice in quarantine": 1}
 
 
-def test_states_that_are_in_history_and_not_in_quarantine_are_seen() -> None:
+def test_states_in_the_history_but_not_in_quarantine_are_noticed() -> None:
     rows = [{"topic": "influx/base", "reason": "", "text": DOOR}]
     every = {"base": 2000, "mid": 4000, "top": 12000}
     states = [

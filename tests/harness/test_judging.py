@@ -21,13 +21,13 @@ def judged(*rows: dict[str, Any]) -> Tally:
     return tally
 
 
-def test_an_alert_that_lives_once_is_right() -> None:
+def test_alerts_that_fire_and_resolve_once_are_right() -> None:
     tally = judged(step("firing"), step("resolved", at=2), step("firing", alert="a2", at=3))
     assert tally.ok
     assert tally.alerts == 2
 
 
-def test_a_step_that_is_taken_twice_is_repeated() -> None:
+def test_a_transition_reported_twice_is_repeated() -> None:
     assert judged(step("firing"), step("firing")).alerts_repeated == 1
 
 
@@ -35,7 +35,7 @@ def test_a_second_alert_while_one_is_firing_is_repeated() -> None:
     assert judged(step("firing"), step("firing", alert="a2", at=2)).alerts_repeated == 1
 
 
-def test_an_end_without_a_beginning_is_lost() -> None:
+def test_an_alert_that_resolves_without_firing_is_lost() -> None:
     assert judged(step("resolved")).alerts_lost == 1
 
 
@@ -54,14 +54,16 @@ def test_a_comparison_that_judged_nothing_or_left_windows_out_has_not_held() -> 
         ({}, {"late_merged": 9}),
     ],
 )
-def test_an_identity_that_does_not_hold_is_seen(messages: dict[str, int], values: dict[str, int]) -> None:
+def test_a_broken_sum_of_messages_or_values_is_noticed(
+    messages: dict[str, int], values: dict[str, int]
+) -> None:
     right_messages = {"received": 4, "new": 3, "duplicate": 1, "quarantined": 0}
     right = {"values": 6, "accepted": 3, "late_merged": 1, "too_late": 1, "bad": 1, "refused": 1}
     assert not judging.broken_identities(right_messages, right)
     assert len(judging.broken_identities(right_messages | messages, right | values)) == 1
 
 
-def test_windows_that_miss_a_reading_hold_one_twice_or_are_of_nobody_are_wrong() -> None:
+def test_windows_that_lack_a_reading_hold_one_twice_or_belong_to_nobody_are_wrong() -> None:
     stream = Stream("site", 2, start=60_000, every=1_000)
     expected = stream.windows(10_000, rounds=25)
     assert sum(facts.count for facts in expected.values()) == 2 * 2 * 25
@@ -83,7 +85,7 @@ def test_windows_that_miss_a_reading_hold_one_twice_or_are_of_nobody_are_wrong()
     assert tally.wrong == 1
 
 
-def test_windows_that_are_not_there_are_lost_unless_they_may_be_given_up() -> None:
+def test_missing_windows_are_lost_unless_they_may_be_given_up() -> None:
     stream = Stream("site", 1, start=0, every=1_000)
     expected = stream.windows(10_000, rounds=10)
     tally = Tally()

@@ -29,21 +29,21 @@ from tests.proofs.kills.killing import (
 from tests.servers.gateway import Gateway
 
 
-def test_all_points_come_and_those_of_a_database_only_with_one() -> None:
+def test_all_kill_points_are_used_and_those_of_a_database_only_with_one() -> None:
     kinds = set(islice(kill_plan(Random(1), http=True), 100))
     assert kinds >= POINTS.keys() - BLOCKING
     assert not kinds & BLOCKING
     assert not HTTP & set(islice(kill_plan(Random(1), http=False), 200))
 
 
-def test_groups_are_of_points_that_there_are() -> None:
+def test_groups_name_only_existing_points() -> None:
     assert POINTS.keys() >= {*HTTP, *STARTING, *STOPPING, *RELOADING, *BLOCKING, *RARE}
 
 
 @pytest.mark.parametrize(
     "place", sorted({place for other in (FEWER_CHECKPOINTS, *OTHER_CONSTANTS) for place, _ in other})
 )
-def test_every_constant_of_another_program_is_there(place: str) -> None:
+def test_every_constant_taken_from_another_program_exists(place: str) -> None:
     *_, held = Attribute.parse(place).resolve()
     assert isinstance(held, int | float)
 
@@ -84,7 +84,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.proofs.kills.killing.time.sleep", lambda _: None)
 
 
-def test_a_kill_that_did_not_come_is_told_and_not_counted(hasty: None, tmp_path: Path) -> None:
+def test_a_kill_that_did_not_happen_is_reported_and_not_counted(hasty: None, tmp_path: Path) -> None:
     gateway = Scripted(tmp_path, {"read", "late"})
     kinds = iter(["read", "encoded", "late", "replaying", "read", "read"])
     killed = KillTarget(cast("Gateway", gateway), Random(1)).kill_repeatedly(kinds, 4)
@@ -95,7 +95,7 @@ def test_a_kill_that_did_not_come_is_told_and_not_counted(hasty: None, tmp_path:
     assert len(killed.recoveries) == 1
 
 
-def test_recovery_is_killed_again_before_it_came_to_its_end(hasty: None, tmp_path: Path) -> None:
+def test_recovery_is_killed_again_before_it_ends(hasty: None, tmp_path: Path) -> None:
     gateway = Scripted(tmp_path, set(STARTING))
     killed = KillTarget(cast("Gateway", gateway), Random(1)).kill_repeatedly(
         iter([killing.REPEATEDLY_IN_RECOVERY, "read"]), 5
@@ -104,7 +104,7 @@ def test_recovery_is_killed_again_before_it_came_to_its_end(hasty: None, tmp_pat
     assert all(one.point in STARTING for one in gateway.started[:-1])
 
 
-def test_a_gateway_that_ends_for_another_reason_is_told(
+def test_a_gateway_that_ends_for_another_reason_is_reported(
     hasty: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(POINTS, "broken", POINTS["read"])

@@ -33,7 +33,7 @@ def speaker(*alerts: dict[str, str]) -> Gateway:
     return cast("Gateway", SimpleNamespace(ask=ask))
 
 
-def test_a_trouble_that_touched_nobody_or_that_nobody_got_over_is_told(
+def test_a_fault_without_effect_or_without_recovery_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("AFFECTED_WITHIN", "RECOVERED_WITHIN", "STATUS_AGE"):
@@ -47,7 +47,7 @@ def test_a_trouble_that_touched_nobody_or_that_nobody_got_over_is_told(
     assert any("recovered after delay" in sentence for sentence in outcome.failures)
 
 
-def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
+def test_an_error_that_only_asyncio_logs_is_counted(tmp_path: Path) -> None:
     log = tmp_path / "gateway.log"
     log.write_text("12:00:00 INFO    edge: all well\n12:00:01 ERROR   asyncio: Exception in callback\n")
     tally = Tally()
@@ -55,7 +55,7 @@ def test_an_error_that_only_asyncio_tells_of_is_counted(tmp_path: Path) -> None:
     assert tally.forbidden == {"error reported by asyncio alone": 1}
 
 
-async def test_what_the_broker_retains_is_found(broker: Broker) -> None:
+async def test_alerts_the_broker_retains_are_found(broker: Broker) -> None:
     stale = alert_topic("gw-retained", "s", "d2", "Hot")
     async with aiomqtt.Client(broker.host, broker.port) as client:
         await client.publish(stale, b"{}", qos=1, retain=True)
@@ -64,7 +64,7 @@ async def test_what_the_broker_retains_is_found(broker: Broker) -> None:
     assert await network._retained(broker, "gw-retained") == set()
 
 
-def test_alerts_that_fire_and_are_not_retained_are_counted(
+def test_firing_alerts_that_are_not_retained_are_counted(
     broker: Broker, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "RETAINED", 0.0)

@@ -34,14 +34,14 @@ def trial(place: Path, rules: dict[str, Any], seed: int, told: History) -> list[
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
-def test_any_history_cut_anyhow_leaves_what_the_oracle_says(
+def test_any_history_in_any_batches_ends_as_the_oracle_says(
     tmp_path_factory: pytest.TempPathFactory, rules: dict[str, Any], life: int, cuts: int
 ) -> None:
     told = history(random.Random(life), most_steps=25)
     assert trial(tmp_path_factory.mktemp("history"), rules, cuts, told) == []
 
 
-def test_a_gateway_that_forgets_what_it_has_is_found_out(
+def test_the_order_proof_notices_a_gateway_that_forgets_messages(
     tmp_path: Path, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boot_mark.BootMark, "_fill", lambda *_: False)
@@ -49,7 +49,7 @@ def test_a_gateway_that_forgets_what_it_has_is_found_out(
     assert any("expected" in sentence for found in wrong for sentence in found)
 
 
-def test_a_correction_that_is_not_made_is_found_out(
+def test_the_order_proof_notices_a_missing_correction(
     tmp_path: Path, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(late_job.LateJob, "_merge_tier", lambda _job, _tier, piece, *_: piece.tiers < 0)
@@ -57,7 +57,7 @@ def test_a_correction_that_is_not_made_is_found_out(
     assert any("WindowId" in sentence for found in wrong for sentence in found)
 
 
-def test_the_oracle_knows_a_duplicate_a_conflict_and_a_step() -> None:
+def test_the_oracle_recognises_duplicates_conflicts_and_clock_steps() -> None:
     oracle = Oracle(ORACLE_SETTINGS)
     first = Reading("d", "town", 1, 0, START, {"heat": 6.0})
     for at, said in enumerate(
@@ -80,7 +80,9 @@ def test_the_oracle_knows_a_duplicate_a_conflict_and_a_step() -> None:
     assert oracle.windows[WindowId("d", "heat", 2_000, START)].facts() == (2, 12.0, 6.0, 6.0, 6.0, 6.0)
 
 
-def test_a_clock_is_sent_back_until_the_flag_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_is_set_back_until_the_flag_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(MachineClock, "wall", MachineClock.wall)
     monkeypatch.setattr("edge_gateway.status.clock.synchronised", lambda: True)
     flag = tmp_path / "flag"

@@ -70,7 +70,7 @@ def test_a_recovery_can_itself_be_cut(recorded: tuple[Setting, Recorded], tmp_pa
 
 
 @pytest.mark.parametrize("unsynced", [".journal", "store.sqlite"])
-def test_a_sync_that_is_left_out_is_found(work: Recorded, tmp_path: Path, unsynced: str) -> None:
+def test_the_power_proof_notices_a_missing_sync(work: Recorded, tmp_path: Path, unsynced: str) -> None:
     steps = [
         step
         for step in work.recording.steps
@@ -88,7 +88,9 @@ def test_every_step_is_cut_before_any_is_cut_twice() -> None:
     assert [cut.step for cut in power.choose_cuts(1000, 4, Random(1))] == [0, 250, 500, 750]
 
 
-def test_without_strace_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_strace_the_proof_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     with (
         Servers(tmp_path) as servers,

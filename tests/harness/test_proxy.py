@@ -67,7 +67,7 @@ def received(client: socket.socket, size: int) -> list[bytes]:
     return parts
 
 
-def test_without_trouble_all_passes_both_ways_to_the_end(proxy: Proxy, echo: Echo) -> None:
+def test_without_a_fault_everything_passes_both_ways_to_the_end(proxy: Proxy, echo: Echo) -> None:
     data = bytes(range(256)) * 2000
     with opened(proxy) as client:
         threading.Thread(target=client.sendall, args=(data,)).start()
@@ -76,7 +76,7 @@ def test_without_trouble_all_passes_both_ways_to_the_end(proxy: Proxy, echo: Ech
         assert client.recv(1) == b""
 
 
-def test_a_trickle_comes_byte_by_byte_until_it_is_over(proxy: Proxy) -> None:
+def test_a_trickle_passes_byte_by_byte_until_it_is_over(proxy: Proxy) -> None:
     with opened(proxy) as client:
         with proxy.fault(FaultKind.TRICKLE) as trickle:
             client.sendall(b"x" * SMALL)
@@ -110,7 +110,7 @@ def test_a_reset_cuts_a_packet_short_on_both_sides(proxy: Proxy, echo: Echo) -> 
     pytest.fail("no packet was cut short on its way to the server")
 
 
-def test_silence_is_for_who_comes_anew_and_outlasts_the_trouble(proxy: Proxy, echo: Echo) -> None:
+def test_silence_affects_new_connections_and_outlasts_the_fault(proxy: Proxy, echo: Echo) -> None:
     with opened(proxy) as old:
         old.sendall(b"a")
         assert old.recv(1) == b"a"
@@ -130,7 +130,7 @@ def test_silence_is_for_who_comes_anew_and_outlasts_the_trouble(proxy: Proxy, ec
     assert echo.heard == b"ac"
 
 
-def test_in_a_black_hole_nothing_passes_not_even_an_end(proxy: Proxy, echo: Echo) -> None:
+def test_a_black_hole_passes_nothing_not_even_a_close(proxy: Proxy, echo: Echo) -> None:
     with opened(proxy) as client, opened(proxy) as other:
         for one in (client, other):
             one.sendall(b"a")
@@ -149,7 +149,7 @@ def test_in_a_black_hole_nothing_passes_not_even_an_end(proxy: Proxy, echo: Echo
         time.sleep(0.01)
 
 
-def test_a_trouble_is_of_those_alone_whom_it_matches(proxy: Proxy) -> None:
+def test_a_fault_affects_only_the_connections_it_matches(proxy: Proxy) -> None:
     with opened(proxy) as client, opened(proxy) as other:
         with proxy.fault(FaultKind.BLACK_HOLE, lambda first: b"him" in first):
             client.sendall(b"me")

@@ -46,14 +46,14 @@ def ending(status: int | None, words: str = "") -> Gateway:
     return cast("Gateway", SimpleNamespace(stop=stop, kill=lambda: None, words=lambda: words))
 
 
-def test_a_refusal_that_no_problem_tells_is_silent(setting: Setting) -> None:
+def test_a_refusal_without_a_problem_counts_as_silent(setting: Setting) -> None:
     trial.must_report(setting, saying(("refused", "Not Authorised: …")), "the ACL", "authorised")
     assert setting.tally.ok
     trial.must_report(setting, saying(("disk", "full")), "the ACL", "authorised")
     assert setting.tally.forbidden == {"silent": 1}
 
 
-def test_a_problem_that_lasts_is_never_over(setting: Setting) -> None:
+def test_a_lasting_problem_is_never_over(setting: Setting) -> None:
     trial.must_clear(setting, saying(("disk", "full")), "the ACL", "authorised")
     assert setting.tally.ok
     trial.must_clear(setting, saying(("refused", "not authorised")), "the ACL", "authorised")
@@ -73,7 +73,7 @@ def ledger_of(*executed: str) -> Ledger:
     return cast("Ledger", SimpleNamespace(of_kind=lambda kind: rows if kind == "executed" else []))
 
 
-def test_a_command_told_as_done_that_nobody_executed_or_that_stays_sent_is_counted(setting: Setting) -> None:
+def test_a_command_reported_done_but_not_executed_or_stuck_as_sent_is_counted(setting: Setting) -> None:
     acl.judge_done(setting, [{"id": "a", "state": "done"}, {"id": "b", "state": "refused"}], ledger_of("a"))
     assert setting.tally.ok
     acl.judge_done(setting, [{"id": "c", "state": "done"}, {"id": "d", "state": "sent"}], ledger_of("a"))
@@ -106,7 +106,7 @@ def test_readings_in_quarantine_are_counted_once_by_window_with_their_samples() 
 
 
 @pytest.mark.parametrize("kind", ["metrics", "texts", "both"])
-def test_what_a_hostile_device_invents_was_never_sent_before(kind: str) -> None:
+def test_invented_metrics_and_texts_never_repeat(kind: str) -> None:
     seen: set[str] = set()
     for message in crowding.invented_messages(kind, 5):
         new = {name for name in message["m"] if name.startswith("x")}

@@ -28,17 +28,17 @@ def named_places() -> list[str]:
 
 
 @pytest.mark.parametrize("place", named_places())
-def test_a_named_place_exists(place: str) -> None:
+def test_every_sabotaged_name_exists(place: str) -> None:
     Attribute.parse(place).resolve()
 
 
 @pytest.mark.parametrize("file", ["failpoints.py", "brisk.py", "killing.py", "full_inside.py", "network.py"])
-def test_the_files_that_sabotage_are_read(file: str) -> None:
+def test_the_files_that_sabotage_names_are_read(file: str) -> None:
     (path,) = Path(ROOT / "tests/proofs").rglob(file)
     assert set(places_in(path.read_text())) & set(named_places())
 
 
-def test_a_place_is_found_in_any_string() -> None:
+def test_a_dotted_name_is_found_in_any_string() -> None:
     source = (
         'x = f"--set={y}"\nz = "--set=edge_gateway.service.engine:Engine.submit=3"\n"""like fleet_wire.a:b"""'
     )
@@ -46,10 +46,10 @@ def test_a_place_is_found_in_any_string() -> None:
 
 
 @pytest.mark.parametrize(("place", "argument"), DEFAULTS)
-def test_a_default_that_is_changed_exists(place: str, argument: str) -> None:
+def test_every_changed_default_exists(place: str, argument: str) -> None:
     assert argument in defaults_of(place, argument)
 
 
-def test_a_default_that_is_gone_is_told() -> None:
+def test_a_missing_default_is_reported() -> None:
     with pytest.raises(NoSuchPoint, match="no default for gone"):
-        defaults_of("edge_gateway.journal.journal:Journal.open", "gone")
+        defaults_of("edge_gateway.journal.segments:Journal.open", "gone")

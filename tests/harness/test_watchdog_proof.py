@@ -15,7 +15,7 @@ from tests.proofs.watchdog import DEADLINE, Case
 from tests.servers.process import wait_until
 
 
-def test_a_start_has_its_time_and_what_it_asks_for_in_addition() -> None:
+def test_a_start_may_take_its_timeout_and_the_extensions_it_asks_for() -> None:
     notifications = Notifications(started=100.0, ready_within=10.0)
     assert not notifications.overdue(110.0, deadline=2.0)
     assert notifications.overdue(110.1, deadline=2.0)
@@ -25,7 +25,7 @@ def test_a_start_has_its_time_and_what_it_asks_for_in_addition() -> None:
     assert notifications.status == ["reading"]
 
 
-def test_once_ready_it_must_be_fed_and_one_that_stops_by_itself_need_not() -> None:
+def test_the_watchdog_must_be_fed_once_ready_but_not_while_stopping() -> None:
     notifications = Notifications(started=100.0, ready_within=10.0)
     notifications.receive("READY=1", 101.0)
     assert not notifications.overdue(103.0, deadline=2.0)
@@ -64,7 +64,7 @@ class Process:
 
 
 @pytest.mark.parametrize("depth", [1, 40], ids=["path", "abstract"])
-def test_who_falls_silent_is_killed(tmp_path: Path, depth: int) -> None:
+def test_a_process_that_stops_feeding_is_killed(tmp_path: Path, depth: int) -> None:
     directory = tmp_path.joinpath(*["deep"] * depth)
     directory.mkdir(parents=True)
     process = Process(directory)
@@ -76,7 +76,7 @@ def test_who_falls_silent_is_killed(tmp_path: Path, depth: int) -> None:
     assert not os.path.lexists(directory / "notify")
 
 
-def test_one_that_is_fed_although_a_part_stands_still_is_found_out(
+def test_the_watchdog_proof_notices_feeding_while_a_part_is_blocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`starved` comes true when the last word came much later than the block."""
@@ -96,7 +96,7 @@ def test_one_that_is_fed_although_a_part_stands_still_is_found_out(
     assert case.fed_for > DEADLINE
 
 
-def test_one_that_is_killed_before_a_part_stands_still_is_found_out(
+def test_the_watchdog_proof_notices_a_kill_before_a_part_is_blocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "BLOCKED_WITHIN", 10.0)

@@ -43,7 +43,7 @@ def reading(chance: random.Random, seq: int) -> bytes:
     return pack(body)
 
 
-def test_ten_thousand_bad_messages_are_counted_kept_and_harmless(
+def test_ten_thousand_bad_messages_are_counted_quarantined_and_harmless(
     broker: Broker, gateways: GatewayFactory
 ) -> None:
     gateway = gateways(broker, NAME)
@@ -99,7 +99,9 @@ def test_ten_thousand_bad_messages_are_counted_kept_and_harmless(
     assert {one["gravity"] for one in after["problems"]} <= {"warning"}
 
 
-def test_what_is_too_long_or_of_another_version_says_so(broker: Broker, gateways: GatewayFactory) -> None:
+def test_a_message_that_is_too_long_or_of_another_version_is_quarantined_with_that_reason(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
     gateway = gateways(broker, "gw-odd")
     gateway.start()
     site = "gw-odd-site"

@@ -47,7 +47,7 @@ async def test_a_broker_without_passwords_lets_anyone_in(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("file", sorted(FILES.rglob("*.conf")), ids=lambda file: file.name)
-def test_settings_are_not_made_per_listener(file: Path) -> None:
+def test_broker_files_do_not_use_per_listener_settings(file: Path) -> None:
     """Mosquitto 2.0.12 to 2.0.18 would queue nothing for a client that is away."""
     assert not re.search(r"^per_listener_settings", file.read_text(), flags=re.MULTILINE)
 
@@ -154,7 +154,7 @@ RIGHTS = [
 
 @pytest.mark.parametrize("does", [say, die])
 @pytest.mark.parametrize(("listener", "speaker", "topic", "allowed"), RIGHTS)
-async def test_the_acl_lets_each_hear_and_say_its_own(
+async def test_the_acl_limits_each_user_to_its_own_topics(
     field: FieldBroker, listener: str, speaker: str, topic: str, *, allowed: bool, does: Speech
 ) -> None:
     async with listening(field, listener, topic) as ears:
@@ -163,7 +163,7 @@ async def test_the_acl_lets_each_hear_and_say_its_own(
 
 
 @pytest.mark.parametrize("filter_", ["#", "fleet/v1/#", "$share/x/fleet/v1/#", "$SYS/#", "edge/v1/#"])
-async def test_a_wide_filter_gives_a_device_nothing_and_takes_nothing_from_the_gateway(
+async def test_a_wildcard_subscription_gives_a_device_nothing_and_costs_the_gateway_nothing(
     field: FieldBroker, filter_: str
 ) -> None:
     topic = "fleet/v1/berlin/frz-2/telemetry"
@@ -180,7 +180,7 @@ async def test_a_wide_filter_gives_a_device_nothing_and_takes_nothing_from_the_g
 @pytest.mark.parametrize(
     "topic", ["fleet/v1/berlin/frz-2/status", "edge/v1/gw/status", "edge/v1/gw/alerts/_/_gateway/broker"]
 )
-async def test_a_device_leaves_no_retained_word_on_a_topic_of_others(field: FieldBroker, topic: str) -> None:
+async def test_a_device_cannot_retain_a_message_on_a_foreign_topic(field: FieldBroker, topic: str) -> None:
     async with field.client("frz-1") as thief:
         with contextlib.suppress(aiomqtt.MqttCodeError):
             await thief.publish(topic, b"said", qos=1, retain=True)
@@ -196,7 +196,7 @@ async def test_without_a_password_nobody_gets_in(field: FieldBroker, user: str |
             pass
 
 
-def test_a_connection_without_tls_is_closed_unanswered(field: FieldBroker) -> None:
+def test_a_connection_without_tls_is_closed_without_an_answer(field: FieldBroker) -> None:
     connect = b"\x10\x0f\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x02ab"
     for port in field.ports.values():
         with socket.create_connection(("localhost", port), timeout=20) as plain:

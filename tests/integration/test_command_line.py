@@ -58,7 +58,9 @@ def in_a_pipe(gateway: Gateway, *arguments: str) -> list[str]:
     return gateway.run(*arguments).removesuffix("\n").split("\n")
 
 
-def test_devices_of_bad_manners_spoil_no_table(broker: Broker, gateways: GatewayFactory) -> None:
+def test_text_from_misbehaving_devices_does_not_garble_tables(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
     gateway = gateways(broker, "gw-manners")
     gateway.write_rules(RULES)
     gateway.start()
@@ -104,7 +106,7 @@ def test_devices_of_bad_manners_spoil_no_table(broker: Broker, gateways: Gateway
     assert on_a_terminal(gateway, "spool", "verify")
 
 
-def test_two_gateways_of_a_machine_do_not_meet(broker: Broker, gateways: GatewayFactory) -> None:
+def test_two_gateways_on_one_machine_use_separate_sockets(broker: Broker, gateways: GatewayFactory) -> None:
     ours, theirs = gateways(broker, "gw-one"), gateways(broker, "gw-two")
     for gateway in (ours, theirs):
         gateway.start()
@@ -136,7 +138,9 @@ def test_a_spool_with_a_path_longer_than_a_sockets_address(broker: Broker, gatew
     assert on_a_terminal(gateway, "spool", "inspect")[0].startswith("/")
 
 
-def test_something_that_is_no_socket_in_its_place_is_told(broker: Broker, gateways: GatewayFactory) -> None:
+def test_a_file_in_place_of_the_socket_is_an_error_that_names_it(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
     gateway = gateways(broker, "gw-way")
     gateway.spool.mkdir()
     (gateway.spool / "control.sock").symlink_to("/nowhere")
@@ -184,7 +188,7 @@ def test_where_there_is_a_run_directory_each_gateway_is_linked_by_its_id(
         assert (tmp_path / name / "said").read_text().split()[1] == name
 
 
-def test_embedded_needs_nothing_and_is_found_without_a_file(tmp_path: Path) -> None:
+def test_embedded_runs_without_configuration_and_the_cli_finds_it(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "EDGE_GATEWAY_HTTP_LISTEN": "null",
                    "EDGE_GATEWAY_MQTT_URL": f"mqtt://localhost:{free_port()}"}  # fmt: skip

@@ -44,7 +44,7 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
         pytest.skip(str(missing))
 
 
-def test_a_full_disk_stops_acknowledging_and_all_resumes_by_itself(
+def test_a_full_disk_stops_acknowledging_until_there_is_room_again(
     broker: Broker, gateways: GatewayFactory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", 96 * MIB) as disk:
@@ -71,7 +71,7 @@ def test_a_full_disk_stops_acknowledging_and_all_resumes_by_itself(
         gateway.kill()
 
 
-def test_a_disk_that_is_full_at_the_start_and_a_kill_while_it_is(
+def test_a_start_and_a_kill_on_a_full_disk_lose_nothing(
     broker: Broker, gateways: GatewayFactory, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", 96 * MIB) as disk:
@@ -118,14 +118,14 @@ def test_a_spool_that_may_not_be_written_is_refused(
 PAGE = 4_096
 
 
-def spoil(path: Path) -> None:
+def corrupt(path: Path) -> None:
     """Change bytes in the middle of a file, as a failing card does; in a database whole pages, which are half empty."""
     size = path.stat().st_size
-    spoilt = PAGE if size > 16 * PAGE else 64
+    corrupted = PAGE if size > 16 * PAGE else 64
     with path.open("r+b") as file:
         for place in (size // 3, size // 2, 2 * size // 3):
             file.seek(place)
-            file.write(os.urandom(min(spoilt, size)))
+            file.write(os.urandom(min(corrupted, size)))
 
 
 class Rot(NamedTuple):
@@ -145,7 +145,7 @@ class Rot(NamedTuple):
     ],
     ids=lambda rot: rot.name,
 )
-def test_what_rots_is_set_aside_and_the_service_comes_up(
+def test_damaged_files_are_set_aside_and_the_gateway_starts(
     broker: Broker, gateways: GatewayFactory, rot: Rot
 ) -> None:
     name = rot.name
@@ -158,7 +158,7 @@ def test_what_rots_is_set_aside_and_the_service_comes_up(
             device.measure(temperature=float(value))
         gateway.wait_for(lambda report: report["messages"]["new"] == 200 and settled(report))
         gateway.kill()
-        spoil(max(gateway.spool.glob(rot.pattern)))
+        corrupt(max(gateway.spool.glob(rot.pattern)))
         gateway.start()
         report = gateway.ask(do="status")
         assert problem(report, f"{name}_corrupt"), report["problems"]

@@ -34,7 +34,9 @@ def birth(following: int) -> bytes:
     return pack({"state": "online", "type": "probe", "boot": 7, "next": following, "ts": now_ms()})
 
 
-def test_a_tail_that_the_queue_dropped_is_missing_after_the_start(broker: Broker, gateway: Gateway) -> None:
+def test_messages_dropped_at_the_end_of_a_full_queue_show_as_missing_after_the_start(
+    broker: Broker, gateway: Gateway
+) -> None:
     topic = f"fleet/v1/{SITE}/probe-1"
     gateway.start()
     with Client5(broker.host, broker.port, "probe-1", f"{topic}/receipt") as device:

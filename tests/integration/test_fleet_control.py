@@ -42,10 +42,10 @@ async def ctl(*arguments: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker) -> None:
+async def test_a_running_fleet_obeys_its_control_commands(tmp_path: Path, broker: Broker) -> None:
     run = tmp_path / "run"
     async with running(broker, run, "ctl") as process:
-        status, out, _ = await ctl("status", str(run))
+        status, out, _ = await ctl("status", str(run), "--json")
         assert status == 0
         assert json.loads(out)["up"] == 5
         assert (await ctl("disconnect", str(run), "--match", "device=frz-00001", "--for", "1s"))[0] == 0
@@ -64,7 +64,7 @@ async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker
         status, _, err = await ctl("fault", str(run), "haunted")
         assert status == 2
         assert "haunted" in err
-        status, out, _ = await ctl("stop", str(run))
+        status, out, _ = await ctl("stop", str(run), "--json")
         assert status == 0
         outcome = json.loads(out)
         assert outcome["reason"] == "stopped"
@@ -80,7 +80,7 @@ async def test_a_running_fleet_does_as_it_is_told(tmp_path: Path, broker: Broker
     assert (await ctl("status", str(run)))[0] == 3, "it is gone"
 
 
-async def test_a_stop_that_takes_long_is_said(tmp_path: Path, broker: Broker) -> None:
+async def test_a_slow_stop_is_reported(tmp_path: Path, broker: Broker) -> None:
     run = tmp_path / "run"
     async with running(broker, run, "slow") as process:
         with broker.paused():

@@ -97,7 +97,7 @@ async def test_censored_values_carry_their_doubt_to_the_wire_and_the_ledger(
     assert times.max() - times.min() == recording.samples[-1].ts - recording.samples[0].ts
 
 
-async def test_a_paced_replay_takes_its_time(tmp_path: Path, broker: Broker) -> None:
+async def test_a_paced_replay_takes_as_long_as_its_speed_says(tmp_path: Path, broker: Broker) -> None:
     path = write_uci(tmp_path / "air.csv", 11)
     options = ReplayOptions(speed=36_000.0, stamp="now")
     _, result, received = await replayed(broker, path, options, name="uci", site="paced")

@@ -38,7 +38,7 @@ def test_a_fleet_that_stops_with_full_buffers_leaves_no_gaps(
 
 
 @pytest.mark.timeout(280)
-def test_a_fleet_waits_for_the_first_receipt_of_a_gateway_that_is_there(
+def test_a_stopping_fleet_waits_for_the_first_receipt_of_a_running_gateway(
     broker_factory: BrokerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its connections were lost: what the broker acknowledged may be gone, and the gateway may be slow to say so."""

@@ -128,7 +128,7 @@ def stage(
 # --- verify
 
 
-def test_history_and_database_hold_what_the_fleet_sent_late_data_too(stage: Stage) -> None:
+def test_history_and_database_hold_what_the_fleet_sent_late_data_included(stage: Stage) -> None:
     assert stage.report["values"]["late_merged"] > 20, "the offline devices' buffers came late"
     assert stage.report["messages"]["duplicate"] > 10
     done = stage.verify("--json")

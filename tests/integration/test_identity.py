@@ -115,14 +115,16 @@ def assert_all_there(gateway: Gateway, count: int) -> None:
     assert json.loads(gateway.run("devices", "--json"))[0]["gaps"] == []
 
 
-async def test_a_thief_costs_no_reading_while_the_gateway_works(field: FieldBroker, gateway: Gateway) -> None:
+async def test_a_stolen_client_id_loses_no_reading_while_the_gateway_runs(
+    field: FieldBroker, gateway: Gateway
+) -> None:
     await asyncio.to_thread(gateway.start)
     async with thieves(field), device(field, "frz-2") as honest:
         await send(honest, range(COUNT))
     await asyncio.to_thread(assert_all_there, gateway, COUNT)
 
 
-async def test_a_thief_costs_no_reading_while_the_gateway_is_away_and_the_broker_starts_anew(
+async def test_a_stolen_client_id_loses_no_reading_while_the_gateway_is_away_and_the_broker_restarts(
     field: FieldBroker, gateway: Gateway
 ) -> None:
     await asyncio.to_thread(gateway.start)
@@ -136,7 +138,7 @@ async def test_a_thief_costs_no_reading_while_the_gateway_is_away_and_the_broker
     await asyncio.to_thread(assert_all_there, gateway, COUNT)
 
 
-async def test_a_thief_drops_no_session_of_another_device(field: FieldBroker) -> None:
+async def test_a_device_cannot_drop_the_session_of_another_device(field: FieldBroker) -> None:
     topic = f"fleet/v1/{SITE}/frz-2/command"
     lasting: dict[str, Any] = {"identifier": "frz-2", "clean_start": False}
     async with device(field, "frz-2", properties=_expiry(600), **lasting) as honest:
@@ -173,7 +175,7 @@ def test_only_the_gateways_certificate_opens_its_listener(
 
 
 @pytest.mark.parametrize("field", [False], ids=["passwords"], indirect=True)
-def test_no_user_of_a_password_file_has_a_name_of_the_gateways(field: FieldBroker) -> None:
+def test_no_password_file_user_can_have_the_gateways_name(field: FieldBroker) -> None:
     """Neither its client id nor the user that the ACL gives its rights to."""
     for name in ("edge:gateway", *SOUGHT[:2]):
         command = ["mosquitto_passwd", "-b", str(field.directory / "passwords"), name, PASSWORD]

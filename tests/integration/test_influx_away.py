@@ -56,7 +56,7 @@ def gateway(broker: Broker, gateways: GatewayFactory, influx: Influx, tmp_path: 
     influx.heal()
 
 
-def test_influx_frozen_and_killed_gets_everything_in_the_end(
+def test_after_freezes_and_kills_influxdb_has_everything(
     broker: Broker, gateway: Gateway, influx: Influx, place: InfluxPlace, tmp_path: Path
 ) -> None:
     gateway.start()

@@ -62,7 +62,7 @@ def kept(gateway: Gateway, device: str) -> int:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_signal_drains_and_the_next_life_knows_everything(
+def test_sigterm_drains_and_the_next_start_has_the_whole_state(
     broker: Broker, gateways: GatewayFactory, number: int, status: int
 ) -> None:
     gateway = gateways(broker, f"gw-signal-{number}")
@@ -83,7 +83,7 @@ def test_a_signal_drains_and_the_next_life_knows_everything(
     assert_quiet(gateway)
 
 
-def test_two_gateways_on_one_spool(broker: Broker, gateways: GatewayFactory) -> None:
+def test_a_second_gateway_on_a_spool_is_refused(broker: Broker, gateways: GatewayFactory) -> None:
     first = gateways(broker, "gw-owner")
     first.start()
     second = gateways(broker, "gw-guest", spool={"path": str(first.spool)})
@@ -93,7 +93,9 @@ def test_two_gateways_on_one_spool(broker: Broker, gateways: GatewayFactory) -> 
     assert first.ask(do="status")["state"] == "online"
 
 
-def test_two_gateways_of_one_id_do_not_race(broker: Broker, gateways: GatewayFactory) -> None:
+def test_two_gateways_with_one_id_do_not_keep_disconnecting_each_other(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
     same = {"id": "gw-twin", "sites": ["gw-twin-site"]}
     older = gateways(broker, "gw-twin-a", gateway=same)
     newer = gateways(broker, "gw-twin-b", gateway=same)
@@ -113,7 +115,7 @@ def test_two_gateways_of_one_id_do_not_race(broker: Broker, gateways: GatewayFac
     assert older.ask(do="status")["counters"]["taken_over"] == 1
 
 
-def test_a_wrong_password_is_told_and_tried_again(
+def test_a_wrong_password_is_reported_and_retried(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory()
@@ -138,7 +140,7 @@ def test_a_wrong_password_is_told_and_tried_again(
     assert_quiet(gateway)
 
 
-def test_a_broker_that_comes_later_is_waited_for(
+def test_a_broker_that_starts_later_is_waited_for(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory()

@@ -136,7 +136,7 @@ def open_windows(readings: Sequence[Reading], base: int, every: int) -> int:
 
 @both(AIR_FILE, lambda path: write_air(path / "air.csv"))
 @pytest.mark.timeout(280)
-def test_air_quality_hour_by_hour(
+def test_air_quality_windows_equal_the_file_hour_by_hour(
     source: Callable[[Path], Path],
     tmp_path: Path,
     broker_factory: BrokerFactory,
@@ -192,7 +192,7 @@ def assert_reasons(gateway: Gateway, read: Sequence[Reading]) -> None:
 
 @both(WATER_FILE, lambda path: write_water(path / "water.csv"))
 @pytest.mark.timeout(280)
-def test_water_quality_with_its_limits_over_ten_years(
+def test_water_quality_windows_and_alerts_equal_the_file(
     source: Callable[[Path], Path],
     tmp_path: Path,
     broker_factory: BrokerFactory,

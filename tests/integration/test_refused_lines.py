@@ -17,7 +17,7 @@ NAME = "gw-refused"
 SITE = f"{NAME}-site"
 
 
-def test_a_type_conflict_of_another_programs_making_is_a_warning_that_names_it(
+def test_a_type_conflict_caused_by_another_program_is_a_warning_that_names_it(
     broker: Broker, gateways: GatewayFactory, influx: Influx, tmp_path: Path
 ) -> None:
     bucket, token = influx.fresh_bucket(), tmp_path / "token"

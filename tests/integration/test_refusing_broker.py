@@ -60,7 +60,7 @@ def listing(broker: Broker, text: str) -> None:
     path.chmod(0o700)
 
 
-def test_what_the_access_list_refuses_is_told_and_made_good_when_it_allows_it(
+def test_messages_the_acl_refuses_are_reported_and_sent_once_it_allows_them(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory()
@@ -96,7 +96,7 @@ def test_what_the_access_list_refuses_is_told_and_made_good_when_it_allows_it(
     assert_quiet(gateway)
 
 
-def test_an_echo_that_is_refused_is_told(broker_factory: BrokerFactory, gateways: GatewayFactory) -> None:
+def test_a_refused_echo_is_reported(broker_factory: BrokerFactory, gateways: GatewayFactory) -> None:
     broker = broker_factory()
     listing(broker, READS_ONLY)
     broker.configure(f"acl_file {broker.directory / 'acl'}")
@@ -111,7 +111,7 @@ def test_an_echo_that_is_refused_is_told(broker_factory: BrokerFactory, gateways
     gateway.end(signal.SIGTERM)
 
 
-def test_a_broker_of_small_packets_still_carries_alerts_commands_and_a_status(
+def test_a_broker_with_small_packets_still_carries_alerts_commands_and_a_status(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory("max_packet_size 600")
@@ -148,7 +148,7 @@ def test_a_broker_of_small_packets_still_carries_alerts_commands_and_a_status(
     assert_quiet(gateway)
 
 
-def test_a_broker_that_keeps_nothing_is_told_of_and_used(
+def test_a_broker_without_retained_messages_is_reported_and_used(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory("retain_available false")
@@ -202,7 +202,7 @@ def test_another_clients_overflowing_queue_makes_no_gateway_unhealthy(
     assert "broker_dropped" not in problems(report)
 
 
-def test_a_connection_that_comes_and_goes_holds_up_no_stop(
+def test_an_unstable_connection_does_not_delay_a_stop(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     """Somebody uses the control connection's client id in a loop, while the gateway is stopped again and again."""

@@ -121,7 +121,7 @@ def certified(directory: Path, name: str) -> None:
         )  # fmt: skip
 
 
-def test_certificates_that_are_replaced_one_by_one_are_used_when_they_fit(
+def test_certificates_replaced_one_by_one_are_used_once_they_match(
     broker_factory: BrokerFactory, gateways: GatewayFactory, tmp_path: Path
 ) -> None:
     guarded = Guarded(broker_factory)

@@ -139,7 +139,7 @@ async def test_messages_pass_to_and_from_another_implementation(clients: Clients
     await client.session.disconnect()
 
 
-async def test_what_is_not_acknowledged_comes_again_under_its_packet_id(
+async def test_an_unacknowledged_message_is_delivered_again_with_its_packet_id(
     clients: Clients, broker: Broker
 ) -> None:
     client = clients(broker, "withheld", hold=True)
@@ -185,7 +185,7 @@ async def test_an_ack_of_an_older_connection_does_not_take_a_message_away(
     await client.session.disconnect()
 
 
-async def test_retained_messages_come_with_a_new_subscription_and_not_with_a_resumed_session(
+async def test_retained_messages_arrive_with_a_new_subscription_but_not_with_a_resumed_session(
     clients: Clients,
     broker: Broker,
 ) -> None:
@@ -204,7 +204,7 @@ async def test_retained_messages_come_with_a_new_subscription_and_not_with_a_res
     await client.session.disconnect()
 
 
-async def test_a_broker_that_restarts_costs_no_message(
+async def test_a_restart_of_the_broker_loses_no_message(
     clients: Clients, broker_factory: BrokerFactory
 ) -> None:
     """Publish all the time through two restarts: each is acknowledged once and arrives at least once, in order."""
@@ -231,7 +231,7 @@ async def test_a_broker_that_restarts_costs_no_message(
     assert (sender.session.in_flight, sender.session.queued) == (0, 0)
 
 
-async def test_a_broker_that_forgot_everything_gets_what_was_not_acknowledged(
+async def test_a_broker_that_forgot_everything_gets_unacknowledged_messages_again(
     clients: Clients,
     broker_factory: BrokerFactory,
 ) -> None:
@@ -267,7 +267,9 @@ async def test_a_second_connection_with_the_same_id_takes_the_session_over(
     await second.session.disconnect()
 
 
-async def test_the_will_follows_a_crash_and_not_a_leave(clients: Clients, broker: Broker) -> None:
+async def test_the_will_is_published_after_a_crash_but_not_after_a_disconnect(
+    clients: Clients, broker: Broker
+) -> None:
     watcher = clients(broker, "watcher")
     await watcher.connect("will/+")
     sessions: dict[str, Session] = {}
@@ -286,7 +288,7 @@ async def test_the_will_follows_a_crash_and_not_a_leave(clients: Clients, broker
     await watcher.session.disconnect()
 
 
-async def test_a_paused_session_holds_no_more_than_it_had(clients: Clients, broker: Broker) -> None:
+async def test_a_paused_session_holds_a_bounded_amount(clients: Clients, broker: Broker) -> None:
     client = clients(broker, "paused", hold=True)
     await client.connect("paused")
     most, total, payload = 100_000, 4_000, b"x" * 2_000
@@ -334,7 +336,7 @@ async def test_many_sessions_at_once_lose_nothing(clients: Clients, broker: Brok
     await asyncio.gather(*(client.session.disconnect() for client in [*senders, receiver]))
 
 
-async def test_more_deliveries_than_asked_for_are_counted_and_all_arrive(
+async def test_deliveries_beyond_receive_maximum_are_counted_and_all_arrive(
     clients: Clients, broker: Broker
 ) -> None:
     """Mosquitto 2.0.11 keeps to Receive Maximum only until the first acks; whatever it does is counted right."""
@@ -410,7 +412,9 @@ class TestRefusals:
         return broker_factory(f"password_file {passwords}", f"acl_file {access}", anonymous=False)
 
     @pytest.mark.parametrize("password", [b"wrong", None])
-    async def test_wrong_credentials(self, clients: Clients, guarded: Broker, password: bytes | None) -> None:
+    async def test_wrong_credentials_are_refused(
+        self, clients: Clients, guarded: Broker, password: bytes | None
+    ) -> None:
         username = "device" if password else None
         client = clients(guarded, "device", username=username, password=password)
         with pytest.raises(ConnectRefused, match="check user name, password") as caught:
@@ -418,9 +422,7 @@ class TestRefusals:
         assert caught.value.reason == 0x87
         assert not client.session.connected
 
-    async def test_a_publish_the_broker_does_not_allow_is_told(
-        self, clients: Clients, guarded: Broker
-    ) -> None:
+    async def test_a_publish_the_broker_refuses_is_reported(self, clients: Clients, guarded: Broker) -> None:
         client, tally = clients(guarded, "device", username="device", password=b"right"), Tally(1)
         await client.connect()
         client.session.publish("closed/a", b"x", on_ack=tally)
@@ -428,12 +430,12 @@ class TestRefusals:
         assert tally.codes == [0x87]
         assert client.session.in_flight == 0
 
-    async def test_a_packet_beyond_the_brokers_limit_is_refused_here(
+    async def test_a_packet_beyond_the_brokers_limit_is_refused_before_it_is_sent(
         self, clients: Clients, broker_factory: BrokerFactory
     ) -> None:
         client = clients(broker_factory("max_packet_size 1000"), "large")
         await client.connect()
-        with pytest.raises(ValueError, match="the broker takes 1000"):
+        with pytest.raises(ValueError, match="the broker accepts at most 1000"):
             client.session.publish("t", b"x" * 1_000)
         assert client.session.connected
 
@@ -477,17 +479,19 @@ class TestTls:
         ]
         await client.session.disconnect()
 
-    async def test_a_certificate_nobody_vouches_for(self, clients: Clients, tls_broker: Broker) -> None:
+    async def test_an_untrusted_certificate_is_refused(self, clients: Clients, tls_broker: Broker) -> None:
         client = clients(tls_broker, "tls", tls=ssl.create_default_context())
         with pytest.raises(ConnectRefused, match=r"its certificate is not trusted: self.signed certificate"):
             await client.connect()
 
-    async def test_tls_where_the_broker_speaks_none(self, clients: Clients, broker: Broker) -> None:
+    async def test_tls_to_a_plain_listener_is_refused(self, clients: Clients, broker: Broker) -> None:
         client = clients(broker, "tls", tls=ssl.create_default_context())
         with pytest.raises((ConnectionLost, ConnectRefused), match=f"mqtts://127.0.0.1:{broker.port}"):
             await client.connect()
 
-    async def test_plain_where_the_broker_speaks_tls(self, clients: Clients, tls_broker: Broker) -> None:
+    async def test_a_plain_connection_to_a_tls_listener_is_refused(
+        self, clients: Clients, tls_broker: Broker
+    ) -> None:
         client = clients(tls_broker, "plain")
         with pytest.raises((ConnectRefused, ConnectionLost), match=r"speaks TLS|did not answer CONNECT"):
             await client.connect()

@@ -36,7 +36,7 @@ def problems(report: dict[str, Any]) -> dict[str, str]:
     return {one["code"]: one["text"] for one in report["problems"]}
 
 
-def test_a_device_that_invents_metrics_and_texts_loses_its_own_and_nobody_elses(
+def test_a_device_that_floods_metrics_and_texts_loses_only_its_own_values(
     broker: Broker, gateways: GatewayFactory
 ) -> None:
     name, site, port = "gw-shares", "gw-shares-site", free_port()
@@ -74,7 +74,7 @@ def test_a_device_that_invents_metrics_and_texts_loses_its_own_and_nobody_elses(
     assert_quiet(gateway)
 
 
-def test_an_operator_lets_a_metric_begin_anew(broker: Broker, gateways: GatewayFactory) -> None:
+def test_forgetting_a_metric_lets_its_kind_be_decided_again(broker: Broker, gateways: GatewayFactory) -> None:
     gateway = gateways(broker, "gw-forget")
     gateway.start()
     command, reply = "edge/v1/gw-forget/command", "edge/v1/gw-forget/reply"
@@ -100,7 +100,7 @@ def test_an_operator_lets_a_metric_begin_anew(broker: Broker, gateways: GatewayF
         device.measure(temperature=-21.0, door="closed")
         report = gateway.wait_for(lambda report: report["messages"]["new"] == 4)
         assert (report["values"]["bad"], report["values"]["accepted"]) == (2, 6)
-    gateway.run("devices", "forget", "nobody", status=1)
+    gateway.run("devices", "forget", "nobody", status=2)
     (row,) = json.loads(gateway.run("devices", "freezer", "--json"))
     assert row["bad"] == {"temperature: type": 1, "door: type": 1}
     assert [one["device"] for one in json.loads(gateway.run("devices", "--json"))] == ["freezer"]

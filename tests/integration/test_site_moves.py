@@ -83,7 +83,7 @@ def test_one_hot_reading_gives_one_command_after_its_site_moved(
     assert_quiet(second)
 
 
-def test_what_was_queued_before_a_site_moved_is_kept_told_and_counts_when_it_is_put_back(
+def test_messages_queued_before_a_site_moved_are_quarantined_reported_and_count_when_replayed(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory()
@@ -112,7 +112,7 @@ def test_what_was_queued_before_a_site_moved_is_kept_told_and_counts_when_it_is_
     assert_quiet(gateway)
 
 
-def test_a_gateway_that_lost_its_spool_removes_what_it_no_longer_wants(
+def test_a_gateway_that_lost_its_spool_removes_stale_subscriptions(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory()
@@ -145,7 +145,7 @@ def wait_until_removed(gateway: Gateway, filter_: str) -> None:
     )
 
 
-def test_alerts_windows_and_devices_of_a_site_that_left_come_to_their_end(
+def test_alerts_windows_and_devices_of_a_site_that_left_are_closed(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory()

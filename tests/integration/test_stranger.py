@@ -40,7 +40,9 @@ def gateway(broker: Broker, gateways: GatewayFactory) -> Gateway:
     return gateway
 
 
-def test_a_device_without_our_code_is_served_from_birth_to_receipt(broker: Broker, gateway: Gateway) -> None:
+def test_a_device_that_shares_no_code_is_served_from_birth_to_receipt(
+    broker: Broker, gateway: Gateway
+) -> None:
     with (
         Client5(broker.host, broker.port, "onlooker", f"edge/v1/{NAME}/#") as onlooker,
         Device(broker.host, broker.port, SITE, "frz-strange", boot=7) as device,
@@ -105,7 +107,9 @@ def test_a_device_without_our_code_is_served_from_birth_to_receipt(broker: Broke
     assert states == {first.body["id"]: "done", second.body["id"]: "done"}
 
 
-def test_a_lost_reading_is_named_and_taken_when_it_comes(broker: Broker, gateway: Gateway) -> None:
+def test_a_lost_reading_is_named_missing_and_accepted_when_it_arrives(
+    broker: Broker, gateway: Gateway
+) -> None:
     with Device(broker.host, broker.port, SITE, "frz-gap", boot=3) as device:
         device.be_born()
         device.measure(temperature=-18.0)
@@ -118,7 +122,7 @@ def test_a_lost_reading_is_named_and_taken_when_it_comes(broker: Broker, gateway
             "messages": 2,
             "ranges": [{"device": "frz-gap", "boot": 3, "from": 1, "to": 2}],
         }
-        assert "2 messages of 1 devices: frz-gap 1–2" in gateway.run("status")
+        assert "2 messages of 1 device: frz-gap 1–2" in gateway.run("status")
         with Client5(broker.host, broker.port, "gap-watch", STATUS) as watchman:
             watchman.wait_for(lambda one: bool(one.body["gaps"]["messages"]))
         assert gateway.stop() == 0
@@ -137,7 +141,7 @@ def test_a_lost_reading_is_named_and_taken_when_it_comes(broker: Broker, gateway
     assert report["gaps"] == {"devices": 0, "messages": 0, "ranges": []}
 
 
-def test_the_will_of_the_gateway_works(broker: Broker, gateway: Gateway) -> None:
+def test_the_will_of_a_killed_gateway_says_it_is_offline(broker: Broker, gateway: Gateway) -> None:
     with Client5(broker.host, broker.port, "watchman", STATUS) as watchman:
         online = watchman.wait_for(lambda one: one.body["state"] == "online")
         assert online.body["gateway"] == NAME
@@ -154,7 +158,7 @@ def test_the_will_of_the_gateway_works(broker: Broker, gateway: Gateway) -> None
         assert late.wait_for(lambda one: one.body is not None).retained
 
 
-def test_an_alert_nobody_cleared_is_cleared_after_a_lost_spool(broker: Broker, gateway: Gateway) -> None:
+def test_a_retained_alert_of_a_lost_spool_is_cleared(broker: Broker, gateway: Gateway) -> None:
     """What the broker retains of an alert that the gateway does not know any more goes away."""
     stale = f"edge/v1/{NAME}/alerts/{SITE}/frz-gone/TooWarm"
     with Client5(broker.host, broker.port, "archivist", f"edge/v1/{NAME}/alerts/#") as archivist:

@@ -72,7 +72,7 @@ def assert_one_works(broker: Broker, name: str, first: Gateway, second: Gateway)
     return works, waits
 
 
-def test_the_one_that_is_pushed_off_stands_by_and_goes_on_when_the_other_is_gone(
+def test_the_disconnected_gateway_stands_by_and_continues_when_the_other_is_gone(
     broker: Broker, gateways: GatewayFactory
 ) -> None:
     older, newer = pair(broker, gateways, "gw-pair")
@@ -85,7 +85,7 @@ def test_the_one_that_is_pushed_off_stands_by_and_goes_on_when_the_other_is_gone
     assert waits.end(signal.SIGTERM) == 0
 
 
-def test_a_copied_spool_makes_two_gateways_and_not_one(broker: Broker, gateways: GatewayFactory) -> None:
+def test_gateways_of_a_copied_spool_are_told_apart(broker: Broker, gateways: GatewayFactory) -> None:
     original, copy = pair(broker, gateways, "gw-clone")
     original.start()
     assert original.end(signal.SIGTERM) == 0
@@ -97,7 +97,7 @@ def test_a_copied_spool_makes_two_gateways_and_not_one(broker: Broker, gateways:
 
 
 @pytest.mark.parametrize("state", ["online", "offline"])
-def test_a_status_from_the_future_that_the_broker_retains_silences_nobody(
+def test_a_retained_status_from_the_future_makes_no_gateway_stand_by(
     broker: Broker, gateways: GatewayFactory, state: str
 ) -> None:
     name = f"gw-future-{state}"
@@ -125,7 +125,9 @@ def test_a_status_from_the_future_that_the_broker_retains_silences_nobody(
         assert not told(gateway.ask(do="status"))
 
 
-def test_a_forged_status_is_told_and_nobody_gives_way_to_it(broker: Broker, gateways: GatewayFactory) -> None:
+def test_a_forged_status_is_reported_and_makes_no_gateway_stand_by(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
     gateway = gateways(broker, "gw-forged")
     gateway.start()
     forged = {"v": 1, "gateway": "gw-forged", "state": "online", "started": YEAR_3000, "at": YEAR_3000}

@@ -37,7 +37,7 @@ def message(seq: int, ts: Any) -> bytes:
     return pack({"v": 1, "boot": 1, "seq": seq, "ts": ts, "m": {"temperature": 20.5}})
 
 
-def test_whoever_is_not_heard_is_named_with_what_to_do(
+def test_publishers_whose_messages_are_unusable_are_named_with_what_to_do(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
     broker = broker_factory()  # one that retains nothing of others

@@ -38,7 +38,7 @@ def online(gateway: Gateway) -> dict[str, bool | None]:
     return {one["device"]: one["online"] for one in gateway.ask(do="devices")}
 
 
-def test_a_will_in_other_words_ends_being_online_and_is_told(
+def test_an_unreadable_will_ends_being_online_and_is_reported(
     broker: Broker, gateways: GatewayFactory
 ) -> None:
     gateway = gateways(broker, NAME)

@@ -4,7 +4,8 @@
 
 mutmut 3 mutates functions, except decorated ones. It learns from one run of the tests which of them reach a function,
 and runs only those against its mutants, those of the module's own test file first (`tests.mutation.order`). One that
-no test kills is shown to mypy, which counts as well: `./test` runs both.
+no test kills is shown to mypy, which counts as well: `./test` runs both. One that only changes the case of letters in
+SQL means the same to SQLite and is not counted.
 """
 
 import ast
@@ -44,6 +45,10 @@ _TIMEOUT: Final = {"timeout_constant": ["10"], "timeout_multiplier": ["6"]}
 """Out of time is, by the wall clock, six times what the tests took without a mutant and a minute more."""
 _MANGLED: Final = re.compile(r"(?P<module>[\w.]+)\.x(?:_|ǁ(?P<owner>\w+)ǁ)(?P<name>\w+)__mutmut_\d+")
 _HUNK: Final = re.compile(r"^@@ -(\d+)")
+_SQL: Final = re.compile(
+    r"\b(?:SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|COMMIT|ROLLBACK|RELEASE|SAVEPOINT"
+    r"|FROM|WHERE|AND|UNION|VALUES|ORDER|ASC|DESC|MIN|MAX)\b|[=<>]\?"
+)
 _GENERATE: Final = """
 from mutmut.__main__ import create_mutants
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir
@@ -64,6 +69,8 @@ class Survivor:
 
 
 class Verdict(NamedTuple):
+    """How many mutants a room has, how many of the drawn ones were a change at all, and which of these live."""
+
     mutants: int
     sampled: int
     survivors: list[Survivor]
@@ -85,8 +92,19 @@ def try_room(room: str, count: int, seed: int, work: Path) -> Verdict:
     statuses = statuses_in(work)
     lives = [name for name in sample if survived(name, statuses[name])]
     refused = refused_by_mypy(work, lives) if lives else set()
-    survivors = [survivor(work, name, statuses[name]) for name in lives if name not in refused]
-    return Verdict(len(names), len(sample), survivors)
+    left = [survivor(work, name, statuses[name]) for name in lives if name not in refused]
+    survivors = [one for one in left if not changes_only_case_of_sql(one.change)]
+    return Verdict(len(names), len(sample) - len(left) + len(survivors), survivors)
+
+
+def changes_only_case_of_sql(change: tuple[str, ...]) -> bool:
+    """Whether a mutant changes nothing but the case of keywords and names in SQL, which means the same to SQLite."""
+    before, after = ("".join(line[1:] for line in change if line[0] == sign) for sign in "-+")
+    differs = [at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other]
+    if before.lower() != after.lower() or not differs:
+        return False
+    text = before[before.rfind('"', 0, differs[0]) + 1 : before.find('"', differs[-1])]
+    return bool(_SQL.search(text)) and "'" not in text
 
 
 def refused_by_mypy(work: Path, mutants: Iterable[str]) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.architecture.rooms import ROOT
 from tests.mutation.order import pytest_collection_modifyitems
-from tests.mutation.room import RoomFailed, survived
+from tests.mutation.room import RoomFailed, changes_only_case_of_sql, survived
 from tests.servers.process import wait_until
 
 STOPPED = """
@@ -28,6 +28,34 @@ def try_room(name, count, seed, work):
 __main__.try_room = try_room
 sys.argv = ["./mutate", "columns"]
 sys.exit(__main__.main())
+"""
+
+TWICE = """
+import sys, pytest
+arguments = ["-q", "-p", "no:cacheprovider", "-c", "{root}/pyproject.toml", "--rootdir", "{root}"]
+arguments += ["-p", "tests.conftest", "-p", "tests.mutation.order", "{file}"]
+sys.exit(pytest.main(arguments) or pytest.main(arguments))
+"""
+PROPERTY_OF_A_CLASS = """
+from hypothesis import given, strategies
+
+class TestNumbers:
+    @given(strategies.integers())
+    def test_a_number_is_itself(self, number):
+        assert number == number
+"""
+AS_DEEP_AS_USUAL = """
+def called(depth):
+    return mutated(depth)
+
+def mutated(depth):
+    return original(depth)
+
+def original(depth):
+    return called(depth - 1) if depth else True
+
+def test_recursion():
+    assert called(900)
 """
 
 
@@ -47,6 +75,25 @@ def test_where_the_tests_did_not_run_there_is_no_verdict(status: int | None) -> 
         survived("m", status)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ('x = "SELECT id FROM event"', 'x = "select id from event"', True),
+        ('for direction in ("ASC", "DESC"):', 'for direction in ("ASC", "desc"):', True),
+        ('add("sent", db.execute("DELETE FROM t"))', 'add("SENT", db.execute("DELETE FROM t"))', False),
+        ('x = "SELECT id FROM event"', 'x = "XXSELECT id FROM eventXX"', False),
+        (
+            "x = \"SELECT value FROM meta WHERE key='a'\"",
+            "x = \"SELECT VALUE FROM META WHERE KEY='A'\"",
+            False,
+        ),
+        ("x = 1", "x = 2", False),
+    ],
+)
+def test_sql_in_large_or_small_letters_is_the_same(before: str, after: str, *, same: bool) -> None:
+    assert changes_only_case_of_sql((f"-{before}", f"+{after}")) == same
+
+
 def test_the_mutated_modules_own_tests_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     items: list[Any] = [
         SimpleNamespace(path=Path(f"test_{name}.py"), nodeid=name) for name in ("z", "b", "effects", "a")
@@ -57,6 +104,23 @@ def test_the_mutated_modules_own_tests_come_first(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MUTANT_UNDER_TEST", "stats")
     pytest_collection_modifyitems(items)
     assert [item.nodeid for item in items] == ["a", "b", "effects", "z"]
+
+
+@pytest.mark.parametrize("text", [PROPERTY_OF_A_CLASS, AS_DEEP_AS_USUAL], ids=["property", "recursion"])
+def test_tests_that_pass_pass_twice_in_one_process_and_through_mutmuts_calls(
+    tmp_path: Path, text: str
+) -> None:
+    """So mutmut runs them: once for what they reach, once to see that they pass; each call through two of its own."""
+    file = tmp_path / "test_numbers.py"
+    file.write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "-c", TWICE.format(root=ROOT, file=file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_sigterm_leaves_no_copy_and_no_process(tmp_path: Path) -> None:

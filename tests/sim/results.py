@@ -23,7 +23,7 @@ def snapshot(**changed: object) -> Snapshot:
 def result(
     reason: str = "finished", *, saturated: bool = False, refused: int = 0, connects: int = 5
 ) -> RunResult:
-    counters = Counters(connects=connects).as_dict()
+    counters = Counters(connects=connects).as_dict() | {"unfinished": 0}
     refusals = {"not authorised": refused} if refused else {}
     return RunResult(
         Path(), reason, 1.0, snapshot(), counters, Verdict(saturated, "late" * saturated), 0, refusals, {}

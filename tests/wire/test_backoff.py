@@ -41,7 +41,7 @@ def test_a_refusal_that_passes_is_worth_another_try(reason: int) -> None:
     assert classify(ConnectRefused("not now", reason)) == "retry"
 
 
-def test_losses_are_worth_another_try_but_not_a_tug_of_war() -> None:
+def test_lost_connections_are_retried_but_not_one_that_was_taken_over() -> None:
     assert classify(ConnectionLost("cable cut")) == "retry"
     assert classify(ConnectionLost("shutting down", 0x8B)) == "retry"
     assert classify(ConnectionLost("somebody else", SESSION_TAKEN_OVER)) == "fatal"
@@ -49,5 +49,5 @@ def test_losses_are_worth_another_try_but_not_a_tug_of_war() -> None:
     assert classify(ssl.SSLError("handshake")) == "retry"
 
 
-def test_a_mistake_in_the_program_is_not_tried_again() -> None:
+def test_a_programming_error_is_not_retried() -> None:
     assert classify(KeyError("x")) == "fatal"

@@ -121,7 +121,7 @@ messages = st.one_of(births, deaths, alerts, commands, notices, acks, receipts, 
 
 @given(messages)
 @settings(max_examples=500)
-def test_what_is_encoded_is_decoded(message: Any) -> None:
+def test_decoding_is_the_inverse_of_encoding(message: Any) -> None:
     encode, decode = PAIRS[type(message)]
     payload = encode(message)
     assert decode(payload) == message
@@ -225,21 +225,21 @@ def test_a_command_is_capped(more: dict[str, Any]) -> None:
         control_messages.decode_command(packed({**COMMAND, **more}))
 
 
-def test_what_a_device_must_know_cannot_be_changed_after_the_fact() -> None:
+def test_messages_are_frozen() -> None:
     command = control_messages.Command(id="c", n=1, kind="command", name="x")
     with pytest.raises(AttributeError):
         command.n = 2  # type: ignore[misc]
     assert msgspec.structs.replace(command, n=3).n == 3
 
 
-def test_a_command_needs_n_when_it_is_made_too() -> None:
+def test_a_command_without_n_cannot_be_created() -> None:
     with pytest.raises(ValueError, match="a command needs n"):
         control_messages.Command(id="c", kind="command", name="x")
     with pytest.raises(ValueError, match="a notice carries no n"):
         control_messages.Command(id="c", n=1, kind="alert", name="x")
 
 
-def test_reports_for_people_may_be_longer_than_what_a_device_takes() -> None:
+def test_statuses_and_replies_may_be_longer_than_device_messages() -> None:
     reply = control_messages.OperatorReply(id="r", ok=True, detail="x" * 100_000)
     assert control_messages.decode_operator_reply(control_messages.encode_operator_reply(reply)) == reply
     with pytest.raises(ValueError, match="longer than"):

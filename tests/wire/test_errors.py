@@ -19,6 +19,11 @@ def untrusted() -> ssl.SSLCertVerificationError:
     [
         (untrusted(), ConnectRefused, "a:1: its certificate is not trusted: certificate has expired"),
         (ssl.SSLError(1, "wrong version"), ConnectRefused, "a:1: TLS failed (wrong version)"),
+        (
+            ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
+            ConnectRefused,
+            "a:1: TLS failed (wrong version number): check that the port is TLS",
+        ),
         (ssl.SSLEOFError(8, "EOF occurred"), ConnectionLost, "cannot reach a:1: EOF occurred"),
         (TimeoutError(), ConnectionLost, "a:1 did not answer within 2.5 s"),
         (
@@ -33,11 +38,17 @@ def untrusted() -> ssl.SSLCertVerificationError:
         ),
         (socket.gaierror(-2, "Name or service not known"), ConnectionLost, "a:1: Name or service not known"),
         (OSError("Multiple exceptions: one, two"), ConnectionLost, "a:1: Multiple exceptions: one, two"),
+        (
+            OSError(
+                "Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Connect call"
+            ),
+            ConnectionLost,
+            "cannot reach a:1: Connection refused",
+        ),
+        (ConnectionResetError(), ConnectionLost, "cannot reach a:1: the connection was closed"),
     ],
 )
-def test_why_there_is_no_connection_is_put_into_words(
-    problem: OSError, kind: type[Exception], text: str
-) -> None:
+def test_a_failed_connection_is_explained(problem: OSError, kind: type[Exception], text: str) -> None:
     outcome = unreachable(problem, "a:1", waited=2.5)
     assert type(outcome) is kind
     assert text in str(outcome)
@@ -54,7 +65,7 @@ def test_half_an_mqtt_3_answer_is_recognised() -> None:
     assert not_mqtt(b"\x20\x02", "a:1").reason is None
 
 
-def test_an_address_says_how_and_where() -> None:
+def test_an_address_names_scheme_host_and_port() -> None:
     assert SessionOptions("h", 1883, "c").address == "mqtt://h:1883"
     assert SessionOptions("::1", 8883, "c", tls=ssl.create_default_context()).address == "mqtts://[::1]:8883"
 

@@ -1,6 +1,4 @@
 import asyncio
-import heapq
-from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -8,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_wire.keep_alive import Decision, Quiet, Verdict, Wheel, decide, wheel_of
+from tests.fakes import ManualTimers
 
 PING, WAIT, DEAD = Verdict.PING, Verdict.WAIT, Verdict.DEAD
 
@@ -27,7 +26,7 @@ PING, WAIT, DEAD = Verdict.PING, Verdict.WAIT, Verdict.DEAD
         (335, Quiet(sent=290, received=0, pinged=45, paused=True), PING, 365),
     ],
 )
-def test_what_to_do_about_a_quiet_connection(
+def test_a_quiet_connection_is_pinged_then_given_up(
     now: float, quiet: Quiet, verdict: Verdict, again_at: float
 ) -> None:
     assert decide(now, quiet, 60) == Decision(verdict, again_at)
@@ -40,7 +39,7 @@ def test_what_to_do_about_a_quiet_connection(
         max_size=30,
     ),
 )
-def test_the_broker_always_hears_in_time_and_only_silence_is_death(
+def test_pings_keep_a_connection_alive_and_only_silence_ends_it(
     keep_alive: int, events: list[tuple[int, str]]
 ) -> None:
     """Drive one connection by its decisions: never silent for 1.5 keep-alives, never dead while it is heard."""
@@ -73,47 +72,6 @@ def test_the_broker_always_hears_in_time_and_only_silence_is_death(
             received, pinged = now, None
 
 
-class ManualTimers:
-    """The two methods of an event loop that a wheel needs, with a clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._due: list[tuple[float, int, ManualTimer]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> "ManualTimer":
-        timer = ManualTimer(when, callback)
-        heapq.heappush(self._due, (when, id(timer), timer))
-        return timer
-
-    @property
-    def armed(self) -> list[float]:
-        return sorted(when for when, _, timer in self._due if not timer.cancelled)
-
-    def run_until(self, when: float) -> None:
-        while self._due and self._due[0][0] <= when:
-            due, _, timer = heapq.heappop(self._due)
-            self.now = max(self.now, due)
-            if not timer.cancelled:
-                timer.callback()
-        self.now = when
-
-
-class ManualTimer:
-    def __init__(self, when: float, callback: Callable[[], None]) -> None:
-        self._when = when
-        self.callback = callback
-        self.cancelled = False
-
-    def when(self) -> float:
-        return self._when
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
 class Checked:
     def __init__(self, every: float | None) -> None:
         self.check_at: int | None = None
@@ -129,7 +87,7 @@ def wheel_on(timers: ManualTimers) -> Wheel:
     return Wheel(cast("asyncio.AbstractEventLoop", timers))
 
 
-def test_a_wheel_checks_each_connection_when_it_asked_and_with_one_timer() -> None:
+def test_a_wheel_checks_each_connection_on_time_with_one_timer() -> None:
     timers = ManualTimers()
     wheel = wheel_on(timers)
     often, seldom = Checked(1), Checked(10)
@@ -142,7 +100,7 @@ def test_a_wheel_checks_each_connection_when_it_asked_and_with_one_timer() -> No
     assert len(timers.armed) == 1
 
 
-def test_a_connection_that_has_ended_leaves_the_wheel_and_an_empty_wheel_stands_still() -> None:
+def test_an_ended_connection_leaves_the_wheel_and_an_empty_wheel_has_no_timer() -> None:
     timers = ManualTimers()
     wheel = wheel_on(timers)
     ended, forgotten = Checked(None), Checked(1)
@@ -155,7 +113,7 @@ def test_a_connection_that_has_ended_leaves_the_wheel_and_an_empty_wheel_stands_
     assert timers.armed == []
 
 
-def test_only_the_latest_wish_of_a_connection_counts() -> None:
+def test_only_the_latest_check_time_of_a_connection_counts() -> None:
     timers = ManualTimers()
     wheel = wheel_on(timers)
     connection = Checked(None)

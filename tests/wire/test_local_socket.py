@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleet_wire import local_socket
-from fleet_wire.local_socket import NotRunning, RequestFailed, call, serve, stream
+from fleet_wire.local_socket import NotRunning, RequestFailed, RequestRefused, call, serve, stream
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def test_a_request_is_answered(path: Path) -> None:
 
 
 @pytest.mark.parametrize("result", [None, 0, "text", [1, 2], {"a": [None]}, True])
-async def test_any_json_is_a_result(path: Path, result: Any) -> None:
+async def test_a_result_may_be_any_json_value(path: Path, result: Any) -> None:
     async def handler(_request: dict[str, Any]) -> Any:
         return result
 
@@ -78,18 +78,19 @@ async def test_errors_are_answers_and_the_next_request_is_served(
         raise LookupError("mistake")
 
     async with serve(path, handler):
-        with pytest.raises(RequestFailed, match="no such rule: hot"):
+        with pytest.raises(RequestRefused, match="no such rule: hot"):
             await call(path, {"do": "refuse"})
         assert caplog.text == ""
-        with pytest.raises(RequestFailed, match="mistake"):
+        with pytest.raises(RequestFailed, match="mistake") as failed:
             await call(path, {"do": "fail"})
+        assert not isinstance(failed.value, RequestRefused)
         assert [record.getMessage() for record in caplog.records] == [
             "a local request failed: LookupError: mistake"
         ]
         assert not caplog.records[0].exc_info
 
 
-async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
+async def test_a_result_that_is_not_json_is_an_error(path: Path) -> None:
     async def handler(_request: dict[str, Any]) -> Any:
         return {1, 2}.copy
 
@@ -113,7 +114,7 @@ async def test_a_result_that_is_no_json_is_an_error(path: Path) -> None:
         (b'{"do": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "not JSON"),
     ],
 )
-async def test_what_is_no_request_is_refused(path: Path, data: bytes, text: str) -> None:
+async def test_malformed_requests_are_refused(path: Path, data: bytes, text: str) -> None:
     async with serve(path, echo):
         answer = await raw(path, data)
         assert answer["ok"] is False
@@ -122,7 +123,7 @@ async def test_what_is_no_request_is_refused(path: Path, data: bytes, text: str)
 
 
 class TestStreams:
-    async def test_items_come_one_by_one(self, path: Path) -> None:
+    async def test_items_arrive_one_by_one(self, path: Path) -> None:
         gate = asyncio.Event()
 
         async def items() -> AsyncIterator[int]:
@@ -205,11 +206,11 @@ class TestStreams:
 
 
 class TestWhoListens:
-    async def test_nobody(self, path: Path) -> None:
+    async def test_a_socket_that_does_not_exist(self, path: Path) -> None:
         with pytest.raises(NotRunning, match=r"nothing listens on .*: is it running"):
             await call(path, {})
 
-    async def test_a_process_that_died_left_its_socket(self, path: Path) -> None:
+    async def test_a_socket_left_by_a_dead_process_is_replaced(self, path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(path))
         with pytest.raises(NotRunning):
@@ -217,9 +218,9 @@ class TestWhoListens:
         async with serve(path, echo):
             assert await call(path, {}) == {"heard": {}}
 
-    async def test_a_second_server_is_refused_and_the_first_goes_on(self, path: Path) -> None:
+    async def test_a_second_server_is_refused_and_the_first_keeps_running(self, path: Path) -> None:
         async with serve(path, echo):
-            with pytest.raises(FileExistsError, match="in use: is another one running"):
+            with pytest.raises(FileExistsError, match="in use: another one is running"):
                 async with serve(path, echo):
                     pass
             assert await call(path, {}) == {"heard": {}}
@@ -243,14 +244,14 @@ class TestWhoListens:
         with pytest.raises(NotRunning):
             await call(path, {})
 
-    async def test_a_directory_that_is_not_there_is_told(self, tmp_path: Path) -> None:
+    async def test_a_missing_directory_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             async with serve(tmp_path / "none" / "s.sock", echo):
                 pass
 
 
 class TestTime:
-    async def test_no_answer_in_time_is_told(self, path: Path) -> None:
+    async def test_a_late_answer_is_a_timeout(self, path: Path) -> None:
         async def handler(_request: dict[str, Any]) -> Any:
             await asyncio.Event().wait()
 
@@ -271,16 +272,16 @@ class TestTime:
         with pytest.raises(RequestFailed, match="ended before its answer was complete"):
             await request
 
-    async def test_a_client_that_says_nothing_is_not_waited_for(
+    async def test_a_client_that_sends_nothing_is_disconnected(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(local_socket, "_REQUEST_WITHIN", 0.05)
         async with serve(path, echo):
             reader, writer = await asyncio.open_unix_connection(path)
-            assert b"no request came" in await reader.readline()
+            assert b"no request within" in await reader.readline()
             writer.close()
 
-    async def test_more_clients_than_there_may_be_are_told(
+    async def test_clients_beyond_the_limit_are_told_to_try_again(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(local_socket, "MOST_CLIENTS", 1)

@@ -62,7 +62,7 @@ async def until_answered(path: Path) -> None:
     [b"", b"{", b'{"do": "stream"}\n', b'{"size": 900000}\n'],
     ids=["silent", "cut", "stream", "result"],
 )
-async def test_who_says_nothing_or_reads_nothing_makes_room_for_others(path: Path, said: bytes) -> None:
+async def test_clients_that_send_or_read_nothing_are_disconnected(path: Path, said: bytes) -> None:
     with ExitStack() as stack:
         async with serve(path, handler):
             for _ in range(MOST_CLIENTS):
@@ -70,7 +70,9 @@ async def test_who_says_nothing_or_reads_nothing_makes_room_for_others(path: Pat
             await until_answered(path)
 
 
-async def test_one_more_is_told_that_it_is_busy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_beyond_the_limit_is_told_that_the_process_is_busy(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_socket, "_REQUEST_WITHIN", PATIENCE)
     with ExitStack() as stack:
         async with serve(path, handler):
@@ -88,7 +90,7 @@ def all_of(client: socket.socket) -> bytes:
     return told
 
 
-async def test_a_line_of_ten_megabytes_and_one_without_an_end(path: Path) -> None:
+async def test_a_line_that_is_too_long_or_never_ends_is_refused(path: Path) -> None:
     with ExitStack() as stack:
         async with serve(path, handler):
             client = await asyncio.to_thread(connected, path, stack)

@@ -48,11 +48,11 @@ def test_messages_beyond_the_window_wait_in_order() -> None:
     assert [number_in(packet) for packet in outgoing.sendable()] == [2]
 
 
-def test_the_queue_is_bounded_and_a_full_one_takes_nothing() -> None:
+def test_the_queue_is_bounded_and_a_full_one_accepts_nothing() -> None:
     outgoing = connected(window=1, queue=2)
     for number in range(3):
         put(outgoing, number)
-    with pytest.raises(PublishQueueFull, match="2 publishes wait"):
+    with pytest.raises(PublishQueueFull, match="2 publishes are already waiting"):
         put(outgoing, 3)
     assert (outgoing.in_flight, outgoing.queued) == (1, 2)
 
@@ -98,7 +98,7 @@ def test_a_broker_that_lost_the_session_gets_everything_as_new() -> None:
     assert outgoing.resume(2, None, session_present=False).packets == [first, second]
 
 
-def test_a_smaller_window_after_the_reconnect_is_kept_to() -> None:
+def test_a_smaller_window_after_a_reconnect_is_respected() -> None:
     outgoing = connected(window=4, queue=5)
     for number in range(4):
         put(outgoing, number)
@@ -109,7 +109,7 @@ def test_a_smaller_window_after_the_reconnect_is_kept_to() -> None:
     assert (number_in(following), is_duplicate(following)) == (1, True)
 
 
-def test_an_ack_that_was_under_way_when_the_connection_broke_counts() -> None:
+def test_an_ack_still_on_its_way_when_the_connection_broke_counts() -> None:
     outgoing = connected(window=3, queue=5)
     for number in range(3):
         put(outgoing, number)
@@ -120,7 +120,7 @@ def test_an_ack_that_was_under_way_when_the_connection_broke_counts() -> None:
     assert (outgoing.in_flight, outgoing.queued) == (1, 0)
 
 
-def test_what_the_new_broker_would_refuse_for_its_size_is_given_back() -> None:
+def test_messages_too_large_for_the_new_broker_are_given_back() -> None:
     codes: list[int] = []
     outgoing = connected(window=4, queue=5)
     put(outgoing, 0, on_ack=codes.append)
@@ -131,7 +131,7 @@ def test_what_the_new_broker_would_refuse_for_its_size_is_given_back() -> None:
     assert (outgoing.in_flight, outgoing.queued) == (0, 0)
 
 
-def test_an_ack_of_something_unknown_is_nothing() -> None:
+def test_an_ack_of_an_unknown_message_is_ignored() -> None:
     assert connected(window=1, queue=0).acknowledged(9) is None
 
 

@@ -20,7 +20,7 @@ def view(data: bytes | bytearray) -> memoryview:
 
 
 @given(st.lists(st.integers(1, 65_535), max_size=50))
-def test_acks_are_pubacks_one_after_the_other(packet_ids: list[int]) -> None:
+def test_acks_are_consecutive_pubacks(packet_ids: list[int]) -> None:
     encoded = packets.encode_pubacks(packet_ids)
     assert encoded == b"".join(b"\x40\x02" + packet_id.to_bytes(2, "big") for packet_id in packet_ids)
     assert len(encoded) == packets.PUBACK_BYTES * len(packet_ids)
@@ -47,13 +47,13 @@ def test_the_duplicate_flag_is_one_bit_set_and_cleared(first: bool, second: bool
 
 
 @pytest.mark.parametrize("topic", ["", "a/+", "#", "a/#/b"])
-def test_topics_nobody_may_publish_to_are_refused(topic: str) -> None:
-    with pytest.raises(ValueError, match="no topic to publish to"):
+def test_topics_that_cannot_be_published_to_are_refused(topic: str) -> None:
+    with pytest.raises(ValueError, match="is not a topic to publish to"):
         publish(topic)
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.integers(0, 400))
-def test_complete_packets_are_read_and_the_rest_is_left(payloads: list[bytes], missing: int) -> None:
+def test_complete_packets_are_read_and_the_rest_is_kept(payloads: list[bytes], missing: int) -> None:
     encoded = [publish("t", payload, number + 1) for number, payload in enumerate(payloads)]
     data = b"".join(encoded)
     data = data[: max(0, len(data) - missing)]
@@ -65,7 +65,7 @@ def test_complete_packets_are_read_and_the_rest_is_left(payloads: list[bytes], m
     assert got == payloads[: len(read.packets)]
 
 
-def test_what_is_read_does_not_live_in_the_buffer() -> None:
+def test_packets_read_do_not_refer_to_the_buffer() -> None:
     buffer = bytearray(publish("t", b"kept", 1))
     read = packets.read_packets(memoryview(buffer), MOST)
     buffer[:] = b"\xff" * len(buffer)
@@ -87,7 +87,7 @@ def test_the_length_of_a_packet_is_known_from_its_header(remaining: int) -> None
         assert packets.packet_length(view(header[:cut])) is None
 
 
-def test_a_packet_longer_than_offered_is_damage_as_soon_as_its_header_is_there() -> None:
+def test_a_packet_longer_than_allowed_is_damage_as_soon_as_its_header_arrives() -> None:
     good = publish()
     read = packets.read_packets(view(good + b"\x30\x80\x80\x80\x01abc"), 1000)
     assert len(read.packets) == 1
@@ -106,7 +106,7 @@ def test_a_packet_longer_than_offered_is_damage_as_soon_as_its_header_is_there()
         "40 03 0005 03",  # a reason code there is not
     ],
 )
-def test_what_is_no_packet_is_damage_and_what_came_before_is_kept(bad: str) -> None:
+def test_bytes_that_are_not_a_packet_are_damage_and_earlier_packets_are_kept(bad: str) -> None:
     read = packets.read_packets(view(publish() + bytes.fromhex(bad) + publish()), MOST)
     assert len(read.packets) == 1
     assert read.damage
@@ -144,7 +144,7 @@ def test_damaged_packets_raise_nothing() -> None:
     assert damages > 1_000
 
 
-def test_packets_are_parted_by_what_happens_to_them() -> None:
+def test_packets_are_sorted_into_deliveries_acks_and_others() -> None:
     qos_2 = mqtt5.PublishPacket("a", b"", qos=mqtt5.QoS.EXACTLY_ONCE, packet_id=3)
     first, second = mqtt5.PublishPacket("a", b"1"), mqtt5.PublishPacket("a", b"2", qos=QOS_1, packet_id=1)
     ack, ping = mqtt5.PubAckPacket(4), mqtt5.PingRespPacket()
@@ -152,8 +152,8 @@ def test_packets_are_parted_by_what_happens_to_them() -> None:
     assert parted.deliveries == [first, second]
     assert parted.acks == [ack]
     assert parted.others == [ping, qos_2]
-    assert "QoS 2" in packets.misplaced(qos_2)
-    assert "PingRespPacket" in packets.misplaced(ping)
+    assert "QoS 2" in packets.describe_unexpected(qos_2)
+    assert "PingRespPacket" in packets.describe_unexpected(ping)
 
 
 @given(
@@ -161,13 +161,13 @@ def test_packets_are_parted_by_what_happens_to_them() -> None:
     st.one_of(st.binary(max_size=300), st.integers(16_300, 16_400).map(bytes)),
     st.integers(1, 65_535),
 )
-def test_a_plain_publish_is_what_the_codec_makes_of_it(topic: str, payload: bytes, packet_id: int) -> None:
+def test_a_plain_publish_equals_the_codecs(topic: str, payload: bytes, packet_id: int) -> None:
     plain = packets.encode_plain_publish(packets.topic_field(topic), payload, packet_id)
     assert plain == publish(topic, payload, packet_id)
 
 
 @pytest.mark.parametrize("topic", ["", "a/+", "#", "x" * 65_536])
-def test_a_plain_publish_has_a_topic_that_one_may_publish_to(topic: str) -> None:
+def test_a_plain_publish_to_an_invalid_topic_is_refused(topic: str) -> None:
     with pytest.raises(ValueError, match="topic"):
         packets.topic_field(topic)
 
@@ -182,7 +182,7 @@ def test_a_puback_alone_is_read_as_the_codec_reads_it(reason: mqtt5.PubAckReason
 
 
 @given(st.binary(max_size=5))
-def test_what_is_no_puback_alone_is_left_to_the_codec(data: bytes) -> None:
+def test_anything_but_a_single_puback_is_left_to_the_codec(data: bytes) -> None:
     found = packets.plain_puback(view(data + bytes(5)), len(data))
     if found is None:
         return

@@ -25,7 +25,7 @@ UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
         (17, "17"),
     ],
 )
-def test_what_a_terminal_obeys_is_shown_as_its_escape(text: object, shown: str) -> None:
+def test_control_characters_are_shown_as_escapes(text: object, shown: str) -> None:
     assert printable(text) == shown
 
 
@@ -36,7 +36,7 @@ def test_a_text_that_is_too_long_is_cut_and_says_so() -> None:
 
 
 @given(st.text())
-def test_nothing_unseen_is_left_of_any_text(text: str) -> None:
+def test_no_text_keeps_an_invisible_character(text: str) -> None:
     shown = printable(text)
     assert len(shown) <= 200
     assert not [one for one in shown if unicodedata.category(one) in UNSEEN]
@@ -60,7 +60,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(["utf-8", "UTF8", "utf_16", "ascii", "ANSI_X3.4-1968", "iso8859-1", None]))
-def test_json_reads_back_exactly_and_shows_nothing_a_terminal_obeys(value: Any, encoding: str | None) -> None:
+def test_json_reads_back_exactly_and_contains_no_control_characters(value: Any, encoding: str | None) -> None:
     line = json_line(value, encoding=encoding)
     assert json.loads(line) == value
     assert not [one for one in line if unicodedata.category(one) in UNSEEN]
@@ -70,7 +70,7 @@ def test_json_reads_back_exactly_and_shows_nothing_a_terminal_obeys(value: Any, 
 @pytest.mark.parametrize(
     "text", ["\x7f", "\x9b31m", "\u2028", "\ud800", "\udfff\ud800", "\U000e0041", "\U00010ffff", "é"]
 )
-def test_json_of_what_json_itself_lets_through(text: str) -> None:
+def test_characters_that_json_does_not_escape_are_escaped(text: str) -> None:
     line = json_line({text: [text]})
     assert json.loads(line) == {text: [text]}
     assert line.isprintable()
@@ -78,5 +78,5 @@ def test_json_of_what_json_itself_lets_through(text: str) -> None:
     assert "é" not in json_line("é", encoding="ascii")
 
 
-def test_json_of_a_number_that_is_none() -> None:
+def test_json_of_nan() -> None:
     assert json_line([math.nan]) == "[NaN]"

@@ -28,7 +28,7 @@ def fill(session: Session) -> None:
 
 
 class TestReceiving:
-    async def test_deliveries_of_one_read_come_together_and_unacknowledged(
+    async def test_deliveries_of_one_read_arrive_together_and_unacknowledged(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -80,7 +80,7 @@ class TestReceiving:
         await recorder.payload_count(1)
         assert recorder.calls[0][0] == connected.epoch == session.epoch
 
-    async def test_packets_torn_apart_by_the_network_are_put_together_per_session(
+    async def test_packets_split_by_the_network_are_joined_per_session(
         self, scripted: ScriptedBroker
     ) -> None:
         """Sessions share their receive buffer: the half of one must not end up in the other."""
@@ -108,7 +108,7 @@ class TestReceiving:
         await recorder.payload_count(len(large))
         assert recorder.payloads == large
 
-    async def test_more_unacknowledged_than_asked_for_is_counted_and_borne(
+    async def test_deliveries_beyond_receive_maximum_are_counted_and_accepted(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder, receive_maximum=3)
@@ -153,7 +153,7 @@ class TestReceiving:
 
 
 class TestPublishing:
-    async def test_publishes_keep_to_the_brokers_receive_maximum(
+    async def test_publishes_respect_the_brokers_receive_maximum(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session, codes = session_at(scripted, recorder), list[tuple[int, int]]()
@@ -186,7 +186,7 @@ class TestPublishing:
         assert (kept.message_expiry_interval, kept.correlation_data) == (60, b"id")
         assert (once.topic, once.payload, once.qos, once.packet_id) == ("a/c", b"once", QOS_0, None)
 
-    async def test_a_full_queue_refuses_and_keeps_what_it_has(
+    async def test_a_full_queue_refuses_new_messages_and_keeps_its_own(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder, queue=1)
@@ -208,7 +208,7 @@ class TestPublishing:
         early = await peer.expect(mqtt5.PublishPacket)
         assert (early.payload, early.duplicate) == (b"early", False)
 
-    async def test_what_is_unacknowledged_is_sent_again_with_its_packet_id_and_as_a_duplicate(
+    async def test_unacknowledged_messages_are_sent_again_with_their_packet_id_and_as_duplicates(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -231,7 +231,7 @@ class TestPublishing:
         ]
         assert [packet.packet_id for packet in again[:2]] == [sent[0].packet_id, sent[2].packet_id]
 
-    async def test_a_broker_that_forgot_the_session_gets_them_as_new(
+    async def test_a_broker_that_forgot_the_session_gets_messages_again_as_new(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -244,24 +244,24 @@ class TestPublishing:
         again = await peer.expect(mqtt5.PublishPacket)
         assert (again.payload, again.duplicate) == (b"a", False)
 
-    async def test_what_is_too_large_for_the_broker_is_refused(
+    async def test_a_packet_too_large_for_the_broker_is_refused(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session, codes = session_at(scripted, recorder), list[int]()
         session.publish("t", b"x" * 200, on_ack=codes.append)
         peer, _ = await connect(session, scripted, mqtt5.ConnAckPacket(max_packet_size=100))
         assert codes == [0x95]
-        with pytest.raises(ValueError, match="and the broker takes 100"):
+        with pytest.raises(ValueError, match="but the broker accepts at most 100"):
             session.publish("t", b"x" * 100)
         session.publish("t", b"small")
         assert (await peer.expect(mqtt5.PublishPacket)).payload == b"small"
 
     @pytest.mark.parametrize("topic", ["", "a/+", "#"])
-    async def test_a_topic_nobody_may_publish_to_leaves_nothing_behind(
+    async def test_an_invalid_topic_is_refused_and_leaves_nothing_behind(
         self, scripted: ScriptedBroker, recorder: Recorder, topic: str
     ) -> None:
         session = session_at(scripted, recorder)
-        with pytest.raises(ValueError, match="no topic to publish to"):
+        with pytest.raises(ValueError, match="is not a topic to publish to"):
             session.publish(topic, b"x")
         assert (session.in_flight, session.queued) == (0, 0)
 
@@ -271,7 +271,7 @@ class TestPublishing:
         session = session_at(scripted, recorder)
         peer, _ = await connect(session, scripted)
         peer.stop_reading()
-        with pytest.raises(PublishQueueFull, match="takes more"):
+        with pytest.raises(PublishQueueFull, match="no writable connection"):
             fill(session)
         session.publish("t", b"patient")
         assert (session.writable, session.in_flight, session.queued) == (False, 0, 1)
@@ -284,7 +284,7 @@ class TestPublishing:
 
 class TestSubscribing:
     @pytest.mark.parametrize("session_present", [False, True])
-    async def test_filters_go_out_in_order_at_qos_1_with_the_rule_for_retained(
+    async def test_filters_are_sent_in_order_at_qos_1_with_the_handling_of_retained_messages(
         self, scripted: ScriptedBroker, recorder: Recorder, session_present: bool
     ) -> None:
         session = session_at(scripted, recorder)
@@ -319,7 +319,7 @@ class TestSubscribing:
         assert caught.value.reason == code
         assert session.connected
 
-    async def test_a_filter_that_is_none_is_refused_before_it_is_sent(
+    async def test_an_invalid_filter_is_refused_before_it_is_sent(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -340,10 +340,10 @@ class TestSubscribing:
         task = asyncio.create_task(session.unsubscribe(["a"]))
         packet = await peer.expect(mqtt5.UnsubscribePacket)
         peer.send(mqtt5.UnsubAckPacket(packet.packet_id, [mqtt5.UnsubAckReasonCode.NOT_AUTHORIZED]))
-        with pytest.raises(ConnectRefused, match="end of subscription to a: not authorised"):
+        with pytest.raises(ConnectRefused, match="unsubscribing from a: not authorised"):
             await task
 
-    async def test_a_wrong_number_of_answers_is_no_answer(
+    async def test_a_wrong_number_of_answers_is_refused(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)

@@ -29,9 +29,7 @@ def refused(code: mqtt5.ConnAckReasonCode, text: str | None = None) -> mqtt5.Con
 
 
 class TestConnecting:
-    async def test_connect_says_what_the_options_say(
-        self, scripted: ScriptedBroker, recorder: Recorder
-    ) -> None:
+    async def test_connect_sends_the_options(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
         will = mqtt5.Will("w", payload=b"gone", qos=mqtt5.QoS(1), retain=True)
         session = session_at(
             scripted, recorder, client_id="me", username="user", password=b"secret", will=will, keep_alive=30
@@ -46,7 +44,7 @@ class TestConnecting:
         assert packet.will
         assert (packet.will.topic, packet.will.payload, packet.will.retain) == ("w", b"gone", True)
 
-    async def test_connected_says_what_the_broker_said(
+    async def test_connected_holds_the_brokers_answer(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -64,7 +62,7 @@ class TestConnecting:
             (refused(CODE.NOT_AUTHORIZED), "check user name, password", 0x87),
             (refused(CODE.UNSUPPORTED_PROTOCOL_VERSION), "not speak MQTT 5", 0x84),
             (refused(CODE.SERVER_BUSY, "later"), "server busy .* says 'later'", 0x89),
-            (mqtt5.ConnAckPacket(max_qos=mqtt5.QoS(0)), "does not do QoS 1", 0x9B),
+            (mqtt5.ConnAckPacket(max_qos=mqtt5.QoS(0)), "does not support QoS 1", 0x9B),
             (mqtt5.ConnAckPacket(retain_available=False), "no retained messages", 0x9A),
             (mqtt5.PingRespPacket(), "answers CONNECT with a PingRespPacket", None),
         ],
@@ -99,7 +97,7 @@ class TestConnecting:
             (b"SSH-2.0-OpenSSH_9.2\r\n", r"does not speak MQTT \(it answered b'SSH-2.0-'\): check the port"),
         ],
     )
-    async def test_who_answers_instead_of_a_broker_is_told(
+    async def test_whatever_answers_instead_of_a_broker_is_named(
         self, scripted: ScriptedBroker, recorder: Recorder, answer: bytes, text: str
     ) -> None:
         attempt = asyncio.create_task(session_at(scripted, recorder).connect())
@@ -109,7 +107,7 @@ class TestConnecting:
             await attempt
         assert classify(caught.value) == "fatal"
 
-    async def test_a_broker_that_takes_leave_instead_of_answering(
+    async def test_a_broker_that_disconnects_instead_of_answering(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         attempt = asyncio.create_task(session_at(scripted, recorder).connect())
@@ -120,17 +118,17 @@ class TestConnecting:
             await attempt
         assert caught.value.reason == 0x8B
 
-    async def test_a_broker_that_closes_without_a_word(
+    async def test_a_broker_that_closes_without_a_reason(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         attempt = asyncio.create_task(session_at(scripted, recorder).connect())
         peer = await scripted.peer()
         await peer.expect(mqtt5.ConnectPacket)
         peer.close()
-        with pytest.raises(ConnectionLost, match=r"did not answer CONNECT: .* without a word"):
+        with pytest.raises(ConnectionLost, match=r"did not answer CONNECT: .* without a reason"):
             await attempt
 
-    async def test_a_broker_that_says_nothing(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
+    async def test_a_broker_that_does_not_answer(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
         session = session_at(scripted, recorder, connect_timeout=0.05)
         with pytest.raises(ConnectionLost, match=r"did not answer within 0\.05 s") as caught:
             await session.connect()
@@ -138,7 +136,7 @@ class TestConnecting:
         await (await scripted.peer()).expect(mqtt5.ConnectPacket)
         await connect(session_at(scripted, recorder), scripted)
 
-    async def test_nobody_listens(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
+    async def test_a_port_nobody_listens_on(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         session = Session(scripted.options(port=port), on_publish=recorder.on_publish)
@@ -179,7 +177,7 @@ class TestConnecting:
         await peer.expect_end()
         assert not session.connected
 
-    async def test_an_answer_in_the_turn_in_which_the_attempt_was_given_up_changes_nothing(
+    async def test_an_answer_as_the_attempt_is_given_up_changes_nothing(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -233,7 +231,7 @@ class TestEnding:
         assert recorder.losses == [lost]
         assert not session.connected
 
-    async def test_a_reset_is_told_once_to_everyone_who_waits(
+    async def test_a_reset_is_reported_once_to_everything_that_waits(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -253,7 +251,7 @@ class TestEnding:
         [
             (lambda peer: peer.send_bytes(b"\x00\x00"), "Invalid PacketType", 0x81),
             (lambda peer: peer.send_bytes(b"\x30\x80\x80\x80\x01"), "more than the 1048576", 0x95),
-            (lambda peer: peer.send(ACCEPTED), "ConnAckPacket, which has no place here", 0x82),
+            (lambda peer: peer.send(ACCEPTED), "ConnAckPacket, which it should not send", 0x82),
             (
                 lambda peer: peer.send(mqtt5.PublishPacket("t", b"", qos=mqtt5.QoS(2), packet_id=1)),
                 "QoS 2, to which this client never subscribes",
@@ -261,7 +259,7 @@ class TestEnding:
             ),
         ],
     )
-    async def test_a_peer_that_breaks_the_protocol_is_told_and_left(
+    async def test_a_peer_that_breaks_the_protocol_is_told_and_disconnected(
         self,
         scripted: ScriptedBroker,
         recorder: Recorder,
@@ -281,7 +279,7 @@ class TestEnding:
         await peer.expect_end()
 
     @pytest.mark.parametrize(("with_will", "reason"), [(False, 0), (True, 4)])
-    async def test_taking_leave(
+    async def test_disconnecting(
         self, scripted: ScriptedBroker, recorder: Recorder, with_will: bool, reason: int
     ) -> None:
         session = session_at(scripted, recorder)
@@ -295,7 +293,7 @@ class TestEnding:
         assert recorder.losses == []
         await session.disconnect()
 
-    async def test_a_peer_that_does_not_read_cannot_hold_up_a_leave(
+    async def test_a_peer_that_does_not_read_cannot_delay_a_disconnect(
         self, scripted: ScriptedBroker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("fleet_wire.session._CLOSE_WITHIN", 0.05)
@@ -308,7 +306,7 @@ class TestEnding:
             await session.disconnect()
         assert not session.connected
 
-    async def test_a_crash_says_nothing(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
+    async def test_an_abort_sends_nothing(self, scripted: ScriptedBroker, recorder: Recorder) -> None:
         session = session_at(scripted, recorder)
         peer, _ = await connect(session, scripted)
         session.abort()
@@ -317,7 +315,7 @@ class TestEnding:
         assert not session.connected
         session.abort()
 
-    async def test_what_an_old_connection_still_says_is_not_heard(
+    async def test_packets_of_an_old_connection_are_ignored(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
@@ -333,7 +331,7 @@ class TestEnding:
         assert recorder.payloads == []
         assert recorder.losses == []
 
-    async def test_a_mistake_in_the_callback_ends_the_connection_with_its_cause(
+    async def test_an_error_in_the_callback_ends_the_connection_with_its_cause(
         self, scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
     ) -> None:
         def mistaken(epoch: int, packets: list[mqtt5.PublishPacket]) -> None:
@@ -362,7 +360,7 @@ class TestKeepAlive:
         assert recorder.losses == [lost]
         await peer.expect_end()
 
-    async def test_the_silence_of_a_broker_nobody_listens_to_is_no_death(
+    async def test_a_broker_is_not_dead_while_reading_is_paused(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder, keep_alive=60)

@@ -42,14 +42,14 @@ def packed(message: dict[str, Any]) -> bytes:
 
 @given(messages)
 @settings(max_examples=300)
-def test_what_is_encoded_is_decoded(fields: dict[str, Any]) -> None:
+def test_decoding_is_the_inverse_of_encoding(fields: dict[str, Any]) -> None:
     payload = encode_telemetry(**fields)
     assert decode_telemetry(payload) == telemetry.Telemetry(**fields)
     assert payload == encode_telemetry(**fields)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, [1], {"a": 1}, b"raw", None, 2**64 - 1])
-def test_a_value_that_is_no_reading_leaves_the_message_whole(value: Any) -> None:
+def test_a_bad_value_does_not_spoil_its_message(value: Any) -> None:
     payload = packed({"boot": 1, "seq": 2, "m": {"odd": value, "good": 1.5}})
     message = decode_telemetry(payload)
     assert message.m["good"] == 1.5
@@ -86,7 +86,7 @@ def test_a_payload_is_capped_before_it_is_decoded() -> None:
         encode_telemetry(1, 2, None, {"a": "x" * (fits + 1)})
 
 
-def test_what_is_nested_deep_is_refused_not_fatal() -> None:
+def test_deep_nesting_is_refused_without_a_crash() -> None:
     payload = b"\x83\xa4boot\x01\xa3seq\x02\xa1m\x81\xa1a" + b"\x91" * 60_000 + b"\x01"
     with pytest.raises(MalformedMessage, match="nested too deep"):
         decode_telemetry(payload)
@@ -137,7 +137,7 @@ def _accepts_or_refuses(payload: bytes) -> bool:
 
 
 @given(st.text(max_size=70))
-def test_a_metric_name_is_a_small_letter_and_more(text: str) -> None:
+def test_a_metric_name_begins_with_a_lower_case_letter(text: str) -> None:
     first, rest = text[:1], text[1:]
     expected = (
         first != ""

@@ -18,7 +18,7 @@ not_levels = st.one_of(
 
 
 @given(levels, levels, st.sampled_from(topics.DEVICE_KINDS))
-def test_a_device_topic_is_parsed_into_what_it_was_built_of(site: str, device: str, kind: str) -> None:
+def test_a_device_topic_is_parsed_into_its_parts(site: str, device: str, kind: str) -> None:
     topic = topics.device_topic(site, device, kind)
     assert topics.parse_device_topic(topic) == (site, device, kind)
     assert topics.parse_gateway_topic(topic) is None
@@ -26,16 +26,14 @@ def test_a_device_topic_is_parsed_into_what_it_was_built_of(site: str, device: s
 
 
 @given(levels, st.sampled_from(topics.GATEWAY_KINDS))
-def test_a_gateway_topic_is_parsed_into_what_it_was_built_of(gateway: str, kind: str) -> None:
+def test_a_gateway_topic_is_parsed_into_its_parts(gateway: str, kind: str) -> None:
     topic = topics.gateway_topic(gateway, kind)
     assert topics.parse_gateway_topic(topic) == (gateway, kind)
     assert topics.parse_device_topic(topic) is None
 
 
 @given(levels, levels, levels, levels)
-def test_an_alert_topic_is_parsed_into_what_it_was_built_of(
-    gateway: str, site: str, subject: str, rule: str
-) -> None:
+def test_an_alert_topic_is_parsed_into_its_parts(gateway: str, site: str, subject: str, rule: str) -> None:
     topic = topics.alert_topic(gateway, site, subject, rule)
     assert topics.parse_alert_topic(topic) == (gateway, site, subject, rule)
     assert topics.parse_gateway_topic(topic) is None
@@ -47,7 +45,7 @@ def test_an_alert_topic_is_parsed_into_what_it_was_built_of(
 @example("#")
 @example("ä")
 @example("٣")
-def test_what_is_no_level_is_refused_everywhere(bad: str) -> None:
+def test_a_bad_topic_level_is_refused_everywhere(bad: str) -> None:
     assert not topics.is_level(bad)
     builders: list[Callable[[], object]] = [
         lambda: topics.device_topic(bad, "d", topics.TELEMETRY),
@@ -59,14 +57,14 @@ def test_what_is_no_level_is_refused_everywhere(bad: str) -> None:
         lambda: topics.alert_topic("g", "s", "d", bad),
     ]
     for build in builders:
-        with pytest.raises(ValueError, match="is no topic level"):
+        with pytest.raises(ValueError, match="is not a topic level"):
             build()
     assert topics.parse_device_topic(f"fleet/v1/{bad}/d/status") is None
     assert topics.parse_gateway_topic(f"edge/v1/{bad}/status") is None
 
 
 @given(st.text(max_size=200))
-def test_foreign_topics_are_none_of_ours_unless_they_are_built_alike(topic: str) -> None:
+def test_any_parsed_topic_is_built_again_from_its_parts(topic: str) -> None:
     parsed = topics.parse_device_topic(topic)
     assert parsed is None or topics.device_topic(*parsed) == topic
 
@@ -82,16 +80,16 @@ def test_foreign_topics_are_none_of_ours_unless_they_are_built_alike(topic: str)
         "fleet/v1//d/telemetry",
     ],
 )
-def test_near_misses_are_no_device_topics(topic: str) -> None:
+def test_almost_valid_topics_are_not_device_topics(topic: str) -> None:
     assert topics.parse_device_topic(topic) is None
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="'telemetri' is no kind of topic"):
+    with pytest.raises(ValueError, match="'telemetri' is not a kind of topic"):
         topics.device_topic("s", "d", "telemetri")
 
 
-def test_the_topics_of_the_contract() -> None:
+def test_topics_have_the_text_of_the_contract() -> None:
     assert topics.device_topic("north", "pump-1", topics.RECEIPT) == "fleet/v1/north/pump-1/receipt"
     assert topics.gateway_status_topic("g1") == "edge/v1/g1/status"
     assert topics.operator_command_topic("g1") == "edge/v1/g1/command"
@@ -112,31 +110,31 @@ def test_a_gateway_subscribes_to_statuses_before_telemetry_and_to_each_site_once
     ]
 
 
-def test_every_site_is_one_subscription_a_kind() -> None:
+def test_all_sites_are_one_subscription_per_kind() -> None:
     filters = ["fleet/v1/+/+/status", "fleet/v1/+/+/telemetry", "fleet/v1/+/+/ack"]
     assert topics.device_filters(["a", "+"]) == filters
 
 
-def test_no_site_or_a_bad_one_is_refused() -> None:
+def test_a_missing_or_bad_site_is_refused() -> None:
     with pytest.raises(ValueError, match="name the sites"):
         topics.device_filters([])
-    with pytest.raises(ValueError, match="'a/b' is no topic level"):
+    with pytest.raises(ValueError, match="'a/b' is not a topic level"):
         topics.device_filters(["a/b"])
 
 
-def test_a_device_subscribes_to_what_is_for_it_alone() -> None:
+def test_a_device_subscribes_only_to_its_own_topics() -> None:
     assert topics.own_filters("s", "d") == ["fleet/v1/s/d/command", "fleet/v1/s/d/receipt"]
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=4))
-def test_a_group_subject_is_a_level_that_does_not_depend_on_order(values: dict[str, str]) -> None:
+def test_a_group_subject_is_a_topic_level_independent_of_order(values: dict[str, str]) -> None:
     subject = topics.group_subject(values)
     assert re.fullmatch("_group-[0-9a-f]{8}", subject)
     assert topics.is_level(subject)
     assert subject == topics.group_subject(dict(reversed(values.items())))
 
 
-def test_group_subjects_stay_what_they_are_and_differ() -> None:
+def test_group_subjects_are_stable_and_distinct() -> None:
     # From `printf '[["line","A1"]]' | sha256sum`: retained alerts of an older version must be found again.
     assert topics.group_subject({"line": "A1"}) == "_group-cc983b7a"
     assert topics.group_subject({"a": "b", "c": "d"}) != topics.group_subject({"a": 'b","c":"d'})

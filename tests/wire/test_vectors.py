@@ -99,7 +99,7 @@ def test_the_message_is_written_as_the_bytes(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", _REFUSED, ids=_name)
-def test_bytes_that_are_no_message_are_refused_with_the_reason(vector: dict[str, Any]) -> None:
+def test_bytes_that_are_not_a_message_are_refused_with_the_reason(vector: dict[str, Any]) -> None:
     with pytest.raises(telemetry.MalformedMessage, match=re.escape(vector["refused"])):
         _DECODERS[vector["kind"]](_bytes(vector["bytes"]))
 

@@ -93,8 +93,7 @@ class SeriesTable:
         return number
 
     def _metric(self, name: str) -> int:
-        known = self._metric_of.get(name)
-        if known is not None:
+        if (known := self._metric_of.get(name)) is not None:
             return known
         if self._free_metrics:
             number = self._free_metrics.pop()

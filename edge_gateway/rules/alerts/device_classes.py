@@ -99,9 +99,9 @@ class DeviceClasses:
     def _add_segments(self, latch: IntColumn, owner: IntColumn, classes: int) -> None:
         table, first = self._program.table, self._latches - len(latch)
         column, sign, threshold = table.column[latch], table.sign[latch], table.threshold[latch]
-        run_start_mask = np.ones(len(latch), np.bool_)
-        run_start_mask[1:] = (owner[1:] != owner[:-1]) | (column[1:] != column[:-1]) | (sign[1:] != sign[:-1])
-        start = np.flatnonzero(run_start_mask)
+        begins = np.ones(len(latch), np.bool_)
+        begins[1:] = (owner[1:] != owner[:-1]) | (column[1:] != column[:-1]) | (sign[1:] != sign[:-1])
+        start = np.flatnonzero(begins)
         counts = np.bincount(owner[start], minlength=classes)
         before, self._segments = self._segments, self._segments + len(start)
         self.segment = np.concatenate([self.segment, before + np.cumsum(counts) - counts])
@@ -117,7 +117,7 @@ class DeviceClasses:
             setattr(self, name, room)
         self._keys = with_room(self._keys, self._latches, np.inf)
         keys = self._keys[first : self._latches]
-        keys.real, keys.imag = before + np.cumsum(run_start_mask) - 1, threshold
+        keys.real, keys.imag = before + np.cumsum(begins) - 1, threshold
 
     def beyond(self, segment: IntColumn, value: FloatColumn) -> IntColumn:
         """How many latches of each segment have a threshold below the value: its first so many."""

@@ -172,8 +172,8 @@ class LatchCells:
     def insert(self, saved: SavedCells) -> IntColumn:
         """Put saved cells into this layout; the cells, -1 where the device no longer has the latch."""
         cells = np.full(len(saved.device), -1, np.int64)
-        listed_alert = zip(saved.device.tolist(), saved.rule.tolist(), saved.key.tolist(), strict=True)
-        for item, (device, rule, key) in enumerate(listed_alert):
+        owners = zip(saved.device.tolist(), saved.rule.tolist(), saved.key.tolist(), strict=True)
+        for item, (device, rule, key) in enumerate(owners):
             place = self.classes.places(int(self.class_of[device])).get((rule, key))
             if place is not None:
                 cells[item] = int(self.base[device]) + place

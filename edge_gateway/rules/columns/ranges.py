@@ -192,16 +192,16 @@ class Ring:
         before = self._state(slot)
         run = Runs(slot)
         pane = at // self._pane_ms
-        run_start_mask = pane != run.shifted(pane, self._pane[slot])
+        opens = pane != run.shifted(pane, self._pane[slot])
         own = self._own(run, value, before)
         totals = {name: before.totals[name] + run.running(column) for name, column in own.items()}
-        newest = before.newest + run.running(run_start_mask.astype(np.int64))
+        newest = before.newest + run.running(opens.astype(np.int64))
         extremes = {
-            name: run.accumulate(_EXTREMES[name], value, before.extremes[name], run_start_mask)
+            name: run.accumulate(_EXTREMES[name], value, before.extremes[name], opens)
             for name in self._extremes
         }
         columns = {name: totals[name] - (0 if name.startswith("rise") else own[name]) for name in totals}
-        self._open(slot, newest, run_start_mask, {"first_at": at, "first": value, **columns})
+        self._open(slot, newest, opens, {"first_at": at, "first": value, **columns})
         cell = slot * self._capacity + (newest & (self._capacity - 1))
         for name, extreme in extremes.items():
             self._cells[name].ravel()[cell] = extreme
@@ -223,11 +223,9 @@ class Ring:
             own["rise_high"], own["rise_low"] = _limbs(rise)
         return own
 
-    def _open(
-        self, slot: IntColumn, newest: IntColumn, run_start_mask: BoolColumn, columns: dict[str, Any]
-    ) -> None:
+    def _open(self, slot: IntColumn, newest: IntColumn, opens: BoolColumn, columns: dict[str, Any]) -> None:
         """Open panes: store the first sample, the totals before it, and the rises up to and including it."""
-        rows = np.flatnonzero(run_start_mask)
+        rows = np.flatnonzero(opens)
         cell = slot[rows] * self._capacity + (newest[rows] & (self._capacity - 1))
         for name, column in columns.items():
             self._cells[name].ravel()[cell] = column[rows]

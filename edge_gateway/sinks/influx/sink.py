@@ -30,7 +30,7 @@ from edge_gateway.store.outbox import MOST_LINES, Parcel, Waiting
 from fleet_wire.printable import printable
 
 if TYPE_CHECKING:
-    from edge_gateway.store.store import Store
+    from edge_gateway.store.database import Store
 
 STORE_DELAY: Final = 1.0
 """Seconds before a refusing store is called again."""

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.outcomes import Outcome
 
 TIMEOUT: Final = 30.0
@@ -30,7 +30,6 @@ class InfluxWriter:
         org: the organisation's name.
         token: returns the token; called for each request, because the token may have been replaced.
         timeout: seconds for a whole request.
-        ssl_context: for https://; None for the system's certificates.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class InfluxWriter:
         token: Callable[[], str],
         *,
         timeout: float = TIMEOUT,
-        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._target = f"{url.rstrip('/')}/api/v2/write"
         self._org = org
@@ -54,7 +52,6 @@ class InfluxWriter:
             # A compressed answer could be small on the wire and huge in memory.
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=timeout),
-            connector=aiohttp.TCPConnector(ssl=True if ssl_context is None else ssl_context),
         )
 
     async def __aenter__(self) -> Self:
@@ -78,10 +75,8 @@ class InfluxWriter:
                 if answer.status == _STORED:
                     return Outcome(answer.status)
                 return _outcome(answer, await _text(answer))
-        except TimeoutError:
-            return Outcome(None, "no answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(None, f"{type(error).__name__}: {error}")
+            return Outcome(None, why_no_answer(error))
 
 
 async def _text(answer: aiohttp.ClientResponse) -> bytes:

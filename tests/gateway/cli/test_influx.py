@@ -65,6 +65,34 @@ def test_a_dry_run_plans_and_applies_nothing(
     assert (len(planned.called), applied.called) == (1, [])
 
 
+def test_an_apply_says_what_it_did_and_a_dry_run_what_it_would_do(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup, "plan", Planned(DUE))
+    monkeypatch.setattr(setup, "apply", Planned(DUE))
+    run("apply", "--dry-run", "--config", str(file))
+    planned = capsys.readouterr().out
+    run("apply", "--config", str(file))
+    done = capsys.readouterr().out
+    assert "update" in planned
+    assert "updated" not in planned
+    assert planned.endswith("nothing was changed; an apply would change 1 resource\n")
+    assert "updated" in done
+    assert done.endswith("changed 1 resource\n")
+
+
+@pytest.mark.parametrize(
+    ("plan", "last"),
+    [(REFUSED, "nothing was changed"), (WARNED, "nothing was changed; an apply would change 0 resources")],
+)
+def test_a_dry_run_ends_with_what_an_apply_would_change(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], plan: Plan, last: str
+) -> None:
+    monkeypatch.setattr(setup, "plan", Planned(plan))
+    run("apply", "--dry-run", "--config", str(file))
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
 def test_apply_passes_on_the_target_the_windows_and_what_is_allowed(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """`status`, `alerts`, `devices` and `query`: which request is sent, and how its answer is printed."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 
 from edge_gateway.cli import inspect, main
+from edge_gateway.journal.spool import SOCKET
 from edge_gateway.recovery import checkpoint_view
+from fleet_wire import local_socket
 
 NOW = 1_790_000_000_000
 
@@ -71,6 +74,21 @@ def test_a_device_that_is_not_known_is_an_error(
     assert "no device 'd9' is known here" in capsys.readouterr().err
     assert run(file, "devices") == 0
     assert "no device is known yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["devices", "d9"], ["devices", "forget", "d9"]])
+async def test_an_unknown_device_has_one_exit_status(file: Path, command: list[str]) -> None:
+    """A gateway that refuses and one that has nothing to show: both times the name is wrong."""
+
+    async def answer(request: dict[str, Any]) -> list[Any]:
+        if request["do"] == "forget":
+            raise ValueError("no device 'd9' is known here")
+        return []
+
+    place = file.parent / "spool"
+    place.mkdir()
+    async with local_socket.serve(place / SOCKET, answer):
+        assert await asyncio.to_thread(run, file, *command) == 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from edge_gateway.cli.options import ask, find_config, socket_path
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.errors import CannotReach, GatewayError
+from edge_gateway.errors import BadInput, CannotReach
 from fleet_wire import local_socket
 
 
@@ -30,7 +30,9 @@ def answering(path: Path) -> Iterator[None]:
 
     async def answer(request: dict[str, Any]) -> Any:
         if request["do"] == "fail":
-            raise local_socket.RequestFailed("no such thing")
+            raise local_socket.RequestFailed("it is starting: ask again")
+        if request["do"] == "refuse":
+            raise ValueError("no such thing")
         return request
 
     async def serve() -> None:
@@ -48,10 +50,12 @@ def answering(path: Path) -> Iterator[None]:
         thread.join(60)
 
 
-def test_the_answer_is_returned_and_an_error_is_the_gateways(config: GatewayConfig) -> None:
+def test_the_answer_is_returned_and_an_error_says_whose_fault_it_is(config: GatewayConfig) -> None:
     with answering(socket_path(config)):
         assert ask(config, {"do": "status"}) == {"do": "status"}
-        with pytest.raises(GatewayError, match="no such thing"):
+        with pytest.raises(BadInput, match="no such thing"):
+            ask(config, {"do": "refuse"})
+        with pytest.raises(CannotReach, match="it is starting: ask again"):
             ask(config, {"do": "fail"})
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edge_gateway.cli import main
+from edge_gateway.configuration.shipped import shipped
 
 RULES = """version: 1
 groups:
@@ -84,6 +85,29 @@ def test_a_failing_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     status, out, _ = run(capsys, "test", "--json", path)
     (result,) = json.loads(out)["tests"]
     assert (status, result["ok"], result["failures"][0]["line"]) == (1, False, 7)
+
+
+def test_rules_without_tests_get_a_first_one_to_copy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cold-chain.yaml").write_text(shipped("rules").joinpath("cold-chain.yaml").read_text())
+    status, out, _ = run(capsys, "test", str(tmp_path))
+    said, where, _, *example = out.splitlines()
+    assert (status, said) == (0, f"no tests in {tmp_path}")
+    file = tmp_path / "cold-chain.test.yaml"
+    assert str(file) in where
+    file.write_text("\n".join(example))
+    status, out, _ = run(capsys, "test", str(tmp_path))
+    assert (status, "fires when it stays too warm, and clears" in out) == (0, True)
+
+
+def test_a_directory_without_rules_has_nothing_to_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = run(capsys, "test", str(tmp_path))
+    assert (status, out) == (0, f"no rules and no tests in {tmp_path}\n")
+    status, out, _ = run(capsys, "test", "--json", str(tmp_path))
+    assert (status, json.loads(out)) == (0, {"ok": True, "tests": [], "uncovered": []})
 
 
 def test_junit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,7 +127,7 @@ def test_a_query_says_how_many_windows_it_left_out(place: Place, capsys: pytest.
         main(["query", "windows", "--json", "--config", str(place.file)])
     told = capsys.readouterr()
     assert (ended.value.code or 0, told.out) == (0, "")
-    assert "1 windows skipped (checksum mismatch)" in told.err
+    assert "1 window skipped (checksum mismatch)" in told.err
     assert "store window" in place.run("verify", status=1)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from edge_gateway.cli.status_table import status_view
 from edge_gateway.cli.tables import (
     Blocks,
     alerts_table,
@@ -27,7 +28,6 @@ from edge_gateway.cli.tables import (
     rows_table,
     rule_tests_view,
     spool_view,
-    status_view,
 )
 from fleet_console.drawing import Line, draw
 
@@ -213,19 +213,6 @@ STATUS = {
     "problems": [{"code": "rules", "text": "a.yaml:1:1: [/red]\nb.yaml:2:1: \x1b[2J", "gravity": "warning"},
                  {"code": "other", "text": "", "gravity": "unheard of"}],
 }  # fmt: skip
-
-
-def test_the_status_tells_a_problem_of_several_lines_in_several() -> None:
-    lines = looked_at(status_view(STATUS))
-    assert lines[-3:] == ["! rules: a.yaml:1:1: [/red]", "    b.yaml:2:1: \\x1b[2J", "! other: "]
-    assert looked_at(status_view({**STATUS, "problems": []}))[-1] == "no problems"
-
-
-def test_the_status_tells_times_of_a_sink_as_times() -> None:
-    sink = {"waiting": {"lines": 5_000, "oldest": AT}, "waiting_until": AT + 90_000, "requests": 1}
-    told = " ".join(looked_at(status_view({**STATUS, "sinks": {"influx": sink}})))
-    assert "waiting lines 5,000, waiting oldest 2026-09-21 14:13:20.123Z" in told
-    assert "waiting_until 2026-09-21 14:14:50.123Z" in told
 
 
 SPOOL = {

@@ -34,7 +34,16 @@ def test_what_a_column_held_stays(
 def test_a_column_with_room_is_not_copied() -> None:
     column: NDArray[np.int64] = np.arange(5)
     assert with_room(column, 5, 0) is column
-    assert len(with_room(column, 6, 0)) >= 10
+
+
+@pytest.mark.parametrize(
+    ("have", "size", "room"),
+    [(0, 1, 64), (31, 32, 64), (32, 33, 64), (33, 34, 66), (100, 101, 200), (100, 200, 200), (100, 201, 201)],
+)
+@pytest.mark.parametrize("fill", [0, 7])
+def test_a_column_doubles_unless_more_is_asked_for(have: int, size: int, room: int, fill: int) -> None:
+    longer = with_room(np.ones(have, np.int64), size, fill)
+    assert longer.tolist() == [1] * have + [fill] * (room - have)
 
 
 @pytest.mark.parametrize("written", [0, 3])

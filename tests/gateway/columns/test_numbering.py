@@ -41,6 +41,27 @@ def test_it_is_a_dict(begun: dict[int, int], taken: list[tuple[str, int, int]]) 
     assert made.many(np.array(every, np.int64)).tolist() == [held.get(key, NONE) for key in every]
 
 
+@pytest.mark.parametrize(("sorted_in", "waiting"), [(0, 3), (31, 3), (32, 4), (80, 10), (87, 10), (88, 11)])
+def test_new_keys_wait_until_they_are_three_and_an_eighth_of_all(sorted_in: int, waiting: int) -> None:
+    held = np.arange(sorted_in, dtype=np.int64)
+    made, most = Numbering.of(held, held), 0
+    for key in range(1_000, 1_000 + waiting + 1):
+        most = max(most, len(made._fresh))
+        made.put(key, 1)
+    assert (most, len(made._fresh)) == (waiting, 0)
+    assert len(made) == sorted_in + waiting + 1
+
+
+def test_a_number_that_is_put_again_replaces_the_one_before() -> None:
+    made = Numbering()
+    for number in (1, 2):
+        made.put(FIRST, number)
+        assert (made.get(FIRST), len(made)) == (number, 1)
+    made.numbers()
+    made.put(FIRST, 3)
+    assert (made.get(FIRST), len(made), made.numbers().tolist()) == (3, 1, [3])
+
+
 def test_a_new_one_is_empty() -> None:
     assert (len(Numbering()), Numbering().get(0), Numbering().numbers().tolist()) == (0, NONE, [])
     assert Numbering().many(np.array([7, 8])).tolist() == [NONE, NONE]

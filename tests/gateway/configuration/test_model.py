@@ -49,7 +49,7 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
     assert refused(tmp_path, text).splitlines() == [
         "gateway.yaml:2:1: unknown key 'spol'; allowed here: " + KEYS + "; did you mean 'spool'?",
         "gateway.yaml:4:15: idle_close: a duration needs a unit; write 30s, 30m or 30ms",
-        "gateway.yaml:5:10: windows: must have at least 1 entries, not 0",
+        "gateway.yaml:5:10: windows: must have at least 1 entry, not 0",
     ]
 
 

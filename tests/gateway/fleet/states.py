@@ -15,6 +15,13 @@ def unpacked(payload: bytes) -> Any:
     return msgpack.unpackb(payload, ext_hook=_from_array, strict_map_key=False)
 
 
+def types(state: Any) -> Any:
+    """Return a snapshot with the type of each array in its place, and nothing else."""
+    if isinstance(state, dict):
+        return {name: types(one) for name, one in state.items() if isinstance(one, dict | np.ndarray)}
+    return state.dtype
+
+
 def _array(value: object) -> msgpack.ExtType:
     assert isinstance(value, np.ndarray)
     return msgpack.ExtType(1, msgpack.packb([value.dtype.str, list(value.shape), value.tobytes()]))

@@ -16,7 +16,7 @@ from fleet_wire.control_messages import Birth
 from fleet_wire.payload import MAX_TIME
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import TELEMETRY, device_topic
-from tests.gateway.fleet.states import packed, unpacked
+from tests.gateway.fleet.states import packed, types, unpacked
 
 T = 1_760_000_000_000
 DAY = 86_400_000
@@ -343,6 +343,17 @@ def test_snapshots_are_copies() -> None:
     kept = packed(before)
     admission.admit(batch(message(1), message(5), message(9, {"t": "x"})))
     assert packed(before) == kept
+
+
+def test_a_state_has_its_types_before_the_first_message() -> None:
+    empty, busy = fresh(), fresh()
+    sent = traffic(1, 60)
+    frames = [one.frame for one in (empty.admit(batch()), *play(busy, sent, [0, len(sent)]))]
+    assert types(empty.snapshot()) == types(busy.snapshot())
+    assert types(empty.registry.snapshot()) == types(busy.registry.snapshot())
+    columns = [name for name in frames[0].__slots__ if name != "arrival"]
+    first, *_ = found = [[getattr(frame, name).dtype for name in columns] for frame in frames]
+    assert all(one == first for one in found)
 
 
 def test_every_counter_is_named_once() -> None:

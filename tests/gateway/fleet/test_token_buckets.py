@@ -31,6 +31,12 @@ def test_a_rate_of_many_allows_a_burst() -> None:
     assert take(TokenBuckets(), *([T] * 4), T + 500, rate=(3.0, 1_500)) == [True, True, True, False, True]
 
 
+def test_no_reading_takes_no_token() -> None:
+    none = np.empty(0, np.int64)
+    granted = TokenBuckets().take(none, none, [])
+    assert (len(granted), granted.dtype) == (0, np.dtype(np.bool_))
+
+
 def test_series_do_not_share_a_bucket() -> None:
     buckets = TokenBuckets()
     assert take(buckets, T) == take(buckets, T, series=1) == [True]

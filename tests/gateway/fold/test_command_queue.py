@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from msgspec.structs import replace
 
+from edge_gateway.fold import command_queue as module
 from edge_gateway.fold.command_queue import (
     LEAST_BUCKETS,
+    MOST_WAITING_A_DEVICE,
     REFUSED_FIRST,
+    Bucket,
     CommandQueue,
     CommandWork,
     Mode,
@@ -87,7 +91,81 @@ def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
     for step in (1, 2):
         again = commands.advance(WALL + step * 10_000).send[0]
         assert (again.id, again.n) == identity
-    assert states(commands.advance(WALL + 30_000)) == ["unconfirmed"]
+    (given_up,) = commands.advance(WALL + 30_000).changes
+    assert (given_up.state, given_up.detail) == ("unconfirmed", "sent 3 times")
+
+
+@pytest.mark.parametrize(("at", "ended"), [(59_999, []), (60_000, [("unconfirmed", "sent once")])])
+def test_a_command_that_wants_no_answer_ends_when_it_expires(at: int, ended: list[tuple[str, str]]) -> None:
+    commands = queue()
+    patient = replace(INTENT, confirm_within_ms=None)
+    commands.add([too_warm(commands=(patient,))], WALL)
+    commands.advance(WALL)
+    assert [(change.state, change.detail) for change in commands.advance(WALL + at).changes] == ended
+    assert not commands.advance(WALL + 120_000, trusted=False)
+
+
+def test_without_a_trusted_clock_a_command_that_waits_for_an_answer_does_not_expire() -> None:
+    commands = queue()
+    commands.add([transition()], WALL)
+    (sent,) = commands.advance(WALL).send
+    assert commands.advance(WALL + 60_000, trusted=False).send == [sent]
+    assert states(commands.advance(WALL + 60_001)) == ["unconfirmed"]
+
+
+def test_a_device_s_commands_wait_for_each_other_up_to_twenty() -> None:
+    commands = queue()
+    told = [states(commands.add([transition(at=WALL + step)], WALL)) for step in range(21)]
+    assert told == [["queued"]] * MOST_WAITING_A_DEVICE + [["failed"]]
+    assert states(commands.add([transition(device="other")], WALL)) == ["queued"]
+    (refused,) = commands.add([transition(at=WALL + 30)], WALL).changes
+    assert (refused.detail, refused.n) == ("too many commands are waiting", None)
+    assert commands.refused == 2
+
+
+def test_all_commands_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    commands = queue()
+    told = [states(commands.add([transition(device=f"d{number}")], WALL)) for number in range(2)]
+    commands.advance(WALL)
+    told += [states(commands.add([transition(device=f"e{number}")], WALL)) for number in range(2)]
+    assert told == [["queued"], ["queued"], ["queued"], ["failed"]], "those without an answer count, too"
+
+
+@pytest.mark.parametrize(
+    ("refusals", "wait"), [(1, 5_000), (2, 10_000), (3, 20_000), (4, 40_000), (5, 60_000), (500, 60_000)]
+)
+def test_the_wait_after_a_refusal_doubles_up_to_a_minute(refusals: int, wait: int) -> None:
+    command = PendingCommand.of(too_warm(), INTENT)
+    assert command.may_be_sent(WALL)
+    command.sent_at, command.refusals = WALL, refusals
+    assert [command.may_be_sent(WALL + ms) for ms in (-1, 0, wait - 1, wait)] == [True, False, False, True]
+
+
+def test_of_equal_severity_the_oldest_goes_first() -> None:
+    commands = queue()
+    for at in (WALL + 1, WALL, WALL + 2):
+        commands.add([transition(at=at)], WALL)
+    order = []
+    for _ in range(3):
+        (sent,) = commands.advance(WALL + 2).send
+        order.append(sent.alert.at)
+        commands.acknowledge("frz-1", sent.id, "done", "", WALL + 2)
+    assert order == [WALL, WALL + 1, WALL + 2]
+
+
+def test_a_bucket_holds_one_token_at_least_and_fills_with_time() -> None:
+    slow = RateSpec(0.5, 1_000)
+    bucket = Bucket.full(slow, WALL)
+    assert bucket.level(slow, WALL) == 1.0
+    bucket.take(slow, WALL)
+    assert [bucket.level(slow, WALL + ms) for ms in (-500, 0, 500, 2_000, 9_000)] == [
+        0.0,
+        0.0,
+        0.25,
+        1.0,
+        1.0,
+    ]
 
 
 def test_one_unconfirmed_command_a_device_critical_first() -> None:
@@ -255,7 +333,7 @@ def test_refusals_outlive_a_restart() -> None:
     later.restore(codec.decode(codec.encode(commands.snapshot())))
     assert not later.advance(WALL + 1)
     (last,) = later.advance(WALL + 60_000).changes
-    assert (last.state, last.detail) == ("refused", "not authorised; tried 1 times until it expired")
+    assert (last.state, last.detail) == ("refused", "not authorised; tried once until it expired")
 
 
 def test_two_commands_of_one_name_in_a_transition_are_sent_one_after_the_other() -> None:

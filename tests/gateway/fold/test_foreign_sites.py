@@ -14,7 +14,7 @@ from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Tick
-from edge_gateway.recovery.startup import State
+from edge_gateway.recovery.state import State
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_wire import control_messages, topics

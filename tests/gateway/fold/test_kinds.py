@@ -14,7 +14,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.inputs import Forget, Tick
 from edge_gateway.records.store_effects import ClosedStates, ClosedWindows, StoreEffects
 from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.recovery.startup import State
+from edge_gateway.recovery.state import State
 from tests.gateway.fold.test_shares import MINUTE, SECOND, Sender, bad, fold, life, moment
 
 

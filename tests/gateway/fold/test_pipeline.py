@@ -26,7 +26,7 @@ from edge_gateway.records.inputs import (
     Tick,
     Undelivered,
 )
-from edge_gateway.recovery.startup import State
+from edge_gateway.recovery.state import State
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry

@@ -17,7 +17,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick
 from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.recovery.startup import State
+from edge_gateway.recovery.state import State
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry

@@ -10,7 +10,7 @@ from edge_gateway.errors import NewerSpool
 from edge_gateway.journal import checkpoint
 from edge_gateway.journal.checkpoint import read_latest, refuse_newer, set_aside_unreadable, write_checkpoint
 from edge_gateway.records import codec
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles
 
 
 def names(directory: Path) -> list[str]:
@@ -92,13 +92,27 @@ def test_the_first_format_checked_its_body_alone(tmp_path: Path) -> None:
     assert found.state == {"n": 1}
 
 
-def test_a_state_that_cannot_be_taken_over_gives_way_to_the_one_before(tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_taken_over_gives_way_to_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write_checkpoint(tmp_path, 1, {"n": 1})
     write_checkpoint(tmp_path, 2, {"m": 2})
     taken: list[int] = []
     found = read_latest(tmp_path, take=lambda state: taken.append(state["n"]))
     assert found is not None
     assert (found.number, found.skipped, taken) == (1, (f"checkpoint-{2:020d}",), [1])
+    reason = "its state is not valid (KeyError: 'n'); an older one and the journal replace it"
+    assert caplog.messages == [f"skipping checkpoint {tmp_path}/checkpoint-{2:020d}, {reason}"]
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(1, [3]), (2, [2, 3]), (3, [1, 2, 3]), (4, [1, 2, 3])])
+def test_the_newest_files_stay_and_the_lowest_of_their_numbers_is_returned(
+    tmp_path: Path, keep: int, kept: list[int]
+) -> None:
+    for number in (1, 2):
+        write_checkpoint(tmp_path, number, {}, keep=9)
+    assert write_checkpoint(tmp_path, 3, {}, keep=keep) == kept[0]
+    assert names(tmp_path) == [f"checkpoint-{number:020d}" for number in kept]
 
 
 @pytest.mark.parametrize("step", ["create", "write", "sync", "rename", "sync_directory", "unlink"])

@@ -8,9 +8,9 @@ import pytest
 
 from edge_gateway.journal import worker
 from edge_gateway.journal.commit_queue import ROOM, CommitQueue, CommitQueueStopped
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles
 
 
 def stored(directory: Path) -> list[tuple[int, Any]]:
@@ -135,7 +135,7 @@ async def test_stop_commits_what_is_queued_and_refuses_more(tmp_path: Path) -> N
     futures = [queue.submit(number, number) for number in range(1, 30)]
     assert await queue.stop(5.0)
     assert [future.result() for future in futures] == list(range(1, 30))
-    with pytest.raises(CommitQueueStopped):
+    with pytest.raises(CommitQueueStopped, match=r"^the commit queue was stopped$"):
         queue.submit(30, 30)
 
 

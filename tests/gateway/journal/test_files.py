@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.journal.files import FILES, Files, is_full, write_whole
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles
 
 
 def test_a_file_is_made_once_written_cut_renamed_and_removed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.journal.checkpoint import read_latest, write_checkpoint
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from tests.gateway.journal.traced_files import TracedFiles
 from tests.proofs.power.disk_model import VARIANTS
 

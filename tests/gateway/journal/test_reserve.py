@@ -3,7 +3,7 @@ from pathlib import Path
 
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.reserve import Reserve
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles
 
 SIZE = 3 << 20
 

@@ -50,7 +50,7 @@ def test_growth_raises_a_notice_that_clears_when_it_ends() -> None:
     watch.dropped.expire()
     assert Problem.BROKER_DROPPED not in watch.problems
     watch.dropped.observe(b"742")
-    assert "dropped 1 messages" in watch.told
+    assert "dropped 1 message," in watch.told
 
 
 def test_a_restarted_broker_counts_from_zero() -> None:

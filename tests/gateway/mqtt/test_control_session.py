@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 
+import aiomqtt
 import mqtt5
 import pytest
 
 from edge_gateway.fold.messages import Message
-from edge_gateway.mqtt.control_session import SETTLED
+from edge_gateway.mqtt.control_session import SETTLED, _in_words
 from fleet_wire import control_messages
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 from tests.servers.process import free_port
@@ -153,3 +155,24 @@ async def test_connections_lost_at_once_are_retried_ever_more_slowly() -> None:
             await rig.until(lambda: len(broker.connects) == 6)
             assert asyncio.get_running_loop().time() - begun > 0.25 + 0.5 + 1 + 2 + 4
             assert rig.problem("control_connection")
+
+
+def from_system(text: str, cause: OSError) -> aiomqtt.MqttError:
+    error = aiomqtt.MqttError(text)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (None, "ended"),
+        (aiomqtt.MqttError("the connection ended"), "the connection ended"),
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"), "Connection refused"),
+        (from_system("[Errno 111] Connection refused", ConnectionRefusedError(111, "x")), "Connection refused"),
+        (from_system("[SSL] x", ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1)")),
+         "TLS failed (wrong version number): check that the port is TLS"),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_connection_is_told_in_the_systems_words(error: Exception | None, text: str) -> None:
+    assert _in_words(error) == text

@@ -209,6 +209,15 @@ async def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     assert (tmp_path / "mosquitto.db").stat().st_size > 0
 
 
+async def test_ctrl_c_of_the_terminal_is_left_to_the_gateway(saved: EmbeddedBroker) -> None:
+    await saved.start()
+    try:
+        assert saved._process is not None
+        assert os.getpgid(saved._process.pid) != os.getpgrp()
+    finally:
+        await saved.stop()
+
+
 async def test_a_long_log_is_kept_once(saved: EmbeddedBroker) -> None:
     log = saved.directory / "mosquitto.log"
     log.write_bytes(b"x" * ((1 << 20) + 1))

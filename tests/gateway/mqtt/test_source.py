@@ -1,7 +1,9 @@
 """How many deliveries are taken at once, and what is reported when the echo does not return."""
 
+import asyncio
 from pathlib import Path
 
+import aiomqtt
 import pytest
 from mqtt5 import PublishPacket, QoS
 
@@ -11,7 +13,11 @@ from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD,
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
+from fleet_wire import topics
+from fleet_wire.errors import SESSION_TAKEN_OVER, ConnectionLost
 from fleet_wire.session import SessionOptions
+from tests.servers.broker import Broker
+from tests.servers.process import free_port
 
 NOW = [0]
 
@@ -41,12 +47,12 @@ def packets(count: int, size: int) -> list[PublishPacket]:
 
 def taken(source: Source) -> list[int]:
     """How many deliveries come each time, until none is left; and that they come in order."""
-    counts, topics = [], []
+    counts, names = [], []
     while source.waiting:
         given = [packet.topic for part in source.take() for packet in part.packets]
         counts.append(len(given))
-        topics += given
-    assert topics == sorted(topics, key=lambda topic: int(topic[2:]))
+        names += given
+    assert names == sorted(names, key=lambda topic: int(topic[2:]))
     return counts
 
 
@@ -112,4 +118,77 @@ def test_a_missing_echo_is_reported_unless_deliveries_arrive(source: Source) -> 
 async def test_an_echo_too_large_for_the_broker_ends_nothing(source: Source) -> None:
     source._session._largest = 5
     source._publish_echo(b"x")
-    assert "the broker takes 5" in echo_problem(source)
+    assert "the broker accepts at most 5" in echo_problem(source)
+
+
+# --- connections
+
+
+def told(source: Source, code: str) -> str:
+    return next((one.text for one in source.problems if one.code == code), "")
+
+
+async def test_a_broker_that_is_not_there_is_named_once(source: Source) -> None:
+    port = free_port()
+    source.connect_options = lambda: SessionOptions("127.0.0.1", port, "gw")
+    running = asyncio.create_task(source.run())
+    async with asyncio.timeout(60):
+        while not told(source, "broker"):  # noqa: ASYNC110 - nothing tells of a new problem
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert told(source, "broker") == f"cannot reach mqtt://127.0.0.1:{port}: Connection refused"
+    assert source.counters.broker_connections_lost >= 1
+
+
+def test_a_connection_that_ended_names_the_broker(source: Source) -> None:
+    source._lost(ConnectionLost("the connection broke: Broken pipe"))
+    assert told(source, "broker") == "the broker at localhost:1: the connection broke: Broken pipe"
+
+
+def test_deliveries_of_a_lost_connection_are_dropped_since_they_come_again(source: Source) -> None:
+    source._take_in(1, packets(3, 10))
+    source._lost(ConnectionLost("gone"))
+    assert (source.waiting, source.unacknowledged) == (0, 0)
+
+
+def test_a_connection_that_was_taken_over_makes_way_and_is_no_fault_of_the_broker(source: Source) -> None:
+    source._lost(ConnectionLost("gone"))
+    source._lost(ConnectionLost("session taken over", SESSION_TAKEN_OVER))
+    assert not source.ownership.held
+    assert not told(source, "broker")
+    assert told(source, "taken_over")
+
+
+async def test_reading_pauses_at_the_high_mark_and_goes_on_below_the_low_one(
+    source: Source, broker: Broker
+) -> None:
+    """What was put back is taken first; what is acknowledged makes room for the rest."""
+    source.high, source.low = 3 * OVERHEAD, 2 * OVERHEAD
+    source.subscriptions.wanted = topics.device_filters(["source-test"])
+    source.connect_options = lambda: SessionOptions(broker.host, broker.port, "edge-source-test")
+    topic = topics.device_topic("source-test", "d", topics.TELEMETRY)
+    running = asyncio.create_task(source.run())
+    try:
+        async with asyncio.timeout(60), aiomqtt.Client(broker.host, broker.port) as client:
+            while not source.listening.subscribed:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+            for number in range(5):
+                await client.publish(topic, str(number), qos=1)
+            while not source.counters.reading_paused:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+            await source.let_gather(0.0)
+            given = source.take()
+            assert (source.waiting, source.unacknowledged) == (0, sum(part.size for part in given))
+            source.put_back(given)
+            bodies: list[bytes] = []
+            while len(bodies) < 5:
+                await source.wait_for_deliveries()
+                given = source.take()
+                bodies += [packet.payload for part in given for packet in part.packets]
+                source.acknowledge(given)
+            assert bodies == [b"0", b"1", b"2", b"3", b"4"]
+            assert source.unacknowledged == 0
+    finally:
+        await source.close()
+        running.cancel()
+    assert not source.connected

@@ -17,8 +17,7 @@ from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
 from fleet_wire.errors import ConnectionLost, ConnectRefused
 from fleet_wire.subscriptions import NotGranted
-from tests.fakes import ManualClock
-from tests.gateway.journal.faulty_files import FaultyFiles
+from tests.fakes import FaultyFiles, ManualClock
 
 EVERY = {"fleet/v1/+/+/status", "fleet/v1/+/+/telemetry", "fleet/v1/+/+/ack"}
 

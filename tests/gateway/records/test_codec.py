@@ -69,10 +69,40 @@ def test_views_scalars_and_tuples_are_taken_by_value() -> None:
     assert back["t"] == [1, "a"]
 
 
-@pytest.mark.parametrize("value", [object(), np.array([object()]), {"a": print}])
-def test_what_a_tree_cannot_hold_is_refused(value: Any) -> None:
-    with pytest.raises(TypeError):
-        codec.pack(value)
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (object(), "a tree cannot hold a object"),
+        ({"a": print}, "a tree cannot hold a builtin_function_or_method"),
+        (np.array([object()]), "an array of Python objects cannot be encoded"),
+    ],
+)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_what_a_tree_cannot_hold_is_refused(value: Any, why: str, shuffle: bool) -> None:
+    with pytest.raises(TypeError) as caught:
+        codec.pack(value, shuffle=shuffle)
+    assert str(caught.value) == why
+
+
+def test_only_integers_beyond_64_bits_need_an_extension_type() -> None:
+    usual, large = [-(2**63), 2**64 - 1], [-(2**63) - 1, 2**64, 2**71, -(2**71)]
+    *plain, first, second, third, fourth = msgspec.msgpack.decode(codec.pack([*usual, *large]))
+    assert plain == usual
+    assert {type(one) for one in (first, second, third, fourth)} == {msgspec.msgpack.Ext}
+    assert [len(one.data) for one in (first, second, third, fourth)] == [9, 9, 10, 10]
+    assert codec.unpack(codec.pack([*usual, *large])) == [*usual, *large]
+    assert codec.unpack(codec.pack({"a": (True, large[0])})) == {"a": [True, large[0]]}
+
+
+@pytest.mark.parametrize("array", [np.zeros(3, np.bool_), np.zeros(3, np.int8), np.zeros(3, "S1")])
+def test_single_bytes_are_not_shuffled(array: np.ndarray[Any, Any]) -> None:
+    assert codec.pack(array, shuffle=True) == codec.pack(array)
+
+
+def test_shuffled_all_first_bytes_come_first() -> None:
+    packed = codec.pack(np.array([0x0102, 0x0304], ">u2"), shuffle=True)
+    assert b"\x01\x03\x02\x04" in packed
+    assert b"\x01\x02\x03\x04" in codec.pack(np.array([0x0102, 0x0304], ">u2"))
 
 
 @given(data=st.binary(max_size=60))
@@ -95,6 +125,14 @@ def test_a_tree_that_is_taken_apart_gives_the_same_bytes(tree: dict[str, Any]) -
     whole = codec.pack(tree, shuffle=True)
     assert codec.decompress(codec.encode_apart(tree)) == whole
     assert tree == {}
+
+
+@pytest.mark.parametrize("keys", [0, 1, 15, 16, 255, 999, 1_000, 1_001, 65_535])
+def test_a_tree_of_any_width_is_taken_apart(keys: int) -> None:
+    within = {str(number): number for number in range(keys)}
+    for tree in (within, {"within": within, "after": 1}):
+        whole = codec.pack(tree)
+        assert codec.decompress(codec.encode_apart(codec.unpack(whole))) == whole
 
 
 @pytest.mark.parametrize(
@@ -123,6 +161,39 @@ def test_compressed_data_has_a_checksum_and_says_its_size_where_it_is_known() ->
         frame = zstandard.get_frame_parameters(data)
         assert (frame.has_checksum, frame.content_size) == (True, 1_000)
     assert zstandard.get_frame_parameters(codec.encode_apart({"a": 1})).has_checksum
+
+
+def test_data_is_compressed_at_the_fastest_level() -> None:
+    chance = random.Random(1)
+    text = b" ".join(b"%d" % chance.randrange(300) for _ in range(9_000))
+    level_1 = zstandard.ZstdCompressor(level=1, write_checksum=True)
+    assert codec.compress(text) == level_1.compress(text)
+    in_pieces = level_1.compressobj()
+    whole = codec.pack({"a": text})
+    assert codec.encode_apart({"a": text}) == in_pieces.compress(whole) + in_pieces.flush()
+    other = zstandard.ZstdCompressor(level=3, write_checksum=True)
+    assert other.compress(text) != level_1.compress(text)
+
+
+@pytest.mark.parametrize("encode", [codec.encode, codec.encode_apart])
+@pytest.mark.parametrize("size", [0, 200, 20_000])
+def test_data_that_was_changed_cut_off_or_continued_is_refused(
+    encode: Callable[[Any], bytes], size: int
+) -> None:
+    encoded = encode({"a": random.Random(1).randbytes(size)})
+    changed = bytes([*encoded[:-1], encoded[-1] ^ 1])
+    for data in (changed, *(encoded[:-less] for less in range(1, 9)), encoded + b"x", b"", b"no zstd"):
+        with pytest.raises(codec.UndecodableBytes) as caught:
+            codec.decode(data)
+        assert str(caught.value) not in ("", "None")
+
+
+def test_data_without_its_size_says_when_it_ends_too_early_or_late() -> None:
+    encoded = codec.encode_apart({"a": 1})
+    for data in (encoded[:-1], encoded + b"x"):
+        with pytest.raises(codec.UndecodableBytes) as caught:
+            codec.decode(data)
+        assert str(caught.value) == "compressed data is cut off, or followed by something else"
 
 
 def test_threads_compress_at_the_same_time() -> None:

@@ -53,6 +53,11 @@ def test_births_ahead_of_their_devices_readings_need_no_cut() -> None:
     assert runs(topics) == [slice(0, 4)]
 
 
+def test_deliveries_without_a_status_are_one_run() -> None:
+    assert runs(["fleet/v1/s/a/telemetry"] * 2) == [slice(0, 2)]
+    assert runs([]) == [slice(0, 0)]
+
+
 def test_a_birth_behind_its_devices_reading_begins_a_run() -> None:
     topics = [
         "fleet/v1/s/a/telemetry",

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.journal.checkpoint import write_checkpoint
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile, FoldsOtherwise, Replayed, recover
 

@@ -17,12 +17,13 @@ from edge_gateway.fold.messages import alert_on_the_wire, command_message
 from edge_gateway.journal import checkpoint, spool
 from edge_gateway.journal import framing as frames
 from edge_gateway.journal.checkpoint import write_checkpoint
-from edge_gateway.journal.journal import Journal
+from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
 from edge_gateway.records.alerts import CommandIntent
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.checkpoint_upgrades import DAY
-from edge_gateway.recovery.startup import Startup, State, recover_spool
+from edge_gateway.recovery.startup import Startup, recover_spool
+from edge_gateway.recovery.state import State
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
 from fleet_wire import control_messages, topics

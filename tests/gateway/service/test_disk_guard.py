@@ -14,8 +14,8 @@ import pytest
 
 from edge_gateway.configuration.model import SpoolSection
 from edge_gateway.journal.files import Files
-from edge_gateway.journal.journal import Journal, JournalFull
 from edge_gateway.journal.reserve import Reserve
+from edge_gateway.journal.segments import Journal, JournalFull
 from edge_gateway.service.disk_guard import LOAN, MARGIN, DiskGuard
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters

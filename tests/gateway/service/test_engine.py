@@ -330,3 +330,51 @@ def test_deliveries_of_qos_0_are_marked_in_the_batch() -> None:
         for number, qos in enumerate(qualities)
     ]
     assert _batch(Moment(0, 0), packets).qos0 == [1, 3]
+
+
+async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench, returned = Bench(), list[Arrivals]()
+    trusted = False
+    monkeypatch.setattr(bench.clock, "trusted", lambda: trusted)
+    monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
+    monkeypatch.setattr(
+        bench.fold,
+        "fold",
+        lambda given: Effects(given.moment.wall, held=[1] if len(given.topics) > 1 else []),
+    )
+    first, second = (cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", body)) for body in (b"1", b"2"))
+    bench.engine.fold_arrivals([Arrivals.of(1, [first, second])])
+    bench.engine.submit()
+    bench.disk.catch_up()
+    await asyncio.sleep(0)
+    assert [part.packets for part in bench.source.acknowledged] == [[first]]
+    bench.engine._release_held()
+    assert returned == []
+    trusted = True
+    bench.engine._release_held()
+    assert [part.packets for part in returned] == [[second]]
+
+
+async def test_echoes_are_no_deliveries_and_are_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, echoes = Bench(), list[bytes]()
+    monkeypatch.setattr(CaughtUpClock, "echo_received", lambda _, __, echo: echoes.append(echo))
+    packet = cast("PublishPacket", Packet("edge/v1/gw/echo", b"17"))
+    bench.engine.fold_arrivals([Arrivals.of(1, [packet])])
+    bench.engine.submit()
+    assert (echoes, bench.fold.batches) == ([b"17"], [])
+    assert [part.packets for part in bench.source.acknowledged] == [[packet]]
+
+
+async def test_a_record_that_was_not_committed_acknowledges_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(fold=Fold(busy=True))
+    bench.engine.fold(Tick(bench.engine.moment()))
+    waits = asyncio.create_task(bench.engine.durable(1))
+    ((_, future),) = bench.disk.unfinished
+    future.cancel()
+    await asyncio.sleep(0)
+    assert (bench.engine.newest, bench.engine.committed, waits.done()) == (1, 0, False)
+    waits.cancel()

@@ -33,7 +33,7 @@ class Bare:
         self.gateway._engine = SimpleNamespace(
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
         )
-        self.gateway._recovered = SimpleNamespace(findings=[], whole=True, fresh=False)
+        self.gateway._startup = SimpleNamespace(findings=[], whole=True, fresh=False)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -77,18 +77,18 @@ def test_damage_while_the_store_is_in_use_is_reported() -> None:
 )  # fmt: skip
 def test_findings_of_recovery_are_reported() -> None:
     journal = SimpleNamespace(report=SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)]))
-    found = SimpleNamespace(skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
+    found = SimpleNamespace(checkpoint=2, skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
     opened = SimpleNamespace(set_aside="store.sqlite.corrupt-7", damage="malformed", created=True)
     store = SimpleNamespace(opened=opened, path=None, applied=9)
     bare = Bare()
-    bare.gateway._recovered.findings = [
+    bare.gateway._startup.findings = [
         *_findings(cast("Any", found), cast("Any", journal)),
         *_store_findings(cast("Any", store), fresh=False, ahead=False, behind=True),
     ]
     bare.gateway._report_start()
     assert bare.texts == {
         "journal_corrupt": "set aside: 1.journal.corrupt-7",
-        "records_lost": "records that could not be read: [(3, 5)]",
+        "records_lost": "records that could not be read: 3–5",
         "checkpoint_corrupt": "set aside: checkpoint-1.corrupt-7",
         "records_quarantined": "2 inputs could not be folded; they are in quarantine",
         "store_corrupt": "malformed; set aside as store.sqlite.corrupt-7; what can be read is brought back",
@@ -100,7 +100,7 @@ def test_findings_of_recovery_are_reported() -> None:
 @pytest.mark.problem("raises", "state_lost", "clock")
 def test_a_start_without_its_whole_state_or_a_clock_is_reported_and_folded() -> None:
     bare = Bare()
-    bare.gateway._recovered.whole = False
+    bare.gateway._startup.whole = False
     bare.gateway.clock = SimpleNamespace(trusted=lambda: False)
     bare.gateway._report_start()
     assert bare.texts.keys() == {"state_lost", "clock"}
@@ -111,7 +111,7 @@ def test_a_start_without_its_whole_state_or_a_clock_is_reported_and_folded() -> 
 def test_only_a_new_spool_at_a_broker_that_knows_the_gateway_is_a_lost_one() -> None:
     bare = Bare()
     bare.gateway._first_connected(True)
-    bare.gateway._recovered.fresh = True
+    bare.gateway._startup.fresh = True
     bare.gateway._first_connected(False)
     assert bare.texts == {}
     bare.gateway._first_connected(True)

@@ -183,7 +183,7 @@ async def test_an_answer_longer_than_the_socket_takes_arrives_whole_after_a_half
         head, _, content = answer.partition(b"\r\n\r\n")
         assert f"Content-Length: {len(content)}".encode() in head
         assert content.endswith(b"\n")
-        assert b"edge_gateway_sinks_x4999_requests 4999\n" in content
+        assert b'edge_gateway_sinks_requests_total{sink="x4999"} 4999\n' in content
 
 
 async def test_a_report_that_cannot_be_made_is_one_line_and_a_500(caplog: pytest.LogCaptureFixture) -> None:

@@ -25,7 +25,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.status.reports import report_of, store_facts
 
 
@@ -54,7 +54,7 @@ class Parts:
         self.lines.append((line, at))
 
 
-def maintenance(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -> Maintenance:
+def maintenance_of(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -> Maintenance:
     some = cast("Any", parts)
     return Maintenance(
         config=GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}, **sections}),
@@ -78,13 +78,13 @@ def maintenance(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any) -
 @pytest.mark.parametrize(("every", "seconds"), [("10s", 10), ("1m", 60), ("10m", 60), ("1h", 60)])
 def test_the_gateways_own_point_is_due_per_window_and_at_least_every_minute(every: str, seconds: int) -> None:
     windows = [{"every": every, "bucket": "telemetry", "keep": "30d"}]
-    assert maintenance(Parts(), windows=windows)._tasks["own point"].seconds == seconds <= OWN_POINT_EVERY
+    assert maintenance_of(Parts(), windows=windows)._tasks["own point"].seconds == seconds <= OWN_POINT_EVERY
 
 
 async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> None:
     alone, forwarding = Parts(), Parts()
-    await maintenance(alone)._record_own_point()
-    await maintenance(forwarding, sinks=("influx",))._record_own_point()
+    await maintenance_of(alone)._record_own_point()
+    await maintenance_of(forwarding, sinks=("influx",))._record_own_point()
     assert not alone.lines
     ((line, at),) = forwarding.lines
     assert line.startswith(b"gateway,gateway=gw ")
@@ -94,12 +94,12 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
 
 @pytest.mark.parametrize(("budget", "most"), [(2 << 30, CHECKPOINT_BYTES), (16 << 20, 8 << 20)])
 def test_a_checkpoint_comes_before_a_small_budget_is_used_up(budget: int, most: int) -> None:
-    assert maintenance(Parts(budget=budget))._checkpoint_bytes() == most
+    assert maintenance_of(Parts(budget=budget))._checkpoint_bytes() == most
 
 
 async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> None:
     parts = Parts()
-    chores = maintenance(parts)
+    maintenance = maintenance_of(parts)
     tries: list[str] = []
     done = asyncio.Event()
 
@@ -111,13 +111,13 @@ async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> No
 
     refused: list[Exception] = []
     cast("Any", parts).write_failed = refused.append
-    chores._tasks["checkpoint"].do = checkpoint
+    maintenance._tasks["checkpoint"].do = checkpoint
     parts.request_checkpoint()
-    task = asyncio.create_task(chores._repeat("checkpoint", chores._tasks["checkpoint"]))
+    task = asyncio.create_task(maintenance._repeat("checkpoint", maintenance._tasks["checkpoint"]))
     async with asyncio.timeout(60 * LOOK_EVERY):
         await done.wait()
     task.cancel()
-    assert Problem.UPKEEP_CHECKPOINT in chores.problems
+    assert Problem.UPKEEP_CHECKPOINT in maintenance.problems
     assert isinstance(refused[0], OSError)
 
 
@@ -135,7 +135,7 @@ async def test_a_failed_task_is_a_problem_until_it_succeeds(monkeypatch: pytest.
     for name in TASKS:
         parts = Parts()
         cast("Any", parts).write_failed = lambda _: None
-        chores = maintenance(parts)
+        maintenance = maintenance_of(parts)
         over, seen, tries = asyncio.Event(), list[bool](), list[str]()
 
         async def do(name: str = name, tries: list[str] = tries) -> None:
@@ -145,19 +145,19 @@ async def test_a_failed_task_is_a_problem_until_it_succeeds(monkeypatch: pytest.
 
         def changed(
             name: str = name,
-            chores: Maintenance = chores,
+            maintenance: Maintenance = maintenance,
             seen: list[bool] = seen,
             over: asyncio.Event = over,
         ) -> None:
-            seen.append(FAILURES[name] in chores.problems)
+            seen.append(FAILURES[name] in maintenance.problems)
             if len(seen) > 1:
                 over.set()
 
-        chores.problems.changed = changed
-        chore = chores._tasks[name]
-        chore.do = do
-        chore.request_soon()
-        task = asyncio.create_task(chores._repeat(name, chore))
+        maintenance.problems.changed = changed
+        entry = maintenance._tasks[name]
+        entry.do = do
+        entry.request_soon()
+        task = asyncio.create_task(maintenance._repeat(name, entry))
         async with asyncio.timeout(60):
             await over.wait()
         task.cancel()
@@ -174,9 +174,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     )
     sink.facts.problem = "the token is refused"
     sink._refusals.note("telemetry", [b"sensor x=1"], "type conflict", 0.0)
-    chores = maintenance(parts)
-    chores.sinks = {"influx": sink}
-    pipeline = build_pipeline("gw", fold_settings(chores.config))
+    maintenance = maintenance_of(parts)
+    maintenance.sinks = {"influx": sink}
+    pipeline = build_pipeline("gw", fold_settings(maintenance.config))
     idle = ["TooWarm does not run on frz-1"]
     monkeypatch.setattr(type(pipeline.rules), "idle_rules", lambda _: idle)
     short = ["at most 64 files may be open"]
@@ -186,15 +186,15 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     some.pipeline, some.facts, some.used = pipeline, store_facts(), SpoolBytes(0, 0, 0, 0)
     some.trusted = lambda: True
     some.publish_status = lambda: published.append("status")
-    chores.problems.raise_(Problem.CLOCK)
-    await chores._publish_status()
-    assert {one.code for one in chores.problems} == {
+    maintenance.problems.raise_(Problem.CLOCK)
+    await maintenance._publish_status()
+    assert {one.code for one in maintenance.problems} == {
         "sink_influx",
         "influx_refused",
         "rules_idle",
         "descriptors",
     }
     sink.facts.problem, idle[:], short[0], now[0] = "", [], "", 4_000.0
-    await chores._publish_status()
-    assert not list(chores.problems)
+    await maintenance._publish_status()
+    assert not list(maintenance.problems)
     assert published == ["status"] * 2

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 
 import pytest
+
+from edge_gateway.service.malloc import return_free_memory
 
 PROGRAM = """
 import ctypes, threading
@@ -33,3 +36,26 @@ print(resident() - before)
 def test_memory_freed_by_threads_is_returned_to_the_system() -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, check=True).stdout
     assert int(told) < 12 << 20
+
+
+class Library:
+    """A C library: keeps what it was set to."""
+
+    def __init__(self, **functions: object) -> None:
+        self.set: dict[int, int] = {}
+        self.__dict__.update(functions)
+
+    def mallopt(self, parameter: int, value: int) -> None:
+        self.set[parameter] = value
+
+
+@pytest.mark.parametrize(
+    ("library", "settings"),
+    [(Library(gnu_get_libc_version=None), {-8: 1, -3: 128 << 10, -1: 128 << 10}), (Library(), {})],
+)
+def test_only_glibc_is_told_to_use_one_heap_and_to_keep_nothing_large(
+    monkeypatch: pytest.MonkeyPatch, library: Library, settings: dict[int, int]
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    return_free_memory()
+    assert library.set == settings

@@ -45,7 +45,7 @@ class Rules:
 
 
 @dataclass
-class Desk:
+class Rig:
     engine: Engine = field(default_factory=Engine)
     rules: Rules = field(default_factory=Rules)
     published: list[bool] = field(default_factory=list)
@@ -60,33 +60,33 @@ class Desk:
 
 
 async def test_reload_loads_the_rules_and_returns_their_summary() -> None:
-    assert await Desk().ask("reload") == "3 rules, abc"
+    assert await Rig().ask("reload") == "3 rules, abc"
 
 
 async def test_reload_says_why_the_files_cannot_be_read() -> None:
     with pytest.raises(ValueError, match="Too many open files"):
-        await Desk(rules=Rules(OSError(24, "Too many open files"))).ask("reload")
+        await Rig(rules=Rules(OSError(24, "Too many open files"))).ask("reload")
 
 
 async def test_report_publishes_the_status() -> None:
-    desk = Desk()
-    assert await desk.ask("report") == "published"
-    assert desk.published == [True]
+    rig = Rig()
+    assert await rig.ask("report") == "published"
+    assert rig.published == [True]
 
 
 async def test_forget_answers_once_it_is_on_disk() -> None:
-    desk = Desk()
-    assert (await desk.ask("forget", device="freezer")).startswith("freezer: ")
-    assert desk.engine.calls == [Forget(NOW, "freezer", None), 7]
+    rig = Rig()
+    assert (await rig.ask("forget", device="freezer")).startswith("freezer: ")
+    assert rig.engine.calls == [Forget(NOW, "freezer", None), 7]
 
 
 async def test_forgetting_an_unknown_device_folds_nothing() -> None:
-    desk = Desk()
+    rig = Rig()
     with pytest.raises(ValueError, match="no device 'oven'"):
-        await desk.ask("forget", device="oven")
-    assert desk.engine.calls == []
+        await rig.ask("forget", device="oven")
+    assert rig.engine.calls == []
 
 
 async def test_an_unknown_operation_is_told_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown operation 'dance'; known: reload, report, forget"):
-        await Desk().ask("dance")
+        await Rig().ask("dance")

@@ -30,7 +30,7 @@ def test_the_broker_section_has_the_lag_of_an_echo_that_is_out() -> None:
 
 def test_the_spool_section_has_each_part_of_the_budget_and_milliseconds() -> None:
     status = spool_status(
-        recovered=some(journal=some(total_bytes=1_000), seconds=1.2346),
+        startup=some(journal=some(total_bytes=1_000), seconds=1.2346),
         engine=some(newest=9, committed=7),
         commits=some(pending=2),
         store=some(pending=4),

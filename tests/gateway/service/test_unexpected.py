@@ -42,7 +42,7 @@ async def test_event_loop_and_threads_log_one_line_without_a_traceback(
     thread.start()
     thread.join()
     assert [one.getMessage() for one in caplog.records] == [
-        "socket.accept() out of system resource: [Errno 24] Too many open files",
+        "socket.accept() out of system resource: Too many open files",
         "the thread 'store' ended: ValueError: odd",
     ]
     assert not any(one.exc_info for one in caplog.records)

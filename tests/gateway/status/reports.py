@@ -18,8 +18,8 @@ from edge_gateway.status.report import (
     SpoolParts,
     SpoolStatus,
 )
+from edge_gateway.store.database import StoreFacts
 from edge_gateway.store.outbox import Waiting
-from edge_gateway.store.store import StoreFacts
 
 CONFIG = GatewayConfig.model_validate(
     {"mqtt": {"url": "mqtt://localhost"}, "metrics": {"flow": {"unit": "l/s", "range": [0, 9]}}}

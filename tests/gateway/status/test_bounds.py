@@ -17,7 +17,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
-from edge_gateway.store.store import StoreFacts
+from edge_gateway.store.database import StoreFacts
 from tests.gateway.fold.test_shares import Sender, fold
 
 MIB = 1 << 20

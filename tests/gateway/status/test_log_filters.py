@@ -27,7 +27,7 @@ def test_a_burst_passes_and_a_flood_does_not() -> None:
     now[0] += 1.0 / PER_SECOND
     after = record("after")
     assert flood(after)
-    assert after.getMessage() == "after (7 lines before were left out)"
+    assert after.getMessage() == "after (7 lines before it left out)"
     assert not flood(record("again"))
     assert flood.left_out == 8
 
@@ -39,7 +39,7 @@ def test_errors_are_always_written() -> None:
     assert not flood(record("warned"))
     failed = record("100 % failed", logging.ERROR)
     assert flood(failed)
-    assert failed.getMessage() == "100 % failed (1 lines before were left out)"
+    assert failed.getMessage() == "100 % failed (1 line before it left out)"
 
 
 def test_a_repeated_warning_is_one_line_and_then_a_count() -> None:

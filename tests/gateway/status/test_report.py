@@ -7,7 +7,7 @@ import json
 import msgspec
 from jsonschema import Draft202012Validator
 
-from edge_gateway.cli.tables import status_view
+from edge_gateway.cli.status_table import status_view
 from edge_gateway.status.collect import MOST_GAPS
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity

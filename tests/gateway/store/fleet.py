@@ -22,7 +22,7 @@ from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 MINUTE = 60_000
 DAY = 86_400_000
 T0 = 1_700_000_040_000
-"""A time that windows of all tiers but the hour start at."""
+"""A time at which a window of the base tier starts, and none of the coarser ones."""
 TIERS = (
     StoredTier(MINUTE, "telemetry", 30 * DAY),
     StoredTier(10 * MINUTE, "telemetry_10m", 180 * DAY),

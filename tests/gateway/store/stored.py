@@ -15,8 +15,8 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     TextName,
 )
+from edge_gateway.store.database import Store
 from edge_gateway.store.settings import StoreSettings
-from edge_gateway.store.store import Store
 from tests.gateway.records.transitions import too_warm
 from tests.gateway.store.fleet import (
     MINUTE,

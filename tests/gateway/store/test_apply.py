@@ -8,7 +8,7 @@ import pytest
 from edge_gateway.records.store_effects import (
     StoreEffects,
 )
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import (
     T0,
     closed,

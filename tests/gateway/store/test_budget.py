@@ -25,6 +25,14 @@ def test_late_readings_quarantine_and_checkpoints_count_beside_the_journal(tmp_p
     store.close()
 
 
+def test_checkpoints_that_were_set_aside_and_other_files_do_not_count(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for name in ("checkpoint-1", "checkpoint-2.corrupt-7", "other"):
+        (tmp_path / name).write_bytes(bytes(10))
+    assert spool_bytes(tmp_path, 0, store.facts()).checkpoints == 10
+    store.close()
+
+
 def test_late_readings_may_take_a_quarter_and_a_device_a_quarter_of_that() -> None:
     assert late_bytes(1 << 20) == 1 << 18
     assert late_share(1 << 20) == (1 << 16) // LATE_BYTES

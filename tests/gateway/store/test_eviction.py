@@ -12,9 +12,9 @@ from edge_gateway.records.store_effects import (
     Quarantined,
     StoreEffects,
 )
+from edge_gateway.store.database import Store
 from edge_gateway.store.eviction import ALERTS, SENDER, evict, largest_owners
 from edge_gateway.store.schema import open_store
-from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     SETTINGS,
     T0,

@@ -9,8 +9,9 @@ from msgspec import structs
 from edge_gateway.errors import BadInput
 from edge_gateway.records.alerts import CommandChange, alert_row
 from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
+from edge_gateway.store import history as module
+from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
-from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -78,6 +79,45 @@ def test_few_series_and_many_are_read_alike(tmp_path: Path, series: int) -> None
     assert [row["last"] for row in one] == [2.0, 3.0, 4.0, 5.0, 6.0]
     assert [row for row in everyone if row["device"] == "dev-2"] == one
     assert {row["start"] for row in part} == {T0 + MINUTE, T0 + 2 * MINUTE}
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "minutes"),
+    [
+        (None, None, [0, 1, 2, 3, 4]),
+        (0, None, [0, 1, 2, 3, 4]),
+        (MINUTE, None, [1, 2, 3, 4]),
+        (MINUTE + 1, None, [2, 3, 4]),
+        (-MINUTE, 3 * MINUTE, [0, 1, 2]),
+        (None, 3 * MINUTE + 1, [0, 1, 2, 3]),
+        (None, 9 * MINUTE, [0, 1, 2, 3, 4]),
+        (2 * MINUTE, 2 * MINUTE + 1, [2]),
+        (2 * MINUTE, 2 * MINUTE, []),
+        (4 * MINUTE, None, [4]),
+        (4 * MINUTE + 1, None, []),
+        (None, 0, []),
+        (None, 1, [0]),
+    ],
+)
+@pytest.mark.parametrize("series", [50, 51])
+def test_a_window_is_read_if_it_starts_at_since_or_later_and_before_until(
+    tmp_path: Path, series: int, since: int | None, until: int | None, minutes: list[int]
+) -> None:
+    filled(tmp_path, series=series).close()
+    first, stop = (None if at is None else T0 + at for at in (since, until))
+    with History.open(tmp_path, EVERY) as history:
+        rows = list(history.query("windows", tier=0, since=first, until=stop))
+    assert [(row["start"] - T0) // MINUTE for row in rows] == [at for at in minutes for _ in range(series)]
+
+
+def test_more_windows_than_are_read_at_a_time_are_all_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    for series in (3, 51):
+        filled(tmp_path / str(series), series=series).close()
+        with History.open(tmp_path / str(series), EVERY) as history:
+            assert len(list(history.query("windows", tier=0))) == 5 * series
 
 
 @pytest.mark.parametrize(("change", "gone"), [("row = X'00'", 1), ("row = 'text'", 1), ("series = 2", 2)])

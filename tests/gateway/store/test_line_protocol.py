@@ -178,11 +178,13 @@ def test_the_gateway_tells_its_numbers() -> None:
         "messages": {"received": 7},
         "values": {"accepted": 5},
         "counters": {"late": 0},
-        "sinks": {"influx": {"lines": 2, "lag": 0.5, "down": True, "error": "no", "rate": math.inf}},
+        "sinks": {
+            "influx": {"lines": 2, "lag": 0.5, "down": True, "full": False, "error": "no", "rate": math.inf}
+        },
         "windows": [{"every": 1}],
     }
     assert render_gateway("gw 1", report, T0) == (
-        b"gateway,gateway=gw\\ 1 accepted=5i,late=0i,received=7i,sinks_influx_down=true,sinks_influx_lag=0.5,"
-        b"sinks_influx_lines=2i %d\n" % T0
+        b"gateway,gateway=gw\\ 1 accepted=5i,late=0i,received=7i,sinks_influx_down=true,sinks_influx_full=false,"
+        b"sinks_influx_lag=0.5,sinks_influx_lines=2i %d\n" % T0
     )
     assert render_gateway("gw", {"version": "1"}, T0) == b""

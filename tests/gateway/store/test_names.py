@@ -12,9 +12,9 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     TextName,
 )
+from edge_gateway.store.database import Store
 from edge_gateway.store.names import UNKNOWN, NameTables
 from edge_gateway.store.schema import open_store
-from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     MINUTE,
     SETTINGS,

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.outbox import MOST_BYTES, MOST_LINES, NOT_CARRIED, Outbox, SinkBudget, Waiting
+from edge_gateway.store.outbox import (
+    MOST_BYTES,
+    MOST_LINES,
+    NOT_CARRIED,
+    OnFull,
+    Outbox,
+    SinkBudget,
+    Waiting,
+    point_of,
+)
 from edge_gateway.store.schema import StoreDamaged, open_store
 
 BIG = 1 << 30
@@ -149,6 +158,59 @@ def test_a_long_body_is_cut_at_lines(shop: Shop) -> None:
     assert sizes == [5000, 5000, 2345]
     shop.outbox.put("b0", 0, (b"x" * 400_000 + b"\r\n") * 5, 5, 1)
     assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")][3:] == [2, 2, 1]
+
+
+@pytest.mark.parametrize(("more", "chunks"), [(0, [MOST_LINES]), (1, [MOST_LINES, 1])])
+def test_a_chunk_holds_so_many_lines_and_no_more(shop: Shop, more: int, chunks: list[int]) -> None:
+    shop.put(range(MOST_LINES + more))
+    assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")] == chunks
+
+
+@pytest.mark.parametrize(("more", "chunks"), [(0, [2]), (1, [1, 1])])
+def test_a_chunk_holds_so_many_bytes_and_no_more(shop: Shop, more: int, chunks: list[int]) -> None:
+    half = MOST_BYTES // 2
+    shop.outbox.put("b0", 0, b"x" * (half - 1) + b"\n" + b"y" * (half - 1 + more) + b"\n", 2, 1)
+    assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")] == chunks
+
+
+def test_where_a_body_is_cut_the_last_chunk_may_be_full_too(shop: Shop) -> None:
+    half = MOST_BYTES // 2
+    shop.outbox.put("b0", 0, (b"x" * (half - 1) + b"\n") * 4, 4, 1)
+    assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")] == [2, 2]
+
+
+def test_a_parcel_holds_so_many_lines_and_no_more(shop: Shop) -> None:
+    for count in (MOST_LINES - 1, 1, 1):
+        shop.put(range(count))
+    found = []
+    while (parcel := shop.outbox.take("influx")) is not None:
+        found.append(parcel.lines + parcel.superseded)
+        shop.outbox.done(parcel)
+    assert found == [MOST_LINES, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "series"),
+    [
+        (b"m v=1 5", b"m"),
+        (b"m,a=b\\ c v=1 5", b"m,a=b\\ c"),
+        (b"m,a=\\ \\ c v=1 5", b"m,a=\\ \\ c"),
+        (b'm,a=b text="x y\\ z" 5', b"m,a=b"),
+    ],
+)
+def test_a_point_is_known_by_its_series_and_its_time(line: bytes, series: bytes) -> None:
+    assert point_of(line) == (series, b" 5")
+
+
+@pytest.mark.parametrize("on_full", ["merge", "drop_oldest"])
+def test_an_outbox_may_be_as_large_as_its_budget(shop: Shop, on_full: OnFull) -> None:
+    for at in (1, 2):
+        shop.put(range(100), at=at)
+    size = shop.outbox.waiting["influx"].bytes
+    for most, left in ((size, [1, 2]), (size - 1, [2])):
+        full = Outbox(shop.db, shop.counters, (SinkBudget("influx", most, on_full),), tiers=3)
+        full.enforce()
+        assert shop.held() == left
 
 
 def test_what_is_taken_stays_until_it_is_done(shop: Shop) -> None:

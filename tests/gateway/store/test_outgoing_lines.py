@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from edge_gateway.store import outgoing_lines
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -46,6 +46,33 @@ def test_points_older_than_their_bucket_keeps_are_stored_and_not_sent(store: Sto
     assert len(table(store, "alert")) == 2
     assert len(lines(store)) == 3
     assert store.facts().counters["points_beyond_retention"] == 2
+
+
+def test_a_point_exactly_as_old_as_its_bucket_keeps_is_sent(store: Store) -> None:
+    oldest = T0 - SETTINGS.tiers[0].keep
+    at = {"at": oldest}, {"at": oldest - 1}
+    one = named(
+        windows=(closed(0, [(1, oldest - MINUTE, 1e300), (2, oldest, 1e300)]),),
+        late=late([(1, oldest, 5.0), (1, oldest - 1, 6.0)], tiers=0),
+        alerts=tuple(structs.replace(ALERT, **changed) for changed in at),
+    )
+    store.apply([(1, [one])])
+    sent = lines(store)
+    assert sorted(line.split(",")[0] for line in sent) == ["alert", "sensor", "sensor_late"]
+    assert all(line.endswith(f" {oldest}") for line in sent)
+    assert any("sum=1e300" in line and "dev-2" in line for line in sent)
+    assert store.facts().counters["points_beyond_retention"] == 3
+
+
+def test_partial_windows_older_than_their_bucket_keeps_are_not_sent(store: Store) -> None:
+    oldest = T0 - SETTINGS.tiers[0].keep
+    partial = (
+        closed(0, [(1, oldest - MINUTE, 1.0), (1, oldest, 2.0)], partial=True),
+        closed(1, [(1, T0, 1.0)], partial=True),
+    )
+    store.apply([(1, [named(windows=partial)])])
+    (line,) = lines(store)
+    assert line.endswith(f" {oldest}")
 
 
 def test_a_bucket_that_keeps_for_ever_is_sent_points_of_any_age(tmp_path: Path) -> None:

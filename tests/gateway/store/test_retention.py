@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from edge_gateway.store.database import Store
 from edge_gateway.store.retention import age_cutoff, used_bytes
 from edge_gateway.store.settings import FOR_EVER
-from edge_gateway.store.store import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,

@@ -10,8 +10,17 @@ from msgspec import structs
 
 from edge_gateway.errors import NewerSpool
 from edge_gateway.store import schema
-from edge_gateway.store.schema import is_begun, is_damage, open_store, set_aside
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
+from edge_gateway.store.schema import (
+    in_statements,
+    insert_many,
+    is_begun,
+    is_damage,
+    looked_up,
+    open_store,
+    rows_at_once,
+    set_aside,
+)
 from tests.gateway.store.fleet import (
     T0,
     named,
@@ -115,6 +124,77 @@ def test_a_newer_format_is_refused_before_the_file_is_opened_as_a_database(
     db.close()
     with pytest.raises(NewerSpool) if newer else nullcontext():
         schema.refuse_newer(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "lengths"),
+    [
+        (0, []),
+        (1, [1]),
+        (4, [4]),
+        (7, [4, 1, 1, 1]),
+        (1_023, [256] * 3 + [64] * 3 + [16] * 3 + [4] * 3 + [1] * 3),
+        (1_024, [1_024]),
+        (2_049, [1_024, 1_024, 1]),
+    ],
+)
+def test_rows_are_split_into_statements_of_few_lengths(rows: int, lengths: list[int]) -> None:
+    parts = list(in_statements(range(rows)))
+    assert [len(part) for part in parts] == lengths
+    assert [row for part in parts for row in part] == list(range(rows))
+
+
+def test_rows_inserted_at_once_are_counted_and_found_at_once(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    rows = [(f"c{number}", number) for number in range(1_100)]
+    assert insert_many(db, "INSERT INTO counter", 2, rows) == 1_100
+    assert insert_many(db, "INSERT OR IGNORE INTO counter", 2, [("c5", 7), ("new", 7)]) == 1
+    select = looked_up("counter", "name, value", ("name", "value"))
+    assert rows_at_once(db, select, [*rows, ("c5", 7)]) == [list(row) for row in rows]
+    assert rows_at_once(db, select, []) == []
+    db.close()
+
+
+def error_of(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("refused")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "damage", "refusal"),
+    [
+        (error_of(sqlite3.SQLITE_CORRUPT), True, False),
+        (error_of(sqlite3.SQLITE_CORRUPT_INDEX), True, False),
+        (error_of(sqlite3.SQLITE_NOTADB), True, False),
+        (error_of(sqlite3.SQLITE_FULL), False, True),
+        (error_of(sqlite3.SQLITE_IOERR_WRITE), False, True),
+        (error_of(sqlite3.SQLITE_READONLY_DBMOVED), False, True),
+        (error_of(sqlite3.SQLITE_CONSTRAINT), False, False),
+        (OSError(), False, True),
+        (schema.StoreDamaged("checksum"), True, False),
+        (ValueError(), False, False),
+    ],
+)
+def test_damage_is_told_from_a_disk_that_refuses(error: Exception, *, damage: bool, refusal: bool) -> None:
+    assert (is_damage(error), schema.is_refusal(error)) == (damage, refusal)
+
+
+@pytest.mark.parametrize(("larger", "found"), [(0, True), (1, False)])
+def test_a_store_up_to_a_size_is_checked_whole_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, larger: int, *, found: bool
+) -> None:
+    store = opened(tmp_path)
+    store.apply([(number, [rich(number)]) for number in range(1, 60)])
+    (page,) = store._db.execute("SELECT MAX(pageno) FROM dbstat WHERE name='window'").fetchone()
+    store.sync()
+    store.close()
+    data = bytearray(store.path.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    store.path.write_bytes(data)
+    monkeypatch.setattr(schema, "CHECKED_BYTES", len(data) - larger)
+    with pytest.raises(schema.StoreUnreadable, match="is damaged") if found else nullcontext():
+        open_store(store.path)[0].close()
 
 
 def test_a_directory_in_its_place_is_no_store(tmp_path: Path) -> None:

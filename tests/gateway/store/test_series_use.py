@@ -12,7 +12,7 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
 )
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,

@@ -14,7 +14,7 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
 )
 from edge_gateway.store import side_tables
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import SETTINGS, T0, named
 from tests.gateway.store.stored import ALERT, COMMAND, lines, opened, table
 
@@ -56,6 +56,21 @@ def test_the_quarantine_drops_its_oldest_over_the_cap_and_counts(tmp_path: Path)
     facts = store.facts()
     assert (facts.counters["quarantined"], facts.counters["quarantine_dropped"]) == (10, 7)
     assert 0 < facts.quarantine_bytes <= 1000
+
+
+@pytest.mark.parametrize(("missing", "kept"), [(0, ["a", "b"]), (1, ["b"])])
+def test_a_quarantine_may_be_as_large_as_its_bound(tmp_path: Path, missing: int, kept: list[str]) -> None:
+    size = len("topic") + len("a") + 100 + 64
+    store = opened(tmp_path, replace(SETTINGS, quarantine_max_bytes=2 * size - missing))
+    for number, reason in enumerate("ab", 1):
+        store.apply(
+            [(number, [StoreEffects(T0, quarantined=(Quarantined("topic", bytes(100), reason, T0),))])]
+        )
+    assert [row[3] for row in table(store, "quarantine")] == kept
+    assert store.facts().quarantine_bytes == len(kept) * size
+    again = opened(tmp_path)
+    assert again.facts().quarantine_bytes == len(kept) * size
+    again.close()
 
 
 def test_an_alert_that_never_rests_pushes_out_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from edge_gateway.records.store_effects import Event, StoreEffects
 from edge_gateway.store import store_thread
+from edge_gateway.store.database import Record, Store
 from edge_gateway.store.schema import set_aside
-from edge_gateway.store.store import Record, Store
 from edge_gateway.store.store_thread import GROUPED, ROOM, StoreThread
 from tests.gateway.store.fleet import MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import opened, rich, table

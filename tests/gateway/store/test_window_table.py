@@ -10,9 +10,9 @@ import pytest
 from edge_gateway.records.store_effects import (
     StoreEffects,
 )
+from edge_gateway.store.database import Store
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import open_store
-from edge_gateway.store.store import Store
 from edge_gateway.store.window_table import WindowTable
 from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import (

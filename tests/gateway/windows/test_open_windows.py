@@ -16,7 +16,7 @@ from edge_gateway.windows import base_tier, reading_log, reduce
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late
 from edge_gateway.windows.merge import merge_blocks, pack_rows, unpack_row
-from edge_gateway.windows.open_windows import Windows
+from edge_gateway.windows.open_windows import CHEAPEST_WINDOW, Windows
 from edge_gateway.windows.recorded import Recorded, RecordedLate
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import Block, by_position, keys
@@ -435,6 +435,65 @@ def test_a_budget_spreads_closing_over_calls() -> None:
     assert run.plain() == plain_windows([*many, *rest], TIERS)
 
 
+def paced(seconds: int) -> Run:
+    """So many base windows of one reading each, all due and none closed; the next call may not open any."""
+    run = Run(budget=-ALL)
+    run.add([temperature(at) for at in range(seconds)])
+    run.add([temperature(seconds + LATENESS / 1000)])
+    return run
+
+
+@pytest.mark.parametrize(
+    ("budget", "closed"), [(0, 0), (1, 1), (CHEAPEST_WINDOW, 1), (CHEAPEST_WINDOW + 1, 2)]
+)
+def test_windows_close_while_there_is_budget_and_each_costs_the_least_at_least(
+    budget: int, closed: int
+) -> None:
+    run = paced(4)
+    run.given.append(run.windows.close(budget))
+    assert run.starts(0) == list(range(closed))
+
+
+def test_a_window_with_more_readings_costs_as_much_as_they_are() -> None:
+    run = Run(budget=-ALL)
+    run.add([temperature(at / 1000) for at in range(CHEAPEST_WINDOW + 10)])
+    run.add([temperature(1), temperature(5)])
+    run.given.append(run.windows.close(CHEAPEST_WINDOW + 10))
+    assert run.starts(0) == [0]
+    run.given.append(run.windows.close(1))
+    assert run.starts(0) == [0, 1]
+
+
+def test_the_budget_grows_with_each_window_that_opened_since_the_last_call() -> None:
+    run = Run(budget=-ALL)
+    run.add([temperature(at) for at in range(4)])
+    run.windows.add(frame_of([temperature(7), temperature(8)]), listening_ms=0)
+    for _ in range(2):
+        run.given.append(run.windows.close(0))
+        assert run.starts(0) == [0, 1], "two opened since the first call, none since the second"
+
+
+def test_coarser_windows_are_given_out_of_what_is_left_of_the_budget() -> None:
+    run = Run(budget=-ALL)
+    run.add([temperature(at, device=device) for device in range(DEVICES) for at in (0, 30)])
+    seen = []
+    for budget in (CHEAPEST_WINDOW + DEVICES + 1, DEVICES - 2, 1, 1):
+        run.given.append(run.windows.close(budget))
+        seen.append([len(run.starts(tier)) for tier in range(3)])
+    assert seen == [[4, 4, 1], [4, 4, 3], [4, 4, 4], [4, 4, 4]]
+    assert not run.windows.pending
+
+
+def test_texts_are_given_out_of_the_same_budget_behind_the_numbers() -> None:
+    run = Run(budget=-ALL)
+    run.add([Reading(0, T0 + at, metric, 1.0) for at in (0, 30_000) for metric in (0, DOOR)])
+    seen = []
+    for budget in (CHEAPEST_WINDOW + 1, 1, 1, 1, 1):
+        closed = run.windows.close(budget)
+        seen.append(([part.tier for part in closed.numeric], [part.tier for part in closed.states]))
+    assert seen == [([0, 1], [0]), ([2], []), ([], [1]), ([], [2]), ([], [])]
+
+
 def test_weeks_of_readings_at_once_leave_no_more_open_than_one() -> None:
     kept = [temperature(at, value=at % 7) for at in range(0, 20_000, 2)]
     run = Run(budget=1_000)
@@ -502,8 +561,53 @@ def test_a_p95_is_only_where_it_is_asked_for_and_in_every_tier() -> None:
     assert found[2, 1, T0] == 37.0
 
 
+def p95_of_next(windows: Windows, second: int) -> dict[int, float | None]:
+    """Close a base window with a 1.0 of temperature and of humidity; the p95 of each series."""
+    devices = len(windows._series.series_device) // 3
+    held = [
+        Reading(device, T0 + second * 1000, metric, 1.0) for device in range(devices) for metric in (0, 1)
+    ]
+    windows.add(frame_of(held), listening_ms=0)
+    ((_, rows), *_) = windows.drain().numeric
+    return {
+        series: None if math.isnan(p95) else p95
+        for series, p95 in zip(rows["series"].tolist(), rows["p95"].tolist(), strict=True)
+    }
+
+
+def test_a_p95_follows_series_that_are_new_and_numbers_that_are_reused() -> None:
+    one = windows(1)
+    fleet = one._series
+    assert isinstance(fleet, Fleet)
+    assert p95_of_next(one, 0) == {0: None, 1: 1.0}
+    more = Fleet(2)
+    fleet.series_device, fleet.series_metric = more.series_device, more.series_metric
+    fleet.series_is_state = more.series_is_state
+    assert p95_of_next(one, 10) == {0: None, 1: 1.0, 3: None, 4: 1.0}
+    fleet.metric_names = (P95, "temperature", "door")
+    assert p95_of_next(one, 20) == {0: None, 1: 1.0, 3: None, 4: 1.0}, "it is told by the epoch alone"
+    fleet.series_epoch += 1
+    assert p95_of_next(one, 30) == {0: 1.0, 1: None, 3: 1.0, 4: None}
+
+
+def test_a_device_of_which_nothing_was_ever_heard_has_no_time() -> None:
+    many = windows(64)
+    many.rewind(np.empty(0, np.int64))
+    many.add(frame_of([temperature(1, device=63)]), listening_ms=0)
+    many.rewind(np.array([70]))
+    assert [many.newest(device) for device in (62, 63, 64, 70, 10_000)] == [
+        None,
+        T0 + 1_000,
+        None,
+        None,
+        None,
+    ]
+    assert [many.next_start(device) for device in (63, 10_000)] == [T0 + 2_000, 0]
+    assert many.watermark(10_000) is None
+
+
 def test_windows_that_are_no_multiple_of_the_base_are_refused() -> None:
-    with pytest.raises(ValueError, match="whole multiple"):
+    with pytest.raises(ValueError, match=r"^each window is a whole multiple of the base window$"):
         Windows(
             (1000, 1500),
             allowed_lateness_ms=0,

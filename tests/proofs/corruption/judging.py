@@ -21,15 +21,15 @@ from edge_gateway.errors import NewerSpool
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal import spool
 from edge_gateway.journal.framing import RECORD, scan
-from edge_gateway.journal.journal import parse_name
+from edge_gateway.journal.segments import parse_name
 from edge_gateway.records.inputs import Batch
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Startup, open_store, recover_spool
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
 from edge_gateway.store.schema import READ_ERRORS, is_damage
-from edge_gateway.store.store import Store
 from tests.proofs.corruption.damage import Damage, damage_applied, read_only
 from tests.proofs.proof import Tally
 

@@ -32,8 +32,8 @@ from edge_gateway.service.gateway import Gateway
 from edge_gateway.service.local_api import LocalEndpoint
 from edge_gateway.service.watchdog import ProgressMark, Watchdog
 from edge_gateway.status.catalogue import Problem
+from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
-from edge_gateway.store.store import Store
 from fleet_wire.session import SessionOptions
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import TELEMETRY, device_topic
@@ -143,7 +143,7 @@ class _Run:
             config=self.config,
             name=GATEWAY,
             clock=self.clock,
-            recovered=recovered,
+            startup=recovered,
             credentials=Credentials(self.config),
             connect_options=lambda: SessionOptions(host="", port=0, client_id=GATEWAY),
             clients=cast("Any", FakeControlClient),

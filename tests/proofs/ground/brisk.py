@@ -17,7 +17,7 @@ CONSTANTS: Final = {
     "edge_gateway.service.maintenance:CHECKPOINT_EVERY": 0.5,
 }
 DEFAULTS: Final = {
-    ("edge_gateway.journal.journal:Journal.open", "segment_bytes"): 6_000,
+    ("edge_gateway.journal.segments:Journal.open", "segment_bytes"): 6_000,
     ("edge_gateway.journal.reserve:Reserve.__init__", "size"): 4_096,
 }
 """Keyword arguments of functions, and their defaults here."""

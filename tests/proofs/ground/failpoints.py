@@ -104,19 +104,19 @@ POINTS: Final[dict[str, Point]] = {
         "edge_gateway.service.engine:Engine.submit", "before", "a record is folded, and not submitted"
     ),
     "encoded": _point(
-        "edge_gateway.journal.journal:Journal.sync", "before", "a group is encoded, not written"
+        "edge_gateway.journal.segments:Journal.sync", "before", "a group is encoded, not written"
     ),
-    "record": _point("edge_gateway.journal.journal:Journal._write", "half", "half of a group is written"),
+    "record": _point("edge_gateway.journal.segments:Journal._write", "half", "half of a group is written"),
     "written": _point(
         "edge_gateway.journal.files:Files.datasync",
         "before",
         "a group is written, and not synced",
-        "edge_gateway.journal.journal:Journal._write",
+        "edge_gateway.journal.segments:Journal._write",
     ),
     "segment": _point(
-        "edge_gateway.journal.journal:Journal._start_segment", "after", "a segment is begun and empty"
+        "edge_gateway.journal.segments:Journal._start_segment", "after", "a segment is begun and empty"
     ),
-    "committed": _point("edge_gateway.journal.journal:Journal.sync", "after", "on disk, the loop not told"),
+    "committed": _point("edge_gateway.journal.segments:Journal.sync", "after", "on disk, the loop not told"),
     "before-ack": _point(
         "edge_gateway.service.engine:Engine._release_record", "before", "on disk, not acknowledged"
     ),
@@ -124,11 +124,11 @@ POINTS: Final[dict[str, Point]] = {
     "after-ack": _point(
         "edge_gateway.mqtt.source:Source.acknowledge", "after", "acknowledged, nothing published or stored"
     ),
-    "store-half": _point("edge_gateway.store.store:Store.apply", "half", "half of what waits is stored"),
+    "store-half": _point("edge_gateway.store.database:Store.apply", "half", "half of what waits is stored"),
     "store-open": _point("edge_gateway.store.apply:Applier.apply_windows", "after", "a transaction is open"),
-    "stored": _point("edge_gateway.store.store:Store.apply", "after", "a transaction is committed"),
+    "stored": _point("edge_gateway.store.database:Store.apply", "after", "a transaction is committed"),
     "late": _point("edge_gateway.store.late_job:LateJob._account", "before", "corrected rows, not committed"),
-    "late-done": _point("edge_gateway.store.store:Store.run_late", "after", "a correction is committed"),
+    "late-done": _point("edge_gateway.store.database:Store.run_late", "after", "a correction is committed"),
     "copied": _point(
         "edge_gateway.store.store_thread:StoreThread.sync",
         "before",
@@ -152,12 +152,12 @@ POINTS: Final[dict[str, Point]] = {
         "the oldest of three checkpoints is still there",
     ),
     "unlink": _point(
-        "edge_gateway.journal.journal:Journal.unlink_before",
+        "edge_gateway.journal.segments:Journal.unlink_before",
         "before",
         "a checkpoint, and all segments behind it",
     ),
     "unlinked": _point(
-        "edge_gateway.journal.journal:Journal._unlink_oldest",
+        "edge_gateway.journal.segments:Journal._unlink_oldest",
         "after",
         "a segment is unlinked, more may be due",
     ),
@@ -171,7 +171,7 @@ POINTS: Final[dict[str, Point]] = {
     ),
     "cursor": _point("edge_gateway.store.outbox:Outbox.done", "after", "the cursor moves, not committed"),
     "journal-open": _point(
-        "edge_gateway.journal.journal:Journal.open", "before", "the spool is locked, not read"
+        "edge_gateway.journal.segments:Journal.open", "before", "the spool is locked, not read"
     ),
     "restored": _point("edge_gateway.recovery.replay:Replay.restore", "after", "a checkpoint is taken in"),
     "replaying": _point(

@@ -35,6 +35,15 @@ def test_profiles_are_listed_and_check_out(cli: Cli) -> None:
     assert cli("check", *names)[0] == 0
 
 
+def test_one_of_a_thing_is_told_in_the_singular(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text(
+        "version: 1\nname: one\nfleet:\n  box: {count: 1, site: [s], interval: 1s, "
+        "metrics: {t: {model: constant, value: 1}}}\nfaults:\n- {kind: reboot}\n"
+    )
+    assert cli("check", str(path))[1] == f"{path}: ok, 1 device, 1 fault\n"
+
+
 def test_a_bad_scenario_is_said_with_its_place(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("version: 1\nname: x\nflet: {}\n")
@@ -108,9 +117,18 @@ def test_init_writes_a_scenario_that_checks_out_and_never_over_another(cli: Cli,
             "--junit: /nonexistent/x.xml cannot be written",
         ),
         (("run", "cold-chain", "--report", "/dev/null/x"), "--report: /dev/null/x cannot be made"),
-        (("ctl", "fault", ".", "stuck", "--set", "a={"), "the value is no YAML"),
+        (("ctl", "fault", ".", "stuck", "--set", "a={"), "the value is not YAML"),
         (("ctl", "disconnect", ".", "--for", "x"), "--for: 'x' is not a duration"),
-        (("init", "/nonexistent/x.yaml"), "/nonexistent/x.yaml cannot be written"),
+        (("init", "/nonexistent/x.yaml"), "/nonexistent/x.yaml cannot be written: No such file or directory"),
+        (
+            ("init", "x.yaml", "--profile", "moon"),
+            "--profile: there is no profile 'moon'; one of air, cold-chain",
+        ),
+        (
+            ("run", "cold-chain", "--cafile", "/nonexistent/ca.crt"),
+            "--cafile, --cert or --key: No such file or directory",
+        ),
+        (("run", "cold-chain", "--cafile", __file__), "--key: not a certificate and its key in PEM form"),
         (("check", "[/red]\x1b[2J"), "[/red]\\x1b[2J:1:1: no such file"),
         (("frobnicate",), "frobnicate"),
     ],
@@ -121,6 +139,7 @@ def test_bad_usage_is_2_and_says_what(cli: Cli, arguments: tuple[str, ...], said
     assert said in err
     assert "Traceback" not in err
     assert "unexpected" not in err
+    assert "Errno" not in err
 
 
 def test_a_run_directory_that_is_none_cannot_be_asked(cli: Cli) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,17 @@ from typing import Any
 
 import pytest
 
-from fleet_sim.cli import main
+from fleet_sim.cli import controlling, main
+from fleet_sim.cli.outcome import show_result
 from fleet_sim.runtime.requests import socket_of
 from fleet_wire import local_socket
+from tests.sim.results import result, snapshot
 
-ANSWERS: dict[str, Any] = {"status": {"up": 4}, "fault": {"number": 7}, "disconnect": {"number": 8}}
+ANSWERS: dict[str, Any] = {
+    "status": snapshot(up=4, waiting=3, overruns=1).as_dict(),
+    "fault": {"number": 7, "devices": 1},
+    "disconnect": {"number": 8, "devices": 2},
+}
 
 
 @pytest.fixture
@@ -53,9 +60,11 @@ def test_requests_carry_match_and_settings_as_yaml_reads_them(
     tmp_path: Path, asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = str(tmp_path)
-    assert ctl("status", run) == 0
-    assert ctl("fault", run, "stuck", "-m", "share=0.5", "--set", "metric=t", "--set", "for=30s") == 0
-    assert ctl("disconnect", run, "--match", "site=[a, b]", "--for", "3s") == 0
+    assert ctl("status", run, "--json") == 0
+    assert (
+        ctl("fault", run, "stuck", "-m", "share=0.5", "--set", "metric=t", "--set", "for=30s", "--json") == 0
+    )
+    assert ctl("disconnect", run, "--match", "site=[a, b]", "--for", "3s", "--json") == 0
     assert asked == [
         {"do": "status"},
         {"do": "fault", "fault": {"kind": "stuck", "match": {"share": 0.5}, "metric": "t", "for": "30s"}},
@@ -63,6 +72,63 @@ def test_requests_carry_match_and_settings_as_yaml_reads_them(
     ]
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert printed == list(ANSWERS.values())
+
+
+def test_answers_are_in_words_unless_json_is_asked_for(
+    tmp_path: Path, asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(tmp_path)
+    assert ctl("fault", run, "stuck", "--set", "metric=t") == 0
+    assert ctl("disconnect", run, "--for", "3s") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "fault 7: stuck on 1 device",
+        "fault 8: 2 devices off the network for 3s",
+    ]
+    assert ctl("status", run) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[0] == f"run in {run}"
+    assert "4 of 1000 connected, 0 reconnects" in said
+    assert "0 without PUBACK, 3 in buffers, 0 lost" in said
+    assert "1 overrun\n" in said
+    assert len(asked) == 3
+
+
+def test_the_result_of_a_stop_is_the_table_that_the_run_prints(
+    tmp_path: Path,
+    asked: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ANSWERS, "stop", result("stopped").summary())
+    assert ctl("stop", str(tmp_path)) == 0
+    stopped = capsys.readouterr().out
+    show_result(result("stopped"), [], as_json=False)
+    assert stopped == capsys.readouterr().out
+    assert ctl("stop", str(tmp_path), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == ANSWERS["stop"]
+    assert asked == [{"do": "stop"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ended"),
+    [
+        (("status",), (3, "gave no answer within 0.2 s; it may be too busy, try again")),
+        (("stop", "--within", "200ms"), (1, "told to stop 200ms ago and is still settling")),
+    ],
+)
+def test_a_fleet_that_does_not_answer_is_said_to_be_busy(
+    arguments: tuple[str, ...],
+    ended: tuple[int, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(controlling, "ANSWER_WITHIN", 0.2)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as mute:
+        mute.bind(str(socket_of(tmp_path)))
+        mute.listen()
+        assert ctl(arguments[0], str(tmp_path), *arguments[1:]) == ended[0]
+    assert ended[1] in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_what_the_fleet_refuses_is_a_usage_error(
@@ -82,4 +148,4 @@ def test_a_setting_without_a_value_is_a_usage_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ctl("fault", str(tmp_path), "stuck", "--set", "metric") == 2
-    assert "'metric' is no NAME=VALUE" in capsys.readouterr().err
+    assert "'metric' is not of the form NAME=VALUE" in capsys.readouterr().err

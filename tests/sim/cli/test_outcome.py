@@ -27,9 +27,28 @@ def test_exit_statuses() -> None:
 
 def test_the_table_names_what_is_odd_only_where_there_is_something() -> None:
     ended = result()
-    assert "odd" not in dict(result_rows(ended))
+    assert "odd" not in dict(result_rows(ended.summary()))
     odd = replace(ended, counters={**ended.counters, "duplicated": 3, "malformed": 1})
-    assert dict(result_rows(odd))["odd"] == "3 duplicated, 1 malformed"
+    assert dict(result_rows(odd.summary()))["odd"] == "3 duplicated, 1 malformed"
+
+
+def test_one_of_a_thing_is_told_in_the_singular(capsys: pytest.CaptureFixture[str]) -> None:
+    one = result(connects=1, refused=1)
+    counters = dict(one.counters) | {"overruns": 1, "resent": 1, "notices": 1}
+    show_result(replace(one, counters=counters), [], as_json=False)
+    said = capsys.readouterr()
+    assert "1 device was refused: not authorised" in said.err
+    for words in ("(1 connect, 0 again)", "1 overrun\n", "1 message sent again", "1 notice\n"):
+        assert words in said.out
+
+
+def test_times_that_were_not_measured_are_none_and_others_are_in_ms() -> None:
+    ended = result()
+    assert dict(result_rows(ended.summary()))["ack"] == "none"
+    measures = {f"publish.ack.{each}": 1.25 for each in ("p50", "p95", "p99", "max")}
+    rows = dict(result_rows(replace(ended, measures=measures).summary()))
+    assert rows["ack"] == "p50 1.2ms  p95 1.2ms  p99 1.2ms  max 1.2ms"
+    assert rows["pacing"] == "lag none, 0 overruns"
 
 
 def test_refusals_and_saturation_are_said_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,9 @@ def test_a_speed_is_a_number_above_0_or_max() -> None:
 
 def test_what_was_read_is_said_in_one_line_with_what_was_left_out() -> None:
     recording = Recording([RecordedSample(1, "a", {"x": 1.0}, None)], {"a": {"x": None}})
-    assert describe(recording) == "1 samples of 1 devices"
-    recording.bad_values = 2
-    assert describe(recording) == "1 samples of 1 devices, 2 values that are no numbers"
+    assert describe(recording) == "1 sample of 1 device"
+    recording.bad_values, recording.bad_rows = 2, 1
+    assert (
+        describe(recording)
+        == "1 sample of 1 device, 1 row without a usable time, device or label, 2 values not numeric"
+    )

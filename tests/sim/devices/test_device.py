@@ -229,3 +229,62 @@ async def test_notices_are_written_down_and_not_answered(bench: Bench, tmp_path:
     )  # fmt: skip
     assert bench.wire.of("ack") == []
     assert bench.wire.acknowledged == [(1, [3])]
+
+
+def test_a_repeated_or_damaged_message_needs_a_connection(bench: Bench) -> None:
+    device = bench.device
+    device.online = False
+    device.repeat(b"x")
+    assert device.world.counters.duplicated == 0
+    device.emit_damaged(device.outbox.number(), b"whole", b"who")
+    assert (device.world.counters.damaged, device.waiting) == (0, 1)
+
+
+def test_a_repeated_message_is_published_again_and_counted(bench: Bench) -> None:
+    before = len(bench.wire.sent)
+    bench.device.repeat(b"x")
+    assert len(bench.wire.sent) == before + 1
+    assert bench.device.world.counters.duplicated == 1
+
+
+def test_a_damaged_message_is_kept_whole_until_a_receipt(bench: Bench) -> None:
+    bench.device.emit_damaged(bench.device.outbox.number(), b"whole", b"who")
+    bench.acked()
+    assert (bench.device.kept, bench.device.world.counters.damaged) == (1, 1)
+    bench.heard("receipt", encode_receipt(Receipt(boot=7, upto=0, missing=[(0, 0)])))
+    assert bench.device.world.counters.resent == 1
+
+
+@pytest.mark.parametrize(("online", "waiting"), [(True, 0), (False, 1)])
+def test_a_message_that_was_held_back_is_sent_or_kept(bench: Bench, online: bool, waiting: int) -> None:
+    bench.device.online = online
+    bench.device.forward(bench.device.outbox.number(), b"x")
+    assert bench.device.waiting == waiting
+
+
+def test_at_qos_0_nothing_is_waited_for(bench: Bench) -> None:
+    bench.device.group.qos = 0
+    bench.make()
+    assert bench.device.unacked == 0
+    assert bench.device.world.counters.forgotten == 1
+
+
+@pytest.mark.parametrize("kind", ["receipt", "command"])
+def test_what_cannot_be_read_is_counted(bench: Bench, kind: str) -> None:
+    bench.heard(kind, b"\xc1")
+    assert bench.device.world.counters.malformed == 1
+
+
+def test_what_a_receipt_names_missing_while_the_device_is_away_stays_kept(bench: Bench) -> None:
+    bench.make()
+    bench.acked()
+    bench.device.online = False
+    bench.heard("receipt", encode_receipt(Receipt(boot=7, upto=0, missing=[(0, 0)])))
+    assert (bench.device.kept, bench.device.world.counters.resent) == (1, 0)
+
+
+def test_a_device_that_is_away_announces_nothing_at_the_end(bench: Bench) -> None:
+    bench.device.online = False
+    before = len(bench.wire.sent)
+    bench.device.give_up()
+    assert len(bench.wire.sent) == before

@@ -54,6 +54,21 @@ def test_jitter_moves_single_deadlines_within_its_share_and_never_shifts_the_res
         assert abs(at - (row * 50 + tick * 100)) <= jitter * 100 + 1
 
 
+@pytest.mark.parametrize(("jitter", "poisson"), [(0.0, False), (0.4, False), (0.0, True)])
+def test_deadlines_before_a_device_is_switched_on_are_skipped_and_the_others_stay(
+    jitter: float, poisson: bool
+) -> None:
+    def pacer(since: float | list[float]) -> Pacer:
+        draws = uniform(3).uniform
+        at = np.array(since) if isinstance(since, list) else since
+        return Pacer([0, 50, 50], 100, uniform=draws, jitter=jitter, poisson=poisson, since_ms=at)
+
+    since = [0.0, 250.0, 5_000.0]
+    every = all_due(pacer(-np.inf), 3000, 700)
+    expected = [each for each in every if each[2] >= since[each[0]]]
+    assert sorted(all_due(pacer(since), 3000, 700)) == sorted(expected)
+
+
 def test_jitter_does_not_depend_on_the_look_ahead() -> None:
     runs = [
         sorted(all_due(Pacer([0, 3, 9], 40, uniform=uniform(3).uniform, jitter=0.3), 4000, step))

@@ -1,5 +1,7 @@
 """Which devices have a fault, and what is refused."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,13 +11,45 @@ from fleet_sim.scenario.loading import load_scenario
 from fleet_sim.scenario.planning import plan_devices
 from tests.sim.faults.field import SCENARIO, Field
 
+NEAREST = "; did you mean 'temperature'?"
+
 
 async def test_a_fault_nobody_can_have_is_refused() -> None:
     plans = plan_devices(SCENARIO)
-    with pytest.raises(ValueError, match="no device is meant"):
-        plan_now(0, {"kind": "stuck", "metric": "pressure"}, plans, 1, 0)
     with pytest.raises(ValueError, match="kind"):
         plan_now(0, {"kind": "haunted"}, plans, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (
+            {"kind": "stuck", "metric": "temprature"},
+            "metric: no device has a metric 'temprature'; one of temperature, door, battery" + NEAREST,
+        ),
+        ({"kind": "reboot", "match": {"site": "lyno"}}, "match: no device has site=lyno"),
+        ({"kind": "reboot", "match": {"line": ["a", "b"]}}, "match: no device has line=a,b"),
+        (
+            {"kind": "reboot", "match": {"device": "frz-00000", "site": "lyon"}},
+            "match: no device has device=frz-00000 and site=lyon",
+        ),
+        (
+            {"kind": "reboot", "match": {"device": "frz-00000", "share": 0.0001}},
+            "match: a share of 0.0001 of 1 device selects none; give a larger share",
+        ),
+    ],
+)
+def test_a_fault_that_no_device_would_have_names_the_key_at_fault(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(why) + "$"):
+        plan_now(0, settings, plan_devices(SCENARIO), 1, 0)
+
+
+def test_devices_that_lack_the_metric_of_a_fault_are_said_to() -> None:
+    one = plan_devices(SCENARIO)[:2]
+    other = [replace(plan, metrics={}, site="lyon", id=f"x-{plan.id}") for plan in one]
+    fault = {"kind": "stuck", "metric": "door", "match": {"device": "x-*"}}
+    with pytest.raises(ValueError, match=r"^match: 2 devices selected, none with the metric 'door'$"):
+        plan_now(0, fault, [*one, *other], 1, 0)
 
 
 async def test_a_share_is_drawn_by_the_seed(ground: Field) -> None:
@@ -32,7 +66,7 @@ async def test_a_share_is_drawn_by_the_seed(ground: Field) -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"kind": "bias", "metric": "temperature"}, "by: Field required"),
+        ({"kind": "bias", "metric": "temperature"}, "by: the key 'by' is missing"),
         ({"kind": "flap", "every": "1s", "down": "2s"}, "'down' must be shorter than 'every'"),
         ({"kind": "clock_skew", "drift": "5ms"}, "'5ms' is no drift of a clock; write one like 5ms/m"),
         ({"kind": "bais"}, "kind: 'bais' is none; one of .*; did you mean 'bias'"),

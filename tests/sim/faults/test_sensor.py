@@ -37,16 +37,6 @@ class TestSensorFaults:
         off = self.difference("{kind: noise, metric: a, deviation: 2}", range(0, 2_000_000, 1000))
         assert np.std(off) == pytest.approx(2, rel=0.1)
 
-    def test_stuck_repeats_the_last_reading_before_it(self) -> None:
-        run = Run(scenario(self.BASE, faults="- {kind: stuck, metric: a, after: 10s, for: 5s}"))
-        values = run.column("a", range(0, 20_000, 1000))
-        assert values[10:15] == [values[9]] * 5
-        assert len(set(values)) == 15
-
-    def test_stuck_from_the_start_repeats_the_first_reading(self) -> None:
-        run = Run(scenario(self.BASE, faults="- {kind: stuck, metric: a}"))
-        assert len(set(run.column("a", range(0, 20_000, 1000)))) == 1
-
     @pytest.mark.parametrize(
         ("fault", "value"),
         [("out_of_range, value: 999", 999), ("missing_code", -200), ("missing_code, value: -1", -1)],
@@ -69,30 +59,6 @@ class TestSensorFaults:
             scenario("a: {model: constant, value: 20}", faults="- {kind: unit_mix_up, metric: a, after: 5s}")
         )
         assert run.column("a", range(0, 10_000, 5000)) == [20, 68]
-
-    def test_an_event_leads_there_and_back(self) -> None:
-        run = Run(
-            scenario(
-                "a: {model: constant, value: 20}",
-                faults="- {kind: event, metric: a, to: 40, rise: 10s, after: 10s, for: 30s}",
-            )
-        )
-        assert run.column("a", range(0, 70_000, 5000)) == [
-            20,
-            20,
-            20,
-            30,
-            40,
-            40,
-            40,
-            40,
-            40,
-            30,
-            20,
-            20,
-            20,
-            20,
-        ]
 
     def test_only_those_who_are_meant(self) -> None:
         run = Run(scenario(self.BASE, faults="- {kind: bias, metric: a, by: 100, match: {site: lyon}}"))

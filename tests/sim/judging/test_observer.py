@@ -1,6 +1,8 @@
 """What the gateways tell everybody is written down once, and what is only retained is not taken for news."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +10,15 @@ import mqtt5
 import pytest
 
 from fleet_sim.devices.counters import Counters
+from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.judging.observer import RETAINED_WITHIN_US, Observer
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_wire.control_messages import Alert, encode_alert, encode_gateway_status
+from fleet_wire.errors import ConnectionLost
+from fleet_wire.session import Session
 from tests.fakes import ManualClock
+from tests.servers.broker import Broker
 
 
 @dataclass
@@ -110,3 +116,50 @@ def test_rubbish_and_the_empty_message_after_a_resolve_are_passed_over(post: Pos
     post.packet("edge/v1/gw/reply", b"x")
     assert post.alerts() == []
     assert post.counters.malformed == 1
+
+
+@asynccontextmanager
+async def publishing(broker: Broker) -> AsyncIterator[Callable[[str, bytes], None]]:
+    """Give a function that publishes a retained message."""
+    options = Endpoint("127.0.0.1", broker.port).of_client("observed-gateway")
+    session = Session(options, on_publish=lambda _epoch, _packets: None)
+    await session.connect()
+    yield lambda topic, payload: session.publish(topic, payload, retain=True)
+    await session.disconnect()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 - what the broker delivers is looked at, not told
+            await asyncio.sleep(0.01)
+
+
+async def test_it_hears_gateways_on_a_broker_and_acknowledges_their_alerts(
+    post: Post, broker_factory: Callable[..., Broker]
+) -> None:
+    broker = broker_factory()
+    lost: list[ConnectionLost] = []
+    post.observer.abandon()
+    await post.observer.leave()
+    await post.observer.watch(Endpoint("127.0.0.1", broker.port), "watching", lost.append)
+    post.clock.now += RETAINED_WITHIN_US
+
+    def alert(at: int) -> bytes:
+        return encode_alert(
+            Alert(
+                id="a", group="g", rule="R", level="info", state="firing", subject="d", at=at, boot=1, seq=2
+            )
+        )
+
+    async with publishing(broker) as publish:
+        publish("edge/v1/gw/status", encode_gateway_status({"gateway": "gw", "at": 1}))
+        for at in range(50):
+            publish("edge/v1/gw/alerts/berlin/d/R", alert(at))
+        await until(lambda: post.counters.alerts == 50)
+        await until(lambda: "gw" in post.observer.statuses)
+    await asyncio.to_thread(broker.restart)
+    await until(lambda: len(lost) == 1)
+    await post.observer.watch(Endpoint("127.0.0.1", broker.port), "watching", lost.append)
+    await post.observer.leave()
+    assert len(lost) == 1, "it left by itself"
+    post.observer.abandon()

@@ -6,7 +6,6 @@ import unicodedata
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 from rich.cells import cell_len
@@ -16,29 +15,74 @@ from fleet_console.drawing import Table, draw
 from fleet_sim.cli import judging
 from fleet_sim.cli.looking import chart_rows
 from fleet_sim.cli.outcome import result_rows
+from fleet_sim.devices.counters import Counters
 from fleet_sim.devices.pacing import Percentiles
-from fleet_sim.judging.grade import Grade, RuleGrade
-from fleet_sim.judging.report import Check, check_rows, checks_of, junit, rows_table
-from fleet_sim.scenario.expectations import Expectation
-from tests.sim.results import result, snapshot
+from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
+from fleet_sim.judging.report import Check, check_rows, checks_of, judged, rows_table
+from fleet_sim.judging.verify import Comparison
+from fleet_sim.runtime.deployment import measures_of
+from fleet_sim.scenario.expectations import EXPECTABLE, Expectation
+from tests.sim.results import result
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 HOSTILE = "[/red]\x1b[2J\x9b\n\u202e\ud800" + "x" * 64
 
 
-def test_junit_holds_one_case_an_expectation(tmp_path: Path) -> None:
-    checks = checks_of(
-        {
-            "a.b": Expectation("<", 1.0, "< 1"),
-            "c.d": Expectation("<", 1.0, "< 1"),
-            "e.f": Expectation("<", 1.0, "< 1"),
-        },
-        {"a.b": 0.5, "c.d": 1.5},
-    )
-    junit(tmp_path / "j.xml", "cold-chain", checks, 2.5)
-    suite = ET.parse(tmp_path / "j.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
-    assert [case[0].tag if len(case) else "ok" for case in suite] == ["ok", "failure", "skipped"]
+GATEWAY = {"alerts.missed": 0.0}
+VERIFY = 'fleet-sim verify runs/a --history-cmd "edge-gateway query windows --json"'
+
+
+@pytest.mark.parametrize(
+    ("name", "measures", "why"),
+    [
+        (
+            "delivery.lost",
+            GATEWAY,
+            f"compare with what a gateway stored: `{VERIFY}`",
+        ),
+        ("publish.ack.p99", {}, "the broker acknowledged no message"),
+        ("pacing.lag.max", {}, "no message was sent"),
+        ("alerts.missed", {}, "no gateway was heard; run one on the same broker"),
+        ("commands.failed", {}, "no gateway was heard; run one on the same broker"),
+        ("alerts.latency.p50", GATEWAY, "no alert reached a device"),
+        ("commands.ack.p50", GATEWAY, "no command came"),
+    ],
+)
+def test_what_was_not_measured_says_what_is_missing(name: str, measures: dict[str, float], why: str) -> None:
+    [check] = checks_of({name: Expectation("==", 0.0, "== 0")}, measures, Path("runs/a"))
+    assert check == Check(name, "== 0", f"not measured: {why}", None)
+    [table] = check_rows([check])
+    assert table.rows[0][1].text == f"open  expected == 0; not measured: {why}"
+
+
+def test_an_expectation_is_met_or_not() -> None:
+    limit = Expectation("<", 1.0, "< 1")
+    [table] = check_rows(checks_of({"a.b": limit, "c.d": limit}, {"a.b": 0.5, "c.d": 1.5}))
+    assert [row[1].text for row in table.rows] == [
+        "ok  expected < 1, found 0.5",
+        "FAILED  expected < 1, found 1.5",
+    ]
+    assert check_rows([]) == []
+
+
+def test_a_ledger_is_judged_by_what_there_is_a_measure_for() -> None:
+    header = {"expect": {"a.b": ["<", 1.0, "< 1"], "c.d": ["<", 1.0, "< 1"]}}
+    assert judged(header, {"a.b": 0.5}) == [Check("a.b", "< 1", "0.5", passed=True)]
+    assert judged({}, {"a.b": 0.5}) == []
+
+
+def test_somebody_measures_whatever_a_scenario_may_expect() -> None:
+    times = Percentiles(1, 1.0, 1.0, 1.0, 1.0, 1.0)
+    counters = Counters()
+    counters.ack.add([1.0])
+    counters.lag.add([1.0])
+    commands = CommandGrade(latency=times, ack=times)
+    measured = {
+        *Comparison().measures(),
+        *Grade(latency=times, commands=commands).measures(),
+        *measures_of(counters, 1, unfinished=0, seconds=1.0),
+    }
+    assert measured == EXPECTABLE
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -48,11 +92,12 @@ def test_every_table_shows_any_text_and_obeys_none(terminal: bool) -> None:
         rules={HOSTILE: RuleGrade(expected=2**64)}, latency=spread, repeated=1, examples=[HOSTILE, "a " * 90]
     )
     check = Check(HOSTILE, HOSTILE, HOSTILE, passed=None)
-    told = replace(result(), directory=Path(HOSTILE.replace("\ud800", "")), last=snapshot(ack=spread))
+    odd = {f"publish.ack.{each}": spread.most for each in ("p50", "p95", "p99", "max")}
+    told = replace(result(), directory=Path(HOSTILE.replace("\ud800", "")), measures=odd)
     tables = [
         rows_table(HOSTILE, [(HOSTILE, HOSTILE), ("", "")]),
         rows_table("grade", judging.grade_rows(grade)),
-        rows_table("run", result_rows(told)),
+        rows_table("run", result_rows(told.summary())),
         rows_table(
             "preview",
             chart_rows(

@@ -8,12 +8,12 @@ import pytest
 from fleet_sim.ledger.expected import MOST_UNSURE, Facts, Policy, Readouts, facts_of, possible, windows
 
 
-def test_facts_are_exact_whatever_the_order_of_the_sum() -> None:
+def test_sums_are_exact_in_any_order() -> None:
     assert facts_of([0.1, 0.2, 0.3]) == Facts(3, math.fsum([0.3, 0.1, 0.2]), 0.1, 0.3, 0.1, 0.3)
     assert facts_of([1e16, 1.0, -1e16]).sum == 1.0
 
 
-def test_sure_values_are_in_every_outcome_and_each_other_may_be_missing() -> None:
+def test_every_outcome_has_the_sure_values_with_or_without_each_of_the_others() -> None:
     found = possible([1.0, 2.0, 4.0], [True, False, False])
     assert found is not None
     assert [facts.sum for facts in found] == [7.0, 3.0, 5.0, 1.0]
@@ -29,7 +29,7 @@ def test_sure_values_are_in_every_outcome_and_each_other_may_be_missing() -> Non
         ({"range": [None, 85], "missing": [-2]}, [-50.0, 0.0]),
     ],
 )
-def test_a_policy_leaves_out_what_the_gateway_refuses(published: object, counted: list[float]) -> None:
+def test_a_policy_leaves_out_values_the_gateway_refuses(published: object, counted: list[float]) -> None:
     values = np.array([-50.0, -2.0, 0.0, 90.0, math.nan, math.inf])
     policy = Policy.of(published)  # type: ignore[arg-type]
     assert values[policy.counts(values)].tolist() == counted

@@ -1,16 +1,18 @@
 """What was written comes back, up to where a file is torn or damaged."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 
 from fleet_sim.ledger.reading import LedgerUnreadable, read_ledger
 from fleet_sim.ledger.writing import FILE_NAME
 from tests.sim.ledger.written import written
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
+def test_a_ledger_reads_back_what_was_written(tmp_path: Path) -> None:
     with written(tmp_path) as ledger:
         ledger.end("finished", {"at": 1})
     found = read_ledger(tmp_path)
@@ -31,7 +33,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 4, 9, 30])
-def test_a_torn_tail_is_left_out_and_said(tmp_path: Path, cut: int) -> None:
+def test_a_torn_last_frame_is_left_out_and_reported(tmp_path: Path, cut: int) -> None:
     with written(tmp_path):
         pass
     path = tmp_path / FILE_NAME
@@ -52,6 +54,48 @@ def test_a_damaged_frame_ends_the_reading_there(tmp_path: Path) -> None:
     assert read_ledger(tmp_path).torn
 
 
-def test_no_ledger_there_is_said_with_its_place(tmp_path: Path) -> None:
+def test_a_missing_ledger_is_an_error_that_names_the_directory(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnreadable, match=str(tmp_path)):
         read_ledger(tmp_path)
+
+
+def test_zeros_that_a_crash_left_for_a_tail_are_left_out(tmp_path: Path) -> None:
+    with written(tmp_path):
+        pass
+    path = tmp_path / FILE_NAME
+    path.write_bytes(path.read_bytes() + bytes(4096))
+    found = read_ledger(tmp_path)
+    assert found.torn
+    assert found.groups[0].table["seq"].tolist() == [0, 1, 2]
+
+
+def frame(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not a ledger of format 1"),
+        (b"hello", "not a ledger of format 1"),
+        (bytes(64), "not a ledger of format 1"),
+        (frame(b"hello"), "not what `fleet-sim run` of this version writes"),
+        (frame(zstandard.compress(b"\xc1")), "not what `fleet-sim run` of this version writes"),
+        (frame(zstandard.compress(b"\x80")), "not what `fleet-sim run` of this version writes"),
+        (frame(zstandard.compress(b"\x01")), "not what `fleet-sim run` of this version writes"),
+    ],
+    ids=["empty", "text", "zeros", "not compressed", "not msgpack", "a map without a kind", "a number"],
+)
+def test_a_file_that_is_no_ledger_is_said_with_its_place(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(LedgerUnreadable) as failed:
+        read_ledger(tmp_path)
+    assert str(failed.value).startswith(f"{tmp_path / FILE_NAME}: {said}")
+
+
+def test_a_ledger_that_cannot_be_read_is_said_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(LedgerUnreadable, match=f"cannot read {tmp_path / FILE_NAME}: Is a directory; give a"):
+        read_ledger(tmp_path)
+    with pytest.raises(LedgerUnreadable, match=r"no ledger\.frames there; give the directory that"):
+        read_ledger(Path("/dev/null"))

@@ -9,7 +9,7 @@ from fleet_sim.ledger.writing import FILE_NAME, LedgerWriter
 from tests.sim.ledger.written import written
 
 
-def test_texts_are_numbered_once_and_come_back_in_order(tmp_path: Path) -> None:
+def test_texts_are_numbered_once_and_read_back_in_order(tmp_path: Path) -> None:
     with LedgerWriter(tmp_path) as ledger:
         ledger.header({})
         assert [ledger.text(word) for word in ("open", "closed", "open")] == [0, 1, 0]
@@ -18,7 +18,7 @@ def test_texts_are_numbered_once_and_come_back_in_order(tmp_path: Path) -> None:
     assert read_ledger(tmp_path).strings == ["open", "closed", "ajar"]
 
 
-def test_flushing_empties_the_live_rows_and_writes_nothing_twice(tmp_path: Path) -> None:
+def test_a_flush_empties_the_rows_and_writes_nothing_twice(tmp_path: Path) -> None:
     with written(tmp_path) as ledger:
         ledger.flush()
         assert ledger.rows == 0
@@ -28,7 +28,7 @@ def test_flushing_empties_the_live_rows_and_writes_nothing_twice(tmp_path: Path)
         assert (tmp_path / FILE_NAME).stat().st_size == size
 
 
-def test_a_run_never_writes_over_another(tmp_path: Path) -> None:
+def test_a_run_never_overwrites_another(tmp_path: Path) -> None:
     with written(tmp_path):
         pass
     with pytest.raises(FileExistsError):

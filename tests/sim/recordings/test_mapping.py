@@ -20,7 +20,7 @@ def test_a_mapping_file_is_checked_with_line_and_column(tmp_path: Path) -> None:
         load_mapping(str(path))
     text = str(found.value)
     assert "own.yaml:3:" in text
-    assert "no time zone" in text
+    assert "not a time zone" in text
     assert "own.yaml:5:1" in text
 
 
@@ -35,7 +35,7 @@ def test_any_label_becomes_a_legal_metric_name_or_is_refused(label: str) -> None
         assert is_metric_name(name)
 
 
-def test_labels_of_the_domains() -> None:
+def test_labels_of_the_public_recordings_become_names() -> None:
     labels = ("CO(GT)", "PT08.S1(CO)", "Sld Sus@105C", "O Diss %sat", "2-Nitro")
     assert [legal_name(each) for each in labels] == [
         "co_gt",
@@ -49,3 +49,29 @@ def test_labels_of_the_domains() -> None:
 def test_every_ready_mapping_loads() -> None:
     assert {"uci", "ea", "nab"} <= set(ready_mappings())
     assert all(load_mapping(name).description for name in ready_mappings())
+
+
+@pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        ("device: {type: b}", "give either id (one device) or column"),
+        ("device: {id: a, column: c, type: b}", "give either id (one device) or column"),
+        ("device: {id: a b, type: b}", "id"),
+        ("device: {id: a, type: b, site: x/y}", "site"),
+        ("encoding: ebcdic", "'ebcdic' is not a text encoding; write one like utf-8 or latin-1"),
+        ("metrics: {}", "give either metrics (a column for each) or long"),
+        ("long: {name: n, value: v}", "give either metrics (a column for each) or long"),
+    ],
+)
+def test_a_mapping_that_contradicts_itself_is_refused(part: str, why: str, tmp_path: Path) -> None:
+    lines = {
+        "version": "version: 1",
+        "device": "device: {id: a, type: b}",
+        "time": "time: {columns: [t]}",
+        "metrics": "metrics: {x: X}",
+    }
+    path = tmp_path / "own.yaml"
+    path.write_text("\n".join((lines | {part.split(":", maxsplit=1)[0]: part}).values()))
+    with pytest.raises(ProblemsFound) as found:
+        load_mapping(str(path))
+    assert why in str(found.value)

@@ -7,6 +7,8 @@ import pytest
 
 from fleet_sim.recordings.mapping import Mapping, load_mapping
 from fleet_sim.recordings.reading import (
+    RecordedSample,
+    Recording,
     RecordingUnreadable,
     number_of,
     read_recording,
@@ -21,7 +23,7 @@ def at(text: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def test_uci_rows_come_with_legal_names_points_and_the_missing_code_as_it_stands(tmp_path: Path) -> None:
+def test_uci_rows_have_legal_names_decimal_points_and_the_missing_code_unchanged(tmp_path: Path) -> None:
     found = read_recording(write_uci(tmp_path / "air.csv"), load_mapping("uci"))
     assert len(found.samples) == 48
     assert (found.empty_rows, found.bad_rows, found.bad_values) == (5, 0, 0)
@@ -34,7 +36,7 @@ def test_uci_rows_come_with_legal_names_points_and_the_missing_code_as_it_stands
     assert found.units["uci-air"]["nox_gt"] == "ppb"
 
 
-def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_column(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None:
     path = write_uci(tmp_path / "air.csv", 3)
     plain = read_recording(path, load_mapping("uci"))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -113,7 +115,7 @@ def test_local_times_become_utc() -> None:
         ("2021-10-31T02:00:00", "2021-10-31T02:00:00"),
     ],
 )
-def test_a_time_that_a_clock_change_leaves_out_or_repeats_is_taken_as_before_the_change(
+def test_a_time_that_a_clock_change_skips_or_repeats_is_read_as_before_the_change(
     local: str, utc: str
 ) -> None:
     assert time_of(local, load_mapping("ea")) == at(utc)
@@ -130,15 +132,84 @@ def test_bad_rows_are_counted_and_left_out(tmp_path: Path) -> None:
     assert "nmhc_gt" not in found.samples[0].m
 
 
-def test_a_file_of_another_form_is_refused_with_its_columns(tmp_path: Path) -> None:
+def test_a_file_that_does_not_fit_the_mapping_is_refused_with_its_columns(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(RecordingUnreadable, match=r"no column .*Date.*it has a,b"):
         read_recording(tmp_path / "x.csv", load_mapping("uci"))
     with pytest.raises(RecordingUnreadable, match="cannot read"):
         read_recording(tmp_path / "none.csv", load_mapping("uci"))
     write_uci(tmp_path / "empty.csv", 0)
-    with pytest.raises(RecordingUnreadable, match="not one of 5 rows"):
+    with pytest.raises(RecordingUnreadable, match="none of its 5 rows is a sample"):
         read_recording(tmp_path / "empty.csv", load_mapping("uci"))
+
+
+LONG = {
+    "version": 1,
+    "device": {"column": "d", "type": "x", "tags": {"zone": "z"}},
+    "time": {"columns": ["t"]},
+    "long": {"name": "n", "value": "v"},
+}
+WIDE = {
+    "version": 1,
+    "device": {"id": "x", "type": "x"},
+    "time": {"columns": ["t"]},
+    "metrics": {"m": "m"},
+}
+
+
+def recorded(path: Path, mapping: dict[str, object], *lines: str) -> Recording:
+    path.write_text("\n".join(lines))
+    return read_recording(path, Mapping.model_validate(mapping))
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("2021-01-01,a,(%),1,Z", "line 3: '(%)' has no letter or digit to make a metric name of"),
+        ("2021-01-01", "line 3: '' is not a device id; use 1 to 64 of A-Z a-z 0-9 _ -"),
+        ("2021-01-01,,x,1,Z", "line 3: '' is not a device id; use 1 to 64 of A-Z a-z 0-9 _ -"),
+        ("2021-01-01,a b/c,x,1,Z", "line 3: 'a b/c' is not a device id; use 1 to 64 of A-Z a-z 0-9 _ -"),
+        ("soon,a,x,1,Z", "line 3: Invalid isoformat string: 'soon'"),
+    ],
+)
+def test_a_row_without_a_usable_time_device_or_label_is_counted_and_left_out(
+    row: str, why: str, tmp_path: Path
+) -> None:
+    found = recorded(tmp_path / "x.csv", LONG, "t,d,n,v,z", "2021-01-01,a,x,1", row, "later,b,x,1,Z")
+    assert (found.rows, found.bad_rows, found.first_bad) == (3, 2, why)
+    assert found.samples == [RecordedSample(at("2021-01-01T00:00:00"), "a", {"x": 1.0}, None)]
+    assert found.tags == {"a": {"zone": ""}}
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (["2021-01-01,1e999", "2021-01-02,n/a"], "none of its 2 rows is a sample; no value is a number"),
+        (["01.02.2021,1"], "none of its 1 rows is a sample; line 2: Invalid isoformat string: '01.02.2021'"),
+    ],
+)
+def test_a_file_without_a_sample_is_refused_with_the_reason(
+    rows: list[str], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RecordingUnreadable) as refused:
+        recorded(tmp_path / "x.csv", WIDE, "t,m", *rows)
+    assert why in str(refused.value)
+
+
+def test_a_file_with_more_metrics_than_a_run_holds_is_refused(tmp_path: Path) -> None:
+    rows = [f"2021-01-01,a,x{number},1,Z" for number in range(64)]
+    assert len(recorded(tmp_path / "most.csv", LONG, "t,d,n,v,z", *rows[:63]).units["a"]) == 63
+    with pytest.raises(RecordingUnreadable, match="64 different metrics, and a run holds at most 63"):
+        recorded(tmp_path / "x.csv", LONG, "t,d,n,v,z", *rows)
+
+
+def test_bytes_of_another_encoding_are_refused_with_what_to_check(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"t,m\n2021-01-01,1\xb0\n")
+    with pytest.raises(RecordingUnreadable, match="check the mapping's encoding and separator"):
+        read_recording(tmp_path / "x.csv", Mapping.model_validate(WIDE))
+    latin = Mapping.model_validate({**WIDE, "encoding": "latin-1"})
+    (tmp_path / "y.csv").write_bytes(b"t,m,\xb0\n2021-01-01,1,\n")
+    assert len(read_recording(tmp_path / "y.csv", latin).samples) == 1
 
 
 @pytest.mark.recording
@@ -151,7 +222,7 @@ def test_a_file_of_another_form_is_refused_with_its_columns(tmp_path: Path) -> N
         ("nab", "nab/machine_temperature_system_failure.csv", 22_695, 0, 1, 0),
     ],
 )
-def test_the_real_recordings(
+def test_the_real_recordings_are_read_completely(
     mapping: str, path: str, *, samples: int, empty: int, devices: int, censored: int
 ) -> None:
     found = read_recording(SHARED / path, load_mapping(mapping))

@@ -26,6 +26,14 @@ async def test_every_planned_device_is_built_and_written_to_the_ledger(tmp_path:
     assert [entry.id for entry in read_ledger(tmp_path).devices] == [plan.id for plan in plans]
 
 
+async def test_a_group_without_devices_is_left_out(tmp_path: Path) -> None:
+    scenario = load_scenario("cold-chain", overrides=("fleet.freezer.count=0",), env={})
+    with LedgerWriter(tmp_path) as ledger:
+        world = World.of(ledger, asyncio.get_running_loop(), lambda: 0, lambda: 0)
+        fleet = build(scenario, [], [], world, start_ms=0, boot=3, qos=1, apply=lambda *_: None)
+    assert (fleet.devices, fleet.flows, fleet.signals, fleet.firsts) == ([], [], {}, {})
+
+
 def test_metrics_are_numbers_or_words() -> None:
     numbers, words = kinds_of(SCENARIO.fleet["freezer"].metrics)
     assert (numbers, words) == (["temperature", "battery"], ["door"])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from fleet_sim.faults.plan import PlannedFault, plan_now
 from fleet_sim.runtime.requests import SOCKET_NAME, answering, socket_of
+from fleet_sim.scenario.planning import plan_devices
+from tests.sim.faults.field import SCENARIO
 from tests.sim.results import result, snapshot
 
 
@@ -17,6 +21,7 @@ class Run:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.failed = False
+        self.fault = plan_now(5, {"kind": "reboot"}, plan_devices(SCENARIO), 1, 0)
 
     def snapshot(self) -> Any:
         return snapshot(up=3)
@@ -27,13 +32,13 @@ class Run:
     async def ended(self) -> Any:
         return None if self.failed else result("stopped")
 
-    def start_fault(self, kind: str, match: dict[str, Any], **settings: Any) -> int:
+    def start_fault(self, kind: str, match: dict[str, Any], /, **settings: Any) -> PlannedFault:
         self.asked.append((kind, match, settings))
-        return 5
+        return self.fault
 
-    def disconnect(self, match: dict[str, Any], for_ms: int) -> int:
+    def disconnect(self, match: dict[str, Any], for_ms: int) -> PlannedFault:
         self.asked.append(("disconnect", match, for_ms))
-        return 6
+        return replace(self.fault, number=6)
 
 
 async def test_each_request_is_carried_out_and_answered() -> None:
@@ -41,8 +46,8 @@ async def test_each_request_is_carried_out_and_answered() -> None:
     answer = answering(cast("Any", run))
     assert (await answer({"do": "status"}))["up"] == 3
     fault = {"kind": "bias", "match": {"site": "lyon"}, "metric": "t", "by": 3}
-    assert await answer({"do": "fault", "fault": fault}) == {"number": 5}
-    assert await answer({"do": "disconnect", "match": {}, "for": 3000}) == {"number": 6}
+    assert await answer({"do": "fault", "fault": fault}) == {"number": 5, "devices": 4}
+    assert await answer({"do": "disconnect", "match": {}, "for": 3000}) == {"number": 6, "devices": 4}
     assert (await answer({"do": "stop"}))["reason"] == "stopped"
     assert run.asked == [
         ("bias", {"site": "lyon"}, {"metric": "t", "by": 3}),
@@ -51,14 +56,24 @@ async def test_each_request_is_carried_out_and_answered() -> None:
     ]
 
 
-async def test_a_request_that_cannot_be_answered_says_why() -> None:
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"do": "stop"}, "the run failed; its own output says why"),
+        ({"do": "dance"}, "do: 'dance' is no request; one of status, stop, fault, disconnect"),
+        ({}, "do: 'None' is no request"),
+        ({"do": "fault", "fault": ["stuck"]}, "fault: must be a mapping"),
+        ({"do": "disconnect", "match": "all", "for": 3}, "match: must be a mapping"),
+        ({"do": "disconnect"}, "for: must be a whole number of milliseconds above 0"),
+        ({"do": "disconnect", "for": "3s"}, "for: must be a whole number"),
+        ({"do": "disconnect", "for": 0}, "for: must be a whole number"),
+    ],
+)
+async def test_a_request_that_cannot_be_answered_says_why(request_: dict[str, Any], said: str) -> None:
     run = Run()
     run.failed = True
-    answer = answering(cast("Any", run))
-    with pytest.raises(ValueError, match="the run failed"):
-        await answer({"do": "stop"})
-    with pytest.raises(ValueError, match="cannot dance; one of status, stop, fault, disconnect"):
-        await answer({"do": "dance"})
+    with pytest.raises(ValueError, match=said):
+        await answering(cast("Any", run))(request_)
 
 
 def test_the_socket_is_in_the_run_directory() -> None:

@@ -25,25 +25,25 @@ from tests.sim.scenario.small import complaints, with_line
     ("share: 20%", "share: 20", ["22:53: share: '20' is not between 0% and 100%; write 10% or 0.1"]),
     ("share: 20%", "sites: [a, 5]", ["22:57: sites: must be text, not the number 5; write '5' in quotes for text"]),
     ("{temperature.setpoint: value}", "{temperature.setpont: value}", ["16:26: 'temperature.setpont' cannot be set; one of temperature.setpoint, door.state; did you mean 'temperature.setpoint'?"]),
-    ("name: ramp, for: 60s", "name: ramp", ["18:3: only the last phase may have no end; write for: 1m"]),
+    ("name: ramp, for: 60s", "name: ramp", ["18:3: only the last phase may have no end; give the others one, such as for: 1m"]),
     ("name: ramp", "name: steady", ["18:10: name: two phases are named 'steady'", "19:10: name: two phases are named 'steady'"]),
-    ("reconnect: {within: 3s}", "phase: ramp", ["20:65: phase: a fault of `do` happens in its own phase; leave this out"]),
+    ("reconnect: {within: 3s}", "phase: ramp", ["20:65: phase: a fault in `do` happens in the phase it is in; remove this key"]),
     ("disconnect:", "disconect:", ["20:31: unknown key 'disconect'; allowed here: bandwidth, battery_death, black_hole, clock_jump, crash, delay, disconnect, flap, late_batch, offline, reboot, storm; did you mean 'disconnect'?"]),
-    ('"frz-{i:05d}"', '"frz"', ["7:9: id: 'frz' gives all devices the same id; it must hold {i} or {i:05d}"]),
-    ('"frz-{i:05d}"', '"frz-{n}-{i}"', ["7:9: id: 'frz-{n}-{i}' may hold {i}, {i:05d}, {site} and {group}, and no other braces"]),
-    ('"frz-{i:05d}"', '"frz/{i}"', ["7:9: id: 'frz/0' is no device id; 1 to 64 of A-Z a-z 0-9 _ - are allowed"]),
+    ('"frz-{i:05d}"', '"frz"', ["7:9: id: 'frz' gives all devices the same id; it must contain {i} or {i:05d}"]),
+    ('"frz-{i:05d}"', '"frz-{n}-{i}"', ["7:9: id: 'frz-{n}-{i}' may contain {i}, {i:05d}, {site} and {group}, and no other braces"]),
+    ('"frz-{i:05d}"', '"frz/{i}"', ["7:9: id: 'frz/0' is not a device id; use 1 to 64 of A-Z a-z 0-9 _ -"]),
     ("closed: 55m, open: 2m}", "closed: 55m}, initial: ajar", ["14:59: there is no state 'ajar'"]),
     ("closed: 55m, open: 2m}", "closed: 55m, open: 2m}, then: {opn: {closed: 1}, open: {shut: 1}}", ["14:67: there is no state 'opn'; did you mean 'open'?", "14:92: there is no state 'shut'"]),
-    ("zone: A", "site: A", ["9:28: 'site' is no tag; it is a key of the group"]),
-    ('unit: "°C"', "excursions: {}", ["13:61: excursions: they lead to the thresholds; give warning: and critical:"]),
+    ("zone: A", "site: A", ["9:28: 'site' cannot be a tag; it is a key of the group"]),
+    ('unit: "°C"', "excursions: {}", ["13:61: excursions: they go to the thresholds, so give warning: and critical: too"]),
     ('unit: "°C"', "min: 5, max: 5", ["13:66: min: 5 is not below max 5"]),
-    ("interval: 10s", "topic: 'v1/{id}'", ["11:5: topics of one's own are not supported in this version; devices speak fleet/v1"]),
-    ("interval: 10s", "payload: {ts: 1}", ["11:5: payloads of one's own are not supported in this version; devices speak fleet/v1"]),
-    ("interval: 10s", "encoding: json", ["11:5: other encodings are not supported in this version; devices speak fleet/v1"]),
+    ("interval: 10s", "topic: 'v1/{id}'", ["11:5: custom topics are not supported in this version; devices use fleet/v1"]),
+    ("interval: 10s", "payload: {ts: 1}", ["11:5: custom payloads are not supported in this version; devices use fleet/v1"]),
+    ("interval: 10s", "encoding: json", ["11:5: other encodings are not supported in this version; devices use fleet/v1"]),
     ("interval: 10s", "credentials: {csv: d.csv}", ["11:5: not supported in this version; use broker.username and broker.password"]),
     ("publish.ack.p99", "publish.ack.p98", [f"25:3: publish.ack.p98: 'publish.ack.p98' is not measured; one of {', '.join(sorted(EXPECTABLE))}; did you mean 'publish.ack.p99'?"]),
-    ('"< 250ms"', '"250ms"', ["25:20: publish.ack.p99: '250ms' is no expectation; write one like \"< 250ms\", \"== 0\" or \">= 99%\""]),
-    ("seed: 42", "broker: {url: 'http://x'}", ["3:15: url: this is no broker's address; write mqtt://host:1883 or mqtts://host:8883"]),
+    ('"< 250ms"', '"250ms"', ["25:20: publish.ack.p99: '250ms' is not an expectation; write one like \"< 250ms\", \"== 0\" or \">= 99%\""]),
+    ("seed: 42", "broker: {url: 'http://x'}", ["3:15: url: not a broker's address; write mqtt://host:1883 or mqtts://host:8883"]),
     ("version: 1", "version: 2", ["1:10: version: the number 2 is not allowed; one of 1"]),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_where_it_stands(old: str, new: str, expected: list[str]) -> None:
@@ -56,7 +56,7 @@ def test_ids_are_unique_over_the_fleet() -> None:
         f"  {name}: {{count: 1, id: 'd-{{i}}', metrics: {{m: {{model: constant, value: 1}}}}}}\n"
         for name in "ab"
     )
-    assert complaints(twins) == ["5:21: id: 'd-0' is also a device of 'a'; ids are unique over the fleet"]
+    assert complaints(twins) == ["5:21: id: 'd-0' is also a device of 'a'; ids must be unique in the fleet"]
 
 
 @pytest.mark.parametrize(("metrics", "expected"), [

@@ -109,7 +109,7 @@ class TestEnvironment:
             == "s3"
         )
         assert complaints(with_line("seed: 42", "broker: {password: hunter2}")) == [
-            "3:20: password: a secret does not belong into a file; write ${MQTT_PASSWORD}"
+            "3:20: password: a secret does not belong in a file; write ${MQTT_PASSWORD}"
         ]
         assert (
             "user and password do not belong"
@@ -134,10 +134,10 @@ class TestOverrides:
     @pytest.mark.parametrize(("override", "expected"), [
         ("fleet.freezer.count=x", "--set fleet.freezer.count=x:1:1: count: must be a whole number, not the text 'x'"),
         ("fleet.freezer.cuont=5", "--set fleet.freezer.cuont=5:1:1: unknown key 'cuont'; allowed here: commands, count, id, interval, metrics, offline, position, site, tags, type; did you mean 'count'?"),
-        ("fleet.frezer.count=5", "--set fleet.frezer.count=5:1:1: fleet has no 'frezer' to go into; did you mean 'freezer'?"),
-        ("faults.9.for=5s", "--set faults.9.for=5s:1:1: faults has no '9' to go into"),
+        ("fleet.frezer.count=5", "--set fleet.frezer.count=5:1:1: fleet has no section 'frezer'; did you mean 'freezer'?"),
+        ("faults.9.for=5s", "--set faults.9.for=5s:1:1: faults has no section '9'"),
         ("faults.9=5s", "--set faults.9=5s:1:1: the list has 2 entries, counted from 0"),
-        ("count", "--set count:1:1: write it as path.to.key=value"),
+        ("count", "--set count:1:1: write --set path.to.key=value"),
         ("seed=[1", "--set seed=[1:1:1: a ',' or the closing ']' of a list is missing"),
         ("faults.0.phase=stedy", "--set faults.0.phase=stedy:1:1: phase: there is no phase 'stedy'; did you mean 'steady'?"),
     ])  # fmt: skip

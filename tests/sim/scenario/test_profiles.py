@@ -9,7 +9,7 @@ from fleet_sim.scenario.loading import load_scenario, scaled
 from fleet_sim.scenario.planning import plan_devices, plan_faults
 from fleet_sim.scenario.profiles import profile_names, profiles
 from fleet_sim.signals.group import GroupSignals
-from fleet_sim.signals.stateful import States
+from fleet_sim.signals.models import States
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

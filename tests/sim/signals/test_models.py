@@ -5,8 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fleet_sim.kinds import kinds_of
 from fleet_sim.signals.metric import Metric
-from fleet_sim.signals.models import MODULES, MetricSpec
-from fleet_sim.signals.timed import Drain
+from fleet_sim.signals.models import Drain, MetricSpec
 
 SPECS: TypeAdapter[Metric] = TypeAdapter(MetricSpec)
 
@@ -19,8 +18,3 @@ def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValidationError) as refused:
         SPECS.validate_python({"model": "magic"})
     assert all(word in str(refused.value) for word in kinds_of(Metric, "model"))
-
-
-def test_every_module_of_models_is_listed() -> None:
-    listed = {module.__name__ for module in MODULES}
-    assert {kind.__module__ for kind in kinds_of(Metric, "model").values()} == listed

@@ -120,19 +120,19 @@ def _change(
 
 
 def _differs(wanted: Facts, found: Facts) -> Iterator[str]:
-    """Yield descriptions of what an apply would change."""
+    """Yield how a resource differs from the templates, which is what an apply changes."""
     if wanted.keeps != found.keeps:
-        yield f"keeps {_span(found.keeps)} now, would keep {_span(wanted.keeps)}"
+        yield f"keeps {_span(found.keeps)}, not {_span(wanted.keeps)}"
     if wanted.keeps is not None and found.shards and misfit(wanted, found):
         yield (
             f"shards of {_span(found.shards)}, {count(wanted.keeps, found.shards):,} of them,"
-            f" would be of {_span(fitting(wanted.keeps))}"
+            f" not of {_span(fitting(wanted.keeps))}"
         )
     for part in sorted(wanted.parts.keys() | found.parts.keys()):
         if part not in found.parts:
             yield f"{part} is missing"
         elif part not in wanted.parts:
-            yield f"{part} would go"
+            yield f"{part} is not in the templates"
         elif names := differences(wanted.parts[part], found.parts[part]):
             yield f"{part}: {', '.join(names)}" if part else ", ".join(names)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiohttp
 
 from edge_gateway.errors import BadInput, CannotReach
+from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.influx.setup.documents import STACK, Document, Key, resource_kind
 from fleet_wire.printable import printable
 
@@ -186,9 +187,9 @@ class Server:
                 if answer.status >= _FAILED:
                     raise _refusal(self._target, answer.status, text)
                 return {} if answer.status == _NO_CONTENT else _object(text)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise CannotReach(
-                f"InfluxDB at {self._target.url} does not answer: {error or 'timeout'}"
+                f"InfluxDB at {self._target.url} does not answer: {why_no_answer(error)}"
             ) from error
         except ValueError as error:
             raise CannotReach(f"the server at {self._target.url} is not InfluxDB 2") from error

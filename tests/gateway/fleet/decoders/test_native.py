@@ -274,6 +274,41 @@ class TestRefusals:
         assert "2100" in decode(late, b"", registry=registry).refused[0]
 
 
+INTEGERS, FLOATS, QUALITIES = np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [],
+        [b""],
+        [message()],
+        [message({"a": 1.0})],
+        [message({"a": "on"})],
+        [message({"Bad": 1.0})],
+        [message({"a": None})],
+        [message({"a": 1.0, "b": "on"}, q={"a": 0.7}, s=[[5, {"a": 2.0}]])],
+        [message({"a": 1.0}), message({"a": "on"}, ts=None, floor=0), b"\xc1"],
+    ],
+)
+def test_columns_have_their_types_however_few_values_they_hold(payloads: list[bytes]) -> None:
+    registry = Registry(RegistryLimits(series=1))
+    for known in (False, True):
+        decoded = decode(*payloads, registry=registry)
+        types = {
+            name: [getattr(part, column).dtype for column in part.__slots__]
+            for name in ("messages", "samples", "numbers", "states")
+            for part in [getattr(decoded, name)]
+        }
+        assert types == {
+            "messages": [INTEGERS] * 6,
+            "samples": [INTEGERS] * 2,
+            "numbers": [INTEGERS, INTEGERS, FLOATS, QUALITIES],
+            "states": [INTEGERS, INTEGERS, INTEGERS, QUALITIES],
+        }, known
+        assert [column.dtype for column in decoded.bad] == [INTEGERS] * 3
+
+
 def test_full_caches_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     roomy, tight = Registry(), Registry()
     batches = [

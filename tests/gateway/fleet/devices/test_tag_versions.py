@@ -96,6 +96,15 @@ def test_a_renumbered_device_keeps_its_history_under_new_numbers(versions: TagVe
         versions.identity(old[0])
 
 
+def test_a_renumbered_device_has_each_version_once_and_goes_on_changing(versions: TagVersions) -> None:
+    versions.change(0, identity("second"), 100, 0)
+    versions.renumber(0)
+    versions.renumber(0)
+    assert versions.snapshot()["type"] == ["first", "second"]
+    versions.change(0, identity("third"), 100, 0)
+    assert versions.snapshot()["type"] == ["first", "third"]
+
+
 def test_a_renamed_version_keeps_its_number(versions: TagVersions) -> None:
     number = versions.version(0, 0)
     versions.rename(0, identity("first", line="L1"))

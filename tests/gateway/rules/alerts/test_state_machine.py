@@ -127,6 +127,9 @@ def test_the_onset_is_that_of_the_wait_and_changes_never_go_back_in_time() -> No
     assert (after.onset, after.at, after.notified_at) == (100, 200, 200)
     _, changes = advance(firing(1, at=300), [level()], 200)
     assert changes == [StateChange("resolved", "resolved", 1, 1, 300)]
+    higher, changes = advance(firing(1, at=300), [level(2, on=True)], 200)
+    assert changes == [StateChange("escalated", "firing", 2, 1, 300)]
+    assert higher == ActiveAlert(onset=50, firing=True, rank=2, at=300, notified_at=300)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,11 @@ def test_the_onset_is_that_of_the_wait_and_changes_never_go_back_in_time() -> No
         ([level(2, on=True, down=100), level(1, on=True)], 100),
         ([level(2, up=105), level(1, up=100)], 110),
         ([level(up=995)], None),
+        ([level(up=990)], 1000),
+        ([level(up=991)], None),
+        ([level(on=True, down=980)], 1000),
+        ([level(on=True, down=981)], None),
+        ([level(on=True, down=1000, raises=False)], 1000),
     ],
 )
 def test_the_next_time_at_which_something_is_due(levels: list[LevelState], due: int | None) -> None:

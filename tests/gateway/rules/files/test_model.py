@@ -31,7 +31,7 @@ def test_only_the_invalid_entry_of_a_list_is_an_error(tmp_path: Path) -> None:
 
 def test_an_empty_list_is_one_that_is_too_short(tmp_path: Path) -> None:
     found = problem_of_rule(tmp_path, "{alert: A, expr: x, above: 1, commands: [{name: c, on: []}]}")
-    assert found == "5:60: on: must have at least 1 entries, not 0"
+    assert found == "5:60: on: must have at least 1 entry, not 0"
 
 
 def test_group_names(tmp_path: Path) -> None:

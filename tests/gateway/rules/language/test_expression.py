@@ -76,7 +76,7 @@ def test_precedence(text: str, same_as: str) -> None:
         ("x in (y)", 6, "expected a number or a quoted text, found 'y'"),
         ("'never closed", 0, "the closing quote is missing"),
         ("3x > 1", 0, "'3x' is neither a number nor a duration; write 1.5, 1e3, 30s or 1h30m"),
-        ("1h2h > x", 0, "'1h2h' names its units out of order or twice; the larger first, as in 1h30m"),
+        ("1h2h > x", 0, "'1h2h' names its units out of order or twice; write the larger first, as in 1h30m"),
         ("rate(x, 0s)", 8, "this duration must be longer than 0s"),
         ("30s", 0, "expected a number or a condition, found a duration"),
         ("tag.zone", 0, "expected a number or a condition, found a text"),

@@ -73,7 +73,7 @@ def test_durations() -> None:
     assert duration_ms(Token("duration", "1h30m", 4)) == 5_400_000
     for text, message in (
         ("0s", "this duration must be longer than 0s"),
-        ("1h2h", "'1h2h' names its units out of order or twice; the larger first, as in 1h30m"),
+        ("1h2h", "'1h2h' names its units out of order or twice; write the larger first, as in 1h30m"),
     ):
         with pytest.raises(ExpressionError) as caught:
             duration_ms(Token("duration", text, 4))

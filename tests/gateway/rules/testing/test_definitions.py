@@ -76,7 +76,7 @@ def test_errors_of_events(tmp_path: Path, event: str, error: str) -> None:
 @pytest.mark.parametrize(
     ("devices", "series", "error"),
     [
-        ("{}", "{}", "5:12: devices: must have at least 1 entries, not 0"),
+        ("{}", "{}", "5:12: devices: must have at least 1 entry, not 0"),
         ("{'a b': {}}", "{}", "5:13: 'a b' is not a valid name"),
         ("{d: {site: s/t}}", "{}", "5:13: 's/t' is not a valid name"),
         (DEVICES, "{e.x: 1}", "6:11: unknown device 'e'; this test has d"),

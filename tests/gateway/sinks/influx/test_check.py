@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.doctor import CheckResult, look
+from edge_gateway.doctor import CheckResult, run_checks
 from tests.servers.influx import Influx
 from tests.servers.process import free_port
 
@@ -24,7 +24,7 @@ def found(place: Path, url: str, token: str, *buckets: str, org: str = "fleet") 
         ],
         "influx": {"url": url, "org": org, "token": f"file:{place}/token"},
     }
-    findings = look(GatewayConfig.model_validate(settings), embedded=True)
+    findings = run_checks(GatewayConfig.model_validate(settings), embedded=True)
     (finding,) = [one for one in findings if one.check == "influx"]
     return finding
 

@@ -11,11 +11,11 @@ import pytest
 from edge_gateway.records.store_effects import SeriesName, StoreEffects
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
 from edge_gateway.store.line_protocol import prefix, render_late, render_windows
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.settings import StoredTier, StoreSettings
-from edge_gateway.store.store import Store
 from edge_gateway.store.store_thread import StoreThread
 from tests.gateway.store.fleet import closed
 from tests.servers.influx import Influx

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.store.salvage.damaged_file import PIECE, DamagedStore, KeyedTable, TablePiece
-from edge_gateway.store.salvage.sound_rows import EVENT, WINDOW
+from edge_gateway.store.salvage.sound_rows import EVENT, SERIES, WINDOW
 from tests.gateway.store.fleet import named
-from tests.gateway.store.salvage.test_salvage import made, pages_of, spoil, stopped, zero
+from tests.gateway.store.salvage.test_stages import corrupt, made, pages_of, stopped, zero
 from tests.gateway.store.stored import opened
 
 TWO = KeyedTable("pair", ("a", "b"), (16, 32), ("value",))
@@ -47,7 +47,7 @@ def test_a_small_table_is_read_from_both_of_its_ends(tmp_path: Path) -> None:
     store._db.executemany("INSERT INTO counter VALUES(?, ?)", [(f"c{n:05}", n) for n in range(2_000)])
     pages = pages_of(store.path, "counter")
     path = stopped(store)
-    spoil(path, zero(pages[len(pages) // 2]))
+    corrupt(path, zero(pages[len(pages) // 2]))
     source = DamagedStore(path)
     found = source.pairs("counter")
     source.close()
@@ -61,7 +61,7 @@ def test_a_table_that_is_lost_whole_is_empty_and_damaged(tmp_path: Path) -> None
     store.apply([(1, [named()])])
     (page,) = pages_of(store.path, "event")
     path = stopped(store)
-    spoil(path, zero(page))
+    corrupt(path, zero(page))
     source = DamagedStore(path)
     assert source.piece(EVENT.table, None) == ([], None, True)
     source.close()
@@ -73,6 +73,25 @@ def test_a_file_that_is_no_store_cannot_be_opened(tmp_path: Path) -> None:
         DamagedStore(tmp_path / "none")
 
 
+def test_with_a_new_first_page_the_log_of_the_old_one_is_left_out_and_kept(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named()])])
+    path = stopped(store)
+    first = path.read_bytes()[:4096]
+    corrupt(path, zero(1))
+    log, shared = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    log.write_bytes(b"a log")
+    shared.write_bytes(b"its index")
+    source = DamagedStore(path)
+    assert len(source.piece(SERIES.table, None).rows) == 5
+    source.close()
+    assert path.with_name(f"{path.name}-wal.left-out").read_bytes() == b"a log"
+    assert not shared.exists() or shared.read_bytes() != b"its index"
+    assert path.with_name(f"{path.name}.page1").read_bytes() == bytes(4096)
+    assert path.read_bytes()[100:4096] == first[100:]
+    assert not path.with_name(f"{path.name}.new").exists()
+
+
 @pytest.mark.parametrize(("table", "beside"), [(EVENT.table, 0), (WINDOW.table, 1)])
 def test_only_the_rows_of_a_lost_page_are_lost(tmp_path: Path, table: KeyedTable, beside: int) -> None:
     """Windows are also in inner pages; SQLite looks for the one behind a leaf by way of that leaf."""
@@ -82,7 +101,7 @@ def test_only_the_rows_of_a_lost_page_are_lost(tmp_path: Path, table: KeyedTable
     (cells,) = store._db.execute("SELECT ncell FROM dbstat WHERE pageno=?", (leaf,)).fetchone()
     path = stopped(store)
     before = [row for piece in all_pieces(path, table) for row in piece.rows]
-    spoil(path, zero(leaf))
+    corrupt(path, zero(leaf))
     pieces = all_pieces(path, table)
     found = [row for piece in pieces for row in piece.rows]
     assert sum(piece.damaged for piece in pieces) == 1
@@ -95,7 +114,7 @@ def test_a_damaged_page_of_one_table_leaves_the_others_whole(tmp_path: Path) -> 
     before = made(tmp_path)
     leaves = pages_of(before.path, "window")[1:]
     path = stopped(before)
-    spoil(path, zero(leaves[5]))
+    corrupt(path, zero(leaves[5]))
     source = DamagedStore(path)
     assert source.piece(EVENT.table, None).rows[0][0] == 1
     source.close()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from edge_gateway.store.salvage.damaged_file import DamagedStore
-from edge_gateway.store.salvage.salvage import NAMES, STAGES
 from edge_gateway.store.salvage.sound_rows import (
     ALERT,
     COMMAND,
@@ -24,8 +23,9 @@ from edge_gateway.store.salvage.sound_rows import (
     SalvagedTable,
     sound,
 )
+from edge_gateway.store.salvage.stages import NAMES, STAGES
 from tests.gateway.store.fleet import T0, closed, late, late_states, named
-from tests.gateway.store.salvage.test_salvage import stopped
+from tests.gateway.store.salvage.test_stages import stopped
 from tests.gateway.store.stored import opened, rich
 
 ALL = (*NAMES, *STAGES, LATE, LATE_STATE)

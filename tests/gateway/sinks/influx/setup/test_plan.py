@@ -110,7 +110,11 @@ def test_a_template_that_changed_brings_untouched_cells_up_to_date_unasked() -> 
     assert found.refusals == ()
     (change,) = found.changes
     assert (change.what, change.kind, change.name) == ("update", "Dashboard", "Fleet overview")
-    assert change.differs == ("cell 'b': query", "cell 'gone' would go", "cell 'more' is missing")
+    assert change.differs == (
+        "cell 'b': query",
+        "cell 'gone' is not in the templates",
+        "cell 'more' is missing",
+    )
 
 
 def test_cells_that_a_person_changed_or_added_are_named_and_need_force() -> None:

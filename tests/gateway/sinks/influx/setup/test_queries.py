@@ -14,10 +14,10 @@ from edge_gateway.records.store_effects import SeriesName, StoreEffects, TextNam
 from edge_gateway.sinks.influx.setup.apply import apply
 from edge_gateway.sinks.influx.setup.documents import documents_for
 from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.store.database import Store
 from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.settings import StoredTier, StoreSettings
-from edge_gateway.store.store import Store
 from tests.gateway.records.transitions import too_warm
 from tests.gateway.sinks.influx.setup.page import result_faults
 from tests.gateway.sinks.influx.setup.place import DAY, MINUTE, WINDOWS, target

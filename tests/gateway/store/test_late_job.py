@@ -11,20 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.records.store_effects import ClosedWindows, StoreEffects, both
+from edge_gateway.store import late_job
+from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.database import Store
+from edge_gateway.store.late_job import Coverage, LateJob, base_bit
+from edge_gateway.store.names import NameTables
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.store import Store
-from edge_gateway.store.window_kinds import unpacked
+from edge_gateway.store.schema import open_store
+from edge_gateway.store.series_use import SeriesUse
+from edge_gateway.store.window_kinds import number_windows, packed, unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.merge import sums
+from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
     SETTINGS,
     T0,
+    TIERS,
     Reading,
     closed,
     closed_states,
+    columns,
     late,
     late_states,
     name,
@@ -260,3 +269,147 @@ def test_a_window_that_opens_again_keeps_its_tags_and_is_one(store: Store) -> No
     store.apply([(2, [StoreEffects(T0, windows=(closed(0, [(1, H0 + 9, 2.0)], version=1),))])])
     assert tags_of(store) == {(0, H0): '{"region":"eu"}'}
     assert [("region=eu" in line, "sum=3.0" in line) for line in lines(store)[-1:]] == [(True, True)]
+
+
+class Sent:
+    """Keeps what a job sends: windows as (tier, start, count, at), readings that came too late as (ts, at)."""
+
+    def __init__(self) -> None:
+        self.corrected: list[tuple[int, int, int, int]] = []
+        self.too_late: list[tuple[int, int]] = []
+
+    def windows(self, tier: int, windows: Packed, at: int) -> None:
+        self.corrected += [(tier, row["start"], row["count"], at) for row in windows.rows]
+
+    def late(self, series: np.ndarray[Any, Any], readings: Readings, at: int) -> None:
+        assert len(series) == len(readings)
+        self.too_late += [(ts, at) for ts in readings.ts.tolist()]
+
+
+class Job:
+    """A job over a store of its own, in which series 1 is `dev-1`; what it stored is complete from `H0` on."""
+
+    def __init__(self, path: Path) -> None:
+        self.db, _ = open_store(path / "store.sqlite")
+        self.names = NameTables(self.db, ("region",))
+        self.names.define([name(1, region="eu")])
+        (self.series,) = self.names.ids(np.array([1]), np.array([0])).tolist()
+        self.counters, self.use = StoreCounters(self.db), SeriesUse(self.db)
+        self.job = LateJob(
+            self.db, self.names, self.counters, SETTINGS, number_windows(self.db), use=self.use
+        )
+        self.sent = Sent()
+
+    def store(self, tier: int, *ts: int) -> None:
+        """Store the windows of these times."""
+        rows = rows_of_values(TIERS[tier].every, columns([(self.series, at, 1.0) for at in ts]))
+        self.job.windows.put(tier, packed(rows))
+
+    def add(self, *ts: int, tiers: int, at: int = T0) -> None:
+        many = len(ts)
+        quality = np.full(many, 1000)
+        self.job.add(
+            at, [np.full(many, self.series), np.array(ts), np.ones(many), quality, np.full(many, tiers)]
+        )
+
+    def run(self, floor: int = H0, frozen: int = 0) -> int:
+        return self.job.run(Coverage(floor, frozen), self.sent)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    one = Job(tmp_path)
+    yield one
+    one.db.close()
+
+
+def test_the_finest_tier_of_a_mask_is_its_lowest_bit() -> None:
+    assert base_bit(np.array([0b001, 0b111, 0b110, 0b100])).tolist() == [0b001, 0b001, 0b010, 0b100]
+
+
+def test_a_job_without_late_readings_does_nothing(job: Job) -> None:
+    assert job.run() == 0
+    assert (job.job.pending, job.counters.values, job.sent.corrected) == (0, {}, [])
+
+
+def test_a_new_window_is_made_at_the_floor_and_not_before_it(job: Job) -> None:
+    job.add(H0 - 1, H0, tiers=0b1)
+    assert job.run() == 2
+    assert job.sent.corrected == [(0, H0, 1, T0)]
+    assert job.sent.too_late == [(H0 - 1, T0)]
+
+
+def test_a_stored_window_changes_from_the_frozen_time_on_and_not_before_it(job: Job) -> None:
+    frozen = H0 - 5 * MINUTE
+    job.store(0, frozen, frozen - MINUTE)
+    job.add(frozen - 1, frozen, tiers=0b1)
+    assert job.run(frozen=frozen) == 2
+    assert job.sent.corrected == [(0, frozen, 2, T0)]
+    assert job.sent.too_late == [(frozen - 1, T0)]
+
+
+def test_a_window_that_late_readings_made_counts_as_corrected_from_the_start(job: Job) -> None:
+    job.store(0, H0)
+    job.add(H0 + 1, H0 + MINUTE, tiers=0b1)
+    job.run()
+    job.add(H0 + MINUTE, tiers=0b1)
+    job.run()
+    rows = job.db.execute("SELECT start, revision FROM window ORDER BY start").fetchall()
+    assert rows == [(H0, 1), (H0 + MINUTE, 2)]
+
+
+def test_a_reading_is_too_late_where_its_finest_window_is_whatever_becomes_of_the_coarser_ones(
+    job: Job,
+) -> None:
+    """Coarser windows begin earlier, so they may be lost where the finer one is not, or stored where it is not."""
+    job.store(2, H0 - 1)
+    job.add(H0 - 1, tiers=0b101)
+    job.add(H0 + 10 * MINUTE, tiers=0b011)
+    assert job.run(floor=H0 + 10 * MINUTE) == 2
+    assert job.sent.corrected == [
+        (0, H0 + 10 * MINUTE, 1, T0),
+        (1, H0 + 10 * MINUTE, 1, T0),
+        (2, H0 - HOUR, 2, T0),
+    ]
+    assert job.sent.too_late == [(H0 - 1, T0)]
+    assert job.counters.values == {"late_merged": 1, "late_too_late": 1}
+
+
+def test_a_reading_goes_to_the_tiers_of_its_mask_only(job: Job) -> None:
+    job.add(H0, tiers=0b110)
+    job.run()
+    assert [(tier, count) for tier, _, count, _ in job.sent.corrected] == [(1, 1), (2, 1)]
+
+
+def test_what_is_merged_at_once_is_bounded_and_the_oldest_come_first(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_job, "AT_ONCE", 2)
+    job.add(H0 + MINUTE, tiers=0b1, at=1)
+    job.add(H0, tiers=0b1, at=2)
+    job.add(H0 + 2 * MINUTE, tiers=0b1, at=3)
+    assert (job.run(), job.job.pending) == (2, 1)
+    assert job.sent.corrected == [(0, H0, 1, 2), (0, H0 + MINUTE, 1, 2)], "at the time of the last of them"
+    assert (job.run(), job.job.pending, job.run()) == (1, 0, 0)
+    assert job.db.execute("SELECT COUNT(*) FROM late").fetchone() == (0,)
+
+
+def test_pending_readings_are_counted_in_the_table_and_go_back_with_a_rollback(job: Job) -> None:
+    job.add(H0, H0, tiers=0b1)
+    before = job.job.snapshot()
+    job.db.execute("BEGIN")
+    job.add(H0, tiers=0b1)
+    assert job.job.pending == 3
+    job.db.execute("ROLLBACK")
+    job.job.restore(before)
+    assert job.job.pending == 2
+    job.db.execute("DELETE FROM late WHERE id = (SELECT MIN(id) FROM late)")
+    job.job.recount()
+    assert job.job.pending == 1
+
+
+def test_a_corrected_series_is_in_use_from_the_time_of_its_window(job: Job) -> None:
+    job.add(H0 + 400 * DAY, tiers=0b1)
+    job.run()
+    job.use.prune(H0, job.names, job.counters)
+    assert job.db.execute("SELECT id, upto FROM series_use").fetchall() == [(job.series, H0 + 400 * DAY)]

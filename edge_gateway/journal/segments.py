@@ -344,8 +344,8 @@ class Journal:
 
     def _replace(self, path: Path, first: int, plan: SegmentPlan, at: int) -> str:
         """Write the intact records to a new attempt, then set the corrupt file aside; safe to interrupt anywhere."""
-        attempt = self._attempts.get(first, 0)
-        self._attempts[first] = attempt + 1
+        attempt = self._attempts[first]
+        self._attempts[first] += 1
         repaired = _segment_path(self._directory, first, attempt)
         temporary = repaired.with_suffix(".tmp")
         data = self._salvage(path, plan)

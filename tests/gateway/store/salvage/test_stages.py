@@ -10,13 +10,13 @@ import pytest
 from msgspec import structs
 
 from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.store.database import Store
 from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.salvage.salvage import STAGES
 from edge_gateway.store.salvage.sound_rows import (
     EARLIER,
 )
-from edge_gateway.store.store import Store
+from edge_gateway.store.salvage.stages import STAGES
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
 
@@ -60,7 +60,7 @@ def journal(first: int, last: int) -> Callable[[], Iterator[Derived]]:
     return lambda: iter([(number, [effects(number)]) for number in range(first, last + 1)])
 
 
-def spoil(path: Path, damage: Damage) -> None:
+def corrupt(path: Path, damage: Damage) -> None:
     data = bytearray(path.read_bytes())
     damage(data)
     path.write_bytes(data)
@@ -104,7 +104,7 @@ def rows(store: Store, name: str) -> set[tuple[object, ...]]:
 def test_everything_is_brought_back_where_one_index_is_lost(tmp_path: Path) -> None:
     before = made(tmp_path)
     old = everything(before)
-    spoil(stopped(before), zero(*pages_of(before.path, "outbox_sink")))
+    corrupt(stopped(before), zero(*pages_of(before.path, "outbox_sink")))
     new = salvaged(tmp_path)
     assert new.opened.set_aside == f"store.sqlite.corrupt-{AT}"
     for name in ("series", "number", "text", "code", "window", "state_window", "outbox"):
@@ -119,7 +119,7 @@ def test_what_is_behind_a_lost_page_and_before_it_is_brought_back(tmp_path: Path
     before = made(tmp_path)
     old = set(table(before, "window"))
     leaves = pages_of(before.path, "window")[1:]
-    spoil(stopped(before), zero(leaves[len(leaves) // 3], leaves[len(leaves) // 2]))
+    corrupt(stopped(before), zero(leaves[len(leaves) // 3], leaves[len(leaves) // 2]))
     new = salvaged(tmp_path)
     brought = rows(new, "window")
     assert brought < old
@@ -144,7 +144,7 @@ def test_no_damage_makes_a_wrong_row_or_a_wrong_line(tmp_path: Path, seed: int) 
         if chance.random() < 0.2:
             del data[chance.randrange(len(data)) :]
 
-    spoil(before.path, garbage)
+    corrupt(before.path, garbage)
     new = opened(tmp_path, floor=AT, at=AT, records=journal(RECORDS // 2, RECORDS))
     finish(new)
     for name in ("window", "state_window"):
@@ -170,7 +170,7 @@ def opened_copy(store: Store, directory: Path) -> Store:
 def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path) -> None:
     before = made(tmp_path)
     old = set(table(before, "window"))
-    spoil(stopped(before), zero(1))
+    corrupt(stopped(before), zero(1))
     new = salvaged(tmp_path)
     assert rows(new, "window") == old
     assert new.applied == RECORDS
@@ -180,7 +180,7 @@ def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path) ->
 def test_without_its_number_a_store_takes_everything_from_the_journal_once(tmp_path: Path) -> None:
     before = made(tmp_path)
     old = everything(before)
-    spoil(stopped(before), zero(*pages_of(before.path, "meta")))
+    corrupt(stopped(before), zero(*pages_of(before.path, "meta")))
     new = salvaged(tmp_path, first=RECORDS - 20, last=RECORDS + 1)
     assert new.applied == RECORDS + 1
     assert set(table(new, "window")) >= {
@@ -214,7 +214,7 @@ def test_a_late_reading_of_a_window_that_was_not_brought_back_stays_apart(tmp_pa
     before = made(tmp_path)
     leaf = pages_of(before.path, "window")[3]
     old = set(table(before, "window"))
-    spoil(stopped(before), zero(leaf))
+    corrupt(stopped(before), zero(leaf))
     new = salvaged(tmp_path)
     _, start, series, *_ = min(old - set(table(new, "window")))
     lines(new)
@@ -229,10 +229,11 @@ def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines
     before = made(tmp_path)
     before.apply([(RECORDS + 1, [StoreEffects(AT, late=late([(1, T0 + MINUTE + 5, 50.0)], tiers=1))])])
     old = table(before, "outbox")
-    spoil(stopped(before), zero(*pages_of(before.path, "alert_at")))
+    corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
     new = opened(tmp_path, floor=AT, at=AT, records=journal(0, -1))
     assert new.facts().late_held
-    assert new.take("influx") is None
+    new.enqueue(b"gateway,gateway=g up=1i 1\n", AT)
+    assert new.take("influx") is None, "a newer line waits for the old ones"
     assert (new.run_late(), new.late_pending) == (0, 1)
     finish(new)
     assert new.late_pending == 0
@@ -245,7 +246,7 @@ def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines
 def test_a_kill_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> None:
     before = made(tmp_path)
     old = everything(before)
-    spoil(stopped(before), zero(*pages_of(before.path, "outbox_rank")))
+    corrupt(stopped(before), zero(*pages_of(before.path, "outbox_rank")))
     for step in range(2 * len(STAGES)):
         store = opened(tmp_path, floor=AT, at=AT + step, records=journal(0, -1))
         store.salvage()
@@ -263,7 +264,7 @@ def test_windows_whose_lines_are_lost_are_sent_again(tmp_path: Path) -> None:
     before = made(tmp_path)
     sent = {line for line in lines(opened_copy(before, tmp_path / "copy")) if line.startswith("sensor,")}
     newest = {line.split(" ")[0] + line.rsplit(" ", 1)[1]: line for line in sorted(sent)}
-    spoil(stopped(before), zero(*pages_of(before.path, "outbox")[3:6]))
+    corrupt(stopped(before), zero(*pages_of(before.path, "outbox")[3:6]))
     new = salvaged(tmp_path)
     got = {line.split(" ")[0] + line.rsplit(" ", 1)[1] for line in lines(new) if line.startswith("sensor,")}
     assert got == newest.keys()
@@ -286,8 +287,31 @@ def test_old_windows_of_late_readings_are_sent_again_where_lines_are_lost(
     with sqlite3.connect(before.path) as db:
         db.execute("UPDATE outbox SET body=X'00' WHERE id=(SELECT MAX(id) FROM outbox)")
     db.close()
-    spoil(stopped(before), zero(*pages_of(before.path, "alert_at")))
+    corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
     assert expected[0] in lines(salvaged(tmp_path))
+
+
+LOST = "rows in 1 damaged place of window are lost; keep the file if you want to examine it, or delete it"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "place", "told"),
+    [
+        ("alert_at", 0, "recovered all of {file}, {rows:,} rows; the file can be deleted"),
+        ("window", 3, f"recovered {{rows:,}} rows of {{file}}; {LOST}"),
+    ],
+)
+def test_the_operator_is_told_what_was_recovered_and_what_to_do_with_the_file(
+    tmp_path: Path, spoilt: str, place: int, told: str
+) -> None:
+    before = made(tmp_path, records=20)
+    corrupt(stopped(before), zero(pages_of(before.path, spoilt)[place]))
+    new = opened(tmp_path, floor=AT, at=AT, records=journal(21, 20))
+    summary = finish(new)
+    rows = new.facts().counters["salvaged_rows"]
+    assert summary == told.format(rows=rows, file=f"store.sqlite.corrupt-{AT}")
+    assert new.facts().counters.get("salvage_unreadable", 0) == (spoilt == "window")
+    new.close()
 
 
 def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) -> None:
@@ -304,3 +328,16 @@ def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) 
     )
     assert new.salvage() == ""
     new.close()
+
+
+def test_a_late_reading_is_not_merged_again_into_windows_that_the_journal_gave_whole(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    ts, ten, hour = T0 + 5, T0 - T0 % (10 * MINUTE), T0 - T0 % (60 * MINUTE)
+    for rebuilt, tiers in (
+        ({(0, T0, 2)}, 0b110),
+        ({(0, T0, 2), (1, ten, 2), (2, hour, 2)}, 0),
+        ({(2, hour, 2), (1, ten, 3)}, 0b011),
+        ({(0, T0 + MINUTE, 2), (0, ts, 2)}, 0b111),
+    ):
+        assert store._salvage._left(0b111, ts, 2, rebuilt) == tiers
+    store.close()

@@ -26,7 +26,7 @@ from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.rebuild import NoLines, Records, merge_all, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
-from edge_gateway.store.salvage.salvage import Salvage
+from edge_gateway.store.salvage.stages import Salvage
 from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
@@ -196,11 +196,11 @@ class Store:
 
     @property
     def scrub_pending(self) -> bool:
-        """Whether there are windows whose checksums were not checked since the store was opened."""
+        """Whether the checksums of some windows have not been checked since the store was opened."""
         return self._scrub.pending
 
     def scrub(self) -> None:
-        """Check the next of them. StoreDamaged if a checksum does not match."""
+        """Check the next of these windows. StoreDamaged if a checksum does not match."""
         self._scrub.step()
 
     def salvage(self) -> str:
@@ -232,7 +232,7 @@ class Store:
                 self._counters.add(name, count)
 
     def keep_quarantined(self, messages: Sequence[Quarantined]) -> None:
-        """Put messages in quarantine that no record's effects name, as those a replay cannot fold."""
+        """Put messages in quarantine that no record's effects name, such as those a replay cannot fold."""
         with self._transaction():
             self._side_tables.quarantine(messages)
 

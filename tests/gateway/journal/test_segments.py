@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.framing import encode_frame, scan
-from edge_gateway.journal.journal import Journal, JournalFull
-from tests.gateway.journal.faulty_files import FaultyFiles
+from edge_gateway.journal.segments import Journal, JournalFull
+from tests.fakes import FaultyFiles
 
 
 def body(number: int) -> bytes:
@@ -178,6 +178,48 @@ def test_unlink_before_removes_only_whole_segments_below(tmp_path: Path) -> None
     journal.sync()
     journal.unlink_before(8)
     assert records(journal) == [7], "the segment being written stays"
+
+
+@pytest.mark.parametrize(("number", "kept"), [(2, [1, 2, 3, 4]), (3, [3, 4]), (4, [3, 4]), (5, [])])
+def test_a_segment_goes_once_all_its_records_are_below_the_number(
+    tmp_path: Path, number: int, kept: list[int]
+) -> None:
+    fill(tmp_path, [[1, 2], [3, 4]], segment_bytes=1)
+    journal = Journal.open(tmp_path)
+    journal.unlink_before(number)
+    assert records(journal) == kept
+
+
+@pytest.mark.parametrize(("missing", "files"), [(0, 2), (1, 1)])
+def test_a_segment_that_has_reached_its_size_is_followed_by_another(
+    tmp_path: Path, missing: int, files: int
+) -> None:
+    size = len(encode_frame(1, 1, body(1)))
+    fill(tmp_path, [[1], [2]], segment_bytes=size + missing)
+    assert len(segments(tmp_path)) == files
+
+
+def test_a_group_that_just_fits_into_the_budget_is_written_and_one_byte_more_is_not(tmp_path: Path) -> None:
+    group = len(encode_frame(1, 1, body(1))) + len(encode_frame(2, 1, body(2)))
+    journal = Journal.open(tmp_path, max_bytes=group - 1)
+    for number in (1, 2):
+        journal.append(number, body(number))
+    with pytest.raises(JournalFull, match=f"has used 0 of its {group - 1} bytes"):
+        journal.sync()
+    journal.max_bytes = group
+    journal.sync()
+    assert journal.total_bytes == group
+    journal.max_bytes += len(encode_frame(3, 3, body(3)))
+    journal.append(3, body(3))
+    journal.sync()
+    assert journal.total_bytes == journal.max_bytes
+
+
+def test_records_of_all_segments_that_were_dropped_are_counted(tmp_path: Path) -> None:
+    fill(tmp_path, [[1, 2, 3], [4, 5], [6]], segment_bytes=1)
+    journal = Journal.open(tmp_path)
+    assert [journal.drop_oldest() for _ in range(3)] == [(1, 3), (4, 5), None]
+    assert (journal.dropped_records, journal.first_number, records(journal)) == (5, 6, [6])
 
 
 @pytest.mark.parametrize("step", ["unlink", "sync_directory"])

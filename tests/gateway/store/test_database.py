@@ -11,7 +11,7 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     effects_from_tree,
 )
-from edge_gateway.store.store import Store
+from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -92,8 +92,8 @@ def test_a_damaged_store_is_set_aside_and_a_new_one_made(tmp_path: Path, damage:
     store.close()
     path = store.path
     data = bytearray(path.read_bytes())
-    spoilt = slice(0, 100) if damage == "garbage" else slice(4096, len(data))
-    data[spoilt] = b"\x55" * len(data[spoilt])
+    corrupted = slice(0, 100) if damage == "garbage" else slice(4096, len(data))
+    data[corrupted] = b"\x55" * len(data[corrupted])
     path.write_bytes(data)
     new = opened(tmp_path, at=123, floor=T0 + 5)
     assert new.opened.created

@@ -25,6 +25,7 @@ from edge_gateway.store.salvage.sound_rows import Known, Row, SalvagedTable
 from edge_gateway.store.schema import READ_ERRORS
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_table import CORRECTED, WindowTable
+from fleet_config.counting import counted
 
 NAMES: Final = (tables.SERIES, tables.NUMBER, tables.TEXT, tables.CODE)
 STAGES: Final = (
@@ -140,11 +141,11 @@ class Salvage:
             derived: (tier, start, head of the family) of the rebuilt windows.
             families: head of the family by series: the lowest series number of its device and metric.
         """
-        source = None if self.progress is None else self._open()
-        if source is None:
+        if self.progress is None or (source := self._open()) is None:
             return
         counters = source.pairs("counter")
         self._counters.take_over({name: n for name, n in counters.items() if _is_count(name, n)})
+        self._count(self.progress.rows, self.progress.unreadable)  # of the names
         for kept in (tables.LATE, tables.LATE_STATE):
             self._take_whole(source, kept)
             columns = "SELECT id, series, ts, tiers FROM"
@@ -199,11 +200,12 @@ class Salvage:
         if _EVERYTHING in done.damaged:
             return f"nothing of {done.file} can be read: what the journal does not have is lost"
         if not done.damaged:
-            return f"recovered all {done.rows} rows of {done.file}; the file can be deleted"
+            return f"recovered all of {done.file}, {counted(done.rows, 'row')}; the file can be deleted"
         tables_lost = ", ".join(done.damaged)
         return (
-            f"recovered {done.rows} rows of {done.file}; rows in {done.unreadable} damaged places of {tables_lost} are"
-            " lost; keep the file if you want to examine it, or delete it"
+            f"recovered {counted(done.rows, 'row')} of {done.file}; rows in"
+            f" {counted(done.unreadable, 'damaged place')} of {tables_lost} are lost;"
+            " keep the file if you want to examine it, or delete it"
         )
 
     def lost(self, *names: str) -> bool:
@@ -229,8 +231,7 @@ class Salvage:
         good = [row for row in self._new(kept, rows) if row is not None]
         self._db.executemany(kept.insert, good)
         unreadable = rows.count(None) + piece.damaged
-        self._counters.add("salvaged_rows", len(good))
-        self._counters.add("salvage_unreadable", unreadable)
+        self._count(len(good), unreadable)
         damaged = sorted({*self.progress.damaged, *([kept.table.name] if unreadable else ())})
         self._change(
             rows=self.progress.rows + len(good),
@@ -238,6 +239,10 @@ class Salvage:
             damaged=damaged,
         )
         return piece.last
+
+    def _count(self, rows: int, unreadable: int) -> None:
+        self._counters.add("salvaged_rows", rows)
+        self._counters.add("salvage_unreadable", unreadable)
 
     def _new(self, kept: SalvagedTable, rows: Iterable[Row | None]) -> Iterable[Row | None]:
         """Return the rows without those that were applied again from the journal."""

@@ -1,0 +1,52 @@
+"""The fold's state: a copy of it goes on as the original, and other settings take over what it knows."""
+
+from msgspec.structs import replace
+
+from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fold.settings import FoldSettings
+from edge_gateway.records import codec
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.recovery.settings import fold_settings
+from edge_gateway.recovery.state import State
+from fleet_wire import topics
+from fleet_wire.telemetry import encode_telemetry
+
+START = 1_760_000_000_000
+
+
+def settings() -> FoldSettings:
+    return fold_settings(GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}}))
+
+
+def reading(seq: int, site: str = "berlin") -> Batch:
+    topic = topics.device_topic(site, "f1", topics.TELEMETRY)
+    payload = encode_telemetry(1, seq, START + seq, {"t": float(seq)})
+    return Batch(Moment(START + seq, seq), [topic], [payload])
+
+
+def test_a_state_restored_goes_on_as_the_one_it_is_a_copy_of() -> None:
+    first, second = State.new("gw", settings()), State.new("gw", settings())
+    first.pipeline.fold(reading(0))
+    first.listening, first.wall = 7, START
+    second.restore(codec.unpack(codec.pack(first.snapshot())))
+    for state in (first, second):
+        state.pipeline.fold(reading(1))
+    assert codec.pack(second.snapshot()["fold"]) == codec.pack(first.snapshot()["fold"])
+    assert (second.listening, second.wall) == (7, START)
+
+
+def test_settings_that_take_over_keep_what_is_known_of_devices() -> None:
+    state = State.new("gw", settings())
+    state.pipeline.fold(reading(0))
+    state.take_over(replace(state.settings, max_reading_age=state.settings.max_reading_age + 1))
+    state.pipeline.fold(reading(0))
+    assert state.pipeline.admission.accounting.totals()["duplicate"] == 1
+
+
+def test_a_site_that_is_taken_away_is_foreign_from_then_on() -> None:
+    state = State.new("gw", replace(settings(), sites=("berlin", "lyon")))
+    state.pipeline.fold(reading(0))
+    state.take_over(replace(state.settings, sites=("lyon",)))
+    effects = state.pipeline.fold(reading(1))
+    assert [one.reason for one in effects.quarantined] == [Refusal.FOREIGN_SITE.value]

@@ -1,0 +1,244 @@
+"""`fleet-sim verify` and `grade`: what they compare, what they print, and how failures read."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet_sim.cli import main
+from fleet_sim.cli.judging import LOOK_AGAIN, compared, grade_rows, influx_of_run, newest_status
+from fleet_sim.devices.pacing import Percentiles
+from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
+from fleet_sim.judging.stored import InfluxPlace, StoredUnreadable, WindowKey
+from fleet_sim.judging.verify import gateway_terms
+from fleet_sim.ledger.expected import Facts
+from fleet_sim.ledger.reading import Ledger, read_ledger
+from fleet_sim.ledger.writing import LedgerWriter
+from tests.servers.process import free_port
+from tests.sim.judging.answering_server import answering
+
+Cli = Callable[..., tuple[int, str, str]]
+BASE = 1_700_000_000_000
+STATUS: dict[str, Any] = {"gateway": "gw", "windows": [{"every": 5000, "bucket": "b5s"}]}
+ALERT = {"id": "a", "rule": "Hot", "level": "critical", "state": "firing", "subject": "d", "at": BASE + 2_000}
+FAULT = {
+    "number": 0, "kind": "heat_up", "devices": ["d"], "from": BASE, "until": BASE + 9_000,
+    "expect": {"rule": "Hot", "within": 5_000, "level": None},
+}  # fmt: skip
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.delenv("INFLUX_URL", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def recorded(
+    directory: Path,
+    *,
+    statuses: dict[str, Any] | None = None,
+    killed: bool = False,
+    count: int = 5,
+    **header: Any,
+) -> Ledger:
+    """Write the ledger of a run of one device that sent `t` = 1 each second."""
+    with LedgerWriter(directory) as ledger:
+        ledger.header({"start_ms": BASE, "started_us": BASE * 1000, "speed": 1.0, **header})
+        columns = ledger.group("probe", ["t"])
+        ledger.devices(0, 0, [{"id": "d", "site": "s", "type": "probe", "tags": {}}])
+        for seq in range(count):
+            at = BASE + 1000 * seq
+            row = {"device": 0, "boot": 9, "seq": seq, "ts": at, "sent": at * 1000, "flags": 0, "present": 1}
+            for name, value in row.items():
+                getattr(columns, name).append(value)
+            columns.values[0].append(1.0)
+            ledger.table("acks").extend((0, 9, seq, at * 1000 + 1, 0))
+        for gateway, status in ({"gw": STATUS} if statuses is None else statuses).items():
+            ledger.note("status", gateway=gateway, status=status)
+        ledger.note("fault", **FAULT)
+        if not killed:
+            ledger.end("finished", {"at": (BASE + 60_000) * 1000})
+    return read_ledger(directory)
+
+
+def history(path: Path, *, count: int = 5) -> Path:
+    row = {"device": "d", "metric": "t", "every": 5000, "start": BASE, "count": count, "sum": float(count)}
+    path.write_text(json.dumps(row | dict.fromkeys(("min", "max", "first", "last"), 1.0)))
+    return path
+
+
+def test_what_is_stored_right_passes_from_a_file_and_from_a_command(cli: Cli, tmp_path: Path) -> None:
+    recorded(
+        tmp_path / "run", expect={"delivery.lost": ["==", 0.0, "== 0"], "alerts.missed": ["==", 0, "== 0"]}
+    )
+    file = history(tmp_path / "windows.jsonl")
+    command = f"{sys.executable} -c {shlex.quote(f'print(open({str(file)!r}).read())')}"
+    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file), "--history-cmd", command)
+    assert status == 0
+    assert out.count("wrong windows  0 of 1") == 2
+    assert f"verify {tmp_path / 'run'} against {file}" in out
+    assert out.count("ok  expected == 0, found 0") == 2, "once a source, and only what verify measures"
+    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file), "--json")
+    found = json.loads(out)
+    assert (status, found["gateway"], found["complete"], len(found["results"])) == (0, "gw", True, 1)
+
+
+def test_what_is_wrong_is_shown_by_an_example_and_ends_in_1(cli: Cli, tmp_path: Path) -> None:
+    recorded(tmp_path / "run", killed=True, statuses={"gw": STATUS | {"values": {"too_late": 1}}}, count=6)
+    file = history(tmp_path / "windows.jsonl", count=4)
+    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
+    assert status == 1
+    assert "lost           1" in out
+    assert "boot 9 seq 0-4" in out
+    assert "not judged     1 window: after the end of the killed run's ledger" in out
+    assert "too late       1 reading, by the gateway's own count" in out
+    assert "the run was killed: its last second is not judged" in out
+
+
+def test_windows_that_are_open_are_counted_and_their_close_is_said(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = BASE / 1000 + 6.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    recorded(tmp_path / "run", statuses={"gw": STATUS | {"time": {"idle_close": 30_000}}})
+    (tmp_path / "none.jsonl").write_text("")
+    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(tmp_path / "none.jsonl"))
+    assert status == 0
+    assert "not judged     1 window: not closed yet" in out
+    assert "no open window closes in the next 28 s" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "nothing to compare with: give --history-cmd, --history or --influx-url"),
+        (("--history", "/nonexistent"), 2, "cannot read /nonexistent: No such file or directory"),
+        (("--history-cmd", "/nonexistent"), 2, "cannot run `/nonexistent`: No such file or directory"),
+        (("--history-cmd", "printf {}"), 2, "`printf {}`: row 1 is not a window row: 'device' is missing"),
+        (("--history-cmd", "sh -c 'exit 3'"), 3, "ended with status 3: it said nothing"),
+        (("--influx-url", "localhost:8086"), 2, "--influx-url: 'localhost:8086' is no address"),
+        (("--gateway", "other", "--history", "x"), 2, "--gateway: the run did not hear 'other'; it heard gw"),
+        (("--wait", "soon", "--history", "x"), 2, "--wait: 'soon' is not a duration"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_with_the_reason(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    recorded(tmp_path / "run")
+    found, out, err = cli("verify", str(tmp_path / "run"), *arguments)
+    assert (found, out) == (status, "")
+    assert said in err.replace("\n", " ")
+    assert "Errno" not in err
+    assert "unexpected" not in err
+
+
+def test_a_database_is_unreachable_or_refuses_or_answers(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(tmp_path / "run")
+    monkeypatch.setenv("INFLUX_TOKEN", "secret")
+    status, _, err = cli("verify", str(tmp_path / "run"), "--influx-url", f"http://127.0.0.1:{free_port()}")
+    assert (status, "Connection refused" in err) == (3, True)
+    with answering(401, b"{}") as url:
+        status, _, err = cli("verify", str(tmp_path / "run"), "--influx-url", url)
+    assert (status, "INFLUX_TOKEN must hold" in err) == (2, True)
+    with answering(200, b"") as url:
+        status, out, _ = cli("verify", str(tmp_path / "run"), "--influx-url", url)
+    assert (status, "lost           5" in out) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["verify", "grade"])
+def test_a_run_directory_that_cannot_be_read_is_bad_input(cli: Cli, tmp_path: Path, command: str) -> None:
+    status, _, err = cli(command, str(tmp_path / "none"))
+    assert status == 2
+    assert f"{tmp_path / 'none'}: no ledger.frames there; give the directory" in err
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "ledger.frames").write_bytes(b"hello")
+    status, _, err = cli(command, str(tmp_path / "bad"))
+    assert (status, "not a ledger of format" in err) == (2, True)
+
+
+def test_a_run_that_heard_no_gateway_or_several_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoredUnreadable, match="the run heard no gateway, so"):
+        newest_status(recorded(tmp_path / "none", statuses={}), None)
+    both = recorded(
+        tmp_path / "both", statuses={"b": STATUS | {"gateway": "b"}, "a": STATUS | {"gateway": "a"}}
+    )
+    with pytest.raises(Exception, match="the run heard several; choose one of a, b"):
+        newest_status(both, None)
+    assert newest_status(both, "b")["gateway"] == "b"
+
+
+@pytest.mark.parametrize("windows", [None, [], [{}], [{"every": 0}], [{"every": "5s"}], 7, [7]])
+def test_a_status_without_windows_is_bad_input(cli: Cli, tmp_path: Path, windows: Any) -> None:
+    recorded(tmp_path / "run", statuses={"gw": {"gateway": "gw", "windows": windows}})
+    status, _, err = cli("verify", str(tmp_path / "run"), "--history", "x")
+    assert status == 2
+    assert "the status of gateway 'gw' does not say how it computes windows; run the fleet again" in err
+
+
+def test_a_run_without_readings_has_nothing_in_the_database(tmp_path: Path) -> None:
+    ledger = recorded(tmp_path / "run", count=0)
+    assert influx_of_run(ledger, gateway_terms(STATUS), InfluxPlace("http://nowhere", "o", "t")) == {}
+
+
+def test_it_is_compared_again_until_it_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr(time, "sleep", naps.append)
+    facts = Facts(5, 5.0, 1.0, 1.0, 1.0, 1.0)
+    answers = [{}, {}, {WindowKey("d", "t", 5000, BASE): facts}]
+    ledger = recorded(tmp_path / "run")
+    assert compared(ledger, gateway_terms(STATUS), "test", lambda: answers.pop(0), 60.0).ok
+    assert naps == [LOOK_AGAIN] * 2
+    assert not compared(ledger, gateway_terms(STATUS), "test", dict, 0.0).ok
+    assert naps == [LOOK_AGAIN] * 2, "without patience there is one look"
+
+
+def test_alerts_of_a_history_are_graded(cli: Cli, tmp_path: Path) -> None:
+    recorded(tmp_path / "run")
+    file = tmp_path / "alerts.jsonl"
+    file.write_text(json.dumps(ALERT))
+    for source in (("--alerts", str(file)), ("--alerts-cmd", f"cat {file}")):
+        status, out, _ = cli("grade", str(tmp_path / "run"), *source, "--json")
+        found = json.loads(out)
+        assert (status, found["alerts.missed"], found["rules"]["Hot"]["fired"]) == (0, 0, 1)
+    status, out, _ = cli("grade", str(tmp_path / "run"))
+    assert status == 1, "the run itself heard no alert"
+    assert "expected 1, missed 1, fired 0, false 0" in out
+    assert "missed: Hot on d within 5000 ms of heat_up" in out
+    file.write_text(json.dumps(ALERT | {"level": "severe"}))
+    status, _, err = cli("grade", str(tmp_path / "run"), "--alerts", str(file))
+    assert (status, f"{file}: row 1 is not an alert row: 'level' is \"severe\"" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("most", "status"), [(1.0, 0), (0.0, 1)])
+def test_a_scenario_that_expects_alerts_to_be_missed_decides_itself(
+    cli: Cli, tmp_path: Path, most: float, status: int
+) -> None:
+    recorded(tmp_path / "run", expect={"alerts.missed": ["<=", most, f"<= {most:g}"]})
+    assert cli("grade", str(tmp_path / "run"))[0] == status
+
+
+def test_the_table_of_a_grade() -> None:
+    spread = Percentiles(3, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0)
+    commands = CommandGrade(received=2, executed=1, rejected=1, latency=spread)
+    rows = dict(grade_rows(Grade(rules={"Hot": RuleGrade(expected=2, fired=1)}, open=1, commands=commands)))
+    assert rows["Hot"] == "expected 2, missed 0, fired 1, false 0"
+    assert rows["open"] == "1 label whose time was not over"
+    assert rows["alert latency"] == "none"
+    assert rows["command latency"] == "p50 1.0ms  p95 3.0ms  p99 4.0ms  max 5.0ms  (3)"

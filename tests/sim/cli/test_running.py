@@ -1,0 +1,121 @@
+"""`fleet-sim run` carries out a scenario, prints its result, and ends with a status that says how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from fleet_sim.cli import main
+from fleet_sim.ledger.reading import read_ledger
+from tests.servers.broker import Broker
+from tests.servers.process import free_port
+
+Run = Callable[..., tuple[int, str, str]]
+SCENARIO = """
+version: 1
+name: short
+fleet:
+  box:
+    count: 3
+    site: [{site}]
+    interval: 100ms
+    metrics: {{level: {{model: constant, value: 4}}}}
+phases:
+- {{name: all, for: 500ms, connect: 100/s}}
+expect:
+  devices.connected: "== 3"
+  delivery.lost: "== 0"
+"""
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broker: Broker
+) -> Run:
+    """Run a short scenario on the broker; gives its status and what it printed."""
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def _run(*arguments: str, port: int | None = None) -> tuple[int, str, str]:
+        path = tmp_path / "short.yaml"
+        path.write_text(SCENARIO.format(site=f"short{os.getpid()}"))
+        where = ("-H", "127.0.0.1", "-p", str(port or broker.port), "--report", str(tmp_path / "run"))
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(path), *where, *arguments])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return _run
+
+
+def test_a_run_prints_its_result_and_what_is_still_to_be_measured(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("--quiet")
+    assert status == 0
+    assert "run finished after" in out
+    assert "3 (3 connects, 0 again)" in out
+    assert "0 without PUBACK or never sent, 0 lost at the device" in out
+    assert "ok  expected == 3, found 3" in out
+    assert (
+        f"open  expected == 0; not measured: compare with what a gateway stored: `fleet-sim verify {tmp_path}"
+        in out
+    )
+    ledger = read_ledger(tmp_path / "run")
+    assert ledger.header["expect"]["delivery.lost"] == ["==", 0.0, "== 0"]
+
+
+def test_options_change_the_run(run: Run, tmp_path: Path) -> None:
+    limits = (
+        "--limit",
+        "4",
+        "--qos",
+        "0",
+        "--boot",
+        "9",
+        "--ramp",
+        "10ms",
+        "--duration",
+        "60s",
+        "--sensors",
+        "2",
+    )
+    status, out, _ = run("--json", *limits, "--start", "2026-01-01T00:00Z", "--set", "expect={}")
+    found = json.loads(out)
+    assert (status, found["devices"], found["reason"], found["expectations"]) == (0, 2, "finished", [])
+    assert found["counters"]["made"] >= 4
+    assert found["counters"]["forgotten"] == found["counters"]["published"], "QoS 0 has no PUBACK"
+    header = read_ledger(tmp_path / "run").header
+    assert (header["boot"], header["start_ms"]) == (9, 1_767_225_600_000)
+
+
+def test_expectations_decide_the_status_and_are_written_for_ci(run: Run, tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    status, out, _ = run("--json", "--set", "expect={devices.connected: '> 3'}", "--junit", str(junit))
+    assert status == 1
+    [expectation] = json.loads(out)["expectations"]
+    assert expectation == {"name": "devices.connected", "expected": "> 3", "found": "3", "passed": False}
+    assert ET.parse(junit).getroot().get("failures") == "1"
+
+
+def test_a_report_that_cannot_be_written_at_the_end_is_said(run: Run) -> None:
+    status, _, err = run("--quiet", "--junit", "/proc/junit.xml")
+    assert status == 2
+    assert "--junit: /proc/junit.xml cannot be written: " in err
+
+
+def test_a_run_that_holds_a_ledger_already_is_left_alone(run: Run, tmp_path: Path) -> None:
+    assert run("--quiet")[0] == 0
+    before = (tmp_path / "run" / "ledger.frames").read_bytes()
+    status, _, err = run("--quiet")
+    assert status == 2
+    assert "holds a run already" in err
+    assert (tmp_path / "run" / "ledger.frames").read_bytes() == before
+
+
+def test_without_a_broker_it_is_3(run: Run) -> None:
+    status, _, err = run("--quiet", port=free_port())
+    assert status == 3
+    assert "no broker at mqtt://127.0.0.1:" in err
