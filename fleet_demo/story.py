@@ -262,7 +262,7 @@ async def staged(
     """Start everything the story needs; stop it at the end of the block."""
     broker = EmbeddedBroker(directory / "broker", port=0)
     async with broker:
-        narrator.tell(f"broker at {broker.url}, files in {directory}")
+        narrator.tell(f"broker at {broker.url}, files in {_as_typed(directory)}")
         gateway = GatewayProcess(directory, broker.url, influx_settings(influx))
         gateway.rules.mkdir(exist_ok=True)
         (gateway.rules / "cold-chain.yaml").write_text((HERE / "rules.yaml").read_text())
@@ -273,7 +273,7 @@ async def staged(
                 await gateway.run("influx", "apply")
                 narrator.tell(f"buckets and dashboard set up at {influx.url}")
             await gateway.start()
-            narrator.tell(f"gateway up, rules in {gateway.rules}, windows of 5 s")
+            narrator.tell(f"gateway up, rules in {_as_typed(gateway.rules)}, windows of 5 s")
             fleet = _fleet(directory, broker, sensors, seed)
             narrator.begin()
             narrator.tell(f"fleet: cold chain, {sensors:,} sensors every 2 s, seed {seed}")
@@ -308,3 +308,7 @@ def _has_settled(report: dict[str, Any]) -> bool:
         and not store["late_pending"]
         and spool["record"] == spool["committed"] == store["applied"]
     )
+
+
+def _as_typed(path: Path) -> str:
+    return os.path.relpath(path)

@@ -299,7 +299,10 @@ def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> 
         findings.append((Problem.STORE_CORRUPT, text))
     elif store.opened.created and not fresh:
         findings.append(
-            (Problem.STORE_CORRUPT, f"{store.path.name} was missing: made again from the journal")
+            (
+                Problem.STORE_CORRUPT,
+                f"{store.path.name} was missing: the history is lost but for what the journal still held",
+            )
         )
     if ahead:
         findings.append(

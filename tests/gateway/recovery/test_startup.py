@@ -208,7 +208,10 @@ def test_a_store_that_is_gone_is_filled_from_the_journal(life: Life) -> None:
         file.unlink()
     with life.living() as found:
         assert found.findings == [
-            (Problem.STORE_CORRUPT, f"{path.name} was missing: made again from the journal")
+            (
+                Problem.STORE_CORRUPT,
+                f"{path.name} was missing: the history is lost but for what the journal still held",
+            )
         ]
         assert (found.whole, windows(found)) == (True, RECORDS - 1)
 

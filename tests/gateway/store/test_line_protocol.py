@@ -168,6 +168,11 @@ def test_alerts() -> None:
         assert line == b'alert,device=frz-1,rule=TooWarm level="critical",state="firing" %d\n' % T0
 
 
+def test_a_character_that_no_encoding_has_is_replaced() -> None:
+    line = render_alert(too_warm(at=T0, level="high\ud800"))
+    assert b'level="high?"' in line
+
+
 def test_a_late_reading() -> None:
     assert render_late(b"sensor_late,device=a", 3, T0) == b"sensor_late,device=a value=3.0 %d\n" % T0
 

@@ -56,6 +56,17 @@ def test_a_small_table_is_read_from_both_of_its_ends(tmp_path: Path) -> None:
     assert all(int(name[1:]) == value for name, value in found.items())
 
 
+def test_a_value_of_any_kind_is_read_as_it_is(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store._db.executemany(
+        "INSERT INTO meta VALUES(?, ?)", [("nothing", None), ("number", 1.5), ("text", "ä")]
+    )
+    source = DamagedStore(stopped(store))
+    found = source.pairs("meta")
+    source.close()
+    assert (found["nothing"], found["number"], found["text"]) == (None, 1.5, "ä")
+
+
 def test_a_table_that_is_lost_whole_is_empty_and_damaged(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.apply([(1, [named()])])
