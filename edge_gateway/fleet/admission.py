@@ -1,11 +1,12 @@
 """The front half of the fold for telemetry and births: deliveries in, a Frame out.
 
-    topics, payloads ─▶ decode ─▶ hold ─▶ dedup ─▶ stamp ─▶ check values ─▶ Frame
-                          │        │        │         │          │
-                          │        │        │         │          └─ bad, refused (counted)
-                          │        │        │         └─ stamped (counted)
-                          │        │        └─ duplicates (counted), conflicts (quarantined), not known (set aside)
-                          │        └─ held until the clock is trusted
+    topics, payloads ─▶ decode ─▶ hold ─▶ stamp ─▶ dedup ─▶ clocks ─▶ check values ─▶ Frame
+                          │        │        │        │        │            │
+                          │        │        │        │        │            └─ bad, refused (counted)
+                          │        │        │        │        └─ steps back (counted): the frame is cut there
+                          │        │        │        └─ duplicates (counted), conflicts (quarantined), not known
+                          │        │        └─ stamped (counted)
+                          │        └─ held until the gateway's clock is trusted
                           └─ quarantined
 
 Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
@@ -20,16 +21,25 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_BOOT, NOT_KNOWN
+from edge_gateway.fleet.arrivals.clocks import Clocks, NewMessages, times_for_rules
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
-from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences
+from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
+from edge_gateway.fleet.timestamps import (
+    NO_TIME,
+    Stamped,
+    TimeLimits,
+    believed,
+    needs_stamp,
+    newest,
+    stamp,
+)
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
@@ -38,8 +48,6 @@ from fleet_wire.control_messages import Birth
 from fleet_wire.topics import ACK, STATUS
 
 SEQUENCE_CONFLICT = "sequence_conflict"
-LAPS = 16
-"""Clock steps followed within one batch; further steps of a device belong to the last lap."""
 REFUSED = 3
 """Fate of a message whose sequence number is no repeat but whose content is invalid; the other fates are verdicts."""
 
@@ -52,10 +60,20 @@ class RefusedDelivery(NamedTuple):
 
 
 class Lap(NamedTuple):
-    """A part of a frame. Before it is read, watermarks and rule state of the devices in `stepped` (ascending) reset."""
+    """A part of a frame. Before it is read, the clocks of the devices in `stepped` are set back to `back_to` (ms)."""
 
     stepped: IntColumn
+    back_to: IntColumn
     frame: Frame
+
+
+class ClockSteps(NamedTuple):
+    """At which time rules take each sample, and with which messages (by position, ascending) a clock stepped back."""
+
+    at: IntColumn
+    steps: IntColumn
+    back_to: IntColumn
+    """The time of each of those messages, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,7 @@ class Admission:
         self.registry = registry
         self.policy = policy
         self.sequences = Sequences()
+        self.clocks = Clocks(policy.time.max_step_back)
         self.receipts = Receipts(self.sequences)
         self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
@@ -122,12 +141,11 @@ class Admission:
         fate[[message for message in decoded.refused if fate[message] in {NEW, NOT_KNOWN}]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
-        frame, bad, stamped = self._frame(decoded, new, times, batch.moment.wall)
+        clocks = self._follow_clocks(decoded, verdicts, times, own, batch.moment.listening)
+        frame, bad, stamped = self._frame(decoded, new, times, clocks.at, batch.moment.wall)
         self._count_values(frame, bad)
         self.accounting.count("stamped", frame.device[stamped])
-        cut = _laps(
-            frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
-        )
+        cut = _laps(frame, messages.device, decoded.samples.message[new[decoded.samples.message]], clocks)
         quarantined = _quarantined(decoded, fate)
         self.watch.observe(batch, decoded, fate, own, quarantined)
         not_known = self._not_known(decoded, fate == NOT_KNOWN, times, batch.moment.wall)
@@ -148,6 +166,19 @@ class Admission:
         wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
         wait[list(decoded.refused)] = False
         return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
+
+    def _follow_clocks(
+        self, decoded: Decoded, verdicts: Verdicts, times: Stamped, own: IntColumn, listening: int
+    ) -> ClockSteps:
+        """Follow the clocks of devices through the new messages; `own` is the newest device time of each message."""
+        messages, samples = decoded.messages, decoded.samples
+        which = verdicts.order[verdicts.verdict[verdicts.order] == NEW]
+        time = newest(times.ts, samples.message)
+        every = NewMessages(messages.device, messages.boot, verdicts.standing, time, own == NO_TIME)
+        course = self.clocks.follow(every.pick(which), listening)
+        at = times_for_rules(times, samples.message, course, which, self.policy.time.max_step_back)
+        steps = np.sort(which[course.steps])
+        return ClockSteps(at, steps, time[steps])
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
         """Close holes below the floors that messages carry.
@@ -180,12 +211,12 @@ class Admission:
     # --- values
 
     def _frame(
-        self, decoded: Decoded, chosen: BoolColumn, times: Stamped, arrival: int
+        self, decoded: Decoded, chosen: BoolColumn, times: Stamped, at: IntColumn, arrival: int
     ) -> tuple[Frame, BadValues, BoolColumn]:
         """Return the good values of chosen messages as a frame, the bad ones, and which of its rows are stamped."""
         if not chosen.all():
             kept = chosen[decoded.samples.message]
-            times = Stamped(times.ts[kept], times.stamped[kept])
+            times, at = Stamped(times.ts[kept], times.stamped[kept]), at[kept]
             decoded = only(decoded, chosen)
         messages, message = decoded.messages, decoded.samples.message
         checked = self.values.check(decoded.numbers, decoded.states, times.ts)
@@ -195,6 +226,7 @@ class Admission:
             boot=messages.boot[message],
             seq=messages.seq[message],
             ts=times.ts,
+            at=at,
             backlog=times.ts < arrival - self.policy.max_reading_age,
             row=checked.numbers.row,
             series=checked.numbers.series,
@@ -213,7 +245,7 @@ class Admission:
         """Return the values of messages that are not known; None if there is no such message."""
         if not chosen.any():
             return None
-        frame, bad, _ = self._frame(decoded, chosen, times, arrival)
+        frame, bad, _ = self._frame(decoded, chosen, times, times.ts, arrival)
         for rows in (frame.row, frame.state_row, bad.row):
             self.accounting.count("values_not_known", frame.device[rows])
         return frame
@@ -233,18 +265,15 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
-    def birth(self, device: int, birth: Birth) -> bool:
-        """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
-
-        It did if the boot is new and its birth is older than the newest message of the boot before.
-        """
-        time = NO_TIME if birth.ts is None else birth.ts
+    def birth(self, device: int, birth: Birth) -> None:
+        """Apply a birth's boot, time, floor and next seq."""
+        time = NO_TIME if birth.ts is None or birth.ts < self.policy.time.earliest else birth.ts
         self._recall(np.array([device], np.int64))
         if birth.boot not in self.sequences.boots(device):
             self.registry.reopen_kinds(device)
-        stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
+        self.sequences.birth(device, birth.boot, birth.floor, birth.next)
+        self.clocks.birth(device, birth.boot, time)
         self.receipts.birth(device)
-        return stepped
 
     def _recall(self, devices: IntColumn) -> None:
         """Take up what stayed of devices that were retired and are back, before anything of theirs is judged."""
@@ -260,6 +289,7 @@ class Admission:
         """Forget devices that are gone; their counts stay in the fleet's totals."""
         self.receipts.forget(devices)
         self.sequences.retire({device: self.registry.device_name[device] for device in devices.tolist()})
+        self.clocks.forget(devices)
         self.accounting.forget(devices)
         self.watch.forget(devices)
         self.mostly_bad.forget(devices)
@@ -302,7 +332,11 @@ class Admission:
             "boot": boots[-1] if boots else None,
             "top_seq": stored.upto if stored else None,
             "gaps": sequences.gaps(device),
-            "counters": {**self.accounting.of(device), **sequences.counters(device)},
+            "counters": {
+                **self.accounting.of(device),
+                **sequences.counters(device),
+                **self.clocks.counters(device),
+            },
             "bad": {
                 bad_text(metric, reason, registry.metric_names): count
                 for _, metric, reason, count in self.accounting.bad(device)
@@ -317,7 +351,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch")
+_PARTS = ("sequences", "clocks", "receipts", "values", "accounting", "mostly_bad", "watch")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
@@ -327,23 +361,26 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
         one.index = at[one.index]
 
 
-def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:
+def _laps(frame: Frame, device: IntColumn, message: IntColumn, clocks: ClockSteps) -> list[Lap]:
     """Cut a frame so that within a part no clock steps back.
 
     Args:
         frame: the rows of new messages.
         device: device of each message.
         message: message of each row of the frame.
-        steps: messages whose device clock had stepped back, ascending.
+        clocks: with which messages clocks stepped back.
     """
+    steps, back_to = clocks.steps, clocks.back_to
     if not len(steps):
-        return [Lap(steps, frame)]
+        return [Lap(steps, back_to, frame)]
     lap = np.zeros(len(device), np.int64)
     for place in steps.tolist():
         lap[place:] += device[place:] == device[place]
-    lap = np.minimum(lap, LAPS)
-    stepped = [np.unique(device[steps[lap[steps] == number]]) for number in range(int(lap.max()) + 1)]
-    return [Lap(devices, part(frame, lap[message] == number)) for number, devices in enumerate(stepped)]
+    number, of_step = lap[message], lap[steps]
+    return [
+        Lap(device[steps[of_step == one]], back_to[of_step == one], part(frame, number == one))
+        for one in range(int(lap.max()) + 1)
+    ]
 
 
 def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[RefusedDelivery]:

@@ -176,9 +176,10 @@ class Pipeline:
         for position, reason in admitted.quarantined:
             self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
         arrived = 0
-        for stepped, part in admitted.laps:
+        for stepped, back_to, part in admitted.laps:
             if len(stepped):
-                self._rewind(stepped)
+                self.windows.rewind(stepped)
+                self.rules.rewind(stepped, back_to, batch.moment.listening)
             arrived += self._readings(part, batch.moment, effects)
         return arrived
 
@@ -210,15 +211,9 @@ class Pipeline:
         self.registry.presence.heard(device)
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
-            if self.admission.birth(device, status):
-                self._rewind(np.array([device], np.int64))
+            self.admission.birth(device, status)
         else:
             self.registry.presence.gone(device)
-
-    def _rewind(self, devices: IntColumn) -> None:
-        """Follow clocks that stepped back: an older device time is newer from here on."""
-        self.windows.rewind(devices)
-        self.rules.rewind(devices)
 
     def _ack(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         try:
@@ -268,8 +263,7 @@ class Pipeline:
     def _note_needed(self) -> None:
         """Set which facts of a birth the registry keeps: those that the rules in force or the store need."""
         rules = self.rules.rules
-        tags = rules.tags | frozenset(self.registry.forwarded)
-        self.registry.needed = Needed(tags, rules.unit_metrics)
+        self.registry.needed = Needed(rules.tags | frozenset(self.registry.forwarded), rules.unit_metrics)
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         retired = self._retire(moment)

@@ -1,7 +1,7 @@
 """Add to checkpoints of earlier formats the keys they lack.
 
 A newer format only adds keys, and never changes the meaning of an existing one, but that format 4 nests pending
-commands and renames two parts of admission.
+commands and renames two parts of admission, and that format 6 keeps the clocks of devices apart from their sequences.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
-from edge_gateway.fleet.timestamps import NO_TIME
+from edge_gateway.fleet.timestamps import NO_TIME, TimeLimits
 from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000
@@ -197,6 +197,35 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 5 had no clocks of devices: they go on at the newest times that rules have seen."""
+    fold, admission = state["fold"], dict(state["fold"]["admission"])
+    sequences = {name: part for name, part in admission["sequences"].items() if name not in _OF_CLOCKS}
+    steps, gone = admission["sequences"]["steps"], dict(sequences["gone"])
+    cursor = np.zeros(len(steps), np.int64)
+    seen = fold["rules"]["inputs"]["cursor"][: len(steps)]
+    cursor[: len(seen)] = seen
+    clocks = {
+        "boot": sequences["boot"].copy(),
+        "newest": np.where(cursor > 0, cursor, NO_TIME),
+        "born": np.zeros(len(steps), np.bool_),
+        "announced": np.zeros(len(steps), np.bool_),
+        "steps": steps,
+        "small_steps": np.zeros(len(steps), np.int64),
+        "runs": [],
+        "gone": {"clock_steps": gone.pop("clock_steps"), "small_clock_steps": 0},
+    }
+    older = np.delete(sequences["older"], _OLDER_TOP_TIME, axis=1)
+    admission |= {"clocks": clocks, "sequences": {**sequences, "gone": gone, "older": older}}
+    settings = {**state["settings"], "max_step_back": TimeLimits().max_step_back}
+    return {**state, "settings": settings, "fold": {**fold, "admission": admission}}
+
+
+_OF_CLOCKS = ("steps", "top_time")
+_OLDER_TOP_TIME = 4
+"""The column of rows of older marks, which begin with their device, that held the time of the highest seq."""
+
+
 def _judging(count: int) -> dict[str, Any]:
     """What marks say of what they can judge, where nothing was forgotten."""
     return {
@@ -215,4 +244,5 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_2,
     _from_format_3,
     _from_format_4,
+    _from_format_5,
 )

@@ -64,7 +64,16 @@ class AllCounters(Counters, omit_defaults=True):
     refused_too_many_texts: Annotated[int, total("values that were texts beyond a limit")] = 0
     lost_at_device: Annotated[int, total("messages that devices say they lost themselves")] = 0
     given_up: Annotated[int, total("missing messages that are no longer waited for")] = 0
-    clock_steps: Annotated[int, total("times the clock of a device went backwards")] = 0
+    clock_steps: Annotated[
+        int,
+        total(
+            "times the clock of a device went back by more than `time.max_step_back`, believed and followed"
+        ),
+    ] = 0
+    small_clock_steps: Annotated[
+        int,
+        total("messages at most `time.max_step_back` older than the newest, taken at its time by rules"),
+    ] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
     tombstones_dropped: Annotated[
         int, total("boots without times beyond the 64 of a device of which the last number is remembered")

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from edge_gateway.fleet.timestamps import NO_TIME
 
 NEW, DUPLICATE, CONFLICT, NOT_KNOWN = 0, 1, 2, -1
+BELOW, HIGHEST, FIRST = 0, 1, 2
+"""Where a message stands in its boot: below the highest seq so far, above all of them, or first of all."""
+NO_BOOT = -1
 
 HOLES_KEPT = 64
 MOST_MISSING = 1_000_000
@@ -26,7 +29,6 @@ class BootMark:
         boot: the boot number.
         top: highest seq so far, -1 before the first.
         newest: newest device time so far, ms.
-        top_time: device time of the highest seq that had one, ms.
         holes: [from, to], inclusive, ascending, never adjacent.
         judged_from: the lowest seq that can be judged.
         unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
@@ -37,7 +39,6 @@ class BootMark:
     boot: int
     top: int = -1
     newest: int = NO_TIME
-    top_time: int = NO_TIME
     holes: list[list[int]] = field(default_factory=list)
     judged_from: int = 0
     unsure_to: int = NO_TIME
@@ -52,7 +53,6 @@ class BootMark:
         unsure = NO_TIME < time <= self.unsure_to
         if seq > self.top:
             self._raise_to(seq, unsure=unsure)
-            self.top_time = time if time != NO_TIME else self.top_time
         elif not self._fill(seq):
             if time > self.newest:
                 return CONFLICT
@@ -61,9 +61,11 @@ class BootMark:
         self.untimed |= time == NO_TIME
         return NOT_KNOWN if unsure else NEW
 
-    def steps_back(self, seq: int, time: int) -> bool:
-        """Whether a message has the highest seq so far, yet is older than the highest before it."""
-        return seq > self.top and NO_TIME < time < self.top_time
+    def standing(self, seq: int) -> int:
+        """Return where a message that has not been accepted yet stands: BELOW, HIGHEST or FIRST."""
+        if seq <= self.top:
+            return BELOW
+        return FIRST if self.top < 0 else HIGHEST
 
     def _raise_to(self, seq: int, *, unsure: bool) -> None:
         """Move the mark up. Below a first message that is not known, nothing is missing: it may have arrived."""

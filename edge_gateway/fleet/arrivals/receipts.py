@@ -9,8 +9,8 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import NEW
-from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences, Stored, Verdicts
+from edge_gateway.fleet.arrivals.boot_mark import NEW, NO_BOOT
+from edge_gateway.fleet.arrivals.sequences import Sequences, Stored, Verdicts
 
 AFTER_MESSAGES = 64
 """New messages of a device after which a receipt is due."""

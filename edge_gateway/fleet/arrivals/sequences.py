@@ -2,7 +2,7 @@
 
 A device's current boot, the one that appeared last, is kept in columns, and messages that continue it in order
 are judged for the whole batch at once. The messages of devices with anything else in a batch are judged one by one:
-holes, other boots, repeats within the batch, clocks that step back.
+holes, other boots, repeats within the batch.
 """
 
 from collections.abc import Mapping
@@ -13,27 +13,36 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.arrivals.boot_mark import (
+    DUPLICATE,
+    HIGHEST,
+    MOST_MISSING,
+    NEW,
+    NO_BOOT,
+    BootMark,
+    missing,
+)
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.timestamps import NO_TIME
 
 BOOTS_KEPT = 8
-NO_BOOT = -1
 _ARRIVAL_BITS = 32
 _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
-_MARK = ("boot", "top", "newest", "top_time", "judged_from", "unsure_to", "untimed")
+_MARK = ("boot", "top", "newest", "judged_from", "unsure_to", "untimed")
 """Columns of the current boot's mark, by their names in `BootMark`."""
 _EMPTY = BootMark(NO_BOOT)
-_COUNTS = ("opened", "lost", "given_up", "steps", "claimed")
+_COUNTS = ("opened", "lost", "given_up", "claimed")
 
 
 class Verdicts(NamedTuple):
-    """What each message is, and which messages came after their device's clock stepped back."""
+    """What each message is, and where it stands in its boot."""
 
     verdict: NDArray[np.int8]
     """NEW, DUPLICATE, CONFLICT or NOT_KNOWN."""
-    steps: IntColumn
-    """Positions of messages, ascending."""
+    standing: NDArray[np.int8]
+    """BELOW, HIGHEST or FIRST; of repeats it says nothing."""
+    order: IntColumn
+    """The positions of the messages by device, in order of arrival within a device."""
 
 
 class Stored(NamedTuple):
@@ -70,7 +79,6 @@ class Sequences:
         """Current boot of each device; NO_BOOT before the first."""
         self.top = np.empty(0, np.int64)
         self.newest = np.empty(0, np.int64)
-        self.top_time = np.empty(0, np.int64)
         self.judged_from = np.empty(0, np.int64)
         self.unsure_to = np.empty(0, np.int64)
         self.untimed = np.empty(0, np.bool_)
@@ -80,8 +88,6 @@ class Sequences:
         """Missing messages that the device no longer holds, by device: lost before they reached the gateway."""
         self.given_up = np.empty(0, np.int64)
         """Missing messages the gateway no longer waits for, since holes and boots are capped, by device."""
-        self.steps = np.empty(0, np.int64)
-        """Clock steps, by device."""
         self.claimed = np.empty(0, np.int64)
         """The implausible next seq in a birth of the current boot, by device; 0 if there was none."""
         self.not_believed = 0
@@ -94,7 +100,7 @@ class Sequences:
         """Whether the current boot has holes, by device."""
         self._older: dict[int, dict[int, BootMark]] = {}
         self.forgotten = Forgotten()
-        self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
+        self._gone = {"lost_at_device": 0, "given_up": 0}
         """The counters of retired devices."""
         self.boots_forgotten = 0
         self.one_by_one = 0
@@ -122,7 +128,7 @@ class Sequences:
         count = len(device)
         self._implausible.clear()
         if not count:
-            return Verdicts(np.empty(0, np.int8), np.empty(0, np.int64))
+            return Verdicts(np.empty(0, np.int8), np.empty(0, np.int8), np.empty(0, np.int64))
         self.make_room(int(device.max()) + 1)
         order = np.sort((device << _ARRIVAL_BITS) | np.arange(count)) & _ARRIVAL_MASK
         rows = _Rows(device, boot, seq, time).pick(order)
@@ -132,19 +138,17 @@ class Sequences:
         fresh = np.flatnonzero(~repeat)
         ahead = rows.pick(fresh)
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
-        steps = np.empty(0, np.int64)
+        standing = np.full(count, HIGHEST, np.int8)
         if len(odd):
             self._slow[odd] = True
             slow = np.flatnonzero(self._slow[rows.device])
-            stepped: list[int] = []
-            verdict[slow] = self._one_by_one(rows.pick(slow), stepped)
-            steps = np.sort(order[slow[stepped]])
+            verdict[slow], standing[order[slow]] = self._one_by_one(rows.pick(slow))
             ahead = ahead.pick(~self._slow[ahead.device])
             self._slow[odd] = False
         self._advance(ahead)
         judged = np.empty(count, np.int8)
         judged[order] = verdict
-        return Verdicts(judged, steps)
+        return Verdicts(judged, standing, order)
 
     def _is_sure(self, rows: _Rows) -> BoolColumn:
         """Return which rows the mark of their device's current boot can judge, as far as it goes."""
@@ -155,38 +159,34 @@ class Sequences:
         return sure
 
     def _in_order(self, rows: _Rows) -> BoolColumn:
-        """Return which rows have the seq that follows their device's row before, and are not older."""
+        """Return which rows have the seq that follows their device's row before."""
         starts = np.ones(len(rows.device), np.bool_)
         np.not_equal(rows.device[1:], rows.device[:-1], out=starts[1:])
-        seq_before, time_before = np.empty_like(rows.seq), np.empty_like(rows.time)
-        seq_before[1:], time_before[1:] = rows.seq[:-1], rows.time[:-1]
-        first = rows.device[starts]
-        seq_before[starts], time_before[starts] = self.top[first], self.top_time[first]
-        in_order: BoolColumn = (rows.seq - 1 == seq_before) & (rows.time >= time_before)
+        before = np.empty_like(rows.seq)
+        before[1:] = rows.seq[:-1]
+        before[starts] = self.top[rows.device[starts]]
+        in_order: BoolColumn = rows.seq - 1 == before
         return in_order
 
     def _advance(self, rows: _Rows) -> None:
         """Advance the marks of devices whose rows are all in order."""
         if not len(rows.device):
             return
-        ends = np.ones(len(rows.device), np.bool_)
-        np.not_equal(rows.device[1:], rows.device[:-1], out=ends[:-1])
-        device, time = rows.device[ends], rows.time[ends]
-        self.top[device] = rows.seq[ends]
-        self.top_time[device] = time
-        self.newest[device] = np.maximum(self.newest[device], time)
+        self.top[rows.device] = rows.seq  # ascending within a device
+        starts = np.flatnonzero(np.diff(rows.device, prepend=-1))
+        device = rows.device[starts]
+        self.newest[device] = np.maximum(self.newest[device], np.maximum.reduceat(rows.time, starts))
 
-    def _one_by_one(self, rows: _Rows, stepped: list[int]) -> list[int]:
-        """Judge rows in order; append the places of those whose device clock stepped back to `stepped`."""
+    def _one_by_one(self, rows: _Rows) -> tuple[list[int], list[int]]:
+        """Judge rows in order; return their verdicts and standings."""
         verdicts: list[int] = []
+        standings: list[int] = []
         holder, mark = -1, None
         for device, boot, seq, time in zip(*(column.tolist() for column in rows), strict=True):
             if mark is None or holder != device or mark.boot != boot:
                 self._put(holder, mark)
                 holder, mark = device, self._take(device, boot)
-            if mark.steps_back(seq, time):
-                self.steps[device] += 1
-                stepped.append(len(verdicts))
+            standings.append(mark.standing(seq))
             self.opened[device] += seq > mark.top + 1
             if not mark.is_plausible(seq):
                 self._disbelieve(device)
@@ -194,7 +194,7 @@ class Sequences:
             self.given_up[device] += mark.drop_surplus_holes()
         self._put(holder, mark)
         self.one_by_one += len(verdicts)
-        return verdicts
+        return verdicts, standings
 
     def _disbelieve(self, device: int) -> None:
         self.not_believed += 1
@@ -266,15 +266,12 @@ class Sequences:
             self.lost[device] += mark.close_below(floor)
             self._put(device, mark)
 
-    def birth(self, device: int, boot: int, floor: int, following: int, time: int = NO_TIME) -> bool:
+    def birth(self, device: int, boot: int, floor: int, following: int) -> None:
         """Apply a birth: seqs below `floor` will never come, and the next new one will be `following`.
 
-        What is missing between them becomes a hole; implausible values are ignored. Returns whether the device's clock
-        stepped back: the boot is new, and its `time` (ms) is older than the newest message of the boot before.
+        What is missing between them becomes a hole; implausible values are ignored.
         """
         self.make_room(device + 1)
-        known = boot == int(self.boot[device]) or boot in self._older.get(device, {})
-        stepped = not known and NO_TIME < time < int(self.top_time[device])
         mark = self._take(device, boot)
         floor, following = self._believed(device, mark, floor, following)
         self.opened[device] += following - 1 > max(mark.top, floor - 1)
@@ -282,8 +279,6 @@ class Sequences:
         self.lost[device] += mark.close_below(floor)
         self.given_up[device] += mark.drop_surplus_holes()
         self._put(device, mark)
-        self.steps[device] += stepped
-        return stepped
 
     def _believed(self, device: int, mark: BootMark, floor: int, following: int) -> tuple[int, int]:
         """Return (floor, next) with implausible values replaced by ones that change nothing."""
@@ -341,12 +336,12 @@ class Sequences:
         return sorted({*np.flatnonzero(ahead).tolist(), *leapt})
 
     def counters(self, device: int) -> dict[str, int]:
-        """Return how many messages of a device went missing for good, and its clock steps."""
+        """Return how many messages of a device went missing for good."""
         known = device < self._size
         return {name: int(column[device]) if known else 0 for name, column in self._counted().items()}
 
     def _counted(self) -> dict[str, IntColumn]:
-        return {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
+        return {"lost_at_device": self.lost, "given_up": self.given_up}
 
     def totals(self) -> dict[str, int]:
         """Return the counters of the fleet, retired devices included."""

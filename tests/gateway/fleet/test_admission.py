@@ -198,13 +198,17 @@ class TestTime:
         admission = fresh()
         batched = message(0, s=[(5_000, {"t": 1.0})])
         admission.admit(batch(batched))
-        assert admission.admit(batch(message(1, ts=T + 4_000))).laps[1].stepped.tolist() == [0]
+        assert admission.admit(batch(message(1, ts=T + 4_000))).frame.at.tolist() == [T + 5_000]
         assert admission.admit(batch(batched)).quarantined == []
 
-    def test_a_clock_step_is_told(self) -> None:
+    def test_a_clock_step_cuts_the_frame(self) -> None:
         admission = fresh()
-        admission.admit(batch(message(0)))
-        assert admission.admit(batch(message(1, ts=T - DAY))).laps[1].stepped.tolist() == [0]
+        admission.admit(batch(message(0, boot=2)))
+        admission.birth(0, Birth(type="pump", boot=3, ts=T - DAY))
+        before, after = admission.admit(batch(message(1, boot=2), message(0, ts=T - DAY))).laps
+        assert (before.frame.boot.tolist(), before.stepped.tolist()) == ([2], [])
+        assert (after.frame.boot.tolist(), after.stepped.tolist()) == ([3], [0])
+        assert after.back_to.tolist() == [T - DAY]
 
 
 class TestBirths:
@@ -214,10 +218,12 @@ class TestBirths:
         admission.birth(0, Birth(type="pump", boot=3, next=3))
         assert [tuple(one) for one in admission.receipts_due(0)] == [(0, 3, 2, [(1, 2)])]
 
-    def test_a_new_boot_with_an_older_clock_is_a_step(self) -> None:
+    def test_a_birth_from_before_all_plausible_times_announces_no_step(self) -> None:
         admission = fresh()
         admission.admit(batch(message(0)))
-        assert admission.birth(0, Birth(type="pump", boot=4, ts=T - DAY))
+        admission.birth(0, Birth(type="pump", boot=4, ts=1))
+        admission.admit(batch(message(0, boot=4, ts=T - DAY)))
+        assert admission.describe(0)["counters"]["clock_steps"] == 0
 
     def test_a_device_is_described_for_people(self) -> None:
         admission = fresh()

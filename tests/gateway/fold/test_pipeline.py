@@ -192,17 +192,18 @@ def test_messages_that_a_restart_repeats_are_marked_doubtful(rules: dict[str, An
 
 
 def test_a_clock_that_steps_back_within_a_batch_is_followed_as_between_batches(rules: dict[str, Any]) -> None:
-    """As in a backlog: else no reading would count for rules before the clock is where it was."""
     told = []
     before = [reading("f1", seq, 600_000 + seq * 1000, temperature=-18.0) for seq in range(2)]
-    after = [reading("f1", 2 + seq, 10_000 + seq * 1000, temperature=-5.0) for seq in range(4)]
-    for cuts in ([before, after], [[*before, *after]], [before[:1], [*before[1:], *after[:1]], after[1:]]):
+    after = [reading("f1", 2 + seq, 10_000 + seq * 1000, temperature=-5.0) for seq in range(8)]
+    for cuts in ([after[2:]], [after[2:3], after[3:]], [[*after[2:5]], after[5:]]):
         pipeline = build_pipeline("gw", settings())
         pipeline.fold(Reload(moment(0), rules))
-        found = [pipeline.fold(batch(700_000, *messages)) for messages in cuts]
+        found = [pipeline.fold(batch(700_000, *before))]
+        found += [pipeline.fold(batch(701_000 + 1_000 * at, after[at])) for at in range(2)]
+        found += [pipeline.fold(batch(703_000, *messages)) for messages in cuts]
         told.append([(one.state, one.at) for effects in found for one in effects.alerts])
-        assert pipeline.windows.newest(0) == START + 13_000
-    assert told[0][-1] == ("firing", START + 12_000)
+        assert pipeline.windows.newest(0) == START + 17_000
+    assert told[0] == [("pending", START + 12_000), ("firing", START + 14_000)]
     assert told[1] == told[2] == told[0]
 
 

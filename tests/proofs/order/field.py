@@ -153,6 +153,7 @@ def _judge_device(tally: Tally, gateway: Gateway, name: str, device: Any) -> Non
         "stamped",
         "accepted",
         "clock_steps",
+        "small_clock_steps",
         "lost_at_device",
         "given_up",
     ):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tests.gateway.fleet.arrivals.plain_clock import SMALL, Heard, PlainClock
 from tests.proofs.order.histories import Arrival, Birth, Reading, Will
 
 RANGES_KEPT = 64
@@ -78,16 +79,11 @@ class Boot:
     top: int = -1
     missing: set[int] = field(default_factory=set)
     newest: int | None = None
-    top_time: int | None = None
-
-    def steps_back(self, seq: int, time: int | None) -> bool:
-        return seq > self.top and time is not None and self.top_time is not None and time < self.top_time
 
     def verdict(self, seq: int, time: int | None) -> str:
         if seq > self.top:
             self.missing.update(range(self.top + 1, seq))
             self.top = seq
-            self.top_time = self.top_time if time is None else time
         elif seq in self.missing:
             self.missing.discard(seq)
         else:
@@ -135,8 +131,8 @@ class Device:
     newest: int | None = None
     versions: list[tuple[int, tuple[str, Mapping[str, str]]]] = field(default_factory=list)
     """(first window start, (type, tags)), ascending."""
+    clock: PlainClock = field(default_factory=PlainClock)
     cursor: int | None = None
-    heat_at: int | None = None
     firing: bool = False
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
@@ -210,10 +206,7 @@ class Oracle:
                 (since if device.versions or device.newest is not None else -(1 << 62), told)
             )
             self._label_after_step(born.device, device, told, since)
-        known = born.boot in device.boots
-        current = device.boots[next(reversed(device.boots))] if device.boots else Boot()
-        if not known and born.ts is not None and current.top_time is not None and born.ts < current.top_time:
-            self._step(device)
+        device.clock.birth(born.boot, born.ts if born.ts and born.ts >= self.terms.earliest else None)
         boot = self._boot(device, born.boot)
         boot.expect(born.following)
         device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
@@ -230,7 +223,7 @@ class Oracle:
 
     def _step(self, device: Device) -> None:
         device.counters["clock_steps"] += 1
-        device.newest = device.cursor = device.heat_at = None
+        device.newest = device.cursor = None
 
     # --- readings
 
@@ -245,8 +238,14 @@ class Oracle:
         own = [time for (time, stamped), _ in samples if not stamped]
         boot = self._boot(device, message.boot)
         time = max(own, default=None)
-        if boot.steps_back(message.seq, time):
-            self._step(device)
+        heard = Heard(
+            message.boot,
+            max(ts for (ts, _), _ in samples),
+            above=message.seq > boot.top,
+            first=boot.top < 0,
+            stamped=not own,
+            listening=at,
+        )
         verdict = boot.verdict(message.seq, time)
         device.counters["given_up"] += boot.give_up()
         if verdict == "conflicts":
@@ -255,7 +254,11 @@ class Oracle:
         if message.floor is not None and verdict != "conflicts":
             device.counters["lost_at_device"] += boot.close_below(min(message.floor, message.seq))
         if verdict == "new":
-            self._samples(message.device, device, samples)
+            what, since = device.clock.message(heard)
+            if what == "stepped":
+                self._step(device)
+            device.counters["small_clock_steps"] += what == "held" and not heard.stamped
+            self._samples(message.device, device, samples, what, since)
 
     def _time(self, ts: int | None, step: int, at: int) -> tuple[int, bool]:
         """Return the time that counts, and whether it is the time of arrival."""
@@ -265,7 +268,12 @@ class Oracle:
         return told, False
 
     def _samples(
-        self, name: str, device: Device, samples: list[tuple[tuple[int, bool], Mapping[str, Any]]]
+        self,
+        name: str,
+        device: Device,
+        samples: list[tuple[tuple[int, bool], Mapping[str, Any]]],
+        what: str,
+        since: int | None,
     ) -> None:
         for (ts, stamped), values in samples:
             device.counters["stamped"] += stamped
@@ -275,7 +283,10 @@ class Oracle:
                 device.counters["accepted" if counts else "bad"] += 1
                 if counts:
                     self._window(name, device, metric, ts, _as_stored(value))
-            self._judge(name, device, ts, values)
+            if what == "held" and since is not None and (stamped or ts >= since - SMALL):
+                self._judge(name, device, max(ts, since), values)
+            elif what != "aside":
+                self._judge(name, device, ts, values)
         device.newest = max(
             [ts for (ts, _), _ in samples] + ([] if device.newest is None else [device.newest])
         )
@@ -308,14 +319,13 @@ class Oracle:
             self.windows[place].labels.append(device.labels(ts - ts % self.terms.every[0]))
 
     def _judge(self, name: str, device: Device, ts: int, values: Mapping[str, Any]) -> None:
-        """Evaluate `Hot` with readings that are not older than any before, once for each time."""
+        """Evaluate `Hot` with readings that are not older than any before; `ts` is their time for rules."""
         if device.cursor is not None and ts < device.cursor:
             return
         device.cursor = ts
         heat = values.get("heat")
-        if not isinstance(heat, int | float) or not math.isfinite(heat) or device.heat_at == ts:
+        if not isinstance(heat, int | float) or not math.isfinite(heat):
             return
-        device.heat_at = ts
         if not device.firing and heat > self.terms.hot:
             device.firing = True
             self.alerts.append((name, "firing", ts))

@@ -220,7 +220,15 @@ class Trial:
                 continue
             told = pipeline.admission.describe(number)
             counters = told["counters"]
-            for counter in (*IN_BOTH, "lost_at_device", "given_up", "clock_steps", "quarantined", "accepted"):
+            for counter in (
+                *IN_BOTH,
+                "lost_at_device",
+                "given_up",
+                "clock_steps",
+                "small_clock_steps",
+                "quarantined",
+                "accepted",
+            ):
                 if counters[counter] != device.counters[counter]:
                     self.wrong.append(
                         f"{name}: {counter} {counters[counter]}, expected {device.counters[counter]}"

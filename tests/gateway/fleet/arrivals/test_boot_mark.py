@@ -3,7 +3,17 @@
 import pytest
 
 from edge_gateway.fleet.arrivals import boot_mark
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.arrivals.boot_mark import (
+    BELOW,
+    CONFLICT,
+    DUPLICATE,
+    FIRST,
+    HIGHEST,
+    MOST_MISSING,
+    NEW,
+    BootMark,
+    missing,
+)
 from edge_gateway.fleet.timestamps import NO_TIME
 
 
@@ -30,18 +40,17 @@ def test_a_repeat_is_a_duplicate_unless_it_is_newer_than_anything_before() -> No
     assert found.newest == 3, "a conflict changes nothing"
 
 
-def test_only_the_highest_seq_with_an_older_time_steps_a_clock_back() -> None:
-    found = mark(5)
-    assert found.steps_back(6, 4)
-    assert not found.steps_back(6, 5)
-    assert not found.steps_back(5, 4)
-    assert not found.steps_back(6, NO_TIME)
+def test_a_message_stands_above_or_below_the_highest_seq_or_is_the_first() -> None:
+    found = mark()
+    assert found.standing(7) == FIRST
+    found.accept(7, NO_TIME)
+    assert [found.standing(seq) for seq in (6, 7, 8)] == [BELOW, BELOW, HIGHEST]
 
 
-def test_a_message_without_a_time_leaves_the_time_of_the_top() -> None:
+def test_a_message_without_a_time_leaves_the_newest_time() -> None:
     found = mark(5)
     assert found.accept(6, NO_TIME) == NEW
-    assert (found.top_time, found.newest) == (5, 5)
+    assert found.newest == 5
 
 
 def test_a_seq_is_plausible_up_to_a_million_ahead() -> None:
