@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_BOOT, NOT_KNOWN
-from edge_gateway.fleet.arrivals.clocks import Clocks, NewMessages, times_for_rules
+from edge_gateway.fleet.arrivals.clocks import STEADY, Clocks, NewMessages, times_for_rules
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
 from edge_gateway.fleet.decoders import native
@@ -171,14 +171,20 @@ class Admission:
         self, decoded: Decoded, verdicts: Verdicts, times: Stamped, own: IntColumn, listening: int
     ) -> ClockSteps:
         """Follow the clocks of devices through the new messages; `own` is the newest device time of each message."""
-        messages, samples = decoded.messages, decoded.samples
-        which = verdicts.order[verdicts.verdict[verdicts.order] == NEW]
-        time = newest(times.ts, samples.message)
-        every = NewMessages(messages.device, messages.boot, verdicts.standing, time, own == NO_TIME)
-        course = self.clocks.follow(every.pick(which), listening)
-        at = times_for_rules(times, samples.message, course, which, self.policy.time.max_step_back)
-        steps = np.sort(which[course.steps])
-        return ClockSteps(at, steps, time[steps])
+        rows, which, message = verdicts.rows, verdicts.order, decoded.samples.message
+        time, stamped = rows.time, np.zeros(len(which), np.bool_)
+        if times.stamped.any():
+            time, stamped = newest(times.ts, message)[which], own[which] == NO_TIME
+        messages = NewMessages(rows.device, rows.boot, verdicts.standing, time, stamped)
+        if verdicts.verdict.any():  # NEW is 0
+            new = verdicts.verdict[which] == NEW
+            messages, which = messages.pick(new), which[new]
+        course = self.clocks.follow(messages, listening)
+        if course is STEADY:
+            return ClockSteps(times.ts, which[:0], which[:0])
+        at = times_for_rules(times, message, course, which, self.policy.time.max_step_back)
+        steps = course.steps[np.argsort(which[course.steps])]
+        return ClockSteps(at, which[steps], messages.time[steps])
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
         """Close holes below the floors that messages carry.

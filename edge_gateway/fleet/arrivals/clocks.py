@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import BELOW
+from edge_gateway.fleet.arrivals.boot_mark import BELOW, NO_BOOT
 from edge_gateway.fleet.arrivals.device_clock import ClockVerdict, DeviceClock, Heard, Run
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped
 
@@ -67,8 +67,8 @@ class Clocks:
         self.small_steps = np.empty(0, np.int64)
         """Messages that were older by a small step, by device."""
         self._runs: dict[int, Run] = {}
-        self._unsettled = np.empty(0, np.bool_)
-        """Devices with a run or an announced step."""
+        self._settled = np.empty(0, np.int64)
+        """The current boot of devices without a run and an announced step, NO_BOOT of the others."""
         self._gone = dict.fromkeys(_COUNTED, 0)
         """The counters of retired devices."""
 
@@ -79,7 +79,8 @@ class Clocks:
         self._size = devices
         for name in _STATE:
             setattr(self, name, with_room(getattr(self, name), devices, getattr(_NEW, name)))
-        for name in (*_COUNTED.values(), "_unsettled"):
+        self._settled = with_room(self._settled, devices, NO_BOOT)
+        for name in _COUNTED.values():
             setattr(self, name, with_room(getattr(self, name), devices, 0))
 
     def follow(self, messages: NewMessages, listening: int) -> ClockCourse:
@@ -103,8 +104,10 @@ class Clocks:
         device, time = messages.device, messages.time
         before = self.newest[device]
         np.copyto(before[1:], time[:-1], where=device[1:] == device[:-1])
-        plain: BoolColumn = (messages.boot == self.boot[device]) & ~self._unsettled[device]
-        plain &= (time > before) | ((time == before) & (messages.standing != BELOW))
+        plain: BoolColumn = (messages.boot == self._settled[device]) & (time >= before)
+        below = messages.standing == BELOW
+        if below.any():
+            plain &= ~below | (time > before)
         return plain
 
     def _one_by_one(self, messages: NewMessages, places: IntColumn, listening: int) -> ClockCourse:
@@ -148,7 +151,7 @@ class Clocks:
             return
         for name in _STATE:
             getattr(self, name)[device] = getattr(clock, name)
-        self._unsettled[device] = clock.announced or clock.run is not None
+        self._settled[device] = NO_BOOT if clock.announced or clock.run is not None else clock.boot
         if clock.run is None:
             self._runs.pop(device, None)
         else:
@@ -190,8 +193,8 @@ class Clocks:
             setattr(self, name, state[name].copy())
         self._size = len(self.boot)
         self._runs = {device: Run(*run) for device, *run in state["runs"]}
-        self._unsettled = self.announced.copy()
-        self._unsettled[list(self._runs)] = True
+        self._settled = np.where(self.announced, NO_BOOT, self.boot)
+        self._settled[list(self._runs)] = NO_BOOT
         self._gone = dict(state["gone"])
 
 

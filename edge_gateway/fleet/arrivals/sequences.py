@@ -39,10 +39,12 @@ class Verdicts(NamedTuple):
 
     verdict: NDArray[np.int8]
     """NEW, DUPLICATE, CONFLICT or NOT_KNOWN."""
-    standing: NDArray[np.int8]
-    """BELOW, HIGHEST or FIRST; of repeats it says nothing."""
+    rows: "MessageRows"
+    """The messages by device."""
     order: IntColumn
-    """The positions of the messages by device, in order of arrival within a device."""
+    """The position of each of the rows."""
+    standing: NDArray[np.int8]
+    """BELOW, HIGHEST or FIRST, of each of the rows; of repeats it says nothing."""
 
 
 class Stored(NamedTuple):
@@ -54,7 +56,7 @@ class Stored(NamedTuple):
     """Inclusive."""
 
 
-class _Rows(NamedTuple):
+class MessageRows(NamedTuple):
     """Messages sorted by device, in arrival order within a device."""
 
     device: IntColumn
@@ -62,8 +64,8 @@ class _Rows(NamedTuple):
     seq: IntColumn
     time: IntColumn
 
-    def pick(self, at: IntColumn | BoolColumn) -> "_Rows":
-        return _Rows(self.device[at], self.boot[at], self.seq[at], self.time[at])
+    def pick(self, at: IntColumn | BoolColumn) -> "MessageRows":
+        return MessageRows(self.device[at], self.boot[at], self.seq[at], self.time[at])
 
 
 class Sequences:
@@ -128,10 +130,11 @@ class Sequences:
         count = len(device)
         self._implausible.clear()
         if not count:
-            return Verdicts(np.empty(0, np.int8), np.empty(0, np.int8), np.empty(0, np.int64))
+            none = np.empty(0, np.int8)
+            return Verdicts(none, MessageRows(device, boot, seq, time), np.empty(0, np.int64), none)
         self.make_room(int(device.max()) + 1)
         order = np.sort((device << _ARRIVAL_BITS) | np.arange(count)) & _ARRIVAL_MASK
-        rows = _Rows(device, boot, seq, time).pick(order)
+        rows = MessageRows(device, boot, seq, time).pick(order)
         plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device] & self._is_sure(rows)
         repeat = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
         verdict = np.where(repeat, np.int8(DUPLICATE), np.int8(NEW))
@@ -142,15 +145,15 @@ class Sequences:
         if len(odd):
             self._slow[odd] = True
             slow = np.flatnonzero(self._slow[rows.device])
-            verdict[slow], standing[order[slow]] = self._one_by_one(rows.pick(slow))
+            verdict[slow], standing[slow] = self._one_by_one(rows.pick(slow))
             ahead = ahead.pick(~self._slow[ahead.device])
             self._slow[odd] = False
         self._advance(ahead)
         judged = np.empty(count, np.int8)
         judged[order] = verdict
-        return Verdicts(judged, standing, order)
+        return Verdicts(judged, rows, order, standing)
 
-    def _is_sure(self, rows: _Rows) -> BoolColumn:
+    def _is_sure(self, rows: MessageRows) -> BoolColumn:
         """Return which rows the mark of their device's current boot can judge, as far as it goes."""
         timed = rows.time != NO_TIME
         sure: BoolColumn = ~timed | (rows.time > self.unsure_to[rows.device])
@@ -158,7 +161,7 @@ class Sequences:
         sure &= timed | self.untimed[rows.device]
         return sure
 
-    def _in_order(self, rows: _Rows) -> BoolColumn:
+    def _in_order(self, rows: MessageRows) -> BoolColumn:
         """Return which rows have the seq that follows their device's row before."""
         starts = np.ones(len(rows.device), np.bool_)
         np.not_equal(rows.device[1:], rows.device[:-1], out=starts[1:])
@@ -168,7 +171,7 @@ class Sequences:
         in_order: BoolColumn = rows.seq - 1 == before
         return in_order
 
-    def _advance(self, rows: _Rows) -> None:
+    def _advance(self, rows: MessageRows) -> None:
         """Advance the marks of devices whose rows are all in order."""
         if not len(rows.device):
             return
@@ -177,7 +180,7 @@ class Sequences:
         device = rows.device[starts]
         self.newest[device] = np.maximum(self.newest[device], np.maximum.reduceat(rows.time, starts))
 
-    def _one_by_one(self, rows: _Rows) -> tuple[list[int], list[int]]:
+    def _one_by_one(self, rows: MessageRows) -> tuple[list[int], list[int]]:
         """Judge rows in order; return their verdicts and standings."""
         verdicts: list[int] = []
         standings: list[int] = []

@@ -45,8 +45,8 @@ def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[i
     ] * 4
     verdicts = sequences.accept(*columns)
     verdict = verdicts.verdict.tolist()
-    new = [place for place, what in enumerate(verdict) if what == NEW]
-    return verdict, verdicts.standing[new].tolist()
+    standing = dict(zip(verdicts.order.tolist(), verdicts.standing.tolist(), strict=True))
+    return verdict, [standing[place] for place, what in enumerate(verdict) if what == NEW]
 
 
 def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None:
