@@ -15,6 +15,7 @@ import numpy as np
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
 from edge_gateway.fleet.timestamps import NO_TIME, TimeLimits
+from edge_gateway.windows.gaps import no_gaps
 from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000
@@ -198,7 +199,7 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 5 had no clocks of devices: they go on at the newest times that rules have seen."""
+    """Format 5 had no clocks of devices, which go on at the newest times that rules have seen, and no gaps."""
     fold, admission = state["fold"], dict(state["fold"]["admission"])
     sequences = {name: part for name, part in admission["sequences"].items() if name not in _OF_CLOCKS}
     steps, gone = admission["sequences"]["steps"], dict(sequences["gone"])
@@ -218,7 +219,16 @@ def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
     older = np.delete(sequences["older"], _OLDER_TOP_TIME, axis=1)
     admission |= {"clocks": clocks, "sequences": {**sequences, "gone": gone, "older": older}}
     settings = {**state["settings"], "max_step_back": TimeLimits().max_step_back}
-    return {**state, "settings": settings, "fold": {**fold, "admission": admission}}
+    return {
+        **state,
+        "settings": settings,
+        "fold": {**fold, "admission": admission, "windows": _gapless(fold)},
+    }
+
+
+def _gapless(fold: dict[str, Any]) -> dict[str, Any]:
+    windows, marks = fold["windows"], fold["windows"]["marks"]
+    return {**windows, "marks": {**marks, "gaps": no_gaps(len(marks["columns"]["newest"])).snapshot()}}
 
 
 _OF_CLOCKS = ("steps", "top_time")

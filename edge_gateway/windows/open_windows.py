@@ -113,10 +113,9 @@ class Windows:
 
     def _late_rows(self, frame: Frame, start: Ints) -> Bools:
         """Return which rows of a frame belong to closed windows."""
-        if self.recorded is not None:
-            return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
-        late: Bools = start + self._base <= self._watermarks.closed_to[frame.device]
-        return late
+        if self.recorded is None:
+            return self._watermarks.are_late(frame.device, start)
+        return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
 
     def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
         """Close windows that are due as their readings arrive, if there are many; mark their rows in `taken`.
@@ -129,6 +128,7 @@ class Windows:
         if not over.any():
             return NOTHING.closed
         taken |= over
+        self._watermarks.close_in_gaps(frame.device[over], start[over])
         pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
         held = [keyed.readings(at, self._open.bits) for at, keyed in pulled]
         came = [numbers_of(frame, over).readings, states_of(frame, over).readings]
@@ -326,7 +326,7 @@ class Windows:
             for tier in tiers:
                 tier.add(Block(rows, tails))
             self._open.remove(start, ClosedRanges.of(rows))
-            self._watermarks.close_to(self._series.series_device[rows["series"]], start + self._base)
+            self._watermarks.close_window(self._series.series_device[rows["series"]], start)
         self._watermarks.crossed = True
 
     def _reduce(self, piece: Piece, harvest: Harvest) -> None:
@@ -353,7 +353,7 @@ class Windows:
             self._watermarks.close_to_due()
         since = self._open.credit - self._looked_at
         if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
-            self._queue_over(self._watermarks.closed_to)
+            self._queue_over(self._watermarks.coarser_closed_to())
             self._watermarks.crossed = False
             self._looked_at = self._open.credit
 

@@ -10,11 +10,12 @@ import pytest
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
-from edge_gateway.records.inputs import Reload, Tick
+from edge_gateway.records.inputs import Input, Moment, Reload, Tick
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.fold.given import HOUR, START, batch, moment, settings
+from tests.proofs.ground.inside import Inside, configuration
 
 RULES = """
 version: 1
@@ -40,13 +41,16 @@ class Site:
         self.pipeline.fold(Reload(moment(0), load_rules(file).to_plain()))
         self.now = 0
         self.seq: Counter[int] = Counter()
+        self.effects: list[Effects] = []
+
+    def fold(self, given: Input) -> Effects:
+        self.effects.append(self.pipeline.fold(given))
+        return self.effects[-1]
 
     def birth(self, boot: int, ts: int | None = None) -> None:
         told = control_messages.Birth(type="probe", boot=boot, ts=None if ts is None else START + ts)
         status = topics.device_topic("berlin", "d", topics.STATUS)
-        assert not self.pipeline.fold(
-            batch(self.now, (status, control_messages.encode_birth(told)))
-        ).quarantined
+        assert not self.fold(batch(self.now, (status, control_messages.encode_birth(told)))).quarantined
 
     def send(self, boot: int, *readings: tuple[int, float]) -> Told:
         """Send readings (time, value) in one batch; (rule, cause) of the transitions."""
@@ -54,7 +58,7 @@ class Site:
         for at, value in readings:
             messages.append((topic, encode_telemetry(boot, self.seq[boot], START + at, {"t": value})))
             self.seq[boot] += 1
-        return told(self.pipeline.fold(batch(self.now, *messages)))
+        return told(self.fold(batch(self.now, *messages)))
 
     def live(self, boot: int, seconds: int, value: float, *, behind: int = 0) -> Told:
         """Send a reading a second, by a clock that is behind."""
@@ -68,7 +72,7 @@ class Site:
         found: Told = []
         for _ in range(seconds):
             self.now += 1000
-            found += told(self.pipeline.fold(Tick(moment(self.now))))
+            found += told(self.fold(Tick(moment(self.now))))
         return found
 
     def counters(self) -> dict[str, int]:
@@ -244,10 +248,89 @@ def test_a_device_without_a_clock_goes_on_when_the_clock_it_had_was_ahead(site: 
     topic = topics.device_topic("berlin", "d", topics.TELEMETRY)
     site.now += 1000
     stampless = encode_telemetry(1, 5, None, {"t": 50.0})
-    assert ("HotNow", "firing") in told(site.pipeline.fold(batch(site.now, (topic, stampless))))
+    assert ("HotNow", "firing") in told(site.fold(batch(site.now, (topic, stampless))))
 
 
 def test_readings_of_one_time_are_applied_one_after_another(site: Site) -> None:
     site.live(1, 5, 0.0)
     assert ("HotNow", "firing") in site.send(1, (site.now, 50.0))
     assert ("HotNow", "resolved") in site.send(1, (site.now, 0.0))
+
+
+# --- windows of a buffer
+
+
+@pytest.mark.parametrize("together", [1, 7, 1000])
+@pytest.mark.parametrize("live", [1, 20])
+def test_each_window_of_a_buffer_that_comes_after_live_readings_is_closed_once_and_whole(
+    site: Site, together: int, live: int
+) -> None:
+    """Late readings could only be merged into windows the history still holds."""
+    site.birth(1)
+    site.live(1, 20, 0.0)
+    back = 5 * HOUR
+    buffer = [(at, 50.0) for at in range(25_000, 25_000 + 600_000, 2_000)]
+    buffer += [(at, 50.0) for at in range(back - 60_000, back - 10_000, 2_000)]
+    site.now = back
+    site.birth(2)
+    site.live(2, live, 0.0)
+    for first in range(0, len(buffer), together):
+        site.now += 20
+        site.send(1, *buffer[first : first + together])
+    site.now = (site.now // 1000 + 1) * 1000
+    site.live(2, 20, 0.0)
+    site.silence(30)
+    assert all(one.late is None for one in site.effects)
+    base, coarse = closed_windows(site, 0), closed_windows(site, 1)
+    kept = Counter(at - at % 5_000 for at, _ in buffer)
+    assert [(start, count) for start, count in base if start in kept] == sorted(kept.items())
+    assert len(base) == len(dict(base)), "no window twice"
+    kept = Counter(at - at % 10_000 for at in (20_000, *(at for at, _ in buffer)))
+    merged: Counter[int] = Counter()
+    for start, count in coarse:
+        merged[start] += count if start in kept else 0
+    assert +merged == kept
+
+
+def closed_windows(site: Site, tier: int) -> list[tuple[int, int]]:
+    """(start, count) of each row of the tier, in order of time."""
+    parts = [closed for one in site.effects for closed in one.windows if closed.tier == tier]
+    return sorted((int(row["start"]) - START, int(row["count"])) for part in parts for row in part.rows)
+
+
+def test_a_history_of_an_hour_loses_nothing_of_a_buffer_of_five(tmp_path: Path) -> None:
+    sections = {
+        "windows": [
+            {"every": "10s", "bucket": "a", "keep": "30d"},
+            {"every": "1m", "bucket": "b", "keep": "30d"},
+        ],
+        "history": {"keep": "1h"},
+    }
+    gateway = Inside(tmp_path / "spool", configuration(tmp_path / "spool", **sections), START)
+    topic, now = topics.device_topic("berlin", "d", topics.TELEMETRY), START
+    seq: Counter[int] = Counter()
+
+    def send(boot: int, at: int) -> None:
+        seq[boot] += 1
+        told = (topic, encode_telemetry(boot, seq[boot], at, {"t": 1.0}))
+        gateway.deliver(Moment(now, now - START), [told])
+
+    for _ in range(30):
+        now += 1_000
+        send(1, now)
+    offline = gateway.settle(Moment(now, now - START)).wall
+    now = START + 5 * HOUR
+    gateway.store.trim(now)
+    buffer = range(offline // MINUTE * MINUTE + MINUTE, now - MINUTE, 5_000)
+    for number, at in enumerate(buffer):
+        if not number % 10:
+            now += 1_000
+            send(2, now)
+            gateway.commit()
+            gateway.late()
+            gateway.store.trim(now)
+        send(1, at)
+    gateway.settle(Moment(now, now - START))
+    counters = gateway.store.facts().counters
+    gateway.close()
+    assert counters.get("late_too_late", 0) == 0

@@ -385,7 +385,9 @@ def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:
     """One device sends newest first what it kept; the rest of the fleet's late readings are none of its business."""
     pipeline = build_pipeline("gw", settings(spool={"max_bytes": "16KiB"}))
     share = 16 * 1024 // 4 // 4 // 64
-    pipeline.fold(batch(0, reading("flood", 0, 0, temperature=1.0), reading("other", 0, 0, temperature=1.0)))
+    for at in range(0, 200_000, 10_000):
+        live = [reading(device, 100 + at // 10_000, at, temperature=1.0) for device in ("flood", "other")]
+        pipeline.fold(batch(at, *live))
     pipeline.fold(
         batch(
             HOUR,
