@@ -246,9 +246,8 @@ class Pipeline:
 
     def _set_aside(self, frame: Frame) -> stored.LateValues:
         """Return numbers that are merged nowhere, for the store to send apart."""
-        rows = frame.row
-        ts, nowhere = frame.ts[rows], np.zeros(len(rows), np.int64)
-        versions = self.registry.tag_versions(frame.device[rows], ts - ts % self.windows.every_ms[0])
+        ts, nowhere = frame.ts[frame.row], np.zeros(len(frame.row), np.int64)
+        versions = self.registry.tag_versions(frame.device[frame.row], ts - ts % self.windows.every_ms[0])
         return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere)
 
     def _late_versions(self, late: LateReadings) -> IntColumn:

@@ -16,6 +16,8 @@ from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
 from edge_gateway.fleet.timestamps import NO_TIME, TimeLimits
 from edge_gateway.windows.gaps import no_gaps
+from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
+from edge_gateway.windows.tiers import nothing_open
 from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000
@@ -228,7 +230,12 @@ def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
 
 def _gapless(fold: dict[str, Any]) -> dict[str, Any]:
     windows, marks = fold["windows"], fold["windows"]["marks"]
-    return {**windows, "marks": {**marks, "gaps": no_gaps(len(marks["columns"]["newest"])).snapshot()}}
+    gaps = no_gaps(len(marks["columns"]["newest"])).snapshot()
+    tiers = {
+        "numbers": [{"live": tier, "kept": nothing_open(WINDOW_ROW)} for tier in windows["numbers"]],
+        "states": [{"live": tier, "kept": nothing_open(STATE_ROW)} for tier in windows["states"]],
+    }
+    return {**windows, **tiers, "marks": {**marks, "gaps": gaps}}
 
 
 _OF_CLOCKS = ("steps", "top_time")

@@ -18,14 +18,15 @@ Bools = NDArray[np.bool_]
 
 _TIME_BITS: Final = 43
 """Times up to the year 2248 fit."""
-_COLUMNS: Final = ("since", "until", "newest", "due_to", "heard")
+_COLUMNS: Final = ("begin", "since", "until", "newest", "due_to", "heard")
 
 
-class Gaps:
+class TimeGaps:
     """The longest gap of each device; times in ms, NEVER for none.
 
     Columns:
-        since, until: windows that start in [since, until) have no reading yet, or are open.
+        begin, until: no window that starts in [begin, until) had a reading when the gap was noted.
+        since: those that start before it have closed since.
         newest: newest time of a reading in the gap.
         due_to: windows of the gap that end at this time or before are due.
         heard: when the last reading in the gap arrived, by the listening clock; NEVER once none came for `idle`.
@@ -43,7 +44,7 @@ class Gaps:
         self._idle = idle
         self._least = max(2 * base, idle)
         self._count = 0
-        self.since = self.until = self.newest = self.due_to = self.heard = np.empty(0, np.int64)
+        self.begin = self.since = self.until = self.newest = self.due_to = self.heard = np.empty(0, np.int64)
 
     def grow(self, count: int) -> None:
         """Extend the columns to hold device numbers below `count`."""
@@ -84,7 +85,8 @@ class Gaps:
         longer = np.flatnonzero(length > self.until[device] - self.since[device])
         longer = longer[np.argsort(length[longer], kind="stable")]
         device = device[longer]
-        self.since[device], self.until[device] = since[longer], until[longer]  # the longest one last
+        self.begin[device] = self.since[device] = since[longer]  # the longest one last
+        self.until[device] = until[longer]
         for name in ("newest", "due_to", "heard"):
             getattr(self, name)[device] = NEVER
 
@@ -92,6 +94,11 @@ class Gaps:
         """Return which windows lie in the gap of their device."""
         held: Bools = (start < self.until[device]) & (start >= self.since[device])
         return held
+
+    def span(self, device: Ints, start: Ints) -> Bools:
+        """Return which windows lie in the gap of their device, or did before they closed."""
+        lie: Bools = (start < self.until[device]) & (start >= self.begin[device])
+        return lie
 
     def _observe(self, device: Ints, ts: Ints, listening: int) -> bool:
         held = self.hold(device, ts - ts % self._base)
@@ -149,9 +156,9 @@ class Gaps:
         self._count = len(self.since)
 
 
-def no_gaps(devices: int) -> Gaps:
+def no_gaps(devices: int) -> TimeGaps:
     """Return the gaps of so many devices that have none."""
-    found = Gaps(1, 0, 0)
+    found = TimeGaps(1, 0, 0)
     found.grow(devices)
     return found
 

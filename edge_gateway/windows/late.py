@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.tiers import Tier
+from edge_gateway.windows.tiers import CoarseTier
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -85,7 +85,7 @@ NONE_LATE: Final = Late(_none(), _none())
 """No late readings; shared, so never write to it."""
 
 
-def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: Bools) -> Ints:
+def stored_in(tiers: Sequence[CoarseTier], readings: Readings, closed_to: Ints, over: Bools) -> Ints:
     """Return for each late reading, as bits, the tiers in which the store must merge it (`LateReadings.tiers`).
 
     Args:

@@ -10,7 +10,7 @@ windows close in order of time. Readings of closed windows go to the store. It m
 belong to: rows of one window merge in any order.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -28,12 +28,13 @@ from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.recorded import ClosedRanges, Recorded
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
-from edge_gateway.windows.series_columns import SeriesColumns
-from edge_gateway.windows.tiers import Tier
+from edge_gateway.windows.series_columns import SeriesColumns, SeriesWithP95, by_series
+from edge_gateway.windows.tiers import CoarseTier
 from edge_gateway.windows.watermarks import Watermarks
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Reduce = Callable[[int, Readings], Block]
 
 CHEAPEST_WINDOW: Final = 512
 """Least cost of a piece of a closing window, in readings of the budget."""
@@ -74,16 +75,14 @@ class Windows:
         self.every_ms = tuple(every_ms)
         self._base = base
         self._skew = max_future_skew_ms
-        self._p95_metrics = frozenset(p95_metrics)
+        self._p95 = SeriesWithP95(series, frozenset(p95_metrics))
         self._series = series
         self._watermarks = Watermarks(base, coarser, allowed_lateness_ms, idle_close_ms)
         self._open = BaseTier(base, self._watermarks)
-        self._numbers = [Tier(every, WINDOW_ROW, merge_blocks) for every in coarser]
-        self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
+        self._numbers = [CoarseTier(every, WINDOW_ROW, merge_blocks) for every in coarser]
+        self._states = [CoarseTier(every, STATE_ROW, merge_state_blocks) for every in coarser]
         self._looked_at = 0
         self.late_share = LateShare(late_share)
-        self._has_p95 = np.zeros(0, np.bool_)
-        self._epoch = 0
         self.recorded: Recorded | None = None
         """What the journal record that is being replayed led to, if the replay must follow it."""
 
@@ -136,13 +135,24 @@ class Windows:
         is_text = self._series.series_is_state[ordered.series]
         readings, texts = ordered.rows(~is_text), ordered.rows(is_text)
         harvest = Harvest()
-        harvest.numbers(0, numbers(self._base, readings, self._p95()))
+        harvest.numbers(0, numbers(self._base, readings, self._p95.mask()))
         harvest.states(0, states(self._base, texts))
-        for tier in self._numbers if len(readings) else ():
-            tier.add(numbers(tier.every, readings, self._p95()))
-        for tier in self._states if len(texts) else ():
-            tier.add(states(tier.every, texts))
+        self._feed(self._numbers, readings, lambda every, some: numbers(every, some, self._p95.mask()))
+        self._feed(self._states, texts, states)
         return harvest.closed()
+
+    def _feed(self, tiers: Sequence[CoarseTier], readings: Readings, reduce: Reduce) -> None:
+        """Merge readings of closed windows into the coarser windows, live and kept ones apart."""
+        kept = self._are_kept(readings.series, readings.ts - readings.ts % self._base)
+        for tier in tiers:
+            for of_kept in (False, True):
+                block = reduce(tier.every, readings.rows(kept == of_kept))
+                if len(block.rows):
+                    tier.add(block, np.full(len(block.rows), of_kept))
+
+    def _are_kept(self, series: Ints, start: Ints) -> Bools:
+        """Return which windows lie, or lay, in a gap of their device."""
+        return self._watermarks.gaps.span(self._series.series_device[series], start)
 
     def _append(self, frame: Frame, start: Ints, taken: Bools) -> None:
         kept = start[~taken]
@@ -173,13 +183,13 @@ class Windows:
         )
         for number, (tier, state_tier) in enumerate(zip(self._numbers, self._states, strict=True), start=1):
             if len(late.numbers):
-                tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
+                tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95.mask()))
             if len(late.states):
                 state_tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
         return late
 
     def _where(
-        self, frame: Frame, taken: Taken, tiers: Sequence[Tier], recorded: Ints | None, now: int
+        self, frame: Frame, taken: Taken, tiers: Sequence[CoarseTier], recorded: Ints | None, now: int
     ) -> LateReadings:
         device = frame.device[taken.row]
         over = self.late_share.over(device, now)
@@ -187,17 +197,6 @@ class Windows:
         if recorded is not None and len(recorded) == len(bits):
             bits = recorded
         return LateReadings(taken.row, device, bits, taken.readings)
-
-    def _p95(self) -> Bools:
-        """Return by series whether its windows have a p95; empty if no metric's have."""
-        metrics = self._series.series_metric
-        if self._p95_metrics and (
-            len(self._has_p95) != len(metrics) or self._epoch != self._series.series_epoch
-        ):
-            self._epoch = self._series.series_epoch
-            wanted = [name in self._p95_metrics for name in self._series.metric_names]
-            self._has_p95 = np.array(wanted, np.bool_)[metrics]
-        return self._has_p95
 
     # --- time
 
@@ -210,13 +209,10 @@ class Windows:
         over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time, silent=True)
         return silent or over or self.pending
 
-    def _queue_over(self, time: Ints, *, silent: bool = False) -> bool:
-        """Queue the coarser windows that are over by their device's time (`time`, by device number)."""
-        devices = self._series.series_device
-        room = int(devices.max(initial=-1)) + 1
-        known = np.full(room, NEVER)
-        known[: len(time)] = time[:room]
-        queued = [tier.queue_due(known[devices], silent=silent) for tier in (*self._numbers, *self._states)]
+    def _queue_over(self, time: Ints, kept_to: Ints | None = None, *, silent: bool = False) -> bool:
+        """Queue the coarser windows that are over by their device's time; `kept_to` is the time of kept readings."""
+        live, kept = (by_series(self._series, to) for to in (time, time if kept_to is None else kept_to))
+        queued = [tier.queue_due(live, kept, silent=silent) for tier in (*self._numbers, *self._states)]
         return any(queued)
 
     def rewind(self, devices: Ints) -> None:
@@ -319,12 +315,11 @@ class Windows:
                 if number:
                     tiers[number - 1].drop(block.rows)
 
-    def _close_base_as(self, block: Block, tiers: Sequence[Tier]) -> None:
+    def _close_base_as(self, block: Block, tiers: Sequence[CoarseTier]) -> None:
         for start in np.unique(block.rows["start"]).tolist():
             rows = block.rows[block.rows["start"] == start]
             tails = {key: tail for key, tail in block.tails.items() if key[1] == start}
-            for tier in tiers:
-                tier.add(Block(rows, tails))
+            self._merge(tiers, Block(rows, tails))
             self._open.remove(start, ClosedRanges.of(rows))
             self._watermarks.close_window(self._series.series_device[rows["series"]], start)
         self._watermarks.crossed = True
@@ -336,13 +331,17 @@ class Windows:
         if texts.any():
             state_rows = states(self._base, readings.rows(texts))
             harvest.states(0, state_rows)
-            for tier in self._states:
-                tier.add(state_rows)
+            self._merge(self._states, state_rows)
             readings = readings.rows(~texts)
-        rows = numbers(self._base, readings, self._p95())
+        rows = numbers(self._base, readings, self._p95.mask())
         harvest.numbers(0, rows)
-        for tier in self._numbers:
-            tier.add(rows)
+        self._merge(self._numbers, rows)
+
+    def _merge(self, tiers: Sequence[CoarseTier], block: Block) -> None:
+        """Merge closed base rows into the coarser windows, live and kept ones apart."""
+        kept = self._are_kept(block.rows["series"], block.rows["start"])
+        for tier in tiers:
+            tier.add(block, kept)
 
     def _close_coarser(self) -> None:
         """Queue coarser windows that are over.
@@ -353,7 +352,7 @@ class Windows:
             self._watermarks.close_to_due()
         since = self._open.credit - self._looked_at
         if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
-            self._queue_over(self._watermarks.coarser_closed_to())
+            self._queue_over(self._watermarks.closed_to, self._watermarks.kept_to())
             self._watermarks.crossed = False
             self._looked_at = self._open.credit
 

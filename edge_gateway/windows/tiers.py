@@ -186,6 +186,81 @@ class Tier:
         self._emitted = [Block.restored(given) for given in state["given"]]
 
 
+def nothing_open(dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return the snapshot of a `Tier` without windows."""
+    rows = Block(empty_rows(dtype, 0)).snapshot()
+    return {"open": rows, "queued": np.empty(0, np.int64), "queue": [], "given": []}
+
+
+class CoarseTier:
+    """The open windows of a coarser tier: of live readings, and apart from them of what devices kept.
+
+    A device that sends both in turn would else end a window with each change from one to the other.
+    """
+
+    def __init__(self, every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> None:
+        self.every = every
+        self._live, self._kept = (Tier(every, dtype, merge) for _ in range(2))
+
+    @property
+    def _both(self) -> tuple[Tier, Tier]:
+        return self._live, self._kept
+
+    def start_of(self, series: Ints) -> Ints:
+        """Return the start of each series' open window of live readings, ms; NEVER where none is open."""
+        return self._live.start_of(series)
+
+    def add(self, block: Block, kept: Bools | None = None) -> None:
+        """Merge rows of finer windows, as `Tier.add` does; `kept` says which are of kept readings, None for none."""
+        if kept is None or not kept.any():
+            self._live.add(block)
+            return
+        of_kept, live = _parted(block, ~kept)
+        self._kept.add(of_kept)
+        if len(live.rows):
+            self._live.add(live)
+
+    def drop(self, rows: Rows) -> None:
+        """Drop the windows of these rows, which the recorded run had closed."""
+        for tier in self._both:
+            tier.drop(rows)
+
+    def queue_due(self, time_of: Ints, kept_to: Ints, *, silent: bool = False) -> bool:
+        """Queue the windows that are over, as `Tier.queue_due` does; `kept_to` is the time of kept readings."""
+        queued = self._live.queue_due(time_of, silent=silent)
+        return self._kept.queue_due(kept_to, silent=silent) or queued
+
+    def take(self, budget: int) -> list[Block]:
+        """Return what `Tier.take` does, of both."""
+        return [block for tier in self._both for block in tier.take(budget)]
+
+    def open_at(self, count: int) -> Bools:
+        """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
+        held: Bools = self._live.open_at(count) | self._kept.open_at(count)
+        return held
+
+    def blocks(self) -> list[Rows]:
+        """Return the rows of all accumulators, empty ones included, and the emitted rows not yet taken."""
+        return [rows for tier in self._both for rows in tier.blocks()]
+
+    @property
+    def open_windows(self) -> int:
+        """Windows that are open or queued."""
+        return sum(tier.open_windows for tier in self._both)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rows are queued, or emitted and not yet taken."""
+        return any(tier.waiting for tier in self._both)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"live": self._live.snapshot(), "kept": self._kept.snapshot()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._live.restore(state["live"])
+        self._kept.restore(state["kept"])
+
+
 def _parted(block: Block, last: Bools) -> tuple[Block, Block]:
     """Return the rows that are not last, and those that are, each with their tails."""
     kept = set(keys(block.rows[last])) if block.tails else set()

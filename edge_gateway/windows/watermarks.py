@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.growing import with_room
-from edge_gateway.windows.gaps import Gaps
+from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.rows import NEVER
 
 Ints = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Watermarks:
         self._coarser = tuple(coarser)
         self.lateness = lateness
         self._idle = idle
-        self.gaps = Gaps(base, lateness, idle)
+        self.gaps = TimeGaps(base, lateness, idle)
         self.count = 0
         self.newest = self.furthest = self.due_to = self.closed_to = self.heard = np.empty(0, np.int64)
 
@@ -103,8 +103,8 @@ class Watermarks:
         """Note that windows of these devices close that may lie in gaps; `start` is theirs."""
         self.crossed |= self.gaps.close(devices, start)
 
-    def coarser_closed_to(self) -> Ints:
-        """Return up to which time the coarser windows of each device are over."""
+    def kept_to(self) -> Ints:
+        """Return up to which time the coarser windows of kept readings are over, by device."""
         return self.gaps.passed(self.closed_to)
 
     def expire_silent(self, listening: int) -> bool:

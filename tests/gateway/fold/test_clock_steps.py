@@ -290,6 +290,8 @@ def test_each_window_of_a_buffer_that_comes_after_live_readings_is_closed_once_a
     for start, count in coarse:
         merged[start] += count if start in kept else 0
     assert +merged == kept
+    within = [start for start, _ in coarse if 30_000 <= start < 620_000]
+    assert len(within) == len(set(within)), "nor a coarser one, though live windows close meanwhile"
 
 
 def closed_windows(site: Site, tier: int) -> list[tuple[int, int]]:

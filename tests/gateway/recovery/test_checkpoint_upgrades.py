@@ -73,6 +73,8 @@ def fed(place: Path) -> State:
 def fifth_format(tree: dict[str, Any]) -> dict[str, Any]:
     tree["format"] = 5
     del tree["settings"]["max_step_back"], tree["fold"]["windows"]["marks"]["gaps"]
+    for name in ("numbers", "states"):
+        tree["fold"]["windows"][name] = [tier["live"] for tier in tree["fold"]["windows"][name]]
     clocks, sequences = tree["fold"]["admission"].pop("clocks"), tree["fold"]["admission"]["sequences"]
     sequences["steps"], sequences["top_time"] = clocks["steps"], sequences["newest"]
     sequences["gone"]["clock_steps"] = clocks["gone"]["clock_steps"]

@@ -7,17 +7,17 @@ import random
 import numpy as np
 import pytest
 
-from edge_gateway.windows.gaps import Gaps, no_gaps
+from edge_gateway.windows.gaps import TimeGaps, no_gaps
 from edge_gateway.windows.rows import NEVER
 
 BASE, LATENESS, IDLE = 10, 5, 100
 
 
 class Fleet:
-    """Gaps, and the newest time of each of two devices."""
+    """TimeGaps, and the newest time of each of two devices."""
 
     def __init__(self) -> None:
-        self.gaps = Gaps(BASE, LATENESS, IDLE)
+        self.gaps = TimeGaps(BASE, LATENESS, IDLE)
         self.gaps.grow(2)
         self.furthest = np.full(2, NEVER)
 

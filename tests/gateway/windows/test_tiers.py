@@ -6,7 +6,7 @@ from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows.merge import merge_blocks, united
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import NEVER, WINDOW_ROW, Block, keys
-from edge_gateway.windows.tiers import Tier
+from edge_gateway.windows.tiers import CoarseTier, Tier, nothing_open
 
 EVERY = 10_000
 P95 = np.array([True, False, False])
@@ -100,3 +100,36 @@ def test_a_dropped_window_leaves_the_others_that_were_emitted_with_it() -> None:
     (left,) = held.take(0)
     assert keys(left.rows) == [(1, 0)]
     assert list(left.tails) == [(1, 0)]
+
+
+def test_kept_readings_have_windows_of_their_own_beside_the_live_ones() -> None:
+    held = CoarseTier(EVERY, WINDOW_ROW, merge_blocks)
+    live, kept = [(0, 90_100, 1.0), (0, 91_300, 2.0)], [(0, 100, 3.0), (0, 1_300, 4.0)]
+    for pair in zip(live, kept, strict=True):
+        held.add(block(pair[0]))
+        held.add(block(pair[1], (1, 100, 5.0)), np.array([True, False]))
+    assert held.take(100) == [], "neither ends the other"
+    assert held.open_windows == 3
+    assert held.open_at(3).tolist() == [True, True, False]
+    assert held.start_of(np.array([0, 1])).tolist() == [90_000, 0]
+    again = CoarseTier(EVERY, WINDOW_ROW, merge_blocks)
+    again.restore(unpack(pack(held.snapshot())))
+    for one in (held, again):
+        assert one.queue_due(np.full(3, NEVER), np.full(3, EVERY))
+        assert one.waiting
+        assert same(one.take(100), block(*kept, every=EVERY))
+        assert [rows["start"].max() for rows in one.blocks()] == [90_000, NEVER]
+
+
+def test_what_a_recorded_run_closed_is_dropped_from_both() -> None:
+    held = CoarseTier(EVERY, WINDOW_ROW, merge_blocks)
+    gone = block((0, 100, 3.0), (1, 90_100, 1.0), every=EVERY)
+    held.add(block((0, 100, 3.0), (1, 90_100, 1.0)), np.array([True, False]))
+    held.drop(gone.rows)
+    assert held.open_windows == 0
+
+
+def test_a_tier_without_windows_is_restored_from_nothing() -> None:
+    held = tier()
+    held.restore(unpack(pack(nothing_open(WINDOW_ROW))))
+    assert (held.open_windows, held.waiting) == (0, False)
