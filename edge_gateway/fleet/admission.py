@@ -173,7 +173,7 @@ class Admission:
         """Follow the clocks of devices through the new messages; `own` is the newest device time of each message."""
         rows, which, message = verdicts.rows, verdicts.order, decoded.samples.message
         time, stamped = rows.time, np.zeros(len(which), np.bool_)
-        if times.stamped.any():
+        if own is not times.ts and times.stamped.any():
             time, stamped = newest(times.ts, message)[which], own[which] == NO_TIME
         messages = NewMessages(rows.device, rows.boot, verdicts.standing, time, stamped)
         if verdicts.verdict.any():  # NEW is 0

@@ -170,5 +170,4 @@ def _newest_before(device: Ints, ts: Ints, furthest: Ints) -> Ints:
     known = furthest[device]
     offset = np.cumsum(first) << _TIME_BITS
     newest = np.maximum.accumulate(offset + np.maximum(ts, known)) - offset
-    before = np.roll(newest, 1)
-    return np.where(first, known, before)
+    return np.where(first, known, np.concatenate([newest[:1], newest[:-1]]))

@@ -103,11 +103,10 @@ class Clocks:
         """Return which messages are of the current boot and not older than anything before."""
         device, time = messages.device, messages.time
         before = self.newest[device]
-        np.copyto(before[1:], time[:-1], where=device[1:] == device[:-1])
+        before[1:] = np.where(device[1:] == device[:-1], time[:-1], before[1:])
         plain: BoolColumn = (messages.boot == self._settled[device]) & (time >= before)
-        below = messages.standing == BELOW
-        if below.any():
-            plain &= ~below | (time > before)
+        if not messages.standing.all():  # BELOW is 0
+            plain &= (messages.standing != BELOW) | (time > before)
         return plain
 
     def _one_by_one(self, messages: NewMessages, places: IntColumn, listening: int) -> ClockCourse:

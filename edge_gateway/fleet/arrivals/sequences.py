@@ -176,7 +176,9 @@ class Sequences:
         if not len(rows.device):
             return
         self.top[rows.device] = rows.seq  # ascending within a device
-        starts = np.flatnonzero(np.diff(rows.device, prepend=-1))
+        first = np.ones(len(rows.device), np.bool_)
+        np.not_equal(rows.device[1:], rows.device[:-1], out=first[1:])
+        starts = np.flatnonzero(first)
         device = rows.device[starts]
         self.newest[device] = np.maximum(self.newest[device], np.maximum.reduceat(rows.time, starts))
 
