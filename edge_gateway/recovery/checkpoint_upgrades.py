@@ -215,8 +215,13 @@ def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
         "announced": np.zeros(len(steps), np.bool_),
         "steps": steps,
         "small_steps": np.zeros(len(steps), np.int64),
+        "set_aside": np.zeros(len(steps), np.int64),
         "runs": [],
-        "gone": {"clock_steps": gone.pop("clock_steps"), "small_clock_steps": 0},
+        "gone": {
+            "clock_steps": gone.pop("clock_steps"),
+            "small_clock_steps": 0,
+            "messages_of_other_boots": 0,
+        },
     }
     older = np.delete(sequences["older"], _OLDER_TOP_TIME, axis=1)
     admission |= {"clocks": clocks, "sequences": {**sequences, "gone": gone, "older": older}}

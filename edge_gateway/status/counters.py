@@ -74,6 +74,9 @@ class AllCounters(Counters, omit_defaults=True):
         int,
         total("messages at most `time.max_step_back` older than the newest, taken at its time by rules"),
     ] = 0
+    messages_of_other_boots: Annotated[
+        int, total("messages of a boot that is not their device's current one, which rules leave out")
+    ] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
     tombstones_dropped: Annotated[
         int, total("boots without times beyond the 64 of a device of which the last number is remembered")

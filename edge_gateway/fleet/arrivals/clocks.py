@@ -15,7 +15,11 @@ NEVER: Final = -1
 _NEW: Final = DeviceClock()
 _STATE: Final = ("boot", "newest", "born", "announced")
 """Columns, by their names in `DeviceClock`."""
-_COUNTED: Final = {"clock_steps": "steps", "small_clock_steps": "small_steps"}
+_COUNTED: Final = {
+    "clock_steps": "steps",
+    "small_clock_steps": "small_steps",
+    "messages_of_other_boots": "set_aside",
+}
 
 
 class NewMessages(NamedTuple):
@@ -66,6 +70,8 @@ class Clocks:
         """Believed steps, by device."""
         self.small_steps = np.empty(0, np.int64)
         """Messages that were older by a small step, by device."""
+        self.set_aside = np.empty(0, np.int64)
+        """Messages of other boots than the current one, by device."""
         self._runs: dict[int, Run] = {}
         self._settled = np.empty(0, np.int64)
         """The current boot of devices without a run and an announced step, NO_BOOT of the others."""
@@ -127,6 +133,7 @@ class Clocks:
                     self.small_steps[device] += not stamped
                 case ClockVerdict.ASIDE:
                     aside.append(place)
+                    self.set_aside[device] += 1
                 case ClockVerdict.STEPPED:
                     steps.append(place)
                     self.steps[device] += 1
@@ -159,7 +166,7 @@ class Clocks:
     # --- counters and state
 
     def counters(self, device: int) -> dict[str, int]:
-        """Return how often the clock of a device stepped back, and how many messages were a small step older."""
+        """Return what is counted of a device: steps, messages a small step older, and those of other boots."""
         known = device < self._size
         return {name: int(getattr(self, column)[device]) if known else 0 for name, column in _COUNTED.items()}
 
