@@ -143,9 +143,9 @@ def test_lines_about_the_gateway_itself_wait_like_others_and_a_stopped_sink_take
     assert (parcel.bucket, parcel.lines) == ("telemetry", 2)
     store.release("influx")
     assert store.take("influx") == parcel
-    store.done(parcel, [Quarantined("influx/telemetry", b"line", "refused", T0)], {"refused_lines": 1})
+    store.done(parcel, [Quarantined("influx/telemetry", b"line", "refused", T0)], {"refused_lines": 3})
     assert store.facts().waiting["influx"].chunks == 0
-    assert store.facts().counters["refused_lines"] == 1
+    assert store.facts().counters["refused_lines"] == 3
     assert len(store.quarantined(0, 10)) == 1
 
 
