@@ -14,7 +14,7 @@ from fleet_wire.topics import alert_topic
 from tests.proofs import network
 from tests.proofs.ground.proxy import FaultKind, Proxy
 from tests.proofs.network import Pair
-from tests.proofs.proof import Servers, Setting, Tally
+from tests.proofs.proof import Findings, Servers, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
@@ -50,9 +50,9 @@ def test_a_fault_without_effect_or_without_recovery_is_reported(
 def test_an_error_that_only_asyncio_logs_is_counted(tmp_path: Path) -> None:
     log = tmp_path / "gateway.log"
     log.write_text("12:00:00 INFO    edge: all well\n12:00:01 ERROR   asyncio: Exception in callback\n")
-    tally = Tally()
-    network.judge_asyncio(tally, log)
-    assert tally.forbidden == {"error reported by asyncio alone": 1}
+    findings = Findings()
+    network.judge_asyncio(findings, log)
+    assert findings.forbidden == {"error reported by asyncio alone": 1}
 
 
 async def test_alerts_the_broker_retains_are_found(broker: Broker) -> None:
@@ -69,6 +69,6 @@ def test_firing_alerts_that_are_not_retained_are_counted(
 ) -> None:
     monkeypatch.setattr(network, "RETAINED", 0.0)
     network._judge_retained(setting, broker, speaker())
-    assert setting.tally.ok
+    assert setting.findings.ok
     network._judge_retained(setting, broker, speaker({"site": "s", "subject": "d1", "rule": "Hot"}))
-    assert setting.tally.forbidden == {"retained alert wrong": 1}
+    assert setting.findings.forbidden == {"retained alert wrong": 1}

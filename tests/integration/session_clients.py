@@ -58,7 +58,7 @@ class Client:
 Clients = Callable[..., Client]
 
 
-class Tally:
+class Acknowledgements:
     """Counts acknowledgements; `done` is set when all that were expected are in."""
 
     def __init__(self, expected: int) -> None:

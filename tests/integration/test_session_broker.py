@@ -6,7 +6,7 @@ import mqtt5
 
 from fleet_wire.session import Session
 from tests.conftest import BrokerFactory
-from tests.integration.session_clients import Clients, Tally, numbered, other, put
+from tests.integration.session_clients import Acknowledgements, Clients, numbered, other, put
 from tests.servers.broker import Broker
 
 
@@ -17,15 +17,15 @@ async def test_messages_pass_to_and_from_another_implementation(clients: Clients
         await stranger.subscribe("both-ways/out", qos=1)
         await stranger.publish("both-ways/in", b"hello", qos=1)
         await client.count(1)
-        tally = Tally(1)
-        client.session.publish("both-ways/out", b"x" * 60_000, expiry=60, correlation=b"id", on_ack=tally)
+        acks = Acknowledgements(1)
+        client.session.publish("both-ways/out", b"x" * 60_000, expiry=60, correlation=b"id", on_ack=acks)
         message = await anext(aiter(stranger.messages))
-        await tally.wait()
+        await acks.wait()
     assert client.payloads == [b"hello"]
     assert message.payload == b"x" * 60_000
     assert message.properties
     assert message.properties.CorrelationData == b"id"  # type: ignore[attr-defined]
-    assert tally.codes == [0]
+    assert acks.codes == [0]
     await client.session.disconnect()
 
 
@@ -102,11 +102,11 @@ async def test_a_restart_of_the_broker_loses_no_message(
     receiver, sender = clients(broker, "receiver"), clients(broker, "sender", queue=5_000)
     await receiver.connect("restart")
     await sender.connect()
-    tally = Tally(3_000)
-    payloads = numbered(tally.expected)
-    for start in range(0, tally.expected, 1_000):
+    acks = Acknowledgements(3_000)
+    payloads = numbered(acks.expected)
+    for start in range(0, acks.expected, 1_000):
         for payload in payloads[start : start + 1_000]:
-            sender.session.publish("restart", payload, on_ack=tally)
+            sender.session.publish("restart", payload, on_ack=acks)
         if start < 2_000:
             await receiver.count(start + 100)
             await asyncio.to_thread(broker.restart)
@@ -114,9 +114,9 @@ async def test_a_restart_of_the_broker_loses_no_message(
                 lost = await client.session.wait_lost()
                 assert lost.reason in {None, 0x8B}
                 assert (await client.connect()).session_present
-    await tally.wait()
-    await receiver.until(lambda: len(set(receiver.payloads)) == tally.expected)
-    assert set(tally.codes) == {0}
+    await acks.wait()
+    await receiver.until(lambda: len(set(receiver.payloads)) == acks.expected)
+    assert set(acks.codes) == {0}
     assert list(dict.fromkeys(receiver.payloads)) == payloads
     assert (sender.session.in_flight, sender.session.queued) == (0, 0)
 
@@ -129,9 +129,9 @@ async def test_a_broker_that_forgot_everything_gets_unacknowledged_messages_agai
     sender = clients(broker, "sender")
     await sender.connect()
     with broker.paused():
-        tally = Tally(100)
+        acks = Acknowledgements(100)
         for payload in numbered(100):
-            sender.session.publish("forgot", payload, on_ack=tally)
+            sender.session.publish("forgot", payload, on_ack=acks)
         assert sender.session.in_flight
         broker.kill()
     await sender.session.wait_lost()
@@ -139,7 +139,7 @@ async def test_a_broker_that_forgot_everything_gets_unacknowledged_messages_agai
     receiver = clients(broker, "receiver")
     await receiver.connect("forgot")
     assert not (await sender.connect()).session_present
-    await tally.wait()
+    await acks.wait()
     await receiver.count(100)
     assert receiver.payloads == numbered(100)
     assert not any(packet.duplicate for _, packet in receiver.got)

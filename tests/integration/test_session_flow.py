@@ -8,7 +8,7 @@ import mqtt5
 import pytest
 
 from tests.conftest import BrokerFactory
-from tests.integration.session_clients import WITHIN, Clients, Tally, numbered
+from tests.integration.session_clients import WITHIN, Acknowledgements, Clients, numbered
 from tests.servers.broker import Broker
 
 
@@ -24,10 +24,10 @@ async def test_a_paused_session_holds_a_bounded_amount(clients: Clients, broker:
     client.also = pause_above
     sender = clients(broker, "pausing-sender", queue=total)
     await sender.connect()
-    tally = Tally(total)
+    acks = Acknowledgements(total)
     for _ in range(total):
-        sender.session.publish("paused", payload, on_ack=tally)
-    await tally.wait()
+        sender.session.publish("paused", payload, on_ack=acks)
+    await acks.wait()
     held = sum(len(part) for part in client.payloads)
     assert most < held < most + 2 * 65_536
     assert client.session.connected
@@ -47,12 +47,12 @@ async def test_many_sessions_at_once_lose_nothing(clients: Clients, broker: Brok
     senders = [clients(broker, f"many-{number}") for number in range(count)]
     async with asyncio.timeout(WITHIN):
         await asyncio.gather(*(client.connect() for client in senders))
-    tally = Tally(count * each)
+    acks = Acknowledgements(count * each)
     for number, (at, client) in itertools.product(range(each), enumerate(senders)):
-        client.session.publish(f"many/{at}", b"%d" % number, on_ack=tally)
-    await tally.wait()
+        client.session.publish(f"many/{at}", b"%d" % number, on_ack=acks)
+    await acks.wait()
     await receiver.count(count * each)
-    assert set(tally.codes) == {0}
+    assert set(acks.codes) == {0}
     per_topic: dict[str, list[bytes]] = {}
     for _, packet in receiver.got:
         per_topic.setdefault(packet.topic, []).append(packet.payload)
@@ -70,10 +70,10 @@ async def test_deliveries_beyond_receive_maximum_are_counted_and_all_arrive(
     await client.session.disconnect()
     sender = clients(broker, "overrun-sender", queue=backlog)
     await sender.connect()
-    tally = Tally(backlog)
+    acks = Acknowledgements(backlog)
     for payload in numbered(backlog):
-        sender.session.publish("overrun", payload, on_ack=tally)
-    await tally.wait()
+        sender.session.publish("overrun", payload, on_ack=acks)
+    await acks.wait()
     beyond = outstanding = 0
 
     def count_and_ack_half(epoch: int, packets: list[mqtt5.PublishPacket]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fleet_wire.session import ConnectionLost, ConnectRefused
 from tests.conftest import BrokerFactory
-from tests.integration.session_clients import Clients, Tally
+from tests.integration.session_clients import Acknowledgements, Clients
 from tests.servers.broker import Broker
 
 
@@ -34,11 +34,11 @@ class TestRefusals:
         assert not client.session.connected
 
     async def test_a_publish_the_broker_refuses_is_reported(self, clients: Clients, guarded: Broker) -> None:
-        client, tally = clients(guarded, "device", username="device", password=b"right"), Tally(1)
+        client, acks = clients(guarded, "device", username="device", password=b"right"), Acknowledgements(1)
         await client.connect()
-        client.session.publish("closed/a", b"x", on_ack=tally)
-        await tally.wait()
-        assert tally.codes == [0x87]
+        client.session.publish("closed/a", b"x", on_ack=acks)
+        await acks.wait()
+        assert acks.codes == [0x87]
         assert client.session.in_flight == 0
 
     async def test_a_packet_beyond_the_brokers_limit_is_refused_before_it_is_sent(
@@ -78,14 +78,14 @@ class TestTls:
         context = ssl.create_default_context(cafile=str(certificates / "cert.pem"))
         client = clients(tls_broker, "tls", tls=context, queue=5_000)
         await client.connect("tls")
-        tally = Tally(2_000)
-        for number in range(tally.expected):
-            client.session.publish("tls", b"%d" % number * 100, on_ack=tally)
+        acks = Acknowledgements(2_000)
+        for number in range(acks.expected):
+            client.session.publish("tls", b"%d" % number * 100, on_ack=acks)
         client.session.publish("tls", b"x" * 500_000)
-        await tally.wait()
-        await client.count(tally.expected + 1)
+        await acks.wait()
+        await client.count(acks.expected + 1)
         assert client.payloads == [
-            *(b"%d" % number * 100 for number in range(tally.expected)),
+            *(b"%d" % number * 100 for number in range(acks.expected)),
             b"x" * 500_000,
         ]
         await client.session.disconnect()

@@ -24,7 +24,7 @@ from tests.proofs.ground.judging import judge_all, judge_history, judge_identiti
 from tests.proofs.ground.sabotaged import Sabotage
 from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.service import Service
-from tests.proofs.proof import Proof, Setting, Tally
+from tests.proofs.proof import Findings, Proof, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.process import wait_until
@@ -122,20 +122,20 @@ def run(setting: Setting) -> None:
         parts = list(PARTS)[: min(left, len(PARTS))]
         left -= len(parts)
         cases = [_case(setting, broker, part) for part in parts]
-        if not setting.tally.runs:
+        if not setting.findings.runs:
             cases.append(_case(setting, setting.broker(), BROKER_AWAY))
         with ThreadPoolExecutor(len(cases)) as threads:  # a gateway ends with the thread that started it
             for done in [threads.submit(case.play) for case in cases]:
                 done.result()
             for case in cases:
-                judge(setting.tally, case)
-        setting.tally.runs += 1
+                judge(setting.findings, case)
+        setting.findings.runs += 1
         slowest = max(case.fed_for for case in cases)
-        setting.say(f"{setting.tally.faults.total()} blocked; fed for at most {slowest:.1f} s more")
+        setting.say(f"{setting.findings.faults.total()} blocked; fed for at most {slowest:.1f} s more")
 
 
 def _case(setting: Setting, broker: Broker, part: str) -> Case:
-    name = f"gw-watchdog-{setting.tally.runs}-{part.partition(' ')[0].partition(chr(39))[0]}"
+    name = f"gw-watchdog-{setting.findings.runs}-{part.partition(' ')[0].partition(chr(39))[0]}"
     gateway = setting.gateway(broker, name, commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
     seed = setting.rng.randrange(1 << 31)
@@ -144,22 +144,22 @@ def _case(setting: Setting, broker: Broker, part: str) -> Case:
     return Case(part, nth, gateway, Fleet(broker, setting.place("run"), text), broker)
 
 
-def judge(tally: Tally, case: Case) -> None:
+def judge(findings: Findings, case: Case) -> None:
     """Add what a case found, and compare what is stored in the end."""
-    tally.faults[case.part] += 1
-    tally.recoveries += case.recoveries[1:]
+    findings.faults[case.part] += 1
+    findings.recoveries += case.recoveries[1:]
     for what, example in case.findings:
-        tally.forbid(what, example)
+        findings.forbid(what, example)
     for name, value in (("fed_for_s", case.fed_for), ("killed_after_s", case.killed_after)):
-        tally.measured[name] = round(max(value, tally.measured.get(name, 0.0)), 1)
+        findings.measured[name] = round(max(value, findings.measured.get(name, 0.0)), 1)
     gateway, ledger = case.gateway, case.fleet.ledger
     report = wait_settled(gateway, ledger)
     if case.part == BROKER_AWAY:  # buffered readings arrive after live ones, so alerts cannot be judged
-        judge_identities(tally, report)
-        judge_history(tally, gateway, ledger, report)
-        judge_log(tally, gateway)
+        judge_identities(findings, report)
+        judge_history(findings, gateway, ledger, report)
+        judge_log(findings, gateway)
     else:
-        judge_all(tally, gateway, ledger, report)
+        judge_all(findings, gateway, ledger, report)
     case.gateway.kill()
 
 
