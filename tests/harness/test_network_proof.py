@@ -24,8 +24,8 @@ def setting(tmp_path: Path) -> Setting:
     return Setting(tmp_path, count=1, seed=1, servers=Servers(tmp_path), say=lambda _: None)
 
 
-def speaker(*alerts: dict[str, str]) -> Gateway:
-    """What answers as a gateway does that has these alerts."""
+def with_alerts(*alerts: dict[str, str]) -> Gateway:
+    """A stand-in for a gateway with these alerts."""
 
     def ask(do: str) -> Any:
         return list(alerts) if do == "alerts" else {"gateway": "gw-retained"}
@@ -68,7 +68,7 @@ def test_firing_alerts_that_are_not_retained_are_counted(
     broker: Broker, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "RETAINED", 0.0)
-    network._judge_retained(setting, broker, speaker())
+    network._judge_retained(setting, broker, with_alerts())
     assert setting.findings.ok
-    network._judge_retained(setting, broker, speaker({"site": "s", "subject": "d1", "rule": "Hot"}))
+    network._judge_retained(setting, broker, with_alerts({"site": "s", "subject": "d1", "rule": "Hot"}))
     assert setting.findings.forbidden == {"retained alert wrong": 1}

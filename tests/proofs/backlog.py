@@ -157,10 +157,10 @@ def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> N
 
 def _judge_memory(setting: Setting, watch: Watch) -> None:
     """Check that the second half of the drain needs no more memory than the first."""
-    looks = watch.looks
-    half = len(looks) // 2
-    grown = most_resident(looks[half:]) - most_resident(looks[:half])
-    setting.findings.measured["drain_mb"] = round(most_resident(looks) / MB)
+    samples = watch.samples
+    half = len(samples) // 2
+    grown = most_resident(samples[half:]) - most_resident(samples[:half])
+    setting.findings.measured["drain_mb"] = round(most_resident(samples) / MB)
     if half < ENOUGH_LOOKS:
         return
     setting.findings.measured["drain_grown_mb"] = round(grown / MB, 1)

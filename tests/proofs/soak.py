@@ -28,7 +28,7 @@ from fleet_sim.judging.stored import InfluxPlace
 from fleet_wire.topics import TELEMETRY, device_topic
 from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all
-from tests.proofs.ground.memory import MB, Look, Watch, most_resident, slope
+from tests.proofs.ground.memory import MB, Sample, Watch, most_resident, slope
 from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.stream import Publisher
 from tests.proofs.proof import Proof, Setting
@@ -206,21 +206,21 @@ FAULTS: Mapping[str, Callable[[Field], None]] = {
 # --- judged
 
 
-def _judge_flat(setting: Setting, looks: list[Look]) -> None:
+def _judge_flat(setting: Setting, samples: list[Sample]) -> None:
     findings = setting.findings
-    if len(looks) < 2:
+    if len(samples) < 2:
         findings.forbid("nothing judged", "there are no samples of the gateway's memory")
         return
-    lasted = looks[-1].at - looks[0].at
-    per_hour = slope(looks) / MB
-    findings.measured |= {"gateway_mb": round(most_resident(looks) / MB), "looked_s": round(lasted)}
+    lasted = samples[-1].at - samples[0].at
+    per_hour = slope(samples) / MB
+    findings.measured |= {"gateway_mb": round(most_resident(samples) / MB), "sampled_s": round(lasted)}
     if lasted >= LONG_ENOUGH:
         findings.measured["mb_per_hour"] = round(per_hour, 2)
         if per_hour > MOST_SLOPE:
             findings.forbid("memory grows", f"{per_hour:.1f} MB an hour over {lasted:.0f} s")
-    tenth = max(1, len(looks) // 10)
-    before = median(look.files for look in islice(looks, tenth))
-    after = median(look.files for look in looks[-tenth:])
+    tenth = max(1, len(samples) // 10)
+    before = median(sample.files for sample in islice(samples, tenth))
+    after = median(sample.files for sample in samples[-tenth:])
     findings.measured["files"] = int(after)
     if after > before + MOST_FILES:
         findings.forbid("files stay open", f"{before:.0f} at first, {after:.0f} in the end")

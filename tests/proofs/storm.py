@@ -84,7 +84,7 @@ def run(setting: Setting) -> None:
     report = wait_settled(gateway, fleet.ledger)
     judge_all(setting.findings, gateway, fleet.ledger, report)
     _judge_latency(setting, fleet.ledger, calm, storms)
-    setting.findings.measured |= {"devices": devices, "gateway_mb": round(most_resident(watch.looks) / MB)}
+    setting.findings.measured |= {"devices": devices, "gateway_mb": round(most_resident(watch.samples) / MB)}
     setting.findings.runs += 1
 
 

@@ -190,7 +190,7 @@ class Judge:
         seen: list[bytes] = []
         fold = Pipeline.fold
 
-        def noting(pipeline: Pipeline, given: Any) -> Any:
+        def recording_fold(pipeline: Pipeline, given: Any) -> Any:
             if isinstance(given, Batch):
                 pairs = zip(given.topics, given.payloads, strict=True)
                 seen.extend(payload for topic, payload in pairs if topic.endswith("/telemetry"))
@@ -198,7 +198,7 @@ class Judge:
 
         recovered.store.close()
         shutil.rmtree(place / "look")
-        with mock.patch.object(Pipeline, "fold", noting):
+        with mock.patch.object(Pipeline, "fold", recording_fold):
             self._recover(self._copy(place)).store.close()
         shutil.rmtree(place / "look")
         return seen

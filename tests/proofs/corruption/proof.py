@@ -189,8 +189,8 @@ def judge_present(
     terms = gateway_terms(report)
     found = compare(ledger, terms, rows, label)
     # If every window present had impossible facts, those wrong beyond the ones present would be the absent ones.
-    noted = _Noting(dict.fromkeys(rows, NONE))
-    absent = compare(ledger, terms, noted, label).wrong - noted.hits
+    counting = _CountingWindows(dict.fromkeys(rows, NONE))
+    absent = compare(ledger, terms, counting, label).wrong - counting.hits
     wrong = found.wrong - absent
     findings.windows += found.windows
     findings.acknowledged += found.readings
@@ -206,7 +206,7 @@ def judge_present(
     return found
 
 
-class _Noting(dict[WindowKey, Facts]):
+class _CountingWindows(dict[WindowKey, Facts]):
     """Windows that count how many look-ups found one."""
 
     hits = 0

@@ -19,7 +19,7 @@ import os
 import time
 import warnings
 
-from tests.proofs.ground.memory import MB, look_at
+from tests.proofs.ground.memory import MB, take_sample
 from tests.proofs.hostile.inside import PairedGateways
 from tests.proofs.hostile.lines import write_and_read_back
 from tests.proofs.hostile.wire import attack
@@ -60,8 +60,8 @@ def _inside(setting: Setting, count: int) -> None:
         slowest, cpu = max(slowest, pair.slowest), cpu + pair.cpu
         pair.close()
         findings.runs += 1
-        look = look_at(os.getpid())
-        resident.append(look.resident // MB if look else 0)
+        sample = take_sample(os.getpid())
+        resident.append(sample.resident // MB if sample else 0)
         sent = findings.faults.total()
         setting.say(f"{sent:,} messages, {sent / (time.monotonic() - started):,.0f}/s, {resident[-1]} MB")
     findings.measured |= {
