@@ -59,7 +59,7 @@ class Case:
     fed_for: float = 0.0
     killed_after: float = 0.0
     recoveries: list[float] = field(default_factory=list)
-    findings: list[tuple[str, str]] = field(default_factory=list)
+    forbidden: list[tuple[str, str]] = field(default_factory=list)
 
     def play(self) -> None:
         """Run the case; the fleet has stopped when this returns."""
@@ -85,7 +85,7 @@ class Case:
         self.killed_after = time.monotonic() - blocked_at
         self.fed_for = max(0.0, service.notifications.fed - blocked_at)
         if self.fed_for > DEADLINE:
-            self.findings.append(("fed while blocked", f"{self.part}: for {self.fed_for:.1f} s"))
+            self.forbidden.append(("fed while blocked", f"{self.part}: for {self.fed_for:.1f} s"))
         self.recoveries.append(service.start())
 
     def _until_blocked(self, service: Service) -> float | None:
@@ -93,10 +93,10 @@ class Case:
         end = time.monotonic() + BLOCKED_WITHIN
         while "sabotaged: " not in self.gateway.words():
             if service.starved():
-                self.findings.append(("killed without cause", f"before its {self.part} was blocked"))
+                self.forbidden.append(("killed without cause", f"before its {self.part} was blocked"))
                 return None
             if time.monotonic() > end:
-                self.findings.append(("never blocked", f"{self.part}, call {self.nth}"))
+                self.forbidden.append(("never blocked", f"{self.part}, call {self.nth}"))
                 return None
             time.sleep(0.02)
         return time.monotonic()
@@ -106,7 +106,7 @@ class Case:
         end = time.monotonic() + 2 * DEADLINE
         while time.monotonic() < end:
             if service.starved():
-                self.findings.append(("killed without cause", "the broker was away"))
+                self.forbidden.append(("killed without cause", "the broker was away"))
                 self.recoveries.append(service.start(ready=False) or 0.0)
             time.sleep(0.02)
         self.broker.start()
@@ -148,7 +148,7 @@ def judge(findings: Findings, case: Case) -> None:
     """Add what a case found, and compare what is stored in the end."""
     findings.faults[case.part] += 1
     findings.recoveries += case.recoveries[1:]
-    for what, example in case.findings:
+    for what, example in case.forbidden:
         findings.forbid(what, example)
     for name, value in (("fed_for_s", case.fed_for), ("killed_after_s", case.killed_after)):
         findings.measured[name] = round(max(value, findings.measured.get(name, 0.0)), 1)
