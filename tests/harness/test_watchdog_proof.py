@@ -92,7 +92,7 @@ def test_the_watchdog_proof_notices_feeding_while_a_part_is_blocked(
 
         monkeypatch.setattr(service, "starved", fed_for_long)
         case._blocked(service)
-    assert [what for what, _ in case.findings] == ["fed while blocked"]
+    assert [what for what, _ in case.forbidden] == ["fed while blocked"]
     assert case.fed_for > DEADLINE
 
 
@@ -105,5 +105,5 @@ def test_the_watchdog_proof_notices_a_kill_before_a_part_is_blocked(
         case = Case("commit", 1, cast("Any", process), cast("Any", None), cast("Any", None))
         monkeypatch.setattr(service, "starved", lambda: True)
         case._blocked(service)
-    assert [what for what, _ in case.findings] == ["killed without cause"]
+    assert [what for what, _ in case.forbidden] == ["killed without cause"]
     assert process.sabotages[-1] is None, "it is started again, for what is compared in the end"

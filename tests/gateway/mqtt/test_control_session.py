@@ -12,30 +12,9 @@ import pytest
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import SETTLED, _in_words
-from fleet_wire import control_messages
+from tests.gateway.mqtt.messages import ALERT, firing
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 from tests.servers.process import free_port
-
-ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
-
-
-def firing() -> Message:
-    alert = control_messages.Alert(
-        id="a",
-        group="g",
-        rule="TooWarm",
-        level="critical",
-        state="firing",
-        subject="frz-1",
-        at=1,
-        annotations={"summary": "x" * 2_000},
-    )
-    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
-
-
-def alert(state: str = "firing") -> Message:
-    return Message(ALERT, state.encode(), retain=state == "firing")
-
 
 LONG = 30.0
 

@@ -1,6 +1,5 @@
 """The store as a whole: transactions, opening, and damage."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from tests.gateway.store.fleet import (
     named,
 )
 from tests.gateway.store.stored import everything, opened, rich, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_records_are_applied_once_whatever_is_repeated(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """Series and texts have numbers of the store's own, which last as long as the rows with them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from edge_gateway.records.store_effects import (
     SeriesName,
@@ -25,13 +23,6 @@ from tests.gateway.store.fleet import (
 )
 from tests.gateway.store.query_plans import plans, read_all
 from tests.gateway.store.stored import lines, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_tags_that_change_give_new_series_and_forwarded_tags_alone_count(store: Store) -> None:
