@@ -117,11 +117,14 @@ def test_a_command_that_ends_by_itself_meanwhile(directory: Path, package: str, 
 
 STAYING = """
 import sys
+import time
 from fleet_console import interrupts
 
 interrupts.end_at_once()
 
+from edge_gateway.mqtt.embedded import EmbeddedBroker
 from fleet_demo import playing
+from fleet_demo.gateway_process import GatewayProcess
 from fleet_demo.story import Story
 
 
@@ -133,18 +136,27 @@ async def judge(story, result):
     return []
 
 
+async def end_at_once(self):
+    self._process.kill()
+    time.sleep(0.05)  # the loop sees at once that the broker is gone and all that it had to do
+
+
+if sys.argv.pop() == "sudden":
+    GatewayProcess.stop = EmbeddedBroker.stop = end_at_once
 Story.play, playing.judge, playing.status_of = play, judge, lambda rows, result: 0
 sys.argv[1:] = [sys.argv[1], "--keep", "--sensors", "50"]
 playing.application()
 """
-"""The demo without its story: it stays, with a broker, a gateway and a fleet."""
+"""The demo without its story: it stays, with a broker, a gateway and a fleet; these may end in order or suddenly."""
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("after", [0.0, 0.3, 1.0])
-def test_the_demo_that_stays(after: float, directory: Path) -> None:
+@pytest.mark.parametrize(
+    ("after", "end"), [(0.0, "in order"), (0.3, "in order"), (1.0, "in order"), (0.5, "sudden")]
+)
+def test_the_demo_that_stays(after: float, end: str, directory: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", STAYING, str(directory / "demo")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, "-c", STAYING, str(directory / "demo"), end], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, cwd=directory, start_new_session=True,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/sbin:/usr/bin:/bin"},
     ) as process:  # fmt: skip
