@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from edge_gateway.fold.forget import forget_answer, forget_input
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.rules_watch import RulesWatch
 from fleet_config.problems import ProblemsFound
+from fleet_wire.printable import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Operators:
     publish_status: Callable[[], None]
     registry: Registry
     engine: Engine
+    strangers: Callable[[], Container[str]]
+    """Returns the names of publishers in trouble, which need not be devices."""
 
     async def __call__(self, do: str, args: Mapping[str, Any]) -> str:
         """Carry out a request received over MQTT; return the detail of the reply."""
@@ -31,7 +34,7 @@ class Operators:
             return "published"
         if do == "forget":
             return await self.forget(args)
-        raise ValueError(f"unknown operation {do!r}; known: reload, report, forget")
+        raise ValueError(f"unknown operation {quoted(do)}; known: reload, report, forget")
 
     async def reload(self) -> str:
         """Load the rule files now; return a summary."""
@@ -41,8 +44,9 @@ class Operators:
             raise ValueError(str(error)) from error
 
     async def forget(self, args: Mapping[str, Any]) -> str:
-        """Reset a device, or one of its metrics; on return this is on disk."""
-        asked = forget_input(self.registry, self.engine.moment(), args)
+        """Reset a device, or one of its metrics, or forget a publisher's trouble; on return this is on disk."""
+        asked = forget_input(self.registry, self.engine.moment(), args, self.strangers())
+        stranger = self.registry.find(asked.device) is None
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)
-        return forget_answer(asked)
+        return forget_answer(asked, stranger=stranger)

@@ -54,7 +54,11 @@ class Rig:
         registry = Registry()
         registry.device("berlin", "freezer")
         operators = Operators(
-            cast("Any", self.rules), lambda: self.published.append(True), registry, cast("Any", self.engine)
+            cast("Any", self.rules),
+            lambda: self.published.append(True),
+            registry,
+            cast("Any", self.engine),
+            lambda: {"stranger"},
         )
         return await operators(do, args)
 
@@ -80,6 +84,15 @@ async def test_forget_answers_once_it_is_on_disk() -> None:
     assert rig.engine.calls == [Forget(NOW, "freezer", None), 7]
 
 
+async def test_a_publisher_that_is_no_device_can_be_forgotten_too() -> None:
+    rig = Rig()
+    told = await rig.ask("forget", device="stranger")
+    assert told == "stranger: forgotten; it is listed again with the next message that cannot be used"
+    assert rig.engine.calls == [Forget(NOW, "stranger", None), 7]
+    with pytest.raises(ValueError, match="'stranger' has no metrics: nothing it sent was accepted"):
+        await rig.ask("forget", device="stranger", metric="temperature")
+
+
 async def test_forgetting_an_unknown_device_folds_nothing() -> None:
     rig = Rig()
     with pytest.raises(ValueError, match="no device 'oven'"):
@@ -88,5 +101,5 @@ async def test_forgetting_an_unknown_device_folds_nothing() -> None:
 
 
 async def test_an_unknown_operation_is_told_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown operation 'dance'; known: reload, report, forget"):
+    with pytest.raises(ValueError, match='unknown operation "dance"; known: reload, report, forget'):
         await Rig().ask("dance")
