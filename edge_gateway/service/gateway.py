@@ -21,7 +21,7 @@ from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
-from edge_gateway.records.alerts import alert_row
+from edge_gateway.records.alerts import alert_row, by_urgency
 from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Startup, open_store
@@ -161,7 +161,11 @@ class Gateway:
             committed=startup.number,
         )
         self._operators = Operators(
-            self._rules, self._control.publish_status, self._pipeline.registry, self._engine
+            self._rules,
+            self._control.publish_status,
+            self._pipeline.registry,
+            self._engine,
+            self._pipeline.admission.watch.troubles.names,
         )
         self._disk_guard = self._make_disk_guard()
         self._maintenance = self._make_maintenance()
@@ -315,7 +319,9 @@ class Gateway:
         return describe_devices(self._pipeline, wanted)
 
     def _alerts(self) -> list[dict[str, Any]]:
-        return list(map(alert_row, self._pipeline.rules.firing()))
+        """Return all that fires, of rules and of the gateway itself, the most urgent first."""
+        rows = [*map(alert_row, self._pipeline.rules.firing()), *self._own_alerts.rows()]
+        return sorted(rows, key=by_urgency)
 
     def _firing_alerts(self) -> Iterator[Message]:
         """Yield the retained message of every firing alert."""
