@@ -103,9 +103,7 @@ class Source:
 
     def __post_init__(self) -> None:
         self._session = Session(self.connect_options(), on_publish=self._take_in)
-        self._session_loss = SessionLoss(
-            self.problems.clock, self.clock, self.counters, self.problems, self.received_to
-        )
+        self._session_loss = SessionLoss(self.problems.clock, self.counters, self.problems, self.received_to)
         self.ownership.on_give_way.append(self._give_way)
 
     @property
@@ -197,7 +195,6 @@ class Source:
             if echo is not None:
                 self._publish_echo(echo)
             self._check_echo()
-            self._session_loss.expire()
             await asyncio.sleep(ECHO_EVERY / 1000)
 
     def _publish_echo(self, echo: bytes) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.admission import Admission
 from edge_gateway.fold.forget import forget_answer, forget_input
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.rules_watch import RulesWatch
@@ -20,10 +20,8 @@ class Operators:
 
     rules: RulesWatch
     publish_status: Callable[[], None]
-    registry: Registry
+    admission: Admission
     engine: Engine
-    strangers: Callable[[], Container[str]]
-    """Returns the names of publishers in trouble, which need not be devices."""
 
     async def __call__(self, do: str, args: Mapping[str, Any]) -> str:
         """Carry out a request received over MQTT; return the detail of the reply."""
@@ -45,8 +43,9 @@ class Operators:
 
     async def forget(self, args: Mapping[str, Any]) -> str:
         """Reset a device, or one of its metrics, or forget a publisher's trouble; on return this is on disk."""
-        asked = forget_input(self.registry, self.engine.moment(), args, self.strangers())
-        stranger = self.registry.find(asked.device) is None
+        registry, strangers = self.admission.registry, self.admission.watch.troubles.names()
+        asked = forget_input(registry, self.engine.moment(), args, strangers)
+        stranger = registry.find(asked.device) is None
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)
         return forget_answer(asked, stranger=stranger)

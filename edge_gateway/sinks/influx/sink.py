@@ -134,6 +134,7 @@ class InfluxSink:
         self._timer = timer
         self._held = HeldBuckets()
         self._refusals = RefusedLines()
+        self._refused_anew = False
         self._trouble = ""
         self._searching = False
         self._poisoned = PoisonedSeries()
@@ -239,11 +240,13 @@ class InfluxSink:
 
     def _refuse(self, delivery: _Delivery, reason: str) -> None:
         self._refusals.note(delivery.bucket, delivery.pieces[0], reason, self._timer())
+        self._refused_anew = True
         delivery.refuse(reason)
 
-    def refusals(self) -> str:
-        """Return what InfluxDB refused within the last hour, and what to do; empty for nothing."""
-        return self._refusals.text(self._timer())
+    def new_refusals(self) -> str:
+        """Return what InfluxDB refused within the last hour, and what to do; empty if that is what was told before."""
+        told, self._refused_anew = not self._refused_anew, False
+        return "" if told else self._refusals.text(self._timer())
 
     async def _stores(self, bucket: str, line: bytes) -> bool:
         """Probe the server: return whether it stores our own point where it fails for a line."""

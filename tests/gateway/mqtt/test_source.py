@@ -28,7 +28,7 @@ def source(tmp_path: Path) -> Source:
     NOW[0] = 0
     return Source(
         lambda: SessionOptions("localhost", 1, "gw"),
-        Subscriptions((), FilterList(tmp_path / "list", "gw"), problems, lambda: 0),
+        Subscriptions((), FilterList(tmp_path / "list", "gw"), problems),
         "echo",
         lambda: NOW[0],
         CaughtUpClock(),

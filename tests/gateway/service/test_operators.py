@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.watch.troubled_topics import TroubledTopics
 from edge_gateway.records.inputs import Forget, Input, Moment
 from edge_gateway.service.operators import Operators
 
@@ -53,12 +55,13 @@ class Rig:
     async def ask(self, do: str, **args: Any) -> str:
         registry = Registry()
         registry.device("berlin", "freezer")
+        troubles = TroubledTopics()
+        troubles.quarantined("fleet/v1/berlin/stranger/telemetry", "JSON", 0, known=False)
         operators = Operators(
             cast("Any", self.rules),
             lambda: self.published.append(True),
-            registry,
+            cast("Any", SimpleNamespace(registry=registry, watch=SimpleNamespace(troubles=troubles))),
             cast("Any", self.engine),
-            lambda: {"stranger"},
         )
         return await operators(do, args)
 
