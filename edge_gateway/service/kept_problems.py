@@ -48,7 +48,8 @@ class KeptProblems:
     problems: Problems
     clock: Callable[[], int]
     files: Files = FILES
-    _written: tuple[OpenProblem, ...] = ()
+    _holds_some: bool = False
+    """Whether the file holds a problem."""
 
     def restore(self) -> None:
         """Open again what the file holds. The time since it was written counts, unless the clock went back."""
@@ -64,7 +65,8 @@ class KeptProblems:
         for one in held.kept:
             if one.left > away:
                 self._reopen(one.problem, one.left - away)
-        self._written = tuple(one.problem for one in held.kept)
+        self._holds_some = bool(held.kept)
+        self.problems.changed()
 
     def _reopen(self, before: OpenProblem, left: int) -> None:
         before.text = printable_lines(before.text)
@@ -74,10 +76,9 @@ class KeptProblems:
             log.warning("a problem of before the restart is left out: %s", error)
 
     def save(self) -> None:
-        """Write the file if the problems differ from those in it. A failure is only logged."""
+        """Write the file, unless there is nothing to keep and nothing in it. A failure is only logged."""
         lasting = list(self.problems.lasting())
-        now = tuple(problem for problem, _ in lasting)
-        if now == self._written:
+        if not lasting and not self._holds_some:
             return
         held = _File(self.clock(), [_Kept(problem, left) for problem, left in lasting])
         try:
@@ -85,4 +86,4 @@ class KeptProblems:
         except OSError as error:
             log.warning("cannot keep problems for the next start: %s", in_words(error))
         else:
-            self._written = now
+            self._holds_some = bool(lasting)

@@ -18,6 +18,10 @@ MOST_NAMED = 5
 """Devices that one problem names; the others are only counted."""
 
 
+TOLD_EVERY = 60_000
+"""Ms by which the end of a lasting problem may move before that counts as a change."""
+
+
 def named(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
     more = len(names) - MOST_NAMED
@@ -30,7 +34,8 @@ class Problems:
 
     Args:
         clock: wall time in ms.
-        changed: called when a problem begins, ends or changes its gravity, and when a lasting one changes its text.
+        changed: called when a problem begins, ends or changes its gravity; and when a lasting one changes its text, or
+            will last a minute longer.
         timer: monotonic time in ms, by which a lasting problem ends.
     """
 
@@ -40,6 +45,8 @@ class Problems:
     _open: dict[Problem, OpenProblem] = field(default_factory=dict)
     _ends: dict[Problem, int] = field(default_factory=dict)
     """When each open problem that lasts for a time is over, by `timer`."""
+    _told: dict[Problem, int] = field(default_factory=dict)
+    """The same at the last call of `changed` for its sake."""
 
     def raise_(self, problem: Problem, detail: str = "", gravity: Gravity | None = None) -> None:
         """Open a problem, or update its text and gravity. A text of several lines is logged line by line.
@@ -56,11 +63,21 @@ class Problems:
                 log.warning("%s: %s", problem.code, line)
         since = before.since if before else self.clock()
         self._open[problem] = OpenProblem(code=problem.code, text=text, since=since, gravity=gravity)
-        lasts = isinstance(entry.over, Lasts)
-        if isinstance(entry.over, Lasts):
-            self._ends[problem] = self.timer() + entry.over.ms
-        if before is None or before.gravity is not gravity or (lasts and before.text != text):
+        again = before is not None and before.text == text
+        prolonged = isinstance(entry.over, Lasts) and self._prolong(problem, entry.over.ms, again=again)
+        if before is None or before.gravity is not gravity or prolonged:
             self.changed()
+
+    def _prolong(self, problem: Problem, ms: int, *, again: bool) -> bool:
+        """Let a problem last for `ms` from now; return whether that is a change.
+
+        With the text it had, `again`, it is one if it ends a minute later than at the last change.
+        """
+        end = self._ends[problem] = self.timer() + ms
+        if again and end - self._told.get(problem, 0) < TOLD_EVERY:
+            return False
+        self._told[problem] = end
+        return True
 
     def update(self, problem: Problem, detail: str, gravity: Gravity | None = None) -> None:
         """Open a problem while there is a detail, and end it when that is empty."""
@@ -74,6 +91,7 @@ class Problems:
         if problem.entry.latches:
             raise ValueError(f"{problem.code} lasts until the next start: {problem.entry.over.how}")
         self._ends.pop(problem, None)
+        self._told.pop(problem, None)
         if self._open.pop(problem, None) is not None:
             log.info("%s: over", problem.code)
             self.changed()
@@ -89,7 +107,10 @@ class Problems:
             yield self._open[problem], max(0, end - self.timer())
 
     def reopen(self, problem: Problem, before: OpenProblem, left: int) -> None:
-        """Open a lasting problem as it was before a restart, for `left` ms. ValueError: it is none that lasts."""
+        """Open a lasting problem as it was before a restart, for `left` ms; `changed` is the caller's to call.
+
+        ValueError: it is none that lasts.
+        """
         over = problem.entry.over
         most = over.ms if isinstance(over, Lasts) else 0
         if not most:
@@ -97,7 +118,6 @@ class Problems:
         self._open[problem] = before
         self._ends[problem] = self.timer() + min(left, most)
         log.warning("%s: %s (from before the restart)", problem.code, before.text)
-        self.changed()
 
     def text_of(self, problem: Problem) -> str:
         """Return the text of a problem; "" if it is not open."""

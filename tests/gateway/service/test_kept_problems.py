@@ -68,6 +68,20 @@ def test_a_clock_that_went_back_makes_no_problem_last_longer_than_it_says(
     assert list(problems) == []
 
 
+def test_what_happens_again_is_shown_for_its_time_anew_after_a_restart_too(
+    tmp_path: Path, clock: Clock
+) -> None:
+    problems = started(tmp_path, clock)
+    problems.raise_(Problem.FOREIGN_SITE, "b")
+    for _ in range(90):
+        clock.now += 40_000
+        problems.raise_(Problem.FOREIGN_SITE, "b")
+    clock.now += HOUR - 60_000
+    assert Problem.FOREIGN_SITE in started(tmp_path, clock), "to the minute"
+    clock.now += 60_001
+    assert Problem.FOREIGN_SITE not in started(tmp_path, clock)
+
+
 def test_other_problems_end_with_the_process(tmp_path: Path, clock: Clock) -> None:
     problems = started(tmp_path, clock)
     problems.raise_(Problem.BROKER, "away")
