@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.marks import NO_BOOT
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
-from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences
+from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only

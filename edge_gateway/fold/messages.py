@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec import structs
 
-from edge_gateway.fleet.arrivals.sequences import Stored
+from edge_gateway.fleet.arrivals.marks import Stored
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages, topics

@@ -9,8 +9,9 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import NEW
-from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences, Stored, Verdicts
+from edge_gateway.fleet.arrivals.boot_mark import NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.marks import NO_BOOT, Stored
+from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
 
 AFTER_MESSAGES = 64
 """New messages of a device after which a receipt is due."""
@@ -69,8 +70,11 @@ class Receipts:
             setattr(self, f"_{name}", with_room(getattr(self, f"_{name}"), devices, fill))
 
     def note(self, device: IntColumn, boot: IntColumn, verdicts: Verdicts) -> None:
-        """Count the new messages of a batch. Call it after `Sequences.accept` of the same batch."""
-        new = verdicts.verdict == NEW
+        """Count the messages that a device may let go of. Call it after `Sequences.accept` of the same batch.
+
+        Those that are not known are among them: it hears from where on it is worth sending again.
+        """
+        new = (verdicts.verdict == NEW) | (verdicts.verdict == NOT_KNOWN)
         device, boot = device[new], boot[new]
         if not len(device):
             return

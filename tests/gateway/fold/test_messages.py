@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.fleet.arrivals.sequences import Stored
+from edge_gateway.fleet.arrivals.marks import Stored
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.fold.messages import (
     Message,
