@@ -15,12 +15,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.contents import digest
 from edge_gateway.fleet.arrivals.marks import NO_BOOT
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences
@@ -35,9 +37,11 @@ from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
 from edge_gateway.records.inputs import Batch
-from fleet_wire.control_messages import Birth
+from fleet_wire.control_messages import Birth, encode_birth
+from fleet_wire.telemetry import TELEMETRY_DECODER
 from fleet_wire.topics import ACK, STATUS
 
+_encode = msgspec.msgpack.Encoder().encode
 SEQUENCE_CONFLICT = "sequence_conflict"
 LAPS = 16
 """Clock steps followed within one batch; further steps of a device belong to the last lap."""
@@ -112,7 +116,8 @@ class Admission:
         self._recall(messages.device)
         times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
         own = believed(times, decoded.samples.message)
-        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own)
+        said = _said(batch.payloads, decoded, own)
+        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own, said)
         if batch.again:
             again = np.isin(messages.index, batch.again)
             verdicts.verdict[again & np.isin(verdicts.verdict, (DUPLICATE, NOT_KNOWN))] = NEW
@@ -234,16 +239,20 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
-    def birth(self, device: int, birth: Birth) -> bool:
+    def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> bool:
         """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
 
-        It did if the boot is new and its birth is older than the newest message of the boot before.
+        It did if the boot is new and its birth is older than the newest message of the boot before. A birth that was
+        `just_sent`, and is no copy the broker kept or sends again, may say that the device was erased.
         """
         time = NO_TIME if birth.ts is None else birth.ts
         self._recall(np.array([device], np.int64))
         if birth.boot not in self.sequences.boots(device):
             self.registry.reopen_kinds(device)
-        stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
+        born = digest(encode_birth(birth))
+        stepped = self.sequences.birth(
+            device, birth.boot, birth.floor, birth.next, time, born=born, just_sent=just_sent
+        )
         self.receipts.birth(device)
         return stepped
 
@@ -276,6 +285,8 @@ class Admission:
             return
         if metric is None:
             self.registry.presence.expire(number)
+            self.sequences.make_room(number + 1)
+            self.sequences.conflicted[number] = False
         self.registry.table.release_metrics(number, metric)
         self.mostly_bad.forget(np.array([number], np.int64))
 
@@ -326,6 +337,21 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
     decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
     for one in decoded.rejected:
         one.index = at[one.index]
+
+
+def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mapping[int, int]:
+    """Return digests of the contents of messages without a time of their own, by message."""
+    found = {}
+    for message in np.flatnonzero(own == NO_TIME).tolist():
+        payload = payloads[decoded.messages.index[message]]
+        found[message] = digest(payload if message in decoded.refused else _content(payload))
+    return found
+
+
+def _content(payload: bytes) -> bytes:
+    """Return what a message says, without boot and seq, which identify it, and its floor, which changes."""
+    said = TELEMETRY_DECODER.decode(payload)
+    return _encode((said.ts, said.m, said.q, said.s))
 
 
 def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:

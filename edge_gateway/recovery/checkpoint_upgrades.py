@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge_gateway.fleet.arrivals.boot_mark import BIRTH_FORGOTTEN
+from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
 from edge_gateway.fleet.timestamps import NO_TIME
@@ -187,6 +189,9 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
                     **_judging(len(sequences["boot"])),
                     "older": np.column_stack([older, *_judging(len(older)).values()]).astype(np.int64),
                     "forgotten": Forgotten().snapshot(),
+                    "contents": Contents().snapshot(),
+                    "conflicted": np.zeros(len(sequences["boot"]), np.bool_),
+                    "boots_begun_anew": 0,
                 },
                 "accounting": {
                     **accounting,
@@ -203,6 +208,8 @@ def _judging(count: int) -> dict[str, Any]:
         "judged_from": np.zeros(count, np.int64),
         "unsure_to": np.full(count, NO_TIME, np.int64),
         "untimed": np.ones(count, np.bool_),
+        "born": np.full(count, BIRTH_FORGOTTEN, np.int64),
+        "denied": np.zeros(count, np.bool_),
     }
 
 

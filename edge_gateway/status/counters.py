@@ -66,6 +66,12 @@ class AllCounters(Counters, omit_defaults=True):
     given_up: Annotated[int, total("missing messages that are no longer waited for")] = 0
     clock_steps: Annotated[int, total("times the clock of a device went backwards")] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
+    boots_begun_anew: Annotated[
+        int,
+        total(
+            "boots that began anew, because a birth and the messages after it say that the device was erased"
+        ),
+    ] = 0
     tombstones_dropped: Annotated[
         int, total("boots without times beyond the 64 of a device of which the last number is remembered")
     ] = 0

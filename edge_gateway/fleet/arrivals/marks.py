@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from edge_gateway.columns.frame import IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.arrivals.boot_mark import MOST_MISSING, BootMark, missing
+from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 
 BOOTS_KEPT = 8
 NO_BOOT = -1
-_MARK = ("boot", "top", "newest", "top_time", "judged_from", "unsure_to", "untimed")
+_MARK = ("boot", "top", "newest", "top_time", "judged_from", "unsure_to", "untimed", "born", "denied")
 """Columns of the current boot's mark, by their names in `BootMark`."""
 _EMPTY = BootMark(NO_BOOT)
 _COUNTS = ("opened", "lost", "given_up", "steps", "claimed")
@@ -46,6 +47,8 @@ class Marks:
         self.judged_from = np.empty(0, np.int64)
         self.unsure_to = np.empty(0, np.int64)
         self.untimed = np.empty(0, np.bool_)
+        self.born = np.empty(0, np.int64)
+        self.denied = np.empty(0, np.bool_)
         self.opened = np.empty(0, np.int64)
         """Holes ever opened over all boots, by device."""
         self.lost = np.empty(0, np.int64)
@@ -63,9 +66,13 @@ class Marks:
         """Whether the current boot has holes, by device."""
         self._older: dict[int, dict[int, BootMark]] = {}
         self.forgotten = Forgotten()
+        self.contents = Contents()
+        self.conflicted = np.empty(0, np.bool_)
+        """Whether messages of the device contradicted what came before under the same numbers, by device."""
         self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
         """The counters of retired devices."""
         self.boots_forgotten = 0
+        self.boots_begun_anew = 0
         self.one_by_one = 0
         """Messages that were judged one by one."""
 
@@ -79,6 +86,7 @@ class Marks:
         for name in _COUNTS:
             setattr(self, name, with_room(getattr(self, name), devices, 0))
         self.holed = with_room(self.holed, devices, fill=False)
+        self.conflicted = with_room(self.conflicted, devices, fill=False)
 
     # --- one mark at a time
 
@@ -91,6 +99,15 @@ class Marks:
             return older[boot]
         self._retire_current(device)
         return self.forgotten.begin(device, boot)
+
+    def _keeps(self, device: int, boot: int) -> bool:
+        return int(self.boot[device]) == boot or boot in self._older.get(device, {})
+
+    def _find(self, device: int, boot: int) -> BootMark | None:
+        """Return the mark of a boot; None if it is not kept."""
+        if device < self._size and int(self.boot[device]) == boot != NO_BOOT:
+            return self._current(device)
+        return self._older.get(device, {}).get(boot)
 
     def _current(self, device: int) -> BootMark:
         columns = {name: getattr(self, name)[device].item() for name in _MARK}
@@ -106,10 +123,12 @@ class Marks:
         older = self._older.setdefault(device, {})
         older[mark.boot] = mark
         self.boot[device] = NO_BOOT
+        self.conflicted[device] = False
         if len(older) >= BOOTS_KEPT:
             quiet = older.pop(next(iter(older)))
             self.given_up[device] += sum(missing(*hole) for hole in quiet.holes)
             self.forgotten.boot(device, quiet)
+            self.contents.forget((device, quiet.boot))
             self.boots_forgotten += 1
 
     def _put(self, device: int, mark: BootMark | None) -> None:
@@ -137,11 +156,15 @@ class Marks:
 
     def stored(self, device: int, boot: int) -> Stored | None:
         """Return what is known of a boot; None if it is not kept."""
-        if boot not in self.boots(device):
+        mark = self._find(device, boot)
+        if mark is None:
             return None
-        current = boot == int(self.boot[device])
-        mark = self._current(device) if current else self._older[device][boot]
         return Stored(mark.judged_from, mark.top, [(first, last) for first, last in mark.holes])
+
+    def is_doubtful(self, device: int, boot: int) -> bool:
+        """Whether a boot may have begun anew, so that a receipt could name as stored what never came."""
+        mark = self._find(device, boot)
+        return mark is not None and (mark.denied or bool(self.conflicted[device]))
 
     def gaps(self, device: int) -> list[tuple[int, int, int]]:
         """Return the missing ranges of a device as (boot, from, to), inclusive."""
@@ -179,6 +202,7 @@ class Marks:
         return {
             **sums,
             "boots_forgotten": self.boots_forgotten,
+            "boots_begun_anew": self.boots_begun_anew,
             "tombstones_dropped": self.forgotten.tombstones_dropped,
             "sequence_not_believed": self.not_believed,
         }
@@ -190,9 +214,11 @@ class Marks:
             marks = [*self._older.get(device, {}).values(), self._current(device)]
             kept = [mark for mark in marks if mark.boot != NO_BOOT]
             self.forgotten.retire(device, names[device], kept)
+            for mark in kept:
+                self.contents.forget((device, mark.boot))
         for name, column in self._counted().items():
             self._gone[name] += int(column[known].sum())
-        self.holed[known] = False
+        self.holed[known] = self.conflicted[known] = False
         for name in _MARK:
             getattr(self, name)[known] = getattr(_EMPTY, name)
         for name in _COUNTS:
@@ -215,11 +241,14 @@ class Marks:
                 1 + len(_MARK),
             ),
             "forgotten": self.forgotten.snapshot(),
+            "contents": self.contents.snapshot(),
+            "conflicted": self.conflicted[: self._size].copy(),
             "older_holes": _table(
                 [(number, *hole) for number, (_, mark) in enumerate(older) for hole in mark.holes], 3
             ),
             "gone": dict(self._gone),
             "boots_forgotten": self.boots_forgotten,
+            "boots_begun_anew": self.boots_begun_anew,
             "one_by_one": self.one_by_one,
             "not_believed": self.not_believed,
         }
@@ -228,6 +257,8 @@ class Marks:
         for name in (*_MARK, *_COUNTS):
             setattr(self, name, state[name].copy())
         self.forgotten.restore(state["forgotten"])
+        self.contents.restore(state["contents"])
+        self.conflicted = state["conflicted"].copy()
         self._size = len(self.boot)
         self.holed = np.zeros(self._size, np.bool_)
         self._holes, self._older = {}, {}
@@ -237,13 +268,14 @@ class Marks:
         marks = []
         for device, *values in state["older"].tolist():
             mark = BootMark(**dict(zip(_MARK, values, strict=True)))
-            mark.untimed = bool(mark.untimed)
+            mark.untimed, mark.denied = bool(mark.untimed), bool(mark.denied)
             marks.append(mark)
             self._older.setdefault(device, {})[mark.boot] = mark
         for number, first, last in state["older_holes"].tolist():
             marks[number].holes.append([first, last])
         self._gone = dict(state["gone"])
-        self.boots_forgotten, self.one_by_one = state["boots_forgotten"], state["one_by_one"]
+        self.boots_forgotten, self.boots_begun_anew = state["boots_forgotten"], state["boots_begun_anew"]
+        self.one_by_one = state["one_by_one"]
         self.not_believed = state["not_believed"]
 
 

@@ -158,7 +158,7 @@ class Receipts:
             boot = int(self._boot[device])
             self._mark_sent(device)
         stored = self._sequences.stored(device, boot)
-        if stored is None or stored.upto < 0:
+        if stored is None or stored.upto < 0 or self._sequences.is_doubtful(device, boot):
             return None
         self._sent_at[device] = self._now
         return Due(device, boot, stored)
@@ -181,7 +181,11 @@ class Receipts:
         """
         boots = [(device, boot) for device in devices.tolist() for boot in self._sequences.boots(device)]
         stored = [(device, boot, self._sequences.stored(device, boot)) for device, boot in boots]
-        return [Due(device, boot, found) for device, boot, found in stored if found and found.upto >= 0]
+        return [
+            Due(device, boot, found)
+            for device, boot, found in stored
+            if found and found.upto >= 0 and not self._sequences.is_doubtful(device, boot)
+        ]
 
     def forget(self, devices: IntColumn) -> None:
         """Forget retired devices. Call `Sequences.retire` afterwards."""

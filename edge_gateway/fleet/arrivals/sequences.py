@@ -5,16 +5,29 @@ are judged for the whole batch at once. The messages of devices with anything el
 holes, other boots, repeats within the batch, clocks that step back.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
-from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.arrivals.boot_mark import (
+    CONFLICT,
+    DUPLICATE,
+    MOST_MISSING,
+    NEW,
+    NO_BIRTH,
+    NOT_KNOWN,
+    BootMark,
+    missing,
+)
+from edge_gateway.fleet.arrivals.contents import Boot
 from edge_gateway.fleet.arrivals.marks import Marks
 from edge_gateway.fleet.timestamps import NO_TIME
 
+NOTHING_SAID: Mapping[int, int] = MappingProxyType({})
 _ARRIVAL_BITS = 32
 _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
 
@@ -56,10 +69,22 @@ class Sequences(Marks):
 
     # --- messages
 
-    def accept(self, device: IntColumn, boot: IntColumn, seq: IntColumn, time: IntColumn) -> Verdicts:
+    def accept(
+        self,
+        device: IntColumn,
+        boot: IntColumn,
+        seq: IntColumn,
+        time: IntColumn,
+        said: Mapping[int, int] = NOTHING_SAID,
+    ) -> Verdicts:
         """Judge and accept one batch of messages, in arrival order.
 
-        `time` is the device time of each, ms; NO_TIME if it is absent or implausible.
+        Args:
+            device: device of each message.
+            boot: its boot.
+            seq: its number.
+            time: its device time, ms; NO_TIME if it is absent or implausible.
+            said: digests of the contents of messages without a time, by their position, ascending.
         """
         count = len(device)
         self._implausible.clear()
@@ -67,11 +92,14 @@ class Sequences(Marks):
             return Verdicts(np.empty(0, np.int8), np.empty(0, np.int64))
         self.make_room(int(device.max()) + 1)
         order = np.sort((device << _ARRIVAL_BITS) | np.arange(count)) & _ARRIVAL_MASK
-        rows = _Rows(device, boot, seq, time).pick(order)
+        given = _Rows(device, boot, seq, time)
+        rows = given.pick(order)
         plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device] & self._is_sure(rows)
-        repeat = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
-        verdict = np.where(repeat, np.int8(DUPLICATE), np.int8(NEW))
-        fresh = np.flatnonzero(~repeat)
+        again = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
+        if said:
+            again &= rows.time != NO_TIME
+        verdict = np.where(again, np.int8(DUPLICATE), np.int8(NEW))
+        fresh = np.flatnonzero(~again)
         ahead = rows.pick(fresh)
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
         steps = np.empty(0, np.int64)
@@ -79,14 +107,33 @@ class Sequences(Marks):
             self._slow[odd] = True
             slow = np.flatnonzero(self._slow[rows.device])
             stepped: list[int] = []
-            verdict[slow] = self._one_by_one(rows.pick(slow), stepped)
+            digests = [said.get(place) for place in order[slow].tolist()]
+            verdict[slow] = self._one_by_one(rows.pick(slow), digests, stepped)
             steps = np.sort(order[slow[stepped]])
             ahead = ahead.pick(~self._slow[ahead.device])
             self._slow[odd] = False
         self._advance(ahead)
         judged = np.empty(count, np.int8)
         judged[order] = verdict
+        if said:
+            self._remember_in_order(given, judged, said, set(odd.tolist()))
         return Verdicts(judged, steps)
+
+    def _remember_in_order(
+        self, rows: _Rows, verdict: NDArray[np.int8], said: Mapping[int, int], one_by_one: set[int]
+    ) -> None:
+        """Note the contents of messages without a time that were judged in columns: all of them were new."""
+        for at, digest in said.items():
+            device, boot, seq = int(rows.device[at]), int(rows.boot[at]), int(rows.seq[at])
+            if device not in one_by_one:
+                verdict[at] = self._by_content((device, boot), seq, digest, NEW)
+
+    def _by_content(self, place: Boot, seq: int, digest: int, verdict: int) -> int:
+        """Return the verdict on a message without a time, by what its boot said before."""
+        if verdict == NEW:
+            return NOT_KNOWN if self.contents.remember(place, seq, digest) else NEW
+        differs = verdict == DUPLICATE and self.contents.differs(place, seq, digest)
+        return CONFLICT if differs else verdict
 
     def _is_sure(self, rows: _Rows) -> BoolColumn:
         """Return which rows the mark of their device's current boot can judge, as far as it goes."""
@@ -94,6 +141,7 @@ class Sequences(Marks):
         sure: BoolColumn = ~timed | (rows.time > self.unsure_to[rows.device])
         sure &= rows.seq >= self.judged_from[rows.device]
         sure &= timed | self.untimed[rows.device]
+        sure &= ~(self.denied | self.conflicted)[rows.device]
         return sure
 
     def _in_order(self, rows: _Rows) -> BoolColumn:
@@ -118,11 +166,11 @@ class Sequences(Marks):
         self.top_time[device] = time
         self.newest[device] = np.maximum(self.newest[device], time)
 
-    def _one_by_one(self, rows: _Rows, stepped: list[int]) -> list[int]:
+    def _one_by_one(self, rows: _Rows, said: list[int | None], stepped: list[int]) -> list[int]:
         """Judge rows in order; append the places of those whose device clock stepped back to `stepped`."""
         verdicts: list[int] = []
         holder, mark = -1, None
-        for device, boot, seq, time in zip(*(column.tolist() for column in rows), strict=True):
+        for device, boot, seq, time, digest in zip(*(column.tolist() for column in rows), said, strict=True):
             if mark is None or holder != device or mark.boot != boot:
                 self._put(holder, mark)
                 holder, mark = device, self._take(device, boot)
@@ -132,11 +180,35 @@ class Sequences(Marks):
             self.opened[device] += seq > mark.top + 1
             if not mark.is_plausible(seq):
                 self._disbelieve(device)
-            verdicts.append(mark.accept(seq, time))
+            verdicts.append(self._verdict(device, mark, seq, time, digest))
             self.given_up[device] += mark.drop_surplus_holes()
         self._put(holder, mark)
         self.one_by_one += len(verdicts)
         return verdicts
+
+    def _verdict(self, device: int, mark: BootMark, seq: int, time: int, digest: int | None) -> int:
+        """Judge and accept one message. Once a message contradicted its boot, no repeat is known to be one."""
+        verdict = mark.accept(seq, time)
+        if mark.denied and self._counts_anew(device, mark, seq, digest, verdict):
+            self._begin_anew(device, mark)
+            verdict = mark.accept(seq, time)
+        if digest is not None:
+            verdict = self._by_content((device, mark.boot), seq, digest, verdict)
+        self.conflicted[device] |= verdict == CONFLICT
+        return NOT_KNOWN if verdict == DUPLICATE and self.conflicted[device] else verdict
+
+    def _counts_anew(self, device: int, mark: BootMark, seq: int, digest: int | None, verdict: int) -> bool:
+        """Whether a message shows that its device was erased, as a birth had said."""
+        if verdict == NOT_KNOWN and digest is not None:
+            return self.contents.differs((device, mark.boot), seq, digest)
+        return verdict == CONFLICT
+
+    def _begin_anew(self, device: int, mark: BootMark) -> None:
+        self.lost[device] += mark.begin_anew()
+        self.contents.begin_anew((device, mark.boot))
+        self.conflicted[device] = False
+        self.opened[device] += 1  # a receipt is due: what the last one said no longer holds
+        self.boots_begun_anew += 1
 
     def _disbelieve(self, device: int) -> None:
         self.not_believed += 1
@@ -156,21 +228,33 @@ class Sequences(Marks):
                 self._floor(int(device[row]), int(boot[row]), int(floor[row]))
 
     def _floor(self, device: int, boot: int, floor: int) -> None:
-        if boot == int(self.boot[device]) or boot in self._older.get(device, {}):
+        if self._keeps(device, boot):
             mark = self._take(device, boot)
             self.lost[device] += mark.close_below(floor)
             self._put(device, mark)
 
-    def birth(self, device: int, boot: int, floor: int, following: int, time: int = NO_TIME) -> bool:
+    def birth(
+        self,
+        device: int,
+        boot: int,
+        floor: int,
+        following: int,
+        time: int = NO_TIME,
+        *,
+        born: int = NO_BIRTH,
+        just_sent: bool = False,
+    ) -> bool:
         """Apply a birth: seqs below `floor` will never come, and the next new one will be `following`.
 
-        What is missing between them becomes a hole; implausible values are ignored. Returns whether the device's clock
-        stepped back: the boot is new, and its `time` (ms) is older than the newest message of the boot before.
+        What is missing between them becomes a hole; implausible values are ignored. `born` is the digest of the birth,
+        `just_sent` says that it is no copy the broker kept or sends again. Returns whether the device's clock stepped
+        back: the boot is new, and its `time` (ms) is older than the newest message of the boot before.
         """
         self.make_room(device + 1)
-        known = boot == int(self.boot[device]) or boot in self._older.get(device, {})
+        known = self._keeps(device, boot)
         stepped = not known and NO_TIME < time < int(self.top_time[device])
         mark = self._take(device, boot)
+        mark.take_birth(born, following, just_sent=just_sent)
         floor, following = self._believed(device, mark, floor, following)
         self.opened[device] += following - 1 > max(mark.top, floor - 1)
         mark.expect_next(following)
