@@ -154,7 +154,6 @@ def _judge_device(tally: Tally, gateway: Gateway, name: str, device: Any) -> Non
         "accepted",
         "clock_steps",
         "lost_at_device",
-        "given_up",
     ):
         if told["counters"][counter] != device.counters[counter]:
             said = f"{name}: {counter} {told['counters'][counter]}, expected {device.counters[counter]}"
