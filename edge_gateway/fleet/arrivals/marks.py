@@ -20,7 +20,7 @@ _EMPTY = BootMark(NO_BOOT)
 _COUNTS = ("opened", "lost", "given_up", "steps", "claimed")
 
 
-class Stored(NamedTuple):
+class StoredRange(NamedTuple):
     """What is known of a boot: each seq from `since` up to `upto` has arrived or lies in a range of `missing`."""
 
     since: int
@@ -154,12 +154,12 @@ class Marks:
             return []
         return [*self._older.get(device, {}), int(self.boot[device])]
 
-    def stored(self, device: int, boot: int) -> Stored | None:
+    def stored(self, device: int, boot: int) -> StoredRange | None:
         """Return what is known of a boot; None if it is not kept."""
         mark = self._find(device, boot)
         if mark is None:
             return None
-        return Stored(mark.judged_from, mark.top, [(first, last) for first, last in mark.holes])
+        return StoredRange(mark.judged_from, mark.top, [(first, last) for first, last in mark.holes])
 
     def is_doubtful(self, device: int, boot: int) -> bool:
         """Whether a boot may have begun anew, so that a receipt could name as stored what never came."""

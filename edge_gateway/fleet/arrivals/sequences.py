@@ -6,8 +6,7 @@ holes, other boots, repeats within the batch, clocks that step back.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from edge_gateway.fleet.arrivals.contents import Boot
 from edge_gateway.fleet.arrivals.marks import Marks
 from edge_gateway.fleet.timestamps import NO_TIME
 
-NOTHING_SAID: Mapping[int, int] = MappingProxyType({})
+NOTHING_SAID: Final[Mapping[int, int]] = {}
 _ARRIVAL_BITS = 32
 _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
 
