@@ -4,7 +4,7 @@
                           │        │        │         │          │
                           │        │        │         │          └─ bad, refused (counted)
                           │        │        │         └─ stamped (counted)
-                          │        │        └─ duplicates (counted), conflicts (quarantined)
+                          │        │        └─ duplicates (counted), conflicts (quarantined), not known (set aside)
                           │        └─ held until the clock is trusted
                           └─ quarantined
 
@@ -15,12 +15,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.contents import digest
+from edge_gateway.fleet.arrivals.marks import NO_BOOT
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
@@ -34,14 +37,16 @@ from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
 from edge_gateway.records.inputs import Batch
-from fleet_wire.control_messages import Birth
+from fleet_wire.control_messages import Birth, encode_birth
+from fleet_wire.telemetry import TELEMETRY_DECODER
 from fleet_wire.topics import ACK, STATUS
 
+_encode = msgspec.msgpack.Encoder().encode
 SEQUENCE_CONFLICT = "sequence_conflict"
 LAPS = 16
 """Clock steps followed within one batch; further steps of a device belong to the last lap."""
 REFUSED = 3
-"""Fate of a message whose sequence number is new but whose content is invalid; the other fates are verdicts."""
+"""Fate of a message whose sequence number is no repeat but whose content is invalid; the other fates are verdicts."""
 
 
 class RefusedDelivery(NamedTuple):
@@ -71,6 +76,8 @@ class Admitted:
     """The frame, cut where device clocks stepped back."""
     stamped: BoolColumn
     """Which rows of the frame were stamped with their arrival."""
+    not_known: Frame | None = None
+    """The values of messages that may have counted before: they count nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +113,31 @@ class Admission:
         _renumber(decoded, at)
         held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
         messages = decoded.messages
+        self._recall(messages.device)
         times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
         own = believed(times, decoded.samples.message)
-        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own)
+        said = _said(batch.payloads, decoded, own)
+        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own, said)
         if batch.again:
-            known = np.isin(messages.index, batch.again) & (verdicts.verdict == DUPLICATE)
-            verdicts.verdict[known] = NEW
+            again = np.isin(messages.index, batch.again)
+            verdicts.verdict[again & np.isin(verdicts.verdict, (DUPLICATE, NOT_KNOWN))] = NEW
         self.receipts.note(messages.device, messages.boot, verdicts)
         self._apply_floors(messages, verdicts.verdict)
         self.registry.presence.seen(messages.device, batch.moment.wall)
         fate = verdicts.verdict.copy()
-        fate[[message for message in decoded.refused if fate[message] == NEW]] = REFUSED
+        fate[[message for message in decoded.refused if fate[message] in {NEW, NOT_KNOWN}]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
-        frame, stamped = self._frame(decoded, new, times, batch.moment.wall)
+        frame, bad, stamped = self._frame(decoded, new, times, batch.moment.wall)
+        self._count_values(frame, bad)
+        self.accounting.count("stamped", frame.device[stamped])
         cut = _laps(
             frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
         )
         quarantined = _quarantined(decoded, fate)
         self.watch.observe(batch, decoded, fate, own, quarantined)
-        return Admitted(frame, quarantined, held, cut, stamped)
+        not_known = self._not_known(decoded, fate == NOT_KNOWN, times, batch.moment.wall)
+        return Admitted(frame, quarantined, held, cut, stamped, not_known)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
         """Count deliveries of sites this gateway does not own; statuses and acks do not count as messages."""
@@ -164,6 +176,7 @@ class Admission:
         else:
             count("new", device[fate == NEW])
             count("duplicate", device[fate == DUPLICATE])
+            count("not_known", device[fate == NOT_KNOWN])
             count("quarantined", device[fate >= CONFLICT])
             count("conflicts", device[fate == CONFLICT])
         if len(qos0):
@@ -173,13 +186,13 @@ class Admission:
     # --- values
 
     def _frame(
-        self, decoded: Decoded, new: BoolColumn, times: Stamped, arrival: int
-    ) -> tuple[Frame, BoolColumn]:
-        """Return the accepted values of new messages as a frame, and which of its rows are stamped."""
-        if not new.all():
-            kept = new[decoded.samples.message]
+        self, decoded: Decoded, chosen: BoolColumn, times: Stamped, arrival: int
+    ) -> tuple[Frame, BadValues, BoolColumn]:
+        """Return the good values of chosen messages as a frame, the bad ones, and which of its rows are stamped."""
+        if not chosen.all():
+            kept = chosen[decoded.samples.message]
             times = Stamped(times.ts[kept], times.stamped[kept])
-            decoded = only(decoded, new)
+            decoded = only(decoded, chosen)
         messages, message = decoded.messages, decoded.samples.message
         checked = self.values.check(decoded.numbers, decoded.states, times.ts)
         frame = Frame(
@@ -200,9 +213,16 @@ class Admission:
         self.registry.table.use(frame.series)
         if len(frame.state_series):
             self.registry.table.use(frame.state_series)
-        self._count_values(frame, joined([decoded.bad, checked.bad]))
-        self.accounting.count("stamped", frame.device[times.stamped])
-        return frame, times.stamped
+        return frame, joined([decoded.bad, checked.bad]), times.stamped
+
+    def _not_known(self, decoded: Decoded, chosen: BoolColumn, times: Stamped, arrival: int) -> Frame | None:
+        """Return the values of messages that are not known; None if there is no such message."""
+        if not chosen.any():
+            return None
+        frame, bad, _ = self._frame(decoded, chosen, times, arrival)
+        for rows in (frame.row, frame.state_row, bad.row):
+            self.accounting.count("values_not_known", frame.device[rows])
+        return frame
 
     def _count_values(self, frame: Frame, bad: BadValues) -> None:
         count, rows = self.accounting.count, len(frame.device)
@@ -219,17 +239,28 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
-    def birth(self, device: int, birth: Birth) -> bool:
+    def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> bool:
         """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
 
-        It did if the boot is new and its birth is older than the newest message of the boot before.
+        It did if the boot is new and its birth is older than the newest message of the boot before. A birth that was
+        `just_sent`, and is no copy the broker kept or sends again, may say that the device was erased.
         """
         time = NO_TIME if birth.ts is None else birth.ts
+        self._recall(np.array([device], np.int64))
         if birth.boot not in self.sequences.boots(device):
             self.registry.reopen_kinds(device)
-        stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
+        born = digest(encode_birth(birth))
+        stepped = self.sequences.birth(
+            device, birth.boot, birth.floor, birth.next, time, born=born, just_sent=just_sent
+        )
         self.receipts.birth(device)
         return stepped
+
+    def _recall(self, devices: IntColumn) -> None:
+        """Take up what stayed of devices that were retired and are back, before anything of theirs is judged."""
+        self.sequences.make_room(int(devices.max(initial=-1)) + 1)
+        for device in set(devices[self.sequences.boot[devices] == NO_BOOT].tolist()):
+            self.sequences.forgotten.recall(device, self.registry.device_name[device])
 
     def receipts_due(self, now: int) -> list[Due]:
         """Return the receipts to send at `now` (ms of the listening clock); they count as sent."""
@@ -238,7 +269,7 @@ class Admission:
     def retire(self, devices: IntColumn) -> None:
         """Forget devices that are gone; their counts stay in the fleet's totals."""
         self.receipts.forget(devices)
-        self.sequences.forget(devices)
+        self.sequences.retire({device: self.registry.device_name[device] for device in devices.tolist()})
         self.accounting.forget(devices)
         self.watch.forget(devices)
         self.mostly_bad.forget(devices)
@@ -255,6 +286,8 @@ class Admission:
             return
         if metric is None:
             self.registry.presence.expire(number)
+            self.sequences.make_room(number + 1)
+            self.sequences.conflicted[number] = False
         self.registry.table.release_metrics(number, metric)
         self.mostly_bad.forget(np.array([number], np.int64))
 
@@ -270,7 +303,7 @@ class Admission:
         """Return everything known about a device as plain data: times in ms, gaps as (boot, from, to)."""
         registry, sequences = self.registry, self.sequences
         boots = sequences.boots(device)
-        top, _ = (sequences.stored(device, boots[-1]) if boots else None) or (None, [])
+        stored = sequences.stored(device, boots[-1]) if boots else None
         return {
             "device": registry.device_name[device],
             "site": registry.device_site[device],
@@ -280,7 +313,7 @@ class Admission:
             "online": registry.presence.online(device),
             "last_seen": registry.presence.last_seen(device) or None,
             "boot": boots[-1] if boots else None,
-            "top_seq": top,
+            "top_seq": stored.upto if stored else None,
             "gaps": sequences.gaps(device),
             "counters": {**self.accounting.of(device), **sequences.counters(device)},
             "bad": {
@@ -305,6 +338,21 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
     decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
     for one in decoded.rejected:
         one.index = at[one.index]
+
+
+def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mapping[int, int]:
+    """Return digests of the contents of messages without a time of their own, by message."""
+    found = {}
+    for message in np.flatnonzero(own == NO_TIME).tolist():
+        payload = payloads[decoded.messages.index[message]]
+        found[message] = digest(payload if message in decoded.refused else _content(payload))
+    return found
+
+
+def _content(payload: bytes) -> bytes:
+    """Return what a message says, without boot and seq, which identify it, and its floor, which changes."""
+    said = TELEMETRY_DECODER.decode(payload)
+    return _encode((said.ts, said.m, said.q, said.s))
 
 
 def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:

@@ -42,6 +42,7 @@ class Effects:
     states: list[stored.ClosedStates] = field(default_factory=list)
     late: stored.LateValues | None = None
     late_states: stored.LateStates | None = None
+    not_known: stored.LateValues | None = None
     alerts: list[Transition] = field(default_factory=list)
     commands: list[CommandChange] = field(default_factory=list)
     quarantined: list[stored.Quarantined] = field(default_factory=list)
@@ -56,7 +57,9 @@ class Effects:
         columns = [(closed.rows["series"], closed.versions) for closed in self.windows]
         columns += [(closed.rows["series"], closed.versions) for closed in self.states]
         columns += [
-            (late.series, late.versions) for late in (self.late, self.late_states) if late is not None
+            (late.series, late.versions)
+            for late in (self.late, self.late_states, self.not_known)
+            if late is not None
         ]
         codes = [closed.rows[end] for closed in self.states for end in ("first", "last")]
         codes += [self.late_states.code] if self.late_states is not None else []
@@ -69,6 +72,7 @@ class Effects:
             states=tuple(self.states),
             late=self.late,
             late_states=self.late_states,
+            not_known=self.not_known,
             alerts=tuple(self.alerts),
             commands=tuple(self.commands),
             quarantined=tuple(self.quarantined),

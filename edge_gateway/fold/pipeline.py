@@ -18,7 +18,7 @@ The same inputs give the same effects and the same state, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.by_topic import by_topic
+from edge_gateway.fold.closed_windows import stored_states, stored_windows
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
@@ -141,8 +142,8 @@ class Pipeline:
         parts = by_topic(batch, self.registry)
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
-        for topic, payload in parts.statuses:
-            self._status(topic, payload, effects)
+        for topic, payload, just_sent in parts.statuses:
+            self._status(topic, payload, effects, just_sent=just_sent)
         for topic, payload in parts.acks:
             self._ack(topic, payload, effects)
         before = self.registry.version
@@ -171,6 +172,8 @@ class Pipeline:
         """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
         effects.held = admitted.held
+        if admitted.not_known is not None:
+            effects.not_known = self._set_aside(admitted.not_known)
         for position, reason in admitted.quarantined:
             self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
         arrived = 0
@@ -189,7 +192,7 @@ class Pipeline:
         self._take_transitions(self.rules.evaluate(frame, moment.listening), moment, effects)
         return len(frame.row) + len(frame.state_row)
 
-    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
+    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects, *, just_sent: bool) -> None:
         """Take in a birth or a will; an empty payload cleared the retained one."""
         if not payload:
             self.registry.status_cleared(topic.site, topic.device)
@@ -202,13 +205,13 @@ class Pipeline:
             self._refuse(topic, payload, status.reason, effects)
         else:
             self.admission.watch.accepted(*topic)
-            self._birth_or_will(device, status)
+            self._birth_or_will(device, status, just_sent=just_sent)
 
-    def _birth_or_will(self, device: int, status: control_messages.Status) -> None:
+    def _birth_or_will(self, device: int, status: control_messages.Status, *, just_sent: bool) -> None:
         self.registry.presence.heard(device)
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
-            if self.admission.birth(device, status):
+            if self.admission.birth(device, status, just_sent=just_sent):
                 self._rewind(np.array([device], np.int64))
         else:
             self.registry.presence.gone(device)
@@ -246,6 +249,13 @@ class Pipeline:
             found, versions = late.states, self._late_versions(late.states)
             states = (found.series, versions, found.ts, found.code, found.tiers)
             effects.late_states = stored.both(effects.late_states, stored.LateStates(*states))
+
+    def _set_aside(self, frame: Frame) -> stored.LateValues:
+        """Return numbers that are merged nowhere, for the store to send apart."""
+        rows = frame.row
+        ts, nowhere = frame.ts[rows], np.zeros(len(rows), np.int64)
+        versions = self.registry.tag_versions(frame.device[rows], ts - ts % self.windows.every_ms[0])
+        return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere)
 
     def _late_versions(self, late: LateReadings) -> IntColumn:
         """Count late readings, but for derived ones; return the tag version of each one's base window."""
@@ -287,7 +297,7 @@ class Pipeline:
     def _receipts(self, receipts: Sequence[Due], effects: Effects) -> None:
         for due in receipts:
             name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
-            effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
+            effects.outgoing.append(receipt_message(site, name, due.boot, due.stored))
 
     def _retire(self, moment: Moment) -> IntColumn:
         """Retire devices without open windows that were silent for long or whose site left, up to MOST_RETIRED.
@@ -356,26 +366,8 @@ class Pipeline:
         self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
 
     def _store(self, closed: Closed, effects: Effects) -> None:
-        for tier, rows in closed.numeric:
-            tails = {row: tail.pack() for row, tail in closed.tails_of(tier).items()}
-            effects.windows.extend(self._closed_windows(tier, rows, tails))
-        for tier, rows in closed.states:
-            effects.states.append(stored.ClosedStates(tier, rows, self._versions(rows)))
-
-    def _closed_windows(
-        self, tier: int, rows: np.ndarray[Any, Any], tails: dict[int, bytes]
-    ) -> Iterator[stored.ClosedWindows]:
-        """Yield whole windows and partial ones (`complete_from`) apart."""
-        partial = rows["start"] < self.complete_from
-        for is_partial in (False, True) if partial.any() else (False,):
-            places = np.flatnonzero(partial == is_partial)
-            if len(places):
-                kept = {new: tails[old] for new, old in enumerate(places.tolist()) if old in tails}
-                yield stored.ClosedWindows(tier, rows[places], self._versions(rows[places]), kept, is_partial)
-
-    def _versions(self, rows: np.ndarray[Any, Any]) -> IntColumn:
-        """Return the tag version that was in force when each row's window opened."""
-        return self.registry.tag_versions(self.registry.series_device[rows["series"]], rows["start"])
+        effects.windows.extend(stored_windows(closed, self.registry, self.complete_from))
+        effects.states.extend(stored_states(closed, self.registry))
 
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""

@@ -30,6 +30,7 @@ class Batch(msgspec.Struct, frozen=True, tag="batch"):
 
     Attributes:
         qos0: positions of deliveries that came at QoS 0.
+        copies: positions of statuses that the broker kept, or sends again: they may be long past.
         again: positions of deliveries out of the quarantine whose sequence numbers were taken in before.
     """
 
@@ -38,6 +39,7 @@ class Batch(msgspec.Struct, frozen=True, tag="batch"):
     payloads: list[bytes]
     qos0: list[int] = []
     again: list[int] = []
+    copies: list[int] = []
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):

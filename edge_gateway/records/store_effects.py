@@ -85,6 +85,10 @@ class LateValues:
     quality: Array
     tiers: Array
 
+    def rows(self, chosen: Array) -> "LateValues":
+        """Return some of the readings."""
+        return LateValues(*(getattr(self, column.name)[chosen] for column in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class LateStates:
@@ -135,6 +139,7 @@ class StoreEffects:
         at: the input's wall time, in ms.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
             have is unknown.
+        not_known: numbers of messages that may have counted before, which is not known any more; merged nowhere.
         gone_texts: codes that stand for nothing once all other effects are applied.
     """
 
@@ -145,6 +150,7 @@ class StoreEffects:
     states: tuple[ClosedStates, ...] = ()
     late: LateValues | None = None
     late_states: LateStates | None = None
+    not_known: LateValues | None = None
     alerts: tuple[Transition, ...] = ()
     commands: tuple[CommandChange, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()

@@ -35,6 +35,7 @@ class QuarantineReplay:
     tried: int = 0
     taken: int = 0
     duplicate: int = 0
+    not_known: int = 0
     still_bad: int = 0
     other: int = 0
 
@@ -89,5 +90,5 @@ def _replay_batch(
     startup.journal.append(number, codec.encode({"inputs": [batch], "effects": [stored]}))
     startup.journal.sync()
     startup.store.apply_replayed((number, [stored]), [row for row, _ in found])
-    taken, duplicate, bad = (now[name] - before[name] for name in ("new", "duplicate", "quarantined"))
-    return QuarantineReplay(len(found), taken, duplicate, bad)
+    became = (now[name] - before[name] for name in ("new", "duplicate", "not_known", "quarantined"))
+    return QuarantineReplay(len(found), *became)

@@ -186,8 +186,8 @@ class Replay:
 
 
 def _part(batch: Batch, start: int, end: int) -> Batch:
-    qos0, again = (
+    qos0, again, copies = (
         [position - start for position in positions if start <= position < end]
-        for positions in (batch.qos0, batch.again)
+        for positions in (batch.qos0, batch.again, batch.copies)
     )
-    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0, again)
+    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0, again, copies)

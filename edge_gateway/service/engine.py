@@ -27,6 +27,7 @@ from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick, runs
 from edge_gateway.status.counters import Counters
 from fleet_console.failures import in_words
+from fleet_wire.topics import STATUS
 
 log = logging.getLogger("edge_gateway.engine")
 
@@ -318,4 +319,9 @@ def _batch(moment: Moment, packets: list[PublishPacket]) -> Batch:
         [packet.topic for packet in packets],
         [packet.payload for packet in packets],
         [position for position, packet in enumerate(packets) if packet.qos is _UNACKNOWLEDGED],
+        copies=[
+            position
+            for position, packet in enumerate(packets)
+            if (packet.retain or packet.duplicate) and packet.topic.endswith(STATUS)
+        ],
     )

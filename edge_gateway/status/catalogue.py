@@ -322,6 +322,13 @@ class Problem(Enum):
         "a birth or message continues from a credible number",
         "check how the device makes `seq` and `next`",
     )
+    DEVICE_CONFLICTS = _device(
+        "a device uses numbers of its boot again for other readings, and no birth says that it was erased: these"
+        " messages are in quarantine as `sequence_conflict`",
+        "the device starts a new boot, or sends a birth whose `next` says from where it counts, and goes on from there;"
+        " or after `edge-gateway devices forget`",
+        "it must send a new boot at each start; if two devices use one name, give each its own",
+    )
     BIRTHS_CUT = _device(
         "a birth is longer than what is kept of one (see Bounds)",
         "a shorter birth arrives",

@@ -68,6 +68,16 @@ class AllCounters(Counters, omit_defaults=True):
     given_up: Annotated[int, total("missing messages that are no longer waited for")] = 0
     clock_steps: Annotated[int, total("times the clock of a device went backwards")] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
+    boots_begun_anew: Annotated[
+        int,
+        total(
+            "boots that began anew, because a birth and the messages after it say that the device was erased"
+        ),
+    ] = 0
+    tombstones_dropped: Annotated[
+        int, total("boots without times beyond the 64 of a device of which the last number is remembered")
+    ] = 0
+    values_not_known: Annotated[int, total("values of messages that are not known, counted nowhere")] = 0
     sequence_not_believed: Annotated[int, total("sequence numbers more than a million ahead")] = 0
     births_cut: Annotated[int, total("births longer than what is kept of one")] = 0
     label_changes_refused: Annotated[

@@ -194,6 +194,11 @@ def _numbering(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
         )
 
 
+def _conflicts(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
+    for device in pipeline.admission.sequences.conflicted.nonzero()[0].tolist():
+        yield _of(pipeline, device, "it uses numbers again, under the same boot, for other readings")
+
+
 def _long_births(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
     for device in sorted(pipeline.registry.births.cut):
         yield _of(pipeline, device, "its birth has more tags or metrics than are kept")
@@ -236,6 +241,7 @@ CHECKS: Final = (
     DeviceCheck(Problem.DEVICES_UNHEARD, "messages lead to nothing", "publisher", _unheard),
     DeviceCheck(Problem.DEVICE_CLOCKS, "the clock is wrong", "device", _clocks),
     DeviceCheck(Problem.DEVICE_NUMBERING, "the numbering is not believed", "device", _numbering),
+    DeviceCheck(Problem.DEVICE_CONFLICTS, "numbers are used twice", "device", _conflicts),
     DeviceCheck(Problem.BIRTHS_CUT, "the birth is too long", "device", _long_births),
     DeviceCheck(Problem.BAD_VALUES, "values do not count", "device", _mostly_bad),
     DeviceCheck(Problem.DEVICE_SHARES, "a share is used up", "device", _shares, lingers=True),

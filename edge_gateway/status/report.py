@@ -112,11 +112,15 @@ class Fleet(ReportSection):
 
 
 class MessageCounts(ReportSection):
-    """received = new + duplicate + quarantined. QoS 0 is counted apart and promised nothing."""
+    """received = new + duplicate + not_known + quarantined. QoS 0 is counted apart and promised nothing."""
 
-    received: Annotated[int, total("messages received: new + duplicate + quarantined")]
+    received: Annotated[int, total("messages received: new + duplicate + not_known + quarantined")]
     new: Annotated[int, total("messages received for the first time, which counted")]
     duplicate: Annotated[int, total("messages received again, which did not count again")]
+    not_known: Annotated[
+        int,
+        total("messages that may have counted before, which is forgotten: their values are in `sensor_late`"),
+    ]
     quarantined: Annotated[int, total("messages that could not be taken; see the quarantine for the reasons")]
     qos0: Annotated[int, total("messages of QoS 0, which are promised nothing")]
 
@@ -256,7 +260,9 @@ class GatewayStatus(ReportSection, kw_only=True, omit_defaults=True):
     alerts: Annotated[AlertStatus, note("the alerts of the rules")]
     gaps: Annotated[Gaps, note("messages that devices numbered and that have not arrived")]
     fleet: Annotated[Fleet, note("what is known of devices")]
-    messages: Annotated[MessageCounts, note("received = new + duplicate + quarantined; `qos0` is apart")]
+    messages: Annotated[
+        MessageCounts, note("received = new + duplicate + not_known + quarantined; `qos0` is apart")
+    ]
     values: Annotated[
         ValueCounts, note("values = accepted + too_late + bad + refused; `late_merged` is part of accepted")
     ]

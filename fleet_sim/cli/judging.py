@@ -77,7 +77,7 @@ def verify(
     checks = [check for result in results for check in judged(ledger.header, result.measures())]
     if as_json:
         say_json({"gateway": terms.gateway, "complete": ledger.end is not None, "too_late": terms.too_late,
-                  "results": [result.as_dict() for result in results]})  # fmt: skip
+                  "not_known": terms.not_known, "results": [result.as_dict() for result in results]})  # fmt: skip
     else:
         for result in results:
             say(rows_table(f"verify {run_dir} against {result.source}", _rows(result, ledger, terms)))
@@ -189,6 +189,8 @@ def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, s
         rows.append(("", f"no open window closes in the next {ahead:.0f} s"))
     if terms.too_late:
         rows.append(("too late", f"{counted(terms.too_late, 'reading')}, by the gateway's own count"))
+    if terms.not_known:
+        rows.append(("not known", f"{counted(terms.not_known, 'message')}, by the gateway's own count"))
     if ledger.end is None:
         rows.append(("ledger", "the run was killed: its last second is not judged"))
     rows += [("", str(example)) for example in result.examples]

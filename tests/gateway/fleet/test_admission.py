@@ -163,7 +163,7 @@ class TestBirths:
         admission = fresh()
         admission.admit(batch(message(0)))
         admission.birth(0, Birth(type="pump", boot=3, next=3))
-        assert [tuple(one) for one in admission.receipts_due(0)] == [(0, 3, 2, [(1, 2)])]
+        assert admission.receipts_due(0) == [(0, 3, (0, 2, [(1, 2)]))]
 
     def test_a_new_boot_with_an_older_clock_is_a_step(self) -> None:
         admission = fresh()
@@ -186,7 +186,7 @@ class TestBirths:
         admission.retire(np.array([0]))
         told = admission.describe(0)
         assert (told["boot"], told["counters"]["received"], told["bad"]) == (None, 0, {})
-        assert admission.admit(batch(message(2))).frame.device.tolist() == [0]
+        assert admission.admit(batch(message(3, ts=T + 1), wall=T + 1)).frame.device.tolist() == [0]
         assert balanced(admission)["received"] == 2
         assert admission.describe(0)["counters"]["received"] == 1
         assert admission.accounting.totals()["bad"] == 1
@@ -202,6 +202,49 @@ def test_messages_replayed_out_of_quarantine_are_new_once_more() -> None:
     admitted = admission.admit(batch(message(0), message(1), again=[1]))
     assert admitted.frame.seq.tolist() == [1]
     assert (balanced(admission)["new"], balanced(admission)["duplicate"]) == (3, 1)
+
+
+class TestForgottenMarks:
+    def test_what_a_retired_device_sends_again_is_not_known_and_what_it_sends_next_is_new(self) -> None:
+        admission = fresh()
+        first = [message(seq, ts=T + seq, m={"t": 1.0, "door": True, "Bad": 1}) for seq in range(10)]
+        admission.admit(batch(*first, wall=T + 9))
+        admission.retire(np.array([0]))
+        again = admission.admit(batch(*first[7:], message(10, ts=T + 10), wall=T + 10))
+        assert again.frame.seq.tolist() == [10]
+        assert again.not_known is not None
+        assert again.not_known.seq.tolist() == [7, 8, 9]
+        counted = balanced(admission)
+        assert (counted["new"], counted["not_known"], counted["values_not_known"]) == (11, 3, 9)
+        assert "duplicate" not in counted
+
+    def test_of_ten_boots_sent_twice_each_message_counts_once(self) -> None:
+        admission = fresh()
+        everything = [
+            message(seq, boot=boot, ts=T + 10 * boot + seq) for boot in range(10) for seq in range(5)
+        ]
+        for _ in range(2):
+            admission.admit(batch(*everything, wall=T + 100))
+        counted = balanced(admission)
+        assert (counted["new"], counted["not_known"], counted["received"]) == (50, 50, 100)
+
+    def test_no_receipt_says_stored_of_what_is_not(self) -> None:
+        admission = fresh()
+        seqs = [*range(0, 200, 2), *range(1, 200, 2)]
+        admitted = admission.admit(batch(*(message(seq, ts=T + seq) for seq in seqs), wall=T + 200))
+        stored = set(admitted.frame.seq.tolist())
+        ((_, _, told),) = admission.receipts_due(0)
+        missing = {seq for first, last in told.missing for seq in range(first, last + 1)}
+        assert set(range(told.since, told.upto + 1)) - missing <= stored
+        assert balanced(admission)["not_known"] == 200 - len(stored)
+
+    def test_a_message_of_invalid_content_that_may_have_come_before_is_quarantined(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0)))
+        admission.retire(np.array([0]))
+        too_far = message(0, s=[(MAX_TIME - T, {"t": 1.0})])
+        admitted = admission.admit(batch(too_far))
+        assert (len(admitted.quarantined), admitted.not_known) == (1, None)
 
 
 def test_deliveries_of_foreign_sites_are_counted_as_quarantined_messages_except_statuses_and_acks() -> None:

@@ -261,6 +261,25 @@ def test_malformed_messages_are_quarantined_with_their_reason() -> None:
     assert pipeline.admission.accounting.imbalance() == []
 
 
+def test_readings_of_messages_that_are_not_known_go_to_the_store_apart_and_to_no_window() -> None:
+    pipeline = build_pipeline("gw", settings())
+    names = SeriesNames(pipeline.registry)
+    born = [
+        control_messages.encode_birth(control_messages.Birth(type="freezer", boot=boot)) for boot in range(9)
+    ]
+    topic = topics.device_topic("berlin", "f1", topics.STATUS)
+    pipeline.fold(batch(0, reading("f1", 0, 1_000, temperature=1.0)))
+    for payload in born:
+        pipeline.fold(batch(0, (topic, payload)))
+    effects = pipeline.fold(batch(2_000, reading("f1", 0, 1_000, temperature=1.0, door="open")))
+    assert effects.not_known is not None
+    assert (effects.not_known.ts.tolist(), effects.not_known.value.tolist()) == ([START + 1_000], [1.0])
+    assert (effects.not_known.tiers.tolist(), effects.late, effects.windows) == ([0], None, [])
+    assert [name.metric for name in effects.for_store(names).series] == ["temperature"]
+    totals = pipeline.admission.accounting.totals()
+    assert (totals["accepted"], totals["not_known"], totals["values_not_known"]) == (1, 1, 2)
+
+
 def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:
     """One device sends newest first what it kept; the rest of the fleet's late readings are none of its business."""
     pipeline = build_pipeline("gw", settings(spool={"max_bytes": "16KiB"}))

@@ -119,6 +119,8 @@ class Packet:
     topic: str
     payload: bytes
     qos: int = 1
+    retain: bool = False
+    duplicate: bool = False
 
 
 @dataclass

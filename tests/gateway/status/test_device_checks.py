@@ -102,6 +102,28 @@ def test_all_is_well(gateway: Gateway) -> None:
     assert [row["trouble"] for row in gateway.rows()] == [None]
 
 
+@pytest.mark.problem("raises", "device_conflicts")
+@pytest.mark.problem("clears", "device_conflicts")
+@pytest.mark.parametrize("ended_by", ["birth", "boot", "forget"])
+def test_who_uses_numbers_again_is_named_until_it_says_that_it_counts_anew(
+    gateway: Gateway, ended_by: str
+) -> None:
+    gateway.take(birth("f1"), *(reading("f1", seq, ts=START + seq) for seq in range(4)))
+    gateway.take(reading("f1", 0, ts=START + 10), reading("f1", 4, ts=START + 11))
+    assert gateway.problem("device_conflicts") == (
+        "numbers are used twice (1 device): berlin/f1: it uses numbers again, under the same boot, for other readings"
+    )
+    gateway.restart()
+    assert gateway.problem("device_conflicts")
+    if ended_by == "birth":
+        gateway.take(birth("f1", ts=START + 20), reading("f1", 0, ts=START + 21))
+    elif ended_by == "boot":
+        gateway.take((topic("f1"), encode_telemetry(2, 0, START + 21, {"temperature": 5.0})))
+    else:
+        gateway.pipeline.fold(Forget(Moment(START, 0), "f1"))
+    assert not gateway.problem("device_conflicts")
+
+
 @pytest.mark.problem("raises", "devices_unheard")
 @pytest.mark.problem("clears", "devices_unheard")
 def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_is_mended(

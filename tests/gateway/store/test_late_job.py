@@ -127,7 +127,7 @@ def test_no_row_at_or_after_the_floor_becomes_a_new_one_and_before_it_a_late_lin
     counters = store.facts().counters
     assert (counters["late_merged"], counters["late_too_late"]) == (2, 1)
     (too_late,) = [line for line in lines(store) if line.startswith("sensor_late")]
-    assert too_late.endswith(f"value=2.0 {H0 - 1}")
+    assert too_late.endswith(f",why=late value=2.0 {H0 - 1}")
 
 
 def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(store: Store) -> None:
@@ -140,7 +140,7 @@ def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(sto
     merge_all(store)
     sent = lines(store)
     (over,) = [line for line in sent if line.startswith("sensor_late")]
-    assert over.endswith(f"value=8.0 {H0 + 6}")
+    assert over.endswith(f",why=share value=8.0 {H0 + 6}")
     assert all("count=2i" in line for line in sent if line is not over)
 
 
@@ -237,8 +237,8 @@ class Sent:
     def windows(self, tier: int, windows: Packed, at: int) -> None:
         self.corrected += [(tier, row["start"], row["count"], at) for row in windows.rows]
 
-    def late(self, series: np.ndarray[Any, Any], readings: Readings, at: int) -> None:
-        assert len(series) == len(readings)
+    def late(self, series: np.ndarray[Any, Any], readings: Readings, at: int, why: str) -> None:
+        assert (len(series), why) == (len(readings), "late")
         self.too_late += [(ts, at) for ts in readings.ts.tolist()]
 
 

@@ -56,6 +56,15 @@ def test_a_point_exactly_as_old_as_its_bucket_keeps_is_sent(store: Store) -> Non
     assert store.facts().counters["points_beyond_retention"] == 3
 
 
+def test_readings_of_messages_that_are_not_known_are_sent_as_such_and_merged_nowhere(store: Store) -> None:
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),), not_known=late([(1, T0, 5.0)], tiers=0))])])
+    sent, apart = lines(store)
+    assert "sum=1.0" in sent
+    assert apart.startswith("sensor_late,device=dev-1,")
+    assert apart.endswith(f",why=unknown value=5.0 {T0}")
+    assert store.facts().late_pending == 0
+
+
 def test_partial_windows_older_than_their_bucket_keeps_are_not_sent(store: Store) -> None:
     oldest = T0 - SETTINGS.tiers[0].keep
     partial = (

@@ -231,7 +231,7 @@ class PairedGateways:
         self.quarantined.update(one.reason[:40] for one in kept)
         if step["received"] != counted or step["quarantined"] != aside:
             self._broken("miscounted", f"{counted} sent, {aside} in quarantine: {step}")
-        if step["received"] != step["new"] + step["duplicate"] + step["quarantined"]:
+        if step["received"] != sum(step[name] for name in ("new", "duplicate", "not_known", "quarantined")):
             self._broken("identity broken", f"{step}")
         if step["values"] != sum(step[name] for name in ("accepted", "too_late", "bad", "refused")):
             self._broken("identity broken", f"{step}")

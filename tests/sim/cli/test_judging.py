@@ -99,14 +99,16 @@ def test_what_is_stored_right_passes_from_a_file_and_from_a_command(cli: Cli, tm
 
 
 def test_what_is_wrong_is_shown_by_an_example_and_ends_in_1(cli: Cli, tmp_path: Path) -> None:
-    recorded(tmp_path / "run", killed=True, statuses={"gw": STATUS | {"values": {"too_late": 1}}}, count=6)
+    status = STATUS | {"values": {"too_late": 1}, "messages": {"not_known": 2}}
+    recorded(tmp_path / "run", killed=True, statuses={"gw": status}, count=6)
     file = history(tmp_path / "windows.jsonl", count=4)
-    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
-    assert status == 1
+    code, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
+    assert code == 1
     assert "lost           1" in out
     assert "boot 9 seq 0-4" in out
     assert "not judged     1 window: after the end of the killed run's ledger" in out
     assert "too late       1 reading, by the gateway's own count" in out
+    assert "not known      2 messages, by the gateway's own count" in out
     assert "the run was killed: its last second is not judged" in out
 
 
