@@ -1,6 +1,5 @@
 """What goes to the sinks, and what is too old for its bucket."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +20,6 @@ from tests.gateway.store.fleet import (
     texts,
 )
 from tests.gateway.store.stored import ALERT, lines, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store: Store) -> None:

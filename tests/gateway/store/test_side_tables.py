@@ -1,7 +1,6 @@
 """Alerts, commands, events and quarantine, each within its bound."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from edge_gateway.store import side_tables
 from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import SETTINGS, T0, named
 from tests.gateway.store.stored import ALERT, COMMAND, lines, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_commands_keep_their_newest_state_and_alerts_every_transition(store: Store) -> None:

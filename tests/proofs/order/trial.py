@@ -26,7 +26,7 @@ from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.proofs.ground.inside import Inside, configuration
 from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
 from tests.proofs.order.oracle import Oracle, OracleSettings, WindowId
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 KEEP = HOUR
 EVERY = (2_000, 6_000, 18_000)
@@ -64,10 +64,10 @@ AHEAD = 50
 class Trial:
     """A gateway that gets one history; `chance` splits it into batches and commits."""
 
-    def __init__(self, place: Path, rules: dict[str, Any], chance: random.Random, tally: Tally) -> None:
+    def __init__(self, place: Path, rules: dict[str, Any], chance: random.Random, findings: Findings) -> None:
         self.place = place
         self.chance = chance
-        self.tally = tally
+        self.findings = findings
         self.inside = Inside(place, configuration(place, **SECTIONS), START)
         self.oracle = Oracle(ORACLE_SETTINGS)
         self.wrong: list[str] = []
@@ -126,7 +126,7 @@ class Trial:
             self.inside.commit(apply=False)
         for again in self.inside.crash():
             self.inside.fold(again)
-        self.tally.faults["restart"] += 1
+        self.findings.faults["restart"] += 1
 
     def _check_receipts(self, found: Sequence[Effects]) -> None:
         for effects in found:
@@ -166,7 +166,7 @@ class Trial:
         late = [self._reading(self.chance.choice(devices), numbers, at) for at in times]
         self._deliver(late)
         self._settle()
-        self.tally.faults["late after its row is gone"] += len(late)
+        self.findings.faults["late after its row is gone"] += len(late)
         self._judge("after its row is gone")
 
     def _reading(self, name: str, numbers: Mapping[str, Iterator[int]], ts: int) -> Arrival:
@@ -180,7 +180,7 @@ class Trial:
     def _judge_receipt(self, name: str, told: dict[str, Any]) -> None:
         """Compare a receipt with what the oracle has of that boot now."""
         boot = self.oracle.devices[name].boots.get(told["boot"])
-        self.tally.measured["receipts"] = self.tally.measured.get("receipts", 0) + 1
+        self.findings.measured["receipts"] = self.findings.measured.get("receipts", 0) + 1
         said = (told["from"], told["upto"], [tuple(gap) for gap in told["missing"]])
         expected = boot and (0, boot.top, boot.ranges())
         if said != expected:
@@ -202,8 +202,10 @@ class Trial:
         for place, labels, revision, facts in stored_windows(self.place):
             stored.setdefault(place, []).append((labels, facts))
             if revision:
-                self.tally.measured["corrected windows"] = self.tally.measured.get("corrected windows", 0) + 1
-        self.tally.windows += len(self.oracle.windows)
+                self.findings.measured["corrected windows"] = (
+                    self.findings.measured.get("corrected windows", 0) + 1
+                )
+        self.findings.windows += len(self.oracle.windows)
         for place, expected in self.oracle.windows.items():
             allowed = (
                 expected.labels if place.every > EVERY[0] else expected.labels[:1]
