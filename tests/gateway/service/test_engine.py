@@ -380,3 +380,15 @@ async def test_a_record_that_was_not_committed_acknowledges_nothing(
     await asyncio.sleep(0)
     assert (bench.engine.newest, bench.engine.committed, waits.done()) == (1, 0, False)
     waits.cancel()
+
+
+async def test_a_batch_says_which_statuses_the_broker_kept_or_sends_again() -> None:
+    bench = Bench()
+    topics = ["fleet/v1/s/d/telemetry", *(f"fleet/v1/s/{device}/status" for device in "xyz")]
+    flags: list[dict[str, bool]] = [{"duplicate": True}, {"retain": True}, {}, {"duplicate": True}]
+    packets = [
+        cast("PublishPacket", Packet(topic, b"1", **flag)) for topic, flag in zip(topics, flags, strict=True)
+    ]
+    bench.engine.fold_arrivals([Arrivals.of(1, packets)])
+    (batch,) = bench.fold.batches
+    assert batch.copies == [1, 3]
