@@ -171,11 +171,6 @@ class Lateness:
         self.count += column.size
         self.most = max(self.most, float(column.max()))
 
-    def above(self, limit: float) -> int:
-        """Return how many were above `limit` microseconds, to the 1 % of a bucket."""
-        first = int(np.log(max(limit, 1.0)) / np.log(_GROWTH)) + 1
-        return int(self._buckets[first:].sum())
-
     def percentile(self, share: float) -> float:
         """Return the nearest-rank percentile in microseconds, at most 1 % too high."""
         if self.count == 0:
