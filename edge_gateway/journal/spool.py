@@ -24,9 +24,8 @@ SOCKET = "control.sock"
 SUBSCRIPTIONS = "subscriptions.json"
 STARTS = "starts"
 MOST_STARTS = 64
-_OURS = re.compile(
-    r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|starts|\.?control\.sock)(?:[.-].*)?"
-)
+_NAMES = (LOCK, JOURNAL, CHECKPOINTS, STORE, BROKER, RESERVE, SOCKET, f".{SOCKET}", SUBSCRIPTIONS, STARTS)
+_OURS = re.compile(rf"(?:{'|'.join(map(re.escape, _NAMES))})(?:[.-].*)?")
 """Names that a gateway gives to files in its spool, with suffixes such as -wal and .corrupt-<time>."""
 
 
