@@ -7,22 +7,27 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edge_gateway.configuration import gateway_id
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.loading import read_secrets
 from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
+from edge_gateway.journal import spool
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.service.app import session_options
 from edge_gateway.sinks.influx.check import faults_of_writing
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.status.clock import MachineClock, synchronised
+from edge_gateway.status.problem import Gravity
 from fleet_config.counting import counted
 from fleet_config.problems import ProblemsFound
+from fleet_wire import local_socket
+from fleet_wire.errors import plain_text
 from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 
@@ -42,16 +47,48 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check: whether it passed, and what it found."""
+    """One check, and what it found.
+
+    Attributes:
+        ok: nothing it found keeps a gateway from its work.
+        gravity: of a problem of the running gateway.
+        since: when that problem began, wall ms.
+    """
 
     check: str
     ok: bool
     detail: str
+    gravity: Gravity | None = None
+    since: int | None = None
 
 
 def run_checks(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
     """Run all checks; nothing is changed."""
     return [_run(name, check, settings) for name, check in _checks(embedded=embedded)]
+
+
+def check_gateway(place: Path) -> list[CheckResult] | None:
+    """Ask the gateway that runs on the spool `place` for its problems; None if none runs, so far as can be seen."""
+    try:
+        report = asyncio.run(local_socket.call(place / spool.SOCKET, {"do": "status"}))
+    except local_socket.NotRunning:
+        return None
+    except local_socket.RequestFailed as error:
+        return [CheckResult("gateway", ok=True, detail=str(error), gravity=Gravity.WARNING)]
+    except OSError as error:
+        return [CheckResult("gateway", ok=False, detail=f"it does not say how it is: {plain_text(error)}")]
+    return [_state_of(report), *map(_problem_of, report["problems"])]
+
+
+def _state_of(report: Mapping[str, Any]) -> CheckResult:
+    found = counted(len(report["problems"]), "problem") if report["problems"] else "no problems"
+    return CheckResult("gateway", ok=True, detail=f"{report['gateway']} is {report['state']}, {found}")
+
+
+def _problem_of(problem: Mapping[str, Any]) -> CheckResult:
+    gravity = Gravity(problem["gravity"])
+    ok = gravity is not Gravity.FAILURE
+    return CheckResult(f"problem {problem['code']}", ok, problem["text"], gravity, problem["since"])
 
 
 Check = Callable[[GatewayConfig], str]

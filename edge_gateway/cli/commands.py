@@ -31,7 +31,7 @@ COMMANDS: Final = {
         "edge_gateway.cli.inspect:query",
     ),
     "doctor": Command(
-        "Check clock, disk, broker, database, credentials and rules; exit 1 when something is wrong.",
+        "Check clock, disk, broker, database, credentials, rules, and the gateway or its spool.",
         "edge_gateway.cli.doctor:doctor",
     ),
     "guard-broker": Command(

@@ -245,12 +245,13 @@ class Admission:
         self.values.forget(self.registry.retire(devices))
 
     def forget(self, device: str, metric: str | None) -> None:
-        """Forget a metric of a device, or all of its metrics if None; an unknown device is ignored.
+        """Forget a metric of a device, or all of its metrics if None; of a publisher that is no device, its trouble.
 
         The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised.
         """
         number = self.registry.find(device)
         if number is None:
+            self.watch.troubles.forget(device)
             return
         if metric is None:
             self.registry.presence.expire(number)

@@ -112,7 +112,7 @@ class Journal:
         files: Files = FILES,
         at: int = 0,
     ) -> "Journal":
-        """Open a directory, made when missing: check every record, cut off a torn tail, set corrupt files aside.
+        """Open a directory, made when missing: check every record, cut off a write never finished, set damage aside.
 
         Args:
             directory: where the segments are.

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.configuration.credentials import Credentials
@@ -21,7 +22,7 @@ from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
-from edge_gateway.records.alerts import alert_row
+from edge_gateway.records.alerts import alert_row, by_urgency
 from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Startup, open_store
@@ -29,6 +30,7 @@ from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.farewell import farewell
+from edge_gateway.service.kept_problems import KeptProblems
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
@@ -114,6 +116,7 @@ class Gateway:
         self._sinks: dict[str, InfluxSink] = {}
         self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
         self.problems.changed = self._problems_changed
+        self._kept_problems = KeptProblems(config.spool.path / spool.PROBLEMS, self.problems, clock.wall)
         self._credentials = credentials
         credentials.changed = self._credentials_changed
 
@@ -124,7 +127,7 @@ class Gateway:
         held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connect_options().client_id)
         return Source(
             connect_options=connect_options,
-            subscriptions=Subscriptions(wanted, held, self.problems, self.clock.monotonic),
+            subscriptions=Subscriptions(wanted, held, self.problems),
             echo_topic=echo,
             clock=self.clock.monotonic,
             listening=self._listening,
@@ -142,8 +145,8 @@ class Gateway:
         self._commits = CommitQueue(
             startup.journal,
             power=self.config.spool.durability == "power",
-            on_stalled=self._stalled,
-            on_resumed=self._resumed,
+            on_stalled=lambda error: self._disk_guard.commit_failed(error),  # noqa: PLW0108 - it is made below
+            on_resumed=lambda: self._disk_guard.commit_resumed(),  # noqa: PLW0108 - likewise
         )
         self._engine = Engine(
             pipeline=self._pipeline,
@@ -161,10 +164,11 @@ class Gateway:
             committed=startup.number,
         )
         self._operators = Operators(
-            self._rules, self._control.publish_status, self._pipeline.registry, self._engine
+            self._rules, self._control.publish_status, self._pipeline.admission, self._engine
         )
         self._disk_guard = self._make_disk_guard()
         self._maintenance = self._make_maintenance()
+        self._kept_problems.restore()
         self._report_start()
         await self._disk_guard.check()
         self._open_influx()
@@ -309,13 +313,12 @@ class Gateway:
 
     def local_api(self) -> LocalApi:
         operators = self._operators
-        return LocalApi(self._plain_report, self._devices, self._alerts, operators.reload, operators.forget)
-
-    def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
-        return describe_devices(self._pipeline, wanted)
+        devices = partial(describe_devices, self._pipeline)
+        return LocalApi(self._plain_report, devices, self._alerts, operators.reload, operators.forget)
 
     def _alerts(self) -> list[dict[str, Any]]:
-        return list(map(alert_row, self._pipeline.rules.firing()))
+        of_rules = map(alert_row, self._pipeline.rules.firing())
+        return sorted([*of_rules, *self._own_alerts.rows()], key=by_urgency)
 
     def _firing_alerts(self) -> Iterator[Message]:
         """Yield the retained message of every firing alert."""
@@ -386,14 +389,9 @@ class Gateway:
             self._disk_guard.write_failed(self._store.refusal)
 
     def _problems_changed(self) -> None:
+        self._kept_problems.save()
         self._own_alerts.follow(self.problems)
         self._control.publish_status()
 
     def _credentials_changed(self) -> None:
         self.problems.update(Problem.SECRETS, self._credentials.fault)
-
-    def _stalled(self, error: Exception) -> None:
-        self._disk_guard.commit_failed(error)
-
-    def _resumed(self) -> None:
-        self._disk_guard.commit_resumed()

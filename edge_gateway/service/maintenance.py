@@ -125,7 +125,8 @@ class Maintenance:
     async def _publish_status(self) -> None:
         for sink in self.sinks.values():
             self.problems.update(sink.trouble, sink.facts.problem)
-            self.problems.update(sink.refused, sink.refusals())
+            if refusals := sink.new_refusals():
+                self.problems.raise_(sink.refused, refusals)
         if self.clock.trusted():
             self.problems.clear(Problem.CLOCK)
         self.problems.update(Problem.DESCRIPTORS, shortage())
@@ -134,6 +135,7 @@ class Maintenance:
         self.problems.update(Problem.RULES_IDLE, "; ".join(some))
         for problem, text in self._devices.check(self.state.pipeline):
             self.problems.update(problem, text)
+        self.problems.expire()
         await self._check_bounds()
         self.control.publish_status()
 

@@ -13,7 +13,7 @@ from edge_gateway.fleet.accounting import bad_text
 from edge_gateway.fleet.admission import SEQUENCE_CONFLICT
 from edge_gateway.fleet.decoders.diagnosis import EXPECTED_TIME, unit_of
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, name_of
+from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, shown_name
 from edge_gateway.status.catalogue import Problem
 from fleet_config.durations import format_duration
 from fleet_wire.printable import printable
@@ -110,7 +110,7 @@ def _place(topic: str) -> tuple[str, str]:
     """Return site and device of a topic, safe to show."""
     levels = topic.split("/")
     site = levels[2] if len(levels) > 2 else ""  # noqa: PLR2004 - fleet, v1, site
-    return printable(site, 64), printable(name_of(topic), 64)
+    return printable(site, 64), shown_name(topic)
 
 
 def _reason(pipeline: Pipeline, site: str, device: str, reason: str) -> str:

@@ -80,7 +80,7 @@ class RuleStatus(ReportSection):
 class AlertStatus(ReportSection):
     """The alerts of the rules."""
 
-    firing: Annotated[int, gauge("alerts that fire now")]
+    firing: Annotated[int, gauge("alerts of rules that fire now; problems are alerts of their own")]
 
 
 class Gap(ReportSection):

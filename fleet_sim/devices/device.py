@@ -173,6 +173,7 @@ class Device:
         if code >= FAILURE:
             outbox.refused(seq)
             counters.refused += 1
+            counters.refusals[code] = counters.refusals.get(code, 0) + 1
             return
         outbox.acked(seq)
         counters.acked += 1

@@ -7,8 +7,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +17,11 @@ import pytest
 
 from edge_gateway import doctor
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.doctor import CheckResult, run_checks
+from edge_gateway.doctor import CheckResult, check_gateway, run_checks
+from edge_gateway.journal import spool
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.problem import Gravity
+from fleet_wire import local_socket
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
 
@@ -36,6 +39,47 @@ def settings(place: Path, **sections: Any) -> GatewayConfig:
 def found(place: Path, check: str, *, embedded: bool = True, **sections: Any) -> CheckResult:
     """Make one check: all of them would time a hundred syncs for each test."""
     return doctor._run(check, dict(doctor._checks(embedded=embedded))[check], settings(place, **sections))
+
+
+@asynccontextmanager
+async def running(place: Path, answer: Callable[[Mapping[str, Any]], Any]) -> AsyncIterator[None]:
+    """A gateway's local socket, with this answer to every request."""
+
+    async def handle(request: Mapping[str, Any]) -> Any:
+        return answer(request)
+
+    async with local_socket.serve(place / spool.SOCKET, handle):
+        yield
+
+
+async def test_the_problems_of_a_running_gateway_are_found_with_their_beginning(tmp_path: Path) -> None:
+    problems = [
+        {"code": "taken_over", "text": "another gateway uses this id", "since": 5, "gravity": "failure"},
+        {"code": "device_clocks", "text": "the clock is wrong", "since": 6, "gravity": "warning"},
+    ]
+    report = {"gateway": "gw", "state": "online", "problems": problems}
+    async with running(tmp_path, lambda _: report):
+        found = await asyncio.to_thread(check_gateway, tmp_path)
+    assert found == [
+        CheckResult("gateway", ok=True, detail="gw is online, 2 problems"),
+        CheckResult("problem taken_over", False, "another gateway uses this id", Gravity.FAILURE, 5),
+        CheckResult("problem device_clocks", True, "the clock is wrong", Gravity.WARNING, 6),
+    ]
+
+
+async def test_a_gateway_that_is_starting_is_a_warning(tmp_path: Path) -> None:
+    def starting(_: Mapping[str, Any]) -> Any:
+        raise local_socket.RequestFailed("the gateway is starting: it is reading its spool")
+
+    async with running(tmp_path, starting):
+        (found,) = await asyncio.to_thread(check_gateway, tmp_path) or []
+    assert (found.ok, found.gravity) == (True, Gravity.WARNING)
+    assert "reading its spool" in found.detail
+
+
+def test_where_no_gateway_runs_none_is_asked(tmp_path: Path) -> None:
+    assert check_gateway(tmp_path) is None
+    assert check_gateway(tmp_path / "not" / "yet") is None
 
 
 @contextmanager

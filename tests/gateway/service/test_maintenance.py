@@ -174,7 +174,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     )
     sink.facts.problem = "the token is refused"
     sink._refusals.note("telemetry", [b"sensor x=1"], "type conflict", 0.0)
+    sink._refused_anew = True
     maintenance = maintenance_of(parts)
+    maintenance.problems.timer = lambda: int(now[0] * 1000)
     maintenance.sinks = {"influx": sink}
     pipeline = build_pipeline("gw", fold_settings(maintenance.config))
     idle = ["TooWarm does not run on frz-1"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.watch.troubled_topics import TroubledTopics
 from edge_gateway.records.inputs import Forget, Input, Moment
 from edge_gateway.service.operators import Operators
 
@@ -53,8 +55,13 @@ class Rig:
     async def ask(self, do: str, **args: Any) -> str:
         registry = Registry()
         registry.device("berlin", "freezer")
+        troubles = TroubledTopics()
+        troubles.quarantined("fleet/v1/berlin/stranger/telemetry", "JSON", 0, known=False)
         operators = Operators(
-            cast("Any", self.rules), lambda: self.published.append(True), registry, cast("Any", self.engine)
+            cast("Any", self.rules),
+            lambda: self.published.append(True),
+            cast("Any", SimpleNamespace(registry=registry, watch=SimpleNamespace(troubles=troubles))),
+            cast("Any", self.engine),
         )
         return await operators(do, args)
 
@@ -80,6 +87,15 @@ async def test_forget_answers_once_it_is_on_disk() -> None:
     assert rig.engine.calls == [Forget(NOW, "freezer", None), 7]
 
 
+async def test_a_publisher_that_is_no_device_can_be_forgotten_too() -> None:
+    rig = Rig()
+    told = await rig.ask("forget", device="stranger")
+    assert told == "stranger: forgotten; it is listed again with the next message that cannot be used"
+    assert rig.engine.calls == [Forget(NOW, "stranger", None), 7]
+    with pytest.raises(ValueError, match="'stranger' has no metrics: nothing it sent was accepted"):
+        await rig.ask("forget", device="stranger", metric="temperature")
+
+
 async def test_forgetting_an_unknown_device_folds_nothing() -> None:
     rig = Rig()
     with pytest.raises(ValueError, match="no device 'oven'"):
@@ -88,5 +104,5 @@ async def test_forgetting_an_unknown_device_folds_nothing() -> None:
 
 
 async def test_an_unknown_operation_is_told_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown operation 'dance'; known: reload, report, forget"):
+    with pytest.raises(ValueError, match='unknown operation "dance"; known: reload, report, forget'):
         await Rig().ask("dance")

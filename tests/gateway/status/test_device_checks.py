@@ -10,9 +10,10 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.watch.troubled_topics import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
+from edge_gateway.fold.forget import forget_input
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
-from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
+from edge_gateway.records.inputs import Batch, Forget, Moment, Reload, Tick
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.status.device_problems import DeviceProblems
@@ -22,6 +23,7 @@ from fleet_wire import control_messages
 from fleet_wire.telemetry import encode_telemetry
 
 START = 1_790_000_000_000
+NOW = Moment(START, 0)
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 YEAR_2021 = 1_620_000_000_000
 FREEZERS = """
@@ -119,6 +121,32 @@ def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_
     gateway.take(reading("f1", 0))
     assert gateway.problem("devices_unheard") == ""
     assert [one["device"] for one in gateway.rows()] == ["f2", "f1"]
+
+
+@pytest.mark.parametrize(
+    "publisher", ["f1", "not a name", "x" * 150, "esc\x1b[2J"], ids=["name", "spaces", "long", "control"]
+)
+def test_every_name_that_is_listed_can_be_forgotten(gateway: Gateway, publisher: str) -> None:
+    gateway.take(reading("f2", 0), as_json(publisher))
+    (listed,) = [row["device"] for row in gateway.rows() if row["device"] != "f2"]
+    strangers = gateway.pipeline.admission.watch.troubles.names()
+    asked = forget_input(gateway.pipeline.registry, NOW, {"device": listed}, strangers)
+    assert gateway.pipeline.fold(asked).changed, "a replay forgets it too"
+    assert [row["device"] for row in gateway.rows()] == ["f2"]
+    assert gateway.problem("devices_unheard") == ""
+
+
+def test_a_retired_device_whose_messages_cannot_be_used_can_be_forgotten(gateway: Gateway) -> None:
+    gateway.take(reading("f1", 0))
+    gateway.take(*[as_json("f1")] * 3)
+    gateway.pipeline.fold(Forget(NOW, "f1", None))
+    for hours in range(1, 5):
+        gateway.pipeline.fold(Tick(Moment(START + hours * HOUR, hours * HOUR)))
+    assert gateway.pipeline.registry.find("f1") is None
+    assert [row["device"] for row in gateway.rows()] == ["f1"]
+    strangers = gateway.pipeline.admission.watch.troubles.names()
+    gateway.pipeline.fold(forget_input(gateway.pipeline.registry, NOW, {"device": "f1"}, strangers))
+    assert gateway.rows() == []
 
 
 def test_one_damaged_message_of_a_good_device_is_no_trouble(gateway: Gateway) -> None:

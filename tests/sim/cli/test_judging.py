@@ -242,3 +242,18 @@ def test_the_table_of_a_grade() -> None:
     assert rows["open"] == "1 label whose time was not over"
     assert rows["alert latency"] == "none"
     assert rows["command latency"] == "p50 1.0ms  p95 3.0ms  p99 4.0ms  max 5.0ms  (3)"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("verify", "--history", "windows.json"), ("verify",), ("grade",), ("grade", "--json")]
+)
+def test_a_run_that_goes_on_is_not_judged(tmp_path: Path, cli: Cli, arguments: tuple[str, ...]) -> None:
+    run = tmp_path / "run"
+    with LedgerWriter(run) as ledger:
+        ledger.header({"start_ms": BASE, "started_us": BASE * 1000, "speed": 1.0})
+        ledger.note("status", gateway="gw", status=STATUS)
+        ledger.flush()
+        status, out, err = cli(arguments[0], str(run), *arguments[1:])
+    assert (status, out) == (4, "")
+    assert f"the run in {run} is still running" in err
+    assert f"`fleet-sim ctl stop {run}`" in err
