@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from edge_gateway.configuration.loading import read_secrets
 from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
 from edge_gateway.journal import spool
+from edge_gateway.journal.reserve import RESERVE_BYTES
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.service.app import session_options
+from edge_gateway.service.disk_guard import LOAN
 from edge_gateway.sinks.influx.check import faults_of_writing
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.status.clock import MachineClock, synchronised
@@ -41,7 +44,8 @@ A commit fills one page of the journal and part of the next, the store writes on
 minute is written to the store's log and then to its file.
 """
 SLOW_SYNC_MS = 50.0
-RESERVE = 64 << 20
+RESERVE = RESERVE_BYTES + LOAN
+"""Bytes beyond the budgets: the file `reserve`, and what is lent to write a checkpoint when the disk is full."""
 PATIENCE = 5.0
 
 
@@ -130,14 +134,26 @@ def _spool(settings: GatewayConfig) -> str:
         raise CheckFailed(
             f"{place} is not writable by this user: change its owner, or run this as the gateway's user"
         )
-    free = shutil.disk_usage(place).free
-    needed = settings.spool.max_bytes + settings.history.max_bytes + RESERVE
-    if free < needed:
+    free, held = shutil.disk_usage(place).free, _held_bytes(settings.spool.path)
+    budgets = {"spool": settings.spool, "history": settings.history, "influx": settings.influx}
+    bounds = {f"{name}.max_bytes": section.max_bytes for name, section in budgets.items() if section}
+    needed = sum(bounds.values()) + RESERVE
+    if free + held < needed:
         raise CheckFailed(
-            f"{free >> 20} MiB free at {place}, but spool.max_bytes, history.max_bytes and a reserve add up to"
-            f" {needed >> 20} MiB: free space, or lower them"
+            f"{free >> 20} MiB free at {place}, but {', '.join(bounds)} and a reserve add up to {needed >> 20} MiB, of"
+            f" which the spool holds {held >> 20} MiB now: free space, or lower them"
         )
     return f"{free >> 30} GiB free at {place}"
+
+
+def _held_bytes(path: Path) -> int:
+    """Return the size of all files in a spool; those of a running gateway may be gone in the next moment."""
+    total = 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                total += Path(directory, name).stat(follow_symlinks=False).st_size
+    return total
 
 
 def _existing(path: Path) -> Path:

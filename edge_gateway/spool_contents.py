@@ -211,17 +211,15 @@ def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
 
 def _tail(place: Path, facts: Row) -> SpoolCheck:
     """Judge the unreadable end of the journal, whose bytes alone do not show that it is damaged."""
-    last, size = (
-        facts["last"] or 0,
-        f"{facts['torn_bytes']:,} B behind record {facts['last'] or 0} cannot be read",
-    )
+    last = facts["last"] or 0
+    found = f"{facts['torn_bytes']:,} B behind record {last} cannot be read"
     checkpoint = read_latest(place / spool.CHECKPOINTS)
     known = max(_store_facts(place / spool.STORE).get("applied") or 0, checkpoint.number if checkpoint else 0)
     if known > last:
-        text = f"{size}: they are damaged, since checkpoint or store have record {known}"
+        text = f"{found}: they are damaged, since checkpoint or store have record {known}"
         return SpoolCheck("journal end", False, text)
     text = (
-        f"{size}: most likely a write that a kill or a power cut ended, of which nothing was acknowledged. Damage that"
+        f"{found}: most likely a write that a kill or a power cut ended, of which nothing was acknowledged. Damage that"
         " cut the file short or overwrote it with zeros would look the same"
     )
     return SpoolCheck("journal end", True, text)

@@ -52,7 +52,7 @@ def _effective(segments: Sequence[ScannedSegment]) -> list[list[RecordFrame]]:
     kept: list[list[RecordFrame]] = []
     limit: int | None = None
     for segment in reversed(segments):
-        kept.append([f for f in segment.scan.frames if limit is None or f.number < limit])
+        kept.append([frame for frame in segment.scan.frames if limit is None or frame.number < limit])
         limit = segment.first if limit is None else min(limit, segment.first)
     kept.reverse()
     return kept
@@ -74,7 +74,7 @@ def _without_torn_group(
     after_damage = [frame for frame in kept[-1] if frame.start in damage_before]
     for frame in everything:
         if frame.number > expected >= group and frame not in after_damage:
-            return [[f for f in frames if f.number < expected] for frames in kept]
+            return [[each for each in frames if each.number < expected] for frames in kept]
         expected = max(expected, frame.last + 1)
     return kept
 
@@ -121,5 +121,7 @@ def reconcile(segments: Sequence[ScannedSegment]) -> Reconciliation:
         if index == len(segments) - 1 and _has_damaged_tail(segment, frames):
             lost += ((expected, expected),)  # at least this one: how many records there were cannot be read
         plans.append(_plan(segment, frames, lost))
-    torn = sum(s.size - v.cut for s, v in zip(segments, plans, strict=True) if not v.corrupt)
-    return Reconciliation(tuple(plans), tuple(hole for v in plans for hole in v.lost), torn)
+    torn = sum(
+        segment.size - plan.cut for segment, plan in zip(segments, plans, strict=True) if not plan.corrupt
+    )
+    return Reconciliation(tuple(plans), tuple(hole for plan in plans for hole in plan.lost), torn)

@@ -26,9 +26,11 @@ PROBLEMS = "problems.json"
 """The problems that outlast a restart."""
 STARTS = "starts"
 MOST_STARTS = 64
-_OURS = re.compile(
-    r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|problems\.json|starts|\.?control\.sock)(?:[.-].*)?"
+_NAMES = (
+    *(LOCK, JOURNAL, CHECKPOINTS, STORE, BROKER, RESERVE, SOCKET, f".{SOCKET}"),
+    *(SUBSCRIPTIONS, PROBLEMS, STARTS),
 )
+_OURS = re.compile(rf"(?:{'|'.join(map(re.escape, _NAMES))})(?:[.-].*)?")
 """Names that a gateway gives to files in its spool, with suffixes such as -wal and .corrupt-<time>."""
 
 

@@ -77,7 +77,7 @@ class Device:
     def emit(self, seq: int, payload: bytes, now_us: int) -> bool:
         """Send a new message, or keep it if it cannot be sent now; return whether it was sent."""
         outbox = self.outbox
-        if not self.online or outbox.unacked > MOST_UNACKED:
+        if not self.online or outbox.unacked >= MOST_UNACKED:
             self.keep(seq, payload)
             return False
         self._publish(outbox, seq, payload, now_us)

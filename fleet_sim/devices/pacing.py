@@ -172,11 +172,6 @@ class Lateness:
         self.count += column.size
         self.most = max(self.most, float(column.max()))
 
-    def above(self, limit: float) -> int:
-        """Return how many were above `limit` microseconds, to the 1 % of a bucket."""
-        first = int(np.log(max(limit, 1.0)) / np.log(_GROWTH)) + 1
-        return int(self._buckets[first:].sum())
-
     def percentile(self, share: float, *, endless: int = 0) -> float:
         """Return the nearest-rank percentile in microseconds, at most 1 % too high.
 

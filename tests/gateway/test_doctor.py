@@ -157,7 +157,35 @@ def test_a_disk_that_is_smaller_than_the_budgets(tmp_path: Path, monkeypatch: py
     spool = found(tmp_path, "spool", spool=place, history={"max_bytes": "128MiB"})
     assert not spool.ok
     assert spool.detail.startswith(f"100 MiB free at {tmp_path}, but ")
-    assert "add up to 448 MiB" in spool.detail, "256 + 128 + a reserve of 64"
+    assert "spool.max_bytes, history.max_bytes and a reserve add up to 480 MiB" in spool.detail
+
+
+def test_what_waits_for_influxdb_is_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100 << 20))
+    sections: dict[str, Any] = {
+        "spool": {"path": str(tmp_path), "max_bytes": "64MiB"},
+        "history": {"max_bytes": "64MiB"},
+    }
+    database = {"url": "http://x", "org": "o", "token": "env:T", "max_bytes": "512MiB"}
+    spool = found(tmp_path, "spool", influx=database, **sections)
+    assert "history.max_bytes, influx.max_bytes and a reserve add up to 736 MiB" in spool.detail
+
+
+def test_what_the_spool_holds_already_needs_no_further_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=448 << 20))
+    sections: dict[str, Any] = {
+        "spool": {"path": str(tmp_path), "max_bytes": "256MiB"},
+        "history": {"max_bytes": "128MiB"},
+    }
+    short = found(tmp_path, "spool", **sections)
+    assert (short.ok, "of which the spool holds 0 MiB" in short.detail) == (False, True)
+    (tmp_path / "journal").mkdir()
+    segment = tmp_path / "journal" / "1"
+    segment.touch()
+    os.truncate(segment, 32 << 20)
+    assert found(tmp_path, "spool", **sections).ok
 
 
 def told(place: Path, interval: str) -> re.Match[str]:

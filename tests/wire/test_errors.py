@@ -5,7 +5,6 @@ import ssl
 import pytest
 
 from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning, not_mqtt, plain_text, unreachable
-from fleet_wire.session_options import SessionOptions
 
 
 def untrusted() -> ssl.SSLCertVerificationError:
@@ -90,12 +89,3 @@ def test_a_reason_code_has_a_meaning_a_number_and_what_the_broker_said() -> None
 def test_half_an_mqtt_3_answer_is_recognised() -> None:
     assert "MQTT 3 only" in str(not_mqtt(b"\x20\x02", "a:1"))
     assert not_mqtt(b"\x20\x02", "a:1").reason is None
-
-
-def test_an_address_names_scheme_host_and_port() -> None:
-    assert SessionOptions("h", 1883, "c").address == "mqtt://h:1883"
-    assert SessionOptions("::1", 8883, "c", tls=ssl.create_default_context()).address == "mqtts://[::1]:8883"
-
-
-def test_a_password_is_not_shown() -> None:
-    assert "secret" not in repr(SessionOptions("h", 1, "c", username="u", password=b"secret"))
