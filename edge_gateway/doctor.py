@@ -10,19 +10,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edge_gateway.configuration import gateway_id
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.loading import read_secrets
 from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
+from edge_gateway.journal import spool
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.service.app import session_options
 from edge_gateway.sinks.influx.check import faults_of_writing
 from edge_gateway.sinks.influx.writer import InfluxWriter
-from edge_gateway.status.clock import MachineClock, synchronised
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.clock import ClockState, MachineClock, synchronised
 from fleet_config.counting import counted
 from fleet_config.problems import ProblemsFound
+from fleet_wire import local_socket
 from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 
@@ -79,12 +83,33 @@ def _run(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
         return CheckResult(name, ok=False, detail=str(error))
 
 
-def _clock(_: GatewayConfig) -> str:
+def _clock(settings: GatewayConfig) -> str:
+    """Check the clock, also by what a running gateway says of it: only that hears the fleet's clocks."""
     if not MachineClock().trusted():
         raise CheckFailed(
             "the wall clock is before 2026 and not synchronised; set it, or enable time synchronisation"
         )
-    return "synchronised" if synchronised() else "set, but nothing keeps it synchronised"
+    if synchronised():
+        return "synchronised"
+    report = _report_of_running(settings)
+    for problem in report.get("problems", ()):
+        if problem["code"] == Problem.CLOCK.code:
+            raise CheckFailed(
+                f"{problem['text']}; set it, or enable time synchronisation, then `edge-gateway clock confirm`"
+            )
+    agreed = report.get("clock", {}).get("state") == ClockState.AGREED
+    return (
+        f"set, but nothing keeps it synchronised{'; the clocks of the fleet agree with it' if agreed else ''}"
+    )
+
+
+def _report_of_running(settings: GatewayConfig) -> dict[str, Any]:
+    """Return the status of the gateway that runs on the spool; empty if there is none, or it does not answer."""
+    try:
+        report = asyncio.run(local_socket.call(settings.spool.path / spool.SOCKET, {"do": "status"}))
+    except (OSError, TimeoutError, local_socket.RequestFailed):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def _spool(settings: GatewayConfig) -> str:

@@ -38,7 +38,7 @@ from edge_gateway.service.supervision import keep_running
 from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock import BEHIND, MachineClock
 from edge_gateway.status.collect import Now, Reporter
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.devices import describe_devices
@@ -179,7 +179,7 @@ class Gateway:
         if not self._startup.whole:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
-            self.problems.raise_(Problem.CLOCK)
+            self.problems.raise_(Problem.CLOCK, BEHIND)
             self._engine.fold(ClockUntrusted(self._engine.moment()))
 
     def _make_disk_guard(self) -> DiskGuard:
@@ -289,8 +289,6 @@ class Gateway:
     async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
         return await self._operators(do, args)
 
-    # --- reports and callbacks
-
     def _progress_signs(self) -> ProgressSigns:
         """Return the progress signs the watchdog checks."""
         return {
@@ -308,8 +306,7 @@ class Gateway:
         self.problems.update(Problem.STUCK, who)
 
     def local_api(self) -> LocalApi:
-        operators = self._operators
-        return LocalApi(self._plain_report, self._devices, self._alerts, operators.reload, operators.forget)
+        return LocalApi(self._plain_report, self._devices, self._alerts, self._operators)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         return describe_devices(self._pipeline, wanted)
@@ -338,6 +335,7 @@ class Gateway:
             rules_on_disk=self._rules.on_disk,
             counters=self.counters,
             problems=tuple(self.problems),
+            clock=self._engine.clock_status(),
             broker=broker_status(self._listening, self._source, self._control, self.clock.monotonic()),
             spool=spool_status(
                 startup=self._startup,
@@ -372,6 +370,7 @@ class Gateway:
             self.config,
             floor=max(at, self._pipeline.windows.closed_to),
             at=at,
+            unsure=self.clock.read().least,
             names=self._startup.names,
             records=lambda: effects_in(self._startup.journal),
             damage=damage,

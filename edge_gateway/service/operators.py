@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from edge_gateway.fleet.registry import Registry
@@ -40,9 +41,19 @@ class Operators:
         except (ProblemsFound, OSError) as error:
             raise ValueError(str(error)) from error
 
+    async def confirm_clock(self) -> str:
+        """Believe the machine's clock as it is; on return this is on disk."""
+        at = self.engine.confirm_clock().wall
+        await self.engine.durable(self.engine.newest)
+        return f"the gateway takes {_stamp(at)} for the right time"
+
     async def forget(self, args: Mapping[str, Any]) -> str:
         """Reset a device, or one of its metrics; on return this is on disk."""
         asked = forget_input(self.registry, self.engine.moment(), args)
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)
         return forget_answer(asked)
+
+
+def _stamp(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

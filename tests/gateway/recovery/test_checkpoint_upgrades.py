@@ -70,7 +70,15 @@ def fed(place: Path) -> State:
     return found.state
 
 
+def fourth_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree["format"] = 4
+    del tree["least"], tree["aged"], tree["fold"]["admission"]["vote"]
+    tree["fold"]["complete_from"] = tree["fold"].pop("completeness")["since"]
+    return tree
+
+
 def third_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree = fourth_format(tree)
     tree["format"] = 3
     commands = tree["fold"]["commands"]
     for name in ("waiting", "sent"):
@@ -149,7 +157,9 @@ def first_format(tree: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-@pytest.mark.parametrize(("number", "as_it_was"), [(1, first_format), (2, second_format), (3, third_format)])
+@pytest.mark.parametrize(
+    ("number", "as_it_was"), [(1, first_format), (2, second_format), (3, third_format), (4, fourth_format)]
+)
 def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
     tmp_path: Path, number: int, as_it_was: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:

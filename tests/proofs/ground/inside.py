@@ -89,8 +89,7 @@ class Inside:
     def fold(self, given: Input) -> Effects:
         """Fold one input into the open record."""
         effects = self.pipeline.fold(given)
-        self.state.listening = given.moment.listening
-        self.state.wall = max(self.state.wall, given.moment.wall)
+        self.state.folded(given.moment)
         if effects.changed:
             self._inputs.append(given)
             self._effects.append(effects.for_store(self.names))
