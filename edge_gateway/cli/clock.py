@@ -6,12 +6,14 @@ import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
 
-app = typer.Typer(help="The clock of a running gateway's machine.", no_args_is_help=True)
+app = typer.Typer(
+    help="Confirm that the clock of a running gateway's machine is right.", no_args_is_help=True
+)
 
 
 @app.callback()
 def clock() -> None:
-    """The clock of a running gateway's machine."""
+    """Confirm that the clock of a running gateway's machine is right."""
 
 
 @app.command()

@@ -45,7 +45,7 @@ COMMANDS: Final = {
         "edge_gateway.cli.inspect:devices",
     ),
     "clock": Command(
-        "The clock of a running gateway's machine: confirm that it is right.", "edge_gateway.cli.clock:app"
+        "Confirm that the clock of a running gateway's machine is right.", "edge_gateway.cli.clock:app"
     ),
     "rules": Command("Check and test rule files.", "edge_gateway.cli.rules:app"),
     "influx": Command("InfluxDB's buckets, variables and dashboard.", "edge_gateway.cli.influx:app"),

@@ -23,6 +23,7 @@ class Effects:
     Attributes:
         at: the input's wall time, in ms.
         least: the least the time was, in ms.
+        aged: see `Moment`.
         changed: the input changed the state, so it must be journaled.
         urgent: commit at once.
         held: positions in the batch of messages that wait for a trusted clock; fold them again later.
@@ -36,6 +37,7 @@ class Effects:
 
     at: int
     least: int | None = None
+    aged: int | None = None
     changed: bool = True
     urgent: bool = False
     held: Sequence[int] = ()
@@ -71,7 +73,7 @@ class Effects:
         codes += [self.late_states.code] if self.late_states is not None else []
         names.forget_texts(self.gone_texts)
         return stored.StoreEffects(
-            at=self.at if self.least is None else self.least,
+            at=self.at if self.aged is None else self.aged,
             series=tuple(names.new_series(columns)),
             texts=tuple(names.new_texts(codes)),
             windows=tuple(self.windows),

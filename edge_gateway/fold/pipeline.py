@@ -99,7 +99,7 @@ class Pipeline:
 
     def fold(self, given: Input) -> Effects:
         """Take in one input and return its effects."""
-        effects = Effects(at=given.moment.wall, least=given.moment.at_least)
+        effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
         if site_left:
             self._end_departed(effects)

@@ -21,12 +21,14 @@ class Moment(msgspec.Struct, frozen=True):
         listening: ms of the listening clock, which advances only while the gateway would have heard a device.
         trusted: whether `wall` may be believed.
         least: ms, the least the time can be; None if `wall` is sure. It advances with monotonic time until it is.
+        aged: ms, the time by which data may be found too old; None if `wall` is sure.
     """
 
     wall: int
     listening: int
     trusted: bool = True
     least: int | None = None
+    aged: int | None = None
 
     @property
     def at_least(self) -> int:

@@ -136,8 +136,8 @@ class StoreEffects:
     """What one input leaves for the store.
 
     Attributes:
-        at: the least the time was, in ms: the wall time of the input, unless the clock was not sure. A point that is
-            older than its bucket keeps is withheld only if it is so by this time.
+        at: the time, in ms, by which points are older than their buckets keep, and are withheld: the input's wall
+            time, or `Moment.aged` where the clock was not sure.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
             have is unknown.
         unsure: the least the time was when `frozen` was set by a wall clock that was not sure; else None.

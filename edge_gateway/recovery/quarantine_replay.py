@@ -79,7 +79,8 @@ def _arrival(message: Quarantined) -> int | None:
 def _moment(startup: Startup, clock: MachineClock, arrival: int | None) -> Moment:
     now = clock.read()
     wall = now.wall if arrival is None or not now.trusted else min(arrival, now.wall)
-    return Moment(wall, startup.state.listening, now.trusted, clock.least)
+    least = now.least if arrival is None else clock.least
+    return Moment(wall, startup.state.listening, now.trusted, least, now.aged)
 
 
 def _replay_batch(

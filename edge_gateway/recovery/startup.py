@@ -132,7 +132,7 @@ def recover_spool(
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
         store.freeze(at, unsure=state.least)
-    clock.begin(state.least, state.wall, at if fresh else max(state.least, state.aged))
+    clock.begin(state.least, state.wall, None if fresh else max(state.least, state.aged))
     state.least, state.aged = clock.least, clock.aged
     state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)

@@ -207,7 +207,7 @@ class Engine:
         """Return the current time, as inputs carry it."""
         elapsed = self.listening.advance(self.clock.monotonic())
         clock = self.clock.read()
-        return Moment(clock.wall, elapsed, clock.trusted, clock.least)
+        return Moment(clock.wall, elapsed, clock.trusted, clock.least, clock.aged)
 
     def judge_clock(self) -> Moment:
         """Let the fleet judge a clock that is not sure, and fold that it became sure; return the time now.

@@ -1,8 +1,8 @@
 """The machine's clocks, and how far its wall clock is believed.
 
 A wall clock that is ahead of the newest one that was believed is plausible, even by ten hours: the machine was off. One
-that is behind is not, unless the kernel, the fleet or the operator says so. What cannot be undone goes by less:
-monotonic time says how much time passed at least since a wall time that was sure.
+that is behind is not, unless the kernel, the fleet or the operator says so. What cannot be undone goes by monotonic time:
+it says how much time has passed at least.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ SURE: Final = frozenset({ClockState.SYNCHRONISED, ClockState.CONFIRMED, ClockSta
 
 
 class ClockReading(NamedTuple):
-    """The wall clock at one moment. `least`: the least the time can be, ms; None if `wall` is sure."""
+    """The wall clock at one moment. `least` and `aged` as of `MachineClock`, ms; None if `wall` is sure."""
 
     wall: int
     state: ClockState
-    least: int | None
+    least: int | None = None
+    aged: int | None = None
 
     @property
     def trusted(self) -> bool:
@@ -72,7 +73,7 @@ class MachineClock:
     Attributes:
         least: the least the time can be, as of the last reading.
         seen: the newest wall time that was believed, which goes on with monotonic time.
-        aged: the time by which data is old enough to be removed. It runs no faster than monotonic time and
+        aged: the time by which data is old enough to be removed or withheld. It runs no faster than monotonic time and
             AGED_A_START a start until the kernel or the operator says that the wall clock is right.
         state: as of the last reading.
     """
@@ -85,6 +86,8 @@ class MachineClock:
     _asked_at: int | None = None
     _synchronised: bool = False
     _before: int | None = None
+    _first: bool = False
+    """Whether `aged` began with the wall clock of this start, which nobody has confirmed."""
 
     def __post_init__(self) -> None:
         self._at = self.monotonic()
@@ -95,13 +98,14 @@ class MachineClock:
     def monotonic(self) -> int:
         return time.monotonic_ns() // 1_000_000
 
-    def begin(self, least: int, seen: int, aged: int) -> None:
-        """Go on from where an earlier start left these times.
+    def begin(self, least: int, seen: int, aged: int | None) -> None:
+        """Go on from where an earlier start left these times; `aged` is None without an earlier start.
 
         `aged` moves on to the wall time, but by AGED_A_START at most.
         """
         self.least, self.seen, self._at = max(BUILT, least), max(BUILT, seen), self.monotonic()
-        self.aged = max(aged, min(self.wall(), aged + AGED_A_START))
+        self._first = aged is None
+        self.aged = self.wall() if aged is None else max(aged, min(self.wall(), aged + AGED_A_START))
 
     def read(self) -> ClockReading:
         """Read the wall clock and judge it."""
@@ -111,7 +115,9 @@ class MachineClock:
         self.seen += passed
         self.aged += passed
         self._judge(wall, now)
-        return ClockReading(wall, self.state, None if self.state in SURE else self.least)
+        if self.state in SURE:
+            return ClockReading(wall, self.state)
+        return ClockReading(wall, self.state, self.least, self.aged)
 
     def trusted(self) -> bool:
         """Return whether the wall clock may be believed."""
@@ -147,12 +153,13 @@ class MachineClock:
             self._know(wall, ClockState.AGREED)
         elif agrees is not None:
             self.state, self.seen = ClockState.OUTVOTED, self.least
+            self.aged = BUILT if self._first else self.aged
 
     def _know(self, wall: int, state: ClockState) -> None:
         if self.state not in SURE:
             self._before = self.least
         self.least = self.seen = wall
-        self.state = state
+        self.state, self._first = state, False
 
     def take_confirmation(self) -> int | None:
         """Return, once after the wall clock became sure, what `least` was just before; else None."""

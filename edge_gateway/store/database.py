@@ -322,7 +322,7 @@ class Store:
     def _replace_lost(self, floor: int, at: int, unsure: int | None, records: Records) -> None:
         """Fill a new store from the journal and from what can be read of the lost one."""
         aside = self.opened.set_aside
-        meta = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        meta = self._salvage.begin(aside, at, floor, unsure) if aside is not None else {}
         self._names.reload()
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
@@ -330,7 +330,7 @@ class Store:
         last = self._rebuild(records, applied)
         self._counters.take_over({})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
-        self._salvage.take_late(*send_all(self._db, kinds, at))
+        self._salvage.take_late(*send_all(self._db, kinds, at if unsure is None else unsure))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied

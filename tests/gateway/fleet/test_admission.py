@@ -209,7 +209,9 @@ class TestTime:
     def test_while_the_fleet_votes_messages_that_need_the_time_wait_and_the_others_go_on(self) -> None:
         admission = fresh()
         for device in range(6):
-            admission.registry.presence.born(admission.registry.device("site", f"device-{device}"))
+            number = admission.registry.device("site", f"device-{device}")
+            assert isinstance(number, int)
+            admission.registry.presence.born(number)
         unsure = Moment(T, 0, trusted=True, least=T - DAY)
         topics = [topic(device) for device in (1, 2, 3)]
         payloads = [message(0, ts=T + DAY), message(0, ts=None), message(0)]

@@ -24,7 +24,7 @@ YEARS = 3 * 365 * 24 * HOUR
 
 def unsure(ms: int, off: int, *, trusted: bool = True) -> Moment:
     """A moment of a clock that is `off` ms ahead; the time is at least the start of the test."""
-    return Moment(START + ms + off, ms, trusted, START + ms)
+    return Moment(START + ms + off, ms, trusted, START + ms, START + ms)
 
 
 def said(device: str, seq: int, ts: int | None) -> tuple[str, bytes]:
@@ -59,7 +59,7 @@ def test_no_reading_is_stamped_by_a_clock_that_lost_ten_hours() -> None:
     assert pipeline.admission.accounting.totals()["stamped"] == 0
 
 
-def test_points_are_withheld_by_the_least_the_time_can_be() -> None:
+def test_points_are_withheld_by_the_time_by_which_data_has_aged() -> None:
     pipeline = build_pipeline("gw", settings())
     names = SeriesNames(pipeline.registry)
     effects = pipeline.fold(batch(unsure(7, YEARS), said("f1", 0, 7)))

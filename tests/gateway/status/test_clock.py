@@ -104,6 +104,14 @@ def test_data_ages_by_an_hour_a_start_and_by_monotonic_time_until_the_clock_is_k
     assert machine.aged == machine.shown
 
 
+def test_a_first_start_counts_as_now_until_the_fleet_says_that_it_is_wrong(machine: Machine) -> None:
+    machine.shown += 3 * YEAR
+    machine.begin(BUILT, BUILT, None)
+    assert machine.read().aged == machine.shown
+    machine.hear_fleet(agrees=False)
+    assert machine.read().aged == BUILT
+
+
 def test_data_never_ages_beyond_a_wall_clock_that_is_less_than_an_hour_on(machine: Machine) -> None:
     machine.shown = NOW + 5
     machine.begin(NOW, NOW, NOW)
@@ -154,7 +162,7 @@ def test_a_clock_that_was_synchronised_runs_on_without_a_network(machine: Machin
     assert machine.read().least is None
     machine.in_step = False
     machine.run(10 * HOUR)
-    assert machine.read() == (machine.shown, ClockState.CONFIRMED, None)
+    assert machine.read() == (machine.shown, ClockState.CONFIRMED, None, None)
 
 
 def test_what_was_known_before_a_confirmation_is_told_once(machine: Machine) -> None:
