@@ -1,8 +1,8 @@
 """The machine's clocks, and how far its wall clock is believed.
 
 A wall clock that is ahead of the newest one that was believed is plausible, even by ten hours: the machine was off. One
-that is behind is not, unless the kernel, the fleet or the operator says so. What cannot be undone goes by monotonic time:
-it says how much time has passed at least.
+that is behind is not, unless the kernel, the fleet or the operator says so. What cannot be undone goes by monotonic
+time, which says how much time has passed at least.
 """
 
 from __future__ import annotations
