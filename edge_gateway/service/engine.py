@@ -133,7 +133,7 @@ class Engine:
     _on_committed: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     _held: list[Arrivals] = field(default_factory=list)
     _held_while: tuple[bool, bool] = (True, False)
-    """Whether the clock was trusted, and whether the fleet was asked, when the newest delivery was held."""
+    """Whether the clock was trusted, and whether the fleet was asked, when the first delivery was held."""
     _fleet_asked_at: int = 0
 
     def __post_init__(self) -> None:
@@ -268,7 +268,8 @@ class Engine:
 
         Those of an earlier connection are dropped: the broker sends them again.
         """
-        self._held_while = self._clock_in_question(moment)
+        if not self._held:
+            self._held_while = self._clock_in_question(moment)
         kept = [part for part in self._held if part.epoch != arrivals[-1].epoch]
         self._held = [part for part in self._held if part.epoch == arrivals[-1].epoch]
         for part in arrivals:

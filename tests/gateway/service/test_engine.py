@@ -378,6 +378,22 @@ async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_
     assert [part.packets for part in returned] == [[second]]
 
 
+async def test_what_waited_for_another_reason_is_folded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, returned = Bench(), list[Arrivals]()
+    monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
+    monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
+    asked = True
+    monkeypatch.setattr(bench.fold.admission.vote, "is_open", lambda _: asked)
+    packets = [cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", body)) for body in (b"1", b"2")]
+    bench.engine.fold_arrivals([Arrivals.of(1, packets[:1])])
+    bench.engine._release_held(bench.engine.moment())
+    assert returned == []
+    asked, bench.clock.state = False, ClockState.OUTVOTED
+    bench.engine.fold_arrivals([Arrivals.of(1, packets[1:])])
+    bench.engine._release_held(bench.engine.moment())
+    assert [part.packets for part in returned] == [packets[:1], packets[1:]]
+
+
 async def test_at_most_a_quarter_of_receive_maximum_waits_for_a_trusted_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
