@@ -216,7 +216,7 @@ class Store:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
-                self._coverage.raise_to(self._salvage.progress.floor)
+                self._coverage.raise_to(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
             self._outbox.enforce()
             if not finished:
                 return ""
@@ -306,6 +306,7 @@ class Store:
         if effects.confirmed is not None:
             self._coverage.confirm(*effects.confirmed)
             self._side_tables.confirm_times(*effects.confirmed)
+            self._salvage.confirm(*effects.confirmed)
 
     def _begin(self, floor: int, at: int, unsure: int | None, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))

@@ -126,6 +126,11 @@ class Salvage:
             self._source.close()
             self._source = None
 
+    def confirm(self, wall: int, least: int) -> None:
+        """Correct the floor to come: `wall` is the time at which `least` was the least it could be."""
+        if self.progress is not None and self.progress.unsure is not None:
+            self._change(floor=wall - (least - self.progress.unsure), unsure=None)
+
     # --- at once
 
     def begin(self, file: str, at: int, floor: int, unsure: int | None) -> dict[str, Any]:

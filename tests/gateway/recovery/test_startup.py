@@ -84,6 +84,25 @@ def test_a_life_years_ahead_leaves_the_time_that_has_certainly_passed(
     inside.close()
 
 
+@pytest.mark.parametrize("ahead", [0, 3 * 365 * 86_400_000])
+def test_a_clock_years_ahead_withholds_no_point(tmp_path: Path, ahead: int) -> None:
+    (tmp_path / "token").write_text("secret")
+    influx = {"url": "http://127.0.0.1:1", "org": "o", "token": f"file:{tmp_path}/token"}
+    windows = [{"every": "2s", "bucket": "b", "keep": "1d"}]
+    now = BUILT + 10_000_000_000
+    inside = Inside(
+        tmp_path / "spool", configuration(tmp_path / "spool", influx=influx, windows=windows), now
+    )
+    for second in range(0, 60, 5):
+        wall = now + second * 1_000
+        moment = Moment(wall + ahead, second * 1_000, least=wall, aged=wall)
+        inside.deliver(moment, [Reading("d", "s", 1, second, wall, {"heat": 1.0}).delivery()])
+    inside.settle(moment)
+    facts = inside.store.facts()
+    assert (facts.counters.get("points_beyond_retention", 0), facts.waiting["influx"].lines) == (0, 12)
+    inside.close()
+
+
 def test_a_store_lost_under_a_clock_years_ahead_takes_late_readings_once_the_time_is_known(
     tmp_path: Path,
 ) -> None:
