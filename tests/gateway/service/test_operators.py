@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.records.inputs import Forget, Input, Moment
+from edge_gateway.records.inputs import ClockConfirmed, Forget, Input, Moment
 from edge_gateway.service.operators import Operators
 
 NOW = Moment(5, 7)
@@ -27,6 +27,10 @@ class Engine:
     def fold(self, given: Input) -> None:
         self.calls.append(given)
         self.newest += 1
+
+    def confirm_clock(self) -> Moment:
+        self.fold(ClockConfirmed(NOW))
+        return NOW
 
     async def durable(self, number: int) -> None:
         self.calls.append(number)
@@ -50,13 +54,22 @@ class Rig:
     rules: Rules = field(default_factory=Rules)
     published: list[bool] = field(default_factory=list)
 
-    async def ask(self, do: str, **args: Any) -> str:
+    @property
+    def operators(self) -> Operators:
         registry = Registry()
         registry.device("berlin", "freezer")
-        operators = Operators(
+        return Operators(
             cast("Any", self.rules), lambda: self.published.append(True), registry, cast("Any", self.engine)
         )
-        return await operators(do, args)
+
+    async def ask(self, do: str, **args: Any) -> str:
+        return await self.operators(do, args)
+
+
+async def test_a_confirmed_clock_is_on_disk_before_the_answer() -> None:
+    rig = Rig()
+    assert await rig.operators.confirm_clock() == "the gateway takes 1970-01-01 00:00:00Z for the right time"
+    assert rig.engine.calls == [ClockConfirmed(NOW), 7]
 
 
 async def test_reload_loads_the_rules_and_returns_their_summary() -> None:
