@@ -25,7 +25,8 @@ from edge_gateway.service.app import session_options
 from edge_gateway.service.disk_guard import LOAN
 from edge_gateway.sinks.influx.check import faults_of_writing
 from edge_gateway.sinks.influx.writer import InfluxWriter
-from edge_gateway.status.clock import MachineClock, synchronised
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.clock import ClockState, MachineClock, synchronised
 from edge_gateway.status.problem import Gravity
 from fleet_config.counting import counted
 from fleet_config.problems import ProblemsFound
@@ -120,12 +121,33 @@ def _run(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
         return CheckResult(name, ok=False, detail=str(error))
 
 
-def _clock(_: GatewayConfig) -> str:
+def _clock(settings: GatewayConfig) -> str:
+    """Check the clock, also by what a running gateway says of it: only that hears the fleet's clocks."""
     if not MachineClock().trusted():
         raise CheckFailed(
             "the wall clock is before 2026 and not synchronised; set it, or enable time synchronisation"
         )
-    return "synchronised" if synchronised() else "set, but nothing keeps it synchronised"
+    if synchronised():
+        return "synchronised"
+    report = _report_of_running(settings)
+    for problem in report.get("problems", ()):
+        if problem["code"] == Problem.CLOCK.code:
+            raise CheckFailed(
+                f"{problem['text']}; set it, or enable time synchronisation, then `edge-gateway clock confirm`"
+            )
+    agreed = report.get("clock", {}).get("state") == ClockState.AGREED
+    return (
+        f"set, but nothing keeps it synchronised{'; the clocks of the fleet agree with it' if agreed else ''}"
+    )
+
+
+def _report_of_running(settings: GatewayConfig) -> dict[str, Any]:
+    """Return the status of the gateway that runs on the spool; empty if there is none, or it does not answer."""
+    try:
+        report = asyncio.run(local_socket.call(settings.spool.path / spool.SOCKET, {"do": "status"}))
+    except (OSError, TimeoutError, local_socket.RequestFailed):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def _spool(settings: GatewayConfig) -> str:

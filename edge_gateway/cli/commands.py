@@ -44,6 +44,9 @@ COMMANDS: Final = {
         "The devices a running gateway knows: show them (the default), forget one.",
         "edge_gateway.cli.inspect:devices",
     ),
+    "clock": Command(
+        "Confirm that the clock of a running gateway's machine is right.", "edge_gateway.cli.clock:app"
+    ),
     "rules": Command("Check and test rule files.", "edge_gateway.cli.rules:app"),
     "influx": Command("InfluxDB's buckets, variables and dashboard.", "edge_gateway.cli.influx:app"),
     "spool": Command(

@@ -9,7 +9,14 @@ from msgspec import Struct
 
 from edge_gateway.cli.tables import NOTHING, Blocks, cell, instant
 from edge_gateway.status.fields import WALL, declared
-from edge_gateway.status.report import MessageCounts, ReportSection, SinkStatus, SpoolStatus, ValueCounts
+from edge_gateway.status.report import (
+    ClockStatus,
+    MessageCounts,
+    ReportSection,
+    SinkStatus,
+    SpoolStatus,
+    ValueCounts,
+)
 from fleet_config.counting import counted
 from fleet_console.drawing import Line, Table
 
@@ -31,6 +38,7 @@ def status_view(report: Mapping[str, Any]) -> Blocks:
     connected = "connected" if broker["connected"] else "NOT CONNECTED"
     lag, unacknowledged = cell(broker["lag"]), cell(broker["unacknowledged"])
     table.add("broker", f"{connected}, lag {lag} ms, {unacknowledged} B unacknowledged")
+    table.add("clock", _figures(ClockStatus, report["clock"]))
     table.add("spool", _figures(SpoolStatus, report["spool"]))
     for name, sink in report["sinks"].items():
         table.add(f"sink {name}", _figures(SinkStatus, _without_zeros(sink)) or NOTHING)

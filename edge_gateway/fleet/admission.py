@@ -5,7 +5,7 @@
                           │        │        │         │          └─ bad, refused (counted)
                           │        │        │         └─ stamped (counted)
                           │        │        └─ duplicates (counted), conflicts (quarantined), not known (set aside)
-                          │        └─ held until the clock is trusted
+                          │        └─ held until the clock is trusted, at most as many as may be
                           └─ quarantined
 
 Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
@@ -34,9 +34,11 @@ from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
+from edge_gateway.fleet.watch.clock_vote import ClockVote, Poll
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
-from edge_gateway.records.inputs import Batch
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.records.store_effects import WITHOUT_TIME
 from fleet_wire.control_messages import Birth, encode_birth
 from fleet_wire.telemetry import TELEMETRY_DECODER
 from fleet_wire.topics import ACK, STATUS
@@ -100,6 +102,7 @@ class Admission:
         self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
         self.watch = DeliveryWatch(registry, policy.max_reading_age)
+        self.vote = ClockVote(policy.time)
         self.mostly_bad = MostlyBad()
 
     # --- telemetry
@@ -111,10 +114,11 @@ class Admission:
         payloads = [batch.payloads[position] for position in at]
         decoded = native.decode(self.registry, topics, payloads)
         _renumber(decoded, at)
-        held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
+        believed_now = self._believes_clock(decoded.messages, batch.moment)
+        held, decoded = ([], decoded) if believed_now else self._hold(decoded, batch)
         messages = decoded.messages
         self._recall(messages.device)
-        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
+        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=believed_now)
         own = believed(times, decoded.samples.message)
         said = _said(batch.payloads, decoded, own)
         verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own, said)
@@ -148,12 +152,37 @@ class Admission:
         for _ in positions:
             self.registry.refuse(Refusal.FOREIGN_SITE)
 
-    def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
-        """Set aside messages that need the arrival as time while the gateway's clock is not trusted."""
-        wait = np.zeros(len(decoded.messages.index), np.bool_)
-        wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
-        wait[list(decoded.refused)] = False
+    def poll_clock(self, moment: Moment) -> Poll:
+        """Return what the fleet's clocks say of the gateway's."""
+        return self.vote.poll(moment, self.registry.presence.online_devices)
+
+    def _believes_clock(self, messages: Messages, moment: Moment) -> bool:
+        """Return whether the clock may stamp messages: it is trusted, and no device's time calls for a vote."""
+        self.vote.observe(messages.device, messages.ts, moment)
+        return moment.trusted and not self.vote.asks(moment, self.registry.presence.online_devices)
+
+    def _hold(self, decoded: Decoded, batch: Batch) -> tuple[list[int], Decoded]:
+        """Set aside messages that need the arrival as time; refuse those without a time if too many wait already.
+
+        While the fleet votes on the clock, a time that is too far ahead of it needs the outcome too.
+        """
+        timeless = self._needy(decoded, needs_stamp(decoded.samples.ts, self.policy.time))
+        wait = timeless.copy()
+        if batch.moment.trusted:
+            latest = batch.moment.wall + self.policy.time.max_future_skew
+            wait |= self._needy(decoded, decoded.samples.ts > latest)
+        wait[np.flatnonzero(wait)[batch.may_hold :]] = False
+        too_many = np.flatnonzero(timeless & ~wait).tolist()
+        decoded.refused.update(dict.fromkeys(too_many, WITHOUT_TIME))
         return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
+
+    @staticmethod
+    def _needy(decoded: Decoded, samples: BoolColumn) -> BoolColumn:
+        """Return which messages have one of these samples; those that are refused anyway have not."""
+        wait = np.zeros(len(decoded.messages.index), np.bool_)
+        wait[decoded.samples.message[samples]] = True
+        wait[list(decoded.refused)] = False
+        return wait
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
         """Close holes below the floors that messages carry.
@@ -272,6 +301,7 @@ class Admission:
         self.sequences.retire({device: self.registry.device_name[device] for device in devices.tolist()})
         self.accounting.forget(devices)
         self.watch.forget(devices)
+        self.vote.forget(devices)
         self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
@@ -330,7 +360,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch")
+_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch", "vote")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:

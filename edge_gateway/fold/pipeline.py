@@ -19,7 +19,7 @@ The same inputs give the same effects and the same state, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.by_topic import by_topic
 from edge_gateway.fold.closed_windows import stored_states, stored_windows
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
+from edge_gateway.fold.completeness import Completeness
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
     Message,
@@ -48,6 +49,7 @@ from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.inputs import (
     Batch,
+    ClockConfirmed,
     ClockUntrusted,
     Forget,
     Input,
@@ -66,7 +68,6 @@ from fleet_wire import control_messages
 from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import DeviceTopic, device_topic
 
-ALWAYS = -(1 << 62)
 CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
@@ -74,7 +75,7 @@ CLOSE_SHARE = 4
 MOST_RETIRED = 500
 """Devices that one tick may retire."""
 PUBLISHED = frozenset({"firing", "resolved"})
-STATEFUL = ("registry", "admission", "windows", "rules", "commands")
+STATEFUL = ("registry", "admission", "windows", "rules", "commands", "completeness")
 
 
 @dataclass(slots=True)
@@ -84,7 +85,6 @@ class Pipeline:
     Attributes:
         gateway: its id, part of alert topics.
         retire_after: silence, in ms of the listening clock, after which a device is forgotten.
-        complete_from: wall ms; windows that start earlier are partial, because an earlier state is lost.
     """
 
     gateway: str
@@ -94,13 +94,13 @@ class Pipeline:
     rules: Evaluator
     commands: CommandQueue
     retire_after: int
-    complete_from: int = ALWAYS
+    completeness: Completeness = field(default_factory=Completeness)
     _site_left: bool = False
     """Whether the state was restored with devices of a site that left; the next input ends what they have open."""
 
     def fold(self, given: Input) -> Effects:
         """Take in one input and return its effects."""
-        effects = Effects(at=given.moment.wall)
+        effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
         if site_left:
             self._end_departed(effects)
@@ -116,8 +116,12 @@ class Pipeline:
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
+            case ClockConfirmed():
+                self.completeness.correct(given.moment)
+                effects.confirmed = given.moment.wall, given.moment.at_least
             case StateLost():
-                self.complete_from = effects.frozen = given.moment.wall
+                self.completeness.lost(given.moment)
+                effects.frozen, effects.unsure = given.moment.wall, given.moment.least
             case Undelivered():
                 self._undelivered(given, effects)
             case Forget():
@@ -159,7 +163,7 @@ class Pipeline:
         effects.foreign = [batch.topics[position] for position in positions]
         for position in positions:
             if payload := batch.payloads[position]:
-                self._quarantine(batch.topics[position], payload, Refusal.FOREIGN_SITE.value, effects)
+                effects.quarantine(batch.topics[position], payload, Refusal.FOREIGN_SITE.value)
 
     def _end_departed(self, effects: Effects) -> None:
         """Close the windows and end the commands of devices whose site left; `_retire` forgets the devices."""
@@ -175,7 +179,7 @@ class Pipeline:
         if admitted.not_known is not None:
             effects.not_known = self._set_aside(admitted.not_known)
         for position, reason in admitted.quarantined:
-            self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
+            effects.quarantine(batch.topics[position], batch.payloads[position], reason)
         arrived = 0
         for stepped, part in admitted.laps:
             if len(stepped):
@@ -234,10 +238,7 @@ class Pipeline:
     def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
         """Quarantine a status or an ack."""
         self.admission.watch.quarantined(*topic, reason)
-        self._quarantine(device_topic(*topic), payload, reason, effects)
-
-    def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
-        effects.quarantined.append(stored.Quarantined(topic, payload, reason, effects.at))
+        effects.quarantine(device_topic(*topic), payload, reason)
 
     def _late(self, late: Late, effects: Effects) -> None:
         """Leave readings of closed windows to the store, which corrects the stored rows."""
@@ -366,7 +367,7 @@ class Pipeline:
         self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
 
     def _store(self, closed: Closed, effects: Effects) -> None:
-        effects.windows.extend(stored_windows(closed, self.registry, self.complete_from))
+        effects.windows.extend(stored_windows(closed, self.registry, self.completeness.since))
         effects.states.extend(stored_states(closed, self.registry))
 
     def restart_messages(self) -> list[Message]:
@@ -377,13 +378,11 @@ class Pipeline:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as a tree of copies, for a checkpoint."""
-        parts = {name: getattr(self, name).snapshot() for name in STATEFUL}
-        return {**parts, "complete_from": self.complete_from}
+        return {name: getattr(self, name).snapshot() for name in STATEFUL}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over the state of a `snapshot`."""
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
         self._note_needed()
-        self.complete_from = state["complete_from"]
         self._site_left = bool(len(self.registry.departed))

@@ -111,6 +111,11 @@ class Source:
         return self._session.connected
 
     @property
+    def receive_maximum(self) -> int:
+        """Deliveries that the broker is asked to leave unacknowledged at most."""
+        return self._session.options.receive_maximum
+
+    @property
     def waiting(self) -> int:
         """Number of deliveries not yet taken by the engine."""
         return sum(len(arrivals.packets) for arrivals in self._arrived)

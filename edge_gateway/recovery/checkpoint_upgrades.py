@@ -213,6 +213,17 @@ def _judging(count: int) -> dict[str, Any]:
     }
 
 
+def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 5 knew one wall time, the newest, and let nobody vote on it."""
+    fold, wall = state["fold"], state["wall"]
+    vote = {**_none("said", "at", "anchor", "anchor_at", "live"), "asked_at": None}
+    added = {
+        "admission": {**fold["admission"], "vote": vote},
+        "completeness": {"since": fold["complete_from"], "unsure": None},
+    }
+    return {**state, "least": wall, "aged": wall, "fold": {**fold, **added}}
+
+
 def _none(*columns: str) -> dict[str, Any]:
     return dict.fromkeys(columns, np.empty(0, np.int64))
 
@@ -222,4 +233,5 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_2,
     _from_format_3,
     _from_format_4,
+    _from_format_5,
 )

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.configuration.credentials import Credentials
@@ -40,7 +39,7 @@ from edge_gateway.service.supervision import keep_running
 from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock import BEHIND, MachineClock
 from edge_gateway.status.collect import Now, Reporter
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.devices import describe_devices
@@ -183,7 +182,7 @@ class Gateway:
         if not self._startup.whole:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
-            self.problems.raise_(Problem.CLOCK)
+            self.problems.raise_(Problem.CLOCK, BEHIND)
             self._engine.fold(ClockUntrusted(self._engine.moment()))
 
     def _make_disk_guard(self) -> DiskGuard:
@@ -293,8 +292,6 @@ class Gateway:
     async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
         return await self._operators(do, args)
 
-    # --- reports and callbacks
-
     def _progress_signs(self) -> ProgressSigns:
         """Return the progress signs the watchdog checks."""
         return {
@@ -312,9 +309,10 @@ class Gateway:
         self.problems.update(Problem.STUCK, who)
 
     def local_api(self) -> LocalApi:
-        operators = self._operators
-        devices = partial(describe_devices, self._pipeline)
-        return LocalApi(self._plain_report, devices, self._alerts, operators.reload, operators.forget)
+        return LocalApi(self._plain_report, self._devices, self._alerts, self._operators)
+
+    def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
+        return describe_devices(self._pipeline, wanted)
 
     def _alerts(self) -> list[dict[str, Any]]:
         of_rules = map(alert_row, self._pipeline.rules.firing())
@@ -341,6 +339,7 @@ class Gateway:
             rules_on_disk=self._rules.on_disk,
             counters=self.counters,
             problems=tuple(self.problems),
+            clock=self._engine.clock_status(),
             broker=broker_status(self._listening, self._source, self._control, self.clock.monotonic()),
             spool=spool_status(
                 startup=self._startup,
@@ -375,6 +374,7 @@ class Gateway:
             self.config,
             floor=max(at, self._pipeline.windows.closed_to),
             at=at,
+            unsure=self.clock.read().least,
             names=self._startup.names,
             records=lambda: effects_in(self._startup.journal),
             damage=damage,

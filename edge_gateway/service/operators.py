@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from edge_gateway.fleet.admission import Admission
@@ -41,6 +42,12 @@ class Operators:
         except (ProblemsFound, OSError) as error:
             raise ValueError(str(error)) from error
 
+    async def confirm_clock(self) -> str:
+        """Believe the machine's clock as it is; on return this is on disk."""
+        at = self.engine.confirm_clock().wall
+        await self.engine.durable(self.engine.newest)
+        return f"the gateway takes {_stamp(at)} for the right time"
+
     async def forget(self, args: Mapping[str, Any]) -> str:
         """Reset a device, or one of its metrics, or forget a publisher's trouble; on return this is on disk."""
         registry, strangers = self.admission.registry, self.admission.watch.troubles.names()
@@ -49,3 +56,7 @@ class Operators:
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)
         return forget_answer(asked, stranger=stranger)
+
+
+def _stamp(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

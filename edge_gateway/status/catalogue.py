@@ -249,10 +249,12 @@ class Problem(Enum):
         "restart the gateway; if it happens again without a fault of the disk, report a defect",
     )
     CLOCK = _failure(
-        "waiting for time: the wall clock is not set",
-        "the machine's clock is not set: it is behind the newest journal record and not synchronised",
-        Clears("the clock is right"),
-        "set the clock, or enable time synchronisation",
+        "{}",
+        "the machine's clock is not synchronised, and is behind the newest journal record, or at least three devices"
+        " and half of those online agree on another time",
+        Clears("the clock is synchronised or confirmed, or the fleet agrees with it"),
+        "see [Clocks](#clocks): set the clock, or enable time synchronisation; `edge-gateway clock confirm` where the"
+        " clock is right",
     )
     SECRETS = _warning(
         "{}",

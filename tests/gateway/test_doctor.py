@@ -138,6 +138,27 @@ def test_a_clock_before_2026_will_not(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "enable time synchronisation" in clock.detail
 
 
+def test_a_clock_that_the_running_gateway_doubts_will_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "synchronised", lambda: False)
+    monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
+    report = {"clock": {"state": "outvoted"}, "problems": [{"code": "clock", "text": "10h behind the fleet"}]}
+    monkeypatch.setattr(doctor, "_report_of_running", lambda _: report)
+    clock = found(tmp_path, "clock")
+    assert not clock.ok
+    assert clock.detail.startswith("10h behind the fleet; set it")
+
+
+def test_a_clock_that_the_fleet_agrees_with_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "synchronised", lambda: False)
+    monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
+    monkeypatch.setattr(
+        doctor, "_report_of_running", lambda _: {"clock": {"state": "agreed"}, "problems": []}
+    )
+    assert found(tmp_path, "clock").detail.endswith("the clocks of the fleet agree with it")
+
+
 def test_a_spool_that_does_not_exist_yet_is_judged_by_the_directory_above(tmp_path: Path) -> None:
     spool = found(tmp_path, "spool")
     assert (spool.ok, spool.detail.endswith(f"free at {tmp_path}")) == (True, True)

@@ -3,6 +3,7 @@ import numpy as np
 from edge_gateway.fleet.accounting import COUNTED
 from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.limits import RegistryLimits
+from edge_gateway.records.inputs import Batch, Moment
 from fleet_wire.control_messages import Birth
 from fleet_wire.payload import MAX_TIME
 from fleet_wire.topics import TELEMETRY, device_topic
@@ -139,6 +140,47 @@ class TestTime:
         assert again.frame.seq.tolist() == [1, 2, 2]
         assert again.frame.ts.tolist() == [T + 5] * 3
         assert admission.sequences.gaps(0) == []
+
+    def test_more_than_may_wait_go_to_the_quarantine_and_count_as_stored(self) -> None:
+        admission = fresh()
+        payloads = [message(seq, ts=None) for seq in range(4)] + [message(4)]
+        admitted = admission.admit(batch(*payloads, trusted=False, may_hold=2))
+        assert admitted.held == [0, 1]
+        assert admitted.quarantined == [(2, "no_time"), (3, "no_time")]
+        assert admitted.frame.seq.tolist() == [4]
+        assert {name: balanced(admission)[name] for name in ("received", "new", "quarantined")} == {
+            "received": 3,
+            "new": 1,
+            "quarantined": 2,
+        }
+        admission.admit(batch(*payloads[:2], wall=T + 5))
+        assert admission.sequences.gaps(0) == []
+        again = admission.admit(batch(*payloads[2:4], again=[0, 1], wall=T + 9))
+        assert again.frame.ts.tolist() == [T + 9] * 2
+
+    def test_while_the_fleet_votes_messages_that_need_the_time_wait_and_the_others_go_on(self) -> None:
+        admission = fresh()
+        for device in range(6):
+            number = admission.registry.device("site", f"device-{device}")
+            assert isinstance(number, int)
+            admission.registry.presence.born(number)
+        unsure = Moment(T, 0, trusted=True, least=T - DAY)
+        topics = [topic(device) for device in (1, 2, 3)]
+        payloads = [message(0, ts=T + DAY), message(0, ts=None), message(0)]
+        admitted = admission.admit(Batch(unsure, topics, payloads))
+        assert admitted.held == [0, 1]
+        assert admitted.frame.ts.tolist() == [T]
+        admitted = admission.admit(Batch(unsure, topics, payloads, may_hold=0))
+        assert admitted.quarantined == [(1, "no_time")]
+        assert admitted.frame.ts.tolist() == [T + DAY]
+
+    def test_one_device_that_the_others_outvote_is_stamped(self) -> None:
+        admission = fresh()
+        unsure = Moment(T, 0, trusted=True, least=T - DAY)
+        topics = [topic(device) for device in (1, 2, 3, 4)]
+        payloads = [message(0), message(0), message(0), message(0, ts=T + DAY)]
+        admitted = admission.admit(Batch(unsure, topics, payloads))
+        assert (admitted.held, admitted.frame.ts.tolist()) == ([], [T] * 4)
 
     def test_a_stamped_duplicate_is_no_conflict(self) -> None:
         admission = fresh()

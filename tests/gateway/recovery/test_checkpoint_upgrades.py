@@ -79,6 +79,8 @@ def fourth_format(tree: dict[str, Any]) -> dict[str, Any]:
     sequences["older"] = sequences["older"][:, :5]
     for name in ("not_known", "values_not_known"):
         del accounting["columns"][name]
+    del tree["least"], tree["aged"], tree["fold"]["admission"]["vote"]
+    tree["fold"]["complete_from"] = tree["fold"].pop("completeness")["since"]
     return tree
 
 

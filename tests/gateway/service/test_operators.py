@@ -10,7 +10,7 @@ import pytest
 
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.watch.troubled_topics import TroubledTopics
-from edge_gateway.records.inputs import Forget, Input, Moment
+from edge_gateway.records.inputs import ClockConfirmed, Forget, Input, Moment
 from edge_gateway.service.operators import Operators
 
 NOW = Moment(5, 7)
@@ -29,6 +29,10 @@ class Engine:
     def fold(self, given: Input) -> None:
         self.calls.append(given)
         self.newest += 1
+
+    def confirm_clock(self) -> Moment:
+        self.fold(ClockConfirmed(NOW))
+        return NOW
 
     async def durable(self, number: int) -> None:
         self.calls.append(number)
@@ -52,18 +56,27 @@ class Rig:
     rules: Rules = field(default_factory=Rules)
     published: list[bool] = field(default_factory=list)
 
-    async def ask(self, do: str, **args: Any) -> str:
+    @property
+    def operators(self) -> Operators:
         registry = Registry()
         registry.device("berlin", "freezer")
         troubles = TroubledTopics()
         troubles.quarantined("fleet/v1/berlin/stranger/telemetry", "JSON", 0, known=False)
-        operators = Operators(
+        return Operators(
             cast("Any", self.rules),
             lambda: self.published.append(True),
             cast("Any", SimpleNamespace(registry=registry, watch=SimpleNamespace(troubles=troubles))),
             cast("Any", self.engine),
         )
-        return await operators(do, args)
+
+    async def ask(self, do: str, **args: Any) -> str:
+        return await self.operators(do, args)
+
+
+async def test_a_confirmed_clock_is_on_disk_before_the_answer() -> None:
+    rig = Rig()
+    assert await rig.operators.confirm_clock() == "the gateway takes 1970-01-01 00:00:00Z for the right time"
+    assert rig.engine.calls == [ClockConfirmed(NOW), 7]
 
 
 async def test_reload_loads_the_rules_and_returns_their_summary() -> None:

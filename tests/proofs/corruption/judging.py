@@ -282,6 +282,7 @@ def _replace_store(recovered: Startup, config: GatewayConfig, damage: str) -> No
         config,
         floor=max(at, recovered.state.pipeline.windows.closed_to),
         at=at,
+        unsure=None,
         names=recovered.names,
         records=lambda: effects_in(recovered.journal),
         damage=damage,

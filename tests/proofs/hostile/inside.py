@@ -28,7 +28,7 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.report import as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from fleet_wire.control_messages import encode_gateway_status
-from tests.gateway.status.reports import BROKER, SPOOL
+from tests.gateway.status.reports import BROKER, CLOCK, SPOOL
 from tests.proofs.ground.field import RULES
 from tests.proofs.ground.inside import GATEWAY, Inside, configuration, rules_of
 from tests.proofs.hostile.fuzz import Fuzz, Hostile, counts_as_telemetry
@@ -285,7 +285,7 @@ class PairedGateways:
     def _judge_report(self) -> None:
         """Check that the report can be encoded and written to InfluxDB, whose integers have 64 bits."""
         gateway = self.gateway
-        now = Now("online", self.now, START, "", "", Counters(), (), BROKER, SPOOL, {})
+        now = Now("online", self.now, START, "", "", Counters(), (), CLOCK, BROKER, SPOOL, {})
         reporter = Reporter.of(GATEWAY, gateway.config)
         told = as_plain(reporter.report(gateway.pipeline, gateway.store.facts(), now))
         try:
