@@ -375,13 +375,19 @@ def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mappin
     found = {}
     for message in np.flatnonzero(own == NO_TIME).tolist():
         payload = payloads[decoded.messages.index[message]]
-        found[message] = digest(payload if message in decoded.refused else _content(payload))
+        found[message] = digest(_content(payload))
     return found
 
 
 def _content(payload: bytes) -> bytes:
-    """Return what a message says, without boot and seq, which identify it, and its floor, which changes."""
-    said = TELEMETRY_DECODER.decode(payload)
+    """Return what a message says, without boot and seq, which identify it, and its floor, which changes.
+
+    A message that is refused for what it says may not be readable: it says all its bytes.
+    """
+    try:
+        said = TELEMETRY_DECODER.decode(payload)
+    except msgspec.MsgspecError:
+        return payload
     return _encode((said.ts, said.m, said.q, said.s))
 
 
