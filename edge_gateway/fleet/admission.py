@@ -6,7 +6,7 @@
                           │        │        │        │        └─ steps back (counted): the frame is cut there
                           │        │        │        └─ duplicates (counted), conflicts (quarantined), not known
                           │        │        └─ stamped (counted)
-                          │        └─ held until the gateway's clock is trusted
+                          │        └─ held until the gateway's clock is trusted, at most as many as may be
                           └─ quarantined
 
 Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
@@ -16,37 +16,36 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
+from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_BOOT, NOT_KNOWN
-from edge_gateway.fleet.arrivals.clocks import STEADY, Clocks, NewMessages, times_for_rules
+from edge_gateway.fleet.arrivals.clocks import Clocks
+from edge_gateway.fleet.arrivals.contents import digest
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
-from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
+from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
+from edge_gateway.fleet.laps import Lap, cut_laps, follow_clocks
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.timestamps import (
-    NO_TIME,
-    Stamped,
-    TimeLimits,
-    believed,
-    needs_stamp,
-    newest,
-    stamp,
-)
+from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
+from edge_gateway.fleet.watch.clock_vote import ClockVote, Poll
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
-from edge_gateway.records.inputs import Batch
-from fleet_wire.control_messages import Birth
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.records.store_effects import WITHOUT_TIME
+from fleet_wire.control_messages import Birth, encode_birth
+from fleet_wire.telemetry import TELEMETRY_DECODER
 from fleet_wire.topics import ACK, STATUS
 
+_encode = msgspec.msgpack.Encoder().encode
 SEQUENCE_CONFLICT = "sequence_conflict"
 REFUSED = 3
 """Fate of a message whose sequence number is no repeat but whose content is invalid; the other fates are verdicts."""
@@ -57,23 +56,6 @@ class RefusedDelivery(NamedTuple):
 
     position: int
     reason: str
-
-
-class Lap(NamedTuple):
-    """A part of a frame. Before it is read, the clocks of the devices in `stepped` are set back to `back_to` (ms)."""
-
-    stepped: IntColumn
-    back_to: IntColumn
-    frame: Frame
-
-
-class ClockSteps(NamedTuple):
-    """At which time rules take each sample, and with which messages (by position, ascending) a clock stepped back."""
-
-    at: IntColumn
-    steps: IntColumn
-    back_to: IntColumn
-    """The time of each of those messages, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +96,7 @@ class Admission:
         self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
         self.watch = DeliveryWatch(registry, policy.max_reading_age)
+        self.vote = ClockVote(policy.time)
         self.mostly_bad = MostlyBad()
 
     # --- telemetry
@@ -125,12 +108,14 @@ class Admission:
         payloads = [batch.payloads[position] for position in at]
         decoded = native.decode(self.registry, topics, payloads)
         _renumber(decoded, at)
-        held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
+        believed_now = self._believes_clock(decoded.messages, batch.moment)
+        held, decoded = ([], decoded) if believed_now else self._hold(decoded, batch)
         messages = decoded.messages
         self._recall(messages.device)
-        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
+        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=believed_now)
         own = believed(times, decoded.samples.message)
-        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own)
+        said = _said(batch.payloads, decoded, own)
+        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own, said)
         if batch.again:
             again = np.isin(messages.index, batch.again)
             verdicts.verdict[again & np.isin(verdicts.verdict, (DUPLICATE, NOT_KNOWN))] = NEW
@@ -141,15 +126,16 @@ class Admission:
         fate[[message for message in decoded.refused if fate[message] in {NEW, NOT_KNOWN}]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
-        clocks = self._follow_clocks(decoded, verdicts, times, own, batch.moment.listening)
+        message = decoded.samples.message
+        clocks = follow_clocks(self.clocks, verdicts, new, times, message, listening=batch.moment.listening)
         frame, bad, stamped = self._frame(decoded, new, times, clocks.at, batch.moment.wall)
         self._count_values(frame, bad)
         self.accounting.count("stamped", frame.device[stamped])
-        cut = _laps(frame, messages.device, decoded.samples.message[new[decoded.samples.message]], clocks)
+        laps = cut_laps(frame, messages.device, message[new[message]], clocks)
         quarantined = _quarantined(decoded, fate)
         self.watch.observe(batch, decoded, fate, own, quarantined)
         not_known = self._not_known(decoded, fate == NOT_KNOWN, times, batch.moment.wall)
-        return Admitted(frame, quarantined, held, cut, stamped, not_known)
+        return Admitted(frame, quarantined, held, laps, stamped, not_known)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
         """Count deliveries of sites this gateway does not own; statuses and acks do not count as messages."""
@@ -160,31 +146,37 @@ class Admission:
         for _ in positions:
             self.registry.refuse(Refusal.FOREIGN_SITE)
 
-    def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
-        """Set aside messages that need the arrival as time while the gateway's clock is not trusted."""
-        wait = np.zeros(len(decoded.messages.index), np.bool_)
-        wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
-        wait[list(decoded.refused)] = False
+    def poll_clock(self, moment: Moment) -> Poll:
+        """Return what the fleet's clocks say of the gateway's."""
+        return self.vote.poll(moment, self.registry.presence.online_devices)
+
+    def _believes_clock(self, messages: Messages, moment: Moment) -> bool:
+        """Return whether the clock may stamp messages: it is trusted, and no device's time calls for a vote."""
+        self.vote.observe(messages.device, messages.ts, moment)
+        return moment.trusted and not self.vote.asks(moment, self.registry.presence.online_devices)
+
+    def _hold(self, decoded: Decoded, batch: Batch) -> tuple[list[int], Decoded]:
+        """Set aside messages that need the arrival as time; refuse those without a time if too many wait already.
+
+        While the fleet votes on the clock, a time that is too far ahead of it needs the outcome too.
+        """
+        timeless = self._needy(decoded, needs_stamp(decoded.samples.ts, self.policy.time))
+        wait = timeless.copy()
+        if batch.moment.trusted:
+            latest = batch.moment.wall + self.policy.time.max_future_skew
+            wait |= self._needy(decoded, decoded.samples.ts > latest)
+        wait[np.flatnonzero(wait)[batch.may_hold :]] = False
+        too_many = np.flatnonzero(timeless & ~wait).tolist()
+        decoded.refused.update(dict.fromkeys(too_many, WITHOUT_TIME))
         return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
 
-    def _follow_clocks(
-        self, decoded: Decoded, verdicts: Verdicts, times: Stamped, own: IntColumn, listening: int
-    ) -> ClockSteps:
-        """Follow the clocks of devices through the new messages; `own` is the newest device time of each message."""
-        rows, which, message = verdicts.rows, verdicts.order, decoded.samples.message
-        time, stamped = rows.time, np.zeros(len(which), np.bool_)
-        if own is not times.ts and times.stamped.any():
-            time, stamped = newest(times.ts, message)[which], own[which] == NO_TIME
-        messages = NewMessages(rows.device, rows.boot, verdicts.standing, time, stamped)
-        if verdicts.verdict.any():  # NEW is 0
-            new = verdicts.verdict[which] == NEW
-            messages, which = messages.pick(new), which[new]
-        course = self.clocks.follow(messages, listening)
-        if course is STEADY:
-            return ClockSteps(times.ts, which[:0], which[:0])
-        at = times_for_rules(times, message, course, which, self.policy.time.max_step_back)
-        steps = course.steps[np.argsort(which[course.steps])]
-        return ClockSteps(at, which[steps], messages.time[steps])
+    @staticmethod
+    def _needy(decoded: Decoded, samples: BoolColumn) -> BoolColumn:
+        """Return which messages have one of these samples; those that are refused anyway have not."""
+        wait = np.zeros(len(decoded.messages.index), np.bool_)
+        wait[decoded.samples.message[samples]] = True
+        wait[list(decoded.refused)] = False
+        return wait
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
         """Close holes below the floors that messages carry.
@@ -271,14 +263,20 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
-    def birth(self, device: int, birth: Birth) -> None:
-        """Apply a birth's boot, time, floor and next seq."""
+    def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> None:
+        """Apply a birth's boot, time, floor and next seq.
+
+        One that was `just_sent`, and is no copy the broker kept or sends again, may say that the device was erased.
+        """
         time = NO_TIME if birth.ts is None or birth.ts < self.policy.time.earliest else birth.ts
         self._recall(np.array([device], np.int64))
         if birth.boot not in self.sequences.boots(device):
             self.registry.reopen_kinds(device)
-        self.sequences.birth(device, birth.boot, birth.floor, birth.next)
-        self.clocks.birth(device, birth.boot, time)
+        born = digest(encode_birth(birth))
+        anew = self.sequences.birth(
+            device, birth.boot, birth.floor, birth.next, born=born, just_sent=just_sent
+        )
+        self.clocks.birth(device, birth.boot, time, anew=anew)
         self.receipts.birth(device)
 
     def _recall(self, devices: IntColumn) -> None:
@@ -298,19 +296,23 @@ class Admission:
         self.clocks.forget(devices)
         self.accounting.forget(devices)
         self.watch.forget(devices)
+        self.vote.forget(devices)
         self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
     def forget(self, device: str, metric: str | None) -> None:
-        """Forget a metric of a device, or all of its metrics if None; an unknown device is ignored.
+        """Forget a metric of a device, or all of its metrics if None; of a publisher that is no device, its trouble.
 
         The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised.
         """
         number = self.registry.find(device)
         if number is None:
+            self.watch.troubles.forget(device)
             return
         if metric is None:
             self.registry.presence.expire(number)
+            self.sequences.make_room(number + 1)
+            self.sequences.conflicted[number] = False
         self.registry.table.release_metrics(number, metric)
         self.mostly_bad.forget(np.array([number], np.int64))
 
@@ -357,7 +359,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "clocks", "receipts", "values", "accounting", "mostly_bad", "watch")
+_PARTS = ("sequences", "clocks", "receipts", "values", "accounting", "mostly_bad", "watch", "vote")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
@@ -367,26 +369,25 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
         one.index = at[one.index]
 
 
-def _laps(frame: Frame, device: IntColumn, message: IntColumn, clocks: ClockSteps) -> list[Lap]:
-    """Cut a frame so that within a part no clock steps back.
+def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mapping[int, int]:
+    """Return digests of the contents of messages without a time of their own, by message."""
+    found = {}
+    for message in np.flatnonzero(own == NO_TIME).tolist():
+        payload = payloads[decoded.messages.index[message]]
+        found[message] = digest(_content(payload))
+    return found
 
-    Args:
-        frame: the rows of new messages.
-        device: device of each message.
-        message: message of each row of the frame.
-        clocks: with which messages clocks stepped back.
+
+def _content(payload: bytes) -> bytes:
+    """Return what a message says, without boot and seq, which identify it, and its floor, which changes.
+
+    A message that is refused for what it says may not be readable: it says all its bytes.
     """
-    steps, back_to = clocks.steps, clocks.back_to
-    if not len(steps):
-        return [Lap(steps, back_to, frame)]
-    lap = np.zeros(len(device), np.int64)
-    for place in steps.tolist():
-        lap[place:] += device[place:] == device[place]
-    number, of_step = lap[message], lap[steps]
-    return [
-        Lap(device[steps[of_step == one]], back_to[of_step == one], part(frame, number == one))
-        for one in range(int(lap.max()) + 1)
-    ]
+    try:
+        said = TELEMETRY_DECODER.decode(payload)
+    except msgspec.MsgspecError:
+        return payload
+    return _encode((said.ts, said.m, said.q, said.s))
 
 
 def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[RefusedDelivery]:

@@ -1,7 +1,7 @@
 """Add to checkpoints of earlier formats the keys they lack.
 
 A newer format only adds keys, and never changes the meaning of an existing one, but that format 4 nests pending
-commands and renames two parts of admission, and that format 6 keeps the clocks of devices apart from their sequences.
+commands and renames two parts of admission, and that format 7 keeps the clocks of devices apart from their sequences.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge_gateway.fleet.arrivals.boot_mark import BIRTH_FORGOTTEN
+from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
 from edge_gateway.fleet.timestamps import NO_TIME, TimeLimits
@@ -190,6 +192,9 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
                     **_judging(len(sequences["boot"])),
                     "older": np.column_stack([older, *_judging(len(older)).values()]).astype(np.int64),
                     "forgotten": Forgotten().snapshot(),
+                    "contents": Contents().snapshot(),
+                    "conflicted": np.zeros(len(sequences["boot"]), np.bool_),
+                    "boots_begun_anew": 0,
                 },
                 "accounting": {
                     **accounting,
@@ -200,8 +205,30 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _judging(count: int) -> dict[str, Any]:
+    """What marks say of what they can judge, where nothing was forgotten."""
+    return {
+        "judged_from": np.zeros(count, np.int64),
+        "unsure_to": np.full(count, NO_TIME, np.int64),
+        "untimed": np.ones(count, np.bool_),
+        "born": np.full(count, BIRTH_FORGOTTEN, np.int64),
+        "denied": np.zeros(count, np.bool_),
+    }
+
+
 def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 5 had no clocks of devices, which go on at the newest times that rules have seen, and no gaps."""
+    """Format 5 knew one wall time, the newest, and let nobody vote on it."""
+    fold, wall = state["fold"], state["wall"]
+    vote = {**_none("said", "at", "anchor", "anchor_at", "live"), "asked_at": None}
+    added = {
+        "admission": {**fold["admission"], "vote": vote},
+        "completeness": {"since": fold["complete_from"], "unsure": None},
+    }
+    return {**state, "least": wall, "aged": wall, "fold": {**fold, **added}}
+
+
+def _from_format_6(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 6 had no clocks of devices, which go on at the newest times that rules have seen, and no gaps."""
     fold, admission = state["fold"], dict(state["fold"]["admission"])
     sequences = {name: part for name, part in admission["sequences"].items() if name not in _OF_CLOCKS}
     steps, gone = admission["sequences"]["steps"], dict(sequences["gone"])
@@ -248,15 +275,6 @@ _OLDER_TOP_TIME = 4
 """The column of rows of older marks, which begin with their device, that held the time of the highest seq."""
 
 
-def _judging(count: int) -> dict[str, Any]:
-    """What marks say of what they can judge, where nothing was forgotten."""
-    return {
-        "judged_from": np.zeros(count, np.int64),
-        "unsure_to": np.full(count, NO_TIME, np.int64),
-        "untimed": np.ones(count, np.bool_),
-    }
-
-
 def _none(*columns: str) -> dict[str, Any]:
     return dict.fromkeys(columns, np.empty(0, np.int64))
 
@@ -267,4 +285,5 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_3,
     _from_format_4,
     _from_format_5,
+    _from_format_6,
 )

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.kept_coverage import ALWAYS, KeptCoverage
 from edge_gateway.store.late_job import Coverage, LateJob
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
@@ -34,8 +35,6 @@ from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.window_kinds import number_windows, text_windows
 
 Record = tuple[int, Sequence[StoreEffects]]
-
-ALWAYS: Final = -(1 << 62)
 
 
 class Restorable(Protocol):
@@ -105,13 +104,13 @@ class Store:
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
         self._retention = Retention(db, settings, (self._windows, self._states))
+        self._coverage = KeptCoverage(db)
         self._parts: tuple[Restorable, ...] = (
-            *(self._counters, self._names, self._outbox),
+            *(self._counters, self._names, self._outbox, self._coverage),
             *(self._side_tables, self._numbers, self._texts, self._salvage),
         )
         self._scrub = Scrub((self._windows, self._states), tiers=len(settings.tiers))
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
-        self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
     @classmethod
     def open(
@@ -121,6 +120,7 @@ class Store:
         *,
         floor: int,
         at: int,
+        unsure: int | None = None,
         resolver: Resolver | None = None,
         records: Records | None = None,
         damage: str = "",
@@ -132,6 +132,7 @@ class Store:
             settings: fixed while the store is open.
             floor: coverage floor (ms) of a new store: windows that start before it may be incomplete.
             at: wall time in ms, part of the name of a file set aside.
+            unsure: the least the time can be, if `floor` is the wall time of a clock that is not sure; else None.
             resolver: knows names that a new store does not have yet.
             records: reads the journal, for a store that replaces a lost one.
             damage: what is wrong with the file, if that was found in use.
@@ -146,7 +147,7 @@ class Store:
             aside = schema.set_aside(path, at)
             db, created = schema.open_store(path)
         store = cls(path, settings, db, Opened(created, aside, damage), resolver)
-        store._begin(floor, at, records)
+        store._begin(floor, at, unsure, records)
         return store
 
     def facts(self) -> StoreFacts:
@@ -162,6 +163,11 @@ class Store:
             waiting=dict(self._outbox.waiting),
             counters=dict(self._counters.values),
         )
+
+    @property
+    def coverage(self) -> Coverage:
+        """From when on windows are stored, and which ones do not change."""
+        return self._coverage.now
 
     @property
     def floor(self) -> int:
@@ -210,7 +216,7 @@ class Store:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
-                self._cover(self._salvage.progress.floor)
+                self._coverage.raise_to(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
             self._outbox.enforce()
             if not finished:
                 return ""
@@ -269,17 +275,17 @@ class Store:
             self._side_tables.trim(age_cutoff(now, self._settings.history_keep))
             if cutoff is None:
                 return 0
-            self._cover(cutoff)
+            self._coverage.raise_to(cutoff)
             removed = self._retention.delete_before(cutoff)
             self._counters.add("history_trimmed", removed)
             if not self.late_pending and self._salvage.progress is None:
                 self._use.prune(cutoff, self._names, self._counters)
             return removed
 
-    def freeze(self, before: int) -> None:
-        """Freeze windows that start before this time (ms): it is not known which readings they have."""
+    def freeze(self, before: int, *, unsure: int | None = None) -> None:
+        """Freeze windows that start before this time (ms): their readings are not known. `unsure`: as in `open`."""
         with self._transaction():
-            self._cover(before, before)
+            self._coverage.raise_to(before, before, unsure=unsure)
 
     def sync(self) -> None:
         """Make everything applied so far survive a power cut. Call it before unlinking journal segments."""
@@ -291,29 +297,33 @@ class Store:
         self._db.close()
 
     def _apply(self, effects: StoreEffects) -> None:
-        self._freeze(effects)
+        self._take_times(effects)
         self._applier.apply(effects)
 
-    def _freeze(self, effects: StoreEffects) -> None:
+    def _take_times(self, effects: StoreEffects) -> None:
         if effects.frozen is not None:
-            self._cover(effects.frozen, effects.frozen)
+            self._coverage.raise_to(effects.frozen, effects.frozen, unsure=effects.unsure)
+        if effects.confirmed is not None:
+            self._coverage.confirm(*effects.confirmed)
+            self._side_tables.confirm_times(*effects.confirmed)
+            self._salvage.confirm(*effects.confirmed)
 
-    def _begin(self, floor: int, at: int, records: Records | None) -> None:
+    def _begin(self, floor: int, at: int, unsure: int | None, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
         with self._transaction():
             if self.opened.created and records is not None:
-                self._replace_lost(floor, at, records)
+                self._replace_lost(floor, at, unsure, records)
             elif self.opened.created:
-                self._cover(floor)
+                self._coverage.raise_to(floor, unsure=unsure)
             if self._meta("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
             self._keep("forwarded", forwarded)
             self._outbox.drop_unconfigured()
 
-    def _replace_lost(self, floor: int, at: int, records: Records) -> None:
+    def _replace_lost(self, floor: int, at: int, unsure: int | None, records: Records) -> None:
         """Fill a new store from the journal and from what can be read of the lost one."""
         aside = self.opened.set_aside
-        meta = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        meta = self._salvage.begin(aside, at, floor, unsure) if aside is not None else {}
         self._names.reload()
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
@@ -321,13 +331,16 @@ class Store:
         last = self._rebuild(records, applied)
         self._counters.take_over({})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
-        self._salvage.take_late(*send_all(self._db, kinds, at))
+        self._salvage.take_late(*send_all(self._db, kinds, at if unsure is None else unsure))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
         self._keep_applied()
-        before = (meta.get("floor"), meta.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
-        self._cover(*(part if isinstance(part, int) else floor for part in before))
+        if applied is None:
+            self._coverage.raise_to(floor, unsure=unsure)
+        else:
+            before = (meta.get("floor"), meta.get("frozen", ALWAYS))
+            self._coverage.raise_to(*(part if isinstance(part, int) else floor for part in before))
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
         """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
@@ -344,16 +357,11 @@ class Store:
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
                 self._applier.apply_windows(part, no_lines)
-                self._freeze(part)
+                self._take_times(part)
                 if upto is None:
                     self._applier.apply_rest(part)
         merge_all((self._numbers, self._texts), no_lines)
         return last
-
-    def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
-        self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))
-        self._keep("floor", self.coverage.floor)
-        self._keep("frozen", self.coverage.frozen)
 
     def _keep_applied(self) -> None:
         self._keep("applied", self.applied)
@@ -369,7 +377,7 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         snapshots = [part.snapshot() for part in self._parts]
-        applied, coverage = self.applied, self.coverage
+        applied = self.applied
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -379,7 +387,7 @@ class Store:
                 self._db.execute("ROLLBACK")
             for part, snapshot in zip(self._parts, snapshots, strict=True):
                 part.restore(snapshot)
-            self.applied, self.coverage = applied, coverage
+            self.applied = applied
             raise
 
 

@@ -60,7 +60,7 @@ class Clocks:
     """The clock of every device. A step back of up to `max_step_back` ms is a small one."""
 
     def __init__(self, max_step_back: int) -> None:
-        self._max_step_back = max_step_back
+        self.max_step_back = max_step_back
         self._size = 0
         self.boot = np.empty(0, np.int64)
         self.newest = np.empty(0, np.int64)
@@ -127,7 +127,7 @@ class Clocks:
             if device != holder:
                 self._put(holder, clock)
                 holder, clock = device, self._clock(device)
-            match clock.take(Heard(boot, standing, time, stamped, listening), self._max_step_back):
+            match clock.take(Heard(boot, standing, time, stamped, listening), self.max_step_back):
                 case ClockVerdict.HELD:
                     held.append((place, clock.newest))
                     self.small_steps[device] += not stamped
@@ -141,11 +141,11 @@ class Clocks:
         pairs = np.array(held, np.int64).reshape(-1, 2)
         return ClockCourse(pairs[:, 0], pairs[:, 1], np.array(aside, np.int64), np.array(steps, np.int64))
 
-    def birth(self, device: int, boot: int, time: int) -> None:
-        """Take in a birth; `time` is NO_TIME if it has none."""
+    def birth(self, device: int, boot: int, time: int, *, anew: bool = False) -> None:
+        """Take in a birth; `time` is NO_TIME if it has none, `anew` says that its boot begins anew under its number."""
         self.make_room(device + 1)
         clock = self._clock(device)
-        clock.birth(boot, time, self._max_step_back)
+        clock.birth(boot, time, self.max_step_back, anew=anew)
         self._put(device, clock)
 
     def _clock(self, device: int) -> DeviceClock:

@@ -101,10 +101,10 @@ class DeviceClock:
     announced: bool = False
     run: Run | None = None
 
-    def birth(self, boot: int, time: int, max_step_back: int) -> None:
-        """Take in a birth; `time` is NO_TIME if it has none."""
+    def birth(self, boot: int, time: int, max_step_back: int, *, anew: bool = False) -> None:
+        """Take in a birth; `time` is NO_TIME if it has none, `anew` says that its boot begins anew under its number."""
         self.born = True
-        if boot != self.boot:
+        if anew or boot != self.boot:
             self._begin(boot)
             self.announced = NO_TIME < time < self.newest - max_step_back
 

@@ -18,6 +18,7 @@ ORDER = (
     "value_checks",
     "accounting",
     "watch",
+    "laps",
     "admission",
 )
 PACKAGE = "edge_gateway.fleet."

@@ -122,6 +122,28 @@ def test_a_device_silent_after_such_a_birth_is_found_silent(site: Site) -> None:
     assert ("Silent", "no_data") in site.silence(21)
 
 
+def test_a_device_that_was_erased_and_says_its_older_time_is_believed_with_the_first_reading_that_counts(
+    site: Site,
+) -> None:
+    site.birth(1)
+    site.live(1, 3, 0.0)
+    site.birth(1, site.now - HOUR)
+    site.seq[1] = 0
+    assert site.live(1, 3, 50.0, behind=HOUR) == [], "whether these came before is not known"
+    assert ("HotNow", "firing") in site.live(1, 1, 50.0, behind=HOUR)
+    assert site.counters()["clock_steps"] == 1
+
+
+def test_a_device_that_was_erased_and_goes_on_by_its_old_clock_makes_no_step(site: Site) -> None:
+    site.birth(1)
+    site.live(1, 3, 0.0)
+    site.birth(1, site.now)
+    site.seq[1] = 0
+    assert ("HotNow", "firing") in site.live(1, 1, 50.0)
+    site.live(1, 5, 50.0)
+    assert site.counters()["clock_steps"] == 0
+
+
 def test_the_same_boot_whose_clock_goes_back_an_hour_is_judged_within_seconds(site: Site) -> None:
     site.live(1, 20, 0.0)
     assert ("HotNow", "firing") in site.live(1, 3, 50.0, behind=HOUR)

@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 from tests.gateway.fleet.arrivals.plain_clock import SMALL, Heard, PlainClock
 from tests.proofs.order.histories import Arrival, Birth, Reading, Will
 
-RANGES_KEPT = 64
-BOOTS_KEPT = 8
 LONGEST_TEXT = 64
 
 
@@ -114,12 +112,6 @@ class Boot:
                 found.append([seq, seq])
         return [(first, last) for first, last in found]
 
-    def give_up(self) -> int:
-        given = self.ranges()[:-RANGES_KEPT]
-        for first, last in given:
-            self.missing -= set(range(first, last + 1))
-        return sum(last - first + 1 for first, last in given)
-
 
 @dataclass(slots=True)
 class Device:
@@ -129,6 +121,11 @@ class Device:
     boots: dict[int, Boot] = field(default_factory=dict)
     """By number, the current one last."""
     newest: int | None = None
+    silence: tuple[int, int] = (0, 0)
+    """The longest span of base windows (first start, end) that it left out when its time advanced.
+
+    There, what it kept opens windows as any other, whatever the history holds.
+    """
     versions: list[tuple[int, tuple[str, Mapping[str, str]]]] = field(default_factory=list)
     """(first window start, (type, tags)), ascending."""
     clock: PlainClock = field(default_factory=PlainClock)
@@ -136,6 +133,13 @@ class Device:
     firing: bool = False
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+
+    def advance(self, ts: int, base: int) -> None:
+        """Advance to the time of a sample."""
+        if self.newest is not None and ts > self.newest:
+            left_out = self.newest - self.newest % base + base, ts - ts % base
+            self.silence = max(self.silence, left_out, key=lambda span: span[1] - span[0])
+        self.newest = ts if self.newest is None else max(self.newest, ts)
 
     def labels(self, start: int) -> tuple[str, Mapping[str, str]]:
         """Return type and tags of a window with this start."""
@@ -175,11 +179,8 @@ class Oracle:
         return known if known.site == site else None
 
     def _boot(self, device: Device, number: int) -> Boot:
-        """Return a boot; a new one becomes the current one, and may push out the one that was quiet longest."""
+        """Return a boot; a new one becomes the current one."""
         if number not in device.boots:
-            if len(device.boots) >= BOOTS_KEPT:
-                quiet = device.boots.pop(next(iter(device.boots)))
-                device.counters["given_up"] += len(quiet.missing)
             device.boots[number] = Boot()
             return device.boots[number]
         current = next(reversed(device.boots))
@@ -210,7 +211,6 @@ class Oracle:
         boot = self._boot(device, born.boot)
         boot.expect(born.following)
         device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
-        device.counters["given_up"] += boot.give_up()
 
     def _label_after_step(
         self, name: str, device: Device, told: tuple[str, Mapping[str, str]], since: int
@@ -224,6 +224,7 @@ class Oracle:
     def _step(self, device: Device) -> None:
         device.counters["clock_steps"] += 1
         device.newest = device.cursor = None
+        device.silence = (0, 0)
 
     # --- readings
 
@@ -247,7 +248,6 @@ class Oracle:
             listening=at,
         )
         verdict = boot.verdict(message.seq, time)
-        device.counters["given_up"] += boot.give_up()
         if verdict == "conflicts":
             device.counters["quarantined"] += 1
         device.counters[verdict] += 1
@@ -287,9 +287,8 @@ class Oracle:
                 self._judge(name, device, max(ts, since), values)
             elif what != "aside":
                 self._judge(name, device, ts, values)
-        device.newest = max(
-            [ts for (ts, _), _ in samples] + ([] if device.newest is None else [device.newest])
-        )
+        for (ts, _), _ in samples:
+            device.advance(ts, self.terms.every[0])
 
     def _counts(self, device: Device, metric: str, value: Any) -> bool:
         """Whether a value counts; the first good one decides whether a series holds numbers or texts."""
@@ -308,10 +307,12 @@ class Oracle:
         return bool(low <= value <= high and value != self.terms.missing.get(metric))
 
     def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
+        first, end = device.silence
+        kept = first <= ts < end
         for tier, every in enumerate(self.terms.every):
             place = WindowId(name, metric, every, ts - ts % every)
             if place not in self.windows:
-                if self.floor is not None and place.start < self.floor:
+                if self.floor is not None and place.start < self.floor and not kept:
                     device.counters["too late"] += not tier
                     continue
                 self.windows[place] = ExpectedWindow([device.labels(place.start)])

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fleet.arrivals.boot_mark import BELOW, CONFLICT, DUPLICATE, FIRST, HIGHEST, NEW
+from edge_gateway.fleet.arrivals.boot_mark import (
+    BELOW,
+    CONFLICT,
+    DUPLICATE,
+    FIRST,
+    HIGHEST,
+    NEW,
+    NOT_KNOWN,
+)
 from edge_gateway.fleet.timestamps import NO_TIME
 
 
@@ -27,6 +35,7 @@ class PlainDevice:
     boots: dict[int, PlainBoot] = field(default_factory=dict)
     current: int | None = None
     lost: int = 0
+    conflicted: bool = False
 
 
 class PlainSequences:
@@ -41,7 +50,7 @@ class PlainSequences:
             if known.current is not None:
                 known.boots[known.current] = known.boots.pop(known.current)
             known.boots[boot] = PlainBoot()
-            known.current = boot
+            known.current, known.conflicted = boot, False
         elif boot != known.current:
             known.boots[boot] = known.boots.pop(boot)
         return known.boots[boot]
@@ -56,7 +65,10 @@ class PlainSequences:
         elif seq in mark.missing:
             mark.missing.discard(seq)
         else:
-            return (CONFLICT if time > mark.newest else DUPLICATE), standing
+            known = self.devices[device]
+            known.conflicted |= time > mark.newest
+            repeat = NOT_KNOWN if known.conflicted else DUPLICATE
+            return (CONFLICT if time > mark.newest else repeat), standing
         mark.newest = max(mark.newest, time)
         return NEW, standing
 

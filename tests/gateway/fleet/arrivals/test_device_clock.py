@@ -141,6 +141,16 @@ def test_the_birth_of_the_current_boot_once_more_announces_nothing() -> None:
     assert take(found, heard(NOW - 60_000)) == [LATE]
 
 
+def test_the_birth_of_a_boot_that_begins_anew_is_one_of_a_new_boot() -> None:
+    found = clock()
+    old = NOW - 60_000
+    assert take(found, heard(old, 0), heard(old, 1_000)) == [LATE, LATE]
+    found.birth(1, NO_TIME, SMALL, anew=True)
+    assert take(found, heard(old, 2_000)) == [LATE], "the row is that of the life before"
+    found.birth(1, old, SMALL, anew=True)
+    assert take(found, heard(old, 3_000, standing=FIRST), heard(old, 3_000)) == [STEPPED, ADVANCES]
+
+
 def test_an_announced_step_that_does_not_come_is_forgotten() -> None:
     found = clock()
     found.birth(2, NOW - 60_000, SMALL)
