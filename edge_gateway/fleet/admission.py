@@ -29,11 +29,12 @@ from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, onl
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.stamp_clock import StampClock
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
-from edge_gateway.records.inputs import Batch
+from edge_gateway.records.inputs import Batch, Moment
 from fleet_wire.control_messages import Birth
 from fleet_wire.topics import ACK, STATUS
 
@@ -90,6 +91,7 @@ class Admission:
         self.policy = policy
         self.sequences = Sequences()
         self.receipts = Receipts(self.sequences)
+        self.stamps = StampClock()
         self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
         self.watch = DeliveryWatch(registry, policy.max_reading_age)
@@ -119,10 +121,10 @@ class Admission:
         fate[[message for message in decoded.refused if fate[message] == NEW]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
+        times, steps = self._stamped(decoded, new, times, batch.moment)
+        steps = np.union1d(verdicts.steps, steps) if len(steps) else verdicts.steps
         frame, stamped = self._frame(decoded, new, times, batch.moment.wall)
-        cut = _laps(
-            frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
-        )
+        cut = _laps(frame, messages.device, decoded.samples.message[new[decoded.samples.message]], steps)
         quarantined = _quarantined(decoded, fate)
         self.watch.observe(batch, decoded, fate, own, quarantined)
         return Admitted(frame, quarantined, held, cut, stamped)
@@ -169,6 +171,23 @@ class Admission:
         if len(qos0):
             count("qos0", device[np.isin(decoded.messages.index, qos0)])
             count("qos0", rejected[np.isin([one.index for one in decoded.rejected], qos0)])
+
+    def _stamped(
+        self, decoded: Decoded, new: BoolColumn, times: Stamped, moment: Moment
+    ) -> tuple[Stamped, IntColumn]:
+        """Return the times with the final stamps, and the messages with which a device begins again, ascending."""
+        message = decoded.samples.message
+        rows = np.flatnonzero(times.stamped & new[message]) if times.stamped.any() else _NONE
+        if not len(rows):
+            return times, _NONE
+        device = decoded.messages.device[message[rows]]
+        stamps = self.stamps.stamp(device, moment.wall, moment.monotonic)
+        ts = times.ts.copy()
+        ts[rows] = stamps.ts
+        stepped = rows[stamps.stepped]
+        devices, first = np.unique(device[stamps.stepped], return_index=True)
+        self.sequences.steps[devices] += 1
+        return Stamped(ts, times.stamped), np.sort(message[stepped[first]])
 
     # --- values
 
@@ -241,6 +260,7 @@ class Admission:
         self.sequences.forget(devices)
         self.accounting.forget(devices)
         self.watch.forget(devices)
+        self.stamps.forget(devices)
         self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
@@ -296,7 +316,8 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch")
+_PARTS = ("sequences", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch")
+_NONE: IntColumn = np.empty(0, np.int64)
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:

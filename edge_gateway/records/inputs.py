@@ -18,11 +18,14 @@ class Moment(msgspec.Struct, frozen=True):
         wall: ms since 1970 UTC.
         listening: ms of the listening clock, which advances only while the gateway would have heard a device.
         trusted: whether `wall` may be believed.
+        monotonic: ms of monotonic time, which goes on over restarts. Whatever waits, waits by it: setting the machine's
+            clock changes `wall`, and this not.
     """
 
     wall: int
     listening: int
     trusted: bool = True
+    monotonic: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
@@ -54,7 +57,7 @@ class Reload(msgspec.Struct, frozen=True, tag="reload"):
 
 
 class ClockUntrusted(msgspec.Struct, frozen=True, tag="clock_untrusted"):
-    """The gateway started without a trusted clock, so the age of pending commands is unknown."""
+    """Since when the gateway was stopped is unknown, and so is the age of pending commands."""
 
     moment: Moment
 

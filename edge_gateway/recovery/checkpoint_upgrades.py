@@ -168,6 +168,20 @@ def _pending(flat: dict[str, Any]) -> dict[str, Any]:
     return {"intent": intent, "alert": alert, **{name: flat[name] for name in progress if name in flat}}
 
 
+def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 4 had no monotonic time, and commands waited by the wall clock: its time becomes the monotonic one."""
+    fold, commands, wall = state["fold"], state["fold"]["commands"], state["wall"]
+    pending = {name: list(map(_timed, commands[name])) for name in ("waiting", "sent")}
+    admission = {**fold["admission"], "stamps": _none("newest", "at")}
+    fold = {**fold, "admission": admission, "commands": {**commands, **pending}}
+    return {**state, "monotonic": wall, "wall_then": wall, "fold": fold}
+
+
+def _timed(pending: dict[str, Any]) -> dict[str, Any]:
+    expires_at = pending["alert"]["at"] + pending["intent"]["expires_ms"]
+    return {**pending, "expires_at": expires_at, "tried_at": pending.get("sent_at", 0)}
+
+
 def _none(*columns: str) -> dict[str, Any]:
     return dict.fromkeys(columns, np.empty(0, np.int64))
 
@@ -176,4 +190,5 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_1,
     _from_format_2,
     _from_format_3,
+    _from_format_4,
 )

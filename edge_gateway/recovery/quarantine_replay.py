@@ -74,10 +74,10 @@ def _replay_batch(
     startup: Startup, clock: MachineClock, number: int, found: list[tuple[int, Quarantined]]
 ) -> QuarantineReplay:
     state, totals = startup.state, startup.state.pipeline.admission.accounting.totals
-    state.wall = clock.wall()
+    state.note_time(clock.wall(), clock.monotonic())
     messages = [message for _, message in found]
     batch = Batch(
-        Moment(state.wall, state.listening),
+        Moment(state.wall, state.listening, monotonic=state.monotonic),
         [message.topic for message in messages],
         [message.payload for message in messages],
         again=[place for place, message in enumerate(messages) if message.reason in NUMBERED],

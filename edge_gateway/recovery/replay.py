@@ -141,8 +141,7 @@ class Replay:
         for given in inputs:
             self._refold(number, given, self._recorded.get(id(given)))
             self.state.listening = given.moment.listening
-            # A run without a trusted clock may have recorded earlier times.
-            self.state.wall = max(self.state.wall, given.moment.wall)
+            self.state.note_time(given.moment.wall, given.moment.monotonic)
 
     def _refold(self, number: int, given: Input, recorded: StoreEffects | None) -> None:
         """Fold an input again and compare with the recorded effects; they are None for a part of one that raised."""

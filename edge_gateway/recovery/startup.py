@@ -52,6 +52,7 @@ class Startup:
         fresh: the spool was empty.
         whole: no record is missing before `number`, so that open windows are complete.
         seconds: how long it took.
+        stopped_for: ms since the newest input; None if unknown.
         starts: nonces of this spool's starts, this one last.
         findings: (problem code, sentence) pairs for the log and the status.
     """
@@ -64,6 +65,7 @@ class Startup:
     fresh: bool
     whole: bool
     seconds: float
+    stopped_for: int | None
     starts: tuple[str, ...]
     findings: list[tuple[Problem, str]] = field(default_factory=list)
 
@@ -106,7 +108,7 @@ def recover_spool(
         place: the spool directory, whose lock this process holds.
         config: of the gateway.
         gateway: its id.
-        clock: gets a floor: no earlier time than the spool has seen.
+        clock: gets a floor: no earlier time than the spool has seen; its monotonic time goes on where the spool's ends.
         progress: called after each file read and each record replayed.
 
     Raises:
@@ -132,7 +134,7 @@ def recover_spool(
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
         store.freeze(at)
-    clock.floor = max(clock.floor, state.wall)
+    stopped_for = _continue_clock(clock, state)
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
@@ -145,6 +147,7 @@ def recover_spool(
         fresh=fresh,
         whole=_is_whole(found, journal) and not ahead,
         seconds=time.perf_counter() - started,
+        stopped_for=stopped_for,
         starts=spool.note_start(place, files),
         findings=[
             *_findings(found, journal),
@@ -256,6 +259,14 @@ def _take_over(state: State, settings: FoldSettings) -> None:
             "restore the old windows, or set a new spool.path"
         )
     state.take_over(settings)
+
+
+def _continue_clock(clock: MachineClock, state: State) -> int | None:
+    """Set the clock by what the spool has seen; return for how long (ms) the gateway was stopped, None if unknown."""
+    clock.floor = max(clock.floor, state.wall)
+    stopped_for = state.stopped_for(clock.wall(), trusted=clock.trusted())
+    clock.go_on_from(state.monotonic + (stopped_for or 0))
+    return stopped_for
 
 
 def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:

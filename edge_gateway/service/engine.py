@@ -190,8 +190,8 @@ class Engine:
 
     def moment(self) -> Moment:
         """Return the current time, as inputs carry it."""
-        elapsed = self.listening.advance(self.clock.monotonic())
-        return Moment(self.clock.wall(), elapsed, self.clock.trusted())
+        now = self.clock.monotonic()
+        return Moment(self.clock.wall(), self.listening.advance(now), self.clock.trusted(), now)
 
     def fold_arrivals(self, arrivals: list[Arrivals]) -> None:
         """Fold deliveries; each is acknowledged once its record is on disk."""

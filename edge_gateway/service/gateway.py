@@ -96,7 +96,7 @@ class Gateway:
         self._control = make_control(
             name,
             clients=clients,
-            wall=clock.wall,
+            monotonic=clock.monotonic,
             started=self.started,
             report=self._plain_report,
             firing_alerts=self._firing_alerts,
@@ -143,7 +143,7 @@ class Gateway:
             startup.journal,
             power=self.config.spool.durability == "power",
             on_stalled=self._stalled,
-            on_resumed=self._resumed,
+            on_resumed=lambda: self._disk_guard.commit_resumed(),
         )
         self._engine = Engine(
             pipeline=self._pipeline,
@@ -180,6 +180,7 @@ class Gateway:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
             self.problems.raise_(Problem.CLOCK)
+        if self._startup.stopped_for is None:
             self._engine.fold(ClockUntrusted(self._engine.moment()))
 
     def _make_disk_guard(self) -> DiskGuard:
@@ -394,6 +395,3 @@ class Gateway:
 
     def _stalled(self, error: Exception) -> None:
         self._disk_guard.commit_failed(error)
-
-    def _resumed(self) -> None:
-        self._disk_guard.commit_resumed()

@@ -152,7 +152,7 @@ class Maintenance:
         if number == self.checkpointed:
             return
         self.state.listening = self.listening.elapsed
-        self.state.wall = max(self.state.wall, self.clock.wall())
+        self.state.note_time(self.clock.wall(), self.clock.monotonic())
         tree = self.state.snapshot()
         await self.engine.durable(number)
         await self.store.applied(number)

@@ -15,21 +15,31 @@ TIMEX_BYTES: Final = 512
 """More than the size of struct timex on every platform."""
 
 
+_SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux has a monotonic clock that also counts the time for which the machine sleeps."""
+
+
 @dataclass(slots=True)
 class MachineClock:
     """Wall and monotonic milliseconds.
 
     Args:
         floor: the newest wall time known to be past, which is that of the newest journal record.
+        offset: what is added to the machine's monotonic time, in ms.
     """
 
     floor: int = BUILT
+    offset: int = 0
 
     def wall(self) -> int:
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> int:
-        return time.monotonic_ns() // 1_000_000
+        return time.clock_gettime_ns(_SINCE_BOOT) // 1_000_000 + self.offset
+
+    def go_on_from(self, monotonic: int) -> None:
+        """Let monotonic time go on from here, the time at which an earlier run would be now."""
+        self.offset += monotonic - self.monotonic()
 
     def trusted(self) -> bool:
         """Return whether the wall clock is synchronised, or at least not behind what is known to be past."""

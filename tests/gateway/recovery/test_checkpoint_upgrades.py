@@ -62,24 +62,37 @@ def fed(place: Path) -> State:
     found.state.pipeline.fold(Batch(Moment(START, 7_000), [status], [control_messages.encode_birth(born)]))
     fan = CommandIntent("fan", {"speed": 3}, 60_000, 5_000, retries=2)
     commands = found.state.pipeline.commands
-    commands.add([too_warm(at=START, commands=(fan,)), too_warm(id="a2", at=START, commands=(fan,))], START)
-    commands.advance(START)
+    now = Moment(START, 7_000, monotonic=START)
+    commands.add([too_warm(at=START, commands=(fan,)), too_warm(id="a2", at=START, commands=(fan,))], now)
+    commands.advance(now)
     found.state.listening = 7_000
+    found.state.note_time(START, START)
     found.store.apply([(NUMBER, ())])
     found.store.close()
     return found.state
 
 
-def third_format(tree: dict[str, Any]) -> dict[str, Any]:
-    tree["format"] = 3
+def fourth_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree["format"] = 4
+    del tree["monotonic"], tree["wall_then"], tree["fold"]["admission"]["stamps"]
     commands = tree["fold"]["commands"]
-    for name in ("waiting", "sent"):
-        commands[name] = list(map(flat, msgspec.convert(commands[name], list[PendingCommand])))
+    for pending in (*commands["waiting"], *commands["sent"]):
+        del pending["expires_at"], pending["tried_at"]
     return tree
 
 
-def flat(pending: PendingCommand) -> dict[str, Any]:
+def third_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree = fourth_format(tree)
+    tree["format"] = 3
+    commands = tree["fold"]["commands"]
+    for name in ("waiting", "sent"):
+        commands[name] = list(map(flat, commands[name]))
+    return tree
+
+
+def flat(fourth: dict[str, Any]) -> dict[str, Any]:
     """A pending command as it was written before: every field of its transition and its intent by itself."""
+    pending = msgspec.convert({**fourth, "expires_at": 0}, PendingCommand)
     alert, intent = pending.alert, pending.intent
     return {
         "id": pending.id,
@@ -90,7 +103,7 @@ def flat(pending: PendingCommand) -> dict[str, Any]:
         "level": alert.level,
         "alert": msgspec.to_builtins(alert_on_the_wire(alert)),
         "at": alert.at,
-        "expires_at": pending.expires_at,
+        "expires_at": alert.at + intent.expires_ms,
         "confirm_within": intent.confirm_within_ms,
         "retries": intent.retries,
         "n": pending.n,
@@ -149,7 +162,10 @@ def first_format(tree: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-@pytest.mark.parametrize(("number", "as_it_was"), [(1, first_format), (2, second_format), (3, third_format)])
+@pytest.mark.parametrize(
+    ("number", "as_it_was"),
+    [(1, first_format), (2, second_format), (3, third_format), (4, fourth_format)],
+)
 def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(
     tmp_path: Path, number: int, as_it_was: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:

@@ -33,7 +33,7 @@ class Bare:
         self.gateway._engine = SimpleNamespace(
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
         )
-        self.gateway._startup = SimpleNamespace(findings=[], whole=True, fresh=False)
+        self.gateway._startup = SimpleNamespace(findings=[], whole=True, fresh=False, stopped_for=0)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -101,10 +101,19 @@ def test_findings_of_recovery_are_reported() -> None:
 def test_a_start_without_its_whole_state_or_a_clock_is_reported_and_folded() -> None:
     bare = Bare()
     bare.gateway._startup.whole = False
+    bare.gateway._startup.stopped_for = None
     bare.gateway.clock = SimpleNamespace(trusted=lambda: False)
     bare.gateway._report_start()
     assert bare.texts.keys() == {"state_lost", "clock"}
     assert bare.folded == ["StateLost", "ClockUntrusted"]
+
+
+def test_a_start_after_an_unknown_time_ends_pending_commands_though_the_clock_is_right_now() -> None:
+    bare = Bare()
+    bare.gateway._startup.stopped_for = None
+    bare.gateway._report_start()
+    assert not bare.texts
+    assert bare.folded == ["ClockUntrusted"]
 
 
 @pytest.mark.problem("raises", "spool_lost")

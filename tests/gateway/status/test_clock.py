@@ -29,6 +29,13 @@ def test_both_clocks_are_milliseconds() -> None:
     assert clock.monotonic() <= clock.monotonic()
 
 
+def test_monotonic_time_goes_on_from_where_an_earlier_run_would_be() -> None:
+    clock = MachineClock()
+    clock.go_on_from(clock.monotonic() + 3_600_000)
+    ahead = clock.monotonic() - MachineClock().monotonic()
+    assert 3_500_000 < ahead <= 3_600_000
+
+
 @pytest.mark.parametrize(("state", "expected"), [(0, True), (4, True), (TIME_ERROR, False), (-1, False)])
 def test_the_kernel_says_whether_the_clock_is_synchronised(
     monkeypatch: pytest.MonkeyPatch, state: int, expected: bool

@@ -167,7 +167,7 @@ class Inside:
         for _ in range(within):
             if not (windows.open_readings or windows.open_coarser or windows.pending):
                 break
-            moment = Moment(moment.wall + 1_000, moment.listening + 1_000, moment.trusted)
+            moment = later(moment, 1_000)
             self.tick(moment)
         self.commit()
         self.late()
@@ -183,3 +183,9 @@ class Inside:
         """Return rows of the history, as `edge-gateway query` shows them."""
         with History.open(self.place, self._every) as history:
             yield from history.query(what)
+
+
+def later(moment: Moment, ms: int) -> Moment:
+    """Return the moment `ms` later on every clock."""
+    wall, listening, monotonic = (at + ms for at in (moment.wall, moment.listening, moment.monotonic))
+    return Moment(wall, listening, moment.trusted, monotonic)
