@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.configuration.credentials import Credentials
@@ -143,7 +144,7 @@ class Gateway:
             startup.journal,
             power=self.config.spool.durability == "power",
             on_stalled=self._stalled,
-            on_resumed=lambda: self._disk_guard.commit_resumed(),
+            on_resumed=self._resumed,
         )
         self._engine = Engine(
             pipeline=self._pipeline,
@@ -235,7 +236,8 @@ class Gateway:
             source = tasks.create_task(self._source.run(), name="source")
             needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
             self.phase = "online"
-            watchdog.started(self._progress_signs(), self._status_line, self._stuck)
+            stuck = partial(self.problems.update, Problem.STUCK)
+            watchdog.started(self._progress_signs(), self._status_line, stuck)
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
@@ -304,9 +306,6 @@ class Gateway:
     def _status_line(self) -> str:
         """Describe phase and problems in one line, for the service manager."""
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
-
-    def _stuck(self, who: str) -> None:
-        self.problems.update(Problem.STUCK, who)
 
     def local_api(self) -> LocalApi:
         operators = self._operators
@@ -395,3 +394,6 @@ class Gateway:
 
     def _stalled(self, error: Exception) -> None:
         self._disk_guard.commit_failed(error)
+
+    def _resumed(self) -> None:
+        self._disk_guard.commit_resumed()

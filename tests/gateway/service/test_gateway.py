@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -146,7 +147,8 @@ def test_a_secret_that_cannot_be_used_is_a_warning_until_it_can() -> None:
 def test_a_part_without_progress_is_reported_until_it_moves() -> None:
     bare, moved = Bare(), [0.0]
     watchdog = Watchdog(ServiceManager())
-    watchdog.started({"writer": lambda: moved[0]}, lambda: "online", bare.gateway._stuck)
+    stuck = partial(bare.gateway.problems.update, Problem.STUCK)
+    watchdog.started({"writer": lambda: moved[0]}, lambda: "online", stuck)
     later = 10 * watchdog.deadline
     watchdog.check(later)
     watchdog.check(later)
