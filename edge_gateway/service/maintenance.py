@@ -164,9 +164,14 @@ class Maintenance:
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
     async def _trim(self) -> None:
-        now = self.clock.wall()
+        """Keep the history within its bounds; send corrected points again whose old version may have come later."""
+        at, now = self.clock.wall(), self.clock.monotonic()
+        unknown = {name: now - int(sink.since_unknown() * 1000) for name, sink in self.sinks.items()}
+        if unknown:
+            while await self.store.call(lambda store: store.repeat_corrections(now, at, unknown)):
+                pass
         if self.clock.trusted():
-            await self.store.call(lambda store: store.trim(now))
+            await self.store.call(lambda store: store.trim(at))
 
     async def _record_own_point(self) -> None:
         """Queue the gateway's own counters as a data point for the sinks."""

@@ -97,6 +97,12 @@ class AllCounters(Counters, omit_defaults=True):
     outbox_dropped_unconfigured: Annotated[
         int, total("lines dropped because their sink is no longer configured")
     ] = 0
+    corrections_repeated: Annotated[
+        int, total("corrected points sent again, because a write without an answer may have come after them")
+    ] = 0
+    corrections_not_repeated: Annotated[
+        int, total("corrected points beyond the 200,000 that are remembered for that")
+    ] = 0
     influx_refused_points: Annotated[int, total("lines InfluxDB refused, now in quarantine")] = 0
     history_trimmed: Annotated[int, total("windows removed from the history, by age or size")] = 0
     series_forgotten: Annotated[int, total("names of series removed after their last window")] = 0

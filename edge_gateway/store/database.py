@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
+from edge_gateway.store.corrections import Corrections, Kind
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import Coverage, LateJob
 from edge_gateway.store.names import NameTables
@@ -104,10 +105,15 @@ class Store:
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
+        kinds = {
+            "number": Kind(self._windows, self._lines),
+            "text": Kind(self._states, self._lines.of_texts),
+        }
+        self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, kinds)
         self._retention = Retention(db, settings, (self._windows, self._states))
         self._parts: tuple[Restorable, ...] = (
             *(self._counters, self._names, self._outbox),
-            *(self._side_tables, self._numbers, self._texts, self._salvage),
+            *(self._side_tables, self._numbers, self._texts, self._salvage, self._corrections),
         )
         self._scrub = Scrub((self._windows, self._states), tiers=len(settings.tiers))
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
@@ -261,6 +267,13 @@ class Store:
             self._lines.raw(lines, at)
             self._outbox.enforce()
 
+    def repeat_corrections(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
+        """Send corrected points again that an older one may have overwritten; see `Corrections.repeat`."""
+        with self._transaction():
+            repeated = self._corrections.repeat(now, at, unknown)
+            self._outbox.enforce()
+        return repeated
+
     def trim(self, now: int) -> int:
         """Take one step towards the history's bounds at wall time `now` (ms); return how many windows were removed."""
         not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
@@ -373,6 +386,7 @@ class Store:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
+            self._corrections.note()
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:

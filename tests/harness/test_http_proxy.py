@@ -65,6 +65,23 @@ async def test_the_gateway_gets_each_chosen_answer(server: FakeInflux, name: str
     assert proxy.most_open == 1
 
 
+async def test_a_late_write_reaches_the_server_after_what_followed_its_retry(server: FakeInflux) -> None:
+    corrected = b"sensor,device=a value=1.5 1000\n"
+    with HttpProxy(server.url) as proxy:
+        proxy.answer_next(ChosenAnswer("late", end="late", late_by=0.5))
+        assert (await written(proxy)).status is None
+        for body in (TWO, corrected):
+            assert (await written(proxy, body)).status == 204
+        assert proxy.answers_left == 1
+        await server.requested(3)
+        assert [b"".join(one + b"\n" for one in request.lines) for request in server.requests] == [
+            TWO,
+            corrected,
+            TWO,
+        ]
+    assert not proxy.write_order.violations
+
+
 async def test_a_single_line_is_never_reported_as_bad(server: FakeInflux) -> None:
     with HttpProxy(server.url) as proxy:
         proxy.answer_next(ChosenAnswer("400", 400))

@@ -198,3 +198,36 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     await maintenance._publish_status()
     assert not list(maintenance.problems)
     assert published == ["status"] * 2
+
+
+@dataclass
+class Trimmed(Parts):
+    """A store with corrected points to send again, and a clock that is not trusted."""
+
+    pieces: list[int] = field(default_factory=lambda: [2, 2, 0])
+    asked: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
+
+    def monotonic(self) -> int:
+        return 100_000
+
+    def trusted(self) -> bool:
+        return False
+
+    def since_unknown(self) -> float:
+        return 2.5
+
+    async def call(self, function: Any) -> Any:
+        return function(self)
+
+    def repeat_corrections(self, now: int, at: int, unknown: dict[str, int]) -> int:
+        self.asked.append((now, at, unknown))
+        return self.pieces.pop(0)
+
+
+async def test_corrected_points_are_sent_again_until_none_is_due_whatever_the_wall_clock_shows() -> None:
+    parts = Trimmed()
+    await maintenance_of(parts, sinks=("influx",))._trim()
+    assert parts.asked == [(100_000, 1_700_000_000_000, {"influx": 97_500})] * 3
+    without = Trimmed()
+    await maintenance_of(without)._trim()
+    assert without.asked == []
