@@ -64,7 +64,12 @@ class AllCounters(Counters, omit_defaults=True):
     refused_too_many_texts: Annotated[int, total("values that were texts beyond a limit")] = 0
     lost_at_device: Annotated[int, total("messages that devices say they lost themselves")] = 0
     given_up: Annotated[int, total("missing messages that are no longer waited for")] = 0
-    clock_steps: Annotated[int, total("times the clock of a device went backwards")] = 0
+    clock_steps: Annotated[
+        int,
+        total(
+            "times the clock of a device went backwards, or the gateway's was set, which stamps its readings"
+        ),
+    ] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
     sequence_not_believed: Annotated[int, total("sequence numbers more than a million ahead")] = 0
     births_cut: Annotated[int, total("births longer than what is kept of one")] = 0

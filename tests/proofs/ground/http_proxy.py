@@ -2,7 +2,7 @@
 
     gateway ─▶ chosen answer? ─┬─ none ──▶ the server; its own answer is passed on
                                ├─ stored ▶ the server; the chosen answer, or none, is given instead of its own
-                               ├─ late ──▶ no answer; the server gets it too, some time after it stored the retry
+                               ├─ late ──▶ 504; the server gets it once it stored the retry and a correction of it
                                └─ else ──▶ the chosen answer; the server receives nothing
 
 `damage` changes lines on the way, so that the real server refuses them as malformed.
@@ -49,7 +49,7 @@ SEVERAL_LINES = frozenset({400, 413, 422})
 
 @dataclass(frozen=True, slots=True)
 class ChosenAnswer:
-    """The answer to one write. `stored`: the server gets the write first. `retry_after` and `late_by` in seconds."""
+    """The answer to one write. `stored`: the server gets the write first. `retry_after` in seconds."""
 
     name: str
     status: int = 0
@@ -57,7 +57,6 @@ class ChosenAnswer:
     stored: bool = False
     retry_after: int | None = None
     as_date: bool = False
-    late_by: float = 0.0
 
     @property
     def needs_several_lines(self) -> bool:
@@ -69,7 +68,8 @@ ANSWERS = (
     *("reset before the body", "reset after the body", "hang", "lost 204", "late"),
 )
 RESETS: dict[str, End] = {"reset before the body": "reset before", "reset after the body": "reset after"}
-LATE_BY = (2.0, 6.0)
+LATE_BY = 6.0
+"""Most seconds by which a late write comes after its retry."""
 
 
 def chosen_answer(name: str, rng: random.Random) -> ChosenAnswer:
@@ -80,7 +80,7 @@ def chosen_answer(name: str, rng: random.Random) -> ChosenAnswer:
     if name == "lost 204":
         return ChosenAnswer(name, end="reset after", stored=True)
     if name == "late":
-        return ChosenAnswer(name, end="late", late_by=rng.uniform(*LATE_BY))
+        return ChosenAnswer(name, 504, end="late")
     if name == "hang":
         return ChosenAnswer(name, end="hang", stored=maybe)
     status = int(name)
@@ -146,6 +146,8 @@ class HttpProxy(ThreadedServer):
         self._failed: tuple[float, str, float] | None = None
         self._late: set[asyncio.Task[None]] = set()
         self._stored_more = asyncio.Event()
+        self._newest: dict[tuple[str, bytes, int], bytes] = {}
+        """The line of each point that the server stored last."""
         self._client: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
 
@@ -155,8 +157,12 @@ class HttpProxy(ThreadedServer):
 
     @property
     def answers_left(self) -> int:
-        """Chosen answers that were not given yet, and late writes that the server has not got yet."""
-        return len(self._chosen) + len(self._late)
+        return len(self._chosen)
+
+    @property
+    def late_left(self) -> int:
+        """Late writes that the server has not got yet."""
+        return len(self._late)
 
     async def _listen(self) -> None:
         self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False)
@@ -193,10 +199,11 @@ class HttpProxy(ThreadedServer):
         if chosen.stored and not await self._stored(request, lines):
             return self._reset(request, chosen)
         if chosen.end == "late":
-            task = asyncio.create_task(self._deliver_late(request, lines, chosen.late_by))
+            task = asyncio.create_task(self._deliver_late(request, lines))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
-        if chosen.end in {"hang", "late"}:
+            return self._respond(chosen)
+        if chosen.end == "hang":
             await self._hang(chosen)
         if chosen.end != "answer":
             return self._reset(request, chosen)
@@ -209,16 +216,21 @@ class HttpProxy(ThreadedServer):
         finally:
             self._failed = time.monotonic(), chosen.name, 0.0
 
-    async def _deliver_late(self, request: web.Request, lines: list[bytes], late_by: float) -> None:
-        """Give the server a write of which the gateway got no answer, `late_by` seconds after its retry was stored."""
+    async def _deliver_late(self, request: web.Request, lines: list[bytes]) -> None:
+        """Give the server a write after its retry, at the worst moment: when a point of it was just corrected."""
         bucket = request.query["bucket"]
-        points = {(bucket, *series_of(line)) for line in lines}
-        while not points <= self.write_order.seen:
-            self._stored_more.clear()
-            await self._stored_more.wait()
-        await asyncio.sleep(late_by)
+        points = {(bucket, *series_of(line)): line for line in lines}
+        await self._until_stored(lambda: points.keys() <= self._newest.keys())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LATE_BY):
+                await self._until_stored(lambda: any(self._newest[at] != line for at, line in points.items()))
         with suppress(aiohttp.ClientError, OSError):
             await self._send(request, lines)
+
+    async def _until_stored(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._stored_more.clear()
+            await self._stored_more.wait()
 
     def _next_answer(self) -> ChosenAnswer:
         chosen = self._chosen.popleft()
@@ -275,6 +287,7 @@ class HttpProxy(ThreadedServer):
         self.server_statuses[answer.status] += 1
         if answer.status == 204:
             self.write_order.add(request.query["bucket"], lines)
+            self._newest |= {(request.query["bucket"], *series_of(line)): line for line in lines}
             self._stored_more.set()
         return answer.status, said, kind
 
