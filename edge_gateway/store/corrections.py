@@ -10,13 +10,14 @@ again ten minutes later, and sent as it is stored then. Times are monotonic ms.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import Outbox
+from edge_gateway.store.outgoing_lines import OutgoingLines, TextLines
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.settings import StoredTier
-from edge_gateway.store.window_table import Packed, WindowTable
+from edge_gateway.store.window_table import WindowTable
 
 REPEAT_AFTER: Final = 600_000
 """Milliseconds after which a write without an answer is taken to be lost, and not still on its way."""
@@ -28,50 +29,45 @@ _KEY: Final = "sink, kind, tier, start, series"
 _BEHIND_ALL: Final = 1 << 62
 """Above the id of every chunk of an outbox."""
 
-
-class WindowLines(Protocol):
-    """Renders windows into the outbox (`OutgoingLines`)."""
-
-    def windows(self, tier: int, windows: Packed, at: int) -> None: ...
-
-
-class Kind(NamedTuple):
-    """A table of windows, and what renders its rows."""
-
-    table: WindowTable
-    lines: WindowLines
+Kinds = dict[str, tuple[WindowTable, OutgoingLines | TextLines]]
+"""By the name under which rows are noted: their table, and what renders them."""
 
 
 class Corrections:
-    """Used inside the store's transactions. `kinds`: by the name under which a kind is noted."""
+    """Used inside the store's transactions. `tables`: the windows of numbers and those of texts."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of a store
         self,
         db: sqlite3.Connection,
         counters: StoreCounters,
         outbox: Outbox,
         tiers: Sequence[StoredTier],
-        kinds: Mapping[str, Kind],
+        lines: OutgoingLines,
+        tables: tuple[WindowTable, WindowTable],
     ) -> None:
         self._db = db
         self._counters = counters
         self._outbox = outbox
         self._tiers = tiers
-        self._kinds = kinds
+        numbers, texts = tables
+        self._kinds: Kinds = {"number": (numbers, lines), "text": (texts, lines.of_texts)}
         self._looked_at: dict[str, int] = {}
+        """By sink: when it was last looked up which lines had left its outbox."""
 
-    def snapshot(self) -> None:
-        """Hold nothing over a transaction."""
+    def snapshot(self) -> dict[str, int]:
+        """Return what memory holds, for `restore` after a rollback."""
+        return dict(self._looked_at)
 
-    def restore(self, _: None) -> None:
-        """Forget what was corrected in a transaction that was rolled back."""
-        for kind in self._kinds.values():
-            kind.table.corrected.clear()
+    def restore(self, snapshot: dict[str, int]) -> None:
+        """Go back to what was committed; what was corrected since is not."""
+        self._looked_at = snapshot
+        for table, _ in self._kinds.values():
+            table.corrected.clear()
 
     def note(self) -> None:
         """Note the rows that were corrected in this transaction, after their lines were queued."""
-        for name, kind in self._kinds.items():
-            keys, kind.table.corrected = kind.table.corrected, []
+        for name, (table, _) in self._kinds.items():
+            keys, table.corrected = table.corrected, []
             if keys:
                 upto = self._outbox.newest
                 rows = [(sink, name, *key, upto) for sink in self._outbox.sinks for key in keys]
@@ -90,6 +86,7 @@ class Corrections:
         for sink in self._outbox.sinks:
             self._take_sent(sink, now, unknown[sink])
             repeated += self._repeat_due(sink, now, at)
+        self._outbox.enforce()
         self._bound()
         self._counters.add("corrections_repeated", repeated)
         return repeated

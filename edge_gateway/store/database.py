@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
-from edge_gateway.store.corrections import Corrections, Kind
+from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import Coverage, LateJob
 from edge_gateway.store.names import NameTables
@@ -105,17 +105,14 @@ class Store:
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
-        kinds = {
-            "number": Kind(self._windows, self._lines),
-            "text": Kind(self._states, self._lines.of_texts),
-        }
-        self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, kinds)
-        self._retention = Retention(db, settings, (self._windows, self._states))
+        tables = self._windows, self._states
+        self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, self._lines, tables)
+        self._retention = Retention(db, settings, tables)
         self._parts: tuple[Restorable, ...] = (
             *(self._counters, self._names, self._outbox),
             *(self._side_tables, self._numbers, self._texts, self._salvage, self._corrections),
         )
-        self._scrub = Scrub((self._windows, self._states), tiers=len(settings.tiers))
+        self._scrub = Scrub(tables, tiers=len(settings.tiers))
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
         self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
@@ -270,9 +267,7 @@ class Store:
     def repeat_corrections(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
         """Send corrected points again that an older one may have overwritten; see `Corrections.repeat`."""
         with self._transaction():
-            repeated = self._corrections.repeat(now, at, unknown)
-            self._outbox.enforce()
-        return repeated
+            return self._corrections.repeat(now, at, unknown)
 
     def trim(self, now: int) -> int:
         """Take one step towards the history's bounds at wall time `now` (ms); return how many windows were removed."""

@@ -178,6 +178,23 @@ def test_what_was_rolled_back_is_not_noted(store: Store, monkeypatch: pytest.Mon
     assert noted(store) == 0
 
 
+def test_a_look_that_was_rolled_back_was_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What left the outbox before it may have overtaken a write from long before the next look."""
+
+    def refuse(_: Outbox) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    repeat(store, HOUR, unknown=0)
+    correct(store)
+    lines(store)
+    with monkeypatch.context() as full:
+        full.setattr(Outbox, "enforce", refuse)
+        with pytest.raises(sqlite3.OperationalError):
+            repeat(store, HOUR + 1, unknown=HOUR - REPEAT_AFTER)
+    repeat(store, 2 * HOUR, unknown=HOUR - REPEAT_AFTER)
+    assert noted(store) == len(TIERS)
+
+
 def test_notes_outlive_a_restart_and_a_spool_whose_time_began_anew(store: Store, tmp_path: Path) -> None:
     correct(store)
     lines(store)
