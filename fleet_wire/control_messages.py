@@ -163,9 +163,13 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of `boot` up to and including `upto` is stored, except for the inclusive ranges in `missing`."""
+    """Everything of `boot` from `from` to `upto` is stored, except for `missing`; all bounds are inclusive.
+
+    Of messages below `from` nothing is known any more.
+    """
 
     boot: Counter
+    since: Counter = msgspec.field(default=0, name="from")
     upto: Counter
     missing: Annotated[list[Range], Meta(max_length=MAX_MISSING)] = []
 

@@ -2,7 +2,7 @@
 
     admission ─▶ watch ─▶ decoders ─▶ registry ─▶ devices
         ├─▶ value_checks ─▶ decoders, token_buckets
-        ├─▶ stamp_clock
+        ├─▶ stamp_clock, laps
         ├─▶ accounting ─▶ decoders
         └─▶ arrivals
 

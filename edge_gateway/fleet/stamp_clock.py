@@ -11,6 +11,8 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
+from edge_gateway.fleet.timestamps import Stamped
+from edge_gateway.records.inputs import Moment
 
 ADJUSTED: Final = 5_000
 """Milliseconds by which wall and monotonic time may differ between two stamps of a device, …"""
@@ -33,6 +35,28 @@ class StampClock:
         self._devices = 0
         self._newest = np.empty(0, np.int64)
         self._at = np.empty(0, np.int64)
+
+    def settle(
+        self, times: Stamped, chosen: BoolColumn, device: IntColumn, moment: Moment
+    ) -> tuple[Stamped, IntColumn]:
+        """Give chosen times that are the arrival their final stamp.
+
+        Args:
+            times: in arrival order.
+            chosen: which times count.
+            device: of each time.
+            moment: of the arrival.
+
+        Returns:
+            All times, and the places of those with which a device begins again, one a device.
+        """
+        rows = np.flatnonzero(times.stamped & chosen)
+        stamps = self.stamp(device[rows], moment.wall, moment.monotonic)
+        ts = times.ts.copy()
+        ts[rows] = stamps.ts
+        stepped = rows[stamps.stepped]
+        _, first = np.unique(device[stepped], return_index=True)
+        return Stamped(ts, times.stamped), stepped[first]
 
     def stamp(self, device: IntColumn, arrival: int, monotonic: int) -> Stamps:
         """Stamp readings, given by device, that arrived at wall time `arrival` (ms)."""

@@ -85,6 +85,10 @@ class LateValues:
     quality: Array
     tiers: Array
 
+    def rows(self, chosen: Array) -> "LateValues":
+        """Return some of the readings."""
+        return LateValues(*(getattr(self, column.name)[chosen] for column in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class LateStates:
@@ -106,6 +110,10 @@ def both(one: AnyLate | None, other: AnyLate) -> AnyLate:
         return other
     names = [column.name for column in fields(other)]
     return type(other)(**{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names})
+
+
+WITHOUT_TIME = "no_time"
+"""Reason of messages that need the gateway's time while nobody knows it, and more of them wait than may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +140,13 @@ class StoreEffects:
     """What one input leaves for the store.
 
     Attributes:
-        at: the input's wall time, in ms.
+        at: the time, in ms, by which points are older than their buckets keep, and are withheld: the input's wall
+            time, or `Moment.aged` where the clock was not sure.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
             have is unknown.
+        not_known: numbers of messages that may have counted before, which is not known any more; merged nowhere.
+        unsure: the least the time was when `frozen` was set by a wall clock that was not sure; else None.
+        confirmed: (wall time, the least it could be until now), in ms, when the wall clock became sure.
         gone_texts: codes that stand for nothing once all other effects are applied.
     """
 
@@ -145,11 +157,14 @@ class StoreEffects:
     states: tuple[ClosedStates, ...] = ()
     late: LateValues | None = None
     late_states: LateStates | None = None
+    not_known: LateValues | None = None
     alerts: tuple[Transition, ...] = ()
     commands: tuple[CommandChange, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
     frozen: int | None = None
+    unsure: int | None = None
+    confirmed: tuple[int, int] | None = None
     gone_texts: tuple[int, ...] = ()
 
 

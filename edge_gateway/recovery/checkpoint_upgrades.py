@@ -12,7 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge_gateway.fleet.arrivals.boot_mark import BIRTH_FORGOTTEN
+from edge_gateway.fleet.arrivals.contents import Contents
+from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
+from edge_gateway.fleet.timestamps import NO_TIME
 from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000
@@ -169,7 +173,59 @@ def _pending(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 4 had no monotonic time, and commands waited by the wall clock: its time becomes the monotonic one."""
+    """Format 4 judged every message, forgotten or not, and did not note which marks had messages without a time."""
+    fold, admission = state["fold"], state["fold"]["admission"]
+    sequences, accounting = admission["sequences"], admission["accounting"]
+    older, columns = sequences["older"], accounting["columns"]
+    nothing = np.zeros(len(columns["received"]), np.int64)
+    return {
+        **state,
+        "fold": {
+            **fold,
+            "admission": {
+                **admission,
+                "sequences": {
+                    **sequences,
+                    **_judging(len(sequences["boot"])),
+                    "older": np.column_stack([older, *_judging(len(older)).values()]).astype(np.int64),
+                    "forgotten": Forgotten().snapshot(),
+                    "contents": Contents().snapshot(),
+                    "conflicted": np.zeros(len(sequences["boot"]), np.bool_),
+                    "boots_begun_anew": 0,
+                },
+                "accounting": {
+                    **accounting,
+                    "columns": {**columns, "not_known": nothing, "values_not_known": nothing},
+                },
+            },
+        },
+    }
+
+
+def _judging(count: int) -> dict[str, Any]:
+    """What marks say of what they can judge, where nothing was forgotten."""
+    return {
+        "judged_from": np.zeros(count, np.int64),
+        "unsure_to": np.full(count, NO_TIME, np.int64),
+        "untimed": np.ones(count, np.bool_),
+        "born": np.full(count, BIRTH_FORGOTTEN, np.int64),
+        "denied": np.zeros(count, np.bool_),
+    }
+
+
+def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 5 knew one wall time, the newest, and let nobody vote on it."""
+    fold, wall = state["fold"], state["wall"]
+    vote = {**_none("said", "at", "anchor", "anchor_at", "live"), "asked_at": None}
+    added = {
+        "admission": {**fold["admission"], "vote": vote},
+        "completeness": {"since": fold["complete_from"], "unsure": None},
+    }
+    return {**state, "least": wall, "aged": wall, "fold": {**fold, **added}}
+
+
+def _from_format_6(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 6 had no monotonic time, and commands waited by the wall clock: its time becomes the monotonic one."""
     fold, commands, wall = state["fold"], state["fold"]["commands"], state["wall"]
     pending = {name: list(map(_timed, commands[name])) for name in ("waiting", "sent")}
     admission = {**fold["admission"], "stamps": _none("newest", "at")}
@@ -191,4 +247,6 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_2,
     _from_format_3,
     _from_format_4,
+    _from_format_5,
+    _from_format_6,
 )

@@ -108,7 +108,7 @@ def recover_spool(
         place: the spool directory, whose lock this process holds.
         config: of the gateway.
         gateway: its id.
-        clock: gets a floor: no earlier time than the spool has seen; its monotonic time goes on where the spool's ends.
+        clock: learns which time the spool has seen; its monotonic time goes on where the spool's ends.
         progress: called after each file read and each record replayed.
 
     Raises:
@@ -133,8 +133,9 @@ def recover_spool(
     store = replay.store
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
-        store.freeze(at)
-    stopped_for = _continue_clock(clock, state)
+        store.freeze(at, unsure=state.least)
+    stopped_for = _begin_clock(clock, state, fresh=fresh)
+    state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
@@ -194,7 +195,7 @@ def _beginning(
 
     def opened(damage: str = "") -> Store:
         if fresh:
-            return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
+            return open_store(place, config, floor=ALWAYS, at=at, unsure=None, damage=damage)
         return _open_to_go_on(place, config, state, journal, at, damage)
 
     return Replay(state, journal, opened)
@@ -203,12 +204,16 @@ def _beginning(
 def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
 ) -> Store:
-    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost."""
+    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost.
+
+    No clock is sure yet: the time now is that of the machine, and at least the newest that the state has seen.
+    """
     return open_store(
         place,
         config,
         floor=max(at, state.pipeline.windows.closed_to),
         at=at,
+        unsure=state.least,
         names=None if journal.report.lost else StateNames(state),
         records=lambda: effects_in(journal),
         damage=damage,
@@ -221,6 +226,7 @@ def open_store(
     *,
     floor: int,
     at: int,
+    unsure: int | None,
     names: Resolver | None = None,
     records: Records | None = None,
     damage: str = "",
@@ -232,6 +238,7 @@ def open_store(
         config: of the gateway.
         floor: wall time in ms before which a new store may be incomplete.
         at: wall time in ms.
+        unsure: the least the time can be, if `floor` is the wall time of a clock that is not sure; else None.
         names: resolves series and texts that a new store has no names of.
         records: the journal's effects, to fill a new store.
         damage: the reason to set the present file aside first; empty for none.
@@ -241,6 +248,7 @@ def open_store(
         store_settings(config),
         floor=floor,
         at=at,
+        unsure=unsure,
         resolver=names,
         records=records,
         damage=damage,
@@ -261,9 +269,10 @@ def _take_over(state: State, settings: FoldSettings) -> None:
     state.take_over(settings)
 
 
-def _continue_clock(clock: MachineClock, state: State) -> int | None:
-    """Set the clock by what the spool has seen; return for how long (ms) the gateway was stopped, None if unknown."""
-    clock.floor = max(clock.floor, state.wall)
+def _begin_clock(clock: MachineClock, state: State, *, fresh: bool) -> int | None:
+    """Let the clock go on from what the spool has seen; return for how long (ms) it was stopped, None if unknown."""
+    clock.begin(state.least, state.wall, None if fresh else max(state.least, state.aged))
+    state.least, state.aged = clock.least, clock.aged
     stopped_for = state.stopped_for(clock.wall(), trusted=clock.trusted())
     clock.go_on_from(state.monotonic + (stopped_for or 0))
     return stopped_for

@@ -27,6 +27,7 @@ from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock_report import clock_doubt
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.device_problems import DeviceProblems
 from edge_gateway.status.problems import MOST_NAMED, Problems
@@ -125,15 +126,16 @@ class Maintenance:
     async def _publish_status(self) -> None:
         for sink in self.sinks.values():
             self.problems.update(sink.trouble, sink.facts.problem)
-            self.problems.update(sink.refused, sink.refusals())
-        if self.clock.trusted():
-            self.problems.clear(Problem.CLOCK)
+            if refusals := sink.new_refusals():
+                self.problems.raise_(sink.refused, refusals)
+        self.problems.update(Problem.CLOCK, clock_doubt(self.engine.clock_status()))
         self.problems.update(Problem.DESCRIPTORS, shortage())
         idle = self.state.pipeline.rules.idle_rules()
         some = [*idle[:MOST_IDLE], *([f"{len(idle)} in all"] if idle else [])]
         self.problems.update(Problem.RULES_IDLE, "; ".join(some))
         for problem, text in self._devices.check(self.state.pipeline):
             self.problems.update(problem, text)
+        self.problems.expire()
         await self._check_bounds()
         self.control.publish_status()
 
@@ -152,7 +154,7 @@ class Maintenance:
         if number == self.checkpointed:
             return
         self.state.listening = self.listening.elapsed
-        self.state.note_time(self.clock.wall(), self.clock.monotonic())
+        self.state.note_clock(self.clock)
         tree = self.state.snapshot()
         await self.engine.durable(number)
         await self.store.applied(number)
@@ -164,18 +166,22 @@ class Maintenance:
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
     async def _trim(self) -> None:
-        """Keep the history within its bounds; send corrected points again whose old version may have come later."""
-        at, now = self.clock.wall(), self.clock.monotonic()
+        """Send corrected points again whose old version may have come later, and keep the history within its bounds.
+
+        It is trimmed by the time that has certainly passed, so that a clock that is ahead removes nothing too early.
+        """
+        at, now = self.clock.read().wall, self.clock.monotonic()
         unknown = {name: now - int(sink.since_unknown() * 1000) for name, sink in self.sinks.items()}
         if unknown:
             while await self.store.call(lambda store: store.repeat_corrections(now, at, unknown)):
                 pass
-        if self.clock.trusted():
-            await self.store.call(lambda store: store.trim(at))
+        aged = self.clock.aged
+        await self.store.call(lambda store: store.trim(aged))
 
     async def _record_own_point(self) -> None:
-        """Queue the gateway's own counters as a data point for the sinks."""
-        if self.sinks:
-            at = self.clock.wall()
+        """Queue the gateway's own counters as a data point for the sinks, unless nobody knows its time."""
+        clock = self.clock.read()
+        if self.sinks and clock.trusted:
+            at = clock.wall
             line = render_gateway(self.name, as_plain(self.report()), at)
             await self.store.call(lambda store: store.enqueue(line, at))

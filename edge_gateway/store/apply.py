@@ -17,7 +17,7 @@ from edge_gateway.records.store_effects import (
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import UNKNOWN, NameTables
-from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.outgoing_lines import NOT_KNOWN, OVER_SHARE, OutgoingLines
 from edge_gateway.store.rebuild import NoLines
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.side_tables import SideTables
@@ -70,6 +70,8 @@ class Applier:
             self._close_states(states, effects.at, lines)
         if effects.late is not None:
             self._keep_late(effects.late, effects.at, lines)
+        if effects.not_known is not None:
+            self._send_late(effects.not_known, effects.at, lines, why=NOT_KNOWN)
         if effects.late_states is not None:
             self._keep_late_states(effects.late_states, effects.at)
         self._names.forget_texts(effects.gone_texts)
@@ -122,14 +124,21 @@ class Applier:
         lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
 
     def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
+        merged = late.tiers != 0
+        kept = late.rows(merged)
+        ids = self._ids(kept.series, kept.versions)
+        known = ids != UNKNOWN
+        columns = (kept.ts, kept.value, kept.quality, kept.tiers)
+        self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
+        if not merged.all():
+            self._send_late(late.rows(~merged), at, lines, why=OVER_SHARE)
+
+    def _send_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines, *, why: str) -> None:
+        """Send readings that are merged nowhere."""
         ids = self._ids(late.series, late.versions)
-        known, merged = ids != UNKNOWN, late.tiers != 0
-        kept, over = known & merged, known & ~merged
-        columns = (late.ts, late.value, late.quality, late.tiers)
-        self._numbers.add(at, [ids[kept], *(column[kept] for column in columns)])
-        if over.any():
-            readings = Readings(ids[over], late.ts[over], late.value[over], late.quality[over])
-            lines.late(ids[over], readings, at)
+        known = ids != UNKNOWN
+        readings = Readings(ids[known], late.ts[known], late.value[known], late.quality[known])
+        lines.late(readings.series, readings, at, why)
 
     def _keep_late_states(self, late: LateStates, at: int) -> None:
         ids = self._ids(late.series, late.versions)

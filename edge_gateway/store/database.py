@@ -14,14 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.kept_coverage import ALWAYS, KeptCoverage
 from edge_gateway.store.late_job import Coverage, LateJob
+from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
@@ -35,8 +37,6 @@ from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.window_kinds import number_windows, text_windows
 
 Record = tuple[int, Sequence[StoreEffects]]
-
-ALWAYS: Final = -(1 << 62)
 
 
 class Restorable(Protocol):
@@ -85,6 +85,7 @@ class Store:
         self.opened = opened
         self._settings = settings
         self._db = db
+        self._meta = MetaTable(db)
         self._counters = StoreCounters(db)
         self._names = NameTables(db, settings.forwarded)
         self._outbox = Outbox(db, self._counters, settings.sinks, tiers=len(settings.tiers))
@@ -108,13 +109,13 @@ class Store:
         tables = self._windows, self._states
         self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, self._lines, tables)
         self._retention = Retention(db, settings, tables)
+        self._coverage = KeptCoverage(db)
         self._parts: tuple[Restorable, ...] = (
-            *(self._counters, self._names, self._outbox),
+            *(self._counters, self._names, self._outbox, self._coverage),
             *(self._side_tables, self._numbers, self._texts, self._salvage, self._corrections),
         )
         self._scrub = Scrub(tables, tiers=len(settings.tiers))
-        self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
-        self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
+        self.applied = self._meta.applied() or 0
 
     @classmethod
     def open(
@@ -124,6 +125,7 @@ class Store:
         *,
         floor: int,
         at: int,
+        unsure: int | None = None,
         resolver: Resolver | None = None,
         records: Records | None = None,
         damage: str = "",
@@ -135,6 +137,7 @@ class Store:
             settings: fixed while the store is open.
             floor: coverage floor (ms) of a new store: windows that start before it may be incomplete.
             at: wall time in ms, part of the name of a file set aside.
+            unsure: the least the time can be, if `floor` is the wall time of a clock that is not sure; else None.
             resolver: knows names that a new store does not have yet.
             records: reads the journal, for a store that replaces a lost one.
             damage: what is wrong with the file, if that was found in use.
@@ -149,7 +152,7 @@ class Store:
             aside = schema.set_aside(path, at)
             db, created = schema.open_store(path)
         store = cls(path, settings, db, Opened(created, aside, damage), resolver)
-        store._begin(floor, at, records)
+        store._begin(floor, at, unsure, records)
         return store
 
     def facts(self) -> StoreFacts:
@@ -165,6 +168,11 @@ class Store:
             waiting=dict(self._outbox.waiting),
             counters=dict(self._counters.values),
         )
+
+    @property
+    def coverage(self) -> Coverage:
+        """From when on windows are stored, and which ones do not change."""
+        return self._coverage.now
 
     @property
     def floor(self) -> int:
@@ -185,7 +193,7 @@ class Store:
                         self._apply(part)
                     self.applied = number
             self._outbox.enforce()
-            self._keep_applied()
+            self._meta.keep_applied(self.applied)
 
     def run_late(self) -> int:
         """Merge some of the late readings in one transaction; return how many."""
@@ -213,7 +221,7 @@ class Store:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
-                self._cover(self._salvage.progress.floor)
+                self._coverage.raise_to(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
             self._outbox.enforce()
             if not finished:
                 return ""
@@ -252,7 +260,7 @@ class Store:
                 self._apply(part)
             self.applied = number
             self._outbox.enforce()
-            self._keep_applied()
+            self._meta.keep_applied(self.applied)
 
     def release(self, sink: str) -> None:
         """Note that a sink stopped and sends nothing any more."""
@@ -277,17 +285,17 @@ class Store:
             self._side_tables.trim(age_cutoff(now, self._settings.history_keep))
             if cutoff is None:
                 return 0
-            self._cover(cutoff)
+            self._coverage.raise_to(cutoff)
             removed = self._retention.delete_before(cutoff)
             self._counters.add("history_trimmed", removed)
             if not self.late_pending and self._salvage.progress is None:
                 self._use.prune(cutoff, self._names, self._counters)
             return removed
 
-    def freeze(self, before: int) -> None:
-        """Freeze windows that start before this time (ms): it is not known which readings they have."""
+    def freeze(self, before: int, *, unsure: int | None = None) -> None:
+        """Freeze windows that start before this time (ms): their readings are not known. `unsure`: as in `open`."""
         with self._transaction():
-            self._cover(before, before)
+            self._coverage.raise_to(before, before, unsure=unsure)
 
     def sync(self) -> None:
         """Make everything applied so far survive a power cut. Call it before unlinking journal segments."""
@@ -299,43 +307,50 @@ class Store:
         self._db.close()
 
     def _apply(self, effects: StoreEffects) -> None:
-        self._freeze(effects)
+        self._take_times(effects)
         self._applier.apply(effects)
 
-    def _freeze(self, effects: StoreEffects) -> None:
+    def _take_times(self, effects: StoreEffects) -> None:
         if effects.frozen is not None:
-            self._cover(effects.frozen, effects.frozen)
+            self._coverage.raise_to(effects.frozen, effects.frozen, unsure=effects.unsure)
+        if effects.confirmed is not None:
+            self._coverage.confirm(*effects.confirmed)
+            self._side_tables.confirm_times(*effects.confirmed)
+            self._salvage.confirm(*effects.confirmed)
 
-    def _begin(self, floor: int, at: int, records: Records | None) -> None:
+    def _begin(self, floor: int, at: int, unsure: int | None, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
         with self._transaction():
             if self.opened.created and records is not None:
-                self._replace_lost(floor, at, records)
+                self._replace_lost(floor, at, unsure, records)
             elif self.opened.created:
-                self._cover(floor)
-            if self._meta("forwarded", forwarded) != forwarded:
+                self._coverage.raise_to(floor, unsure=unsure)
+            if self._meta.get("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
-            self._keep("forwarded", forwarded)
+            self._meta.keep("forwarded", forwarded)
             self._outbox.drop_unconfigured()
 
-    def _replace_lost(self, floor: int, at: int, records: Records) -> None:
+    def _replace_lost(self, floor: int, at: int, unsure: int | None, records: Records) -> None:
         """Fill a new store from the journal and from what can be read of the lost one."""
         aside = self.opened.set_aside
-        meta = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        meta = self._salvage.begin(aside, at, floor, unsure) if aside is not None else {}
         self._names.reload()
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
-        applied = _applied(meta)
+        applied = applied_in(meta)
         last = self._rebuild(records, applied)
         self._counters.take_over({})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
-        self._salvage.take_late(*send_all(self._db, kinds, at))
+        self._salvage.take_late(*send_all(self._db, kinds, at if unsure is None else unsure))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
-        self._keep_applied()
-        before = (meta.get("floor"), meta.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
-        self._cover(*(part if isinstance(part, int) else floor for part in before))
+        self._meta.keep_applied(self.applied)
+        if applied is None:
+            self._coverage.raise_to(floor, unsure=unsure)
+        else:
+            before = (meta.get("floor"), meta.get("frozen", ALWAYS))
+            self._coverage.raise_to(*(part if isinstance(part, int) else floor for part in before))
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
         """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
@@ -352,32 +367,16 @@ class Store:
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
                 self._applier.apply_windows(part, no_lines)
-                self._freeze(part)
+                self._take_times(part)
                 if upto is None:
                     self._applier.apply_rest(part)
         merge_all((self._numbers, self._texts), no_lines)
         return last
 
-    def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
-        self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))
-        self._keep("floor", self.coverage.floor)
-        self._keep("frozen", self.coverage.frozen)
-
-    def _keep_applied(self) -> None:
-        self._keep("applied", self.applied)
-        self._keep("applied_check", ~self.applied)
-
-    def _meta(self, key: str, default: Any) -> Any:
-        row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
-        return default if row is None else row[0]
-
-    def _keep(self, key: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (key, value))
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         snapshots = [part.snapshot() for part in self._parts]
-        applied, coverage = self.applied, self.coverage
+        applied = self.applied
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -388,12 +387,5 @@ class Store:
                 self._db.execute("ROLLBACK")
             for part, snapshot in zip(self._parts, snapshots, strict=True):
                 part.restore(snapshot)
-            self.applied, self.coverage = applied, coverage
+            self.applied = applied
             raise
-
-
-def _applied(meta: Mapping[str, Any]) -> int | None:
-    """Return the number of the newest record applied; None unless both entries of `meta` agree on it."""
-    applied, check = meta.get("applied"), meta.get("applied_check")
-    sound = isinstance(applied, int) and isinstance(check, int) and check == ~applied
-    return applied if sound else None

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.names import NameTables
+from edge_gateway.store.outgoing_lines import TOO_LATE
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
@@ -42,7 +43,7 @@ class LateLines(Protocol):
     """Receives corrected windows, and readings that came too late."""
 
     def windows(self, tier: int, windows: Packed, at: int) -> None: ...
-    def late(self, series: Ints, readings: Readings, at: int) -> None: ...
+    def late(self, series: Ints, readings: Readings, at: int, why: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ class LateJob:
         self._counters.add("late_merged", len(piece) - len(refused))
         self._counters.add("late_too_late", len(refused))
         if len(refused):
-            lines.late(piece.series[refused], piece.readings.rows(refused), piece.at)
+            lines.late(piece.series[refused], piece.readings.rows(refused), piece.at, TOO_LATE)
 
 
 def _within(readings: Readings, every: int, series: Ints, starts: Ints) -> Bools:

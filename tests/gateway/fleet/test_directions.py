@@ -12,6 +12,7 @@ ORDER = (
     "timestamps",
     "token_buckets",
     "stamp_clock",
+    "laps",
     "arrivals",
     "devices",
     "registry",

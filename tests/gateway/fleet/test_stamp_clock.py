@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from edge_gateway.fleet.stamp_clock import ADJUSTED, DRIFT, StampClock
+from edge_gateway.fleet.timestamps import Stamped
+from edge_gateway.records.inputs import Moment
 
 T = 1_760_000_000_000
 HOUR = 3_600_000
@@ -19,6 +21,19 @@ def test_a_stamp_is_the_arrival() -> None:
     clock = StampClock()
     assert stamped(clock, 0, 7, 2, 0, 2) == [(0, False)] * 3
     assert stamped(clock, HOUR, 7 + HOUR, 0, 1) == [(HOUR, False)] * 2
+
+
+def test_times_are_settled_where_they_are_the_arrival_and_count() -> None:
+    clock = StampClock()
+    device = np.array([0, 1, 1, 0, 1, 2], np.int64)
+    stamped_rows = np.array([True, True, True, True, True, False])
+    times = Stamped(np.array([T] * 5 + [7], np.int64), stamped_rows)
+    chosen = np.array([False, True, True, True, True, True])
+    clock.settle(times, chosen, device, Moment(T, 0, monotonic=0))
+    back = Stamped(np.where(stamped_rows, T - HOUR, 7), stamped_rows)
+    final, begin = clock.settle(back, chosen, device, Moment(T - HOUR, 0, monotonic=0))
+    assert final.ts.tolist() == [T - HOUR] * 5 + [7]
+    assert begin.tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("by", [HOUR, -HOUR, ADJUSTED + 3, -ADJUSTED - 3])

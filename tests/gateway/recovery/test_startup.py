@@ -23,12 +23,8 @@ from edge_gateway.store.database import Store
 from edge_gateway.store.schema import is_begun
 from fleet_wire import topics
 from fleet_wire.telemetry import encode_telemetry
-from tests.proofs.ground.inside import GivenClock, Inside, configuration
+from tests.proofs.ground.inside import Inside, configuration
 from tests.proofs.order.histories import Reading
-
-HOUR = 3_600_000
-WITHIN = 60_000
-"""Milliseconds a slow machine may take for a few lines of a test."""
 
 
 @pytest.mark.parametrize("begun", ["", "PRAGMA journal_mode=WAL", "PRAGMA application_id=0"])
@@ -50,48 +46,6 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_a_new_one(tmp_path: Path) 
     assert not is_begun(tmp_path / "none")
     (tmp_path / "damaged").write_bytes(b"no database at all" * 300)
     assert is_begun(tmp_path / "damaged")
-
-
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_a_life_in_1970_does_not_make_a_clock_right_that_is_behind(
-    tmp_path: Path, *, checkpoint: bool
-) -> None:
-    """Not before the newest journaled time: else a clock that stands months behind would be believed next."""
-    now = BUILT + 10_000_000_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    for seq, (wall, trusted) in enumerate([(now, True), (1_000, False)]):
-        said = Reading("d", "s", 1, seq, now + seq, {"heat": 1.0})
-        inside.deliver(Moment(wall, seq, trusted), [said.delivery()])
-        inside.commit()
-        if checkpoint:
-            inside.checkpoint()
-        inside.crash()
-    inside.clock.floor = BUILT
-    inside.crash()
-    assert inside.clock.floor == now
-    inside.close()
-
-
-@pytest.mark.parametrize(
-    ("set_by", "trusted", "expected"),
-    [(HOUR, True, HOUR), (-HOUR, True, None), (HOUR, False, None)],
-    ids=["it was stopped for an hour", "its clock was set back", "its clock is not trusted"],
-)
-def test_monotonic_time_goes_on_by_what_is_known_of_the_time_in_between(
-    tmp_path: Path, set_by: int, expected: int | None, *, trusted: bool
-) -> None:
-    now = BUILT + 10_000_000_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    said = Reading("d", "s", 1, 0, now, {"heat": 1.0})
-    inside.deliver(Moment(now, 0, trusted=True, monotonic=5_000), [said.delivery()])
-    inside.commit()
-    inside.close()
-    clock = GivenClock(now=now + set_by, believed=trusted)
-    found = recover_spool(tmp_path, inside.config, "gw", clock)
-    found.journal.close()
-    found.store.close()
-    assert found.stopped_for == expected
-    assert 0 <= clock.monotonic() - 5_000 - (expected or 0) < WITHIN
 
 
 def test_a_hole_in_records_that_the_checkpoint_includes_is_no_loss(tmp_path: Path) -> None:

@@ -22,11 +22,12 @@ from edge_gateway.service.maintenance import (
 )
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.clock import ClockReading, ClockState
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
 from edge_gateway.store.database import Store
-from tests.gateway.status.reports import report_of, store_facts
+from tests.gateway.status.reports import CLOCK, report_of, store_facts
 
 
 @dataclass
@@ -36,6 +37,9 @@ class Parts:
     request_checkpoint: Any = None
     budget: int = 0
     total_bytes: int = 0
+    state: ClockState = ClockState.PLAUSIBLE
+    aged: int = 1_600_000_000_000
+    trimmed: list[int] = field(default_factory=list)
     lines: list[tuple[bytes, int]] = field(default_factory=list)
 
     async def check(self) -> None:
@@ -47,8 +51,11 @@ class Parts:
     def monotonic(self) -> int:
         return 0
 
-    async def call(self, function: Any) -> None:
-        function(cast("Store", self))
+    def read(self) -> ClockReading:
+        return ClockReading(self.wall(), self.state, None)
+
+    async def call(self, function: Any) -> Any:
+        return function(cast("Store", self))
 
     def enqueue(self, line: bytes, at: int) -> None:
         self.lines.append((line, at))
@@ -174,7 +181,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     )
     sink.facts.problem = "the token is refused"
     sink._refusals.note("telemetry", [b"sensor x=1"], "type conflict", 0.0)
+    sink._refused_anew = True
     maintenance = maintenance_of(parts)
+    maintenance.problems.timer = lambda: int(now[0] * 1000)
     maintenance.sinks = {"influx": sink}
     pipeline = build_pipeline("gw", fold_settings(maintenance.config))
     idle = ["TooWarm does not run on frz-1"]
@@ -184,9 +193,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     published: list[str] = []
     some = cast("Any", parts)
     some.pipeline, some.facts, some.used = pipeline, store_facts(), SpoolBytes(0, 0, 0, 0)
-    some.trusted = lambda: True
+    some.clock_status = lambda: CLOCK
     some.publish_status = lambda: published.append("status")
-    maintenance.problems.raise_(Problem.CLOCK)
+    maintenance.problems.raise_(Problem.CLOCK, "behind")
     await maintenance._publish_status()
     assert {one.code for one in maintenance.problems} == {
         "sink_influx",
@@ -202,7 +211,7 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
 
 @dataclass
 class Trimmed(Parts):
-    """A store with corrected points to send again, and a clock that is not trusted."""
+    """A store with corrected points to send again."""
 
     pieces: list[int] = field(default_factory=lambda: [2, 2, 0])
     asked: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
@@ -210,24 +219,40 @@ class Trimmed(Parts):
     def monotonic(self) -> int:
         return 100_000
 
-    def trusted(self) -> bool:
-        return False
-
     def since_unknown(self) -> float:
         return 2.5
-
-    async def call(self, function: Any) -> Any:
-        return function(self)
 
     def repeat_corrections(self, now: int, at: int, unknown: dict[str, int]) -> int:
         self.asked.append((now, at, unknown))
         return self.pieces.pop(0)
 
+    def trim(self, now: int) -> None:
+        self.trimmed.append(now)
 
-async def test_corrected_points_are_sent_again_until_none_is_due_whatever_the_wall_clock_shows() -> None:
-    parts = Trimmed()
+
+@pytest.mark.parametrize("state", [ClockState.PLAUSIBLE, ClockState.OUTVOTED])
+async def test_corrected_points_are_sent_again_until_none_is_due_whatever_is_thought_of_the_clock(
+    state: ClockState,
+) -> None:
+    parts = Trimmed(state=state)
     await maintenance_of(parts, sinks=("influx",))._trim()
     assert parts.asked == [(100_000, 1_700_000_000_000, {"influx": 97_500})] * 3
     without = Trimmed()
     await maintenance_of(without)._trim()
     assert without.asked == []
+
+
+async def test_the_history_is_trimmed_by_the_time_that_has_certainly_passed() -> None:
+    parts = Parts()
+    cast("Any", parts).trim = parts.trimmed.append
+    await maintenance_of(parts)._trim()
+    assert parts.trimmed == [parts.aged]
+
+
+@pytest.mark.parametrize(("state", "points"), [(ClockState.PLAUSIBLE, 1), (ClockState.OUTVOTED, 0)])
+async def test_no_point_of_the_gateway_is_recorded_at_a_time_that_is_doubted(
+    state: ClockState, points: int
+) -> None:
+    parts = Parts(state=state)
+    await maintenance_of(parts, sinks=("influx",))._record_own_point()
+    assert len(parts.lines) == points

@@ -70,6 +70,15 @@ def lines(store: Store, sink: str = "influx") -> list[str]:
     return b"".join(chunks).decode().splitlines()
 
 
+def merge_all(store: Store) -> int:
+    """Merge every late reading that waits; return how many."""
+    merged = 0
+    while step := store.run_late():
+        merged += step
+    assert store.late_pending == 0
+    return merged
+
+
 def rich(number: int) -> StoreEffects:
     start = T0 + number * MINUTE
     return named(

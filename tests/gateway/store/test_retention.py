@@ -1,6 +1,5 @@
 """The history stays within its bounds of age and size."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +20,6 @@ from tests.gateway.store.fleet import (
     texts,
 )
 from tests.gateway.store.stored import ALERT, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:

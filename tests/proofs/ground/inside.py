@@ -59,6 +59,13 @@ def rules_of(place: Path, text: str) -> dict[str, Any]:
     return load_rules(file).to_plain()
 
 
+def later(moment: Moment, ms: int) -> Moment:
+    """Return the moment `ms` later by every clock."""
+    at = {name: getattr(moment, name) for name in ("wall", "listening", "least", "aged", "monotonic")}
+    passed = {name: time + ms for name, time in at.items() if time is not None}
+    return msgspec.structs.replace(moment, **passed)
+
+
 class Inside:
     """A gateway in this process. `at` and `now` are wall milliseconds."""
 
@@ -89,8 +96,7 @@ class Inside:
     def fold(self, given: Input) -> Effects:
         """Fold one input into the open record."""
         effects = self.pipeline.fold(given)
-        self.state.listening = given.moment.listening
-        self.state.wall = max(self.state.wall, given.moment.wall)
+        self.state.folded(given.moment)
         if effects.changed:
             self._inputs.append(given)
             self._effects.append(effects.for_store(self.names))
@@ -183,9 +189,3 @@ class Inside:
         """Return rows of the history, as `edge-gateway query` shows them."""
         with History.open(self.place, self._every) as history:
             yield from history.query(what)
-
-
-def later(moment: Moment, ms: int) -> Moment:
-    """Return the moment `ms` later on every clock."""
-    wall, listening, monotonic = (at + ms for at in (moment.wall, moment.listening, moment.monotonic))
-    return Moment(wall, listening, moment.trusted, monotonic)
