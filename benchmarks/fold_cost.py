@@ -60,7 +60,7 @@ def batches(metrics: int, size: int) -> list[Batch]:
         passed = (at + size) * 1000 // DEVICES
         made.append(
             Batch(
-                Moment(START + passed, passed),
+                Moment(START + passed, passed, monotonic=passed),
                 [topic.decode() for topic, _ in some],
                 [one for _, one in some],
             )

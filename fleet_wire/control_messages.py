@@ -149,10 +149,15 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The outcome of a command, from the device."""
+    """The outcome of a command, from the device.
+
+    `n` is the highest number it holds. A command whose number is not above it is not executed; the device then repeats
+    the ack of its newest command, and the gateway goes on above `n`.
+    """
 
     id: Identity
     outcome: Outcome
+    n: Counter | None = None
     detail: Line = ""
     ts: Time | None = None
 

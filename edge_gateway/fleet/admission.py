@@ -16,7 +16,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,16 +23,17 @@ from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_BOOT, NOT_KNOWN
 from edge_gateway.fleet.arrivals.clocks import Clocks
-from edge_gateway.fleet.arrivals.contents import digest
+from edge_gateway.fleet.arrivals.contents import content_of, digest
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
-from edge_gateway.fleet.laps import Lap, cut_laps, follow_clocks
+from edge_gateway.fleet.laps import Lap, cut_laps, follow_clocks, settle_stamps
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.stamp_clock import StampClock
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
 from edge_gateway.fleet.watch.clock_vote import ClockVote, Poll
@@ -42,10 +42,8 @@ from edge_gateway.fleet.watch.mostly_bad import MostlyBad
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import WITHOUT_TIME
 from fleet_wire.control_messages import Birth, encode_birth
-from fleet_wire.telemetry import TELEMETRY_DECODER
 from fleet_wire.topics import ACK, STATUS
 
-_encode = msgspec.msgpack.Encoder().encode
 SEQUENCE_CONFLICT = "sequence_conflict"
 REFUSED = 3
 """Fate of a message whose sequence number is no repeat but whose content is invalid; the other fates are verdicts."""
@@ -93,6 +91,7 @@ class Admission:
         self.sequences = Sequences()
         self.clocks = Clocks(policy.time.max_step_back)
         self.receipts = Receipts(self.sequences)
+        self.stamps = StampClock()
         self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
         self.watch = DeliveryWatch(registry, policy.max_reading_age)
@@ -127,7 +126,11 @@ class Admission:
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
         message = decoded.samples.message
-        clocks = follow_clocks(self.clocks, verdicts, new, times, message, listening=batch.moment.listening)
+        live = new & ~np.isin(messages.index, batch.again) if batch.again else new
+        times, begin = settle_stamps(self.stamps, times, live, messages.device, message, moment=batch.moment)
+        clocks = follow_clocks(
+            self.clocks, verdicts, new, times, message, begin=begin, listening=batch.moment.listening
+        )
         frame, bad, stamped = self._frame(decoded, new, times, clocks.at, batch.moment.wall)
         self._count_values(frame, bad)
         self.accounting.count("stamped", frame.device[stamped])
@@ -296,6 +299,7 @@ class Admission:
         self.clocks.forget(devices)
         self.accounting.forget(devices)
         self.watch.forget(devices)
+        self.stamps.forget(devices)
         self.vote.forget(devices)
         self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
@@ -359,7 +363,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "clocks", "receipts", "values", "accounting", "mostly_bad", "watch", "vote")
+_PARTS = ("sequences", "clocks", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch", "vote")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
@@ -374,20 +378,8 @@ def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mappin
     found = {}
     for message in np.flatnonzero(own == NO_TIME).tolist():
         payload = payloads[decoded.messages.index[message]]
-        found[message] = digest(_content(payload))
+        found[message] = digest(content_of(payload))
     return found
-
-
-def _content(payload: bytes) -> bytes:
-    """Return what a message says, without boot and seq, which identify it, and its floor, which changes.
-
-    A message that is refused for what it says may not be readable: it says all its bytes.
-    """
-    try:
-        said = TELEMETRY_DECODER.decode(payload)
-    except msgspec.MsgspecError:
-        return payload
-    return _encode((said.ts, said.m, said.q, said.s))
 
 
 def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[RefusedDelivery]:

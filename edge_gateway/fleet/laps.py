@@ -7,7 +7,11 @@ import numpy as np
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.arrivals.clocks import STEADY, Clocks, NewMessages, times_for_rules
 from edge_gateway.fleet.arrivals.sequences import Verdicts
+from edge_gateway.fleet.stamp_clock import StampClock
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped, newest
+from edge_gateway.records.inputs import Moment
+
+_NONE: IntColumn = np.empty(0, np.int64)
 
 
 class Lap(NamedTuple):
@@ -27,6 +31,32 @@ class ClockSteps(NamedTuple):
     """The time of each of those messages, ms."""
 
 
+def settle_stamps(
+    stamps: StampClock,
+    times: Stamped,
+    live: BoolColumn,
+    device: IntColumn,
+    message: IntColumn,
+    *,
+    moment: Moment,
+) -> tuple[Stamped, IntColumn]:
+    """Return the times with their final stamps, and the messages with which a device begins again, ascending.
+
+    Args:
+        stamps: the clock of devices that have none.
+        times: time of each sample.
+        live: which messages count, but those out of the quarantine: they keep their arrival, which says nothing about
+            the clock now.
+        device: device of each message.
+        message: message of each sample.
+        moment: of the arrival.
+    """
+    if not times.stamped.any():
+        return times, _NONE
+    final, begin = stamps.settle(times, live[message], device[message], moment)
+    return final, np.sort(message[begin])
+
+
 def follow_clocks(
     clocks: Clocks,
     verdicts: Verdicts,
@@ -34,6 +64,7 @@ def follow_clocks(
     times: Stamped,
     message: IntColumn,
     *,
+    begin: IntColumn,
     listening: int,
 ) -> ClockSteps:
     """Follow the clocks of devices through the new messages of a batch.
@@ -44,13 +75,15 @@ def follow_clocks(
         new: which messages count.
         times: time of each sample.
         message: message of each sample, ascending; every message has at least one.
+        begin: the messages with which a device begins again at the time of arrival, since the gateway's clock was set.
         listening: the listening clock, ms.
     """
     rows, which = verdicts.rows, verdicts.order
     time, stamped = rows.time, np.zeros(len(which), np.bool_)
     if times.stamped.any():
         time, stamped = newest(times.ts, message)[which], rows.time == NO_TIME
-    messages = NewMessages(rows.device, rows.boot, verdicts.standing, time, stamped)
+    begins = np.isin(which, begin) if len(begin) else np.zeros(len(which), np.bool_)
+    messages = NewMessages(rows.device, rows.boot, verdicts.standing, time, stamped, begins)
     if not new.all():
         counts = new[which]
         messages, which = messages.pick(counts), which[counts]

@@ -31,7 +31,7 @@ class Message:
     """One publish.
 
     Attributes:
-        expires_at: wall milliseconds after which the broker drops it; None: never.
+        expires_at: monotonic ms, as in `Moment`, from which on it must not be delivered; None: never.
         fleeting: dropped where the queue is full or the connection ends, because the next one replaces it.
         doubtful: an earlier attempt may have reached the broker, whose answer was lost.
     """

@@ -227,8 +227,7 @@ class Pipeline:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
         self.admission.watch.accepted(*topic)
-        ended = self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at)
-        self._take_commands(ended, effects)
+        self._take_commands(self.commands.acknowledge(topic.device, ack, effects.at), effects)
 
     def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
         """Quarantine a status or an ack."""
@@ -332,12 +331,12 @@ class Pipeline:
         for transition in own:
             if transition.notify:
                 effects.outgoing.append(notice_message(transition))
-        self._take_commands(self.commands.add(own, moment.wall), effects)
+        self._take_commands(self.commands.add(own, moment), effects)
         self._advance_commands(moment, effects)
 
     def _advance_commands(self, moment: Moment, effects: Effects) -> None:
         if self.commands.busy:
-            self._take_commands(self.commands.advance(moment.wall, trusted=moment.trusted), effects)
+            self._take_commands(self.commands.advance(moment), effects)
 
     def _take_commands(self, work: CommandWork, effects: Effects) -> None:
         """Publish and journal what the command queue did; commit at once."""

@@ -37,6 +37,8 @@ OVERHEAD = 64
 MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
 """Most deliveries, and bytes of them, per fold: a message may hold a thousand samples, and a fold blocks the loop."""
 SETTLED = 30.0
+STANDSTILL = 10_000
+"""Milliseconds: a process that wanted to sleep for one second and slept this long was stopped or suspended."""
 SILENT_AFTER = 60_000
 """Milliseconds without the echo or any delivery after which a backlog can no longer explain the missing echo."""
 
@@ -200,7 +202,14 @@ class Source:
             if echo is not None:
                 self._publish_echo(echo)
             self._check_echo()
+            before = self.clock()
             await asyncio.sleep(ECHO_EVERY / 1000)
+            self._note_standstill(before)
+
+    def _note_standstill(self, before: int) -> None:
+        """Do not blame the broker if this process stood still since `before`: nothing could arrive meanwhile."""
+        if self.clock() - before > STANDSTILL:
+            self._arrived_at = self.clock()
 
     def _publish_echo(self, echo: bytes) -> None:
         try:

@@ -22,6 +22,8 @@ class Moment(msgspec.Struct, frozen=True):
         trusted: whether `wall` may be believed.
         least: ms, the least the time can be; None if `wall` is sure. It advances with monotonic time until it is.
         aged: ms, the time by which data may be found too old; None if `wall` is sure.
+        monotonic: ms of monotonic time, which goes on over restarts. Whatever waits, waits by it: setting the machine's
+            clock changes `wall`, and this not.
     """
 
     wall: int
@@ -29,6 +31,7 @@ class Moment(msgspec.Struct, frozen=True):
     trusted: bool = True
     least: int | None = None
     aged: int | None = None
+    monotonic: int = 0
 
     @property
     def at_least(self) -> int:
@@ -69,7 +72,7 @@ class Reload(msgspec.Struct, frozen=True, tag="reload"):
 
 
 class ClockUntrusted(msgspec.Struct, frozen=True, tag="clock_untrusted"):
-    """The gateway started without a trusted clock, so the age of pending commands is unknown."""
+    """Since when the gateway was stopped is unknown, and so is the age of pending commands."""
 
     moment: Moment
 

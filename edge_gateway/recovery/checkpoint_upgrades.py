@@ -1,7 +1,7 @@
 """Add to checkpoints of earlier formats the keys they lack.
 
 A newer format only adds keys, and never changes the meaning of an existing one, but that format 4 nests pending
-commands and renames two parts of admission, and that format 7 keeps the clocks of devices apart from their sequences.
+commands and renames two parts of admission, and that format 8 keeps the clocks of devices apart from their sequences.
 """
 
 from __future__ import annotations
@@ -228,7 +228,21 @@ def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_format_6(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 6 had no clocks of devices, which go on at the newest times that rules have seen, and no gaps."""
+    """Format 6 had no monotonic time, and commands waited by the wall clock: its time becomes the monotonic one."""
+    fold, commands, wall = state["fold"], state["fold"]["commands"], state["wall"]
+    pending = {name: list(map(_timed, commands[name])) for name in ("waiting", "sent")}
+    admission = {**fold["admission"], "stamps": _none("newest", "at")}
+    fold = {**fold, "admission": admission, "commands": {**commands, **pending}}
+    return {**state, "monotonic": wall, "wall_then": wall, "fold": fold}
+
+
+def _timed(pending: dict[str, Any]) -> dict[str, Any]:
+    expires_at = pending["alert"]["at"] + pending["intent"]["expires_ms"]
+    return {**pending, "expires_at": expires_at, "tried_at": pending.get("sent_at", 0)}
+
+
+def _from_format_7(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 7 had no clocks of devices, which go on at the newest times that rules have seen, and no gaps."""
     fold, admission = state["fold"], dict(state["fold"]["admission"])
     sequences = {name: part for name, part in admission["sequences"].items() if name not in _OF_CLOCKS}
     steps, gone = admission["sequences"]["steps"], dict(sequences["gone"])
@@ -286,4 +300,5 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_4,
     _from_format_5,
     _from_format_6,
+    _from_format_7,
 )

@@ -78,10 +78,12 @@ def _arrival(message: Quarantined) -> int | None:
 
 
 def _moment(startup: Startup, clock: MachineClock, arrival: int | None) -> Moment:
-    now = clock.read()
+    """Return the moment at which messages arrived by both clocks; for None, now."""
+    now, monotonic = clock.read(), clock.monotonic()
     wall = now.wall if arrival is None or not now.trusted else min(arrival, now.wall)
     least = now.least if arrival is None else clock.least
-    return Moment(wall, startup.state.listening, now.trusted, least, now.aged)
+    passed = now.wall - wall
+    return Moment(wall, startup.state.listening, now.trusted, least, now.aged, monotonic - passed)
 
 
 def _replay_batch(

@@ -52,6 +52,7 @@ class Startup:
         fresh: the spool was empty.
         whole: no record is missing before `number`, so that open windows are complete.
         seconds: how long it took.
+        stopped_for: ms since the newest input; None if unknown.
         starts: nonces of this spool's starts, this one last.
         findings: (problem code, sentence) pairs for the log and the status.
     """
@@ -64,6 +65,7 @@ class Startup:
     fresh: bool
     whole: bool
     seconds: float
+    stopped_for: int | None
     starts: tuple[str, ...]
     findings: list[tuple[Problem, str]] = field(default_factory=list)
 
@@ -106,7 +108,7 @@ def recover_spool(
         place: the spool directory, whose lock this process holds.
         config: of the gateway.
         gateway: its id.
-        clock: learns which time the spool has seen.
+        clock: learns which time the spool has seen; its monotonic time goes on where the spool's ends.
         progress: called after each file read and each record replayed.
 
     Raises:
@@ -132,8 +134,7 @@ def recover_spool(
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
         store.freeze(at, unsure=state.least)
-    clock.begin(state.least, state.wall, None if fresh else max(state.least, state.aged))
-    state.least, state.aged = clock.least, clock.aged
+    stopped_for = _begin_clock(clock, state, fresh=fresh)
     state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
@@ -147,6 +148,7 @@ def recover_spool(
         fresh=fresh,
         whole=_is_whole(found, journal) and not ahead,
         seconds=time.perf_counter() - started,
+        stopped_for=stopped_for,
         starts=spool.note_start(place, files),
         findings=[
             *_findings(found, journal),
@@ -265,6 +267,15 @@ def _take_over(state: State, settings: FoldSettings) -> None:
             "restore the old windows, or set a new spool.path"
         )
     state.take_over(settings)
+
+
+def _begin_clock(clock: MachineClock, state: State, *, fresh: bool) -> int | None:
+    """Let the clock go on from what the spool has seen; return for how long (ms) it was stopped, None if unknown."""
+    clock.begin(state.least, state.wall, None if fresh else max(state.least, state.aged))
+    state.least, state.aged = clock.least, clock.aged
+    stopped_for = state.stopped_for(clock.wall(), trusted=clock.trusted())
+    clock.go_on_from(state.monotonic + (stopped_for or 0))
+    return stopped_for
 
 
 def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:

@@ -206,9 +206,10 @@ class Engine:
 
     def moment(self) -> Moment:
         """Return the current time, as inputs carry it."""
-        elapsed = self.listening.advance(self.clock.monotonic())
+        monotonic = self.clock.monotonic()
+        elapsed = self.listening.advance(monotonic)
         clock = self.clock.read()
-        return Moment(clock.wall, elapsed, clock.trusted, clock.least, clock.aged)
+        return Moment(clock.wall, elapsed, clock.trusted, clock.least, clock.aged, monotonic)
 
     def judge_clock(self) -> Moment:
         """Let the fleet judge a clock that is not sure, and fold that it became sure; return the time now.

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.configuration.credentials import Credentials
@@ -97,7 +98,7 @@ class Gateway:
         self._control = make_control(
             name,
             clients=clients,
-            wall=clock.wall,
+            monotonic=clock.monotonic,
             started=self.started,
             report=self._plain_report,
             firing_alerts=self._firing_alerts,
@@ -183,6 +184,7 @@ class Gateway:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
             self.problems.raise_(Problem.CLOCK, BEHIND)
+        if self._startup.stopped_for is None:
             self._engine.fold(ClockUntrusted(self._engine.moment()))
 
     def _make_disk_guard(self) -> DiskGuard:
@@ -237,7 +239,8 @@ class Gateway:
             source = tasks.create_task(self._source.run(), name="source")
             needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
             self.phase = "online"
-            watchdog.started(self._progress_signs(), self._status_line, self._stuck)
+            stuck = partial(self.problems.update, Problem.STUCK)
+            watchdog.started(self._progress_signs(), self._status_line, stuck)
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
@@ -304,9 +307,6 @@ class Gateway:
     def _status_line(self) -> str:
         """Describe phase and problems in one line, for the service manager."""
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
-
-    def _stuck(self, who: str) -> None:
-        self.problems.update(Problem.STUCK, who)
 
     def local_api(self) -> LocalApi:
         return LocalApi(self._plain_report, self._devices, self._alerts, self._operators)

@@ -154,12 +154,7 @@ class Maintenance:
         if number == self.checkpointed:
             return
         self.state.listening = self.listening.elapsed
-        self.clock.read()
-        self.state.wall, self.state.least, self.state.aged = (
-            self.clock.seen,
-            self.clock.least,
-            self.clock.aged,
-        )
+        self.state.note_clock(self.clock)
         tree = self.state.snapshot()
         await self.engine.durable(number)
         await self.store.applied(number)
@@ -171,10 +166,17 @@ class Maintenance:
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
     async def _trim(self) -> None:
-        """Trim by the time that has certainly passed, so that a clock that is ahead removes nothing too early."""
-        self.clock.read()
-        now = self.clock.aged
-        await self.store.call(lambda store: store.trim(now))
+        """Send corrected points again whose old version may have come later, and keep the history within its bounds.
+
+        It is trimmed by the time that has certainly passed, so that a clock that is ahead removes nothing too early.
+        """
+        at, now = self.clock.read().wall, self.clock.monotonic()
+        unknown = {name: now - int(sink.since_unknown() * 1000) for name, sink in self.sinks.items()}
+        if unknown:
+            while await self.store.call(lambda store: store.repeat_corrections(now, at, unknown)):
+                pass
+        aged = self.clock.aged
+        await self.store.call(lambda store: store.trim(aged))
 
     async def _record_own_point(self) -> None:
         """Queue the gateway's own counters as a data point for the sinks, unless nobody knows its time."""

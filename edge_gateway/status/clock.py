@@ -25,7 +25,8 @@ AGED_A_START: Final = 3_600_000
 """Milliseconds by which a start may find data older than monotonic time alone says, since the machine was off."""
 ASKED_EVERY: Final = 1_000
 """Milliseconds between questions to the kernel."""
-
+_SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux has a monotonic clock that also counts the time for which the machine sleeps."""
 
 BEHIND: Final = (
     "waiting for time: the wall clock is behind what the journal has seen, and nothing synchronises it"
@@ -76,12 +77,14 @@ class MachineClock:
         aged: the time by which data is old enough to be removed or withheld. It runs no faster than monotonic time and
             AGED_A_START a start until the kernel or the operator says that the wall clock is right.
         state: as of the last reading.
+        offset: what is added to the machine's monotonic time, in ms.
     """
 
     least: int = BUILT
     seen: int = BUILT
     aged: int = BUILT
     state: ClockState = ClockState.PLAUSIBLE
+    offset: int = 0
     _at: int = field(init=False)
     _asked_at: int | None = None
     _synchronised: bool = False
@@ -96,7 +99,19 @@ class MachineClock:
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> int:
-        return time.monotonic_ns() // 1_000_000
+        return time.clock_gettime_ns(_SINCE_BOOT) // 1_000_000 + self.offset
+
+    def go_on_from(self, monotonic: int) -> None:
+        """Let monotonic time go on from here, the time at which an earlier run would be now.
+
+        None of the time until there counts as passed since the last reading.
+        """
+        before = self.monotonic()
+        self.offset += monotonic - before
+        jumped = self.monotonic() - before
+        self._at += jumped
+        if self._asked_at is not None:
+            self._asked_at += jumped
 
     def begin(self, least: int, seen: int, aged: int | None) -> None:
         """Go on from where an earlier start left these times; `aged` is None without an earlier start.

@@ -69,7 +69,8 @@ class AllCounters(Counters, omit_defaults=True):
     clock_steps: Annotated[
         int,
         total(
-            "times the clock of a device went back by more than `time.max_step_back`, believed and followed"
+            "times the clock of a device went back by more than `time.max_step_back`, believed and followed, "
+            "or the gateway's was set, which stamps its readings"
         ),
     ] = 0
     small_clock_steps: Annotated[
@@ -120,6 +121,12 @@ class AllCounters(Counters, omit_defaults=True):
     ] = 0
     outbox_dropped_unconfigured: Annotated[
         int, total("lines dropped because their sink is no longer configured")
+    ] = 0
+    corrections_repeated: Annotated[
+        int, total("corrected points sent again, because a write without an answer may have come after them")
+    ] = 0
+    corrections_not_repeated: Annotated[
+        int, total("corrected points beyond the 200,000 that are remembered for that")
     ] = 0
     influx_refused_points: Annotated[int, total("lines InfluxDB refused, now in quarantine")] = 0
     history_trimmed: Annotated[int, total("windows removed from the history, by age or size")] = 0

@@ -19,9 +19,11 @@ from typing import Any, Protocol
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
+from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.kept_coverage import ALWAYS, KeptCoverage
 from edge_gateway.store.late_job import Coverage, LateJob
+from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
@@ -83,6 +85,7 @@ class Store:
         self.opened = opened
         self._settings = settings
         self._db = db
+        self._meta = MetaTable(db)
         self._counters = StoreCounters(db)
         self._names = NameTables(db, settings.forwarded)
         self._outbox = Outbox(db, self._counters, settings.sinks, tiers=len(settings.tiers))
@@ -103,14 +106,16 @@ class Store:
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
-        self._retention = Retention(db, settings, (self._windows, self._states))
+        tables = self._windows, self._states
+        self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, self._lines, tables)
+        self._retention = Retention(db, settings, tables)
         self._coverage = KeptCoverage(db)
         self._parts: tuple[Restorable, ...] = (
             *(self._counters, self._names, self._outbox, self._coverage),
-            *(self._side_tables, self._numbers, self._texts, self._salvage),
+            *(self._side_tables, self._numbers, self._texts, self._salvage, self._corrections),
         )
-        self._scrub = Scrub((self._windows, self._states), tiers=len(settings.tiers))
-        self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
+        self._scrub = Scrub(tables, tiers=len(settings.tiers))
+        self.applied = self._meta.applied() or 0
 
     @classmethod
     def open(
@@ -188,7 +193,7 @@ class Store:
                         self._apply(part)
                     self.applied = number
             self._outbox.enforce()
-            self._keep_applied()
+            self._meta.keep_applied(self.applied)
 
     def run_late(self) -> int:
         """Merge some of the late readings in one transaction; return how many."""
@@ -255,7 +260,7 @@ class Store:
                 self._apply(part)
             self.applied = number
             self._outbox.enforce()
-            self._keep_applied()
+            self._meta.keep_applied(self.applied)
 
     def release(self, sink: str) -> None:
         """Note that a sink stopped and sends nothing any more."""
@@ -266,6 +271,11 @@ class Store:
         with self._transaction():
             self._lines.raw(lines, at)
             self._outbox.enforce()
+
+    def repeat_corrections(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
+        """Send corrected points again that an older one may have overwritten; see `Corrections.repeat`."""
+        with self._transaction():
+            return self._corrections.repeat(now, at, unknown)
 
     def trim(self, now: int) -> int:
         """Take one step towards the history's bounds at wall time `now` (ms); return how many windows were removed."""
@@ -315,9 +325,9 @@ class Store:
                 self._replace_lost(floor, at, unsure, records)
             elif self.opened.created:
                 self._coverage.raise_to(floor, unsure=unsure)
-            if self._meta("forwarded", forwarded) != forwarded:
+            if self._meta.get("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
-            self._keep("forwarded", forwarded)
+            self._meta.keep("forwarded", forwarded)
             self._outbox.drop_unconfigured()
 
     def _replace_lost(self, floor: int, at: int, unsure: int | None, records: Records) -> None:
@@ -327,7 +337,7 @@ class Store:
         self._names.reload()
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
-        applied = _applied(meta)
+        applied = applied_in(meta)
         last = self._rebuild(records, applied)
         self._counters.take_over({})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
@@ -335,7 +345,7 @@ class Store:
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
-        self._keep_applied()
+        self._meta.keep_applied(self.applied)
         if applied is None:
             self._coverage.raise_to(floor, unsure=unsure)
         else:
@@ -363,17 +373,6 @@ class Store:
         merge_all((self._numbers, self._texts), no_lines)
         return last
 
-    def _keep_applied(self) -> None:
-        self._keep("applied", self.applied)
-        self._keep("applied_check", ~self.applied)
-
-    def _meta(self, key: str, default: Any) -> Any:
-        row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
-        return default if row is None else row[0]
-
-    def _keep(self, key: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (key, value))
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         snapshots = [part.snapshot() for part in self._parts]
@@ -381,6 +380,7 @@ class Store:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
+            self._corrections.note()
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -389,10 +389,3 @@ class Store:
                 part.restore(snapshot)
             self.applied = applied
             raise
-
-
-def _applied(meta: Mapping[str, Any]) -> int | None:
-    """Return the number of the newest record applied; None unless both entries of `meta` agree on it."""
-    applied, check = meta.get("applied"), meta.get("applied_check")
-    sound = isinstance(applied, int) and isinstance(check, int) and check == ~applied
-    return applied if sound else None

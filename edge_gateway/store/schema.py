@@ -49,6 +49,12 @@ _REFUSALS: Final = frozenset(
     }
 )
 
+_SERIES_USE: Final = "CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);"
+_CORRECTED: Final = (
+    "CREATE TABLE IF NOT EXISTS corrected(sink,kind,tier,start,series,upto,due,"
+    "PRIMARY KEY(sink,kind,tier,start,series))WITHOUT ROWID;"
+)
+"""Short, because the list of all tables must fit on the first page, which the salvage can replace."""
 _TABLES: Final = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -57,7 +63,7 @@ CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NO
 CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
   PRIMARY KEY(series, version)) WITHOUT ROWID;
 CREATE INDEX number_id ON number(id);
-CREATE TABLE series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
+{_SERIES_USE}
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
 CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
@@ -84,6 +90,7 @@ CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bu
   rank INTEGER NOT NULL, lines INTEGER NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX outbox_sink ON outbox(sink, id);
 CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
+{_CORRECTED}
 """
 
 _WITHOUT_DETAIL: Final = 2
@@ -190,7 +197,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
     elif version != VERSION:
         raise StoreUnreadable(f"{path} has format {version}; this program reads format {VERSION}")
-    db.execute("CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL)")
+    db.executescript(
+        f"BEGIN IMMEDIATE; {_SERIES_USE} {_CORRECTED} COMMIT;"
+    )  # a store of this format may lack them
     for check in _checks(path.stat().st_size):
         result = db.execute(f"PRAGMA {check}").fetchone()[0]
         if result != "ok":

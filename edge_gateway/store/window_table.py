@@ -74,6 +74,8 @@ class WindowTable:
         self._table = table
         self._dtype = dtype
         self._merge = merge
+        self.corrected: list[tuple[int, int, int]] = []
+        """(tier, start, series) of stored windows that were merged with more; whoever reads it empties it."""
 
     def put(self, tier: int, closed: Packed) -> Packed:
         """Store closed windows; return them as they are stored now, merged with earlier rows."""
@@ -91,6 +93,10 @@ class WindowTable:
             for start, series, revision, data in found
         }
 
+    def read(self, tier: int, keys: Iterable[Key]) -> Packed:
+        """Return the windows of these keys that are stored."""
+        return self._packed([stored.data for stored in self.find(tier, keys).values()])
+
     def store(
         self, tier: int, windows: Packed, found: Mapping[int, Stored], *, first_revision: int = 0
     ) -> Packed:
@@ -104,6 +110,8 @@ class WindowTable:
             places = sorted(found)
             merged = self._merged([found[place] for place in places], windows.take(places))
             rows[places] = merged.rows
+            keys = zip(merged.rows["start"].tolist(), merged.rows["series"].tolist(), strict=True)
+            self.corrected += [(tier, *key) for key in keys]
             for new, place in enumerate(places):
                 revisions[place] = found[place].revision + 1
                 tails.pop(place, None)

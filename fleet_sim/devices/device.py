@@ -306,7 +306,7 @@ class Device:
         if boot != self.outbox.boot or not self.alive:
             return
         outcome, detail = self._effect(command, behaviour)
-        ack = Ack(id=command.id, outcome=outcome, detail=detail, ts=self.world.now_ms())
+        ack = Ack(id=command.id, outcome=outcome, n=self.memory.n, detail=detail, ts=self.world.now_ms())
         self.world.counters.executed += outcome == "done"
         self.world.ledger.note(
             "executed", device=self.index, id=command.id, n=command.n, outcome=outcome, at=self.world.now_us()

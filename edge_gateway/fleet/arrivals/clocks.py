@@ -30,9 +30,11 @@ class NewMessages(NamedTuple):
     standing: np.ndarray[Any, np.dtype[np.int8]]
     time: IntColumn
     stamped: BoolColumn
+    begins: BoolColumn
 
     def pick(self, at: IntColumn | BoolColumn) -> "NewMessages":
-        return NewMessages(self.device[at], self.boot[at], self.standing[at], self.time[at], self.stamped[at])
+        device, boot, standing, time, stamped, begins = self
+        return NewMessages(device[at], boot[at], standing[at], time[at], stamped[at], begins[at])
 
 
 class ClockCourse(NamedTuple):
@@ -113,6 +115,8 @@ class Clocks:
         plain: BoolColumn = (messages.boot == self._settled[device]) & (time >= before)
         if not messages.standing.all():  # BELOW is 0
             plain &= (messages.standing != BELOW) | (time > before)
+        if messages.begins.any():
+            plain &= ~messages.begins
         return plain
 
     def _one_by_one(self, messages: NewMessages, places: IntColumn, listening: int) -> ClockCourse:
@@ -121,13 +125,13 @@ class Clocks:
         steps: list[int] = []
         holder, clock = -1, DeviceClock()
         columns = (places, *messages)
-        for place, device, boot, standing, time, stamped in zip(
+        for place, device, boot, standing, time, stamped, begins in zip(
             *(column.tolist() for column in columns), strict=True
         ):
             if device != holder:
                 self._put(holder, clock)
                 holder, clock = device, self._clock(device)
-            match clock.take(Heard(boot, standing, time, stamped, listening), self.max_step_back):
+            match clock.take(Heard(boot, standing, time, stamped, listening, begins), self.max_step_back):
                 case ClockVerdict.HELD:
                     held.append((place, clock.newest))
                     self.small_steps[device] += not stamped

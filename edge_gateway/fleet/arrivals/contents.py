@@ -7,9 +7,11 @@ another content comes from a device that counts anew under the same boot.
 from hashlib import blake2b
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from edge_gateway.columns.frame import IntColumn
+from fleet_wire.telemetry import TELEMETRY_DECODER
 
 FIRST: Final = 8
 """Messages from seq 0 on that are remembered."""
@@ -20,8 +22,8 @@ MOST_SEQ: Final = (1 << 31) - 1
 _DIGEST_BITS: Final = 32
 _DIGEST_MASK: Final = (1 << _DIGEST_BITS) - 1
 _NOTHING: Final = -1
-
 _DIGEST_BYTES: Final = _DIGEST_BITS // 8
+_encode = msgspec.msgpack.Encoder().encode
 
 Boot = tuple[int, int]
 """Device and boot."""
@@ -30,6 +32,18 @@ Boot = tuple[int, int]
 def digest(content: bytes) -> int:
     """Return the digest of a content: above 0, and below 2^32."""
     return max(1, int.from_bytes(blake2b(content, digest_size=_DIGEST_BYTES).digest(), "big"))
+
+
+def content_of(payload: bytes) -> bytes:
+    """Return what a message says, without boot and seq, which identify it, and its floor, which changes.
+
+    A message that is refused for what it says may not be readable: it says all its bytes.
+    """
+    try:
+        said = TELEMETRY_DECODER.decode(payload)
+    except (ValueError, RecursionError):  # what msgspec raises for a payload that is no message
+        return payload
+    return _encode((said.ts, said.m, said.q, said.s))
 
 
 class Contents:

@@ -28,6 +28,7 @@ class Heard(NamedTuple):
         time: its newest sample.
         stamped: its samples carry no time of the device; they have that of their arrival.
         listening: the listening clock at its arrival.
+        begins: the device has no clock, and the gateway's, which stands in for it, was set: it begins again here.
     """
 
     boot: int
@@ -35,6 +36,7 @@ class Heard(NamedTuple):
     time: int
     stamped: bool
     listening: int
+    begins: bool = False
 
 
 class ClockVerdict(IntEnum):
@@ -42,7 +44,7 @@ class ClockVerdict(IntEnum):
 
     ADVANCES: its time is the device's newest. HELD: it is older by a small step; rules take it at the newest time.
     LATE: it is older and changes nothing. ASIDE: it is of another boot; rules never take it. STEPPED: with it the clock
-    is believed to have stepped back, and its time is the newest.
+    is believed to have stepped back, or begins again, and its time is the newest.
     """
 
     ADVANCES = 0
@@ -110,6 +112,9 @@ class DeviceClock:
 
     def take(self, heard: Heard, max_step_back: int) -> ClockVerdict:
         """Take in a message; a step of up to `max_step_back` ms is a small one."""
+        if heard.begins:
+            self._advance(heard.time)
+            return ClockVerdict.STEPPED
         if heard.boot != self.boot and not self._belongs(heard):
             return ClockVerdict.ASIDE
         if heard.time > self.newest or (heard.time == self.newest and heard.standing != BELOW):

@@ -140,6 +140,7 @@ class InfluxSink:
         self._poisoned = PoisonedSeries()
         self.facts = SinkWork()
         self._settled = asyncio.Event()
+        self._unknown_at = timer()
 
     async def run(self) -> None:
         """Deliver parcels until cancelled."""
@@ -165,6 +166,10 @@ class InfluxSink:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._linger):
                 await self._draining.wait()
+
+    def since_unknown(self) -> float:
+        """Return the seconds since a write may last have been left on its way, by this run or the one before."""
+        return self._timer() - self._unknown_at
 
     async def drain(self, deadline: float) -> bool:
         """Wait until the outbox is empty, at most `deadline` seconds; return whether it is.
@@ -204,6 +209,8 @@ class InfluxSink:
     async def _send(self, bucket: str, piece: list[bytes]) -> Decision:
         outcome = await self._write(bucket, b"".join(piece))
         self.facts.requests += 1
+        if outcome.unknown:
+            self._unknown_at = self._timer()
         return decide(outcome, len(piece), self._clock())
 
     def _take_answer(self, decision: Decision, delivery: _Delivery) -> None:

@@ -158,6 +158,14 @@ class TestTime:
         again = admission.admit(batch(*payloads[2:4], again=[0, 1], wall=T + 9))
         assert again.frame.ts.tolist() == [T + 9] * 2
 
+    def test_what_comes_out_of_the_quarantine_keeps_its_arrival_which_is_no_step_of_the_clock(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, ts=None), wall=T + DAY))
+        again = admission.admit(batch(message(1, ts=None), again=[0], wall=T))
+        assert again.frame.ts.tolist() == [T]
+        assert [lap.stepped.tolist() for lap in again.laps] == [[]]
+        assert admission.describe(0)["counters"]["clock_steps"] == 0
+
     def test_while_the_fleet_votes_messages_that_need_the_time_wait_and_the_others_go_on(self) -> None:
         admission = fresh()
         for device in range(6):

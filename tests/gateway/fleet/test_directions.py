@@ -11,6 +11,7 @@ ORDER = (
     "limits",
     "timestamps",
     "token_buckets",
+    "stamp_clock",
     "arrivals",
     "devices",
     "registry",

@@ -21,7 +21,12 @@ class Fleet:
     def __init__(self) -> None:
         self.sequences, self.clocks = Sequences(), Clocks(SMALL)
 
-    def follow(self, *messages: tuple[int, int, int | None], refused: tuple[int, ...] = ()) -> ClockSteps:
+    def follow(
+        self,
+        *messages: tuple[int, int, int | None],
+        refused: tuple[int, ...] = (),
+        begin: tuple[int, ...] = (),
+    ) -> ClockSteps:
         """Follow messages (device, seq, time after T0; None: T0 is the arrival) of boot 1."""
         device, seq, time = zip(*messages, strict=True)
         own = np.array([NO_TIME if each is None else T0 + each for each in time], np.int64)
@@ -29,7 +34,15 @@ class Fleet:
         new = verdicts.verdict == 0
         new[list(refused)] = False
         times = Stamped(np.where(own == NO_TIME, T0, own), own == NO_TIME)
-        return follow_clocks(self.clocks, verdicts, new, times, np.arange(len(own)), listening=0)
+        return follow_clocks(
+            self.clocks,
+            verdicts,
+            new,
+            times,
+            np.arange(len(own)),
+            begin=np.array(begin, np.int64),
+            listening=0,
+        )
 
 
 def test_messages_that_only_advance_keep_their_times() -> None:
@@ -52,6 +65,14 @@ def test_a_time_of_arrival_is_held_at_the_newest_time() -> None:
     fleet = Fleet()
     assert fleet.follow((0, 0, HOUR), (0, 1, None)).at.tolist() == [T0 + HOUR] * 2
     assert fleet.clocks.totals()["small_clock_steps"] == 0
+
+
+def test_a_device_without_a_clock_begins_again_where_the_gateways_was_set() -> None:
+    fleet = Fleet()
+    fleet.follow((0, 0, HOUR))
+    found = fleet.follow((0, 1, None), (0, 2, None), begin=(0,))
+    assert (found.steps.tolist(), found.back_to.tolist()) == ([0], [T0])
+    assert found.at.tolist() == [T0, T0]
 
 
 def test_a_message_that_does_not_count_moves_no_clock() -> None:

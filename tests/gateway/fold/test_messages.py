@@ -18,6 +18,7 @@ from edge_gateway.fold.messages import (
     receipt_message,
 )
 from edge_gateway.records.alerts import CommandIntent
+from edge_gateway.records.inputs import Moment
 from fleet_wire import control_messages, topics
 from tests.gateway.records.transitions import WALL, too_warm
 
@@ -73,13 +74,13 @@ def test_a_notice_carries_the_alert_and_no_number() -> None:
 
 
 def test_a_command_carries_its_number_its_alert_and_when_the_broker_drops_it() -> None:
-    pending = PendingCommand.of(too_warm(**TEXTS, commands=(INTENT,)), INTENT)
+    pending = PendingCommand.of(too_warm(**TEXTS, commands=(INTENT,)), INTENT, Moment(WALL, 0, monotonic=7))
     pending.n, pending.sent_at = 8, WALL + 5
     message = command_message(pending)
     assert (message.topic, message.kind, message.expires_at) == (
         COMMAND_TOPIC,
         MessageKind.COMMAND,
-        WALL + 60_000,
+        60_007,
     )
     assert message.correlation == pending.id.encode()
     assert control_messages.decode_command(message.payload) == control_messages.Command(

@@ -184,7 +184,7 @@ class Rig:
         self.control: Control = make_control(
             "gw",
             clients=self.clients,
-            wall=lambda: 1_000,
+            monotonic=lambda: 1_000,
             started=0,
             report=lambda: dict(said),
             firing_alerts=lambda: self.fires,

@@ -9,7 +9,14 @@ from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
-from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, SILENT_AFTER, Source
+from edge_gateway.mqtt.source import (
+    MOST_AT_ONCE,
+    MOST_BYTES_AT_ONCE,
+    OVERHEAD,
+    SILENT_AFTER,
+    STANDSTILL,
+    Source,
+)
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -113,6 +120,19 @@ def test_a_missing_echo_is_reported_unless_deliveries_arrive(source: Source) -> 
     source.listening.echo_received(NOW[0] + 1, source.listening.echo_due(NOW[0] + 1) or b"")
     source._check_echo()
     assert not echo_problem(source)
+
+
+def test_a_gateway_that_stood_still_waits_for_the_echo_as_long_again(source: Source) -> None:
+    source.listening.connected(0)
+    assert source.listening.echo_due(0) is not None
+    NOW[0] = 2 * SILENT_AFTER
+    source._note_standstill(NOW[0] - STANDSTILL - 1)
+    source._check_echo()
+    assert not echo_problem(source)
+    NOW[0] += SILENT_AFTER + 1
+    source._note_standstill(NOW[0] - STANDSTILL)
+    source._check_echo()
+    assert echo_problem(source)
 
 
 async def test_an_echo_too_large_for_the_broker_ends_nothing(source: Source) -> None:

@@ -62,16 +62,17 @@ def fed(place: Path) -> State:
     found.state.pipeline.fold(Batch(Moment(START, 7_000), [status], [control_messages.encode_birth(born)]))
     fan = CommandIntent("fan", {"speed": 3}, 60_000, 5_000, retries=2)
     commands = found.state.pipeline.commands
-    commands.add([too_warm(at=START, commands=(fan,)), too_warm(id="a2", at=START, commands=(fan,))], START)
-    commands.advance(START)
-    found.state.listening = 7_000
+    now = Moment(START, 7_000, monotonic=START)
+    commands.add([too_warm(at=START, commands=(fan,)), too_warm(id="a2", at=START, commands=(fan,))], now)
+    commands.advance(now)
+    found.state.folded(now)
     found.store.apply([(NUMBER, ())])
     found.store.close()
     return found.state
 
 
-def sixth_format(tree: dict[str, Any]) -> dict[str, Any]:
-    tree["format"] = 6
+def seventh_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree["format"] = 7
     del tree["settings"]["max_step_back"], tree["fold"]["windows"]["marks"]["gaps"]
     for name in ("numbers", "states"):
         tree["fold"]["windows"][name] = [tier["live"] for tier in tree["fold"]["windows"][name]]
@@ -79,6 +80,16 @@ def sixth_format(tree: dict[str, Any]) -> dict[str, Any]:
     sequences["steps"], sequences["top_time"] = clocks["steps"], sequences["newest"]
     sequences["gone"]["clock_steps"] = clocks["gone"]["clock_steps"]
     sequences["older"] = np.insert(sequences["older"], 4, START, axis=1)
+    return tree
+
+
+def sixth_format(tree: dict[str, Any]) -> dict[str, Any]:
+    tree = seventh_format(tree)
+    tree["format"] = 6
+    del tree["monotonic"], tree["wall_then"], tree["fold"]["admission"]["stamps"]
+    commands = tree["fold"]["commands"]
+    for pending in (*commands["waiting"], *commands["sent"]):
+        del pending["expires_at"], pending["tried_at"]
     return tree
 
 
@@ -108,12 +119,13 @@ def third_format(tree: dict[str, Any]) -> dict[str, Any]:
     tree["format"] = 3
     commands = tree["fold"]["commands"]
     for name in ("waiting", "sent"):
-        commands[name] = list(map(flat, msgspec.convert(commands[name], list[PendingCommand])))
+        commands[name] = list(map(flat, commands[name]))
     return tree
 
 
-def flat(pending: PendingCommand) -> dict[str, Any]:
+def flat(fourth: dict[str, Any]) -> dict[str, Any]:
     """A pending command as it was written before: every field of its transition and its intent by itself."""
+    pending = msgspec.convert({**fourth, "expires_at": 0}, PendingCommand)
     alert, intent = pending.alert, pending.intent
     return {
         "id": pending.id,
@@ -124,7 +136,7 @@ def flat(pending: PendingCommand) -> dict[str, Any]:
         "level": alert.level,
         "alert": msgspec.to_builtins(alert_on_the_wire(alert)),
         "at": alert.at,
-        "expires_at": pending.expires_at,
+        "expires_at": alert.at + intent.expires_ms,
         "confirm_within": intent.confirm_within_ms,
         "retries": intent.retries,
         "n": pending.n,
@@ -192,6 +204,7 @@ def first_format(tree: dict[str, Any]) -> dict[str, Any]:
         (4, fourth_format),
         (5, fifth_format),
         (6, sixth_format),
+        (7, seventh_format),
     ],
 )
 def test_a_checkpoint_of_an_earlier_format_is_taken_over_whole(

@@ -14,11 +14,11 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, ClockConfirmed, Moment
+from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import AGED_A_START, BUILT, MachineClock
+from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store.database import Store
 from edge_gateway.store.schema import is_begun
 from fleet_wire import topics
@@ -46,79 +46,6 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_a_new_one(tmp_path: Path) 
     assert not is_begun(tmp_path / "none")
     (tmp_path / "damaged").write_bytes(b"no database at all" * 300)
     assert is_begun(tmp_path / "damaged")
-
-
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_a_life_in_1970_does_not_make_a_clock_right_that_is_behind(
-    tmp_path: Path, *, checkpoint: bool
-) -> None:
-    """Not before the newest journaled time: else a clock that stands months behind would be believed next."""
-    now = BUILT + 10_000_000_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    for seq, (wall, trusted) in enumerate([(now, True), (1_000, False)]):
-        said = Reading("d", "s", 1, seq, now + seq, {"heat": 1.0})
-        inside.deliver(Moment(wall, seq, trusted), [said.delivery()])
-        inside.commit()
-        if checkpoint:
-            inside.checkpoint()
-        inside.crash()
-    inside.clock.seen = BUILT
-    inside.crash()
-    assert inside.clock.seen == now
-    inside.close()
-
-
-@pytest.mark.parametrize("outvoted", [False, True])
-def test_a_life_years_ahead_leaves_the_time_that_has_certainly_passed(
-    tmp_path: Path, *, outvoted: bool
-) -> None:
-    now, years = BUILT + 10_000_000_000, 3 * 365 * 86_400_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    ahead = [Moment(now + years, 1, trusted, least=now + 5_000) for trusted in (True, False)[: 1 + outvoted]]
-    for seq, moment in enumerate([Moment(now, 0), *ahead]):
-        inside.deliver(moment, [Reading("d", "s", 1, seq, now + seq, {"heat": 1.0}).delivery()])
-        inside.commit()
-    inside.crash()
-    assert (inside.clock.least, inside.clock.seen) == (now + 5_000, now + (5_000 if outvoted else years))
-    assert inside.clock.aged == now + 5_000 + AGED_A_START
-    inside.close()
-
-
-@pytest.mark.parametrize("ahead", [0, 3 * 365 * 86_400_000])
-def test_a_clock_years_ahead_withholds_no_point(tmp_path: Path, ahead: int) -> None:
-    (tmp_path / "token").write_text("secret")
-    influx = {"url": "http://127.0.0.1:1", "org": "o", "token": f"file:{tmp_path}/token"}
-    windows = [{"every": "2s", "bucket": "b", "keep": "1d"}]
-    now = BUILT + 10_000_000_000
-    inside = Inside(
-        tmp_path / "spool", configuration(tmp_path / "spool", influx=influx, windows=windows), now
-    )
-    for second in range(0, 60, 5):
-        wall = now + second * 1_000
-        moment = Moment(wall + ahead, second * 1_000, least=wall, aged=wall)
-        inside.deliver(moment, [Reading("d", "s", 1, second, wall, {"heat": 1.0}).delivery()])
-    inside.settle(moment)
-    facts = inside.store.facts()
-    assert (facts.counters.get("points_beyond_retention", 0), facts.waiting["influx"].lines) == (0, 12)
-    inside.close()
-
-
-def test_a_store_lost_under_a_clock_years_ahead_takes_late_readings_once_the_time_is_known(
-    tmp_path: Path,
-) -> None:
-    now, years = BUILT + 10_000_000_000, 3 * 365 * 86_400_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    inside.deliver(Moment(now, 0), [Reading("d", "s", 1, 0, now, {"heat": 1.0}).delivery()])
-    inside.checkpoint()
-    inside.close()
-    (tmp_path / spool.STORE).unlink()
-    inside.clock.now = now + years
-    inside._start()
-    assert inside.store.floor == now + years
-    inside.fold(ClockConfirmed(Moment(now + 7_000, 7_000, least=now + 2_000)))
-    inside.commit()
-    assert inside.store.floor == now + 5_000
-    inside.close()
 
 
 def test_a_hole_in_records_that_the_checkpoint_includes_is_no_loss(tmp_path: Path) -> None:

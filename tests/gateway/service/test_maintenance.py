@@ -54,8 +54,8 @@ class Parts:
     def read(self) -> ClockReading:
         return ClockReading(self.wall(), self.state, None)
 
-    async def call(self, function: Any) -> None:
-        function(cast("Store", self))
+    async def call(self, function: Any) -> Any:
+        return function(cast("Store", self))
 
     def enqueue(self, line: bytes, at: int) -> None:
         self.lines.append((line, at))
@@ -207,6 +207,39 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     await maintenance._publish_status()
     assert not list(maintenance.problems)
     assert published == ["status"] * 2
+
+
+@dataclass
+class Trimmed(Parts):
+    """A store with corrected points to send again."""
+
+    pieces: list[int] = field(default_factory=lambda: [2, 2, 0])
+    asked: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
+
+    def monotonic(self) -> int:
+        return 100_000
+
+    def since_unknown(self) -> float:
+        return 2.5
+
+    def repeat_corrections(self, now: int, at: int, unknown: dict[str, int]) -> int:
+        self.asked.append((now, at, unknown))
+        return self.pieces.pop(0)
+
+    def trim(self, now: int) -> None:
+        self.trimmed.append(now)
+
+
+@pytest.mark.parametrize("state", [ClockState.PLAUSIBLE, ClockState.OUTVOTED])
+async def test_corrected_points_are_sent_again_until_none_is_due_whatever_is_thought_of_the_clock(
+    state: ClockState,
+) -> None:
+    parts = Trimmed(state=state)
+    await maintenance_of(parts, sinks=("influx",))._trim()
+    assert parts.asked == [(100_000, 1_700_000_000_000, {"influx": 97_500})] * 3
+    without = Trimmed()
+    await maintenance_of(without)._trim()
+    assert without.asked == []
 
 
 async def test_the_history_is_trimmed_by_the_time_that_has_certainly_passed() -> None:

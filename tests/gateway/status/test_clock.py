@@ -11,6 +11,7 @@ import pytest
 from edge_gateway.status import clock as module
 from edge_gateway.status.clock import (
     AGED_A_START,
+    ASKED_EVERY,
     BUILT,
     SLACK,
     TIME_ERROR,
@@ -36,7 +37,7 @@ class Machine(MachineClock):
         return self.shown
 
     def monotonic(self) -> int:
-        return self.passed
+        return self.passed + self.offset
 
     def run(self, ms: int) -> Machine:
         self.shown, self.passed = self.shown + ms, self.passed + ms
@@ -178,6 +179,23 @@ def test_both_clocks_are_milliseconds() -> None:
     clock = MachineClock()
     assert 10**12 < clock.wall() < 10**13
     assert clock.monotonic() <= clock.monotonic()
+
+
+def test_monotonic_time_goes_on_from_where_an_earlier_run_would_be() -> None:
+    clock = MachineClock()
+    clock.go_on_from(clock.monotonic() + 3_600_000)
+    ahead = clock.monotonic() - MachineClock().monotonic()
+    assert 3_500_000 < ahead <= 3_600_000
+
+
+def test_time_that_is_skipped_at_a_start_does_not_count_as_passed(machine: Machine) -> None:
+    """How long the gateway was stopped is told by a wall clock that nobody has confirmed."""
+    machine.read()
+    machine.go_on_from(machine.monotonic() + YEAR)
+    read = machine.run(5).read()
+    assert (read.least, machine.seen, read.aged) == (NOW + 5,) * 3
+    machine.in_step = True
+    assert machine.run(ASKED_EVERY).read().state == "synchronised"
 
 
 @pytest.mark.parametrize(("state", "expected"), [(0, True), (4, True), (TIME_ERROR, False), (-1, False)])

@@ -61,7 +61,7 @@ def rules_of(place: Path, text: str) -> dict[str, Any]:
 
 def later(moment: Moment, ms: int) -> Moment:
     """Return the moment `ms` later by every clock."""
-    at = {name: getattr(moment, name) for name in ("wall", "listening", "least", "aged")}
+    at = {name: getattr(moment, name) for name in ("wall", "listening", "least", "aged", "monotonic")}
     passed = {name: time + ms for name, time in at.items() if time is not None}
     return msgspec.structs.replace(moment, **passed)
 

@@ -75,7 +75,7 @@ class Trial:
         self.inside.reload(self._moment(), rules)
 
     def _moment(self) -> Moment:
-        return Moment(self.now, self.now - START)
+        return Moment(self.now, self.now - START, monotonic=self.now - START)
 
     def run(self, given: History) -> list[str]:
         """Play a history; return a sentence for each difference from the oracle."""

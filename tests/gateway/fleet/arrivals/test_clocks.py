@@ -141,6 +141,7 @@ class Fleet:
             np.array(standing, np.int8),
             np.array([one.time for one in given]),
             np.array([one.stamped for one in given], np.bool_),
+            np.zeros(len(given), np.bool_),
         )
         course = self.clocks.follow(messages.pick(order), given[0].listening)
         return self._named(given, course, order)
@@ -226,7 +227,8 @@ def test_a_fleet_whose_clocks_only_advance_is_followed_in_columns() -> None:
             for at in (0, 1)
         ]
         columns = [np.array(column) for column in zip(*given, strict=True)]
-        messages = NewMessages(columns[0], columns[1], np.full(200, HIGHEST, np.int8), columns[3], columns[4])
+        device, boot, _, time, stamped, _ = columns
+        messages = NewMessages(device, boot, np.full(200, HIGHEST, np.int8), time, stamped, stamped)
         assert fleet.clocks.follow(messages, turn) is STEADY
 
 
@@ -253,8 +255,5 @@ def test_of_an_unknown_device_nothing_is_counted() -> None:
 
 
 def test_a_batch_without_new_messages_is_steady() -> None:
-    none = np.empty(0, np.int64)
-    assert (
-        Clocks(SMALL).follow(NewMessages(none, none, none.astype(np.int8), none, none.astype(np.bool_)), 0)
-        is STEADY
-    )
+    none, no = np.empty(0, np.int64), np.empty(0, np.bool_)
+    assert Clocks(SMALL).follow(NewMessages(none, none, none.astype(np.int8), none, no, no), 0) is STEADY

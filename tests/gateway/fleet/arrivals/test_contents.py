@@ -1,6 +1,7 @@
 """What messages without a time said."""
 
-from edge_gateway.fleet.arrivals.contents import FIRST, MOST_SEQ, NEWEST, Contents, digest
+from edge_gateway.fleet.arrivals.contents import FIRST, MOST_SEQ, NEWEST, Contents, content_of, digest
+from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.fleet.states import packed, unpacked
 
 BOOT = (3, 5)
@@ -16,6 +17,15 @@ def told(count: int) -> Contents:
 def test_a_digest_is_never_nothing_and_fits_32_bits() -> None:
     assert all(0 < digest(bytes([one])) < 1 << 32 for one in range(256))
     assert digest(b"a") != digest(b"b")
+
+
+def test_a_content_is_what_a_message_says_and_not_which_one_it_is() -> None:
+    said = content_of(encode_telemetry(1, 0, None, {"t": 1.0}))
+    assert said == content_of(encode_telemetry(2, 7, None, {"t": 1.0}))
+    assert said != content_of(encode_telemetry(1, 0, None, {"t": 2.0}))
+    not_text = encode_telemetry(1, 0, None, {"t": 1.0}).replace(b"\xa1t", b"\xa1\xff")
+    for payload in (not_text, b"\xc1", b"\x91" * 100_000):
+        assert content_of(payload) == payload
 
 
 def test_the_first_and_the_newest_are_remembered_and_nothing_else() -> None:

@@ -103,6 +103,13 @@ def test_a_time_of_arrival_is_held_however_old_it_is() -> None:
     assert take(found, heard(NOW - 300_000, stamped=True), heard(NOW + 1, stamped=True)) == [HELD, ADVANCES]
 
 
+@pytest.mark.parametrize("time", [NOW - 9_000, NOW + 9_000])
+def test_a_device_without_a_clock_begins_again_where_the_gateways_was_set(time: int) -> None:
+    found = clock()
+    assert take(found, heard(time, stamped=True)._replace(begins=True)) == [STEPPED]
+    assert take(found, heard(time + 1, stamped=True)) == [ADVANCES]
+
+
 # --- boots
 
 
