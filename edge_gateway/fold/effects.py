@@ -28,7 +28,7 @@ class Effects:
         outgoing: to publish once the record is on disk.
         foreign: topics of deliveries of sites that are not this gateway's.
         births_wanted: a device was let in whose birth was refused before: ask the broker for retained births.
-        frozen: see `StoreEffects`.
+        frozen, cuts: see `StoreEffects`.
         reclaimed: unused series and texts were searched for.
         gone_texts: codes that stand for nothing from here on.
     """
@@ -49,6 +49,7 @@ class Effects:
     foreign: list[str] = field(default_factory=list)
     births_wanted: bool = False
     frozen: int | None = None
+    cuts: tuple[int, ...] = ()
     reclaimed: bool = False
     gone_texts: stored.Array = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -78,4 +79,5 @@ class Effects:
             quarantined=tuple(self.quarantined),
             frozen=self.frozen,
             gone_texts=tuple(self.gone_texts.tolist()),
+            cuts=self.cuts,
         )

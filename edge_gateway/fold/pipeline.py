@@ -12,13 +12,14 @@
                                                     ▼                                        ▼
                                              closed windows, every tier           alerts, notices, CommandQueue
     Tick ───▶ silence, `for`, expiry, receipts        Reload ───▶ Evaluator        Forget ───▶ Registry
+    Trim ───▶ Windows: what the history may have given up
 
 The same inputs give the same effects and the same state, bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.by_topic import by_topic
+from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
@@ -54,6 +56,7 @@ from edge_gateway.records.inputs import (
     Reload,
     StateLost,
     Tick,
+    Trim,
     Undelivered,
 )
 from edge_gateway.rules.alerts.evaluator import Evaluator
@@ -117,8 +120,12 @@ class Pipeline:
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
             case StateLost():
                 self.complete_from = effects.frozen = given.moment.wall
+                self.windows.ever.lose_before(given.moment.wall)
             case Undelivered():
                 self._undelivered(given, effects)
+            case Trim():
+                self.windows.ever.trim(given.cuts)
+                effects.cuts = tuple(given.cuts)
             case Forget():
                 self.admission.forget(given.device, given.metric)
                 effects.urgent = True
@@ -171,6 +178,7 @@ class Pipeline:
         """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
         effects.held = admitted.held
+        self.windows.begin(admitted.frame.device, self.registry.device_name)
         if admitted.not_known is not None:
             effects.not_known = self._set_aside(admitted.not_known)
         for position, reason in admitted.quarantined:
@@ -260,7 +268,7 @@ class Pipeline:
         """Count late readings, but for derived ones; return the tag version of each one's base window."""
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
         measured = ~np.isin(self.registry.series_metric[late.series], derived)
-        merged = late.tiers != 0
+        merged = late.tiers > 0
         self.admission.accounting.late_merged(late.device[measured & merged])
         self.admission.accounting.too_late(late.device[measured & ~merged])
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
@@ -313,7 +321,7 @@ class Pipeline:
     def _clear(self, retired: IntColumn) -> None:
         """Clear the state under the numbers of retired devices, whose alerts have ended, for their next owners."""
         if len(retired):
-            self.windows.forget(retired)
+            self.windows.forget(retired, self.registry.device_name)
             self.rules.forget(retired)
 
     def _reclaim(self, listening: int, effects: Effects) -> None:
@@ -365,26 +373,10 @@ class Pipeline:
         self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
 
     def _store(self, closed: Closed, effects: Effects) -> None:
-        for tier, rows in closed.numeric:
-            tails = {row: tail.pack() for row, tail in closed.tails_of(tier).items()}
-            effects.windows.extend(self._closed_windows(tier, rows, tails))
-        for tier, rows in closed.states:
-            effects.states.append(stored.ClosedStates(tier, rows, self._versions(rows)))
-
-    def _closed_windows(
-        self, tier: int, rows: np.ndarray[Any, Any], tails: dict[int, bytes]
-    ) -> Iterator[stored.ClosedWindows]:
-        """Yield whole windows and partial ones (`complete_from`) apart."""
-        partial = rows["start"] < self.complete_from
-        for is_partial in (False, True) if partial.any() else (False,):
-            places = np.flatnonzero(partial == is_partial)
-            if len(places):
-                kept = {new: tails[old] for new, old in enumerate(places.tolist()) if old in tails}
-                yield stored.ClosedWindows(tier, rows[places], self._versions(rows[places]), kept, is_partial)
-
-    def _versions(self, rows: np.ndarray[Any, Any]) -> IntColumn:
-        """Return the tag version that was in force when each row's window opened."""
-        return self.registry.tag_versions(self.registry.series_device[rows["series"]], rows["start"])
+        if closed:
+            numbers, states = for_store(closed, self.complete_from, self.registry, self.windows.ever)
+            effects.windows.extend(numbers)
+            effects.states.extend(states)
 
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""

@@ -15,6 +15,7 @@ import numpy as np
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
 from edge_gateway.fleet.timestamps import NO_TIME
+from edge_gateway.windows.rows import NEVER
 from fleet_wire.control_messages import Birth
 
 DAY = 86_400_000
@@ -197,6 +198,31 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 5 did not know what devices ever closed: anything up to its own time may have been."""
+    fold, every = state["fold"], state["settings"]["every"]
+    columns = fold["windows"]["marks"]["columns"]
+    end = max(state["wall"], int(columns["closed_to"].max(initial=NEVER)))
+    windows = {
+        **fold["windows"],
+        **{name: [{**tier, "again": []} for tier in fold["windows"][name]] for name in ("numbers", "states")},
+        "ever": [_ever_closed(len(columns["closed_to"]), end + length) for length in every],
+    }
+    return {**state, "fold": {**fold, "windows": windows}}
+
+
+def _ever_closed(devices: int, end: int) -> dict[str, Any]:
+    return {
+        "ends": np.full(devices, end, np.int64),
+        "gone_to": np.full(devices, NEVER, np.int64),
+        "retired": {},
+        "newest": end,
+        "others_end": end,
+        "cut": NEVER,
+        "lost_to": NEVER,
+    }
+
+
 def _judging(count: int) -> dict[str, Any]:
     """What marks say of what they can judge, where nothing was forgotten."""
     return {
@@ -215,4 +241,5 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_2,
     _from_format_3,
     _from_format_4,
+    _from_format_5,
 )

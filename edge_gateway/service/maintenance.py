@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
+from edge_gateway.records.inputs import Trim
 from edge_gateway.recovery.state import State
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
@@ -166,7 +167,9 @@ class Maintenance:
     async def _trim(self) -> None:
         now = self.clock.wall()
         if self.clock.trusted():
-            await self.store.call(lambda store: store.trim(now))
+            cuts = await self.store.call(lambda store: store.trim(now))
+            if cuts:
+                self.engine.fold(Trim(self.engine.moment(), list(cuts)))
 
     async def _record_own_point(self) -> None:
         """Queue the gateway's own counters as a data point for the sinks."""

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.late_job import Coverage, LateJob
+from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
+from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
@@ -34,8 +35,6 @@ from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.window_kinds import number_windows, text_windows
 
 Record = tuple[int, Sequence[StoreEffects]]
-
-ALWAYS: Final = -(1 << 62)
 
 
 class Restorable(Protocol):
@@ -91,27 +90,28 @@ class Store:
         self.quarantine_users = self._side_tables.quarantine_users
         self._lines = OutgoingLines(self._outbox, self._names, self._counters, settings.tiers)
         self._use = SeriesUse(db)
-        self._numbers = LateJob(db, self._names, self._counters, settings, number_windows(db), use=self._use)
-        self._texts = LateJob(db, self._names, self._counters, settings, text_windows(db), use=self._use)
-        self._windows, self._states = self._numbers.windows, self._texts.windows
+        kinds = (make(db, self._names, self._use) for make in (number_windows, text_windows))
+        self._numbers, self._texts = (
+            LateJob(db, self._names, self._counters, settings, kind) for kind in kinds
+        )
+        self._windows, self._states = self._numbers.windows.table, self._texts.windows.table
         self._applier = Applier(
             names=self._names,
             counters=self._counters,
             side_tables=self._side_tables,
             lines=self._lines,
             kinds=(self._numbers, self._texts),
-            use=self._use,
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
         self._retention = Retention(db, settings, (self._windows, self._states))
+        self.coverage = StoredCoverage(db, len(settings.tiers))
         self._parts: tuple[Restorable, ...] = (
             *(self._counters, self._names, self._outbox),
-            *(self._side_tables, self._numbers, self._texts, self._salvage),
+            *(self._side_tables, self._numbers, self._texts, self._salvage, self.coverage),
         )
         self._scrub = Scrub((self._windows, self._states), tiers=len(settings.tiers))
         self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
-        self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
 
     @classmethod
     def open(
@@ -165,8 +165,8 @@ class Store:
 
     @property
     def floor(self) -> int:
-        """The time (ms) from which on the store is known to be complete."""
-        return self.coverage.floor
+        """The time (ms) from which on the base tier is known to be complete."""
+        return self.coverage.now.floor
 
     @property
     def late_pending(self) -> int:
@@ -189,8 +189,7 @@ class Store:
         if self._salvage.holds_late:
             return 0
         with self._transaction():
-            merged = self._numbers.run(self.coverage, self._lines)
-            merged += self._texts.run(self.coverage, self._lines.of_texts)
+            merged = self._merge_late()
             self._outbox.enforce()
         return merged
 
@@ -210,7 +209,7 @@ class Store:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
-                self._cover(self._salvage.progress.floor)
+                self.coverage.advance(self._salvage.progress.floor)
             self._outbox.enforce()
             if not finished:
                 return ""
@@ -261,25 +260,21 @@ class Store:
             self._lines.raw(lines, at)
             self._outbox.enforce()
 
-    def trim(self, now: int) -> int:
-        """Take one step towards the history's bounds at wall time `now` (ms); return how many windows were removed."""
-        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
-        cutoff = self._retention.cutoff(now, not_history + self._side_tables.quarantine_bytes)
+    def trim(self, now: int) -> tuple[int, ...]:
+        """Remove what else is too old at wall time `now` (ms), and return where each tier is to be cut; empty: nowhere.
+
+        The windows go with a record that says so in its `cuts`, because the fold has to know.
+        """
         with self._transaction():
             self._side_tables.trim(age_cutoff(now, self._settings.history_keep))
-            if cutoff is None:
-                return 0
-            self._cover(cutoff)
-            removed = self._retention.delete_before(cutoff)
-            self._counters.add("history_trimmed", removed)
-            if not self.late_pending and self._salvage.progress is None:
-                self._use.prune(cutoff, self._names, self._counters)
-            return removed
+        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
+        not_history += self._side_tables.quarantine_bytes
+        return self._retention.cuts(now, not_history, self.coverage.now.cuts[0])
 
     def freeze(self, before: int) -> None:
         """Freeze windows that start before this time (ms): it is not known which readings they have."""
         with self._transaction():
-            self._cover(before, before)
+            self.coverage.advance(before, before)
 
     def sync(self) -> None:
         """Make everything applied so far survive a power cut. Call it before unlinking journal segments."""
@@ -292,11 +287,29 @@ class Store:
 
     def _apply(self, effects: StoreEffects) -> None:
         self._freeze(effects)
-        self._applier.apply(effects)
+        # Until the windows of a damaged store are salvaged, any may be missing here.
+        self._applier.apply(effects, NOTHING_HELD if self._salvage.holds_late else self.coverage.now)
+        if effects.cuts:
+            self._cut(effects.cuts)
 
     def _freeze(self, effects: StoreEffects) -> None:
         if effects.frozen is not None:
-            self._cover(effects.frozen, effects.frozen)
+            self.coverage.advance(effects.frozen, effects.frozen)
+
+    def _cut(self, cuts: Sequence[int]) -> None:
+        """Remove the windows before the cuts, once waiting late readings are merged; not while salvage holds these."""
+        if self._salvage.holds_late:
+            return
+        while self._merge_late():
+            pass
+        self.coverage.advance(cuts=cuts)
+        self._counters.add("history_trimmed", self._retention.delete_before(cuts))
+        if self._salvage.progress is None:
+            self._use.prune(min(self.coverage.now.cuts), self._names, self._counters)
+
+    def _merge_late(self) -> int:
+        merged = self._numbers.run(self.coverage.now, self._lines)
+        return merged + self._texts.run(self.coverage.now, self._lines.of_texts)
 
     def _begin(self, floor: int, at: int, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
@@ -304,7 +317,7 @@ class Store:
             if self.opened.created and records is not None:
                 self._replace_lost(floor, at, records)
             elif self.opened.created:
-                self._cover(floor)
+                self.coverage.advance(floor)
             if self._meta("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
             self._keep("forwarded", forwarded)
@@ -326,8 +339,7 @@ class Store:
             job.recount()
         self.applied = last if applied is None else applied
         self._keep_applied()
-        before = (meta.get("floor"), meta.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
-        self._cover(*(part if isinstance(part, int) else floor for part in before))
+        self.coverage.advance(*self.coverage.of({} if applied is None else meta, otherwise=floor))
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
         """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
@@ -343,17 +355,12 @@ class Store:
                 for table in ("window", "state_window", "late", "late_state"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
-                self._applier.apply_windows(part, no_lines)
+                self._applier.apply_windows(part, NOTHING_HELD, no_lines)
                 self._freeze(part)
                 if upto is None:
                     self._applier.apply_rest(part)
-        merge_all((self._numbers, self._texts), no_lines)
+        merge_all((self._numbers, self._texts), no_lines, NOTHING_HELD)
         return last
-
-    def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
-        self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))
-        self._keep("floor", self.coverage.floor)
-        self._keep("frozen", self.coverage.frozen)
 
     def _keep_applied(self) -> None:
         self._keep("applied", self.applied)
@@ -369,7 +376,7 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         snapshots = [part.snapshot() for part in self._parts]
-        applied, coverage = self.applied, self.coverage
+        applied = self.applied
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -379,7 +386,7 @@ class Store:
                 self._db.execute("ROLLBACK")
             for part, snapshot in zip(self._parts, snapshots, strict=True):
                 part.restore(snapshot)
-            self.applied, self.coverage = applied, coverage
+            self.applied = applied
             raise
 
 

@@ -4,14 +4,17 @@ A window that has been emitted, because its device fell silent or its clock step
 rows of it come. It is then emitted once more with the new readings only, and the store merges the two.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.growing import with_room
+from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.merge import MergeBlocks
 from edge_gateway.windows.rows import NEVER, Block, Key, Rows, empty_rows, keys
+from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tail import Tail
 
 Ints = NDArray[np.int64]
@@ -19,11 +22,24 @@ Bools = NDArray[np.bool_]
 
 
 class Tier:
-    """Accumulators of one window length (`every`, ms) for one kind of row."""
+    """Accumulators of one window length for one kind of row.
 
-    def __init__(self, every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> None:
-        self.every = every
+    Args:
+        dtype: of the rows.
+        merge: merges two blocks of the same windows.
+        ever: what each device ever closed in this tier, which has the window length.
+        series: the registry.
+    """
+
+    def __init__(
+        self, dtype: np.dtype[Any], merge: MergeBlocks, ever: EverClosed, series: SeriesColumns
+    ) -> None:
+        self.every = ever.every
         self._merge = merge
+        self._ever = ever
+        self._series = series
+        self._again: set[Key] = set()
+        """Windows held here that may have been closed before they opened; few, so no column."""
         self._rows = empty_rows(dtype, 0)
         self._tails: dict[int, Tail] = {}
         self._queued = np.empty(0, np.int64)
@@ -49,6 +65,7 @@ class Tier:
         """
         rows = block.rows.copy()
         rows["start"] -= rows["start"] % self.every
+        self._open(rows[self.start_of(rows["series"]) != rows["start"]])
         tails = {(series, at - at % self.every): tail for (series, at), tail in block.tails.items()}
         series = rows["series"]
         open_at = self.start_of(series)
@@ -65,13 +82,18 @@ class Tier:
             tails |= merged.tails
         self._keep_last(Block(rows, tails))
 
+    def _open(self, rows: Rows) -> None:
+        again = self._ever.again(self._series.series_device[rows["series"]], rows["start"])
+        if again is not None:
+            self._again.update(keys(rows[again]))
+
     def _keep_last(self, block: Block) -> None:
         """Put the last row of each series into its accumulator, and emit the others."""
         series = block.rows["series"]
         last = np.append(series[1:] != series[:-1], np.ones(min(1, len(series)), np.bool_))
         if not last.all():
-            given, block = _parted(block, last)
-            self._emitted.append(given)
+            self._give(block.take(~last))
+            block = block.take(last)
         self._put(block)
 
     def _put(self, block: Block) -> None:
@@ -93,8 +115,15 @@ class Tier:
         """Emit accumulators, and empty them."""
         if not len(series):
             return
-        self._emitted.append(self._block(series))
+        self._give(self._block(series))
         self._empty(series)
+
+    def _give(self, block: Block) -> None:
+        self._emitted.append(block)
+        self._note_closed(block.rows)
+
+    def _note_closed(self, rows: Rows) -> None:
+        self._ever.closed(self._series.series_device[rows["series"]], rows["start"] + self.every)
 
     def _empty(self, series: Ints) -> None:
         self._rows["start"][series] = NEVER
@@ -109,6 +138,8 @@ class Tier:
         live = [(series, start, self.start_of(series) == start) for series, start in self._queue]
         self._queue = [(series[still], start[still]) for series, start, still in live if still.any()]
         gone = set(keys(rows))
+        self._again -= gone
+        self._note_closed(rows)
         left = [_without(block, gone) for block in self._emitted]
         self._emitted = [block for block in left if len(block.rows)]
 
@@ -143,6 +174,15 @@ class Tier:
         given, self._emitted = self._emitted, []
         return given
 
+    def again(self, block: Block) -> Bools | None:
+        """Return which rows of a block that was just taken may have been closed before; None if none of them."""
+        if not self._again:
+            return None
+        names = keys(block.rows)
+        found = np.array([key in self._again for key in names], np.bool_)
+        self._again.difference_update(names)
+        return found if found.any() else None
+
     def open_at(self, count: int) -> Bools:
         """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
         held = np.zeros(count, np.bool_)
@@ -173,6 +213,7 @@ class Tier:
             "queued": self._queued[used],
             "queue": [[series.copy(), start.copy()] for series, start in self._queue],
             "given": [block.snapshot() for block in self._emitted],
+            "again": [list(key) for key in sorted(self._again)],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -184,17 +225,16 @@ class Tier:
         self._tails = {number: tail for (number, _), tail in block.tails.items()}
         self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
         self._emitted = [Block.restored(given) for given in state["given"]]
+        self._again = {(series, start) for series, start in state["again"]}
 
 
-def _parted(block: Block, last: Bools) -> tuple[Block, Block]:
-    """Return the rows that are not last, and those that are, each with their tails."""
-    kept = set(keys(block.rows[last])) if block.tails else set()
-    tails = {key: tail for key, tail in block.tails.items() if key in kept}
-    others = {key: tail for key, tail in block.tails.items() if key not in kept}
-    return Block(block.rows[~last], others), Block(block.rows[last], tails)
+def queue_over(tiers: Sequence[Tier], time: Ints, series_device: Ints, *, silent: bool = False) -> bool:
+    """Queue the windows that are over by their device's time (`time`, by device number); return whether any were."""
+    known = np.full(int(series_device.max(initial=-1)) + 1, NEVER)
+    known[: len(time)] = time[: len(known)]
+    queued = [tier.queue_due(known[series_device], silent=silent) for tier in tiers]
+    return any(queued)
 
 
 def _without(block: Block, gone: set[Key]) -> Block:
-    names = keys(block.rows)
-    kept = np.array([key not in gone for key in names], np.bool_)
-    return Block(block.rows[kept], {key: tail for key, tail in block.tails.items() if key not in gone})
+    return block.take(np.array([key not in gone for key in keys(block.rows)], np.bool_))

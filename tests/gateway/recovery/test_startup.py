@@ -36,7 +36,7 @@ def test_a_first_start_that_was_cut_short_is_a_first_start_again(tmp_path: Path,
     found = recover_spool(tmp_path, config, "gw", MachineClock())
     try:
         assert (found.fresh, found.whole, found.findings) == (True, True, [])
-        assert found.store.coverage.floor <= 0
+        assert found.store.floor <= 0
     finally:
         found.journal.close()
         found.store.close()

@@ -8,6 +8,7 @@ import pytest
 
 from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.store import rebuild
+from edge_gateway.store.coverage import NOTHING_HELD
 from edge_gateway.store.rebuild import NoLines, merge_all, send_all
 from tests.gateway.store.fleet import MINUTE, T0, closed, closed_states, late, late_states, name, named, texts
 from tests.gateway.store.stored import lines, opened, table
@@ -22,7 +23,7 @@ def test_late_readings_are_merged_where_their_window_is_and_dropped_elsewhere_an
     sent = table(store, "outbox")
     values = late([(1, T0 + 1, 2.0), (1, T0 + 9 * MINUTE, 3.0)], tiers=1)
     store.apply([(2, [named(late=values, late_states=late_states([(2, T0 + 1, 1.0), (3, T0, 1.0)]))])])
-    merge_all((store._numbers, store._texts), NoLines())
+    merge_all((store._numbers, store._texts), NoLines(), NOTHING_HELD)
     assert store.late_pending == 0
     assert [row[3] for row in table(store, "window")] == [1]
     assert [row[3] for row in table(store, "state_window")] == [1]

@@ -7,6 +7,7 @@ from edge_gateway.windows.merge import merge_blocks, united
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import NEVER, WINDOW_ROW, Block, keys
 from edge_gateway.windows.tiers import Tier
+from tests.gateway.windows.plain import plain_tier
 
 EVERY = 10_000
 P95 = np.array([True, False, False])
@@ -19,7 +20,7 @@ def block(*held: tuple[int, int, float], every: int = 1_000) -> Block:
 
 
 def tier() -> Tier:
-    return Tier(EVERY, WINDOW_ROW, merge_blocks)
+    return plain_tier(EVERY, WINDOW_ROW, merge_blocks)
 
 
 def restarted(kept: Tier) -> Tier:

@@ -20,7 +20,7 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.spool import CHECKPOINTS
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick, runs
+from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick, Trim, runs
 from edge_gateway.records.store_effects import effects_from_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.rules.files.load import load_rules
@@ -142,6 +142,14 @@ class Inside:
         while most and self.store.late_pending:
             self.store.run_late()
             most -= 1
+
+    def trim(self, moment: Moment) -> None:
+        """Take one step towards the history's bounds."""
+        self.commit()
+        cuts = self.store.trim(moment.wall)
+        if cuts:
+            self.fold(Trim(moment, list(cuts)))
+            self.commit()
 
     def checkpoint(self) -> None:
         """Write a checkpoint and unlink the segments it covers."""

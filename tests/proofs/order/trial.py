@@ -152,7 +152,7 @@ class Trial:
         self._settle()
         self.now += KEEP // 2
         before = self.now - KEEP
-        self.inside.store.trim(self.now)
+        self.inside.trim(self._moment())
         self.oracle.trim(before)
         old = [
             one.message.ts for one in given.arrivals if isinstance(one.message, Reading) and one.message.ts
