@@ -212,32 +212,34 @@ def test_a_device_with_hours_of_buffer_behind_a_short_history_loses_nothing(life
     assert (life.database.late, life.database.apart) == ([], Counter())
 
 
-ago = st.integers(0, 40) | st.integers(0, 4 * HOUR // SECOND)
+place = st.sampled_from([0, 1, 9, 11, 61, 300, HOUR // SECOND, 2 * HOUR // SECOND, 1 << 20]).map(
+    lambda seconds: seconds * SECOND
+)
+"""A time since the start, so that windows are met again and again; the last one is now."""
+device = st.sampled_from(DEVICES)
 action = st.one_of(
-    st.tuples(st.just("live"), st.sampled_from(DEVICES)),
-    st.tuples(st.just("late"), st.sampled_from(DEVICES), ago),
-    st.tuples(st.just("buffer"), st.sampled_from(DEVICES), ago, st.integers(1, 40)),
-    st.tuples(st.just("step"), st.sampled_from(DEVICES), ago),
-    st.tuples(st.just("wait"), st.sampled_from([SECOND, 10 * SECOND, MINUTE, HOUR // 3, HOUR, 4 * HOUR])),
+    st.tuples(st.just("send"), device, place),
+    st.tuples(st.just("buffer"), device, place, st.integers(1, 40)),
+    st.tuples(st.just("step"), device, place),
+    st.tuples(st.just("wait"), st.sampled_from([SECOND, 10 * SECOND, MINUTE, HOUR // 3, 2 * HOUR, 4 * HOUR])),
+    st.tuples(st.just("age"), st.sampled_from([HOUR // 2, 2 * HOUR])),
     st.tuples(st.just("trim")),
-    st.tuples(st.just("store")),
     st.tuples(st.just("restart")),
 )
 
 
 def play(life: Life, do: str, *what: Any) -> None:
-    if do == "live":
-        life.send(what[0], 0)
-    elif do == "late":
-        life.send(what[0], -what[1] * SECOND)
-    elif do == "buffer":
-        device, oldest, many = what
-        life.send(device, *(-oldest * SECOND + at * oldest * SECOND // many for at in range(many)))
-    elif do == "step":
-        life.reboot(what[0], what[1] * SECOND)
-        life.send(what[0], -what[1] * SECOND)
-    else:
+    if do in {"wait", "trim", "restart"}:
         getattr(life, do)(*what)
+    elif do == "age":
+        life.wait(*what)
+        life.trim()
+    else:
+        device, at, *many = what
+        ago = max(0, life.moment.wall - START - at)
+        if do == "step":
+            life.reboot(device, ago)
+        life.send(device, *(-ago + n * ago // (many or [1])[0] for n in range((many or [1])[0])))
 
 
 @settings(max_examples=40, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))

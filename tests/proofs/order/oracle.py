@@ -298,7 +298,7 @@ class Oracle:
 
     def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
         if self.trimmed_to is not None and ts < self.trimmed_to:
-            device.counters["too late"] += 1
+            device.counters.update({"accepted": -1, "too late": 1})
             return
         for every in self.terms.every:
             place = WindowId(name, metric, every, ts - ts % every)

@@ -238,7 +238,7 @@ class Trial:
                 self.wrong.append(f"in all: {counter} {totals[counter]}, expected {expected[counter]}")
         if self.inside.pipeline.admission.accounting.imbalance():
             self.wrong.append("an identity does not hold")
-        late = self.inside.store.facts().counters.get("late_too_late", 0)
+        late = totals["too_late"] + self.inside.store.facts().counters.get("late_too_late", 0)
         if late != expected["too late"]:
             self.wrong.append(f"too late {late}, expected {expected['too late']}")
         aside = {
