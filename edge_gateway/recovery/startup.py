@@ -204,12 +204,20 @@ def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     return open_store(
         place,
         config,
-        floor=max(at, state.pipeline.windows.closed_to),
+        floor=lost_floor(at, state.pipeline.windows.closed_to, config),
         at=at,
         names=None if journal.report.lost else StateNames(state),
         records=lambda: effects_in(journal),
         damage=damage,
     )
+
+
+def lost_floor(at: int, closed_to: int, config: GatewayConfig) -> int:
+    """Return the time (ms) from which on a store lost at `at` lost nothing; windows are closed up to `closed_to`.
+
+    One stamp from 2099, taken while the clock was not trusted, must not keep every later window from being corrected.
+    """
+    return max(at, min(closed_to, at + config.time.max_future_skew))
 
 
 def open_store(

@@ -66,7 +66,7 @@ class EverClosed:
         if len(device):
             self.grow(int(device.max()) + 1)
             np.maximum.at(self._ends, device, end)
-            self._newest = max(self._newest, int(np.max(end)))
+            self._newest = max(self._newest, int(self._ends[device].max()))
 
     def gone(self, device: Ints, ts: Ints) -> Bools:
         """Return which readings belong to windows that the history may have given up."""
