@@ -165,11 +165,13 @@ class Maintenance:
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
     async def _trim(self) -> None:
+        """Take one step towards the history's bounds, and wait until it is done: a stalled disk gets no second one."""
         now = self.clock.wall()
         if self.clock.trusted():
             cuts = await self.store.call(lambda store: store.trim(now))
             if cuts:
                 self.engine.fold(Trim(self.engine.moment(), list(cuts)))
+                await self.store.applied(self.engine.submit())
 
     async def _record_own_point(self) -> None:
         """Queue the gateway's own counters as a data point for the sinks."""

@@ -21,7 +21,7 @@ from edge_gateway.windows.rows import NEVER, Block
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-REMEMBERED: Final = 100_000
+REMEMBERED: Final = 10_000
 """Retired devices that are remembered by name; of the others, only the newest end of all."""
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.settings import build_pipeline
+from edge_gateway.records.inputs import Moment, Trim
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.service import maintenance as module
 from edge_gateway.service.maintenance import (
@@ -47,8 +48,8 @@ class Parts:
     def monotonic(self) -> int:
         return 0
 
-    async def call(self, function: Any) -> None:
-        function(cast("Store", self))
+    async def call(self, function: Any) -> Any:
+        return function(cast("Store", self))
 
     def enqueue(self, line: bytes, at: int) -> None:
         self.lines.append((line, at))
@@ -90,6 +91,46 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
     assert line.startswith(b"gateway,gateway=gw ")
     assert b"rule_reloads=7i" in line
     assert line.endswith(b" %d\n" % at)
+
+
+class Trimmed(Parts):
+    """A store that is to be cut at `cuts`, and an engine that keeps what it folds; `applied` waits for the record."""
+
+    def __init__(self, cuts: tuple[int, ...], *, trusted: bool = True) -> None:
+        super().__init__()
+        self.cuts, self.folded, self.waited, self._trusted = cuts, list[Any](), list[int](), trusted
+
+    def trusted(self) -> bool:
+        return self._trusted
+
+    def trim(self, now: int) -> tuple[int, ...]:
+        assert now == self.wall()
+        return self.cuts
+
+    def moment(self) -> Moment:
+        return Moment(self.wall(), 5)
+
+    def fold(self, given: Any) -> None:
+        self.folded.append(given)
+
+    def submit(self) -> int:
+        return 7
+
+    async def applied(self, number: int) -> None:
+        self.waited.append(number)
+
+
+async def test_where_the_history_is_cut_is_folded_and_waited_for() -> None:
+    parts = Trimmed((30, 20))
+    await maintenance_of(parts)._trim()
+    assert parts.folded == [Trim(parts.moment(), [30, 20])]
+    assert parts.waited == [7]
+
+
+@pytest.mark.parametrize("parts", [Trimmed(()), Trimmed((30,), trusted=False)])
+async def test_no_record_is_made_where_nothing_is_cut_or_the_clock_is_not_trusted(parts: Trimmed) -> None:
+    await maintenance_of(parts)._trim()
+    assert (parts.folded, parts.waited) == ([], [])
 
 
 @pytest.mark.parametrize(("budget", "most"), [(2 << 30, CHECKPOINT_BYTES), (16 << 20, 8 << 20)])
