@@ -205,10 +205,14 @@ def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
     end = max(state["wall"], int(columns["closed_to"].max(initial=NEVER)))
     windows = {
         **fold["windows"],
-        **{name: [{**tier, "again": []} for tier in fold["windows"][name]] for name in ("numbers", "states")},
+        **{name: [_never_again(tier) for tier in fold["windows"][name]] for name in ("numbers", "states")},
         "ever": [_ever_closed(len(columns["closed_to"]), end + length) for length in every],
     }
     return {**state, "fold": {**fold, "windows": windows}}
+
+
+def _never_again(tier: dict[str, Any]) -> dict[str, Any]:
+    return {**tier, "again": [], "given": [{**block, "again": None} for block in tier["given"]]}
 
 
 def _ever_closed(devices: int, end: int) -> dict[str, Any]:

@@ -102,12 +102,15 @@ class LateJob:
         into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, at)"
         self.pending += insert_many(self._db, into, 6, rows)
 
-    def run(self, coverage: Coverage, lines: LateLines) -> int:
-        """Merge the oldest readings; return how many were taken from the table."""
+    def run(self, coverage: Coverage, lines: LateLines, *, each_tier: bool = False) -> int:
+        """Merge the oldest readings; return how many were taken from the table.
+
+        `each_tier`: merge a reading in the tiers that admit it, whatever the others do; no reading is too late then.
+        """
         piece = self._oldest()
         if piece is None:
             return 0
-        refused = self._refused(piece, coverage)
+        refused = np.zeros(len(piece), np.bool_) if each_tier else self._refused(piece, coverage)
         for tier in range(len(self._settings.tiers)):
             self._merge_tier(tier, piece, ~refused, coverage, lines)
         self._account(piece, refused, lines)

@@ -40,9 +40,12 @@ class NoLines:
 
 
 def merge_all(jobs: Iterable[LateJob], lines: NoLines, coverage: Coverage) -> None:
-    """Merge every late reading that `coverage` admits, and drop the others."""
+    """Merge every late reading in the tiers where `coverage` admits it.
+
+    In the others the window closed before the records begin; if its row can be salvaged, that has the reading already.
+    """
     for job in jobs:
-        while job.run(coverage, lines):
+        while job.run(coverage, lines, each_tier=True):
             pass
 
 

@@ -357,8 +357,8 @@ class Windows:
     def _take_coarser(self, budget: int, harvest: Harvest) -> None:
         for tiers, put in ((self._numbers, harvest.numbers), (self._states, harvest.states)):
             for number, tier in enumerate(tiers, start=1):
-                for block in tier.take(max(budget, 0)):
-                    put(number, block, tier.again(block))
+                for block, again in tier.take(max(budget, 0)):
+                    put(number, block, again)
                     budget -= len(block.rows)
 
     def drain(self) -> Closed:

@@ -5,7 +5,7 @@ rows of it come. It is then emitted once more with the new readings only, and th
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,13 @@ from edge_gateway.windows.tail import Tail
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+
+class Emitted(NamedTuple):
+    """Rows that were emitted, and which of them are of windows closed before they opened; None for none."""
+
+    block: Block
+    again: Bools | None
 
 
 class Tier:
@@ -39,12 +46,12 @@ class Tier:
         self._ever = ever
         self._series = series
         self._again: set[Key] = set()
-        """Windows held here that may have been closed before they opened; few, so no column."""
+        """Open windows that may have been closed before they opened; few, so no column."""
         self._rows = empty_rows(dtype, 0)
         self._tails: dict[int, Tail] = {}
         self._queued = np.empty(0, np.int64)
         self._queue: list[tuple[Ints, Ints]] = []
-        self._emitted: list[Block] = []
+        self._emitted: list[Emitted] = []
 
     def start_of(self, series: Ints) -> Ints:
         """Return the start of each series' open window, ms; NEVER where none is open."""
@@ -119,8 +126,17 @@ class Tier:
         self._empty(series)
 
     def _give(self, block: Block) -> None:
-        self._emitted.append(block)
+        self._emitted.append(Emitted(block, self._marked(block.rows)))
         self._note_closed(block.rows)
+
+    def _marked(self, rows: Rows) -> Bools | None:
+        """Return which of these windows had been closed before they opened, and forget that."""
+        if not self._again:
+            return None
+        names = keys(rows)
+        found = np.array([key in self._again for key in names], np.bool_)
+        self._again.difference_update(names)
+        return found if found.any() else None
 
     def _note_closed(self, rows: Rows) -> None:
         self._ever.closed(self._series.series_device[rows["series"]], rows["start"] + self.every)
@@ -140,8 +156,8 @@ class Tier:
         gone = set(keys(rows))
         self._again -= gone
         self._note_closed(rows)
-        left = [_without(block, gone) for block in self._emitted]
-        self._emitted = [block for block in left if len(block.rows)]
+        left = [_without(one, gone) for one in self._emitted]
+        self._emitted = [one for one in left if len(one.block.rows)]
 
     def queue_due(self, time_of: Ints, *, silent: bool = False) -> bool:
         """Queue the accumulators whose window is over; return whether there were any.
@@ -162,7 +178,7 @@ class Tier:
         self._queued[due] = start[due]
         return True
 
-    def take(self, budget: int) -> list[Block]:
+    def take(self, budget: int) -> list[Emitted]:
         """Return the emitted rows, and those of up to `budget` queued accumulators."""
         while self._queue and budget > 0:
             series, start = self._queue[0]
@@ -174,27 +190,18 @@ class Tier:
         given, self._emitted = self._emitted, []
         return given
 
-    def again(self, block: Block) -> Bools | None:
-        """Return which rows of a block that was just taken may have been closed before; None if none of them."""
-        if not self._again:
-            return None
-        names = keys(block.rows)
-        found = np.array([key in self._again for key in names], np.bool_)
-        self._again.difference_update(names)
-        return found if found.any() else None
-
     def open_at(self, count: int) -> Bools:
         """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
         held = np.zeros(count, np.bool_)
         start = self._rows["start"][:count]
         held[: len(start)] = start != NEVER
-        for block in self._emitted:
-            held[block.rows["series"]] = True
+        for one in self._emitted:
+            held[one.block.rows["series"]] = True
         return held
 
     def blocks(self) -> list[Rows]:
         """Return the rows of all accumulators, empty ones included, and the emitted rows not yet taken."""
-        return [self._rows, *(block.rows for block in self._emitted)]
+        return [self._rows, *(one.block.rows for one in self._emitted)]
 
     @property
     def open_windows(self) -> int:
@@ -212,7 +219,7 @@ class Tier:
             "open": self._block(used).snapshot(),
             "queued": self._queued[used],
             "queue": [[series.copy(), start.copy()] for series, start in self._queue],
-            "given": [block.snapshot() for block in self._emitted],
+            "given": [{**one.block.snapshot(), "again": one.again} for one in self._emitted],
             "again": [list(key) for key in sorted(self._again)],
         }
 
@@ -224,7 +231,7 @@ class Tier:
         self._rows[series], self._queued[series] = block.rows, state["queued"]
         self._tails = {number: tail for (number, _), tail in block.tails.items()}
         self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
-        self._emitted = [Block.restored(given) for given in state["given"]]
+        self._emitted = [Emitted(Block.restored(given), given["again"]) for given in state["given"]]
         self._again = {(series, start) for series, start in state["again"]}
 
 
@@ -236,5 +243,6 @@ def queue_over(tiers: Sequence[Tier], time: Ints, series_device: Ints, *, silent
     return any(queued)
 
 
-def _without(block: Block, gone: set[Key]) -> Block:
-    return block.take(np.array([key not in gone for key in keys(block.rows)], np.bool_))
+def _without(one: Emitted, gone: set[Key]) -> Emitted:
+    kept = np.array([key not in gone for key in keys(one.block.rows)], np.bool_)
+    return Emitted(one.block.take(kept), None if one.again is None else one.again[kept])

@@ -13,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.journal.spool import STORE
 from edge_gateway.records.inputs import Moment
 from fleet_wire import topics
 from fleet_wire.control_messages import Birth, encode_birth
@@ -54,7 +55,7 @@ class Database:
             key = bucket, dict(tag.split("=") for tag in tags)["device"], int(at)
             count = int(dict(field.split("=") for field in fields.split(",")).get("count", "0i")[:-1])
             if measurement == "sensor":
-                assert count > self.points[key], f"{key}: {self.points[key]} readings became {count}"
+                assert count >= self.points[key], f"{key}: {self.points[key]} readings became {count}"
                 self.points[key] = count
             elif measurement == "sensor_partial":
                 self.apart[key] += count
@@ -113,14 +114,26 @@ class Life:
             self.database.take(parcel.bucket, parcel.body.decode())
             self.inside.store.done(parcel)
 
+    def lose_store(self) -> None:
+        """Lose the store's file; what the journal still holds is rebuilt and sent again."""
+        self.store()
+        self.inside.close()
+        for suffix in ("", "-wal", "-shm"):
+            (self.inside.place / f"{STORE}{suffix}").unlink(missing_ok=True)
+        self.inside.start()
+
     def restart(self) -> None:
         self.inside.checkpoint()
         self.inside.crash()
 
-    def finish(self) -> None:
+    def settle(self) -> None:
         self.moment = self.inside.settle(self.moment)
         self.store()
         self.inside.close()
+
+    def finish(self) -> None:
+        """Settle, and compare what is stored and told with what was sent."""
+        self.settle()
         late, expected = Counter(self.database.late), Counter(self.sent)
         assert not late - expected
         for bucket, every in TIERS.items():
@@ -229,7 +242,7 @@ action = st.one_of(
 
 
 def play(life: Life, do: str, *what: Any) -> None:
-    if do in {"wait", "trim", "restart"}:
+    if do in {"wait", "trim", "restart", "lose_store"}:
         getattr(life, do)(*what)
     elif do == "age":
         life.wait(*what)
@@ -252,3 +265,15 @@ def test_whatever_comes_no_point_loses_readings_and_each_is_in_all_tiers_or_told
         play(life, *do)
         life.store()
     life.finish()
+
+
+@settings(max_examples=40, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(actions=st.lists(action | st.tuples(st.just("lose_store")), min_size=5, max_size=40))
+def test_a_store_that_is_lost_takes_no_readings_from_any_point(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[Any, ...]]
+) -> None:
+    life = Life(tmp_path_factory.mktemp("life"))
+    for do in actions:
+        play(life, *do)
+        life.store()
+    life.settle()

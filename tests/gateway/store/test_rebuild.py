@@ -31,6 +31,19 @@ def test_late_readings_are_merged_where_their_window_is_and_dropped_elsewhere_an
     store.close()
 
 
+def test_a_late_reading_is_merged_in_the_one_tier_of_which_the_records_have_the_window(
+    tmp_path: Path,
+) -> None:
+    """The base window closed before they begin. Without the reading, the point of the coarser one would lose it."""
+    store = opened(tmp_path)
+    store.apply(
+        [(1, [named(windows=(closed(1, [(1, T0, 1.0)]),), late=late([(1, T0 + 1, 2.0)], tiers=0b11))])]
+    )
+    merge_all((store._numbers, store._texts), NoLines(), NOTHING_HELD)
+    assert [row[:2] + row[3:4] for row in table(store, "window")] == [(1, T0 - T0 % (10 * MINUTE), 1)]
+    store.close()
+
+
 def test_all_windows_are_sent_piece_by_piece_and_returned_by_family(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,9 +68,9 @@ class Inside:
         self.config = config
         self.clock = GivenClock(now=at)
         self._every = [window.every for window in config.windows]
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Recover from the disk, as at every start of a gateway."""
         found = recover_spool(self.place, self.config, GATEWAY, self.clock)
         self.state, self.names = found.state, found.names
@@ -162,7 +162,7 @@ class Inside:
         """Crash and recover; return the inputs of the open record, which are lost."""
         lost = self._inputs
         self.close()
-        self._start()
+        self.start()
         return lost
 
     def close(self) -> None:
