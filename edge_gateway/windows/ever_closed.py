@@ -70,10 +70,15 @@ class EverClosed:
 
     def gone(self, device: Ints, ts: Ints) -> Bools:
         """Return which readings belong to windows that the history may have given up."""
-        if not len(ts) or int(ts.min()) - self.every >= max(self._cut, self._lost_to):
+        if not len(ts) or int(ts.min()) - self.every >= self._cut:
             return np.zeros(len(device), np.bool_)
         self.grow(int(device.max()) + 1)
-        found: Bools = ts - ts % self.every < np.maximum(self._gone_to[device], self._lost_to)
+        found: Bools = ts - ts % self.every < self._gone_to[device]
+        return found
+
+    def closed_unknown(self, ts: Ints) -> Bools:
+        """Return which readings, if they are late, belong to windows of which a lost state knew the contents."""
+        found: Bools = ts - ts % self.every < self._lost_to
         return found
 
     def trim(self, cut: int) -> None:
@@ -82,7 +87,7 @@ class EverClosed:
         np.maximum(self._gone_to, np.minimum(cut, self._ends), out=self._gone_to)
 
     def lose_before(self, at: int) -> None:
-        """Give up the windows of all devices that start before `at`: what they contain is not known."""
+        """Note that of windows that start before `at` it is not known what they contain."""
         self._lost_to = max(self._lost_to, at)
 
     def forget(self, names: Mapping[int, str]) -> None:
@@ -140,14 +145,14 @@ class EverClosedTiers:
             tier.trim(cut)
 
     def lose_before(self, at: int) -> None:
-        """Give up all base windows that start before `at` (ms): what they contain is not known."""
+        """Note that of base windows that start before `at` (ms) it is not known what they contain."""
         self.tiers[0].lose_before(at)
 
     def gone(self, device: Ints, ts: Ints) -> Bools:
-        """Return which readings belong to a window, of any tier, that the history may have given up."""
+        """Return which late readings belong to a window, of any tier, that is given up or of unknown contents."""
         found = np.zeros(len(device), np.bool_)
         for tier in self.tiers:
-            found |= tier.gone(device, ts)
+            found |= tier.gone(device, ts) | tier.closed_unknown(ts)
         return found
 
     def merged_late(self, device: Ints, ts: Ints, bits: Ints) -> None:

@@ -58,13 +58,12 @@ def test_a_reading_is_gone_with_the_window_it_belongs_to() -> None:
     assert [gone(ever, 0, ts) for ts in (44, 45, 49, 50)] == [True, True, True, False]
 
 
-def test_a_loss_gives_up_everything_of_all_devices() -> None:
+def test_after_a_loss_late_readings_of_windows_before_it_are_refused() -> None:
+    """Others are not: their windows are partial, and told as such."""
     ever = EverClosed(EVERY)
-    ever.closed(ints(0), 30)
-    ever.lose_before(50)
-    ever.begin(5, "new")
-    assert [gone(ever, device, 49) for device in (0, 5)] == [True, True]
-    assert not gone(ever, 0, 50)
+    ever.lose_before(45)
+    assert ever.closed_unknown(ints(49, 50)).tolist() == [True, False]
+    assert not gone(ever, 0, 0)
 
 
 def test_a_retired_device_that_comes_back_has_closed_what_it_had() -> None:
